@@ -1,0 +1,424 @@
+//! Asking for actions from `run`, in the blocking form. The async twins are in [`concurrent`](crate::concurrent).
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::bindings::imports::{host, types};
+use crate::codec::{Decode, Encode};
+
+pub use crate::bindings::imports::types::Reason;
+
+/// One piece of work: what a task asks for and what a worker is given.
+///
+/// For an asker it is also where the options are set; a worker sees none of them.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use disperse_guest::Action;
+///
+/// # fn run() -> Result<(), disperse_guest::Error> {
+/// let square: u64 = Action::new("square", 12).timeout(Duration::from_secs(2)).attempts(3).perform()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action<I> {
+    /// Which sort of work it is. It chooses the pool. At most 256 bytes; may be empty.
+    pub kind: String,
+    /// What the worker is given: encoded, at most 8 MiB unless the operator says otherwise.
+    pub input: I,
+    pub(crate) options: Options,
+}
+
+/// The options of the contract; zero always means "the default".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    priority: i32,
+    timeout_ms: u32,
+    deadline_ms: u32,
+    fuel_millions: u32,
+    attempts: u32,
+    idempotent: bool,
+}
+
+impl Options {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn to_wit(self) -> types::Options {
+        types::Options {
+            priority: self.priority,
+            timeout: self.timeout_ms,
+            deadline: self.deadline_ms,
+            fuel: self.fuel_millions,
+            attempts: self.attempts,
+            idempotent: self.idempotent,
+        }
+    }
+}
+
+impl<I> Action<I> {
+    /// An action of this kind with this input and every option at its default.
+    pub fn new(kind: impl Into<String>, input: I) -> Self {
+        Self {
+            kind: kind.into(),
+            input,
+            options: Options::default(),
+        }
+    }
+
+    /// Higher goes first. 0 unless set; negative values go last.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// How long one attempt may take; only lowers the pool's timeout, 30 s unless set. Rounded up to whole ms; zero
+    /// means the default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout_ms = to_ms(timeout);
+        self
+    }
+
+    /// How long the action may take from being asked for until it is settled, retries and quota waits included. For
+    /// ever unless set. Rounded up to whole ms; zero means the default.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline_ms = to_ms(deadline);
+        self
+    }
+
+    /// Fuel for one attempt in millions of units; only lowers the pool's fuel, 10,000 (10G) unless set. 0 means the
+    /// default.
+    #[must_use]
+    pub fn fuel_millions(mut self, fuel: u32) -> Self {
+        self.options.fuel_millions = fuel;
+        self
+    }
+
+    /// How many attempts may fail before the action is given up. 0 means the pool's number.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.options.attempts = attempts;
+        self
+    }
+
+    /// Says that doing the action twice does no harm, so that the host may run ahead of its journal and hedge.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.options.idempotent = true;
+        self
+    }
+}
+
+impl<I: Encode> Action<I> {
+    /// Has the action done and waits for its result.
+    ///
+    /// # Errors
+    /// When the action ended without a result; see [`Reason`]. Also, as [`Reason::Permanent`], when the input cannot be
+    /// encoded or the result is not an `O`.
+    pub fn perform<O: Decode>(self) -> Result<O, Refusal> {
+        let (action, options) = self.into_wit()?;
+        let kind = action.kind.clone();
+        let outcome = if options.is_default() {
+            host::perform(&action)
+        } else {
+            host::perform_with(&action, options.to_wit())
+        };
+        settle(&kind, outcome)
+    }
+
+    /// Asks for the action and goes on at once, unless 1,024 actions of this task are in flight already.
+    pub fn submit<O: Decode>(self) -> Pending<O> {
+        let kind = self.kind.clone();
+        let inner = self.into_wit().map(|(action, options)| {
+            if options.is_default() {
+                host::submit(&action)
+            } else {
+                host::submit_with(&action, options.to_wit())
+            }
+        });
+        Pending {
+            kind,
+            inner,
+            output: PhantomData,
+        }
+    }
+
+    pub(crate) fn into_wit(self) -> Result<(types::Action, Options), Refusal> {
+        match self.input.encode() {
+            Ok(payload) => Ok((
+                types::Action {
+                    kind: self.kind,
+                    payload,
+                },
+                self.options,
+            )),
+            Err(error) => Err(Refusal {
+                reason: Reason::Permanent,
+                message: format!("the input of `{}` cannot be encoded: {error}", self.kind),
+            }),
+        }
+    }
+}
+
+/// Has one action done and waits for its result. `Action::new(kind, input)` also takes options.
+///
+/// # Errors
+/// As [`Action::perform`].
+pub fn perform<O: Decode>(kind: &str, input: impl Encode) -> Result<O, Refusal> {
+    Action::new(kind, input).perform()
+}
+
+/// Has one action of this kind done for each input, as many at once as there is room, and waits for the last. The
+/// outcomes are in the order of the inputs. Any number of inputs; no input, no wait.
+pub fn perform_all<O: Decode>(kind: &str, inputs: impl IntoIterator<Item = impl Encode>) -> Vec<Result<O, Refusal>> {
+    perform_each(inputs.into_iter().map(|input| Action::new(kind, input)))
+}
+
+/// As [`perform_all`], for actions of several kinds and with options.
+pub fn perform_each<O: Decode>(actions: impl IntoIterator<Item = Action<impl Encode>>) -> Vec<Result<O, Refusal>> {
+    let mut asked = Vec::new();
+    let mut kinds = Vec::new();
+    for action in actions {
+        kinds.push(action.into_wit().map(|(action, options)| {
+            let kind = action.kind.clone();
+            asked.push((action, options));
+            kind
+        }));
+    }
+    let mut answers = ask(asked).into_iter();
+    let mut answer = || answers.next().unwrap_or_else(|| Err(no_answer()));
+    kinds.into_iter().map(|kind| settle(&kind?, answer())).collect()
+}
+
+type WitOutcome = Result<Vec<u8>, types::Refusal>;
+
+/// The most that goes to the host in one call, in bytes of payload: the host copies no more than 16 MiB for one call.
+const CALL_BYTES_MAX: usize = 4 << 20;
+
+/// How many actions are open at once where each has a handle of its own: as many as may be in flight. An instance may
+/// have 4,096 handles.
+pub(crate) const OPEN_MAX: usize = 1024;
+
+/// The outcomes of these, in their order: by one call where that is possible, which is the cheapest way.
+fn ask(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
+    let Some(options) = asked.first().map(|(_, options)| *options) else {
+        return Vec::new();
+    };
+    let alike = asked.iter().all(|(_, other)| *other == options);
+    let bytes: usize = asked
+        .iter()
+        .map(|(action, _)| action.kind.len() + action.payload.len())
+        .sum();
+    if !alike || bytes > CALL_BYTES_MAX {
+        return ask_one_by_one(asked);
+    }
+    let actions: Vec<_> = asked.into_iter().map(|(action, _)| action).collect();
+    if options.is_default() {
+        host::perform_all(&actions)
+    } else {
+        host::perform_all_with(&actions, options.to_wit())
+    }
+}
+
+fn ask_one_by_one(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
+    let mut open = VecDeque::new();
+    let mut outcomes = Vec::with_capacity(asked.len());
+    for (action, options) in asked {
+        if open.len() == OPEN_MAX {
+            outcomes.extend(open.pop_front().map(|oldest: host::Pending| oldest.take()));
+        }
+        open.push_back(host::submit_with(&action, options.to_wit()));
+    }
+    outcomes.extend(open.iter().map(host::Pending::take));
+    outcomes
+}
+
+/// For a host that breaks the contract.
+fn no_answer() -> types::Refusal {
+    types::Refusal {
+        reason: Reason::Cancelled,
+        message: "the host gave no answer".to_owned(),
+    }
+}
+
+/// Asks for an action and goes on at once. `Action::new(kind, input)` also takes options.
+pub fn submit<O: Decode>(kind: &str, input: impl Encode) -> Pending<O> {
+    Action::new(kind, input).submit()
+}
+
+/// An action that was asked for and whose result was not taken yet. Dropping it cancels the action.
+#[must_use = "dropping it cancels the action"]
+pub struct Pending<O> {
+    kind: String,
+    inner: Result<host::Pending, Refusal>,
+    output: PhantomData<fn() -> O>,
+}
+
+impl<O: Decode> Pending<O> {
+    /// Waits until the action is settled and hands out its result.
+    ///
+    /// # Errors
+    /// As [`Action::perform`].
+    pub fn take(self) -> Result<O, Refusal> {
+        settle(&self.kind, self.inner?.take())
+    }
+}
+
+impl<O> fmt::Debug for Pending<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits until at least one of these is settled and says which: places in the list, ascending, never empty. They stay
+/// where they are; [`Pending::take`] then does not wait.
+///
+/// # Panics
+/// When the list is empty, since it would wait for ever.
+pub fn wait_any<'a, O: 'a>(pendings: impl IntoIterator<Item = &'a Pending<O>>) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut waited = Vec::new();
+    let mut settled = Vec::new();
+    for (place, pending) in pendings.into_iter().enumerate() {
+        match &pending.inner {
+            Ok(inner) => {
+                places.push(place);
+                waited.push(inner);
+            }
+            // It was never asked for: its input could not be encoded.
+            Err(_) => settled.push(place),
+        }
+    }
+    if settled.is_empty() {
+        let ready = host::wait_any(&waited);
+        settled.extend(
+            ready
+                .into_iter()
+                .filter_map(|index| places.get(index as usize).copied()),
+        );
+    }
+    settled
+}
+
+/// Waits for this long of the run's time, rounded up to whole ms. Says the run's time since its start.
+pub fn sleep(duration: Duration) -> Duration {
+    Duration::from_millis(host::sleep(to_ms(duration)).into())
+}
+
+/// Why an action ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which sort of end it was.
+    pub reason: Reason,
+    /// What happened, for people: for [`Reason::Exhausted`] one line for each attempt.
+    pub message: String,
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self.reason {
+            Reason::Permanent => "permanent",
+            Reason::Exhausted => "exhausted",
+            Reason::Poison => "poison",
+            Reason::Unroutable => "unroutable",
+            Reason::Cancelled => "cancelled",
+            Reason::Deadline => "deadline",
+            Reason::Oversize => "oversize",
+        };
+        write!(f, "{reason}: {}", self.message)
+    }
+}
+
+impl Error for Refusal {}
+
+impl From<types::Refusal> for Refusal {
+    fn from(refusal: types::Refusal) -> Self {
+        Self {
+            reason: refusal.reason,
+            message: refusal.message,
+        }
+    }
+}
+
+/// From what the host answered to what the asker wanted.
+pub(crate) fn settle<O: Decode>(kind: &str, outcome: WitOutcome) -> Result<O, Refusal> {
+    O::decode(outcome?).map_err(|error| Refusal {
+        reason: Reason::Permanent,
+        message: format!("the result of `{kind}` cannot be read: {error}"),
+    })
+}
+
+/// Whole ms, rounded up so that a short time does not become zero, which would mean the default; at most 49 days.
+pub(crate) fn to_ms(duration: Duration) -> u32 {
+    duration.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn short_times_do_not_become_the_default() {
+        assert_eq!(to_ms(Duration::ZERO), 0);
+        assert_eq!(to_ms(Duration::from_nanos(1)), 1);
+        assert_eq!(to_ms(Duration::from_millis(30_000)), 30_000);
+        assert_eq!(to_ms(Duration::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn an_action_carries_its_options() {
+        let (action, options) = Action::new("k", "x")
+            .priority(-2)
+            .fuel_millions(5)
+            .idempotent()
+            .into_wit()
+            .unwrap();
+        assert_eq!((action.kind.as_str(), action.payload.as_slice()), ("k", &b"\"x\""[..]));
+        let options = options.to_wit();
+        assert_eq!(
+            (options.priority, options.fuel, options.idempotent, options.timeout),
+            (-2, 5, true, 0)
+        );
+        assert!(Action::new("k", "x").options.is_default());
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_is_refused_without_asking() {
+        let bad = BTreeMap::from([((1, 2), 3)]);
+        let refusal = perform::<u32>("k", &bad).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Permanent);
+        assert!(
+            refusal
+                .to_string()
+                .starts_with("permanent: the input of `k` cannot be encoded"),
+            "{refusal}"
+        );
+        let pending = submit::<u32>("k", &bad);
+        assert_eq!(wait_any([&pending]), [0]);
+        assert!(pending.take().is_err());
+        assert!(perform_all::<u32>("k", [&bad]).remove(0).is_err());
+        assert!(perform_all::<u32>("k", [0; 0]).is_empty());
+    }
+
+    #[test]
+    fn a_result_of_another_type_is_a_refusal() {
+        let refusal = settle::<u32>("k", Ok(b"true".to_vec())).unwrap_err();
+        assert!(
+            refusal.message.contains("the result of `k` cannot be read"),
+            "{refusal}"
+        );
+        assert_eq!(settle::<u32>("k", Ok(b"3".to_vec())).unwrap(), 3);
+    }
+}

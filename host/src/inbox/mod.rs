@@ -1,0 +1,190 @@
+//! What the parts of a run say to each other.
+//!
+//! Four one-way messages carry an action from `perform` to its answer: a task's [`Request`] to the driver, the driver's
+//! [`Job`] to a worker, the worker's [`Notice::AttemptEnded`] to the driver, and the driver's [`Answer`] to the task.
+//!
+//! The channels have no capacity of their own because what is in them is bounded by what their senders may have open:
+//! a task has at most [`IN_FLIGHT_MAX`] requests unanswered, a worker at most its slots and prefetch in hand, a planner
+//! as many calls as the driver made.
+
+mod planner;
+mod task;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
+
+pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
+pub(crate) use task::{IN_FLIGHT_MAX, TaskPort, Unwanted};
+
+/// What reaches the driver.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A task wants something.
+    Request(Request),
+    /// A task is over.
+    TaskEnded {
+        /// Which.
+        task: TaskId,
+        /// How.
+        end: TaskEnd,
+    },
+    /// The planner did something.
+    Planner(PlannerNotice),
+    /// An attempt is over.
+    AttemptEnded(AttemptEnded),
+    /// The operator wants something.
+    Control(Control),
+}
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Start no more attempts, let those that run end, then stop.
+    Drain,
+}
+
+/// Names a request within its task: 1, 2, 3 and so on, in the order of asking. The same on every replay.
+pub(crate) type RequestNumber = u32;
+
+/// Something that a task asks for.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Who asks.
+    pub(crate) task: TaskId,
+    /// The request's name, or for [`Ask::Cancel`] that of the one that is meant.
+    pub(crate) number: RequestNumber,
+    /// What is wanted.
+    pub(crate) ask: Ask,
+}
+
+/// What can be asked for.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// An action.
+    Action(Action, Options),
+    /// To be woken after this long.
+    Sleep(Duration),
+    /// That an earlier request be dropped. It is answered all the same.
+    Cancel,
+}
+
+/// One piece of work, as its asker put it.
+#[derive(Debug)]
+pub(crate) struct Action {
+    /// Which sort. Any text.
+    pub(crate) kind: String,
+    /// What the worker is given. Any bytes.
+    pub(crate) payload: Bytes,
+}
+
+/// How an action is to be treated; see the WIT record of this name. The default is all defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) priority: i32,
+    /// Zero: the pool's.
+    pub(crate) timeout: Duration,
+    /// Zero: none.
+    pub(crate) deadline: Duration,
+    /// Units; zero: the pool's.
+    pub(crate) fuel: u64,
+    /// Zero: the policy's.
+    pub(crate) attempts: u32,
+    pub(crate) idempotent: bool,
+}
+
+/// What a task gets back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Which request this answers.
+    pub(crate) number: RequestNumber,
+    /// The result, or for a sleep nothing.
+    pub(crate) value: Result<Bytes, Refusal>,
+    /// The run's time when it was answered, in ms.
+    pub(crate) at_ms: u64,
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    /// For people.
+    pub(crate) message: String,
+}
+
+/// One attempt for one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) attempt: AttemptId,
+    /// Where in its action's life the attempt stands, as guests are told it: from 1.
+    pub(crate) kind: Arc<str>,
+    /// What the guest is given; shared with the driver, never copied on the way.
+    pub(crate) payload: Bytes,
+    /// Units.
+    pub(crate) fuel: u64,
+    pub(crate) timeout: Duration,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Make this attempt.
+    Run(Job),
+    /// Stop this attempt, if it is still going on.
+    Stop(AttemptId),
+}
+
+/// How one attempt went.
+#[derive(Debug)]
+pub(crate) struct AttemptEnded {
+    pub(crate) attempt: AttemptId,
+    pub(crate) worker: WorkerId,
+    pub(crate) end: End,
+    /// The result if `end` is [`End::Ok`], else empty.
+    pub(crate) result: Bytes,
+    /// What went wrong, for people; empty if nothing did.
+    pub(crate) message: String,
+    /// The last of what the guest wrote to stderr, if the attempt failed.
+    pub(crate) stderr: String,
+    pub(crate) used: Used,
+}
+
+/// What an attempt or a task cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Units of fuel.
+    pub(crate) fuel: u64,
+    /// From the first instruction to the last, waits in the host included.
+    pub(crate) wall: Duration,
+    /// The most that the instance held while it was at it, in bytes.
+    pub(crate) memory: u64,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub(crate) struct TaskEnd {
+    /// The result, or the error in words.
+    pub(crate) outcome: Result<Bytes, String>,
+    pub(crate) used: Used,
+}
+
+/// A guest, by name, for people: which planner, task or worker said something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    Planner,
+    Task(TaskId),
+    /// A worker, as `pool/worker`, in the middle of an attempt or, without one, being started.
+    Worker(Arc<str>, Option<AttemptId>),
+}
+
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planner => f.write_str("planner"),
+            Self::Task(task) => write!(f, "task {}", task.0),
+            Self::Worker(worker, None) => f.write_str(worker),
+            Self::Worker(worker, Some(attempt)) => write!(f, "{worker}#{}.{}", attempt.action.0, attempt.number),
+        }
+    }
+}

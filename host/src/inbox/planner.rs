@@ -1,0 +1,68 @@
+//! What the driver and a planner say to each other.
+
+use bytes::Bytes;
+use disperse_scheduler::TaskId;
+use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
+
+use super::Notice;
+
+/// What a planner is asked to do. One at a time, in order.
+#[derive(Debug)]
+pub(crate) enum PlannerCall {
+    /// Hand out up to this many tasks.
+    Next(u32),
+    /// Take the end of a task.
+    Collect {
+        task: TaskId,
+        /// The bytes that `next` handed out.
+        input: Bytes,
+        outcome: Result<Bytes, String>,
+    },
+    /// Nothing will follow.
+    Finish,
+}
+
+/// What a planner did.
+#[derive(Debug)]
+pub(crate) enum PlannerNotice {
+    /// It handed out a task.
+    Handed(Bytes),
+    /// It has handed out as many as it was asked for, or said that there is nothing now.
+    Paused {
+        /// Whether it said that there is nothing now.
+        none: bool,
+    },
+    /// It took the end of this task.
+    Collected(TaskId),
+    /// It was told that nothing will follow, and what it said.
+    Finished(Result<(), String>),
+    /// It wrote to the run's output.
+    Output(OutputPiece),
+    /// It cannot go on. The run is over.
+    Failed(String),
+}
+
+/// Bytes of the run's output on their way out, and the room that they take in the host.
+#[derive(Debug)]
+pub(crate) struct OutputPiece {
+    pub(crate) bytes: Bytes,
+    /// Given back once the bytes are written. None where the room is not counted.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+/// A planner's side of the conversation with the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannerPort {
+    to_driver: UnboundedSender<Notice>,
+}
+
+impl PlannerPort {
+    pub(crate) fn new(to_driver: UnboundedSender<Notice>) -> Self {
+        Self { to_driver }
+    }
+
+    /// Says something. A driver that is gone hears nothing, and the planner is dropped with the run.
+    pub(crate) fn say(&self, notice: PlannerNotice) {
+        let _ = self.to_driver.send(Notice::Planner(notice));
+    }
+}

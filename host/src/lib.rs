@@ -1,0 +1,6 @@
+#![allow(dead_code)]
+mod inbox;
+mod limits;
+mod logger;
+mod sandbox;
+pub mod units;

@@ -1,0 +1,160 @@
+//! How much a guest may use, and how much all of them together.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+/// What one kind of guest may use. Every limit is on by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Units of fuel: for a worker in one attempt; for a planner in one call; for a task between two batches of answers.
+    /// Default 10G, about ten seconds.
+    pub fuel: u64,
+    /// Bytes in all memories and tables of one instance. Default 64 MiB; 1 GiB for a planner.
+    pub memory: u64,
+    /// How long one attempt may take, waits in the host included. Default 30 s. Tasks and planners have none: a task may
+    /// wait for its answers for days.
+    pub timeout: Duration,
+    /// Bytes in one payload, result or output. Default 8 MiB.
+    pub result: u64,
+}
+
+impl Limits {
+    /// For workers.
+    pub const WORKER: Self = Self {
+        fuel: 10_000_000_000,
+        memory: 64 << 20,
+        timeout: Duration::from_secs(30),
+        result: 8 << 20,
+    };
+    /// For tasks.
+    pub const TASK: Self = Self::WORKER;
+    /// For planners, which assemble what tasks return.
+    pub const PLANNER: Self = Self {
+        memory: 1 << 30,
+        ..Self::WORKER
+    };
+}
+
+/// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that nobody has
+/// read. It is kept by slowing down, never by failing: over it idle instances are dropped, `submit` waits and `next` is
+/// not called.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    used: AtomicU64,
+    peak: AtomicU64,
+    /// How many actions are open. While it is zero nothing can give memory back, so nobody waits for it.
+    open: AtomicU64,
+    freed: Notify,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            freed: Notify::new(),
+        })
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Whether more is used than allowed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit
+    }
+
+    pub(crate) fn charge(&self, bytes: u64) {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(used, Ordering::Relaxed);
+    }
+
+    /// Gives back what was charged.
+    pub(crate) fn release(&self, bytes: u64) {
+        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if before > self.limit {
+            self.freed.notify_waiters();
+        }
+    }
+
+    /// Says how many actions are open now.
+    pub(crate) fn set_open(&self, open: u64) {
+        self.open.store(open, Ordering::Relaxed);
+        if open == 0 {
+            self.freed.notify_waiters();
+        }
+    }
+
+    /// Waits until there is room again, or until nothing is going on that could make room.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn room(&self) {
+        while self.is_over() && self.open.load(Ordering::Relaxed) > 0 {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Registered before the second look, so that a release in between is not missed.
+            freed.as_mut().enable();
+            if !self.is_over() || self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+/// Half of the machine's memory, or 4 GiB where that cannot be found out.
+pub(crate) fn default_host_memory() -> u64 {
+    std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+            let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+            Some(kib * 1024 / 2)
+        })
+        .unwrap_or(4 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn room_is_made_by_giving_back_or_by_running_dry() {
+        let budget = Budget::new(10);
+        budget.set_open(1);
+        budget.charge(11);
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        budget.release(5);
+        waiting.await.unwrap();
+
+        budget.charge(100);
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.room().await }
+        });
+        tokio::task::yield_now().await;
+        budget.set_open(0);
+        waiting.await.unwrap();
+        assert_eq!(budget.peak(), 106);
+    }
+}

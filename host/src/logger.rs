@@ -1,0 +1,120 @@
+//! Words from guests and from the host itself on their way to whoever shows them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::inbox::Speaker;
+
+/// How many lines may wait to be shown. More are counted and dropped: a flood of words must not slow the work or fill the
+/// host.
+const WAITING_MAX: usize = 1024;
+
+/// The longest line; what is beyond is cut.
+const LINE_MAX: usize = 8 << 10;
+
+/// How much a line matters. Ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// For whoever looks for a fault.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One line that somebody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// None: the host itself.
+    pub(crate) speaker: Option<Speaker>,
+    pub(crate) level: Level,
+    pub(crate) text: String,
+}
+
+/// Where lines go in. Cheap to clone; never blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Logger {
+    to_report: mpsc::Sender<Line>,
+    dropped: Arc<AtomicU64>,
+    level: Level,
+    workers_aloud: bool,
+}
+
+impl Logger {
+    /// Makes one that passes on lines from `level` up, and what workers write to their stderr if `workers_aloud`.
+    pub(crate) fn new(level: Level, workers_aloud: bool) -> (Self, mpsc::Receiver<Line>) {
+        let (to_report, lines) = mpsc::channel(WAITING_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        (
+            Self {
+                to_report,
+                dropped,
+                level,
+                workers_aloud,
+            },
+            lines,
+        )
+    }
+
+    /// Whether what workers write to their stderr is shown as it comes.
+    pub(crate) fn workers_aloud(&self) -> bool {
+        self.workers_aloud
+    }
+
+    /// A line of a guest.
+    pub(crate) fn guest(&self, speaker: &Speaker, level: Level, text: &str) {
+        if level >= self.level {
+            self.line(Some(speaker.clone()), level, text);
+        }
+    }
+
+    /// A line of the host.
+    pub(crate) fn host(&self, level: Level, text: &str) {
+        if level >= self.level {
+            self.line(None, level, text);
+        }
+    }
+
+    fn line(&self, speaker: Option<Speaker>, level: Level, text: &str) {
+        let text = match text.char_indices().nth(LINE_MAX) {
+            Some((cut, _)) => text.get(..cut).unwrap_or_default(),
+            None => text,
+        };
+        let line = Line {
+            speaker,
+            level,
+            text: text.to_owned(),
+        };
+        if self.to_report.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many lines were dropped, since the last time this was asked.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,229 @@
+//! The WIT records and variants of `wit/`, as wasmtime lifts and lowers them, and what they are inside the host.
+//!
+//! Wasmtime checks each of these against the component's own types, so one that is out of step with the WIT cannot be
+//! used by mistake.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use disperse_scheduler::Reason;
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+use crate::{inbox, logger};
+
+/// `types.action` on its way out of a guest.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Action {
+    pub(super) kind: String,
+    pub(super) payload: Vec<u8>,
+}
+
+impl From<Action> for inbox::Action {
+    fn from(action: Action) -> Self {
+        Self {
+            kind: action.kind,
+            payload: action.payload.into(),
+        }
+    }
+}
+
+/// `types.action` on its way into a guest, without a copy on this side.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub(super) struct ActionRef<'a> {
+    pub(super) kind: &'a str,
+    pub(super) payload: &'a [u8],
+}
+
+/// `types.options`.
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Options {
+    priority: i32,
+    timeout: u32,
+    deadline: u32,
+    fuel: u32,
+    attempts: u32,
+    idempotent: bool,
+}
+
+impl From<Options> for inbox::Options {
+    fn from(options: Options) -> Self {
+        Self {
+            priority: options.priority,
+            timeout: Duration::from_millis(options.timeout.into()),
+            deadline: Duration::from_millis(options.deadline.into()),
+            fuel: u64::from(options.fuel) * 1_000_000,
+            attempts: options.attempts,
+            idempotent: options.idempotent,
+        }
+    }
+}
+
+/// `types.failure`.
+#[derive(Debug, ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Failure {
+    #[component(name = "retryable")]
+    Retryable(String),
+    #[component(name = "permanent")]
+    Permanent(String),
+    #[component(name = "busy")]
+    Busy(u32),
+    #[component(name = "unfit")]
+    Unfit(String),
+}
+
+/// `types.reason`.
+#[derive(Clone, Copy, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum WitReason {
+    #[component(name = "permanent")]
+    Permanent,
+    #[component(name = "exhausted")]
+    Exhausted,
+    #[component(name = "poison")]
+    Poison,
+    #[component(name = "unroutable")]
+    Unroutable,
+    #[component(name = "cancelled")]
+    Cancelled,
+    #[component(name = "deadline")]
+    Deadline,
+    #[component(name = "oversize")]
+    Oversize,
+}
+
+/// `types.refusal`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct Refusal {
+    reason: WitReason,
+    message: String,
+}
+
+impl From<inbox::Refusal> for Refusal {
+    fn from(refusal: inbox::Refusal) -> Self {
+        Self {
+            reason: match refusal.reason {
+                Reason::Permanent => WitReason::Permanent,
+                Reason::Exhausted => WitReason::Exhausted,
+                Reason::Poison => WitReason::Poison,
+                Reason::Unroutable => WitReason::Unroutable,
+                Reason::Cancelled => WitReason::Cancelled,
+                Reason::Deadline => WitReason::Deadline,
+                Reason::Oversize => WitReason::Oversize,
+            },
+            message: refusal.message,
+        }
+    }
+}
+
+/// What `perform` and its kin answer. Bytes go in as they are parked, without a copy on this side.
+pub(super) type Outcome = Result<Payload, Refusal>;
+
+/// `list<u8>` on its way into a guest.
+pub(super) type Payload = Vec<u8>;
+
+/// An answer as a guest sees it. A result that nobody else holds is moved, not copied.
+pub(super) fn outcome(value: Result<Bytes, inbox::Refusal>) -> Outcome {
+    match value {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// `log.level`.
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum Level {
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warning")]
+    Warning,
+    #[component(name = "error")]
+    Error,
+}
+
+impl From<Level> for logger::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+/// `attempt.info`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct AttemptInfo {
+    pub(super) action: String,
+    pub(super) number: u32,
+    pub(super) remaining: u32,
+    pub(super) worker: String,
+}
+
+/// `quota.report`.
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+pub(super) struct QuotaReport {
+    pub(super) bucket: String,
+    pub(super) remaining: u32,
+    pub(super) resets: u32,
+}
+
+/// `http-types.header`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct Header {
+    name: String,
+    value: String,
+}
+
+/// `http-types.request`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct HttpRequest {
+    verb: String,
+    pub(super) url: String,
+    headers: Vec<Header>,
+    body: Vec<u8>,
+    timeout: u32,
+}
+
+/// `http-types.response`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct HttpResponse {
+    status: u16,
+    headers: Vec<Header>,
+    body: Vec<u8>,
+}
+
+/// `http-types.problem`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(variant)]
+#[allow(
+    dead_code,
+    reason = "all cases must be named; only `denied` can happen while no grant exists"
+)]
+pub(super) enum HttpProblem {
+    #[component(name = "denied")]
+    Denied(String),
+    #[component(name = "invalid")]
+    Invalid(String),
+    #[component(name = "timeout")]
+    Timeout(String),
+    #[component(name = "unreachable")]
+    Unreachable(String),
+    #[component(name = "oversize")]
+    Oversize(String),
+}

@@ -1,0 +1,88 @@
+//! The one place where engines are configured.
+//!
+//! There are two. A call on an engine without component-model async costs a third of one with it, so everything that
+//! can runs on the *blocking* engine, and only components that use component-model async run on the *async* one.
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
+
+/// After how much fuel a guest lets others run: about a millisecond. So no guest holds a thread, and a timeout cuts a
+/// guest within that time.
+pub(super) const YIELD_INTERVAL: u64 = 1_000_000;
+
+/// How many instances may exist at once on one engine. More have to wait. Each takes 4 GiB of *address space*, of which a
+/// process has 128 TiB.
+pub(super) const INSTANCES_MAX: u32 = 1000;
+
+/// How many core instances, memories and tables one component may have. A Python guest has about twenty.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+const MEMORIES_PER_COMPONENT: u32 = 8;
+const TABLES_PER_COMPONENT: u32 = 64;
+/// Elements in one table, which cost 8 bytes each. Large enough for every language's function table that was met.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// How deep wasm may recurse, in bytes of stack, and the stack it runs on. The difference is for host functions.
+const WASM_STACK: usize = 512 << 10;
+const FIBER_STACK: usize = 2 << 20;
+
+/// How much of an instance's memory is kept when it is dropped, for the next one. With `pagemap_scan` only what was
+/// touched is cleared; without it this many bytes would be cleared at every drop.
+const KEEP_RESIDENT: usize = 2 << 20;
+
+/// Whether an engine has component-model async.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    Blocking,
+    Async,
+}
+
+/// Makes an engine. Where the address space for a pool cannot be had, instances are made one by one, which is slower.
+pub(super) fn engine(form: Form) -> wasmtime::Result<Engine> {
+    let mut config = config(form);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    Engine::new(&config).or_else(|_| {
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config)
+    })
+}
+
+fn config(form: Form) -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(form == Form::Async)
+        // Fuel is both the budget and the preemption. Epochs beside it would double the cost of computation.
+        .consume_fuel(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        // The same answers must give the same requests, on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
+        .wasm_memory64(false)
+        .memory_init_cow(true);
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * 4)
+        .total_memories(INSTANCES_MAX * 2)
+        .total_tables(INSTANCES_MAX * 4)
+        .total_stacks(INSTANCES_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .max_memories_per_module(MEMORIES_PER_COMPONENT)
+        .max_tables_per_module(TABLES_PER_COMPONENT)
+        .table_elements(TABLE_ELEMENTS)
+        // The wall behind the limiter of each instance.
+        .max_memory_size(4 << 30)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .max_unused_warm_slots(256)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}

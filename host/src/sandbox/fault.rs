@@ -1,0 +1,161 @@
+//! What went wrong in a guest, in words and in outcome classes.
+
+use std::{fmt, time::Duration};
+
+use disperse_scheduler::End;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::units::{Fuel, Size, Time};
+
+/// How many frames of a trap's backtrace are shown.
+const FRAMES_MAX: usize = 8;
+
+/// How a call into a guest failed. The instance is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ran out of fuel.
+    Fuel { limit: u64 },
+    /// It wanted more memory than it may have, and trapped.
+    Memory { limit: u64, wanted: u64 },
+    /// It recursed too deep.
+    Stack,
+    /// It was not done in time.
+    Timeout { limit: Duration },
+    /// It trapped.
+    Trap {
+        message: String,
+        backtrace: Vec<String>,
+        fingerprint: u64,
+    },
+    /// It broke the rules of the contract or of the component model.
+    Broken(String),
+    /// It returned more than it may.
+    Oversize { limit: u64 },
+    /// It could not be started.
+    Start(String),
+    /// It was stopped on purpose.
+    Stopped,
+}
+
+impl Fault {
+    /// Reads wasmtime's error. `wanted` is how much memory was refused during the call, if any was.
+    pub(super) fn of(error: &wasmtime::Error, fuel: u64, memory: u64, wanted: Option<u64>, result_max: u64) -> Self {
+        let backtrace = error.downcast_ref::<WasmBacktrace>();
+        match (error.downcast_ref::<Trap>(), wanted) {
+            (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: fuel },
+            (Some(Trap::StackOverflow), _) => Self::Stack,
+            (Some(_), Some(wanted)) => Self::Memory { limit: memory, wanted },
+            (Some(trap), None) => Self::Trap {
+                message: trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+                backtrace: backtrace.map(frames).unwrap_or_default(),
+                fingerprint: fingerprint(*trap, backtrace),
+            },
+            // Without a backtrace the guest had returned and its result was being read.
+            (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: result_max },
+            (None, _) => Self::Broken(chain(error)),
+        }
+    }
+
+    /// What the scheduler is told.
+    pub(crate) fn end(&self) -> End {
+        match self {
+            Self::Fuel { .. } => End::Trap { fingerprint: 1 },
+            Self::Memory { .. } => End::Trap { fingerprint: 2 },
+            Self::Stack => End::Trap { fingerprint: 3 },
+            Self::Trap { fingerprint, .. } => End::Trap {
+                fingerprint: *fingerprint,
+            },
+            Self::Broken(_) => End::Trap { fingerprint: 0 },
+            Self::Timeout { .. } => End::Transient,
+            Self::Oversize { .. } => End::Oversize,
+            Self::Start(_) => End::Faulty,
+            Self::Stopped => End::Stopped,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// Names the limit, what was used of it and the flag that raises it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fuel { limit } => {
+                write!(f, "ran out of fuel: used all of {}; raise it with --fuel", Fuel(*limit))
+            }
+            Self::Memory { limit, wanted } => write!(
+                f,
+                "ran out of memory: wanted {} of {}; raise it with --memory",
+                Size(*wanted),
+                Size(*limit)
+            ),
+            Self::Stack => f.write_str("recursed too deep: used all of the 512KiB stack"),
+            Self::Timeout { limit } => {
+                write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
+            }
+            Self::Trap { message, backtrace, .. } => {
+                write!(f, "trapped: {message}")?;
+                backtrace.iter().try_for_each(|frame| write!(f, "\n  at {frame}"))
+            }
+            Self::Broken(text) => write!(f, "broke the contract: {text}"),
+            Self::Oversize { limit } => {
+                write!(f, "returned more than {}; raise it with --result-size", Size(*limit))
+            }
+            Self::Start(text) => write!(f, "could not be started: {text}"),
+            Self::Stopped => f.write_str("was stopped"),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &wasmtime::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        // The backtrace is a cause of many lines whose first says nothing.
+        let text = cause.to_string();
+        if !text.starts_with("error while executing at wasm backtrace") && parts.last() != Some(&text) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;
+/// `tests/facts.rs` notices when its words change.
+fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
+    error
+        .root_cause()
+        .to_string()
+        .contains("allocated for hostcalls has been exhausted")
+}
+
+fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+    backtrace
+        .frames()
+        .iter()
+        .take(FRAMES_MAX)
+        .map(|frame| {
+            let name = frame
+                .func_name()
+                .map_or_else(|| format!("function {}", frame.func_index()), |name| name.to_owned());
+            match frame.module().name() {
+                Some(module) => format!("{module}!{name}"),
+                None => name,
+            }
+        })
+        .collect()
+}
+
+/// The same trap at the same place has the same number, in every process and on every machine. FNV-1a.
+fn fingerprint(trap: Trap, backtrace: Option<&WasmBacktrace>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut mix = |value: u64| {
+        for byte in value.to_le_bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    mix(trap as u64);
+    if let Some(frame) = backtrace.and_then(|backtrace| backtrace.frames().first()) {
+        mix(frame.func_index().into());
+        mix(frame.func_offset().unwrap_or_default() as u64);
+    }
+    hash
+}

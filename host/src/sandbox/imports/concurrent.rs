@@ -1,0 +1,125 @@
+//! `host-async` and `http-async`: futures.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use wasmtime::{
+    Result, StoreContextMut,
+    component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
+};
+
+use super::{check_size, worker};
+use crate::{
+    inbox,
+    sandbox::{
+        abi::{self, HttpProblem, HttpRequest, HttpResponse, Outcome},
+        state::State,
+    },
+};
+
+pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "submit",
+        |store: StoreContextMut<'_, State>, (action,): (abi::Action,)| {
+            Ok((submit(store, action, inbox::Options::default())?,))
+        },
+    )?;
+    to.func_wrap(
+        "submit-with",
+        |store: StoreContextMut<'_, State>, (action, options): (abi::Action, abi::Options)| {
+            Ok((submit(store, action, options.into())?,))
+        },
+    )?;
+    to.func_wrap("sleep", |mut store: StoreContextMut<'_, State>, (duration,): (u32,)| {
+        let number = store.data_mut().task()?.sleep(Duration::from_millis(duration.into()));
+        let reader = wait(store, number, |state, _| {
+            let now_ms = state.task().map_or(0, |port| port.now_ms());
+            u32::try_from(now_ms).unwrap_or(u32::MAX)
+        })?;
+        Ok((reader,))
+    })
+}
+
+pub(super) fn link_http(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "fetch",
+        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
+            store.data_mut().worker()?;
+            let answer = worker::fetch(&request);
+            let reader: FutureReader<Result<HttpResponse, HttpProblem>> =
+                FutureReader::new(store, async move { Ok::<_, wasmtime::Error>(answer) })?;
+            Ok((reader,))
+        },
+    )
+}
+
+fn submit(
+    mut store: StoreContextMut<'_, State>,
+    action: abi::Action,
+    options: inbox::Options,
+) -> Result<FutureReader<Outcome>> {
+    check_size(store.data(), "a payload", action.payload.len())?;
+    let hold = store.data().limiter.budget().is_over();
+    let number = store.data_mut().task()?.submit(action.into(), options, hold);
+    wait(store, number, |_, answer| abi::outcome(answer.value))
+}
+
+fn wait<T: Lower + Lift + Send + Sync + 'static>(
+    mut store: StoreContextMut<'_, State>,
+    number: inbox::RequestNumber,
+    finish: fn(&mut State, inbox::Answer) -> T,
+) -> Result<FutureReader<T>> {
+    let unwanted = store.data_mut().task()?.unwanted();
+    FutureReader::new(
+        store,
+        Wait {
+            number: Some(number),
+            unwanted,
+            finish,
+        },
+    )
+}
+
+/// Becomes ready with the batch that has the answer to this request. Dropped before, it cancels the request.
+struct Wait<T> {
+    /// None once it is answered.
+    number: Option<inbox::RequestNumber>,
+    unwanted: inbox::Unwanted,
+    finish: fn(&mut State, inbox::Answer) -> T,
+}
+
+impl<T> Drop for Wait<T> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.unwanted.push(number);
+        }
+    }
+}
+
+impl<T: Send + 'static> FutureProducer<State> for Wait<T> {
+    type Item = T;
+
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'_, State>,
+        finish: bool,
+    ) -> Poll<Result<Option<T>>> {
+        let Some(number) = self.number else {
+            return Poll::Ready(Ok(None));
+        };
+        match store.data_mut().task()?.poll_take(number, cx) {
+            Poll::Ready(Some(answer)) => {
+                self.number = None;
+                Poll::Ready(Ok(Some((self.finish)(store.data_mut(), answer))))
+            }
+            Poll::Ready(None) => Poll::Ready(Ok(None)),
+            // The guest gave up this read; it may read again.
+            Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

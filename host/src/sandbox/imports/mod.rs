@@ -1,0 +1,121 @@
+//! What guests can call, one file for each sort of guest.
+
+mod clock;
+mod concurrent;
+mod task;
+mod worker;
+
+use wasmtime::{
+    AsContextMut as _, Result, StoreContextMut,
+    component::{Linker, LinkerInstance},
+    format_err,
+};
+
+use super::{abi, engine::Form, state::State};
+use crate::{
+    inbox::{self, OutputPiece, PlannerNotice},
+    units::Size,
+};
+
+/// The package that the host serves, with its version.
+pub(super) const VERSION: &str = "0.1.0";
+
+/// Links everything that a component on an engine of this form may import. What a role may not call refuses when called,
+/// because generators of some languages import all of a world whether it is used or not.
+pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    clock::link(linker)?;
+    log(&mut interface(linker, "log")?)?;
+    output(&mut interface(linker, "output")?)?;
+    task::link(&mut interface(linker, "host")?)?;
+    worker::link_attempt(&mut interface(linker, "attempt")?)?;
+    worker::link_quota(&mut interface(linker, "quota")?)?;
+    worker::link_http(&mut interface(linker, "http")?)?;
+    if form == Form::Async {
+        concurrent::link_host(&mut interface(linker, "host-async")?)?;
+        concurrent::link_http(&mut interface(linker, "http-async")?)?;
+    }
+    Ok(())
+}
+
+fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> Result<LinkerInstance<'a, State>> {
+    linker.instance(&format!("disperse:guest/{name}@{VERSION}"))
+}
+
+fn log(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "write",
+        |store: StoreContextMut<'_, State>, (level, message): (abi::Level, String)| {
+            store.data().log(level.into(), &message);
+            Ok(())
+        },
+    )
+}
+
+fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap_async(
+        "write",
+        |mut store: StoreContextMut<'_, State>, (bytes,): (Vec<u8>,)| {
+            Box::new(async move {
+                let state = store.data_mut();
+                check_size(state, "an output", bytes.len())?;
+                let (port, room) = state.planner()?;
+                // At least one, so that a flood of empty pieces waits too.
+                let size = u32::try_from(bytes.len().max(1)).unwrap_or(u32::MAX);
+                let room = room.clone().acquire_many_owned(size).await.ok();
+                port.say(PlannerNotice::Output(OutputPiece {
+                    bytes: bytes.into(),
+                    room,
+                }));
+                Ok(())
+            })
+        },
+    )
+}
+
+/// # Errors
+/// The bytes are more than allowed; traps the guest.
+fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
+    match u64::try_from(size) {
+        Ok(size) if size <= state.result_max => Ok(()),
+        _ => Err(format_err!(
+            "{what} of {} is over the limit of {}; raise it with --result-size",
+            Size(size as u64),
+            Size(state.result_max)
+        )),
+    }
+}
+
+/// Whoever waits in a host function of a task: asks, and lets the task see answers until its own is there.
+async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32) -> Result<inbox::Answer> {
+    loop {
+        if let Some(answer) = store.data_mut().task()?.take(number) {
+            return Ok(answer);
+        }
+        next_batch(store).await?;
+    }
+}
+
+/// Lets a task that can do nothing else see the next batch of answers, and refills its fuel.
+async fn next_batch(store: &mut StoreContextMut<'_, State>) -> Result<()> {
+    if !store.data_mut().task()?.next_batch().await {
+        return Err(format_err!("the run is over"));
+    }
+    refill(store)
+}
+
+/// Refills a task's fuel if it has seen answers since the last time.
+pub(super) fn refill(store: &mut StoreContextMut<'_, State>) -> Result<()> {
+    let left = store.get_fuel()?;
+    let state = store.data_mut();
+    let port = state.task()?;
+    let (delivery, now_ms) = (port.deliveries(), port.now_ms());
+    if delivery == state.fuel_delivery {
+        return Ok(());
+    }
+    state.fuel_delivery = delivery;
+    state.fuel_burnt += state.fuel.saturating_sub(left);
+    state.world.set_now(now_ms);
+    let fuel = state.fuel;
+    store.set_fuel(fuel)
+}

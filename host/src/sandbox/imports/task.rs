@@ -1,0 +1,145 @@
+//! `host`: how a task of a blocking world asks.
+
+use std::time::Duration;
+
+use wasmtime::{
+    Result, StoreContextMut,
+    component::{LinkerInstance, Resource, ResourceType},
+    format_err,
+};
+
+use super::{check_size, next_batch, wait_for};
+use crate::{
+    inbox,
+    sandbox::{
+        abi::{self, Outcome},
+        state::State,
+    },
+};
+
+/// The host's side of `host.pending`: nothing. Its number is the request's.
+struct Pending;
+
+pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.resource("pending", ResourceType::host::<Pending>(), |mut store, number| {
+        store.data_mut().task()?.cancel(number);
+        Ok(())
+    })?;
+    to.func_wrap_async("[method]pending.take", |mut store, (pending,): (Resource<Pending>,)| {
+        Box::new(async move {
+            let number = pending.rep();
+            if !store.data_mut().task()?.is_open(number) {
+                return Err(format_err!("the outcome of this action was taken already"));
+            }
+            let answer = wait_for(&mut store, number).await?;
+            Ok((abi::outcome(answer.value),))
+        })
+    })?;
+    to.func_wrap_async("perform", |store, (action,): (abi::Action,)| {
+        Box::new(perform(store, action, inbox::Options::default()))
+    })?;
+    to.func_wrap_async(
+        "perform-with",
+        |store, (action, options): (abi::Action, abi::Options)| Box::new(perform(store, action, options.into())),
+    )?;
+    to.func_wrap_async("perform-all", |store, (actions,): (Vec<abi::Action>,)| {
+        Box::new(perform_all(store, actions, inbox::Options::default()))
+    })?;
+    to.func_wrap_async(
+        "perform-all-with",
+        |store, (actions, options): (Vec<abi::Action>, abi::Options)| {
+            Box::new(perform_all(store, actions, options.into()))
+        },
+    )?;
+    to.func_wrap_async("submit", |mut store, (action,): (abi::Action,)| {
+        Box::new(async move {
+            let number = submit(&mut store, action, inbox::Options::default()).await?;
+            Ok((Resource::<Pending>::new_own(number),))
+        })
+    })?;
+    to.func_wrap_async(
+        "submit-with",
+        |mut store, (action, options): (abi::Action, abi::Options)| {
+            Box::new(async move {
+                let number = submit(&mut store, action, options.into()).await?;
+                Ok((Resource::<Pending>::new_own(number),))
+            })
+        },
+    )?;
+    to.func_wrap_async("wait-any", |store, (pendings,): (Vec<Resource<Pending>>,)| {
+        Box::new(wait_any(store, pendings))
+    })?;
+    to.func_wrap_async("sleep", |mut store: StoreContextMut<'_, State>, (duration,): (u32,)| {
+        Box::new(async move {
+            let number = store.data_mut().task()?.sleep(Duration::from_millis(duration.into()));
+            wait_for(&mut store, number).await?;
+            let now_ms = store.data_mut().task()?.now_ms();
+            Ok((u32::try_from(now_ms).unwrap_or(u32::MAX),))
+        })
+    })
+}
+
+/// Asks for an action; waits while the task has as many in flight as it may, or the host holds more than it should.
+async fn submit(
+    store: &mut StoreContextMut<'_, State>,
+    action: abi::Action,
+    options: inbox::Options,
+) -> Result<inbox::RequestNumber> {
+    check_size(store.data(), "a payload", action.payload.len())?;
+    while store.data_mut().task()?.is_full() {
+        next_batch(store).await?;
+    }
+    let budget = store.data().limiter.budget();
+    if budget.is_over() {
+        budget.room().await;
+    }
+    Ok(store.data_mut().task()?.submit(action.into(), options, false))
+}
+
+async fn perform(
+    mut store: StoreContextMut<'_, State>,
+    action: abi::Action,
+    options: inbox::Options,
+) -> Result<(Outcome,)> {
+    let number = submit(&mut store, action, options).await?;
+    let answer = wait_for(&mut store, number).await?;
+    Ok((abi::outcome(answer.value),))
+}
+
+async fn perform_all(
+    mut store: StoreContextMut<'_, State>,
+    actions: Vec<abi::Action>,
+    options: inbox::Options,
+) -> Result<(Vec<Outcome>,)> {
+    let mut numbers = Vec::with_capacity(actions.len());
+    for action in actions {
+        numbers.push(submit(&mut store, action, options).await?);
+    }
+    let mut outcomes = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let answer = wait_for(&mut store, number).await?;
+        outcomes.push(abi::outcome(answer.value));
+    }
+    Ok((outcomes,))
+}
+
+async fn wait_any(mut store: StoreContextMut<'_, State>, pendings: Vec<Resource<Pending>>) -> Result<(Vec<u32>,)> {
+    let numbers: Vec<u32> = pendings.iter().map(Resource::rep).collect();
+    loop {
+        let port = store.data_mut().task()?;
+        if !numbers.iter().any(|&number| port.is_open(number)) {
+            return Err(format_err!(
+                "wait-any without an action whose outcome is to come would wait for ever"
+            ));
+        }
+        let ready: Vec<u32> = (0..)
+            .zip(&numbers)
+            .filter(|&(_, &number)| port.is_answered(number))
+            .map(|(index, _)| index)
+            .collect();
+        if !ready.is_empty() {
+            return Ok((ready,));
+        }
+        next_batch(&mut store).await?;
+    }
+}

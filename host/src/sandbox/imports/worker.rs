@@ -1,0 +1,57 @@
+//! `attempt`, `quota` and `http`: what a worker can ask.
+
+use std::time::Instant;
+
+use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
+
+use crate::{
+    logger::Level,
+    sandbox::{
+        abi::{AttemptInfo, HttpProblem, HttpRequest, HttpResponse, QuotaReport},
+        state::State,
+    },
+};
+
+pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
+        let worker = store.data_mut().worker()?;
+        let Some((job, cut)) = &worker.current else {
+            return Err(format_err!("no attempt is going on while the worker is being started"));
+        };
+        let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
+        let info = AttemptInfo {
+            action: job.attempt.action.to_string(),
+            number: job.attempt.number,
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            worker: worker.name.to_string(),
+        };
+        Ok((info,))
+    })
+}
+
+pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "update",
+        |mut store: StoreContextMut<'_, State>, (report,): (QuotaReport,)| {
+            store.data_mut().worker()?;
+            store.data().log(Level::Debug, &format!("{report:?}"));
+            Ok(())
+        },
+    )
+}
+
+pub(super) fn link_http(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "fetch",
+        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
+            store.data_mut().worker()?;
+            Ok((fetch(&request),))
+        },
+    )
+}
+
+/// Nothing is granted, so every request is refused.
+pub(super) fn fetch(request: &HttpRequest) -> Result<HttpResponse, HttpProblem> {
+    let url: String = request.url.chars().take(200).collect();
+    Err(HttpProblem::Denied(format!("no grant for HTTP, so not {url}")))
+}

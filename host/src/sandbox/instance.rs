@@ -1,0 +1,160 @@
+//! What all instances have in common: a store under limits, and how a failed call is read.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{
+    AsContextMut, Store,
+    component::{Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc},
+    format_err,
+};
+
+use super::{
+    engine::YIELD_INTERVAL,
+    fault::{self, Fault},
+    limiter::Limiter,
+    program::{Inner, Sandbox},
+    state::{HANDLES_MAX, Role, State},
+    stdio::Tail,
+    world::World,
+};
+use crate::{inbox::Used, limits::Limits, logger::Logger};
+
+/// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
+const HOSTCALL_MIN: usize = 16 << 20;
+
+/// A guest that runs. Dropping it frees everything that it held.
+pub(super) struct Running {
+    // Declared before the permit: the pool's slot is free before somebody else may ask for one.
+    pub(super) store: Store<State>,
+    pub(super) instance: Instance,
+    limits: Limits,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a guest is started with.
+pub(super) struct Start {
+    pub(super) role: Role,
+    pub(super) world: World,
+    pub(super) limits: Limits,
+    pub(super) logger: Logger,
+    pub(super) stderr: Tail,
+}
+
+impl Running {
+    /// Starts a guest: waits for room, then runs its start functions under the limits of one call.
+    ///
+    /// # Errors
+    /// It could not be started; says why.
+    ///
+    /// Cancel safe: nothing is left of a start that was given up.
+    pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, Fault> {
+        let permit = program.side.room.clone().acquire_owned().await.ok();
+        let limits = start.limits;
+        let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
+        let state = State::new(
+            limiter,
+            start.role,
+            start.world,
+            limits.result,
+            limits.fuel,
+            start.logger,
+            start.stderr,
+        );
+        let mut store = Store::new(&program.side.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(
+            HOSTCALL_MIN.max(usize::try_from(limits.result).unwrap_or(usize::MAX).saturating_mul(2)),
+        );
+        store.set_max_component_handles(HANDLES_MAX);
+        let started = async {
+            store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
+            store.set_fuel(limits.fuel)?;
+            program.pre.instantiate_async(&mut store).await
+        };
+        match started.await {
+            Ok(instance) => Ok(Self {
+                store,
+                instance,
+                limits,
+                _permit: permit,
+            }),
+            Err(error) => {
+                let fault = read(&mut store, &limits, &error);
+                let said = store.data().stderr.take();
+                let text = if said.is_empty() {
+                    fault.to_string()
+                } else {
+                    format!("{fault}\n  {said}")
+                };
+                Err(Fault::Start(text))
+            }
+        }
+    }
+
+    /// Sets the budget for what comes next.
+    pub(super) fn set_fuel(&mut self, fuel: u64) {
+        self.limits.fuel = fuel;
+        let state = self.store.data_mut();
+        state.fuel = fuel;
+        state.fuel_burnt = 0;
+        // Fails only on an engine without fuel.
+        let _ = self.store.set_fuel(fuel);
+    }
+
+    /// What was used since the budget was set.
+    pub(super) fn used(&self) -> Used {
+        let left = self.store.get_fuel().unwrap_or_default();
+        let state = self.store.data();
+        Used {
+            fuel: state.fuel_burnt + state.fuel.saturating_sub(left),
+            wall: std::time::Duration::ZERO,
+            memory: state.limiter.peak(),
+        }
+    }
+
+    /// Reads the error of a failed call.
+    pub(super) fn fault(&mut self, error: &wasmtime::Error) -> Fault {
+        let limits = self.limits;
+        read(&mut self.store, &limits, error)
+    }
+
+    /// Finds an export and checks its type.
+    ///
+    /// # Errors
+    /// It is not there or of another type.
+    pub(super) fn func<P, R>(&mut self, export: Option<ComponentExportIndex>) -> wasmtime::Result<Func>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let export = export.ok_or_else(|| format_err!("the component does not export it"))?;
+        let func = self
+            .instance
+            .get_func(&mut self.store, export)
+            .ok_or_else(|| format_err!("the component does not export it as a function"))?;
+        func.typed::<P, R>(&self.store)?;
+        Ok(func)
+    }
+
+    /// Calls an export whose type [`Running::func`] has checked.
+    #[allow(
+        unsafe_code,
+        reason = "a typed function names the lifetime of its arguments, which differs by call"
+    )]
+    pub(super) async fn call<P, R>(&mut self, func: Func, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        // SAFETY: `func` was checked against these types, up to lifetimes, when it was found.
+        let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
+        typed.call_async(self.store.as_context_mut(), params).await
+    }
+}
+
+fn read(store: &mut Store<State>, limits: &Limits, error: &wasmtime::Error) -> Fault {
+    let state = store.data_mut();
+    let wanted = state.limiter.take_refused();
+    Fault::of(error, limits.fuel, state.limiter.limit(), wanted, limits.result)
+}

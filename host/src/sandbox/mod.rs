@@ -1,0 +1,34 @@
+//! Everything that knows wasmtime. Above this floor a guest is a [`Program`] to be loaded and an instance to be called.
+//!
+//! The life of a guest, in types: a file is looked at ([`Contract`]), loaded and linked ([`Program`]), and started as a
+//! [`WorkerInstance`], a [`PlannerInstance`] or, for one task, [`run_task`]. An instance that failed in any way is spent:
+//! wasmtime refuses to enter it again, so it is dropped and a fresh one started.
+
+mod abi;
+mod cache;
+mod contract;
+mod engine;
+mod fault;
+mod imports;
+mod input;
+mod instance;
+mod limiter;
+mod planner;
+mod program;
+mod quiet;
+mod state;
+mod stdio;
+mod task;
+mod worker;
+mod world;
+
+pub(crate) use cache::Cache;
+pub(crate) use contract::{Contract, ContractError, nearest};
+pub(crate) use engine::Form;
+pub(crate) use fault::Fault;
+pub(crate) use input::Input;
+pub(crate) use planner::PlannerInstance;
+pub(crate) use program::{Digest, LoadError, Program, Sandbox};
+pub(crate) use task::{TaskSpec, run_task};
+pub(crate) use worker::{Handled, WorkerInstance, WorkerSpec};
+pub(crate) use world::{Logical, World};

@@ -1,0 +1,215 @@
+//! Loading: from bytes to something that can be started.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Engine,
+    component::{Component, ComponentExportIndex, InstancePre, Linker},
+};
+
+use super::{
+    cache::Cache,
+    contract::{Contract, ContractError},
+    engine::{self, Form, INSTANCES_MAX},
+    fault, imports,
+    state::State,
+};
+use crate::limits::Budget;
+
+/// SHA-256 of a component. Written in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Digest([u8; 32]);
+
+impl Digest {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a component could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("cannot read it: {0}")]
+    Read(#[from] std::io::Error),
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    #[error("it does not compile: {0}")]
+    Compile(String),
+    #[error("it cannot be linked: {0}")]
+    Link(String),
+    #[error("no engine could be made: {0}")]
+    Engine(String),
+}
+
+/// The largest component that is looked at. The largest known guest, Python, has 18 MiB.
+const COMPONENT_MAX: u64 = 256 << 20;
+
+/// The two engines, made when first needed, and what all instances share.
+pub(crate) struct Sandbox {
+    blocking: OnceLock<Arc<Side>>,
+    concurrent: OnceLock<Arc<Side>>,
+    cache: Option<Cache>,
+    pub(super) budget: Arc<Budget>,
+}
+
+/// One engine with everything linked, and room for its instances.
+pub(super) struct Side {
+    pub(super) engine: Engine,
+    linker: Linker<State>,
+    /// A pool refuses what it has no room for, so whoever wants an instance waits here first.
+    pub(super) room: Arc<Semaphore>,
+}
+
+/// A component that is compiled and linked. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Program(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) contract: Contract,
+    pub(super) digest: Digest,
+    pub(super) pre: InstancePre<State>,
+    pub(super) side: Arc<Side>,
+    pub(super) exports: Exports,
+}
+
+/// Where the functions of the contract are.
+#[derive(Default)]
+pub(super) struct Exports {
+    pub(super) next: Option<ComponentExportIndex>,
+    pub(super) run: Option<ComponentExportIndex>,
+    pub(super) collect: Option<ComponentExportIndex>,
+    pub(super) finish: Option<ComponentExportIndex>,
+    pub(super) handle: Option<ComponentExportIndex>,
+}
+
+impl Program {
+    pub(crate) fn contract(&self) -> &Contract {
+        &self.0.contract
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Whether nobody can get an instance at once, so that idle ones should go.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.side.room.available_permits() == 0
+    }
+}
+
+impl Sandbox {
+    /// Makes one. Compiled code is kept in `cache` if given.
+    pub(crate) fn new(cache: Option<Cache>, budget: Arc<Budget>) -> Self {
+        Self {
+            blocking: OnceLock::new(),
+            concurrent: OnceLock::new(),
+            cache,
+            budget,
+        }
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Reads a file, not more than a component can have.
+    ///
+    /// # Errors
+    /// It cannot be read, or is too large to be one.
+    pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+        let size = std::fs::metadata(path)?.len();
+        if size > COMPONENT_MAX {
+            let message = format!("it is larger than {}", crate::units::Size(COMPONENT_MAX));
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+        }
+        std::fs::read(path)
+    }
+
+    /// Loads a component: from the cache, or by compiling it, which takes a tenth of a second to many seconds. Blocks.
+    ///
+    /// # Errors
+    /// It is no component of this contract or does not compile.
+    pub(crate) fn load(&self, bytes: &[u8]) -> Result<Program, LoadError> {
+        let contract = Contract::of(bytes)?;
+        let digest = Digest::of(bytes);
+        let side = self.side(contract.engine)?;
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&side.engine, &digest));
+        let component = match cached {
+            Some(component) => component,
+            None => {
+                let component = Component::from_binary(&side.engine, bytes)
+                    .map_err(|error| LoadError::Compile(fault::chain(&error)))?;
+                if let Some(cache) = &self.cache {
+                    // Kept for the next start; without it that start is slower and nothing else.
+                    let _ = cache.store(&side.engine, &digest, &component);
+                }
+                component
+            }
+        };
+        let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
+        let mut linker = side.linker.clone();
+        if contract.imports.iter().any(|import| !import.known) {
+            linker.define_unknown_imports_as_traps(&component).map_err(link)?;
+        }
+        let pre = linker.instantiate_pre(&component).map_err(link)?;
+        let export = |name| component.get_export_index(None, name);
+        let exports = Exports {
+            next: export("next"),
+            run: export("run"),
+            collect: export("collect"),
+            finish: export("finish"),
+            handle: export("handle"),
+        };
+        Ok(Program(Arc::new(Inner {
+            contract,
+            digest,
+            pre,
+            side,
+            exports,
+        })))
+    }
+
+    fn side(&self, form: Form) -> Result<Arc<Side>, LoadError> {
+        let cell = match form {
+            Form::Blocking => &self.blocking,
+            Form::Async => &self.concurrent,
+        };
+        if let Some(side) = cell.get() {
+            return Ok(side.clone());
+        }
+        let make = || -> wasmtime::Result<Side> {
+            let engine = engine::engine(form)?;
+            let mut linker = Linker::new(&engine);
+            imports::link(&mut linker, form)?;
+            Ok(Side {
+                engine,
+                linker,
+                room: Arc::new(Semaphore::new(INSTANCES_MAX as usize)),
+            })
+        };
+        let side = make().map_err(|error| LoadError::Engine(fault::chain(&error)))?;
+        Ok(cell.get_or_init(|| Arc::new(side)).clone())
+    }
+}

@@ -1,0 +1,157 @@
+//! What a store holds beside the guest itself.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::Semaphore;
+use wasmtime::{Result, component::ResourceTable, format_err};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::{limiter::Limiter, stdio::Tail, world::World};
+use crate::{
+    inbox::{Job, PlannerPort, Speaker, TaskPort},
+    logger::{Level, Logger},
+};
+
+/// The data of every store. One type for all roles, so that one linker serves them all; what a role may not do, its host
+/// functions refuse.
+pub(super) struct State {
+    pub(super) limiter: Limiter,
+    pub(super) role: Role,
+    /// The largest payload, result or output, in bytes.
+    pub(super) result_max: u64,
+    pub(super) logger: Logger,
+    pub(super) stderr: Tail,
+    /// The task's budget, for refilling it with each batch of answers; units.
+    pub(super) fuel: u64,
+    /// What was burnt of the budgets before the one that runs now; units.
+    pub(super) fuel_burnt: u64,
+    /// The last batch for which the budget was refilled.
+    pub(super) fuel_delivery: u64,
+    pub(super) world: World,
+    table: ResourceTable,
+    /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
+    wasi: Option<WasiCtx>,
+}
+
+/// Who the guest is, with what it may reach as such.
+pub(super) enum Role {
+    Planner {
+        port: PlannerPort,
+        /// Bytes of output that may be on their way out.
+        room: Arc<Semaphore>,
+    },
+    Task(TaskPort),
+    Worker(WorkerRole),
+}
+
+/// What a worker is doing.
+pub(super) struct WorkerRole {
+    /// For people: `pool/worker`.
+    pub(super) name: Arc<str>,
+    /// The attempt that goes on, and when it is cut.
+    pub(super) current: Option<(Job, Instant)>,
+}
+
+impl State {
+    pub(super) fn new(
+        limiter: Limiter,
+        role: Role,
+        world: World,
+        result_max: u64,
+        fuel: u64,
+        logger: Logger,
+        stderr: Tail,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self {
+            limiter,
+            role,
+            result_max,
+            logger,
+            stderr,
+            fuel,
+            fuel_burnt: 0,
+            fuel_delivery: 0,
+            world,
+            table,
+            wasi: None,
+        }
+    }
+
+    /// The port of a task.
+    ///
+    /// # Errors
+    /// The guest is no task; traps it.
+    pub(super) fn task(&mut self) -> Result<&mut TaskPort> {
+        match &mut self.role {
+            Role::Task(port) => Ok(port),
+            other => Err(not_for(other, "only `run` may perform, submit or sleep")),
+        }
+    }
+
+    /// What a worker is doing.
+    ///
+    /// # Errors
+    /// The guest is no worker; traps it.
+    pub(super) fn worker(&mut self) -> Result<&mut WorkerRole> {
+        match &mut self.role {
+            Role::Worker(worker) => Ok(worker),
+            other => Err(not_for(other, "only `handle` may ask about its attempt or its quota")),
+        }
+    }
+
+    /// The port of a planner, and the room for its output.
+    ///
+    /// # Errors
+    /// The guest is no planner; traps it.
+    pub(super) fn planner(&mut self) -> Result<(&PlannerPort, &Arc<Semaphore>)> {
+        match &mut self.role {
+            Role::Planner { port, room } => Ok((port, room)),
+            other => Err(not_for(
+                other,
+                "only `next`, `collect` and `finish` may write output; return it instead",
+            )),
+        }
+    }
+
+    pub(super) fn speaker(&self) -> Speaker {
+        match &self.role {
+            Role::Planner { .. } => Speaker::Planner,
+            Role::Task(port) => Speaker::Task(port.task()),
+            Role::Worker(worker) => {
+                Speaker::Worker(worker.name.clone(), worker.current.as_ref().map(|(job, _)| job.attempt))
+            }
+        }
+    }
+
+    pub(super) fn log(&self, level: Level, message: &str) {
+        self.logger.guest(&self.speaker(), level, message);
+    }
+}
+
+fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
+    let who = match role {
+        Role::Planner { .. } => "the planner",
+        Role::Task(_) => "a task",
+        Role::Worker(_) => "a worker",
+    };
+    format_err!("{who} called a function that is not for it: {rule}")
+}
+
+/// How many resources of WASI (streams, descriptors, pollables) one instance may hold.
+pub(super) const HANDLES_MAX: usize = 4096;
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let Self {
+            wasi,
+            world,
+            stderr,
+            table,
+            ..
+        } = self;
+        let ctx = wasi.get_or_insert_with(|| world.wasi(stderr));
+        WasiCtxView { ctx, table }
+    }
+}

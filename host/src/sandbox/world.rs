@@ -1,0 +1,96 @@
+//! What a guest is shown of the world outside: the clock, randomness, arguments, settings and input.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
+
+use super::{input::Input, stdio::Tail};
+
+/// The largest block of random bytes in one call.
+const RANDOM_MAX: u64 = 64 << 10;
+
+/// What the planner, the tasks or one worker are shown.
+#[derive(Clone, Default)]
+pub(crate) struct World {
+    pub(crate) args: Arc<[String]>,
+    pub(crate) env: Arc<[(String, String)]>,
+    /// Only the planner has one.
+    pub(crate) stdin: Option<Input>,
+    /// Planners and tasks have one. Without it: the machine's clock and randomness.
+    pub(crate) logical: Option<Logical>,
+}
+
+/// The run's own time and luck, the same on every replay.
+#[derive(Clone, Debug)]
+pub(crate) struct Logical {
+    /// When the run began, in ms since 1970.
+    pub(crate) began_unix_ms: u64,
+    /// The run's time as the guest knows it, in ms.
+    pub(crate) now_ms: Arc<AtomicU64>,
+    /// Run and task.
+    pub(crate) seed: u64,
+}
+
+impl World {
+    pub(super) fn wasi(&self, stdio: &Tail) -> WasiCtx {
+        let mut wasi = WasiCtx::builder();
+        wasi.args(&self.args)
+            .envs(&self.env)
+            .stdout(stdio.clone())
+            .stderr(stdio.clone())
+            .max_random_size(RANDOM_MAX)
+            .allow_tcp(false)
+            .allow_udp(false);
+        if let Some(stdin) = &self.stdin {
+            wasi.stdin(stdin.clone());
+        }
+        if let Some(logical) = &self.logical {
+            wasi.wall_clock(logical.clone())
+                .monotonic_clock(logical.clone())
+                .secure_random(ChaCha8Rng::seed_from_u64(logical.seed))
+                .insecure_random(ChaCha8Rng::seed_from_u64(logical.seed ^ 1))
+                .insecure_random_seed(u128::from(logical.seed));
+        }
+        wasi.build()
+    }
+
+    /// Moves the guest's clock.
+    pub(super) fn set_now(&self, now_ms: u64) {
+        if let Some(logical) = &self.logical {
+            logical.now_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Logical {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.now_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl HostWallClock for Logical {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.began_unix_ms) + Self::now(self)
+    }
+}
+
+impl HostMonotonicClock for Logical {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(Self::now(self).as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,277 @@
+//! The life of an action: waiting, running, backing off, and out.
+
+use std::time::Duration;
+
+use crate::{
+    command::Command,
+    event::Spec,
+    ids::{ActionId, AttemptId, Ax, Gx, KindId, Rx, TaskId, WorkerId, Wx},
+    moment::Moment,
+    outcome::{Class, End, Outcome, Reason},
+    queue::Key,
+    retry::{Bar, Trials},
+    scheduler::{Plant, Scheduler},
+    timers::Timer,
+};
+
+/// Where an open action is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum State {
+    /// On its way from one state to the next. Never seen between two events.
+    Between,
+    /// In line.
+    Waiting {
+        /// In which group; none: the open line.
+        group: Option<Gx>,
+        /// Whom it avoids, and why.
+        bar: Bar,
+        /// When it avoids fewer.
+        patience: Moment,
+    },
+    /// Every worker was tried.
+    Resting { until: Moment },
+    /// A worker has its newest attempt.
+    Running { worker: Wx },
+}
+
+/// An open action. Kept small: there may be a million.
+#[derive(Debug)]
+pub(crate) struct Action {
+    pub(crate) id: ActionId,
+    pub(crate) task: TaskId,
+    pub(crate) deadline: Moment,
+    pub(crate) rx: Rx,
+    pub(crate) kind: KindId,
+    pub(crate) priority: i32,
+    /// How many attempts may fail.
+    pub(crate) attempts: u32,
+    /// The number of its newest attempt; 0: it had none.
+    pub(crate) number: u32,
+    pub(crate) failed: u32,
+    pub(crate) losses: u32,
+    pub(crate) state: State,
+    /// Where it failed. None: nowhere, as for most.
+    pub(crate) trials: Option<Box<Trials>>,
+}
+
+impl Action {
+    pub(crate) fn key(&self, ax: Ax) -> Key {
+        Key::new(self.priority, self.failed > 0, self.task, self.id, ax)
+    }
+}
+
+impl Scheduler {
+    pub(crate) fn submitted(&mut self, id: ActionId, spec: Spec, out: &mut Vec<Command>) {
+        if self.action_ids.contains_key(&id) {
+            return;
+        }
+        let refuse = |reason, out: &mut Vec<Command>| {
+            out.push(Command::Settle {
+                action: id,
+                outcome: Outcome::Refused(reason),
+            });
+        };
+        if spec.deadline <= self.now {
+            return refuse(Reason::Deadline, out);
+        }
+        // A kind that was never defined is served by nobody.
+        let Some(rx) = self.kinds.get(&spec.kind).copied() else {
+            return refuse(Reason::Unroutable, out);
+        };
+        let ax = self.actions.insert(Action {
+            id,
+            task: spec.task,
+            deadline: spec.deadline,
+            rx,
+            kind: spec.kind,
+            priority: spec.priority,
+            attempts: match spec.attempts {
+                0 => self.policy.attempts,
+                own => own,
+            },
+            number: 0,
+            failed: 0,
+            losses: 0,
+            state: State::Between,
+            trials: None,
+        });
+        self.action_ids.insert(id, ax);
+        self.timers.set(spec.deadline, Timer::Deadline(ax));
+        self.place(ax, None, out);
+    }
+
+    pub(crate) fn cancelled(&mut self, id: ActionId, out: &mut Vec<Command>) {
+        if let Some(ax) = self.action_ids.get(&id) {
+            self.give_up(*ax, Reason::Cancelled, out);
+        }
+    }
+
+    /// Settles an action wherever it is; what runs of it is stopped.
+    pub(crate) fn give_up(&mut self, ax: Ax, reason: Reason, out: &mut Vec<Command>) {
+        self.settle(ax, Outcome::Refused(reason), out);
+    }
+
+    pub(crate) fn rested(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        self.leave(ax);
+        self.place(ax, None, out);
+    }
+
+    pub(crate) fn ended(
+        &mut self,
+        attempt: AttemptId,
+        worker: WorkerId,
+        end: End,
+        took: Duration,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(wx) = self.worker_ids.get(&worker).copied() else {
+            return;
+        };
+        let held = self.release(wx, attempt);
+        let ax = self.action_ids.get(&attempt.action).copied();
+        let current = ax.filter(|ax| self.is_current(*ax, attempt, wx));
+        if held {
+            // The worker first: where the action can go depends on what is thought of the worker now.
+            self.judge(wx, attempt.action, end, took, current.is_some(), out);
+        }
+        match (current, ax) {
+            (Some(ax), _) => {
+                self.leave(ax);
+                self.resolve(ax, wx, attempt, end, out);
+            }
+            (None, Some(ax)) if end == End::Ok && self.is_stale(ax, attempt) => {
+                // Nobody asks twice: a result is a result, even of an attempt that was thought lost.
+                self.settle(ax, Outcome::Done { number: attempt.number }, out);
+            }
+            _ => {}
+        }
+        if held {
+            self.relist(wx);
+            self.pull(wx, out);
+        }
+    }
+
+    /// Takes an attempt off a worker's list. False: it is not on it.
+    fn release(&mut self, wx: Wx, attempt: AttemptId) -> bool {
+        let keep = self.planted(Plant::KeepSlot);
+        let Some(worker) = self.workers.get_mut(wx) else {
+            return false;
+        };
+        let Some(index) = worker.attempts.iter().position(|held| *held == attempt) else {
+            return false;
+        };
+        if !keep {
+            worker.attempts.swap_remove(index);
+            self.held = self.held.saturating_sub(1);
+        }
+        true
+    }
+
+    pub(crate) fn is_current(&self, ax: Ax, attempt: AttemptId, wx: Wx) -> bool {
+        self.actions.get(ax).is_some_and(|action| {
+            action.number == attempt.number && matches!(action.state, State::Running { worker } if worker == wx)
+        })
+    }
+
+    /// Whether this attempt of the action was made but is not its running one.
+    fn is_stale(&self, ax: Ax, attempt: AttemptId) -> bool {
+        self.actions.get(ax).is_some_and(|action| {
+            let running = matches!(action.state, State::Running { .. });
+            (1..=action.number).contains(&attempt.number) && !(running && attempt.number == action.number)
+        })
+    }
+
+    /// What the end of its running attempt means for an action.
+    pub(crate) fn resolve(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) {
+        let losses = self.policy.losses;
+        let Some(action) = self.actions.get_mut(ax) else { return };
+        let retry = match end.class() {
+            Class::Ok => {
+                let outcome = Outcome::Done { number: attempt.number };
+                return self.settle(ax, outcome, out);
+            }
+            Class::Permanent => {
+                let reason = match end {
+                    End::Oversize => Reason::Oversize,
+                    _ => Reason::Permanent,
+                };
+                return self.give_up(ax, reason, out);
+            }
+            Class::Transient | Class::Trap => {
+                action.failed = action.failed.saturating_add(1);
+                if action.failed >= action.attempts {
+                    return self.give_up(ax, Reason::Exhausted, out);
+                }
+                self.remember(ax, wx);
+                true
+            }
+            Class::Lost => {
+                action.losses = action.losses.saturating_add(1);
+                if action.losses > losses {
+                    return self.give_up(ax, Reason::Exhausted, out);
+                }
+                // Accuses nobody, yet another worker is the better bet.
+                self.remember(ax, wx);
+                true
+            }
+            Class::WorkerFault => true,
+            Class::Busy | Class::Neutral => false,
+        };
+        self.place(ax, retry.then_some((attempt, wx)), out);
+    }
+
+    /// Takes an action out of the state that it is in.
+    pub(crate) fn leave(&mut self, ax: Ax) {
+        let Some(action) = self.actions.get_mut(ax) else { return };
+        let (rx, key) = (action.rx, action.key(ax));
+        match std::mem::replace(&mut action.state, State::Between) {
+            State::Between => {}
+            State::Waiting { group, patience, .. } => {
+                self.queues.remove(rx, group, key);
+                self.timers.clear(patience, Timer::Patience(ax));
+                self.tallies.waiting -= 1;
+            }
+            State::Resting { until } => {
+                if let Some(route) = self.queues.routes.get_mut(rx) {
+                    route.resting.remove(&ax);
+                }
+                self.timers.clear(until, Timer::Rested(ax));
+                self.tallies.backing_off -= 1;
+            }
+            State::Running { .. } => self.tallies.running -= 1,
+        }
+    }
+
+    /// Tells the asker and forgets the action.
+    pub(crate) fn settle(&mut self, ax: Ax, outcome: Outcome, out: &mut Vec<Command>) {
+        let running = match self.actions.get(ax).map(|action| action.state) {
+            Some(State::Running { worker }) => Some(worker),
+            _ => None,
+        };
+        self.leave(ax);
+        let Some(action) = self.actions.remove(ax) else { return };
+        self.action_ids.remove(&action.id);
+        self.timers.clear(action.deadline, Timer::Deadline(ax));
+        if let Some(worker) = running.and_then(|wx| self.workers.get(wx)) {
+            out.push(Command::Stop {
+                attempt: AttemptId {
+                    action: action.id,
+                    number: action.number,
+                },
+                worker: worker.id,
+            });
+        }
+        let settle = Command::Settle {
+            action: action.id,
+            outcome,
+        };
+        out.push(settle);
+        if self.planted(Plant::SettleTwice) {
+            out.push(settle);
+        }
+        match outcome {
+            Outcome::Done { .. } => self.tallies.done += 1,
+            Outcome::Refused(_) => self.tallies.refused += 1,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Who gets what.
+//!
+//! Nothing waits while a worker that may take it has room. So when an action comes, it alone is to be placed (`find`);
+//! when a worker is free, it alone is to be given something (`pull`). Neither ever looks at everybody.
+
+use crate::{
+    action::State,
+    command::Command,
+    ids::{AttemptId, Ax, Rx, Wx},
+    scheduler::{Plant, Scheduler},
+    worker::{Entry, Pool, Rest, Room, Standing, Trust},
+};
+
+impl Scheduler {
+    /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
+    pub(crate) fn find(&self, rx: Rx, avoid: &[Wx]) -> Option<Wx> {
+        if self.draining {
+            return None;
+        }
+        let pools = &self.queues.routes.get(rx)?.pools;
+        let best = |list: fn(&Pool) -> &std::collections::BTreeSet<Entry>| {
+            pools
+                .iter()
+                .filter_map(|px| {
+                    list(self.pools.get(*px)?)
+                        .iter()
+                        .find(|(_, _, wx)| avoid.binary_search(wx).is_err())
+                })
+                .min()
+                .map(|(_, _, wx)| *wx)
+        };
+        best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
+    }
+
+    /// Gives a worker what waits for it until it has no room or nothing waits.
+    pub(crate) fn pull(&mut self, wx: Wx, out: &mut Vec<Command>) {
+        if self.draining || self.planted(Plant::ForgetWorker) {
+            return;
+        }
+        while let Some(worker) = self.workers.get(wx) {
+            if worker.listed.0 == Room::None {
+                return;
+            }
+            let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
+            let first = routes.iter().filter_map(|rx| self.queues.first_for(*rx, wx)).min();
+            let Some(key) = first else { return };
+            self.leave(key.ax);
+            self.assign(key.ax, wx, out);
+        }
+    }
+
+    /// Gives an action that is in no state to a worker that has room.
+    pub(crate) fn assign(&mut self, ax: Ax, wx: Wx, out: &mut Vec<Command>) {
+        let same_number = self.planted(Plant::SameNumber);
+        let (Some(action), Some(worker)) = (self.actions.get_mut(ax), self.workers.get_mut(wx)) else {
+            return;
+        };
+        if !same_number || action.number == 0 {
+            action.number = action.number.saturating_add(1);
+        }
+        action.state = State::Running { worker: wx };
+        let attempt = AttemptId {
+            action: action.id,
+            number: action.number,
+        };
+        self.assigned += 1;
+        self.held += 1;
+        self.tallies.running += 1;
+        worker.attempts.push(attempt);
+        worker.last_assigned = self.assigned;
+        out.push(Command::Assign {
+            attempt,
+            worker: worker.id,
+        });
+        match worker.standing {
+            Standing::Usable {
+                trust: trust @ Trust::Suspect { further },
+                rest: Rest::None,
+            } => {
+                let rest = self.damp(further);
+                self.stand(wx, Standing::Usable { trust, rest }, out);
+            }
+            _ => self.relist(wx),
+        }
+    }
+}

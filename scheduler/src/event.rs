@@ -1,0 +1,140 @@
+//! Everything that can happen to the scheduler. The whole list is here and nowhere else.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    ids::{ActionId, AttemptId, KindId, PoolId, TaskId, WorkerId},
+    moment::Moment,
+    outcome::End,
+};
+
+/// What happened. Facts only: what follows from them is the scheduler's to say, in [`Command`](crate::Command)s.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A sort of action exists and workers of these pools may perform it. Said once for each kind, before the first
+    /// action of it. Workers of these pools join later or came earlier.
+    KindDefined {
+        /// The new kind.
+        kind: KindId,
+        /// Who serves it. Empty: nobody, every action of it is refused as unroutable.
+        pools: Vec<PoolId>,
+    },
+    /// A worker is there and can be given work.
+    WorkerJoined {
+        /// Its identity; never one that joined before.
+        worker: WorkerId,
+        /// The pool that it belongs to.
+        pool: PoolId,
+        /// How many attempts it makes at once, from 1. 0 counts as 1.
+        slots: u32,
+    },
+    /// A worker is gone and will not end what it was doing. Its attempts count as lost.
+    WorkerLeft {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// The operator takes a worker out: it ends what it is doing and is given nothing more.
+    WorkerDrained {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// The operator vouches for a worker: whatever its state, it is healthy again with a clean record.
+    WorkerReadmitted {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A task asked for an action.
+    Submitted {
+        /// Its name; never one that was submitted before.
+        action: ActionId,
+        /// How it is to be treated.
+        spec: Spec,
+    },
+    /// The asker does not want it any more.
+    Cancelled {
+        /// Which.
+        action: ActionId,
+    },
+    /// An attempt is over, in whichever way.
+    AttemptEnded {
+        /// Which, as it was assigned.
+        attempt: AttemptId,
+        /// Who made it, as it was assigned.
+        worker: WorkerId,
+        /// How it ended.
+        end: End,
+        /// How long the worker was at it, waiting in its queue left out.
+        took: Duration,
+    },
+    /// No attempt is started from now on. Those that run go on to their end.
+    DrainBegun,
+    /// Nothing happened but time passed. Sent when [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup) is reached;
+    /// harmless at any other time.
+    Tick,
+}
+
+/// How one action is to be treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The task that asked.
+    pub task: TaskId,
+    /// Which sort it is.
+    pub kind: KindId,
+    /// Higher goes first. 0 is usual.
+    pub priority: i32,
+    /// How many attempts may fail before it is given up, from 1. 0: [`Policy::attempts`](crate::Policy::attempts).
+    pub attempts: u32,
+    /// When it is given up, whatever its state. [`Moment::NEVER`]: not at all.
+    pub deadline: Moment,
+    /// Whether a second run of it does no harm.
+    pub idempotent: bool,
+}
+
+impl fmt::Display for Event {
+    /// One line, as scripts of the tests and a recorded schedule have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KindDefined { kind, pools } => {
+                write!(f, "kind {kind} pools=")?;
+                for (index, pool) in pools.iter().enumerate() {
+                    write!(f, "{}{pool}", if index == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
+            Self::WorkerJoined { worker, pool, slots } => write!(f, "join {worker} {pool} slots={slots}"),
+            Self::WorkerLeft { worker } => write!(f, "left {worker}"),
+            Self::WorkerDrained { worker } => write!(f, "drain {worker}"),
+            Self::WorkerReadmitted { worker } => write!(f, "readmit {worker}"),
+            Self::Submitted { action, spec } => write!(f, "submit {action} {spec}"),
+            Self::Cancelled { action } => write!(f, "cancel {action}"),
+            Self::AttemptEnded {
+                attempt,
+                worker,
+                end,
+                took,
+            } => write!(f, "ended {attempt} {worker} {end} took={}", Moment::START + *took),
+            Self::DrainBegun => f.write_str("drain"),
+            Self::Tick => f.write_str("tick"),
+        }
+    }
+}
+
+impl fmt::Display for Spec {
+    /// What is as usual is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task={} kind={}", self.task, self.kind)?;
+        if self.priority != 0 {
+            write!(f, " priority={}", self.priority)?;
+        }
+        if self.attempts != 0 {
+            write!(f, " attempts={}", self.attempts)?;
+        }
+        if self.deadline != Moment::NEVER {
+            write!(f, " deadline={}", self.deadline)?;
+        }
+        if self.idempotent {
+            f.write_str(" idempotent")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! What to think of a worker.
+//!
+//! Two sorts of evidence. An explicit fault (it could not be started, it says itself that it is unfit) is believed at
+//! once and of anybody. Failures are circumstantial: only several in a row, of as many distinct actions, count, and what
+//! follows is capped, for it may well be the work that is bad and not the workers.
+
+use std::time::Duration;
+
+use crate::{
+    command::Command,
+    ids::{ActionId, WorkerId, Wx},
+    luck::doubled,
+    moment::Moment,
+    outcome::{Class, End, Evicted},
+    scheduler::{Plant, Scheduler},
+    worker::{Record, Rest, Standing, Trust},
+};
+
+/// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
+/// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
+const BUSY_JITTER: f64 = 0.1;
+
+impl Scheduler {
+    /// Draws the conclusions of an attempt's end about the worker that made it. `current`: the action still wanted it;
+    /// a failure that came too late to matter accuses nobody.
+    pub(crate) fn judge(
+        &mut self,
+        wx: Wx,
+        action: ActionId,
+        end: End,
+        took: Duration,
+        current: bool,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        match end.class() {
+            Class::Ok => {
+                worker.tally.ok += 1;
+                worker.took(took);
+                self.succeeded(wx, out);
+            }
+            Class::Busy => {
+                worker.tally.busy += 1;
+                let wait = match end {
+                    End::Busy { wait } => wait,
+                    _ => Duration::ZERO,
+                };
+                self.busied(wx, wait, out);
+            }
+            Class::Transient | Class::Trap if current => {
+                worker.tally.failed += 1;
+                self.failed(wx, action, out);
+            }
+            Class::WorkerFault => {
+                worker.tally.faults += 1;
+                match (end, worker.standing) {
+                    (End::Unfit, Standing::Evicted(_) | Standing::Gone) => {}
+                    (End::Unfit, _) => self.stand(wx, Standing::Evicted(Evicted::Unfit), out),
+                    (_, Standing::Usable { .. }) => self.condemn(wx, false, out),
+                    _ => {}
+                }
+            }
+            Class::Lost => worker.tally.lost += 1,
+            Class::Permanent | Class::Transient | Class::Trap | Class::Neutral => {}
+        }
+    }
+
+    fn succeeded(&mut self, wx: Wx, out: &mut Vec<Command>) {
+        let (forgive_after, probation) = (self.policy.forgive_after, self.policy.probation);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let record = &mut worker.record;
+        record.row.clear();
+        record.busy_row = 0;
+        let Standing::Usable { trust, rest } = worker.standing else {
+            return;
+        };
+        let trust = match trust {
+            Trust::Healthy => {
+                record.good += 1;
+                if record.good >= forgive_after {
+                    record.good = 0;
+                    record.round = record.round.saturating_sub(1);
+                }
+                Trust::Healthy
+            }
+            Trust::Suspect { .. } => Trust::Healthy,
+            Trust::Probation { passed, .. } if passed + 1 >= probation => {
+                record.good = 0;
+                record.unproved = 0;
+                Trust::Healthy
+            }
+            Trust::Probation { round, passed } => Trust::Probation {
+                round,
+                passed: passed + 1,
+            },
+        };
+        let rest = match rest {
+            Rest::Damped { .. } => Rest::None,
+            other => other,
+        };
+        self.stand(wx, Standing::Usable { trust, rest }, out);
+    }
+
+    fn failed(&mut self, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
+        let limit = self.policy.quarantine_after as usize;
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let row = &mut worker.record.row;
+        if row.len() < limit && !row.contains(&action) {
+            row.push(action);
+        }
+        let enough = row.len() >= limit;
+        let Standing::Usable { trust, rest } = worker.standing else {
+            return;
+        };
+        match trust {
+            Trust::Healthy if !enough => {}
+            Trust::Probation { .. } | Trust::Healthy if self.may_condemn(wx) => self.condemn(wx, true, out),
+            Trust::Probation { .. } | Trust::Healthy => self.suspect(wx, 0, rest, out),
+            Trust::Suspect { .. } if self.may_condemn(wx) => self.condemn(wx, true, out),
+            Trust::Suspect { further } => self.suspect(wx, further.saturating_add(1), rest, out),
+        }
+    }
+
+    /// Slows a worker down that there is reason but no right to take out.
+    fn suspect(&mut self, wx: Wx, further: u32, rest: Rest, out: &mut Vec<Command>) {
+        let rest = match rest {
+            Rest::Busy { .. } => rest,
+            Rest::None | Rest::Damped { .. } => self.damp(further),
+        };
+        let trust = Trust::Suspect { further };
+        self.stand(wx, Standing::Usable { trust, rest }, out);
+    }
+
+    /// How long a suspect is left alone from now.
+    pub(crate) fn damp(&self, further: u32) -> Rest {
+        let wait = doubled(self.policy.damping_min, further, self.policy.damping_max);
+        Rest::Damped {
+            until: self.later(wait),
+        }
+    }
+
+    /// Whether there would be a usable worker left without this one. One is enough for every kind that the pool serves.
+    fn is_spare(&self, wx: Wx) -> bool {
+        let Some(worker) = self.workers.get(wx) else {
+            return false;
+        };
+        let usable = self.pools.get(worker.px).map_or(0, |pool| pool.usable);
+        self.planted(Plant::QuarantineLast) || usable > usize::from(worker.standing.is_usable())
+    }
+
+    /// Whether failures alone may take this worker out.
+    fn may_condemn(&self, wx: Wx) -> bool {
+        let Some(worker) = self.workers.get(wx) else {
+            return false;
+        };
+        if !self.is_spare(wx) {
+            return false;
+        }
+        let Some(pool) = self.pools.get(worker.px) else {
+            return false;
+        };
+        // Rounded down: a third of five is one.
+        let share = (pool.members as f64 * self.policy.quarantine_share) as usize;
+        worker.record.unproved >= self.policy.evict_after || pool.judged < share.max(1)
+    }
+
+    /// Quarantines a worker, or evicts it if that was done too often.
+    fn condemn(&mut self, wx: Wx, judged: bool, out: &mut Vec<Command>) {
+        let spare = self.is_spare(wx);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        if worker.record.unproved >= self.policy.evict_after && spare {
+            let quarantines = worker.record.unproved;
+            return self.stand(wx, Standing::Evicted(Evicted::Unreliable { quarantines }), out);
+        }
+        let record = &mut worker.record;
+        record.round = record.round.saturating_add(1);
+        record.unproved = record.unproved.saturating_add(1);
+        record.row.clear();
+        worker.tally.quarantines += 1;
+        let round = record.round;
+        let length = doubled(self.policy.quarantine_min, round - 1, self.policy.quarantine_max);
+        let until = self.now + self.luck.around(length, self.policy.quarantine_jitter);
+        self.stand(wx, Standing::Quarantined { until, round, judged }, out);
+    }
+
+    fn busied(&mut self, wx: Wx, wait: Duration, out: &mut Vec<Command>) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let Standing::Usable { trust, rest } = worker.standing else {
+            return;
+        };
+        let known = match rest {
+            Rest::Busy { until } => until,
+            Rest::None | Rest::Damped { .. } => Moment::START,
+        };
+        let until = if wait > Duration::ZERO {
+            self.now + self.luck.stretched(wait, BUSY_JITTER)
+        } else if known > self.now {
+            // It said so already: its other slots met the same limit, which is no reason to double the wait.
+            known
+        } else {
+            let wait = doubled(self.policy.busy_min, worker.record.busy_row, self.policy.busy_max);
+            worker.record.busy_row = worker.record.busy_row.saturating_add(1);
+            self.now + wait
+        };
+        let rest = Rest::Busy {
+            until: until.max(known),
+        };
+        self.stand(wx, Standing::Usable { trust, rest }, out);
+    }
+
+    /// A worker's quarantine, busy time or damping is over.
+    pub(crate) fn woke(&mut self, wx: Wx, out: &mut Vec<Command>) {
+        let Some(worker) = self.workers.get(wx) else { return };
+        let trust = match worker.standing {
+            Standing::Usable { trust, .. } => trust,
+            Standing::Quarantined { round, .. } => Trust::Probation { round, passed: 0 },
+            Standing::Draining | Standing::Evicted(_) | Standing::Gone => return,
+        };
+        let rest = Rest::None;
+        self.stand(wx, Standing::Usable { trust, rest }, out);
+        self.pull(wx, out);
+    }
+
+    pub(crate) fn drained(&mut self, id: WorkerId, out: &mut Vec<Command>) {
+        let Some(wx) = self.worker_ids.get(&id).copied() else {
+            return;
+        };
+        if self.workers.get(wx).is_some_and(|worker| worker.standing.is_present()) {
+            self.stand(wx, Standing::Draining, out);
+        }
+    }
+
+    pub(crate) fn readmitted(&mut self, id: WorkerId, out: &mut Vec<Command>) {
+        let Some(wx) = self.worker_ids.get(&id).copied() else {
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        if worker.standing == Standing::Gone {
+            return;
+        }
+        worker.record = Record::default();
+        self.stand(wx, Standing::FRESH, out);
+        self.relist(wx);
+        self.pull(wx, out);
+    }
+
+    /// A worker is gone, and what it was doing with it.
+    pub(crate) fn left(&mut self, id: WorkerId, out: &mut Vec<Command>) {
+        let Some(wx) = self.worker_ids.get(&id).copied() else {
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let attempts = std::mem::take(&mut worker.attempts);
+        worker.tally.lost += attempts.len() as u64;
+        self.held = self.held.saturating_sub(attempts.len());
+        self.stand(wx, Standing::Gone, out);
+        for attempt in attempts {
+            let ax = self.action_ids.get(&attempt.action).copied();
+            if let Some(ax) = ax.filter(|ax| self.is_current(*ax, attempt, wx)) {
+                self.leave(ax);
+                self.resolve(ax, wx, attempt, End::Lost, out);
+            }
+        }
+    }
+}

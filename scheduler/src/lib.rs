@@ -1,0 +1,46 @@
+//! The scheduler of Disperse: which worker tries which action, and what to think of whom.
+//!
+//! Think of a dispatcher at a desk. Notes come in ("a task asked for something", "a worker is done", "it failed there"),
+//! slips go out ("give this to that worker", "tell the asker"). The dispatcher never sees what is in the parcels, has no
+//! watch (every note carries the time) and no phone.
+//!
+//! **The one rule: everything that happens goes through [`Scheduler::handle`], and every command that comes out is
+//! carried out, in order.**
+//!
+//! 1. Call [`Scheduler::handle`] with the time and an [`Event`].
+//! 2. Carry out the [`Command`]s that it appended.
+//! 3. Wait for the next event, at most until [`Scheduler::next_wakeup`]; then send [`Event::Tick`].
+//!
+//! The same policy, seed and events always give the same commands. There is no IO here, no clock, no randomness beyond
+//! the seed, no thread and no dependency.
+
+mod action;
+mod assign;
+mod command;
+mod event;
+mod health;
+mod ids;
+mod luck;
+mod moment;
+mod outcome;
+mod policy;
+mod queue;
+mod retry;
+mod scheduler;
+pub mod sim;
+mod slab;
+mod timers;
+mod view;
+mod worker;
+
+pub use command::Command;
+pub use event::{Event, Spec};
+pub use ids::{ActionId, AttemptId, KindId, PoolId, TaskId, WorkerId};
+pub use moment::Moment;
+pub use outcome::{Class, End, Evicted, Health, Outcome, Reason};
+pub use policy::{Policy, PolicyError};
+pub use scheduler::Scheduler;
+pub use view::{ActionState, ActionView, Counts, WorkerView};
+
+#[cfg(test)]
+mod tests;

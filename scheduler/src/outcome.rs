@@ -1,0 +1,233 @@
+//! How attempts and actions end.
+//!
+//! Four words that are easily mixed up: an attempt has an [`End`] (what was seen), a failed end has a [`Class`] (what it
+//! costs and whom it accuses), an action has an [`Outcome`] (what its asker is told), and a worker has a
+//! [`Health`] (what is thought of it).
+
+use std::{fmt, time::Duration};
+
+use crate::moment::Moment;
+
+/// How one attempt ended, as the host saw it. A guest only hints; the host decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has a result.
+    Ok,
+    /// The worker is at its limit. Costs no attempt and accuses nobody; the worker is given nothing until then.
+    Busy {
+        /// How long the worker asked to be left alone. Zero: it did not say.
+        wait: Duration,
+    },
+    /// The action can never work. Not retried; accuses the action.
+    Permanent,
+    /// The result was larger than allowed. Not retried; accuses the action.
+    Oversize,
+    /// It may work another time: the guest said so, or the attempt was over its timeout.
+    Transient,
+    /// The guest trapped, ran out of fuel or memory, or overflowed its stack.
+    Trap {
+        /// Same number, same trap at the same place; 0: not known.
+        fingerprint: u64,
+    },
+    /// The worker could not be started. Costs no attempt; the worker is quarantined at once.
+    Faulty,
+    /// The worker says that it can do no more work. Costs no attempt; the worker is evicted at once.
+    Unfit,
+    /// Nobody knows: the worker went away with it.
+    Lost,
+    /// It was stopped on purpose. Costs nothing.
+    Stopped,
+}
+
+impl End {
+    /// What it costs and whom it accuses.
+    pub fn class(self) -> Class {
+        match self {
+            Self::Ok => Class::Ok,
+            Self::Busy { .. } => Class::Busy,
+            Self::Permanent | Self::Oversize => Class::Permanent,
+            Self::Transient => Class::Transient,
+            Self::Trap { .. } => Class::Trap,
+            Self::Faulty | Self::Unfit => Class::WorkerFault,
+            Self::Lost => Class::Lost,
+            Self::Stopped => Class::Neutral,
+        }
+    }
+}
+
+/// The outcome classes. See the table in ARCHITECTURE.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A result. No attempt spent.
+    Ok,
+    /// The worker waits. No attempt spent, nobody accused.
+    Busy,
+    /// The action is at fault and is over.
+    Permanent,
+    /// One attempt spent; undecided whose fault.
+    Transient,
+    /// One attempt spent; undecided, leaning to the action. The instance is spent too.
+    Trap,
+    /// No attempt spent; the worker is at fault.
+    WorkerFault,
+    /// One loss spent, of a budget of its own.
+    Lost,
+    /// Nothing spent, nobody accused.
+    Neutral,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Busy => "busy",
+            Self::Permanent => "permanent",
+            Self::Transient => "transient",
+            Self::Trap => "trap",
+            Self::WorkerFault => "worker-fault",
+            Self::Lost => "lost",
+            Self::Neutral => "neutral",
+        })
+    }
+}
+
+/// Why an action ended without a result. The WIT enum `reason` says the same to guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A worker said that it can never work.
+    Permanent,
+    /// Every attempt that it was given failed.
+    Exhausted,
+    /// It broke distinct healthy workers in the same way.
+    Poison,
+    /// No worker that could do it exists, or none is left.
+    Unroutable,
+    /// Its asker dropped it, or the run is being stopped.
+    Cancelled,
+    /// Its deadline passed.
+    Deadline,
+    /// Its result was larger than allowed.
+    Oversize,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permanent => "permanent",
+            Self::Exhausted => "exhausted",
+            Self::Poison => "poison",
+            Self::Unroutable => "unroutable",
+            Self::Cancelled => "cancelled",
+            Self::Deadline => "deadline",
+            Self::Oversize => "oversize",
+        })
+    }
+}
+
+/// How an action ended, once and for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The attempt of this number has the result.
+    Done {
+        /// Which of the action's attempts.
+        number: u32,
+    },
+    /// There is no result.
+    Refused(Reason),
+}
+
+/// What is thought of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It is given work.
+    Healthy,
+    /// It failed several times in a row, but quarantine would take too much of the pool: it is given work more slowly.
+    Suspect,
+    /// It is given nothing until then.
+    Quarantined {
+        /// When probation begins.
+        until: Moment,
+        /// Which quarantine in a row this is, from 1.
+        round: u32,
+    },
+    /// It is given one action at a time until it has proved itself.
+    Probation {
+        /// How many quarantines led here, from 1.
+        round: u32,
+    },
+    /// It said that it is at its limit and is given nothing until then. It is not at fault.
+    Busy {
+        /// When it is given work again.
+        until: Moment,
+    },
+    /// The operator takes it out. Final unless readmitted.
+    Draining,
+    /// It is given nothing any more. Final unless readmitted.
+    Evicted(Evicted),
+    /// It is gone. Final.
+    Gone,
+}
+
+/// Why a worker was evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evicted {
+    /// It said itself that it can do no more work.
+    Unfit,
+    /// It was quarantined too many times without passing probation.
+    Unreliable {
+        /// How many times.
+        quarantines: u32,
+    },
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("ok"),
+            Self::Busy { wait } if wait.is_zero() => f.write_str("busy"),
+            Self::Busy { wait } => write!(f, "busy={}", Moment::START + *wait),
+            Self::Permanent => f.write_str("permanent"),
+            Self::Oversize => f.write_str("oversize"),
+            Self::Transient => f.write_str("transient"),
+            Self::Trap { fingerprint: 0 } => f.write_str("trap"),
+            Self::Trap { fingerprint } => write!(f, "trap={fingerprint}"),
+            Self::Faulty => f.write_str("faulty"),
+            Self::Unfit => f.write_str("unfit"),
+            Self::Lost => f.write_str("lost"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { number } => write!(f, "done #{number}"),
+            Self::Refused(reason) => write!(f, "refused {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy => f.write_str("healthy"),
+            Self::Suspect => f.write_str("suspect"),
+            Self::Quarantined { until, round } => write!(f, "quarantined until={until} round={round}"),
+            Self::Probation { round } => write!(f, "probation round={round}"),
+            Self::Busy { until } => write!(f, "busy until={until}"),
+            Self::Draining => f.write_str("draining"),
+            Self::Evicted(why) => write!(f, "evicted {why}"),
+            Self::Gone => f.write_str("gone"),
+        }
+    }
+}
+
+impl fmt::Display for Evicted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfit => f.write_str("unfit"),
+            Self::Unreliable { quarantines } => write!(f, "unreliable quarantines={quarantines}"),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Who waits, in which order, and for whom not.
+//!
+//! Three words: a **route** is a set of pools; kinds that the same pools serve share one. Within a route, actions that no
+//! worker is barred from stand in one line, the **open line**. Actions that avoid some workers stand in **groups**: all
+//! that avoid the same workers stand together, so a free worker steps over a whole group at once and compares only heads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    ids::{ActionId, Ax, Gx, Px, Rx, TaskId, Wx},
+    slab::{Slab, Slot},
+};
+
+/// An action's place in line. Less goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    rank: u64,
+    task: TaskId,
+    action: ActionId,
+    /// Where the action is kept. Last, so that it never decides the order.
+    pub(crate) ax: Ax,
+}
+
+impl Key {
+    /// Higher priority first; then those that failed somewhere, so that it is soon known whose fault it was; then the
+    /// older task, so that tasks are finished rather than begun; then the older action.
+    pub(crate) fn new(priority: i32, failed: bool, task: TaskId, action: ActionId, ax: Ax) -> Self {
+        let lateness = (i64::from(i32::MAX) - i64::from(priority)) as u64;
+        Self {
+            rank: lateness << 1 | u64::from(!failed),
+            task,
+            action,
+            ax,
+        }
+    }
+}
+
+/// Actions that avoid the same workers. Never empty.
+#[derive(Debug)]
+struct Group {
+    /// Whom they avoid: rising, each once, at least one.
+    avoid: Box<[Wx]>,
+    line: BTreeSet<Key>,
+}
+
+/// One set of pools and all who wait for a worker of them.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// Rising, each once. Empty: nobody serves it.
+    pub(crate) pools: Box<[Px]>,
+    /// Those that back off. Kept here so that they are found when the last worker goes.
+    pub(crate) resting: BTreeSet<Ax>,
+    open: BTreeSet<Key>,
+    by_avoided: BTreeMap<Box<[Wx]>, Gx>,
+    heads: BTreeSet<(Key, Gx)>,
+    /// Groups by how many workers they avoid: only those that avoid at least as many as are usable can be stuck.
+    by_length: BTreeSet<(usize, Gx)>,
+}
+
+/// Everything that waits for a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    pub(crate) routes: Slab<Rx, Route>,
+    by_pools: BTreeMap<Box<[Px]>, Rx>,
+    groups: Slab<Gx, Group>,
+}
+
+impl Queues {
+    /// The route of these pools (rising, each once) and whether it is new.
+    pub(crate) fn route(&mut self, pools: Vec<Px>) -> (Rx, bool) {
+        let pools = pools.into_boxed_slice();
+        if let Some(rx) = self.by_pools.get(&pools) {
+            return (*rx, false);
+        }
+        let rx = self.routes.insert(Route {
+            pools: pools.clone(),
+            ..Route::default()
+        });
+        self.by_pools.insert(pools, rx);
+        (rx, true)
+    }
+
+    /// Puts an action in line. `avoid` is rising, each once. Says which group it stands in; none: the open line.
+    pub(crate) fn push(&mut self, rx: Rx, avoid: &[Wx], key: Key) -> Option<Gx> {
+        let route = self.routes.get_mut(rx)?;
+        if avoid.is_empty() {
+            route.open.insert(key);
+            return None;
+        }
+        if let Some(gx) = route.by_avoided.get(avoid).copied() {
+            let group = self.groups.get_mut(gx)?;
+            if let Some(head) = group.line.first().copied()
+                && key < head
+            {
+                route.heads.remove(&(head, gx));
+                route.heads.insert((key, gx));
+            }
+            group.line.insert(key);
+            return Some(gx);
+        }
+        let gx = self.groups.insert(Group {
+            avoid: avoid.into(),
+            line: BTreeSet::from([key]),
+        });
+        route.by_avoided.insert(avoid.into(), gx);
+        route.by_length.insert((avoid.len(), gx));
+        route.heads.insert((key, gx));
+        Some(gx)
+    }
+
+    /// Takes an action out of line.
+    pub(crate) fn remove(&mut self, rx: Rx, gx: Option<Gx>, key: Key) {
+        let Some(route) = self.routes.get_mut(rx) else { return };
+        let Some(gx) = gx else {
+            route.open.remove(&key);
+            return;
+        };
+        let Some(group) = self.groups.get_mut(gx) else { return };
+        let was_head = group.line.first() == Some(&key);
+        group.line.remove(&key);
+        if was_head {
+            route.heads.remove(&(key, gx));
+            if let Some(head) = group.line.first() {
+                route.heads.insert((*head, gx));
+                return;
+            }
+            if let Some(group) = self.groups.remove(gx) {
+                route.by_length.remove(&(group.avoid.len(), gx));
+                route.by_avoided.remove(&group.avoid);
+            }
+        }
+    }
+
+    /// Who of this route is next for this worker. Costs a step for each group before it that avoids the worker.
+    pub(crate) fn first_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
+        let route = self.routes.get(rx)?;
+        let open = route.open.first().copied();
+        for (key, gx) in &route.heads {
+            if open.is_some_and(|open| open < *key) {
+                break;
+            }
+            if !self.avoids(*gx, wx) {
+                return Some(*key);
+            }
+        }
+        open
+    }
+
+    /// Whether this group avoids this worker.
+    pub(crate) fn avoids(&self, gx: Gx, wx: Wx) -> bool {
+        self.groups
+            .get(gx)
+            .is_some_and(|group| group.avoid.binary_search(&wx).is_ok())
+    }
+
+    /// The actions of this route that avoid every worker which they could have, in order. `usable` says how many there
+    /// are, `is_usable` which.
+    pub(crate) fn stuck(&self, rx: Rx, usable: usize, is_usable: impl Fn(Wx) -> bool) -> Vec<Ax> {
+        let mut stuck: Vec<Key> = Vec::new();
+        let Some(route) = self.routes.get(rx) else {
+            return Vec::new();
+        };
+        for (_, gx) in route.by_length.range((usable, Gx::at(0))..) {
+            if let Some(group) = self.groups.get(*gx)
+                && group.avoid.iter().filter(|wx| is_usable(**wx)).count() == usable
+            {
+                stuck.extend(group.line.iter().copied());
+            }
+        }
+        stuck.sort_unstable();
+        stuck.into_iter().map(|key| key.ax).collect()
+    }
+
+    /// Everything of this route that is not running: first those in line, in order, then those that back off.
+    pub(crate) fn all(&self, rx: Rx) -> Vec<Ax> {
+        let Some(route) = self.routes.get(rx) else {
+            return Vec::new();
+        };
+        let mut keys: Vec<Key> = route.open.iter().copied().collect();
+        for gx in route.by_avoided.values() {
+            keys.extend(self.groups.get(*gx).into_iter().flat_map(|group| group.line.iter()));
+        }
+        keys.sort_unstable();
+        keys.into_iter()
+            .map(|key| key.ax)
+            .chain(route.resting.iter().copied())
+            .collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! Where an action goes next: which workers it avoids, for how long, and when it rests.
+//!
+//! Avoiding is a wish, never a sentence. An action avoids every worker that failed it while there is one that did not;
+//! it avoids less the longer it waits; and when all were tried it rests and starts over. So a pool of one still retries,
+//! and nothing waits for somebody who does not come.
+
+use crate::{
+    action::State,
+    command::Command,
+    ids::{AttemptId, Ax, Wx},
+    luck::doubled,
+    moment::Moment,
+    outcome::{Health, Reason},
+    scheduler::{Plant, Scheduler},
+    timers::Timer,
+};
+
+/// Where an action failed or got lost.
+#[derive(Debug, Default)]
+pub(crate) struct Trials {
+    /// The least recent first, each once.
+    failed_on: Vec<Wx>,
+    /// How many of the last of them count for this round.
+    tried: usize,
+    /// How many times every worker had been tried.
+    rounds: u32,
+}
+
+/// Whom a waiting action avoids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bar {
+    /// Everybody who failed it: somebody untried is usable.
+    Tried,
+    /// Everybody who failed it except this one, whose turn it is.
+    AllBut(Wx),
+    /// Only the last who failed it: it has waited long enough.
+    Last,
+    /// Nobody.
+    Open,
+}
+
+/// What to do with an action that is to run.
+enum Plan {
+    /// Nobody can ever take it.
+    Unroutable,
+    /// Wait until then, and look again.
+    Rest { until: Moment },
+    /// Take the first worker that is not barred.
+    Queue(Bar),
+}
+
+impl Scheduler {
+    /// Remembers that an action failed on a worker.
+    pub(crate) fn remember(&mut self, ax: Ax, wx: Wx) {
+        if self.planted(Plant::SameWorker) {
+            return;
+        }
+        let Some(action) = self.actions.get_mut(ax) else { return };
+        let trials = action.trials.get_or_insert_default();
+        match trials.failed_on.iter().position(|failed| *failed == wx) {
+            Some(index) => {
+                // One of this round that failed again, against the rule of the round, is still one.
+                if index < trials.failed_on.len() - trials.tried {
+                    trials.tried += 1;
+                }
+                trials.failed_on.remove(index);
+            }
+            None => trials.tried += 1,
+        }
+        trials.failed_on.push(wx);
+    }
+
+    /// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
+    /// the report.
+    pub(crate) fn place(&mut self, ax: Ax, failed: Option<(AttemptId, Wx)>, out: &mut Vec<Command>) {
+        let plan = self.plan(ax);
+        if let Some((attempt, wx)) = failed
+            && let Some(worker) = self.workers.get(wx)
+        {
+            let at = match plan {
+                Plan::Unroutable => None,
+                Plan::Rest { until } => Some(until),
+                Plan::Queue(_) => Some(self.now),
+            };
+            out.extend(at.map(|at| Command::Retry {
+                attempt,
+                worker: worker.id,
+                at,
+            }));
+        }
+        match plan {
+            Plan::Unroutable => self.give_up(ax, Reason::Unroutable, out),
+            Plan::Rest { until } => self.rest(ax, until),
+            Plan::Queue(bar) => self.queue(ax, bar, out),
+        }
+    }
+
+    fn plan(&mut self, ax: Ax) -> Plan {
+        let Some(rx) = self.actions.get(ax).map(|action| action.rx) else {
+            return Plan::Queue(Bar::Open);
+        };
+        if self.is_unroutable(rx) {
+            return Plan::Unroutable;
+        }
+        let usable = self.usable(rx);
+        let workers = &self.workers;
+        let is_usable = |wx: &Wx| workers.get(*wx).is_some_and(|worker| worker.standing.is_usable());
+        let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
+            return Plan::Queue(Bar::Open);
+        };
+        trials.forget(|wx| {
+            workers
+                .get(wx)
+                .is_none_or(|worker| worker.standing.health() == Health::Gone)
+        });
+        if trials.failed_on.is_empty() {
+            return Plan::Queue(Bar::Open);
+        }
+        // Nobody usable: whoever comes out of quarantine first has everybody looked at again.
+        if usable == 0 || trials.failed_on.iter().filter(|wx| is_usable(wx)).count() < usable {
+            return Plan::Queue(Bar::Tried);
+        }
+        let earlier = trials.failed_on.len() - trials.tried;
+        if let Some(turn) = trials.failed_on.iter().take(earlier).find(|wx| is_usable(wx)) {
+            return Plan::Queue(Bar::AllBut(*turn));
+        }
+        let longest = doubled(self.policy.backoff_min, trials.rounds, self.policy.backoff_max);
+        trials.rounds = trials.rounds.saturating_add(1);
+        trials.tried = 0;
+        let wait = self.luck.up_to(longest);
+        Plan::Rest {
+            until: self.later(wait),
+        }
+    }
+
+    fn rest(&mut self, ax: Ax, until: Moment) {
+        let Some(action) = self.actions.get_mut(ax) else { return };
+        action.state = State::Resting { until };
+        if let Some(route) = self.queues.routes.get_mut(action.rx) {
+            route.resting.insert(ax);
+        }
+        self.timers.set(until, Timer::Rested(ax));
+        self.tallies.backing_off += 1;
+    }
+
+    /// Gives an action to the best worker that it does not avoid; if there is none, it stands in line.
+    fn queue(&mut self, ax: Ax, bar: Bar, out: &mut Vec<Command>) {
+        let Some(action) = self.actions.get(ax) else { return };
+        let (rx, key) = (action.rx, action.key(ax));
+        let avoid = action.trials.as_deref().map_or(Vec::new(), |trials| trials.avoid(bar));
+        if let Some(wx) = self.find(rx, &avoid) {
+            return self.assign(ax, wx, out);
+        }
+        let patience = if avoid.is_empty() {
+            Moment::NEVER
+        } else {
+            self.later(self.policy.patience)
+        };
+        let group = self.queues.push(rx, &avoid, key);
+        let bar = if avoid.is_empty() { Bar::Open } else { bar };
+        if let Some(action) = self.actions.get_mut(ax) {
+            action.state = State::Waiting { group, bar, patience };
+        }
+        self.timers.set(patience, Timer::Patience(ax));
+        self.tallies.waiting += 1;
+    }
+
+    /// An action has waited long enough: it avoids less.
+    pub(crate) fn impatient(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        let Some(action) = self.actions.get(ax) else { return };
+        let State::Waiting { bar, .. } = action.state else {
+            return;
+        };
+        let last = action
+            .trials
+            .as_deref()
+            .and_then(|trials| trials.failed_on.last().copied());
+        let others = self.usable(action.rx) > usize::from(last.is_some_and(|wx| self.is_usable(wx)));
+        let next = match bar {
+            Bar::Tried | Bar::AllBut(_) if others => Bar::Last,
+            _ => Bar::Open,
+        };
+        self.leave(ax);
+        self.queue(ax, next, out);
+    }
+
+    /// Looks again at the actions of a pool's routes that avoid everybody who is usable now.
+    pub(crate) fn unstick(&mut self, px: crate::ids::Px, out: &mut Vec<Command>) {
+        if self.planted(Plant::ForgetStuck) {
+            return;
+        }
+        let count = self.pools.get(px).map_or(0, |pool| pool.routes.len());
+        for index in 0..count {
+            let Some(rx) = self.pools.get(px).and_then(|pool| pool.routes.get(index)).copied() else {
+                continue;
+            };
+            let usable = self.usable(rx);
+            if usable == 0 {
+                continue;
+            }
+            for ax in self.queues.stuck(rx, usable, |wx| self.is_usable(wx)) {
+                self.leave(ax);
+                self.place(ax, None, out);
+            }
+        }
+    }
+
+    /// Settles what nobody can take any more, after a worker of this pool is out for good.
+    pub(crate) fn strand(&mut self, px: crate::ids::Px, out: &mut Vec<Command>) {
+        let routes = self.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
+        for rx in routes {
+            if self.is_unroutable(rx) {
+                for ax in self.queues.all(rx) {
+                    self.give_up(ax, Reason::Unroutable, out);
+                }
+            }
+        }
+    }
+}
+
+impl Trials {
+    /// Drops the workers that never come back.
+    fn forget(&mut self, is_gone: impl Fn(Wx) -> bool) {
+        let earlier = self.failed_on.len() - self.tried;
+        let mut index = 0;
+        let mut tried = self.tried;
+        self.failed_on.retain(|wx| {
+            let gone = is_gone(*wx);
+            tried -= usize::from(gone && index >= earlier);
+            index += 1;
+            !gone
+        });
+        self.tried = tried;
+    }
+
+    /// The workers that this bar bars: rising, each once.
+    fn avoid(&self, bar: Bar) -> Vec<Wx> {
+        let mut avoid = match bar {
+            Bar::Tried => self.failed_on.clone(),
+            Bar::AllBut(turn) => self.failed_on.iter().copied().filter(|wx| *wx != turn).collect(),
+            Bar::Last => self.failed_on.last().copied().into_iter().collect(),
+            Bar::Open => Vec::new(),
+        };
+        avoid.sort_unstable();
+        avoid
+    }
+}

@@ -1,0 +1,302 @@
+//! The desk itself: what the dispatcher remembers, and where each note goes.
+
+use std::time::Duration;
+
+use crate::{
+    action::Action,
+    command::Command,
+    event::Event,
+    ids::{ActionId, Ax, IdMap, KindId, PoolId, Px, Rx, WorkerId, Wx},
+    luck::Luck,
+    moment::Moment,
+    outcome::{Health, Reason},
+    policy::{Policy, PolicyError},
+    queue::Queues,
+    slab::Slab,
+    timers::{Timer, Timers},
+    view::Tallies,
+    worker::{Pool, Room, Standing, Worker},
+};
+
+/// Which worker tries which action, and what to think of whom.
+///
+/// Rules for the caller:
+/// - `now` never goes back. If it does, the last one counts.
+/// - What is not known (an id that was never given, an attempt that was already ended, a thing said twice) is ignored;
+///   no event can break anything or panic.
+/// - The event comes first, then the timers that are due: a result which is there when its deadline is noticed counts.
+/// - Memory is given back when an action is settled; a worker is remembered for good. Nothing else grows.
+/// - When [`is_full`](Self::is_full), stop reading requests. A submission beyond that is accepted all the same, so that
+///   nothing is lost.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(crate) policy: Policy,
+    pub(crate) luck: Luck,
+    pub(crate) now: Moment,
+    pub(crate) draining: bool,
+    pub(crate) actions: Slab<Ax, Action>,
+    pub(crate) action_ids: IdMap<ActionId, Ax>,
+    pub(crate) workers: Slab<Wx, Worker>,
+    pub(crate) worker_ids: IdMap<WorkerId, Wx>,
+    pub(crate) pools: Slab<Px, Pool>,
+    pub(crate) pool_ids: IdMap<PoolId, Px>,
+    pub(crate) kinds: IdMap<KindId, Rx>,
+    pub(crate) queues: Queues,
+    pub(crate) timers: Timers,
+    pub(crate) tallies: Tallies,
+    /// How many assignments there were.
+    pub(crate) assigned: u64,
+    /// How many attempts are with workers, also those that were told to stop.
+    pub(crate) held: usize,
+    #[cfg(test)]
+    pub(crate) plant: Option<Plant>,
+}
+
+/// Defects that a test plants, to see that the simulation would find them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plant {
+    /// Forgets where an action failed.
+    SameWorker,
+    /// Settles an action that is done a second time.
+    SettleTwice,
+    /// Does not take an attempt off a worker's list when it ends.
+    KeepSlot,
+    /// Quarantines without asking whether anybody is left.
+    QuarantineLast,
+    /// Does not look for work when a worker is free again.
+    ForgetWorker,
+    /// Does not look again when the workers that an action could have are gone.
+    ForgetStuck,
+    /// Gives a worker on probation as much as any other.
+    FullProbation,
+    /// Numbers a new attempt as the one before.
+    SameNumber,
+}
+
+impl Scheduler {
+    /// A scheduler that knows nobody and has nothing to do. `seed` decides all jitter.
+    ///
+    /// # Errors
+    /// A number of the policy cannot be meant.
+    pub fn new(policy: Policy, seed: u64) -> Result<Self, PolicyError> {
+        policy.check()?;
+        Ok(Self {
+            policy,
+            luck: Luck::new(seed),
+            now: Moment::START,
+            draining: false,
+            actions: Slab::default(),
+            action_ids: IdMap::default(),
+            workers: Slab::default(),
+            worker_ids: IdMap::default(),
+            pools: Slab::default(),
+            pool_ids: IdMap::default(),
+            kinds: IdMap::default(),
+            queues: Queues::default(),
+            timers: Timers::default(),
+            tallies: Tallies::default(),
+            assigned: 0,
+            held: 0,
+            #[cfg(test)]
+            plant: None,
+        })
+    }
+
+    /// Takes note of an event and appends what is to be done to `out`, in order. What is in `out` already stays.
+    pub fn handle(&mut self, now: Moment, event: Event, out: &mut Vec<Command>) {
+        self.now = self.now.max(now);
+        match event {
+            Event::KindDefined { kind, pools } => self.define(kind, &pools),
+            Event::WorkerJoined { worker, pool, slots } => self.join(worker, pool, slots, out),
+            Event::WorkerLeft { worker } => self.left(worker, out),
+            Event::WorkerDrained { worker } => self.drained(worker, out),
+            Event::WorkerReadmitted { worker } => self.readmitted(worker, out),
+            Event::Submitted { action, spec } => self.submitted(action, spec, out),
+            Event::Cancelled { action } => self.cancelled(action, out),
+            Event::AttemptEnded {
+                attempt,
+                worker,
+                end,
+                took,
+            } => self.ended(attempt, worker, end, took, out),
+            Event::DrainBegun => self.draining = true,
+            Event::Tick => {}
+        }
+        self.fire(out);
+    }
+
+    /// When to send an [`Event::Tick`] if nothing else happens before. None: time alone changes nothing.
+    pub fn next_wakeup(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// What was set for a moment that has come.
+    fn fire(&mut self, out: &mut Vec<Command>) {
+        while let Some(timer) = self.timers.pop(self.now) {
+            match timer {
+                Timer::Worker(wx) => self.woke(wx, out),
+                Timer::Deadline(ax) => self.give_up(ax, Reason::Deadline, out),
+                Timer::Rested(ax) => self.rested(ax, out),
+                Timer::Patience(ax) => self.impatient(ax, out),
+            }
+        }
+    }
+
+    fn define(&mut self, kind: KindId, pools: &[PoolId]) {
+        if self.kinds.contains_key(&kind) {
+            return;
+        }
+        let mut places: Vec<Px> = pools.iter().map(|pool| self.pool(*pool)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let (rx, new) = self.queues.route(places.clone());
+        self.kinds.insert(kind, rx);
+        if new {
+            for px in places {
+                if let Some(pool) = self.pools.get_mut(px) {
+                    pool.routes.push(rx);
+                }
+            }
+        }
+    }
+
+    /// The pool of this id; an empty one if nobody spoke of it before.
+    fn pool(&mut self, id: PoolId) -> Px {
+        if let Some(px) = self.pool_ids.get(&id) {
+            return *px;
+        }
+        let px = self.pools.insert(Pool::new(id));
+        self.pool_ids.insert(id, px);
+        px
+    }
+
+    fn join(&mut self, id: WorkerId, pool: PoolId, slots: u32, out: &mut Vec<Command>) {
+        if self.worker_ids.contains_key(&id) {
+            return;
+        }
+        let px = self.pool(pool);
+        let wx = self.workers.insert(Worker::new(id, px, slots));
+        self.worker_ids.insert(id, wx);
+        if let Some(pool) = self.pools.get_mut(px) {
+            pool.joined = true;
+        }
+        self.counted(px, None, Some(Standing::FRESH));
+        self.unstick(px, out);
+        self.relist(wx);
+        self.pull(wx, out);
+    }
+
+    /// Changes what is thought of a worker, and everything that follows for those who wait. Gives it no work: the
+    /// caller pulls when it is done.
+    pub(crate) fn stand(&mut self, wx: Wx, next: Standing, out: &mut Vec<Command>) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let before = worker.standing;
+        if before == next {
+            return;
+        }
+        worker.standing = next;
+        let (id, px) = (worker.id, worker.px);
+        self.timers.clear(before.until(), Timer::Worker(wx));
+        self.timers.set(next.until(), Timer::Worker(wx));
+        self.counted(px, Some(before), Some(next));
+        if !next.is_usable() {
+            self.relist(wx);
+        }
+        let (was, health): (Health, Health) = (before.health(), next.health());
+        if was != health {
+            out.push(Command::HealthChanged { worker: id, health });
+        }
+        if before.is_present() && !next.is_present() {
+            self.strand(px, out);
+        }
+        if before.is_usable() != next.is_usable() {
+            self.unstick(px, out);
+        }
+        // A worker that is usable again is listed only now: what was stuck stands in line first, and the order of the
+        // line, not of this function, says who gets it.
+        self.relist(wx);
+    }
+
+    /// Keeps a pool's counts when one of its workers changes.
+    fn counted(&mut self, px: Px, before: Option<Standing>, next: Option<Standing>) {
+        let Some(pool) = self.pools.get_mut(px) else { return };
+        let shift = |count: &mut usize, holds: fn(Standing) -> bool| {
+            *count += usize::from(next.is_some_and(holds));
+            *count = count.saturating_sub(usize::from(before.is_some_and(holds)));
+        };
+        shift(&mut pool.members, Standing::is_member);
+        shift(&mut pool.present, Standing::is_present);
+        shift(&mut pool.usable, Standing::is_usable);
+        shift(&mut pool.judged, Standing::is_judged);
+    }
+
+    /// Puts a worker where its pool's lists should have it now.
+    pub(crate) fn relist(&mut self, wx: Wx) {
+        let full_probation = self.planted(Plant::FullProbation);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let mut room = worker.room(&self.policy);
+        if full_probation
+            && matches!(worker.standing.health(), Health::Probation { .. })
+            && worker.load() < worker.slots
+        {
+            room = Room::Slot;
+        }
+        let listed = (room, (worker.load(), worker.last_assigned, wx));
+        if worker.listed == listed {
+            return;
+        }
+        let before = std::mem::replace(&mut worker.listed, listed);
+        let Some(pool) = self.pools.get_mut(worker.px) else {
+            return;
+        };
+        match before {
+            (Room::Slot, entry) => pool.free.remove(&entry),
+            (Room::Prefetch, entry) => pool.prefetch.remove(&entry),
+            (Room::None, _) => false,
+        };
+        match listed {
+            (Room::Slot, entry) => pool.free.insert(entry),
+            (Room::Prefetch, entry) => pool.prefetch.insert(entry),
+            (Room::None, _) => false,
+        };
+    }
+
+    /// How many workers of a route are usable, busy ones included.
+    pub(crate) fn usable(&self, rx: Rx) -> usize {
+        self.over_pools(rx, |pool| pool.usable)
+    }
+
+    /// Whether nobody is left who could ever take an action of this route. While the run is being drained nobody is
+    /// ever missing: workers go away then, and what waits is for the next run.
+    pub(crate) fn is_unroutable(&self, rx: Rx) -> bool {
+        let nobody_joined = self.over_pools(rx, |pool| usize::from(pool.joined)) == 0;
+        let no_pools = self.queues.routes.get(rx).is_none_or(|route| route.pools.is_empty());
+        !self.draining && (no_pools || !nobody_joined && self.over_pools(rx, |pool| pool.present) == 0)
+    }
+
+    fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
+        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
+        pools.iter().filter_map(|px| self.pools.get(*px)).map(count).sum()
+    }
+
+    pub(crate) fn is_usable(&self, wx: Wx) -> bool {
+        self.workers.get(wx).is_some_and(|worker| worker.standing.is_usable())
+    }
+
+    /// Whether a test planted this defect.
+    #[cfg(test)]
+    pub(crate) fn planted(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
+    /// Nobody plants defects outside tests.
+    #[cfg(not(test))]
+    pub(crate) const fn planted(&self, _: Plant) -> bool {
+        false
+    }
+
+    /// Sets a timer `after` from now and says when that is.
+    pub(crate) fn later(&self, after: Duration) -> Moment {
+        self.now + after
+    }
+}

@@ -1,0 +1,384 @@
+//! Random pools and random bad luck from a seed, with every rule checked after every event.
+
+use std::collections::BTreeMap;
+
+use super::{integrity, watch::Watch, words};
+use crate::{
+    ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PoolId, Scheduler, Spec, TaskId, WorkerId,
+    luck::Luck, scheduler::Plant,
+};
+use std::time::Duration;
+
+/// How many histories the test plays. Each has some hundred events.
+const HISTORIES: u64 = if cfg!(debug_assertions) { 1_500 } else { 12_000 };
+
+/// No history needs nearly as many events. One that does is not getting anywhere.
+const EVENTS_MAX: usize = 20_000;
+
+/// What sort of worker this is.
+#[derive(Clone, Copy)]
+enum Nature {
+    Good,
+    /// Fails this often in 100 attempts, one way or the other.
+    Flaky(u64),
+    /// Fails at once, always.
+    BlackHole,
+    /// Says that it is busy every third time.
+    Busy,
+    /// Cannot be started every other time.
+    Broken,
+    /// Falls silent; its ends come late or not at all.
+    Silent,
+    /// Finds out at some point that it is unfit.
+    Weary,
+}
+
+struct World {
+    luck: Luck,
+    now: Moment,
+    policy: Policy,
+    seed: u64,
+    scheduler: Scheduler,
+    watch: Watch,
+    log: Vec<(Moment, Event)>,
+    said: Vec<Command>,
+    natures: BTreeMap<WorkerId, Nature>,
+    pools: u64,
+    poison: BTreeMap<ActionId, End>,
+    /// What the world has in store, by time and then in the order of planning.
+    coming: BTreeMap<(Moment, usize), Event>,
+    workers: u32,
+    /// Everything goes well from now on.
+    calm: bool,
+}
+
+/// Plays one history. The rule that was broken, and the script that leads there.
+pub(super) fn play(seed: u64, plant: Option<Plant>) -> Result<usize, String> {
+    let mut world = World::new(seed, plant);
+    let outcome = world.run().and_then(|()| world.again());
+    outcome
+        .map(|()| world.log.len())
+        .map_err(|broken| format!("seed {seed}: {broken}\n{}", world.script()))
+}
+
+fn roll(luck: &mut Luck, sides: u64) -> u64 {
+    luck.draw() % sides
+}
+
+fn random_policy(luck: &mut Luck) -> Policy {
+    let ms = |luck: &mut Luck, most| Duration::from_millis(1 + roll(luck, most));
+    let mut policy = Policy {
+        attempts: 1 + roll(luck, 6) as u32,
+        losses: roll(luck, 4) as u32,
+        backoff_min: ms(luck, 20),
+        patience: ms(luck, 100),
+        quarantine_after: 1 + roll(luck, 4) as u32,
+        quarantine_min: ms(luck, 100),
+        probation: 1 + roll(luck, 4) as u32,
+        forgive_after: 1 + roll(luck, 10) as u32,
+        evict_after: 1 + roll(luck, 4) as u32,
+        quarantine_share: roll(luck, 101) as f64 / 100.0,
+        damping_min: ms(luck, 10),
+        busy_min: ms(luck, 50),
+        prefetch: roll(luck, 3) as u32,
+        prefetch_below: ms(luck, 10),
+        ..Policy::default()
+    };
+    policy.backoff_max = policy.backoff_min * 8;
+    policy.quarantine_max = policy.quarantine_min * 8;
+    policy.damping_max = policy.damping_min * 8;
+    policy.busy_max = policy.busy_min * 8;
+    policy
+}
+
+impl World {
+    fn new(seed: u64, plant: Option<Plant>) -> Self {
+        let mut luck = Luck::new(seed);
+        let policy = random_policy(&mut luck);
+        let mut scheduler = Scheduler::new(policy.clone(), seed).expect("a policy that can be meant");
+        scheduler.plant = plant;
+        let mut world = Self {
+            now: Moment::START,
+            scheduler,
+            watch: Watch::new(policy.clone()),
+            policy,
+            seed,
+            log: Vec::new(),
+            said: Vec::new(),
+            natures: BTreeMap::new(),
+            pools: 1 + roll(&mut luck, 3),
+            poison: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            workers: 0,
+            calm: false,
+            luck,
+        };
+        world.foresee();
+        world
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        roll(&mut self.luck, sides)
+    }
+
+    fn plan(&mut self, after_ms: u64, event: Event) {
+        let at = self.now + Duration::from_millis(after_ms);
+        self.coming
+            .insert((at, self.coming.len() + self.log.len() * 1000), event);
+    }
+
+    /// Decides beforehand who comes, who asks for what, and who gives up.
+    fn foresee(&mut self) {
+        let kinds = 1 + self.roll(3);
+        for kind in 0..kinds {
+            let own = self.roll(self.pools);
+            let pools = (0..self.pools).filter(|pool| *pool == own || roll(&mut self.luck, 3) == 0);
+            let pools = pools.map(|pool| PoolId(pool as u32)).collect();
+            let kind = KindId(kind as u32);
+            self.plan(0, Event::KindDefined { kind, pools });
+        }
+        let sort = self.roll(4);
+        for _ in 0..=self.roll(20) {
+            let (when, pool) = (self.roll(4).saturating_sub(2) * 30, self.roll(self.pools));
+            self.join(when, pool, sort);
+        }
+        let span = 1 + self.roll(300);
+        for id in 1..=1 + self.roll(40) {
+            let when = self.roll(span);
+            self.ask(when, ActionId(id), kinds);
+        }
+        if self.roll(20) == 0 {
+            let when = self.roll(400);
+            self.plan(when, Event::DrainBegun);
+        }
+    }
+
+    fn join(&mut self, when: u64, pool: u64, sort: u64) {
+        self.workers += 1;
+        let worker = WorkerId(self.workers);
+        let nature = match (sort, self.roll(12)) {
+            (0, _) => Nature::Good,
+            (1, 0..8) | (_, 0..4) => Nature::Flaky(20 + self.roll(60)),
+            (_, 4) => Nature::BlackHole,
+            (_, 5) => Nature::Busy,
+            (_, 6) => Nature::Broken,
+            (_, 7) => Nature::Silent,
+            (_, 8) => Nature::Weary,
+            _ => Nature::Good,
+        };
+        self.natures.insert(worker, nature);
+        let slots = self.roll(4) as u32;
+        let pool = PoolId(pool as u32);
+        self.plan(when, Event::WorkerJoined { worker, pool, slots });
+        if sort > 1 {
+            let later = when + self.roll(500);
+            match self.roll(10) {
+                0 => self.plan(later, Event::WorkerLeft { worker }),
+                1 => self.plan(later, Event::WorkerDrained { worker }),
+                2 => self.plan(later, Event::WorkerReadmitted { worker }),
+                _ => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, when: u64, action: ActionId, kinds: u64) {
+        let spec = Spec {
+            task: TaskId(self.roll(5)),
+            kind: KindId(self.roll(kinds) as u32),
+            priority: self.roll(6).saturating_sub(3) as i32 * if self.roll(2) == 0 { 1 } else { -1 },
+            attempts: self.roll(6) as u32,
+            deadline: match self.roll(6) {
+                0 => Moment::from_millis(when + self.roll(200)),
+                _ => Moment::NEVER,
+            },
+            idempotent: self.roll(2) == 0,
+        };
+        match self.roll(12) {
+            0 => drop(self.poison.insert(action, End::Trap { fingerprint: 7 })),
+            1 => drop(self.poison.insert(action, End::Permanent)),
+            2 => drop(self.poison.insert(action, End::Oversize)),
+            _ => {}
+        }
+        self.plan(when, Event::Submitted { action, spec });
+        if self.roll(10) == 0 {
+            let later = when + self.roll(60);
+            self.plan(later, Event::Cancelled { action });
+        }
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        while self.log.len() < EVENTS_MAX {
+            let coming = self.coming.keys().next().copied();
+            let wakeup = self.scheduler.next_wakeup();
+            match (coming, wakeup) {
+                (Some((at, _)), wakeup) if wakeup.is_none_or(|wakeup| at < wakeup) => {
+                    self.now = self.now.max(at);
+                    let event = self.coming.pop_first().map_or(Event::Tick, |(_, event)| event);
+                    self.happen(event)?;
+                }
+                // Sometimes the driver is late and the next note comes before the tick.
+                (Some((at, _)), Some(_)) if self.roll(8) == 0 => {
+                    self.now = self.now.max(at);
+                    let event = self.coming.pop_first().map_or(Event::Tick, |(_, event)| event);
+                    self.happen(event)?;
+                }
+                (_, Some(at)) => {
+                    self.now = self.now.max(at);
+                    self.happen(Event::Tick)?;
+                }
+                (Some(_), None) => {}
+                (None, None) if self.calm || self.scheduler.draining => return self.rest(),
+                (None, None) => self.reinforce()?,
+            }
+        }
+        Err("this never comes to rest".to_owned())
+    }
+
+    /// From now on all goes well, and every pool has somebody who can work.
+    fn reinforce(&mut self) -> Result<(), String> {
+        self.calm = true;
+        for pool in 0..self.pools {
+            self.workers += 1;
+            let worker = WorkerId(self.workers);
+            self.natures.insert(worker, Nature::Good);
+            let pool = PoolId(pool as u32);
+            self.happen(Event::WorkerJoined { worker, pool, slots: 1 })?;
+        }
+        Ok(())
+    }
+
+    fn rest(&self) -> Result<(), String> {
+        let left = self.watch.unsettled();
+        if !left.is_empty() && !self.scheduler.draining {
+            return Err(format!("nobody was told about {left:?}"));
+        }
+        if self.scheduler.held() > 0 {
+            return Err("attempts are left with workers that have ended everything".to_owned());
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        let mut out = Vec::new();
+        self.log.push((self.now, event.clone()));
+        self.scheduler.handle(self.now, event.clone(), &mut out);
+        self.said.extend(&out);
+        self.watch.see(self.now, &event, &out, &self.scheduler)?;
+        integrity::check(&self.scheduler)?;
+        for command in out {
+            match command {
+                Command::Assign { attempt, worker } => self.work(attempt, worker),
+                Command::Stop { attempt, worker } => self.stop(attempt, worker),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides how and when an attempt ends.
+    fn work(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let nature = self.natures.get(&worker).copied().unwrap_or(Nature::Good);
+        let mut after = 1 + self.roll(20);
+        let chance = self.roll(100);
+        let mut end = match nature {
+            _ if self.calm => End::Ok,
+            Nature::Flaky(often) if chance < often / 2 => End::Transient,
+            Nature::Flaky(often) if chance < often => End::Trap { fingerprint: chance },
+            Nature::BlackHole => {
+                after = 0;
+                End::Transient
+            }
+            Nature::Busy if chance < 33 => End::Busy {
+                wait: Duration::from_millis(chance / 2 * 3),
+            },
+            Nature::Broken if chance < 50 => End::Faulty,
+            Nature::Silent if chance < 50 => End::Lost,
+            Nature::Weary if chance < 10 => End::Unfit,
+            _ => End::Ok,
+        };
+        if let (End::Ok, Some(poison)) = (end, self.poison.get(&attempt.action)) {
+            end = *poison;
+        }
+        self.end(attempt, worker, end, after);
+        if end == End::Lost && chance < 25 {
+            // It was not lost after all, only late.
+            let late = after + self.roll(50);
+            let end = if chance < 15 { End::Ok } else { End::Transient };
+            self.end(attempt, worker, end, late);
+        }
+        if chance == 99 {
+            self.end(attempt, worker, end, after + 1);
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptId, worker: WorkerId) {
+        if self.roll(3) > 0 {
+            let after = self.roll(3);
+            self.end(attempt, worker, End::Stopped, after);
+        }
+    }
+
+    fn end(&mut self, attempt: AttemptId, worker: WorkerId, end: End, after: u64) {
+        let took = Duration::from_millis(after);
+        let event = Event::AttemptEnded {
+            attempt,
+            worker,
+            end,
+            took,
+        };
+        self.plan(after, event);
+    }
+
+    /// The same events to another scheduler of the same seed must give the same commands.
+    fn again(&self) -> Result<(), String> {
+        let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a policy that can be meant");
+        scheduler.plant = self.scheduler.plant;
+        let mut said = Vec::new();
+        for (at, event) in &self.log {
+            scheduler.handle(*at, event.clone(), &mut said);
+        }
+        (said == self.said)
+            .then_some(())
+            .ok_or_else(|| "not the same the second time".to_owned())
+    }
+
+    /// What leads here, to be pasted into a test.
+    fn script(&self) -> String {
+        let mut script = format!("{}\nseed {}\n", words::policy_line(&self.policy), self.seed);
+        for (at, event) in &self.log {
+            script += &format!("{at} {event}\n");
+        }
+        script
+    }
+}
+
+#[test]
+fn every_rule_holds_in_every_history() {
+    let events: usize = (0..HISTORIES)
+        .map(|seed| play(seed, None).unwrap_or_else(|broken| panic!("{broken}")))
+        .sum();
+    assert!(
+        events as u64 > HISTORIES * 50,
+        "the histories have become empty: {events} events"
+    );
+}
+
+#[test]
+fn a_printed_history_is_a_script_that_leads_to_the_same_commands() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, None);
+        world.run().expect("a history in which every rule holds");
+        for (_, event) in &world.log {
+            let text = event.to_string();
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(words::event(&words), *event);
+        }
+        let log = super::script::play(&world.script()).log;
+        let said: Vec<String> = world.said.iter().map(Command::to_string).collect();
+        let log: Vec<&str> = log
+            .iter()
+            .map(|line| line.split_once(' ').map_or("", |(_, command)| command))
+            .collect();
+        assert_eq!(log, said);
+    }
+}

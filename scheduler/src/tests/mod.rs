@@ -1,0 +1,18 @@
+//! The tests of the scheduler: scripts for single rules, histories for everything at once.
+//!
+//! - `script`: the small language, `check(script, expect)`.
+//! - `rules_*`: one test for each rule, named after it.
+//! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
+//! - `history`: random pools and random bad luck from a seed.
+//! - `plants`: defects put in on purpose, which the histories have to find.
+
+mod history;
+mod integrity;
+mod plants;
+//mod rules_action;
+//mod rules_assign;
+//mod rules_health;
+//mod rules_retry;
+mod script;
+mod watch;
+mod words;

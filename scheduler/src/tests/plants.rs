@@ -1,0 +1,55 @@
+//! A test that cannot fail proves nothing: each defect that is planted here has to be found.
+
+use super::history::play;
+use crate::scheduler::Plant;
+
+/// How many histories a defect may survive.
+const HISTORIES: u64 = 300;
+
+#[track_caller]
+fn is_found(plant: Plant, told: &str) {
+    let found = (0..HISTORIES).find_map(|seed| play(seed, Some(plant)).err());
+    let report = found.unwrap_or_else(|| panic!("nobody noticed {plant:?}"));
+    let first = report.lines().next().unwrap_or_default();
+    assert!(first.contains(told), "{plant:?} was noticed by something else: {first}");
+}
+
+#[test]
+fn an_action_that_goes_back_to_where_it_failed_is_found() {
+    is_found(Plant::SameWorker, "free and untried");
+}
+
+#[test]
+fn an_action_that_is_settled_twice_is_found() {
+    is_found(Plant::SettleTwice, "settled twice");
+}
+
+#[test]
+fn a_slot_that_is_never_freed_is_found() {
+    is_found(Plant::KeepSlot, "is said to be");
+}
+
+#[test]
+fn a_quarantine_of_the_last_worker_is_found() {
+    is_found(Plant::QuarantineLast, "the last usable worker was taken out");
+}
+
+#[test]
+fn a_free_worker_that_is_forgotten_is_found() {
+    is_found(Plant::ForgetWorker, "waits th");
+}
+
+#[test]
+fn an_action_that_avoids_everybody_is_found() {
+    is_found(Plant::ForgetStuck, "avoids everybody");
+}
+
+#[test]
+fn a_probation_with_more_than_one_action_is_found() {
+    is_found(Plant::FullProbation, "has 1 already");
+}
+
+#[test]
+fn an_attempt_number_that_does_not_rise_is_found() {
+    is_found(Plant::SameNumber, "the attempt before was number");
+}

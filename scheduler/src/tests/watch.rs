@@ -1,0 +1,305 @@
+//! An observer that knows the rules and nothing of how they are kept: it sees events and commands only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    ActionId, ActionState, AttemptId, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome, Policy,
+    PoolId, Scheduler, Spec, WorkerId,
+};
+
+struct Worker {
+    pool: PoolId,
+    slots: usize,
+    health: Health,
+    holds: BTreeSet<AttemptId>,
+}
+
+impl Worker {
+    fn is_usable(&self) -> bool {
+        matches!(
+            self.health,
+            Health::Healthy | Health::Suspect | Health::Probation { .. } | Health::Busy { .. }
+        )
+    }
+
+    /// Whether it certainly has a free slot. A suspect is left out: it may be damped, which cannot be seen from outside.
+    fn is_free(&self) -> bool {
+        match self.health {
+            Health::Healthy => self.holds.len() < self.slots,
+            Health::Probation { .. } => self.holds.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+struct Action {
+    spec: Spec,
+    number: u32,
+    running: Option<WorkerId>,
+    failed_on: Vec<WorkerId>,
+    settled: bool,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+pub(super) struct Watch {
+    policy: Policy,
+    kinds: BTreeMap<KindId, Vec<PoolId>>,
+    workers: BTreeMap<WorkerId, Worker>,
+    actions: BTreeMap<ActionId, Action>,
+    draining: bool,
+}
+
+impl Watch {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of an event and what came of it. The first rule that was broken.
+    pub(super) fn see(
+        &mut self,
+        now: Moment,
+        event: &Event,
+        commands: &[Command],
+        scheduler: &Scheduler,
+    ) -> Result<(), String> {
+        let faulty = self.event(event);
+        for command in commands {
+            self.command(command, faulty)
+                .map_err(|broken| format!("{command}: {broken}"))?;
+        }
+        if *event == Event::Tick && scheduler.next_wakeup().is_some_and(|at| at <= now) {
+            return Err("the next wake-up is in the past".to_owned());
+        }
+        self.compare(scheduler)
+    }
+
+    /// Actions that nobody was told about.
+    pub(super) fn unsettled(&self) -> Vec<ActionId> {
+        self.actions
+            .iter()
+            .filter(|(_, action)| !action.settled)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Says which worker admitted a fault, if one did.
+    fn event(&mut self, event: &Event) -> Option<WorkerId> {
+        match event {
+            Event::KindDefined { kind, pools } => {
+                self.kinds.entry(*kind).or_insert_with(|| pools.clone());
+            }
+            Event::WorkerJoined { worker, pool, slots } => {
+                self.workers.entry(*worker).or_insert_with(|| Worker {
+                    pool: *pool,
+                    slots: (*slots).max(1) as usize,
+                    health: Health::Healthy,
+                    holds: BTreeSet::new(),
+                });
+            }
+            Event::WorkerLeft { worker } => {
+                let held = self
+                    .workers
+                    .get_mut(worker)
+                    .map(|worker| std::mem::take(&mut worker.holds));
+                for attempt in held.into_iter().flatten() {
+                    self.over(attempt, *worker, true);
+                }
+            }
+            Event::Submitted { action, spec } => {
+                self.actions.entry(*action).or_insert_with(|| Action {
+                    spec: *spec,
+                    number: 0,
+                    running: None,
+                    failed_on: Vec::new(),
+                    settled: false,
+                });
+            }
+            Event::AttemptEnded {
+                attempt, worker, end, ..
+            } => {
+                let held = self
+                    .workers
+                    .get_mut(worker)
+                    .is_some_and(|worker| worker.holds.remove(attempt));
+                if held {
+                    self.over(
+                        *attempt,
+                        *worker,
+                        matches!(end.class(), Class::Transient | Class::Trap | Class::Lost),
+                    );
+                    if *end == End::Faulty {
+                        return Some(*worker);
+                    }
+                }
+            }
+            Event::DrainBegun => self.draining = true,
+            Event::WorkerDrained { .. } | Event::WorkerReadmitted { .. } | Event::Cancelled { .. } | Event::Tick => {}
+        }
+        None
+    }
+
+    fn over(&mut self, attempt: AttemptId, worker: WorkerId, failed: bool) {
+        if let Some(action) = self.actions.get_mut(&attempt.action)
+            && action.number == attempt.number
+            && action.running.take_if(|running| *running == worker).is_some()
+            && failed
+        {
+            action.failed_on.retain(|other| *other != worker);
+            action.failed_on.push(worker);
+        }
+    }
+
+    fn command(&mut self, command: &Command, faulty: Option<WorkerId>) -> Result<(), String> {
+        match command {
+            Command::Assign { attempt, worker } => self.assign(*attempt, *worker),
+            Command::Stop { attempt, worker } => {
+                let held = self
+                    .workers
+                    .get(worker)
+                    .is_some_and(|worker| worker.holds.contains(attempt));
+                let action = self.actions.get_mut(&attempt.action).ok_or("never submitted")?;
+                action.running = None;
+                held.then_some(())
+                    .ok_or_else(|| "the worker does not have it".to_owned())
+            }
+            Command::Settle { action, outcome } => {
+                let action = self.actions.get_mut(action).ok_or("never submitted")?;
+                if action.settled {
+                    return Err("settled twice".to_owned());
+                }
+                if action.running.is_some() {
+                    return Err("settled while an attempt runs that was not stopped".to_owned());
+                }
+                if let Outcome::Done { number } = outcome
+                    && !(1..=action.number).contains(number)
+                {
+                    return Err("done by an attempt that was never made".to_owned());
+                }
+                action.settled = true;
+                Ok(())
+            }
+            Command::Retry { attempt, .. } => {
+                let action = self.actions.get(&attempt.action).ok_or("never submitted")?;
+                (!action.settled)
+                    .then_some(())
+                    .ok_or_else(|| "retried though settled".to_owned())
+            }
+            Command::HealthChanged { worker, health } => {
+                let known = self.workers.get(worker).ok_or("never joined")?;
+                let pool = known.pool;
+                let by_failures = matches!(health, Health::Quarantined { .. } if faulty != Some(*worker))
+                    || matches!(health, Health::Evicted(Evicted::Unreliable { .. }));
+                let others = self
+                    .workers
+                    .iter()
+                    .any(|(id, other)| id != worker && other.pool == pool && other.is_usable());
+                if by_failures && !others {
+                    return Err("the last usable worker was taken out".to_owned());
+                }
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.health = *health;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn assign(&mut self, attempt: AttemptId, id: WorkerId) -> Result<(), String> {
+        let worker = self.workers.get(&id).ok_or("never joined")?;
+        let action = self.actions.get(&attempt.action).ok_or("never submitted")?;
+        let load = worker.holds.len();
+        let limit = match worker.health {
+            Health::Healthy => worker.slots + self.policy.prefetch as usize,
+            Health::Suspect => worker.slots,
+            Health::Probation { .. } => 1,
+            _ => return Err(format!("the worker is {}", worker.health)),
+        };
+        if load >= limit {
+            return Err(format!("the worker has {load} already"));
+        }
+        if self.draining {
+            return Err("assigned while draining".to_owned());
+        }
+        if !self.serves(worker.pool, action.spec.kind) {
+            return Err("the worker does not serve the kind".to_owned());
+        }
+        if action.settled || action.running.is_some() {
+            return Err("the action is settled or runs".to_owned());
+        }
+        if attempt.number != action.number + 1 {
+            return Err(format!("the attempt before was number {}", action.number));
+        }
+        if action.failed_on.last() == Some(&id)
+            && let Some(other) = self.untried(action)
+        {
+            return Err(format!("it failed there, and {other} is free and untried"));
+        }
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.holds.insert(attempt);
+        }
+        if let Some(action) = self.actions.get_mut(&attempt.action) {
+            action.number = attempt.number;
+            action.running = Some(id);
+        }
+        Ok(())
+    }
+
+    fn serves(&self, pool: PoolId, kind: KindId) -> bool {
+        self.kinds.get(&kind).is_some_and(|pools| pools.contains(&pool))
+    }
+
+    /// A free worker that could take the action and never failed it.
+    fn untried(&self, action: &Action) -> Option<WorkerId> {
+        let mut workers = self.workers.iter();
+        workers
+            .find(|(id, worker)| {
+                worker.is_free() && self.serves(worker.pool, action.spec.kind) && !action.failed_on.contains(id)
+            })
+            .map(|(id, _)| *id)
+    }
+
+    /// What the scheduler says of itself must be what was seen of it.
+    fn compare(&self, scheduler: &Scheduler) -> Result<(), String> {
+        for (id, worker) in &self.workers {
+            let view = scheduler.worker(*id).ok_or("it forgot a worker")?;
+            if view.holds as usize != worker.holds.len() || view.health != worker.health {
+                return Err(format!(
+                    "{id} is said to be {} with {}, but was seen to be {} with {}",
+                    view.health,
+                    view.holds,
+                    worker.health,
+                    worker.holds.len()
+                ));
+            }
+        }
+        let mut open = 0;
+        for (id, action) in self.actions.iter().filter(|(_, action)| !action.settled) {
+            open += 1;
+            let view = scheduler.action(*id).ok_or("it forgot an action")?;
+            let running = match view.state {
+                ActionState::Running { worker } => Some(worker),
+                _ => None,
+            };
+            if running != action.running {
+                return Err(format!(
+                    "{id} is said to run on {running:?}, but was seen on {:?}",
+                    action.running
+                ));
+            }
+            if let ActionState::Waiting { .. } = view.state
+                && !self.draining
+                && let Some(worker) = self.untried(action)
+            {
+                return Err(format!("{id} waits though {worker} is free and untried"));
+            }
+        }
+        if open != scheduler.open() {
+            return Err(format!("{open} actions are open, not {}", scheduler.open()));
+        }
+        Ok(())
+    }
+}

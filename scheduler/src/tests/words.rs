@@ -1,0 +1,191 @@
+//! From text to events and policies and back.
+
+use std::time::Duration;
+
+use crate::{ActionId, AttemptId, End, Event, KindId, Moment, Policy, PoolId, Spec, TaskId, WorkerId};
+
+/// `12ms`, `12.345ms` or `3s`.
+pub(super) fn moment(word: &str) -> Moment {
+    let parsed = if let Some(millis) = word.strip_suffix("ms") {
+        let (whole, part) = millis.split_once('.').unwrap_or((millis, "0"));
+        let part = format!("{part:0<3}");
+        whole
+            .parse::<u64>()
+            .ok()
+            .zip(part.parse::<u64>().ok())
+            .map(|(whole, part)| whole * 1000 + part)
+    } else {
+        word.strip_suffix('s')
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .map(|seconds| seconds * 1_000_000)
+    };
+    Moment::from_micros(parsed.unwrap_or_else(|| panic!("not a time: {word}")))
+}
+
+fn duration(word: &str) -> Duration {
+    moment(word).since(Moment::START)
+}
+
+fn number<T: std::str::FromStr>(word: &str, prefix: &str) -> T {
+    word.strip_prefix(prefix)
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_else(|| panic!("wanted {prefix}NUMBER, not {word:?}"))
+}
+
+fn worker(word: &str) -> WorkerId {
+    WorkerId(number(word, "w"))
+}
+
+fn end(word: &str) -> End {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    match name {
+        "ok" => End::Ok,
+        "busy" if value.is_empty() => End::Busy { wait: Duration::ZERO },
+        "busy" => End::Busy { wait: duration(value) },
+        "permanent" => End::Permanent,
+        "oversize" => End::Oversize,
+        "transient" => End::Transient,
+        "trap" if value.is_empty() => End::Trap { fingerprint: 0 },
+        "trap" => End::Trap {
+            fingerprint: number(value, ""),
+        },
+        "faulty" => End::Faulty,
+        "unfit" => End::Unfit,
+        "lost" => End::Lost,
+        "stopped" => End::Stopped,
+        _ => panic!("not an end: {word}"),
+    }
+}
+
+/// Comma-separated ends.
+pub(super) fn ends(word: &str) -> Vec<End> {
+    word.split(',').map(end).collect()
+}
+
+fn attempt(word: &str) -> AttemptId {
+    let (action, rest) = word.split_once('#').unwrap_or_else(|| panic!("not an attempt: {word}"));
+    AttemptId {
+        action: ActionId(number(action, "a")),
+        number: number(rest, ""),
+    }
+}
+
+/// An event as its `Display` writes it.
+pub(super) fn event(words: &[&str]) -> Event {
+    match words {
+        ["kind", kind, pools] => Event::KindDefined {
+            kind: KindId(number(kind, "k")),
+            pools: number::<String>(pools, "pools=")
+                .split(',')
+                .filter(|pool| !pool.is_empty())
+                .map(|pool| PoolId(number(pool, "p")))
+                .collect(),
+        },
+        ["join", id, pool, slots] => Event::WorkerJoined {
+            worker: worker(id),
+            pool: PoolId(number(pool, "p")),
+            slots: number(slots, "slots="),
+        },
+        ["left", id] => Event::WorkerLeft { worker: worker(id) },
+        ["drain", id] => Event::WorkerDrained { worker: worker(id) },
+        ["readmit", id] => Event::WorkerReadmitted { worker: worker(id) },
+        ["submit", action, rest @ ..] => Event::Submitted {
+            action: ActionId(number(action, "a")),
+            spec: spec(rest),
+        },
+        ["cancel", action] => Event::Cancelled {
+            action: ActionId(number(action, "a")),
+        },
+        ["ended", which, id, how, rest @ ..] => Event::AttemptEnded {
+            attempt: attempt(which),
+            worker: worker(id),
+            end: end(how),
+            took: rest
+                .first()
+                .map_or(Duration::ZERO, |took| duration(&number::<String>(took, "took="))),
+        },
+        ["drain"] => Event::DrainBegun,
+        ["tick"] => Event::Tick,
+        _ => panic!("not an event: {}", words.join(" ")),
+    }
+}
+
+/// What is left out is as usual: task 1, kind 0.
+fn spec(words: &[&str]) -> Spec {
+    let mut spec = Spec {
+        task: TaskId(1),
+        kind: KindId(0),
+        priority: 0,
+        attempts: 0,
+        deadline: Moment::NEVER,
+        idempotent: false,
+    };
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("task", value) => spec.task = TaskId(number(value, "t")),
+            ("kind", value) => spec.kind = KindId(number(value, "k")),
+            ("priority", value) => spec.priority = number(value, ""),
+            ("attempts", value) => spec.attempts = number(value, ""),
+            ("deadline", value) => spec.deadline = moment(value),
+            ("idempotent", _) => spec.idempotent = true,
+            _ => panic!("not a part of a spec: {word}"),
+        }
+    }
+    spec
+}
+
+macro_rules! policy_words {
+    ($($name:ident: $parse:expr, $print:expr;)*) => {
+        /// Changes the fields that are named, as `patience=5ms`.
+        pub(super) fn set_policy(policy: &mut Policy, words: &[&str]) {
+            for word in words {
+                match word.split_once('=').unwrap_or((word, "")) {
+                    $((stringify!($name), value) => policy.$name = ($parse)(value),)*
+                    _ => panic!("not a part of a policy: {word}"),
+                }
+            }
+        }
+
+        /// Every field, as `set_policy` reads it.
+        pub(super) fn policy_line(policy: &Policy) -> String {
+            let mut line = "policy".to_owned();
+            $(line += &format!(" {}={}", stringify!($name), ($print)(policy.$name));)*
+            line
+        }
+    };
+}
+
+fn plain<T: std::str::FromStr>(word: &str) -> T {
+    number(word, "")
+}
+
+fn shown(duration: Duration) -> String {
+    (Moment::START + duration).to_string()
+}
+
+fn same<T: std::fmt::Display>(value: T) -> String {
+    value.to_string()
+}
+
+policy_words! {
+    attempts: plain, same;
+    losses: plain, same;
+    backoff_min: duration, shown;
+    backoff_max: duration, shown;
+    patience: duration, shown;
+    quarantine_after: plain, same;
+    quarantine_min: duration, shown;
+    quarantine_max: duration, shown;
+    quarantine_jitter: plain, same;
+    probation: plain, same;
+    forgive_after: plain, same;
+    evict_after: plain, same;
+    quarantine_share: plain, same;
+    damping_min: duration, shown;
+    damping_max: duration, shown;
+    busy_min: duration, shown;
+    busy_max: duration, shown;
+    prefetch: plain, same;
+    prefetch_below: duration, shown;
+    open_max: plain, same;
+}

@@ -1,0 +1,206 @@
+//! What can be asked without changing anything: for the driver, progress lines and reports.
+
+use std::time::Duration;
+
+use crate::{
+    action::{Action, State},
+    ids::{ActionId, KindId, PoolId, TaskId, WorkerId},
+    moment::Moment,
+    outcome::Health,
+    scheduler::Scheduler,
+    worker::Worker,
+};
+
+/// How many actions are where. Kept by the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tallies {
+    pub(crate) waiting: usize,
+    pub(crate) running: usize,
+    pub(crate) backing_off: usize,
+    pub(crate) done: u64,
+    pub(crate) refused: u64,
+}
+
+/// How many of what, for a progress line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Actions that wait for a worker.
+    pub waiting: usize,
+    /// Actions that a worker has.
+    pub running: usize,
+    /// Actions that were tried by every worker and rest.
+    pub backing_off: usize,
+    /// Actions that were settled with a result.
+    pub done: u64,
+    /// Actions that were settled without.
+    pub refused: u64,
+    /// Attempts that nobody needs any more but whose end is still expected.
+    pub stopping: usize,
+    /// Workers that are neither evicted nor gone.
+    pub workers: usize,
+    /// Workers among them in quarantine.
+    pub quarantined: usize,
+}
+
+/// Where an open action is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActionView {
+    /// Who asked.
+    pub task: TaskId,
+    /// Which sort it is.
+    pub kind: KindId,
+    /// What happens to it now.
+    pub state: ActionState,
+    /// The number of its newest attempt; 0: it had none.
+    pub attempts: u32,
+    /// How many attempts failed.
+    pub failed: u32,
+    /// How many attempts may fail.
+    pub failed_max: u32,
+    /// How many attempts got lost.
+    pub lost: u32,
+}
+
+/// What happens to an open action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionState {
+    /// It waits for a worker.
+    Waiting {
+        /// When it avoids fewer of the workers that failed it; [`Moment::NEVER`]: it avoids nobody.
+        patience: Moment,
+    },
+    /// Every worker was tried.
+    BackingOff {
+        /// When it is tried again.
+        until: Moment,
+    },
+    /// A worker has it.
+    Running {
+        /// Who.
+        worker: WorkerId,
+    },
+}
+
+/// What is known of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Who.
+    pub worker: WorkerId,
+    /// The pool that it belongs to.
+    pub pool: PoolId,
+    /// How many attempts it makes at once.
+    pub slots: u32,
+    /// How many it has now, also those that lie ready and those that are being stopped.
+    pub holds: u32,
+    /// What is thought of it.
+    pub health: Health,
+    /// Its attempts with a result.
+    pub ok: u64,
+    /// Its attempts that failed, transients and traps.
+    pub failed: u64,
+    /// Its attempts that got lost.
+    pub lost: u64,
+    /// Times that it said it was busy.
+    pub busy: u64,
+    /// Its explicit faults.
+    pub faults: u64,
+    /// Times that it was quarantined.
+    pub quarantines: u32,
+    /// The running mean of what its attempts with a result took; zero if there was none.
+    pub mean: Duration,
+}
+
+impl Scheduler {
+    /// How many actions were submitted and are not settled.
+    pub fn open(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Whether [`Policy::open_max`](crate::Policy::open_max) actions are open: read no more requests until some are
+    /// settled.
+    pub fn is_full(&self) -> bool {
+        self.open() >= self.policy.open_max
+    }
+
+    /// Whether nothing is open and no worker has anything, not even something that is being stopped.
+    pub fn is_idle(&self) -> bool {
+        self.open() == 0 && self.held == 0
+    }
+
+    /// How many attempts are with workers, also those that are being stopped. After [`Event::DrainBegun`]
+    /// (crate::Event::DrainBegun) the run can end when it is zero.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many of what. Costs a step for each pool.
+    pub fn counts(&self) -> Counts {
+        let (members, usable) = self.pools.iter().fold((0, 0), |(members, quarantined), pool| {
+            (members + pool.members, quarantined + pool.present - pool.usable)
+        });
+        Counts {
+            waiting: self.tallies.waiting,
+            running: self.tallies.running,
+            backing_off: self.tallies.backing_off,
+            done: self.tallies.done,
+            refused: self.tallies.refused,
+            stopping: self.held.saturating_sub(self.tallies.running),
+            workers: members,
+            quarantined: usable,
+        }
+    }
+
+    /// An open action. None: it is settled or was never submitted.
+    pub fn action(&self, id: ActionId) -> Option<ActionView> {
+        let action = self.actions.get(*self.action_ids.get(&id)?)?;
+        Some(ActionView {
+            task: action.task,
+            kind: action.kind,
+            state: self.state(action)?,
+            attempts: action.number,
+            failed: action.failed,
+            failed_max: action.attempts,
+            lost: action.losses,
+        })
+    }
+
+    fn state(&self, action: &Action) -> Option<ActionState> {
+        Some(match action.state {
+            State::Between => return None,
+            State::Waiting { patience, .. } => ActionState::Waiting { patience },
+            State::Resting { until } => ActionState::BackingOff { until },
+            State::Running { worker } => ActionState::Running {
+                worker: self.workers.get(worker)?.id,
+            },
+        })
+    }
+
+    /// A worker that joined once. None: it never did.
+    pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
+        let worker = self.workers.get(*self.worker_ids.get(&id)?)?;
+        Some(self.describe(worker))
+    }
+
+    /// Every worker that ever joined, in the order of joining.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
+        self.workers.iter().map(|worker| self.describe(worker))
+    }
+
+    fn describe(&self, worker: &Worker) -> WorkerView {
+        let tally = worker.tally;
+        WorkerView {
+            worker: worker.id,
+            pool: self.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
+            slots: worker.slots,
+            holds: worker.load(),
+            health: worker.standing.health(),
+            ok: tally.ok,
+            failed: tally.failed,
+            lost: tally.lost,
+            busy: tally.busy,
+            faults: tally.faults,
+            quarantines: tally.quarantines,
+            mean: worker.mean(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A worker as the dispatcher knows it, and the pool that it belongs to.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    ids::{ActionId, AttemptId, PoolId, Px, Rx, WorkerId, Wx},
+    moment::Moment,
+    outcome::{Evicted, Health},
+    policy::Policy,
+    slab::Slot,
+};
+
+/// How many durations a mean needs before it is believed. Chosen freely: "a few".
+const SAMPLES_MIN: u32 = 4;
+
+/// How much a new duration weighs in the running mean: one part of this many. Chosen freely: the mean follows a change
+/// of the work within about ten attempts.
+const MEAN_WEIGHT: i64 = 8;
+
+/// Where a worker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is given work, now or after a rest.
+    Usable { trust: Trust, rest: Rest },
+    /// It is given nothing until then. `judged`: for failing too often, not for an explicit fault; only those count
+    /// for the pool's cap.
+    Quarantined { until: Moment, round: u32, judged: bool },
+    /// It ends what it is doing.
+    Draining,
+    /// It is given nothing any more.
+    Evicted(Evicted),
+    /// It is not there any more.
+    Gone,
+}
+
+/// How far a usable worker is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    Healthy,
+    /// `further`: how many failures came after the one that made it suspect.
+    Suspect {
+        further: u32,
+    },
+    /// `passed`: how many successes in a row it has shown.
+    Probation {
+        round: u32,
+        passed: u32,
+    },
+}
+
+/// Whether a usable worker is left alone for a while, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    None,
+    /// It is at its limit.
+    Busy {
+        until: Moment,
+    },
+    /// It is suspect and given work slowly.
+    Damped {
+        until: Moment,
+    },
+}
+
+impl Standing {
+    /// What a worker that joins or is readmitted starts as.
+    pub(crate) const FRESH: Self = Self::Usable {
+        trust: Trust::Healthy,
+        rest: Rest::None,
+    };
+
+    pub(crate) fn is_usable(self) -> bool {
+        matches!(self, Self::Usable { .. })
+    }
+
+    /// Whether it can be given work now or, after waiting, later.
+    pub(crate) fn is_present(self) -> bool {
+        matches!(self, Self::Usable { .. } | Self::Quarantined { .. })
+    }
+
+    /// Whether it counts for its pool's size.
+    pub(crate) fn is_member(self) -> bool {
+        !matches!(self, Self::Evicted(_) | Self::Gone)
+    }
+
+    pub(crate) fn is_judged(self) -> bool {
+        matches!(self, Self::Quarantined { judged: true, .. })
+    }
+
+    /// When it changes by itself. [`Moment::NEVER`]: it does not.
+    pub(crate) fn until(self) -> Moment {
+        match self {
+            Self::Quarantined { until, .. }
+            | Self::Usable {
+                rest: Rest::Busy { until } | Rest::Damped { until },
+                ..
+            } => until,
+            _ => Moment::NEVER,
+        }
+    }
+
+    /// The same in the words of the alphabet.
+    pub(crate) fn health(self) -> Health {
+        match self {
+            Self::Usable {
+                rest: Rest::Busy { until },
+                ..
+            } => Health::Busy { until },
+            Self::Usable { trust, .. } => match trust {
+                Trust::Healthy => Health::Healthy,
+                Trust::Suspect { .. } => Health::Suspect,
+                Trust::Probation { round, .. } => Health::Probation { round },
+            },
+            Self::Quarantined { until, round, .. } => Health::Quarantined { until, round },
+            Self::Draining => Health::Draining,
+            Self::Evicted(why) => Health::Evicted(why),
+            Self::Gone => Health::Gone,
+        }
+    }
+}
+
+/// What a worker has shown so far. A readmission wipes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// The distinct actions of its failures in a row, at most as many as put it into quarantine.
+    pub(crate) row: Vec<ActionId>,
+    /// The round of its last quarantine, less what was forgiven.
+    pub(crate) round: u32,
+    /// Quarantines since it last passed a probation.
+    pub(crate) unproved: u32,
+    /// Successes since a quarantine was last forgiven.
+    pub(crate) good: u32,
+    /// Times in a row that it was busy without saying for how long.
+    pub(crate) busy_row: u32,
+}
+
+/// How often what was seen of a worker. For reports; decides nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) lost: u64,
+    pub(crate) busy: u64,
+    pub(crate) faults: u64,
+    pub(crate) quarantines: u32,
+}
+
+/// Whether a worker can be given one more attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    None,
+    /// It would begin at once.
+    Slot,
+    /// It would lie ready for when a slot is free.
+    Prefetch,
+}
+
+/// A worker's entry in its pool's list: fewest attempts first, then whoever was given work the longest ago.
+pub(crate) type Entry = (u32, u64, Wx);
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) px: Px,
+    /// At least 1.
+    pub(crate) slots: u32,
+    pub(crate) standing: Standing,
+    pub(crate) record: Record,
+    pub(crate) tally: Tally,
+    /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
+    pub(crate) attempts: Vec<AttemptId>,
+    /// Counts assignments over all workers: the number of its last one.
+    pub(crate) last_assigned: u64,
+    /// Where its pool lists it.
+    pub(crate) listed: (Room, Entry),
+    samples: u32,
+    mean_us: i64,
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, px: Px, slots: u32) -> Self {
+        Self {
+            id,
+            px,
+            slots: slots.max(1),
+            standing: Standing::FRESH,
+            record: Record::default(),
+            tally: Tally::default(),
+            attempts: Vec::new(),
+            last_assigned: 0,
+            listed: (Room::None, (0, 0, Wx::at(0))),
+            samples: 0,
+            mean_us: 0,
+        }
+    }
+
+    pub(crate) fn load(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes note of how long a successful attempt took.
+    pub(crate) fn took(&mut self, took: Duration) {
+        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        self.samples = self.samples.saturating_add(1);
+        let weight = MEAN_WEIGHT.min(i64::from(self.samples));
+        self.mean_us += (micros - self.mean_us) / weight;
+    }
+
+    /// The running mean of its successful attempts; zero if there is none.
+    pub(crate) fn mean(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.mean_us).unwrap_or(0))
+    }
+
+    /// Whether it can be given one more attempt.
+    pub(crate) fn room(&self, policy: &Policy) -> Room {
+        let Standing::Usable {
+            trust,
+            rest: Rest::None,
+        } = self.standing
+        else {
+            return Room::None;
+        };
+        let load = self.load();
+        match trust {
+            Trust::Probation { .. } if load == 0 => Room::Slot,
+            Trust::Probation { .. } => Room::None,
+            Trust::Healthy | Trust::Suspect { .. } if load < self.slots => Room::Slot,
+            Trust::Healthy if load < self.slots.saturating_add(policy.prefetch) && self.is_quick(policy) => {
+                Room::Prefetch
+            }
+            _ => Room::None,
+        }
+    }
+
+    fn is_quick(&self, policy: &Policy) -> bool {
+        self.record.row.is_empty() && self.samples >= SAMPLES_MIN && self.mean() < policy.prefetch_below
+    }
+}
+
+/// Workers that serve the same kinds.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) id: PoolId,
+    /// The routes that it is part of, each once.
+    pub(crate) routes: Vec<Rx>,
+    /// Whether a worker ever joined. Before that its actions wait; nobody can say yet that nobody comes.
+    pub(crate) joined: bool,
+    /// How many workers are neither evicted nor gone.
+    pub(crate) members: usize,
+    /// How many of them are usable or in quarantine.
+    pub(crate) present: usize,
+    /// How many of those are usable, busy ones included.
+    pub(crate) usable: usize,
+    /// How many are in quarantine for failing too often.
+    pub(crate) judged: usize,
+    /// Workers with a free slot.
+    pub(crate) free: BTreeSet<Entry>,
+    /// Workers without one that can be given something to lie ready.
+    pub(crate) prefetch: BTreeSet<Entry>,
+}
+
+impl Pool {
+    pub(crate) fn new(id: PoolId) -> Self {
+        Self {
+            id,
+            routes: Vec::new(),
+            joined: false,
+            members: 0,
+            present: 0,
+            usable: 0,
+            judged: 0,
+            free: BTreeSet::new(),
+            prefetch: BTreeSet::new(),
+        }
+    }
+}
