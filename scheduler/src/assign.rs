@@ -3,6 +3,8 @@
 //! Nothing waits while a worker that may take it has room. So when an action comes, it alone is to be placed (`find`);
 //! when a worker is free, it alone is to be given something (`pull`). Neither ever looks at everybody.
 
+use std::collections::BTreeSet;
+
 use crate::{
     action::State,
     command::Command,
@@ -18,7 +20,7 @@ impl Scheduler {
             return None;
         }
         let pools = &self.queues.routes.get(rx)?.pools;
-        let best = |list: fn(&Pool) -> &std::collections::BTreeSet<Entry>| {
+        let best = |list: fn(&Pool) -> &BTreeSet<Entry>| {
             pools
                 .iter()
                 .filter_map(|px| {

@@ -161,7 +161,9 @@ impl Scheduler {
         };
         // Rounded down: a third of five is one.
         let share = (pool.members as f64 * self.policy.quarantine_share) as usize;
-        worker.record.unproved >= self.policy.evict_after || pool.judged < share.max(1)
+        self.planted(Plant::IgnoreShare)
+            || worker.record.unproved >= self.policy.evict_after
+            || pool.judged < share.max(1)
     }
 
     /// Quarantines a worker, or evicts it if that was done too often.

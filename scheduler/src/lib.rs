@@ -11,6 +11,34 @@
 //! 2. Carry out the [`Command`]s that it appended.
 //! 3. Wait for the next event, at most until [`Scheduler::next_wakeup`]; then send [`Event::Tick`].
 //!
+//! ```
+//! use disperse_scheduler::*;
+//! use std::time::Duration;
+//!
+//! let mut scheduler = Scheduler::new(Policy::default(), 1)?;
+//! let mut commands = Vec::new();
+//! let (kind, pool, worker, action) = (KindId(0), PoolId(0), WorkerId(1), ActionId(1));
+//! let usual = Spec { task: TaskId(1), kind, priority: 0, attempts: 0, deadline: Moment::NEVER, idempotent: false };
+//!
+//! let mut now = Moment::START;
+//! scheduler.handle(now, Event::KindDefined { kind, pools: vec![pool] }, &mut commands);
+//! scheduler.handle(now, Event::WorkerJoined { worker, pool, slots: 1 }, &mut commands);
+//! scheduler.handle(now, Event::Submitted { action, spec: usual }, &mut commands);
+//! let attempt = AttemptId { action, number: 1 };
+//! assert_eq!(commands, [Command::Assign { attempt, worker }]);
+//!
+//! // The worker has failed and there is no other: the action rests. Nothing else happens, so time goes on until then.
+//! commands.clear();
+//! let took = Duration::from_millis(3);
+//! scheduler.handle(now + took, Event::AttemptEnded { attempt, worker, end: End::Transient, took }, &mut commands);
+//! now = scheduler.next_wakeup().ok_or("it would never be tried again")?;
+//! assert_eq!(commands, [Command::Retry { attempt, worker, at: now }]);
+//! scheduler.handle(now, Event::Tick, &mut commands);
+//! let attempt = AttemptId { action, number: 2 };
+//! assert_eq!(commands.last(), Some(&Command::Assign { attempt, worker }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The same policy, seed and events always give the same commands. There is no IO here, no clock, no randomness beyond
 //! the seed, no thread and no dependency.
 

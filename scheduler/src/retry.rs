@@ -7,7 +7,7 @@
 use crate::{
     action::State,
     command::Command,
-    ids::{AttemptId, Ax, Wx},
+    ids::{AttemptId, Ax, Px, Wx},
     luck::doubled,
     moment::Moment,
     outcome::{Health, Reason},
@@ -88,10 +88,29 @@ impl Scheduler {
                 at,
             }));
         }
+        self.carry_out(ax, plan, self.later(self.policy.patience), out);
+    }
+
+    /// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not
+    /// make it wait for ever.
+    fn place_again(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        let Some(State::Waiting { bar, patience, .. }) = self.actions.get(ax).map(|action| action.state) else {
+            return;
+        };
+        self.leave(ax);
+        let plan = match bar {
+            Bar::Last | Bar::Open => Plan::Queue(Bar::Open),
+            Bar::Tried | Bar::AllBut(_) => self.plan(ax),
+        };
+        self.carry_out(ax, plan, patience, out);
+    }
+
+    /// `patience`: until when it avoids somebody, should it have to wait.
+    fn carry_out(&mut self, ax: Ax, plan: Plan, patience: Moment, out: &mut Vec<Command>) {
         match plan {
             Plan::Unroutable => self.give_up(ax, Reason::Unroutable, out),
             Plan::Rest { until } => self.rest(ax, until),
-            Plan::Queue(bar) => self.queue(ax, bar, out),
+            Plan::Queue(bar) => self.queue(ax, bar, patience, out),
         }
     }
 
@@ -144,17 +163,17 @@ impl Scheduler {
     }
 
     /// Gives an action to the best worker that it does not avoid; if there is none, it stands in line.
-    fn queue(&mut self, ax: Ax, bar: Bar, out: &mut Vec<Command>) {
+    fn queue(&mut self, ax: Ax, bar: Bar, patience: Moment, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
         let (rx, key) = (action.rx, action.key(ax));
         let avoid = action.trials.as_deref().map_or(Vec::new(), |trials| trials.avoid(bar));
         if let Some(wx) = self.find(rx, &avoid) {
             return self.assign(ax, wx, out);
         }
-        let patience = if avoid.is_empty() {
+        let patience = if avoid.is_empty() || self.planted(Plant::EndlessPatience) {
             Moment::NEVER
         } else {
-            self.later(self.policy.patience)
+            patience
         };
         let group = self.queues.push(rx, &avoid, key);
         let bar = if avoid.is_empty() { Bar::Open } else { bar };
@@ -181,11 +200,11 @@ impl Scheduler {
             _ => Bar::Open,
         };
         self.leave(ax);
-        self.queue(ax, next, out);
+        self.queue(ax, next, self.later(self.policy.patience), out);
     }
 
     /// Looks again at the actions of a pool's routes that avoid everybody who is usable now.
-    pub(crate) fn unstick(&mut self, px: crate::ids::Px, out: &mut Vec<Command>) {
+    pub(crate) fn unstick(&mut self, px: Px, out: &mut Vec<Command>) {
         if self.planted(Plant::ForgetStuck) {
             return;
         }
@@ -199,14 +218,13 @@ impl Scheduler {
                 continue;
             }
             for ax in self.queues.stuck(rx, usable, |wx| self.is_usable(wx)) {
-                self.leave(ax);
-                self.place(ax, None, out);
+                self.place_again(ax, out);
             }
         }
     }
 
     /// Settles what nobody can take any more, after a worker of this pool is out for good.
-    pub(crate) fn strand(&mut self, px: crate::ids::Px, out: &mut Vec<Command>) {
+    pub(crate) fn strand(&mut self, px: Px, out: &mut Vec<Command>) {
         let routes = self.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
         for rx in routes {
             if self.is_unroutable(rx) {

@@ -63,6 +63,10 @@ pub(crate) enum Plant {
     KeepSlot,
     /// Quarantines without asking whether anybody is left.
     QuarantineLast,
+    /// Quarantines as much of a pool as fails.
+    IgnoreShare,
+    /// Never waits less choosily.
+    EndlessPatience,
     /// Does not look for work when a worker is free again.
     ForgetWorker,
     /// Does not look again when the workers that an action could have are gone.

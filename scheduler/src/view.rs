@@ -32,7 +32,7 @@ pub struct Counts {
     pub backing_off: usize,
     /// Actions that were settled with a result.
     pub done: u64,
-    /// Actions that were settled without.
+    /// Actions that were settled without a result.
     pub refused: u64,
     /// Attempts that nobody needs any more but whose end is still expected.
     pub stopping: usize,
@@ -42,7 +42,7 @@ pub struct Counts {
     pub quarantined: usize,
 }
 
-/// Where an open action is.
+/// What is known of an open action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActionView {
     /// Who asked.
@@ -127,16 +127,16 @@ impl Scheduler {
         self.open() == 0 && self.held == 0
     }
 
-    /// How many attempts are with workers, also those that are being stopped. After [`Event::DrainBegun`]
-    /// (crate::Event::DrainBegun) the run can end when it is zero.
+    /// How many attempts are with workers, also those that are being stopped. After
+    /// [`DrainBegun`](crate::Event::DrainBegun) the run can end when it is zero.
     pub fn held(&self) -> usize {
         self.held
     }
 
     /// How many of what. Costs a step for each pool.
     pub fn counts(&self) -> Counts {
-        let (members, usable) = self.pools.iter().fold((0, 0), |(members, quarantined), pool| {
-            (members + pool.members, quarantined + pool.present - pool.usable)
+        let (workers, quarantined) = self.pools.iter().fold((0, 0), |(workers, quarantined), pool| {
+            (workers + pool.members, quarantined + pool.present - pool.usable)
         });
         Counts {
             waiting: self.tallies.waiting,
@@ -145,8 +145,8 @@ impl Scheduler {
             done: self.tallies.done,
             refused: self.tallies.refused,
             stopping: self.held.saturating_sub(self.tallies.running),
-            workers: members,
-            quarantined: usable,
+            workers,
+            quarantined,
         }
     }
 

@@ -24,11 +24,14 @@ const READ_MAX: usize = 64 << 10;
 /// How much is read ahead.
 const AHEAD_MAX: usize = 1 << 20;
 
-/// Input being read by a thread of its own, because files and terminals block. Clones share it.
+/// Input that is read by a thread of its own, because files and pipes block. Clones share it. Nothing is read before a
+/// guest asks: an operation that has no use for its input must not wait for a pipe that never ends.
 #[derive(Clone)]
 pub(crate) struct Input(Arc<Shared>);
 
 struct Shared {
+    /// None once the thread has it.
+    source: Mutex<Option<Box<dyn Read + Send>>>,
     inner: Mutex<Inner>,
     /// Told when bytes were taken out, for the reading thread.
     taken: Condvar,
@@ -40,34 +43,50 @@ struct Shared {
 struct Inner {
     ahead: VecDeque<u8>,
     ended: bool,
-    /// Nobody will read any more.
-    closed: bool,
     /// Why the input broke off, if it did.
     error: Option<String>,
 }
 
 impl Input {
-    /// Starts reading.
-    pub(crate) fn new(source: impl Read + Send + 'static) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+    pub(crate) fn new(source: impl Read + Send + 'static) -> Self {
+        Self(Arc::new(Shared {
+            source: Mutex::new(Some(Box::new(source))),
             inner: Mutex::default(),
             taken: Condvar::new(),
             came: Notify::new(),
-        });
-        std::thread::Builder::new().name("input".into()).spawn({
-            let shared = shared.clone();
-            move || shared.fill(source)
-        })?;
-        Ok(Self(shared))
+        }))
     }
 
-    /// Waits until a read would not wait: enough is there, or the input has ended.
+    /// Starts the thread at the first read.
+    fn begin(&self) {
+        let Some(source) = self.0.source.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let shared = self.0.clone();
+        let started = std::thread::Builder::new()
+            .name("input".into())
+            .spawn(move || shared.fill(source));
+        if let Err(error) = started {
+            let mut inner = self.0.lock();
+            inner.ended = true;
+            inner.error = Some(error.to_string());
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.source.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Waits until a read would not wait: enough is there, or the input has ended. At once while no guest has read.
     ///
     /// # Errors
     /// The input broke off; says why. Asked again it says so again.
     ///
     /// Cancel safe.
     pub(crate) async fn ready(&self) -> Result<(), String> {
+        if !self.has_begun() {
+            return Ok(());
+        }
         self.wait(READ_MAX).await;
         match &self.0.lock().error {
             Some(error) => Err(error.clone()),
@@ -75,13 +94,8 @@ impl Input {
         }
     }
 
-    /// No more is wanted; the reading thread ends when its source lets it.
-    pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
-        self.0.taken.notify_all();
-    }
-
     async fn wait(&self, size: usize) {
+        self.begin();
         loop {
             let came = self.0.came.notified();
             tokio::pin!(came);
@@ -114,10 +128,10 @@ impl Shared {
                 }
             }
             self.came.notify_waiters();
-            while inner.ahead.len() >= AHEAD_MAX && !inner.closed {
+            while inner.ahead.len() >= AHEAD_MAX {
                 inner = self.taken.wait(inner).unwrap_or_else(PoisonError::into_inner);
             }
-            if inner.ended || inner.closed {
+            if inner.ended {
                 return;
             }
         }
@@ -163,6 +177,7 @@ impl Pollable for Input {
 #[async_trait]
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.begin();
         let mut inner = self.0.lock();
         if size == 0 || !inner.has(size) {
             return Ok(Bytes::new());
@@ -205,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn reads_are_full_however_the_bytes_come() {
         let text: Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
-        let mut input = Input::new(Drip(std::io::Cursor::new(text.clone()))).unwrap();
+        let mut input = Input::new(Drip(std::io::Cursor::new(text.clone())));
         let mut seen = Vec::new();
         for expect in [300, 300, 300, 100] {
             let bytes = input.blocking_read(300).await.unwrap();

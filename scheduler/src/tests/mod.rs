@@ -9,10 +9,12 @@
 mod history;
 mod integrity;
 mod plants;
-//mod rules_action;
-//mod rules_assign;
-//mod rules_health;
-//mod rules_retry;
+mod rules_action;
+mod rules_assign;
+mod rules_busy;
+mod rules_health;
+mod rules_retry;
+mod rules_stop;
 mod script;
 mod watch;
 mod words;

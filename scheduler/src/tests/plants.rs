@@ -53,3 +53,13 @@ fn a_probation_with_more_than_one_action_is_found() {
 fn an_attempt_number_that_does_not_rise_is_found() {
     is_found(Plant::SameNumber, "the attempt before was number");
 }
+
+#[test]
+fn a_quarantine_of_too_many_is_found() {
+    is_found(Plant::IgnoreShare, "too much of the pool");
+}
+
+#[test]
+fn an_action_that_is_choosy_for_ever_is_found() {
+    is_found(Plant::EndlessPatience, "has waited since");
+}

@@ -118,6 +118,7 @@ impl Desk {
             self.now = to;
         }
         match words.as_slice() {
+            ["policy" | "seed", ..] if self.scheduler.is_some() => panic!("too late for {line:?}"),
             ["policy", rest @ ..] => words::set_policy(&mut self.policy, rest),
             ["seed", seed] => self.seed = Some(seed.parse().expect("a seed")),
             ["does", worker, ends, after] => {

@@ -12,6 +12,8 @@ struct Worker {
     slots: usize,
     health: Health,
     holds: BTreeSet<AttemptId>,
+    /// In quarantine for its failures, not for a fault.
+    judged: bool,
 }
 
 impl Worker {
@@ -37,6 +39,8 @@ struct Action {
     number: u32,
     running: Option<WorkerId>,
     failed_on: Vec<WorkerId>,
+    /// When it was first seen to wait since it last did something else.
+    waits_since: Option<Moment>,
     settled: bool,
 }
 
@@ -71,10 +75,11 @@ impl Watch {
             self.command(command, faulty)
                 .map_err(|broken| format!("{command}: {broken}"))?;
         }
-        if *event == Event::Tick && scheduler.next_wakeup().is_some_and(|at| at <= now) {
+        if scheduler.next_wakeup().is_some_and(|at| at <= now) {
             return Err("the next wake-up is in the past".to_owned());
         }
-        self.compare(scheduler)
+        self.compare(scheduler)?;
+        self.wait(now, scheduler)
     }
 
     /// Actions that nobody was told about.
@@ -98,6 +103,7 @@ impl Watch {
                     slots: (*slots).max(1) as usize,
                     health: Health::Healthy,
                     holds: BTreeSet::new(),
+                    judged: false,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -115,6 +121,7 @@ impl Watch {
                     number: 0,
                     running: None,
                     failed_on: Vec::new(),
+                    waits_since: None,
                     settled: false,
                 });
             }
@@ -200,12 +207,24 @@ impl Watch {
                 if by_failures && !others {
                     return Err("the last usable worker was taken out".to_owned());
                 }
+                let judged = by_failures && matches!(health, Health::Quarantined { .. });
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.health = *health;
+                    worker.judged = judged;
                 }
-                Ok(())
+                match judged && self.is_over_share(pool) {
+                    true => Err("too much of the pool is in quarantine for failing".to_owned()),
+                    false => Ok(()),
+                }
             }
         }
+    }
+
+    fn is_over_share(&self, pool: PoolId) -> bool {
+        let mates = || self.workers.values().filter(|worker| worker.pool == pool);
+        let members = mates().filter(|worker| !matches!(worker.health, Health::Evicted(_) | Health::Gone));
+        let share = members.count() as f64 * self.policy.quarantine_share;
+        mates().filter(|worker| worker.judged).count() as f64 > share.max(1.0)
     }
 
     fn assign(&mut self, attempt: AttemptId, id: WorkerId) -> Result<(), String> {
@@ -254,11 +273,13 @@ impl Watch {
 
     /// A free worker that could take the action and never failed it.
     fn untried(&self, action: &Action) -> Option<WorkerId> {
+        self.free(action, &action.failed_on)
+    }
+
+    fn free(&self, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
         let mut workers = self.workers.iter();
         workers
-            .find(|(id, worker)| {
-                worker.is_free() && self.serves(worker.pool, action.spec.kind) && !action.failed_on.contains(id)
-            })
+            .find(|(id, worker)| worker.is_free() && self.serves(worker.pool, action.spec.kind) && !except.contains(id))
             .map(|(id, _)| *id)
     }
 
@@ -290,15 +311,32 @@ impl Watch {
                     action.running
                 ));
             }
-            if let ActionState::Waiting { .. } = view.state
-                && !self.draining
-                && let Some(worker) = self.untried(action)
-            {
-                return Err(format!("{id} waits though {worker} is free and untried"));
-            }
         }
         if open != scheduler.open() {
             return Err(format!("{open} actions are open, not {}", scheduler.open()));
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for nothing: an untried worker is taken at once, and after patience ran out twice anybody is.
+    fn wait(&mut self, now: Moment, scheduler: &Scheduler) -> Result<(), String> {
+        for (id, action) in &mut self.actions {
+            let waits =
+                matches!(scheduler.action(*id), Some(view) if matches!(view.state, ActionState::Waiting { .. }));
+            action.waits_since = action.waits_since.filter(|_| waits).or(waits.then_some(now));
+        }
+        if self.draining {
+            return Ok(());
+        }
+        for (id, action) in &self.actions {
+            let Some(since) = action.waits_since else { continue };
+            if let Some(worker) = self.untried(action) {
+                return Err(format!("{id} waits though {worker} is free and untried"));
+            }
+            let tired = now.since(since) >= self.policy.patience * 2;
+            if tired && let Some(worker) = self.free(action, &[]) {
+                return Err(format!("{id} has waited since {since} though {worker} is free"));
+            }
         }
         Ok(())
     }

@@ -1,0 +1,200 @@
+//! An operation that is a component.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use bytes::Bytes;
+use disperse_scheduler::TaskId;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
+};
+
+use super::Operation;
+use crate::{
+    inbox::{Answer, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort},
+    limits::Limits,
+    logger::Logger,
+    sandbox::{Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
+};
+
+/// What an operation is started from.
+pub(crate) struct ComponentOperation {
+    sandbox: Arc<Sandbox>,
+    task: TaskSpec,
+    args: Arc<[String]>,
+    began_unix_ms: u64,
+    seed: u64,
+    logger: Logger,
+    to_driver: UnboundedSender<Notice>,
+    planner: UnboundedSender<(PlannerCall, u64)>,
+    /// The planner and the tasks. Dropped with the operation, which ends them.
+    running: JoinSet<()>,
+}
+
+/// What the operator gave an operation.
+pub(crate) struct OperationSettings {
+    pub(crate) args: Arc<[String]>,
+    pub(crate) input: Option<Input>,
+    pub(crate) task_limits: Limits,
+    pub(crate) planner_limits: Limits,
+    pub(crate) began_unix_ms: u64,
+    pub(crate) seed: u64,
+}
+
+impl ComponentOperation {
+    /// Starts the planner. If it cannot be started, that is the first notice.
+    pub(crate) fn start(
+        sandbox: Arc<Sandbox>,
+        program: Program,
+        settings: OperationSettings,
+        logger: Logger,
+        to_driver: UnboundedSender<Notice>,
+    ) -> Self {
+        let (planner, calls) = unbounded_channel();
+        let mut running = JoinSet::new();
+        let port = PlannerPort::new(to_driver.clone());
+        let world = World {
+            args: settings.args.clone(),
+            env: Arc::default(),
+            stdin: settings.input.clone(),
+            logical: Some(logical(settings.began_unix_ms, settings.seed, 0)),
+        };
+        running.spawn({
+            let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());
+            async move {
+                let limits = settings.planner_limits;
+                match PlannerInstance::start(&sandbox, &program, port.clone(), world, limits, &logger).await {
+                    Ok(instance) => Planner { instance, port, input: settings.input }.live(calls).await,
+                    Err(fault) => port.say(PlannerNotice::Failed(format!("the planner {fault}"))),
+                }
+            }
+        });
+        Self {
+            sandbox,
+            task: TaskSpec { program, limits: settings.task_limits },
+            args: settings.args,
+            began_unix_ms: settings.began_unix_ms,
+            seed: settings.seed,
+            logger,
+            to_driver,
+            planner,
+            running,
+        }
+    }
+}
+
+/// The run's own time and luck for one guest. `who` is 0 for the planner and a task's number, from 1, for a task.
+fn logical(began_unix_ms: u64, seed: u64, who: u64) -> Logical {
+    Logical {
+        began_unix_ms,
+        now_ms: Arc::new(AtomicU64::new(0)),
+        // Spreads neighbouring tasks over all seeds; the constant is 2^64 divided by the golden ratio.
+        seed: seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    }
+}
+
+impl Operation for ComponentOperation {
+    fn call(&mut self, call: PlannerCall, now_ms: u64) {
+        // A planner that has died has said so.
+        let _ = self.planner.send((call, now_ms));
+    }
+
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
+        while self.running.try_join_next().is_some() {}
+        let (answers, from_driver) = unbounded_channel();
+        let port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
+        let logical = logical(self.began_unix_ms, self.seed, task.0 + 1);
+        logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        let world = World { args: self.args.clone(), logical: Some(logical), ..World::default() };
+        let (sandbox, spec, logger, to_driver) =
+            (self.sandbox.clone(), self.task.clone(), self.logger.clone(), self.to_driver.clone());
+        self.running.spawn(async move {
+            let end = run_task(&sandbox, &spec, port, input, world, &logger).await;
+            let _ = to_driver.send(Notice::TaskEnded { task, end });
+        });
+        answers
+    }
+}
+
+/// The planner at work.
+struct Planner {
+    instance: PlannerInstance,
+    port: PlannerPort,
+    input: Option<Input>,
+}
+
+impl Planner {
+    /// Answers calls until there will be none or the planner fails.
+    async fn live(mut self, mut calls: UnboundedReceiver<(PlannerCall, u64)>) {
+        // How many tasks are still wanted. They wait for the input; the ends of tasks do not wait behind them.
+        let mut wanted = 0;
+        loop {
+            let done = tokio::select! {
+                biased;
+                call = calls.recv() => match call {
+                    None => return,
+                    Some((call, now_ms)) => {
+                        self.instance.set_now(now_ms);
+                        self.call(call, &mut wanted).await
+                    }
+                },
+                ready = ready(self.input.as_ref()), if wanted > 0 => match ready {
+                    Ok(()) => self.next(&mut wanted).await,
+                    Err(error) => Err(format!("the input broke off: {error}")),
+                },
+            };
+            if let Err(message) = done {
+                self.port.say(PlannerNotice::Failed(message));
+                return;
+            }
+        }
+    }
+
+    async fn call(&mut self, call: PlannerCall, wanted: &mut u32) -> Result<(), String> {
+        match call {
+            PlannerCall::Next(count) => *wanted = count,
+            PlannerCall::Collect { task, input, outcome } => {
+                let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
+                let collected = self.instance.collect(&input, outcome).await;
+                collected.map_err(|fault| failed("collect", Some(task), &fault))?;
+                self.port.say(PlannerNotice::Collected(task));
+            }
+            PlannerCall::Finish => {
+                let said = self.instance.finish().await.map_err(|fault| failed("finish", None, &fault))?;
+                self.port.say(PlannerNotice::Finished(said));
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, wanted: &mut u32) -> Result<(), String> {
+        match self.instance.next().await.map_err(|fault| failed("next", None, &fault))? {
+            Some(task) => {
+                self.port.say(PlannerNotice::Handed(task));
+                *wanted -= 1;
+                if *wanted == 0 {
+                    self.port.say(PlannerNotice::Paused { none: false });
+                }
+            }
+            None => {
+                *wanted = 0;
+                self.port.say(PlannerNotice::Paused { none: true });
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn ready(input: Option<&Input>) -> Result<(), String> {
+    match input {
+        Some(input) => input.ready().await,
+        None => Ok(()),
+    }
+}
+
+fn failed(function: &str, task: Option<TaskId>, fault: &Fault) -> String {
+    match task {
+        Some(task) => format!("the planner's `{function}` for task {} {fault}", task.0),
+        None => format!("the planner's `{function}` {fault}"),
+    }
+}

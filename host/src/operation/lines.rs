@@ -1,0 +1,189 @@
+//! `map`: an operation without a component. Every line of the input is a task that asks for one action.
+
+use std::{io::BufRead, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use disperse_scheduler::TaskId;
+use tokio::{
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel},
+        Semaphore,
+    },
+    task::JoinSet,
+};
+
+use super::Operation;
+use crate::inbox::{
+    Action, Answer, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, Used,
+};
+
+/// How many lines, or batches of lines, are read ahead.
+const AHEAD: usize = 1024;
+
+/// How many bytes of results may be on their way out before more are waited for.
+const OUTPUT_ROOM: usize = 16 << 20;
+
+/// How `map` reads and asks.
+#[derive(Clone, Debug)]
+pub(crate) struct LinesOptions {
+    /// The kind of the actions.
+    pub(crate) kind: String,
+    /// How many lines make one action, from 1.
+    pub(crate) batch: usize,
+    /// The longest line or batch in bytes.
+    pub(crate) payload_max: usize,
+}
+
+/// The lines of an input as an operation.
+pub(crate) struct Lines {
+    options: LinesOptions,
+    to_driver: UnboundedSender<Notice>,
+    planner: UnboundedSender<PlannerCall>,
+    running: JoinSet<()>,
+}
+
+impl Lines {
+    /// Starts to read.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub(crate) fn start(
+        input: impl BufRead + Send + 'static,
+        options: LinesOptions,
+        to_driver: UnboundedSender<Notice>,
+    ) -> std::io::Result<Self> {
+        let (lines, read) = mpsc::channel(AHEAD);
+        std::thread::Builder::new().name("input".into()).spawn({
+            let options = options.clone();
+            move || read_lines(input, &options, &lines)
+        })?;
+        let (planner, calls) = unbounded_channel();
+        let mut running = JoinSet::new();
+        let port = PlannerPort::new(to_driver.clone());
+        running.spawn(plan(calls, read, port));
+        Ok(Self { options, to_driver, planner, running })
+    }
+}
+
+impl Operation for Lines {
+    fn call(&mut self, call: PlannerCall, _: u64) {
+        let _ = self.planner.send(call);
+    }
+
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
+        while self.running.try_join_next().is_some() {}
+        let (answers, from_driver) = unbounded_channel();
+        let mut port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
+        let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
+        self.running.spawn(async move {
+            let number = port.submit(Action { kind, payload: input }, Options::default(), false);
+            let answer = loop {
+                if let Some(answer) = port.take(number) {
+                    break answer;
+                }
+                if !port.next_batch().await {
+                    return;
+                }
+            };
+            let outcome = answer.value.map_err(|refusal| refusal.message);
+            let _ = to_driver.send(Notice::TaskEnded { task, end: TaskEnd { outcome, used: Used::default() } });
+        });
+        answers
+    }
+}
+
+/// Reads lines until the end, an error, or until nobody wants them.
+fn read_lines(mut input: impl BufRead, options: &LinesOptions, lines: &mpsc::Sender<Result<Bytes, String>>) {
+    let mut number = 0u64;
+    loop {
+        let mut piece = BytesMut::new();
+        let mut count = 0;
+        while count < options.batch {
+            let mut line = Vec::new();
+            // One byte more than allowed tells a line that is too long from one that just fits.
+            let room = options.payload_max as u64 + 2;
+            let read = std::io::Read::take(&mut input, room).read_until(b'\n', &mut line);
+            match read {
+                Ok(0) => break,
+                Ok(_) => {
+                    number += 1;
+                    if line.last() == Some(&b'\n') {
+                        line.pop();
+                    }
+                    if piece.len() + line.len() > options.payload_max {
+                        let message = format!(
+                            "line {number} is longer than {}; raise it with --result-size",
+                            crate::units::Size(options.payload_max as u64)
+                        );
+                        let _ = lines.blocking_send(Err(message));
+                        return;
+                    }
+                    if count > 0 {
+                        piece.put_u8(b'\n');
+                    }
+                    piece.extend_from_slice(&line);
+                    count += 1;
+                }
+                Err(error) => {
+                    let _ = lines.blocking_send(Err(format!("the input broke off after line {number}: {error}")));
+                    return;
+                }
+            }
+        }
+        if count == 0 || lines.blocking_send(Ok(piece.freeze())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands out lines and puts out results.
+async fn plan(
+    mut calls: UnboundedReceiver<PlannerCall>,
+    mut lines: mpsc::Receiver<Result<Bytes, String>>,
+    port: PlannerPort,
+) {
+    let room = Arc::new(Semaphore::new(OUTPUT_ROOM));
+    let mut wanted = 0;
+    loop {
+        tokio::select! {
+            biased;
+            call = calls.recv() => match call {
+                None => return,
+                Some(PlannerCall::Next(count)) => wanted = count,
+                Some(PlannerCall::Collect { task, outcome, .. }) => {
+                    if let Ok(result) = outcome {
+                        write(&port, &room, &result).await;
+                    }
+                    port.say(PlannerNotice::Collected(task));
+                }
+                Some(PlannerCall::Finish) => port.say(PlannerNotice::Finished(Ok(()))),
+            },
+            line = lines.recv(), if wanted > 0 => match line {
+                Some(Ok(line)) => {
+                    port.say(PlannerNotice::Handed(line));
+                    wanted -= 1;
+                    if wanted == 0 {
+                        port.say(PlannerNotice::Paused { none: false });
+                    }
+                }
+                Some(Err(message)) => {
+                    port.say(PlannerNotice::Failed(message));
+                    return;
+                }
+                None => {
+                    wanted = 0;
+                    port.say(PlannerNotice::Paused { none: true });
+                }
+            },
+        }
+    }
+}
+
+async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
+    let mut record = BytesMut::with_capacity(result.len() + 1);
+    record.extend_from_slice(result);
+    record.put_u8(b'\n');
+    let size = u32::try_from(record.len().min(OUTPUT_ROOM)).unwrap_or(u32::MAX);
+    let room = room.clone().acquire_many_owned(size).await.ok();
+    port.say(PlannerNotice::Output(OutputPiece { bytes: record.freeze(), room }));
+}

@@ -1,0 +1,250 @@
+//! Where an action goes after it failed.
+
+use super::script::check;
+
+#[test]
+fn a_retry_goes_to_another_worker_at_once() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=9
+         join w2 p0 slots=9
+         join w3 p0 slots=9
+         submit a1
+         1ms ended a1#1 w1 transient
+         2ms ended a1#2 w2 trap
+         3ms ended a1#3 w3 ok",
+        "0ms assign a1#1 w1
+         1ms retry a1#1 w1 at=1ms
+         1ms assign a1#2 w2
+         2ms retry a1#2 w2 at=2ms
+         2ms assign a1#3 w3
+         3ms settle a1 done #3",
+    );
+}
+
+#[test]
+fn it_waits_for_an_untried_worker_while_the_failer_is_free() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a1#1 w1 transient
+         2000ms run
+         2000ms ended a2#1 w2 ok",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms retry a1#1 w1 at=1ms
+         2000ms settle a2 done #1
+         2000ms assign a1#2 w2",
+    );
+}
+
+#[test]
+fn patience_ends_with_a_worker_that_failed_less_recently_then_with_any() {
+    check(
+        "policy patience=10ms
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         join w3 p0 slots=1
+         submit a1
+         submit a2
+         submit a3
+         1ms ended a1#1 w1 transient
+         ended a2#1 w2 ok
+         submit a4
+         submit a5
+         2ms ended a1#2 w2 transient
+         ended a4#1 w1 ok
+         11ms run
+         12ms run",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         0ms assign a3#1 w3
+         1ms retry a1#1 w1 at=1ms
+         1ms settle a2 done #1
+         1ms assign a1#2 w2
+         1ms assign a4#1 w1
+         2ms retry a1#2 w2 at=2ms
+         2ms assign a5#1 w2
+         2ms settle a4 done #1
+         12ms assign a1#3 w1",
+    );
+    check(
+        "policy patience=10ms
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a1#1 w1 transient
+         20ms run
+         21ms run",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms retry a1#1 w1 at=1ms
+         21ms assign a1#2 w1",
+    );
+}
+
+#[test]
+fn when_all_were_tried_it_rests_and_the_least_recent_is_next() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=9
+         join w2 p0 slots=9
+         does w1 transient 1ms
+         does w2 transient 1ms
+         submit a1 attempts=5
+         idle",
+        "0ms assign a1#1 w1
+         1ms retry a1#1 w1 at=1ms
+         1ms assign a1#2 w2
+         2ms retry a1#2 w2 at=568.562ms
+         568.562ms assign a1#3 w1
+         569.562ms retry a1#3 w1 at=569.562ms
+         569.562ms assign a1#4 w2
+         570.562ms retry a1#4 w2 at=2062.126ms
+         2062.126ms assign a1#5 w1
+         2063.126ms settle a1 refused exhausted",
+    );
+}
+
+#[test]
+fn a_pool_of_one_still_retries() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         does w1 trap,trap,ok 1ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         1ms retry a1#1 w1 at=567.562ms
+         567.562ms assign a1#2 w1
+         568.562ms retry a1#2 w1 at=2060.126ms
+         2060.126ms assign a1#3 w1
+         2061.126ms settle a1 done #3",
+    );
+}
+
+#[test]
+fn a_busy_untried_worker_is_waited_for_only_so_long() {
+    check(
+        "policy patience=10ms
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a2#1 w2 busy=1s
+         2ms ended a1#1 w1 transient
+         3ms ended a2#2 w1 ok
+         21ms run
+         30ms run",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms health w2 busy until=1057.656ms
+         2ms retry a1#1 w1 at=2ms
+         2ms assign a2#2 w1
+         3ms settle a2 done #2
+         22ms assign a1#2 w1",
+    );
+}
+
+#[test]
+fn when_the_untried_worker_leaves_it_rests_and_comes_back() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a1#1 w1 transient
+         2ms ended a2#1 w2 busy=9s
+         ended a2#2 w1 ok
+         3ms left w2
+         idle",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms retry a1#1 w1 at=1ms
+         2ms health w2 busy until=9511.905ms
+         2ms assign a2#2 w1
+         2ms settle a2 done #2
+         3ms health w2 gone
+         748.782ms assign a1#2 w1",
+    );
+}
+
+#[test]
+fn a_new_worker_is_untried() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a1#1 w1 transient
+         2ms join w3 p0 slots=1",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms retry a1#1 w1 at=1ms
+         2ms assign a1#2 w3",
+    );
+}
+
+#[test]
+fn a_lost_attempt_is_tried_elsewhere_too() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=2
+         join w2 p0 slots=1
+         submit a1
+         1ms ended a1#1 w1 lost",
+        "0ms assign a1#1 w1
+         1ms retry a1#1 w1 at=1ms
+         1ms assign a1#2 w2",
+    );
+}
+
+#[test]
+fn when_all_are_in_quarantine_it_waits_for_probation() {
+    check(
+        "policy quarantine_jitter=0
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         submit a1
+         1ms ended a1#1 w1 faulty
+         submit a2
+         idle",
+        "0ms assign a1#1 w1
+         1ms health w1 quarantined until=30001ms round=1
+         1ms retry a1#1 w1 at=1ms
+         30001ms health w1 probation round=1
+         30001ms assign a1#2 w1",
+    );
+}
+
+#[test]
+fn whoever_comes_back_first_is_taken_even_if_it_failed() {
+    check(
+        "policy quarantine_jitter=0 quarantine_after=1
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         submit a1
+         submit a2
+         1ms ended a1#1 w1 trap
+         2ms ended a2#1 w2 unfit
+         idle",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         1ms health w1 quarantined until=30001ms round=1
+         1ms retry a1#1 w1 at=1ms
+         2ms health w2 evicted unfit
+         2ms retry a2#1 w2 at=2ms
+         30001ms health w1 probation round=1
+         30001ms assign a1#2 w1",
+    );
+}
