@@ -1,6 +1,29 @@
-#![allow(dead_code)]
+//! The host of Disperse. This crate is the binary `disperse-host`; its one public door is [`main`].
+//!
+//! The floors, from the top; a room imports only from floors below its own:
+//!
+//! | floor | rooms | |
+//! |---|---|---|
+//! | 7 | `cli` | words in, exit code out |
+//! | 6 | `run` | the only file that knows every room |
+//! | 5 | `driver`, `operation` | the loop; where actions come from |
+//! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
+//! | 3 | `settings`, `sandbox`, `report` | the manifest; wasmtime; words out |
+//! | 2 | `inbox`, `limits`, `logger`, `units` | what the parts say to each other, and in which amounts |
+//! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
+
+mod cli;
+mod driver;
 mod inbox;
 mod limits;
 mod logger;
+mod operation;
+mod report;
+mod run;
 mod sandbox;
-pub mod units;
+mod settings;
+mod transport;
+mod units;
+mod worker;
+
+pub use cli::main;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `disperse-host`.
+
+fn main() -> std::process::ExitCode {
+    disperse_host::main()
+}

@@ -187,7 +187,7 @@ impl Scheduler {
     /// An action has waited long enough: it avoids less.
     pub(crate) fn impatient(&mut self, ax: Ax, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
-        let State::Waiting { bar, .. } = action.state else {
+        let State::Waiting { bar, patience, .. } = action.state else {
             return;
         };
         let last = action
@@ -200,7 +200,8 @@ impl Scheduler {
             _ => Bar::Open,
         };
         self.leave(ax);
-        self.queue(ax, next, self.later(self.policy.patience), out);
+        // Counted from when this was due, not from when it was noticed: twice the patience is the most.
+        self.queue(ax, next, patience + self.policy.patience, out);
     }
 
     /// Looks again at the actions of a pool's routes that avoid everybody who is usable now.

@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::{integrity, watch::Watch, words};
+use super::{
+    fate::{Nature, random_policy, roll},
+    integrity,
+    watch::Watch,
+    words,
+};
 use crate::{
     ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PoolId, Scheduler, Spec, TaskId, WorkerId,
     luck::Luck, scheduler::Plant,
@@ -16,24 +21,6 @@ const HISTORIES: u64 = if cfg!(debug_assertions) { 10_000 } else { 40_000 };
 
 /// No history needs nearly as many events. One that does is not getting anywhere.
 const EVENTS_MAX: usize = 20_000;
-
-/// What sort of worker this is.
-#[derive(Clone, Copy)]
-enum Nature {
-    Good,
-    /// Fails this often in 100 attempts, one way or the other.
-    Flaky(u64),
-    /// Fails at once, always.
-    BlackHole,
-    /// Says that it is busy every third time.
-    Busy,
-    /// Cannot be started every other time.
-    Broken,
-    /// Falls silent; its ends come late or not at all.
-    Silent,
-    /// Finds out at some point that it is unfit.
-    Weary,
-}
 
 struct World {
     luck: Luck,
@@ -61,36 +48,6 @@ pub(super) fn play(seed: u64, plant: Option<Plant>) -> Result<Vec<Command>, Stri
     outcome
         .map(|()| std::mem::take(&mut world.said))
         .map_err(|broken| format!("seed {seed}: {broken}\n{}", world.script()))
-}
-
-fn roll(luck: &mut Luck, sides: u64) -> u64 {
-    luck.draw() % sides
-}
-
-fn random_policy(luck: &mut Luck) -> Policy {
-    let ms = |luck: &mut Luck, most| Duration::from_millis(1 + roll(luck, most));
-    let mut policy = Policy {
-        attempts: 1 + roll(luck, 6) as u32,
-        losses: roll(luck, 4) as u32,
-        backoff_min: ms(luck, 20),
-        patience: ms(luck, 100),
-        quarantine_after: 1 + roll(luck, 4) as u32,
-        quarantine_min: ms(luck, 100),
-        probation: 1 + roll(luck, 4) as u32,
-        forgive_after: 1 + roll(luck, 10) as u32,
-        evict_after: 1 + roll(luck, 4) as u32,
-        quarantine_share: roll(luck, 101) as f64 / 100.0,
-        damping_min: ms(luck, 10),
-        busy_min: ms(luck, 50),
-        prefetch: roll(luck, 3) as u32,
-        prefetch_below: ms(luck, 10),
-        ..Policy::default()
-    };
-    policy.backoff_max = policy.backoff_min * 8;
-    policy.quarantine_max = policy.quarantine_min * 8;
-    policy.damping_max = policy.damping_min * 8;
-    policy.busy_max = policy.busy_min * 8;
-    policy
 }
 
 impl World {
@@ -356,8 +313,8 @@ impl World {
 
 /// What has to come out of all histories taken together, or they test less than it seems.
 const RICH: [&str; 17] = [
-    "assign a#",
-    "stop a#",
+    "assign a# w",
+    "stop a# w",
     "settle a done #",
     "settle a refused permanent",
     "settle a refused exhausted",

@@ -3,9 +3,10 @@
 //! - `script`: the small language, `check(script, expect)`.
 //! - `rules_*`: one test for each rule, named after it.
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
-//! - `history`: random pools and random bad luck from a seed.
+//! - `history` and `fate`: random pools and random bad luck from a seed.
 //! - `plants`: defects put in on purpose, which the histories have to find.
 
+mod fate;
 mod history;
 mod integrity;
 mod plants;

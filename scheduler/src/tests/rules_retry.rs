@@ -248,3 +248,39 @@ fn whoever_comes_back_first_is_taken_even_if_it_failed() {
          30001ms assign a1#2 w1",
     );
 }
+
+// Found by seed 3105 of the histories: patience began anew whenever the workers that an action could have changed, so
+// workers that came and went kept it waiting. It now goes on.
+#[test]
+fn workers_that_come_and_go_do_not_renew_patience() {
+    check(
+        "policy patience=10ms backoff_min=0ms backoff_max=0ms
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         join w2 p0 slots=1
+         join w3 p0 slots=1
+         submit a1 attempts=9
+         1ms ended a1#1 w1 transient
+         2ms ended a1#2 w2 transient
+         submit a2
+         submit a3
+         3ms ended a2#1 w1 busy=1s
+         10ms ended a1#3 w3 transient # now it is the turn of w1, until 20ms
+         12ms ended a2#2 w3 ok
+         18ms left w1 # now of w2, until 20ms
+         40ms run",
+        "0ms assign a1#1 w1
+         1ms retry a1#1 w1 at=1ms
+         1ms assign a1#2 w2
+         2ms retry a1#2 w2 at=2ms
+         2ms assign a1#3 w3
+         2ms assign a2#1 w1
+         2ms assign a3#1 w2
+         3ms health w1 busy until=1059.656ms
+         10ms retry a1#3 w3 at=10ms
+         10ms assign a2#2 w3
+         12ms settle a2 done #2
+         18ms health w1 gone
+         30ms assign a1#4 w3",
+    );
+}

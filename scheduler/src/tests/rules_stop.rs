@@ -132,3 +132,15 @@ fn while_draining_nothing_starts_and_nothing_is_given_up() {
          6ms health w2 gone",
     );
 }
+
+#[test]
+fn a_result_that_is_there_when_its_deadline_is_noticed_counts() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1
+         submit a1 deadline=5ms
+         6ms ended a1#1 w1 ok",
+        "0ms assign a1#1 w1
+         6ms settle a1 done #1",
+    );
+}

@@ -1,0 +1,76 @@
+//! The actions that are not settled: their bytes, and what went wrong with them so far.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use disperse_scheduler::{ActionId, KindId, TaskId};
+
+use crate::inbox::RequestNumber;
+
+/// One action that waits or runs.
+pub(super) struct Parked {
+    pub(super) task: TaskId,
+    pub(super) number: RequestNumber,
+    pub(super) kind: KindId,
+    pub(super) name: Arc<str>,
+    pub(super) payload: Bytes,
+    /// Zero: the pool's.
+    pub(super) fuel: u64,
+    pub(super) timeout: Duration,
+    /// One line for each attempt that failed.
+    pub(super) failures: Vec<String>,
+    /// The result, between the end of the attempt that has it and the settling.
+    pub(super) result: Bytes,
+}
+
+impl Parked {
+    /// What it takes in the host, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        (self.payload.len() + self.result.len() + size_of::<Self>()) as u64
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Actions {
+    last: u64,
+    parked: HashMap<ActionId, Parked>,
+    /// For cancelling by request.
+    by_request: HashMap<(TaskId, RequestNumber), ActionId>,
+}
+
+impl Actions {
+    /// Parks one and names it.
+    pub(super) fn park(&mut self, parked: Parked) -> ActionId {
+        self.last += 1;
+        let id = ActionId(self.last);
+        self.by_request.insert((parked.task, parked.number), id);
+        self.parked.insert(id, parked);
+        id
+    }
+
+    pub(super) fn get(&self, id: ActionId) -> Option<&Parked> {
+        self.parked.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ActionId) -> Option<&mut Parked> {
+        self.parked.get_mut(&id)
+    }
+
+    /// The action that a request asked for, if it is not settled.
+    pub(super) fn of_request(&self, task: TaskId, number: RequestNumber) -> Option<ActionId> {
+        self.by_request.get(&(task, number)).copied()
+    }
+
+    /// Forgets one.
+    pub(super) fn remove(&mut self, id: ActionId) -> Option<Parked> {
+        let parked = self.parked.remove(&id)?;
+        self.by_request.remove(&(parked.task, parked.number));
+        Some(parked)
+    }
+
+    /// The actions of a task that ended without waiting for them.
+    pub(super) fn of_task(&self, task: TaskId, last_number: RequestNumber) -> Vec<ActionId> {
+        (1..=last_number).filter_map(|number| self.of_request(task, number)).collect()
+    }
+}

@@ -1,0 +1,238 @@
+//! The loop: one writer, who owns everything that changes.
+//!
+//! Others send it notices. It drains its inbox in batches, tells the scheduler what happened, carries out what the
+//! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
+
+mod actions;
+mod routes;
+mod tally;
+mod tasks;
+mod turn;
+
+use std::time::{Duration, Instant};
+
+use disperse_scheduler::{Command, Event, Moment, Policy, PolicyError, PoolId, Scheduler};
+use tokio::{
+    sync::mpsc::{Receiver, UnboundedReceiver},
+    time::Interval,
+};
+
+use self::{actions::Actions, routes::Routes, tally::Tally, tasks::Tasks};
+use crate::{
+    inbox::{Control, Notice},
+    limits::Limits,
+    logger::Line,
+    operation::Operation,
+    report::{Reporter, Summary},
+    sandbox::Sandbox,
+    transport::InProcess,
+    worker::Worker,
+};
+
+/// How many notices are taken out of the inbox in one turn.
+const TURN_MAX: usize = 512;
+
+/// How often progress is looked at.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// One pool, as the driver is given it.
+pub(crate) struct PoolSetup {
+    pub(crate) name: String,
+    /// Empty: it serves every kind that no pool lists.
+    pub(crate) kinds: Vec<String>,
+    pub(crate) limits: Limits,
+    pub(crate) workers: Vec<Worker>,
+}
+
+/// What the driver is started with.
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    pub(crate) seed: u64,
+    pub(crate) pools: Vec<PoolSetup>,
+    /// How many tasks may be in flight, from 1.
+    pub(crate) tasks_max: usize,
+    /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
+    pub(crate) ordered: bool,
+}
+
+/// The loop's state.
+pub(crate) struct Driver<'a> {
+    scheduler: Scheduler,
+    commands: Vec<Command>,
+    began: Instant,
+    now: Moment,
+    inbox: UnboundedReceiver<Notice>,
+    /// What guests and the host have to say.
+    lines: Receiver<Line>,
+    operation: Box<dyn Operation>,
+    workers: InProcess,
+    routes: Routes,
+    actions: Actions,
+    tasks: Tasks,
+    tally: Tally,
+    report: &'a mut Reporter,
+    sandbox: &'a Sandbox,
+    draining: bool,
+}
+
+impl<'a> Driver<'a> {
+    /// Sets everything up; nothing runs yet but the workers, which wait for orders.
+    ///
+    /// # Errors
+    /// The policy cannot be meant.
+    pub(crate) fn new(
+        setup: Setup,
+        operation: Box<dyn Operation>,
+        inbox: UnboundedReceiver<Notice>,
+        lines: Receiver<Line>,
+        report: &'a mut Reporter,
+        sandbox: &'a Sandbox,
+    ) -> Result<Self, PolicyError> {
+        let mut driver = Self {
+            scheduler: Scheduler::new(setup.policy, setup.seed)?,
+            commands: Vec::new(),
+            began: Instant::now(),
+            now: Moment::START,
+            inbox,
+            lines,
+            operation,
+            workers: InProcess::default(),
+            routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),
+            actions: Actions::default(),
+            tasks: Tasks::new(setup.tasks_max, setup.ordered),
+            tally: Tally::default(),
+            report,
+            sandbox,
+            draining: false,
+        };
+        for (event, name) in driver.routes.definitions() {
+            driver.tally.add_kind(name);
+            driver.tell(event);
+        }
+        for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
+            for worker in setup.workers {
+                let id = worker.id;
+                driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
+                driver.workers.add(worker);
+                driver.tell(Event::WorkerJoined { worker: id, pool, slots: 1 });
+            }
+        }
+        Ok(driver)
+    }
+
+    /// Runs to the end and says how it went.
+    pub(crate) async fn run(mut self) -> Summary {
+        let mut batch = Vec::with_capacity(TURN_MAX);
+        let mut progress = tokio::time::interval(PROGRESS);
+        progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        self.steer();
+        while !self.is_over() {
+            self.wait(&mut batch, &mut progress).await;
+            self.now = self.clock();
+            for notice in batch.drain(..) {
+                self.take(notice);
+            }
+            self.wake();
+            self.steer();
+            if self.report.is_output_lost() {
+                self.drain();
+                break;
+            }
+        }
+        self.summary()
+    }
+
+    /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for.
+    async fn wait(&mut self, batch: &mut Vec<Notice>, progress: &mut Interval) {
+        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()].into_iter().flatten().min();
+        loop {
+            let until = next.map(|moment| self.began + Duration::from_micros(moment.as_micros()));
+            tokio::select! {
+                biased;
+                _ = self.inbox.recv_many(batch, TURN_MAX) => return,
+                () = sleep_until(until) => return,
+                Some(line) = self.lines.recv() => self.report.line(&line),
+                _ = progress.tick() => {
+                    let counts = self.scheduler.counts();
+                    self.report.progress(&counts, &self.tasks.counts(), self.began.elapsed());
+                }
+            }
+        }
+    }
+
+    fn clock(&self) -> Moment {
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Moment::from_micros(micros).max(self.now)
+    }
+
+    /// Tells the scheduler what happened and carries out what it says.
+    fn tell(&mut self, event: Event) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.scheduler.handle(self.now, event, &mut commands);
+        for command in commands.drain(..) {
+            self.carry_out(command);
+        }
+        self.commands = commands;
+    }
+
+    /// Lets due sleepers and due decisions of the scheduler have their turn.
+    fn wake(&mut self) {
+        self.tasks.wake(self.now);
+        if self.scheduler.next_wakeup().is_some_and(|moment| moment <= self.now) {
+            self.tell(Event::Tick);
+        }
+    }
+
+    /// Asks the planner for more, or for the end.
+    fn steer(&mut self) {
+        let now_ms = self.now.as_millis();
+        let short = self.sandbox.budget().is_over() || self.report.is_behind() || self.scheduler.is_full();
+        let hold = self.draining || (short && self.tasks.in_flight() > 0);
+        self.tasks.steer(self.operation.as_mut(), now_ms, hold);
+        self.sandbox.budget().set_open(self.scheduler.open() as u64);
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Drain => self.drain(),
+        }
+    }
+
+    /// Starts no more attempts; those that run go on to their end.
+    fn drain(&mut self) {
+        if !self.draining {
+            self.draining = true;
+            self.tell(Event::DrainBegun);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.tasks.is_over() || (self.draining && self.scheduler.held() == 0)
+    }
+
+    fn summary(mut self) -> Summary {
+        while let Ok(line) = self.lines.try_recv() {
+            self.report.line(&line);
+        }
+        let health = self.scheduler.workers().map(|worker| (worker.worker, worker)).collect::<Vec<_>>();
+        let summary = Summary {
+            interrupted: self.draining && !self.tasks.is_over(),
+            wall: self.began.elapsed(),
+            tasks: self.tasks.counts(),
+            failure: self.tasks.take_failure(),
+            peak_host_memory: self.sandbox.budget().peak(),
+            kinds: self.tally.kinds(),
+            workers: self.tally.workers(&health),
+            unroutable: self.tally.unroutable(),
+        };
+        self.report.summary(&summary);
+        summary
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}

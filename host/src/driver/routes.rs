@@ -1,0 +1,134 @@
+//! Which pools serve which kind.
+
+use std::{collections::HashMap, sync::Arc};
+
+use disperse_scheduler::{Event, KindId, PoolId};
+
+/// How many kinds that no pool lists are told apart. A guest may make up any number of names; the rest share one entry.
+const OTHERS_MAX: usize = 256;
+
+/// Names of kinds and the pools that serve them.
+///
+/// An action goes to the pools that list its kind; if none does, to the pools that list no kinds; if there are none
+/// either, nowhere.
+pub(super) struct Routes {
+    by_name: HashMap<Arc<str>, KindId>,
+    names: Vec<Arc<str>>,
+    /// The pools that list no kinds.
+    open: Vec<PoolId>,
+    listed: Vec<(KindId, Vec<PoolId>)>,
+    /// Names in use that no pool lists.
+    others: usize,
+}
+
+/// A kind and, the first time it is seen, what the scheduler has to know of it.
+pub(super) struct Found {
+    pub(super) kind: KindId,
+    pub(super) name: Arc<str>,
+    pub(super) new: Option<Event>,
+}
+
+/// The name under which further kinds are counted.
+const OTHER: &str = "(other)";
+
+impl Routes {
+    /// From the kinds that each pool lists.
+    pub(super) fn new<'a>(pools: impl Iterator<Item = &'a [String]>) -> Self {
+        let mut routes = Self {
+            by_name: HashMap::new(),
+            names: Vec::new(),
+            open: Vec::new(),
+            listed: Vec::new(),
+            others: 0,
+        };
+        for (pool, kinds) in (0..).map(PoolId).zip(pools) {
+            if kinds.is_empty() {
+                routes.open.push(pool);
+            }
+            for name in kinds {
+                let kind = routes.number(name);
+                match routes.listed.iter_mut().find(|(listed, _)| *listed == kind) {
+                    Some((_, pools)) => pools.push(pool),
+                    None => routes.listed.push((kind, vec![pool])),
+                }
+            }
+        }
+        routes
+    }
+
+    fn number(&mut self, name: &str) -> KindId {
+        if let Some(kind) = self.by_name.get(name) {
+            return *kind;
+        }
+        let kind = KindId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = name.into();
+        self.names.push(name.clone());
+        self.by_name.insert(name, kind);
+        kind
+    }
+
+    /// What the scheduler has to know before the first action.
+    pub(super) fn definitions(&self) -> Vec<(Event, Arc<str>)> {
+        self.listed
+            .iter()
+            .map(|(kind, pools)| (Event::KindDefined { kind: *kind, pools: pools.clone() }, self.name(*kind)))
+            .collect()
+    }
+
+    /// Finds a kind by name.
+    pub(super) fn find(&mut self, name: &str) -> Found {
+        if let Some(kind) = self.by_name.get(name) {
+            return Found { kind: *kind, name: self.name(*kind), new: None };
+        }
+        let name = if self.others < OTHERS_MAX { name } else { OTHER };
+        let known = self.by_name.contains_key(name);
+        let kind = self.number(name);
+        let new = (!known).then(|| Event::KindDefined { kind, pools: self.open.clone() });
+        self.others += usize::from(!known);
+        Found { kind, name: self.name(kind), new }
+    }
+
+    fn name(&self, kind: KindId) -> Arc<str> {
+        self.names.get(kind.0 as usize).cloned().unwrap_or_else(|| OTHER.into())
+    }
+
+    /// The kinds that pools list, for people.
+    pub(super) fn served(&self) -> String {
+        let names: Vec<String> = self.listed.iter().map(|(kind, _)| format!("`{}`", self.name(*kind))).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+
+    /// Whether any pool would have served this kind.
+    pub(super) fn is_served(&self, kind: KindId) -> bool {
+        self.listed.iter().any(|(listed, _)| *listed == kind) || !self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_goes_to_those_who_list_it_and_else_to_those_who_list_nothing() {
+        let pools = [vec!["a".to_owned(), "b".to_owned()], vec![], vec!["b".to_owned()]];
+        let mut routes = Routes::new(pools.iter().map(Vec::as_slice));
+        let defined = routes.definitions();
+        assert_eq!(defined.len(), 2);
+        let Event::KindDefined { pools, .. } = &defined[1].0 else { panic!() };
+        assert_eq!(pools, &[PoolId(0), PoolId(2)]);
+        assert!(routes.find("a").new.is_none());
+        let Some(Event::KindDefined { pools, .. }) = routes.find("new").new else { panic!() };
+        assert_eq!(pools, [PoolId(1)]);
+        assert!(routes.find("new").new.is_none());
+    }
+
+    #[test]
+    fn made_up_names_do_not_fill_the_host() {
+        let mut routes = Routes::new(std::iter::empty());
+        for n in 0..10_000 {
+            routes.find(&n.to_string());
+        }
+        assert!(routes.names.len() <= OTHERS_MAX + 1);
+        assert_eq!(&*routes.find("one more").name, OTHER);
+    }
+}

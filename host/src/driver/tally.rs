@@ -1,0 +1,106 @@
+//! Counting, for the final report.
+
+use std::sync::Arc;
+
+use disperse_scheduler::{Class, KindId, Outcome, Reason, WorkerId, WorkerView};
+
+use crate::{
+    inbox::Used,
+    limits::Limits,
+    report::{KindSummary, WorkerSummary, health_word},
+};
+
+/// All counters of a run.
+#[derive(Default)]
+pub(super) struct Tally {
+    kinds: Vec<KindSummary>,
+    workers: Vec<Entry>,
+    retries: u64,
+    evicted: u64,
+    unroutable: u64,
+}
+
+struct Entry {
+    name: Arc<str>,
+    limits: Limits,
+    summary: WorkerSummary,
+}
+
+impl Tally {
+    pub(super) fn add_kind(&mut self, name: Arc<str>) {
+        self.kinds.push(KindSummary { kind: name.to_string(), ..KindSummary::default() });
+    }
+
+    pub(super) fn add_worker(&mut self, pool: &str, name: &Arc<str>, limits: Limits) {
+        let summary = WorkerSummary { worker: name.to_string(), pool: pool.to_owned(), ..WorkerSummary::default() };
+        self.workers.push(Entry { name: name.clone(), limits, summary });
+    }
+
+    pub(super) fn worker_name(&self, worker: WorkerId) -> Arc<str> {
+        self.workers.get(worker.0 as usize).map_or_else(|| "?".into(), |entry| entry.name.clone())
+    }
+
+    pub(super) fn limits(&self, worker: WorkerId) -> Limits {
+        self.workers.get(worker.0 as usize).map_or(Limits::WORKER, |entry| entry.limits)
+    }
+
+    pub(super) fn asked(&mut self, kind: KindId) {
+        if let Some(kind) = self.kinds.get_mut(kind.0 as usize) {
+            kind.asked += 1;
+        }
+    }
+
+    pub(super) fn attempt(&mut self, worker: WorkerId, class: Class, used: &Used) {
+        let Some(Entry { summary, .. }) = self.workers.get_mut(worker.0 as usize) else { return };
+        summary.attempts += 1;
+        summary.ok += u64::from(class == Class::Ok);
+        summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
+        summary.fuel += used.fuel;
+        summary.run_ms += used.wall.as_secs_f64() * 1e3;
+        summary.peak_memory = summary.peak_memory.max(used.memory);
+    }
+
+    pub(super) fn kind_attempt(&mut self, kind: KindId, class: Class, used: &Used) {
+        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else { return };
+        kind.attempts += 1;
+        kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
+        kind.fuel += used.fuel;
+        kind.run_ms += used.wall.as_secs_f64() * 1e3;
+    }
+
+    pub(super) fn settled(&mut self, kind: KindId, outcome: Outcome) {
+        self.unroutable += u64::from(outcome == Outcome::Refused(Reason::Unroutable));
+        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else { return };
+        match outcome {
+            Outcome::Done { .. } => kind.done += 1,
+            Outcome::Refused(_) => kind.refused += 1,
+        }
+    }
+
+    pub(super) fn retry(&mut self) {
+        self.retries += 1;
+    }
+
+    pub(super) fn evicted(&mut self) {
+        self.evicted += 1;
+    }
+
+    /// Actions that nobody was left to do, if workers were lost on the way.
+    pub(super) fn unroutable(&self) -> u64 {
+        if self.evicted > 0 { self.unroutable } else { 0 }
+    }
+
+    pub(super) fn kinds(&self) -> Vec<KindSummary> {
+        self.kinds.iter().filter(|kind| kind.asked > 0).cloned().collect()
+    }
+
+    pub(super) fn workers(&self, health: &[(WorkerId, WorkerView)]) -> Vec<WorkerSummary> {
+        let views = health.iter().map(|(_, view)| view);
+        let summarize = |(entry, view): (&Entry, &WorkerView)| WorkerSummary {
+            health: health_word(view.health),
+            quarantines: view.quarantines,
+            ..entry.summary.clone()
+        };
+        self.workers.iter().zip(views).map(summarize).collect()
+    }
+}

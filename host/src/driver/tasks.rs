@@ -1,0 +1,223 @@
+//! The tasks that are in flight, the planner, and who sleeps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use disperse_scheduler::{Moment, TaskId};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    inbox::{Answer, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
+    operation::Operation,
+    report::TaskCounts,
+};
+
+/// A task between being handed out and being collected.
+struct Entry {
+    input: Bytes,
+    answers: UnboundedSender<Answer>,
+    /// The highest number that it has used for a request.
+    last_number: RequestNumber,
+}
+
+/// What the planner is doing, as far as the driver has to know.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Planner {
+    /// It may be asked for tasks.
+    #[default]
+    Ready,
+    /// It was asked for tasks.
+    Asked,
+    /// It said that there is nothing now; it is asked again after the next collect.
+    Dry,
+    /// It was told that nothing will follow.
+    Finishing,
+    /// It is done, or has failed.
+    Done,
+}
+
+/// All tasks of the run.
+pub(super) struct Tasks {
+    in_flight_max: usize,
+    ordered: bool,
+    planner: Planner,
+    last: u64,
+    entries: HashMap<TaskId, Entry>,
+    /// With `ordered`: tasks that have ended but not every one before them.
+    ended: BTreeMap<TaskId, (Bytes, Result<Bytes, String>)>,
+    /// With `ordered`: the task to be collected next.
+    next_to_collect: TaskId,
+    /// Calls of `collect` that are not answered.
+    collecting: usize,
+    sleepers: BTreeSet<(Moment, TaskId, RequestNumber)>,
+    done: u64,
+    failed: u64,
+    failure: Option<String>,
+}
+
+impl Tasks {
+    pub(super) fn new(in_flight_max: usize, ordered: bool) -> Self {
+        Self {
+            in_flight_max: in_flight_max.max(1),
+            ordered,
+            planner: Planner::Ready,
+            last: 0,
+            entries: HashMap::new(),
+            ended: BTreeMap::new(),
+            next_to_collect: TaskId(1),
+            collecting: 0,
+            sleepers: BTreeSet::new(),
+            done: 0,
+            failed: 0,
+            failure: None,
+        }
+    }
+
+    /// Handed out and not yet collected.
+    pub(super) fn in_flight(&self) -> usize {
+        self.entries.len() + self.ended.len() + self.collecting
+    }
+
+    pub(super) fn counts(&self) -> TaskCounts {
+        TaskCounts { done: self.done, failed: self.failed, in_flight: self.in_flight() as u64 }
+    }
+
+    /// Whether the planner is done and everything with it.
+    pub(super) fn is_over(&self) -> bool {
+        self.planner == Planner::Done
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<String> {
+        self.failure.take()
+    }
+
+    /// Asks the planner for what there is room for, or for the end if there will be nothing more.
+    pub(super) fn steer(&mut self, operation: &mut dyn Operation, now_ms: u64, hold: bool) {
+        match self.planner {
+            Planner::Ready if !hold => {
+                let room = self.in_flight_max.saturating_sub(self.in_flight());
+                if room > 0 {
+                    self.planner = Planner::Asked;
+                    operation.call(PlannerCall::Next(u32::try_from(room).unwrap_or(u32::MAX)), now_ms);
+                }
+            }
+            Planner::Dry if self.in_flight() == 0 => {
+                self.planner = Planner::Finishing;
+                operation.call(PlannerCall::Finish, now_ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts a task that the planner has handed out.
+    pub(super) fn hand_out(&mut self, operation: &mut dyn Operation, input: Bytes, now_ms: u64) {
+        self.last += 1;
+        let task = TaskId(self.last);
+        let answers = operation.start(task, input.clone(), now_ms);
+        self.entries.insert(task, Entry { input, answers, last_number: 0 });
+    }
+
+    /// Takes note of what the planner did, other than handing out tasks and writing.
+    pub(super) fn planner(&mut self, notice: &PlannerNotice) {
+        match notice {
+            PlannerNotice::Paused { none } => {
+                if self.planner == Planner::Asked {
+                    self.planner = if *none { Planner::Dry } else { Planner::Ready };
+                }
+            }
+            PlannerNotice::Collected(_) => {
+                self.collecting = self.collecting.saturating_sub(1);
+                if self.planner == Planner::Dry {
+                    self.planner = Planner::Ready;
+                }
+            }
+            PlannerNotice::Finished(said) => {
+                self.planner = Planner::Done;
+                if let Err(text) = said {
+                    self.failure = Some(format!("the operation failed: {text}"));
+                }
+            }
+            PlannerNotice::Failed(text) => {
+                self.planner = Planner::Done;
+                self.failure = Some(text.clone());
+            }
+            PlannerNotice::Handed(_) | PlannerNotice::Output(_) => {}
+        }
+    }
+
+    /// Takes the end of a task and has it collected, now or in its turn. Says the highest number of its requests.
+    pub(super) fn end(
+        &mut self,
+        operation: &mut dyn Operation,
+        task: TaskId,
+        end: TaskEnd,
+        now_ms: u64,
+    ) -> RequestNumber {
+        let Some(entry) = self.entries.remove(&task) else { return 0 };
+        match &end.outcome {
+            Ok(_) => self.done += 1,
+            Err(_) => self.failed += 1,
+        }
+        let collect = |input, outcome, task| PlannerCall::Collect { task, input, outcome };
+        if self.ordered {
+            self.ended.insert(task, (entry.input, end.outcome));
+            while let Some((input, outcome)) = self.ended.remove(&self.next_to_collect) {
+                let task = self.next_to_collect;
+                self.next_to_collect = TaskId(task.0 + 1);
+                self.collecting += 1;
+                operation.call(collect(input, outcome, task), now_ms);
+            }
+        } else {
+            self.collecting += 1;
+            operation.call(collect(entry.input, end.outcome, task), now_ms);
+        }
+        entry.last_number
+    }
+
+    /// Takes note of a request. False if the task has ended.
+    pub(super) fn asked(&mut self, task: TaskId, number: RequestNumber) -> bool {
+        match self.entries.get_mut(&task) {
+            Some(entry) => {
+                entry.last_number = entry.last_number.max(number);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Answers a request. A task that has ended hears nothing.
+    pub(super) fn answer(&self, task: TaskId, answer: Answer) {
+        if let Some(entry) = self.entries.get(&task) {
+            // A task that is just ending has dropped its side.
+            let _ = entry.answers.send(answer);
+        }
+    }
+
+    /// Has a request answered at a moment.
+    pub(super) fn sleep(&mut self, until: Moment, task: TaskId, number: RequestNumber) {
+        self.sleepers.insert((until, task, number));
+    }
+
+    /// Ends a sleep before its time. False if that request was no sleep.
+    pub(super) fn cancel_sleep(&mut self, task: TaskId, number: RequestNumber, now: Moment) -> bool {
+        let found = self.sleepers.iter().find(|(_, sleeper, this)| (*sleeper, *this) == (task, number)).copied();
+        let Some(sleeper) = found else { return false };
+        self.sleepers.remove(&sleeper);
+        self.answer(task, Answer { number, value: Ok(Bytes::new()), at_ms: now.as_millis() });
+        true
+    }
+
+    pub(super) fn next_wakeup(&self) -> Option<Moment> {
+        self.sleepers.first().map(|(moment, ..)| *moment)
+    }
+
+    /// Answers the sleeps that are over.
+    pub(super) fn wake(&mut self, now: Moment) {
+        while let Some(&(until, task, number)) = self.sleepers.first()
+            && until <= now
+        {
+            self.sleepers.pop_first();
+            self.answer(task, Answer { number, value: Ok(Bytes::new()), at_ms: now.as_millis() });
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What one notice does, and what one command does.
+
+use bytes::Bytes;
+use disperse_scheduler::{
+    ActionId, AttemptId, Class, Command, End, Event, Health, Moment, Outcome, Reason, Spec, TaskId, WorkerId,
+};
+
+use super::{Driver, actions::Parked};
+use crate::{
+    inbox::{
+        Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request,
+        RequestNumber, TaskEnd,
+    },
+    report::{AttemptFailed, Dead},
+};
+
+impl Driver<'_> {
+    /// Takes one notice.
+    pub(super) fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Request(request) => self.request(request),
+            Notice::TaskEnded { task, end } => self.task_ended(task, end),
+            Notice::Planner(PlannerNotice::Handed(input)) => {
+                self.tasks.hand_out(self.operation.as_mut(), input, self.now.as_millis());
+            }
+            Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(piece),
+            Notice::Planner(notice) => self.tasks.planner(&notice),
+            Notice::AttemptEnded(ended) => self.attempt_ended(ended),
+            Notice::Control(control) => self.control(control),
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let Request { task, number, ask } = request;
+        match ask {
+            Ask::Action(action, options) => {
+                if self.tasks.asked(task, number) {
+                    self.submit(task, number, action, options);
+                }
+            }
+            Ask::Sleep(duration) => {
+                if self.tasks.asked(task, number) {
+                    self.tasks.sleep(self.now + duration, task, number);
+                }
+            }
+            Ask::Cancel => {
+                if let Some(action) = self.actions.of_request(task, number) {
+                    self.tell(Event::Cancelled { action });
+                } else {
+                    self.tasks.cancel_sleep(task, number, self.now);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, task: TaskId, number: RequestNumber, action: Action, options: Options) {
+        let found = self.routes.find(&action.kind);
+        if let Some(event) = found.new {
+            self.tally.add_kind(found.name.clone());
+            self.tell(event);
+        }
+        self.tally.asked(found.kind);
+        let deadline =
+            if options.deadline.is_zero() { Moment::NEVER } else { self.now + options.deadline };
+        let spec = Spec {
+            task,
+            kind: found.kind,
+            priority: options.priority,
+            attempts: options.attempts,
+            deadline,
+            idempotent: options.idempotent,
+        };
+        let parked = Parked {
+            task,
+            number,
+            kind: found.kind,
+            name: found.name,
+            payload: action.payload,
+            fuel: options.fuel,
+            timeout: options.timeout,
+            failures: Vec::new(),
+            result: Bytes::new(),
+        };
+        self.sandbox.budget().charge(parked.size());
+        let action = self.actions.park(parked);
+        self.tell(Event::Submitted { action, spec });
+    }
+
+    fn task_ended(&mut self, task: TaskId, end: TaskEnd) {
+        self.report.task_ended(task, &end);
+        let last_number = self.tasks.end(self.operation.as_mut(), task, end, self.now.as_millis());
+        // What it asked for and did not wait for is nobody's any more.
+        for action in self.actions.of_task(task, last_number) {
+            self.tell(Event::Cancelled { action });
+        }
+    }
+
+    fn attempt_ended(&mut self, ended: AttemptEnded) {
+        let AttemptEnded { attempt, worker, end, result, message, stderr, used } = ended;
+        self.tally.attempt(worker, end.class(), &used);
+        let id = attempt.action;
+        if let Some(parked) = self.actions.get_mut(id) {
+            self.tally.kind_attempt(parked.kind, end.class(), &used);
+            if end == End::Ok {
+                self.sandbox.budget().charge(result.len() as u64);
+                parked.result = result;
+            } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
+                let name = self.tally.worker_name(worker);
+                parked.failures.push(format!("attempt {} on {name}: {message}", attempt.number));
+                self.report.attempt_failed(&AttemptFailed {
+                    attempt,
+                    worker: name,
+                    kind: parked.name.clone(),
+                    class: end.class(),
+                    message,
+                    stderr,
+                    used,
+                });
+            }
+        }
+        self.tell(Event::AttemptEnded { attempt, worker, end, took: used.wall });
+    }
+
+    /// Carries out one command.
+    pub(super) fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Assign { attempt, worker } => self.assign(attempt, worker),
+            Command::Stop { attempt, worker } => {
+                self.workers.send(worker, Order::Stop(attempt));
+            }
+            Command::Settle { action, outcome } => self.settle(action, outcome),
+            Command::Retry { .. } => self.tally.retry(),
+            Command::HealthChanged { worker, health } => {
+                let name = self.tally.worker_name(worker);
+                if let Health::Evicted(_) = health {
+                    self.tally.evicted();
+                }
+                self.report.health(&name, health, self.now);
+            }
+        }
+    }
+
+    fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let Some(parked) = self.actions.get(attempt.action) else { return };
+        let limits = self.tally.limits(worker);
+        let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
+        let job = Job {
+            attempt,
+            kind: parked.name.clone(),
+            payload: parked.payload.clone(),
+            fuel: lower(parked.fuel, limits.fuel),
+            timeout: if parked.timeout.is_zero() { limits.timeout } else { parked.timeout.min(limits.timeout) },
+        };
+        self.workers.send(worker, Order::Run(job));
+    }
+
+    fn settle(&mut self, id: ActionId, outcome: Outcome) {
+        let Some(parked) = self.actions.remove(id) else { return };
+        self.sandbox.budget().release(parked.size());
+        let Parked { task, number, kind, name, result, failures, .. } = parked;
+        let value = match outcome {
+            Outcome::Done { .. } => Ok(result),
+            Outcome::Refused(reason) => {
+                let message = self.explain(reason, kind, &name, &failures);
+                if reason != Reason::Cancelled {
+                    self.report.dead(&Dead { action: id, task, kind: name, reason, message: message.clone() });
+                }
+                Err(Refusal { reason, message })
+            }
+        };
+        self.tally.settled(kind, outcome);
+        self.tasks.answer(task, Answer { number, value, at_ms: self.now.as_millis() });
+    }
+
+    /// What a refusal tells its asker.
+    fn explain(&self, reason: Reason, kind: disperse_scheduler::KindId, name: &str, failures: &[String]) -> String {
+        let what = match reason {
+            Reason::Permanent => "it can never work".to_owned(),
+            Reason::Exhausted => format!("{} attempts failed", failures.len()),
+            Reason::Poison => "it broke distinct workers in the same way".to_owned(),
+            Reason::Unroutable if self.routes.is_served(kind) => {
+                format!("no worker that could do `{name}` is left")
+            }
+            Reason::Unroutable => {
+                format!("no pool serves the kind `{name}`; kinds that are served: {}", self.routes.served())
+            }
+            Reason::Cancelled => "it was cancelled".to_owned(),
+            Reason::Deadline => "its deadline passed".to_owned(),
+            Reason::Oversize => "its result is too large".to_owned(),
+        };
+        let mut text = what;
+        for line in failures {
+            text.push('\n');
+            text.push_str(line);
+        }
+        text
+    }
+}

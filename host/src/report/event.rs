@@ -1,0 +1,174 @@
+//! The JSON Lines of `--format json`. Their schema is published in `docs/schema/events.json`.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Summary, text_or_base64};
+use crate::logger::Level;
+
+/// How many tasks are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCounts {
+    /// Ended with a result.
+    pub done: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Handed out and not collected.
+    pub in_flight: u64,
+}
+
+/// What became of one kind of action.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KindSummary {
+    /// Its name.
+    pub kind: String,
+    /// Actions that were asked for.
+    pub asked: u64,
+    /// Actions with a result.
+    pub done: u64,
+    /// Actions without one.
+    pub refused: u64,
+    /// Attempts at them.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Units of fuel used by all attempts.
+    pub fuel: u64,
+    /// Time in workers of all attempts, in ms.
+    pub run_ms: f64,
+}
+
+/// What one worker did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerSummary {
+    /// Its name, as `pool/worker`.
+    pub worker: String,
+    /// Its pool.
+    pub pool: String,
+    /// What is thought of it in the end.
+    pub health: String,
+    /// Attempts it made.
+    pub attempts: u64,
+    /// Attempts with a result.
+    pub ok: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Times it was quarantined.
+    pub quarantines: u32,
+    /// Units of fuel it used.
+    pub fuel: u64,
+    /// Time in attempts, in ms.
+    pub run_ms: f64,
+    /// The most memory one of its instances held, in bytes.
+    pub peak_memory: u64,
+}
+
+/// One line of `--format json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// The run wrote bytes to its output: `text` if they are UTF-8, else `base64`; neither if they went to a file.
+    Output {
+        /// How many bytes.
+        bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        text: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        base64: Option<String>,
+    },
+    /// A task ended; without `error` it has a result.
+    TaskEnded {
+        /// From 1 in the order of being handed out.
+        id: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        error: Option<String>,
+        /// Units.
+        fuel: u64,
+        /// From start to end, waits included.
+        run_ms: f64,
+    },
+    /// An attempt failed; the action may still succeed elsewhere.
+    AttemptFailed {
+        /// The action.
+        id: u64,
+        /// Which attempt of it, from 1.
+        attempt: u32,
+        worker: String,
+        kind: String,
+        /// transient, trap, permanent, worker-fault or lost.
+        class: String,
+        message: String,
+        /// The last 4 KiB of what the guest wrote.
+        stderr: String,
+        fuel: u64,
+        run_ms: f64,
+    },
+    /// An action ended without a result.
+    ActionDead {
+        /// The action.
+        id: u64,
+        task: u64,
+        kind: String,
+        reason: String,
+        /// One line for each attempt.
+        message: String,
+    },
+    /// A worker is thought of differently now.
+    Health {
+        worker: String,
+        /// healthy, suspect, quarantined, probation, busy, draining, evicted or gone.
+        health: String,
+        /// The run's time.
+        at_ms: u64,
+    },
+    /// A guest or, without `speaker`, the host said something.
+    Log {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        speaker: Option<String>,
+        level: Level,
+        text: String,
+    },
+    /// The last line: how the run went.
+    Report {
+        /// Whether it was stopped before its end.
+        interrupted: bool,
+        /// Why the operation itself failed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        failure: Option<String>,
+        wall_ms: f64,
+        tasks: TaskCounts,
+        /// In the order of first use.
+        kinds: Vec<KindSummary>,
+        /// In the order of the manifest.
+        workers: Vec<WorkerSummary>,
+        /// The most that guests and their payloads took, in bytes.
+        peak_host_memory: u64,
+    },
+}
+
+impl Event {
+    /// An output as JSON can carry it.
+    pub(super) fn output(bytes: &Bytes) -> Self {
+        let (text, base64) = text_or_base64(bytes);
+        Self::Output { bytes: bytes.len() as u64, text, base64 }
+    }
+
+    /// The last line.
+    pub(super) fn report(summary: &Summary) -> Self {
+        Self::Report {
+            interrupted: summary.interrupted,
+            failure: summary.failure.clone(),
+            wall_ms: summary.wall.as_secs_f64() * 1e3,
+            tasks: summary.tasks,
+            kinds: summary.kinds.clone(),
+            workers: summary.workers.clone(),
+            peak_host_memory: summary.peak_host_memory,
+        }
+    }
+}
+
+/// The schema of one line.
+pub(crate) fn schema() -> schemars::Schema {
+    schemars::schema_for!(Event)
+}

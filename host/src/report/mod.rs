@@ -1,0 +1,275 @@
+//! Words out: results, failures, progress and the final report, as text or as JSON Lines.
+//!
+//! Results go to stdout or to a file, everything else to stderr. Writing happens in a thread of its own, because a pipe or
+//! a disk may be slow and the driver must not be.
+
+mod event;
+mod text;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Reason, TaskId};
+
+pub(crate) use event::{Event, schema};
+pub use event::{KindSummary, TaskCounts, WorkerSummary};
+pub(crate) use text::health_word;
+pub(crate) use writer::{Target, Writer};
+
+use crate::{
+    inbox::{OutputPiece, TaskEnd, Used},
+    logger::{Level, Line},
+};
+
+/// How results and events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Results as they are, the rest for people.
+    Text,
+    /// JSON Lines, one `type` field each.
+    Json,
+}
+
+/// What is said and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    /// Nothing but errors.
+    pub(crate) quiet: bool,
+    /// Every failed attempt, not only dead actions.
+    pub(crate) verbose: bool,
+    /// Whether raw results go to a file while events go to stdout.
+    pub(crate) output_is_file: bool,
+    /// Whether task ends are told one by one in words when they are errors; `map` counts lines instead.
+    pub(crate) tasks_are_lines: bool,
+}
+
+/// A failed attempt.
+pub(crate) struct AttemptFailed {
+    pub(crate) attempt: AttemptId,
+    pub(crate) worker: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) class: Class,
+    pub(crate) message: String,
+    pub(crate) stderr: String,
+    pub(crate) used: Used,
+}
+
+/// An action that ended without a result.
+pub(crate) struct Dead {
+    pub(crate) action: ActionId,
+    pub(crate) task: TaskId,
+    pub(crate) kind: Arc<str>,
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) interrupted: bool,
+    pub(crate) wall: Duration,
+    pub(crate) tasks: TaskCounts,
+    /// Why the operation itself failed, if it did.
+    pub(crate) failure: Option<String>,
+    /// Bytes.
+    pub(crate) peak_host_memory: u64,
+    pub(crate) kinds: Vec<KindSummary>,
+    pub(crate) workers: Vec<WorkerSummary>,
+    /// Actions that no worker was left for.
+    pub(crate) unroutable: u64,
+}
+
+/// How far the driver's words may be ahead of the writing, in bytes.
+const BEHIND_MAX: u64 = 16 << 20;
+
+/// How many dead actions and failed tasks are told in words; the rest is counted.
+const TOLD_MAX: u64 = 100;
+
+/// How often progress is told where there is no terminal.
+const PROGRESS_LINES: Duration = Duration::from_secs(10);
+
+/// The driver's mouth.
+pub(crate) struct Reporter {
+    style: Style,
+    writer: Writer,
+    told: u64,
+    next_progress: Duration,
+}
+
+impl Reporter {
+    pub(crate) fn new(style: Style, writer: Writer) -> Self {
+        Self { style, writer, told: 0, next_progress: PROGRESS_LINES }
+    }
+
+    /// Whether whoever reads the results has gone, or they cannot be written: there is no use in going on.
+    pub(crate) fn is_output_lost(&self) -> bool {
+        self.writer.is_lost()
+    }
+
+    /// Whether writing is far behind, so that no more work should be begun.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.writer.waiting() > BEHIND_MAX
+    }
+
+    pub(crate) fn output(&self, piece: OutputPiece) {
+        if self.style.format == Format::Json {
+            let event = if self.style.output_is_file {
+                Event::Output { bytes: piece.bytes.len() as u64, text: None, base64: None }
+            } else {
+                Event::output(&piece.bytes)
+            };
+            self.event(&event);
+            if !self.style.output_is_file {
+                return;
+            }
+        }
+        self.writer.data(piece);
+    }
+
+    pub(crate) fn task_ended(&mut self, task: TaskId, end: &TaskEnd) {
+        if self.style.format == Format::Json {
+            self.event(&Event::TaskEnded {
+                id: task.0,
+                error: end.outcome.as_ref().err().cloned(),
+                fuel: end.used.fuel,
+                run_ms: end.used.wall.as_secs_f64() * 1e3,
+            });
+        } else if let Err(error) = &end.outcome {
+            let what = if self.style.tasks_are_lines { "line" } else { "task" };
+            self.tell(Level::Error, &format!("{what} {}: {error}", task.0));
+        }
+    }
+
+    pub(crate) fn attempt_failed(&mut self, failed: &AttemptFailed) {
+        if self.style.format == Format::Json {
+            self.event(&Event::AttemptFailed {
+                id: failed.attempt.action.0,
+                attempt: failed.attempt.number,
+                worker: failed.worker.to_string(),
+                kind: failed.kind.to_string(),
+                class: failed.class.to_string(),
+                message: failed.message.clone(),
+                stderr: failed.stderr.clone(),
+                fuel: failed.used.fuel,
+                run_ms: failed.used.wall.as_secs_f64() * 1e3,
+            });
+        } else if self.style.verbose {
+            let (action, number) = (failed.attempt.action.0, failed.attempt.number);
+            let mut text = format!("[{}#{action}.{number}] {}: {}", failed.worker, failed.class, failed.message);
+            for line in failed.stderr.lines() {
+                text.push_str("\n    ");
+                text.push_str(line);
+            }
+            self.tell(Level::Info, &text);
+        }
+    }
+
+    pub(crate) fn dead(&mut self, dead: &Dead) {
+        if self.style.format == Format::Json {
+            self.event(&Event::ActionDead {
+                id: dead.action.0,
+                task: dead.task.0,
+                kind: dead.kind.to_string(),
+                reason: dead.reason.to_string(),
+                message: dead.message.clone(),
+            });
+        } else if !self.style.tasks_are_lines {
+            let text = format!(
+                "action {} of task {} ({}) is dead, {}: {}",
+                dead.action.0,
+                dead.task.0,
+                dead.kind,
+                dead.reason,
+                dead.message.replace('\n', "\n    ")
+            );
+            self.tell(Level::Warning, &text);
+        }
+    }
+
+    pub(crate) fn health(&mut self, worker: &str, health: Health, now: Moment) {
+        if self.style.format == Format::Json {
+            self.event(&Event::Health { worker: worker.to_owned(), health: health_word(health), at_ms: now.as_millis() });
+        } else {
+            let level = if matches!(health, Health::Evicted(_)) { Level::Warning } else { Level::Info };
+            self.tell(level, &format!("worker {worker}: {}", text::health(health, now)));
+        }
+    }
+
+    pub(crate) fn line(&self, line: &Line) {
+        if self.style.format == Format::Json {
+            self.event(&Event::Log {
+                speaker: line.speaker.as_ref().map(ToString::to_string),
+                level: line.level,
+                text: line.text.clone(),
+            });
+        } else {
+            self.writer.words(&text::line(line));
+        }
+    }
+
+    /// Says how many lines were too many to be shown.
+    pub(crate) fn dropped_lines(&self, dropped: u64) {
+        let text = format!("{dropped} log lines came too fast to be shown");
+        self.line(&Line { speaker: None, level: Level::Warning, text });
+    }
+
+    /// Shows how far the run is: a line that is drawn again on a terminal, a new line each ten seconds elsewhere.
+    pub(crate) fn progress(&mut self, counts: &Counts, tasks: &TaskCounts, elapsed: Duration) {
+        if self.style.quiet || self.style.format == Format::Json {
+            return;
+        }
+        let due = elapsed >= self.next_progress;
+        if self.writer.is_terminal() || due {
+            let text = text::progress(counts, tasks, elapsed);
+            if self.writer.is_terminal() {
+                self.writer.progress(text);
+            } else {
+                self.next_progress = elapsed + PROGRESS_LINES;
+                self.writer.words(&text);
+            }
+        }
+    }
+
+    pub(crate) fn summary(&mut self, summary: &Summary) {
+        if self.style.format == Format::Json {
+            self.event(&Event::report(summary));
+        } else if !self.style.quiet {
+            self.writer.words(&text::summary(summary, self.told.saturating_sub(TOLD_MAX)));
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        // Serializing plain data into memory does not fail.
+        let mut line = serde_json::to_string(event).unwrap_or_default();
+        line.push('\n');
+        self.writer.event(line);
+    }
+
+    /// Says something about one of many things: only so often, and then it is left to the count at the end.
+    fn tell(&mut self, level: Level, text: &str) {
+        if self.style.quiet && level < Level::Error {
+            return;
+        }
+        self.told += 1;
+        if self.told <= TOLD_MAX || self.style.verbose {
+            self.writer.words(&text::host(level, text));
+        }
+    }
+
+    /// Everything that was said is written when this returns.
+    pub(crate) fn finish(self) -> std::io::Result<Finished> {
+        self.writer.finish()
+    }
+}
+
+pub(crate) use writer::Finished;
+
+/// Bytes of text, or base64 of what is not text.
+fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))),
+    }
+}

@@ -1,0 +1,186 @@
+//! The thread that writes.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::inbox::OutputPiece;
+
+/// Where results go.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Stdout,
+    /// Created or cut to nothing when the run begins.
+    File(PathBuf),
+}
+
+enum Piece {
+    Data(OutputPiece),
+    Event(String),
+    Words(String),
+    Progress(String),
+}
+
+/// Hands pieces to the thread.
+pub(crate) struct Writer {
+    pieces: mpsc::Sender<Piece>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<io::Result<Finished>>,
+    is_terminal: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Nobody reads the results any more, or they cannot be written.
+    lost: AtomicBool,
+    /// Bytes that wait to be written.
+    waiting: AtomicU64,
+}
+
+/// How the writing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// Everything is written.
+    Whole,
+    /// Whoever read the results has gone. That is no error: `| head` does it.
+    BrokenPipe,
+}
+
+impl Writer {
+    /// Opens the target and starts the thread.
+    ///
+    /// # Errors
+    /// The file cannot be created, or no thread can be had.
+    pub(crate) fn new(target: Target, progress: bool) -> io::Result<Self> {
+        let results: Box<dyn Write + Send> = match target {
+            Target::Stdout => Box::new(io::stdout()),
+            Target::File(path) => Box::new(File::create(path)?),
+        };
+        let is_terminal = progress && io::stderr().is_terminal();
+        let (pieces, inbox) = mpsc::channel();
+        let shared = Arc::new(Shared::default());
+        let thread = std::thread::Builder::new().name("writer".into()).spawn({
+            let shared = shared.clone();
+            move || write(results, &inbox, &shared, is_terminal)
+        })?;
+        Ok(Self { pieces, shared, thread, is_terminal })
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the run's output.
+    pub(crate) fn data(&self, piece: OutputPiece) {
+        self.send(piece.bytes.len(), Piece::Data(piece));
+    }
+
+    /// A line for stdout.
+    pub(crate) fn event(&self, line: String) {
+        self.send(line.len(), Piece::Event(line));
+    }
+
+    /// A line for stderr.
+    pub(crate) fn words(&self, text: &str) {
+        self.send(text.len(), Piece::Words(text.to_owned()));
+    }
+
+    /// The line that is drawn again and again.
+    pub(crate) fn progress(&self, text: String) {
+        self.send(text.len(), Piece::Progress(text));
+    }
+
+    fn send(&self, size: usize, piece: Piece) {
+        self.shared.waiting.fetch_add(size as u64, Ordering::Relaxed);
+        // The thread ends only with the channel.
+        let _ = self.pieces.send(piece);
+    }
+
+    /// Waits until everything is written.
+    ///
+    /// # Errors
+    /// The results could not be written; the first error.
+    pub(crate) fn finish(self) -> io::Result<Finished> {
+        drop(self.pieces);
+        match self.thread.join() {
+            Ok(finished) => finished,
+            Err(_) => Err(io::Error::other("the writing thread died")),
+        }
+    }
+}
+
+fn write(
+    results: Box<dyn Write + Send>,
+    inbox: &mpsc::Receiver<Piece>,
+    shared: &Shared,
+    is_terminal: bool,
+) -> io::Result<Finished> {
+    let mut results = io::BufWriter::with_capacity(64 << 10, results);
+    // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
+    let mut events = io::BufWriter::with_capacity(64 << 10, io::stdout());
+    let mut outcome = Ok(Finished::Whole);
+    let bar = bar(is_terminal);
+    let mut next = inbox.recv().ok();
+    while let Some(piece) = next {
+        let (size, written) = match piece {
+            Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
+            Piece::Event(line) => (line.len(), events.write_all(line.as_bytes())),
+            Piece::Words(text) => {
+                // Stderr that is gone is nobody's loss.
+                let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
+                (text.len(), Ok(()))
+            }
+            Piece::Progress(text) => {
+                let size = text.len();
+                bar.set_message(text);
+                (size, Ok(()))
+            }
+        };
+        shared.waiting.fetch_sub(size as u64, Ordering::Relaxed);
+        next = inbox.try_recv().ok();
+        let flushed = if next.is_none() { results.flush().and(events.flush()) } else { Ok(()) };
+        if let (Ok(Finished::Whole), Err(error)) = (&outcome, written.and(flushed)) {
+            shared.lost.store(true, Ordering::Relaxed);
+            outcome = match error.kind() {
+                io::ErrorKind::BrokenPipe => Ok(Finished::BrokenPipe),
+                _ => Err(error),
+            };
+        }
+        if next.is_none() {
+            next = inbox.recv().ok();
+        }
+    }
+    bar.finish_and_clear();
+    outcome
+}
+
+fn bar(is_terminal: bool) -> ProgressBar {
+    if !is_terminal {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // The template is fixed, so it parses.
+    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

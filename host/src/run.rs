@@ -1,0 +1,225 @@
+//! One run, put together: the only file that knows every room.
+
+use std::{
+    io::{BufReader, Read},
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use disperse_scheduler::Policy;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::{
+    driver::{Driver, PoolSetup, Setup},
+    inbox::{Control, Notice},
+    limits::{Budget, Limits},
+    logger::{Level, Logger},
+    operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
+    report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
+    sandbox::{Cache, Input, LoadError, Program, Sandbox, WorkerSpec},
+    worker::Worker,
+};
+
+/// Where a run's input comes from.
+#[derive(Debug)]
+pub(crate) enum InputSource {
+    Nothing,
+    Stdin,
+    File(std::fs::File),
+}
+
+/// What is run.
+pub(crate) enum What {
+    Component { program: Program, args: Vec<String>, task_limits: Limits, planner_limits: Limits },
+    Lines { kind: String, batch: usize },
+}
+
+/// One pool, loaded.
+pub(crate) struct PoolPlan {
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) limits: Limits,
+    pub(crate) fresh: bool,
+    /// Names and settings.
+    pub(crate) workers: Vec<(String, Vec<(String, String)>)>,
+}
+
+/// A whole run, as it was asked for.
+pub(crate) struct Plan {
+    pub(crate) what: What,
+    pub(crate) input: InputSource,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) pools: Vec<PoolPlan>,
+    pub(crate) policy: Policy,
+    /// None: three for each worker.
+    pub(crate) tasks_max: Option<usize>,
+    pub(crate) ordered: bool,
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    pub(crate) log_level: Level,
+    pub(crate) seed: u64,
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("cannot write the output: {0}")]
+    Output(std::io::Error),
+    #[error("cannot create `{path}`: {error}")]
+    Target { path: String, error: std::io::Error },
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+    #[error("the health settings cannot be meant: {0}")]
+    Policy(#[from] disperse_scheduler::PolicyError),
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) summary: Summary,
+    pub(crate) finished: Finished,
+}
+
+/// A new sandbox. `cache`: whether compiled code is kept for the next start.
+pub(crate) fn sandbox(host_memory: u64, cache: bool) -> Sandbox {
+    Sandbox::new(cache.then(Cache::user).flatten(), Budget::new(host_memory))
+}
+
+/// Loads a component from bytes. Blocks while it compiles.
+///
+/// # Errors
+/// See [`LoadError`].
+pub(crate) fn load(sandbox: &Sandbox, bytes: &[u8]) -> Result<Program, LoadError> {
+    sandbox.load(bytes)
+}
+
+/// Runs a plan to its end. `on_start` is given what stops it gently.
+///
+/// # Errors
+/// The output cannot be written, or there are no threads to be had.
+pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce(Stopper)) -> Result<Ended, RunError> {
+    let style = Style {
+        format: plan.format,
+        quiet: plan.quiet,
+        verbose: plan.verbose,
+        output_is_file: plan.output.is_some(),
+        tasks_are_lines: matches!(plan.what, What::Lines { .. }),
+    };
+    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
+    let progress = !plan.quiet && plan.format == Format::Text;
+    let writer = Writer::new(target, progress).map_err(|error| match &plan.output {
+        Some(path) => RunError::Target { path: path.display().to_string(), error },
+        None => RunError::Start(error),
+    })?;
+    let mut report = Reporter::new(style, writer);
+    let (to_driver, inbox) = unbounded_channel();
+    let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
+    on_start(Stopper(to_driver.clone()));
+
+    let pools = pools(plan.pools, &sandbox, &logger, &to_driver);
+    let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
+    let tasks_default = match plan.what {
+        What::Component { .. } => 3 * workers,
+        // Lines are light, and the more of them are on their way the less often threads wake each other.
+        What::Lines { .. } => 64 * workers,
+    };
+    let setup = Setup {
+        policy: plan.policy,
+        seed: plan.seed,
+        tasks_max: plan.tasks_max.unwrap_or(tasks_default).max(1),
+        ordered: plan.ordered,
+        pools,
+    };
+    let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
+    let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?.run().await;
+    match logger.take_dropped() {
+        0 => {}
+        dropped => report.dropped_lines(dropped),
+    }
+    let finished = report.finish().map_err(RunError::Output)?;
+    Ok(Ended { summary, finished })
+}
+
+/// Stops a run gently: no new attempts, those that run end.
+#[derive(Clone)]
+pub(crate) struct Stopper(UnboundedSender<Notice>);
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        // A run that is over needs no stopping.
+        let _ = self.0.send(Notice::Control(Control::Drain));
+    }
+}
+
+fn pools(
+    plans: Vec<PoolPlan>,
+    sandbox: &Arc<Sandbox>,
+    logger: &Logger,
+    to_driver: &UnboundedSender<Notice>,
+) -> Vec<PoolSetup> {
+    let mut ids = (0..).map(disperse_scheduler::WorkerId);
+    let pool = |plan: PoolPlan| {
+        let worker = |(name, env): (String, Vec<(String, String)>)| Worker {
+            id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
+            spec: WorkerSpec {
+                program: plan.program.clone(),
+                name: format!("{}/{name}", plan.name).into(),
+                env: env.into(),
+                limits: plan.limits,
+            },
+            fresh: plan.fresh,
+            sandbox: sandbox.clone(),
+            logger: logger.clone(),
+            to_driver: to_driver.clone(),
+        };
+        let workers = plan.workers.into_iter().map(worker).collect();
+        PoolSetup { name: plan.name.clone(), kinds: plan.kinds, limits: plan.limits, workers }
+    };
+    plans.into_iter().map(pool).collect()
+}
+
+fn operation(
+    what: What,
+    input: InputSource,
+    seed: u64,
+    sandbox: &Arc<Sandbox>,
+    logger: &Logger,
+    to_driver: &UnboundedSender<Notice>,
+) -> Result<Box<dyn Operation>, RunError> {
+    let source: Option<Box<dyn Read + Send>> = match input {
+        InputSource::Nothing => None,
+        InputSource::Stdin => Some(Box::new(std::io::stdin())),
+        InputSource::File(file) => Some(Box::new(file)),
+    };
+    match what {
+        What::Component { program, args, task_limits, planner_limits } => {
+            let began_unix_ms = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+            let settings = OperationSettings {
+                args: args.into(),
+                input: source.map(Input::new),
+                task_limits,
+                planner_limits,
+                began_unix_ms,
+                seed,
+            };
+            Ok(Box::new(ComponentOperation::start(
+                sandbox.clone(),
+                program,
+                settings,
+                logger.clone(),
+                to_driver.clone(),
+            )))
+        }
+        What::Lines { kind, batch } => {
+            let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
+            let payload_max = usize::try_from(Limits::WORKER.result).unwrap_or(usize::MAX);
+            let options = LinesOptions { kind, batch, payload_max };
+            let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());
+            Ok(Box::new(lines.map_err(RunError::Start)?))
+        }
+    }
+}

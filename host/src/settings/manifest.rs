@@ -1,0 +1,257 @@
+//! `disperse.toml`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use disperse_scheduler::Policy;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    limits::Limits,
+    units::{Fuel, Size, Time},
+};
+
+/// The file's name in a project folder.
+pub(crate) const FILE_NAME: &str = "disperse.toml";
+
+/// A whole manifest. Paths are relative to its folder.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// The operation that `run` runs.
+    pub(crate) operation: Option<Operation>,
+    /// The worker that `map` maps with.
+    pub(crate) worker: Option<Component>,
+    /// Limits for workers; a pool's own come first.
+    #[serde(default)]
+    pub(crate) limits: LimitsTable,
+    /// When a worker is taken out.
+    #[serde(default)]
+    pub(crate) health: Health,
+    /// Who performs the actions. Without a pool, a component that brings its own worker uses that.
+    #[serde(default)]
+    pub(crate) pool: Vec<Pool>,
+}
+
+/// An operation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Operation {
+    /// The component's file.
+    pub(crate) component: PathBuf,
+    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    pub(crate) build: Option<String>,
+    /// How many tasks may be in flight. Default: three for each worker.
+    pub(crate) max_concurrent_tasks: Option<usize>,
+    /// Arguments, before those of the command line.
+    #[serde(default)]
+    pub(crate) args: Vec<String>,
+}
+
+/// A component and how to make it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Component {
+    /// The component's file.
+    pub(crate) component: PathBuf,
+    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    pub(crate) build: Option<String>,
+}
+
+/// Limits of one attempt. What is not given stays as it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct LimitsTable {
+    /// Computation, about a billion units a second. Default 10G.
+    pub(crate) fuel: Option<Fuel>,
+    /// Memory of one instance. Default 64MiB.
+    pub(crate) memory: Option<Size>,
+    /// How long an attempt may take. Default 30s.
+    pub(crate) timeout: Option<Time>,
+    /// The largest payload, result or output. Default 8MiB.
+    pub(crate) result_size: Option<Size>,
+}
+
+impl LimitsTable {
+    /// `base` with what is given here in its place.
+    pub(crate) fn over(&self, base: Limits) -> Limits {
+        Limits {
+            fuel: self.fuel.map_or(base.fuel, |fuel| fuel.0),
+            memory: self.memory.map_or(base.memory, |size| size.0),
+            timeout: self.timeout.map_or(base.timeout, Time::duration),
+            result: self.result_size.map_or(base.result, |size| size.0),
+        }
+    }
+}
+
+/// When a worker is taken out, and what an action may cost.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Health {
+    /// How many failures in a row, from as many actions, lead to quarantine. Default 3.
+    pub(crate) quarantine_after: Option<u32>,
+    /// How long the first quarantine takes; doubles each time. Default 30s.
+    pub(crate) quarantine: Option<Time>,
+    /// How many successes end a probation. Default 3.
+    pub(crate) probation: Option<u32>,
+    /// How many quarantines without passing probation lead to eviction. Default 5.
+    pub(crate) evict_after: Option<u32>,
+    /// How many attempts of an action may fail before it is given up. Default 4.
+    pub(crate) attempts: Option<u32>,
+    /// The longest wait after the first time that every worker was tried. Default 1s.
+    pub(crate) backoff: Option<Time>,
+}
+
+impl Health {
+    /// `policy` with what is given here in its place.
+    pub(crate) fn over(&self, mut policy: Policy) -> Policy {
+        let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
+        set(&mut policy.quarantine_after, self.quarantine_after);
+        set(&mut policy.probation, self.probation);
+        set(&mut policy.evict_after, self.evict_after);
+        set(&mut policy.attempts, self.attempts);
+        if let Some(quarantine) = self.quarantine {
+            policy.quarantine_min = quarantine.duration();
+            policy.quarantine_max = policy.quarantine_max.max(policy.quarantine_min);
+        }
+        if let Some(backoff) = self.backoff {
+            policy.backoff_min = backoff.duration();
+            policy.backoff_max = policy.backoff_max.max(policy.backoff_min);
+        }
+        policy
+    }
+}
+
+/// Workers made from one component.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Pool {
+    /// Its name, for reports.
+    pub(crate) name: String,
+    /// The component's file.
+    pub(crate) component: PathBuf,
+    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    pub(crate) build: Option<String>,
+    /// The kinds of action that it serves. None: every kind that no pool lists.
+    #[serde(default)]
+    pub(crate) kinds: Vec<String>,
+    /// How many workers without settings of their own. Default: one for each core, unless workers are listed.
+    pub(crate) workers: Option<usize>,
+    /// Whether every attempt gets a new instance.
+    #[serde(default)]
+    pub(crate) fresh: bool,
+    /// Limits that differ from the manifest's.
+    #[serde(default)]
+    pub(crate) limits: LimitsTable,
+    /// Workers with settings of their own.
+    #[serde(default)]
+    pub(crate) worker: Vec<Worker>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Worker {
+    /// Its name, for reports.
+    pub(crate) name: String,
+    /// What it is given as environment variables.
+    #[serde(default)]
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ManifestError {
+    #[error("cannot read it: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("{0}")]
+    Syntax(String),
+    #[error("{0}")]
+    Meaning(String),
+}
+
+impl Manifest {
+    /// Reads a file; says the folder that its paths are relative to.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, or says what cannot be meant.
+    pub(crate) fn read(path: &Path) -> Result<(Self, PathBuf), ManifestError> {
+        let text = std::fs::read_to_string(path)?;
+        let manifest = Self::parse(&text)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok((manifest, folder.to_owned()))
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(explain(&error)))?;
+        let mut names = std::collections::BTreeSet::new();
+        for pool in &manifest.pool {
+            if !names.insert(pool.name.clone()) {
+                return Err(ManifestError::Meaning(format!("two pools are named `{}`", pool.name)));
+            }
+            if pool.workers == Some(0) && pool.worker.is_empty() {
+                return Err(ManifestError::Meaning(format!("the pool `{}` has no workers", pool.name)));
+            }
+            let mut workers = std::collections::BTreeSet::new();
+            if let Some(twice) = pool.worker.iter().find(|worker| !workers.insert(&worker.name)) {
+                return Err(ManifestError::Meaning(format!(
+                    "two workers of the pool `{}` are named `{}`",
+                    pool.name, twice.name
+                )));
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+/// The parser's words, and for an unknown key the known one that is spelt most alike.
+fn explain(error: &toml::de::Error) -> String {
+    let text = error.to_string().trim_end().to_owned();
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else { return text };
+    let known: Vec<String> = quoted.collect();
+    match crate::sandbox::nearest(&unknown, &known) {
+        Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
+        None => text,
+    }
+}
+
+/// The schema of the manifest.
+pub(crate) fn schema() -> schemars::Schema {
+    schemars::schema_for!(Manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = Manifest::parse("[limits]\nmemmory = \"1GiB\"\n").unwrap_err().to_string();
+        assert!(error.contains("did you mean `memory`?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let manifest = Manifest::parse("[limits]\nfuel = \"1M\"\n[health]\nquarantine = \"1s\"\n").unwrap();
+        assert_eq!(manifest.limits.over(Limits::WORKER), Limits { fuel: 1_000_000, ..Limits::WORKER });
+        let policy = manifest.health.over(Policy::default());
+        assert_eq!(policy.quarantine_min.as_secs(), 1);
+        assert_eq!(policy.evict_after, Policy::default().evict_after);
+    }
+
+    #[test]
+    fn names_are_given_once() {
+        let pool = "[[pool]]\nname = \"a\"\ncomponent = \"a.wasm\"\n";
+        assert!(Manifest::parse(&format!("{pool}{pool}")).is_err());
+        assert!(Manifest::parse(&format!("{pool}workers = 0\n")).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! What a history draws from its seed: natures of workers and policies.
+
+use std::time::Duration;
+
+use crate::{Policy, luck::Luck};
+
+/// What sort of worker this is.
+#[derive(Clone, Copy)]
+pub(super) enum Nature {
+    Good,
+    /// Fails this often in 100 attempts, one way or the other.
+    Flaky(u64),
+    /// Fails at once, always.
+    BlackHole,
+    /// Says that it is busy every third time.
+    Busy,
+    /// Cannot be started every other time.
+    Broken,
+    /// Falls silent; its ends come late or not at all.
+    Silent,
+    /// Finds out at some point that it is unfit.
+    Weary,
+}
+
+/// A number from 0 to one less than `sides`.
+pub(super) fn roll(luck: &mut Luck, sides: u64) -> u64 {
+    luck.draw() % sides
+}
+
+/// Any policy, with times that fit into a short history.
+pub(super) fn random_policy(luck: &mut Luck) -> Policy {
+    let ms = |luck: &mut Luck, most| Duration::from_millis(1 + roll(luck, most));
+    let mut policy = Policy {
+        attempts: 1 + roll(luck, 6) as u32,
+        losses: roll(luck, 4) as u32,
+        backoff_min: ms(luck, 20),
+        patience: ms(luck, 100),
+        quarantine_after: 1 + roll(luck, 4) as u32,
+        quarantine_min: ms(luck, 100),
+        probation: 1 + roll(luck, 4) as u32,
+        forgive_after: 1 + roll(luck, 10) as u32,
+        evict_after: 1 + roll(luck, 4) as u32,
+        quarantine_share: roll(luck, 101) as f64 / 100.0,
+        damping_min: ms(luck, 10),
+        busy_min: ms(luck, 50),
+        prefetch: roll(luck, 3) as u32,
+        prefetch_below: ms(luck, 10),
+        ..Policy::default()
+    };
+    policy.backoff_max = policy.backoff_min * 8;
+    policy.quarantine_max = policy.quarantine_min * 8;
+    policy.damping_max = policy.damping_min * 8;
+    policy.busy_max = policy.busy_min * 8;
+    policy
+}
