@@ -1,0 +1,143 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    report::Format,
+    units::{Fuel, Size, Time},
+};
+
+/// Runs sandboxed WebAssembly operations and workers.
+#[derive(Debug, Parser)]
+#[command(name = "disperse-host", version, about, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run an operation: its tasks hand actions to workers
+    Run(RunArgs),
+    /// Hand every line of the input to a worker, no operation needed
+    Map(MapArgs),
+    /// Say what a component is, what it imports and which limits apply; changes nothing
+    Inspect(InspectArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a JSON schema: of the lines of `--format json`, or of disperse.toml
+    Schema {
+        /// Which one
+        name: SchemaName,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SchemaName {
+    Events,
+    Manifest,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// A component (.wasm), a disperse.toml, or a folder with one, which is built first
+    pub(super) path: PathBuf,
+    /// Perform actions with this component instead; `=N` makes N workers of it. Can be given several times
+    #[arg(long, value_name = "FILE[=N]")]
+    pub(super) worker: Vec<String>,
+    /// Collect the ends of tasks in the order in which they were handed out
+    #[arg(long)]
+    pub(super) ordered: bool,
+    /// How many tasks may be in flight [default: three for each worker]
+    #[arg(long, value_name = "N")]
+    pub(super) tasks: Option<usize>,
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Arguments for the operation
+    #[arg(last = true)]
+    pub(super) args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MapArgs {
+    /// A worker: a component (.wasm), a disperse.toml, or a folder with one, which is built first
+    pub(super) path: PathBuf,
+    /// Put results out as they come instead of in the order of the lines
+    #[arg(long)]
+    pub(super) unordered: bool,
+    /// How many lines make one action
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) batch: u32,
+    /// The kind of the actions
+    #[arg(long, default_value = "line")]
+    pub(super) kind: String,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// What `run` and `map` share.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// How many workers [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) workers: Option<u32>,
+    /// Where the input comes from; `-` is stdin [default: stdin unless it is a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: Option<PathBuf>,
+    /// Where the results go [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// How results and events are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+    /// Computation for one attempt, about a billion units a second [default: 10G]
+    #[arg(long)]
+    pub(super) fuel: Option<Fuel>,
+    /// Memory of one instance [default: 64MiB; 1GiB for a planner]
+    #[arg(long)]
+    pub(super) memory: Option<Size>,
+    /// How long one attempt may take [default: 30s]
+    #[arg(long)]
+    pub(super) timeout: Option<Time>,
+    /// The largest payload, result or output [default: 8MiB]
+    #[arg(long)]
+    pub(super) result_size: Option<Size>,
+    /// How many attempts of an action may fail before it is given up [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) attempts: Option<u32>,
+    /// Memory for all guests and what is kept for them [default: half of the machine's]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) host_memory: Option<Size>,
+    /// Give every attempt a new instance
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Do not build, also if the manifest says how
+    #[arg(long)]
+    pub(super) no_build: bool,
+    /// Do not keep compiled code for the next start
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// What the run's luck is drawn from [default: 0]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(super) seed: u64,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Say every failed attempt and what workers write; twice: debug lines too
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// A component (.wasm), a disperse.toml, or a folder with one; nothing is built
+    pub(super) path: PathBuf,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}

@@ -1,0 +1,31 @@
+//! Exit codes. Where several hold, the first in this order counts: 130 or 143, 4, 3, 1.
+
+use crate::report::Summary;
+
+/// Every task is done.
+pub(super) const DONE: u8 = 0;
+/// Some task ended in an error, or the operation itself failed.
+pub(super) const FAILED: u8 = 1;
+/// Wrong usage, manifest or component; nothing ran.
+pub(super) const USAGE: u8 = 2;
+/// The workers or what they depend on failed: actions were left for which no worker was.
+pub(super) const SYSTEMIC: u8 = 3;
+/// The machine stopped it: the output cannot be written.
+pub(super) const MACHINE: u8 = 4;
+/// Stopped by SIGINT, that is Ctrl-C.
+pub(super) const INTERRUPTED: u8 = 130;
+/// Stopped by SIGTERM.
+pub(super) const TERMINATED: u8 = 143;
+
+/// For a run that came to an end. `signal`: what stopped it, or 0.
+pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
+    if summary.interrupted && signal != 0 {
+        signal
+    } else if summary.unroutable > 0 {
+        SYSTEMIC
+    } else if summary.failure.is_some() || summary.tasks.failed > 0 {
+        FAILED
+    } else {
+        DONE
+    }
+}

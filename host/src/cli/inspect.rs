@@ -1,0 +1,82 @@
+//! `inspect`: what a component is.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use super::{args::InspectArgs, error::Failure, exit, plan};
+use crate::{
+    limits::Limits,
+    report::Format,
+    sandbox::{Contract, Digest, Form},
+    units::{Fuel, Size, Time},
+};
+
+/// Writes to stdout; a pipe that is closed is no error.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::machine("cannot write to stdout", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
+    for path in plan::components(&args.path)? {
+        let bytes = plan::read(&path)?;
+        let contract = Contract::of(&bytes).map_err(|error| plan::contract_failure(&path, &error))?;
+        let digest = Digest::of(&bytes);
+        let role = |form: Option<Form>| form.map(|form| if form == Form::Async { "async" } else { "blocking" });
+        match args.format {
+            Format::Json => {
+                let imports: Vec<_> = contract
+                    .imports
+                    .iter()
+                    .map(|import| serde_json::json!({ "name": import.name, "known": import.known }))
+                    .collect();
+                let line = serde_json::json!({
+                    "type": "component",
+                    "path": path.display().to_string(),
+                    "sha256": digest.to_string(),
+                    "bytes": bytes.len(),
+                    "operation": role(contract.operation),
+                    "worker": role(contract.worker),
+                    "imports": imports,
+                    "exports": contract.exports,
+                    "producers": contract.producers,
+                });
+                print(&format!("{line}\n"))?;
+            }
+            Format::Text => {
+                let mut text = format!("{}\n  sha256   {digest}\n  size     {}\n", path.display(), Size(bytes.len() as u64));
+                let roles = [("operation", role(contract.operation)), ("worker", role(contract.worker))];
+                for (name, form) in roles.into_iter().filter_map(|(name, form)| Some((name, form?))) {
+                    let _ = writeln!(text, "  role     {name}, {form}");
+                }
+                if !contract.producers.is_empty() {
+                    let _ = writeln!(text, "  made by  {}", contract.producers.join(", "));
+                }
+                text.push_str("  exports\n");
+                for (name, ty) in &contract.exports {
+                    let _ = writeln!(text, "    {name}: {ty}");
+                }
+                text.push_str("  imports\n");
+                for import in &contract.imports {
+                    let note = if import.known { "" } else { "  (not provided: traps when called)" };
+                    let _ = writeln!(text, "    {}{note}", import.name);
+                }
+                let limits = Limits::WORKER;
+                let _ = writeln!(
+                    text,
+                    "  limits   fuel {}, memory {}, timeout {}, result {} for each attempt unless set otherwise\n  \
+                     grants   none: no files, no network, no environment but settings",
+                    Fuel(limits.fuel),
+                    Size(limits.memory),
+                    Time::from(limits.timeout),
+                    Size(limits.result)
+                );
+                print(&text)?;
+            }
+        }
+    }
+    Ok(exit::DONE)
+}

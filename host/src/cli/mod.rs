@@ -1,0 +1,114 @@
+//! The command line: words in, exit code out.
+
+mod args;
+mod build;
+mod error;
+mod exit;
+mod inspect;
+mod plan;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+
+use self::{
+    args::{Cli, Command, SchemaName},
+    error::Failure,
+};
+use crate::{
+    report::Finished,
+    run::{self, Plan, Stopper},
+    sandbox::Sandbox,
+};
+
+/// Runs the program: reads the command line of this process, does what it says, and says how that went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::DONE,
+                _ => exit::USAGE,
+            };
+            // A terminal that is gone is nobody's loss.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match command(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn command(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => {
+            let (sandbox, plan) = plan::for_run(&args)?;
+            execute(sandbox, plan)
+        }
+        Command::Map(args) => {
+            let (sandbox, plan) = plan::for_map(&args)?;
+            execute(sandbox, plan)
+        }
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut std::io::stdout());
+            Ok(exit::DONE)
+        }
+        Command::Schema { name } => {
+            let schema = match name {
+                SchemaName::Events => crate::report::schema(),
+                SchemaName::Manifest => crate::settings::schema(),
+            };
+            inspect::print(&format!("{}\n", serde_json::to_string_pretty(&schema).unwrap_or_default()))?;
+            Ok(exit::DONE)
+        }
+    }
+}
+
+fn execute(sandbox: Sandbox, plan: Plan) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::machine("cannot start", &error))?;
+    let (ended, signal) = runtime.block_on(async {
+        let interrupted = Arc::new(std::sync::atomic::AtomicU8::new(0));
+        let seen = interrupted.clone();
+        let ended = run::run(Arc::new(sandbox), plan, |stopper| {
+            tokio::spawn(signals(stopper, seen));
+        })
+        .await;
+        (ended, interrupted.load(std::sync::atomic::Ordering::Relaxed))
+    });
+    // A thread that reads a terminal or a pipe ends only with the process.
+    runtime.shutdown_background();
+    let ended = ended.map_err(|error| Failure::machine("the run was stopped by the machine", &error))?;
+    if ended.finished == Finished::BrokenPipe {
+        return Ok(exit::DONE);
+    }
+    Ok(exit::code(&ended.summary, signal))
+}
+
+/// The first Ctrl-C drains, the second one ends the process.
+async fn signals(stopper: Stopper, seen: Arc<std::sync::atomic::AtomicU8>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        let code = tokio::select! {
+            _ = interrupt.recv() => exit::INTERRUPTED,
+            _ = terminate.recv() => exit::TERMINATED,
+        };
+        if seen.swap(code, std::sync::atomic::Ordering::Relaxed) != 0 {
+            std::process::exit(code.into());
+        }
+        error::say("stopping: attempts that run are let end; once more ends at once");
+        stopper.stop();
+    }
+}

@@ -1,0 +1,309 @@
+//! From what was typed to what it means.
+
+use std::{
+    fs::File,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+use disperse_scheduler::Policy;
+
+use super::{
+    args::{Common, MapArgs, RunArgs},
+    build,
+    error::Failure,
+};
+use crate::{
+    limits::{Limits, default_host_memory},
+    logger::Level,
+    run::{self, InputSource, Plan, PoolPlan, What},
+    sandbox::{ContractError, LoadError, Program, Sandbox},
+    settings::{FILE_NAME, LimitsTable, Manifest, Pool},
+};
+
+/// A path as it was typed: a component, or a manifest with its folder.
+enum Source {
+    Component(PathBuf),
+    Project(Box<Manifest>, PathBuf),
+}
+
+fn source(path: &Path) -> Result<Source, Failure> {
+    let manifest = if path.is_dir() {
+        path.join(FILE_NAME)
+    } else if path.extension().is_some_and(|extension| extension == "toml") {
+        path.to_owned()
+    } else {
+        return Ok(Source::Component(path.to_owned()));
+    };
+    if !manifest.exists() {
+        return Err(Failure::usage(format!("`{}` is not there", manifest.display()))
+            .hint(format!("a folder is run when it has a {FILE_NAME}; else give the .wasm file")));
+    }
+    let (read, folder) = Manifest::read(&manifest)
+        .map_err(|error| Failure::usage(format!("cannot use `{}`", manifest.display())).because(error))?;
+    Ok(Source::Project(Box::new(read), folder))
+}
+
+/// The components that a path names, without building anything.
+pub(super) fn components(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    match source(path)? {
+        Source::Component(path) => Ok(vec![path]),
+        Source::Project(manifest, folder) => {
+            let operation = manifest.operation.iter().map(|operation| &operation.component);
+            let worker = manifest.worker.iter().map(|worker| &worker.component);
+            let pools = manifest.pool.iter().map(|pool| &pool.component);
+            let mut paths: Vec<_> = operation.chain(worker).chain(pools).map(|path| folder.join(path)).collect();
+            paths.sort();
+            paths.dedup();
+            Ok(paths)
+        }
+    }
+}
+
+/// Reads a component's file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    Sandbox::read(path).map_err(|error| {
+        let failure = Failure::usage(format!("cannot read `{}`", path.display())).because(&error);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
+            _ => failure,
+        }
+    })
+}
+
+pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
+    Failure::usage(format!("cannot use `{}`", path.display())).because(error).hint(error.hint())
+}
+
+fn load(sandbox: &Sandbox, path: &Path) -> Result<Program, Failure> {
+    let bytes = read(path)?;
+    run::load(sandbox, &bytes).map_err(|error| match &error {
+        LoadError::Contract(contract) => contract_failure(path, contract),
+        _ => Failure::usage(format!("cannot use `{}`", path.display())).because(&error),
+    })
+}
+
+/// `run`, ready to go.
+pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
+    let sandbox = sandbox(&args.common);
+    let (manifest, folder) = match source(&args.path)? {
+        Source::Component(path) => (Manifest::default(), path),
+        Source::Project(manifest, folder) => (*manifest, folder),
+    };
+    let (component, mut operation_args, tasks) = match (&manifest.operation, args.path == folder && !folder.is_dir()) {
+        (Some(operation), _) => {
+            (folder.join(&operation.component), operation.args.clone(), operation.max_concurrent_tasks)
+        }
+        (None, true) => (folder.clone(), Vec::new(), None),
+        (None, false) => {
+            return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
+                .hint("add an [operation] table, or use `map` for a worker"));
+        }
+    };
+    build_all(&manifest, &folder, &args.common)?;
+    let program = load(&sandbox, &component)?;
+    if program.contract().operation.is_none() {
+        return Err(Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
+            .hint("`map` runs a worker over the lines of an input"));
+    }
+    operation_args.extend(args.args.iter().cloned());
+    operation_args.insert(0, name_of(&component));
+    let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+    let mut pools = Vec::new();
+    for spec in &args.worker {
+        let (path, count) = match spec.rsplit_once('=') {
+            Some((path, count)) => {
+                let count = count.parse().ok().filter(|count| *count > 0);
+                let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint("N is a number from 1");
+                (Path::new(path), Some(count.ok_or_else(wrong)?))
+            }
+            None => (Path::new(spec), None),
+        };
+        pools.push(worker_pool(&sandbox, path, count.or(args.common.workers), limits, &args.common)?);
+    }
+    if pools.is_empty() {
+        for pool in &manifest.pool {
+            pools.push(manifest_pool(&sandbox, pool, &folder, limits, &args.common)?);
+        }
+    }
+    if pools.is_empty() {
+        if program.contract().worker.is_none() {
+            return Err(Failure::usage(format!("nobody performs the actions of `{}`", component.display()))
+                .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"));
+        }
+        pools.push(pool(name_of(&component), program.clone(), workers(args.common.workers), limits, &args.common));
+    }
+    let planner = LimitsTable { fuel: args.common.fuel.or(manifest.limits.fuel), ..limits_of_planner(args) };
+    let what = What::Component {
+        program,
+        args: operation_args,
+        task_limits: limits,
+        planner_limits: planner.over(Limits::PLANNER),
+    };
+    let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
+    plan.tasks_max = args.tasks.or(tasks);
+    plan.ordered = args.ordered;
+    Ok((sandbox, plan))
+}
+
+/// A planner has more memory by default, so only what was typed for it counts.
+fn limits_of_planner(args: &RunArgs) -> LimitsTable {
+    let typed = limits(&args.common);
+    LimitsTable { memory: typed.memory.filter(|memory| memory.0 > Limits::PLANNER.memory), ..typed }
+}
+
+/// `map`, ready to go.
+pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
+    let sandbox = sandbox(&args.common);
+    let (pools, policy) = match source(&args.path)? {
+        Source::Component(path) => {
+            let limits = limits(&args.common).over(Limits::WORKER);
+            (vec![worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?], Policy::default())
+        }
+        Source::Project(manifest, folder) => {
+            build_all(&manifest, &folder, &args.common)?;
+            let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+            let mut pools = Vec::new();
+            for pool in &manifest.pool {
+                pools.push(manifest_pool(&sandbox, pool, &folder, limits, &args.common)?);
+            }
+            if pools.is_empty() {
+                let component = manifest.worker.as_ref().map(|worker| &worker.component);
+                let component = component.or(manifest.operation.as_ref().map(|operation| &operation.component));
+                let path = component.map(|component| folder.join(component)).ok_or_else(|| {
+                    Failure::usage(format!("`{}` names no worker", args.path.display()))
+                        .hint("add a [worker] table or a [[pool]]")
+                })?;
+                pools.push(worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?);
+            }
+            (pools, manifest.health.over(Policy::default()))
+        }
+    };
+    let what = What::Lines { kind: args.kind.clone(), batch: args.batch as usize };
+    let mut plan = plan(&args.common, what, pools, policy)?;
+    plan.ordered = !args.unordered;
+    Ok((sandbox, plan))
+}
+
+fn sandbox(common: &Common) -> Sandbox {
+    run::sandbox(common.host_memory.map_or_else(default_host_memory, |size| size.0), !common.no_cache)
+}
+
+fn limits(common: &Common) -> LimitsTable {
+    LimitsTable {
+        fuel: common.fuel,
+        memory: common.memory,
+        timeout: common.timeout,
+        result_size: common.result_size,
+    }
+}
+
+fn build_all(manifest: &Manifest, folder: &Path, common: &Common) -> Result<(), Failure> {
+    if common.no_build {
+        return Ok(());
+    }
+    let operation = manifest.operation.iter().filter_map(|operation| operation.build.as_deref());
+    let worker = manifest.worker.iter().filter_map(|worker| worker.build.as_deref());
+    let pools = manifest.pool.iter().filter_map(|pool| pool.build.as_deref());
+    build::build(folder, operation.chain(worker).chain(pools), common.quiet)
+}
+
+/// One worker for each core, unless a number was given.
+fn workers(count: Option<u32>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    count.map_or_else(cores, |count| count as usize)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn worker_pool(
+    sandbox: &Sandbox,
+    path: &Path,
+    count: Option<u32>,
+    limits: Limits,
+    common: &Common,
+) -> Result<PoolPlan, Failure> {
+    let program = load(sandbox, path)?;
+    must_be_worker(&program, path)?;
+    Ok(pool(name_of(path), program, workers(count), limits, common))
+}
+
+fn must_be_worker(program: &Program, path: &Path) -> Result<(), Failure> {
+    match program.contract().worker {
+        Some(_) => Ok(()),
+        None => Err(Failure::usage(format!("`{}` is an operation, not a worker", path.display()))
+            .hint("a worker exports `handle`; `run` runs an operation")),
+    }
+}
+
+fn pool(name: String, program: Program, count: usize, limits: Limits, common: &Common) -> PoolPlan {
+    let workers = (1..=count).map(|n| (n.to_string(), Vec::new())).collect();
+    PoolPlan { name, program, kinds: Vec::new(), limits, fresh: common.fresh, workers }
+}
+
+fn manifest_pool(
+    sandbox: &Sandbox,
+    table: &Pool,
+    folder: &Path,
+    limits: Limits,
+    common: &Common,
+) -> Result<PoolPlan, Failure> {
+    let path = folder.join(&table.component);
+    let program = load(sandbox, &path)?;
+    must_be_worker(&program, &path)?;
+    let mut listed: Vec<(String, Vec<(String, String)>)> =
+        table.worker.iter().map(|worker| (worker.name.clone(), worker.settings.clone().into_iter().collect())).collect();
+    let more = match (table.workers, listed.is_empty()) {
+        (Some(count), _) => count,
+        (None, true) => workers(common.workers),
+        (None, false) => 0,
+    };
+    listed.extend((1..=more).map(|n| (n.to_string(), Vec::new())));
+    Ok(PoolPlan {
+        name: table.name.clone(),
+        program,
+        kinds: table.kinds.clone(),
+        // What was typed comes before what is written, and a pool's own before the manifest's.
+        limits: self::limits(common).over(table.limits.over(limits)),
+        fresh: table.fresh || common.fresh,
+        workers: listed,
+    })
+}
+
+fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {
+    if let Some(attempts) = common.attempts {
+        policy.attempts = attempts;
+    }
+    policy.check().map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
+    Ok(Plan {
+        what,
+        input: input(common.input.as_deref())?,
+        output: common.output.clone(),
+        pools,
+        policy,
+        tasks_max: None,
+        ordered: false,
+        format: common.format,
+        quiet: common.quiet,
+        verbose: common.verbose > 0,
+        log_level: match (common.quiet, common.verbose) {
+            (true, _) => Level::Error,
+            (false, 0 | 1) => Level::Info,
+            (false, _) => Level::Debug,
+        },
+        seed: common.seed,
+    })
+}
+
+fn input(path: Option<&Path>) -> Result<InputSource, Failure> {
+    match path {
+        None if std::io::stdin().is_terminal() => Ok(InputSource::Nothing),
+        None => Ok(InputSource::Stdin),
+        Some(path) if path == Path::new("-") => Ok(InputSource::Stdin),
+        Some(path) => File::open(path)
+            .map(InputSource::File)
+            .map_err(|error| Failure::usage(format!("cannot open `{}`", path.display())).because(error)),
+    }
+}
