@@ -1,0 +1,21 @@
+//! The whole program from outside: `disperse-host` with real arguments, real components and real pipes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests may, and what helps them is test code too"
+)]
+
+mod components;
+mod examples;
+mod floors;
+mod health;
+mod hostile;
+mod map;
+mod operations;
+mod pace;
+mod signals;
+mod support;
+mod usage;

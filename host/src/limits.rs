@@ -33,8 +33,6 @@ impl Limits {
         timeout: Duration::from_secs(30),
         result: 8 << 20,
     };
-    /// For tasks.
-    pub const TASK: Self = Self::WORKER;
     /// For planners, which assemble what tasks return.
     pub const PLANNER: Self = Self {
         memory: 1 << 30,
@@ -64,10 +62,6 @@ impl Budget {
             open: AtomicU64::new(0),
             freed: Notify::new(),
         })
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
     }
 
     pub(crate) fn peak(&self) -> u64 {

@@ -87,24 +87,17 @@ impl Logger {
     /// A line of a guest.
     pub(crate) fn guest(&self, speaker: &Speaker, level: Level, text: &str) {
         if level >= self.level {
-            self.line(Some(speaker.clone()), level, text);
+            self.line(speaker.clone(), level, text);
         }
     }
 
-    /// A line of the host.
-    pub(crate) fn host(&self, level: Level, text: &str) {
-        if level >= self.level {
-            self.line(None, level, text);
-        }
-    }
-
-    fn line(&self, speaker: Option<Speaker>, level: Level, text: &str) {
+    fn line(&self, speaker: Speaker, level: Level, text: &str) {
         let text = match text.char_indices().nth(LINE_MAX) {
             Some((cut, _)) => text.get(..cut).unwrap_or_default(),
             None => text,
         };
         let line = Line {
-            speaker,
+            speaker: Some(speaker),
             level,
             text: text.to_owned(),
         };

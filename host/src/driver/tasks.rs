@@ -125,7 +125,7 @@ impl Tasks {
                     self.planner = if *none { Planner::Dry } else { Planner::Ready };
                 }
             }
-            PlannerNotice::Collected(_) => {
+            PlannerNotice::Collected => {
                 self.collecting = self.collecting.saturating_sub(1);
                 if self.planner == Planner::Dry {
                     self.planner = Planner::Ready;

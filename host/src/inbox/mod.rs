@@ -4,7 +4,7 @@
 //! [`Job`] to a worker, the worker's [`Notice::AttemptEnded`] to the driver, and the driver's [`Answer`] to the task.
 //!
 //! The channels have no capacity of their own because what is in them is bounded by what their senders may have open:
-//! a task has at most [`IN_FLIGHT_MAX`] requests unanswered, a worker at most its slots and prefetch in hand, a planner
+//! a task has at most 1,024 requests unanswered, a worker at most its slots and prefetch in hand, a planner
 //! as many calls as the driver made.
 
 mod planner;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
-pub(crate) use task::{IN_FLIGHT_MAX, TaskPort, Unwanted};
+pub(crate) use task::{TaskPort, Unwanted};
 
 /// What reaches the driver.
 #[derive(Debug)]

@@ -32,8 +32,8 @@ pub(crate) enum PlannerNotice {
         /// Whether it said that there is nothing now.
         none: bool,
     },
-    /// It took the end of this task.
-    Collected(TaskId),
+    /// It took the end of a task.
+    Collected,
     /// It was told that nothing will follow, and what it said.
     Finished(Result<(), String>),
     /// It wrote to the run's output.
@@ -47,6 +47,7 @@ pub(crate) enum PlannerNotice {
 pub(crate) struct OutputPiece {
     pub(crate) bytes: Bytes,
     /// Given back once the bytes are written. None where the room is not counted.
+    #[allow(dead_code, reason = "held for what its drop does")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 

@@ -14,7 +14,7 @@ use super::{Action, Answer, Ask, Notice, Options, Request, RequestNumber};
 
 /// How many requests of one task may be unanswered at once. Chosen so that a task can keep thousands of workers busy
 /// with few tasks in flight, and so that one task cannot fill the host.
-pub(crate) const IN_FLIGHT_MAX: usize = 1024;
+const IN_FLIGHT_MAX: usize = 1024;
 
 /// Where a task asks, and where answers wait until it may see them.
 ///

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Answer, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort},
+    inbox::{Answer, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort},
     limits::Limits,
     logger::Logger,
     sandbox::{Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
@@ -157,7 +157,7 @@ impl Planner {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
                 let collected = self.instance.collect(&input, outcome).await;
                 collected.map_err(|fault| failed("collect", Some(task), &fault))?;
-                self.port.say(PlannerNotice::Collected(task));
+                self.port.say(PlannerNotice::Collected);
             }
             PlannerCall::Finish => {
                 let said = self.instance.finish().await.map_err(|fault| failed("finish", None, &fault))?;

@@ -150,11 +150,11 @@ async fn plan(
             call = calls.recv() => match call {
                 None => return,
                 Some(PlannerCall::Next(count)) => wanted = count,
-                Some(PlannerCall::Collect { task, outcome, .. }) => {
+                Some(PlannerCall::Collect { outcome, .. }) => {
                     if let Ok(result) = outcome {
                         write(&port, &room, &result).await;
                     }
-                    port.say(PlannerNotice::Collected(task));
+                    port.say(PlannerNotice::Collected);
                 }
                 Some(PlannerCall::Finish) => port.say(PlannerNotice::Finished(Ok(()))),
             },

@@ -100,7 +100,7 @@ impl fmt::Display for Listed<'_> {
 
 /// The features of WebAssembly that the engines have.
 fn features(form: Form) -> WasmFeatures {
-    let mut features = WasmFeatures::WASM3;
+    let mut features = WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL;
     features.remove(WasmFeatures::THREADS | WasmFeatures::MEMORY64 | WasmFeatures::GC_TYPES | WasmFeatures::EXCEPTIONS);
     features.set(WasmFeatures::CM_ASYNC, form == Form::Async);
     features
@@ -329,7 +329,11 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ContractError> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    imports.push(import.map_err(invalid)?.name.name.to_owned());
+                    let import = import.map_err(invalid)?;
+                    // An imported type is a name for one of ours, nothing to be provided.
+                    if !matches!(import.ty, wasmparser::ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {

@@ -1,17 +1,15 @@
 //! What all instances have in common: a store under limits, and how a failed call is read.
 
-use std::sync::Arc;
-
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     AsContextMut, Store,
-    component::{Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc},
+    component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc},
     format_err,
 };
 
 use super::{
     engine::YIELD_INTERVAL,
-    fault::{self, Fault},
+    fault::Fault,
     limiter::Limiter,
     program::{Inner, Sandbox},
     state::{HANDLES_MAX, Role, State},

@@ -170,8 +170,8 @@ impl Sandbox {
         };
         let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
         let mut linker = side.linker.clone();
-        if contract.imports.iter().any(|import| !import.known) {
-            linker.define_unknown_imports_as_traps(&component).map_err(link)?;
+        for import in contract.imports.iter().filter(|import| !import.known) {
+            imports::link_unknown(&mut linker, &side.engine, &component, &import.name).map_err(link)?;
         }
         let pre = linker.instantiate_pre(&component).map_err(link)?;
         let export = |name| component.get_export_index(None, name);

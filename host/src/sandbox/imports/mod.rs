@@ -3,13 +3,16 @@
 mod clock;
 mod concurrent;
 mod task;
+mod unknown;
 mod worker;
 
 use wasmtime::{
-    AsContextMut as _, Result, StoreContextMut,
+    Result, StoreContextMut,
     component::{Linker, LinkerInstance},
     format_err,
 };
+
+pub(super) use unknown::link_unknown;
 
 use super::{abi, engine::Form, state::State};
 use crate::{

@@ -1,0 +1,180 @@
+//! What becomes of failures: another worker, another try, quarantine, eviction.
+
+use crate::support::{Folder, body, host, of_type};
+
+/// Two pools for the kind of `map`: two honest workers and one that always fails.
+fn mixed(folder: &Folder, handle: &str) -> String {
+    folder.worker("honest.wasm", body::SLOW_ECHO);
+    folder.worker("hostile.wasm", handle);
+    folder.file(
+        "disperse.toml",
+        r#"
+            [limits]
+            fuel = "50M"
+            timeout = "300ms"
+
+            [health]
+            quarantine = "100ms"
+            evict-after = 2
+
+            [[pool]]
+            name = "honest"
+            component = "honest.wasm"
+            kinds = ["line"]
+            workers = 2
+
+            [[pool]]
+            name = "hostile"
+            component = "hostile.wasm"
+            kinds = ["line"]
+
+            [[pool.worker]]
+            name = "mallory"
+        "#,
+    )
+}
+
+/// Feeds lines until the bad worker is evicted: not one is lost.
+fn every_line_succeeds_beside(handle: &str) {
+    let folder = Folder::new();
+    let manifest = mixed(&folder, handle);
+    let mut live = host(["map", &manifest]).endless("a line\n").start();
+    live.wait_until("the eviction", |_, stderr| {
+        stderr.contains("worker hostile/mallory: evicted")
+    });
+    live.close();
+    let fed = live.fed();
+    let ended = live
+        .end()
+        .exits(0)
+        .says(&["worker hostile/mallory: quarantined", " 0 failed"]);
+    let row = ended.row("hostile/mallory");
+    assert!(row.contains("evicted, quarantined 2x"), "{row}");
+    let answered = ended.out().lines().filter(|line| *line == "a line").count() as u64;
+    // One line may have been on its way when the count was read.
+    assert!(
+        (fed..=fed + 1).contains(&answered),
+        "{answered} of {fed} lines are answered"
+    );
+    assert_eq!(ended.stdout.len() as u64, 7 * answered);
+}
+
+#[test]
+fn a_worker_that_traps_is_evicted_and_every_line_succeeds() {
+    every_line_succeeds_beside(body::TRAP);
+}
+
+#[test]
+fn a_worker_that_says_no_is_evicted_and_every_line_succeeds() {
+    every_line_succeeds_beside(body::RETRYABLE);
+}
+
+#[test]
+fn a_worker_that_never_ends_is_evicted_and_every_line_succeeds() {
+    every_line_succeeds_beside(body::ENDLESS);
+}
+
+#[test]
+fn a_worker_that_eats_memory_is_evicted_and_every_line_succeeds() {
+    every_line_succeeds_beside(body::GREEDY);
+}
+
+#[test]
+fn the_only_worker_is_tried_again() {
+    let folder = Folder::new();
+    // Fails twice, then works.
+    let moody = folder.worker(
+        "moody.wasm",
+        &format!(
+            "(global.set $times (i32.add (global.get $times) (i32.const 1)))
+             (if (i32.le_u (global.get $times) (i32.const 2)) (then (return {})))
+             {}",
+            body::RETRYABLE,
+            body::ECHO
+        ),
+    );
+    let args = ["map", &moody, "--workers", "1", "--format", "json"];
+    let events = host(args).input("a\n").run().exits(0).events();
+    let failed = of_type(&events, "attempt-failed");
+    let numbers: Vec<u64> = failed.iter().map(|event| event["attempt"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2], "{events:?}");
+    assert!(
+        failed.iter().all(|event| event["message"] == "it says no"),
+        "{events:?}"
+    );
+    let report = of_type(&events, "report")[0];
+    assert_eq!(report["kinds"][0]["attempts"], 3);
+    assert_eq!(report["kinds"][0]["failed"], 2);
+    assert_eq!(report["kinds"][0]["done"], 1);
+}
+
+#[test]
+fn what_fails_everywhere_ends_with_one_line_for_each_attempt() {
+    let folder = Folder::new();
+    let refusing = folder.worker("refusing.wasm", body::RETRYABLE);
+    let args = [
+        "map",
+        &refusing,
+        "--workers",
+        "3",
+        "--attempts",
+        "3",
+        "--format",
+        "json",
+    ];
+    let events = host(args).input("a\n").run().exits(1).events();
+    let failed = of_type(&events, "attempt-failed");
+    let mut workers: Vec<&str> = failed.iter().map(|event| event["worker"].as_str().unwrap()).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    assert_eq!(
+        (failed.len(), workers.len()),
+        (3, 3),
+        "each attempt on a worker of its own: {events:?}"
+    );
+    let dead = of_type(&events, "action-dead");
+    assert_eq!(dead.len(), 1);
+    let message = dead[0]["message"].as_str().unwrap();
+    let lines = message.lines().filter(|line| line.contains("it says no")).count();
+    assert_eq!(lines, 3, "{message}");
+    assert!(
+        ["exhausted", "poison"].contains(&dead[0]["reason"].as_str().unwrap()),
+        "{dead:?}"
+    );
+}
+
+#[test]
+fn a_dead_line_does_not_keep_the_others_from_finishing() {
+    let folder = Folder::new();
+    // Traps for an empty line.
+    let picky = folder.worker(
+        "picky.wasm",
+        &format!("(if (i32.eqz (local.get $len)) (then unreachable)) {}", body::ECHO),
+    );
+    let args = ["map", &picky, "--attempts", "2"];
+    let ended = host(args).input("a\nb\n\nc\nd\n").run().exits(1);
+    ended.prints("a\nb\nc\nd\n").says(&["line 3", "trapped"]);
+}
+
+#[test]
+fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
+    let folder = Folder::new();
+    let unfit = folder.worker("unfit.wasm", body::UNFIT);
+    let args = ["map", &unfit, "--workers", "2"];
+    host(args)
+        .input("a\nb\nc\n")
+        .run()
+        .exits(3)
+        .prints("")
+        .says(&["evicted", "line 1", "line 3"]);
+}
+
+#[test]
+fn an_unfit_worker_costs_no_line() {
+    let folder = Folder::new();
+    let manifest = mixed(&folder, body::UNFIT);
+    let input = "a line\n".repeat(200);
+    let ended = host(["map", &manifest]).input(input.clone()).run().exits(0);
+    assert_eq!(ended.out(), input);
+    assert!(ended.row("hostile/mallory").contains("evicted"), "{}", ended.stderr);
+}

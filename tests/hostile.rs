@@ -1,0 +1,84 @@
+//! Workers that attack a limit: a clear message that names the limit and the flag that raises it, and nothing hangs.
+
+use crate::support::{Ended, Folder, body, host};
+
+/// Three lines for a worker with this body.
+fn attacked(handle: &str, flags: &[&str]) -> Ended {
+    let folder = Folder::new();
+    let worker = folder.worker("hostile.wasm", handle);
+    let args = ["map", &worker, "--attempts", "2"];
+    let ended = host(args.iter().chain(flags)).input("a\nb\nc\n").run().exits(1);
+    ended.prints("").says(&["line 1", "line 2", "line 3", "3 failed"])
+}
+
+#[test]
+fn an_endless_loop_runs_out_of_fuel() {
+    attacked(body::ENDLESS, &["--fuel", "20M"]).says(&["ran out of fuel: used all of 20M", "--fuel"]);
+}
+
+#[test]
+fn an_endless_loop_with_much_fuel_runs_out_of_time() {
+    attacked(body::ENDLESS, &["--fuel", "100G", "--timeout", "200ms"]).says(&["not done within 200ms", "--timeout"]);
+}
+
+#[test]
+fn endless_growth_runs_out_of_memory() {
+    attacked(body::GREEDY, &[]).says(&["ran out of memory", "of 64MiB", "--memory"]);
+    attacked(body::GREEDY, &["--memory", "8MiB"]).says(&["ran out of memory", "of 8MiB", "--memory"]);
+}
+
+#[test]
+fn deep_recursion_ends() {
+    attacked(body::DEEP, &[]).says(&["recursed too deep", "stack"]);
+}
+
+#[test]
+fn a_huge_result_is_refused() {
+    let flags = ["--memory", "256MiB"];
+    attacked(&body::large(100 << 20), &flags).says(&["returned more than 8MiB", "--result-size"]);
+}
+
+#[test]
+fn a_result_just_over_the_limit_is_refused_and_one_at_it_is_not() {
+    attacked(&body::large((8 << 20) + 1), &[]).says(&["returned more than 8MiB", "--result-size"]);
+
+    let folder = Folder::new();
+    for (size, flags) in [(8 << 20, &[][..]), ((8 << 20) + 1, &["--result-size", "9MiB"])] {
+        let worker = folder.worker("large.wasm", &body::large(size));
+        let ended = host(["map", &worker].iter().chain(flags)).input("a\n").run().exits(0);
+        assert_eq!(ended.stdout.len(), size as usize + 1);
+    }
+}
+
+#[test]
+fn a_trap_is_named() {
+    attacked(body::TRAP, &[]).says(&["trapped", "unreachable"]);
+}
+
+#[test]
+fn a_pointer_out_of_bounds_breaks_only_the_attempt() {
+    let everywhere = "(call $answer (i32.const 0x7fff0000) (i32.const 0x7fff0000))";
+    attacked(everywhere, &[]);
+    attacked("(i32.const -4)", &[]);
+    attacked("(i32.store8 (i32.const 16) (i32.const 77)) (i32.const 16)", &[]);
+}
+
+#[test]
+fn a_start_that_traps_or_never_ends_does_not_hang() {
+    let folder = Folder::new();
+    let text = include_str!("guests/worker.wat")
+        .replace("{HANDLE}", body::ECHO)
+        .replace("{EXPORT}", "handle");
+    for (name, start) in [("traps", "unreachable"), ("endless", "(loop $again (br $again))")] {
+        let module = text.replacen(
+            "(core module $guest",
+            &format!("(core module $guest (start $at) (func $at {start})"),
+            1,
+        );
+        let worker = folder.guest(&format!("{name}.wasm"), &module);
+        let args = ["map", &worker, "--attempts", "2", "--fuel", "20M", "--workers", "1"];
+        let ended = host(args).input("a\n").run();
+        assert!([1, 3].contains(&ended.code), "{}: {}", ended.code, ended.stderr);
+        ended.prints("").says(&["could not be started"]);
+    }
+}

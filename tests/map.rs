@@ -1,0 +1,133 @@
+//! `map`: lines in, lines out.
+
+use std::fmt::Write;
+
+use crate::support::{Folder, body, host, of_type, wasm};
+
+#[test]
+fn a_hundred_thousand_lines_are_answered_in_order() {
+    let numbers = 1..=100_000u64;
+    let lines = |value: &dyn Fn(u64) -> u64| {
+        numbers.clone().fold(String::new(), |mut text, number| {
+            writeln!(text, "{}", value(number)).unwrap();
+            text
+        })
+    };
+    let ended = host(["map", "examples/square"])
+        .input(lines(&|number| number))
+        .run()
+        .exits(0);
+    assert!(
+        ended.out() == lines(&|number| number * number),
+        "the squares differ; stderr:\n{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn unordered_answers_are_the_same_ones() {
+    let input: String = (1..=5000).map(|number| format!("{number}\n")).collect();
+    let ended = host(["map", &wasm("square"), "--unordered", "--workers", "4"])
+        .input(input)
+        .run()
+        .exits(0);
+    let mut found: Vec<u64> = ended.out().lines().map(|line| line.parse().unwrap()).collect();
+    found.sort_unstable();
+    assert_eq!(found, (1..=5000).map(|number| number * number).collect::<Vec<u64>>());
+}
+
+#[test]
+fn an_empty_input_is_no_error() {
+    host(["map", &wasm("square")]).run().exits(0).prints("");
+}
+
+#[test]
+fn empty_lines_count_and_the_last_newline_may_be_missing() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    host(["map", &echo])
+        .input("a\n\n\nb")
+        .run()
+        .exits(0)
+        .prints("a\n\n\nb\n");
+}
+
+#[test]
+fn a_bad_line_is_told_with_its_number_and_the_rest_goes_on() {
+    let ended = host(["map", &wasm("square")]).input("1\n2\nthree\n4\n").run().exits(1);
+    ended.prints("1\n4\n16\n").says(&["line 3"]);
+}
+
+#[test]
+fn a_permanent_failure_is_not_tried_again() {
+    let events = host(["map", &wasm("square"), "--format", "json"])
+        .input("x\n")
+        .run()
+        .exits(1)
+        .events();
+    assert_eq!(of_type(&events, "attempt-failed").len(), 1, "{events:?}");
+    assert_eq!(of_type(&events, "action-dead")[0]["reason"], "permanent");
+    assert_eq!(of_type(&events, "report")[0]["tasks"]["failed"], 1);
+    assert_eq!(events.last().unwrap()["type"], "report");
+}
+
+#[test]
+fn input_and_output_can_be_files() {
+    let folder = Folder::new();
+    let input = folder.file("in.txt", "3\n4\n");
+    let output = folder.path("out.txt");
+    let ended = host(["map", &wasm("square"), "--input", &input, "--output", &output])
+        .run()
+        .exits(0);
+    ended.prints("");
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "9\n16\n");
+}
+
+#[test]
+fn a_batch_is_one_action_of_many_lines() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let output = folder.path("out.txt");
+    let args = ["map", &echo, "--batch", "4", "--format", "json", "--output", &output];
+    let events = host(args)
+        .input("1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
+        .run()
+        .exits(0)
+        .events();
+    assert_eq!(of_type(&events, "report")[0]["kinds"][0]["done"], 3, "{events:?}");
+    assert_eq!(
+        std::fs::read_to_string(output).unwrap(),
+        "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n"
+    );
+}
+
+#[test]
+fn a_fresh_instance_forgets() {
+    let folder = Folder::new();
+    // Answers with how often this instance was called, as a digit.
+    let counter = folder.worker(
+        "counter.wasm",
+        "(global.set $times (i32.add (global.get $times) (i32.const 1)))
+         (i32.store8 (i32.const 512) (i32.add (i32.const 48) (global.get $times)))
+         (call $answer (i32.const 512) (i32.const 1))",
+    );
+    let args = ["map", &counter, "--workers", "1"];
+    host(args).input("a\nb\nc\n").run().exits(0).prints("1\n2\n3\n");
+    host(args.iter().chain(&["--fresh"]))
+        .input("a\nb\nc\n")
+        .run()
+        .exits(0)
+        .prints("1\n1\n1\n");
+}
+
+#[test]
+fn whoever_reads_only_the_beginning_causes_no_error() {
+    let shell = format!("seq 1 1000000 | \"$0\" map {} | head -n 3", wasm("square"));
+    let output = std::process::Command::new("sh")
+        .args(["-c", &shell, env!("CARGO_BIN_EXE_disperse-host")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n4\n9\n");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{stderr}");
+}

@@ -1,0 +1,77 @@
+//! Operations that trap, and operations that never end.
+
+use crate::support::{Ended, Folder, body, host, of_type};
+
+fn run(function: &str, body: &str, flags: &[&str]) -> Ended {
+    let folder = Folder::new();
+    let operation = folder.operation("operation.wasm", function, body);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    host(["run", &operation, "--worker", &worker].iter().chain(flags)).run()
+}
+
+#[test]
+fn an_honest_one_succeeds() {
+    run("next", "", &[]).exits(0).says(&["1 tasks done, 0 failed"]);
+}
+
+#[test]
+fn a_trap_in_next_is_named() {
+    run("next", "unreachable", &[])
+        .exits(1)
+        .prints("")
+        .says(&["error: ", "next", "trapped", "unreachable"]);
+}
+
+#[test]
+fn a_trap_in_run_fails_the_task() {
+    let ended = run("run", "unreachable", &[]).exits(1);
+    ended.prints("").says(&["task 1", "trapped", "unreachable", "1 failed"]);
+}
+
+#[test]
+fn a_trap_in_collect_is_named_with_the_task() {
+    let ended = run("collect", "unreachable", &[]).exits(1);
+    ended
+        .prints("")
+        .says(&["error: ", "collect", "task 1", "trapped", "unreachable"]);
+}
+
+#[test]
+fn a_trap_in_finish_is_named() {
+    run("finish", "unreachable", &[])
+        .exits(1)
+        .prints("")
+        .says(&["error: ", "finish", "trapped", "unreachable"]);
+}
+
+#[test]
+fn an_endless_loop_in_any_function_ends() {
+    let endless = "(loop $again (br $again))";
+    for function in ["next", "run", "collect", "finish"] {
+        run(function, endless, &["--fuel", "50M"])
+            .exits(1)
+            .prints("")
+            .says(&["ran out of fuel", "--fuel"]);
+    }
+}
+
+#[test]
+fn an_error_of_finish_is_the_error_of_the_run() {
+    let ended = run(
+        "finish",
+        "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
+        &[],
+    )
+    .exits(1);
+    ended.says(&["error: ", "a task"]);
+}
+
+#[test]
+fn an_error_of_run_fails_only_the_task() {
+    let body = "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))";
+    let events = run("run", body, &["--format", "json"]).exits(1).events();
+    let ended = of_type(&events, "task-ended");
+    assert_eq!(ended.len(), 1, "{events:?}");
+    assert_eq!(ended[0]["error"], "a task");
+    assert_eq!(of_type(&events, "report")[0]["tasks"]["failed"], 1);
+}

@@ -1,0 +1,95 @@
+//! A hostile guest slows others down by no more than its share.
+
+use std::{num::NonZero, thread::available_parallelism, time::Instant};
+
+use crate::support::{Folder, alone, body, host};
+
+/// How many pairs are measured.
+const PAIRS: usize = 5;
+/// How many answers of the one worker are timed.
+const ANSWERS: usize = 60;
+/// The lowest ratio that passes. Above 0.8 is what is expected.
+const FLOOR: f64 = 0.5;
+
+/// How many actions a second one busy worker does beside as many others as the machine has cores.
+fn rate(folder: &Folder, neighbour: &str) -> f64 {
+    let manifest = folder.file(
+        "disperse.toml",
+        format!(
+            r#"
+                [limits]
+                fuel = "1000T"
+                timeout = "1h"
+
+                [[pool]]
+                name = "honest"
+                component = "honest.wasm"
+                kinds = ["line"]
+                workers = 1
+
+                [[pool]]
+                name = "neighbour"
+                component = "{neighbour}.wasm"
+                kinds = ["line"]
+                workers = {}
+            "#,
+            available_parallelism().map_or(1, NonZero::get)
+        ),
+    );
+    let mut live = host(["map", &manifest, "--unordered"]).endless("x\n").start();
+    let mut began = None;
+    let mut rate = 0.0;
+    live.wait_until("enough answers of the honest worker", |stdout, _| {
+        let answers = stdout.iter().filter(|byte| **byte == b'h').count();
+        match began {
+            // The first ones are not timed: the neighbours may still be starting.
+            None if answers >= ANSWERS / 10 => began = Some((answers, Instant::now())),
+            Some((before, then)) if answers >= before + ANSWERS => {
+                rate = (answers - before) as f64 / then.elapsed().as_secs_f64();
+                return true;
+            }
+            _ => {}
+        }
+        false
+    });
+    rate
+}
+
+#[test]
+fn an_honest_worker_keeps_its_pace_beside_a_hostile_one() {
+    let folder = Folder::new();
+    let busy = |letter: char| {
+        format!(
+            "(call $spin (i32.const 1000000))
+             (i32.store8 (i32.const 512) (i32.const {}))
+             (call $answer (i32.const 512) (i32.const 1))",
+            u32::from(letter)
+        )
+    };
+    folder.worker("honest.wasm", &busy('h'));
+    folder.worker("busy.wasm", &busy('n'));
+    folder.worker("hostile.wasm", body::ENDLESS);
+
+    let _alone = alone();
+    let mut ratios: Vec<f64> = (0..PAIRS)
+        .map(|pair| {
+            let measure = |neighbour| rate(&folder, neighbour);
+            // Turn and turn about, so that a drift of the machine's speed favours neither.
+            let (hostile, busy) = if pair % 2 == 0 {
+                let hostile = measure("hostile");
+                (hostile, measure("busy"))
+            } else {
+                let busy = measure("busy");
+                (measure("hostile"), busy)
+            };
+            hostile / busy
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[PAIRS / 2];
+    eprintln!("pace beside a hostile guest / beside a busy one: {median:.2} (median of {ratios:.2?})");
+    assert!(
+        median >= FLOOR,
+        "an honest worker has {median:.2} of its pace beside a hostile one: {ratios:.2?}"
+    );
+}

@@ -1,0 +1,413 @@
+//! Runs the program under a deadline and makes the guests that it is given.
+
+use std::{
+    ffi::OsStr,
+    io::{ErrorKind, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take. Nothing comes near it unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often is looked whether something has happened.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Held by every run for reading and by a measurement for writing.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// The machine without other tests on it.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The folder of the project.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A command with the environment that tests have: a cache of their own, and nothing of the `cargo` that runs them.
+fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .env("NO_COLOR", "1")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_BUILD_TARGET_DIR")
+        .env_remove("CARGO_BUILD_TARGET");
+    command
+}
+
+/// `disperse-host` with these arguments, in the folder of the project.
+pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
+    let mut command = command(env!("CARGO_BIN_EXE_disperse-host"));
+    command.args(args).current_dir(root());
+    Host {
+        command,
+        input: Input::Bytes(Vec::new())
+    }
+}
+
+enum Input {
+    Bytes(Vec<u8>),
+    /// A line so many times, then nothing more until it is told to stop.
+    Held(u64, &'static str),
+}
+
+/// A run that is about to begin.
+pub(crate) struct Host {
+    command: Command,
+    input: Input,
+}
+
+impl Host {
+    pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// Feeds this line until [`Live::close`], and leaves the input open.
+    pub(crate) fn endless(mut self, line: &'static str) -> Self {
+        self.input = Input::Held(u64::MAX, line);
+        self
+    }
+
+    /// Feeds this line once, and leaves the input open.
+    pub(crate) fn once(mut self, line: &'static str) -> Self {
+        self.input = Input::Held(1, line);
+        self
+    }
+
+    /// Runs to the end.
+    pub(crate) fn run(self) -> Ended {
+        let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        self.start().end()
+    }
+
+    /// Starts, and leaves it running.
+    pub(crate) fn start(mut self) -> Live {
+        let until = Instant::now() + DEADLINE;
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = Pipe::read(child.stdout.take().unwrap());
+        let stderr = Pipe::read(child.stderr.take().unwrap());
+        let feeder = Arc::new(Feeder::default());
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::spawn({
+            let feeder = feeder.clone();
+            move || match self.input {
+                // Whoever does not want the rest closes the pipe; what comes of that is seen in the end.
+                Input::Bytes(bytes) => drop(stdin.write_all(&bytes)),
+                Input::Held(times, line) => feeder.feed(&mut stdin, times, line),
+            }
+        });
+        Live {
+            child,
+            stdout,
+            stderr,
+            feeder,
+            until,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Feeder {
+    closed: AtomicBool,
+    lines: AtomicU64,
+}
+
+impl Feeder {
+    fn feed(&self, stdin: &mut impl Write, times: u64, line: &str) {
+        while !self.closed.load(Ordering::SeqCst) {
+            if self.lines.load(Ordering::SeqCst) == times {
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            match stdin.write_all(line.as_bytes()) {
+                Ok(()) => self.lines.fetch_add(1, Ordering::SeqCst),
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return,
+                Err(error) => panic!("cannot feed the program: {error}"),
+            };
+        }
+    }
+}
+
+/// What came out of a pipe so far.
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Pipe {
+    fn read(mut from: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let bytes = bytes.clone();
+            move || {
+                let mut piece = vec![0; 1 << 16];
+                while let Ok(count @ 1..) = from.read(&mut piece) {
+                    bytes.lock().unwrap().extend_from_slice(&piece[..count]);
+                }
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.bytes.lock().unwrap()
+    }
+}
+
+/// A run that goes on. It is killed when it is dropped.
+pub(crate) struct Live {
+    child: Child,
+    stdout: Pipe,
+    stderr: Pipe,
+    feeder: Arc<Feeder>,
+    until: Instant,
+}
+
+impl Live {
+    /// Waits until this is true of what came out of stdout and stderr.
+    pub(crate) fn wait_until(&mut self, what: &str, mut seen: impl FnMut(&[u8], &str) -> bool) {
+        loop {
+            // Looked at before the pipes, so that nothing is missed that was said at the end.
+            let ended = self.child.try_wait().unwrap();
+            if seen(&self.stdout.so_far(), &String::from_utf8_lossy(&self.stderr.so_far())) {
+                return;
+            }
+            if ended.is_some() {
+                self.give_up(&format!("it ended before {what}"));
+            }
+            self.look_again(what);
+        }
+    }
+
+    /// Closes an endless input.
+    pub(crate) fn close(&self) {
+        self.feeder.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// How many lines were fed.
+    pub(crate) fn fed(&self) -> u64 {
+        self.feeder.lines.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            self.look_again("its end");
+        };
+        while !(self.stdout.reader.is_finished() && self.stderr.reader.is_finished()) {
+            self.look_again("the end of its output");
+        }
+        Ended {
+            code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
+            stdout: std::mem::take(&mut *self.stdout.so_far()),
+            stderr: String::from_utf8_lossy(&self.stderr.so_far()).into_owned(),
+        }
+    }
+
+    fn look_again(&mut self, what: &str) {
+        if Instant::now() > self.until {
+            self.give_up(&format!("{what} did not come in time"));
+        }
+        std::thread::sleep(LOOK);
+    }
+
+    fn give_up(&mut self, why: &str) -> ! {
+        let stdout = self.stdout.so_far();
+        panic!(
+            "{why}; stdout: {} bytes, stderr:\n{}",
+            stdout.len(),
+            String::from_utf8_lossy(&self.stderr.so_far())
+        )
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.close();
+        // It has ended, or a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A run that is over.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        let shown = &self.stdout[..self.stdout.len().min(2000)];
+        assert_eq!(
+            self.code,
+            code,
+            "the exit code; stdout:\n{}\nstderr:\n{}",
+            String::from_utf8_lossy(shown),
+            self.stderr
+        );
+        self
+    }
+
+    /// Every one of these is in stderr.
+    #[track_caller]
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stderr.contains(text),
+                "`{text}` is not in stderr:\n{}",
+                self.stderr
+            );
+        }
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn prints(self, text: &str) -> Self {
+        assert_eq!(self.out(), text, "stdout; stderr:\n{}", self.stderr);
+        self
+    }
+
+    pub(crate) fn out(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("text")
+    }
+
+    /// The row of the final report about this worker or kind.
+    #[track_caller]
+    pub(crate) fn row(&self, name: &str) -> &str {
+        let rows = self
+            .stderr
+            .lines()
+            .filter(|line| line.split_whitespace().next() == Some(name));
+        rows.last()
+            .unwrap_or_else(|| panic!("the report has no row `{name}`:\n{}", self.stderr))
+    }
+
+    /// The lines of `--format json`.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.out()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    }
+}
+
+/// Those events that are of a type.
+pub(crate) fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == name).collect()
+}
+
+/// A folder for the files of one test.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A guest in the text format.
+    pub(crate) fn guest(&self, name: &str, text: &str) -> String {
+        self.file(
+            name,
+            wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}")),
+        )
+    }
+
+    /// A worker with this body; see `guests/worker.wat`.
+    pub(crate) fn worker(&self, name: &str, handle: &str) -> String {
+        let text = include_str!("guests/worker.wat");
+        self.guest(name, &text.replace("{HANDLE}", handle).replace("{EXPORT}", "handle"))
+    }
+
+    /// An operation with this in the place of one of its functions; see `guests/operation.wat`.
+    pub(crate) fn operation(&self, name: &str, function: &str, body: &str) -> String {
+        let mut text = include_str!("guests/operation.wat").replace(&format!("{{{}}}", function.to_uppercase()), body);
+        for other in ["{NEXT}", "{RUN}", "{COLLECT}", "{FINISH}"] {
+            text = text.replace(other, "");
+        }
+        self.guest(name, &text)
+    }
+}
+
+/// Bodies of workers.
+pub(crate) mod body {
+    /// Gives back what it is given.
+    pub(crate) const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
+    /// The same after about five milliseconds of work.
+    pub(crate) const SLOW_ECHO: &str =
+        "(call $spin (i32.const 1000000)) (call $answer (local.get $payload) (local.get $len))";
+    pub(crate) const TRAP: &str = "unreachable";
+    pub(crate) const ENDLESS: &str = "(loop $again (br $again)) unreachable";
+    pub(crate) const GREEDY: &str =
+        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable";
+    pub(crate) const DEEP: &str = "(call $sink (i32.const 0))";
+    pub(crate) const RETRYABLE: &str = "(call $refuse (i32.const 0))";
+    pub(crate) const UNFIT: &str = "(call $refuse (i32.const 3))";
+
+    /// A result of this many bytes.
+    pub(crate) fn large(bytes: u32) -> String {
+        format!(
+            "(call $reach (i32.const {})) (call $answer (i32.const 1024) (i32.const {bytes}))",
+            bytes + 1024
+        )
+    }
+}
+
+/// A component of an example. All are built once.
+pub(crate) fn wasm(name: &str) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let examples = root().join("examples");
+        let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--target", "wasm32-wasip2"])
+            .current_dir(&examples)
+            .output()
+            .expect("cargo starts");
+        assert!(
+            built.status.success(),
+            "the examples: {}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        examples.join("target/wasm32-wasip2/release")
+    });
+    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+}

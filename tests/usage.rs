@@ -1,0 +1,166 @@
+//! Words that the command line does not know, and files that are not there.
+
+use crate::support::{Folder, body, host, wasm};
+
+#[test]
+fn an_unknown_flag_is_a_usage_error() {
+    for command in ["map", "run", "inspect"] {
+        host([command, &wasm("square"), "--no-such-flag"])
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&["error: ", "--no-such-flag"]);
+    }
+    host(["no-such-command"])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: ", "no-such-command"]);
+}
+
+#[test]
+fn a_flag_that_is_nearly_right_is_suggested() {
+    host(["map", &wasm("square"), "--memmory", "1GiB"])
+        .run()
+        .exits(2)
+        .says(&["--memory"]);
+}
+
+#[test]
+fn an_amount_without_sense_is_a_usage_error() {
+    for (flag, value, example) in [
+        ("--fuel", "fast", "10G"),
+        ("--memory", "64 potatoes", "64MiB"),
+        ("--timeout", "30", "30s"),
+        ("--result-size", "-1", "result-size"),
+    ] {
+        host(["map", &wasm("square"), flag, value])
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&["error: ", example]);
+    }
+    host(["map", &wasm("square"), "--workers", "0"])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: "]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = Folder::new();
+    let missing = folder.path("missing.wasm");
+    for command in ["map", "run", "inspect"] {
+        host([command, &missing])
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&["error: ", &missing]);
+    }
+    let input = folder.path("missing.txt");
+    host(["map", &wasm("square"), "--input", &input])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: ", &input]);
+}
+
+#[test]
+fn an_output_that_cannot_be_created_is_named() {
+    let folder = Folder::new();
+    let output = folder.path("no/such/folder/out.txt");
+    let ended = host(["map", &wasm("square"), "--output", &output]).input("1\n").run();
+    assert_ne!(ended.code, 0, "{}", ended.stderr);
+    ended.says(&["error: ", &output]);
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_told_so() {
+    let folder = Folder::new();
+    host(["run", &folder.path(".")])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: ", "disperse.toml"]);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    for (text, near) in [
+        (
+            "[worker]\ncomponent = \"echo.wasm\"\n[limits]\nmemmory = \"1GiB\"\n",
+            "memory",
+        ),
+        (
+            "[worker]\ncomponent = \"echo.wasm\"\n[health]\nevict-afer = 2\n",
+            "evict-after",
+        ),
+        ("[worker]\ncompoment = \"echo.wasm\"\n", "component"),
+    ] {
+        let manifest = folder.file("disperse.toml", text);
+        let ended = host(["map", &manifest]).input("a\n").run().exits(2);
+        ended.prints("").says(&["error: ", "hint: ", &format!("`{near}`")]);
+    }
+}
+
+#[test]
+fn a_manifest_whose_component_is_missing_names_it() {
+    let folder = Folder::new();
+    let manifest = folder.file("disperse.toml", "[worker]\ncomponent = \"missing.wasm\"\n");
+    host(["map", &manifest])
+        .input("a\n")
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: ", "missing.wasm"]);
+}
+
+#[test]
+fn a_build_that_fails_ends_the_run() {
+    let folder = Folder::new();
+    folder.file(
+        "disperse.toml",
+        "[worker]\nbuild = \"exit 7\"\ncomponent = \"echo.wasm\"\n",
+    );
+    folder.worker("echo.wasm", body::ECHO);
+    host(["map", &folder.path(".")])
+        .input("a\n")
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["error: ", "exit 7"]);
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let ended = host(["map", &wasm("square"), "-q"])
+        .input("2\n")
+        .run()
+        .exits(0)
+        .prints("4\n");
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn help_and_completions_go_to_stdout() {
+    let help = host(["map", "--help"]).run().exits(0);
+    for flag in [
+        "--fuel",
+        "--memory",
+        "--timeout",
+        "--result-size",
+        "--attempts",
+        "--workers",
+        "--unordered",
+    ] {
+        assert!(help.out().contains(flag), "{flag}: {}", help.out());
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = host(["completions", shell]).run().exits(0);
+        assert!(script.out().contains("disperse-host"), "{shell}");
+    }
+    assert!(host(["--version"]).run().exits(0).out().starts_with("disperse-host "));
+}
