@@ -63,22 +63,50 @@ fn a_pointer_out_of_bounds_breaks_only_the_attempt() {
     attacked("(i32.store8 (i32.const 16) (i32.const 77)) (i32.const 16)", &[]);
 }
 
-#[test]
-fn a_start_that_traps_or_never_ends_does_not_hang() {
+/// A worker with this start function, three lines, and workers enough that one may be taken out for failing.
+fn stillborn(start: &str, workers: u32) {
     let folder = Folder::new();
     let text = include_str!("guests/worker.wat")
         .replace("{HANDLE}", body::ECHO)
         .replace("{EXPORT}", "handle");
-    for (name, start) in [("traps", "unreachable"), ("endless", "(loop $again (br $again))")] {
-        let module = text.replacen(
-            "(core module $guest",
-            &format!("(core module $guest (start $at) (func $at {start})"),
-            1,
-        );
-        let worker = folder.guest(&format!("{name}.wasm"), &module);
-        let args = ["map", &worker, "--attempts", "2", "--fuel", "20M", "--workers", "1"];
-        let ended = host(args).input("a\n").run();
-        assert!([1, 3].contains(&ended.code), "{}: {}", ended.code, ended.stderr);
-        ended.prints("").says(&["could not be started"]);
-    }
+    let module = format!("(core module $guest (start $at) (func $at {start})");
+    folder.guest("stillborn.wasm", &text.replacen("(core module $guest", &module, 1));
+    let manifest = folder.file(
+        "disperse.toml",
+        r#"
+            [worker]
+            component = "stillborn.wasm"
+
+            [health]
+            quarantine = "20ms"
+            evict-after = 2
+        "#,
+    );
+    let workers = workers.to_string();
+    let args = [
+        "map",
+        &manifest,
+        "--attempts",
+        "2",
+        "--fuel",
+        "20M",
+        "--workers",
+        &workers,
+        "-v",
+    ];
+    let ended = host(args).input("a\nb\nc\n").run().exits(3);
+    ended
+        .prints("")
+        .says(&["could not be started", "quarantined", "evicted", "line 1", "line 3"]);
+}
+
+#[test]
+fn workers_whose_start_traps_are_evicted() {
+    stillborn("unreachable", 1);
+    stillborn("unreachable", 3);
+}
+
+#[test]
+fn workers_whose_start_never_ends_are_evicted() {
+    stillborn("(loop $again (br $again))", 1);
 }

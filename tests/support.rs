@@ -54,7 +54,7 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
     command.args(args).current_dir(root());
     Host {
         command,
-        input: Input::Bytes(Vec::new())
+        input: Input::Bytes(Vec::new()),
     }
 }
 

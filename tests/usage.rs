@@ -32,7 +32,7 @@ fn an_amount_without_sense_is_a_usage_error() {
         ("--fuel", "fast", "10G"),
         ("--memory", "64 potatoes", "64MiB"),
         ("--timeout", "30", "30s"),
-        ("--result-size", "-1", "result-size"),
+        ("--result-size", "9 furlongs", "64MiB"),
     ] {
         host(["map", &wasm("square"), flag, value])
             .run()

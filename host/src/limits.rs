@@ -12,29 +12,29 @@ use tokio::sync::Notify;
 
 /// What one kind of guest may use. Every limit is on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Units of fuel: for a worker in one attempt; for a planner in one call; for a task between two batches of answers.
     /// Default 10G, about ten seconds.
-    pub fuel: u64,
+    pub(crate) fuel: u64,
     /// Bytes in all memories and tables of one instance. Default 64 MiB; 1 GiB for a planner.
-    pub memory: u64,
+    pub(crate) memory: u64,
     /// How long one attempt may take, waits in the host included. Default 30 s. Tasks and planners have none: a task may
     /// wait for its answers for days.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Bytes in one payload, result or output. Default 8 MiB.
-    pub result: u64,
+    pub(crate) result: u64,
 }
 
 impl Limits {
     /// For workers.
-    pub const WORKER: Self = Self {
+    pub(crate) const WORKER: Self = Self {
         fuel: 10_000_000_000,
         memory: 64 << 20,
         timeout: Duration::from_secs(30),
         result: 8 << 20,
     };
     /// For planners, which assemble what tasks return.
-    pub const PLANNER: Self = Self {
+    pub(crate) const PLANNER: Self = Self {
         memory: 1 << 30,
         ..Self::WORKER
     };

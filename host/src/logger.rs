@@ -23,7 +23,7 @@ const LINE_MAX: usize = 8 << 10;
 /// How much a line matters. Ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Level {
+pub(crate) enum Level {
     /// For whoever looks for a fault.
     Debug,
     /// Worth knowing.

@@ -31,8 +31,18 @@ pub(crate) enum InputSource {
 
 /// What is run.
 pub(crate) enum What {
-    Component { program: Program, args: Vec<String>, task_limits: Limits, planner_limits: Limits },
-    Lines { kind: String, batch: usize },
+    Component {
+        program: Program,
+        args: Vec<String>,
+        task_limits: Limits,
+        planner_limits: Limits,
+    },
+    Lines {
+        kind: String,
+        batch: usize,
+        /// The longest line or batch in bytes.
+        payload_max: usize,
+    },
 }
 
 /// One pool, loaded.
@@ -110,7 +120,10 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     let target = plan.output.clone().map_or(Target::Stdout, Target::File);
     let progress = !plan.quiet && plan.format == Format::Text;
     let writer = Writer::new(target, progress).map_err(|error| match &plan.output {
-        Some(path) => RunError::Target { path: path.display().to_string(), error },
+        Some(path) => RunError::Target {
+            path: path.display().to_string(),
+            error,
+        },
         None => RunError::Start(error),
     })?;
     let mut report = Reporter::new(style, writer);
@@ -133,7 +146,9 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         pools,
     };
     let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
-    let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?.run().await;
+    let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
+        .run()
+        .await;
     match logger.take_dropped() {
         0 => {}
         dropped => report.dropped_lines(dropped),
@@ -175,7 +190,12 @@ fn pools(
             to_driver: to_driver.clone(),
         };
         let workers = plan.workers.into_iter().map(worker).collect();
-        PoolSetup { name: plan.name.clone(), kinds: plan.kinds, limits: plan.limits, workers }
+        PoolSetup {
+            name: plan.name.clone(),
+            kinds: plan.kinds,
+            limits: plan.limits,
+            workers,
+        }
     };
     plans.into_iter().map(pool).collect()
 }
@@ -194,7 +214,12 @@ fn operation(
         InputSource::File(file) => Some(Box::new(file)),
     };
     match what {
-        What::Component { program, args, task_limits, planner_limits } => {
+        What::Component {
+            program,
+            args,
+            task_limits,
+            planner_limits,
+        } => {
             let began_unix_ms = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
@@ -214,10 +239,17 @@ fn operation(
                 to_driver.clone(),
             )))
         }
-        What::Lines { kind, batch } => {
+        What::Lines {
+            kind,
+            batch,
+            payload_max,
+        } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
-            let payload_max = usize::try_from(Limits::WORKER.result).unwrap_or(usize::MAX);
-            let options = LinesOptions { kind, batch, payload_max };
+            let options = LinesOptions {
+                kind,
+                batch,
+                payload_max,
+            };
             let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());
             Ok(Box::new(lines.map_err(RunError::Start)?))
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Why a text is no amount. Says what would be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not {wanted}")]
-pub struct UnitError {
+pub(crate) struct UnitError {
     given: String,
     wanted: &'static str,
 }
@@ -34,7 +34,7 @@ macro_rules! amount {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(pub u64);
+        pub(crate) struct $name(pub(crate) u64);
 
         impl FromStr for $name {
             type Err = UnitError;
@@ -143,7 +143,7 @@ amount! {
 
 impl Time {
     /// As a duration.
-    pub const fn duration(self) -> Duration {
+    pub(crate) const fn duration(self) -> Duration {
         Duration::from_millis(self.0)
     }
 }

@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 use super::error::{Failure, say};
 
 /// Runs each build command once, in the manifest's folder. Says the command first; its words go to stderr.
-pub(super) fn build<'a>(
-    folder: &Path,
-    commands: impl Iterator<Item = &'a str>,
-    quiet: bool,
-) -> Result<(), Failure> {
+pub(super) fn build<'a>(folder: &Path, commands: impl Iterator<Item = &'a str>, quiet: bool) -> Result<(), Failure> {
     let mut done = BTreeSet::new();
     for line in commands {
         if !done.insert(line) {
@@ -23,7 +19,11 @@ pub(super) fn build<'a>(
             .current_dir(folder)
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
-            .stderr(if quiet { std::process::Stdio::null() } else { std::process::Stdio::inherit() })
+            .stderr(if quiet {
+                std::process::Stdio::null()
+            } else {
+                std::process::Stdio::inherit()
+            })
             .status();
         match output {
             Ok(status) if status.success() => {}

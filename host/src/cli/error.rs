@@ -16,12 +16,21 @@ pub(super) struct Failure {
 impl Failure {
     /// Wrong usage, manifest or component.
     pub(super) fn usage(what: impl Into<String>) -> Self {
-        Self { code: exit::USAGE, what: what.into(), causes: Vec::new(), hint: None }
+        Self {
+            code: exit::USAGE,
+            what: what.into(),
+            causes: Vec::new(),
+            hint: None,
+        }
     }
 
     /// The machine did not do its part.
     pub(super) fn machine(what: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        Self { code: exit::MACHINE, ..Self::usage(what) }.because(error)
+        Self {
+            code: exit::MACHINE,
+            ..Self::usage(what)
+        }
+        .because(error)
     }
 
     /// Adds a cause.

@@ -1,4 +1,4 @@
-//! Exit codes. Where several hold, the first in this order counts: 130 or 143, 4, 3, 1.
+//! Exit codes. Where several hold, the first in this order counts: 70, 130 or 143, 4, 3, 1.
 
 use crate::report::Summary;
 
@@ -12,6 +12,8 @@ pub(super) const USAGE: u8 = 2;
 pub(super) const SYSTEMIC: u8 = 3;
 /// The machine stopped it: the output cannot be written.
 pub(super) const MACHINE: u8 = 4;
+/// A bug of ours.
+pub(super) const BUG: u8 = 70;
 /// Stopped by SIGINT, that is Ctrl-C.
 pub(super) const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM.

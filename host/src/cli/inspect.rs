@@ -47,8 +47,15 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                 print(&format!("{line}\n"))?;
             }
             Format::Text => {
-                let mut text = format!("{}\n  sha256   {digest}\n  size     {}\n", path.display(), Size(bytes.len() as u64));
-                let roles = [("operation", role(contract.operation)), ("worker", role(contract.worker))];
+                let mut text = format!(
+                    "{}\n  sha256   {digest}\n  size     {}\n",
+                    path.display(),
+                    Size(bytes.len() as u64)
+                );
+                let roles = [
+                    ("operation", role(contract.operation)),
+                    ("worker", role(contract.worker)),
+                ];
                 for (name, form) in roles.into_iter().filter_map(|(name, form)| Some((name, form?))) {
                     let _ = writeln!(text, "  role     {name}, {form}");
                 }
@@ -61,7 +68,11 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                 }
                 text.push_str("  imports\n");
                 for import in &contract.imports {
-                    let note = if import.known { "" } else { "  (not provided: traps when called)" };
+                    let note = if import.known {
+                        ""
+                    } else {
+                        "  (not provided: traps when called)"
+                    };
                     let _ = writeln!(text, "    {}{note}", import.name);
                 }
                 let limits = Limits::WORKER;

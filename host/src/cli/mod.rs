@@ -23,6 +23,13 @@ use crate::{
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
 pub fn main() -> ExitCode {
+    // A panic anywhere, also in a thread or a tokio task, is a bug of ours; going on would hang or lie.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        told(info);
+        error::say("error: this is a bug of disperse-host; please report it with the lines above");
+        std::process::exit(exit::BUG.into());
+    }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,7 +71,10 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Events => crate::report::schema(),
                 SchemaName::Manifest => crate::settings::schema(),
             };
-            inspect::print(&format!("{}\n", serde_json::to_string_pretty(&schema).unwrap_or_default()))?;
+            inspect::print(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&schema).unwrap_or_default()
+            ))?;
             Ok(exit::DONE)
         }
     }
@@ -110,5 +120,31 @@ async fn signals(stopper: Stopper, seen: Arc<std::sync::atomic::AtomicU8>) {
         }
         error::say("stopping: attempts that run are let end; once more ends at once");
         stopper.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// The published schemas are those of this code. When this fails after a wanted change:
+    /// `disperse-host schema events > docs/schema/events.json`, and likewise for the manifest.
+    #[test]
+    fn published_schemas_are_current() {
+        for (name, schema) in [
+            ("events", crate::report::schema()),
+            ("manifest", crate::settings::schema()),
+        ] {
+            let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
+            let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            assert_eq!(published, schema.to_value(), "{name}");
+        }
     }
 }

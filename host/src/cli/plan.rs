@@ -36,8 +36,11 @@ fn source(path: &Path) -> Result<Source, Failure> {
         return Ok(Source::Component(path.to_owned()));
     };
     if !manifest.exists() {
-        return Err(Failure::usage(format!("`{}` is not there", manifest.display()))
-            .hint(format!("a folder is run when it has a {FILE_NAME}; else give the .wasm file")));
+        return Err(
+            Failure::usage(format!("`{}` is not there", manifest.display())).hint(format!(
+                "a folder is run when it has a {FILE_NAME}; else give the .wasm file"
+            )),
+        );
     }
     let (read, folder) = Manifest::read(&manifest)
         .map_err(|error| Failure::usage(format!("cannot use `{}`", manifest.display())).because(error))?;
@@ -52,7 +55,11 @@ pub(super) fn components(path: &Path) -> Result<Vec<PathBuf>, Failure> {
             let operation = manifest.operation.iter().map(|operation| &operation.component);
             let worker = manifest.worker.iter().map(|worker| &worker.component);
             let pools = manifest.pool.iter().map(|pool| &pool.component);
-            let mut paths: Vec<_> = operation.chain(worker).chain(pools).map(|path| folder.join(path)).collect();
+            let mut paths: Vec<_> = operation
+                .chain(worker)
+                .chain(pools)
+                .map(|path| folder.join(path))
+                .collect();
             paths.sort();
             paths.dedup();
             Ok(paths)
@@ -72,7 +79,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
-    Failure::usage(format!("cannot use `{}`", path.display())).because(error).hint(error.hint())
+    Failure::usage(format!("cannot use `{}`", path.display()))
+        .because(error)
+        .hint(error.hint())
 }
 
 fn load(sandbox: &Sandbox, path: &Path) -> Result<Program, Failure> {
@@ -91,9 +100,11 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         Source::Project(manifest, folder) => (*manifest, folder),
     };
     let (component, mut operation_args, tasks) = match (&manifest.operation, args.path == folder && !folder.is_dir()) {
-        (Some(operation), _) => {
-            (folder.join(&operation.component), operation.args.clone(), operation.max_concurrent_tasks)
-        }
+        (Some(operation), _) => (
+            folder.join(&operation.component),
+            operation.args.clone(),
+            operation.max_concurrent_tasks,
+        ),
         (None, true) => (folder.clone(), Vec::new(), None),
         (None, false) => {
             return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
@@ -103,8 +114,10 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     build_all(&manifest, &folder, &args.common)?;
     let program = load(&sandbox, &component)?;
     if program.contract().operation.is_none() {
-        return Err(Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
-            .hint("`map` runs a worker over the lines of an input"));
+        return Err(
+            Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
+                .hint("`map` runs a worker over the lines of an input"),
+        );
     }
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
@@ -119,7 +132,13 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
             }
             None => (Path::new(spec), None),
         };
-        pools.push(worker_pool(&sandbox, path, count.or(args.common.workers), limits, &args.common)?);
+        pools.push(worker_pool(
+            &sandbox,
+            path,
+            count.or(args.common.workers),
+            limits,
+            &args.common,
+        )?);
     }
     if pools.is_empty() {
         for pool in &manifest.pool {
@@ -128,12 +147,23 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     }
     if pools.is_empty() {
         if program.contract().worker.is_none() {
-            return Err(Failure::usage(format!("nobody performs the actions of `{}`", component.display()))
-                .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"));
+            return Err(
+                Failure::usage(format!("nobody performs the actions of `{}`", component.display()))
+                    .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"),
+            );
         }
-        pools.push(pool(name_of(&component), program.clone(), workers(args.common.workers), limits, &args.common));
+        pools.push(pool(
+            name_of(&component),
+            program.clone(),
+            workers(args.common.workers),
+            limits,
+            &args.common,
+        ));
     }
-    let planner = LimitsTable { fuel: args.common.fuel.or(manifest.limits.fuel), ..limits_of_planner(args) };
+    let planner = LimitsTable {
+        fuel: args.common.fuel.or(manifest.limits.fuel),
+        ..limits_of_planner(args)
+    };
     let what = What::Component {
         program,
         args: operation_args,
@@ -149,7 +179,10 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
 /// A planner has more memory by default, so only what was typed for it counts.
 fn limits_of_planner(args: &RunArgs) -> LimitsTable {
     let typed = limits(&args.common);
-    LimitsTable { memory: typed.memory.filter(|memory| memory.0 > Limits::PLANNER.memory), ..typed }
+    LimitsTable {
+        memory: typed.memory.filter(|memory| memory.0 > Limits::PLANNER.memory),
+        ..typed
+    }
 }
 
 /// `map`, ready to go.
@@ -158,7 +191,10 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let (pools, policy) = match source(&args.path)? {
         Source::Component(path) => {
             let limits = limits(&args.common).over(Limits::WORKER);
-            (vec![worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?], Policy::default())
+            (
+                vec![worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?],
+                Policy::default(),
+            )
         }
         Source::Project(manifest, folder) => {
             build_all(&manifest, &folder, &args.common)?;
@@ -179,14 +215,26 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
             (pools, manifest.health.over(Policy::default()))
         }
     };
-    let what = What::Lines { kind: args.kind.clone(), batch: args.batch as usize };
+    let payload = pools
+        .iter()
+        .map(|pool| pool.limits.result)
+        .min()
+        .unwrap_or(Limits::WORKER.result);
+    let what = What::Lines {
+        kind: args.kind.clone(),
+        batch: args.batch as usize,
+        payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
+    };
     let mut plan = plan(&args.common, what, pools, policy)?;
     plan.ordered = !args.unordered;
     Ok((sandbox, plan))
 }
 
 fn sandbox(common: &Common) -> Sandbox {
-    run::sandbox(common.host_memory.map_or_else(default_host_memory, |size| size.0), !common.no_cache)
+    run::sandbox(
+        common.host_memory.map_or_else(default_host_memory, |size| size.0),
+        !common.no_cache,
+    )
 }
 
 fn limits(common: &Common) -> LimitsTable {
@@ -202,7 +250,10 @@ fn build_all(manifest: &Manifest, folder: &Path, common: &Common) -> Result<(), 
     if common.no_build {
         return Ok(());
     }
-    let operation = manifest.operation.iter().filter_map(|operation| operation.build.as_deref());
+    let operation = manifest
+        .operation
+        .iter()
+        .filter_map(|operation| operation.build.as_deref());
     let worker = manifest.worker.iter().filter_map(|worker| worker.build.as_deref());
     let pools = manifest.pool.iter().filter_map(|pool| pool.build.as_deref());
     build::build(folder, operation.chain(worker).chain(pools), common.quiet)
@@ -215,7 +266,8 @@ fn workers(count: Option<u32>) -> usize {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn worker_pool(
@@ -233,14 +285,23 @@ fn worker_pool(
 fn must_be_worker(program: &Program, path: &Path) -> Result<(), Failure> {
     match program.contract().worker {
         Some(_) => Ok(()),
-        None => Err(Failure::usage(format!("`{}` is an operation, not a worker", path.display()))
-            .hint("a worker exports `handle`; `run` runs an operation")),
+        None => Err(
+            Failure::usage(format!("`{}` is an operation, not a worker", path.display()))
+                .hint("a worker exports `handle`; `run` runs an operation"),
+        ),
     }
 }
 
 fn pool(name: String, program: Program, count: usize, limits: Limits, common: &Common) -> PoolPlan {
     let workers = (1..=count).map(|n| (n.to_string(), Vec::new())).collect();
-    PoolPlan { name, program, kinds: Vec::new(), limits, fresh: common.fresh, workers }
+    PoolPlan {
+        name,
+        program,
+        kinds: Vec::new(),
+        limits,
+        fresh: common.fresh,
+        workers,
+    }
 }
 
 fn manifest_pool(
@@ -253,8 +314,11 @@ fn manifest_pool(
     let path = folder.join(&table.component);
     let program = load(sandbox, &path)?;
     must_be_worker(&program, &path)?;
-    let mut listed: Vec<(String, Vec<(String, String)>)> =
-        table.worker.iter().map(|worker| (worker.name.clone(), worker.settings.clone().into_iter().collect())).collect();
+    let mut listed: Vec<(String, Vec<(String, String)>)> = table
+        .worker
+        .iter()
+        .map(|worker| (worker.name.clone(), worker.settings.clone().into_iter().collect()))
+        .collect();
     let more = match (table.workers, listed.is_empty()) {
         (Some(count), _) => count,
         (None, true) => workers(common.workers),
@@ -276,7 +340,9 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
     if let Some(attempts) = common.attempts {
         policy.attempts = attempts;
     }
-    policy.check().map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
+    policy
+        .check()
+        .map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
     Ok(Plan {
         what,
         input: input(common.input.as_deref())?,

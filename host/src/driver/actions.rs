@@ -71,6 +71,8 @@ impl Actions {
 
     /// The actions of a task that ended without waiting for them.
     pub(super) fn of_task(&self, task: TaskId, last_number: RequestNumber) -> Vec<ActionId> {
-        (1..=last_number).filter_map(|number| self.of_request(task, number)).collect()
+        (1..=last_number)
+            .filter_map(|number| self.of_request(task, number))
+            .collect()
     }
 }

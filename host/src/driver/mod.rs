@@ -114,7 +114,11 @@ impl<'a> Driver<'a> {
                 let id = worker.id;
                 driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
                 driver.workers.add(worker);
-                driver.tell(Event::WorkerJoined { worker: id, pool, slots: 1 });
+                driver.tell(Event::WorkerJoined {
+                    worker: id,
+                    pool,
+                    slots: 1,
+                });
             }
         }
         Ok(driver)
@@ -144,7 +148,10 @@ impl<'a> Driver<'a> {
 
     /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for.
     async fn wait(&mut self, batch: &mut Vec<Notice>, progress: &mut Interval) {
-        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()].into_iter().flatten().min();
+        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()]
+            .into_iter()
+            .flatten()
+            .min();
         loop {
             let until = next.map(|moment| self.began + Duration::from_micros(moment.as_micros()));
             tokio::select! {
@@ -214,7 +221,11 @@ impl<'a> Driver<'a> {
         while let Ok(line) = self.lines.try_recv() {
             self.report.line(&line);
         }
-        let health = self.scheduler.workers().map(|worker| (worker.worker, worker)).collect::<Vec<_>>();
+        let health = self
+            .scheduler
+            .workers()
+            .map(|worker| (worker.worker, worker))
+            .collect::<Vec<_>>();
         let summary = Summary {
             interrupted: self.draining && !self.tasks.is_over(),
             wall: self.began.elapsed(),

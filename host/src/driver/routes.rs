@@ -71,21 +71,40 @@ impl Routes {
     pub(super) fn definitions(&self) -> Vec<(Event, Arc<str>)> {
         self.listed
             .iter()
-            .map(|(kind, pools)| (Event::KindDefined { kind: *kind, pools: pools.clone() }, self.name(*kind)))
+            .map(|(kind, pools)| {
+                (
+                    Event::KindDefined {
+                        kind: *kind,
+                        pools: pools.clone(),
+                    },
+                    self.name(*kind),
+                )
+            })
             .collect()
     }
 
     /// Finds a kind by name.
     pub(super) fn find(&mut self, name: &str) -> Found {
         if let Some(kind) = self.by_name.get(name) {
-            return Found { kind: *kind, name: self.name(*kind), new: None };
+            return Found {
+                kind: *kind,
+                name: self.name(*kind),
+                new: None,
+            };
         }
         let name = if self.others < OTHERS_MAX { name } else { OTHER };
         let known = self.by_name.contains_key(name);
         let kind = self.number(name);
-        let new = (!known).then(|| Event::KindDefined { kind, pools: self.open.clone() });
+        let new = (!known).then(|| Event::KindDefined {
+            kind,
+            pools: self.open.clone(),
+        });
         self.others += usize::from(!known);
-        Found { kind, name: self.name(kind), new }
+        Found {
+            kind,
+            name: self.name(kind),
+            new,
+        }
     }
 
     fn name(&self, kind: KindId) -> Arc<str> {
@@ -94,8 +113,16 @@ impl Routes {
 
     /// The kinds that pools list, for people.
     pub(super) fn served(&self) -> String {
-        let names: Vec<String> = self.listed.iter().map(|(kind, _)| format!("`{}`", self.name(*kind))).collect();
-        if names.is_empty() { "none".into() } else { names.join(", ") }
+        let names: Vec<String> = self
+            .listed
+            .iter()
+            .map(|(kind, _)| format!("`{}`", self.name(*kind)))
+            .collect();
+        if names.is_empty() {
+            "none".into()
+        } else {
+            names.join(", ")
+        }
     }
 
     /// Whether any pool would have served this kind.
@@ -114,10 +141,14 @@ mod tests {
         let mut routes = Routes::new(pools.iter().map(Vec::as_slice));
         let defined = routes.definitions();
         assert_eq!(defined.len(), 2);
-        let Event::KindDefined { pools, .. } = &defined[1].0 else { panic!() };
+        let Event::KindDefined { pools, .. } = &defined[1].0 else {
+            panic!()
+        };
         assert_eq!(pools, &[PoolId(0), PoolId(2)]);
         assert!(routes.find("a").new.is_none());
-        let Some(Event::KindDefined { pools, .. }) = routes.find("new").new else { panic!() };
+        let Some(Event::KindDefined { pools, .. }) = routes.find("new").new else {
+            panic!()
+        };
         assert_eq!(pools, [PoolId(1)]);
         assert!(routes.find("new").new.is_none());
     }

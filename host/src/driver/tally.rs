@@ -28,20 +28,35 @@ struct Entry {
 
 impl Tally {
     pub(super) fn add_kind(&mut self, name: Arc<str>) {
-        self.kinds.push(KindSummary { kind: name.to_string(), ..KindSummary::default() });
+        self.kinds.push(KindSummary {
+            kind: name.to_string(),
+            ..KindSummary::default()
+        });
     }
 
     pub(super) fn add_worker(&mut self, pool: &str, name: &Arc<str>, limits: Limits) {
-        let summary = WorkerSummary { worker: name.to_string(), pool: pool.to_owned(), ..WorkerSummary::default() };
-        self.workers.push(Entry { name: name.clone(), limits, summary });
+        let summary = WorkerSummary {
+            worker: name.to_string(),
+            pool: pool.to_owned(),
+            ..WorkerSummary::default()
+        };
+        self.workers.push(Entry {
+            name: name.clone(),
+            limits,
+            summary,
+        });
     }
 
     pub(super) fn worker_name(&self, worker: WorkerId) -> Arc<str> {
-        self.workers.get(worker.0 as usize).map_or_else(|| "?".into(), |entry| entry.name.clone())
+        self.workers
+            .get(worker.0 as usize)
+            .map_or_else(|| "?".into(), |entry| entry.name.clone())
     }
 
     pub(super) fn limits(&self, worker: WorkerId) -> Limits {
-        self.workers.get(worker.0 as usize).map_or(Limits::WORKER, |entry| entry.limits)
+        self.workers
+            .get(worker.0 as usize)
+            .map_or(Limits::WORKER, |entry| entry.limits)
     }
 
     pub(super) fn asked(&mut self, kind: KindId) {
@@ -51,7 +66,9 @@ impl Tally {
     }
 
     pub(super) fn attempt(&mut self, worker: WorkerId, class: Class, used: &Used) {
-        let Some(Entry { summary, .. }) = self.workers.get_mut(worker.0 as usize) else { return };
+        let Some(Entry { summary, .. }) = self.workers.get_mut(worker.0 as usize) else {
+            return;
+        };
         summary.attempts += 1;
         summary.ok += u64::from(class == Class::Ok);
         summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
@@ -61,7 +78,9 @@ impl Tally {
     }
 
     pub(super) fn kind_attempt(&mut self, kind: KindId, class: Class, used: &Used) {
-        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else { return };
+        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else {
+            return;
+        };
         kind.attempts += 1;
         kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
         kind.fuel += used.fuel;
@@ -70,7 +89,9 @@ impl Tally {
 
     pub(super) fn settled(&mut self, kind: KindId, outcome: Outcome) {
         self.unroutable += u64::from(outcome == Outcome::Refused(Reason::Unroutable));
-        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else { return };
+        let Some(kind) = self.kinds.get_mut(kind.0 as usize) else {
+            return;
+        };
         match outcome {
             Outcome::Done { .. } => kind.done += 1,
             Outcome::Refused(_) => kind.refused += 1,

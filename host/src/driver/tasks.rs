@@ -79,7 +79,11 @@ impl Tasks {
     }
 
     pub(super) fn counts(&self) -> TaskCounts {
-        TaskCounts { done: self.done, failed: self.failed, in_flight: self.in_flight() as u64 }
+        TaskCounts {
+            done: self.done,
+            failed: self.failed,
+            in_flight: self.in_flight() as u64,
+        }
     }
 
     /// Whether the planner is done and everything with it.
@@ -114,7 +118,14 @@ impl Tasks {
         self.last += 1;
         let task = TaskId(self.last);
         let answers = operation.start(task, input.clone(), now_ms);
-        self.entries.insert(task, Entry { input, answers, last_number: 0 });
+        self.entries.insert(
+            task,
+            Entry {
+                input,
+                answers,
+                last_number: 0,
+            },
+        );
     }
 
     /// Takes note of what the planner did, other than handing out tasks and writing.
@@ -153,7 +164,9 @@ impl Tasks {
         end: TaskEnd,
         now_ms: u64,
     ) -> RequestNumber {
-        let Some(entry) = self.entries.remove(&task) else { return 0 };
+        let Some(entry) = self.entries.remove(&task) else {
+            return 0;
+        };
         match &end.outcome {
             Ok(_) => self.done += 1,
             Err(_) => self.failed += 1,
@@ -200,10 +213,21 @@ impl Tasks {
 
     /// Ends a sleep before its time. False if that request was no sleep.
     pub(super) fn cancel_sleep(&mut self, task: TaskId, number: RequestNumber, now: Moment) -> bool {
-        let found = self.sleepers.iter().find(|(_, sleeper, this)| (*sleeper, *this) == (task, number)).copied();
+        let found = self
+            .sleepers
+            .iter()
+            .find(|(_, sleeper, this)| (*sleeper, *this) == (task, number))
+            .copied();
         let Some(sleeper) = found else { return false };
         self.sleepers.remove(&sleeper);
-        self.answer(task, Answer { number, value: Ok(Bytes::new()), at_ms: now.as_millis() });
+        self.answer(
+            task,
+            Answer {
+                number,
+                value: Ok(Bytes::new()),
+                at_ms: now.as_millis(),
+            },
+        );
         true
     }
 
@@ -217,7 +241,14 @@ impl Tasks {
             && until <= now
         {
             self.sleepers.pop_first();
-            self.answer(task, Answer { number, value: Ok(Bytes::new()), at_ms: now.as_millis() });
+            self.answer(
+                task,
+                Answer {
+                    number,
+                    value: Ok(Bytes::new()),
+                    at_ms: now.as_millis(),
+                },
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use disperse_scheduler::{
 use super::{Driver, actions::Parked};
 use crate::{
     inbox::{
-        Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request,
-        RequestNumber, TaskEnd,
+        Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request, RequestNumber,
+        TaskEnd,
     },
     report::{AttemptFailed, Dead},
 };
@@ -21,7 +21,8 @@ impl Driver<'_> {
             Notice::Request(request) => self.request(request),
             Notice::TaskEnded { task, end } => self.task_ended(task, end),
             Notice::Planner(PlannerNotice::Handed(input)) => {
-                self.tasks.hand_out(self.operation.as_mut(), input, self.now.as_millis());
+                self.tasks
+                    .hand_out(self.operation.as_mut(), input, self.now.as_millis());
             }
             Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(piece),
             Notice::Planner(notice) => self.tasks.planner(&notice),
@@ -60,8 +61,11 @@ impl Driver<'_> {
             self.tell(event);
         }
         self.tally.asked(found.kind);
-        let deadline =
-            if options.deadline.is_zero() { Moment::NEVER } else { self.now + options.deadline };
+        let deadline = if options.deadline.is_zero() {
+            Moment::NEVER
+        } else {
+            self.now + options.deadline
+        };
         let spec = Spec {
             task,
             kind: found.kind,
@@ -96,7 +100,15 @@ impl Driver<'_> {
     }
 
     fn attempt_ended(&mut self, ended: AttemptEnded) {
-        let AttemptEnded { attempt, worker, end, result, message, stderr, used } = ended;
+        let AttemptEnded {
+            attempt,
+            worker,
+            end,
+            result,
+            message,
+            stderr,
+            used,
+        } = ended;
         self.tally.attempt(worker, end.class(), &used);
         let id = attempt.action;
         if let Some(parked) = self.actions.get_mut(id) {
@@ -106,7 +118,9 @@ impl Driver<'_> {
                 parked.result = result;
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
-                parked.failures.push(format!("attempt {} on {name}: {message}", attempt.number));
+                parked
+                    .failures
+                    .push(format!("attempt {} on {name}: {message}", attempt.number));
                 self.report.attempt_failed(&AttemptFailed {
                     attempt,
                     worker: name,
@@ -118,7 +132,12 @@ impl Driver<'_> {
                 });
             }
         }
-        self.tell(Event::AttemptEnded { attempt, worker, end, took: used.wall });
+        self.tell(Event::AttemptEnded {
+            attempt,
+            worker,
+            end,
+            took: used.wall,
+        });
     }
 
     /// Carries out one command.
@@ -141,7 +160,9 @@ impl Driver<'_> {
     }
 
     fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
-        let Some(parked) = self.actions.get(attempt.action) else { return };
+        let Some(parked) = self.actions.get(attempt.action) else {
+            return;
+        };
         let limits = self.tally.limits(worker);
         let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
         let job = Job {
@@ -149,7 +170,11 @@ impl Driver<'_> {
             kind: parked.name.clone(),
             payload: parked.payload.clone(),
             fuel: lower(parked.fuel, limits.fuel),
-            timeout: if parked.timeout.is_zero() { limits.timeout } else { parked.timeout.min(limits.timeout) },
+            timeout: if parked.timeout.is_zero() {
+                limits.timeout
+            } else {
+                parked.timeout.min(limits.timeout)
+            },
         };
         self.workers.send(worker, Order::Run(job));
     }
@@ -157,19 +182,40 @@ impl Driver<'_> {
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
         let Some(parked) = self.actions.remove(id) else { return };
         self.sandbox.budget().release(parked.size());
-        let Parked { task, number, kind, name, result, failures, .. } = parked;
+        let Parked {
+            task,
+            number,
+            kind,
+            name,
+            result,
+            failures,
+            ..
+        } = parked;
         let value = match outcome {
             Outcome::Done { .. } => Ok(result),
             Outcome::Refused(reason) => {
                 let message = self.explain(reason, kind, &name, &failures);
                 if reason != Reason::Cancelled {
-                    self.report.dead(&Dead { action: id, task, kind: name, reason, message: message.clone() });
+                    self.report.dead(&Dead {
+                        action: id,
+                        task,
+                        kind: name,
+                        reason,
+                        message: message.clone(),
+                    });
                 }
                 Err(Refusal { reason, message })
             }
         };
         self.tally.settled(kind, outcome);
-        self.tasks.answer(task, Answer { number, value, at_ms: self.now.as_millis() });
+        self.tasks.answer(
+            task,
+            Answer {
+                number,
+                value,
+                at_ms: self.now.as_millis(),
+            },
+        );
     }
 
     /// What a refusal tells its asker.
@@ -182,7 +228,10 @@ impl Driver<'_> {
                 format!("no worker that could do `{name}` is left")
             }
             Reason::Unroutable => {
-                format!("no pool serves the kind `{name}`; kinds that are served: {}", self.routes.served())
+                format!(
+                    "no pool serves the kind `{name}`; kinds that are served: {}",
+                    self.routes.served()
+                )
             }
             Reason::Cancelled => "it was cancelled".to_owned(),
             Reason::Deadline => "its deadline passed".to_owned(),

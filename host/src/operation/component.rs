@@ -64,14 +64,25 @@ impl ComponentOperation {
             async move {
                 let limits = settings.planner_limits;
                 match PlannerInstance::start(&sandbox, &program, port.clone(), world, limits, &logger).await {
-                    Ok(instance) => Planner { instance, port, input: settings.input }.live(calls).await,
+                    Ok(instance) => {
+                        Planner {
+                            instance,
+                            port,
+                            input: settings.input,
+                        }
+                        .live(calls)
+                        .await
+                    }
                     Err(fault) => port.say(PlannerNotice::Failed(format!("the planner {fault}"))),
                 }
             }
         });
         Self {
             sandbox,
-            task: TaskSpec { program, limits: settings.task_limits },
+            task: TaskSpec {
+                program,
+                limits: settings.task_limits,
+            },
             args: settings.args,
             began_unix_ms: settings.began_unix_ms,
             seed: settings.seed,
@@ -105,9 +116,17 @@ impl Operation for ComponentOperation {
         let port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
         let logical = logical(self.began_unix_ms, self.seed, task.0 + 1);
         logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
-        let world = World { args: self.args.clone(), logical: Some(logical), ..World::default() };
-        let (sandbox, spec, logger, to_driver) =
-            (self.sandbox.clone(), self.task.clone(), self.logger.clone(), self.to_driver.clone());
+        let world = World {
+            args: self.args.clone(),
+            logical: Some(logical),
+            ..World::default()
+        };
+        let (sandbox, spec, logger, to_driver) = (
+            self.sandbox.clone(),
+            self.task.clone(),
+            self.logger.clone(),
+            self.to_driver.clone(),
+        );
         self.running.spawn(async move {
             let end = run_task(&sandbox, &spec, port, input, world, &logger).await;
             let _ = to_driver.send(Notice::TaskEnded { task, end });
@@ -160,7 +179,11 @@ impl Planner {
                 self.port.say(PlannerNotice::Collected);
             }
             PlannerCall::Finish => {
-                let said = self.instance.finish().await.map_err(|fault| failed("finish", None, &fault))?;
+                let said = self
+                    .instance
+                    .finish()
+                    .await
+                    .map_err(|fault| failed("finish", None, &fault))?;
                 self.port.say(PlannerNotice::Finished(said));
             }
         }
@@ -168,7 +191,12 @@ impl Planner {
     }
 
     async fn next(&mut self, wanted: &mut u32) -> Result<(), String> {
-        match self.instance.next().await.map_err(|fault| failed("next", None, &fault))? {
+        match self
+            .instance
+            .next()
+            .await
+            .map_err(|fault| failed("next", None, &fault))?
+        {
             Some(task) => {
                 self.port.say(PlannerNotice::Handed(task));
                 *wanted -= 1;

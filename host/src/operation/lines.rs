@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use disperse_scheduler::TaskId;
 use tokio::{
     sync::{
-        mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel},
         Semaphore,
+        mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel},
     },
     task::JoinSet,
 };
@@ -61,7 +61,12 @@ impl Lines {
         let mut running = JoinSet::new();
         let port = PlannerPort::new(to_driver.clone());
         running.spawn(plan(calls, read, port));
-        Ok(Self { options, to_driver, planner, running })
+        Ok(Self {
+            options,
+            to_driver,
+            planner,
+            running,
+        })
     }
 }
 
@@ -86,7 +91,13 @@ impl Operation for Lines {
                 }
             };
             let outcome = answer.value.map_err(|refusal| refusal.message);
-            let _ = to_driver.send(Notice::TaskEnded { task, end: TaskEnd { outcome, used: Used::default() } });
+            let _ = to_driver.send(Notice::TaskEnded {
+                task,
+                end: TaskEnd {
+                    outcome,
+                    used: Used::default(),
+                },
+            });
         });
         answers
     }
@@ -185,5 +196,8 @@ async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
     record.put_u8(b'\n');
     let size = u32::try_from(record.len().min(OUTPUT_ROOM)).unwrap_or(u32::MAX);
     let room = room.clone().acquire_many_owned(size).await.ok();
-    port.say(PlannerNotice::Output(OutputPiece { bytes: record.freeze(), room }));
+    port.say(PlannerNotice::Output(OutputPiece {
+        bytes: record.freeze(),
+        room,
+    }));
 }

@@ -9,59 +9,59 @@ use crate::logger::Level;
 
 /// How many tasks are where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TaskCounts {
+pub(crate) struct TaskCounts {
     /// Ended with a result.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Ended with an error.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Handed out and not collected.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
 }
 
 /// What became of one kind of action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct KindSummary {
+pub(crate) struct KindSummary {
     /// Its name.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Actions that were asked for.
-    pub asked: u64,
+    pub(crate) asked: u64,
     /// Actions with a result.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Actions without one.
-    pub refused: u64,
+    pub(crate) refused: u64,
     /// Attempts at them.
-    pub attempts: u64,
+    pub(crate) attempts: u64,
     /// Attempts that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Units of fuel used by all attempts.
-    pub fuel: u64,
+    pub(crate) fuel: u64,
     /// Time in workers of all attempts, in ms.
-    pub run_ms: f64,
+    pub(crate) run_ms: f64,
 }
 
 /// What one worker did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WorkerSummary {
+pub(crate) struct WorkerSummary {
     /// Its name, as `pool/worker`.
-    pub worker: String,
+    pub(crate) worker: String,
     /// Its pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// What is thought of it in the end.
-    pub health: String,
+    pub(crate) health: String,
     /// Attempts it made.
-    pub attempts: u64,
+    pub(crate) attempts: u64,
     /// Attempts with a result.
-    pub ok: u64,
+    pub(crate) ok: u64,
     /// Attempts that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Times it was quarantined.
-    pub quarantines: u32,
+    pub(crate) quarantines: u32,
     /// Units of fuel it used.
-    pub fuel: u64,
+    pub(crate) fuel: u64,
     /// Time in attempts, in ms.
-    pub run_ms: f64,
+    pub(crate) run_ms: f64,
     /// The most memory one of its instances held, in bytes.
-    pub peak_memory: u64,
+    pub(crate) peak_memory: u64,
 }
 
 /// One line of `--format json`.
@@ -151,7 +151,11 @@ impl Event {
     /// An output as JSON can carry it.
     pub(super) fn output(bytes: &Bytes) -> Self {
         let (text, base64) = text_or_base64(bytes);
-        Self::Output { bytes: bytes.len() as u64, text, base64 }
+        Self::Output {
+            bytes: bytes.len() as u64,
+            text,
+            base64,
+        }
     }
 
     /// The last line.

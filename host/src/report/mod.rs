@@ -13,7 +13,7 @@ use bytes::Bytes;
 use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Reason, TaskId};
 
 pub(crate) use event::{Event, schema};
-pub use event::{KindSummary, TaskCounts, WorkerSummary};
+pub(crate) use event::{KindSummary, TaskCounts, WorkerSummary};
 pub(crate) use text::health_word;
 pub(crate) use writer::{Target, Writer};
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// How results and events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Results as they are, the rest for people.
     Text,
     /// JSON Lines, one `type` field each.
@@ -100,7 +100,12 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(style: Style, writer: Writer) -> Self {
-        Self { style, writer, told: 0, next_progress: PROGRESS_LINES }
+        Self {
+            style,
+            writer,
+            told: 0,
+            next_progress: PROGRESS_LINES,
+        }
     }
 
     /// Whether whoever reads the results has gone, or they cannot be written: there is no use in going on.
@@ -116,7 +121,11 @@ impl Reporter {
     pub(crate) fn output(&self, piece: OutputPiece) {
         if self.style.format == Format::Json {
             let event = if self.style.output_is_file {
-                Event::Output { bytes: piece.bytes.len() as u64, text: None, base64: None }
+                Event::Output {
+                    bytes: piece.bytes.len() as u64,
+                    text: None,
+                    base64: None,
+                }
             } else {
                 Event::output(&piece.bytes)
             };
@@ -157,7 +166,10 @@ impl Reporter {
             });
         } else if self.style.verbose {
             let (action, number) = (failed.attempt.action.0, failed.attempt.number);
-            let mut text = format!("[{}#{action}.{number}] {}: {}", failed.worker, failed.class, failed.message);
+            let mut text = format!(
+                "[{}#{action}.{number}] {}: {}",
+                failed.worker, failed.class, failed.message
+            );
             for line in failed.stderr.lines() {
                 text.push_str("\n    ");
                 text.push_str(line);
@@ -190,9 +202,17 @@ impl Reporter {
 
     pub(crate) fn health(&mut self, worker: &str, health: Health, now: Moment) {
         if self.style.format == Format::Json {
-            self.event(&Event::Health { worker: worker.to_owned(), health: health_word(health), at_ms: now.as_millis() });
+            self.event(&Event::Health {
+                worker: worker.to_owned(),
+                health: health_word(health),
+                at_ms: now.as_millis(),
+            });
         } else {
-            let level = if matches!(health, Health::Evicted(_)) { Level::Warning } else { Level::Info };
+            let level = if matches!(health, Health::Evicted(_)) {
+                Level::Warning
+            } else {
+                Level::Info
+            };
             self.tell(level, &format!("worker {worker}: {}", text::health(health, now)));
         }
     }
@@ -212,7 +232,11 @@ impl Reporter {
     /// Says how many lines were too many to be shown.
     pub(crate) fn dropped_lines(&self, dropped: u64) {
         let text = format!("{dropped} log lines came too fast to be shown");
-        self.line(&Line { speaker: None, level: Level::Warning, text });
+        self.line(&Line {
+            speaker: None,
+            level: Level::Warning,
+            text,
+        });
     }
 
     /// Shows how far the run is: a line that is drawn again on a terminal, a new line each ten seconds elsewhere.
@@ -236,7 +260,10 @@ impl Reporter {
         if self.style.format == Format::Json {
             self.event(&Event::report(summary));
         } else if !self.style.quiet {
-            self.writer.words(&text::summary(summary, self.told.saturating_sub(TOLD_MAX)));
+            self.writer
+                .words(&text::summary(summary, self.told.saturating_sub(TOLD_MAX)));
+        } else if let Some(failure) = &summary.failure {
+            self.writer.words(&text::host(Level::Error, failure));
         }
     }
 
@@ -270,6 +297,12 @@ pub(crate) use writer::Finished;
 fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text.to_owned()), None),
-        Err(_) => (None, Some(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes))),
+        Err(_) => (
+            None,
+            Some(base64::Engine::encode(
+                &base64::engine::general_purpose::STANDARD,
+                bytes,
+            )),
+        ),
     }
 }

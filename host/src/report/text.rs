@@ -69,7 +69,11 @@ pub(super) fn progress(counts: &Counts, tasks: &TaskCounts, elapsed: Duration) -
         let _ = write!(text, " · {} tasks failed", tasks.failed);
     }
     if counts.quarantined > 0 {
-        let _ = write!(text, " · {} of {} workers quarantined", counts.quarantined, counts.workers);
+        let _ = write!(
+            text,
+            " · {} of {} workers quarantined",
+            counts.quarantined, counts.workers
+        );
     }
     text
 }
@@ -107,7 +111,11 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
                 time(kind.run_ms),
             ]
         });
-        table(&mut text, ["kind", "done", "dead", "attempts", "failed", "fuel", "time"], rows.collect());
+        table(
+            &mut text,
+            ["kind", "done", "dead", "attempts", "failed", "fuel", "time"],
+            rows.collect(),
+        );
     }
     let rows = summary.workers.iter().map(|worker| {
         [
@@ -126,7 +134,11 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
     // A hundred workers that all did the same are no news.
     let rows: Vec<_> = rows.collect();
     if rows.len() <= 40 {
-        table(&mut text, ["worker", "ok", "failed", "fuel", "time", "memory", "health"], rows);
+        table(
+            &mut text,
+            ["worker", "ok", "failed", "fuel", "time", "memory", "health"],
+            rows,
+        );
     }
     text.trim_end().to_owned()
 }
@@ -140,14 +152,21 @@ fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; 
         .iter()
         .enumerate()
         .map(|(column, title)| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            let cells = rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count());
             cells.max().unwrap_or_default().max(title.len())
         })
         .collect();
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut out = String::from(" ");
         for ((column, cell), width) in cells.enumerate().zip(&widths) {
-            let _ = if column == 0 { write!(out, " {cell:<width$}") } else { write!(out, "  {cell:>width$}") };
+            let _ = if column == 0 {
+                write!(out, " {cell:<width$}")
+            } else {
+                write!(out, "  {cell:>width$}")
+            };
         }
         text.push_str(out.trim_end());
         text.push('\n');

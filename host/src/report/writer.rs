@@ -73,7 +73,12 @@ impl Writer {
             let shared = shared.clone();
             move || write(results, &inbox, &shared, is_terminal)
         })?;
-        Ok(Self { pieces, shared, thread, is_terminal })
+        Ok(Self {
+            pieces,
+            shared,
+            thread,
+            is_terminal,
+        })
     }
 
     pub(crate) fn is_terminal(&self) -> bool {
@@ -157,7 +162,11 @@ fn write(
         };
         shared.waiting.fetch_sub(size as u64, Ordering::Relaxed);
         next = inbox.try_recv().ok();
-        let flushed = if next.is_none() { results.flush().and(events.flush()) } else { Ok(()) };
+        let flushed = if next.is_none() {
+            results.flush().and(events.flush())
+        } else {
+            Ok(())
+        };
         if let (Ok(Finished::Whole), Err(error)) = (&outcome, written.and(flushed)) {
             shared.lost.store(true, Ordering::Relaxed);
             outcome = match error.kind() {

@@ -139,6 +139,7 @@ pub(super) fn outcome(value: Result<Bytes, inbox::Refusal>) -> Outcome {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "values are lifted out of guests")]
 pub(super) enum Level {
     #[component(name = "debug")]
     Debug,
@@ -174,6 +175,7 @@ pub(super) struct AttemptInfo {
 /// `quota.report`.
 #[derive(Debug, ComponentType, Lift)]
 #[component(record)]
+#[allow(dead_code, reason = "its fields are logged; quotas are not kept yet")]
 pub(super) struct QuotaReport {
     pub(super) bucket: String,
     pub(super) remaining: u32,
@@ -191,6 +193,10 @@ pub(super) struct Header {
 /// `http-types.request`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
+#[allow(
+    dead_code,
+    reason = "all fields must be named; nothing is granted, so only the URL is read"
+)]
 pub(super) struct HttpRequest {
     verb: String,
     pub(super) url: String,

@@ -84,7 +84,6 @@ pub(crate) struct Program(Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) contract: Contract,
-    pub(super) digest: Digest,
     pub(super) pre: InstancePre<State>,
     pub(super) side: Arc<Side>,
     pub(super) exports: Exports,
@@ -103,10 +102,6 @@ pub(super) struct Exports {
 impl Program {
     pub(crate) fn contract(&self) -> &Contract {
         &self.0.contract
-    }
-
-    pub(crate) fn digest(&self) -> Digest {
-        self.0.digest
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -184,7 +179,6 @@ impl Sandbox {
         };
         Ok(Program(Arc::new(Inner {
             contract,
-            digest,
             pre,
             side,
             exports,

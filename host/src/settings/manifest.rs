@@ -181,7 +181,10 @@ impl Manifest {
     pub(crate) fn read(path: &Path) -> Result<(Self, PathBuf), ManifestError> {
         let text = std::fs::read_to_string(path)?;
         let manifest = Self::parse(&text)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         Ok((manifest, folder.to_owned()))
     }
 
@@ -197,7 +200,10 @@ impl Manifest {
                 return Err(ManifestError::Meaning(format!("two pools are named `{}`", pool.name)));
             }
             if pool.workers == Some(0) && pool.worker.is_empty() {
-                return Err(ManifestError::Meaning(format!("the pool `{}` has no workers", pool.name)));
+                return Err(ManifestError::Meaning(format!(
+                    "the pool `{}` has no workers",
+                    pool.name
+                )));
             }
             let mut workers = std::collections::BTreeSet::new();
             if let Some(twice) = pool.worker.iter().find(|worker| !workers.insert(&worker.name)) {
@@ -216,7 +222,9 @@ fn explain(error: &toml::de::Error) -> String {
     let text = error.to_string().trim_end().to_owned();
     let message = error.message();
     let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else { return text };
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else {
+        return text;
+    };
     let known: Vec<String> = quoted.collect();
     match crate::sandbox::nearest(&unknown, &known) {
         Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
@@ -235,14 +243,22 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
-        let error = Manifest::parse("[limits]\nmemmory = \"1GiB\"\n").unwrap_err().to_string();
+        let error = Manifest::parse("[limits]\nmemmory = \"1GiB\"\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean `memory`?"), "{error}");
     }
 
     #[test]
     fn what_is_not_given_stays() {
         let manifest = Manifest::parse("[limits]\nfuel = \"1M\"\n[health]\nquarantine = \"1s\"\n").unwrap();
-        assert_eq!(manifest.limits.over(Limits::WORKER), Limits { fuel: 1_000_000, ..Limits::WORKER });
+        assert_eq!(
+            manifest.limits.over(Limits::WORKER),
+            Limits {
+                fuel: 1_000_000,
+                ..Limits::WORKER
+            }
+        );
         let policy = manifest.health.over(Policy::default());
         assert_eq!(policy.quarantine_min.as_secs(), 1);
         assert_eq!(policy.evict_after, Policy::default().evict_after);

@@ -17,11 +17,6 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    /// The number that the next worker gets.
-    pub(crate) fn next_id(&self) -> WorkerId {
-        WorkerId(u32::try_from(self.workers.len()).unwrap_or(u32::MAX))
-    }
-
     /// Sets a worker to work.
     pub(crate) fn add(&mut self, worker: Worker) {
         let (orders, inbox) = unbounded_channel();
@@ -31,6 +26,8 @@ impl InProcess {
 
     /// Sends an order. False if there is no such worker or it has died.
     pub(crate) fn send(&self, worker: WorkerId, order: Order) -> bool {
-        self.workers.get(worker.0 as usize).is_some_and(|orders| orders.send(order).is_ok())
+        self.workers
+            .get(worker.0 as usize)
+            .is_some_and(|orders| orders.send(order).is_ok())
     }
 }

@@ -82,7 +82,10 @@ impl Worker {
                 let began = Instant::now();
                 let start = WorkerInstance::start(&self.sandbox, &self.spec, &self.logger);
                 let failed = |fault: &Fault| {
-                    let used = Used { wall: began.elapsed(), ..Used::default() };
+                    let used = Used {
+                        wall: began.elapsed(),
+                        ..Used::default()
+                    };
                     (Handled::fault(fault, used, String::new()), None)
                 };
                 match tokio::time::timeout(job.timeout, start).await {
@@ -106,14 +109,32 @@ impl Worker {
     }
 
     fn tell(&self, attempt: AttemptId, handled: Handled) {
-        let Handled { end, result, message, stderr, used, spent: _ } = handled;
-        let ended = AttemptEnded { attempt, worker: self.id, end, result, message, stderr, used };
+        let Handled {
+            end,
+            result,
+            message,
+            stderr,
+            used,
+            spent: _,
+        } = handled;
+        let ended = AttemptEnded {
+            attempt,
+            worker: self.id,
+            end,
+            result,
+            message,
+            stderr,
+            used,
+        };
         // A driver that is gone needs no answer.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));
     }
 }
 
 fn stopped_attempt() -> Handled {
-    let used = Used { wall: Duration::ZERO, ..Used::default() };
+    let used = Used {
+        wall: Duration::ZERO,
+        ..Used::default()
+    };
     Handled::fault(&Fault::Stopped, used, String::new())
 }

@@ -23,7 +23,10 @@ pub(in crate::sandbox) fn link_unknown(
 ) -> Result<()> {
     let ty = component.component_type();
     match ty.get_import(engine, name) {
-        Some(ComponentExtern { ty: ComponentItem::ComponentInstance(instance), .. }) => {
+        Some(ComponentExtern {
+            ty: ComponentItem::ComponentInstance(instance),
+            ..
+        }) => {
             let mut to = linker.instance(name)?;
             for (export, item) in instance.exports(engine) {
                 link(&mut to, &format!("{name}#{export}"), export, &item.ty)?;
@@ -39,7 +42,9 @@ fn link(to: &mut LinkerInstance<'_, State>, path: &str, name: &str, item: &Compo
     match item {
         ComponentItem::ComponentFunc(_) => {
             let path = path.to_owned();
-            to.func_new(name, move |_, _, _, _| Err(format_err!("this host does not provide `{path}`")))
+            to.func_new(name, move |_, _, _, _| {
+                Err(format_err!("this host does not provide `{path}`"))
+            })
         }
         ComponentItem::Resource(_) => to.resource(name, ResourceType::host::<()>(), |_, _| Ok(())),
         // Types need nothing. A module or a component is refused when the import is linked.
