@@ -25,6 +25,23 @@ fn a_hundred_thousand_lines_are_answered_in_order() {
 }
 
 #[test]
+fn lines_stream_in_bounded_memory() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let line = "a line that is long enough to be seen in the memory if all of them were kept there until the end\n";
+    let mut live = host(["map", &echo]).endless(line).start();
+    let mut peak_after = |lines: usize| {
+        live.wait_until("enough results", |stdout, _| stdout.len() >= lines * line.len());
+        live.peak_memory()
+    };
+    // Ten thousand lines fill every queue; the rest is 19 MB and what the program keeps for each line.
+    let (Some(before), Some(after)) = (peak_after(10_000), peak_after(210_000)) else {
+        return eprintln!("not measured: this system does not tell");
+    };
+    assert!(after < before + 24, "the program grew from {before} to {after} MiB");
+}
+
+#[test]
 fn unordered_answers_are_the_same_ones() {
     let input: String = (1..=5000).map(|number| format!("{number}\n")).collect();
     let ended = host(["map", &wasm("square"), "--unordered", "--workers", "4"])

@@ -209,6 +209,13 @@ impl Live {
         self.feeder.lines.load(Ordering::SeqCst)
     }
 
+    /// The most memory that the process had so far, in MiB, where the system tells.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -304,11 +311,11 @@ impl Ended {
     /// The row of the final report about this worker or kind.
     #[track_caller]
     pub(crate) fn row(&self, name: &str) -> &str {
-        let rows = self
+        let mut rows = self
             .stderr
             .lines()
             .filter(|line| line.split_whitespace().next() == Some(name));
-        rows.last()
+        rows.next_back()
             .unwrap_or_else(|| panic!("the report has no row `{name}`:\n{}", self.stderr))
     }
 

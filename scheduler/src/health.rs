@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     command::Command,
-    ids::{ActionId, WorkerId, Wx},
+    ids::{ActionId, Px, WorkerId, Wx},
     luck::doubled,
     moment::Moment,
     outcome::{Class, End, Evicted},
@@ -139,13 +139,23 @@ impl Scheduler {
         }
     }
 
-    /// Whether there would be a usable worker left without this one. One is enough for every kind that the pool serves.
+    /// Whether without this one there would be a usable worker left for every kind that it serves, over all pools.
     fn is_spare(&self, wx: Wx) -> bool {
         let Some(worker) = self.workers.get(wx) else {
             return false;
         };
-        let usable = self.pools.get(worker.px).map_or(0, |pool| pool.usable);
-        self.planted(Plant::QuarantineLast) || usable > usize::from(worker.standing.is_usable())
+        let own = usize::from(worker.standing.is_usable());
+        let usable = |px: &Px| self.pools.get(*px).map_or(0, |pool| pool.usable);
+        let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
+        let spare = if routes.is_empty() {
+            usable(&worker.px) > own
+        } else {
+            routes.iter().all(|rx| {
+                let pools = self.queues.routes.get(*rx).map_or(&[][..], |route| &route.pools);
+                pools.iter().map(usable).sum::<usize>() > own
+            })
+        };
+        self.planted(Plant::QuarantineLast) || spare
     }
 
     /// Whether failures alone may take this worker out.
@@ -170,7 +180,8 @@ impl Scheduler {
     fn condemn(&mut self, wx: Wx, judged: bool, out: &mut Vec<Command>) {
         let spare = self.is_spare(wx);
         let Some(worker) = self.workers.get_mut(wx) else { return };
-        if worker.record.unproved >= self.policy.evict_after && spare {
+        // An explicit fault takes out the last one too: a worker that cannot be started is no worker.
+        if worker.record.unproved >= self.policy.evict_after && (spare || !judged) {
             let quarantines = worker.record.unproved;
             return self.stand(wx, Standing::Evicted(Evicted::Unreliable { quarantines }), out);
         }

@@ -11,6 +11,7 @@ use wasmparser::{
 };
 
 use super::engine::Form;
+use crate::units::nearest;
 
 /// The exports of the contract and their types. The parameters' names do not count.
 const OPERATION: [(&str, &str); 4] = [
@@ -219,34 +220,6 @@ fn near_misses(exports: &BTreeMap<String, String>) -> Vec<String> {
         .collect();
     lines.extend(exports.keys().take(8).map(|name| format!("it exports `{name}`")));
     lines
-}
-
-/// The candidate that is spelt most alike, if any is alike at all.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate.as_str()))
-        .filter(|(distance, _)| *distance <= word.len().div_ceil(3))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters have to be added, dropped or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let best = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Whether the host provides an import of this name.

@@ -23,7 +23,7 @@ mod worker;
 mod world;
 
 pub(crate) use cache::Cache;
-pub(crate) use contract::{Contract, ContractError, nearest};
+pub(crate) use contract::{Contract, ContractError};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
 pub(crate) use input::Input;

@@ -226,7 +226,7 @@ fn explain(error: &toml::de::Error) -> String {
         return text;
     };
     let known: Vec<String> = quoted.collect();
-    match crate::sandbox::nearest(&unknown, &known) {
+    match crate::units::nearest(&unknown, &known) {
         Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
         None => text,
     }

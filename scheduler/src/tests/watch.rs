@@ -199,11 +199,17 @@ impl Watch {
                 let known = self.workers.get(worker).ok_or("never joined")?;
                 let pool = known.pool;
                 let by_failures = matches!(health, Health::Quarantined { .. } if faulty != Some(*worker))
-                    || matches!(health, Health::Evicted(Evicted::Unreliable { .. }));
-                let others = self
-                    .workers
-                    .iter()
-                    .any(|(id, other)| id != worker && other.pool == pool && other.is_usable());
+                    || matches!(health, Health::Evicted(Evicted::Unreliable { .. }) if faulty != Some(*worker));
+                let usable_in = |pools: &[PoolId]| {
+                    let mut others = self.workers.iter().filter(|(id, _)| *id != worker);
+                    others.any(|(_, other)| pools.contains(&other.pool) && other.is_usable())
+                };
+                let mut served = self.kinds.values().filter(|pools| pools.contains(&pool)).peekable();
+                let others = if served.peek().is_none() {
+                    usable_in(&[pool])
+                } else {
+                    served.all(|pools| usable_in(pools))
+                };
                 if by_failures && !others {
                     return Err("the last usable worker was taken out".to_owned());
                 }
