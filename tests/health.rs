@@ -38,7 +38,8 @@ fn mixed(folder: &Folder, handle: &str) -> String {
 fn every_line_succeeds_beside(handle: &str) {
     let folder = Folder::new();
     let manifest = mixed(&folder, handle);
-    let mut live = host(["map", &manifest]).endless("a line\n").start();
+    // With the default fuel each attempt of the endless one would take ten seconds.
+    let mut live = host(["map", &manifest, "--fuel", "20M"]).endless("a line\n").start();
     live.wait_until("the eviction", |_, stderr| {
         stderr.contains("worker hostile/mallory: evicted")
     });

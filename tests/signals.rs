@@ -43,13 +43,13 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     let folder = Folder::new();
     let worker = folder.worker(
         "stuck.wasm",
-        // The second line never ends.
+        // The second line never ends, and keeps one of two workers.
         &format!(
             "(if (i32.ge_u (local.get $len) (i32.const 2)) (then (loop $again (br $again)))) {}",
             body::ECHO
         ),
     );
-    let args = ["map", &worker, "--workers", "1", "--fuel", "1000T", "--timeout", "1h"];
+    let args = ["map", &worker, "--workers", "2", "--fuel", "1000T", "--timeout", "1h"];
     let mut live = host(args).input("a\nbb\n").start();
     live.wait_until("a result", |stdout, _| stdout == b"a\n");
     live.send(Signal::INT);
