@@ -38,8 +38,9 @@ fn mixed(folder: &Folder, handle: &str) -> String {
 fn every_line_succeeds_beside(handle: &str) {
     let folder = Folder::new();
     let manifest = mixed(&folder, handle);
-    // With the default fuel each attempt of the endless one would take ten seconds.
-    let mut live = host(["map", &manifest, "--fuel", "20M"]).endless("a line\n").start();
+    // Long, so that few of them wait in the pipe when the input is closed.
+    let line = "a line ".repeat(600);
+    let mut live = host(["map", &manifest]).endless(format!("{line}\n")).start();
     live.wait_until("the eviction", |_, stderr| {
         stderr.contains("worker hostile/mallory: evicted")
     });
@@ -51,13 +52,13 @@ fn every_line_succeeds_beside(handle: &str) {
         .says(&["worker hostile/mallory: quarantined", " 0 failed"]);
     let row = ended.row("hostile/mallory");
     assert!(row.contains("evicted, quarantined 2x"), "{row}");
-    let answered = ended.out().lines().filter(|line| *line == "a line").count() as u64;
+    let answered = ended.out().lines().filter(|answer| *answer == line).count() as u64;
     // One line may have been on its way when the count was read.
     assert!(
         (fed..=fed + 1).contains(&answered),
         "{answered} of {fed} lines are answered"
     );
-    assert_eq!(ended.stdout.len() as u64, 7 * answered);
+    assert_eq!(ended.stdout.len() as u64, (line.len() as u64 + 1) * answered);
 }
 
 #[test]

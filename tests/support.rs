@@ -61,7 +61,7 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
 enum Input {
     Bytes(Vec<u8>),
     /// A line so many times, then nothing more until it is told to stop.
-    Held(u64, &'static str),
+    Held(u64, String),
 }
 
 /// A run that is about to begin.
@@ -77,14 +77,14 @@ impl Host {
     }
 
     /// Feeds this line until [`Live::close`], and leaves the input open.
-    pub(crate) fn endless(mut self, line: &'static str) -> Self {
-        self.input = Input::Held(u64::MAX, line);
+    pub(crate) fn endless(mut self, line: impl Into<String>) -> Self {
+        self.input = Input::Held(u64::MAX, line.into());
         self
     }
 
     /// Feeds this line once, and leaves the input open.
-    pub(crate) fn once(mut self, line: &'static str) -> Self {
-        self.input = Input::Held(1, line);
+    pub(crate) fn once(mut self, line: impl Into<String>) -> Self {
+        self.input = Input::Held(1, line.into());
         self
     }
 
@@ -113,7 +113,7 @@ impl Host {
             move || match self.input {
                 // Whoever does not want the rest closes the pipe; what comes of that is seen in the end.
                 Input::Bytes(bytes) => drop(stdin.write_all(&bytes)),
-                Input::Held(times, line) => feeder.feed(&mut stdin, times, line),
+                Input::Held(times, line) => feeder.feed(&mut stdin, times, &line),
             }
         });
         Live {
