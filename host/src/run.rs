@@ -17,7 +17,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
-    sandbox::{Cache, Input, LoadError, Program, Sandbox, WorkerSpec},
+    sandbox::{Cache, Input, Program, Sandbox, WorkerSpec},
     worker::Worker,
 };
 
@@ -95,14 +95,6 @@ pub(crate) struct Ended {
 /// A new sandbox. `cache`: whether compiled code is kept for the next start.
 pub(crate) fn sandbox(host_memory: u64, cache: bool) -> Sandbox {
     Sandbox::new(cache.then(Cache::user).flatten(), Budget::new(host_memory))
-}
-
-/// Loads a component from bytes. Blocks while it compiles.
-///
-/// # Errors
-/// See [`LoadError`].
-pub(crate) fn load(sandbox: &Sandbox, bytes: &[u8]) -> Result<Program, LoadError> {
-    sandbox.load(bytes)
 }
 
 /// Runs a plan to its end. `on_start` is given what stops it gently.

@@ -18,7 +18,7 @@ use crate::{
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{ContractError, LoadError, Program, Sandbox},
-    settings::{FILE_NAME, LimitsTable, Manifest, Pool},
+    settings::{FILE_NAME, LimitsTable, Manifest, Operation, Pool},
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
@@ -86,7 +86,7 @@ pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
 
 fn load(sandbox: &Sandbox, path: &Path) -> Result<Program, Failure> {
     let bytes = read(path)?;
-    run::load(sandbox, &bytes).map_err(|error| match &error {
+    sandbox.load(&bytes).map_err(|error| match &error {
         LoadError::Contract(contract) => contract_failure(path, contract),
         _ => Failure::usage(format!("cannot use `{}`", path.display())).because(&error),
     })
@@ -96,21 +96,30 @@ fn load(sandbox: &Sandbox, path: &Path) -> Result<Program, Failure> {
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let sandbox = sandbox(&args.common);
     let (manifest, folder) = match source(&args.path)? {
-        Source::Component(path) => (Manifest::default(), path),
+        // A component alone is a project that says nothing else.
+        Source::Component(component) => {
+            let operation = Operation {
+                component,
+                build: None,
+                max_concurrent_tasks: None,
+                args: Vec::new(),
+            };
+            (
+                Manifest {
+                    operation: Some(operation),
+                    ..Manifest::default()
+                },
+                PathBuf::new(),
+            )
+        }
         Source::Project(manifest, folder) => (*manifest, folder),
     };
-    let (component, mut operation_args, tasks) = match (&manifest.operation, args.path == folder && !folder.is_dir()) {
-        (Some(operation), _) => (
-            folder.join(&operation.component),
-            operation.args.clone(),
-            operation.max_concurrent_tasks,
-        ),
-        (None, true) => (folder.clone(), Vec::new(), None),
-        (None, false) => {
-            return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
-                .hint("add an [operation] table, or use `map` for a worker"));
-        }
+    let Some(operation) = &manifest.operation else {
+        return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
+            .hint("add an [operation] table, or use `map` for a worker"));
     };
+    let component = folder.join(&operation.component);
+    let mut operation_args = operation.args.clone();
     build_all(&manifest, &folder, &args.common)?;
     let program = load(&sandbox, &component)?;
     if program.contract().operation.is_none() {
@@ -141,9 +150,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         )?);
     }
     if pools.is_empty() {
-        for pool in &manifest.pool {
-            pools.push(manifest_pool(&sandbox, pool, &folder, limits, &args.common)?);
-        }
+        pools = manifest_pools(&sandbox, &manifest, &folder, limits, &args.common)?;
     }
     if pools.is_empty() {
         if program.contract().worker.is_none() {
@@ -171,7 +178,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         planner_limits: planner.over(Limits::PLANNER),
     };
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
-    plan.tasks_max = args.tasks.or(tasks);
+    plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks);
     plan.ordered = args.ordered;
     Ok((sandbox, plan))
 }
@@ -199,10 +206,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         Source::Project(manifest, folder) => {
             build_all(&manifest, &folder, &args.common)?;
             let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
-            let mut pools = Vec::new();
-            for pool in &manifest.pool {
-                pools.push(manifest_pool(&sandbox, pool, &folder, limits, &args.common)?);
-            }
+            let mut pools = manifest_pools(&sandbox, &manifest, &folder, limits, &args.common)?;
             if pools.is_empty() {
                 let component = manifest.worker.as_ref().map(|worker| &worker.component);
                 let component = component.or(manifest.operation.as_ref().map(|operation| &operation.component));
@@ -302,6 +306,20 @@ fn pool(name: String, program: Program, count: usize, limits: Limits, common: &C
         fresh: common.fresh,
         workers,
     }
+}
+
+fn manifest_pools(
+    sandbox: &Sandbox,
+    manifest: &Manifest,
+    folder: &Path,
+    limits: Limits,
+    common: &Common,
+) -> Result<Vec<PoolPlan>, Failure> {
+    manifest
+        .pool
+        .iter()
+        .map(|pool| manifest_pool(sandbox, pool, folder, limits, common))
+        .collect()
 }
 
 fn manifest_pool(

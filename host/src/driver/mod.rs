@@ -221,11 +221,6 @@ impl<'a> Driver<'a> {
         while let Ok(line) = self.lines.try_recv() {
             self.report.line(&line);
         }
-        let health = self
-            .scheduler
-            .workers()
-            .map(|worker| (worker.worker, worker))
-            .collect::<Vec<_>>();
         let summary = Summary {
             interrupted: self.draining && !self.tasks.is_over(),
             wall: self.began.elapsed(),
@@ -233,7 +228,7 @@ impl<'a> Driver<'a> {
             failure: self.tasks.take_failure(),
             peak_host_memory: self.sandbox.budget().peak(),
             kinds: self.tally.kinds(),
-            workers: self.tally.workers(&health),
+            workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
         };
         self.report.summary(&summary);

@@ -15,7 +15,6 @@ use crate::{
 pub(super) struct Tally {
     kinds: Vec<KindSummary>,
     workers: Vec<Entry>,
-    retries: u64,
     evicted: u64,
     unroutable: u64,
 }
@@ -98,10 +97,6 @@ impl Tally {
         }
     }
 
-    pub(super) fn retry(&mut self) {
-        self.retries += 1;
-    }
-
     pub(super) fn evicted(&mut self) {
         self.evicted += 1;
     }
@@ -115,9 +110,8 @@ impl Tally {
         self.kinds.iter().filter(|kind| kind.asked > 0).cloned().collect()
     }
 
-    pub(super) fn workers(&self, health: &[(WorkerId, WorkerView)]) -> Vec<WorkerSummary> {
-        let views = health.iter().map(|(_, view)| view);
-        let summarize = |(entry, view): (&Entry, &WorkerView)| WorkerSummary {
+    pub(super) fn workers(&self, views: impl Iterator<Item = WorkerView>) -> Vec<WorkerSummary> {
+        let summarize = |(entry, view): (&Entry, WorkerView)| WorkerSummary {
             health: health_word(view.health),
             quarantines: view.quarantines,
             ..entry.summary.clone()

@@ -148,7 +148,8 @@ impl Driver<'_> {
                 self.workers.send(worker, Order::Stop(attempt));
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
-            Command::Retry { .. } => self.tally.retry(),
+            // The failed attempt was told when it ended; the next one will be.
+            Command::Retry { .. } => {}
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
                 if let Health::Evicted(_) = health {

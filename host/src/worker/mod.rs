@@ -4,12 +4,7 @@
 //! spent by a failure, when it has made [`CALLS_MAX`] calls, when the host is short of room, or after every attempt if fresh
 //! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it.
 
-use std::{
-    collections::VecDeque,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, pin::pin, sync::Arc, time::Instant};
 
 use disperse_scheduler::{AttemptId, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -132,9 +127,5 @@ impl Worker {
 }
 
 fn stopped_attempt() -> Handled {
-    let used = Used {
-        wall: Duration::ZERO,
-        ..Used::default()
-    };
-    Handled::fault(&Fault::Stopped, used, String::new())
+    Handled::fault(&Fault::Stopped, Used::default(), String::new())
 }
