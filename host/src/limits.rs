@@ -86,6 +86,16 @@ impl Budget {
         }
     }
 
+    /// Has `charged`, which was counted, follow `used`, which is true now.
+    pub(crate) fn follow(&self, charged: &mut u64, used: u64) {
+        match used.checked_sub(*charged) {
+            Some(0) => {}
+            Some(more) => self.charge(more),
+            None => self.release(*charged - used),
+        }
+        *charged = used;
+    }
+
     /// Says how many actions are open now.
     pub(crate) fn set_open(&self, open: u64) {
         self.open.store(open, Ordering::Relaxed);
@@ -108,6 +118,29 @@ impl Budget {
             }
             freed.await;
         }
+    }
+}
+
+/// Bytes that count until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Charge {
+    pub(crate) fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
+        budget.charge(bytes);
+        Self {
+            budget: budget.clone(),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
     }
 }
 

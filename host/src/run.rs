@@ -238,7 +238,7 @@ fn operation(
         } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
             let options = LinesOptions {
-                kind,
+                kind: kind.into(),
                 batch,
                 payload_max,
             };

@@ -113,6 +113,9 @@ pub(super) struct Common {
     /// Memory for all guests and what is kept for them [default: half of the machine's]
     #[arg(long, value_name = "SIZE")]
     pub(super) host_memory: Option<Size>,
+    /// How many threads run guests [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) threads: Option<u32>,
     /// Give every attempt a new instance
     #[arg(long)]
     pub(super) fresh: bool,

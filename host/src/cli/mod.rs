@@ -7,9 +7,16 @@ mod exit;
 mod inspect;
 mod plan;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use tokio::runtime::{Builder, Runtime};
 
 use self::{
     args::{Cli, Command, SchemaName},
@@ -55,11 +62,11 @@ fn command(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => {
             let (sandbox, plan) = plan::for_run(&args)?;
-            execute(sandbox, plan)
+            execute(sandbox, plan, args.common.threads)
         }
         Command::Map(args) => {
             let (sandbox, plan) = plan::for_map(&args)?;
-            execute(sandbox, plan)
+            execute(sandbox, plan, args.common.threads)
         }
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Completions { shell } => {
@@ -80,31 +87,39 @@ fn command(command: Command) -> Result<u8, Failure> {
     }
 }
 
-fn execute(sandbox: Sandbox, plan: Plan) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::machine("cannot start", &error))?;
-    let (ended, signal) = runtime.block_on(async {
-        let interrupted = Arc::new(std::sync::atomic::AtomicU8::new(0));
-        let seen = interrupted.clone();
-        let ended = run::run(Arc::new(sandbox), plan, |stopper| {
-            tokio::spawn(signals(stopper, seen));
-        })
-        .await;
-        (ended, interrupted.load(std::sync::atomic::Ordering::Relaxed))
-    });
+fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>) -> Result<u8, Failure> {
+    let runtime = runtime(threads).map_err(|error| Failure::machine("cannot start", &error))?;
+    let interrupted = Arc::new(AtomicU8::new(0));
+    let seen = interrupted.clone();
+    // The driver is a task like the guests: what it says to one, and one to it, often needs no other thread.
+    let run = runtime.spawn(run::run(Arc::new(sandbox), plan, |stopper| {
+        tokio::spawn(signals(stopper, seen));
+    }));
+    let ended = runtime.block_on(run);
     // A thread that reads a terminal or a pipe ends only with the process.
     runtime.shutdown_background();
-    let ended = ended.map_err(|error| Failure::machine("the run was stopped by the machine", &error))?;
+    let ended = ended
+        .map_err(|error| Failure::machine("the run broke off", &error))?
+        .map_err(|error| Failure::machine("the run was stopped by the machine", &error))?;
     if ended.finished == Finished::BrokenPipe {
         return Ok(exit::DONE);
     }
-    Ok(exit::code(&ended.summary, signal))
+    Ok(exit::code(&ended.summary, interrupted.load(Ordering::Relaxed)))
+}
+
+fn runtime(threads: Option<u32>) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(threads) = threads {
+        builder.worker_threads(threads as usize);
+    }
+    builder.enable_all().build()
 }
 
 /// The first Ctrl-C drains, the second one ends the process.
-async fn signals(stopper: Stopper, seen: Arc<std::sync::atomic::AtomicU8>) {
+async fn signals(stopper: Stopper, seen: Arc<AtomicU8>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -115,7 +130,7 @@ async fn signals(stopper: Stopper, seen: Arc<std::sync::atomic::AtomicU8>) {
             _ = interrupt.recv() => exit::INTERRUPTED,
             _ = terminate.recv() => exit::TERMINATED,
         };
-        if seen.swap(code, std::sync::atomic::Ordering::Relaxed) != 0 {
+        if seen.swap(code, Ordering::Relaxed) != 0 {
             std::process::exit(code.into());
         }
         error::say("stopping: attempts that run are let end; once more ends at once");

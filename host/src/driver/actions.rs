@@ -1,9 +1,10 @@
 //! The actions that are not settled: their bytes, and what went wrong with them so far.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{ActionId, KindId, TaskId};
+use rustc_hash::FxHashMap;
 
 use crate::inbox::RequestNumber;
 
@@ -25,7 +26,7 @@ pub(super) struct Parked {
 
 impl Parked {
     /// What it takes in the host, in bytes.
-    pub(super) fn size(&self) -> u64 {
+    fn size(&self) -> u64 {
         (self.payload.len() + self.result.len() + size_of::<Self>()) as u64
     }
 }
@@ -34,15 +35,18 @@ impl Parked {
 #[derive(Default)]
 pub(super) struct Actions {
     last: u64,
-    parked: HashMap<ActionId, Parked>,
+    /// What all of them take in the host, in bytes.
+    size: u64,
+    parked: FxHashMap<ActionId, Parked>,
     /// For cancelling by request.
-    by_request: HashMap<(TaskId, RequestNumber), ActionId>,
+    by_request: FxHashMap<(TaskId, RequestNumber), ActionId>,
 }
 
 impl Actions {
     /// Parks one and names it.
     pub(super) fn park(&mut self, parked: Parked) -> ActionId {
         self.last += 1;
+        self.size += parked.size();
         let id = ActionId(self.last);
         self.by_request.insert((parked.task, parked.number), id);
         self.parked.insert(id, parked);
@@ -51,6 +55,20 @@ impl Actions {
 
     pub(super) fn get(&self, id: ActionId) -> Option<&Parked> {
         self.parked.get(&id)
+    }
+
+    /// What all of them take in the host, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Keeps the result of one until it is settled.
+    pub(super) fn keep(&mut self, id: ActionId, result: Bytes) {
+        if let Some(parked) = self.parked.get_mut(&id) {
+            self.size -= parked.size();
+            parked.result = result;
+            self.size += parked.size();
+        }
     }
 
     pub(super) fn get_mut(&mut self, id: ActionId) -> Option<&mut Parked> {
@@ -65,6 +83,7 @@ impl Actions {
     /// Forgets one.
     pub(super) fn remove(&mut self, id: ActionId) -> Option<Parked> {
         let parked = self.parked.remove(&id)?;
+        self.size -= parked.size();
         self.by_request.remove(&(parked.task, parked.number));
         Some(parked)
     }

@@ -73,6 +73,8 @@ pub(crate) struct Driver<'a> {
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
+    /// What of the parked bytes the budget has been told.
+    charged: u64,
 }
 
 impl<'a> Driver<'a> {
@@ -104,6 +106,7 @@ impl<'a> Driver<'a> {
             report,
             sandbox,
             draining: false,
+            charged: 0,
         };
         for (event, name) in driver.routes.definitions() {
             driver.tally.add_kind(name);
@@ -193,10 +196,12 @@ impl<'a> Driver<'a> {
     /// Asks the planner for more, or for the end.
     fn steer(&mut self) {
         let now_ms = self.now.as_millis();
-        let short = self.sandbox.budget().is_over() || self.report.is_behind() || self.scheduler.is_full();
+        let budget = self.sandbox.budget();
+        budget.follow(&mut self.charged, self.actions.size());
+        budget.set_open(self.scheduler.open() as u64);
+        let short = budget.is_over() || self.report.is_behind() || self.scheduler.is_full();
         let hold = self.draining || (short && self.tasks.in_flight() > 0);
         self.tasks.steer(self.operation.as_mut(), now_ms, hold);
-        self.sandbox.budget().set_open(self.scheduler.open() as u64);
     }
 
     fn control(&mut self, control: Control) {

@@ -1,8 +1,9 @@
 //! Which pools serve which kind.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use disperse_scheduler::{Event, KindId, PoolId};
+use rustc_hash::FxHashMap;
 
 /// How many kinds that no pool lists are told apart. A guest may make up any number of names; the rest share one entry.
 const OTHERS_MAX: usize = 256;
@@ -12,7 +13,7 @@ const OTHERS_MAX: usize = 256;
 /// An action goes to the pools that list its kind; if none does, to the pools that list no kinds; if there are none
 /// either, nowhere.
 pub(super) struct Routes {
-    by_name: HashMap<Arc<str>, KindId>,
+    by_name: FxHashMap<Arc<str>, KindId>,
     names: Vec<Arc<str>>,
     /// The pools that list no kinds.
     open: Vec<PoolId>,
@@ -35,7 +36,7 @@ impl Routes {
     /// From the kinds that each pool lists.
     pub(super) fn new<'a>(pools: impl Iterator<Item = &'a [String]>) -> Self {
         let mut routes = Self {
-            by_name: HashMap::new(),
+            by_name: FxHashMap::default(),
             names: Vec::new(),
             open: Vec::new(),
             listed: Vec::new(),

@@ -1,9 +1,10 @@
 //! The tasks that are in flight, the planner, and who sleeps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use disperse_scheduler::{Moment, TaskId};
+use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -42,7 +43,7 @@ pub(super) struct Tasks {
     ordered: bool,
     planner: Planner,
     last: u64,
-    entries: HashMap<TaskId, Entry>,
+    entries: FxHashMap<TaskId, Entry>,
     /// With `ordered`: tasks that have ended but not every one before them.
     ended: BTreeMap<TaskId, (Bytes, Result<Bytes, String>)>,
     /// With `ordered`: the task to be collected next.
@@ -62,7 +63,7 @@ impl Tasks {
             ordered,
             planner: Planner::Ready,
             last: 0,
-            entries: HashMap::new(),
+            entries: FxHashMap::default(),
             ended: BTreeMap::new(),
             next_to_collect: TaskId(1),
             collecting: 0,
@@ -226,6 +227,7 @@ impl Tasks {
                 number,
                 value: Ok(Bytes::new()),
                 at_ms: now.as_millis(),
+                room: None,
             },
         );
         true
@@ -247,6 +249,7 @@ impl Tasks {
                     number,
                     value: Ok(Bytes::new()),
                     at_ms: now.as_millis(),
+                    room: None,
                 },
             );
         }

@@ -9,10 +9,15 @@ use super::{Driver, actions::Parked};
 use crate::{
     inbox::{
         Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request, RequestNumber,
-        TaskEnd,
+        TaskEnd, Words,
     },
+    limits::Charge,
     report::{AttemptFailed, Dead},
 };
+
+/// From how many bytes on a result counts toward the host's memory until its task has taken it. A task may have 1,024
+/// smaller ones, which is a megabyte.
+const COUNTED_MIN: u64 = 1 << 10;
 
 impl Driver<'_> {
     /// Takes one notice.
@@ -85,7 +90,6 @@ impl Driver<'_> {
             failures: Vec::new(),
             result: Bytes::new(),
         };
-        self.sandbox.budget().charge(parked.size());
         let action = self.actions.park(parked);
         self.tell(Event::Submitted { action, spec });
     }
@@ -105,8 +109,7 @@ impl Driver<'_> {
             worker,
             end,
             result,
-            message,
-            stderr,
+            words,
             used,
         } = ended;
         self.tally.attempt(worker, end.class(), &used);
@@ -114,10 +117,10 @@ impl Driver<'_> {
         if let Some(parked) = self.actions.get_mut(id) {
             self.tally.kind_attempt(parked.kind, end.class(), &used);
             if end == End::Ok {
-                self.sandbox.budget().charge(result.len() as u64);
-                parked.result = result;
+                self.actions.keep(id, result);
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
+                let Words { message, stderr } = *words.unwrap_or_default();
                 parked
                     .failures
                     .push(format!("attempt {} on {name}: {message}", attempt.number));
@@ -182,7 +185,6 @@ impl Driver<'_> {
 
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
         let Some(parked) = self.actions.remove(id) else { return };
-        self.sandbox.budget().release(parked.size());
         let Parked {
             task,
             number,
@@ -209,12 +211,15 @@ impl Driver<'_> {
             }
         };
         self.tally.settled(kind, outcome);
+        let size = value.as_ref().map_or(0, Bytes::len) as u64;
+        let room = (size >= COUNTED_MIN).then(|| Charge::new(self.sandbox.budget(), size));
         self.tasks.answer(
             task,
             Answer {
                 number,
                 value,
                 at_ms: self.now.as_millis(),
+                room,
             },
         );
     }

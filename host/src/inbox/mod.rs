@@ -15,6 +15,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
+use crate::limits::Charge;
+
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use task::{TaskPort, Unwanted};
 
@@ -74,7 +76,7 @@ pub(crate) enum Ask {
 #[derive(Debug)]
 pub(crate) struct Action {
     /// Which sort. Any text.
-    pub(crate) kind: String,
+    pub(crate) kind: Arc<str>,
     /// What the worker is given. Any bytes.
     pub(crate) payload: Bytes,
 }
@@ -103,6 +105,9 @@ pub(crate) struct Answer {
     pub(crate) value: Result<Bytes, Refusal>,
     /// The run's time when it was answered, in ms.
     pub(crate) at_ms: u64,
+    /// What a large result takes in the host until it is taken.
+    #[allow(dead_code, reason = "held for what its drop does")]
+    pub(crate) room: Option<Charge>,
 }
 
 /// Why there is no result.
@@ -143,11 +148,17 @@ pub(crate) struct AttemptEnded {
     pub(crate) end: End,
     /// The result if `end` is [`End::Ok`], else empty.
     pub(crate) result: Bytes,
-    /// What went wrong, for people; empty if nothing did.
-    pub(crate) message: String,
-    /// The last of what the guest wrote to stderr, if the attempt failed.
-    pub(crate) stderr: String,
+    /// What went wrong, if anything did.
+    pub(crate) words: Option<Box<Words>>,
     pub(crate) used: Used,
+}
+
+/// What went wrong, for people. Apart, because most attempts have none and every message is copied on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) message: String,
+    /// The last of what the guest wrote to stderr.
+    pub(crate) stderr: String,
 }
 
 /// What an attempt or a task cost.

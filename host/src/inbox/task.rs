@@ -1,13 +1,14 @@
 //! A task's side of the conversation with the driver.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use disperse_scheduler::TaskId;
+use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::{Action, Answer, Ask, Notice, Options, Request, RequestNumber};
@@ -27,7 +28,7 @@ pub(crate) struct TaskPort {
     to_driver: UnboundedSender<Notice>,
     from_driver: UnboundedReceiver<Answer>,
     /// Every request that was not taken yet, with its answer once that is visible.
-    open: BTreeMap<RequestNumber, Entry>,
+    open: FxHashMap<RequestNumber, Entry>,
     last_number: RequestNumber,
     unanswered: usize,
     /// Asked for by a guest that cannot wait for room, in order.
@@ -73,7 +74,7 @@ impl TaskPort {
             task,
             to_driver,
             from_driver,
-            open: BTreeMap::new(),
+            open: FxHashMap::default(),
             last_number: 0,
             unanswered: 0,
             backlog: VecDeque::new(),

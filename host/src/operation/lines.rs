@@ -27,7 +27,7 @@ const OUTPUT_ROOM: usize = 16 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct LinesOptions {
     /// The kind of the actions.
-    pub(crate) kind: String,
+    pub(crate) kind: Arc<str>,
     /// How many lines make one action, from 1.
     pub(crate) batch: usize,
     /// The longest line or batch in bytes.

@@ -7,24 +7,37 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use disperse_scheduler::Reason;
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::{
+    StoreContextMut,
+    component::{ComponentType, Lift, Lower, WasmStr},
+};
 
+use super::state::State;
 use crate::{inbox, logger};
 
 /// `types.action` on its way out of a guest.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct Action {
-    pub(super) kind: String,
+    /// Read in place: it is nearly always the kind of the action before.
+    pub(super) kind: WasmStr,
     pub(super) payload: Vec<u8>,
 }
 
-impl From<Action> for inbox::Action {
-    fn from(action: Action) -> Self {
-        Self {
-            kind: action.kind,
-            payload: action.payload.into(),
-        }
+impl Action {
+    /// Takes it out of the guest.
+    ///
+    /// # Errors
+    /// The kind is not text; traps the guest.
+    pub(super) fn read(self, store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<inbox::Action> {
+        let kind = self.kind.to_str(&*store)?;
+        let last = &store.data().last_kind;
+        let kind = if **last == *kind { last.clone() } else { kind.into() };
+        store.data_mut().last_kind = kind.clone();
+        Ok(inbox::Action {
+            kind,
+            payload: self.payload.into(),
+        })
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
+use disperse_scheduler::AttemptId;
 use tokio::sync::Semaphore;
 use wasmtime::{Result, component::ResourceTable, format_err};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{limiter::Limiter, stdio::Tail, world::World};
 use crate::{
-    inbox::{Job, PlannerPort, Speaker, TaskPort},
+    inbox::{PlannerPort, Speaker, TaskPort},
     logger::{Level, Logger},
 };
 
@@ -28,6 +29,8 @@ pub(super) struct State {
     /// The last batch for which the budget was refilled.
     pub(super) fuel_delivery: u64,
     pub(super) world: World,
+    /// The kind of the action that a task asked for last.
+    pub(super) last_kind: Arc<str>,
     table: ResourceTable,
     /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
     wasi: Option<WasiCtx>,
@@ -49,7 +52,7 @@ pub(super) struct WorkerRole {
     /// For people: `pool/worker`.
     pub(super) name: Arc<str>,
     /// The attempt that goes on, and when it is cut.
-    pub(super) current: Option<(Job, Instant)>,
+    pub(super) current: Option<(AttemptId, Instant)>,
 }
 
 impl State {
@@ -74,6 +77,7 @@ impl State {
             fuel_burnt: 0,
             fuel_delivery: 0,
             world,
+            last_kind: Arc::default(),
             table,
             wasi: None,
         }
@@ -119,9 +123,7 @@ impl State {
         match &self.role {
             Role::Planner { .. } => Speaker::Planner,
             Role::Task(port) => Speaker::Task(port.task()),
-            Role::Worker(worker) => {
-                Speaker::Worker(worker.name.clone(), worker.current.as_ref().map(|(job, _)| job.attempt))
-            }
+            Role::Worker(worker) => Speaker::Worker(worker.name.clone(), worker.current.map(|(attempt, _)| attempt)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! A worker's instance: `handle`, over and over.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use disperse_scheduler::End;
+use disperse_scheduler::{AttemptId, End};
 use wasmtime::component::Func;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     world::World,
 };
 use crate::{
-    inbox::{Job, Speaker, Used},
+    inbox::{Job, Speaker, Used, Words},
     limits::Limits,
     logger::Logger,
 };
@@ -48,8 +49,7 @@ pub(crate) struct WorkerInstance {
 pub(crate) struct Handled {
     pub(crate) end: End,
     pub(crate) result: Bytes,
-    pub(crate) message: String,
-    pub(crate) stderr: String,
+    pub(crate) words: Option<Box<Words>>,
     pub(crate) used: Used,
     /// Whether the instance is spent.
     pub(crate) spent: bool,
@@ -57,14 +57,29 @@ pub(crate) struct Handled {
 
 impl Handled {
     /// An attempt that did not reach a guest's answer.
-    pub(crate) fn fault(fault: &Fault, used: Used, stderr: String) -> Self {
+    pub(crate) fn fault(fault: &Fault, used: Used) -> Self {
         Self {
-            end: fault.end(),
-            result: Bytes::new(),
-            message: fault.to_string(),
-            stderr,
-            used,
             spent: true,
+            ..Self::failed(fault.end(), fault.to_string(), used)
+        }
+    }
+
+    /// An attempt that was given up on purpose.
+    pub(crate) fn stopped() -> Self {
+        Self::fault(&Fault::Stopped, Used::default())
+    }
+
+    fn failed(end: End, message: String, used: Used) -> Self {
+        let words = Words {
+            message,
+            ..Words::default()
+        };
+        Self {
+            end,
+            result: Bytes::new(),
+            words: Some(Box::new(words)),
+            used,
+            spent: false,
         }
     }
 }
@@ -122,67 +137,55 @@ impl WorkerInstance {
     pub(crate) async fn handle(&mut self, job: Job) -> Handled {
         self.calls += 1;
         let began = Instant::now();
-        let (kind, payload) = (job.kind.clone(), job.payload.clone());
+        let cut = began + job.timeout;
         self.running.set_fuel(job.fuel);
-        let timeout = job.timeout;
-        if let Role::Worker(worker) = &mut self.running.store.data_mut().role {
-            worker.current = Some((job, began + timeout));
-        }
-        let call = self.running.call(
-            self.handle,
-            (ActionRef {
-                kind: &kind,
-                payload: &payload,
-            },),
-        );
-        // Most calls end at the first poll, before the timer is armed.
-        let answer: Result<wasmtime::Result<Return>, _> = tokio::time::timeout(timeout, call).await;
+        self.set_current(Some((job.attempt, cut)));
+        let action = ActionRef {
+            kind: &job.kind,
+            payload: &job.payload,
+        };
+        let answer: Result<wasmtime::Result<Return>, _> = {
+            let call = pin!(self.running.call(self.handle, (action,)));
+            // Most calls end at the first poll, before the timer is armed.
+            tokio::time::timeout_at(cut.into(), call).await
+        };
         let mut used = self.running.used();
         used.wall = began.elapsed();
-        let handled = match answer {
-            Ok(Ok((Ok(result),))) if result.len() as u64 <= self.limits.result => Handled {
-                end: End::Ok,
-                result: result.into(),
-                message: String::new(),
-                stderr: String::new(),
-                used,
-                spent: false,
-            },
-            Ok(Ok((Ok(_),))) => {
-                let fault = Fault::Oversize {
-                    limit: self.limits.result,
+        self.set_current(None);
+        let mut handled = match answer {
+            Ok(Ok((Ok(result),))) if result.len() as u64 <= self.limits.result => {
+                return Handled {
+                    end: End::Ok,
+                    result: result.into(),
+                    words: None,
+                    used,
+                    spent: false,
                 };
+            }
+            Ok(Ok((Ok(_),))) => {
+                let limit = self.limits.result;
                 Handled {
                     spent: false,
-                    ..Handled::fault(&fault, used, String::new())
+                    ..Handled::fault(&Fault::Oversize { limit }, used)
                 }
             }
             Ok(Ok((Err(failure),))) => {
                 let (end, message) = read(failure);
-                Handled {
-                    end,
-                    result: Bytes::new(),
-                    message,
-                    stderr: String::new(),
-                    used,
-                    spent: false,
-                }
+                Handled::failed(end, message, used)
             }
-            Ok(Err(error)) => {
-                let fault = self.running.fault(&error);
-                Handled::fault(&fault, used, String::new())
-            }
-            Err(_) => Handled::fault(&Fault::Timeout { limit: timeout }, used, String::new()),
+            Ok(Err(error)) => Handled::fault(&self.running.fault(&error), used),
+            Err(_) => Handled::fault(&Fault::Timeout { limit: job.timeout }, used),
         };
-        let state = self.running.store.data_mut();
-        if let Role::Worker(worker) = &mut state.role {
-            worker.current = None;
+        if let Some(words) = &mut handled.words {
+            words.stderr = self.running.store.data_mut().stderr.take();
         }
-        if handled.end == End::Ok {
-            return handled;
+        handled
+    }
+
+    fn set_current(&mut self, current: Option<(AttemptId, Instant)>) {
+        if let Role::Worker(worker) = &mut self.running.store.data_mut().role {
+            worker.current = current;
         }
-        let stderr = state.stderr.take();
-        Handled { stderr, ..handled }
     }
 }
 

@@ -4,7 +4,12 @@
 //! spent by a failure, when it has made [`CALLS_MAX`] calls, when the host is short of room, or after every attempt if fresh
 //! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use disperse_scheduler::{AttemptId, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -45,61 +50,69 @@ impl Worker {
                 },
             };
             let attempt = job.attempt;
-            let mut work = pin!(self.attempt(job, instance.take()));
-            let handled = loop {
-                tokio::select! {
-                    biased;
-                    (handled, kept) = &mut work => {
-                        instance = kept;
-                        break handled;
-                    }
-                    order = orders.recv() => match order {
-                        Some(Order::Run(job)) => hand.push_back(job),
-                        // Giving up the call spends the instance, which goes with it.
-                        Some(Order::Stop(stopped)) if stopped == attempt => break stopped_attempt(),
-                        Some(Order::Stop(stopped)) => self.give_up(&mut hand, stopped),
-                        None => return,
+            let handled = {
+                let mut work = pin!(self.attempt(job, &mut instance));
+                loop {
+                    tokio::select! {
+                        biased;
+                        handled = &mut work => break handled,
+                        order = orders.recv() => match order {
+                            Some(Order::Run(job)) => hand.push_back(job),
+                            // Giving up the call spends the instance.
+                            Some(Order::Stop(stopped)) if stopped == attempt => break Handled::stopped(),
+                            Some(Order::Stop(stopped)) => self.give_up(&mut hand, stopped),
+                            None => return,
+                        }
                     }
                 }
             };
+            let spent = handled.spent || self.fresh;
             self.tell(attempt, handled);
-            if hand.is_empty() && (self.sandbox.budget().is_over() || self.spec.program.is_crowded()) {
+            let aged = instance.as_ref().is_none_or(|instance| instance.calls() >= CALLS_MAX);
+            let idle = || hand.is_empty() && (self.sandbox.budget().is_over() || self.spec.program.is_crowded());
+            if spent || aged || idle() {
                 instance = None;
             }
         }
     }
 
-    /// Makes one attempt, with the instance that is there or a new one; says which instance is left.
-    async fn attempt(&self, job: Job, instance: Option<WorkerInstance>) -> (Handled, Option<WorkerInstance>) {
-        let mut instance = match instance {
+    /// Makes one attempt, with the instance that is there or a new one.
+    async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
+        let instance = match instance {
             Some(instance) => instance,
-            None => {
-                let began = Instant::now();
-                let start = WorkerInstance::start(&self.sandbox, &self.spec, &self.logger);
-                let failed = |fault: &Fault| {
-                    let used = Used {
-                        wall: began.elapsed(),
-                        ..Used::default()
-                    };
-                    (Handled::fault(fault, used, String::new()), None)
-                };
-                match tokio::time::timeout(job.timeout, start).await {
-                    Ok(Ok(instance)) => instance,
-                    Ok(Err(fault)) => return failed(&fault),
-                    Err(_) => return failed(&Fault::Start(Fault::Timeout { limit: job.timeout }.to_string())),
-                }
-            }
+            None => match self.start(job.timeout).await {
+                Ok(started) => instance.insert(started),
+                Err(handled) => return handled,
+            },
         };
-        let handled = instance.handle(job).await;
-        let keep = !handled.spent && !self.fresh && instance.calls() < CALLS_MAX;
-        (handled, keep.then_some(instance))
+        instance.handle(job).await
+    }
+
+    /// Starts an instance.
+    ///
+    /// # Errors
+    /// It could not be started in time or at all: the attempt that it was for has ended.
+    async fn start(&self, timeout: Duration) -> Result<WorkerInstance, Handled> {
+        let began = Instant::now();
+        // Boxed: it is large, and most attempts find an instance.
+        let start = Box::pin(WorkerInstance::start(&self.sandbox, &self.spec, &self.logger));
+        let fault = match tokio::time::timeout(timeout, start).await {
+            Ok(Ok(instance)) => return Ok(instance),
+            Ok(Err(fault)) => fault,
+            Err(_) => Fault::Start(Fault::Timeout { limit: timeout }.to_string()),
+        };
+        let used = Used {
+            wall: began.elapsed(),
+            ..Used::default()
+        };
+        Err(Handled::fault(&fault, used))
     }
 
     /// Takes an attempt that has not begun out of the hand.
     fn give_up(&self, hand: &mut VecDeque<Job>, attempt: AttemptId) {
         if let Some(at) = hand.iter().position(|job| job.attempt == attempt) {
             hand.remove(at);
-            self.tell(attempt, stopped_attempt());
+            self.tell(attempt, Handled::stopped());
         }
     }
 
@@ -107,8 +120,7 @@ impl Worker {
         let Handled {
             end,
             result,
-            message,
-            stderr,
+            words,
             used,
             spent: _,
         } = handled;
@@ -117,15 +129,10 @@ impl Worker {
             worker: self.id,
             end,
             result,
-            message,
-            stderr,
+            words,
             used,
         };
         // A driver that is gone needs no answer.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));
     }
-}
-
-fn stopped_attempt() -> Handled {
-    Handled::fault(&Fault::Stopped, Used::default(), String::new())
 }

@@ -63,7 +63,8 @@ fn submit(
 ) -> Result<FutureReader<Outcome>> {
     check_size(store.data(), "a payload", action.payload.len())?;
     let hold = store.data().limiter.budget().is_over();
-    let number = store.data_mut().task()?.submit(action.into(), options, hold);
+    let action = action.read(&mut store)?;
+    let number = store.data_mut().task()?.submit(action, options, hold);
     wait(store, number, |_, answer| abi::outcome(answer.value))
 }
 

@@ -93,7 +93,8 @@ async fn submit(
     if budget.is_over() {
         budget.room().await;
     }
-    Ok(store.data_mut().task()?.submit(action.into(), options, false))
+    let action = action.read(store)?;
+    Ok(store.data_mut().task()?.submit(action, options, false))
 }
 
 async fn perform(

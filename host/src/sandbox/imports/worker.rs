@@ -15,13 +15,13 @@ use crate::{
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
         let worker = store.data_mut().worker()?;
-        let Some((job, cut)) = &worker.current else {
+        let Some((attempt, cut)) = worker.current else {
             return Err(format_err!("no attempt is going on while the worker is being started"));
         };
         let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
         let info = AttemptInfo {
-            action: job.attempt.action.to_string(),
-            number: job.attempt.number,
+            action: attempt.action.to_string(),
+            number: attempt.number,
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             worker: worker.name.to_string(),
         };

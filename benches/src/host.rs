@@ -1,0 +1,174 @@
+//! The host as a user has it: the program, run with arguments.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// The program and the guest, built.
+pub(crate) struct Host {
+    program: PathBuf,
+    guest: PathBuf,
+}
+
+/// The last line of `--format json`, as far as it is used here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Report {
+    wall_ms: f64,
+    kinds: Vec<Kind>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Kind {
+    done: u64,
+}
+
+impl Report {
+    /// Microseconds of the run for each action.
+    pub(crate) fn us(&self) -> f64 {
+        let done: u64 = self.kinds.iter().map(|kind| kind.done).sum();
+        self.wall_ms * 1e3 / done as f64
+    }
+}
+
+/// What a run is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load<'a> {
+    pub(crate) flags: &'a [&'a str],
+    pub(crate) tasks: u32,
+    /// For each task.
+    pub(crate) actions: u32,
+    pub(crate) kind: &'a str,
+    pub(crate) number: u32,
+}
+
+impl Host {
+    /// Builds the program, in the profile that everything is tested in, and the guest.
+    pub(crate) fn build() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the benchmark has no folder above it")?;
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let target = std::env::current_exe()?;
+        let target = target
+            .ancestors()
+            .nth(2)
+            .context("the benchmark is not in a target folder")?;
+        let run = |command: &mut Command| -> Result<()> {
+            let status = command.current_dir(root).env("CARGO_TARGET_DIR", target).status()?;
+            ensure!(status.success(), "{command:?} failed");
+            Ok(())
+        };
+        run(Command::new(&cargo).args("build --quiet --profile ci -p disperse-host --bin disperse-host".split(' ')))?;
+        run(Command::new(&cargo).args(
+            "build --quiet --locked --release --target wasm32-wasip2 --manifest-path benches/guest/Cargo.toml"
+                .split(' '),
+        ))
+        .context("is the target there? `rustup target add wasm32-wasip2`")?;
+        Ok(Self {
+            program: target.join("ci/disperse-host"),
+            guest: target.join("wasm32-wasip2/release/bench_guest.wasm"),
+        })
+    }
+
+    /// The component that every layer runs.
+    pub(crate) fn guest(&self) -> &Path {
+        &self.guest
+    }
+
+    /// Runs a load and reads the report.
+    pub(crate) fn run(&self, load: Load<'_>) -> Result<Report> {
+        let Load {
+            flags,
+            tasks,
+            actions,
+            kind,
+            number,
+        } = load;
+        let output = Command::new(&self.program)
+            .arg("run")
+            .arg(&self.guest)
+            .args(["--format", "json"])
+            .args(flags)
+            .arg("--")
+            .args([
+                tasks.to_string(),
+                actions.to_string(),
+                kind.to_owned(),
+                number.to_string(),
+            ])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "a run failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let last = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .rfind(|line| !line.is_empty());
+        let report: Report = serde_json::from_slice(last.unwrap_or_default()).context("a run gave no report")?;
+        let done: u64 = report.kinds.iter().map(|kind| kind.done).sum();
+        ensure!(done == u64::from(tasks) * u64::from(actions), "a run lost actions");
+        Ok(report)
+    }
+
+    /// Milliseconds from starting the program to the first byte of its first result, compiled code being cached.
+    pub(crate) fn first_result(&self) -> Result<f64> {
+        let began = Instant::now();
+        let mut child = Command::new(&self.program)
+            .arg("run")
+            .arg(&self.guest)
+            .args(["--", "1", "1", "echo", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut byte = [0];
+        let read = child.stdout.take().context("no output")?.read_exact(&mut byte);
+        let took = began.elapsed();
+        ensure!(child.wait()?.success(), "a run failed");
+        read.context("a run gave no result")?;
+        Ok(took.as_secs_f64() * 1e3)
+    }
+
+    /// Bytes of memory that the host has while this many tasks wait for this many actions each, and no worker takes one.
+    pub(crate) fn waiting(&self, tasks: u32, actions: u32) -> Result<u64> {
+        let mut child = Command::new(&self.program)
+            .arg("run")
+            .arg(&self.guest)
+            .args(["--workers", "1", "--tasks", &tasks.to_string(), "--"])
+            .args([&tasks.to_string(), &actions.to_string(), "pile", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let resident = resident_when_parked(&mut child, tasks);
+        child.kill()?;
+        child.wait()?;
+        resident
+    }
+}
+
+/// Waits for each task to say that all of its actions are asked for. The host says so after it has taken them in: it reads
+/// what tasks ask for before what they write.
+fn resident_when_parked(child: &mut Child, tasks: u32) -> Result<u64> {
+    let said = BufReader::new(child.stderr.take().context("no stderr")?);
+    let parked = said
+        .lines()
+        .map_while(Result::ok)
+        .filter(|line| line.contains("parked"));
+    ensure!(
+        parked.take(tasks as usize).count() == tasks as usize,
+        "the tasks that wait did not come so far"
+    );
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).context("memory needs /proc")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kib.context("no VmRSS")? * 1024)
+}
