@@ -156,6 +156,9 @@ impl<'a> Driver<'a> {
             .flatten()
             .min();
         loop {
+            if self.inbox.is_empty() {
+                self.report.flush();
+            }
             let until = next.map(|moment| self.began + Duration::from_micros(moment.as_micros()));
             tokio::select! {
                 biased;

@@ -113,12 +113,17 @@ impl Reporter {
         self.writer.is_lost()
     }
 
+    /// Hands what was said to the thread that writes. Call it before waiting for anything.
+    pub(crate) fn flush(&mut self) {
+        self.writer.flush();
+    }
+
     /// Whether writing is far behind, so that no more work should be begun.
     pub(crate) fn is_behind(&self) -> bool {
         self.writer.waiting() > BEHIND_MAX
     }
 
-    pub(crate) fn output(&self, piece: OutputPiece) {
+    pub(crate) fn output(&mut self, piece: OutputPiece) {
         if self.style.format == Format::Json {
             let event = if self.style.output_is_file {
                 Event::Output {
@@ -217,7 +222,7 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn line(&self, line: &Line) {
+    pub(crate) fn line(&mut self, line: &Line) {
         if self.style.format == Format::Json {
             self.event(&Event::Log {
                 speaker: line.speaker.as_ref().map(ToString::to_string),
@@ -230,7 +235,7 @@ impl Reporter {
     }
 
     /// Says how many lines were too many to be shown.
-    pub(crate) fn dropped_lines(&self, dropped: u64) {
+    pub(crate) fn dropped_lines(&mut self, dropped: u64) {
         let text = format!("{dropped} log lines came too fast to be shown");
         self.line(&Line {
             speaker: None,
@@ -267,7 +272,7 @@ impl Reporter {
         }
     }
 
-    fn event(&self, event: &Event) {
+    fn event(&mut self, event: &Event) {
         // Serializing plain data into memory does not fail.
         let mut line = serde_json::to_string(event).unwrap_or_default();
         line.push('\n');

@@ -24,6 +24,9 @@ pub(crate) enum Target {
     File(PathBuf),
 }
 
+/// How many bytes are handed over at once at the latest.
+const BATCH_MAX: usize = 32 << 10;
+
 enum Piece {
     Data(OutputPiece),
     Event(String),
@@ -31,9 +34,12 @@ enum Piece {
     Progress(String),
 }
 
-/// Hands pieces to the thread.
+/// Hands pieces to the thread, many at a time: waking a thread costs more than most pieces.
 pub(crate) struct Writer {
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::Sender<Vec<Piece>>,
+    /// What was not handed over yet, and its bytes.
+    batch: Vec<Piece>,
+    batch_size: usize,
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<Finished>>,
     is_terminal: bool,
@@ -75,6 +81,8 @@ impl Writer {
         })?;
         Ok(Self {
             pieces,
+            batch: Vec::new(),
+            batch_size: 0,
             shared,
             thread,
             is_terminal,
@@ -95,36 +103,50 @@ impl Writer {
     }
 
     /// Bytes of the run's output.
-    pub(crate) fn data(&self, piece: OutputPiece) {
+    pub(crate) fn data(&mut self, piece: OutputPiece) {
         self.send(piece.bytes.len(), Piece::Data(piece));
     }
 
     /// A line for stdout.
-    pub(crate) fn event(&self, line: String) {
+    pub(crate) fn event(&mut self, line: String) {
         self.send(line.len(), Piece::Event(line));
     }
 
     /// A line for stderr.
-    pub(crate) fn words(&self, text: &str) {
+    pub(crate) fn words(&mut self, text: &str) {
         self.send(text.len(), Piece::Words(text.to_owned()));
     }
 
     /// The line that is drawn again and again.
-    pub(crate) fn progress(&self, text: String) {
+    pub(crate) fn progress(&mut self, text: String) {
         self.send(text.len(), Piece::Progress(text));
     }
 
-    fn send(&self, size: usize, piece: Piece) {
+    fn send(&mut self, size: usize, piece: Piece) {
+        self.batch.push(piece);
+        self.batch_size += size;
+        if self.batch_size >= BATCH_MAX {
+            self.flush();
+        }
+    }
+
+    /// Hands over what there is.
+    pub(crate) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let size = std::mem::take(&mut self.batch_size);
         self.shared.waiting.fetch_add(size as u64, Ordering::Relaxed);
         // The thread ends only with the channel.
-        let _ = self.pieces.send(piece);
+        let _ = self.pieces.send(std::mem::take(&mut self.batch));
     }
 
     /// Waits until everything is written.
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(crate) fn finish(self) -> io::Result<Finished> {
+    pub(crate) fn finish(mut self) -> io::Result<Finished> {
+        self.flush();
         drop(self.pieces);
         match self.thread.join() {
             Ok(finished) => finished,
@@ -135,7 +157,7 @@ impl Writer {
 
 fn write(
     results: Box<dyn Write + Send>,
-    inbox: &mpsc::Receiver<Piece>,
+    inbox: &mpsc::Receiver<Vec<Piece>>,
     shared: &Shared,
     is_terminal: bool,
 ) -> io::Result<Finished> {
@@ -145,29 +167,31 @@ fn write(
     let mut outcome = Ok(Finished::Whole);
     let bar = bar(is_terminal);
     let mut next = inbox.recv().ok();
-    while let Some(piece) = next {
-        let (size, written) = match piece {
-            Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
-            Piece::Event(line) => (line.len(), events.write_all(line.as_bytes())),
-            Piece::Words(text) => {
-                // Stderr that is gone is nobody's loss.
-                let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
-                (text.len(), Ok(()))
-            }
-            Piece::Progress(text) => {
-                let size = text.len();
-                bar.set_message(text);
-                (size, Ok(()))
-            }
-        };
-        shared.waiting.fetch_sub(size as u64, Ordering::Relaxed);
+    while let Some(batch) = next {
+        let mut written = Ok(());
+        for piece in batch {
+            let (size, done) = match piece {
+                Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
+                Piece::Event(line) => (line.len(), events.write_all(line.as_bytes())),
+                Piece::Words(text) => {
+                    // Stderr that is gone is nobody's loss.
+                    let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
+                    (text.len(), Ok(()))
+                }
+                Piece::Progress(text) => {
+                    let size = text.len();
+                    bar.set_message(text);
+                    (size, Ok(()))
+                }
+            };
+            shared.waiting.fetch_sub(size as u64, Ordering::Relaxed);
+            written = written.and(done);
+        }
         next = inbox.try_recv().ok();
-        let flushed = if next.is_none() {
-            results.flush().and(events.flush())
-        } else {
-            Ok(())
-        };
-        if let (Ok(Finished::Whole), Err(error)) = (&outcome, written.and(flushed)) {
+        if next.is_none() {
+            written = written.and(results.flush()).and(events.flush());
+        }
+        if let (Ok(Finished::Whole), Err(error)) = (&outcome, written) {
             shared.lost.store(true, Ordering::Relaxed);
             outcome = match error.kind() {
                 io::ErrorKind::BrokenPipe => Ok(Finished::BrokenPipe),

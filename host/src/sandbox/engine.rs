@@ -5,8 +5,8 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
 
-/// After how much fuel a guest lets others run: about a fifth of a millisecond. So no guest holds a thread, a timeout cuts a
-/// guest within that time, and three messages between tasks wait less than one slice of a millisecond.
+/// After how much fuel a guest lets others run: a twentieth of a millisecond of plain computation, at most a few milliseconds
+/// of whatever is slowest. So no guest holds a thread, and a timeout cuts a guest within that time. `pace.rs` times it.
 pub(super) const YIELD_INTERVAL: u64 = 200_000;
 
 /// How many instances may exist at once on one engine. More have to wait. Each takes 4 GiB of *address space*, of which a

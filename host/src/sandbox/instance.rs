@@ -1,5 +1,7 @@
 //! What all instances have in common: a store under limits, and how a failed call is read.
 
+use std::time::Instant;
+
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     AsContextMut, Store,
@@ -11,6 +13,7 @@ use super::{
     engine::YIELD_INTERVAL,
     fault::Fault,
     limiter::Limiter,
+    pace::Pace,
     program::{Inner, Sandbox},
     state::{HANDLES_MAX, Role, State},
     stdio::Tail,
@@ -27,6 +30,7 @@ pub(super) struct Running {
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
     limits: Limits,
+    pub(super) pace: Pace,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -70,11 +74,13 @@ impl Running {
             store.set_fuel(limits.fuel)?;
             program.pre.instantiate_async(&mut store).await
         };
-        match started.await {
+        let mut pace = Pace::new();
+        match pace.run(pace.ended(), started).await {
             Ok(instance) => Ok(Self {
                 store,
                 instance,
                 limits,
+                pace,
                 _permit: permit,
             }),
             Err(error) => {
@@ -135,19 +141,20 @@ impl Running {
         Ok(func)
     }
 
-    /// Calls an export whose type [`Running::func`] has checked.
+    /// Calls an export whose type [`Running::func`] has checked. `now` is the time.
     #[allow(
         unsafe_code,
         reason = "a typed function names the lifetime of its arguments, which differs by call"
     )]
-    pub(super) async fn call<P, R>(&mut self, func: Func, params: P) -> wasmtime::Result<R>
+    pub(super) async fn call<P, R>(&mut self, now: Instant, func: Func, params: P) -> wasmtime::Result<R>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
         // SAFETY: `func` was checked against these types, up to lifetimes, when it was found.
         let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
-        typed.call_async(self.store.as_context_mut(), params).await
+        let Self { store, pace, .. } = self;
+        pace.run(now, typed.call_async(store.as_context_mut(), params)).await
     }
 }
 

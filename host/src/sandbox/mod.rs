@@ -13,6 +13,7 @@ mod imports;
 mod input;
 mod instance;
 mod limiter;
+mod pace;
 mod planner;
 mod program;
 mod quiet;

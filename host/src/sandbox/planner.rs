@@ -1,6 +1,6 @@
 //! The planner's instance: `next`, `collect`, `finish`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -92,7 +92,7 @@ impl PlannerInstance {
     /// The planner failed and is spent. **Not cancel safe**, as all calls.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         self.running.set_fuel(self.limits.fuel);
-        let called = self.running.call::<(), NextReturn>(self.next, ()).await;
+        let called = self.running.call::<(), NextReturn>(Instant::now(), self.next, ()).await;
         let (task,) = self.done(called)?;
         match task {
             Some(task) if task.len() as u64 > self.limits.result => Err(Fault::Oversize {
@@ -110,7 +110,7 @@ impl PlannerInstance {
         self.running.set_fuel(self.limits.fuel);
         let called = self
             .running
-            .call::<CollectParams<'_>, ()>(self.collect, (input, outcome))
+            .call::<CollectParams<'_>, ()>(Instant::now(), self.collect, (input, outcome))
             .await;
         self.done(called)
     }
@@ -121,7 +121,10 @@ impl PlannerInstance {
     /// As [`PlannerInstance::next`]; the inner one is the planner's own word on the run.
     pub(crate) async fn finish(&mut self) -> Result<Result<(), String>, Fault> {
         self.running.set_fuel(self.limits.fuel);
-        let called = self.running.call::<(), FinishReturn>(self.finish, ()).await;
+        let called = self
+            .running
+            .call::<(), FinishReturn>(Instant::now(), self.finish, ())
+            .await;
         let (said,) = self.done(called)?;
         Ok(said)
     }

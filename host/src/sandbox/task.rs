@@ -76,11 +76,11 @@ async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<By
         Ok(run) if spec.program.contract().engine == Form::Async => {
             let quiet = Arc::new(Quiet::default());
             match running.store.spawn(Pump(quiet.clone())) {
-                Ok(_) => quiet::run(quiet, running.call::<Params<'_>, Return>(run, (input,))).await,
+                Ok(_) => quiet::run(quiet, running.call::<Params<'_>, Return>(Instant::now(), run, (input,))).await,
                 Err(error) => Err(error),
             }
         }
-        Ok(run) => running.call::<Params<'_>, Return>(run, (input,)).await,
+        Ok(run) => running.call::<Params<'_>, Return>(Instant::now(), run, (input,)).await,
         Err(error) => Err(error),
     };
     match called {

@@ -145,12 +145,15 @@ impl WorkerInstance {
             payload: &job.payload,
         };
         let answer: Result<wasmtime::Result<Return>, _> = {
-            let call = pin!(self.running.call(self.handle, (action,)));
+            let call = pin!(self.running.call(began, self.handle, (action,)));
             // Most calls end at the first poll, before the timer is armed.
             tokio::time::timeout_at(cut.into(), call).await
         };
         let mut used = self.running.used();
-        used.wall = began.elapsed();
+        used.wall = match &answer {
+            Ok(_) => self.running.pace.ended().saturating_duration_since(began),
+            Err(_) => began.elapsed(),
+        };
         self.set_current(None);
         let mut handled = match answer {
             Ok(Ok((Ok(result),))) if result.len() as u64 <= self.limits.result => {

@@ -1,0 +1,100 @@
+//! How guests share a thread: by time.
+//!
+//! A guest lets others have a turn after a fixed amount of fuel, but what that takes is up to the guest: a unit of one
+//! instruction takes five times as long as one of another, and a load that misses every cache hundreds of times as long. So
+//! each turn is timed, and whoever took longer than its due sits out turns until that is made up for. Where nobody else
+//! wants the thread, sitting out takes next to nothing.
+
+use std::{
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// What a turn may take: about what [`super::engine::YIELD_INTERVAL`] takes a guest that computes.
+const TURN: Duration = Duration::from_micros(50);
+
+/// The most that is held against a guest. A thread that the machine took away looks like a guest that would not stop.
+const DEBT_MAX: Duration = Duration::from_millis(500);
+
+/// The account of one instance.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// By how much its turns were too long.
+    debt: Duration,
+    /// When its last turn ended.
+    ended: Instant,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            debt: Duration::ZERO,
+            ended: Instant::now(),
+        }
+    }
+
+    /// When the last turn ended.
+    pub(super) fn ended(&self) -> Instant {
+        self.ended
+    }
+
+    /// Polls a call into the guest to its end. `now` is the time: most calls take one turn, and reading the clock costs
+    /// as much as a part of them.
+    pub(super) async fn run<T>(&mut self, now: Instant, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        let mut now = Some(now);
+        std::future::poll_fn(|cx| {
+            if self.debt >= TURN {
+                self.debt -= TURN;
+                now = None;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let began = now.take().unwrap_or_else(Instant::now);
+            let polled = call.as_mut().poll(cx);
+            self.ended = Instant::now();
+            self.spend(self.ended.saturating_duration_since(began));
+            polled
+        })
+        .await
+    }
+
+    fn spend(&mut self, took: Duration) {
+        self.debt = (self.debt + took).saturating_sub(TURN).min(DEBT_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_turn_that_was_too_long_is_sat_out() {
+        let mut pace = Pace::new();
+        pace.spend(TURN * 4);
+        let mut call = pin!(pace.run(Instant::now(), std::future::ready(())));
+        let mut cx = Context::from_waker(Waker::noop());
+        let sat_out = (0..).take_while(|_| call.as_mut().poll(&mut cx).is_pending()).count();
+        assert_eq!(sat_out, 3);
+    }
+
+    #[test]
+    fn turns_that_are_just_too_long_add_up_and_short_ones_save_nothing() {
+        let mut pace = Pace::new();
+        for _ in 0..9 {
+            pace.spend(TURN + TURN / 10);
+        }
+        assert!(pace.debt < TURN);
+        pace.spend(TURN + TURN / 5);
+        assert!(pace.debt >= TURN);
+        for _ in 0..100 {
+            pace.spend(Duration::ZERO);
+        }
+        assert_eq!(pace.debt, Duration::ZERO);
+        pace.spend(Duration::from_secs(3600));
+        assert_eq!(pace.debt, DEBT_MAX);
+    }
+}
