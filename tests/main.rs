@@ -8,6 +8,7 @@
     reason = "tests may, and what helps them is test code too"
 )]
 
+mod compile;
 mod components;
 mod examples;
 mod floors;

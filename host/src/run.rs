@@ -17,7 +17,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
-    sandbox::{Cache, Input, Program, Sandbox, WorkerSpec},
+    sandbox::{Cache, CompileLimits, Input, Program, Sandbox, WorkerSpec},
     worker::Worker,
 };
 
@@ -92,9 +92,9 @@ pub(crate) struct Ended {
     pub(crate) finished: Finished,
 }
 
-/// A new sandbox. `cache`: whether compiled code is kept for the next start.
-pub(crate) fn sandbox(host_memory: u64, cache: bool) -> Sandbox {
-    Sandbox::new(cache.then(Cache::user).flatten(), Budget::new(host_memory))
+/// A new sandbox. `cache`: whether compiled code is kept for the next start. `compile`: see [`Sandbox::new`].
+pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimits>) -> Sandbox {
+    Sandbox::new(cache.then(Cache::user).flatten(), compile, Budget::new(host_memory))
 }
 
 /// Runs a plan to its end. `on_start` is given what stops it gently.

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     report::Format,
+    sandbox::COMPILE_CHILD,
     units::{Fuel, Size, Time},
 };
 
@@ -30,6 +31,9 @@ pub(super) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Compile one component from stdin to stdout; what the host starts itself
+    #[command(name = COMPILE_CHILD, hide = true)]
+    CompileChild { form: String, memory: u64, seconds: u64 },
     /// Print a JSON schema: of the lines of `--format json`, or of disperse.toml
     Schema {
         /// Which one
@@ -122,6 +126,15 @@ pub(super) struct Common {
     /// Do not build, also if the manifest says how
     #[arg(long)]
     pub(super) no_build: bool,
+    /// How long one component may take to compile [default: 2m]
+    #[arg(long, value_name = "TIME")]
+    pub(super) compile_timeout: Option<Time>,
+    /// Memory for compiling one component [default: 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) compile_memory: Option<Size>,
+    /// Compile within the host and not in a process apart, without limits: for components that you trust
+    #[arg(long)]
+    pub(super) trust: bool,
     /// Do not keep compiled code for the next start
     #[arg(long)]
     pub(super) no_cache: bool,

@@ -25,7 +25,7 @@ use self::{
 use crate::{
     report::Finished,
     run::{self, Plan, Stopper},
-    sandbox::Sandbox,
+    sandbox::{Sandbox, compile_child},
 };
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
@@ -73,6 +73,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut std::io::stdout());
             Ok(exit::DONE)
         }
+        Command::CompileChild { form, memory, seconds } => Ok(compile_child(&form, memory, seconds)),
         Command::Schema { name } => {
             let schema = match name {
                 SchemaName::Events => crate::report::schema(),

@@ -17,8 +17,9 @@ use crate::{
     limits::{Limits, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{ContractError, LoadError, Program, Sandbox},
+    sandbox::{CompileLimits, ContractError, LoadError, Program, Sandbox},
     settings::{FILE_NAME, LimitsTable, Manifest, Operation, Pool},
+    units::Time,
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
@@ -235,9 +236,15 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
 }
 
 fn sandbox(common: &Common) -> Sandbox {
+    let default = CompileLimits::default();
+    let compile = CompileLimits {
+        timeout: common.compile_timeout.map_or(default.timeout, Time::duration),
+        memory: common.compile_memory.map_or(default.memory, |size| size.0),
+    };
     run::sandbox(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,
+        (!common.trust).then_some(compile),
     )
 }
 

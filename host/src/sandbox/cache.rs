@@ -76,10 +76,9 @@ impl Cache {
     }
 
     /// Keeps compiled code. A failure costs time at the next start and nothing else.
-    pub(super) fn store(&self, engine: &Engine, digest: &Digest, component: &Component) -> std::io::Result<()> {
-        let bytes = component.serialize().map_err(std::io::Error::other)?;
+    pub(super) fn store(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
-        file.write_all(&bytes)?;
+        file.write_all(code)?;
         file.persist(self.path(engine, digest))?;
         self.trim()
     }

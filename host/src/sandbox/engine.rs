@@ -45,6 +45,11 @@ pub(super) fn engine(form: Form) -> wasmtime::Result<Engine> {
     })
 }
 
+/// Makes an engine that compiles for the others and runs nothing.
+pub(super) fn compiler(form: Form) -> wasmtime::Result<Engine> {
+    Engine::new(&config(form))
+}
+
 fn config(form: Form) -> Config {
     let mut config = Config::new();
     config
@@ -85,4 +90,24 @@ fn pool() -> PoolingAllocationConfig {
         .max_unused_warm_slots(256)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use super::*;
+
+    #[test]
+    fn what_a_compiler_makes_fits_the_engine_of_its_form_and_no_other() {
+        let hash = |engine: wasmtime::Result<Engine>| {
+            let mut hasher = DefaultHasher::new();
+            engine.unwrap().precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        for form in [Form::Blocking, Form::Async] {
+            assert_eq!(hash(engine(form)), hash(compiler(form)));
+        }
+        assert_ne!(hash(engine(Form::Blocking)), hash(engine(Form::Async)));
+    }
 }

@@ -15,6 +15,7 @@ use wasmtime::{
 
 use super::{
     cache::Cache,
+    compile::{self, CompileError, CompileLimits},
     contract::{Contract, ContractError},
     engine::{self, Form, INSTANCES_MAX},
     fault, imports,
@@ -51,8 +52,10 @@ pub(crate) enum LoadError {
     Read(#[from] std::io::Error),
     #[error(transparent)]
     Contract(#[from] ContractError),
-    #[error("it does not compile: {0}")]
-    Compile(String),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error("its compiled code cannot be loaded: {0}")]
+    Code(String),
     #[error("it cannot be linked: {0}")]
     Link(String),
     #[error("no engine could be made: {0}")]
@@ -67,6 +70,8 @@ pub(crate) struct Sandbox {
     blocking: OnceLock<Arc<Side>>,
     concurrent: OnceLock<Arc<Side>>,
     cache: Option<Cache>,
+    /// None: what is compiled is trusted, and compiled here.
+    compile: Option<CompileLimits>,
     pub(super) budget: Arc<Budget>,
 }
 
@@ -115,12 +120,14 @@ impl Program {
 }
 
 impl Sandbox {
-    /// Makes one. Compiled code is kept in `cache` if given.
-    pub(crate) fn new(cache: Option<Cache>, budget: Arc<Budget>) -> Self {
+    /// Makes one. Compiled code is kept in `cache` if given; components are compiled apart within the limits `compile`, or
+    /// here if there are none.
+    pub(crate) fn new(cache: Option<Cache>, compile: Option<CompileLimits>, budget: Arc<Budget>) -> Self {
         Self {
             blocking: OnceLock::new(),
             concurrent: OnceLock::new(),
             cache,
+            compile,
             budget,
         }
     }
@@ -154,13 +161,18 @@ impl Sandbox {
         let component = match cached {
             Some(component) => component,
             None => {
-                let component = Component::from_binary(&side.engine, bytes)
-                    .map_err(|error| LoadError::Compile(fault::chain(&error)))?;
+                let code = match &self.compile {
+                    Some(limits) => compile::apart(contract.engine, bytes, limits)?,
+                    None => compile::here(&side.engine, bytes)?,
+                };
                 if let Some(cache) = &self.cache {
                     // Kept for the next start; without it that start is slower and nothing else.
-                    let _ = cache.store(&side.engine, &digest, &component);
+                    let _ = cache.store(&side.engine, &digest, &code);
                 }
-                component
+                // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
+                #[allow(unsafe_code, reason = "the only way to load compiled code")]
+                let component = unsafe { Component::deserialize(&side.engine, &code) };
+                component.map_err(|error| LoadError::Code(fault::chain(&error)))?
             }
         };
         let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));

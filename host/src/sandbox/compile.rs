@@ -1,0 +1,207 @@
+//! Compiling, in a process of its own.
+//!
+//! A compiler is large, takes as long and as much memory as its input makes it, and what is compiled may come from a
+//! stranger. So this program starts itself once more for each component: the child lowers its own limits, reads the
+//! component from stdin and writes the compiled code to stdout. Whatever happens to it, the host is told and goes on.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use wasmtime::Engine;
+
+use super::{
+    engine::{self, Form},
+    fault,
+};
+use crate::units::{Size, Time};
+
+/// The word that makes this program a compiler; what follows is the form and the memory that it may use.
+pub(crate) const CHILD: &str = "compile-child";
+
+/// How long, in address space and time, a component may take to compile, and how large the code may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompileLimits {
+    /// Default two minutes. The slowest known guest, Python, takes 15 s.
+    pub(crate) timeout: Duration,
+    /// Bytes of address space. Default 4 GiB.
+    pub(crate) memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            memory: 4 << 30,
+        }
+    }
+}
+
+/// The largest compiled code. Python's has 60 MiB.
+const CODE_MAX: u64 = 1 << 30;
+
+/// How much of what the child says is kept.
+const WORDS_MAX: u64 = 64 << 10;
+
+/// Why a component was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompileError {
+    #[error("it does not compile: {0}")]
+    Refused(String),
+    #[error("it was not compiled within {0}; raise it with --compile-timeout")]
+    Timeout(Time),
+    #[error(
+        "compiling it took more than {memory} of memory, or broke the compiler ({how}); raise it with --compile-memory"
+    )]
+    Broken { memory: Size, how: String },
+    #[error("the compiler could not be started: {0}")]
+    Start(io::Error),
+}
+
+/// Compiles a component in a child process. Blocks until it is done.
+///
+/// # Errors
+/// It does not compile, or not within the limits.
+pub(super) fn apart(form: Form, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+    let until = Instant::now() + limits.timeout;
+    let mut child = Command::new(std::env::current_exe().map_err(CompileError::Start)?)
+        .args([
+            CHILD,
+            word(form),
+            &limits.memory.to_string(),
+            &limits.timeout.as_secs().to_string(),
+        ])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(CompileError::Start)?;
+    let done = talk(&mut child, component, until);
+    // Ends it if it goes on, and is nothing to it if it has ended.
+    let _ = child.kill();
+    let status = child.wait().map_err(CompileError::Start)?;
+    let Some((code, words)) = done else {
+        return Err(CompileError::Timeout(limits.timeout.into()));
+    };
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(code),
+        (Some(code), _) if code == i32::from(REFUSED) => Err(CompileError::Refused(words.trim_end().to_owned())),
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => Err(CompileError::Timeout(limits.timeout.into())),
+        _ => Err(CompileError::Broken {
+            memory: Size(limits.memory),
+            how: how(status, &words),
+        }),
+    }
+}
+
+/// Hands over the component and reads the code and what the child has to say. None if that took too long.
+fn talk(child: &mut Child, component: &[u8], until: Instant) -> Option<(Vec<u8>, String)> {
+    let (stdin, stdout, stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut stdin = stdin;
+            // A child that stops reading has more to say about it than we have.
+            let _ = stdin.write_all(component);
+        });
+        let (done, wait) = mpsc::channel();
+        scope.spawn(move || {
+            let words = read(stderr, WORDS_MAX);
+            let code = read(stdout, CODE_MAX).join().unwrap_or_default();
+            let words = words.join().unwrap_or_default();
+            let _ = done.send((code, String::from_utf8_lossy(&words).into_owned()));
+        });
+        match wait.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(done) => Some(done),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                // The threads above end when the child does.
+                let _ = child.kill();
+                None
+            }
+        }
+    })
+}
+
+fn read(from: impl Read + Send + 'static, most: u64) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read until an error is what there is.
+        let _ = from.take(most).read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+fn how(status: ExitStatus, words: &str) -> String {
+    match words.lines().find(|line| !line.is_empty()) {
+        Some(line) => format!("{status}: {line}"),
+        None => status.to_string(),
+    }
+}
+
+fn word(form: Form) -> &'static str {
+    match form {
+        Form::Blocking => "blocking",
+        Form::Async => "async",
+    }
+}
+
+/// The child's exit code for a component that does not compile.
+const REFUSED: u8 = 65;
+
+/// The child: compiles what is on stdin to stdout and says its exit code.
+pub(crate) fn child(form: &str, memory: u64, seconds: u64) -> u8 {
+    let form = if form == word(Form::Async) {
+        Form::Async
+    } else {
+        Form::Blocking
+    };
+    match confine(memory, seconds).and_then(|()| compile(form)) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The parent reads it or is gone.
+            let _ = writeln!(io::stderr(), "{error}");
+            REFUSED
+        }
+    }
+}
+
+fn confine(memory: u64, seconds: u64) -> io::Result<()> {
+    let limit = |most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(Resource::As, limit(memory))?;
+    // All cores together, so it is the wall clock that ends it first.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores).saturating_add(1)))?;
+    setrlimit(Resource::Core, limit(0))?;
+    setrlimit(Resource::Fsize, limit(0))?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+fn compile(form: Form) -> io::Result<()> {
+    let mut component = Vec::new();
+    io::stdin().read_to_end(&mut component)?;
+    let code = engine::compiler(form)
+        .and_then(|engine| engine.precompile_component(&component))
+        .map_err(|error| io::Error::other(fault::chain(&error)))?;
+    io::stdout().write_all(&code)
+}
+
+/// Compiles a component here, for those who trust it.
+///
+/// # Errors
+/// It does not compile.
+pub(super) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    engine
+        .precompile_component(component)
+        .map_err(|error| CompileError::Refused(fault::chain(&error)))
+}
