@@ -82,6 +82,25 @@ fn a_worker_that_eats_memory_is_evicted_and_every_line_succeeds() {
 }
 
 #[test]
+fn a_worker_that_is_in_quarantine_in_the_end_is_reported_so() {
+    let folder = Folder::new();
+    let manifest = mixed(&folder, body::TRAP);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    folder.file("disperse.toml", text.replace("\"100ms\"", "\"1h\""));
+    // Long, so that few of them wait in the pipe when the input is closed.
+    let line = "a line ".repeat(600);
+    let mut live = host(["map", &manifest]).endless(format!("{line}\n")).start();
+    live.wait_until("the quarantine", |_, stderr| {
+        stderr.contains("worker hostile/mallory: quarantined")
+    });
+    live.close();
+    let ended = live.end().exits(0);
+    let row = ended.row("hostile/mallory");
+    assert!(row.ends_with(" quarantined, 1x"), "{row}");
+    assert!(ended.row("honest/1").ends_with(" healthy"), "{}", ended.stderr);
+}
+
+#[test]
 fn the_only_worker_is_tried_again() {
     let folder = Folder::new();
     // Fails twice, then works.

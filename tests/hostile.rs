@@ -64,7 +64,7 @@ fn a_pointer_out_of_bounds_breaks_only_the_attempt() {
 }
 
 /// A worker with this start function, three lines, and workers enough that one may be taken out for failing.
-fn stillborn(start: &str, workers: u32) {
+fn stillborn(start: &str, workers: u32, flags: &[&str]) -> Ended {
     let folder = Folder::new();
     let text = include_str!("guests/worker.wat")
         .replace("{HANDLE}", body::ECHO)
@@ -92,21 +92,32 @@ fn stillborn(start: &str, workers: u32) {
         "20M",
         "--workers",
         &workers,
-        "-v",
     ];
-    let ended = host(args).input("a\nb\nc\n").run().exits(3);
-    ended
-        .prints("")
-        .says(&["could not be started", "quarantined", "evicted", "line 1", "line 3"]);
+    let ended = host(args.iter().chain(flags)).input("a\nb\nc\n").run().exits(3);
+    ended.prints("").says(&["line 1", "line 3"])
 }
 
 #[test]
 fn workers_whose_start_traps_are_evicted() {
-    stillborn("unreachable", 1);
-    stillborn("unreachable", 3);
+    for workers in [1, 3] {
+        stillborn("unreachable", workers, &["-v"]).says(&["could not be started", "quarantined", "evicted"]);
+    }
+}
+
+#[test]
+fn why_a_worker_cannot_be_started_is_said_once() {
+    let ended = stillborn("unreachable", 3, &[]);
+    for worker in ["stillborn/1", "stillborn/2", "stillborn/3"] {
+        let warning = format!("warning: worker {worker}: could not be started: ");
+        let told: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with(&warning)).collect();
+        assert_eq!(told.len(), 1, "{worker}:\n{}", ended.stderr);
+        assert!(told[0].contains("unreachable"), "{told:?}");
+    }
+    let ended = stillborn("unreachable", 3, &["-q"]);
+    assert!(!ended.stderr.contains("warning: "), "{}", ended.stderr);
 }
 
 #[test]
 fn workers_whose_start_never_ends_are_evicted() {
-    stillborn("(loop $again (br $again))", 1);
+    stillborn("(loop $again (br $again))", 1, &["-v"]).says(&["could not be started", "quarantined", "evicted"]);
 }

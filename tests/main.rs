@@ -11,6 +11,7 @@
 mod compile;
 mod components;
 mod examples;
+mod facts;
 mod floors;
 mod health;
 mod hostile;

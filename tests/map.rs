@@ -54,6 +54,32 @@ fn unordered_answers_are_the_same_ones() {
 }
 
 #[test]
+fn one_worker_is_given_the_lines_in_their_order() {
+    let folder = Folder::new();
+    // Every line is one byte longer than the one before, and another one is refused for good.
+    let strict = folder.worker(
+        "strict.wasm",
+        &format!(
+            "(if (i32.ne (local.get $len) (global.get $times)) (then (return (call $refuse (i32.const 1)))))
+             (global.set $times (i32.add (global.get $times) (i32.const 1)))
+             {}",
+            body::ECHO
+        ),
+    );
+    let input: String = (0..2000).map(|number| "x".repeat(number) + "\n").collect();
+    for flags in [&[][..], &["--unordered"], &["--threads", "1"], &["--threads", "8"]] {
+        let args = ["map", &strict, "--workers", "1"];
+        let ended = host(args.iter().chain(flags)).input(input.clone()).run().exits(0);
+        // Whether results stand in their order is another matter.
+        assert!(
+            ended.out() == input || flags == ["--unordered"],
+            "{flags:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn an_empty_input_is_no_error() {
     host(["map", &wasm("square")]).run().exits(0).prints("");
 }
@@ -129,16 +155,68 @@ fn a_fresh_instance_forgets() {
          (call $answer (i32.const 512) (i32.const 1))",
     );
     let args = ["map", &counter, "--workers", "1"];
-    let ended = host(args).input("a\nb\nc\n").run().exits(0);
-    // Which line comes first is left open; it is the results whose order is that of the lines.
-    let mut counts: Vec<&str> = ended.out().lines().collect();
-    counts.sort_unstable();
-    assert_eq!(counts, ["1", "2", "3"]);
+    host(args).input("a\nb\nc\n").run().exits(0).prints("1\n2\n3\n");
     host(args.iter().chain(&["--fresh"]))
         .input("a\nb\nc\n")
         .run()
         .exits(0)
         .prints("1\n1\n1\n");
+}
+
+#[test]
+fn progress_says_what_is_known() {
+    let folder = Folder::new();
+    // Every other time it says that it is busy for 64 ms, so that lines take long and cost nothing.
+    folder.worker(
+        "slow.wasm",
+        &format!(
+            "(global.set $times (i32.xor (global.get $times) (i32.const 1)))
+             (if (global.get $times) (then (return (call $refuse (i32.const 2)))))
+             {}",
+            body::ECHO
+        ),
+    );
+    folder.worker("broken.wasm", body::TRAP);
+    let manifest = folder.file(
+        "disperse.toml",
+        r#"
+            [health]
+            quarantine = "1h"
+
+            [[pool]]
+            name = "slow"
+            component = "slow.wasm"
+            kinds = ["line"]
+            workers = 1
+
+            [[pool]]
+            name = "broken"
+            component = "broken.wasm"
+            kinds = ["line"]
+            workers = 1
+        "#,
+    );
+    let mut live = host(["map", &manifest]).input("a line\n".repeat(1000)).start();
+    let mut line = String::new();
+    live.wait_until("a line of progress", |_, stderr| {
+        let lines = stderr.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        line = lines
+            .filter(|line| line.contains(" in flight"))
+            .collect::<Vec<_>>()
+            .concat();
+        !line.is_empty()
+    });
+    for part in [
+        "/1000 tasks done, ",
+        " actions/",
+        " left · ",
+        " retries · ",
+        " · 1 of 2 workers quarantined · ",
+        " running, ",
+    ] {
+        assert!(line.contains(part), "`{part}` is not in `{line}`");
+    }
+    assert_eq!(line.lines().count(), 1, "{line}");
 }
 
 #[test]

@@ -75,3 +75,72 @@ fn an_error_of_run_fails_only_the_task() {
     assert_eq!(ended[0]["error"], "a task");
     assert_eq!(of_type(&events, "report")[0]["tasks"]["failed"], 1);
 }
+
+/// An operation with this function under these limits of a manifest, and these flags.
+fn limited(function: &str, body: &str, limits: &str, flags: &[&str]) -> Ended {
+    let folder = Folder::new();
+    folder.operation("operation.wasm", function, body);
+    folder.worker("echo.wasm", body::ECHO);
+    let manifest = folder.file(
+        "disperse.toml",
+        format!(
+            r#"
+                [operation]
+                component = "operation.wasm"
+
+                [limits]
+                {limits}
+
+                [[pool]]
+                name = "echo"
+                component = "echo.wasm"
+            "#
+        ),
+    );
+    host(["run", &manifest].iter().chain(flags)).run()
+}
+
+/// Takes a hundred MiB once, or traps.
+const HUNGRY: &str = "(if (i32.lt_u (memory.size) (i32.const 1600))
+    (then (if (i32.eq (memory.grow (i32.const 1600)) (i32.const -1)) (then unreachable))))";
+
+#[test]
+fn a_planner_has_more_memory_unless_it_is_said_how_much() {
+    let refused = ["error: ", "next", "ran out of memory", "of 32MiB", "--memory"];
+    limited("next", HUNGRY, "", &[]).exits(0);
+    limited("next", HUNGRY, "memory = \"32MiB\"", &[])
+        .exits(1)
+        .says(&refused);
+    limited("next", HUNGRY, "", &["--memory", "32MiB"])
+        .exits(1)
+        .says(&refused);
+    limited("next", HUNGRY, "memory = \"1GiB\"", &["--memory", "32MiB"])
+        .exits(1)
+        .says(&refused);
+    limited("next", HUNGRY, "memory = \"32MiB\"", &["--memory", "128MiB"]).exits(0);
+}
+
+#[test]
+fn a_task_has_the_memory_that_a_manifest_or_a_flag_gives() {
+    limited("run", HUNGRY, "", &[])
+        .exits(1)
+        .says(&["task 1", "ran out of memory", "of 64MiB", "--memory"]);
+    limited("run", HUNGRY, "memory = \"128MiB\"", &[]).exits(0);
+    limited("run", HUNGRY, "", &["--memory", "128MiB"]).exits(0);
+}
+
+#[test]
+fn a_planner_keeps_to_the_result_size_of_a_manifest() {
+    // Its one task is two KiB.
+    let large = "(if (i32.eqz (global.get $handed)) (then
+                   (global.set $handed (i32.const 1))
+                   (return (call $say (i32.const 1) (i32.const 2048) (i32.const 2048)))))";
+    limited("next", large, "", &[]).exits(0);
+    limited("next", large, "result-size = \"1KiB\"", &[]).exits(1).says(&[
+        "error: ",
+        "the planner's `next`",
+        "returned more than 1KiB",
+        "--result-size",
+    ]);
+    limited("next", large, "result-size = \"1KiB\"", &["--result-size", "2KiB"]).exits(0);
+}

@@ -48,6 +48,60 @@ fn an_amount_without_sense_is_a_usage_error() {
 }
 
 #[test]
+fn a_number_of_workers_beside_listed_ones_is_a_usage_error() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let operation = folder.operation("operation.wasm", "run", "");
+    let manifest = folder.file(
+        "disperse.toml",
+        r#"
+            [operation]
+            component = "operation.wasm"
+            build = "touch built"
+
+            [[pool]]
+            name = "alike"
+            component = "echo.wasm"
+
+            [[pool]]
+            name = "listed"
+            component = "echo.wasm"
+            kinds = ["line"]
+
+            [[pool.worker]]
+            name = "a"
+
+            [[pool.worker]]
+            name = "b"
+        "#,
+    );
+    for command in ["map", "run"] {
+        host([command, &manifest, "--workers", "3"])
+            .input("a\n")
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&[
+                "error: ",
+                "--workers",
+                "`listed`",
+                "because",
+                "hint: ",
+                "[[pool.worker]]",
+            ]);
+    }
+    assert!(!std::path::Path::new(&folder.path("built")).exists(), "nothing ran");
+    host(["map", &manifest]).input("a\n").run().exits(0).prints("a\n");
+    // These stand in for the pools, listed or not.
+    for args in [["run", &manifest], ["run", &operation]] {
+        host(args.iter().chain(&["--worker", &echo, "--workers", "3"]))
+            .run()
+            .exits(0)
+            .says(&["1 tasks done, 0 failed"]);
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let folder = Folder::new();
     let missing = folder.path("missing.wasm");

@@ -44,7 +44,7 @@
       (i32.store (i32.const 24) (local.get $len))
       (i32.const 16))
 
-    ;; 0: retryable, 1: permanent, 3: unfit.
+    ;; 0: retryable, 1: permanent, 2: busy for 64 ms, 3: unfit.
     (func $refuse (param $case i32) (result i32)
       (global.set $free (i32.const 1024))
       (i32.store8 (i32.const 16) (i32.const 1))

@@ -87,7 +87,7 @@ pub(super) struct MapArgs {
 /// What `run` and `map` share.
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// How many workers [default: one for each core]
+    /// How many workers, unless the manifest lists them one by one [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) workers: Option<u32>,
     /// Where the input comes from; `-` is stdin [default: stdin unless it is a terminal]

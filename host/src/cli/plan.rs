@@ -121,6 +121,9 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     };
     let component = folder.join(&operation.component);
     let mut operation_args = operation.args.clone();
+    if args.worker.is_empty() {
+        workers_can_be_counted(&manifest, &args.common)?;
+    }
     build_all(&manifest, &folder, &args.common)?;
     let program = load(&sandbox, &component)?;
     if program.contract().operation.is_none() {
@@ -168,29 +171,16 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
             &args.common,
         ));
     }
-    let planner = LimitsTable {
-        fuel: args.common.fuel.or(manifest.limits.fuel),
-        ..limits_of_planner(args)
-    };
     let what = What::Component {
         program,
         args: operation_args,
         task_limits: limits,
-        planner_limits: planner.over(Limits::PLANNER),
+        planner_limits: self::limits(&args.common).over(manifest.limits.over(Limits::PLANNER)),
     };
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
     plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks);
     plan.ordered = args.ordered;
     Ok((sandbox, plan))
-}
-
-/// A planner has more memory by default, so only what was typed for it counts.
-fn limits_of_planner(args: &RunArgs) -> LimitsTable {
-    let typed = limits(&args.common);
-    LimitsTable {
-        memory: typed.memory.filter(|memory| memory.0 > Limits::PLANNER.memory),
-        ..typed
-    }
 }
 
 /// `map`, ready to go.
@@ -205,6 +195,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
             )
         }
         Source::Project(manifest, folder) => {
+            workers_can_be_counted(&manifest, &args.common)?;
             build_all(&manifest, &folder, &args.common)?;
             let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
             let mut pools = manifest_pools(&sandbox, &manifest, &folder, limits, &args.common)?;
@@ -254,6 +245,20 @@ fn limits(common: &Common) -> LimitsTable {
         memory: common.memory,
         timeout: common.timeout,
         result_size: common.result_size,
+    }
+}
+
+/// A number says how many workers there are that differ in nothing; it cannot say which of those that are listed.
+fn workers_can_be_counted(manifest: &Manifest, common: &Common) -> Result<(), Failure> {
+    let listing = manifest.pool.iter().find(|pool| !pool.worker.is_empty());
+    match (common.workers, listing) {
+        (Some(count), Some(pool)) => Err(Failure::usage(format!(
+            "`--workers {count}` cannot be meant for the pool `{}`",
+            pool.name
+        ))
+        .because("the manifest lists its workers one by one")
+        .hint("leave --workers out; who works there is said by its [[pool.worker]] tables and its `workers`")),
+        _ => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     limits::Limits,
     logger::Line,
     operation::Operation,
-    report::{Reporter, Summary},
+    report::{Progress, Reporter, Summary},
     sandbox::Sandbox,
     transport::InProcess,
     worker::Worker,
@@ -165,10 +165,13 @@ impl<'a> Driver<'a> {
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
                 Some(line) = self.lines.recv() => self.report.line(&line),
-                _ = progress.tick() => {
-                    let counts = self.scheduler.counts();
-                    self.report.progress(&counts, &self.tasks.counts(), self.began.elapsed());
-                }
+                _ = progress.tick() => self.report.progress(&Progress {
+                    tasks: self.tasks.counts(),
+                    total: self.tasks.total(),
+                    actions: self.scheduler.counts(),
+                    retries: self.tally.retries(),
+                    elapsed: self.began.elapsed(),
+                }),
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::{
 pub(super) struct Tally {
     kinds: Vec<KindSummary>,
     workers: Vec<Entry>,
+    retries: u64,
     evicted: u64,
     unroutable: u64,
 }
@@ -22,6 +23,8 @@ pub(super) struct Tally {
 struct Entry {
     name: Arc<str>,
     limits: Limits,
+    /// Whether it was at fault before.
+    faulted: bool,
     summary: WorkerSummary,
 }
 
@@ -42,6 +45,7 @@ impl Tally {
         self.workers.push(Entry {
             name: name.clone(),
             limits,
+            faulted: false,
             summary,
         });
     }
@@ -76,6 +80,14 @@ impl Tally {
         summary.peak_memory = summary.peak_memory.max(used.memory);
     }
 
+    /// Whether an attempt is the first one of this worker that ended as its own fault. True once for each worker.
+    pub(super) fn is_first_fault(&mut self, worker: WorkerId, class: Class) -> bool {
+        let Some(entry) = self.workers.get_mut(worker.0 as usize) else {
+            return false;
+        };
+        class == Class::WorkerFault && !std::mem::replace(&mut entry.faulted, true)
+    }
+
     pub(super) fn kind_attempt(&mut self, kind: KindId, class: Class, used: &Used) {
         let Some(kind) = self.kinds.get_mut(kind.0 as usize) else {
             return;
@@ -95,6 +107,15 @@ impl Tally {
             Outcome::Done { .. } => kind.done += 1,
             Outcome::Refused(_) => kind.refused += 1,
         }
+    }
+
+    pub(super) fn retried(&mut self) {
+        self.retries += 1;
+    }
+
+    /// How many times an action was or will be tried again after a failure.
+    pub(super) fn retries(&self) -> u64 {
+        self.retries
     }
 
     pub(super) fn evicted(&mut self) {

@@ -53,6 +53,8 @@ pub(super) struct Tasks {
     sleepers: BTreeSet<(Moment, TaskId, RequestNumber)>,
     done: u64,
     failed: u64,
+    /// How many there will be in all, once the planner knows.
+    total: Option<u64>,
     failure: Option<String>,
 }
 
@@ -70,6 +72,7 @@ impl Tasks {
             sleepers: BTreeSet::new(),
             done: 0,
             failed: 0,
+            total: None,
             failure: None,
         }
     }
@@ -85,6 +88,11 @@ impl Tasks {
             failed: self.failed,
             in_flight: self.in_flight() as u64,
         }
+    }
+
+    /// How many there will be in all, where that is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
     }
 
     /// Whether the planner is done and everything with it.
@@ -137,6 +145,7 @@ impl Tasks {
                     self.planner = if *none { Planner::Dry } else { Planner::Ready };
                 }
             }
+            PlannerNotice::Total(total) => self.total = Some(*total),
             PlannerNotice::Collected => {
                 self.collecting = self.collecting.saturating_sub(1);
                 if self.planner == Planner::Dry {

@@ -120,6 +120,7 @@ impl Driver<'_> {
                 self.actions.keep(id, result);
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
+                let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let Words { message, stderr } = *words.unwrap_or_default();
                 parked
                     .failures
@@ -129,6 +130,7 @@ impl Driver<'_> {
                     worker: name,
                     kind: parked.name.clone(),
                     class: end.class(),
+                    is_first_fault,
                     message,
                     stderr,
                     used,
@@ -152,7 +154,7 @@ impl Driver<'_> {
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
-            Command::Retry { .. } => {}
+            Command::Retry { .. } => self.tally.retried(),
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
                 if let Health::Evicted(_) = health {

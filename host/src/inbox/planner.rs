@@ -32,6 +32,8 @@ pub(crate) enum PlannerNotice {
         /// Whether it said that there is nothing now.
         none: bool,
     },
+    /// It knows how many tasks there will be in all, those that it handed out among them. Not every planner ever does.
+    Total(u64),
     /// It took the end of a task.
     Collected,
     /// It was told that nothing will follow, and what it said.

@@ -53,13 +53,17 @@ impl Lines {
         to_driver: UnboundedSender<Notice>,
     ) -> std::io::Result<Self> {
         let (lines, read) = mpsc::channel(AHEAD);
+        let port = PlannerPort::new(to_driver.clone());
         std::thread::Builder::new().name("input".into()).spawn({
-            let options = options.clone();
-            move || read_lines(input, &options, &lines)
+            let (options, port) = (options.clone(), port.clone());
+            move || {
+                if let Some(total) = read_lines(input, &options, &lines) {
+                    port.say(PlannerNotice::Total(total));
+                }
+            }
         })?;
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
-        let port = PlannerPort::new(to_driver.clone());
         running.spawn(plan(calls, read, port));
         Ok(Self {
             options,
@@ -80,8 +84,9 @@ impl Operation for Lines {
         let (answers, from_driver) = unbounded_channel();
         let mut port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
+        // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
+        let number = port.submit(Action { kind, payload: input }, Options::default(), false);
         self.running.spawn(async move {
-            let number = port.submit(Action { kind, payload: input }, Options::default(), false);
             let answer = loop {
                 if let Some(answer) = port.take(number) {
                     break answer;
@@ -103,9 +108,14 @@ impl Operation for Lines {
     }
 }
 
-/// Reads lines until the end, an error, or until nobody wants them.
-fn read_lines(mut input: impl BufRead, options: &LinesOptions, lines: &mpsc::Sender<Result<Bytes, String>>) {
+/// Reads lines until the end, an error, or until nobody wants them. At the end it says how many tasks they make.
+fn read_lines(
+    mut input: impl BufRead,
+    options: &LinesOptions,
+    lines: &mpsc::Sender<Result<Bytes, String>>,
+) -> Option<u64> {
     let mut number = 0u64;
+    let mut tasks = 0u64;
     loop {
         let mut piece = BytesMut::new();
         let mut count = 0;
@@ -127,7 +137,7 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, lines: &mpsc::Sen
                             crate::units::Size(options.payload_max as u64)
                         );
                         let _ = lines.blocking_send(Err(message));
-                        return;
+                        return None;
                     }
                     if count > 0 {
                         piece.put_u8(b'\n');
@@ -137,13 +147,15 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, lines: &mpsc::Sen
                 }
                 Err(error) => {
                     let _ = lines.blocking_send(Err(format!("the input broke off after line {number}: {error}")));
-                    return;
+                    return None;
                 }
             }
         }
-        if count == 0 || lines.blocking_send(Ok(piece.freeze())).is_err() {
-            return;
+        if count == 0 {
+            return Some(tasks);
         }
+        lines.blocking_send(Ok(piece.freeze())).ok()?;
+        tasks += 1;
     }
 }
 

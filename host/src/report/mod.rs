@@ -37,7 +37,7 @@ pub(crate) struct Style {
     pub(crate) format: Format,
     /// Nothing but errors.
     pub(crate) quiet: bool,
-    /// Every failed attempt, not only dead actions.
+    /// Every failed attempt, not only dead actions and the first fault of a worker.
     pub(crate) verbose: bool,
     /// Whether raw results go to a file while events go to stdout.
     pub(crate) output_is_file: bool,
@@ -51,6 +51,8 @@ pub(crate) struct AttemptFailed {
     pub(crate) worker: Arc<str>,
     pub(crate) kind: Arc<str>,
     pub(crate) class: Class,
+    /// Whether it is the first one that this worker itself is to blame for.
+    pub(crate) is_first_fault: bool,
     pub(crate) message: String,
     pub(crate) stderr: String,
     pub(crate) used: Used,
@@ -63,6 +65,18 @@ pub(crate) struct Dead {
     pub(crate) kind: Arc<str>,
     pub(crate) reason: Reason,
     pub(crate) message: String,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) tasks: TaskCounts,
+    /// How many tasks there will be in all, where that is known.
+    pub(crate) total: Option<u64>,
+    pub(crate) actions: Counts,
+    /// How many times an action was or will be tried again.
+    pub(crate) retries: u64,
+    pub(crate) elapsed: Duration,
 }
 
 /// How a run went.
@@ -171,15 +185,15 @@ impl Reporter {
             });
         } else if self.style.verbose {
             let (action, number) = (failed.attempt.action.0, failed.attempt.number);
-            let mut text = format!(
+            let text = format!(
                 "[{}#{action}.{number}] {}: {}",
                 failed.worker, failed.class, failed.message
             );
-            for line in failed.stderr.lines() {
-                text.push_str("\n    ");
-                text.push_str(line);
-            }
-            self.tell(Level::Info, &text);
+            self.tell(Level::Info, &text::with_stderr(text, &failed.stderr));
+        } else if failed.is_first_fault {
+            // Its actions go elsewhere, so that nothing else would say what is wrong with it.
+            let text = format!("worker {}: {}", failed.worker, failed.message.replace('\n', "\n    "));
+            self.tell(Level::Warning, &text::with_stderr(text, &failed.stderr));
         }
     }
 
@@ -245,17 +259,17 @@ impl Reporter {
     }
 
     /// Shows how far the run is: a line that is drawn again on a terminal, a new line each ten seconds elsewhere.
-    pub(crate) fn progress(&mut self, counts: &Counts, tasks: &TaskCounts, elapsed: Duration) {
+    pub(crate) fn progress(&mut self, progress: &Progress) {
         if self.style.quiet || self.style.format == Format::Json {
             return;
         }
-        let due = elapsed >= self.next_progress;
+        let due = progress.elapsed >= self.next_progress;
         if self.writer.is_terminal() || due {
-            let text = text::progress(counts, tasks, elapsed);
+            let text = text::progress(progress);
             if self.writer.is_terminal() {
                 self.writer.progress(text);
             } else {
-                self.next_progress = elapsed + PROGRESS_LINES;
+                self.next_progress = progress.elapsed + PROGRESS_LINES;
                 self.writer.words(&text);
             }
         }

@@ -2,20 +2,23 @@
 
 use std::{fmt::Write, time::Duration};
 
-use disperse_scheduler::{Counts, Evicted, Health, Moment};
+use disperse_scheduler::{Evicted, Health, Moment};
 
-use super::{Summary, TaskCounts};
+use super::{Progress, Summary, TaskCounts};
 use crate::{
     logger::{Level, Line},
     units::{Fuel, Size, Time},
 };
+
+/// The word for a worker that is given nothing for a while.
+const QUARANTINED: &str = "quarantined";
 
 /// One word for what is thought of a worker.
 pub(crate) fn health_word(health: Health) -> String {
     match health {
         Health::Healthy => "healthy",
         Health::Suspect => "suspect",
-        Health::Quarantined { .. } => "quarantined",
+        Health::Quarantined { .. } => QUARANTINED,
         Health::Probation { .. } => "probation",
         Health::Busy { .. } => "busy",
         Health::Draining => "draining",
@@ -58,24 +61,70 @@ pub(super) fn line(line: &Line) -> String {
     }
 }
 
-/// How far the run is, in one line.
-pub(super) fn progress(counts: &Counts, tasks: &TaskCounts, elapsed: Duration) -> String {
-    let rate = counts.done as f64 / elapsed.as_secs_f64().max(0.001);
-    let mut text = format!(
-        "{} tasks done, {} in flight · {} actions done, {} running, {} waiting · {rate:.0}/s",
-        tasks.done, tasks.in_flight, counts.done, counts.running, counts.waiting
-    );
-    if tasks.failed > 0 {
-        let _ = write!(text, " · {} tasks failed", tasks.failed);
-    }
-    if counts.quarantined > 0 {
-        let _ = write!(
-            text,
-            " · {} of {} workers quarantined",
-            counts.quarantined, counts.workers
-        );
+/// What went wrong, and below it what the guest wrote about it.
+pub(super) fn with_stderr(mut text: String, stderr: &str) -> String {
+    for line in stderr.lines() {
+        text.push_str("\n    ");
+        text.push_str(line);
     }
     text
+}
+
+/// How far the run is, in one line. A narrow terminal cuts its end, so what matters most comes first.
+pub(super) fn progress(progress: &Progress) -> String {
+    let Progress {
+        tasks,
+        total,
+        actions,
+        retries,
+        elapsed,
+    } = progress;
+    let mut text = match total {
+        Some(total) => format!("{}/{total} tasks done", tasks.done),
+        None => format!("{} tasks done", tasks.done),
+    };
+    let _ = write!(text, ", {} in flight", tasks.in_flight);
+    if tasks.failed > 0 {
+        let _ = write!(text, ", {} failed", tasks.failed);
+    }
+    let _ = write!(text, " · {}", rate(actions.done, *elapsed));
+    if let Some(left) = left(tasks, *total, *elapsed) {
+        let _ = write!(text, ", about {left} left");
+    }
+    if *retries > 0 {
+        let _ = write!(text, " · {retries} retries");
+    }
+    if actions.quarantined > 0 {
+        let (quarantined, workers) = (actions.quarantined, actions.workers);
+        let _ = write!(text, " · {quarantined} of {workers} workers quarantined");
+    }
+    let _ = write!(
+        text,
+        " · {} actions done, {} running, {} waiting",
+        actions.done, actions.running, actions.waiting
+    );
+    text
+}
+
+/// How many actions are done in which time, on average since the start.
+fn rate(done: u64, elapsed: Duration) -> String {
+    let second = done as f64 / elapsed.as_secs_f64().max(0.001);
+    // Few enough for a long time to be told apart from none.
+    match second {
+        _ if done == 0 => "0 actions/s".to_owned(),
+        10.0.. => format!("{second:.0} actions/s"),
+        1.0.. => format!("{second:.1} actions/s"),
+        _ => format!("{:.1} actions/min", second * 60.0),
+    }
+}
+
+/// How long the rest takes at the pace so far. None: there is no rest, or nobody can know yet.
+fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) -> Option<Time> {
+    let ended = tasks.done + tasks.failed;
+    let rest = total?.checked_sub(ended).filter(|rest| *rest > 0 && ended > 0)?;
+    let seconds = elapsed.as_secs_f64() / ended as f64 * rest as f64;
+    let whole = Duration::try_from_secs_f64(seconds.ceil()).ok()?;
+    Some(Time::from(whole))
 }
 
 /// The final report.
@@ -127,7 +176,9 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
             Size(worker.peak_memory).to_string(),
             match worker.quarantines {
                 0 => worker.health.clone(),
-                n => format!("{}, quarantined {n}x", worker.health),
+                // It is there now, which need not be said twice.
+                n if worker.health == QUARANTINED => format!("{QUARANTINED}, {n}x"),
+                n => format!("{}, {QUARANTINED} {n}x", worker.health),
             },
         ]
     });
@@ -174,5 +225,79 @@ fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; 
     line(&mut head.into_iter());
     for row in &rows {
         line(&mut row.iter().map(String::as_str));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disperse_scheduler::Counts;
+
+    use super::*;
+
+    const PROGRESS: Progress = Progress {
+        tasks: TaskCounts {
+            done: 30,
+            failed: 0,
+            in_flight: 6,
+        },
+        total: None,
+        actions: Counts {
+            waiting: 2,
+            running: 4,
+            backing_off: 0,
+            done: 1000,
+            refused: 0,
+            stopping: 0,
+            workers: 5,
+            quarantined: 0,
+        },
+        retries: 0,
+        elapsed: Duration::from_secs(20),
+    };
+
+    #[test]
+    fn progress_says_only_what_is_known() {
+        assert_eq!(
+            progress(&PROGRESS),
+            "30 tasks done, 6 in flight · 50 actions/s · 1000 actions done, 4 running, 2 waiting"
+        );
+        let all = Progress {
+            tasks: TaskCounts {
+                failed: 10,
+                ..PROGRESS.tasks
+            },
+            total: Some(100),
+            actions: Counts {
+                quarantined: 1,
+                ..PROGRESS.actions
+            },
+            retries: 12,
+            ..PROGRESS
+        };
+        assert_eq!(
+            progress(&all),
+            "30/100 tasks done, 6 in flight, 10 failed · 50 actions/s, about 30s left · 12 retries · \
+             1 of 5 workers quarantined · 1000 actions done, 4 running, 2 waiting"
+        );
+    }
+
+    #[test]
+    fn how_long_it_takes_is_known_once_there_are_a_pace_and_a_total() {
+        let none = TaskCounts::default();
+        let minute = Duration::from_secs(60);
+        assert_eq!(left(&none, Some(3), minute), None);
+        assert_eq!(left(&none, Some(0), minute), None);
+        assert_eq!(left(&PROGRESS.tasks, None, minute), None);
+        assert_eq!(left(&PROGRESS.tasks, Some(30), minute), None);
+        assert_eq!(left(&PROGRESS.tasks, Some(60), minute), Some(Time::from(minute)));
+    }
+
+    #[test]
+    fn a_slow_pace_is_more_than_none() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(rate(0, minute), "0 actions/s");
+        assert_eq!(rate(2, minute), "2.0 actions/min");
+        assert_eq!(rate(90, minute), "1.5 actions/s");
+        assert_eq!(rate(6000, minute), "100 actions/s");
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Manifest {
     pub(crate) operation: Option<Operation>,
     /// The worker that `map` maps with.
     pub(crate) worker: Option<Component>,
-    /// Limits for workers; a pool's own come first.
+    /// Limits for planner, tasks and workers alike; for workers their pool's own come first.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
     /// When a worker is taken out.
@@ -61,13 +61,13 @@ pub(crate) struct Component {
     pub(crate) build: Option<String>,
 }
 
-/// Limits of one attempt. What is not given stays as it is.
+/// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct LimitsTable {
     /// Computation, about a billion units a second. Default 10G.
     pub(crate) fuel: Option<Fuel>,
-    /// Memory of one instance. Default 64MiB.
+    /// Memory of one instance. Default 64MiB; 1GiB for a planner.
     pub(crate) memory: Option<Size>,
     /// How long an attempt may take. Default 30s.
     pub(crate) timeout: Option<Time>,
