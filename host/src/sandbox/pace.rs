@@ -2,7 +2,7 @@
 //!
 //! A guest lets others have a turn after a fixed amount of fuel, but what that takes is up to the guest: a unit of one
 //! instruction takes five times as long as one of another, and a load that misses every cache hundreds of times as long. So
-//! each turn is timed, and whoever took longer than its due sits out turns until that is made up for. Where nobody else
+//! each turn is timed, and whoever took longer than a turn is worth sits out turns until that is made up for. Where nobody else
 //! wants the thread, sitting out takes next to nothing.
 
 use std::{
@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a turn may take: about what [`super::engine::YIELD_INTERVAL`] takes a guest that computes.
-const TURN: Duration = Duration::from_micros(50);
+/// What one turn is worth. Less than [`super::engine::YIELD_INTERVAL`] takes on any machine, so that everybody is in debt after a
+/// turn and pays in proportion; sitting one out takes a tenth of a microsecond, so that costs a hundredth.
+const TURN: Duration = Duration::from_micros(10);
 
 /// The most that is held against a guest. A thread that the machine took away looks like a guest that would not stop.
 const DEBT_MAX: Duration = Duration::from_millis(500);
