@@ -13,6 +13,7 @@ mod components;
 mod examples;
 mod facts;
 mod floors;
+mod grants;
 mod health;
 mod hostile;
 mod map;

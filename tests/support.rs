@@ -402,19 +402,25 @@ pub(crate) mod body {
 /// A component of an example. All are built once.
 pub(crate) fn wasm(name: &str) -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let examples = root().join("examples");
-        let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--release", "--target", "wasm32-wasip2"])
-            .current_dir(&examples)
-            .output()
-            .expect("cargo starts");
-        assert!(
-            built.status.success(),
-            "the examples: {}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        examples.join("target/wasm32-wasip2/release")
-    });
+    let folder = FOLDER.get_or_init(|| built(&root().join("examples")));
     folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+}
+
+/// The worker that tries what each line tells it; see `guests/probe`.
+pub(crate) fn probe() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/probe")));
+    folder.join("probe.wasm").to_str().unwrap().to_owned()
+}
+
+/// Builds the guests of a workspace, and says where they are.
+fn built(workspace: &Path) -> PathBuf {
+    let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--target", "wasm32-wasip2"])
+        .current_dir(workspace)
+        .output()
+        .expect("cargo starts");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{}: {said}", workspace.display());
+    workspace.join("target/wasm32-wasip2/release")
 }

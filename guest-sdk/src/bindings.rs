@@ -32,6 +32,7 @@ pub mod imports {
                 import disperse:guest/http-types@0.1.0;
                 import disperse:guest/http@0.1.0;
                 import disperse:guest/http-async@0.1.0;
+                import disperse:guest/exec@0.1.0;
             }
         ",
         world: "disperse:sdk/imports",
@@ -75,6 +76,7 @@ world!(worker = "worker" at "disperse_guest::__private::worker",
     "disperse:guest/quota@0.1.0" => quota,
     "disperse:guest/http-types@0.1.0" => http_types,
     "disperse:guest/http@0.1.0" => http,
+    "disperse:guest/exec@0.1.0" => exec,
 );
 world!(worker_async = "worker-async" at "disperse_guest::__private::worker_async",
     "disperse:guest/types@0.1.0" => types,
@@ -83,6 +85,7 @@ world!(worker_async = "worker-async" at "disperse_guest::__private::worker_async
     "disperse:guest/quota@0.1.0" => quota,
     "disperse:guest/http-types@0.1.0" => http_types,
     "disperse:guest/http-async@0.1.0" => http_async,
+    "disperse:guest/exec@0.1.0" => exec,
 );
 world!(both = "both" at "disperse_guest::__private::both",
     "disperse:guest/types@0.1.0" => types,
@@ -93,6 +96,7 @@ world!(both = "both" at "disperse_guest::__private::both",
     "disperse:guest/quota@0.1.0" => quota,
     "disperse:guest/http-types@0.1.0" => http_types,
     "disperse:guest/http@0.1.0" => http,
+    "disperse:guest/exec@0.1.0" => exec,
 );
 world!(both_async = "both-async" at "disperse_guest::__private::both_async",
     "disperse:guest/types@0.1.0" => types,
@@ -103,4 +107,5 @@ world!(both_async = "both-async" at "disperse_guest::__private::both_async",
     "disperse:guest/quota@0.1.0" => quota,
     "disperse:guest/http-types@0.1.0" => http_types,
     "disperse:guest/http-async@0.1.0" => http_async,
+    "disperse:guest/exec@0.1.0" => exec,
 );

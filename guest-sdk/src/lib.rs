@@ -113,7 +113,7 @@
 //! * Payloads: plain serde types are JSON; [`Bincode`], [`Text`] and [`Raw`] choose otherwise. See [`codec`].
 //! * Requests: [`perform`], [`perform_all`], [`submit`] and [`wait_any`], [`sleep`], with options by [`Action`].
 //! * Failures: [`Failure`] says who is to blame, [`Refusal`] what a task sees, [`Error`] why a task failed.
-//! * For workers: [`attempt`], [`report_quota`], [`http`]. For planners: [`output`], [`arguments`] and standard input.
+//! * For workers: [`attempt`], [`report_quota`], [`http`], [`exec`]. For planners: [`output`], [`arguments`] and standard input.
 //!   For all: [`info!`], [`warning!`], [`error!`], [`debug!`].
 //!
 //! Types that implement the traits are ordinary Rust and can be tested on any machine; only what asks the host for
@@ -122,6 +122,7 @@
 mod action;
 pub mod codec;
 pub mod concurrent;
+pub mod exec;
 mod export;
 pub mod http;
 pub mod log;

@@ -142,6 +142,16 @@ impl From<Problem> for Failure {
     }
 }
 
+impl From<crate::exec::Problem> for Failure {
+    /// A program that writes too much will do so anywhere; for all else another worker may be better off.
+    fn from(problem: crate::exec::Problem) -> Self {
+        match &problem {
+            crate::exec::Problem::Oversize(_) => Self::permanent(problem),
+            _ => Self::retryable(problem),
+        }
+    }
+}
+
 /// Chooses who is to blame for an error, before `?`.
 ///
 /// ```

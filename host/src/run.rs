@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
     driver::{Driver, PoolSetup, Setup},
+    grants::Grants,
     inbox::{Control, Notice},
     limits::{Budget, Limits},
     logger::{Level, Logger},
@@ -51,6 +52,7 @@ pub(crate) struct PoolPlan {
     pub(crate) program: Program,
     pub(crate) kinds: Vec<String>,
     pub(crate) limits: Limits,
+    pub(crate) grants: Arc<Grants>,
     pub(crate) fresh: bool,
     /// Names and settings.
     pub(crate) workers: Vec<(String, Vec<(String, String)>)>,
@@ -175,6 +177,7 @@ fn pools(
                 name: format!("{}/{name}", plan.name).into(),
                 env: env.into(),
                 limits: plan.limits,
+                grants: plan.grants.clone(),
             },
             fresh: plan.fresh,
             sandbox: sandbox.clone(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    digest::Digest,
     report::Format,
     sandbox::COMPILE_CHILD,
     units::{Fuel, Size, Time},
@@ -114,6 +115,16 @@ pub(super) struct Common {
     /// How many attempts of an action may fail before it is given up [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
+    /// Let workers see this environment variable; without VALUE as it is here. Can be given several times
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = "Grants")]
+    pub(super) env: Vec<String>,
+    /// Let workers read this folder, or with `:rw` write to it too. Can be given several times
+    #[arg(long, value_name = "PATH[::GUEST][:rw]", help_heading = "Grants")]
+    pub(super) dir: Vec<String>,
+    /// Let workers run this program with arguments like these; `*` stands for any text, a last `...` for any arguments. Can
+    /// be given several times
+    #[arg(long, value_name = "PROGRAM [PATTERN ...]", help_heading = "Grants")]
+    pub(super) exec: Vec<String>,
     /// Memory for all guests and what is kept for them [default: half of the machine's]
     #[arg(long, value_name = "SIZE")]
     pub(super) host_memory: Option<Size>,
@@ -126,6 +137,9 @@ pub(super) struct Common {
     /// Do not build, also if the manifest says how
     #[arg(long)]
     pub(super) no_build: bool,
+    /// Run the component only if its SHA-256 is this, in hexadecimal
+    #[arg(long, value_name = "HEX")]
+    pub(super) expect_sha256: Option<Digest>,
     /// How long one component may take to compile [default: 2m]
     #[arg(long, value_name = "TIME")]
     pub(super) compile_timeout: Option<Time>,

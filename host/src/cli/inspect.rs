@@ -4,9 +4,10 @@ use std::{fmt::Write as _, io::Write as _};
 
 use super::{args::InspectArgs, error::Failure, exit, plan};
 use crate::{
+    digest::Digest,
     limits::Limits,
     report::Format,
-    sandbox::{Contract, Digest, Form},
+    sandbox::{Contract, Form},
     units::{Fuel, Size, Time},
 };
 

@@ -6,6 +6,7 @@ mod error;
 mod exit;
 mod inspect;
 mod plan;
+mod pools;
 
 use std::{
     process::ExitCode,

@@ -12,13 +12,15 @@ use super::{
     args::{Common, MapArgs, RunArgs},
     build,
     error::Failure,
+    pools::{PoolMaker, name_of},
 };
 use crate::{
+    digest::Digest,
     limits::{Limits, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{CompileLimits, ContractError, LoadError, Program, Sandbox},
-    settings::{FILE_NAME, LimitsTable, Manifest, Operation, Pool},
+    settings::{FILE_NAME, LimitsTable, Manifest, Operation},
     units::Time,
 };
 
@@ -85,8 +87,19 @@ pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
         .hint(error.hint())
 }
 
-fn load(sandbox: &Sandbox, path: &Path) -> Result<Program, Failure> {
+/// Loads a component, which must be `pin` if that is given.
+pub(super) fn load(sandbox: &Sandbox, path: &Path, pin: Option<Digest>) -> Result<Program, Failure> {
     let bytes = read(path)?;
+    if let Some(pin) = pin {
+        let found = Digest::of(&bytes);
+        if found != pin {
+            return Err(
+                Failure::usage(format!("`{}` is not the component that is expected", path.display()))
+                    .because(format!("its SHA-256 is {found}, and {pin} is wanted"))
+                    .hint("has it been built again or exchanged? `inspect` shows what it is"),
+            );
+        }
+    }
     sandbox.load(&bytes).map_err(|error| match &error {
         LoadError::Contract(contract) => contract_failure(path, contract),
         _ => Failure::usage(format!("cannot use `{}`", path.display())).because(&error),
@@ -101,6 +114,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         Source::Component(component) => {
             let operation = Operation {
                 component,
+                sha256: None,
                 build: None,
                 max_concurrent_tasks: None,
                 args: Vec::new(),
@@ -125,7 +139,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         workers_can_be_counted(&manifest, &args.common)?;
     }
     build_all(&manifest, &folder, &args.common)?;
-    let program = load(&sandbox, &component)?;
+    let program = load(&sandbox, &component, args.common.expect_sha256.or(operation.sha256))?;
     if program.contract().operation.is_none() {
         return Err(
             Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
@@ -135,6 +149,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
     let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+    let maker = PoolMaker::new(&sandbox, &args.common, limits)?;
     let mut pools = Vec::new();
     for spec in &args.worker {
         let (path, count) = match spec.rsplit_once('=') {
@@ -145,16 +160,10 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
             }
             None => (Path::new(spec), None),
         };
-        pools.push(worker_pool(
-            &sandbox,
-            path,
-            count.or(args.common.workers),
-            limits,
-            &args.common,
-        )?);
+        pools.push(maker.component(path, count)?);
     }
     if pools.is_empty() {
-        pools = manifest_pools(&sandbox, &manifest, &folder, limits, &args.common)?;
+        pools = maker.manifest(&manifest, &folder, false)?;
     }
     if pools.is_empty() {
         if program.contract().worker.is_none() {
@@ -163,13 +172,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
                     .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"),
             );
         }
-        pools.push(pool(
-            name_of(&component),
-            program.clone(),
-            workers(args.common.workers),
-            limits,
-            &args.common,
-        ));
+        pools.push(maker.own(&component, program.clone()));
     }
     let what = What::Component {
         program,
@@ -189,24 +192,17 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let (pools, policy) = match source(&args.path)? {
         Source::Component(path) => {
             let limits = limits(&args.common).over(Limits::WORKER);
-            (
-                vec![worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?],
-                Policy::default(),
-            )
+            let maker = PoolMaker::new(&sandbox, &args.common, limits)?;
+            (vec![maker.pinned(&path, args.common.expect_sha256)?], Policy::default())
         }
         Source::Project(manifest, folder) => {
             workers_can_be_counted(&manifest, &args.common)?;
             build_all(&manifest, &folder, &args.common)?;
             let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
-            let mut pools = manifest_pools(&sandbox, &manifest, &folder, limits, &args.common)?;
+            let pools = PoolMaker::new(&sandbox, &args.common, limits)?.manifest(&manifest, &folder, true)?;
             if pools.is_empty() {
-                let component = manifest.worker.as_ref().map(|worker| &worker.component);
-                let component = component.or(manifest.operation.as_ref().map(|operation| &operation.component));
-                let path = component.map(|component| folder.join(component)).ok_or_else(|| {
-                    Failure::usage(format!("`{}` names no worker", args.path.display()))
-                        .hint("add a [worker] table or a [[pool]]")
-                })?;
-                pools.push(worker_pool(&sandbox, &path, args.common.workers, limits, &args.common)?);
+                return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
+                    .hint("add a [worker] table or a [[pool]]"));
             }
             (pools, manifest.health.over(Policy::default()))
         }
@@ -239,7 +235,7 @@ fn sandbox(common: &Common) -> Sandbox {
     )
 }
 
-fn limits(common: &Common) -> LimitsTable {
+pub(super) fn limits(common: &Common) -> LimitsTable {
     LimitsTable {
         fuel: common.fuel,
         memory: common.memory,
@@ -273,97 +269,6 @@ fn build_all(manifest: &Manifest, folder: &Path, common: &Common) -> Result<(), 
     let worker = manifest.worker.iter().filter_map(|worker| worker.build.as_deref());
     let pools = manifest.pool.iter().filter_map(|pool| pool.build.as_deref());
     build::build(folder, operation.chain(worker).chain(pools), common.quiet)
-}
-
-/// One worker for each core, unless a number was given.
-fn workers(count: Option<u32>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    count.map_or_else(cores, |count| count as usize)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_stem()
-        .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
-}
-
-fn worker_pool(
-    sandbox: &Sandbox,
-    path: &Path,
-    count: Option<u32>,
-    limits: Limits,
-    common: &Common,
-) -> Result<PoolPlan, Failure> {
-    let program = load(sandbox, path)?;
-    must_be_worker(&program, path)?;
-    Ok(pool(name_of(path), program, workers(count), limits, common))
-}
-
-fn must_be_worker(program: &Program, path: &Path) -> Result<(), Failure> {
-    match program.contract().worker {
-        Some(_) => Ok(()),
-        None => Err(
-            Failure::usage(format!("`{}` is an operation, not a worker", path.display()))
-                .hint("a worker exports `handle`; `run` runs an operation"),
-        ),
-    }
-}
-
-fn pool(name: String, program: Program, count: usize, limits: Limits, common: &Common) -> PoolPlan {
-    let workers = (1..=count).map(|n| (n.to_string(), Vec::new())).collect();
-    PoolPlan {
-        name,
-        program,
-        kinds: Vec::new(),
-        limits,
-        fresh: common.fresh,
-        workers,
-    }
-}
-
-fn manifest_pools(
-    sandbox: &Sandbox,
-    manifest: &Manifest,
-    folder: &Path,
-    limits: Limits,
-    common: &Common,
-) -> Result<Vec<PoolPlan>, Failure> {
-    manifest
-        .pool
-        .iter()
-        .map(|pool| manifest_pool(sandbox, pool, folder, limits, common))
-        .collect()
-}
-
-fn manifest_pool(
-    sandbox: &Sandbox,
-    table: &Pool,
-    folder: &Path,
-    limits: Limits,
-    common: &Common,
-) -> Result<PoolPlan, Failure> {
-    let path = folder.join(&table.component);
-    let program = load(sandbox, &path)?;
-    must_be_worker(&program, &path)?;
-    let mut listed: Vec<(String, Vec<(String, String)>)> = table
-        .worker
-        .iter()
-        .map(|worker| (worker.name.clone(), worker.settings.clone().into_iter().collect()))
-        .collect();
-    let more = match (table.workers, listed.is_empty()) {
-        (Some(count), _) => count,
-        (None, true) => workers(common.workers),
-        (None, false) => 0,
-    };
-    listed.extend((1..=more).map(|n| (n.to_string(), Vec::new())));
-    Ok(PoolPlan {
-        name: table.name.clone(),
-        program,
-        kinds: table.kinds.clone(),
-        // What was typed comes before what is written, and a pool's own before the manifest's.
-        limits: self::limits(common).over(table.limits.over(limits)),
-        fresh: table.fresh || common.fresh,
-        workers: listed,
-    })
 }
 
 fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {

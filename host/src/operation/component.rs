@@ -56,6 +56,7 @@ impl ComponentOperation {
         let world = World {
             args: settings.args.clone(),
             env: Arc::default(),
+            grants: None,
             stdin: settings.input.clone(),
             logical: Some(logical(settings.began_unix_ms, settings.seed, 0)),
         };

@@ -246,3 +246,36 @@ pub(super) enum HttpProblem {
     #[component(name = "oversize")]
     Oversize(String),
 }
+
+/// `exec.command`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct ExecCommand {
+    pub(super) program: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) input: Vec<u8>,
+    pub(super) timeout: u32,
+}
+
+/// `exec.ended`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct ExecEnded {
+    pub(super) code: Option<i32>,
+    pub(super) output: Vec<u8>,
+    pub(super) errors: Vec<u8>,
+}
+
+/// `exec.problem`.
+#[derive(ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(super) enum ExecProblem {
+    #[component(name = "denied")]
+    Denied(String),
+    #[component(name = "failed")]
+    Failed(String),
+    #[component(name = "timeout")]
+    Timeout(String),
+    #[component(name = "oversize")]
+    Oversize(String),
+}

@@ -14,7 +14,7 @@ use std::{
 
 use wasmtime::{Engine, component::Component};
 
-use super::Digest;
+use crate::digest::Digest;
 
 /// How much is kept. The least recently used goes first.
 const SIZE_MAX: u64 = 1 << 30;

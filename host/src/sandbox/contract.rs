@@ -224,7 +224,7 @@ fn near_misses(exports: &BTreeMap<String, String>) -> Vec<String> {
 
 /// Whether the host provides an import of this name.
 fn is_known(name: &str) -> bool {
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 11] = [
         "types",
         "log",
         "output",
@@ -235,6 +235,7 @@ fn is_known(name: &str) -> bool {
         "http-types",
         "http",
         "http-async",
+        "exec",
     ];
     match name.split_once('/') {
         Some(("disperse:guest", rest)) => {

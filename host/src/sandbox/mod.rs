@@ -31,7 +31,7 @@ pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
 pub(crate) use input::Input;
 pub(crate) use planner::PlannerInstance;
-pub(crate) use program::{Digest, LoadError, Program, Sandbox};
+pub(crate) use program::{LoadError, Program, Sandbox};
 pub(crate) use task::{TaskSpec, run_task};
 pub(crate) use worker::{Handled, WorkerInstance, WorkerSpec};
 pub(crate) use world::{Logical, World};

@@ -1,12 +1,10 @@
 //! Loading: from bytes to something that can be started.
 
 use std::{
-    fmt,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::{
     Engine,
@@ -21,29 +19,7 @@ use super::{
     fault, imports,
     state::State,
 };
-use crate::limits::Budget;
-
-/// SHA-256 of a component. Written in hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Digest([u8; 32]);
-
-impl Digest {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use crate::{digest::Digest, limits::Budget};
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{limiter::Limiter, stdio::Tail, world::World};
 use crate::{
+    grants::Grants,
     inbox::{PlannerPort, Speaker, TaskPort},
     logger::{Level, Logger},
 };
@@ -51,6 +52,7 @@ pub(super) enum Role {
 pub(super) struct WorkerRole {
     /// For people: `pool/worker`.
     pub(super) name: Arc<str>,
+    pub(super) grants: Arc<Grants>,
     /// The attempt that goes on, and when it is cut.
     pub(super) current: Option<(AttemptId, Instant)>,
 }

@@ -20,6 +20,7 @@ use super::{
     world::World,
 };
 use crate::{
+    grants::Grants,
     inbox::{Job, Speaker, Used, Words},
     limits::Limits,
     logger::Logger,
@@ -34,6 +35,7 @@ pub(crate) struct WorkerSpec {
     /// Settings, as environment variables.
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) limits: Limits,
+    pub(crate) grants: Arc<Grants>,
 }
 
 /// A worker component that runs.
@@ -101,10 +103,12 @@ impl WorkerInstance {
         }
         let world = World {
             env: spec.env.clone(),
+            grants: Some(spec.grants.clone()),
             ..World::default()
         };
         let role = Role::Worker(WorkerRole {
             name: spec.name.clone(),
+            grants: spec.grants.clone(),
             current: None,
         });
         let start = Start {

@@ -9,9 +9,10 @@ use std::{
 };
 
 use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::{input::Input, stdio::Tail};
+use crate::grants::Grants;
 
 /// The largest block of random bytes in one call.
 const RANDOM_MAX: u64 = 64 << 10;
@@ -21,6 +22,8 @@ const RANDOM_MAX: u64 = 64 << 10;
 pub(crate) struct World {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
+    /// Only workers have any.
+    pub(crate) grants: Option<Arc<Grants>>,
     /// Only the planner has one.
     pub(crate) stdin: Option<Input>,
     /// Planners and tasks have one. Without it: the machine's clock and randomness.
@@ -48,6 +51,15 @@ impl World {
             .max_random_size(RANDOM_MAX)
             .allow_tcp(false)
             .allow_udp(false);
+        for dir in self.grants.iter().flat_map(|grants| &grants.dirs) {
+            let perms = if dir.writable {
+                FsPerms::ReadWrite
+            } else {
+                FsPerms::ReadOnly
+            };
+            // A folder that was there when the run began and is gone is not there for the guest either.
+            let _ = wasi.preopened_dir(&dir.host, &dir.guest, perms);
+        }
         if let Some(stdin) = &self.stdin {
             wasi.stdin(stdin.clone());
         }

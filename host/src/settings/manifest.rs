@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    digest::Digest,
     limits::Limits,
     units::{Fuel, Size, Time},
 };
@@ -42,6 +43,8 @@ pub(crate) struct Manifest {
 pub(crate) struct Operation {
     /// The component's file.
     pub(crate) component: PathBuf,
+    /// Its SHA-256 in hexadecimal. Another component is not run.
+    pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
     /// How many tasks may be in flight. Default: three for each worker.
@@ -57,8 +60,17 @@ pub(crate) struct Operation {
 pub(crate) struct Component {
     /// The component's file.
     pub(crate) component: PathBuf,
+    /// Its SHA-256 in hexadecimal. Another component is not run.
+    pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
+    /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
+    #[serde(default)]
+    pub(crate) dirs: Vec<String>,
+    /// Programs that workers may run, each as its absolute path and patterns for its arguments: `*` in one stands for any
+    /// text, a last `...` for any number of arguments.
+    #[serde(default)]
+    pub(crate) exec: Vec<Vec<String>>,
 }
 
 /// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
@@ -133,6 +145,8 @@ pub(crate) struct Pool {
     pub(crate) name: String,
     /// The component's file.
     pub(crate) component: PathBuf,
+    /// Its SHA-256 in hexadecimal. Another component is not run.
+    pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
     /// The kinds of action that it serves. None: every kind that no pool lists.
@@ -146,6 +160,13 @@ pub(crate) struct Pool {
     /// Limits that differ from the manifest's.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
+    /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
+    #[serde(default)]
+    pub(crate) dirs: Vec<String>,
+    /// Programs that workers may run, each as its absolute path and patterns for its arguments: `*` in one stands for any
+    /// text, a last `...` for any number of arguments.
+    #[serde(default)]
+    pub(crate) exec: Vec<Vec<String>>,
     /// Workers with settings of their own.
     #[serde(default)]
     pub(crate) worker: Vec<Worker>,

@@ -2,6 +2,7 @@
 
 mod clock;
 mod concurrent;
+mod exec;
 mod task;
 mod unknown;
 mod worker;
@@ -34,6 +35,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     worker::link_attempt(&mut interface(linker, "attempt")?)?;
     worker::link_quota(&mut interface(linker, "quota")?)?;
     worker::link_http(&mut interface(linker, "http")?)?;
+    exec::link(&mut interface(linker, "exec")?)?;
     if form == Form::Async {
         concurrent::link_host(&mut interface(linker, "host-async")?)?;
         concurrent::link_http(&mut interface(linker, "http-async")?)?;

@@ -1,0 +1,173 @@
+//! Programs.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// A program that workers may run, with the arguments that it may get: `PROGRAM [PATTERN ...]`.
+///
+/// The program is an absolute path, given exactly. A pattern is an argument in which each `*` stands for any text; the
+/// pattern `...` at the end stands for any number of any arguments. What begins with `-` is matched only by a pattern
+/// that begins with `-`, so that what stands for a name cannot be made an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecRule {
+    program: PathBuf,
+    patterns: Vec<String>,
+    /// Whether any arguments may follow.
+    open: bool,
+}
+
+/// Why a rule cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecRuleError {
+    #[error("it names no program")]
+    Empty,
+    #[error("`{0}` is not an absolute path; programs are named exactly, not looked for")]
+    Relative(String),
+    #[error("there is no program `{0}`")]
+    Missing(String),
+    #[error("`...` stands for all arguments that follow, so nothing can come after it")]
+    AfterRest,
+}
+
+impl ExecRule {
+    /// From its words.
+    ///
+    /// # Errors
+    /// It names no program that is there, or `...` is not the last word.
+    pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, ExecRuleError> {
+        let mut words = words.into_iter();
+        let program = Path::new(
+            words
+                .next()
+                .filter(|word| !word.is_empty())
+                .ok_or(ExecRuleError::Empty)?,
+        );
+        if !program.is_absolute() {
+            return Err(ExecRuleError::Relative(program.display().to_string()));
+        }
+        if !program.is_file() {
+            return Err(ExecRuleError::Missing(program.display().to_string()));
+        }
+        let mut patterns: Vec<String> = words.map(str::to_owned).collect();
+        let open = patterns.pop_if(|last| last == "...").is_some();
+        if patterns.iter().any(|pattern| pattern == "...") {
+            return Err(ExecRuleError::AfterRest);
+        }
+        Ok(Self {
+            program: program.to_owned(),
+            patterns,
+            open,
+        })
+    }
+
+    /// Whether it allows this.
+    pub(crate) fn allows(&self, program: &str, arguments: &[String]) -> bool {
+        let enough = if self.open {
+            arguments.len() >= self.patterns.len()
+        } else {
+            arguments.len() == self.patterns.len()
+        };
+        enough
+            && Path::new(program) == self.program
+            && self
+                .patterns
+                .iter()
+                .zip(arguments)
+                .all(|(pattern, argument)| fits(pattern, argument))
+    }
+}
+
+impl fmt::Display for ExecRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program.display())?;
+        self.patterns.iter().try_for_each(|pattern| write!(f, " {pattern}"))?;
+        f.write_str(if self.open { " ..." } else { "" })
+    }
+}
+
+/// Whether a text fits a pattern: what is between the stars must come in order, the first at the beginning and the last at
+/// the end.
+fn fits(pattern: &str, text: &str) -> bool {
+    if text.starts_with('-') && !pattern.starts_with('-') {
+        return false;
+    }
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        // The earliest place leaves the most for what follows.
+        match text.split_once(part) {
+            Some((_, after)) => text = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_must_fit_in_number_and_in_kind() {
+        let allows = |rule: &str, arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+            ExecRule::new(rule.split(' ')).unwrap().allows("/bin/sh", &arguments)
+        };
+        assert!(allows("/bin/sh", &[]));
+        assert!(!allows("/bin/sh", &["a"]));
+        assert!(allows("/bin/sh a *", &["a", "b"]));
+        assert!(!allows("/bin/sh a *", &["a"]));
+        assert!(!allows("/bin/sh a *", &["b", "b"]));
+        assert!(!allows("/bin/sh a *", &["a", "b", "c"]));
+        assert!(allows("/bin/sh a ...", &["a"]));
+        assert!(allows("/bin/sh a ...", &["a", "-b", "c"]));
+        assert!(!allows("/bin/sh a ...", &[]));
+        assert!(!allows("/bin/ls *", &["a"]));
+    }
+
+    #[test]
+    fn what_stands_for_a_name_cannot_be_made_an_option() {
+        assert!(fits("*", "name"));
+        assert!(!fits("*", "-rf"));
+        assert!(fits("-*", "-rf"));
+        assert!(fits("--size=*", "--size=3"));
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, fit) in [
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abd", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*.txt", "notes.txt", true),
+            ("*.txt", "notes.txt.gz", false),
+            ("a*a", "a", false),
+            ("**", "", true),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(fits(pattern, text), fit, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_names_a_program_that_is_there() {
+        let error = |rule: &str| ExecRule::new(rule.split(' ')).unwrap_err();
+        assert!(matches!(error(""), ExecRuleError::Empty));
+        assert!(matches!(error("sh"), ExecRuleError::Relative(_)));
+        assert!(matches!(error("/bin/no-such-program"), ExecRuleError::Missing(_)));
+        assert!(matches!(error("/bin/sh ... a"), ExecRuleError::AfterRest));
+    }
+}

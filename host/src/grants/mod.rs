@@ -1,0 +1,25 @@
+//! What an operator opens to workers. Nothing is open by default, and nothing ever is to planners and tasks.
+
+mod dir;
+mod exec;
+
+pub(crate) use dir::Dir;
+pub(crate) use exec::ExecRule;
+
+/// What the workers of one pool may do beside computing. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Grants {
+    /// Folders that they see.
+    pub(crate) dirs: Vec<Dir>,
+    /// Programs that they may run.
+    pub(crate) exec: Vec<ExecRule>,
+}
+
+impl Grants {
+    /// These and those.
+    pub(crate) fn and(mut self, more: &Self) -> Self {
+        self.dirs.extend(more.dirs.iter().cloned());
+        self.exec.extend(more.exec.iter().cloned());
+        self
+    }
+}

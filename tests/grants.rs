@@ -1,0 +1,218 @@
+//! What an operator opens to workers, and that nothing else is open.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Folder, body, host, probe, wasm};
+
+#[test]
+fn a_worker_reads_granted_folders_and_no_others() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("open")).unwrap();
+    std::fs::create_dir(folder.path("shut")).unwrap();
+    folder.file("open/a.txt", "abc");
+    folder.file("shut/b.txt", "secret");
+    std::os::unix::fs::symlink(folder.path("shut/b.txt"), folder.path("open/link.txt")).unwrap();
+    let open = folder.path("open");
+    let lines = format!(
+        "{open}/a.txt\n{open}/../shut/b.txt\n{open}/link.txt\n/etc/passwd\n{}\n",
+        folder.path("shut/b.txt")
+    );
+    let ended = host(["map", &wasm("checksum"), "--dir", &open])
+        .input(lines)
+        .run()
+        .exits(1);
+    let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    ended
+        .prints(&format!("{sum}  {open}/a.txt\n"))
+        .says(&["line 2", "line 3", "line 4", "line 5", "cannot open"]);
+    // Without a grant there is nothing at all.
+    host(["map", &wasm("checksum")])
+        .input(format!("{open}/a.txt\n"))
+        .run()
+        .exits(1)
+        .prints("");
+    // The guest may know the folder by another name.
+    let renamed = format!("{open}::/in");
+    host(["map", &wasm("checksum"), "--dir", &renamed])
+        .input("/in/a.txt\n")
+        .run()
+        .exits(0)
+        .prints(&format!("{sum}  /in/a.txt\n"));
+}
+
+#[test]
+fn a_folder_that_is_granted_for_reading_cannot_be_written_to() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("d")).unwrap();
+    folder.file("d/old", "old");
+    let grant = format!("{}::d", folder.path("d"));
+    let ended = host(["map", &probe(), "--dir", &grant])
+        .input("write d/new x\nwrite d/old x\nremove d/old\nlist d\nread d/old\n")
+        .run();
+    ended
+        .exits(1)
+        .prints("old\nold\n")
+        .says(&["line 1", "line 2", "line 3"]);
+    let ended = host(["map", &probe(), "--workers", "1", "--dir", &format!("{grant}:rw")])
+        .input("write d/new x\nremove d/old\nlist d\n")
+        .run();
+    ended.exits(0).prints("\n\nnew\n");
+}
+
+#[test]
+fn a_grant_that_cannot_be_meant_is_a_usage_error() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let file = folder.file("file", "");
+    for (flag, value, says) in [
+        ("--dir", "/no/such/folder", "/no/such/folder"),
+        ("--dir", &file, "not a folder"),
+        ("--exec", "date", "not an absolute path"),
+        ("--exec", "/no/such/program", "no program"),
+        ("--exec", "/bin/sh ... x", "nothing can come after it"),
+        ("--env", "=x", "no name"),
+        ("--env", "NO_SUCH_VARIABLE_HERE", "--env NAME=VALUE"),
+        ("--expect-sha256", "abc", "64 hexadecimal digits"),
+    ] {
+        host(["map", &worker, flag, value])
+            .input("a\n")
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&[says]);
+    }
+}
+
+#[test]
+fn a_program_runs_only_as_it_is_granted() {
+    let try_it = |line: &str, exec: &str| host(["map", &probe(), "--exec", exec]).input(format!("{line}\n")).run();
+    try_it("run /bin/echo hello", "/bin/echo *")
+        .exits(0)
+        .prints("Some(0) hello\n");
+    try_it("run /bin/sh -c exit", "/bin/sh ...")
+        .exits(0)
+        .prints("Some(0) \n");
+    for (line, exec) in [
+        ("run /bin/echo hello", "/bin/echo"),
+        ("run /bin/echo hello", "/bin/echo a*"),
+        ("run /bin/echo hello", "/bin/cat *"),
+        ("run echo hello", "/bin/echo *"),
+        ("run /bin/../bin/echo hello", "/bin/echo *"),
+        ("run /bin/echo hello there", "/bin/echo *"),
+        // What stands for a name cannot be made an option.
+        ("run /bin/echo -n", "/bin/echo *"),
+    ] {
+        try_it(line, exec)
+            .exits(1)
+            .prints("")
+            .says(&["no grant to run `", "--exec"]);
+    }
+    host(["map", &probe()])
+        .input("run /bin/echo hello\n")
+        .run()
+        .exits(1)
+        .says(&["no grant to run `/bin/echo hello`"]);
+    // There is nothing of the host's environment.
+    try_it("run /usr/bin/env", "/usr/bin/env").exits(0).prints("Some(0) \n");
+}
+
+#[test]
+fn a_program_that_does_not_end_is_killed_with_its_children() {
+    let folder = Folder::new();
+    // Longer than the test may take; the number tells it from everybody else's.
+    let seconds = format!("{}", 1_000_000 + std::process::id());
+    let script = folder.file("script", format!("sleep {seconds} & sleep {seconds}"));
+    let args = [
+        "map",
+        &probe(),
+        "--exec",
+        "/bin/sh ...",
+        "--timeout",
+        "300ms",
+        "--attempts",
+        "1",
+    ];
+    host(args).input(format!("run /bin/sh {script}\n")).run().exits(1);
+    let until = Instant::now() + Duration::from_secs(10);
+    while sleeping(&seconds) > 0 {
+        assert!(Instant::now() < until, "a child of the program goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How many processes have this word among their arguments.
+fn sleeping(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    arguments
+        .filter(|arguments| {
+            arguments.starts_with(b"sleep")
+                && arguments
+                    .split(|byte| *byte == 0)
+                    .any(|argument| argument == word.as_bytes())
+        })
+        .count()
+}
+
+#[test]
+fn a_program_that_writes_too_much_is_killed() {
+    let args = ["map", &probe(), "--exec", "/usr/bin/yes *", "--result-size", "64KiB"];
+    let ended = host(args).input("run /usr/bin/yes y\n").run().exits(1);
+    ended.prints("").says(&["wrote more than 64KiB", "--result-size"]);
+}
+
+#[test]
+fn a_component_is_run_only_if_it_is_the_expected_one() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let inspected = host(["inspect", &worker, "--format", "json"]).run().exits(0);
+    let digest = inspected.events()[0]["sha256"].as_str().unwrap().to_owned();
+    let other = digest.replace(|digit| digit != '0', "0");
+    host(["map", &worker, "--expect-sha256", &digest])
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
+    let refused = host(["map", &worker, "--expect-sha256", &other])
+        .input("a\n")
+        .run()
+        .exits(2);
+    refused
+        .prints("")
+        .says(&["not the component that is expected", &digest, &other]);
+    for (sha256, code) in [(&digest, 0), (&other, 2)] {
+        let manifest = folder.file(
+            "disperse.toml",
+            format!("[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nsha256 = \"{sha256}\"\n"),
+        );
+        host(["map", &manifest]).input("a\n").run().exits(code);
+    }
+}
+
+#[test]
+fn workers_see_the_variables_that_are_passed_on_and_no_others() {
+    let try_it = |flags: &[&str]| {
+        host(["map", &probe()].iter().chain(flags))
+            .input("env\narguments\n")
+            .run()
+    };
+    try_it(&[]).exits(0).prints("\n\n");
+    try_it(&["--env", "A=1", "--env", "NO_COLOR"])
+        .exits(0)
+        .prints("A=1 NO_COLOR=1\n\n");
+}
+
+#[test]
+fn there_is_no_network_without_a_grant() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let lines = format!("connect {address}\nget http://{address}/\n");
+    host(["map", &probe()])
+        .input(lines)
+        .run()
+        .exits(1)
+        .prints("")
+        .says(&["line 1", "line 2", "no grant for HTTP"]);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "somebody has connected");
+}

@@ -1,0 +1,75 @@
+//! A worker that tries what each line tells it, a word and its arguments, and answers what came of it.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fs;
+
+use disperse_guest::{Action, Failure, OrFail, Text, Worker, exec, export_worker, http};
+
+#[derive(Default)]
+struct Probe;
+
+impl Worker for Probe {
+    type Input = Text<String>;
+    type Output = Text<String>;
+
+    fn handle(&mut self, action: Action<Text<String>>) -> Result<Text<String>, Failure> {
+        attempt(&action.input.0)
+            .map(Text)
+            .map_err(|error| error.to_string())
+            .or_permanent()
+    }
+}
+
+fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["env"] => {
+            let mut seen: Vec<String> = std::env::vars()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            seen.sort();
+            Ok(seen.join(" "))
+        }
+        ["arguments"] => Ok(std::env::args().collect::<Vec<_>>().join(" ")),
+        ["read", path] => Ok(fs::read_to_string(path)?),
+        ["write", path, text] => {
+            fs::write(path, text)?;
+            Ok(String::new())
+        }
+        ["remove", path] => {
+            fs::remove_file(path)?;
+            Ok(String::new())
+        }
+        ["list", path] => {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(path)? {
+                names.push(entry?.file_name().to_string_lossy().into_owned());
+            }
+            names.sort();
+            Ok(names.join(" "))
+        }
+        ["run", program, arguments @ ..] => {
+            let command = arguments
+                .iter()
+                .fold(exec::command(*program), |command, &argument| command.argument(argument));
+            let ended = command.run()?;
+            Ok(format!("{:?} {}", ended.code, ended.text().trim_end()))
+        }
+        ["get", url, headers @ ..] => {
+            let request = headers
+                .iter()
+                .filter_map(|header| header.split_once('='))
+                .fold(http::get(*url), |request, (name, value)| request.header(name, value));
+            let response = request.fetch()?;
+            Ok(format!("{} {}", response.status, response.text()))
+        }
+        ["connect", address] => {
+            std::net::TcpStream::connect(address)?;
+            Ok("connected".to_owned())
+        }
+        _ => Err("what?".into()),
+    }
+}
+
+export_worker!(Probe);
