@@ -15,6 +15,8 @@
 mod cli;
 mod digest;
 mod driver;
+#[cfg(test)]
+mod fuzz;
 mod grants;
 mod inbox;
 mod limits;
