@@ -216,3 +216,20 @@ fn there_is_no_network_without_a_grant() {
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "somebody has connected");
 }
+
+#[test]
+fn inspect_names_the_grants_that_a_worker_could_use() {
+    let shown = host(["inspect", &probe()]).run().exits(0);
+    for flag in ["--dir", "--env", "--exec", "--http"] {
+        assert!(shown.out().contains(flag), "{flag} is not in\n{}", shown.out());
+    }
+    let folder = Folder::new();
+    let shown = host(["inspect", &folder.worker("echo.wasm", body::ECHO)])
+        .run()
+        .exits(0);
+    assert!(shown.out().contains("grants   none unless given\n"), "{}", shown.out());
+    // Nothing is open to an operation, whatever it imports.
+    let operation = folder.operation("operation.wasm", "run", "");
+    let shown = host(["inspect", &operation, "--format", "json"]).run().exits(0);
+    assert_eq!(shown.events()[0]["grants"], serde_json::json!([]));
+}

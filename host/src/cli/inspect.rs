@@ -42,6 +42,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     "operation": role(contract.operation),
                     "worker": role(contract.worker),
                     "imports": imports,
+                    "grants": usable(&contract).map(|(flag, _)| flag).collect::<Vec<_>>(),
                     "exports": contract.exports,
                     "producers": contract.producers,
                 });
@@ -79,16 +80,42 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                 let limits = Limits::WORKER;
                 let _ = writeln!(
                     text,
-                    "  limits   fuel {}, memory {}, timeout {}, result {} for each attempt unless set otherwise\n  \
-                     grants   none: no files, no network, no environment but settings",
+                    "  limits   fuel {}, memory {}, timeout {}, result {} for each attempt unless set otherwise",
                     Fuel(limits.fuel),
                     Size(limits.memory),
                     Time::from(limits.timeout),
                     Size(limits.result)
                 );
+                text.push_str("  grants   none unless given");
+                let mut usable = usable(&contract).peekable();
+                if usable.peek().is_some() {
+                    text.push_str("; its imports could use");
+                    for (flag, what) in usable {
+                        let _ = write!(text, "\n    {flag}  {what}");
+                    }
+                }
+                text.push('\n');
                 print(&text)?;
             }
         }
     }
     Ok(exit::DONE)
+}
+
+/// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.
+fn usable(contract: &Contract) -> impl Iterator<Item = (&'static str, &'static str)> {
+    const GRANTS: [(&str, &str, &str); 5] = [
+        ("wasi:filesystem/", "--dir", "folders"),
+        ("wasi:cli/environment", "--env", "environment variables"),
+        ("disperse:guest/http@", "--http", "requests to servers"),
+        ("disperse:guest/http-async@", "--http", "requests to servers"),
+        ("disperse:guest/exec@", "--exec", "programs of the machine"),
+    ];
+    // Nothing is ever open to an operation's planner and tasks.
+    let imports = |prefix: &str| contract.imports.iter().any(|import| import.name.starts_with(prefix));
+    let found =
+        GRANTS.map(|(prefix, flag, what)| (contract.worker.is_some() && imports(prefix)).then_some((flag, what)));
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.dedup();
+    found.into_iter()
 }
