@@ -52,6 +52,9 @@ mod tests {
     fn the_sum_of_a_known_text() {
         // FIPS 180-2, appendix B.1.
         let sum = checksum(&b"abc"[..]).map_err(|error| error.to_string());
-        assert_eq!(sum.as_deref(), Ok("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!(
+            sum.as_deref(),
+            Ok("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        );
     }
 }
