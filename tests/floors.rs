@@ -9,12 +9,12 @@ use crate::support::root;
 
 /// From the top. Rooms of one floor do not know each other.
 const FLOORS: [&[&str]; 6] = [
-    &["cli"],
+    &["cli", "fuzz"],
     &["run"],
     &["driver", "operation"],
     &["worker", "transport"],
     &["settings", "sandbox", "report"],
-    &["inbox", "limits", "logger", "units"],
+    &["inbox", "digest", "grants", "limits", "logger", "units"],
 ];
 
 /// Neighbours of one floor that do.
