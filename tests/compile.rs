@@ -86,3 +86,13 @@ fn a_compiler_without_room_is_an_error_and_not_a_crash() {
         .exits(2);
     ended.says(&["--compile-memory"]);
 }
+
+#[test]
+fn a_manifest_says_how_much_compiling_may_take() {
+    let folder = Folder::new();
+    worker_with(&folder, &large_function());
+    let text = "[worker]\ncomponent = \"bomb.wasm\"\n[compile]\nmemory = \"512MiB\"\ntimeout = \"1m\"\n";
+    let manifest = folder.file("disperse.toml", text);
+    let ended = host(["map", &manifest, "--no-cache"]).input("a\n").run().exits(2);
+    ended.prints("").says(&["more than 512MiB of memory"]);
+}

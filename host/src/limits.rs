@@ -40,6 +40,24 @@ impl Limits {
     };
 }
 
+/// What compiling one component may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompileLimits {
+    /// Default two minutes. The slowest known guest, Python, takes 15 s.
+    pub(crate) timeout: Duration,
+    /// Bytes of address space. Default 4 GiB.
+    pub(crate) memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            memory: 4 << 30,
+        }
+    }
+}
+
 /// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that nobody has
 /// read. It is kept by slowing down, never by failing: over it idle instances are dropped, `submit` waits and `next` is
 /// not called.

@@ -14,11 +14,11 @@ use crate::{
     driver::{Driver, PoolSetup, Setup},
     grants::Grants,
     inbox::{Control, Notice},
-    limits::{Budget, Limits},
+    limits::{Budget, CompileLimits, Limits},
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
-    sandbox::{Cache, CompileLimits, Input, Program, Sandbox, WorkerSpec},
+    sandbox::{Cache, Input, Program, Sandbox, WorkerSpec},
     worker::Worker,
 };
 

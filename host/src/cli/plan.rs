@@ -16,12 +16,11 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    limits::{Limits, default_host_memory},
+    limits::{CompileLimits, Limits, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{CompileLimits, ContractError, LoadError, Program, Sandbox},
-    settings::{FILE_NAME, LimitsTable, Manifest, Operation},
-    units::Time,
+    sandbox::{ContractError, LoadError, Program, Sandbox},
+    settings::{CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation},
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
@@ -108,27 +107,14 @@ pub(super) fn load(sandbox: &Sandbox, path: &Path, pin: Option<Digest>) -> Resul
 
 /// `run`, ready to go.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
-    let sandbox = sandbox(&args.common);
-    let (manifest, folder) = match source(&args.path)? {
-        // A component alone is a project that says nothing else.
-        Source::Component(component) => {
-            let operation = Operation {
-                component,
-                sha256: None,
-                build: None,
-                max_concurrent_tasks: None,
-                args: Vec::new(),
-            };
-            (
-                Manifest {
-                    operation: Some(operation),
-                    ..Manifest::default()
-                },
-                PathBuf::new(),
-            )
-        }
-        Source::Project(manifest, folder) => (*manifest, folder),
-    };
+    let (manifest, folder) = project(&args.path, |component| Manifest {
+        operation: Some(Operation {
+            component,
+            ..Operation::default()
+        }),
+        ..Manifest::default()
+    })?;
+    let sandbox = sandbox(&args.common, &manifest);
     let Some(operation) = &manifest.operation else {
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
             .hint("add an [operation] table, or use `map` for a worker"));
@@ -188,25 +174,23 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
 
 /// `map`, ready to go.
 pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
-    let sandbox = sandbox(&args.common);
-    let (pools, policy) = match source(&args.path)? {
-        Source::Component(path) => {
-            let limits = limits(&args.common).over(Limits::WORKER);
-            let maker = PoolMaker::new(&sandbox, &args.common, limits)?;
-            (vec![maker.pinned(&path, args.common.expect_sha256)?], Policy::default())
-        }
-        Source::Project(manifest, folder) => {
-            workers_can_be_counted(&manifest, &args.common)?;
-            build_all(&manifest, &folder, &args.common)?;
-            let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
-            let pools = PoolMaker::new(&sandbox, &args.common, limits)?.manifest(&manifest, &folder, true)?;
-            if pools.is_empty() {
-                return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
-                    .hint("add a [worker] table or a [[pool]]"));
-            }
-            (pools, manifest.health.over(Policy::default()))
-        }
-    };
+    let (manifest, folder) = project(&args.path, |component| Manifest {
+        worker: Some(Component {
+            component,
+            ..Component::default()
+        }),
+        ..Manifest::default()
+    })?;
+    let sandbox = sandbox(&args.common, &manifest);
+    workers_can_be_counted(&manifest, &args.common)?;
+    build_all(&manifest, &folder, &args.common)?;
+    let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+    let pools = PoolMaker::new(&sandbox, &args.common, limits)?.manifest(&manifest, &folder, true)?;
+    if pools.is_empty() {
+        return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
+            .hint("add a [worker] table or a [[pool]]"));
+    }
+    let policy = manifest.health.over(Policy::default());
     let payload = pools
         .iter()
         .map(|pool| pool.limits.result)
@@ -222,12 +206,20 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     Ok((sandbox, plan))
 }
 
-fn sandbox(common: &Common) -> Sandbox {
-    let default = CompileLimits::default();
-    let compile = CompileLimits {
-        timeout: common.compile_timeout.map_or(default.timeout, Time::duration),
-        memory: common.compile_memory.map_or(default.memory, |size| size.0),
+/// What a path names. A component alone is a project that says nothing else.
+fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Manifest, PathBuf), Failure> {
+    Ok(match source(path)? {
+        Source::Component(component) => (alone(component), PathBuf::new()),
+        Source::Project(manifest, folder) => (*manifest, folder),
+    })
+}
+
+fn sandbox(common: &Common, manifest: &Manifest) -> Sandbox {
+    let typed = CompileTable {
+        timeout: common.compile_timeout,
+        memory: common.compile_memory,
     };
+    let compile = typed.over(manifest.compile.over(CompileLimits::default()));
     run::sandbox(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,

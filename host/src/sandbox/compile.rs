@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
@@ -20,28 +20,13 @@ use super::{
     engine::{self, Form},
     fault,
 };
-use crate::units::{Size, Time};
+use crate::{
+    limits::CompileLimits,
+    units::{Size, Time},
+};
 
 /// The word that makes this program a compiler; what follows is the form and the memory that it may use.
 pub(crate) const CHILD: &str = "compile-child";
-
-/// How long, in address space and time, a component may take to compile, and how large the code may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CompileLimits {
-    /// Default two minutes. The slowest known guest, Python, takes 15 s.
-    pub(crate) timeout: Duration,
-    /// Bytes of address space. Default 4 GiB.
-    pub(crate) memory: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(120),
-            memory: 4 << 30,
-        }
-    }
-}
 
 /// The largest compiled code. Python's has 60 MiB.
 const CODE_MAX: u64 = 1 << 30;

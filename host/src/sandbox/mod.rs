@@ -25,7 +25,7 @@ mod worker;
 mod world;
 
 pub(crate) use cache::Cache;
-pub(crate) use compile::{CHILD as COMPILE_CHILD, CompileLimits, child as compile_child};
+pub(crate) use compile::{CHILD as COMPILE_CHILD, child as compile_child};
 pub(crate) use contract::{Contract, ContractError};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;

@@ -13,13 +13,16 @@ use wasmtime::{
 
 use super::{
     cache::Cache,
-    compile::{self, CompileError, CompileLimits},
+    compile::{self, CompileError},
     contract::{Contract, ContractError},
     engine::{self, Form, INSTANCES_MAX},
     fault, imports,
     state::State,
 };
-use crate::{digest::Digest, limits::Budget};
+use crate::{
+    digest::Digest,
+    limits::{Budget, CompileLimits},
+};
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
-    limits::Limits,
+    limits::{CompileLimits, Limits},
     units::{Fuel, Size, Time},
 };
 
@@ -29,6 +29,9 @@ pub(crate) struct Manifest {
     /// Limits for planner, tasks and workers alike; for workers their pool's own come first.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
+    /// What compiling one component may take.
+    #[serde(default)]
+    pub(crate) compile: CompileTable,
     /// When a worker is taken out.
     #[serde(default)]
     pub(crate) health: Health,
@@ -38,7 +41,7 @@ pub(crate) struct Manifest {
 }
 
 /// An operation.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Operation {
     /// The component's file.
@@ -55,7 +58,7 @@ pub(crate) struct Operation {
 }
 
 /// A component and how to make it.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Component {
     /// The component's file.
@@ -95,6 +98,26 @@ impl LimitsTable {
             memory: self.memory.map_or(base.memory, |size| size.0),
             timeout: self.timeout.map_or(base.timeout, Time::duration),
             result: self.result_size.map_or(base.result, |size| size.0),
+        }
+    }
+}
+
+/// What compiling one component may take. What is not given stays as it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct CompileTable {
+    /// How long. Default 2m.
+    pub(crate) timeout: Option<Time>,
+    /// Address space. Default 4GiB.
+    pub(crate) memory: Option<Size>,
+}
+
+impl CompileTable {
+    /// `base` with what is given here in its place.
+    pub(crate) fn over(&self, base: CompileLimits) -> CompileLimits {
+        CompileLimits {
+            timeout: self.timeout.map_or(base.timeout, Time::duration),
+            memory: self.memory.map_or(base.memory, |size| size.0),
         }
     }
 }

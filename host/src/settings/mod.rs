@@ -2,4 +2,4 @@
 
 mod manifest;
 
-pub(crate) use manifest::{FILE_NAME, LimitsTable, Manifest, Operation, Pool, schema};
+pub(crate) use manifest::{CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation, Pool, schema};
