@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     &["driver", "operation"],
     &["worker", "transport"],
     &["settings", "sandbox", "report"],
-    &["inbox", "digest", "grants", "limits", "logger", "units"],
+    &["http", "inbox", "digest", "grants", "limits", "logger", "units"],
 ];
 
 /// Neighbours of one floor that do.

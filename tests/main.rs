@@ -16,6 +16,7 @@ mod floors;
 mod grants;
 mod health;
 mod hostile;
+mod http;
 mod map;
 mod operations;
 mod pace;

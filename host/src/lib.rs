@@ -9,7 +9,7 @@
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
 //! | 3 | `settings`, `sandbox`, `report` | the manifest; wasmtime; words out |
-//! | 2 | `inbox`, `digest`, `grants`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, and in which amounts |
+//! | 2 | `inbox`, `digest`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, how it is reached, and in which amounts |
 //! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
 
 mod cli;
@@ -18,6 +18,7 @@ mod driver;
 #[cfg(test)]
 mod fuzz;
 mod grants;
+mod http;
 mod inbox;
 mod limits;
 mod logger;

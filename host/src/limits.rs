@@ -154,6 +154,11 @@ impl Charge {
             bytes,
         }
     }
+
+    pub(crate) fn grow(&mut self, bytes: u64) {
+        self.budget.charge(bytes);
+        self.bytes += bytes;
+    }
 }
 
 impl Drop for Charge {

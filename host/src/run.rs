@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::{
     driver::{Driver, PoolSetup, Setup},
     grants::Grants,
+    http::Placed,
     inbox::{Control, Notice},
     limits::{Budget, CompileLimits, Limits},
     logger::{Level, Logger},
@@ -54,8 +55,15 @@ pub(crate) struct PoolPlan {
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     pub(crate) fresh: bool,
-    /// Names and settings.
-    pub(crate) workers: Vec<(String, Vec<(String, String)>)>,
+    pub(crate) workers: Vec<WorkerPlan>,
+}
+
+/// One worker of a pool.
+pub(crate) struct WorkerPlan {
+    pub(crate) name: String,
+    /// Settings, and the placeholders of secrets.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) secrets: Arc<[Placed]>,
 }
 
 /// A whole run, as it was asked for.
@@ -170,14 +178,15 @@ fn pools(
 ) -> Vec<PoolSetup> {
     let mut ids = (0..).map(disperse_scheduler::WorkerId);
     let pool = |plan: PoolPlan| {
-        let worker = |(name, env): (String, Vec<(String, String)>)| Worker {
+        let worker = |worker: WorkerPlan| Worker {
             id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
             spec: WorkerSpec {
                 program: plan.program.clone(),
-                name: format!("{}/{name}", plan.name).into(),
-                env: env.into(),
+                name: format!("{}/{}", plan.name, worker.name).into(),
+                env: worker.env.into(),
                 limits: plan.limits,
                 grants: plan.grants.clone(),
+                secrets: worker.secrets,
             },
             fresh: plan.fresh,
             sandbox: sandbox.clone(),

@@ -125,6 +125,14 @@ pub(super) struct Common {
     /// be given several times
     #[arg(long, value_name = "PROGRAM [PATTERN ...]", help_heading = "Grants")]
     pub(super) exec: Vec<String>,
+    /// Let workers send such requests, as in `GET https://api.example.com/v1`; a name never stands for an address that is
+    /// not public, which is granted as itself. Can be given several times
+    #[arg(long, value_name = "[METHOD,... ]URL", help_heading = "Grants")]
+    pub(super) http: Vec<String>,
+    /// Put this value into workers' requests to granted https servers where they write the placeholder that their variable
+    /// NAME holds; they never see it. Can be given several times
+    #[arg(long, value_name = "NAME=env:VAR|NAME=file:PATH", help_heading = "Grants")]
+    pub(super) secret: Vec<String>,
     /// Memory for all guests and what is kept for them [default: half of the machine's]
     #[arg(long, value_name = "SIZE")]
     pub(super) host_memory: Option<Size>,

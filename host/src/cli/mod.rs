@@ -5,6 +5,7 @@ mod build;
 mod error;
 mod exit;
 mod inspect;
+mod opened;
 mod plan;
 mod pools;
 

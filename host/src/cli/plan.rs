@@ -158,7 +158,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
                     .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"),
             );
         }
-        pools.push(maker.own(&component, program.clone()));
+        pools.push(maker.own(&component, program.clone())?);
     }
     let what = What::Component {
         program,

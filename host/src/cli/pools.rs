@@ -2,12 +2,18 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{args::Common, error::Failure, plan};
+use super::{
+    args::Common,
+    error::Failure,
+    opened::{self, Opened},
+    plan,
+};
 use crate::{
     digest::Digest,
-    grants::{Dir, ExecRule, Grants},
+    grants::Secret,
+    http::Placed,
     limits::Limits,
-    run::PoolPlan,
+    run::{PoolPlan, WorkerPlan},
     sandbox::{Program, Sandbox},
     settings::{Manifest, Pool},
 };
@@ -18,7 +24,7 @@ pub(super) struct PoolMaker<'a> {
     common: &'a Common,
     /// Of pools that say nothing else.
     limits: Limits,
-    grants: Grants,
+    opened: Opened,
     env: Vec<(String, String)>,
 }
 
@@ -28,23 +34,25 @@ impl<'a> PoolMaker<'a> {
     /// # Errors
     /// One cannot be meant.
     pub(super) fn new(sandbox: &'a Sandbox, common: &'a Common, limits: Limits) -> Result<Self, Failure> {
-        let exec: Vec<Vec<&str>> = common
-            .exec
-            .iter()
-            .map(|rule| rule.split_whitespace().collect())
-            .collect();
         Ok(Self {
             sandbox,
             common,
             limits,
-            grants: grants(&common.dir, exec, Path::new("."))?,
-            env: common.env.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+            opened: Opened::typed(common)?,
+            env: common
+                .env
+                .iter()
+                .map(|text| opened::variable(text))
+                .collect::<Result<_, _>>()?,
         })
     }
 
     /// Workers of an operation's own component.
-    pub(super) fn own(&self, path: &Path, program: Program) -> PoolPlan {
-        self.pool(name_of(path), program, self.common.workers, &Grants::default())
+    ///
+    /// # Errors
+    /// A secret and a variable have one name.
+    pub(super) fn own(&self, path: &Path, program: Program) -> Result<PoolPlan, Failure> {
+        self.pool(name_of(path), program, self.common.workers, &Opened::default())
     }
 
     /// Workers of a component.
@@ -53,12 +61,12 @@ impl<'a> PoolMaker<'a> {
     /// It cannot be loaded or is no worker.
     pub(super) fn component(&self, path: &Path, count: Option<u32>) -> Result<PoolPlan, Failure> {
         let program = self.load(path, None)?;
-        Ok(self.pool(
+        self.pool(
             name_of(path),
             program,
             count.or(self.common.workers),
-            &Grants::default(),
-        ))
+            &Opened::default(),
+        )
     }
 
     /// Workers of a component that must be the one with this digest, if one is given.
@@ -67,7 +75,7 @@ impl<'a> PoolMaker<'a> {
     /// As [`PoolMaker::component`], or it is another one.
     pub(super) fn pinned(&self, path: &Path, pin: Option<Digest>) -> Result<PoolPlan, Failure> {
         let program = self.load(path, pin)?;
-        Ok(self.pool(name_of(path), program, self.common.workers, &Grants::default()))
+        self.pool(name_of(path), program, self.common.workers, &Opened::default())
     }
 
     /// The pools of a manifest; of none, for `map`, its worker, else its operation's own.
@@ -81,9 +89,14 @@ impl<'a> PoolMaker<'a> {
         match (&manifest.worker, &manifest.operation) {
             (Some(worker), _) => {
                 let path = folder.join(&worker.component);
-                let granted = grants(&worker.dirs, &worker.exec, folder)?;
+                let opened = Opened::component(worker, folder)?;
                 let program = self.load(&path, self.common.expect_sha256.or(worker.sha256))?;
-                Ok(vec![self.pool(name_of(&path), program, self.common.workers, &granted)])
+                Ok(vec![self.pool(
+                    name_of(&path),
+                    program,
+                    self.common.workers,
+                    &opened,
+                )?])
             }
             (None, Some(operation)) => {
                 let pin = self.common.expect_sha256.or(operation.sha256);
@@ -104,51 +117,84 @@ impl<'a> PoolMaker<'a> {
         }
     }
 
-    fn pool(&self, name: String, program: Program, count: Option<u32>, granted: &Grants) -> PoolPlan {
-        PoolPlan {
+    fn pool(&self, name: String, program: Program, count: Option<u32>, more: &Opened) -> Result<PoolPlan, Failure> {
+        let opened = self.opened.clone().and(more);
+        Ok(PoolPlan {
             name,
             program,
             kinds: Vec::new(),
             limits: self.limits,
-            grants: Arc::new(self.grants.clone().and(granted)),
             fresh: self.common.fresh,
             workers: (1..=workers(count))
-                .map(|n| (n.to_string(), self.env.clone()))
-                .collect(),
-        }
+                .map(|n| worker(n.to_string(), self.env.clone(), &opened.secrets, &opened))
+                .collect::<Result<_, _>>()?,
+            grants: Arc::new(opened.grants),
+        })
     }
 
     fn table(&self, table: &Pool, folder: &Path) -> Result<PoolPlan, Failure> {
         let program = self.load(&folder.join(&table.component), table.sha256)?;
-        let mut listed: Vec<(String, Vec<(String, String)>)> = table
-            .worker
-            .iter()
-            .map(|worker| {
-                let mut env: Vec<_> = worker.settings.clone().into_iter().collect();
-                // What was typed comes before what is written.
-                env.retain(|(name, _)| self.env.iter().all(|(typed, _)| typed != name));
-                env.extend(self.env.iter().cloned());
-                (worker.name.clone(), env)
-            })
-            .collect();
+        let opened = self.opened.clone().and(&Opened::pool(table, folder)?);
+        let mut listed = Vec::new();
+        for listing in &table.worker {
+            let mut env: Vec<_> = listing.settings.clone().into_iter().collect();
+            // What was typed comes before what is written, and a worker's own before its pool's.
+            env.retain(|(name, _)| self.env.iter().all(|(typed, _)| typed != name));
+            env.extend(self.env.iter().cloned());
+            let own = opened::secrets(&listing.secrets, folder)?;
+            let typed = self.opened.secrets.clone();
+            let secrets = opened::over(opened::over(typed, &own), &opened.secrets);
+            listed.push(worker(listing.name.clone(), env, &secrets, &opened)?);
+        }
         let more = match (table.workers, listed.is_empty()) {
             (Some(count), _) => count,
             (None, true) => workers(self.common.workers),
             (None, false) => 0,
         };
-        listed.extend((1..=more).map(|n| (n.to_string(), self.env.clone())));
-        let granted = grants(&table.dirs, &table.exec, folder)?;
+        for n in 1..=more {
+            listed.push(worker(n.to_string(), self.env.clone(), &opened.secrets, &opened)?);
+        }
         Ok(PoolPlan {
             name: table.name.clone(),
             program,
             kinds: table.kinds.clone(),
             // As above, and a pool's own before the manifest's.
             limits: plan::limits(self.common).over(table.limits.over(self.limits)),
-            grants: Arc::new(self.grants.clone().and(&granted)),
             fresh: table.fresh || self.common.fresh,
             workers: listed,
+            grants: Arc::new(opened.grants),
         })
     }
+}
+
+/// One worker, with a placeholder of its own for each secret.
+///
+/// # Errors
+/// A secret and a variable have one name.
+fn worker(
+    name: String,
+    mut env: Vec<(String, String)>,
+    secrets: &[Secret],
+    opened: &Opened,
+) -> Result<WorkerPlan, Failure> {
+    let mut placed = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        if env.iter().any(|(name, _)| *name == secret.name) {
+            return Err(
+                Failure::usage(format!("`{}` is both a secret and a plain variable", secret.name))
+                    .hint("give one of them another name"),
+            );
+        }
+        let secret = secret.bound(&opened.grants.http);
+        let secret = Placed::new(secret).map_err(|error| Failure::machine("cannot make a placeholder", &error))?;
+        env.push((secret.secret.name.clone(), secret.placeholder.clone()));
+        placed.push(secret);
+    }
+    Ok(WorkerPlan {
+        name,
+        env,
+        secrets: placed.into(),
+    })
 }
 
 /// One worker for each core, unless a number was given.
@@ -160,46 +206,4 @@ fn workers(count: Option<u32>) -> usize {
 pub(super) fn name_of(path: &Path) -> String {
     path.file_stem()
         .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// `NAME=VALUE`, or `NAME` for what it is here.
-fn variable(text: &str) -> Result<(String, String), Failure> {
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (name, value.to_owned()),
-        None => {
-            let here = std::env::var(text);
-            let unset = || Failure::usage(format!("cannot pass `--env {text}` on"));
-            (
-                text,
-                here.map_err(|error| unset().because(error).hint("give it as --env NAME=VALUE"))?,
-            )
-        }
-    };
-    if name.is_empty() {
-        return Err(Failure::usage(format!("`--env {text}` has no name")).hint("it is written NAME[=VALUE]"));
-    }
-    Ok((name.to_owned(), value))
-}
-
-fn grants<S: AsRef<str>>(
-    dirs: &[String],
-    exec: impl IntoIterator<Item = impl AsRef<[S]>>,
-    base: &Path,
-) -> Result<Grants, Failure> {
-    let dir = |text: &String| {
-        let failed = |error| Failure::usage(format!("cannot grant the folder `{text}`")).because(error);
-        Dir::parse(text, base).map_err(failed)
-    };
-    let rule = |words: &[S]| {
-        let shown = || words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
-        ExecRule::new(words.iter().map(AsRef::as_ref))
-            .map_err(|error| Failure::usage(format!("cannot grant the program `{}`", shown())).because(error))
-    };
-    Ok(Grants {
-        dirs: dirs.iter().map(dir).collect::<Result<_, _>>()?,
-        exec: exec
-            .into_iter()
-            .map(|words| rule(words.as_ref()))
-            .collect::<Result<_, _>>()?,
-    })
 }

@@ -2,9 +2,13 @@
 
 mod dir;
 mod exec;
+mod http;
+mod secret;
 
 pub(crate) use dir::Dir;
 pub(crate) use exec::ExecRule;
+pub(crate) use http::HttpRule;
+pub(crate) use secret::Secret;
 
 /// What the workers of one pool may do beside computing. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub(crate) struct Grants {
     pub(crate) dirs: Vec<Dir>,
     /// Programs that they may run.
     pub(crate) exec: Vec<ExecRule>,
+    /// Requests that they may send.
+    pub(crate) http: Vec<HttpRule>,
 }
 
 impl Grants {
@@ -20,6 +26,7 @@ impl Grants {
     pub(crate) fn and(mut self, more: &Self) -> Self {
         self.dirs.extend(more.dirs.iter().cloned());
         self.exec.extend(more.exec.iter().cloned());
+        self.http.extend(more.http.iter().cloned());
         self
     }
 }

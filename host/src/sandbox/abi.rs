@@ -199,41 +199,33 @@ pub(super) struct QuotaReport {
 #[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(super) struct Header {
-    name: String,
-    value: String,
+    pub(super) name: String,
+    pub(super) value: String,
 }
 
 /// `http-types.request`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
-#[allow(
-    dead_code,
-    reason = "all fields must be named; nothing is granted, so only the URL is read"
-)]
 pub(super) struct HttpRequest {
-    verb: String,
+    pub(super) verb: String,
     pub(super) url: String,
-    headers: Vec<Header>,
-    body: Vec<u8>,
-    timeout: u32,
+    pub(super) headers: Vec<Header>,
+    pub(super) body: Vec<u8>,
+    pub(super) timeout: u32,
 }
 
 /// `http-types.response`.
 #[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(super) struct HttpResponse {
-    status: u16,
-    headers: Vec<Header>,
-    body: Vec<u8>,
+    pub(super) status: u16,
+    pub(super) headers: Vec<Header>,
+    pub(super) body: Vec<u8>,
 }
 
 /// `http-types.problem`.
 #[derive(ComponentType, Lift, Lower)]
 #[component(variant)]
-#[allow(
-    dead_code,
-    reason = "all cases must be named; only `denied` can happen while no grant exists"
-)]
 pub(super) enum HttpProblem {
     #[component(name = "denied")]
     Denied(String),

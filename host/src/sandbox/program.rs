@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    http::Client,
     limits::{Budget, CompileLimits},
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Sandbox {
     /// None: what is compiled is trusted, and compiled here.
     compile: Option<CompileLimits>,
     pub(super) budget: Arc<Budget>,
+    /// Of all workers.
+    pub(super) http: Arc<Client>,
 }
 
 /// One engine with everything linked, and room for its instances.
@@ -108,6 +111,7 @@ impl Sandbox {
             cache,
             compile,
             budget,
+            http: Arc::default(),
         }
     }
 

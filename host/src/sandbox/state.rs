@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::{limiter::Limiter, stdio::Tail, world::World};
 use crate::{
     grants::Grants,
+    http::Access,
     inbox::{PlannerPort, Speaker, TaskPort},
     logger::{Level, Logger},
 };
@@ -53,6 +54,7 @@ pub(super) struct WorkerRole {
     /// For people: `pool/worker`.
     pub(super) name: Arc<str>,
     pub(super) grants: Arc<Grants>,
+    pub(super) http: Arc<Access>,
     /// The attempt that goes on, and when it is cut.
     pub(super) current: Option<(AttemptId, Instant)>,
 }

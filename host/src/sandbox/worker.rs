@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     grants::Grants,
+    http::{Access, Placed},
     inbox::{Job, Speaker, Used, Words},
     limits::Limits,
     logger::Logger,
@@ -36,6 +37,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
+    /// Secrets whose placeholders are among the settings.
+    pub(crate) secrets: Arc<[Placed]>,
 }
 
 /// A worker component that runs.
@@ -109,6 +112,13 @@ impl WorkerInstance {
         let role = Role::Worker(WorkerRole {
             name: spec.name.clone(),
             grants: spec.grants.clone(),
+            http: Arc::new(Access::new(
+                sandbox.http.clone(),
+                spec.grants.clone(),
+                spec.secrets.clone(),
+                spec.limits.result,
+                sandbox.budget.clone(),
+            )),
             current: None,
         });
         let start = Start {

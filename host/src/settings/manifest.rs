@@ -74,6 +74,14 @@ pub(crate) struct Component {
     /// text, a last `...` for any number of arguments.
     #[serde(default)]
     pub(crate) exec: Vec<Vec<String>>,
+    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`; a host `*.NAME` stands
+    /// for all names below that one. An address that is not public is granted only as itself, never by a name.
+    #[serde(default)]
+    pub(crate) http: Vec<String>,
+    /// Secrets, by the variable in which workers find a placeholder. The host puts the value in its place in headers and
+    /// queries of requests that it is bound to.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, SecretTable>,
 }
 
 /// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
@@ -190,6 +198,14 @@ pub(crate) struct Pool {
     /// text, a last `...` for any number of arguments.
     #[serde(default)]
     pub(crate) exec: Vec<Vec<String>>,
+    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`; a host `*.NAME` stands
+    /// for all names below that one. An address that is not public is granted only as itself, never by a name.
+    #[serde(default)]
+    pub(crate) http: Vec<String>,
+    /// Secrets, by the variable in which workers find a placeholder. The host puts the value in its place in headers and
+    /// queries of requests that it is bound to.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, SecretTable>,
     /// Workers with settings of their own.
     #[serde(default)]
     pub(crate) worker: Vec<Worker>,
@@ -204,6 +220,33 @@ pub(crate) struct Worker {
     /// What it is given as environment variables.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,
+    /// Secrets of its own, which come before its pool's.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, SecretTable>,
+}
+
+/// Where a secret's value comes from, one of `env` and `file`, and where it goes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct SecretTable {
+    /// The host's environment variable that holds it.
+    pub(crate) env: Option<String>,
+    /// The file that holds it, relative to the manifest. One line break at its end is not part of it.
+    pub(crate) file: Option<PathBuf>,
+    /// The requests that it may go along with, written as in `http`. Default: those https requests that are granted, or if
+    /// there are none, those that are granted by address.
+    pub(crate) hosts: Option<Vec<String>>,
+    /// How it is written into a request. Default: as it is.
+    #[serde(rename = "as")]
+    pub(crate) form: Option<SecretForm>,
+}
+
+/// How a secret is written into a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SecretForm {
+    /// It is `USER:PASSWORD` and goes out in base64, as `Authorization: Basic` wants it.
+    Basic,
 }
 
 /// Why a manifest cannot be used.

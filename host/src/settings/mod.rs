@@ -2,4 +2,6 @@
 
 mod manifest;
 
-pub(crate) use manifest::{CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation, Pool, schema};
+pub(crate) use manifest::{
+    CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
+};

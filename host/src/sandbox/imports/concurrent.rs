@@ -1,4 +1,4 @@
-//! `host-async` and `http-async`: futures.
+//! `host-async`: futures.
 
 use std::{
     pin::Pin,
@@ -11,11 +11,11 @@ use wasmtime::{
     component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
 };
 
-use super::{check_size, worker};
+use super::check_size;
 use crate::{
     inbox,
     sandbox::{
-        abi::{self, HttpProblem, HttpRequest, HttpResponse, Outcome},
+        abi::{self, Outcome},
         state::State,
     },
 };
@@ -41,19 +41,6 @@ pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         })?;
         Ok((reader,))
     })
-}
-
-pub(super) fn link_http(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    to.func_wrap(
-        "fetch",
-        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
-            store.data_mut().worker()?;
-            let answer = worker::fetch(&request);
-            let reader: FutureReader<Result<HttpResponse, HttpProblem>> =
-                FutureReader::new(store, async move { Ok::<_, wasmtime::Error>(answer) })?;
-            Ok((reader,))
-        },
-    )
 }
 
 fn submit(

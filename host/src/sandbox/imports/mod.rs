@@ -3,6 +3,7 @@
 mod clock;
 mod concurrent;
 mod exec;
+mod http;
 mod task;
 mod unknown;
 mod worker;
@@ -34,11 +35,11 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     task::link(&mut interface(linker, "host")?)?;
     worker::link_attempt(&mut interface(linker, "attempt")?)?;
     worker::link_quota(&mut interface(linker, "quota")?)?;
-    worker::link_http(&mut interface(linker, "http")?)?;
+    http::link(&mut interface(linker, "http")?)?;
     exec::link(&mut interface(linker, "exec")?)?;
     if form == Form::Async {
         concurrent::link_host(&mut interface(linker, "host-async")?)?;
-        concurrent::link_http(&mut interface(linker, "http-async")?)?;
+        http::link_async(&mut interface(linker, "http-async")?)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `attempt`, `quota` and `http`: what a worker can ask.
+//! `attempt` and `quota`: what a worker can ask.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
 use crate::{
     logger::Level,
     sandbox::{
-        abi::{AttemptInfo, HttpProblem, HttpRequest, HttpResponse, QuotaReport},
+        abi::{AttemptInfo, QuotaReport},
         state::State,
     },
 };
@@ -38,20 +38,4 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
             Ok(())
         },
     )
-}
-
-pub(super) fn link_http(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    to.func_wrap(
-        "fetch",
-        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
-            store.data_mut().worker()?;
-            Ok((fetch(&request),))
-        },
-    )
-}
-
-/// Nothing is granted, so every request is refused.
-pub(super) fn fetch(request: &HttpRequest) -> Result<HttpResponse, HttpProblem> {
-    let url: String = request.url.chars().take(200).collect();
-    Err(HttpProblem::Denied(format!("no grant for HTTP, so not {url}")))
 }

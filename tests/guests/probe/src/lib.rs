@@ -22,6 +22,10 @@ impl Worker for Probe {
 }
 
 fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
+    // What a variable holds can be said where it matters.
+    let line = &std::env::vars().fold(line.to_owned(), |line, (name, value)| {
+        line.replace(&format!("${name}"), &value)
+    });
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
         ["env"] => {
@@ -63,6 +67,28 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
                 .fold(http::get(*url), |request, (name, value)| request.header(name, value));
             let response = request.fetch()?;
             Ok(format!("{} {}", response.status, response.text()))
+        }
+        ["post", url, body] => {
+            let response = http::post(*url).body(*body).fetch()?;
+            Ok(format!("{} {}", response.status, response.text()))
+        }
+        // With all that came, said in every way that a guest has.
+        ["whole", url, headers @ ..] => {
+            let request = headers
+                .iter()
+                .filter_map(|header| header.split_once('='))
+                .fold(http::get(*url), |request, (name, value)| request.header(name, value));
+            let response = request.fetch()?;
+            let text = format!("{} {:?} {}", response.status, response.headers, response.text());
+            println!("{line} {text}");
+            eprintln!("{line} {text}");
+            disperse_guest::warning!("{line} {text}");
+            Ok(text)
+        }
+        ["slow", url, ms] => {
+            let timeout = std::time::Duration::from_millis(ms.parse()?);
+            let response = http::get(*url).timeout(timeout).fetch()?;
+            Ok(response.text())
         }
         ["connect", address] => {
             std::net::TcpStream::connect(address)?;

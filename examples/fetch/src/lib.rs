@@ -1,0 +1,57 @@
+//! A worker that fetches: each line holds URLs, which are asked for all at once, and the answer says what came of each.
+#![forbid(unsafe_code)]
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use disperse_guest::{Action, AsyncWorker, Failure, Text, export_async_worker, http};
+
+#[derive(Default)]
+struct Fetch;
+
+impl AsyncWorker for Fetch {
+    type Input = Text<String>;
+    type Output = Text<String>;
+
+    async fn handle(&self, action: Action<Text<String>>) -> Result<Text<String>, Failure> {
+        let lines = all(action.input.0.split_whitespace().map(fetch)).await;
+        Ok(Text(lines.into_iter().collect::<Result<Vec<_>, _>>()?.join("\n")))
+    }
+}
+
+/// Status, size and URL. The variable TOKEN, if there is one, goes along: it holds a placeholder, which the host exchanges
+/// for the secret.
+async fn fetch(url: &str) -> Result<String, Failure> {
+    let mut request = http::get(url);
+    if let Ok(token) = std::env::var("TOKEN") {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    match request.fetch_async().await {
+        Ok(response) => Ok(format!("{} {:>7} {url}", response.status, response.body.len())),
+        // What is not granted here is granted to no other worker of the pool.
+        Err(denied @ http::Problem::Denied(_)) => Err(Failure::permanent(denied.to_string())),
+        Err(problem) => Err(Failure::retryable(problem.to_string())),
+    }
+}
+
+/// Polls all of them until the last is ready; the outputs are in their order.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut open: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        for (future, output) in open.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = future.as_mut().poll(cx) {
+                *output = Some(ready);
+            }
+        }
+        if open.iter().all(|(_, output)| output.is_some()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    open.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+export_async_worker!(Fetch);

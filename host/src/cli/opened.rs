@@ -1,0 +1,219 @@
+//! What is opened to workers: from what was typed and written to grants, variables and secrets.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+use super::{args::Common, error::Failure};
+use crate::{
+    grants::{Dir, ExecRule, Grants, HttpRule, Secret},
+    settings::{Component, Pool, SecretForm, SecretTable},
+};
+
+/// The largest file of a secret. A header cannot hold more anyway.
+const SECRET_MAX: u64 = 16 << 10;
+
+/// Grants, and the secrets that go with them, not bound yet.
+#[derive(Clone, Default)]
+pub(super) struct Opened {
+    pub(super) grants: Grants,
+    pub(super) secrets: Vec<Secret>,
+}
+
+impl Opened {
+    /// What was typed.
+    ///
+    /// # Errors
+    /// Something cannot be meant, or a secret is not there.
+    pub(super) fn typed(common: &Common) -> Result<Self, Failure> {
+        let exec: Vec<Vec<&str>> = common
+            .exec
+            .iter()
+            .map(|rule| rule.split_whitespace().collect())
+            .collect();
+        let base = Path::new(".");
+        Ok(Self {
+            grants: grants(&common.dir, exec, &common.http, base)?,
+            secrets: common
+                .secret
+                .iter()
+                .map(|text| typed_secret(text, base))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What a pool's table says.
+    ///
+    /// # Errors
+    /// As [`Opened::typed`].
+    pub(super) fn pool(table: &Pool, folder: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            grants: grants(&table.dirs, &table.exec, &table.http, folder)?,
+            secrets: secrets(&table.secrets, folder)?,
+        })
+    }
+
+    /// What a worker's table says.
+    ///
+    /// # Errors
+    /// As [`Opened::typed`].
+    pub(super) fn component(table: &Component, folder: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            grants: grants(&table.dirs, &table.exec, &table.http, folder)?,
+            secrets: secrets(&table.secrets, folder)?,
+        })
+    }
+
+    /// These and those. Of two secrets with one name it is the one here.
+    pub(super) fn and(mut self, more: &Self) -> Self {
+        self.grants = self.grants.and(&more.grants);
+        self.secrets = over(self.secrets, &more.secrets);
+        self
+    }
+}
+
+/// Secrets, and of those others that have another name.
+pub(super) fn over(mut secrets: Vec<Secret>, others: &[Secret]) -> Vec<Secret> {
+    for other in others {
+        if secrets.iter().all(|secret| secret.name != other.name) {
+            secrets.push(other.clone());
+        }
+    }
+    secrets
+}
+
+fn grants<S: AsRef<str>>(
+    dirs: &[String],
+    exec: impl IntoIterator<Item = impl AsRef<[S]>>,
+    http: &[String],
+    base: &Path,
+) -> Result<Grants, Failure> {
+    let dir = |text: &String| {
+        let failed = |error| Failure::usage(format!("cannot grant the folder `{text}`")).because(error);
+        Dir::parse(text, base).map_err(failed)
+    };
+    let rule = |words: &[S]| {
+        let shown = || words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+        ExecRule::new(words.iter().map(AsRef::as_ref))
+            .map_err(|error| Failure::usage(format!("cannot grant the program `{}`", shown())).because(error))
+    };
+    Ok(Grants {
+        dirs: dirs.iter().map(dir).collect::<Result<_, _>>()?,
+        exec: exec
+            .into_iter()
+            .map(|words| rule(words.as_ref()))
+            .collect::<Result<_, _>>()?,
+        http: http_rules(http)?,
+    })
+}
+
+fn http_rules(texts: &[String]) -> Result<Vec<HttpRule>, Failure> {
+    let rule = |text: &String| {
+        let failed = |error| Failure::usage(format!("cannot grant the requests `{text}`")).because(error);
+        text.parse().map_err(failed)
+    };
+    texts.iter().map(rule).collect()
+}
+
+/// `NAME=VALUE`, or `NAME` for what it is here.
+pub(super) fn variable(text: &str) -> Result<(String, String), Failure> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => {
+            let here = std::env::var(text);
+            let unset = || Failure::usage(format!("cannot pass `--env {text}` on"));
+            (
+                text,
+                here.map_err(|error| unset().because(error).hint("give it as --env NAME=VALUE"))?,
+            )
+        }
+    };
+    if name.is_empty() {
+        return Err(Failure::usage(format!("`--env {text}` has no name")).hint("it is written NAME[=VALUE]"));
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// The secrets of a table.
+///
+/// # Errors
+/// One is not there or cannot be meant.
+pub(super) fn secrets(tables: &BTreeMap<String, SecretTable>, folder: &Path) -> Result<Vec<Secret>, Failure> {
+    tables.iter().map(|(name, table)| secret(name, table, folder)).collect()
+}
+
+/// `NAME=env:VAR` or `NAME=file:PATH`.
+fn typed_secret(text: &str, base: &Path) -> Result<Secret, Failure> {
+    let parts = text.split_once('=').and_then(|(name, from)| {
+        let (source, place) = from.split_once(':')?;
+        match source {
+            "env" => Some((name, Some(place.to_owned()), None)),
+            "file" => Some((name, None, Some(PathBuf::from(place)))),
+            _ => None,
+        }
+    });
+    let Some((name, env, file)) = parts else {
+        // What was typed is not said again: it may be the value itself.
+        let name = text.split('=').next().unwrap_or_default();
+        return Err(
+            Failure::usage(format!("the secret `{name}` is not written as it should be"))
+                .hint("it is written NAME=env:VAR or NAME=file:PATH; the value itself would be seen by everybody here"),
+        );
+    };
+    let table = SecretTable {
+        env,
+        file,
+        hosts: None,
+        form: None,
+    };
+    secret(name, &table, base)
+}
+
+fn secret(name: &str, table: &SecretTable, folder: &Path) -> Result<Secret, Failure> {
+    let failure = || Failure::usage(format!("the secret `{name}` cannot be used"));
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err(failure().because("its name is that of an environment variable: letters, digits and `_`"));
+    }
+    let value = match (&table.env, &table.file) {
+        (Some(variable), None) => std::env::var(variable).map(Zeroizing::new).map_err(|error| {
+            // Not the error's own words, which show what is no text.
+            let why = match error {
+                std::env::VarError::NotPresent => "is not set",
+                std::env::VarError::NotUnicode(_) => "is not text",
+            };
+            failure().because(format!("the variable `{variable}` {why}"))
+        }),
+        (None, Some(file)) => {
+            let path = folder.join(file);
+            read(&path).map_err(|error| failure().because(format!("cannot read `{}`: {error}", path.display())))
+        }
+        _ => Err(failure().because("it comes from one of `env` and `file`")),
+    }?;
+    let hosts = table.hosts.as_deref().map(http_rules).transpose()?;
+    let basic = table.form == Some(SecretForm::Basic);
+    Secret::new(name.to_owned(), value, hosts, basic).map_err(|error| failure().because(error))
+}
+
+/// A file's text without the line break at its end.
+fn read(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    use std::io::{Error, ErrorKind, Read};
+
+    let file = std::fs::File::open(path)?;
+    // Never moved while it grows.
+    let mut text = Zeroizing::new(String::with_capacity(SECRET_MAX as usize + 1));
+    file.take(SECRET_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > SECRET_MAX {
+        return Err(Error::new(ErrorKind::InvalidData, "it is too large for a secret"));
+    }
+    let end = text
+        .strip_suffix('\n')
+        .map(|rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+    Ok(text)
+}

@@ -1,0 +1,172 @@
+//! One request of a chain of redirects, as the guest may know it: with placeholders and never with secrets.
+
+use bytes::Bytes;
+use reqwest::{
+    Method, StatusCode,
+    header::{HeaderName, HeaderValue},
+};
+use url::Url;
+
+use super::{Problem, Request, address::Origin, client::HEADERS_MAX, secrets::Secrets};
+use crate::grants::Secret;
+
+/// Header lines that say how a message is framed and where it goes; they are the host's to write.
+const HOSTS_OWN: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+pub(super) struct Hop {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    headers: Vec<(HeaderName, String)>,
+    body: Bytes,
+}
+
+impl Hop {
+    /// The first, as the guest wants it.
+    ///
+    /// # Errors
+    /// `Invalid`: it is not well-formed, or would write what is the host's to write.
+    pub(super) fn new(request: Request) -> Result<Self, Problem> {
+        let invalid = |why: String| Err(Problem::Invalid(why));
+        let verb = if request.verb.is_empty() { "GET" } else { &request.verb };
+        let method = match Method::from_bytes(verb.as_bytes()) {
+            Ok(method) if ![Method::CONNECT, Method::TRACE].contains(&method) => method,
+            _ => return invalid(format!("`{}` is no method for it", short(verb))),
+        };
+        if request.url.len() > HEADERS_MAX {
+            return invalid("the URL is longer than 64KiB".to_owned());
+        }
+        let mut url = match Url::parse(&request.url) {
+            Ok(url) => url,
+            Err(error) => return invalid(format!("`{}` is no absolute URL: {error}", short(&request.url))),
+        };
+        check(&url)?;
+        url.set_fragment(None);
+        let mut headers = Vec::with_capacity(request.headers.len());
+        let mut size = 0;
+        for (name, value) in request.headers {
+            size += name.len() + value.len();
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                return invalid(format!("`{}` is no name of a header", short(&name)));
+            };
+            if HOSTS_OWN.contains(&name.as_str()) {
+                return invalid(format!("the header `{name}` is the host's to write"));
+            }
+            if HeaderValue::from_bytes(value.as_bytes()).is_err() {
+                return invalid(format!("the header `{name}` has a value that no header can have"));
+            }
+            headers.push((name, value));
+        }
+        if size > HEADERS_MAX {
+            return invalid("the headers are more than 64KiB".to_owned());
+        }
+        Ok(Self {
+            method,
+            url,
+            headers,
+            body: request.body,
+        })
+    }
+
+    /// With secrets in their places: what is sent.
+    ///
+    /// # Errors
+    /// `Denied`: a secret may not go there.
+    pub(super) fn filled(&self, secrets: &Secrets) -> Result<reqwest::Request, Problem> {
+        let at = (self.method.as_str(), &self.url);
+        let mut url = self.url.clone();
+        let mut has_secret = false;
+        if let Some(query) = secrets.fill(self.url.query().unwrap_or_default(), at, Secret::query)? {
+            has_secret = true;
+            url.set_query(Some(&query));
+        }
+        let mut request = reqwest::Request::new(self.method.clone(), url);
+        for (name, text) in &self.headers {
+            let filled = secrets.fill(text, at, Secret::header)?;
+            let text = filled.as_ref().unwrap_or(text);
+            let mut value = HeaderValue::from_bytes(text.as_bytes())
+                .map_err(|_| Problem::Invalid(format!("the header `{name}` has a value that no header can have")))?;
+            value.set_sensitive(filled.is_some());
+            has_secret |= filled.is_some();
+            request.headers_mut().append(name, value);
+        }
+        if has_secret {
+            // What comes back compressed cannot be looked through.
+            let plain = HeaderValue::from_static("identity");
+            request.headers_mut().insert(reqwest::header::ACCEPT_ENCODING, plain);
+        }
+        if !self.body.is_empty() {
+            *request.body_mut() = Some(self.body.clone().into());
+        }
+        Ok(request)
+    }
+
+    /// Where an answer of this status with this `Location` leads; none if it is the answer.
+    ///
+    /// # Errors
+    /// `Unreachable`: it leads to what is no URL.
+    pub(super) fn next(mut self, status: StatusCode, location: &str, secrets: &Secrets) -> Result<Self, Problem> {
+        let lost = |why: &str| Problem::Unreachable(format!("{} redirects to {why}", Origin(&self.url)));
+        let mut url = self.url.join(location).map_err(|_| lost("what is no URL"))?;
+        check(&url).map_err(|_| lost("a URL that cannot be followed"))?;
+        url.set_fragment(None);
+        let is_post = self.method == Method::POST;
+        let forgets = match status {
+            StatusCode::SEE_OTHER => self.method != Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => is_post,
+            _ => false,
+        };
+        if forgets {
+            self.method = Method::GET;
+            self.body = Bytes::new();
+            self.headers.retain(|(name, _)| !name.as_str().starts_with("content-"));
+        }
+        if url.origin() != self.url.origin() {
+            // What is for one server is not for the next, but for secrets that the operator has bound to it too.
+            let method = &self.method;
+            self.headers.retain(|(name, value)| {
+                let mut named = secrets.named(value).peekable();
+                if named.peek().is_some() {
+                    return named.all(|secret| secret.may_go(method.as_str(), &url));
+                }
+                !["authorization", "cookie"].contains(&name.as_str())
+            });
+        }
+        self.url = url;
+        Ok(self)
+    }
+}
+
+/// # Errors
+/// `Invalid`: it is not of HTTP, or has a user in it, who would become a header.
+fn check(url: &Url) -> Result<(), Problem> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Problem::Invalid(format!(
+            "`{}` is neither http nor https",
+            short(url.scheme())
+        )));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Problem::Invalid(
+            "a URL with a user in it; give an Authorization header".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// The beginning of a guest's words.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}

@@ -1,0 +1,183 @@
+//! Placeholders in, secrets out, and the other way about.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use memchr::memmem::Finder;
+use url::Url;
+
+use super::{Problem, address::Origin};
+use crate::grants::Secret;
+
+/// A secret as one worker knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    /// What the worker's variable holds.
+    pub(crate) placeholder: String,
+    pub(crate) secret: Secret,
+}
+
+impl Placed {
+    /// With a placeholder of its own.
+    ///
+    /// # Errors
+    /// The machine has no randomness to give.
+    pub(crate) fn new(secret: Secret) -> std::io::Result<Self> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        let mut placeholder = "disperse-secret-".to_owned();
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(placeholder, "{byte:02x}");
+        }
+        Ok(Self { placeholder, secret })
+    }
+}
+
+/// All secrets of one worker.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets(Arc<[Placed]>);
+
+impl Secrets {
+    pub(super) fn new(placed: Arc<[Placed]>) -> Self {
+        Self(placed)
+    }
+
+    /// The secrets whose placeholders are in a text.
+    pub(super) fn named(&self, text: &str) -> impl Iterator<Item = &Secret> {
+        let found = self.0.iter().filter(move |placed| text.contains(&placed.placeholder));
+        found.map(|placed| &placed.secret)
+    }
+
+    /// A text with secrets in the place of their placeholders, `form` being the one that fits there. None if there is none in
+    /// it.
+    ///
+    /// # Errors
+    /// One is not for this request.
+    pub(super) fn fill(
+        &self,
+        text: &str,
+        (method, url): (&str, &Url),
+        form: fn(&Secret) -> &str,
+    ) -> Result<Option<String>, Problem> {
+        if let Some(secret) = self.named(text).find(|secret| !secret.may_go(method, url)) {
+            return Err(Problem::Denied(format!(
+                "the secret {} is not for {method} {}; the operator's word is its `hosts`",
+                secret.name,
+                Origin(url)
+            )));
+        }
+        let mut filled = None;
+        for placed in self.0.iter() {
+            let text = filled.as_deref().unwrap_or(text);
+            if text.contains(&placed.placeholder) {
+                filled = Some(text.replace(&placed.placeholder, form(&placed.secret)));
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Bytes with placeholders in the place of secrets; none if they are then more than `most`.
+    pub(super) fn hide(&self, mut bytes: Vec<u8>, most: usize) -> Option<Vec<u8>> {
+        for placed in self.0.iter() {
+            for form in placed.secret.forms() {
+                bytes = hide(bytes, form.as_bytes(), placed.placeholder.as_bytes(), most)?;
+            }
+        }
+        (bytes.len() <= most).then_some(bytes)
+    }
+
+    /// The same for words.
+    pub(super) fn hide_text(&self, mut text: String) -> String {
+        for placed in self.0.iter() {
+            for form in placed.secret.forms() {
+                if text.contains(form) {
+                    text = text.replace(form, &placed.placeholder);
+                }
+            }
+        }
+        text
+    }
+}
+
+fn hide(bytes: Vec<u8>, form: &[u8], placeholder: &[u8], most: usize) -> Option<Vec<u8>> {
+    let finder = Finder::new(form);
+    let mut places = finder.find_iter(&bytes).peekable();
+    if places.peek().is_none() {
+        return Some(bytes);
+    }
+    let mut hidden = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for at in places {
+        hidden.extend_from_slice(bytes.get(from..at)?);
+        hidden.extend_from_slice(placeholder);
+        from = at + form.len();
+        // A short secret that is echoed often must not grow without bound.
+        if hidden.len() > most {
+            return None;
+        }
+    }
+    hidden.extend_from_slice(bytes.get(from..)?);
+    Some(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn secrets(value: &str, basic: bool) -> (Secrets, String) {
+        let granted = ["https://a.com/v1".parse().unwrap()];
+        let secret = Secret::new("TOKEN".to_owned(), Zeroizing::new(value.to_owned()), None, basic).unwrap();
+        let placed = Placed::new(secret.bound(&granted)).unwrap();
+        let placeholder = placed.placeholder.clone();
+        (Secrets::new([placed].into()), placeholder)
+    }
+
+    #[test]
+    fn a_placeholder_is_filled_in_only_where_its_secret_may_go() {
+        let (secrets, placeholder) = secrets("a b", false);
+        let fill = |text: &str, url: &str| secrets.fill(text, ("GET", &Url::parse(url).unwrap()), Secret::query);
+        let text = format!("x={placeholder}&y={placeholder}");
+        assert_eq!(fill(&text, "https://a.com/v1/").unwrap().unwrap(), "x=a%20b&y=a%20b");
+        assert_eq!(fill("x", "https://b.com/").unwrap(), None);
+        for url in [
+            "https://b.com/v1",
+            "http://a.com/v1",
+            "https://a.com/v2",
+            "https://a.com:1/v1",
+        ] {
+            assert!(
+                matches!(fill(&text, url), Err(Problem::Denied(why)) if why.contains("TOKEN")),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_each_of_its_forms() {
+        let (secrets, placeholder) = secrets("user:pass word/", true);
+        for form in [
+            "user:pass word/",
+            "dXNlcjpwYXNzIHdvcmQv",
+            "pass%20word%2F",
+            "pass%20word%2f",
+            "pass+word%2F",
+            "pass word/",
+        ] {
+            let hidden = secrets.hide(format!("<{form}>").into_bytes(), 1000).unwrap();
+            assert!(
+                String::from_utf8(hidden).unwrap().ends_with(&format!("{placeholder}>")),
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn hiding_does_not_grow_without_bound() {
+        let (secrets, _) = secrets("a", false);
+        assert_eq!(secrets.hide(vec![b'a'; 1000], 10_000), None);
+        assert_eq!(secrets.hide(vec![b'b'; 1000], 999), None);
+        assert!(secrets.hide(vec![b'b'; 1000], 1000).is_some());
+    }
+}

@@ -1,0 +1,150 @@
+//! `http` and `http-async`: from the guest's words to those of the room that knows HTTP.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinHandle;
+use wasmtime::{
+    Result, StoreContextMut,
+    component::{FutureReader, LinkerInstance},
+};
+
+use crate::{
+    http::{Access, Held, Problem, Request, Response},
+    sandbox::{
+        abi::{Header, HttpProblem, HttpRequest, HttpResponse},
+        state::State,
+    },
+};
+
+type Answer = Result<HttpResponse, HttpProblem>;
+
+pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap_async(
+        "fetch",
+        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
+            Box::new(async move {
+                let answer = match Call::new(&mut store, request)? {
+                    Ok(call) => call.make().await,
+                    Err(problem) => Err(problem),
+                };
+                // What is counted is counted until it is the guest's.
+                let (answer, _held) = split(answer);
+                Ok((answer,))
+            })
+        },
+    )
+}
+
+pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
+    to.func_wrap(
+        "fetch",
+        |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
+            // A task of its own: it is on its way before the guest first waits for it.
+            let call = Call::new(&mut store, request)?.map(|call| Task(tokio::spawn(call.make())));
+            let answer = async move {
+                let answer = match call {
+                    Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
+                        Err(Problem::Unreachable(format!("the request was given up: {error}")))
+                    }),
+                    Err(problem) => Err(problem),
+                };
+                let (answer, _held) = split(answer);
+                Ok::<_, wasmtime::Error>(answer)
+            };
+            let reader: FutureReader<Answer> = FutureReader::new(store, answer)?;
+            Ok((reader,))
+        },
+    )
+}
+
+/// A request on its way. Dropping it abandons the request.
+struct Task(JoinHandle<Result<Response, Problem>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A request that may begin, with the time that it has.
+struct Call {
+    access: Arc<Access>,
+    request: Request,
+    time: Duration,
+    held: Held,
+}
+
+impl Call {
+    /// # Errors
+    /// The guest is no worker; traps it. Within: it sends too much.
+    fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
+        let worker = store.data_mut().worker()?;
+        let access = worker.http.clone();
+        // Outside of an attempt, while the guest is being started, no time is kept: give none.
+        let left = worker
+            .current
+            .map_or(Duration::ZERO, |(_, cut)| cut.saturating_duration_since(Instant::now()));
+        let time = match request.timeout {
+            0 => left,
+            ms => left.min(Duration::from_millis(ms.into())),
+        };
+        Ok(access.hold(request.body.len() as u64).map(|held| Self {
+            access,
+            request: request.into(),
+            time,
+            held,
+        }))
+    }
+
+    async fn make(self) -> Result<Response, Problem> {
+        let answer = self.access.fetch(self.request, self.time).await;
+        drop(self.held);
+        answer
+    }
+}
+
+impl From<HttpRequest> for Request {
+    fn from(request: HttpRequest) -> Self {
+        Self {
+            verb: request.verb,
+            url: request.url,
+            headers: request
+                .headers
+                .into_iter()
+                .map(|header| (header.name, header.value))
+                .collect(),
+            body: request.body.into(),
+        }
+    }
+}
+
+/// An answer as the guest gets it, and what counts until it has it.
+fn split(answer: Result<Response, Problem>) -> (Answer, Option<Held>) {
+    match answer {
+        Ok(response) => {
+            let headers = response.headers.into_iter();
+            let answer = HttpResponse {
+                status: response.status,
+                headers: headers.map(|(name, value)| Header { name, value }).collect(),
+                body: response.body,
+            };
+            (Ok(answer), Some(response.held))
+        }
+        Err(problem) => (Err(problem.into()), None),
+    }
+}
+
+impl From<Problem> for HttpProblem {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Denied(why) => Self::Denied(why),
+            Problem::Invalid(why) => Self::Invalid(why),
+            Problem::Timeout(why) => Self::Timeout(why),
+            Problem::Unreachable(why) => Self::Unreachable(why),
+            Problem::Oversize(why) => Self::Oversize(why),
+        }
+    }
+}

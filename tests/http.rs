@@ -1,0 +1,399 @@
+//! HTTP as far as it is granted, and secrets that nobody sees.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crate::support::{Ended, Folder, host, probe, wasm};
+
+/// A small server. It keeps what it was asked, head and body, and answers by path.
+struct Server {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// `answer`: from the whole request to the whole response.
+    fn new(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new(answer);
+        std::thread::spawn({
+            let asked = asked.clone();
+            move || {
+                for stream in listener.incoming().flatten() {
+                    let (asked, answer) = (asked.clone(), answer.clone());
+                    std::thread::spawn(move || {
+                        if let Some(request) = read(&stream) {
+                            asked.lock().unwrap().push(request.clone());
+                            // Who does not want the rest closes.
+                            let _ = (&stream).write_all(answer(&request).as_bytes());
+                        }
+                    });
+                }
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// Says `path` and what came with it.
+    fn echo() -> Self {
+        Self::new(ok)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// One request, to the end of its body.
+fn read(mut stream: &TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(text.into_owned());
+            }
+        }
+        match stream.read(&mut piece) {
+            Ok(count @ 1..) => bytes.extend_from_slice(&piece[..count]),
+            _ => return None,
+        }
+    }
+}
+
+fn response(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
+}
+
+fn ok(body: &str) -> String {
+    response("200 OK", "", body)
+}
+
+fn redirect(status: &str, to: &str) -> String {
+    response(status, &format!("Location: {to}\r\n"), "")
+}
+
+/// The probe with these lines and grants, one worker, one attempt.
+fn try_lines(lines: &str, flags: &[&str]) -> Ended {
+    let probe = probe();
+    let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
+    host(args.iter().chain(flags)).input(format!("{lines}\n")).run()
+}
+
+#[test]
+fn a_granted_request_is_sent_and_its_answer_is_whole() {
+    let server = Server::new(|request| match request.split(' ').nth(1) {
+        Some("/teapot?a=b") => response("418 Teapot", "X-Kind: brown\r\nX-Kind: round\r\n", "short and stout"),
+        _ => ok(request.rsplit("\r\n").next().unwrap()),
+    });
+    let grant = server.url("");
+    let lines = format!(
+        "whole {} X-Mine=yes\npost {} body",
+        server.url("/teapot?a=b#f"),
+        server.url("/post")
+    );
+    let ended = try_lines(&lines, &["--http", &grant]).exits(0);
+    let out = ended.out();
+    assert!(out.starts_with("418 "), "{out}");
+    for part in [
+        r#"("x-kind", "brown")"#,
+        r#"("x-kind", "round")"#,
+        "short and stout",
+        "200 body",
+    ] {
+        assert!(out.contains(part), "{part} is not in {out}");
+    }
+    let asked = server.asked();
+    assert!(asked[0].starts_with("GET /teapot?a=b HTTP/1.1\r\n"), "{asked:?}");
+    assert!(asked[0].to_lowercase().contains("x-mine: yes"), "{asked:?}");
+    assert!(
+        asked[0].to_lowercase().contains("user-agent: disperse-host/"),
+        "{asked:?}"
+    );
+    assert!(asked[1].starts_with("POST /post HTTP/1.1\r\n"), "{asked:?}");
+}
+
+#[test]
+fn what_is_not_granted_is_denied_and_reaches_nobody() {
+    let server = Server::echo();
+    let other = server.address.replace("127.0.0.1", "localhost");
+    let grants = [format!("GET {}", server.url("/v1/")), format!("http://{other}")];
+    for line in [
+        format!("post {} x", server.url("/v1/a")),
+        format!("get {}", server.url("/v2")),
+        format!("get {}", server.url("/v10")),
+        format!("get {}", server.url("/v1/../v2")),
+        format!("get {}", server.url("/v1/%2e%2e%2fv2")),
+        format!("get https://{}/v1/", server.address),
+        "get http://127.0.0.1:1/v1/".to_owned(),
+        // Granted by name, but its address is not public.
+        format!("get http://{other}/v1/"),
+    ] {
+        let flags = ["--http", &grants[0], "--http", &grants[1]];
+        try_lines(&line, &flags)
+            .exits(1)
+            .prints("")
+            .says(&["denied: ", "--http"]);
+    }
+    let asked = server.asked();
+    assert!(asked.is_empty(), "{asked:?}");
+    let line = format!("get {} Host=a.com", server.url("/v1/"));
+    try_lines(&line, &["--http", &grants[0]])
+        .exits(1)
+        .says(&["invalid", "host"]);
+}
+
+#[test]
+fn a_manifest_grants_as_flags_do() {
+    let server = Server::echo();
+    let folder = Folder::new();
+    let text = format!(
+        "[[pool]]\nname = \"p\"\ncomponent = \"{}\"\nworkers = 1\nhttp = [\"GET {}\"]\n\
+         secrets = {{ TOKEN = {{ file = \"token\", as = \"basic\", hosts = [\"{}\"] }} }}\n",
+        probe(),
+        server.url("/a"),
+        server.url("/a/b"),
+    );
+    folder.file("token", "user:canary-7261\n");
+    let manifest = folder.file("disperse.toml", text);
+    let lines = format!(
+        "get {} Authorization=Basic_$TOKEN\nget {} X=$TOKEN\n",
+        server.url("/a/b"),
+        server.url("/a/c")
+    );
+    let ended = host(["map", &manifest, "--attempts", "1"]).input(lines).run().exits(1);
+    ended.says(&["line 2", "the secret TOKEN is not for GET"]);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].contains("Basic_dXNlcjpjYW5hcnktNzI2MQ=="), "{asked:?}");
+}
+
+#[test]
+fn a_redirect_is_followed_within_the_grant_and_refused_out_of_it() {
+    let outside = Server::echo();
+    let away = outside.url("/caught");
+    let server = Server::new(move |request| match request.split(' ').nth(1).unwrap() {
+        "/near" => redirect("302 Found", "/end"),
+        "/far" => redirect("307 Temporary Redirect", &away),
+        "/loop" => redirect("302 Found", "/loop"),
+        "/post" => redirect("303 See Other", "/end"),
+        _ => ok(&format!("the end of {}", request.lines().next().unwrap())),
+    });
+    let grant = server.url("");
+    let near = format!("get {}\npost {} x", server.url("/near"), server.url("/post"));
+    let end = "200 the end of GET /end HTTP/1.1\n";
+    try_lines(&near, &["--http", &grant]).exits(0).prints(&end.repeat(2));
+    try_lines(&format!("get {}", server.url("/far")), &["--http", &grant])
+        .exits(1)
+        .says(&["denied: no grant for GET ", &outside.address]);
+    assert!(outside.asked().is_empty());
+    try_lines(&format!("get {}", server.url("/loop")), &["--http", &grant])
+        .exits(1)
+        .says(&["more than 10 redirects"]);
+}
+
+#[test]
+fn an_answer_has_limits_in_size_and_time() {
+    let server = Server::new(|request| match request.split(' ').nth(1).unwrap() {
+        "/large" => ok(&"x".repeat(70_000)),
+        // No length is said, so it is found out by reading.
+        "/endless" => format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(70_000)),
+        "/headers" => response("200 OK", &format!("X: {}\r\n", "x".repeat(70_000)), ""),
+        _ => {
+            std::thread::sleep(Duration::from_secs(30));
+            ok("late")
+        }
+    });
+    let grant = server.url("");
+    let flags = ["--http", &grant, "--result-size", "64KiB"];
+    for path in ["/large", "/endless"] {
+        try_lines(&format!("get {}", server.url(path)), &flags).exits(1).says(&[
+            "oversize: ",
+            "larger than 64KiB",
+            "--result-size",
+        ]);
+    }
+    try_lines(&format!("get {}", server.url("/headers")), &flags)
+        .exits(1)
+        .says(&["oversize: ", "headers"]);
+    try_lines(&format!("slow {} 50", server.url("/slow")), &flags)
+        .exits(1)
+        .says(&["timeout: no whole answer within 50ms"]);
+    // The attempt ends also when the request has no limit of its own.
+    try_lines(
+        &format!("get {}", server.url("/slow")),
+        &["--http", &grant, "--timeout", "200ms"],
+    )
+    .exits(1);
+}
+
+const CANARY: &str = "canary/5f3c 91+e7";
+
+/// No form of the canary is in what came out.
+#[track_caller]
+fn hidden(ended: &Ended) {
+    for form in ["5f3c", "91+e7", "91%2Be7", "91%2be7"] {
+        assert!(!ended.out().contains(form), "stdout shows the secret:\n{}", ended.out());
+        assert!(
+            !ended.stderr.contains(form),
+            "stderr shows the secret:\n{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn a_secret_reaches_the_server_and_nobody_else() {
+    // It is said back in a header and in the body, as it was sent and decoded.
+    let server = Server::new(|request| {
+        let headers = format!("X-Echo: <{CANARY}>\r\nSet-Cookie: t={CANARY}\r\n");
+        response("200 OK", &headers, &format!("{request} {CANARY}{CANARY}"))
+    });
+    let folder = Folder::new();
+    let file = folder.file("token", format!("{CANARY}\n"));
+    let secret = format!("TOKEN=file:{file}");
+    let grant = server.url("");
+    let lines = format!(
+        "whole {}?key=$TOKEN&x=y Authorization=$TOKEN X-Two=$TOKEN,$TOKEN\nenv\nread $TOKEN",
+        server.url("/")
+    );
+    for format in ["text", "json"] {
+        let ended = try_lines(
+            &lines,
+            &["--http", &grant, "--secret", &secret, "-vv", "--format", format],
+        )
+        .exits(1);
+        hidden(&ended);
+        assert!(ended.out().contains("disperse-secret-"), "{}", ended.out());
+    }
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2);
+    for request in asked {
+        assert!(
+            request.starts_with("GET /?key=canary%2F5f3c%2091%2Be7&x=y HTTP/1.1"),
+            "{request}"
+        );
+        let lower = request.to_lowercase();
+        assert!(lower.contains(&format!("\r\nauthorization: {CANARY}\r\n")), "{request}");
+        assert!(
+            lower.contains(&format!("\r\nx-two: {CANARY},{CANARY}\r\n")),
+            "{request}"
+        );
+        assert!(!request.contains("disperse-secret-"), "{request}");
+    }
+}
+
+#[test]
+fn a_secret_does_not_go_where_it_is_not_bound() {
+    let other = Server::echo();
+    let away = other.url("/caught");
+    let server = Server::new(move |request| match request.split(' ').nth(1).unwrap() {
+        "/away" => redirect("307 Temporary Redirect", &away),
+        // What the server knows, it may try to send on.
+        "/carry" => redirect("302 Found", &format!("{away}?stolen={CANARY}")),
+        "/carry-encoded" => redirect("302 Found", &format!("{away}?stolen=canary%2F5f3c%2091%2Be7")),
+        _ => ok("here"),
+    });
+    let folder = Folder::new();
+    folder.file("token", CANARY);
+    let text = format!(
+        "[[pool]]\nname = \"p\"\ncomponent = \"{}\"\nworkers = 1\nhttp = [\"{}\", \"{}\"]\n\
+         [[pool.worker]]\nname = \"w\"\nsecrets = {{ TOKEN = {{ file = \"token\", hosts = [\"{}\"] }} }}\n",
+        probe(),
+        server.url(""),
+        other.url(""),
+        server.url(""),
+    )
+    .replace("workers = 1\n", "");
+    let manifest = folder.file("disperse.toml", text);
+    let try_line = |line: String| {
+        let args = ["map", &manifest, "--attempts", "1", "-vv"];
+        let ended = host(args).input(format!("{line}\n")).run();
+        hidden(&ended);
+        ended
+    };
+    let not_for = "the secret TOKEN is not for GET";
+    try_line(format!("get {} X=$TOKEN", other.url("/")))
+        .exits(1)
+        .says(&[not_for]);
+    try_line(format!("get {}?$TOKEN", other.url("/")))
+        .exits(1)
+        .says(&[not_for]);
+    assert!(other.asked().is_empty());
+    // The header stays behind.
+    try_line(format!("get {} X=$TOKEN Authorization=mine Y=z", server.url("/away"))).exits(0);
+    let asked = other.asked();
+    assert_eq!(asked.len(), 1);
+    let lower = asked[0].to_lowercase();
+    assert!(lower.contains("\r\ny: z"), "{lower}");
+    for gone in ["\r\nx:", "authorization", "canary", "disperse-secret-"] {
+        assert!(!lower.contains(gone), "{gone} went along: {lower}");
+    }
+    try_line(format!("get {} X=$TOKEN", server.url("/carry-encoded")))
+        .exits(1)
+        .says(&[not_for]);
+    try_line(format!("get {} X=$TOKEN", server.url("/carry")))
+        .exits(1)
+        .says(&[not_for]);
+    assert_eq!(other.asked().len(), 1, "{:?}", other.asked());
+}
+
+#[test]
+fn an_async_worker_has_many_requests_open_at_once() {
+    // Nobody is answered before all have asked.
+    let together = Arc::new(std::sync::Barrier::new(20));
+    let server = Server::new(move |request| {
+        together.wait();
+        ok(request.split(' ').nth(1).unwrap())
+    });
+    let urls: Vec<String> = (10..30).map(|n| server.url(&format!("/{n}"))).collect();
+    let wanted: String = urls.iter().map(|url| format!("200       3 {url}\n")).collect();
+    let grant = server.url("");
+    host(["map", &wasm("fetch"), "--http", &grant, "--workers", "1"])
+        .input(format!("{}\n", urls.join(" ")))
+        .run()
+        .exits(0)
+        .prints(&wanted);
+    host(["map", &wasm("fetch"), "--workers", "1"])
+        .input(format!("{}\n", urls.join(" ")))
+        .run()
+        .exits(1)
+        .says(&["denied: no grant for HTTP"]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_usage_error_and_shows_no_value() {
+    let folder = Folder::new();
+    let empty = folder.file("empty", "\n");
+    let two = folder.file("two", "canary\n\n");
+    for (flag, value, says) in [
+        ("--http", "a.com", "METHOD"),
+        ("--http", "get http://a.com", "no method"),
+        ("--http", "http://u:p@a.com", "no user"),
+        ("--secret", "TOKEN=canary", "NAME=env:VAR"),
+        ("--secret", "TOKEN=env:NO_SUCH_VARIABLE_HERE", "the secret `TOKEN`"),
+        ("--secret", "TOKEN=file:/no/such/file", "the secret `TOKEN`"),
+        ("--secret", &format!("TOKEN=file:{empty}"), "it is empty"),
+        ("--secret", &format!("TOKEN=file:{two}"), "line break"),
+        ("--secret", "A-B=env:PATH", "letters"),
+    ] {
+        let ended = try_lines("env", &[flag, value]).exits(2).prints("").says(&[says]);
+        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    }
+    try_lines("env", &["--env", "TOKEN=x", "--secret", &format!("TOKEN=file:{two}x")]).exits(2);
+}
