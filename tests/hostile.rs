@@ -1,5 +1,9 @@
 //! Workers that attack a limit: a clear message that names the limit and the flag that raises it, and nothing hangs.
 
+pub(crate) mod attacks;
+mod components;
+mod tasks;
+
 use crate::support::{Ended, Folder, body, host};
 
 /// Three lines for a worker with this body.
@@ -9,27 +13,6 @@ fn attacked(handle: &str, flags: &[&str]) -> Ended {
     let args = ["map", &worker, "--attempts", "2"];
     let ended = host(args.iter().chain(flags)).input("a\nb\nc\n").run().exits(1);
     ended.prints("").says(&["line 1", "line 2", "line 3", "3 failed"])
-}
-
-#[test]
-fn an_endless_loop_runs_out_of_fuel() {
-    attacked(body::ENDLESS, &["--fuel", "20M"]).says(&["ran out of fuel: used all of 20M", "--fuel"]);
-}
-
-#[test]
-fn an_endless_loop_with_much_fuel_runs_out_of_time() {
-    attacked(body::ENDLESS, &["--fuel", "100G", "--timeout", "200ms"]).says(&["not done within 200ms", "--timeout"]);
-}
-
-#[test]
-fn endless_growth_runs_out_of_memory() {
-    attacked(body::GREEDY, &[]).says(&["ran out of memory", "of 64MiB", "--memory"]);
-    attacked(body::GREEDY, &["--memory", "8MiB"]).says(&["ran out of memory", "of 8MiB", "--memory"]);
-}
-
-#[test]
-fn deep_recursion_ends() {
-    attacked(body::DEEP, &[]).says(&["recursed too deep", "stack"]);
 }
 
 #[test]
@@ -48,11 +31,6 @@ fn a_result_just_over_the_limit_is_refused_and_one_at_it_is_not() {
         let ended = host(["map", &worker].iter().chain(flags)).input("a\n").run().exits(0);
         assert_eq!(ended.stdout.len(), size as usize + 1);
     }
-}
-
-#[test]
-fn a_trap_is_named() {
-    attacked(body::TRAP, &[]).says(&["trapped", "unreachable"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod compile;
 mod components;
 mod examples;
 mod facts;
+mod flat;
 mod floors;
 mod grants;
 mod health;

@@ -216,6 +216,16 @@ impl Live {
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
     }
 
+    /// What the process holds now: memory in MiB, open files, threads; where the system tells.
+    pub(crate) fn holds(&self) -> Option<(u64, usize, usize)> {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let status = std::fs::read_to_string(folder.join("status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let memory = line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024;
+        let count = |name| Some(std::fs::read_dir(folder.join(name)).ok()?.count());
+        Some((memory, count("fd")?, count("task")?))
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -1,6 +1,8 @@
 //! How much a guest may use, and how much all of them together.
 
 use std::{
+    num::NonZeroU32,
+    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,6 +25,17 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// Bytes in one payload, result or output. Default 8 MiB.
     pub(crate) result: u64,
+    /// Handles in one instance: resources of the host, and beside them those of the component model. Default 4,096.
+    pub(crate) handles: NonZeroU32,
+    /// Actions of one task without an answer. Default 1,024, so that all workers of a run can be kept busy by few tasks.
+    pub(crate) in_flight: NonZeroU32,
+    /// Random bytes in one call. Default 64 KiB.
+    pub(crate) random: u64,
+    /// Bytes that one guest may say in a second, and at once, on its stderr and to the log together. Default 64 KiB.
+    pub(crate) log_rate: u64,
+    /// Bytes that a worker may say in one attempt. Default 1 MiB. Tasks and planners, which may go on for days, have the
+    /// rate alone.
+    pub(crate) log_size: u64,
 }
 
 impl Limits {
@@ -32,6 +45,11 @@ impl Limits {
         memory: 64 << 20,
         timeout: Duration::from_secs(30),
         result: 8 << 20,
+        handles: NonZeroU32::new(4096).unwrap(),
+        in_flight: NonZeroU32::new(1024).unwrap(),
+        random: 64 << 10,
+        log_rate: 64 << 10,
+        log_size: 1 << 20,
     };
     /// For planners, which assemble what tasks return.
     pub(crate) const PLANNER: Self = Self {
@@ -39,6 +57,12 @@ impl Limits {
         ..Self::WORKER
     };
 }
+
+/// How deep a guest may recurse, in bytes of stack, unless set otherwise: what wasmtime has by default.
+pub(crate) const STACK: u64 = 512 << 10;
+
+/// How deep it may be set. Every instance has its own, as address space.
+pub(crate) const STACK_RANGE: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 /// What compiling one component may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

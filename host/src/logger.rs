@@ -20,6 +20,11 @@ const WAITING_MAX: usize = 1024;
 /// The longest line; what is beyond is cut.
 const LINE_MAX: usize = 8 << 10;
 
+/// As much of a text as a line may have.
+pub(crate) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LINE_MAX)).unwrap_or_default()
+}
+
 /// How much a line matters. Ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -84,18 +89,20 @@ impl Logger {
         self.workers_aloud
     }
 
+    /// Whether a line that matters so much is passed on.
+    pub(crate) fn hears(&self, level: Level) -> bool {
+        level >= self.level
+    }
+
     /// A line of a guest.
     pub(crate) fn guest(&self, speaker: &Speaker, level: Level, text: &str) {
-        if level >= self.level {
+        if self.hears(level) {
             self.line(speaker.clone(), level, text);
         }
     }
 
     fn line(&self, speaker: Speaker, level: Level, text: &str) {
-        let text = match text.char_indices().nth(LINE_MAX) {
-            Some((cut, _)) => text.get(..cut).unwrap_or_default(),
-            None => text,
-        };
+        let text = cut(text);
         let line = Line {
             speaker: Some(speaker),
             level,

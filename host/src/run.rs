@@ -19,7 +19,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
-    sandbox::{Cache, Input, Program, Sandbox, WorkerSpec},
+    sandbox::{Cache, Debt, Input, Program, Sandbox, Tail, WorkerSpec},
     worker::Worker,
 };
 
@@ -102,9 +102,14 @@ pub(crate) struct Ended {
     pub(crate) finished: Finished,
 }
 
-/// A new sandbox. `cache`: whether compiled code is kept for the next start. `compile`: see [`Sandbox::new`].
-pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimits>) -> Sandbox {
-    Sandbox::new(cache.then(Cache::user).flatten(), compile, Budget::new(host_memory))
+/// A new sandbox. `cache`: whether compiled code is kept for the next start. `compile` and `stack`: see [`Sandbox::new`].
+pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimits>, stack: usize) -> Sandbox {
+    Sandbox::new(
+        cache.then(Cache::user).flatten(),
+        compile,
+        stack,
+        Budget::new(host_memory),
+    )
 }
 
 /// Runs a plan to its end. `on_start` is given what stops it gently.
@@ -187,6 +192,8 @@ fn pools(
                 limits: plan.limits,
                 grants: plan.grants.clone(),
                 secrets: worker.secrets,
+                voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
+                debt: Debt::default(),
             },
             fresh: plan.fresh,
             sandbox: sandbox.clone(),

@@ -8,7 +8,8 @@ use crate::{
     digest::Digest,
     report::Format,
     sandbox::COMPILE_CHILD,
-    units::{Fuel, Size, Time},
+    settings::LimitsTable,
+    units::{Size, Time},
 };
 
 /// Runs sandboxed WebAssembly operations and workers.
@@ -61,11 +62,11 @@ pub(super) struct RunArgs {
     /// How many tasks may be in flight [default: three for each worker]
     #[arg(long, value_name = "N")]
     pub(super) tasks: Option<usize>,
-    #[command(flatten)]
-    pub(super) common: Common,
     /// Arguments for the operation
     #[arg(last = true)]
     pub(super) args: Vec<String>,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -100,18 +101,6 @@ pub(super) struct Common {
     /// How results and events are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// Computation for one attempt, about a billion units a second [default: 10G]
-    #[arg(long)]
-    pub(super) fuel: Option<Fuel>,
-    /// Memory of one instance [default: 64MiB; 1GiB for a planner]
-    #[arg(long)]
-    pub(super) memory: Option<Size>,
-    /// How long one attempt may take [default: 30s]
-    #[arg(long)]
-    pub(super) timeout: Option<Time>,
-    /// The largest payload, result or output [default: 8MiB]
-    #[arg(long)]
-    pub(super) result_size: Option<Size>,
     /// How many attempts of an action may fail before it is given up [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
@@ -169,6 +158,9 @@ pub(super) struct Common {
     /// Say every failed attempt and what workers write; twice: debug lines too
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    // The last: what follows would be under its heading.
+    #[command(flatten)]
+    pub(super) limits: LimitsTable,
 }
 
 #[derive(Debug, Args)]

@@ -16,11 +16,12 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    limits::{CompileLimits, Limits, default_host_memory},
+    limits::{CompileLimits, Limits, STACK, STACK_RANGE, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{ContractError, LoadError, Program, Sandbox},
-    settings::{CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation},
+    settings::{CompileTable, Component, FILE_NAME, Manifest, Operation},
+    units::Size,
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
@@ -114,7 +115,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         }),
         ..Manifest::default()
     })?;
-    let sandbox = sandbox(&args.common, &manifest);
+    let sandbox = sandbox(&args.common, &manifest)?;
     let Some(operation) = &manifest.operation else {
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
             .hint("add an [operation] table, or use `map` for a worker"));
@@ -134,7 +135,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     }
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
-    let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+    let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let maker = PoolMaker::new(&sandbox, &args.common, limits)?;
     let mut pools = Vec::new();
     for spec in &args.worker {
@@ -164,7 +165,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         program,
         args: operation_args,
         task_limits: limits,
-        planner_limits: self::limits(&args.common).over(manifest.limits.over(Limits::PLANNER)),
+        planner_limits: args.common.limits.over(manifest.limits.over(Limits::PLANNER)),
     };
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
     plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks);
@@ -181,10 +182,10 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         }),
         ..Manifest::default()
     })?;
-    let sandbox = sandbox(&args.common, &manifest);
+    let sandbox = sandbox(&args.common, &manifest)?;
     workers_can_be_counted(&manifest, &args.common)?;
     build_all(&manifest, &folder, &args.common)?;
-    let limits = limits(&args.common).over(manifest.limits.over(Limits::WORKER));
+    let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let pools = PoolMaker::new(&sandbox, &args.common, limits)?.manifest(&manifest, &folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
@@ -214,26 +215,29 @@ fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Mani
     })
 }
 
-fn sandbox(common: &Common, manifest: &Manifest) -> Sandbox {
+fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
     let typed = CompileTable {
         timeout: common.compile_timeout,
         memory: common.compile_memory,
     };
     let compile = typed.over(manifest.compile.over(CompileLimits::default()));
-    run::sandbox(
+    let stack = common
+        .limits
+        .stack
+        .or(manifest.limits.stack)
+        .map_or(STACK, |size| size.0);
+    let fits = usize::try_from(stack).ok().filter(|_| STACK_RANGE.contains(&stack));
+    let stack = fits.ok_or_else(|| {
+        let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
+        Failure::usage(format!("a stack of {} cannot be had", Size(stack)))
+            .hint(format!("it is from {least} to {most}"))
+    })?;
+    Ok(run::sandbox(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,
         (!common.trust).then_some(compile),
-    )
-}
-
-pub(super) fn limits(common: &Common) -> LimitsTable {
-    LimitsTable {
-        fuel: common.fuel,
-        memory: common.memory,
-        timeout: common.timeout,
-        result_size: common.result_size,
-    }
+        stack,
+    ))
 }
 
 /// A number says how many workers there are that differ in nothing; it cannot say which of those that are listed.

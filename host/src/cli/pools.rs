@@ -159,7 +159,7 @@ impl<'a> PoolMaker<'a> {
             program,
             kinds: table.kinds.clone(),
             // As above, and a pool's own before the manifest's.
-            limits: plan::limits(self.common).over(table.limits.over(self.limits)),
+            limits: self.common.limits.over(table.limits.over(self.limits)),
             fresh: table.fresh || self.common.fresh,
             workers: listed,
             grants: Arc::new(opened.grants),

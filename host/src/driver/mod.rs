@@ -164,7 +164,8 @@ impl<'a> Driver<'a> {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
-                Some(line) = self.lines.recv() => self.report.line(&line),
+                // What cannot be shown as fast as it is said stays where a flood is dropped.
+                Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.line(&line),
                 _ = progress.tick() => self.report.progress(&Progress {
                     tasks: self.tasks.counts(),
                     total: self.tasks.total(),

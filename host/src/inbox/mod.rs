@@ -61,6 +61,16 @@ pub(crate) struct Request {
     pub(crate) ask: Ask,
 }
 
+impl Request {
+    /// Bytes of payload.
+    fn size(&self) -> usize {
+        match &self.ask {
+            Ask::Action(action, _) => action.payload.len(),
+            Ask::Sleep(_) | Ask::Cancel => 0,
+        }
+    }
+}
+
 /// What can be asked for.
 #[derive(Debug)]
 pub(crate) enum Ask {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -13,9 +14,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::{Action, Answer, Ask, Notice, Options, Request, RequestNumber};
 
-/// How many requests of one task may be unanswered at once. Chosen so that a task can keep thousands of workers busy
-/// with few tasks in flight, and so that one task cannot fill the host.
-const IN_FLIGHT_MAX: usize = 1024;
+/// How many answers are taken at once. Chosen freely.
+const ANSWERS_MAX: usize = 1024;
+
+/// How many bytes of payload an async task may have asked to be handed on beyond what is in flight.
+const BACKLOG_MAX: usize = 64 << 20;
+
+/// A guest asks for more at once than is kept for it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "more than 64MiB of payloads wait beside {0} actions in flight; take some outcomes before asking for more, or raise it with \
+     --actions-in-flight"
+)]
+pub(crate) struct TooMuch(NonZeroU32);
 
 /// Where a task asks, and where answers wait until it may see them.
 ///
@@ -33,12 +44,16 @@ pub(crate) struct TaskPort {
     unanswered: usize,
     /// Asked for by a guest that cannot wait for room, in order.
     backlog: VecDeque<Request>,
+    /// Bytes of payload in the backlog.
+    kept: usize,
     /// Requests whose futures were dropped where the port is out of reach.
     unwanted: Unwanted,
     batch: Vec<Answer>,
     /// How many batches the task has seen.
     deliveries: u64,
     now_ms: u64,
+    /// How many requests may be unanswered at once.
+    in_flight: NonZeroU32,
 }
 
 /// Numbers of requests that nobody wants any more.
@@ -64,9 +79,11 @@ enum Entry {
 }
 
 impl TaskPort {
+    /// `in_flight`: how many requests may be unanswered at once, so that one task cannot fill the host.
     pub(crate) fn new(
         task: TaskId,
         now_ms: u64,
+        in_flight: NonZeroU32,
         to_driver: UnboundedSender<Notice>,
         from_driver: UnboundedReceiver<Answer>,
     ) -> Self {
@@ -78,10 +95,12 @@ impl TaskPort {
             last_number: 0,
             unanswered: 0,
             backlog: VecDeque::new(),
+            kept: 0,
             unwanted: Unwanted::default(),
             batch: Vec::new(),
             deliveries: 0,
             now_ms,
+            in_flight,
         }
     }
 
@@ -101,7 +120,7 @@ impl TaskPort {
 
     /// Whether one more request has to wait for an answer first.
     pub(crate) fn is_full(&self) -> bool {
-        self.unanswered >= IN_FLIGHT_MAX
+        self.unanswered >= self.in_flight.get() as usize
     }
 
     /// Whether nothing is on its way to this task.
@@ -109,7 +128,20 @@ impl TaskPort {
         self.unanswered == 0
     }
 
-    /// Asks for an action. Over [`IN_FLIGHT_MAX`], and if the host is short of memory (`hold`) while other requests are
+    /// Makes sure that there is room for one more payload in the backlog: forgets what is not wanted any more.
+    ///
+    /// # Errors
+    /// There is none; traps the guest, which cannot be made to wait.
+    pub(crate) fn make_room(&mut self, payload: usize) -> Result<(), TooMuch> {
+        self.cancel_unwanted();
+        if self.backlog.is_empty() || self.kept + payload <= BACKLOG_MAX {
+            Ok(())
+        } else {
+            Err(TooMuch(self.in_flight))
+        }
+    }
+
+    /// Asks for an action. Over what may be in flight, and if the host is short of memory (`hold`) while other requests are
     /// unanswered, it is kept here and goes out when one of them is answered.
     pub(crate) fn submit(&mut self, action: Action, options: Options, hold: bool) -> RequestNumber {
         self.ask(Ask::Action(action, options), hold)
@@ -130,6 +162,7 @@ impl TaskPort {
             ask,
         };
         if self.is_full() || (hold && !self.is_idle()) {
+            self.kept += request.size();
             self.backlog.push_back(request);
         } else {
             self.send(request);
@@ -162,7 +195,8 @@ impl TaskPort {
             Some(entry @ Entry::Waiting(_)) => {
                 *entry = Entry::Dropped;
                 if let Some(at) = self.backlog.iter().position(|request| request.number == number) {
-                    self.backlog.remove(at);
+                    let request = self.backlog.remove(at);
+                    self.kept -= request.map_or(0, |request| request.size()).min(self.kept);
                     self.open.remove(&number);
                 } else {
                     let cancel = Request {
@@ -220,7 +254,7 @@ impl TaskPort {
     /// See [`TaskPort::next_batch`].
     pub(crate) fn poll_next_batch(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut batch = std::mem::take(&mut self.batch);
-        let received = self.from_driver.poll_recv_many(cx, &mut batch, IN_FLIGHT_MAX);
+        let received = self.from_driver.poll_recv_many(cx, &mut batch, ANSWERS_MAX);
         let Poll::Ready(count) = received else {
             self.batch = batch;
             return Poll::Pending;
@@ -242,6 +276,7 @@ impl TaskPort {
         self.batch = batch;
         for _ in 0..count {
             let Some(request) = self.backlog.pop_front() else { break };
+            self.kept -= request.size().min(self.kept);
             self.send(request);
         }
         Poll::Ready(count > 0)

@@ -114,7 +114,13 @@ impl Operation for ComponentOperation {
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
         while self.running.try_join_next().is_some() {}
         let (answers, from_driver) = unbounded_channel();
-        let port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
+        let port = TaskPort::new(
+            task,
+            now_ms,
+            self.task.limits.in_flight,
+            self.to_driver.clone(),
+            from_driver,
+        );
         let logical = logical(self.began_unix_ms, self.seed, task.0 + 1);
         logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
         let world = World {

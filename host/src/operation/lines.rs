@@ -1,6 +1,6 @@
 //! `map`: an operation without a component. Every line of the input is a task that asks for one action.
 
-use std::{io::BufRead, sync::Arc};
+use std::{io::BufRead, num::NonZeroU32, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use disperse_scheduler::TaskId;
@@ -82,7 +82,7 @@ impl Operation for Lines {
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
         while self.running.try_join_next().is_some() {}
         let (answers, from_driver) = unbounded_channel();
-        let mut port = TaskPort::new(task, now_ms, self.to_driver.clone(), from_driver);
+        let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
         // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
         let number = port.submit(Action { kind, payload: input }, Options::default(), false);

@@ -10,6 +10,7 @@ use disperse_scheduler::Reason;
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lift, Lower, WasmStr},
+    format_err,
 };
 
 use super::state::State;
@@ -24,13 +25,22 @@ pub(super) struct Action {
     pub(super) payload: Vec<u8>,
 }
 
+/// The longest kind, in bytes.
+const KIND_MAX: usize = 256;
+
 impl Action {
     /// Takes it out of the guest.
     ///
     /// # Errors
-    /// The kind is not text; traps the guest.
+    /// The kind is not text, or too much of it; traps the guest.
     pub(super) fn read(self, store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<inbox::Action> {
         let kind = self.kind.to_str(&*store)?;
+        if kind.len() > KIND_MAX {
+            return Err(format_err!(
+                "a kind of {} bytes is over the limit of {KIND_MAX}",
+                kind.len()
+            ));
+        }
         let last = &store.data().last_kind;
         let kind = if **last == *kind { last.clone() } else { kind.into() };
         store.data_mut().last_kind = kind.clone();
@@ -186,11 +196,11 @@ pub(super) struct AttemptInfo {
 }
 
 /// `quota.report`.
-#[derive(Debug, ComponentType, Lift)]
+#[derive(ComponentType, Lift)]
 #[component(record)]
-#[allow(dead_code, reason = "its fields are logged; quotas are not kept yet")]
 pub(super) struct QuotaReport {
-    pub(super) bucket: String,
+    /// Read in place: most are read to be told that they are too long, or not at all.
+    pub(super) bucket: WasmStr,
     pub(super) remaining: u32,
     pub(super) resets: u32,
 }

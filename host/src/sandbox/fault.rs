@@ -3,9 +3,12 @@
 use std::{fmt, time::Duration};
 
 use disperse_scheduler::End;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 
-use crate::units::{Fuel, Size, Time};
+use crate::{
+    limits::Limits,
+    units::{Fuel, Size, Time},
+};
 
 /// How many frames of a trap's backtrace are shown.
 const FRAMES_MAX: usize = 8;
@@ -18,7 +21,9 @@ pub(crate) enum Fault {
     /// It wanted more memory than it may have, and trapped.
     Memory { limit: u64, wanted: u64 },
     /// It recursed too deep.
-    Stack,
+    Stack { limit: u64 },
+    /// It held more handles than it may.
+    Handles { limit: u32 },
     /// It was not done in time.
     Timeout { limit: Duration },
     /// It trapped.
@@ -39,19 +44,25 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Reads wasmtime's error. `wanted` is how much memory was refused during the call, if any was.
-    pub(super) fn of(error: &wasmtime::Error, fuel: u64, memory: u64, wanted: Option<u64>, result_max: u64) -> Self {
+    pub(super) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, wanted: Option<u64>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         match (error.downcast_ref::<Trap>(), wanted) {
-            (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: fuel },
-            (Some(Trap::StackOverflow), _) => Self::Stack,
-            (Some(_), Some(wanted)) => Self::Memory { limit: memory, wanted },
+            (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: limits.fuel },
+            (Some(Trap::StackOverflow), _) => Self::Stack { limit: stack },
+            (Some(_), Some(wanted)) => Self::Memory {
+                limit: limits.memory,
+                wanted,
+            },
             (Some(trap), None) => Self::Trap {
                 message: trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
                 backtrace: backtrace.map(frames).unwrap_or_default(),
                 fingerprint: fingerprint(*trap, backtrace),
             },
             // Without a backtrace the guest had returned and its result was being read.
-            (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: result_max },
+            (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },
+            (None, _) if is_handle_limit(error) => Self::Handles {
+                limit: limits.handles.get(),
+            },
             (None, _) => Self::Broken(chain(error)),
         }
     }
@@ -61,7 +72,8 @@ impl Fault {
         match self {
             Self::Fuel { .. } => End::Trap { fingerprint: 1 },
             Self::Memory { .. } => End::Trap { fingerprint: 2 },
-            Self::Stack => End::Trap { fingerprint: 3 },
+            Self::Stack { .. } => End::Trap { fingerprint: 3 },
+            Self::Handles { .. } => End::Trap { fingerprint: 4 },
             Self::Trap { fingerprint, .. } => End::Trap {
                 fingerprint: *fingerprint,
             },
@@ -87,7 +99,12 @@ impl fmt::Display for Fault {
                 Size(*wanted),
                 Size(*limit)
             ),
-            Self::Stack => f.write_str("recursed too deep: used all of the 512KiB stack"),
+            Self::Stack { limit } => write!(
+                f,
+                "recursed too deep: used all of {} of stack; raise it with --stack",
+                Size(*limit)
+            ),
+            Self::Handles { limit } => write!(f, "held too many handles: used all of {limit}; raise it with --handles"),
             Self::Timeout { limit } => {
                 write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
             }
@@ -125,6 +142,12 @@ fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
         .root_cause()
         .to_string()
         .contains("allocated for hostcalls has been exhausted")
+}
+
+/// Whether this is wasmtime's refusal to make one more handle, of the host's own resources or of the component model.
+fn is_handle_limit(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || error.root_cause().to_string().contains("handle limit exceeded")
 }
 
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {

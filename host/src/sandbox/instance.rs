@@ -13,9 +13,9 @@ use super::{
     engine::YIELD_INTERVAL,
     fault::Fault,
     limiter::Limiter,
-    pace::Pace,
+    pace::{Debt, Pace},
     program::{Inner, Sandbox},
-    state::{HANDLES_MAX, Role, State},
+    state::{Role, State},
     stdio::Tail,
     world::World,
 };
@@ -41,6 +41,7 @@ pub(super) struct Start {
     pub(super) limits: Limits,
     pub(super) logger: Logger,
     pub(super) stderr: Tail,
+    pub(super) debt: Debt,
 }
 
 impl Running {
@@ -54,27 +55,19 @@ impl Running {
         let permit = program.side.room.clone().acquire_owned().await.ok();
         let limits = start.limits;
         let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
-        let state = State::new(
-            limiter,
-            start.role,
-            start.world,
-            limits.result,
-            limits.fuel,
-            start.logger,
-            start.stderr,
-        );
+        let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(
             HOSTCALL_MIN.max(usize::try_from(limits.result).unwrap_or(usize::MAX).saturating_mul(2)),
         );
-        store.set_max_component_handles(HANDLES_MAX);
+        store.set_max_component_handles(limits.handles.get() as usize);
         let started = async {
             store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
             store.set_fuel(limits.fuel)?;
             program.pre.instantiate_async(&mut store).await
         };
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(start.debt);
         match pace.run(pace.ended(), started).await {
             Ok(instance) => Ok(Self {
                 store,
@@ -159,7 +152,7 @@ impl Running {
 }
 
 fn read(store: &mut Store<State>, limits: &Limits, error: &wasmtime::Error) -> Fault {
-    let state = store.data_mut();
-    let wanted = state.limiter.take_refused();
-    Fault::of(error, limits.fuel, state.limiter.limit(), wanted, limits.result)
+    let stack = store.engine().get_max_wasm_stack() as u64;
+    let wanted = store.data_mut().limiter.take_refused();
+    Fault::of(error, limits, stack, wanted)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use super::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use crate::limits::Budget;
 
 /// What one table element costs.
@@ -37,10 +38,6 @@ impl Limiter {
         self.budget.clone()
     }
 
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
-    }
-
     pub(super) fn peak(&self) -> u64 {
         self.peak
     }
@@ -71,6 +68,19 @@ impl Drop for Limiter {
 }
 
 impl ResourceLimiter for Limiter {
+    // As the pool has them, for where there is no pool.
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_PER_COMPONENT as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_PER_COMPONENT as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_PER_COMPONENT as usize
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // What the memory's own type forbids fails anyway and must not be counted.
         if maximum.is_some_and(|maximum| desired > maximum) {

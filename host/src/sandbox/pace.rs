@@ -7,6 +7,10 @@
 
 use std::{
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
     time::{Duration, Instant},
 };
@@ -18,19 +22,35 @@ const TURN: Duration = Duration::from_micros(10);
 /// The most that is held against a guest. A thread that the machine took away looks like a guest that would not stop.
 const DEBT_MAX: Duration = Duration::from_millis(500);
 
+/// By how much the turns of a guest were too long. Of a worker and not of an instance: who traps after every long turn would
+/// begin each time without debt.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Debt(Arc<AtomicU64>);
+
+impl Debt {
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    /// One instance at a time has it, so nobody writes in between.
+    fn set(&self, debt: Duration) {
+        self.0
+            .store(u64::try_from(debt.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
 /// The account of one instance.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// By how much its turns were too long.
-    debt: Duration,
+    debt: Debt,
     /// When its last turn ended.
     ended: Instant,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(debt: Debt) -> Self {
         Self {
-            debt: Duration::ZERO,
+            debt,
             ended: Instant::now(),
         }
     }
@@ -46,8 +66,9 @@ impl Pace {
         let mut call = pin!(call);
         let mut now = Some(now);
         std::future::poll_fn(|cx| {
-            if self.debt >= TURN {
-                self.debt -= TURN;
+            let debt = self.debt.get();
+            if debt >= TURN {
+                self.debt.set(debt - TURN);
                 now = None;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -62,7 +83,8 @@ impl Pace {
     }
 
     fn spend(&mut self, took: Duration) {
-        self.debt = (self.debt + took).saturating_sub(TURN).min(DEBT_MAX);
+        let debt = (self.debt.get() + took).saturating_sub(TURN);
+        self.debt.set(debt.min(DEBT_MAX));
     }
 }
 
@@ -74,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_was_too_long_is_sat_out() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(Debt::default());
         pace.spend(TURN * 4);
         let mut call = pin!(pace.run(Instant::now(), std::future::ready(())));
         let mut cx = Context::from_waker(Waker::noop());
@@ -84,18 +106,18 @@ mod tests {
 
     #[test]
     fn turns_that_are_just_too_long_add_up_and_short_ones_save_nothing() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(Debt::default());
         for _ in 0..9 {
             pace.spend(TURN + TURN / 10);
         }
-        assert!(pace.debt < TURN);
+        assert!(pace.debt.get() < TURN);
         pace.spend(TURN + TURN / 5);
-        assert!(pace.debt >= TURN);
+        assert!(pace.debt.get() >= TURN);
         for _ in 0..100 {
             pace.spend(Duration::ZERO);
         }
-        assert_eq!(pace.debt, Duration::ZERO);
+        assert_eq!(pace.debt.get(), Duration::ZERO);
         pace.spend(Duration::from_secs(3600));
-        assert_eq!(pace.debt, DEBT_MAX);
+        assert_eq!(pace.debt.get(), DEBT_MAX);
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::component::Func;
 use super::{
     fault::{Fault, chain},
     instance::{Running, Start},
+    pace::Debt,
     program::{Program, Sandbox},
     state::Role,
     stdio::Tail,
@@ -50,7 +51,7 @@ impl PlannerInstance {
         limits: Limits,
         logger: &Logger,
     ) -> Result<Self, Fault> {
-        let stderr = Tail::default();
+        let stderr = Tail::new(limits.log_rate, u64::MAX);
         stderr.aloud(Speaker::Planner, logger.clone());
         let room = Arc::new(Semaphore::new(
             OUTPUT_ROOM.max(usize::try_from(limits.result).unwrap_or(usize::MAX)),
@@ -62,6 +63,7 @@ impl PlannerInstance {
             limits,
             logger: logger.clone(),
             stderr: stderr.clone(),
+            debt: Debt::default(),
         };
         let mut running = Running::start(sandbox, program.inner(), start).await?;
         let exports = &program.inner().exports;

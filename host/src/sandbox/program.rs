@@ -52,6 +52,8 @@ pub(crate) struct Sandbox {
     cache: Option<Cache>,
     /// None: what is compiled is trusted, and compiled here.
     compile: Option<CompileLimits>,
+    /// How deep guests may recurse, in bytes.
+    stack: usize,
     pub(super) budget: Arc<Budget>,
     /// Of all workers.
     pub(super) http: Arc<Client>,
@@ -103,13 +105,14 @@ impl Program {
 
 impl Sandbox {
     /// Makes one. Compiled code is kept in `cache` if given; components are compiled apart within the limits `compile`, or
-    /// here if there are none.
-    pub(crate) fn new(cache: Option<Cache>, compile: Option<CompileLimits>, budget: Arc<Budget>) -> Self {
+    /// here if there are none. Guests may recurse as deep as `stack` bytes go.
+    pub(crate) fn new(cache: Option<Cache>, compile: Option<CompileLimits>, stack: usize, budget: Arc<Budget>) -> Self {
         Self {
             blocking: OnceLock::new(),
             concurrent: OnceLock::new(),
             cache,
             compile,
+            stack,
             budget,
             http: Arc::default(),
         }
@@ -189,7 +192,7 @@ impl Sandbox {
             return Ok(side.clone());
         }
         let make = || -> wasmtime::Result<Side> {
-            let engine = engine::engine(form)?;
+            let engine = engine::engine(form, self.stack)?;
             let mut linker = Linker::new(&engine);
             imports::link(&mut linker, form)?;
             Ok(Side {

@@ -12,6 +12,7 @@ use crate::{
     grants::Grants,
     http::Access,
     inbox::{PlannerPort, Speaker, TaskPort},
+    limits::Limits,
     logger::{Level, Logger},
 };
 
@@ -22,6 +23,8 @@ pub(super) struct State {
     pub(super) role: Role,
     /// The largest payload, result or output, in bytes.
     pub(super) result_max: u64,
+    /// The most random bytes in one call.
+    pub(super) random_max: u64,
     pub(super) logger: Logger,
     pub(super) stderr: Tail,
     /// The task's budget, for refilling it with each batch of answers; units.
@@ -64,20 +67,20 @@ impl State {
         limiter: Limiter,
         role: Role,
         world: World,
-        result_max: u64,
-        fuel: u64,
+        limits: &Limits,
         logger: Logger,
         stderr: Tail,
     ) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES_MAX);
+        table.set_max_capacity(limits.handles.get() as usize);
         Self {
             limiter,
             role,
-            result_max,
+            result_max: limits.result,
+            random_max: limits.random,
             logger,
             stderr,
-            fuel,
+            fuel: limits.fuel,
             fuel_burnt: 0,
             fuel_delivery: 0,
             world,
@@ -132,7 +135,7 @@ impl State {
     }
 
     pub(super) fn log(&self, level: Level, message: &str) {
-        self.logger.guest(&self.speaker(), level, message);
+        self.stderr.log(&self.logger, &self.speaker(), level, message);
     }
 }
 
@@ -145,9 +148,6 @@ fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
     format_err!("{who} called a function that is not for it: {rule}")
 }
 
-/// How many resources of WASI (streams, descriptors, pollables) one instance may hold.
-pub(super) const HANDLES_MAX: usize = 4096;
-
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self {
@@ -155,9 +155,10 @@ impl WasiView for State {
             world,
             stderr,
             table,
+            random_max,
             ..
         } = self;
-        let ctx = wasi.get_or_insert_with(|| world.wasi(stderr));
+        let ctx = wasi.get_or_insert_with(|| world.wasi(stderr, *random_max));
         WasiCtxView { ctx, table }
     }
 }

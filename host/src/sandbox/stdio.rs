@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use tokio::io::AsyncWrite;
@@ -15,36 +16,114 @@ use wasmtime_wasi::{
 use crate::{
     inbox::Speaker,
     logger::{Level, Logger},
+    units::Size,
 };
 
 /// How much of the end is kept for the report of a failed attempt.
 const TAIL: usize = 4 << 10;
 
-/// How much a guest is told that it can write at once.
-const CHUNK: usize = 64 << 10;
+/// How much a guest is told that it can write at once: copying more would take longer than a turn should.
+const CHUNK: usize = 4 << 10;
 
-/// How much one instance may say aloud between two resets; what is beyond is kept in the tail only. A chatty planner is
-/// cut off, not a talkative one.
-const ALOUD_MAX: u64 = 1 << 20;
+/// What the shortest line counts: it takes as much in the host as one of this length.
+const LINE_MIN: u64 = 64;
 
 /// The end of what a guest wrote, and a line at a time to the logger if it is to be heard at once.
-#[derive(Clone, Default)]
-pub(super) struct Tail(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub(crate) struct Tail(Arc<Mutex<Inner>>);
 
-#[derive(Default)]
 struct Inner {
     kept: VecDeque<u8>,
     /// The line that has no end yet.
     line: Vec<u8>,
     aloud: Option<(Speaker, Logger)>,
+    meter: Meter,
+}
+
+/// Counts what a guest says, on its stderr and with `log` together, and what of it is not passed on.
+struct Meter {
+    /// Bytes that may be said in a second, and at once.
+    rate: u64,
+    /// Bytes that may be said in one attempt.
+    most: u64,
+    /// Bytes that may be said now.
+    room: u64,
+    /// When room was made last; none before the first word.
+    at: Option<Instant>,
     said: u64,
+    dropped: u64,
+}
+
+impl Meter {
+    /// Makes room by the time that has passed.
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let since = self.at.map_or(0, |at| now.saturating_duration_since(at).as_millis());
+        let more = self.rate.saturating_mul(u64::try_from(since).unwrap_or(u64::MAX)) / 1000;
+        // Moved only when something comes of it, or many short moments would add up to nothing.
+        if more > 0 || self.at.is_none() {
+            self.room = self.room.saturating_add(more).min(self.rate);
+            self.at = Some(now);
+        }
+    }
+
+    /// Whether a line of so many bytes may be said; counts it one way or the other.
+    fn admits(&mut self, line: usize) -> bool {
+        self.refill();
+        let bytes = (line as u64).max(LINE_MIN);
+        if bytes > self.room || self.said.saturating_add(bytes) > self.most {
+            self.drop_bytes(line);
+            return false;
+        }
+        self.room -= bytes;
+        self.said += bytes;
+        true
+    }
+
+    fn drop_bytes(&mut self, bytes: usize) {
+        self.dropped = self.dropped.saturating_add(bytes as u64);
+    }
+
+    fn take_dropped(&mut self) -> Option<String> {
+        match std::mem::take(&mut self.dropped) {
+            0 => None,
+            dropped => Some(format!(
+                "{} of what it said is not shown: it may say {} in a second{}",
+                Size(dropped),
+                Size(self.rate),
+                match self.most {
+                    u64::MAX => "; raise it with --log-rate".to_owned(),
+                    most => format!(
+                        " and {} in an attempt; raise them with --log-rate and --log-size",
+                        Size(most)
+                    ),
+                }
+            )),
+        }
+    }
 }
 
 impl Tail {
+    /// Of a guest that may say `rate` bytes in a second and `most` in an attempt.
+    pub(crate) fn new(rate: u64, most: u64) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            kept: VecDeque::new(),
+            line: Vec::new(),
+            aloud: None,
+            meter: Meter {
+                rate,
+                most,
+                room: rate,
+                at: None,
+                said: 0,
+                dropped: 0,
+            },
+        })))
+    }
+
     /// What was kept since the last time this was asked, as text.
     pub(super) fn take(&self) -> String {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.said = 0;
         let kept: Vec<u8> = std::mem::take(&mut inner.kept).into();
         String::from_utf8_lossy(&kept).trim_end().to_owned()
     }
@@ -54,9 +133,36 @@ impl Tail {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).aloud = Some((speaker, logger));
     }
 
-    /// Says what has no end of line yet.
+    /// Says what has no end of line yet, and what was not said.
     pub(super) fn end_line(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).end_line();
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.end_line();
+        if let Some(text) = inner.meter.take_dropped()
+            && let Some((speaker, logger)) = &inner.aloud
+        {
+            logger.guest(speaker, Level::Warning, &text);
+        }
+    }
+
+    /// Begins afresh with the next attempt: what was written is forgotten. Says how much was not passed on, if any was.
+    pub(super) fn end_attempt(&self) -> Option<String> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.end_line();
+        inner.kept.clear();
+        inner.meter.said = 0;
+        inner.meter.take_dropped()
+    }
+
+    /// Passes a line of the `log` interface on, if so much may be said.
+    pub(super) fn log(&self, logger: &Logger, speaker: &Speaker, level: Level, text: &str) {
+        if !logger.hears(level) {
+            return;
+        }
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = crate::logger::cut(text);
+        if inner.meter.admits(text.len()) {
+            logger.guest(speaker, level, text);
+        }
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -66,6 +172,13 @@ impl Tail {
         inner.kept.drain(..spare);
         inner.kept.extend(bytes.iter().skip(bytes.len() - fresh));
         if inner.aloud.is_none() {
+            return;
+        }
+        inner.meter.refill();
+        if inner.meter.room < LINE_MIN {
+            // Not even looked at, so that a flood costs little.
+            let begun = std::mem::take(&mut inner.line);
+            inner.meter.drop_bytes(begun.len() + bytes.len());
             return;
         }
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -82,13 +195,8 @@ impl Inner {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let Some((speaker, logger)) = &self.aloud else { return };
-        if line.is_empty() || self.said > ALOUD_MAX {
-            return;
-        }
-        self.said += line.len() as u64;
-        logger.guest(speaker, Level::Info, &String::from_utf8_lossy(&line));
-        if self.said > ALOUD_MAX {
-            logger.guest(speaker, Level::Warning, "wrote more than 1 MiB; the rest is not shown");
+        if !line.is_empty() && self.meter.admits(line.len()) {
+            logger.guest(speaker, Level::Info, &String::from_utf8_lossy(&line));
         }
     }
 }

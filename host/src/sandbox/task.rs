@@ -8,6 +8,7 @@ use super::{
     engine::Form,
     fault::Fault,
     instance::{Running, Start},
+    pace::Debt,
     program::{Program, Sandbox},
     quiet::{self, Pump, Quiet},
     state::Role,
@@ -42,7 +43,7 @@ pub(crate) async fn run_task(
     logger: &Logger,
 ) -> TaskEnd {
     let began = Instant::now();
-    let stderr = Tail::default();
+    let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
     stderr.aloud(Speaker::Task(port.task()), logger.clone());
     let start = Start {
         role: Role::Task(port),
@@ -50,6 +51,7 @@ pub(crate) async fn run_task(
         limits: spec.limits,
         logger: logger.clone(),
         stderr: stderr.clone(),
+        debt: Debt::default(),
     };
     let mut end = match Running::start(sandbox, spec.program.inner(), start).await {
         Ok(mut running) => {

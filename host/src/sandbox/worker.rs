@@ -14,6 +14,7 @@ use super::{
     abi::{ActionRef, Failure},
     fault::Fault,
     instance::{Running, Start},
+    pace::Debt,
     program::{Program, Sandbox},
     state::{Role, WorkerRole},
     stdio::Tail,
@@ -24,7 +25,7 @@ use crate::{
     http::{Access, Placed},
     inbox::{Job, Speaker, Used, Words},
     limits::Limits,
-    logger::Logger,
+    logger::{Level, Logger},
 };
 
 /// What a worker is started from.
@@ -39,6 +40,10 @@ pub(crate) struct WorkerSpec {
     pub(crate) grants: Arc<Grants>,
     /// Secrets whose placeholders are among the settings.
     pub(crate) secrets: Arc<[Placed]>,
+    /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
+    pub(crate) voice: Tail,
+    /// What it owes its neighbours.
+    pub(crate) debt: Debt,
 }
 
 /// A worker component that runs.
@@ -47,6 +52,8 @@ pub(crate) struct WorkerInstance {
     handle: Func,
     limits: Limits,
     calls: u32,
+    /// The last of what was written in the attempt that ended last.
+    last_words: String,
 }
 
 /// How an attempt went, before it is told to the driver.
@@ -100,7 +107,9 @@ impl WorkerInstance {
     ///
     /// Cancel safe.
     pub(crate) async fn start(sandbox: &Sandbox, spec: &WorkerSpec, logger: &Logger) -> Result<Self, Fault> {
-        let stderr = Tail::default();
+        let stderr = spec.voice.clone();
+        // Of an attempt that was given up.
+        stderr.end_attempt();
         if logger.workers_aloud() {
             stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
         }
@@ -127,6 +136,7 @@ impl WorkerInstance {
             limits: spec.limits,
             logger: logger.clone(),
             stderr,
+            debt: spec.debt.clone(),
         };
         let mut running = Running::start(sandbox, spec.program.inner(), start).await?;
         let handle = running
@@ -137,6 +147,7 @@ impl WorkerInstance {
             handle,
             limits: spec.limits,
             calls: 0,
+            last_words: String::new(),
         })
     }
 
@@ -168,6 +179,7 @@ impl WorkerInstance {
             Ok(_) => self.running.pace.ended().saturating_duration_since(began),
             Err(_) => began.elapsed(),
         };
+        self.end_talk();
         self.set_current(None);
         let mut handled = match answer {
             Ok(Ok((Ok(result),))) if result.len() as u64 <= self.limits.result => {
@@ -194,9 +206,18 @@ impl WorkerInstance {
             Err(_) => Handled::fault(&Fault::Timeout { limit: job.timeout }, used),
         };
         if let Some(words) = &mut handled.words {
-            words.stderr = self.running.store.data_mut().stderr.take();
+            words.stderr = std::mem::take(&mut self.last_words);
         }
         handled
+    }
+
+    /// Keeps the last words of an attempt that is over, and says how many were not passed on.
+    fn end_talk(&mut self) {
+        let state = self.running.store.data_mut();
+        self.last_words = state.stderr.take();
+        if let Some(text) = state.stderr.end_attempt() {
+            state.logger.guest(&state.speaker(), Level::Warning, &text);
+        }
     }
 
     fn set_current(&mut self, current: Option<(AttemptId, Instant)>) {

@@ -14,9 +14,6 @@ use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 use super::{input::Input, stdio::Tail};
 use crate::grants::Grants;
 
-/// The largest block of random bytes in one call.
-const RANDOM_MAX: u64 = 64 << 10;
-
 /// What the planner, the tasks or one worker are shown.
 #[derive(Clone, Default)]
 pub(crate) struct World {
@@ -42,13 +39,13 @@ pub(crate) struct Logical {
 }
 
 impl World {
-    pub(super) fn wasi(&self, stdio: &Tail) -> WasiCtx {
+    pub(super) fn wasi(&self, stdio: &Tail, random_max: u64) -> WasiCtx {
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args)
             .envs(&self.env)
             .stdout(stdio.clone())
             .stderr(stdio.clone())
-            .max_random_size(RANDOM_MAX)
+            .max_random_size(random_max)
             .allow_tcp(false)
             .allow_udp(false);
         for dir in self.grants.iter().flat_map(|grants| &grants.dirs) {

@@ -9,11 +9,8 @@ use disperse_scheduler::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    digest::Digest,
-    limits::{CompileLimits, Limits},
-    units::{Fuel, Size, Time},
-};
+use super::limits::{CompileTable, LimitsTable};
+use crate::{digest::Digest, units::Time};
 
 /// The file's name in a project folder.
 pub(crate) const FILE_NAME: &str = "disperse.toml";
@@ -82,52 +79,6 @@ pub(crate) struct Component {
     /// queries of requests that it is bound to.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
-}
-
-/// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct LimitsTable {
-    /// Computation, about a billion units a second. Default 10G.
-    pub(crate) fuel: Option<Fuel>,
-    /// Memory of one instance. Default 64MiB; 1GiB for a planner.
-    pub(crate) memory: Option<Size>,
-    /// How long an attempt may take. Default 30s.
-    pub(crate) timeout: Option<Time>,
-    /// The largest payload, result or output. Default 8MiB.
-    pub(crate) result_size: Option<Size>,
-}
-
-impl LimitsTable {
-    /// `base` with what is given here in its place.
-    pub(crate) fn over(&self, base: Limits) -> Limits {
-        Limits {
-            fuel: self.fuel.map_or(base.fuel, |fuel| fuel.0),
-            memory: self.memory.map_or(base.memory, |size| size.0),
-            timeout: self.timeout.map_or(base.timeout, Time::duration),
-            result: self.result_size.map_or(base.result, |size| size.0),
-        }
-    }
-}
-
-/// What compiling one component may take. What is not given stays as it is.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct CompileTable {
-    /// How long. Default 2m.
-    pub(crate) timeout: Option<Time>,
-    /// Address space. Default 4GiB.
-    pub(crate) memory: Option<Size>,
-}
-
-impl CompileTable {
-    /// `base` with what is given here in its place.
-    pub(crate) fn over(&self, base: CompileLimits) -> CompileLimits {
-        CompileLimits {
-            timeout: self.timeout.map_or(base.timeout, Time::duration),
-            memory: self.memory.map_or(base.memory, |size| size.0),
-        }
-    }
 }
 
 /// When a worker is taken out, and what an action may cost.
@@ -286,6 +237,16 @@ impl Manifest {
             if !names.insert(pool.name.clone()) {
                 return Err(ManifestError::Meaning(format!("two pools are named `{}`", pool.name)));
             }
+            let whole = [
+                ("stack", pool.limits.stack.is_some()),
+                ("actions-in-flight", pool.limits.actions_in_flight.is_some()),
+            ];
+            if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
+                return Err(ManifestError::Meaning(format!(
+                    "`{key}` is in the limits of the pool `{}`, and is no limit of workers alone; write it in [limits]",
+                    pool.name
+                )));
+            }
             if pool.workers == Some(0) && pool.worker.is_empty() {
                 return Err(ManifestError::Meaning(format!(
                     "the pool `{}` has no workers",
@@ -327,6 +288,7 @@ pub(crate) fn schema() -> schemars::Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     #[test]
     fn an_unknown_key_names_the_nearest() {

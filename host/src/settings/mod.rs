@@ -1,7 +1,7 @@
 //! What the operator wants: the manifest, read.
 
+mod limits;
 mod manifest;
 
-pub(crate) use manifest::{
-    CompileTable, Component, FILE_NAME, LimitsTable, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
-};
+pub(crate) use limits::{CompileTable, LimitsTable};
+pub(crate) use manifest::{Component, FILE_NAME, Manifest, Operation, Pool, SecretForm, SecretTable, schema};

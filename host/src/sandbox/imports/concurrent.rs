@@ -11,7 +11,7 @@ use wasmtime::{
     component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
 };
 
-use super::check_size;
+use super::{check_size, others_first};
 use crate::{
     inbox,
     sandbox::{
@@ -21,17 +21,13 @@ use crate::{
 };
 
 pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    to.func_wrap(
-        "submit",
-        |store: StoreContextMut<'_, State>, (action,): (abi::Action,)| {
-            Ok((submit(store, action, inbox::Options::default())?,))
-        },
-    )?;
-    to.func_wrap(
+    // Not because of the contract, in which they do not wait, but so that they can let others have a turn.
+    to.func_wrap_async("submit", |store, (action,): (abi::Action,)| {
+        Box::new(submit(store, action, inbox::Options::default()))
+    })?;
+    to.func_wrap_async(
         "submit-with",
-        |store: StoreContextMut<'_, State>, (action, options): (abi::Action, abi::Options)| {
-            Ok((submit(store, action, options.into())?,))
-        },
+        |store, (action, options): (abi::Action, abi::Options)| Box::new(submit(store, action, options.into())),
     )?;
     to.func_wrap("sleep", |mut store: StoreContextMut<'_, State>, (duration,): (u32,)| {
         let number = store.data_mut().task()?.sleep(Duration::from_millis(duration.into()));
@@ -43,16 +39,19 @@ pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     })
 }
 
-fn submit(
+async fn submit(
     mut store: StoreContextMut<'_, State>,
     action: abi::Action,
     options: inbox::Options,
-) -> Result<FutureReader<Outcome>> {
+) -> Result<(FutureReader<Outcome>,)> {
     check_size(store.data(), "a payload", action.payload.len())?;
+    others_first(action.payload.len()).await;
     let hold = store.data().limiter.budget().is_over();
     let action = action.read(&mut store)?;
-    let number = store.data_mut().task()?.submit(action, options, hold);
-    wait(store, number, |_, answer| abi::outcome(answer.value))
+    let port = store.data_mut().task()?;
+    port.make_room(action.payload.len())?;
+    let number = port.submit(action, options, hold);
+    Ok((wait(store, number, |_, answer| abi::outcome(answer.value))?,))
 }
 
 fn wait<T: Lower + Lift + Send + Sync + 'static>(

@@ -15,6 +15,7 @@ use tokio::{
 };
 use wasmtime::{Result, StoreContextMut, component::LinkerInstance};
 
+use super::others_first;
 use crate::{
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
@@ -28,6 +29,8 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "run",
         |mut store: StoreContextMut<'_, State>, (command,): (ExecCommand,)| {
             Box::new(async move {
+                let words = std::iter::once(&command.program).chain(&command.arguments);
+                others_first(command.input.len() + words.map(String::len).sum::<usize>()).await;
                 let output_max = store.data().result_max;
                 let worker = store.data_mut().worker()?;
                 if !worker

@@ -11,6 +11,7 @@ use wasmtime::{
     component::{FutureReader, LinkerInstance},
 };
 
+use super::others_first;
 use crate::{
     http::{Access, Held, Problem, Request, Response},
     sandbox::{
@@ -26,6 +27,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
+                others_first(size(&request)).await;
                 let answer = match Call::new(&mut store, request)? {
                     Ok(call) => call.make().await,
                     Err(problem) => Err(problem),
@@ -39,25 +41,37 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
 }
 
 pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    to.func_wrap(
+    to.func_wrap_async(
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
-            // A task of its own: it is on its way before the guest first waits for it.
-            let call = Call::new(&mut store, request)?.map(|call| Task(tokio::spawn(call.make())));
-            let answer = async move {
-                let answer = match call {
-                    Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
-                        Err(Problem::Unreachable(format!("the request was given up: {error}")))
-                    }),
-                    Err(problem) => Err(problem),
+            Box::new(async move {
+                others_first(size(&request)).await;
+                // A task of its own: it is on its way before the guest first waits for it.
+                let call = Call::new(&mut store, request)?.map(|call| Task(tokio::spawn(call.make())));
+                let answer = async move {
+                    let answer = match call {
+                        Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
+                            Err(Problem::Unreachable(format!("the request was given up: {error}")))
+                        }),
+                        Err(problem) => Err(problem),
+                    };
+                    let (answer, _held) = split(answer);
+                    Ok::<_, wasmtime::Error>(answer)
                 };
-                let (answer, _held) = split(answer);
-                Ok::<_, wasmtime::Error>(answer)
-            };
-            let reader: FutureReader<Answer> = FutureReader::new(store, answer)?;
-            Ok((reader,))
+                let reader: FutureReader<Answer> = FutureReader::new(store, answer)?;
+                Ok((reader,))
+            })
         },
     )
+}
+
+/// How many bytes it has.
+fn size(request: &HttpRequest) -> usize {
+    let headers = request
+        .headers
+        .iter()
+        .map(|header| header.name.len() + header.value.len());
+    request.verb.len() + request.url.len() + request.body.len() + headers.sum::<usize>()
 }
 
 /// A request on its way. Dropping it abandons the request.

@@ -4,9 +4,13 @@ mod clock;
 mod concurrent;
 mod exec;
 mod http;
+mod random;
+mod sockets;
 mod task;
 mod unknown;
 mod worker;
+
+use std::task::Poll;
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -30,6 +34,8 @@ pub(super) const VERSION: &str = "0.1.0";
 pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     clock::link(linker)?;
+    random::link(linker)?;
+    sockets::link(linker)?;
     log(&mut interface(linker, "log")?)?;
     output(&mut interface(linker, "output")?)?;
     task::link(&mut interface(linker, "host")?)?;
@@ -49,13 +55,34 @@ fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> Result<LinkerInst
 }
 
 fn log(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    to.func_wrap(
+    to.func_wrap_async(
         "write",
         |store: StoreContextMut<'_, State>, (level, message): (abi::Level, String)| {
-            store.data().log(level.into(), &message);
-            Ok(())
+            Box::new(async move {
+                store.data().log(level.into(), &message);
+                others_first(message.len()).await;
+                Ok(())
+            })
         },
     )
+}
+
+/// From how many bytes on a call lets others have a turn.
+const LARGE: usize = 4 << 10;
+
+/// Lets others have a turn after a call in which so many bytes were moved: what is done for a guest in the host burns none of
+/// its fuel, so a loop of such calls would hold its thread. The waker is used at once: an async task that waits here is not
+/// quiet.
+async fn others_first(bytes: usize) {
+    let mut waited = bytes <= LARGE;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
@@ -65,6 +92,7 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
             Box::new(async move {
                 let state = store.data_mut();
                 check_size(state, "an output", bytes.len())?;
+                let moved = bytes.len();
                 let (port, room) = state.planner()?;
                 // At least one, so that a flood of empty pieces waits too.
                 let size = u32::try_from(bytes.len().max(1)).unwrap_or(u32::MAX);
@@ -73,6 +101,7 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                     bytes: bytes.into(),
                     room,
                 }));
+                others_first(moved).await;
                 Ok(())
             })
         },

@@ -8,7 +8,7 @@ use wasmtime::{
     format_err,
 };
 
-use super::{check_size, next_batch, wait_for};
+use super::{check_size, next_batch, others_first, wait_for};
 use crate::{
     inbox,
     sandbox::{
@@ -93,6 +93,7 @@ async fn submit(
     if budget.is_over() {
         budget.room().await;
     }
+    others_first(action.payload.len()).await;
     let action = action.read(store)?;
     Ok(store.data_mut().task()?.submit(action, options, false))
 }

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// The longest name of a bucket, in bytes. Chosen freely.
+const BUCKET_MAX: usize = 256;
+
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
         let worker = store.data_mut().worker()?;
@@ -34,7 +37,14 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "update",
         |mut store: StoreContextMut<'_, State>, (report,): (QuotaReport,)| {
             store.data_mut().worker()?;
-            store.data().log(Level::Debug, &format!("{report:?}"));
+            let bucket = report.bucket.to_str(&store)?;
+            if bucket.len() > BUCKET_MAX {
+                let long = bucket.len();
+                return Err(format_err!("the name of a bucket has {long} bytes, of {BUCKET_MAX}"));
+            }
+            let QuotaReport { remaining, resets, .. } = report;
+            let text = format!("quota `{bucket}`: {remaining} left, resets in {resets} ms");
+            store.data().log(Level::Debug, &text);
             Ok(())
         },
     )

@@ -1,0 +1,86 @@
+//! Limits as they are written, in a manifest or as flags.
+
+use std::num::NonZeroU32;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    limits::{CompileLimits, Limits},
+    units::{Fuel, Size, Time},
+};
+
+/// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
+#[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[command(next_help_heading = "Limits")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct LimitsTable {
+    /// Computation for one attempt, about a billion units a second [default: 10G]
+    #[arg(long)]
+    pub(crate) fuel: Option<Fuel>,
+    /// Memory of one instance [default: 64MiB; 1GiB for a planner]
+    #[arg(long)]
+    pub(crate) memory: Option<Size>,
+    /// How long one attempt may take [default: 30s]
+    #[arg(long)]
+    pub(crate) timeout: Option<Time>,
+    /// The largest payload, result or output [default: 8MiB]
+    #[arg(long)]
+    pub(crate) result_size: Option<Size>,
+    /// How deep a guest may recurse, in bytes of stack; the same for the whole run [default: 512KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) stack: Option<Size>,
+    /// Handles that one instance may hold: streams, folders, requests, futures and the like [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub(crate) handles: Option<NonZeroU32>,
+    /// Actions of one task that may be without an answer; the next one waits [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) actions_in_flight: Option<NonZeroU32>,
+    /// Random bytes that a guest may ask for at once [default: 64KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) random_size: Option<Size>,
+    /// How much of what one guest says is passed on in a second [default: 64KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) log_rate: Option<Size>,
+    /// How much of what a worker says is passed on in one attempt [default: 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) log_size: Option<Size>,
+}
+
+impl LimitsTable {
+    /// `base` with what is given here in its place.
+    pub(crate) fn over(&self, base: Limits) -> Limits {
+        Limits {
+            fuel: self.fuel.map_or(base.fuel, |fuel| fuel.0),
+            memory: self.memory.map_or(base.memory, |size| size.0),
+            timeout: self.timeout.map_or(base.timeout, Time::duration),
+            result: self.result_size.map_or(base.result, |size| size.0),
+            handles: self.handles.unwrap_or(base.handles),
+            in_flight: self.actions_in_flight.unwrap_or(base.in_flight),
+            random: self.random_size.map_or(base.random, |size| size.0),
+            log_rate: self.log_rate.map_or(base.log_rate, |size| size.0),
+            log_size: self.log_size.map_or(base.log_size, |size| size.0),
+        }
+    }
+}
+
+/// What compiling one component may take. What is not given stays as it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct CompileTable {
+    /// How long. Default 2m.
+    pub(crate) timeout: Option<Time>,
+    /// Address space. Default 4GiB.
+    pub(crate) memory: Option<Size>,
+}
+
+impl CompileTable {
+    /// `base` with what is given here in its place.
+    pub(crate) fn over(&self, base: CompileLimits) -> CompileLimits {
+        CompileLimits {
+            timeout: self.timeout.map_or(base.timeout, Time::duration),
+            memory: self.memory.map_or(base.memory, |size| size.0),
+        }
+    }
+}

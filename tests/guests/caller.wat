@@ -1,0 +1,175 @@
+;; A worker that calls the host: as `worker.wat`, with a function for whatever it may call. What the host calls for room is
+;; in a module of its own, because what a function of the host needs must be there before it.
+(component
+  (import "disperse:guest/types@0.1.0" (instance $types
+    (type $bytes (list u8))
+    (type $an-action (record (field "kind" string) (field "payload" $bytes)))
+    (export "action" (type (eq $an-action)))
+    (type $a-failure (variant
+      (case "retryable" string) (case "permanent" string) (case "busy" u32) (case "unfit" string)))
+    (export "failure" (type (eq $a-failure)))
+  ))
+  (alias export $types "action" (type $types-action))
+  (import "action" (type $action (eq $types-action)))
+  (alias export $types "failure" (type $types-failure))
+  (import "failure" (type $failure (eq $types-failure)))
+  (import "disperse:guest/log@0.1.0" (instance $log
+    (type $a-level (enum "debug" "info" "warning" "error"))
+    (export "level" (type $level (eq $a-level)))
+    (export "write" (func (param "level" $level) (param "message" string)))))
+  (import "disperse:guest/attempt@0.1.0" (instance $attempt
+    (type $an-info (record
+      (field "action" string) (field "number" u32) (field "remaining" u32) (field "worker" string)))
+    (export "info" (type $info (eq $an-info)))
+    (export "current" (func (result $info)))))
+  (import "disperse:guest/quota@0.1.0" (instance $quota
+    (type $a-report (record (field "bucket" string) (field "remaining" u32) (field "resets" u32)))
+    (export "report" (type $report (eq $a-report)))
+    (export "update" (func (param "report" $report)))))
+  (import "disperse:guest/http@0.1.0" (instance $http
+    (type $a-header (record (field "name" string) (field "value" string)))
+    (export "header" (type $header (eq $a-header)))
+    (type $headers (list $header))
+    (type $bytes (list u8))
+    (type $a-request (record (field "verb" string) (field "url" string) (field "headers" $headers)
+      (field "body" $bytes) (field "timeout" u32)))
+    (export "request" (type $request (eq $a-request)))
+    (type $a-response (record (field "status" u16) (field "headers" $headers) (field "body" $bytes)))
+    (export "response" (type $response (eq $a-response)))
+    (type $a-problem (variant (case "denied" string) (case "invalid" string) (case "timeout" string)
+      (case "unreachable" string) (case "oversize" string)))
+    (export "problem" (type $problem (eq $a-problem)))
+    (export "fetch" (func (param "request" $request) (result (result $response (error $problem)))))))
+  (import "wasi:random/random@0.2.0" (instance $random
+    (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+  (import "wasi:io/poll@0.2.0" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))
+    (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+    (export "now" (func (result u64)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $pollable))))))
+  (import "wasi:io/error@0.2.0" (instance $error
+    (export "error" (type (sub resource)))))
+  (alias export $error "error" (type $error))
+  (import "wasi:io/streams@0.2.0" (instance $streams
+    (export "input-stream" (type $input (sub resource)))
+    (export "output-stream" (type $output (sub resource)))
+    (type $an-error (variant (case "last-operation-failed" (own $error)) (case "closed")))
+    (export "stream-error" (type $stream-error (eq $an-error)))
+    (export "[method]input-stream.subscribe" (func (param "self" (borrow $input)) (result (own $pollable))))
+    (export "[method]input-stream.blocking-read"
+      (func (param "self" (borrow $input)) (param "len" u64) (result (result (list u8) (error $stream-error)))))
+    (export "[method]output-stream.write"
+      (func (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $stream-error)))))))
+  (alias export $streams "output-stream" (type $output))
+  (alias export $streams "input-stream" (type $input))
+  (import "wasi:cli/stderr@0.2.0" (instance $stderr (export "get-stderr" (func (result (own $output))))))
+  (import "wasi:cli/stdin@0.2.0" (instance $stdin (export "get-stdin" (func (result (own $input))))))
+
+  (core module $room
+    (import "host" "now" (func $now (result i64)))
+    (memory (export "memory") 2)
+    (data (i32.const 64) "it says no")
+    (global $free (mut i32) (i32.const 4096))
+    (func (export "forget") (global.set $free (i32.const 4096)))
+    (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
+      (local $at i32)
+      (local $missing i32)
+      {REALLOC}
+      (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+      (global.set $free (i32.add (local.get $at) (local.get $size)))
+      (local.set $missing (i32.sub
+        (i32.add (i32.shr_u (global.get $free) (i32.const 16)) (i32.const 1))
+        (memory.size)))
+      (if (i32.gt_s (local.get $missing) (i32.const 0))
+        (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable))))
+      (local.get $at)))
+  (core func $now (canon lower (func $clock "now")))
+  (core instance $room (instantiate $room (with "host" (instance (export "now" (func $now))))))
+  (alias core export $room "memory" (core memory $memory))
+  (alias core export $room "realloc" (core func $realloc))
+  (core func $write-log (canon lower (func $log "write") (memory $memory)))
+  (core func $report (canon lower (func $quota "update") (memory $memory)))
+  (core func $fetch (canon lower (func $http "fetch") (memory $memory) (realloc $realloc)))
+  (core func $current (canon lower (func $attempt "current") (memory $memory) (realloc $realloc)))
+  (core func $random (canon lower (func $random "get-random-bytes") (memory $memory) (realloc $realloc)))
+  (core func $block (canon lower (func $poll "[method]pollable.block")))
+  (core func $poll (canon lower (func $poll "poll") (memory $memory) (realloc $realloc)))
+  (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+  (core func $write (canon lower (func $streams "[method]output-stream.write") (memory $memory)))
+  (core func $read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $memory) (realloc $realloc)))
+  (core func $input-ready (canon lower (func $streams "[method]input-stream.subscribe")))
+  (core func $get-stderr (canon lower (func $stderr "get-stderr")))
+  (core func $get-stdin (canon lower (func $stdin "get-stdin")))
+
+  (core module $guest
+    (import "room" "memory" (memory 2))
+    (import "room" "forget" (func $forget))
+    (import "host" "now" (func $now (result i64)))
+    (import "host" "log" (func $log (param $level i32) (param $at i32) (param $len i32)))
+    (import "host" "report" (func $report (param $at i32) (param $len i32) (param i32 i32)))
+    (import "host" "fetch" (func $fetch (param i32 i32) (param $url i32) (param $url-len i32) (param i32 i32)
+      (param $body i32) (param $body-len i32) (param i32) (param $to i32)))
+    (import "host" "current" (func $current (param $to i32)))
+    (import "host" "random" (func $random (param $len i64) (param $to i32)))
+    (import "host" "block" (func $block (param $pollable i32)))
+    (import "host" "poll" (func $poll (param $at i32) (param $count i32) (param $to i32)))
+    (import "host" "subscribe" (func $subscribe (param $ns i64) (result i32)))
+    (import "host" "write" (func $write (param $stream i32) (param $at i32) (param $len i32) (param $to i32)))
+    (import "host" "read" (func $read (param $stream i32) (param $len i64) (param $to i32)))
+    (import "host" "input-ready" (func $input-ready (param $stream i32) (result i32)))
+    (import "host" "get-stderr" (func $get-stderr (result i32)))
+    (import "host" "get-stdin" (func $get-stdin (result i32)))
+
+    (table $table 1 funcref)
+
+    ;; Makes the memory reach up to this address.
+    (func $reach (param $end i32)
+      (local $missing i32)
+      (local.set $missing (i32.sub
+        (i32.add (i32.shr_u (local.get $end) (i32.const 16)) (i32.const 1))
+        (memory.size)))
+      (if (i32.gt_s (local.get $missing) (i32.const 0))
+        (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable)))))
+
+    (func $answer (param $at i32) (param $len i32) (result i32)
+      (call $forget)
+      (i32.store8 (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (local.get $at))
+      (i32.store (i32.const 24) (local.get $len))
+      (i32.const 16))
+
+    (func $sink (param $depth i32) (result i32)
+      (i32.add (call $sink (i32.add (local.get $depth) (i32.const 1))) (i32.const 1)))
+
+    (func (export "returned") (param i32) {RETURNED})
+
+    (func (export "handle") (param $kind i32) (param $kind-len i32) (param $payload i32) (param $len i32) (result i32)
+      (local $i i32)
+      (local $stream i32)
+      {HANDLE}
+    )
+  )
+  (core instance $i (instantiate $guest
+    (with "room" (instance $room))
+    (with "host" (instance
+      (export "now" (func $now))
+      (export "log" (func $write-log))
+      (export "report" (func $report))
+      (export "fetch" (func $fetch))
+      (export "current" (func $current))
+      (export "random" (func $random))
+      (export "block" (func $block))
+      (export "poll" (func $poll))
+      (export "subscribe" (func $subscribe))
+      (export "write" (func $write))
+      (export "read" (func $read))
+      (export "input-ready" (func $input-ready))
+      (export "get-stderr" (func $get-stderr))
+      (export "get-stdin" (func $get-stdin))))))
+  (func $handle (param "action" $action) (result (result (list u8) (error $failure)))
+    (canon lift (core func $i "handle") (memory $memory) (realloc $realloc) (post-return (core func $i "returned"))))
+  (export "handle" (func $handle))
+)

@@ -1,0 +1,185 @@
+//! The attacks that a worker can make, each on a limit: how it ends, what it takes of the machine, and (in `pace.rs`) what its
+//! neighbours have of their time.
+
+use crate::support::{Folder, body, host};
+
+/// The most memory that the host may have while one worker attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
+/// for it, and the engine.
+const CEILING: u64 = 200;
+
+/// A worker that attacks.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    text: String,
+    flags: &'static [&'static str],
+    says: &'static [&'static str],
+}
+
+impl Attack {
+    /// Its component.
+    pub(crate) fn component(&self, folder: &Folder, name: &str) -> String {
+        folder.guest(name, &self.text)
+    }
+
+    /// One line for it: the attempt fails with the right words, and the host stays small.
+    fn ends(&self) {
+        let folder = Folder::new();
+        let worker = self.component(&folder, "attack.wasm");
+        let args = ["map", &worker, "--attempts", "1", "--workers", "1"];
+        let mut live = host(args.iter().chain(self.flags)).once("a\n").start();
+        live.wait_until("the failure", |_, stderr| stderr.contains("error: line 1"));
+        let peak = live.peak_memory();
+        live.close();
+        live.end().exits(1).prints("").says(self.says);
+        if let Some(peak) = peak {
+            eprintln!("{peak} MiB");
+            assert!(peak < CEILING, "the host had {peak} MiB");
+        }
+    }
+}
+
+/// Flags for what burns fuel.
+const FUEL: &[&str] = &["--fuel", "50M"];
+/// Flags for what burns next to none.
+const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
+
+const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
+const OUT_OF_TIME: &[&str] = &["was not done within 300ms", "--timeout"];
+const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
+const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
+const TRAPPED: &[&str] = &["trapped", "unreachable"];
+const FLOOD: &[&str] = &[
+    "was not done within 300ms",
+    "of what it said is not shown: it may say 64KiB in a second and 1MiB in an attempt",
+    "--log-rate",
+    "--log-size",
+];
+
+macro_rules! attacks {
+    ($($name:ident: $text:expr, $flags:expr, $says:expr;)*) => {
+        /// All of them.
+        pub(crate) fn all() -> Vec<Attack> {
+            vec![$(Attack { name: stringify!($name), text: $text, flags: $flags, says: $says }),*]
+        }
+        $(#[test]
+        fn $name() {
+            Attack { name: stringify!($name), text: $text, flags: $flags, says: $says }.ends();
+        })*
+    };
+}
+
+attacks! {
+    endless_loop: plain(body::ENDLESS), FUEL, OUT_OF_FUEL;
+    endless_loop_with_much_fuel: plain(body::ENDLESS), TIME, OUT_OF_TIME;
+    filling_all_memory_again_and_again: reaching(60_000_000, "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 59000000))"),
+        FUEL, OUT_OF_FUEL;
+    endless_growth_of_memory: plain(body::GREEDY), FUEL, OUT_OF_MEMORY;
+    endless_growth_of_tables: calling(&for_ever(
+        "(if (i32.eq (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))"
+    )), &["--memory", "512KiB", "--fuel", "50M"], &["ran out of memory", "of 512KiB", "--memory"];
+    deep_recursion: plain(body::DEEP), FUEL, &["recursed too deep: used all of 512KiB of stack", "--stack"];
+    a_trap: plain(body::TRAP), FUEL, TRAPPED;
+    a_huge_result: plain(&body::large((8 << 20) + 1)), FUEL, &["returned more than 8MiB", "--result-size"];
+    a_result_out_of_bounds: plain("(call $answer (i32.const 0x7fff0000) (i32.const 0x7fff0000))"), FUEL, &["out of bounds"];
+
+    endless_calls: calling(&for_ever("(drop (call $now))")), TIME, OUT_OF_TIME;
+    endless_calls_that_make_strings: calling(&for_ever("(call $forget) (call $current (i32.const 32))")), TIME, OUT_OF_TIME;
+    // A log line of 16 MB took the host two milliseconds and the guest ten units: a turn took 40 seconds.
+    a_flood_of_long_log_lines: reaching(16_000_000, "(call $log (i32.const 1) (i32.const 4096) (i32.const 15900000))"),
+        TIME, FLOOD;
+    a_flood_of_short_log_lines: calling(&for_ever("(call $log (i32.const 1) (i32.const 64) (i32.const 1))")), TIME, FLOOD;
+    a_flood_on_stderr: calling(&format!(
+        "(local.set $stream (call $get-stderr)) (memory.fill (i32.const 8192) (i32.const 97) (i32.const 4096)) {}",
+        for_ever("(call $write (local.get $stream) (i32.const 8192) (i32.const 4096) (i32.const 32))")
+    )), TIME, FLOOD;
+    a_flood_of_randomness: calling(&for_ever("(call $forget) (call $random (i64.const 65536) (i32.const 32))")), TIME, OUT_OF_TIME;
+    a_flood_of_requests_that_are_denied: reaching(8_500_000, &format!("(call $forget) {}", fetch(8_000_000))), TIME, OUT_OF_TIME;
+    a_request_that_is_too_large: reaching(9_500_000, &format!(
+        "{} (if (i32.eq (i32.load8_u (i32.const 36)) (i32.const 4)) (then unreachable))",
+        fetch(9_000_000)
+    )), FUEL, TRAPPED;
+    a_flood_of_quota_reports: calling(&for_ever("(call $report (i32.const 64) (i32.const 200) (i32.const 1) (i32.const 1))")),
+        &["--timeout", "300ms", "--fuel", "100G", "-vv"], FLOOD;
+    a_bucket_with_a_long_name: reaching(16_000_000, "(call $report (i32.const 64) (i32.const 15000000) (i32.const 1) (i32.const 1))"),
+        FUEL, &["15000000 bytes, of 256"];
+    four_gigabytes_of_randomness: calling("(call $random (i64.const 4000000000) (i32.const 32)) unreachable"),
+        FUEL, &["asked for 3.7GiB of randomness at once, of 64KiB", "--random-size"];
+    sleep_for_ever: calling("(call $block (call $subscribe (i64.const 1000000000000000))) unreachable"), TIME, OUT_OF_TIME;
+
+    leaking_pollables: calling(&for_ever("(drop (call $subscribe (i64.const 1000000000)))")), FUEL, HANDLES;
+    leaking_streams: calling(&for_ever("(drop (call $get-stderr))")), FUEL, HANDLES;
+    one_handle_a_million_times: calling(&format!(
+        "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
+         (loop $fill
+           (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $fill (i32.lt_u (local.get $i) (i32.const 1000000))))
+         {}",
+        for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
+    )), FUEL, HANDLES;
+    leaking_futures: concurrent(&for_ever("(drop (call $future))")), FUEL, HANDLES;
+    leaking_streams_of_the_component_model: concurrent(&for_ever("(drop (call $stream))")), FUEL, HANDLES;
+    leaking_sets: concurrent(&for_ever("(drop (call $set))")), FUEL, HANDLES;
+    waiting_for_nothing: concurrent("(i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4)))"), FUEL, &["deadlock detected"];
+    yielding_for_ever: concurrent("(i32.const 1)"), TIME, OUT_OF_TIME;
+    an_endless_loop_within_an_async_worker: concurrent(&for_ever("")), FUEL, OUT_OF_FUEL;
+
+    a_list_of_four_gigabytes: calling("(call $log (i32.const 1) (i32.const 4096) (i32.const 0xfffffff0)) unreachable"),
+        FUEL, &["out of bounds of memory"];
+    text_that_is_none: calling(
+        "(i32.store (i32.const 4096) (i32.const -1)) (call $log (i32.const 1) (i32.const 4096) (i32.const 4)) unreachable"
+    ), FUEL, &["invalid utf-8"];
+    a_refusal_that_is_no_text: calling(
+        "(i32.store (i32.const 4096) (i32.const -1))
+         (i32.store8 (i32.const 16) (i32.const 1)) (i32.store8 (i32.const 20) (i32.const 0))
+         (i32.store (i32.const 24) (i32.const 4096)) (i32.store (i32.const 28) (i32.const 4)) (i32.const 16)"
+    ), FUEL, &["invalid utf-8"];
+    a_trap_when_the_host_wants_room: caller(ECHO, "unreachable", ""), FUEL, TRAPPED;
+    an_endless_loop_when_the_host_wants_room: caller(ECHO, "(loop $again (br $again))", ""), FUEL, OUT_OF_FUEL;
+    a_call_when_the_host_wants_room: caller(ECHO, "(drop (call $now))", ""), FUEL, &["cannot leave component instance"];
+    a_trap_after_the_answer: caller(ECHO, "", "unreachable"), FUEL, TRAPPED;
+    an_endless_loop_after_the_answer: caller(ECHO, "", "(loop $again (br $again))"), FUEL, OUT_OF_FUEL;
+}
+
+const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
+
+/// A worker that calls nobody; see `guests/worker.wat`.
+fn plain(handle: &str) -> String {
+    include_str!("../guests/worker.wat")
+        .replace("{HANDLE}", handle)
+        .replace("{EXPORT}", "handle")
+}
+
+/// A worker that calls the host; see `guests/caller.wat`.
+fn caller(handle: &str, realloc: &str, returned: &str) -> String {
+    include_str!("../guests/caller.wat")
+        .replace("{HANDLE}", handle)
+        .replace("{REALLOC}", realloc)
+        .replace("{RETURNED}", returned)
+}
+
+fn calling(handle: &str) -> String {
+    caller(handle, "", "")
+}
+
+/// The same with so much memory, and this for ever.
+fn reaching(bytes: u32, what: &str) -> String {
+    calling(&format!("(call $reach (i32.const {bytes})) {}", for_ever(what)))
+}
+
+/// An async worker; see `guests/concurrent.wat`.
+fn concurrent(handle: &str) -> String {
+    include_str!("../guests/concurrent.wat").replace("{HANDLE}", handle)
+}
+
+fn for_ever(what: &str) -> String {
+    format!("(loop $again {what} (br $again)) unreachable")
+}
+
+/// A request with a body of so many bytes, with its answer at 32.
+fn fetch(body: u32) -> String {
+    format!(
+        "(call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+           (i32.const 65536) (i32.const {body}) (i32.const 0) (i32.const 32))"
+    )
+}

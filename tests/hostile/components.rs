@@ -1,0 +1,60 @@
+//! Components that are hostile before they run.
+
+use crate::support::{Ended, Folder, body, host};
+
+/// One line for a worker that has this beside what it needs.
+fn with(more: &str, code: i32) -> Ended {
+    let folder = Folder::new();
+    let text = include_str!("../guests/worker.wat")
+        .replace("{HANDLE}", body::ECHO)
+        .replace("{EXPORT}", "handle");
+    let instance = "(core instance $i (instantiate $guest))";
+    folder.guest(
+        "large.wasm",
+        &text.replacen(instance, &format!("{instance}\n{more}"), 1),
+    );
+    let manifest = folder.file(
+        "disperse.toml",
+        "[worker]\ncomponent = \"large.wasm\"\n[health]\nquarantine = \"20ms\"\nevict-after = 2\n",
+    );
+    let args = ["map", &manifest, "--attempts", "1", "--workers", "1"];
+    host(args).input("a\n").run().exits(code).prints("")
+}
+
+#[test]
+fn ten_thousand_instances_are_refused() {
+    let instances = "(core instance (instantiate $one))".repeat(10_000);
+    with(&format!("(core module $one) {instances}"), 2).says(&["instances count exceeds limit"]);
+    let instances = "(core instance (instantiate $one))".repeat(100);
+    with(&format!("(core module $one) {instances}"), 2).says(&["maximum of 64"]);
+}
+
+#[test]
+fn a_hundred_memories_are_refused() {
+    let memories = "(memory 1)".repeat(100);
+    with(
+        &format!("(core module $m {memories}) (core instance (instantiate $m))"),
+        2,
+    )
+    .says(&["limit of 8"]);
+    let instances = "(core instance (instantiate $m))".repeat(9);
+    with(&format!("(core module $m (memory 1)) {instances}"), 2).says(&["maximum of 8"]);
+}
+
+#[test]
+fn a_table_of_four_billion_elements_is_refused() {
+    with(
+        "(core module $m (table 4000000000 funcref)) (core instance (instantiate $m))",
+        2,
+    )
+    .says(&["4000000000", "limit of 100000"]);
+}
+
+#[test]
+fn two_memories_of_half_the_limit_and_more_are_one_too_many() {
+    with(
+        "(core module $m (memory 513)) (core instance (instantiate $m)) (core instance (instantiate $m))",
+        3,
+    )
+    .says(&["could not be started", "memory limits"]);
+}

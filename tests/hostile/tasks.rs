@@ -1,0 +1,59 @@
+//! Tasks and planners that ask for more than they may.
+
+use crate::support::{Ended, Folder, body, host};
+
+/// An operation whose one task does this.
+fn asked(run: &str) -> Ended {
+    let folder = Folder::new();
+    let text = include_str!("../guests/asker.wat").replace("{RUN}", run);
+    let operation = folder.guest("asker.wasm", &text);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let ended = host(["run", &operation, "--worker", &worker]).run().exits(1);
+    ended.prints("").says(&["task 1", "1 failed"])
+}
+
+#[test]
+fn a_task_that_asks_and_never_takes_is_stopped_by_its_handles() {
+    asked("(loop $again (drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 6))) (br $again))")
+        .says(&["held too many handles: used all of 4096", "--handles"]);
+}
+
+/// The kind was read in place and then kept, uncounted: 1,024 times as much as the guest has memory.
+#[test]
+fn a_kind_that_is_too_long_is_refused() {
+    asked("(drop (call $submit (i32.const 64) (i32.const 257) (i32.const 64) (i32.const 6)))")
+        .says(&["a kind of 257 bytes is over the limit of 256"]);
+}
+
+#[test]
+fn a_million_actions_in_one_call_are_refused() {
+    asked(
+        "(drop (memory.grow (i32.const 400))) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",
+    )
+    .says(&["too much data is being copied"]);
+}
+
+/// The most that the host may have, in MiB, beside guests of next to nothing. Two engines' code and the threads take 60.
+const CEILING: u64 = 250;
+
+#[test]
+fn an_endless_list_of_tasks_is_handed_out_only_as_there_is_room() {
+    let folder = Folder::new();
+    // It keeps nothing of what it collects.
+    let text = include_str!("../guests/operation.wat")
+        .replace(
+            "{NEXT}",
+            "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
+        )
+        .replace("{COLLECT}", "(global.set $free (i32.const 1024))")
+        .replace("{RUN}", "")
+        .replace("{FINISH}", "");
+    let operation = folder.guest("endless.wasm", &text);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let mut live = host(["run", &operation, "--worker", &worker]).once("").start();
+    let began = std::time::Instant::now();
+    live.wait_until("three seconds", |_, _| began.elapsed().as_secs() >= 3);
+    if let Some(peak) = live.peak_memory() {
+        assert!(peak < CEILING, "the host had {peak} MiB");
+    }
+}
