@@ -42,6 +42,26 @@ fn lines_stream_in_bounded_memory() {
 }
 
 #[test]
+fn long_lines_are_read_only_as_they_are_done() {
+    let folder = Folder::new();
+    let slow = folder.worker(
+        "slow.wasm",
+        "(call $spin (i32.const 20000000)) (call $answer (local.get $payload) (i32.const 1))",
+    );
+    let args = ["map", &slow, "--workers", "1", "--host-memory", "32MiB"];
+    let mut live = host(args).endless("x".repeat(4 << 20) + "\n").start();
+    live.wait_until("ten results", |stdout, _| stdout.len() >= 20);
+    let Some(peak) = live.peak_memory() else {
+        return eprintln!("not measured: this system does not tell");
+    };
+    assert!(
+        peak < 300,
+        "the program has {peak} MiB, of {} lines of 4 MiB",
+        live.fed()
+    );
+}
+
+#[test]
 fn unordered_answers_are_the_same_ones() {
     let input: String = (1..=5000).map(|number| format!("{number}\n")).collect();
     let ended = host(["map", &wasm("square"), "--unordered", "--workers", "4"])
@@ -102,6 +122,61 @@ fn a_bad_line_is_told_with_its_number_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_line_that_is_too_long_ends_the_input_and_not_what_came_before() {
+    let folder = Folder::new();
+    let slow = folder.worker("slow.wasm", body::SLOW_ECHO);
+    let long = format!("1\n2\n3\n{}\n5\n", "x".repeat(101));
+    let args = ["map", &slow, "--result-size", "100"];
+    let ended = host(args).input(long.as_str()).run().exits(1);
+    ended.prints("1\n2\n3\n").says(&["error: line 4 is longer than 100B"]);
+    let batch = ["--batch", "3"];
+    let together = "x".repeat(49) + "\n";
+    let ended = host(args.iter().chain(&batch)).input(together.repeat(5)).run().exits(1);
+    ended
+        .prints("")
+        .says(&["error: lines 1 to 3 together are longer than 100B", "--batch"]);
+    // Newlines between the lines count.
+    let ended = host(args.iter().chain(&["--batch", "2"]))
+        .input(together.repeat(2))
+        .run();
+    ended.exits(0).prints(&together.repeat(2));
+}
+
+#[test]
+fn a_folder_is_no_input() {
+    let folder = Folder::new();
+    host(["map", &wasm("square"), "--input", &folder.path(".")])
+        .run()
+        .exits(2)
+        .says(&["error: ", "it is a folder"]);
+}
+
+#[test]
+fn a_bad_batch_is_told_with_its_first_line() {
+    let folder = Folder::new();
+    let strict = folder.worker("strict.wasm", "(call $refuse (i32.const 1))");
+    let ended = host(["map", &strict, "--batch", "3"])
+        .input("1\n2\n3\n4\n")
+        .run()
+        .exits(1);
+    ended.says(&["error: the batch from line 1: ", "error: the batch from line 4: "]);
+}
+
+#[test]
+fn every_failure_is_told_or_counted() {
+    let folder = Folder::new();
+    let strict = folder.worker("strict.wasm", "(call $refuse (i32.const 1))");
+    let args = ["map", &strict, "--workers", "1"];
+    let count = |text: &str| text.lines().filter(|line| line.starts_with("error: line ")).count();
+    let ended = host(args).input("x\n".repeat(150)).run().exits(1);
+    assert_eq!(count(&ended.stderr), 100);
+    ended.says(&["… and 50 more lines like these"]);
+    let ended = host(args.iter().chain(&["-v"])).input("x\n".repeat(150)).run().exits(1);
+    assert_eq!(count(&ended.stderr), 150);
+    assert!(!ended.stderr.contains("more lines"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_permanent_failure_is_not_tried_again() {
     let events = host(["map", &wasm("square"), "--format", "json"])
         .input("x\n")
@@ -124,6 +199,18 @@ fn input_and_output_can_be_files() {
         .exits(0);
     ended.prints("");
     assert_eq!(std::fs::read_to_string(output).unwrap(), "9\n16\n");
+}
+
+#[test]
+fn an_input_is_not_cut_to_nothing_by_its_output() {
+    let folder = Folder::new();
+    let file = folder.file("same.txt", "3\n4\n");
+    let again = folder.path("./same.txt");
+    host(["map", &wasm("square"), "--input", &file, "--output", &again])
+        .run()
+        .exits(2)
+        .says(&["error: ", "same file", "hint: "]);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "3\n4\n");
 }
 
 #[test]
@@ -227,6 +314,24 @@ fn whoever_reads_only_the_beginning_causes_no_error() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n4\n9\n");
+    assert!(output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn whoever_reads_only_the_beginning_of_the_events_still_gets_all_results() {
+    let folder = Folder::new();
+    let output = folder.path("out.txt");
+    let square = wasm("square");
+    let shell = format!(
+        "seq 1 100000 | \"$0\" map {square} --format json --output {output} | head -n 1; exit ${{PIPESTATUS[1]}}"
+    );
+    let status = std::process::Command::new("bash")
+        .args(["-c", &shell, env!("CARGO_BIN_EXE_disperse-host")])
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.success(), "{status}");
+    assert_eq!(std::fs::read_to_string(output).unwrap().lines().count(), 100_000);
 }

@@ -1,6 +1,11 @@
 //! Being stopped by the user or by the machine.
 
-use rustix::process::Signal;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Folder, body, host};
 
@@ -15,6 +20,13 @@ fn stopped_while_busy(signal: Signal, code: i32) {
     assert!(
         ended.out().lines().all(|line| line == "a line"),
         "only whole results are written"
+    );
+    let done = ended.row("line").split_whitespace().nth(1).map(str::parse);
+    assert_eq!(
+        done,
+        Some(Ok(ended.out().lines().count())),
+        "what was done is written too: {}",
+        ended.stderr
     );
 }
 
@@ -36,6 +48,41 @@ fn an_interrupt_ends_a_run_that_waits_for_input() {
     live.wait_until("a result", |stdout, _| !stdout.is_empty());
     live.send(Signal::INT);
     live.end().exits(130).prints("a line\n");
+}
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_a_reader() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    // Far more than a pipe holds, and the only thread has nothing to wait for but whoever reads it.
+    let input = folder.file("in.txt", "a line\n".repeat(100_000));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+        .args(["map", &worker, "--input", &input, "--threads", "1", "--no-cache"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Until nothing more fits into the pipe.
+    let mut last = 0;
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let waiting = rustix::io::ioctl_fionread(child.stdout.as_ref().unwrap()).unwrap();
+        if waiting > 0 && waiting == std::mem::replace(&mut last, waiting) {
+            break;
+        }
+    }
+    let mut code = None;
+    for _ in 0..2 {
+        assert_eq!(code, None, "it ended at the first one");
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(10));
+            code = child.try_wait().unwrap().map(|status| status.code());
+        }
+    }
+    child.kill().unwrap();
+    let said = child.wait_with_output().unwrap().stderr;
+    assert_eq!(code, Some(Some(130)), "{}", String::from_utf8_lossy(&said));
 }
 
 #[test]

@@ -48,6 +48,20 @@ fn an_amount_without_sense_is_a_usage_error() {
 }
 
 #[test]
+fn more_workers_than_can_be_kept_are_a_usage_error() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let operation = folder.operation("operation.wasm", "run", "");
+    for count in ["0", "100001", "4000000000", "many"] {
+        host(["run", &operation, "--worker", &format!("{echo}={count}")])
+            .run()
+            .exits(2)
+            .prints("")
+            .says(&["error: ", "from 1 to 100000"]);
+    }
+}
+
+#[test]
 fn a_number_of_workers_beside_listed_ones_is_a_usage_error() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
@@ -196,6 +210,34 @@ fn quiet_is_quiet() {
         .exits(0)
         .prints("4\n");
     assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error_of_the_machine() {
+    for args in [&["completions", "bash"][..], &["schema", "events"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+            .args(args)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{stderr}");
+        assert!(stderr.starts_with("error: cannot write to stdout"), "{stderr}");
+    }
+}
+
+#[test]
+fn words_of_guests_are_no_commands_for_a_terminal() {
+    let folder = Folder::new();
+    // The text of a refusal: a command that clears the screen, and what would look like a line of the host.
+    let rude = folder.worker(
+        "rude.wasm",
+        "(i64.store (i32.const 64) (i64.const 0x0a4a325b1b)) (i64.store (i32.const 69) (i64.const 0x656d3a656e6f64))
+         (call $refuse (i32.const 1))",
+    );
+    let ended = host(["map", &rude]).input("x\n").run().exits(1);
+    ended.says(&["\\u{1b}[2J\n    done:"]);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::{
 
 use tokio::sync::Notify;
 
+/// The most workers that differ in nothing. Chosen freely: far more than one machine has use for, and few enough to be kept.
+pub(crate) const WORKERS_MAX: u32 = 100_000;
+
 /// What one kind of guest may use. Every limit is on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {

@@ -122,7 +122,10 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         quiet: plan.quiet,
         verbose: plan.verbose,
         output_is_file: plan.output.is_some(),
-        tasks_are_lines: matches!(plan.what, What::Lines { .. }),
+        lines_a_task: match plan.what {
+            What::Component { .. } => None,
+            What::Lines { batch, .. } => Some(batch as u64),
+        },
     };
     let target = plan.output.clone().map_or(Target::Stdout, Target::File);
     let progress = !plan.quiet && plan.format == Format::Text;
@@ -160,7 +163,12 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         0 => {}
         dropped => report.dropped_lines(dropped),
     }
-    let finished = report.finish().map_err(RunError::Output)?;
+    report.summary(&summary);
+    // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
+    let finished = tokio::task::spawn_blocking(|| report.finish()).await;
+    let finished = finished
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        .map_err(RunError::Output)?;
     Ok(Ended { summary, finished })
 }
 

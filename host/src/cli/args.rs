@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     digest::Digest,
+    limits::WORKERS_MAX,
     report::Format,
     sandbox::COMPILE_CHILD,
     settings::LimitsTable,
@@ -90,7 +91,7 @@ pub(super) struct MapArgs {
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// How many workers, unless the manifest lists them one by one [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     pub(super) workers: Option<u32>,
     /// Where the input comes from; `-` is stdin [default: stdin unless it is a terminal]
     #[arg(long, value_name = "FILE")]

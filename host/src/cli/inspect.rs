@@ -6,7 +6,7 @@ use super::{args::InspectArgs, error::Failure, exit, plan};
 use crate::{
     digest::Digest,
     limits::Limits,
-    report::Format,
+    report::{Format, plain},
     sandbox::{Contract, Form},
     units::{Fuel, Size, Time},
 };
@@ -62,7 +62,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     let _ = writeln!(text, "  role     {name}, {form}");
                 }
                 if !contract.producers.is_empty() {
-                    let _ = writeln!(text, "  made by  {}", contract.producers.join(", "));
+                    let _ = writeln!(text, "  made by  {}", plain(&contract.producers.join(", ")));
                 }
                 text.push_str("  exports\n");
                 for (name, ty) in &contract.exports {

@@ -72,7 +72,10 @@ fn command(command: Command) -> Result<u8, Failure> {
         }
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut std::io::stdout());
+            // Into memory first: clap panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
+            inspect::print(&String::from_utf8_lossy(&script))?;
             Ok(exit::DONE)
         }
         Command::CompileChild { form, memory, seconds } => Ok(compile_child(&form, memory, seconds)),

@@ -1,8 +1,9 @@
 //! From what was typed to what it means.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::IsTerminal,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    limits::{CompileLimits, Limits, STACK, STACK_RANGE, default_host_memory},
+    limits::{CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{ContractError, LoadError, Program, Sandbox},
@@ -141,8 +142,9 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     for spec in &args.worker {
         let (path, count) = match spec.rsplit_once('=') {
             Some((path, count)) => {
-                let count = count.parse().ok().filter(|count| *count > 0);
-                let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint("N is a number from 1");
+                let count = count.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
+                let range = format!("N is a number from 1 to {WORKERS_MAX}");
+                let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint(range);
                 (Path::new(path), Some(count.ok_or_else(wrong)?))
             }
             None => (Path::new(spec), None),
@@ -276,7 +278,7 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
         .map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
     Ok(Plan {
         what,
-        input: input(common.input.as_deref())?,
+        input: input(common.input.as_deref(), common.output.as_deref())?,
         output: common.output.clone(),
         pools,
         policy,
@@ -294,13 +296,26 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
     })
 }
 
-fn input(path: Option<&Path>) -> Result<InputSource, Failure> {
+fn input(path: Option<&Path>, output: Option<&Path>) -> Result<InputSource, Failure> {
     match path {
         None if std::io::stdin().is_terminal() => Ok(InputSource::Nothing),
         None => Ok(InputSource::Stdin),
         Some(path) if path == Path::new("-") => Ok(InputSource::Stdin),
-        Some(path) => File::open(path)
-            .map(InputSource::File)
-            .map_err(|error| Failure::usage(format!("cannot open `{}`", path.display())).because(error)),
+        Some(path) => {
+            let unusable = || Failure::usage(format!("cannot read the input `{}`", path.display()));
+            let file = File::open(path).map_err(|error| unusable().because(error))?;
+            let found = file.metadata().map_err(|error| unusable().because(error))?;
+            if found.is_dir() {
+                return Err(unusable().because("it is a folder"));
+            }
+            let target = output.and_then(|output| std::fs::metadata(output).ok());
+            let same = |other: Metadata| (other.dev(), other.ino()) == (found.dev(), found.ino());
+            if found.is_file() && target.is_some_and(same) {
+                return Err(unusable()
+                    .because("the output is the same file, and would be cut to nothing first")
+                    .hint("give --output another name"));
+            }
+            Ok(InputSource::File(file))
+        }
     }
 }

@@ -32,6 +32,10 @@ use crate::{
 /// How many notices are taken out of the inbox in one turn.
 const TURN_MAX: usize = 512;
 
+/// How long a run that is being stopped waits for what tasks and planner make of results that are there. Chosen freely: more
+/// than nearly every `collect` takes, and not too long for whoever pressed Ctrl-C.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// How often progress is looked at.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -73,6 +77,8 @@ pub(crate) struct Driver<'a> {
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
+    /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
+    settled_by: Option<Moment>,
     /// What of the parked bytes the budget has been told.
     charged: u64,
 }
@@ -106,6 +112,7 @@ impl<'a> Driver<'a> {
             report,
             sandbox,
             draining: false,
+            settled_by: None,
             charged: 0,
         };
         for (event, name) in driver.routes.definitions() {
@@ -151,7 +158,7 @@ impl<'a> Driver<'a> {
 
     /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for.
     async fn wait(&mut self, batch: &mut Vec<Notice>, progress: &mut Interval) {
-        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()]
+        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup(), self.settled_by]
             .into_iter()
             .flatten()
             .min();
@@ -225,15 +232,24 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.tasks.is_over() || (self.draining && self.scheduler.held() == 0)
+    /// Whether all is done; or, if the run is being stopped, whether no attempt runs and the results of those that ran
+    /// are in the output.
+    fn is_over(&mut self) -> bool {
+        if self.tasks.is_over() {
+            return true;
+        }
+        if !self.draining || self.scheduler.held() > 0 {
+            return false;
+        }
+        let until = *self.settled_by.get_or_insert(self.now + SETTLING);
+        self.tasks.are_at_rest() || self.now >= until
     }
 
     fn summary(mut self) -> Summary {
         while let Ok(line) = self.lines.try_recv() {
             self.report.line(&line);
         }
-        let summary = Summary {
+        Summary {
             interrupted: self.draining && !self.tasks.is_over(),
             wall: self.began.elapsed(),
             tasks: self.tasks.counts(),
@@ -242,9 +258,7 @@ impl<'a> Driver<'a> {
             kinds: self.tally.kinds(),
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
-        };
-        self.report.summary(&summary);
-        summary
+        }
     }
 }
 

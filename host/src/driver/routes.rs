@@ -5,7 +5,8 @@ use std::sync::Arc;
 use disperse_scheduler::{Event, KindId, PoolId};
 use rustc_hash::FxHashMap;
 
-/// How many kinds that no pool lists are told apart. A guest may make up any number of names; the rest share one entry.
+/// How many kinds that no pool lists are told apart in routing and reports. A guest may make up any number of names; the
+/// rest share one entry. Workers are told the name that was asked for, whichever it is.
 const OTHERS_MAX: usize = 256;
 
 /// Names of kinds and the pools that serve them.
@@ -22,11 +23,12 @@ pub(super) struct Routes {
     others: usize,
 }
 
-/// A kind and, the first time it is seen, what the scheduler has to know of it.
+/// A kind and, the first time it is seen, what the scheduler has to know of it and what reports call it.
 pub(super) struct Found {
     pub(super) kind: KindId,
+    /// As it was asked for.
     pub(super) name: Arc<str>,
-    pub(super) new: Option<Event>,
+    pub(super) new: Option<(Event, Arc<str>)>,
 }
 
 /// The name under which further kinds are counted.
@@ -85,25 +87,23 @@ impl Routes {
     }
 
     /// Finds a kind by name.
-    pub(super) fn find(&mut self, name: &str) -> Found {
-        if let Some(kind) = self.by_name.get(name) {
+    pub(super) fn find(&mut self, asked: &str) -> Found {
+        if let Some(kind) = self.by_name.get(asked) {
             return Found {
                 kind: *kind,
                 name: self.name(*kind),
                 new: None,
             };
         }
-        let name = if self.others < OTHERS_MAX { name } else { OTHER };
-        let known = self.by_name.contains_key(name);
-        let kind = self.number(name);
-        let new = (!known).then(|| Event::KindDefined {
-            kind,
-            pools: self.open.clone(),
-        });
+        let label = if self.others < OTHERS_MAX { asked } else { OTHER };
+        let known = self.by_name.contains_key(label);
+        let kind = self.number(label);
+        let pools = self.open.clone();
+        let new = (!known).then(|| (Event::KindDefined { kind, pools }, self.name(kind)));
         self.others += usize::from(!known);
         Found {
             kind,
-            name: self.name(kind),
+            name: asked.into(),
             new,
         }
     }
@@ -147,7 +147,7 @@ mod tests {
         };
         assert_eq!(pools, &[PoolId(0), PoolId(2)]);
         assert!(routes.find("a").new.is_none());
-        let Some(Event::KindDefined { pools, .. }) = routes.find("new").new else {
+        let Some((Event::KindDefined { pools, .. }, _)) = routes.find("new").new else {
             panic!()
         };
         assert_eq!(pools, [PoolId(1)]);
@@ -161,6 +161,9 @@ mod tests {
             routes.find(&n.to_string());
         }
         assert!(routes.names.len() <= OTHERS_MAX + 1);
-        assert_eq!(&*routes.find("one more").name, OTHER);
+        let (one, another) = (routes.find("one more"), routes.find("another"));
+        assert_eq!(one.kind, another.kind);
+        assert_eq!((&*one.name, &*another.name), ("one more", "another"));
+        assert_eq!(&*routes.name(one.kind), OTHER);
     }
 }

@@ -19,6 +19,8 @@ struct Entry {
     answers: UnboundedSender<Answer>,
     /// The highest number that it has used for a request.
     last_number: RequestNumber,
+    /// How many of its requests are not answered.
+    open: usize,
 }
 
 /// What the planner is doing, as far as the driver has to know.
@@ -50,6 +52,8 @@ pub(super) struct Tasks {
     next_to_collect: TaskId,
     /// Calls of `collect` that are not answered.
     collecting: usize,
+    /// Tasks that wait for no answer, so that they are on their way to a request or to their end.
+    under_way: usize,
     sleepers: BTreeSet<(Moment, TaskId, RequestNumber)>,
     done: u64,
     failed: u64,
@@ -69,6 +73,7 @@ impl Tasks {
             ended: BTreeMap::new(),
             next_to_collect: TaskId(1),
             collecting: 0,
+            under_way: 0,
             sleepers: BTreeSet::new(),
             done: 0,
             failed: 0,
@@ -98,6 +103,11 @@ impl Tasks {
     /// Whether the planner is done and everything with it.
     pub(super) fn is_over(&self) -> bool {
         self.planner == Planner::Done
+    }
+
+    /// Whether nothing more happens unless a request is answered or the planner is asked.
+    pub(super) fn are_at_rest(&self) -> bool {
+        self.under_way == 0 && self.collecting == 0 && self.planner != Planner::Finishing
     }
 
     pub(super) fn take_failure(&mut self) -> Option<String> {
@@ -133,8 +143,10 @@ impl Tasks {
                 input,
                 answers,
                 last_number: 0,
+                open: 0,
             },
         );
+        self.under_way += 1;
     }
 
     /// Takes note of what the planner did, other than handing out tasks and writing.
@@ -177,6 +189,7 @@ impl Tasks {
         let Some(entry) = self.entries.remove(&task) else {
             return 0;
         };
+        self.under_way -= usize::from(entry.open == 0);
         match &end.outcome {
             Ok(_) => self.done += 1,
             Err(_) => self.failed += 1,
@@ -202,6 +215,8 @@ impl Tasks {
         match self.entries.get_mut(&task) {
             Some(entry) => {
                 entry.last_number = entry.last_number.max(number);
+                self.under_way -= usize::from(entry.open == 0);
+                entry.open += 1;
                 true
             }
             None => false,
@@ -209,8 +224,10 @@ impl Tasks {
     }
 
     /// Answers a request. A task that has ended hears nothing.
-    pub(super) fn answer(&self, task: TaskId, answer: Answer) {
-        if let Some(entry) = self.entries.get(&task) {
+    pub(super) fn answer(&mut self, task: TaskId, answer: Answer) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            entry.open -= 1;
+            self.under_way += usize::from(entry.open == 0);
             // A task that is just ending has dropped its side.
             let _ = entry.answers.send(answer);
         }

@@ -61,8 +61,8 @@ impl Driver<'_> {
 
     fn submit(&mut self, task: TaskId, number: RequestNumber, action: Action, options: Options) {
         let found = self.routes.find(&action.kind);
-        if let Some(event) = found.new {
-            self.tally.add_kind(found.name.clone());
+        if let Some((event, label)) = found.new {
+            self.tally.add_kind(label);
             self.tell(event);
         }
         self.tally.asked(found.kind);

@@ -5,20 +5,30 @@ use std::{io::BufRead, num::NonZeroU32, sync::Arc};
 use bytes::{BufMut, Bytes, BytesMut};
 use disperse_scheduler::TaskId;
 use tokio::{
+    runtime::Handle,
     sync::{
-        Semaphore,
+        OwnedSemaphorePermit, Semaphore,
         mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel},
     },
     task::JoinSet,
 };
 
 use super::Operation;
-use crate::inbox::{
-    Action, Answer, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, Used,
+use crate::{
+    inbox::{
+        Action, Answer, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, Used,
+    },
+    units::Size,
 };
 
 /// How many lines, or batches of lines, are read ahead.
 const AHEAD: usize = 1024;
+
+/// How many bytes of them are kept, and how many are handed out before the driver has a say again.
+const AHEAD_BYTES: usize = 16 << 20;
+
+/// From how many bytes on they count for that. What is shorter makes a megabyte at most.
+const COUNTED_MIN: usize = 1 << 10;
 
 /// How many bytes of results may be on their way out before more are waited for.
 const OUTPUT_ROOM: usize = 16 << 20;
@@ -53,11 +63,18 @@ impl Lines {
         to_driver: UnboundedSender<Notice>,
     ) -> std::io::Result<Self> {
         let (lines, read) = mpsc::channel(AHEAD);
+        let (room, runtime) = (Arc::new(Semaphore::new(AHEAD_BYTES)), Handle::current());
         let port = PlannerPort::new(to_driver.clone());
         std::thread::Builder::new().name("input".into()).spawn({
             let (options, port) = (options.clone(), port.clone());
             move || {
-                if let Some(total) = read_lines(input, &options, &lines) {
+                let total = read_lines(input, &options, |piece| {
+                    let size = piece.as_ref().map_or(0, Bytes::len);
+                    let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
+                    let room = (size >= COUNTED_MIN).then(wait).flatten();
+                    lines.blocking_send((piece, room)).is_ok()
+                });
+                if let Some(total) = total {
                     port.say(PlannerNotice::Total(total));
                 }
             }
@@ -108,11 +125,21 @@ impl Operation for Lines {
     }
 }
 
-/// Reads lines until the end, an error, or until nobody wants them. At the end it says how many tasks they make.
+/// What was read ahead, and the room that it takes in the host.
+type Ahead = (Result<Bytes, String>, Option<OwnedSemaphorePermit>);
+
+/// Room for so many bytes, or for all that there is.
+async fn take(room: &Arc<Semaphore>, size: usize, all: usize) -> Option<OwnedSemaphorePermit> {
+    let size = u32::try_from(size.min(all)).unwrap_or(u32::MAX);
+    room.clone().acquire_many_owned(size).await.ok()
+}
+
+/// Reads lines until the end, an error, or until `hand` says that nobody wants them. At the end it says how many tasks
+/// they make.
 fn read_lines(
     mut input: impl BufRead,
     options: &LinesOptions,
-    lines: &mpsc::Sender<Result<Bytes, String>>,
+    mut hand: impl FnMut(Result<Bytes, String>) -> bool,
 ) -> Option<u64> {
     let mut number = 0u64;
     let mut tasks = 0u64;
@@ -131,22 +158,27 @@ fn read_lines(
                     if line.last() == Some(&b'\n') {
                         line.pop();
                     }
-                    if piece.len() + line.len() > options.payload_max {
-                        let message = format!(
-                            "line {number} is longer than {}; raise it with --result-size",
-                            crate::units::Size(options.payload_max as u64)
-                        );
-                        let _ = lines.blocking_send(Err(message));
-                        return None;
-                    }
                     if count > 0 {
                         piece.put_u8(b'\n');
                     }
                     piece.extend_from_slice(&line);
+                    if piece.len() > options.payload_max {
+                        let max = Size(options.payload_max as u64);
+                        hand(Err(if count == 0 {
+                            format!("line {number} is longer than {max}; raise it with --result-size")
+                        } else {
+                            let first = number - count as u64;
+                            format!(
+                                "lines {first} to {number} together are longer than {max}; \
+                                 lower --batch or raise it with --result-size"
+                            )
+                        }));
+                        return None;
+                    }
                     count += 1;
                 }
                 Err(error) => {
-                    let _ = lines.blocking_send(Err(format!("the input broke off after line {number}: {error}")));
+                    hand(Err(format!("the input broke off after line {number}: {error}")));
                     return None;
                 }
             }
@@ -154,45 +186,46 @@ fn read_lines(
         if count == 0 {
             return Some(tasks);
         }
-        lines.blocking_send(Ok(piece.freeze())).ok()?;
+        if !hand(Ok(piece.freeze())) {
+            return None;
+        }
         tasks += 1;
     }
 }
 
 /// Hands out lines and puts out results.
-async fn plan(
-    mut calls: UnboundedReceiver<PlannerCall>,
-    mut lines: mpsc::Receiver<Result<Bytes, String>>,
-    port: PlannerPort,
-) {
+async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>, port: PlannerPort) {
     let room = Arc::new(Semaphore::new(OUTPUT_ROOM));
-    let mut wanted = 0;
+    let (mut wanted, mut handed) = (0, 0);
+    // Why there are no more lines, if not because the input has ended. Told when those before are done.
+    let mut broken = None;
     loop {
         tokio::select! {
             biased;
             call = calls.recv() => match call {
                 None => return,
-                Some(PlannerCall::Next(count)) => wanted = count,
+                Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
                 Some(PlannerCall::Collect { outcome, .. }) => {
                     if let Ok(result) = outcome {
                         write(&port, &room, &result).await;
                     }
                     port.say(PlannerNotice::Collected);
                 }
-                Some(PlannerCall::Finish) => port.say(PlannerNotice::Finished(Ok(()))),
+                Some(PlannerCall::Finish) => port.say(match broken.take() {
+                    None => PlannerNotice::Finished(Ok(())),
+                    Some(message) => PlannerNotice::Failed(message),
+                }),
             },
             line = lines.recv(), if wanted > 0 => match line {
-                Some(Ok(line)) => {
+                Some((Ok(line), _)) => {
+                    handed += line.len();
+                    wanted = if handed < AHEAD_BYTES { wanted - 1 } else { 0 };
                     port.say(PlannerNotice::Handed(line));
-                    wanted -= 1;
                     if wanted == 0 {
                         port.say(PlannerNotice::Paused { none: false });
                     }
                 }
-                Some(Err(message)) => {
-                    port.say(PlannerNotice::Failed(message));
-                    return;
-                }
+                Some((Err(message), _)) => broken = Some(message),
                 None => {
                     wanted = 0;
                     port.say(PlannerNotice::Paused { none: true });
@@ -206,8 +239,7 @@ async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
     let mut record = BytesMut::with_capacity(result.len() + 1);
     record.extend_from_slice(result);
     record.put_u8(b'\n');
-    let size = u32::try_from(record.len().min(OUTPUT_ROOM)).unwrap_or(u32::MAX);
-    let room = room.clone().acquire_many_owned(size).await.ok();
+    let room = take(room, record.len(), OUTPUT_ROOM).await;
     port.say(PlannerNotice::Output(OutputPiece {
         bytes: record.freeze(),
         room,

@@ -14,7 +14,7 @@ use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Rea
 
 pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, TaskCounts, WorkerSummary};
-pub(crate) use text::health_word;
+pub(crate) use text::{health_word, plain};
 pub(crate) use writer::{Target, Writer};
 
 use crate::{
@@ -41,8 +41,8 @@ pub(crate) struct Style {
     pub(crate) verbose: bool,
     /// Whether raw results go to a file while events go to stdout.
     pub(crate) output_is_file: bool,
-    /// Whether task ends are told one by one in words when they are errors; `map` counts lines instead.
-    pub(crate) tasks_are_lines: bool,
+    /// For `map`, where errors name lines of the input and not tasks: how many of them make one task.
+    pub(crate) lines_a_task: Option<u64>,
 }
 
 /// A failed attempt.
@@ -109,6 +109,8 @@ pub(crate) struct Reporter {
     style: Style,
     writer: Writer,
     told: u64,
+    /// How many of those were left to the count at the end.
+    untold: u64,
     next_progress: Duration,
 }
 
@@ -118,6 +120,7 @@ impl Reporter {
             style,
             writer,
             told: 0,
+            untold: 0,
             next_progress: PROGRESS_LINES,
         }
     }
@@ -165,8 +168,12 @@ impl Reporter {
                 run_ms: end.used.wall.as_secs_f64() * 1e3,
             });
         } else if let Err(error) = &end.outcome {
-            let what = if self.style.tasks_are_lines { "line" } else { "task" };
-            self.tell(Level::Error, &format!("{what} {}: {error}", task.0));
+            let what = match self.style.lines_a_task {
+                None => format!("task {}", task.0),
+                Some(1) => format!("line {}", task.0),
+                Some(batch) => format!("the batch from line {}", (task.0 - 1) * batch + 1),
+            };
+            self.tell(Level::Error, &format!("{what}: {error}"));
         }
     }
 
@@ -192,7 +199,7 @@ impl Reporter {
             self.tell(Level::Info, &text::with_stderr(text, &failed.stderr));
         } else if failed.is_first_fault {
             // Its actions go elsewhere, so that nothing else would say what is wrong with it.
-            let text = format!("worker {}: {}", failed.worker, failed.message.replace('\n', "\n    "));
+            let text = format!("worker {}: {}", failed.worker, failed.message);
             self.tell(Level::Warning, &text::with_stderr(text, &failed.stderr));
         }
     }
@@ -206,14 +213,10 @@ impl Reporter {
                 reason: dead.reason.to_string(),
                 message: dead.message.clone(),
             });
-        } else if !self.style.tasks_are_lines {
+        } else if self.style.lines_a_task.is_none() {
             let text = format!(
                 "action {} of task {} ({}) is dead, {}: {}",
-                dead.action.0,
-                dead.task.0,
-                dead.kind,
-                dead.reason,
-                dead.message.replace('\n', "\n    ")
+                dead.action.0, dead.task.0, dead.kind, dead.reason, dead.message
             );
             self.tell(Level::Warning, &text);
         }
@@ -250,6 +253,9 @@ impl Reporter {
 
     /// Says how many lines were too many to be shown.
     pub(crate) fn dropped_lines(&mut self, dropped: u64) {
+        if self.style.quiet && self.style.format == Format::Text {
+            return;
+        }
         let text = format!("{dropped} log lines came too fast to be shown");
         self.line(&Line {
             speaker: None,
@@ -279,8 +285,7 @@ impl Reporter {
         if self.style.format == Format::Json {
             self.event(&Event::report(summary));
         } else if !self.style.quiet {
-            self.writer
-                .words(&text::summary(summary, self.told.saturating_sub(TOLD_MAX)));
+            self.writer.words(&text::summary(summary, self.untold));
         } else if let Some(failure) = &summary.failure {
             self.writer.words(&text::host(Level::Error, failure));
         }
@@ -298,9 +303,11 @@ impl Reporter {
         if self.style.quiet && level < Level::Error {
             return;
         }
-        self.told += 1;
-        if self.told <= TOLD_MAX || self.style.verbose {
+        if self.told < TOLD_MAX || self.style.verbose {
+            self.told += 1;
             self.writer.words(&text::host(level, text));
+        } else {
+            self.untold += 1;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Words for people.
 
-use std::{fmt::Write, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use disperse_scheduler::{Evicted, Health, Moment};
 
@@ -44,10 +44,30 @@ pub(super) fn health(health: Health, now: Moment) -> String {
     }
 }
 
-/// A line of the host.
+/// What a terminal cannot take for commands: control characters, other than ends of lines and tabs, are written out. Much
+/// of what is said comes from guests.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if commands(c) {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// Something that is said, in one piece: what follows its first line is indented, so that nobody's text looks like a line
+/// of somebody else.
 pub(super) fn host(level: Level, text: &str) -> String {
+    let text = text.replace('\n', "\n    ");
     match level {
-        Level::Debug | Level::Info => text.to_owned(),
+        Level::Debug | Level::Info => text,
         Level::Warning => format!("warning: {text}"),
         Level::Error => format!("error: {text}"),
     }
@@ -64,7 +84,7 @@ pub(super) fn line(line: &Line) -> String {
 /// What went wrong, and below it what the guest wrote about it.
 pub(super) fn with_stderr(mut text: String, stderr: &str) -> String {
     for line in stderr.lines() {
-        text.push_str("\n    ");
+        text.push('\n');
         text.push_str(line);
     }
     text
@@ -134,7 +154,7 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
         let _ = writeln!(text, "… and {untold} more lines like these; -v shows all");
     }
     if let Some(failure) = &summary.failure {
-        let _ = writeln!(text, "error: {failure}");
+        let _ = writeln!(text, "{}", host(Level::Error, failure));
     }
     let tasks = &summary.tasks;
     let _ = write!(text, "{} tasks done, {} failed", tasks.done, tasks.failed);
@@ -279,6 +299,12 @@ mod tests {
             "30/100 tasks done, 6 in flight, 10 failed · 50 actions/s, about 30s left · 12 retries · \
              1 of 5 workers quarantined · 1000 actions done, 4 running, 2 waiting"
         );
+    }
+
+    #[test]
+    fn a_terminal_is_given_no_commands() {
+        assert_eq!(plain("two lines,\n\tand ü"), "two lines,\n\tand ü");
+        assert_eq!(plain("\u{1b}[2Ja\rb\u{9b}"), "\\u{1b}[2Ja\\rb\\u{9b}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::text::plain;
 use crate::inbox::OutputPiece;
 
 /// Where results go.
@@ -68,16 +69,17 @@ impl Writer {
     /// # Errors
     /// The file cannot be created, or no thread can be had.
     pub(crate) fn new(target: Target, progress: bool) -> io::Result<Self> {
-        let results: Box<dyn Write + Send> = match target {
-            Target::Stdout => Box::new(io::stdout()),
-            Target::File(path) => Box::new(File::create(path)?),
+        // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
+        let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
+            Target::Stdout => (Box::new(io::stdout()), Box::new(io::stdout())),
+            Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(io::stdout()))),
         };
         let is_terminal = progress && io::stderr().is_terminal();
         let (pieces, inbox) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("writer".into()).spawn({
             let shared = shared.clone();
-            move || write(results, &inbox, &shared, is_terminal)
+            move || write(results, events, &inbox, &shared, is_terminal)
         })?;
         Ok(Self {
             pieces,
@@ -114,7 +116,8 @@ impl Writer {
 
     /// A line for stderr.
     pub(crate) fn words(&mut self, text: &str) {
-        self.send(text.len(), Piece::Words(text.to_owned()));
+        let text = plain(text).into_owned();
+        self.send(text.len(), Piece::Words(text));
     }
 
     /// The line that is drawn again and again.
@@ -155,15 +158,34 @@ impl Writer {
     }
 }
 
+/// Events beside results that go to a file. Their reader may leave without an end to the run: the results are wanted.
+struct Aside(io::Stdout);
+
+impl Write for Aside {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
 fn write(
     results: Box<dyn Write + Send>,
+    events: Box<dyn Write + Send>,
     inbox: &mpsc::Receiver<Vec<Piece>>,
     shared: &Shared,
     is_terminal: bool,
 ) -> io::Result<Finished> {
     let mut results = io::BufWriter::with_capacity(64 << 10, results);
-    // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
-    let mut events = io::BufWriter::with_capacity(64 << 10, io::stdout());
+    let mut events = io::BufWriter::with_capacity(64 << 10, events);
     let mut outcome = Ok(Finished::Whole);
     let bar = bar(is_terminal);
     let mut next = inbox.recv().ok();

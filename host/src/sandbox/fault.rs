@@ -136,7 +136,7 @@ pub(super) fn chain(error: &wasmtime::Error) -> String {
 }
 
 /// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;
-/// `tests/facts.rs` notices when its words change.
+/// `tests/facts/engine.rs` notices when its words change.
 fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
     error
         .root_cause()

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{CompileTable, LimitsTable};
-use crate::{digest::Digest, units::Time};
+use crate::{digest::Digest, limits::WORKERS_MAX, units::Time};
 
 /// The file's name in a project folder.
 pub(crate) const FILE_NAME: &str = "disperse.toml";
@@ -253,6 +253,12 @@ impl Manifest {
                     pool.name
                 )));
             }
+            if pool.workers > Some(WORKERS_MAX as usize) {
+                return Err(ManifestError::Meaning(format!(
+                    "the pool `{}` has more than {WORKERS_MAX} workers",
+                    pool.name
+                )));
+            }
             let mut workers = std::collections::BTreeSet::new();
             if let Some(twice) = pool.worker.iter().find(|worker| !workers.insert(&worker.name)) {
                 return Err(ManifestError::Meaning(format!(
@@ -318,5 +324,7 @@ mod tests {
         let pool = "[[pool]]\nname = \"a\"\ncomponent = \"a.wasm\"\n";
         assert!(Manifest::parse(&format!("{pool}{pool}")).is_err());
         assert!(Manifest::parse(&format!("{pool}workers = 0\n")).is_err());
+        assert!(Manifest::parse(&format!("{pool}workers = 100000\n")).is_ok());
+        assert!(Manifest::parse(&format!("{pool}workers = 100001\n")).is_err());
     }
 }

@@ -1,0 +1,152 @@
+//! Calls: what can be entered when, how one ends, and what is left of a store then.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake},
+    time::{Duration, Instant},
+};
+
+use wasmtime::{Engine, Store, Trap, component::types::ComponentItem};
+
+use super::{ASYNC, Guest, PLENTY, component, config};
+
+/// Notes whether somebody asked for another poll.
+#[derive(Default)]
+struct Noted(AtomicBool);
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Polls a call until it no longer asks for that, a hundred times at most. Whether it came to rest, and what it gave.
+fn poll<T>(mut call: Pin<&mut impl Future<Output = T>>) -> (bool, Poll<T>) {
+    for _ in 0..100 {
+        let noted = Arc::new(Noted::default());
+        let polled = call.as_mut().poll(&mut Context::from_waker(&noted.clone().into()));
+        if polled.is_ready() || !noted.0.load(Ordering::SeqCst) {
+            return (true, polled);
+        }
+    }
+    (false, Poll::Pending)
+}
+
+/// Why every worker and every task has a tokio task of its own: not even *another* store can be run inside one.
+#[tokio::test]
+#[should_panic(expected = "Recursive `StoreContextMut::run_concurrent` calls not supported")]
+async fn a_store_cannot_be_run_inside_another() {
+    let engine = Engine::new(&config(true)).unwrap();
+    let (mut outer, mut inner) = (Store::new(&engine, ()), Store::new(&engine, ()));
+    let _ = outer
+        .run_concurrent(async |_| inner.run_concurrent(async |_| ()).await)
+        .await;
+}
+
+/// Why an instance is spent after these.
+#[tokio::test]
+async fn a_store_is_closed_by_a_trap_an_error_of_the_host_and_the_end_of_its_fuel() {
+    for concurrency in [false, true] {
+        for (name, fuel, words) in [
+            ("trap", PLENTY, "`unreachable` instruction executed"),
+            ("fail", PLENTY, "the host says no"),
+            ("spin", 1000, "all fuel consumed"),
+        ] {
+            let mut guest = Guest::blocking(&config(concurrency)).await;
+            assert!(guest.is_open().await);
+            guest.store.set_fuel(fuel).unwrap();
+            let error = guest.run(name).await.unwrap_err();
+            assert!(error.root_cause().to_string().contains(words), "{error:?}");
+            guest.store.set_fuel(PLENTY).unwrap();
+            assert!(!guest.is_open().await, "{name}");
+        }
+    }
+}
+
+/// Why there are two engines, and how `contract.rs` can tell which one a component needs.
+#[tokio::test]
+async fn an_engine_without_async_runs_what_blocks_and_refuses_the_rest() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    guest.run("rest").await.unwrap();
+    let error = component(guest.store.engine(), ASYNC).unwrap_err();
+    assert!(
+        format!("{error:?}").contains("component model async feature"),
+        "{error:?}"
+    );
+
+    Guest::blocking(&config(true)).await.run("rest").await.unwrap();
+    Guest::concurrent().await.run("rest").await.unwrap();
+}
+
+#[test]
+fn the_type_of_an_export_says_whether_it_is_async() {
+    let engine = Engine::new(&config(true)).unwrap();
+    let component = component(&engine, ASYNC).unwrap();
+    let is_async = |name| match component.get_export(None, name) {
+        Some((ComponentItem::ComponentFunc(func), _)) => func.async_(),
+        other => panic!("`{name}` is {other:?}"),
+    };
+    assert!(is_async("rest"));
+    assert!(!is_async("sync"));
+}
+
+/// Why guests that block have host functions of their own, `host` beside `host-async`.
+#[tokio::test]
+async fn an_export_that_is_not_async_cannot_wait_for_an_import_that_is() {
+    let error = Guest::concurrent().await.run("sync").await.unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::CannotBlockSyncTask));
+}
+
+/// Why there are no epochs.
+#[tokio::test]
+async fn a_timeout_cuts_an_endless_loop_that_has_all_the_fuel_there_is() {
+    for concurrency in [false, true] {
+        let mut guest = Guest::blocking(&config(concurrency)).await;
+        guest.store.set_fuel(u64::MAX).unwrap();
+        let began = Instant::now();
+        let cut = tokio::time::timeout(Duration::from_millis(10), guest.run("spin")).await;
+        assert!(cut.is_err());
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
+
+/// What `quiet.rs` lives by: whoever computes asks to be polled again after each slice of fuel, whoever waits does not.
+#[tokio::test]
+async fn a_call_comes_to_rest_when_it_waits_and_not_while_it_computes() {
+    for (name, rests) in [("wait", true), ("spin", false)] {
+        let mut guest = Guest::concurrent().await;
+        let (rested, polled) = poll(pin!(guest.run(name)));
+        assert!(polled.is_pending());
+        assert_eq!(rested, rests, "{name}");
+    }
+}
+
+/// Why giving a call up is never enough, and its store is dropped: see the walk of one action in ARCHITECTURE.md.
+#[tokio::test]
+async fn a_store_is_of_no_use_after_a_call_that_was_given_up() {
+    for name in ["spin", "wait"] {
+        for concurrency in [false, true] {
+            let mut guest = Guest::blocking(&config(concurrency)).await;
+            assert!(poll(pin!(guest.run(name))).1.is_pending());
+            assert!(!guest.is_open().await, "{name}, {concurrency}");
+            assert_eq!(Arc::strong_count(guest.store.data()), 1, "the host function is gone");
+        }
+    }
+    let mut guest = Guest::concurrent().await;
+    assert!(poll(pin!(guest.run("spin"))).1.is_pending());
+    assert!(!guest.is_open().await);
+
+    // An async call that waits is not even ended: it is still there, and the next one waits behind it.
+    let mut guest = Guest::concurrent().await;
+    assert!(poll(pin!(guest.run("wait"))).1.is_pending());
+    assert!(poll(pin!(guest.run("rest"))).1.is_pending());
+    let held = guest.store.data().clone();
+    assert_eq!(Arc::strong_count(&held), 3, "the host function still waits");
+    drop(guest);
+    assert_eq!(Arc::strong_count(&held), 1);
+}

@@ -1,0 +1,234 @@
+//! Engines: what they charge for and bound, how their code is told apart, and what is linked to them.
+
+use std::{
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    pin::pin,
+};
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolConcurrencyLimitError, PoolingAllocationConfig,
+    ResourceLimiter, Result, Store, Trap, WasmBacktrace,
+    component::{Component, Linker},
+};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::{Guest, PLENTY, component, config};
+
+/// `fault.rs` knows a result that is too large by these words, because wasmtime keeps their type to itself.
+#[tokio::test]
+async fn the_words_for_too_much_from_a_guest() {
+    const WORDS: &str = "allocated for hostcalls has been exhausted";
+    for concurrency in [false, true] {
+        let mut guest = Guest::blocking(&config(concurrency)).await;
+        guest.store.set_hostcall_fuel(1000);
+        // It is a limit on each call, not on all of them together.
+        for _ in 0..3 {
+            let (bytes,) = guest.call::<_, (Vec<u8>,)>("large", (1000u32,)).await.unwrap();
+            assert_eq!(bytes.len(), 1000);
+        }
+        let error = guest.call::<_, (Vec<u8>,)>("large", (1001u32,)).await.unwrap_err();
+        let words = error.root_cause().to_string();
+        assert!(
+            words.contains(WORDS),
+            "wasmtime now says `{words}`: `is_hostcall_limit` in host/src/sandbox/fault.rs has to look for that"
+        );
+        // What a guest gives to a host function fails inside the guest. So the two are told apart.
+        assert!(error.downcast_ref::<WasmBacktrace>().is_none());
+        let mut guest = Guest::blocking(&config(concurrency)).await;
+        guest.store.set_hostcall_fuel(1000);
+        let error = guest.call::<_, ()>("give", (1001u32,)).await.unwrap_err();
+        assert!(error.root_cause().to_string().contains(WORDS), "{error:?}");
+        assert!(error.downcast_ref::<WasmBacktrace>().is_some());
+    }
+}
+
+/// Each batch of answers refills a task's fuel, from inside the host function that the task waits in.
+#[tokio::test]
+async fn a_host_function_may_set_the_fuel_of_its_caller() {
+    for concurrency in [false, true] {
+        let mut guest = Guest::blocking(&config(concurrency)).await;
+        guest.store.set_fuel(1000).unwrap();
+        guest.run("refuel").await.unwrap();
+        assert!(guest.store.get_fuel().unwrap() > PLENTY - 1000);
+    }
+}
+
+/// Why the engines set no costs: work by length is charged by length from the start. Growing a memory is free, but it is
+/// bounded by the limiter.
+#[tokio::test]
+async fn bulk_instructions_cost_by_length() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    assert_eq!(guest.burns("grow", 1024).await, guest.burns("grow", 0).await);
+    for (name, len) in [("fill", 64 << 20), ("copy", 64 << 20), ("table", 100_000)] {
+        let length = guest.burns(name, len).await - guest.burns(name, 0).await;
+        assert_eq!(length, u64::from(len), "{name}");
+    }
+    // It is charged first: whoever cannot pay does not even get to know that there is not that much memory.
+    guest.store.set_fuel(64 << 20).unwrap();
+    let error = guest.call::<_, ()>("fill", (128u32 << 20,)).await.unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+
+    let mut costs = OperatorCost::default();
+    costs.variable.memory_fill_per_byte = 0;
+    let mut guest = Guest::blocking(config(false).operator_cost(costs)).await;
+    assert_eq!(guest.burns("fill", 1 << 20).await, guest.burns("fill", 0).await);
+}
+
+/// `memory.fill` of 64 MiB costs 335 slices of fuel and is still not interrupted, which takes milliseconds. How much a
+/// guest can fill at once is bounded by its memory.
+#[tokio::test]
+async fn a_bulk_instruction_runs_in_one_piece() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    guest.burns("grow", 1024).await;
+    let mut polls = 0;
+    let mut call = pin!(guest.call::<_, ()>("fill", (64u32 << 20,)));
+    std::future::poll_fn(|cx| {
+        polls += 1;
+        call.as_mut().poll(cx)
+    })
+    .await
+    .unwrap();
+    assert_eq!(polls, 2, "one slice was over before it began");
+}
+
+/// Room for two instances, in little address space.
+fn pool_of_two() -> InstanceAllocationStrategy {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(2)
+        .total_stacks(3)
+        .max_memory_size(1 << 20);
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// Why whoever wants an instance first waits for room.
+#[tokio::test]
+async fn a_pool_refuses_what_it_has_no_room_for() {
+    let mut config = config(false);
+    config.allocation_strategy(pool_of_two());
+    let engine = Engine::new(&config).unwrap();
+    let component = component(&engine, "(component)").unwrap();
+    let linker = Linker::new(&engine);
+    let start = async || {
+        let mut store = Store::new(&engine, ());
+        linker.instantiate_async(&mut store, &component).await.map(|_| store)
+    };
+    let first = start().await.unwrap();
+    let _second = start().await.unwrap();
+    let error = start().await.map(drop).unwrap_err();
+    assert!(error.is::<PoolConcurrencyLimitError>(), "{error:?}");
+    drop(first);
+    start().await.unwrap();
+}
+
+/// Why `cache.rs` names files of compiled code after this hash and does not leave it to wasmtime to refuse them: code with
+/// other NaNs would be loaded, and tasks would not be deterministic.
+#[test]
+#[allow(
+    unsafe_code,
+    reason = "the only way to load compiled code; it was compiled right here"
+)]
+fn compiled_code_is_told_apart_by_the_configuration_of_its_engine() {
+    let hash = |config: &Config| {
+        let mut hasher = DefaultHasher::new();
+        let engine = Engine::new(config).unwrap();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    };
+    let engine = Engine::new(&config(false)).unwrap();
+    let bytes = component(&engine, "(component)").unwrap().serialize().unwrap();
+    type Change = fn(&mut Config) -> &mut Config;
+    let changes: [(&str, Change, bool, bool); 9] = [
+        // Whether the hash is the same, and whether the code is loaded.
+        ("nothing", |config| config, true, true),
+        ("pool", |config| config.allocation_strategy(pool_of_two()), true, true),
+        ("stack", |config| config.max_wasm_stack(64 << 10), true, true),
+        ("async", |config| config.concurrency_support(true), false, false),
+        ("fuel", |config| config.consume_fuel(false), false, false),
+        ("SIMD", |config| config.relaxed_simd_deterministic(true), false, false),
+        ("memory", |config| config.memory_init_cow(false), false, false),
+        ("features", |config| config.wasm_memory64(false), false, false),
+        ("NaN", |config| config.cranelift_nan_canonicalization(true), false, true),
+    ];
+    for (name, change, same, loads) in changes {
+        let mut changed = config(false);
+        change(&mut changed);
+        assert_eq!(hash(&changed) == hash(&config(false)), same, "{name}");
+        // SAFETY: these bytes are what `serialize` gave.
+        let loaded = unsafe { Component::deserialize(&Engine::new(&changed).unwrap(), &bytes) };
+        assert_eq!(loaded.is_ok(), loads, "{name}");
+    }
+}
+
+/// Notes what it is asked.
+#[derive(Default)]
+struct Asked(Vec<(&'static str, usize, usize, Option<usize>)>);
+
+impl ResourceLimiter for Asked {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.0.push(("memory", current, desired, maximum));
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.0.push(("table", current, desired, maximum));
+        Ok(true)
+    }
+}
+
+/// `limiter.rs` counts what a guest begins with too, and must not count what cannot be had anyway.
+#[tokio::test]
+async fn a_limiter_is_asked_for_all_memory_even_for_what_its_type_forbids() {
+    const PAGE: usize = 1 << 16;
+    let text = r#"(component
+      (core module $guest
+        (memory 1 2)
+        (table 5 funcref)
+        (func $grow (drop (memory.grow (i32.const 1))) (drop (memory.grow (i32.const 1))))
+        (start $grow))
+      (core instance (instantiate $guest)))"#;
+    let engine = Engine::new(&config(false)).unwrap();
+    let mut store = Store::new(&engine, Asked::default());
+    store.limiter(|asked| asked);
+    store.set_fuel(PLENTY).unwrap();
+    let component = component(&engine, text).unwrap();
+    Linker::new(&engine)
+        .instantiate_async(&mut store, &component)
+        .await
+        .unwrap();
+    let mut asked = store.into_data().0;
+    asked.sort_unstable();
+    let memory = |from, to| ("memory", from * PAGE, to * PAGE, Some(2 * PAGE));
+    assert_eq!(
+        asked,
+        [
+            memory(0, 1),
+            memory(1, 2),
+            memory(2, 3),
+            ("table", 0, 5, Some(u32::MAX as usize))
+        ]
+    );
+}
+
+struct Wasi;
+
+impl WasiView for Wasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        unreachable!("nothing is called")
+    }
+}
+
+/// `imports/clock.rs` takes the place of wasmtime's clock, for which it has to have the same name.
+#[test]
+fn the_version_of_wasi_that_is_linked() {
+    let mut linker = Linker::<Wasi>::new(&Engine::new(&config(false)).unwrap());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.2.12").unwrap();
+    for name in ["now", "resolution", "subscribe-instant", "subscribe-duration"] {
+        let error = clock.func_wrap(name, |_, (): ()| Ok(())).unwrap_err();
+        assert!(
+            error.to_string().contains("defined twice"),
+            "wasmtime-wasi has another version of `{name}`: change NAME in host/src/sandbox/imports/clock.rs"
+        );
+    }
+}
