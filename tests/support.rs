@@ -88,6 +88,12 @@ impl Host {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Runs to the end.
     pub(crate) fn run(self) -> Ended {
         let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
@@ -184,6 +190,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// With more time than others have.
+    pub(crate) fn within(mut self, time: Duration) -> Self {
+        self.until = Instant::now() + time;
+        self
+    }
+
     /// Waits until this is true of what came out of stdout and stderr.
     pub(crate) fn wait_until(&mut self, what: &str, mut seen: impl FnMut(&[u8], &str) -> bool) {
         loop {
@@ -349,6 +361,10 @@ pub(crate) struct Folder(tempfile::TempDir);
 impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
