@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::{Ended, Folder, host, of_type, root, wasm};
+use crate::support::{Ended, Folder, host, of_type, root, shell, wasm};
 
 /// The lines that a README shows below a command.
 fn shown(example: &str, command: &str) -> String {
@@ -30,6 +30,63 @@ fn square_squares() {
         .run()
         .exits(0)
         .prints(&shown);
+}
+
+/// The whole line of a README that has these words, without its prompt.
+fn command(example: &str, words: &str) -> String {
+    let text = std::fs::read_to_string(root().join("examples").join(example).join("README.md")).unwrap();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
+    let found = lines.find(|line| line.contains(words));
+    found.expect("README.md has such a command").to_owned()
+}
+
+#[test]
+fn fetch_and_its_server_do_what_the_readme_shows() {
+    // Built before, so that the deadline is not for that.
+    let wasm = wasm("fetch");
+    let build = Command::new("cargo")
+        .args([
+            "build",
+            "--quiet",
+            "--manifest-path",
+            "examples/fetch/server/Cargo.toml",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let free = || {
+        std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port()
+    };
+    for words in ["/flaky", "TOKEN=env:TOKEN"] {
+        let port = free().to_string();
+        let shown = shown("fetch", words).replace("8000", &port);
+        shell(&command("fetch", words).replace("8000", &port))
+            .run()
+            .exits(0)
+            .prints(&shown);
+    }
+    let port = free().to_string();
+    let line = command("fetch", "TOKEN=env:TOKEN").replace("8000", &port);
+    let (named, known) = ("TOKEN=open-sesame", "--secret TOKEN=env:TOKEN");
+    shell(
+        &line
+            .replace(known, "")
+            .replace("examples/fetch --http", &format!("{wasm} --http")),
+    )
+    .run()
+    .exits(0)
+    .prints(&format!("401      13 http://127.0.0.1:{port}/private\n"));
+    let line = line.replace("/private", "/away").replace(named, "TOKEN=other");
+    shell(&line)
+        .run()
+        .exits(1)
+        .prints("")
+        .says(&["denied: no grant for GET http://127.0.0.1:1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, body, host, probe, wasm};
+use crate::support::{Folder, body, host, of_type, probe, wasm};
 
 #[test]
 fn a_worker_reads_granted_folders_and_no_others() {
@@ -232,4 +232,50 @@ fn inspect_names_the_grants_that_a_worker_could_use() {
     let operation = folder.operation("operation.wasm", "run", "");
     let shown = host(["inspect", &operation, "--format", "json"]).run().exits(0);
     assert_eq!(shown.events()[0]["grants"], serde_json::json!([]));
+}
+
+#[test]
+fn what_was_denied_is_said_once_and_counted() {
+    let lines: String = (0..20)
+        .map(|port| format!("get http://127.0.0.1:{}/a?$TOKEN\n", port % 10 + 1))
+        .chain(["run /bin/true a\n".to_owned()])
+        .collect();
+    let folder = Folder::new();
+    let secret = format!("TOKEN=file:{}", folder.file("token", "canary-1742"));
+    let probe = probe();
+    let flags = ["--workers", "1", "--attempts", "1", "--secret", &secret];
+    let args = || ["map", &probe].into_iter().chain(flags);
+    let ended = host(args()).input(lines.clone()).run().exits(1);
+    let said: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("was denied: "))
+        .collect();
+    assert_eq!(said.len(), 5, "{said:?}");
+    for (port, line) in (1..).zip(said) {
+        let end =
+            format!("was denied: no grant for HTTP, so not GET http://127.0.0.1:{port}; the operator's flag is --http");
+        assert!(line.starts_with("warning: worker ") && line.ends_with(&end), "{line}");
+    }
+    ended.says(&["healthy, denied 21x"]);
+
+    // For a program it is the same.
+    host(args())
+        .input("run /bin/true a\n")
+        .run()
+        .exits(1)
+        .says(&["was denied: no grant to run `/bin/true a`", "denied 1x"]);
+
+    let ended = host(args().chain(["--format", "json"])).input(lines).run().exits(1);
+    let events = ended.events();
+    let denied = of_type(&events, "denied");
+    assert_eq!(denied.len(), 5);
+    assert!(
+        denied[0]["message"].as_str().unwrap().contains("127.0.0.1:1;"),
+        "{denied:?}"
+    );
+    assert_eq!(of_type(&events, "report")[0]["workers"][0]["denied"], 21);
+    for text in [ended.out(), &ended.stderr] {
+        assert!(!text.contains("canary") && !text.contains("disperse-secret-"), "{text}");
+    }
 }

@@ -1,92 +1,11 @@
 //! HTTP as far as it is granted, and secrets that nobody sees.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    server::{Server, ok, patient, redirect, response},
+    support::{Ended, Folder, abandon, host, probe, wasm},
 };
-
-use crate::support::{Ended, Folder, host, probe, wasm};
-
-/// A small server. It keeps what it was asked, head and body, and answers by path.
-struct Server {
-    address: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    /// `answer`: from the whole request to the whole response.
-    fn new(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let answer = Arc::new(answer);
-        std::thread::spawn({
-            let asked = asked.clone();
-            move || {
-                for stream in listener.incoming().flatten() {
-                    let (asked, answer) = (asked.clone(), answer.clone());
-                    std::thread::spawn(move || {
-                        if let Some(request) = read(&stream) {
-                            asked.lock().unwrap().push(request.clone());
-                            // Who does not want the rest closes.
-                            let _ = (&stream).write_all(answer(&request).as_bytes());
-                        }
-                    });
-                }
-            }
-        });
-        Self { address, asked }
-    }
-
-    /// Says `path` and what came with it.
-    fn echo() -> Self {
-        Self::new(ok)
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-/// One request, to the end of its body.
-fn read(mut stream: &TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                return Some(text.into_owned());
-            }
-        }
-        match stream.read(&mut piece) {
-            Ok(count @ 1..) => bytes.extend_from_slice(&piece[..count]),
-            _ => return None,
-        }
-    }
-}
-
-fn response(status: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
-}
-
-fn ok(body: &str) -> String {
-    response("200 OK", "", body)
-}
-
-fn redirect(status: &str, to: &str) -> String {
-    response(status, &format!("Location: {to}\r\n"), "")
-}
 
 /// The probe with these lines and grants, one worker, one attempt.
 fn try_lines(lines: &str, flags: &[&str]) -> Ended {
@@ -242,11 +161,11 @@ fn an_answer_has_limits_in_size_and_time() {
     .exits(1);
 }
 
-const CANARY: &str = "canary/5f3c 91+e7";
+pub(crate) const CANARY: &str = "canary/5f3c 91+e7";
 
 /// No form of the canary is in what came out.
 #[track_caller]
-fn hidden(ended: &Ended) {
+pub(crate) fn hidden(ended: &Ended) {
     for form in ["5f3c", "91+e7", "91%2Be7", "91%2be7"] {
         assert!(!ended.out().contains(form), "stdout shows the secret:\n{}", ended.out());
         assert!(
@@ -374,6 +293,76 @@ fn an_async_worker_has_many_requests_open_at_once() {
         .run()
         .exits(1)
         .says(&["denied: no grant for HTTP"]);
+}
+
+#[test]
+fn a_future_that_is_dropped_abandons_its_request() {
+    let server = patient();
+    let line = format!("{server}/ {server}/asked {server}/closed\n");
+    host([
+        "map",
+        &abandon(),
+        "--http",
+        &server,
+        "--workers",
+        "1",
+        "--attempts",
+        "1",
+    ])
+    .input(line)
+    .run()
+    .exits(0)
+    .prints("false seen\n");
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_too() {
+    let server = Server::new(|_| ok(CANARY));
+    let grant = server.url("");
+    let flags = ["--http", &grant, "--secret", "TOKEN=env:CANARY_OF_TEST", "-vv"];
+    let probe = probe();
+    let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
+    let ended = host(args.iter().chain(&flags))
+        .env("CANARY_OF_TEST", CANARY)
+        .input(format!("whole {} X=$TOKEN\nenv\n", server.url("/")))
+        .run()
+        .exits(0);
+    hidden(&ended);
+    let out = ended.out();
+    // The variable that it came from is not the guest's.
+    assert!(
+        out.contains("TOKEN=disperse-secret-") && !out.contains("CANARY_OF_TEST"),
+        "{out}"
+    );
+    let asked = server.asked();
+    assert!(
+        asked[0].to_lowercase().contains(&format!("\r\nx: {CANARY}\r\n")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn an_address_that_never_answers_takes_no_longer_than_the_attempt() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Whoever comes when these wait is not even heard.
+    let _runtime = runtime.enter();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _waiting: Vec<_> = (0..4)
+        .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)))
+        .collect();
+    let grant = format!("http://{address}");
+    let began = std::time::Instant::now();
+    try_lines(&format!("slow {grant}/ 300"), &["--http", &grant])
+        .exits(1)
+        .says(&["timeout: no whole answer within 300ms"]);
+    try_lines(&format!("get {grant}/"), &["--http", &grant, "--timeout", "300ms"]).exits(1);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 #[test]

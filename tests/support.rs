@@ -58,6 +58,22 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
     }
 }
 
+/// A command line as a README has it, in the folder of the project.
+pub(crate) fn shell(line: &str) -> Host {
+    let program = Path::new(env!("CARGO_BIN_EXE_disperse-host")).parent().unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(program.to_owned()).chain(std::env::split_paths(&path));
+    let mut command = command("sh");
+    command
+        .args(["-c", line])
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .current_dir(root());
+    Host {
+        command,
+        input: Input::Bytes(Vec::new()),
+    }
+}
+
 enum Input {
     Bytes(Vec<u8>),
     /// A line so many times, then nothing more until it is told to stop.
@@ -76,6 +92,12 @@ impl Host {
         self
     }
 
+    /// Sets a variable of the host's environment.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Feeds this line until [`Live::close`], and leaves the input open.
     pub(crate) fn endless(mut self, line: impl Into<String>) -> Self {
         self.input = Input::Held(u64::MAX, line.into());
@@ -85,12 +107,6 @@ impl Host {
     /// Feeds this line once, and leaves the input open.
     pub(crate) fn once(mut self, line: impl Into<String>) -> Self {
         self.input = Input::Held(1, line.into());
-        self
-    }
-
-    /// Sets a variable of its environment.
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
         self
     }
 
@@ -437,6 +453,22 @@ pub(crate) fn probe() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/probe")));
     folder.join("probe.wasm").to_str().unwrap().to_owned()
+}
+
+/// The same with wasi:http, and an operation too; see `guests/web`.
+pub(crate) fn web() -> String {
+    of_web("web")
+}
+
+/// The worker that gives up what it has asked for; see `guests/web/abandon`.
+pub(crate) fn abandon() -> String {
+    of_web("abandon")
+}
+
+fn of_web(name: &str) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/web")));
+    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
 }
 
 /// Builds the guests of a workspace, and says where they are.

@@ -186,6 +186,11 @@ impl Charge {
         self.budget.charge(bytes);
         self.bytes += bytes;
     }
+
+    /// Counts as many as there are now.
+    pub(crate) fn follow(&mut self, bytes: u64) {
+        self.budget.follow(&mut self.bytes, bytes);
+    }
 }
 
 impl Drop for Charge {

@@ -202,6 +202,7 @@ fn pools(
                 secrets: worker.secrets,
                 voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
                 debt: Debt::default(),
+                denials: Arc::default(),
             },
             fresh: plan.fresh,
             sandbox: sandbox.clone(),

@@ -28,6 +28,8 @@ async fn fetch(url: &str) -> Result<String, Failure> {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     match request.fetch_async().await {
+        // It may be well again, and another worker may be better off.
+        Ok(response) if response.status >= 500 => Err(Failure::retryable(format!("{} {url}", response.status))),
         Ok(response) => Ok(format!("{} {:>7} {url}", response.status, response.body.len())),
         // What is not granted here is granted to no other worker of the pool.
         Err(denied @ http::Problem::Denied(_)) => Err(Failure::permanent(denied.to_string())),
@@ -35,23 +37,26 @@ async fn fetch(url: &str) -> Result<String, Failure> {
     }
 }
 
+/// A future, and what came of it.
+struct Open<F: Future>(Pin<Box<F>>, Option<F::Output>);
+
 /// Polls all of them until the last is ready; the outputs are in their order.
 async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut open: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.map(|future| (Box::pin(future), None)).collect();
+    let mut open: Vec<Open<F>> = futures.map(|future| Open(Box::pin(future), None)).collect();
     poll_fn(|cx| {
-        for (future, output) in open.iter_mut().filter(|(_, output)| output.is_none()) {
+        for Open(future, output) in open.iter_mut().filter(|one| one.1.is_none()) {
             if let Poll::Ready(ready) = future.as_mut().poll(cx) {
                 *output = Some(ready);
             }
         }
-        if open.iter().all(|(_, output)| output.is_some()) {
+        if open.iter().all(|one| one.1.is_some()) {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
     })
     .await;
-    open.into_iter().filter_map(|(_, output)| output).collect()
+    open.into_iter().filter_map(|one| one.1).collect()
 }
 
 export_async_worker!(Fetch);

@@ -104,11 +104,12 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
 
 /// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.
 fn usable(contract: &Contract) -> impl Iterator<Item = (&'static str, &'static str)> {
-    const GRANTS: [(&str, &str, &str); 5] = [
+    const GRANTS: [(&str, &str, &str); 6] = [
         ("wasi:filesystem/", "--dir", "folders"),
         ("wasi:cli/environment", "--env", "environment variables"),
         ("disperse:guest/http@", "--http", "requests to servers"),
         ("disperse:guest/http-async@", "--http", "requests to servers"),
+        ("wasi:http/outgoing-handler@", "--http", "requests to servers"),
         ("disperse:guest/exec@", "--exec", "programs of the machine"),
     ];
     // Nothing is ever open to an operation's planner and tasks.

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use disperse_scheduler::{Class, KindId, Outcome, Reason, WorkerId, WorkerView};
 
 use crate::{
+    grants::Denied,
     inbox::Used,
     limits::Limits,
     report::{KindSummary, WorkerSummary, health_word},
 };
+
+/// How many denials of one worker are said in words. Chosen freely.
+const DENIED_SAID_MAX: usize = 5;
 
 /// All counters of a run.
 #[derive(Default)]
@@ -25,6 +29,8 @@ struct Entry {
     limits: Limits,
     /// Whether it was at fault before.
     faulted: bool,
+    /// What was said of its denials.
+    denied: Vec<String>,
     summary: WorkerSummary,
 }
 
@@ -46,6 +52,7 @@ impl Tally {
             name: name.clone(),
             limits,
             faulted: false,
+            denied: Vec::new(),
             summary,
         });
     }
@@ -86,6 +93,21 @@ impl Tally {
             return false;
         };
         class == Class::WorkerFault && !std::mem::replace(&mut entry.faulted, true)
+    }
+
+    /// Counts what a worker was denied, and gives back what of it is to be said: each thing once, and not many of them.
+    pub(super) fn denied(&mut self, worker: WorkerId, denied: Denied) -> Vec<String> {
+        let Some(entry) = self.workers.get_mut(worker.0 as usize) else {
+            return Vec::new();
+        };
+        entry.summary.denied += denied.count;
+        let said = entry.denied.len();
+        for what in denied.what {
+            if entry.denied.len() < DENIED_SAID_MAX && !entry.denied.contains(&what) {
+                entry.denied.push(what);
+            }
+        }
+        entry.denied.get(said..).unwrap_or_default().to_vec()
     }
 
     pub(super) fn kind_attempt(&mut self, kind: KindId, class: Class, used: &Used) {

@@ -111,7 +111,14 @@ impl Driver<'_> {
             result,
             words,
             used,
+            denied,
         } = ended;
+        if let Some(denied) = denied {
+            let name = self.tally.worker_name(worker);
+            for what in self.tally.denied(worker, *denied) {
+                self.report.denied(&name, &what);
+            }
+        }
         self.tally.attempt(worker, end.class(), &used);
         let id = attempt.action;
         if let Some(parked) = self.actions.get_mut(id) {

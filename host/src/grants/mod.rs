@@ -1,10 +1,12 @@
 //! What an operator opens to workers. Nothing is open by default, and nothing ever is to planners and tasks.
 
+mod denials;
 mod dir;
 mod exec;
 mod http;
 mod secret;
 
+pub(crate) use denials::{Denials, Denied};
 pub(crate) use dir::Dir;
 pub(crate) use exec::ExecRule;
 pub(crate) use http::HttpRule;

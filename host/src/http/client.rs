@@ -24,7 +24,7 @@ const IDLE_MAX: usize = 32;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// How much header lines may take.
-pub(super) const HEADERS_MAX: usize = 64 << 10;
+pub(crate) const HEADERS_MAX: usize = 64 << 10;
 
 /// Sends requests; made when the first is sent, since it reads the machine's certificates. Its connections are shared by all
 /// workers: what a request may do is decided before it gets here, and nothing but the server's address outlives it.
@@ -37,6 +37,14 @@ pub(crate) struct Client {
 pub(super) trait Resolver: Send + Sync {
     /// All addresses of a name.
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// A name stands for no address.
+#[derive(Debug, thiserror::Error)]
+#[error("no address is known for `{name}`: {error}")]
+pub(super) struct Unknown {
+    name: String,
+    error: io::Error,
 }
 
 /// The system's.
@@ -59,7 +67,10 @@ impl Resolve for Checked {
         let name = name.as_str().to_owned();
         let found = self.0.resolve(name.clone());
         Box::pin(async move {
-            let found = found.await?;
+            let found = match found.await {
+                Ok(found) => found,
+                Err(error) => return Err(Unknown { name, error }.into()),
+            };
             // One that is not public is enough: who mixes them has it in mind.
             if let Some(&address) = found.iter().find(|address| !is_public(**address)) {
                 return Err(NotPublic { name, address }.into());

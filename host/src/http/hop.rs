@@ -7,7 +7,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Problem, Request, address::Origin, client::HEADERS_MAX, secrets::Secrets};
+use super::{Cause, HEADERS_MAX, Problem, Request, address::Origin, secrets::Secrets};
 use crate::grants::Secret;
 
 /// Header lines that say how a message is framed and where it goes; they are the host's to write.
@@ -25,6 +25,11 @@ const HOSTS_OWN: [&str; 12] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Whether a header line of this name is the host's to write. Lowercase.
+pub(crate) fn is_hosts_own(name: &str) -> bool {
+    HOSTS_OWN.contains(&name)
+}
 
 pub(super) struct Hop {
     pub(super) method: Method,
@@ -61,7 +66,7 @@ impl Hop {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 return invalid(format!("`{}` is no name of a header", short(&name)));
             };
-            if HOSTS_OWN.contains(&name.as_str()) {
+            if is_hosts_own(name.as_str()) {
                 return invalid(format!("the header `{name}` is the host's to write"));
             }
             if HeaderValue::from_bytes(value.as_bytes()).is_err() {
@@ -118,7 +123,10 @@ impl Hop {
     /// # Errors
     /// `Unreachable`: it leads to what is no URL.
     pub(super) fn next(mut self, status: StatusCode, location: &str, secrets: &Secrets) -> Result<Self, Problem> {
-        let lost = |why: &str| Problem::Unreachable(format!("{} redirects to {why}", Origin(&self.url)));
+        let lost = |why: &str| {
+            let why = format!("{} redirects to {why}", Origin(&self.url));
+            Problem::Unreachable(Cause::Other, why)
+        };
         let mut url = self.url.join(location).map_err(|_| lost("what is no URL"))?;
         check(&url).map_err(|_| lost("a URL that cannot be followed"))?;
         url.set_fragment(None);

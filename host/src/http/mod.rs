@@ -4,10 +4,10 @@
 mod address;
 mod client;
 mod hop;
+mod problem;
 mod secrets;
 
 use std::{
-    error::Error,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,17 +19,14 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, HEADERS_MAX};
+pub(crate) use hop::is_hosts_own;
+pub(crate) use problem::{Cause, Part, Problem};
 pub(crate) use secrets::Placed;
 
-use self::{
-    address::{NotPublic, Origin},
-    client::HEADERS_MAX,
-    hop::Hop,
-    secrets::Secrets,
-};
+use self::{address::Origin, hop::Hop, problem::failed, secrets::Secrets};
 use crate::{
-    grants::Grants,
+    grants::{Denials, Grants},
     limits::{Budget, Charge},
     units::{Size, Time},
 };
@@ -40,15 +37,31 @@ const REDIRECTS_MAX: usize = 10;
 /// How many requests of one instance are on their way at once; more wait. Chosen freely: a server sees as many connections.
 const AT_ONCE_MAX: usize = 64;
 
-/// How much the bodies of one instance may hold, in largest results: what is being sent, and what was not read yet.
+/// How much the requests and answers of one instance may hold, in largest results: what is being sent, and what was not read
+/// yet.
 const OPEN_MAX: u64 = 8;
 
-/// `http-types.request`.
+/// `http-types.request`, and what wasi:http can say beside it.
+#[derive(Default)]
 pub(crate) struct Request {
     pub(crate) verb: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// Whether redirects are the guest's business.
+    pub(crate) as_is: bool,
+    /// The longest wait for the head of the answer, and for each piece of its body.
+    pub(crate) head_wait: Option<Duration>,
+    pub(crate) piece_wait: Option<Duration>,
+}
+
+impl Request {
+    /// Bytes that all but the body takes in the host.
+    fn head(&self) -> usize {
+        let headers = self.headers.iter();
+        let texts: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        self.verb.len() + self.url.len() + texts + self.headers.len() * size_of::<(String, String)>()
+    }
 }
 
 /// `http-types.response`, and what it counts.
@@ -60,30 +73,21 @@ pub(crate) struct Response {
     pub(crate) held: Held,
 }
 
-/// `http-types.problem`.
-#[derive(Debug)]
-pub(crate) enum Problem {
-    Denied(String),
-    Invalid(String),
-    Timeout(String),
-    Unreachable(String),
-    Oversize(String),
-}
-
 /// What one worker may reach.
 pub(crate) struct Access {
     client: Arc<Client>,
     grants: Arc<Grants>,
     secrets: Secrets,
     room: Semaphore,
-    /// Bytes of bodies.
+    /// Bytes of requests and answers.
     open: Arc<AtomicU64>,
     /// The largest body.
     body_max: u64,
     budget: Arc<Budget>,
+    denials: Arc<Denials>,
 }
 
-/// Bytes of bodies that count until this is dropped.
+/// Bytes of a request or an answer that count until this is dropped.
 pub(crate) struct Held {
     open: Arc<AtomicU64>,
     bytes: u64,
@@ -103,6 +107,7 @@ impl Access {
         secrets: Arc<[Placed]>,
         body_max: u64,
         budget: Arc<Budget>,
+        denials: Arc<Denials>,
     ) -> Self {
         Self {
             client,
@@ -112,35 +117,57 @@ impl Access {
             open: Arc::default(),
             body_max,
             budget,
+            denials,
         }
     }
 
-    /// Counts a body.
+    /// Counts a request.
     ///
     /// # Errors
-    /// `Oversize`: it, or all of them, are more than allowed.
-    pub(crate) fn hold(&self, bytes: u64) -> Result<Held, Problem> {
-        if bytes > self.body_max {
-            return Err(self.oversize("a body"));
+    /// `Oversize`: its body, or what is open together, is more than allowed.
+    pub(crate) fn hold(&self, request: &Request) -> Result<Held, Problem> {
+        let body = request.body.len() as u64;
+        if body > self.body_max {
+            return Err(self.too_large(Part::Request));
         }
-        let mut held = Held {
-            open: self.open.clone(),
-            bytes: 0,
-            charge: Charge::new(&self.budget, 0),
-        };
-        self.grow(&mut held, bytes)?;
+        let mut held = self.hold_nothing();
+        self.grow(&mut held, body + request.head() as u64, Part::Request)?;
         Ok(held)
     }
 
-    fn grow(&self, held: &mut Held, bytes: u64) -> Result<(), Problem> {
+    /// The beginning of what comes piece by piece.
+    pub(crate) fn hold_nothing(&self) -> Held {
+        Held {
+            open: self.open.clone(),
+            bytes: 0,
+            charge: Charge::new(&self.budget, 0),
+        }
+    }
+
+    /// Takes one more piece of a body, and counts it as it comes: many that are half there are as much as one that is whole.
+    ///
+    /// # Errors
+    /// `Oversize`: the body, or what is open together, is more than allowed.
+    pub(crate) fn take(&self, part: Part, body: &mut Vec<u8>, held: &mut Held, piece: &[u8]) -> Result<(), Problem> {
+        if (body.len() + piece.len()) as u64 > self.body_max {
+            return Err(self.too_large(part));
+        }
+        self.grow(held, piece.len() as u64, part)?;
+        body.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn grow(&self, held: &mut Held, bytes: u64, part: Part) -> Result<(), Problem> {
         let before = self.open.fetch_add(bytes, Ordering::Relaxed);
         held.bytes += bytes;
         held.charge.grow(bytes);
-        if before + bytes > OPEN_MAX * self.body_max {
-            return Err(Problem::Oversize(format!(
-                "the bodies that are open at once hold more than {}; read those that have come",
-                Size(OPEN_MAX * self.body_max)
-            )));
+        let most = OPEN_MAX * self.body_max;
+        if before + bytes > most {
+            let why = format!(
+                "the requests and answers that are open at once hold more than {}; read those that have come",
+                Size(most)
+            );
+            return Err(Problem::Oversize(part, why));
         }
         Ok(())
     }
@@ -159,24 +186,32 @@ impl Access {
         };
         let late = |_| Err(Problem::Timeout(format!("no whole answer within {}", Time::from(time))));
         let answer = tokio::time::timeout(time, answer).await.unwrap_or_else(late);
-        answer.map_err(|problem| problem.map(|text| self.secrets.hide_text(text)))
+        answer.map_err(|problem| {
+            let problem = problem.map(|text| self.secrets.hide_text(text));
+            if let Problem::Denied(what) = &problem {
+                self.denials.note(what);
+            }
+            problem
+        })
     }
 
     async fn follow(&self, request: Request) -> Result<Response, Problem> {
+        let (as_is, head_wait, piece_wait) = (request.as_is, request.head_wait, request.piece_wait);
         let mut hop = Hop::new(request)?;
         for _ in 0..=REDIRECTS_MAX {
             self.may(&hop)?;
             let filled = hop.filled(&self.secrets)?;
-            let client = self.client.get().map_err(|why| Problem::Unreachable(why.clone()))?;
-            let sent = client.execute(filled).await;
+            let unusable = |why: &String| Problem::Unreachable(Cause::Other, why.clone());
+            let client = self.client.get().map_err(unusable)?;
+            let sent = within(head_wait, &hop, client.execute(filled)).await?;
             let response = sent.map_err(|error| failed(&hop, error))?;
-            match self.location(&response) {
+            match self.location(&response).filter(|_| !as_is) {
                 Some(location) => hop = hop.next(response.status(), &location, &self.secrets)?,
-                None => return self.read(&hop, response).await,
+                None => return self.read(&hop, response, piece_wait).await,
             }
         }
         let why = format!("more than {REDIRECTS_MAX} redirects, the last to {}", Origin(&hop.url));
-        Err(Problem::Unreachable(why))
+        Err(Problem::Unreachable(Cause::Other, why))
     }
 
     /// # Errors
@@ -213,7 +248,12 @@ impl Access {
         Some(self.secrets.hide_text(location.to_owned()))
     }
 
-    async fn read(&self, hop: &Hop, mut response: reqwest::Response) -> Result<Response, Problem> {
+    async fn read(
+        &self,
+        hop: &Hop,
+        mut response: reqwest::Response,
+        piece_wait: Option<Duration>,
+    ) -> Result<Response, Problem> {
         let status = response.status().as_u16();
         let mut headers = Vec::with_capacity(response.headers().len());
         let mut size = 0;
@@ -225,24 +265,21 @@ impl Access {
         }
         if size > HEADERS_MAX {
             let why = format!("{} answers with headers of more than 64KiB", Origin(&hop.url));
-            return Err(Problem::Oversize(why));
+            return Err(Problem::Oversize(Part::Headers, why));
         }
-        let too_large = || self.oversize("the answer's body");
         if response.content_length().is_some_and(|length| length > self.body_max) && hop.method != "HEAD" {
-            return Err(too_large());
+            return Err(self.too_large(Part::Answer));
         }
         let mut body = Vec::new();
-        // Counted as it comes: many that are half read are as much as one that is whole.
-        let mut held = self.hold(0)?;
-        while let Some(piece) = response.chunk().await.map_err(|error| failed(hop, error))? {
-            if (body.len() + piece.len()) as u64 > self.body_max {
-                return Err(too_large());
-            }
-            self.grow(&mut held, piece.len() as u64)?;
-            body.extend_from_slice(&piece);
+        let mut held = self.hold_nothing();
+        self.grow(&mut held, size as u64, Part::Headers)?;
+        let failed = |error| failed(hop, error);
+        while let Some(piece) = within(piece_wait, hop, response.chunk()).await?.map_err(failed)? {
+            self.take(Part::Answer, &mut body, &mut held, &piece)?;
         }
         let most = usize::try_from(self.body_max).unwrap_or(usize::MAX);
-        let body = self.secrets.hide(body, most).ok_or_else(too_large)?;
+        let hidden = self.secrets.hide(body, most);
+        let body = hidden.ok_or_else(|| self.too_large(Part::Answer))?;
         Ok(Response {
             status,
             headers,
@@ -251,43 +288,26 @@ impl Access {
         })
     }
 
-    fn oversize(&self, what: &str) -> Problem {
+    fn too_large(&self, part: Part) -> Problem {
+        let what = match part {
+            Part::Request => "the request's body",
+            Part::Answer | Part::Headers => "the answer's body",
+        };
         let most = Size(self.body_max);
-        Problem::Oversize(format!("{what} is larger than {most}; raise it with --result-size"))
+        Problem::Oversize(
+            part,
+            format!("{what} is larger than {most}; raise it with --result-size"),
+        )
     }
 }
 
-impl Problem {
-    fn map(self, change: impl FnOnce(String) -> String) -> Self {
-        match self {
-            Self::Denied(text) => Self::Denied(change(text)),
-            Self::Invalid(text) => Self::Invalid(change(text)),
-            Self::Timeout(text) => Self::Timeout(change(text)),
-            Self::Unreachable(text) => Self::Unreachable(change(text)),
-            Self::Oversize(text) => Self::Oversize(change(text)),
-        }
-    }
-}
-
-/// Why nothing came. The URL, which may hold a secret, is taken out of the words.
-fn failed(hop: &Hop, error: reqwest::Error) -> Problem {
-    let is_timeout = error.is_timeout();
-    let error = error.without_url();
-    let mut text = Origin(&hop.url).to_string();
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if let Some(not_public) = error.downcast_ref::<NotPublic>() {
-            return Problem::Denied(format!("{not_public}; the operator's flag is --http"));
-        }
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if is_timeout {
-        Problem::Timeout(text)
-    } else {
-        Problem::Unreachable(text)
-    }
+/// Waits for one step of an exchange, no longer than the guest wants to.
+async fn within<T>(wait: Option<Duration>, hop: &Hop, step: impl Future<Output = T>) -> Result<T, Problem> {
+    let Some(wait) = wait else { return Ok(step.await) };
+    tokio::time::timeout(wait, step).await.map_err(|_| {
+        let why = format!("nothing came from {} within {}", Origin(&hop.url), Time::from(wait));
+        Problem::Timeout(why)
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn access(rules: &[&str], addresses: &[&str]) -> Access {
         Arc::default(),
         1000,
         Budget::new(1 << 20),
+        Arc::default(),
     )
 }
 
@@ -39,7 +40,7 @@ fn request(url: &str, headers: &[(&str, &str)]) -> Request {
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        body: Bytes::new(),
+        ..Request::default()
     }
 }
 
@@ -68,18 +69,60 @@ async fn a_granted_name_does_not_lead_to_an_address_that_is_not_public() {
         let rules = [
             &format!("http://name.example:{port}")[..],
             &format!("https://name.example:{port}"),
+            &format!("http://*.example:{port}"),
             // What is granted by address is not granted by name.
             &format!("http://127.0.0.1:{port}"),
         ];
         let access = access(&rules, addresses);
-        for scheme in ["http", "https"] {
-            let url = format!("{scheme}://name.example:{port}/");
-            let problem = problem(&access, request(&url, &[])).await;
-            let denied = matches!(&problem, Problem::Denied(why) if why.contains("name.example"));
+        for server in ["http://name.example", "https://name.example", "http://a.wild.example"] {
+            let problem = problem(&access, request(&format!("{server}:{port}/"), &[])).await;
+            let denied =
+                matches!(&problem, Problem::Denied(why) if why.contains(".example") && why.contains("not a public"));
             assert!(denied, "{addresses:?} {problem:?}");
         }
+        assert_eq!(access.denials.take().unwrap().count, 3);
     }
     assert!(listener.accept().is_err(), "somebody has connected");
+}
+
+#[tokio::test]
+async fn a_wildcard_is_for_names_below_and_no_address() {
+    let access = access(&["http://*.name.example"], &["127.0.0.1"]);
+    for url in [
+        "http://name.example/",
+        "http://aname.example/",
+        "http://127.0.0.1/",
+        "http://[::1]/",
+    ] {
+        let problem = problem(&access, request(url, &[])).await;
+        assert!(
+            matches!(&problem, Problem::Denied(why) if why.contains("no grant")),
+            "{url} {problem:?}"
+        );
+    }
+    // This one is for it, and only its address is not.
+    let problem = problem(&access, request("http://b.a.name.example/", &[])).await;
+    assert!(
+        matches!(&problem, Problem::Denied(why) if why.contains("not a public")),
+        "{problem:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_says_so() {
+    struct Nobody;
+    impl Resolver for Nobody {
+        fn resolve(&self, _: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            Box::pin(async { Err(io::Error::other("nobody")) })
+        }
+    }
+    let mut access = access(&["http://name.example"], &[]);
+    access.client = Arc::new(Client::with(Arc::new(Nobody)));
+    let problem = problem(&access, request("http://name.example/", &[])).await;
+    assert!(
+        matches!(&problem, Problem::Unreachable(Cause::Name, why) if why.contains("no address is known for `name.example`: nobody")),
+        "{problem:?}"
+    );
 }
 
 #[tokio::test]
@@ -111,11 +154,22 @@ async fn a_request_that_would_write_what_is_the_hosts_to_write_is_invalid() {
 }
 
 #[test]
-fn bodies_that_are_open_at_once_are_counted() {
+fn what_is_open_at_once_is_counted() {
     let access = access(&[], &[]);
-    assert!(matches!(access.hold(1001), Err(Problem::Oversize(_))));
-    let mut held: Vec<Held> = (0..8).map(|_| access.hold(1000).map_err(|_| ()).unwrap()).collect();
-    assert!(matches!(access.hold(1), Err(Problem::Oversize(_))));
+    let body = |bytes: usize| Request {
+        body: vec![0; bytes].into(),
+        ..Request::default()
+    };
+    assert!(matches!(
+        access.hold(&body(1001)),
+        Err(Problem::Oversize(Part::Request, _))
+    ));
+    let mut held: Vec<Held> = (0..8)
+        .map(|_| access.hold(&body(1000)).map_err(|_| ()).unwrap())
+        .collect();
+    assert!(matches!(access.hold(&body(1)), Err(Problem::Oversize(..))));
+    let headers = request("", &[("a", "b")]);
+    assert!(matches!(access.hold(&headers), Err(Problem::Oversize(..))));
     held.pop();
-    assert!(access.hold(1).is_ok());
+    assert!(access.hold(&headers).is_ok());
 }

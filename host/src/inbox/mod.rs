@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
-use crate::limits::Charge;
+use crate::{grants::Denied, limits::Charge};
 
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use task::{TaskPort, Unwanted};
@@ -161,6 +161,8 @@ pub(crate) struct AttemptEnded {
     /// What went wrong, if anything did.
     pub(crate) words: Option<Box<Words>>,
     pub(crate) used: Used,
+    /// What the worker was denied since its last attempt ended.
+    pub(crate) denied: Option<Box<Denied>>,
 }
 
 /// What went wrong, for people. Apart, because most attempts have none and every message is copied on its way.

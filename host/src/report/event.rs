@@ -54,6 +54,8 @@ pub(crate) struct WorkerSummary {
     pub(crate) ok: u64,
     /// Attempts that failed.
     pub(crate) failed: u64,
+    /// Times it asked for what is not granted.
+    pub(crate) denied: u64,
     /// Times it was quarantined.
     pub(crate) quarantines: u32,
     /// Units of fuel it used.
@@ -121,6 +123,13 @@ pub(crate) enum Event {
         health: String,
         /// The run's time.
         at_ms: u64,
+    },
+    /// A worker asked for what is not granted. Said once for each thing and at most five times for each worker; the report
+    /// counts them all.
+    Denied {
+        worker: String,
+        /// What it was, and the flag that would open it.
+        message: String,
     },
     /// A guest or, without `speaker`, the host said something.
     Log {

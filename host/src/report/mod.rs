@@ -239,6 +239,18 @@ impl Reporter {
         }
     }
 
+    /// A worker asked for what is not granted.
+    pub(crate) fn denied(&mut self, worker: &str, message: &str) {
+        if self.style.format == Format::Json {
+            self.event(&Event::Denied {
+                worker: worker.to_owned(),
+                message: message.to_owned(),
+            });
+        } else {
+            self.tell(Level::Warning, &format!("worker {worker} was denied: {message}"));
+        }
+    }
+
     pub(crate) fn line(&mut self, line: &Line) {
         if self.style.format == Format::Json {
             self.event(&Event::Log {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use disperse_scheduler::{Evicted, Health, Moment};
 
-use super::{Progress, Summary, TaskCounts};
+use super::{Progress, Summary, TaskCounts, WorkerSummary};
 use crate::{
     logger::{Level, Line},
     units::{Fuel, Size, Time},
@@ -194,14 +194,10 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
             Fuel(worker.fuel).to_string(),
             time(worker.run_ms),
             Size(worker.peak_memory).to_string(),
-            match worker.quarantines {
-                0 => worker.health.clone(),
-                // It is there now, which need not be said twice.
-                n if worker.health == QUARANTINED => format!("{QUARANTINED}, {n}x"),
-                n => format!("{}, {QUARANTINED} {n}x", worker.health),
-            },
+            state(worker),
         ]
     });
+    let denied: u64 = summary.workers.iter().map(|worker| worker.denied).sum();
     // A hundred workers that all did the same are no news.
     let rows: Vec<_> = rows.collect();
     if rows.len() <= 40 {
@@ -210,8 +206,24 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
             ["worker", "ok", "failed", "fuel", "time", "memory", "health"],
             rows,
         );
+    } else if denied > 0 {
+        let _ = writeln!(text, "workers were denied something {denied} times");
     }
     text.trim_end().to_owned()
+}
+
+/// What is thought of a worker in the end, and why.
+fn state(worker: &WorkerSummary) -> String {
+    let mut text = match worker.quarantines {
+        0 => worker.health.clone(),
+        // It is there now, which need not be said twice.
+        n if worker.health == QUARANTINED => format!("{QUARANTINED}, {n}x"),
+        n => format!("{}, {QUARANTINED} {n}x", worker.health),
+    };
+    if worker.denied > 0 {
+        let _ = write!(text, ", denied {}x", worker.denied);
+    }
+    text
 }
 
 fn time(ms: f64) -> String {

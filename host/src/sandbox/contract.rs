@@ -242,6 +242,10 @@ fn is_known(name: &str) -> bool {
             let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
             OURS.contains(&interface) && version.starts_with("0.1.")
         }
+        Some(("wasi:http", rest)) => {
+            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+            ["types", "outgoing-handler"].contains(&interface) && version.starts_with("0.2.")
+        }
         Some((package, rest)) => {
             const WASI: [&str; 6] = [
                 "wasi:cli",

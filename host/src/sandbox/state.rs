@@ -1,15 +1,18 @@
 //! What a store holds beside the guest itself.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use disperse_scheduler::AttemptId;
 use tokio::sync::Semaphore;
 use wasmtime::{Result, component::ResourceTable, format_err};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::{limiter::Limiter, stdio::Tail, world::World};
+use super::{imports::Web, limiter::Limiter, stdio::Tail, world::World};
 use crate::{
-    grants::Grants,
+    grants::{Denials, Grants},
     http::Access,
     inbox::{PlannerPort, Speaker, TaskPort},
     limits::Limits,
@@ -36,7 +39,8 @@ pub(super) struct State {
     pub(super) world: World,
     /// The kind of the action that a task asked for last.
     pub(super) last_kind: Arc<str>,
-    table: ResourceTable,
+    pub(super) table: ResourceTable,
+    pub(super) web: Web,
     /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
     wasi: Option<WasiCtx>,
 }
@@ -58,8 +62,17 @@ pub(super) struct WorkerRole {
     pub(super) name: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) http: Arc<Access>,
+    pub(super) denials: Arc<Denials>,
     /// The attempt that goes on, and when it is cut.
     pub(super) current: Option<(AttemptId, Instant)>,
+}
+
+impl WorkerRole {
+    /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
+    pub(super) fn left(&self) -> Duration {
+        self.current
+            .map_or(Duration::ZERO, |(_, cut)| cut.saturating_duration_since(Instant::now()))
+    }
 }
 
 impl State {
@@ -86,6 +99,7 @@ impl State {
             world,
             last_kind: Arc::default(),
             table,
+            web: Web::default(),
             wasi: None,
         }
     }

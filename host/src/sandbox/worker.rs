@@ -21,7 +21,7 @@ use super::{
     world::World,
 };
 use crate::{
-    grants::Grants,
+    grants::{Denials, Grants},
     http::{Access, Placed},
     inbox::{Job, Speaker, Used, Words},
     limits::Limits,
@@ -44,6 +44,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) voice: Tail,
     /// What it owes its neighbours.
     pub(crate) debt: Debt,
+    /// Where it is noted what it is denied.
+    pub(crate) denials: Arc<Denials>,
 }
 
 /// A worker component that runs.
@@ -127,7 +129,9 @@ impl WorkerInstance {
                 spec.secrets.clone(),
                 spec.limits.result,
                 sandbox.budget.clone(),
+                spec.denials.clone(),
             )),
+            denials: spec.denials.clone(),
             current: None,
         });
         let start = Start {

@@ -131,6 +131,7 @@ impl Worker {
             result,
             words,
             used,
+            denied: self.spec.denials.take(),
         };
         // A driver that is gone needs no answer.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));

@@ -3,10 +3,7 @@
 //! There is no shell, nothing of the host's environment, and nothing that outlives the attempt: a program is the leader of a
 //! process group, and the group is killed when the program ends, when its time is up, or when the attempt is given up.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -45,12 +42,10 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                         .collect();
                     let shown: String = shown.trim_end().chars().take(200).collect();
                     let why = format!("no grant to run `{shown}`; the operator's flag is --exec");
+                    worker.denials.note(&why);
                     return Ok((Err(ExecProblem::Denied(why)),));
                 }
-                // Outside of an attempt, while the guest is being started, no time is kept: give none.
-                let left = worker
-                    .current
-                    .map_or(Duration::ZERO, |(_, cut)| cut.saturating_duration_since(Instant::now()));
+                let left = worker.left();
                 let time = match command.timeout {
                     0 => left,
                     ms => left.min(Duration::from_millis(ms.into())),

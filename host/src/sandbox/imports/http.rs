@@ -1,9 +1,6 @@
 //! `http` and `http-async`: from the guest's words to those of the room that knows HTTP.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 use wasmtime::{
@@ -13,7 +10,7 @@ use wasmtime::{
 
 use super::others_first;
 use crate::{
-    http::{Access, Held, Problem, Request, Response},
+    http::{Access, Cause, Held, Problem, Request, Response},
     sandbox::{
         abi::{Header, HttpProblem, HttpRequest, HttpResponse},
         state::State,
@@ -51,7 +48,10 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 let answer = async move {
                     let answer = match call {
                         Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
-                            Err(Problem::Unreachable(format!("the request was given up: {error}")))
+                            Err(Problem::Unreachable(
+                                Cause::Other,
+                                format!("the request was given up: {error}"),
+                            ))
                         }),
                         Err(problem) => Err(problem),
                     };
@@ -97,17 +97,15 @@ impl Call {
     fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
         let worker = store.data_mut().worker()?;
         let access = worker.http.clone();
-        // Outside of an attempt, while the guest is being started, no time is kept: give none.
-        let left = worker
-            .current
-            .map_or(Duration::ZERO, |(_, cut)| cut.saturating_duration_since(Instant::now()));
+        let left = worker.left();
         let time = match request.timeout {
             0 => left,
             ms => left.min(Duration::from_millis(ms.into())),
         };
-        Ok(access.hold(request.body.len() as u64).map(|held| Self {
+        let request = Request::from(request);
+        Ok(access.hold(&request).map(|held| Self {
             access,
-            request: request.into(),
+            request,
             time,
             held,
         }))
@@ -131,6 +129,7 @@ impl From<HttpRequest> for Request {
                 .map(|header| (header.name, header.value))
                 .collect(),
             body: request.body.into(),
+            ..Self::default()
         }
     }
 }
@@ -157,8 +156,8 @@ impl From<Problem> for HttpProblem {
             Problem::Denied(why) => Self::Denied(why),
             Problem::Invalid(why) => Self::Invalid(why),
             Problem::Timeout(why) => Self::Timeout(why),
-            Problem::Unreachable(why) => Self::Unreachable(why),
-            Problem::Oversize(why) => Self::Oversize(why),
+            Problem::Unreachable(_, why) => Self::Unreachable(why),
+            Problem::Oversize(_, why) => Self::Oversize(why),
         }
     }
 }

@@ -8,6 +8,7 @@ mod random;
 mod sockets;
 mod task;
 mod unknown;
+mod wasi_http;
 mod worker;
 
 use std::task::Poll;
@@ -19,6 +20,7 @@ use wasmtime::{
 };
 
 pub(super) use unknown::link_unknown;
+pub(super) use wasi_http::Web;
 
 use super::{abi, engine::Form, state::State};
 use crate::{
@@ -36,6 +38,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     clock::link(linker)?;
     random::link(linker)?;
     sockets::link(linker)?;
+    wasi_http::link(linker)?;
     log(&mut interface(linker, "log")?)?;
     output(&mut interface(linker, "output")?)?;
     task::link(&mut interface(linker, "host")?)?;

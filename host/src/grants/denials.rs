@@ -1,0 +1,62 @@
+//! What was asked for and is not granted.
+
+use std::sync::{Mutex, PoisonError};
+
+/// How many distinct denials are kept in words between two looks, and how long each may be. The rest is counted.
+const WORDS_MAX: usize = 5;
+const LENGTH_MAX: usize = 400;
+
+/// Takes note of what one worker is denied, from wherever it asks. **Words that come in hold no secret.**
+#[derive(Debug, Default)]
+pub(crate) struct Denials(Mutex<Denied>);
+
+/// What was denied since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) count: u64,
+    /// Some of it in words, each once.
+    pub(crate) what: Vec<String>,
+}
+
+impl Denials {
+    pub(crate) fn note(&self, what: &str) {
+        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.count += 1;
+        if denied.what.len() < WORDS_MAX {
+            // Some are a guest's own words, and these are for a terminal.
+            let what = what.chars().take(LENGTH_MAX);
+            let what: String = what
+                .map(|letter| if letter.is_control() { ' ' } else { letter })
+                .collect();
+            if !denied.what.contains(&what) {
+                denied.what.push(what);
+            }
+        }
+    }
+
+    /// What was denied since the last look; none if nothing was.
+    pub(crate) fn take(&self) -> Option<Box<Denied>> {
+        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (denied.count > 0).then(|| Box::new(std::mem::take(&mut *denied)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denials_are_counted_and_each_is_kept_once() {
+        let denials = Denials::default();
+        assert_eq!(denials.take(), None);
+        for what in ["a", "b\x1b[2J", "a", "c", "d", "e", "f", "g"] {
+            denials.note(what);
+        }
+        let denied = denials.take().unwrap();
+        assert_eq!(denied.count, 8);
+        assert_eq!(denied.what, ["a", "b [2J", "c", "d", "e"]);
+        assert_eq!(denials.take(), None);
+        denials.note(&"x".repeat(10_000));
+        assert_eq!(denials.take().unwrap().what, ["x".repeat(LENGTH_MAX)]);
+    }
+}
