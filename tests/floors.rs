@@ -14,7 +14,9 @@ const FLOORS: [&[&str]; 6] = [
     &["driver", "operation"],
     &["worker", "transport"],
     &["settings", "sandbox", "report"],
-    &["http", "inbox", "digest", "grants", "limits", "logger", "units"],
+    &[
+        "http", "inbox", "digest", "signer", "grants", "limits", "logger", "units",
+    ],
 ];
 
 /// Neighbours of one floor that do.

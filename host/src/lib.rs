@@ -9,7 +9,7 @@
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
 //! | 3 | `settings`, `sandbox`, `report` | the manifest; wasmtime; words out |
-//! | 2 | `inbox`, `digest`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, how it is reached, and in which amounts |
+//! | 2 | `inbox`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, how it is reached, and in which amounts |
 //! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
 
 mod cli;
@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod sandbox;
 mod settings;
+mod signer;
 mod transport;
 mod units;
 mod worker;

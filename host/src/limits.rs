@@ -34,6 +34,8 @@ pub(crate) struct Limits {
     pub(crate) in_flight: NonZeroU32,
     /// Random bytes in one call. Default 64 KiB.
     pub(crate) random: u64,
+    /// Bytes in the URL of a request, and in the headers of a request or an answer. Default 64 KiB.
+    pub(crate) headers: u64,
     /// Bytes that one guest may say in a second, and at once, on its stderr and to the log together. Default 64 KiB.
     pub(crate) log_rate: u64,
     /// Bytes that a worker may say in one attempt. Default 1 MiB. Tasks and planners, which may go on for days, have the
@@ -51,6 +53,7 @@ impl Limits {
         handles: NonZeroU32::new(4096).unwrap(),
         in_flight: NonZeroU32::new(1024).unwrap(),
         random: 64 << 10,
+        headers: 64 << 10,
         log_rate: 64 << 10,
         log_size: 1 << 20,
     };
@@ -60,6 +63,9 @@ impl Limits {
         ..Self::WORKER
     };
 }
+
+/// The largest header lines that the limit on them can be raised to: what the one client of all workers takes.
+pub(crate) const HEADERS_MAX: u64 = 256 << 10;
 
 /// How deep a guest may recurse, in bytes of stack, unless set otherwise: what wasmtime has by default.
 pub(crate) const STACK: u64 = 512 << 10;

@@ -10,6 +10,7 @@ use crate::{
     report::Format,
     sandbox::COMPILE_CHILD,
     settings::LimitsTable,
+    signer::Signer,
     units::{Size, Time},
 };
 
@@ -138,6 +139,9 @@ pub(super) struct Common {
     /// Run the component only if its SHA-256 is this, in hexadecimal
     #[arg(long, value_name = "HEX")]
     pub(super) expect_sha256: Option<Digest>,
+    /// Run only components with a signature by this key of minisign, in a file beside each: COMPONENT.minisig
+    #[arg(long, value_name = "KEY")]
+    pub(super) signed_by: Option<Signer>,
     /// How long one component may take to compile [default: 2m]
     #[arg(long, value_name = "TIME")]
     pub(super) compile_timeout: Option<Time>,

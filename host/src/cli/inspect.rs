@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _};
 use super::{args::InspectArgs, error::Failure, exit, plan};
 use crate::{
     digest::Digest,
-    limits::Limits,
+    limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::{Format, plain},
     sandbox::{Contract, Form},
     units::{Fuel, Size, Time},
@@ -42,6 +42,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     "operation": role(contract.operation),
                     "worker": role(contract.worker),
                     "imports": imports,
+                    "limits": limits().collect::<std::collections::BTreeMap<_, _>>(),
                     "grants": usable(&contract).map(|(flag, _)| flag).collect::<Vec<_>>(),
                     "exports": contract.exports,
                     "producers": contract.producers,
@@ -77,15 +78,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     };
                     let _ = writeln!(text, "    {}{note}", import.name);
                 }
-                let limits = Limits::WORKER;
-                let _ = writeln!(
-                    text,
-                    "  limits   fuel {}, memory {}, timeout {}, result {} for each attempt unless set otherwise",
-                    Fuel(limits.fuel),
-                    Size(limits.memory),
-                    Time::from(limits.timeout),
-                    Size(limits.result)
-                );
+                text.push_str("  limits   unless set otherwise\n");
+                for (flag, what) in limits() {
+                    let _ = writeln!(text, "    {flag:<19} {what}");
+                }
                 text.push_str("  grants   none unless given");
                 let mut usable = usable(&contract).peekable();
                 if usable.peek().is_some() {
@@ -100,6 +96,34 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
         }
     }
     Ok(exit::DONE)
+}
+
+/// The flags that set limits, and what holds without them.
+fn limits() -> impl Iterator<Item = (&'static str, String)> {
+    let (worker, planner, compile) = (Limits::WORKER, Limits::PLANNER, CompileLimits::default());
+    [
+        ("--fuel", Fuel(worker.fuel).to_string()),
+        (
+            "--memory",
+            format!("{}, of a planner {}", Size(worker.memory), Size(planner.memory)),
+        ),
+        ("--timeout", Time::from(worker.timeout).to_string()),
+        ("--result-size", Size(worker.result).to_string()),
+        ("--stack", Size(STACK).to_string()),
+        ("--handles", worker.handles.to_string()),
+        ("--actions-in-flight", worker.in_flight.to_string()),
+        ("--random-size", Size(worker.random).to_string()),
+        ("--header-size", Size(worker.headers).to_string()),
+        ("--log-rate", format!("{} a second", Size(worker.log_rate))),
+        ("--log-size", format!("{} an attempt", Size(worker.log_size))),
+        ("--compile-timeout", Time::from(compile.timeout).to_string()),
+        ("--compile-memory", Size(compile.memory).to_string()),
+        (
+            "--host-memory",
+            format!("{}, half of this machine's", Size(default_host_memory())),
+        ),
+    ]
+    .into_iter()
 }
 
 /// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.

@@ -22,6 +22,7 @@ use crate::{
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{ContractError, LoadError, Program, Sandbox},
     settings::{CompileTable, Component, FILE_NAME, Manifest, Operation},
+    signer::{self, Signer},
     units::Size,
 };
 
@@ -88,9 +89,17 @@ pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
         .hint(error.hint())
 }
 
-/// Loads a component, which must be `pin` if that is given.
-pub(super) fn load(sandbox: &Sandbox, path: &Path, pin: Option<Digest>) -> Result<Program, Failure> {
+/// Loads a component, which must be `pin` and be signed by `signer` if those are given.
+pub(super) fn load(
+    sandbox: &Sandbox,
+    path: &Path,
+    pin: Option<Digest>,
+    signer: Option<&Signer>,
+) -> Result<Program, Failure> {
     let bytes = read(path)?;
+    if let Some(signer) = signer {
+        check(path, &bytes, signer)?;
+    }
     if let Some(pin) = pin {
         let found = Digest::of(&bytes);
         if found != pin {
@@ -105,6 +114,21 @@ pub(super) fn load(sandbox: &Sandbox, path: &Path, pin: Option<Digest>) -> Resul
         LoadError::Contract(contract) => contract_failure(path, contract),
         _ => Failure::usage(format!("cannot use `{}`", path.display())).because(&error),
     })
+}
+
+/// Checks the signature that lies beside a component.
+fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(signer::SUFFIX);
+    let untrusted = || Failure::usage(format!("`{}` is not known to be by {signer}", path.display()));
+    let signature = std::fs::read_to_string(&beside).map_err(|error| {
+        untrusted()
+            .because(format!("cannot read `{}`: {error}", beside.display()))
+            .hint("who made it signs it with `minisign -Sm`")
+    })?;
+    signer
+        .check(component, &signature)
+        .map_err(|error| untrusted().because(error))
 }
 
 /// `run`, ready to go.
@@ -127,7 +151,9 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         workers_can_be_counted(&manifest, &args.common)?;
     }
     build_all(&manifest, &folder, &args.common)?;
-    let program = load(&sandbox, &component, args.common.expect_sha256.or(operation.sha256))?;
+    let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
+    let pin = args.common.expect_sha256.or(operation.sha256);
+    let program = load(&sandbox, &component, pin, signer)?;
     if program.contract().operation.is_none() {
         return Err(
             Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
@@ -137,7 +163,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
-    let maker = PoolMaker::new(&sandbox, &args.common, limits)?;
+    let maker = PoolMaker::new(&sandbox, &args.common, limits, signer)?;
     let mut pools = Vec::new();
     for spec in &args.worker {
         let (path, count) = match spec.rsplit_once('=') {
@@ -188,7 +214,8 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     workers_can_be_counted(&manifest, &args.common)?;
     build_all(&manifest, &folder, &args.common)?;
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
-    let pools = PoolMaker::new(&sandbox, &args.common, limits)?.manifest(&manifest, &folder, true)?;
+    let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
+    let pools = PoolMaker::new(&sandbox, &args.common, limits, signer)?.manifest(&manifest, &folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));

@@ -16,6 +16,7 @@ use crate::{
     run::{PoolPlan, WorkerPlan},
     sandbox::{Program, Sandbox},
     settings::{Manifest, Pool},
+    signer::Signer,
 };
 
 /// Makes pools from what was typed for all of them.
@@ -26,6 +27,8 @@ pub(super) struct PoolMaker<'a> {
     limits: Limits,
     opened: Opened,
     env: Vec<(String, String)>,
+    /// Who must have signed what is loaded.
+    signer: Option<&'a Signer>,
 }
 
 impl<'a> PoolMaker<'a> {
@@ -33,11 +36,17 @@ impl<'a> PoolMaker<'a> {
     ///
     /// # Errors
     /// One cannot be meant.
-    pub(super) fn new(sandbox: &'a Sandbox, common: &'a Common, limits: Limits) -> Result<Self, Failure> {
+    pub(super) fn new(
+        sandbox: &'a Sandbox,
+        common: &'a Common,
+        limits: Limits,
+        signer: Option<&'a Signer>,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             sandbox,
             common,
             limits,
+            signer,
             opened: Opened::typed(common)?,
             env: common
                 .env
@@ -107,7 +116,7 @@ impl<'a> PoolMaker<'a> {
     }
 
     fn load(&self, path: &Path, pin: Option<Digest>) -> Result<Program, Failure> {
-        let program = plan::load(self.sandbox, path, pin)?;
+        let program = plan::load(self.sandbox, path, pin, self.signer)?;
         match program.contract().worker {
             Some(_) => Ok(program),
             None => Err(

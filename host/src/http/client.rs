@@ -15,6 +15,7 @@ use reqwest::{
 use rustls::{ClientConfig, RootCertStore};
 
 use super::address::{NotPublic, is_public};
+use crate::limits::HEADERS_MAX;
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,9 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many idle connections to one server are kept, and for how long. Chosen freely.
 const IDLE_MAX: usize = 32;
 const IDLE_TIME: Duration = Duration::from_secs(30);
-
-/// How much header lines may take.
-pub(crate) const HEADERS_MAX: usize = 64 << 10;
 
 /// Sends requests; made when the first is sent, since it reads the machine's certificates. Its connections are shared by all
 /// workers: what a request may do is decided before it gets here, and nothing but the server's address outlives it.

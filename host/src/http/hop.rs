@@ -7,8 +7,8 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Cause, HEADERS_MAX, Problem, Request, address::Origin, secrets::Secrets};
-use crate::grants::Secret;
+use super::{Cause, Problem, Request, address::Origin, secrets::Secrets};
+use crate::{grants::Secret, units::Size};
 
 /// Header lines that say how a message is framed and where it goes; they are the host's to write.
 const HOSTS_OWN: [&str; 12] = [
@@ -39,19 +39,20 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    /// The first, as the guest wants it.
+    /// The first, as the guest wants it. Its URL and its headers each have at most `headers_max` bytes.
     ///
     /// # Errors
     /// `Invalid`: it is not well-formed, or would write what is the host's to write.
-    pub(super) fn new(request: Request) -> Result<Self, Problem> {
+    pub(super) fn new(request: Request, headers_max: u64) -> Result<Self, Problem> {
         let invalid = |why: String| Err(Problem::Invalid(why));
         let verb = if request.verb.is_empty() { "GET" } else { &request.verb };
         let method = match Method::from_bytes(verb.as_bytes()) {
             Ok(method) if ![Method::CONNECT, Method::TRACE].contains(&method) => method,
             _ => return invalid(format!("`{}` is no method for it", short(verb))),
         };
-        if request.url.len() > HEADERS_MAX {
-            return invalid("the URL is longer than 64KiB".to_owned());
+        let most = Size(headers_max);
+        if request.url.len() as u64 > headers_max {
+            return invalid(format!("the URL is longer than {most}; raise it with --header-size"));
         }
         let mut url = match Url::parse(&request.url) {
             Ok(url) => url,
@@ -74,8 +75,8 @@ impl Hop {
             }
             headers.push((name, value));
         }
-        if size > HEADERS_MAX {
-            return invalid("the headers are more than 64KiB".to_owned());
+        if size as u64 > headers_max {
+            return invalid(format!("the headers are more than {most}; raise it with --header-size"));
         }
         Ok(Self {
             method,

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 
-pub(crate) use client::{Client, HEADERS_MAX};
+pub(crate) use client::Client;
 pub(crate) use hop::is_hosts_own;
 pub(crate) use problem::{Cause, Part, Problem};
 pub(crate) use secrets::Placed;
@@ -27,7 +27,7 @@ pub(crate) use secrets::Placed;
 use self::{address::Origin, hop::Hop, problem::failed, secrets::Secrets};
 use crate::{
     grants::{Denials, Grants},
-    limits::{Budget, Charge},
+    limits::{Budget, Charge, Limits},
     units::{Size, Time},
 };
 
@@ -83,6 +83,8 @@ pub(crate) struct Access {
     open: Arc<AtomicU64>,
     /// The largest body.
     body_max: u64,
+    /// The longest URL, and the largest headers.
+    headers_max: u64,
     budget: Arc<Budget>,
     denials: Arc<Denials>,
 }
@@ -105,7 +107,7 @@ impl Access {
         client: Arc<Client>,
         grants: Arc<Grants>,
         secrets: Arc<[Placed]>,
-        body_max: u64,
+        limits: &Limits,
         budget: Arc<Budget>,
         denials: Arc<Denials>,
     ) -> Self {
@@ -115,7 +117,8 @@ impl Access {
             secrets: Secrets::new(secrets),
             room: Semaphore::new(AT_ONCE_MAX),
             open: Arc::default(),
-            body_max,
+            body_max: limits.result,
+            headers_max: limits.headers,
             budget,
             denials,
         }
@@ -197,7 +200,7 @@ impl Access {
 
     async fn follow(&self, request: Request) -> Result<Response, Problem> {
         let (as_is, head_wait, piece_wait) = (request.as_is, request.head_wait, request.piece_wait);
-        let mut hop = Hop::new(request)?;
+        let mut hop = Hop::new(request, self.headers_max)?;
         for _ in 0..=REDIRECTS_MAX {
             self.may(&hop)?;
             let filled = hop.filled(&self.secrets)?;
@@ -263,8 +266,12 @@ impl Access {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             headers.push((self.secrets.hide_text(name.to_string()), self.secrets.hide_text(text)));
         }
-        if size > HEADERS_MAX {
-            let why = format!("{} answers with headers of more than 64KiB", Origin(&hop.url));
+        if size as u64 > self.headers_max {
+            let why = format!(
+                "{} answers with headers of more than {}; raise it with --header-size",
+                Origin(&hop.url),
+                Size(self.headers_max)
+            );
             return Err(Problem::Oversize(Part::Headers, why));
         }
         if response.content_length().is_some_and(|length| length > self.body_max) && hop.method != "HEAD" {

@@ -26,7 +26,10 @@ fn access(rules: &[&str], addresses: &[&str]) -> Access {
         Arc::new(Client::with(Arc::new(resolver))),
         Arc::new(grants),
         Arc::default(),
-        1000,
+        &Limits {
+            result: 1000,
+            ..Limits::WORKER
+        },
         Budget::new(1 << 20),
         Arc::default(),
     )
@@ -148,7 +151,7 @@ async fn a_request_that_would_write_what_is_the_hosts_to_write_is_invalid() {
         ..request("http://127.0.0.1/", &[])
     };
     assert!(matches!(problem(&access, connect).await, Problem::Invalid(_)));
-    let long = "a".repeat(HEADERS_MAX + 1);
+    let long = "a".repeat((64 << 10) + 1);
     let problem = problem(&access, request("http://127.0.0.1/", &[("X", &long)])).await;
     assert!(matches!(problem, Problem::Invalid(_)), "{problem:?}");
 }

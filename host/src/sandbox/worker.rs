@@ -127,7 +127,7 @@ impl WorkerInstance {
                 sandbox.http.clone(),
                 spec.grants.clone(),
                 spec.secrets.clone(),
-                spec.limits.result,
+                &spec.limits,
                 sandbox.budget.clone(),
                 spec.denials.clone(),
             )),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    limits::{CompileLimits, Limits},
+    limits::{CompileLimits, HEADERS_MAX, Limits},
     units::{Fuel, Size, Time},
 };
 
@@ -40,6 +40,9 @@ pub(crate) struct LimitsTable {
     /// Random bytes that a guest may ask for at once [default: 64KiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) random_size: Option<Size>,
+    /// The largest URL, and the largest headers of an HTTP request or answer; at most 256KiB [default: 64KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) header_size: Option<Size>,
     /// How much of what one guest says is passed on in a second [default: 64KiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) log_rate: Option<Size>,
@@ -59,6 +62,7 @@ impl LimitsTable {
             handles: self.handles.unwrap_or(base.handles),
             in_flight: self.actions_in_flight.unwrap_or(base.in_flight),
             random: self.random_size.map_or(base.random, |size| size.0),
+            headers: self.header_size.map_or(base.headers, |size| size.0.min(HEADERS_MAX)),
             log_rate: self.log_rate.map_or(base.log_rate, |size| size.0),
             log_size: self.log_size.map_or(base.log_size, |size| size.0),
         }

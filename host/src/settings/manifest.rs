@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{CompileTable, LimitsTable};
-use crate::{digest::Digest, limits::WORKERS_MAX, units::Time};
+use crate::{digest::Digest, limits::WORKERS_MAX, signer::Signer, units::Time};
 
 /// The file's name in a project folder.
 pub(crate) const FILE_NAME: &str = "disperse.toml";
@@ -23,6 +23,9 @@ pub(crate) struct Manifest {
     pub(crate) operation: Option<Operation>,
     /// The worker that `map` maps with.
     pub(crate) worker: Option<Component>,
+    /// A public key of minisign. A component without a signature by it, in a file beside it that has `.minisig` behind the
+    /// component's name, is not run.
+    pub(crate) signed_by: Option<Signer>,
     /// Limits for planner, tasks and workers alike; for workers their pool's own come first.
     #[serde(default)]
     pub(crate) limits: LimitsTable,

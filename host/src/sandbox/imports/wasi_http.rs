@@ -24,8 +24,8 @@ use wasmtime_wasi_http::{
 };
 
 use crate::{
-    http::{Access, Cause, HEADERS_MAX, Part, Problem, Request, is_hosts_own},
-    limits::Charge,
+    http::{Access, Cause, Part, Problem, Request, is_hosts_own},
+    limits::{Charge, HEADERS_MAX},
     sandbox::state::State,
 };
 
@@ -86,7 +86,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         &mut to,
         "set-path-with-query",
         |view, request, path: Option<String>| match &path {
-            Some(path) if path.len() > HEADERS_MAX => Ok(Err(())),
+            Some(path) if path.len() as u64 > HEADERS_MAX => Ok(Err(())),
             _ => view.set_path_with_query(request, path),
         },
     )?;

@@ -1,0 +1,89 @@
+//! Whose component it is.
+
+use std::{fmt, str::FromStr};
+
+use minisign_verify::{PublicKey, Signature};
+use serde::{Deserialize, Serialize};
+
+/// What the name of a component's signature file has beyond the component's own.
+pub(crate) const SUFFIX: &str = ".minisig";
+
+/// A public key of [minisign](https://jedisct1.github.io/minisign/), written as the second line of its file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Signer {
+    text: String,
+    key: PublicKey,
+}
+
+/// A text that is no key.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no public key of minisign: the second line of its .pub file, which begins with RW")]
+pub(crate) struct SignerError(String);
+
+/// Why a component is not taken for the signer's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignatureError {
+    #[error("its signature is none of minisign: {0}")]
+    Malformed(minisign_verify::Error),
+    #[error("its signature is not by this key, or is for another file: {0}")]
+    Other(minisign_verify::Error),
+}
+
+impl Signer {
+    /// Checks a component against the text of a signature file.
+    ///
+    /// # Errors
+    /// It is not signed by this key.
+    pub(crate) fn check(&self, component: &[u8], signature: &str) -> Result<(), SignatureError> {
+        let signature = Signature::decode(signature).map_err(SignatureError::Malformed)?;
+        // Not the old sort of signature, for which minisign itself needs a flag.
+        self.key
+            .verify(component, &signature, false)
+            .map_err(SignatureError::Other)
+    }
+}
+
+impl FromStr for Signer {
+    type Err = SignerError;
+
+    fn from_str(text: &str) -> Result<Self, SignerError> {
+        match PublicKey::from_base64(text) {
+            Ok(key) => Ok(Self {
+                text: text.to_owned(),
+                key,
+            }),
+            Err(_) => Err(SignerError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Signer {
+    type Error = SignerError;
+
+    fn try_from(text: String) -> Result<Self, SignerError> {
+        text.parse()
+    }
+}
+
+impl From<Signer> for String {
+    fn from(signer: Signer) -> Self {
+        signer.text
+    }
+}
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl schemars::JsonSchema for Signer {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Signer".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A public key of minisign." })
+    }
+}

@@ -1,0 +1,111 @@
+//! Every limit can be set, by flag and in a manifest, and the words of whoever hits it follow.
+
+use crate::{
+    hostile::attacks,
+    support::{Folder, host},
+};
+
+/// The flag, which is the manifest's key too, a value, an attack that hits it, and words with the value in them.
+const LIMITS: &[(&str, &str, &str, &str)] = &[
+    ("fuel", "3M", "endless_loop", "used all of 3M"),
+    ("memory", "3MiB", "endless_growth_of_memory", "of 3MiB"),
+    ("timeout", "70ms", "endless_calls", "was not done within 70ms"),
+    ("result-size", "2MiB", "a_huge_result", "returned more than 2MiB"),
+    ("stack", "128KiB", "deep_recursion", "used all of 128KiB of stack"),
+    ("handles", "77", "leaking_pollables", "used all of 77"),
+    ("handles", "78", "leaking_futures", "used all of 78"),
+    ("random-size", "1KiB", "four_gigabytes_of_randomness", "of 1KiB"),
+    (
+        "log-rate",
+        "2KiB",
+        "a_flood_of_short_log_lines",
+        "it may say 2KiB in a second",
+    ),
+    ("log-size", "4KiB", "a_flood_on_stderr", "and 4KiB in an attempt"),
+];
+
+#[test]
+fn every_limit_can_be_set() {
+    let attacks = attacks::all();
+    for &(limit, value, attack, says) in LIMITS {
+        let attack = attacks.iter().find(|one| one.name == attack).expect(attack);
+        let folder = Folder::new();
+        let worker = attack.component(&folder, "attack.wasm");
+        // What else would end it sooner or later.
+        let others: &[&str] = match limit {
+            "timeout" => &["--fuel", "100G"],
+            "fuel" => &[],
+            "log-rate" | "log-size" => &["--fuel", "100G", "--timeout", "100ms", "-v"],
+            _ => &["--fuel", "50M"],
+        };
+        let flag = format!("--{limit}");
+        let shared = ["--attempts", "1", "--workers", "1"];
+        let typed = ["map", &worker, &flag, value].into_iter().chain(shared);
+        host(typed.chain(others.iter().copied()))
+            .input("a\n")
+            .run()
+            .exits(1)
+            .says(&[says, &flag]);
+        let manifest = folder.file(
+            "disperse.toml",
+            format!(
+                "[worker]\ncomponent = \"attack.wasm\"\n[limits]\n{limit} = {}\n",
+                quoted(value)
+            ),
+        );
+        let written = ["map", &manifest].into_iter().chain(shared);
+        host(written.chain(others.iter().copied()))
+            .input("a\n")
+            .run()
+            .exits(1)
+            .says(&[says, &flag]);
+    }
+}
+
+/// As TOML has it.
+fn quoted(value: &str) -> String {
+    match value.parse::<u32>() {
+        Ok(number) => number.to_string(),
+        Err(_) => format!("\"{value}\""),
+    }
+}
+
+#[test]
+fn a_limit_of_the_whole_run_cannot_be_that_of_a_pool() {
+    let folder = Folder::new();
+    for limit in ["stack = \"1MiB\"", "actions-in-flight = 3"] {
+        let manifest = folder.file(
+            "disperse.toml",
+            format!("[[pool]]\nname = \"p\"\ncomponent = \"x.wasm\"\nlimits = {{ {limit} }}\n"),
+        );
+        host(["map", &manifest]).run().exits(2).says(&["write it in [limits]"]);
+    }
+    for (flag, value) in [
+        ("--stack", "1KiB"),
+        ("--stack", "2GiB"),
+        ("--handles", "0"),
+        ("--actions-in-flight", "0"),
+    ] {
+        host(["map", "x.wasm", flag, value]).run().exits(2);
+    }
+}
+
+/// A task that hands on four actions before it takes an outcome, with room for one.
+#[test]
+fn a_task_waits_for_room_before_it_has_more_in_flight() {
+    let folder = Folder::new();
+    let submit = "(drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 6)))";
+    let operation = folder.guest(
+        "asker.wasm",
+        &include_str!("guests/asker.wat").replace("{RUN}", &submit.repeat(4)),
+    );
+    let worker = folder.worker("echo.wasm", crate::support::body::ECHO);
+    let ended = |flags: &[&str]| {
+        let args = ["run", &operation, "--worker", &worker, "--format", "json"];
+        host(args.iter().chain(flags)).run().exits(0).events()
+    };
+    // The second is asked for when the first is answered; the last is cancelled by the end of the task or not, as it happens.
+    let report = ended(&["--actions-in-flight", "1"]).pop().unwrap();
+    let done = report["kinds"][0]["done"].as_u64().unwrap();
+    assert!(done >= 3, "{report}");
+}
