@@ -35,7 +35,9 @@ fn every_limit_can_be_set() {
         let others: &[&str] = match limit {
             "timeout" => &["--fuel", "100G"],
             "fuel" => &[],
-            "log-rate" | "log-size" => &["--fuel", "100G", "--timeout", "100ms", "-v"],
+            "log-rate" => &["--fuel", "100G", "--timeout", "100ms", "-v"],
+            "log-size" => &["--fuel", "100G", "--timeout", "100ms", "-v", "--log-rate", "100GiB"],
+            "handles" => &["--fuel", "1M"],
             _ => &["--fuel", "50M"],
         };
         let flag = format!("--{limit}");

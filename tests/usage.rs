@@ -260,3 +260,44 @@ fn help_and_completions_go_to_stdout() {
     }
     assert!(host(["--version"]).run().exits(0).out().starts_with("disperse-host "));
 }
+
+#[test]
+fn a_limit_of_nothing_is_a_usage_error() {
+    let folder = Folder::new();
+    for (limit, value) in [("fuel", "0"), ("memory", "0"), ("timeout", "0s")] {
+        let flag = format!("--{limit}");
+        host(["map", "x.wasm", &flag, value])
+            .run()
+            .exits(2)
+            .says(&[limit, "nothing could run"]);
+        let manifest = folder.file("disperse.toml", format!("[limits]\n{limit} = \"{value}\"\n"));
+        host(["map", &manifest])
+            .run()
+            .exits(2)
+            .says(&[limit, "nothing could run"]);
+    }
+    host(["run", "x.wasm", "--tasks", "0"]).run().exits(2);
+}
+
+#[test]
+fn names_are_told_apart() {
+    let folder = Folder::new();
+    let listed = "[[pool]]\nname = \"p\"\ncomponent = \"x.wasm\"\nworkers = 2\n[[pool.worker]]\nname = \"1\"\n";
+    let manifest = folder.file("disperse.toml", listed);
+    host(["map", &manifest])
+        .run()
+        .exits(2)
+        .says(&["two workers of the pool `p` are named `1`"]);
+
+    let operation = folder.operation("operation.wasm", "next", "");
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let worker = format!("{echo}=1");
+    let ended = host([
+        "run", &operation, "--worker", &worker, "--worker", &worker, "--worker", &worker,
+    ])
+    .run()
+    .exits(0);
+    for name in ["echo/1", "echo#2/1", "echo#3/1"] {
+        ended.row(name);
+    }
+}

@@ -22,6 +22,8 @@
     (type $outcome (result $bytes (error $refusal)))
     (export "submit" (func (param "action" $action) (result (own $pending))))
     (export "perform-all" (func (param "actions" (list $action)) (result (list $outcome))))))
+  (import "disperse:guest/output@0.1.0" (instance $output
+    (export "write" (func (param "bytes" (list u8))))))
   (core module $room
     (memory (export "memory") 2)
     (data (i32.const 64) "a task")
@@ -34,10 +36,12 @@
   (core instance $room (instantiate $room))
   (alias core export $room "memory" (core memory $memory))
   (alias core export $room "realloc" (core func $realloc))
+  (core func $output (canon lower (func $output "write") (memory $memory)))
   (core func $submit (canon lower (func $host "submit") (memory $memory)))
   (core func $perform-all (canon lower (func $host "perform-all") (memory $memory) (realloc $realloc)))
   (core module $guest
     (import "room" "memory" (memory 2))
+    (import "host" "output" (func $output (param $at i32) (param $len i32)))
     (import "host" "submit" (func $submit (param $kind i32) (param $kind-len i32) (param $at i32) (param $len i32) (result i32)))
     (import "host" "perform-all" (func $perform-all (param $at i32) (param $count i32) (param $to i32)))
     (global $handed (mut i32) (i32.const 0))
@@ -57,7 +61,7 @@
     (func (export "finish") (result i32) (call $say (i32.const 0) (i32.const 0) (i32.const 0))))
   (core instance $i (instantiate $guest
     (with "room" (instance $room))
-    (with "host" (instance (export "submit" (func $submit)) (export "perform-all" (func $perform-all))))))
+    (with "host" (instance (export "output" (func $output)) (export "submit" (func $submit)) (export "perform-all" (func $perform-all))))))
   (type $bytes (list u8))
   (type $outcome (result $bytes (error string)))
   (func $next (result (option $bytes)) (canon lift (core func $i "next") (memory $memory)))

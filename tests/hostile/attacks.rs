@@ -40,6 +40,8 @@ impl Attack {
 
 /// Flags for what burns fuel.
 const FUEL: &[&str] = &["--fuel", "50M"];
+/// Flags for what must be over long before the fuel is.
+const SOON: &[&str] = &["--fuel", "1M"];
 /// Flags for what burns next to none.
 const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
 
@@ -47,6 +49,7 @@ const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
 const OUT_OF_TIME: &[&str] = &["was not done within 300ms", "--timeout"];
 const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
 const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
+const RESOURCES: &[&str] = &["held too many resources of the host: used all of 4096", "--handles"];
 const TRAPPED: &[&str] = &["trapped", "unreachable"];
 const FLOOD: &[&str] = &[
     "was not done within 300ms",
@@ -106,8 +109,8 @@ attacks! {
         FUEL, &["asked for 3.7GiB of randomness at once, of 64KiB", "--random-size"];
     sleep_for_ever: calling("(call $block (call $subscribe (i64.const 1000000000000000))) unreachable"), TIME, OUT_OF_TIME;
 
-    leaking_pollables: calling(&for_ever("(drop (call $subscribe (i64.const 1000000000)))")), FUEL, HANDLES;
-    leaking_streams: calling(&for_ever("(drop (call $get-stderr))")), FUEL, HANDLES;
+    leaking_pollables: calling(&for_ever("(drop (call $subscribe (i64.const 1000000000)))")), SOON, RESOURCES;
+    leaking_streams: calling(&for_ever("(drop (call $get-stderr))")), SOON, RESOURCES;
     one_handle_a_million_times: calling(&format!(
         "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
          (loop $fill
@@ -117,9 +120,9 @@ attacks! {
          {}",
         for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
     )), FUEL, HANDLES;
-    leaking_futures: concurrent(&for_ever("(drop (call $future))")), FUEL, HANDLES;
-    leaking_streams_of_the_component_model: concurrent(&for_ever("(drop (call $stream))")), FUEL, HANDLES;
-    leaking_sets: concurrent(&for_ever("(drop (call $set))")), FUEL, HANDLES;
+    leaking_futures: concurrent(&for_ever("(drop (call $future))")), SOON, HANDLES;
+    leaking_streams_of_the_component_model: concurrent(&for_ever("(drop (call $stream))")), SOON, HANDLES;
+    leaking_sets: concurrent(&for_ever("(drop (call $set))")), SOON, HANDLES;
     waiting_for_nothing: concurrent("(i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4)))"), FUEL, &["deadlock detected"];
     yielding_for_ever: concurrent("(i32.const 1)"), TIME, OUT_OF_TIME;
     an_endless_loop_within_an_async_worker: concurrent(&for_ever("")), FUEL, OUT_OF_FUEL;

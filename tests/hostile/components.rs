@@ -56,5 +56,5 @@ fn two_memories_of_half_the_limit_and_more_are_one_too_many() {
         "(core module $m (memory 513)) (core instance (instantiate $m)) (core instance (instantiate $m))",
         3,
     )
-    .says(&["could not be started", "memory limits"]);
+    .says(&["could not be started", "ran out of memory", "--memory"]);
 }

@@ -26,6 +26,48 @@ fn a_kind_that_is_too_long_is_refused() {
 }
 
 #[test]
+fn a_payload_and_an_output_one_byte_over_are_refused() {
+    for (what, call) in [
+        (
+            "a payload",
+            "(drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 8388609)))",
+        ),
+        ("an output", "(call $output (i32.const 64) (i32.const 8388609))"),
+    ] {
+        asked(&format!("(drop (memory.grow (i32.const 200))) {call}"))
+            .says(&[&format!("{what} of 8MiB is over the limit of 8MiB"), "--result-size"]);
+    }
+}
+
+/// An async task need not wait for room, so what it asks for beyond is kept, and that was without end.
+#[test]
+fn an_async_task_that_asks_for_more_than_can_be_kept_is_stopped() {
+    let folder = Folder::new();
+    let run = "(loop $again
+        (drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 8000000))) (br $again)) unreachable";
+    let operation = folder.guest(
+        "async-asker.wasm",
+        &include_str!("../guests/async-asker.wat").replace("{RUN}", run),
+    );
+    let worker = folder.worker("endless.wasm", body::ENDLESS);
+    // The handles are what would end it instead.
+    let args = [
+        "run",
+        &operation,
+        "--worker",
+        &worker,
+        "--host-memory",
+        "64MiB",
+        "--handles",
+        "100",
+    ];
+    host(args)
+        .run()
+        .exits(1)
+        .says(&["task 1", "more than 64MiB of payloads wait", "--actions-in-flight"]);
+}
+
+#[test]
 fn a_million_actions_in_one_call_are_refused() {
     asked(
         "(drop (memory.grow (i32.const 400))) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",

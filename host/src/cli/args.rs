@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -63,7 +63,7 @@ pub(super) struct RunArgs {
     pub(super) ordered: bool,
     /// How many tasks may be in flight [default: three for each worker]
     #[arg(long, value_name = "N")]
-    pub(super) tasks: Option<usize>,
+    pub(super) tasks: Option<NonZeroUsize>,
     /// Arguments for the operation
     #[arg(last = true)]
     pub(super) args: Vec<String>,

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io::IsTerminal,
+    num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -175,7 +176,14 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
             }
             None => (Path::new(spec), None),
         };
-        pools.push(maker.component(path, count)?);
+        let mut pool = maker.component(path, count)?;
+        // Two files of one name are two pools.
+        let like = |one: &PoolPlan| one.name == pool.name || one.name.starts_with(&format!("{}#", pool.name));
+        match pools.iter().filter(|one| like(one)).count() {
+            0 => {}
+            others => pool.name = format!("{}#{}", pool.name, others + 1),
+        }
+        pools.push(pool);
     }
     if pools.is_empty() {
         pools = maker.manifest(&manifest, &folder, false)?;
@@ -196,7 +204,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         planner_limits: args.common.limits.over(manifest.limits.over(Limits::PLANNER)),
     };
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
-    plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks);
+    plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks).map(NonZeroUsize::get);
     plan.ordered = args.ordered;
     Ok((sandbox, plan))
 }
@@ -249,6 +257,10 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
         timeout: common.compile_timeout,
         memory: common.compile_memory,
     };
+    common
+        .limits
+        .check()
+        .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
     let compile = typed.over(manifest.compile.over(CompileLimits::default()));
     let stack = common
         .limits

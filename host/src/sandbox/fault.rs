@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Stack { limit: u64 },
     /// It held more handles than it may.
     Handles { limit: u32 },
+    /// It had the host keep more things for it than it may.
+    Resources { limit: u32 },
     /// It was not done in time.
     Timeout { limit: Duration },
     /// It trapped.
@@ -63,7 +65,15 @@ impl Fault {
             (None, _) if is_handle_limit(error) => Self::Handles {
                 limit: limits.handles.get(),
             },
-            (None, _) => Self::Broken(chain(error)),
+            (None, _) if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Self::Resources {
+                limit: limits.handles.get(),
+            },
+            // An instance whose memories are larger to begin with.
+            (None, Some(wanted)) => Self::Memory {
+                limit: limits.memory,
+                wanted,
+            },
+            (None, None) => Self::Broken(chain(error)),
         }
     }
 
@@ -74,6 +84,7 @@ impl Fault {
             Self::Memory { .. } => End::Trap { fingerprint: 2 },
             Self::Stack { .. } => End::Trap { fingerprint: 3 },
             Self::Handles { .. } => End::Trap { fingerprint: 4 },
+            Self::Resources { .. } => End::Trap { fingerprint: 5 },
             Self::Trap { fingerprint, .. } => End::Trap {
                 fingerprint: *fingerprint,
             },
@@ -104,7 +115,15 @@ impl fmt::Display for Fault {
                 "recursed too deep: used all of {} of stack; raise it with --stack",
                 Size(*limit)
             ),
-            Self::Handles { limit } => write!(f, "held too many handles: used all of {limit}; raise it with --handles"),
+            Self::Handles { limit } => {
+                write!(f, "held too many handles: used all of {limit}; raise it with --handles")
+            }
+            Self::Resources { limit } => {
+                write!(
+                    f,
+                    "held too many resources of the host: used all of {limit}; raise it with --handles"
+                )
+            }
             Self::Timeout { limit } => {
                 write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
             }
@@ -144,10 +163,9 @@ fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
         .contains("allocated for hostcalls has been exhausted")
 }
 
-/// Whether this is wasmtime's refusal to make one more handle, of the host's own resources or of the component model.
+/// Whether this is wasmtime's refusal to give a guest one more handle. Its type is not public.
 fn is_handle_limit(error: &wasmtime::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ResourceTableError::Full))
-        || error.root_cause().to_string().contains("handle limit exceeded")
+    error.root_cause().to_string().contains("handle limit exceeded")
 }
 
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! Loading: from bytes to something that can be started.
 
 use std::{
+    fs::File,
+    io::Read,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -127,12 +129,14 @@ impl Sandbox {
     /// # Errors
     /// It cannot be read, or is too large to be one.
     pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-        let size = std::fs::metadata(path)?.len();
-        if size > COMPONENT_MAX {
+        let mut bytes = Vec::new();
+        // Not by its length, which a device or a pipe does not say.
+        let read = File::open(path)?.take(COMPONENT_MAX + 1).read_to_end(&mut bytes)?;
+        if read as u64 > COMPONENT_MAX {
             let message = format!("it is larger than {}", crate::units::Size(COMPONENT_MAX));
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
         }
-        std::fs::read(path)
+        Ok(bytes)
     }
 
     /// Loads a component: from the cache, or by compiling it, which takes a tenth of a second to many seconds. Blocks.

@@ -51,7 +51,24 @@ pub(crate) struct LimitsTable {
     pub(crate) log_size: Option<Size>,
 }
 
+/// A limit of nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is 0, with which nothing could run")]
+pub(crate) struct ZeroLimit(&'static str);
+
 impl LimitsTable {
+    /// # Errors
+    /// A limit is zero, and is not one that may be.
+    pub(crate) fn check(&self) -> Result<(), ZeroLimit> {
+        let zeros = [
+            ("fuel", self.fuel.is_some_and(|fuel| fuel.0 == 0)),
+            ("memory", self.memory.is_some_and(|size| size.0 == 0)),
+            ("timeout", self.timeout.is_some_and(|time| time.duration().is_zero())),
+        ];
+        let zero = zeros.into_iter().find(|(_, is_zero)| *is_zero);
+        zero.map_or(Ok(()), |(name, _)| Err(ZeroLimit(name)))
+    }
+
     /// `base` with what is given here in its place.
     pub(crate) fn over(&self, base: Limits) -> Limits {
         Limits {

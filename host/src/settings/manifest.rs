@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,7 @@ use disperse_scheduler::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{CompileTable, LimitsTable};
+use super::limits::{CompileTable, LimitsTable, ZeroLimit};
 use crate::{digest::Digest, limits::WORKERS_MAX, signer::Signer, units::Time};
 
 /// The file's name in a project folder.
@@ -51,7 +52,7 @@ pub(crate) struct Operation {
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
     /// How many tasks may be in flight. Default: three for each worker.
-    pub(crate) max_concurrent_tasks: Option<usize>,
+    pub(crate) max_concurrent_tasks: Option<NonZeroUsize>,
     /// Arguments, before those of the command line.
     #[serde(default)]
     pub(crate) args: Vec<String>,
@@ -236,7 +237,10 @@ impl Manifest {
     pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(explain(&error)))?;
         let mut names = std::collections::BTreeSet::new();
+        let meaning = |error: ZeroLimit| ManifestError::Meaning(error.to_string());
+        manifest.limits.check().map_err(meaning)?;
         for pool in &manifest.pool {
+            pool.limits.check().map_err(meaning)?;
             if !names.insert(pool.name.clone()) {
                 return Err(ManifestError::Meaning(format!("two pools are named `{}`", pool.name)));
             }
@@ -262,8 +266,14 @@ impl Manifest {
                     pool.name
                 )));
             }
+            // Those that are only counted have numbers for names.
+            let counted = |name: &str| name.parse().is_ok_and(|n| (1..=pool.workers.unwrap_or(0)).contains(&n));
             let mut workers = std::collections::BTreeSet::new();
-            if let Some(twice) = pool.worker.iter().find(|worker| !workers.insert(&worker.name)) {
+            let twice = pool
+                .worker
+                .iter()
+                .find(|worker| counted(&worker.name) || !workers.insert(&worker.name));
+            if let Some(twice) = twice {
                 return Err(ManifestError::Meaning(format!(
                     "two workers of the pool `{}` are named `{}`",
                     pool.name, twice.name
