@@ -58,3 +58,19 @@ fn two_memories_of_half_the_limit_and_more_are_one_too_many() {
     )
     .says(&["could not be started", "ran out of memory", "--memory"]);
 }
+
+#[test]
+fn an_enormous_component_is_not_even_read() {
+    let folder = Folder::new();
+    let large = folder.path("large.wasm");
+    std::fs::File::create(&large).unwrap().set_len((256 << 20) + 1).unwrap();
+    for path in [large.as_str(), "/dev/zero"] {
+        for command in ["map", "inspect"] {
+            host([command, path])
+                .run()
+                .exits(2)
+                .prints("")
+                .says(&["larger than 256MiB"]);
+        }
+    }
+}
