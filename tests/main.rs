@@ -10,6 +10,7 @@
 
 mod compile;
 mod components;
+mod concurrency;
 mod examples;
 mod facts;
 mod flat;

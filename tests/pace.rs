@@ -12,11 +12,14 @@ const PAIRS: usize = 5;
 /// How many answers of the one worker are timed, and how many beside each of many attacks.
 const ANSWERS: usize = 60;
 const FEW: usize = 12;
+/// A hostile guest that takes twenty attempts at once.
+const MANY: &str = "hostile at once";
 /// The lowest ratio that passes. Above 0.8 is what is expected.
 const FLOOR: f64 = 0.5;
 
 /// How many actions a second one busy worker does beside this many others, by the time of so many answers.
 fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&str]) -> f64 {
+    let at_once = if neighbour == MANY { "concurrency = 20" } else { "" };
     let manifest = folder.file(
         "disperse.toml",
         format!(
@@ -40,6 +43,7 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
                 component = "{neighbour}.wasm"
                 kinds = ["line"]
                 workers = {count}
+                {at_once}
             "#
         ),
     );
@@ -82,19 +86,19 @@ fn folder() -> Folder {
 }
 
 /// The median of the honest worker's rate beside so many hostile guests, as a part of its rate beside as many busy ones.
-fn pace(folder: &Folder, neighbours: usize, timed: usize, flags: &[&str]) -> f64 {
+fn pace(folder: &Folder, hostile: &str, neighbours: usize, timed: usize, flags: &[&str]) -> f64 {
     let mut ratios: Vec<f64> = (0..PAIRS)
         .map(|pair| {
             let measure = |neighbour| rate(folder, neighbour, neighbours, timed, flags);
             // Turn and turn about, so that a drift of the machine's speed favours neither.
-            let (hostile, busy) = if pair % 2 == 0 {
-                let hostile = measure("hostile");
-                (hostile, measure("busy"))
+            let (beside, busy) = if pair % 2 == 0 {
+                let rate = measure(hostile);
+                (rate, measure("busy"))
             } else {
                 let busy = measure("busy");
-                (measure("hostile"), busy)
+                (measure(hostile), busy)
             };
-            hostile / busy
+            beside / busy
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
@@ -105,7 +109,7 @@ fn keeps_its_pace(neighbours: usize, flags: &[&str]) {
     let folder = folder();
     folder.worker("hostile.wasm", body::ENDLESS);
     let _alone = alone();
-    let median = pace(&folder, neighbours, ANSWERS, flags);
+    let median = pace(&folder, "hostile", neighbours, ANSWERS, flags);
     eprintln!("pace beside {neighbours} hostile / beside {neighbours} busy: {median:.2}");
     assert!(
         median >= FLOOR,
@@ -125,6 +129,22 @@ fn an_honest_worker_keeps_its_pace_beside_hostile_ones_on_one_thread() {
     keeps_its_pace(2, &["--threads", "1"]);
 }
 
+/// One that computes and one that is called again and again, each beside itself.
+#[test]
+fn an_honest_worker_keeps_its_pace_beside_one_that_takes_many_at_once() {
+    let folder = folder();
+    let _alone = alone();
+    for (name, handle) in [("endless", body::ENDLESS), ("called again", "(i32.const 1)")] {
+        folder.guest(&format!("{MANY}.wasm"), &attacks::concurrent(handle));
+        let median = pace(&folder, MANY, 1, FEW, &["--threads", "1"]);
+        eprintln!("{median:.2} beside twenty at once: {name}");
+        assert!(
+            median >= FLOOR,
+            "an honest worker has {median:.2} of its pace beside twenty at once: {name}"
+        );
+    }
+}
+
 /// On one thread, where whatever the host does for the one is taken from the other.
 #[test]
 fn an_honest_worker_keeps_its_pace_beside_each_attack() {
@@ -133,7 +153,7 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     let mut slow = Vec::new();
     for attack in attacks::all() {
         attack.component(&folder, "hostile.wasm");
-        let median = pace(&folder, 1, FEW, &["--threads", "1"]);
+        let median = pace(&folder, "hostile", 1, FEW, &["--threads", "1"]);
         eprintln!("{median:.2} beside {}", attack.name);
         if median < FLOOR {
             slow.push((attack.name, median));

@@ -471,6 +471,13 @@ fn of_web(name: &str) -> String {
     folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
 }
 
+/// The async worker that does what each line tells it; see `guests/several`.
+pub(crate) fn several() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/several")));
+    folder.join("several.wasm").to_str().unwrap().to_owned()
+}
+
 /// Builds the guests of a workspace, and says where they are.
 fn built(workspace: &Path) -> PathBuf {
     let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -1,6 +1,6 @@
 //! Words that the command line does not know, and files that are not there.
 
-use crate::support::{Folder, body, host, wasm};
+use crate::support::{Folder, body, host, several, wasm};
 
 #[test]
 fn an_unknown_flag_is_a_usage_error() {
@@ -300,4 +300,37 @@ fn names_are_told_apart() {
     for name in ["echo/1", "echo#2/1", "echo#3/1"] {
         ended.row(name);
     }
+}
+
+#[test]
+fn several_attempts_at_once_are_for_workers_that_can() {
+    let folder = Folder::new();
+    let blocking = folder.worker("blocking.wasm", body::ECHO);
+    host(["map", &blocking, "--concurrency", "2"]).run().exits(2).says(&[
+        "cannot take 2 attempts at once",
+        "because they are blocking",
+        "hint: ",
+    ]);
+    let several = several();
+    host(["map", &several, "--concurrency", "2", "--fresh"])
+        .run()
+        .exits(2)
+        .says(&["because every attempt is to have a new instance", "hint: "]);
+    host(["map", &several, "--concurrency", "500", "--workers", "3"])
+        .run()
+        .exits(2)
+        .says(&["with 3 workers that makes more than 1000", "hint: "]);
+    host(["map", &several, "--concurrency", "0"]).run().exits(2);
+    // One at a time is what every worker does.
+    host(["map", &blocking, "--concurrency", "1", "--fresh"])
+        .input("x\n")
+        .run()
+        .exits(0)
+        .prints("x\n");
+    let pool = format!("[[pool]]\nname = \"p\"\ncomponent = \"{blocking}\"\nconcurrency = 2\n");
+    let manifest = folder.file("disperse.toml", pool);
+    host(["map", &manifest])
+        .run()
+        .exits(2)
+        .says(&["the workers of `p`", "because they are blocking"]);
 }

@@ -15,6 +15,10 @@ use tokio::sync::Notify;
 /// The most workers that differ in nothing. Chosen freely: far more than one machine has use for, and few enough to be kept.
 pub(crate) const WORKERS_MAX: u32 = 100_000;
 
+/// The most attempts that the workers of one pool take at once if each takes several: each may need a stack of its own, and the
+/// engine has a thousand.
+pub(crate) const CONCURRENCY_MAX: u32 = 1000;
+
 /// What one kind of guest may use. Every limit is on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {

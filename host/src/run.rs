@@ -55,6 +55,8 @@ pub(crate) struct PoolPlan {
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     pub(crate) fresh: bool,
+    /// How many attempts one worker takes at once, from 1.
+    pub(crate) concurrency: u32,
     pub(crate) workers: Vec<WorkerPlan>,
 }
 
@@ -73,7 +75,7 @@ pub(crate) struct Plan {
     pub(crate) output: Option<PathBuf>,
     pub(crate) pools: Vec<PoolPlan>,
     pub(crate) policy: Policy,
-    /// None: three for each worker.
+    /// None: three for each attempt that workers take at once.
     pub(crate) tasks_max: Option<usize>,
     pub(crate) ordered: bool,
     pub(crate) format: Format,
@@ -143,10 +145,12 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
 
     let pools = pools(plan.pools, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
+    let each = pools.iter().flat_map(|pool| &pool.workers);
+    let slots: usize = each.map(|worker| worker.spec.slots as usize).sum();
     let tasks_default = match plan.what {
-        What::Component { .. } => 3 * workers,
+        What::Component { .. } => 3 * slots,
         // Lines are light, and the more of them are on their way the less often threads wake each other.
-        What::Lines { .. } => 64 * workers,
+        What::Lines { .. } => (64 * workers).max(3 * slots),
     };
     let setup = Setup {
         policy: plan.policy,
@@ -203,6 +207,7 @@ fn pools(
                 voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
                 debt: Debt::default(),
                 denials: Arc::default(),
+                slots: plan.concurrency,
             },
             fresh: plan.fresh,
             sandbox: sandbox.clone(),

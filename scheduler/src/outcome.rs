@@ -35,7 +35,8 @@ pub enum End {
     Unfit,
     /// Nobody knows: the worker went away with it.
     Lost,
-    /// It was stopped on purpose. Costs nothing.
+    /// It was stopped on purpose, or because another attempt spent the instance that both were in. Costs nothing: whatever
+    /// spends an instance costs somebody, so this cannot go on for ever.
     Stopped,
 }
 

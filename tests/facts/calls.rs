@@ -1,7 +1,7 @@
 //! Calls: what can be entered when, how one ends, and what is left of a store then.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{Engine, Store, Trap, component::types::ComponentItem};
+use wasmtime::{AsContextMut, Engine, Store, Trap, component::types::ComponentItem};
 
 use super::{ASYNC, Guest, PLENTY, component, config};
 
@@ -149,4 +149,32 @@ async fn a_store_is_of_no_use_after_a_call_that_was_given_up() {
     assert_eq!(Arc::strong_count(&held), 3, "the host function still waits");
     drop(guest);
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// What `sandbox/calls.rs` lives by: when a store with several calls in it has come to its end, its call stack still says whose
+/// guest was at it, and that nobody's was while all waited.
+#[tokio::test]
+async fn whose_call_was_at_it_can_be_told_when_a_store_has_ended() {
+    for (name, told) in [("trap", true), ("spin", true), ("idle", false)] {
+        let mut guest = Guest::concurrent().await;
+        let [other, it] = ["idle", name].map(|name| {
+            let func = guest.instance.get_typed_func::<(), ()>(&mut guest.store, name);
+            func.unwrap()
+        });
+        let mut task = None;
+        {
+            let run = guest.store.run_concurrent(async |accessor| {
+                let calls = accessor.with(|mut access| {
+                    let mut store = access.as_context_mut();
+                    let first = other.start_call_concurrent(&mut store, ());
+                    (first.unwrap(), it.start_call_concurrent(&mut store, ()).unwrap())
+                });
+                task = Some(calls.1.task());
+                pending::<()>().await;
+            });
+            assert_eq!(poll(pin!(run)).1.is_ready(), name == "trap", "{name}");
+        }
+        let at_it = guest.store.as_context_mut().async_call_stack().unwrap().last();
+        assert_eq!(at_it, task.filter(|_| told), "{name}");
+    }
 }

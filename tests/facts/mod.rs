@@ -87,20 +87,27 @@ const ASYNC: &str = r#"
   (import "wait" (func $wait async))
   (core func $wait (canon lower (func $wait)))
   (core func $return (canon task.return))
+  (core func $set (canon waitable-set.new))
   (core module $guest
     (import "host" "wait" (func $wait))
+    (import "host" "set" (func $set (result i32)))
     (import "host" "return" (func $return))
     (func (export "rest") (result i32) call $return i32.const 0)
     (func (export "wait") (result i32) call $wait call $return i32.const 0)
     (func (export "spin") (result i32) (loop $again (br $again)) unreachable)
+    (func (export "trap") (result i32) unreachable)
+    (func (export "idle") (result i32) (i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4))))
     (func (export "called back") (param i32 i32 i32) (result i32) unreachable)
     (func (export "sync") call $wait))
   (core instance $i (instantiate $guest (with "host" (instance
     (export "wait" (func $wait))
+    (export "set" (func $set))
     (export "return" (func $return))))))
   (func (export "rest") async (canon lift (core func $i "rest") async (callback (core func $i "called back"))))
   (func (export "wait") async (canon lift (core func $i "wait") async (callback (core func $i "called back"))))
   (func (export "spin") async (canon lift (core func $i "spin") async (callback (core func $i "called back"))))
+  (func (export "trap") async (canon lift (core func $i "trap") async (callback (core func $i "called back"))))
+  (func (export "idle") async (canon lift (core func $i "idle") async (callback (core func $i "called back"))))
   (func (export "sync") (canon lift (core func $i "sync")))
 )"#;
 

@@ -41,7 +41,7 @@ impl Attack {
 /// Flags for what burns fuel.
 const FUEL: &[&str] = &["--fuel", "50M"];
 /// Flags for what must be over long before the fuel is.
-const SOON: &[&str] = &["--fuel", "1M"];
+const SOON: &[&str] = &["--fuel", "50k"];
 /// Flags for what burns next to none.
 const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
 
@@ -171,7 +171,7 @@ fn reaching(bytes: u32, what: &str) -> String {
 }
 
 /// An async worker; see `guests/concurrent.wat`.
-fn concurrent(handle: &str) -> String {
+pub(crate) fn concurrent(handle: &str) -> String {
     include_str!("../guests/concurrent.wat").replace("{HANDLE}", handle)
 }
 

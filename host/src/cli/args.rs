@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     digest::Digest,
-    limits::WORKERS_MAX,
+    limits::{CONCURRENCY_MAX, WORKERS_MAX},
     report::Format,
     sandbox::COMPILE_CHILD,
     settings::LimitsTable,
@@ -61,7 +61,7 @@ pub(super) struct RunArgs {
     /// Collect the ends of tasks in the order in which they were handed out
     #[arg(long)]
     pub(super) ordered: bool,
-    /// How many tasks may be in flight [default: three for each worker]
+    /// How many tasks may be in flight [default: three for each attempt that workers take at once]
     #[arg(long, value_name = "N")]
     pub(super) tasks: Option<NonZeroUsize>,
     /// Arguments for the operation
@@ -130,6 +130,9 @@ pub(super) struct Common {
     /// How many threads run guests [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) threads: Option<u32>,
+    /// How many attempts one worker takes at once, for async workers that mostly wait [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY_MAX)))]
+    pub(super) concurrency: Option<u32>,
     /// Give every attempt a new instance
     #[arg(long)]
     pub(super) fresh: bool,

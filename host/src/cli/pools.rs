@@ -1,6 +1,6 @@
 //! From components and grants to pools of workers.
 
-use std::{path::Path, sync::Arc};
+use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     args::Common,
@@ -12,9 +12,9 @@ use crate::{
     digest::Digest,
     grants::Secret,
     http::Placed,
-    limits::Limits,
+    limits::{CONCURRENCY_MAX, Limits},
     run::{PoolPlan, WorkerPlan},
-    sandbox::{Program, Sandbox},
+    sandbox::{Form, Program, Sandbox},
     settings::{Manifest, Pool},
     signer::Signer,
 };
@@ -61,7 +61,7 @@ impl<'a> PoolMaker<'a> {
     /// # Errors
     /// A secret and a variable have one name.
     pub(super) fn own(&self, path: &Path, program: Program) -> Result<PoolPlan, Failure> {
-        self.pool(name_of(path), program, self.common.workers, &Opened::default())
+        self.pool(name_of(path), program, self.common.workers, None, &Opened::default())
     }
 
     /// Workers of a component.
@@ -74,6 +74,7 @@ impl<'a> PoolMaker<'a> {
             name_of(path),
             program,
             count.or(self.common.workers),
+            None,
             &Opened::default(),
         )
     }
@@ -84,7 +85,7 @@ impl<'a> PoolMaker<'a> {
     /// As [`PoolMaker::component`], or it is another one.
     pub(super) fn pinned(&self, path: &Path, pin: Option<Digest>) -> Result<PoolPlan, Failure> {
         let program = self.load(path, pin)?;
-        self.pool(name_of(path), program, self.common.workers, &Opened::default())
+        self.pool(name_of(path), program, self.common.workers, None, &Opened::default())
     }
 
     /// The pools of a manifest; of none, for `map`, its worker, else its operation's own.
@@ -104,6 +105,7 @@ impl<'a> PoolMaker<'a> {
                     name_of(&path),
                     program,
                     self.common.workers,
+                    worker.concurrency,
                     &opened,
                 )?])
             }
@@ -126,15 +128,24 @@ impl<'a> PoolMaker<'a> {
         }
     }
 
-    fn pool(&self, name: String, program: Program, count: Option<u32>, more: &Opened) -> Result<PoolPlan, Failure> {
+    fn pool(
+        &self,
+        name: String,
+        program: Program,
+        count: Option<u32>,
+        concurrency: Option<NonZeroU32>,
+        more: &Opened,
+    ) -> Result<PoolPlan, Failure> {
         let opened = self.opened.clone().and(more);
+        let (count, fresh) = (workers(count), self.common.fresh);
         Ok(PoolPlan {
+            concurrency: self.concurrency(&name, &program, concurrency, fresh, count)?,
             name,
             program,
             kinds: Vec::new(),
             limits: self.limits,
-            fresh: self.common.fresh,
-            workers: (1..=workers(count))
+            fresh,
+            workers: (1..=count)
                 .map(|n| worker(n.to_string(), self.env.clone(), &opened.secrets, &opened))
                 .collect::<Result<_, _>>()?,
             grants: Arc::new(opened.grants),
@@ -163,16 +174,53 @@ impl<'a> PoolMaker<'a> {
         for n in 1..=more {
             listed.push(worker(n.to_string(), self.env.clone(), &opened.secrets, &opened)?);
         }
+        let fresh = table.fresh || self.common.fresh;
         Ok(PoolPlan {
+            concurrency: self.concurrency(&table.name, &program, table.concurrency, fresh, listed.len())?,
             name: table.name.clone(),
             program,
             kinds: table.kinds.clone(),
             // As above, and a pool's own before the manifest's.
             limits: self.common.limits.over(table.limits.over(self.limits)),
-            fresh: table.fresh || self.common.fresh,
+            fresh,
             workers: listed,
             grants: Arc::new(opened.grants),
         })
+    }
+
+    /// How many attempts each of so many workers takes at once.
+    ///
+    /// # Errors
+    /// It is more than one, and this worker or this pool cannot do that.
+    fn concurrency(
+        &self,
+        pool: &str,
+        program: &Program,
+        written: Option<NonZeroU32>,
+        fresh: bool,
+        workers: usize,
+    ) -> Result<u32, Failure> {
+        let wanted = self.common.concurrency.or(written.map(NonZeroU32::get)).unwrap_or(1);
+        if wanted == 1 {
+            return Ok(1);
+        }
+        let cannot = || Failure::usage(format!("the workers of `{pool}` cannot take {wanted} attempts at once"));
+        if program.contract().worker != Some(Form::Async) {
+            return Err(cannot()
+                .because("they are blocking: one that waits holds up its whole instance")
+                .hint("give more of them with --workers, or export an async `handle`; see the world `worker-async`"));
+        }
+        if fresh {
+            return Err(cannot()
+                .because("every attempt is to have a new instance, and several at once share one")
+                .hint("leave out either `fresh` or `concurrency`"));
+        }
+        if workers.saturating_mul(wanted as usize) > CONCURRENCY_MAX as usize {
+            return Err(cannot()
+                .because(format!("with {workers} workers that makes more than {CONCURRENCY_MAX}"))
+                .hint("give fewer workers with --workers: one of them can wait for many things"));
+        }
+        Ok(wanted)
     }
 }
 

@@ -121,13 +121,13 @@ impl<'a> Driver<'a> {
         }
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
             for worker in setup.workers {
-                let id = worker.id;
+                let (id, slots) = (worker.id, worker.spec.slots);
                 driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
                 driver.workers.add(worker);
                 driver.tell(Event::WorkerJoined {
                     worker: id,
                     pool,
-                    slots: 1,
+                    slots,
                 });
             }
         }

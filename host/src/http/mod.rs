@@ -34,11 +34,12 @@ use crate::{
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 10;
 
-/// How many requests of one instance are on their way at once; more wait. Chosen freely: a server sees as many connections.
+/// How many requests of one instance are on their way at once, or one for each attempt in it if that is more; more wait. Chosen
+/// freely: a server sees as many connections.
 const AT_ONCE_MAX: usize = 64;
 
-/// How much the requests and answers of one instance may hold, in largest results: what is being sent, and what was not read
-/// yet.
+/// How much the requests and answers of one instance may hold, in largest results, or one for each attempt in it if that is
+/// more: what is being sent, and what was not read yet.
 const OPEN_MAX: u64 = 8;
 
 /// `http-types.request`, and what wasi:http can say beside it.
@@ -81,6 +82,8 @@ pub(crate) struct Access {
     room: Semaphore,
     /// Bytes of requests and answers.
     open: Arc<AtomicU64>,
+    /// How many they may be.
+    open_max: u64,
     /// The largest body.
     body_max: u64,
     /// The longest URL, and the largest headers.
@@ -103,6 +106,7 @@ impl Drop for Held {
 }
 
 impl Access {
+    /// Of an instance that takes so many attempts at once.
     pub(crate) fn new(
         client: Arc<Client>,
         grants: Arc<Grants>,
@@ -110,13 +114,15 @@ impl Access {
         limits: &Limits,
         budget: Arc<Budget>,
         denials: Arc<Denials>,
+        slots: u32,
     ) -> Self {
         Self {
             client,
             grants,
             secrets: Secrets::new(secrets),
-            room: Semaphore::new(AT_ONCE_MAX),
+            room: Semaphore::new(AT_ONCE_MAX.max(slots as usize)),
             open: Arc::default(),
+            open_max: OPEN_MAX.max(slots.into()).saturating_mul(limits.result),
             body_max: limits.result,
             headers_max: limits.headers,
             budget,
@@ -164,11 +170,10 @@ impl Access {
         let before = self.open.fetch_add(bytes, Ordering::Relaxed);
         held.bytes += bytes;
         held.charge.grow(bytes);
-        let most = OPEN_MAX * self.body_max;
-        if before + bytes > most {
+        if before + bytes > self.open_max {
             let why = format!(
                 "the requests and answers that are open at once hold more than {}; read those that have come",
-                Size(most)
+                Size(self.open_max)
             );
             return Err(Problem::Oversize(part, why));
         }

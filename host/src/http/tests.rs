@@ -32,6 +32,7 @@ fn access(rules: &[&str], addresses: &[&str]) -> Access {
         },
         Budget::new(1 << 20),
         Arc::default(),
+        1,
     )
 }
 

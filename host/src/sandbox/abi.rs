@@ -59,6 +59,14 @@ pub(super) struct ActionRef<'a> {
     pub(super) payload: &'a [u8],
 }
 
+/// `types.action` on its way into a guest that is entered later.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct OwnedAction {
+    pub(super) kind: std::sync::Arc<str>,
+    pub(super) payload: Vec<u8>,
+}
+
 /// `types.options`.
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(record)]

@@ -37,6 +37,8 @@ pub(crate) struct Contract {
     pub(crate) worker: Option<Form>,
     /// Which engine it needs.
     pub(crate) engine: Form,
+    /// Whether there are components in it that call each other.
+    pub(crate) composed: bool,
     /// Names of what it imports, sorted, each with whether the host knows it.
     pub(crate) imports: Vec<Import>,
     /// Exports and their types, sorted by name.
@@ -131,7 +133,7 @@ impl Contract {
     }
 
     fn from_types(types: &Types, engine: Form, producers: Vec<String>, bytes: &[u8]) -> Result<Self, ContractError> {
-        let (import_names, export_names) = names(bytes)?;
+        let (import_names, export_names, composed) = names(bytes)?;
         if let Some(found) = import_names.iter().find(|name| is_newer(name)) {
             return Err(ContractError::Version { found: found.clone() });
         }
@@ -164,6 +166,7 @@ impl Contract {
             operation,
             worker,
             engine,
+            composed,
             imports,
             exports,
             producers,
@@ -296,15 +299,16 @@ fn producers(bytes: &[u8]) -> Result<(Vec<String>, Encoding), ContractError> {
     Ok((found, encoding.unwrap_or(Encoding::Module)))
 }
 
-/// The names of imports and exports of the outermost component, sorted.
-fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ContractError> {
+/// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.
+fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError> {
     let invalid = |error: wasmparser::BinaryReaderError| ContractError::Invalid(error.to_string());
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let mut depth = 0u32;
+    let (mut depth, mut composed) = (0u32, false);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentCanonicalSection(_) => composed |= depth > 1,
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
                     let import = import.map_err(invalid)?;
@@ -324,7 +328,7 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), ContractError> {
     }
     imports.sort();
     exports.sort();
-    Ok((imports, exports))
+    Ok((imports, exports, composed))
 }
 
 /// Writes types the way WIT does, with everything that has a name written out.

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Resources { limit: u32 },
     /// It was not done in time.
     Timeout { limit: Duration },
+    /// It computed for so long at a stretch that the time of another attempt in its instance ran out.
+    Hog { held: Duration },
     /// It trapped.
     Trap {
         message: String,
@@ -89,7 +91,7 @@ impl Fault {
                 fingerprint: *fingerprint,
             },
             Self::Broken(_) => End::Trap { fingerprint: 0 },
-            Self::Timeout { .. } => End::Transient,
+            Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
             Self::Stopped => End::Stopped,
@@ -127,6 +129,12 @@ impl fmt::Display for Fault {
             Self::Timeout { limit } => {
                 write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
             }
+            Self::Hog { held } => write!(
+                f,
+                "kept the other attempts of its instance waiting for {} without a break; lower --concurrency for workers that \
+                 compute",
+                Time::from(*held)
+            ),
             Self::Trap { message, backtrace, .. } => {
                 write!(f, "trapped: {message}")?;
                 backtrace.iter().try_for_each(|frame| write!(f, "\n  at {frame}"))

@@ -42,6 +42,8 @@ pub(super) struct Start {
     pub(super) logger: Logger,
     pub(super) stderr: Tail,
     pub(super) debt: Debt,
+    /// How many calls may go on in it at once, from 1: each may need a stack of its own.
+    pub(super) slots: u32,
 }
 
 impl Running {
@@ -52,7 +54,7 @@ impl Running {
     ///
     /// Cancel safe: nothing is left of a start that was given up.
     pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, Fault> {
-        let permit = program.side.room.clone().acquire_owned().await.ok();
+        let permit = program.side.room.clone().acquire_many_owned(start.slots).await.ok();
         let limits = start.limits;
         let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);

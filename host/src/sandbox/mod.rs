@@ -1,11 +1,13 @@
 //! Everything that knows wasmtime. Above this floor a guest is a [`Program`] to be loaded and an instance to be called.
 //!
 //! The life of a guest, in types: a file is looked at ([`Contract`]), loaded and linked ([`Program`]), and started as a
-//! [`WorkerInstance`], a [`PlannerInstance`] or, for one task, [`run_task`]. An instance that failed in any way is spent:
+//! [`WorkerInstance`] (which as a [`SharedInstance`] takes several attempts at once), a [`PlannerInstance`] or, for one task,
+//! [`run_task`]. An instance that failed in any way is spent:
 //! wasmtime refuses to enter it again, so it is dropped and a fresh one started.
 
 mod abi;
 mod cache;
+mod calls;
 mod compile;
 mod contract;
 mod engine;
@@ -14,6 +16,7 @@ mod imports;
 mod input;
 mod instance;
 mod limiter;
+mod many;
 mod pace;
 mod planner;
 mod program;
@@ -30,6 +33,7 @@ pub(crate) use contract::{Contract, ContractError};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
 pub(crate) use input::Input;
+pub(crate) use many::{Ended, Remains, SharedInstance};
 pub(crate) use pace::Debt;
 pub(crate) use planner::PlannerInstance;
 pub(crate) use program::{LoadError, Program, Sandbox};

@@ -64,6 +64,7 @@ impl PlannerInstance {
             logger: logger.clone(),
             stderr: stderr.clone(),
             debt: Debt::default(),
+            slots: 1,
         };
         let mut running = Running::start(sandbox, program.inner(), start).await?;
         let exports = &program.inner().exports;

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Result, component::ResourceTable, format_err};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::{imports::Web, limiter::Limiter, stdio::Tail, world::World};
+use super::{calls::Calls, imports::Web, limiter::Limiter, stdio::Tail, world::World};
 use crate::{
     grants::{Denials, Grants},
     http::Access,
@@ -63,8 +63,11 @@ pub(super) struct WorkerRole {
     pub(super) grants: Arc<Grants>,
     pub(super) http: Arc<Access>,
     pub(super) denials: Arc<Denials>,
-    /// The attempt that goes on, and when it is cut.
+    /// The attempt that goes on, and when it is cut. Where several go on at once: the one that is calling the host, found out
+    /// by [`Calls::attribute`](super::calls::Calls::attribute).
     pub(super) current: Option<(AttemptId, Instant)>,
+    /// What goes on in an instance that takes several attempts at once.
+    pub(super) calls: Option<Box<Calls>>,
 }
 
 impl WorkerRole {
@@ -123,6 +126,14 @@ impl State {
         match &mut self.role {
             Role::Worker(worker) => Ok(worker),
             other => Err(not_for(other, "only `handle` may ask about its attempt or its quota")),
+        }
+    }
+
+    /// What goes on in an instance that takes several attempts at once.
+    pub(super) fn calls(&mut self) -> Option<&mut Calls> {
+        match &mut self.role {
+            Role::Worker(worker) => worker.calls.as_deref_mut(),
+            _ => None,
         }
     }
 

@@ -153,6 +153,14 @@ impl Tail {
         inner.meter.take_dropped()
     }
 
+    /// One attempt of several that share it is over: another may say as much again. Says how much was not passed on, if any
+    /// was.
+    pub(super) fn end_share(&self) -> Option<String> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.meter.said = 0;
+        inner.meter.take_dropped()
+    }
+
     /// Passes a line of the `log` interface on, if so much may be said.
     pub(super) fn log(&self, logger: &Logger, speaker: &Speaker, level: Level, text: &str) {
         if !logger.hears(level) {

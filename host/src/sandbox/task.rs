@@ -52,6 +52,7 @@ pub(crate) async fn run_task(
         logger: logger.clone(),
         stderr: stderr.clone(),
         debt: Debt::default(),
+        slots: 1,
     };
     let mut end = match Running::start(sandbox, spec.program.inner(), start).await {
         Ok(mut running) => {

@@ -46,13 +46,15 @@ pub(crate) struct WorkerSpec {
     pub(crate) debt: Debt,
     /// Where it is noted what it is denied.
     pub(crate) denials: Arc<Denials>,
+    /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
+    pub(crate) slots: u32,
 }
 
 /// A worker component that runs.
 pub(crate) struct WorkerInstance {
-    running: Running,
-    handle: Func,
-    limits: Limits,
+    pub(super) running: Running,
+    pub(super) handle: Func,
+    pub(super) limits: Limits,
     calls: u32,
     /// The last of what was written in the attempt that ended last.
     last_words: String,
@@ -83,6 +85,27 @@ impl Handled {
         Self::fault(&Fault::Stopped, Used::default())
     }
 
+    /// An attempt that has the guest's answer, of which a result may have so many bytes.
+    pub(super) fn answered((answer,): Return, result_max: u64, used: Used) -> Self {
+        match answer {
+            Ok(result) if result.len() as u64 <= result_max => Self {
+                end: End::Ok,
+                result: result.into(),
+                words: None,
+                used,
+                spent: false,
+            },
+            Ok(_) => Self {
+                spent: false,
+                ..Self::fault(&Fault::Oversize { limit: result_max }, used)
+            },
+            Err(failure) => {
+                let (end, message) = read(failure);
+                Self::failed(end, message, used)
+            }
+        }
+    }
+
     fn failed(end: End, message: String, used: Used) -> Self {
         let words = Words {
             message,
@@ -99,7 +122,7 @@ impl Handled {
 }
 
 type Params<'a> = (ActionRef<'a>,);
-type Return = (Result<Vec<u8>, Failure>,);
+pub(super) type Return = (Result<Vec<u8>, Failure>,);
 
 impl WorkerInstance {
     /// Starts one.
@@ -130,9 +153,11 @@ impl WorkerInstance {
                 &spec.limits,
                 sandbox.budget.clone(),
                 spec.denials.clone(),
+                spec.slots,
             )),
             denials: spec.denials.clone(),
             current: None,
+            calls: None,
         });
         let start = Start {
             role,
@@ -141,6 +166,7 @@ impl WorkerInstance {
             logger: logger.clone(),
             stderr,
             debt: spec.debt.clone(),
+            slots: spec.slots,
         };
         let mut running = Running::start(sandbox, spec.program.inner(), start).await?;
         let handle = running
@@ -186,26 +212,7 @@ impl WorkerInstance {
         self.end_talk();
         self.set_current(None);
         let mut handled = match answer {
-            Ok(Ok((Ok(result),))) if result.len() as u64 <= self.limits.result => {
-                return Handled {
-                    end: End::Ok,
-                    result: result.into(),
-                    words: None,
-                    used,
-                    spent: false,
-                };
-            }
-            Ok(Ok((Ok(_),))) => {
-                let limit = self.limits.result;
-                Handled {
-                    spent: false,
-                    ..Handled::fault(&Fault::Oversize { limit }, used)
-                }
-            }
-            Ok(Ok((Err(failure),))) => {
-                let (end, message) = read(failure);
-                Handled::failed(end, message, used)
-            }
+            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used),
             Ok(Err(error)) => Handled::fault(&self.running.fault(&error), used),
             Err(_) => Handled::fault(&Fault::Timeout { limit: job.timeout }, used),
         };

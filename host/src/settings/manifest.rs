@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
@@ -51,7 +51,7 @@ pub(crate) struct Operation {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
-    /// How many tasks may be in flight. Default: three for each worker.
+    /// How many tasks may be in flight. Default: three for each attempt that workers take at once.
     pub(crate) max_concurrent_tasks: Option<NonZeroUsize>,
     /// Arguments, before those of the command line.
     #[serde(default)]
@@ -68,6 +68,8 @@ pub(crate) struct Component {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
+    /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
+    pub(crate) concurrency: Option<NonZeroU32>,
     /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
     #[serde(default)]
     pub(crate) dirs: Vec<String>,
@@ -140,6 +142,8 @@ pub(crate) struct Pool {
     pub(crate) kinds: Vec<String>,
     /// How many workers without settings of their own. Default: one for each core, unless workers are listed.
     pub(crate) workers: Option<usize>,
+    /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
+    pub(crate) concurrency: Option<NonZeroU32>,
     /// Whether every attempt gets a new instance.
     #[serde(default)]
     pub(crate) fresh: bool,

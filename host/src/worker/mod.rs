@@ -2,7 +2,10 @@
 //!
 //! An instance is started when there is first something to do, kept from one attempt to the next, and dropped when it is
 //! spent by a failure, when it has made [`CALLS_MAX`] calls, when the host is short of room, or after every attempt if fresh
-//! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it.
+//! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it. One that takes several
+//! attempts at once lives differently: `many.rs`.
+
+mod many;
 
 use std::{
     collections::VecDeque,
@@ -37,6 +40,10 @@ pub(crate) struct Worker {
 impl Worker {
     /// Carries out orders until there will be none.
     pub(crate) async fn live(self, mut orders: UnboundedReceiver<Order>) {
+        if self.spec.slots > 1 {
+            // Boxed: it is another life, and the size of the larger is not to be that of both.
+            return Box::pin(self.live_with_many(orders)).await;
+        }
         let mut hand = VecDeque::new();
         let mut instance = None;
         loop {
@@ -69,7 +76,7 @@ impl Worker {
             let spent = handled.spent || self.fresh;
             self.tell(attempt, handled);
             let aged = instance.as_ref().is_none_or(|instance| instance.calls() >= CALLS_MAX);
-            let idle = || hand.is_empty() && (self.sandbox.budget().is_over() || self.spec.program.is_crowded());
+            let idle = || hand.is_empty() && self.is_in_the_way();
             if spent || aged || idle() {
                 instance = None;
             }
@@ -106,6 +113,11 @@ impl Worker {
             ..Used::default()
         };
         Err(Handled::fault(&fault, used))
+    }
+
+    /// Whether an instance that has nothing to do should go.
+    fn is_in_the_way(&self) -> bool {
+        self.sandbox.budget().is_over() || self.spec.program.is_crowded()
     }
 
     /// Takes an attempt that has not begun out of the hand.

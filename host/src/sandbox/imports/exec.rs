@@ -16,6 +16,7 @@ use super::others_first;
 use crate::{
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
+        calls::Calls,
         state::State,
     },
     units::{Size, Time},
@@ -26,6 +27,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "run",
         |mut store: StoreContextMut<'_, State>, (command,): (ExecCommand,)| {
             Box::new(async move {
+                Calls::attribute(&mut store)?;
                 let words = std::iter::once(&command.program).chain(&command.arguments);
                 others_first(command.input.len() + words.map(String::len).sum::<usize>()).await;
                 let output_max = store.data().result_max;

@@ -13,6 +13,7 @@ use crate::{
     http::{Access, Cause, Held, Problem, Request, Response},
     sandbox::{
         abi::{Header, HttpProblem, HttpRequest, HttpResponse},
+        calls::Calls,
         state::State,
     },
 };
@@ -24,6 +25,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
+                Calls::attribute(&mut store)?;
                 others_first(size(&request)).await;
                 let answer = match Call::new(&mut store, request)? {
                     Ok(call) => call.make().await,
@@ -42,6 +44,7 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
+                Calls::attribute(&mut store)?;
                 others_first(size(&request)).await;
                 // A task of its own: it is on its way before the guest first waits for it.
                 let call = Call::new(&mut store, request)?.map(|call| Task(tokio::spawn(call.make())));

@@ -22,7 +22,7 @@ use wasmtime::{
 pub(super) use unknown::link_unknown;
 pub(super) use wasi_http::Web;
 
-use super::{abi, engine::Form, state::State};
+use super::{abi, calls::Calls, engine::Form, state::State};
 use crate::{
     inbox::{self, OutputPiece, PlannerNotice},
     units::Size,
@@ -60,8 +60,9 @@ fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> Result<LinkerInst
 fn log(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap_async(
         "write",
-        |store: StoreContextMut<'_, State>, (level, message): (abi::Level, String)| {
+        |mut store: StoreContextMut<'_, State>, (level, message): (abi::Level, String)| {
             Box::new(async move {
+                Calls::attribute(&mut store)?;
                 store.data().log(level.into(), &message);
                 others_first(message.len()).await;
                 Ok(())

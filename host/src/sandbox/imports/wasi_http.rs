@@ -26,7 +26,7 @@ use wasmtime_wasi_http::{
 use crate::{
     http::{Access, Cause, Part, Problem, Request, is_hosts_own},
     limits::{Charge, HEADERS_MAX},
-    sandbox::state::State,
+    sandbox::{calls::Calls, state::State},
 };
 
 const TYPES: &str = "wasi:http/types@0.2.12";
@@ -119,6 +119,7 @@ fn handle(
     mut store: StoreContextMut<'_, State>,
     (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>),
 ) -> Result<(Sent,)> {
+    Calls::attribute(&mut store)?;
     let state = store.data_mut();
     let worker = state.worker()?;
     let sender = (worker.http.clone(), worker.left());

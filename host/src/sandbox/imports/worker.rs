@@ -8,6 +8,7 @@ use crate::{
     logger::Level,
     sandbox::{
         abi::{AttemptInfo, QuotaReport},
+        calls::Calls,
         state::State,
     },
 };
@@ -17,9 +18,13 @@ const BUCKET_MAX: usize = 256;
 
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
+        Calls::attribute(&mut store)?;
         let worker = store.data_mut().worker()?;
         let Some((attempt, cut)) = worker.current else {
-            return Err(format_err!("no attempt is going on while the worker is being started"));
+            return Err(match worker.calls {
+                None => format_err!("no attempt is going on while the worker is being started"),
+                Some(_) => format_err!("it asked for its attempt outside of one, or after its result was given"),
+            });
         };
         let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
         let info = AttemptInfo {
@@ -36,6 +41,7 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap(
         "update",
         |mut store: StoreContextMut<'_, State>, (report,): (QuotaReport,)| {
+            Calls::attribute(&mut store)?;
             store.data_mut().worker()?;
             let bucket = report.bucket.to_str(&store)?;
             if bucket.len() > BUCKET_MAX {
