@@ -195,24 +195,28 @@ fn pools(
 ) -> Vec<PoolSetup> {
     let mut ids = (0..).map(disperse_scheduler::WorkerId);
     let pool = |plan: PoolPlan| {
-        let worker = |worker: WorkerPlan| Worker {
-            id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
-            spec: WorkerSpec {
-                program: plan.program.clone(),
-                name: format!("{}/{}", plan.name, worker.name).into(),
-                env: worker.env.into(),
-                limits: plan.limits,
-                grants: plan.grants.clone(),
-                secrets: worker.secrets,
-                voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
-                debt: Debt::default(),
-                denials: Arc::default(),
-                slots: plan.concurrency,
-            },
-            fresh: plan.fresh,
-            sandbox: sandbox.clone(),
-            logger: logger.clone(),
-            to_driver: to_driver.clone(),
+        let worker = |worker: WorkerPlan| {
+            let denials = Arc::default();
+            let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
+            Worker {
+                id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
+                spec: WorkerSpec {
+                    program: plan.program.clone(),
+                    name: format!("{}/{}", plan.name, worker.name).into(),
+                    env: worker.env.into(),
+                    limits: plan.limits,
+                    grants: plan.grants.clone(),
+                    http: Arc::new(http),
+                    voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
+                    debt: Debt::default(),
+                    denials,
+                    slots: plan.concurrency,
+                },
+                fresh: plan.fresh,
+                sandbox: sandbox.clone(),
+                logger: logger.clone(),
+                to_driver: to_driver.clone(),
+            }
         };
         let workers = plan.workers.into_iter().map(worker).collect();
         PoolSetup {

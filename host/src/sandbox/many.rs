@@ -203,7 +203,7 @@ impl Desk<'_> {
             words.stderr = state.stderr.take();
         }
         let dropped = match state.calls().is_some_and(|calls| calls.is_empty()) {
-            true => state.stderr.end_attempt(),
+            true => state.stderr.end_attempt().and_then(|talk| talk.dropped),
             false => state.stderr.end_share(),
         };
         if let (Some(text), Role::Worker(worker)) = (dropped, &state.role) {

@@ -23,8 +23,9 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    http::Client,
-    limits::{Budget, CompileLimits},
+    grants::{Denials, Grants},
+    http::{Access, Client, Placed},
+    limits::{Budget, CompileLimits, Limits},
 };
 
 /// Why a component could not be loaded.
@@ -58,7 +59,7 @@ pub(crate) struct Sandbox {
     stack: usize,
     pub(super) budget: Arc<Budget>,
     /// Of all workers.
-    pub(super) http: Arc<Client>,
+    http: Arc<Client>,
 }
 
 /// One engine with everything linked, and room for its instances.
@@ -118,6 +119,19 @@ impl Sandbox {
             budget,
             http: Arc::default(),
         }
+    }
+
+    /// What one worker may reach by HTTP; `slots`: how many attempts it makes at once.
+    pub(crate) fn access(
+        &self,
+        grants: &Arc<Grants>,
+        secrets: Arc<[Placed]>,
+        limits: &Limits,
+        denials: &Arc<Denials>,
+        slots: u32,
+    ) -> Access {
+        let (client, budget) = (self.http.clone(), self.budget.clone());
+        Access::new(client, grants.clone(), secrets, limits, budget, denials.clone(), slots)
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {

@@ -54,6 +54,14 @@ struct Meter {
     dropped: u64,
 }
 
+/// What a guest said in one attempt.
+pub(super) struct Talk {
+    /// The end of what it wrote.
+    pub(super) last_words: String,
+    /// How much was not passed on, in words, if any was.
+    pub(super) dropped: Option<String>,
+}
+
 impl Meter {
     /// Makes room by the time that has passed.
     fn refill(&mut self) {
@@ -123,9 +131,7 @@ impl Tail {
 
     /// What was kept since the last time this was asked, as text.
     pub(super) fn take(&self) -> String {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept: Vec<u8> = std::mem::take(&mut inner.kept).into();
-        String::from_utf8_lossy(&kept).trim_end().to_owned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// From now on every line goes to the logger as well.
@@ -144,13 +150,18 @@ impl Tail {
         }
     }
 
-    /// Begins afresh with the next attempt: what was written is forgotten. Says how much was not passed on, if any was.
-    pub(super) fn end_attempt(&self) -> Option<String> {
+    /// Begins afresh with the next attempt. None: nothing was said, as by most.
+    pub(super) fn end_attempt(&self) -> Option<Talk> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.kept.is_empty() && inner.meter.said == 0 && inner.meter.dropped == 0 {
+            return None;
+        }
         inner.end_line();
-        inner.kept.clear();
         inner.meter.said = 0;
-        inner.meter.take_dropped()
+        Some(Talk {
+            last_words: inner.take(),
+            dropped: inner.meter.take_dropped(),
+        })
     }
 
     /// One attempt of several that share it is over: another may say as much again. Says how much was not passed on, if any
@@ -200,6 +211,11 @@ impl Tail {
 }
 
 impl Inner {
+    fn take(&mut self) -> String {
+        let kept: Vec<u8> = std::mem::take(&mut self.kept).into();
+        String::from_utf8_lossy(&kept).trim_end().to_owned()
+    }
+
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let Some((speaker, logger)) = &self.aloud else { return };

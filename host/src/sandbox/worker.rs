@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     grants::{Denials, Grants},
-    http::{Access, Placed},
+    http::Access,
     inbox::{Job, Speaker, Used, Words},
     limits::Limits,
     logger::{Level, Logger},
@@ -38,8 +38,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
-    /// Secrets whose placeholders are among the settings.
-    pub(crate) secrets: Arc<[Placed]>,
+    /// What it reaches by HTTP.
+    pub(crate) http: Arc<Access>,
     /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
     pub(crate) voice: Tail,
     /// What it owes its neighbours.
@@ -146,15 +146,7 @@ impl WorkerInstance {
         let role = Role::Worker(WorkerRole {
             name: spec.name.clone(),
             grants: spec.grants.clone(),
-            http: Arc::new(Access::new(
-                sandbox.http.clone(),
-                spec.grants.clone(),
-                spec.secrets.clone(),
-                &spec.limits,
-                sandbox.budget.clone(),
-                spec.denials.clone(),
-                spec.slots,
-            )),
+            http: spec.http.clone(),
             denials: spec.denials.clone(),
             current: None,
             calls: None,
@@ -225,9 +217,13 @@ impl WorkerInstance {
     /// Keeps the last words of an attempt that is over, and says how many were not passed on.
     fn end_talk(&mut self) {
         let state = self.running.store.data_mut();
-        self.last_words = state.stderr.take();
-        if let Some(text) = state.stderr.end_attempt() {
-            state.logger.guest(&state.speaker(), Level::Warning, &text);
+        let talk = state.stderr.end_attempt();
+        self.last_words.clear();
+        if let Some(talk) = talk {
+            self.last_words = talk.last_words;
+            if let Some(text) = talk.dropped {
+                state.logger.guest(&state.speaker(), Level::Warning, &text);
+            }
         }
     }
 

@@ -1,0 +1,128 @@
+//! The guests that the program is given, and folders for them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use super::{command, root};
+
+/// A folder for the files of one test.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A guest in the text format.
+    pub(crate) fn guest(&self, name: &str, text: &str) -> String {
+        self.file(
+            name,
+            wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}")),
+        )
+    }
+
+    /// A worker with this body; see `guests/worker.wat`.
+    pub(crate) fn worker(&self, name: &str, handle: &str) -> String {
+        let text = include_str!("../guests/worker.wat");
+        self.guest(name, &text.replace("{HANDLE}", handle).replace("{EXPORT}", "handle"))
+    }
+
+    /// An operation with this in the place of one of its functions; see `guests/operation.wat`.
+    pub(crate) fn operation(&self, name: &str, function: &str, body: &str) -> String {
+        let mut text =
+            include_str!("../guests/operation.wat").replace(&format!("{{{}}}", function.to_uppercase()), body);
+        for other in ["{NEXT}", "{RUN}", "{COLLECT}", "{FINISH}"] {
+            text = text.replace(other, "");
+        }
+        self.guest(name, &text)
+    }
+}
+
+/// Bodies of workers.
+pub(crate) mod body {
+    /// Gives back what it is given.
+    pub(crate) const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
+    /// The same after about five milliseconds of work.
+    pub(crate) const SLOW_ECHO: &str =
+        "(call $spin (i32.const 1000000)) (call $answer (local.get $payload) (local.get $len))";
+    pub(crate) const TRAP: &str = "unreachable";
+    pub(crate) const ENDLESS: &str = "(loop $again (br $again)) unreachable";
+    pub(crate) const GREEDY: &str =
+        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable";
+    pub(crate) const DEEP: &str = "(call $sink (i32.const 0))";
+    pub(crate) const RETRYABLE: &str = "(call $refuse (i32.const 0))";
+    pub(crate) const UNFIT: &str = "(call $refuse (i32.const 3))";
+
+    /// A result of this many bytes.
+    pub(crate) fn large(bytes: u32) -> String {
+        format!(
+            "(call $reach (i32.const {})) (call $answer (i32.const 1024) (i32.const {bytes}))",
+            bytes + 1024
+        )
+    }
+}
+
+/// A component of an example. All are built once.
+pub(crate) fn wasm(name: &str) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("examples")));
+    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+}
+
+/// The worker that tries what each line tells it; see `guests/probe`.
+pub(crate) fn probe() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/probe")));
+    folder.join("probe.wasm").to_str().unwrap().to_owned()
+}
+
+/// The same with wasi:http, and an operation too; see `guests/web`.
+pub(crate) fn web() -> String {
+    of_web("web")
+}
+
+/// The worker that gives up what it has asked for; see `guests/web/abandon`.
+pub(crate) fn abandon() -> String {
+    of_web("abandon")
+}
+
+fn of_web(name: &str) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/web")));
+    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+}
+
+/// The async worker that does what each line tells it; see `guests/several`.
+pub(crate) fn several() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/several")));
+    folder.join("several.wasm").to_str().unwrap().to_owned()
+}
+
+/// Builds the guests of a workspace, and says where they are.
+fn built(workspace: &Path) -> PathBuf {
+    let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--target", "wasm32-wasip2"])
+        .current_dir(workspace)
+        .output()
+        .expect("cargo starts");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{}: {said}", workspace.display());
+    workspace.join("target/wasm32-wasip2/release")
+}
