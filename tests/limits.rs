@@ -35,8 +35,8 @@ fn every_limit_can_be_set() {
         let others: &[&str] = match limit {
             "timeout" => &["--fuel", "100G"],
             "fuel" => &[],
-            "log-rate" => &["--fuel", "100G", "--timeout", "100ms", "-v"],
-            "log-size" => &["--fuel", "100G", "--timeout", "100ms", "-v", "--log-rate", "100GiB"],
+            "log-rate" => &["--fuel", "100G", "--timeout", "1s", "-v"],
+            "log-size" => &["--fuel", "100G", "--timeout", "1s", "-v", "--log-rate", "100GiB"],
             "handles" => &["--fuel", "1M"],
             _ => &["--fuel", "50M"],
         };
