@@ -3,13 +3,14 @@
 mod guests;
 
 use std::{
+    cell::Cell,
     ffi::OsStr,
     io::{ErrorKind, Read, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -26,12 +27,60 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Held by every run for reading and by a measurement for writing.
-static MACHINE: RwLock<()> = RwLock::new(());
+/// How many runs there are beside each other, or whether one has the machine for itself.
+struct Machine {
+    runs: usize,
+    is_taken: bool,
+}
 
-/// The machine without other tests on it.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+static MACHINE: Mutex<Machine> = Mutex::new(Machine {
+    runs: 0,
+    is_taken: false,
+});
+static LEFT: Condvar = Condvar::new();
+
+thread_local! {
+    /// Whether it is this thread that has the machine for itself.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Waits until this is true of the machine.
+fn when(is_so: impl Fn(&Machine) -> bool) -> MutexGuard<'static, Machine> {
+    let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    LEFT.wait_while(machine, |machine| !is_so(machine))
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The machine without other tests on it, for a measurement.
+pub(crate) struct Alone;
+
+pub(crate) fn alone() -> Alone {
+    when(|machine| machine.runs == 0 && !machine.is_taken).is_taken = true;
+    ALONE.set(true);
+    Alone
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        ALONE.set(false);
+        MACHINE.lock().unwrap_or_else(PoisonError::into_inner).is_taken = false;
+        LEFT.notify_all();
+    }
+}
+
+/// One run beside others. It does not wait for who waits to be alone, so that a test may have two.
+struct Beside;
+
+fn beside() -> Beside {
+    when(|machine| !machine.is_taken).runs += 1;
+    Beside
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        MACHINE.lock().unwrap_or_else(PoisonError::into_inner).runs -= 1;
+        LEFT.notify_all();
+    }
 }
 
 /// The folder of the project.
@@ -115,12 +164,12 @@ impl Host {
 
     /// Runs to the end.
     pub(crate) fn run(self) -> Ended {
-        let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         self.start().end()
     }
 
     /// Starts, and leaves it running.
     pub(crate) fn start(mut self) -> Live {
+        let beside = (!ALONE.get()).then(beside);
         let until = Instant::now() + DEADLINE;
         let mut child = self
             .command
@@ -147,6 +196,7 @@ impl Host {
             stderr,
             feeder,
             until,
+            _beside: beside,
         }
     }
 }
@@ -206,6 +256,8 @@ pub(crate) struct Live {
     stderr: Pipe,
     feeder: Arc<Feeder>,
     until: Instant,
+    /// Given back when it has ended: the last field.
+    _beside: Option<Beside>,
 }
 
 impl Live {
