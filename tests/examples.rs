@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::{Ended, Folder, host, of_type, root, shell, wasm};
+use crate::support::{Ended, Folder, beside, host, of_type, root, shell, wasm};
 
 /// The lines that a README shows below a command.
 fn shown(example: &str, command: &str) -> String {
@@ -44,6 +44,7 @@ fn command(example: &str, words: &str) -> String {
 fn fetch_and_its_server_do_what_the_readme_shows() {
     // Built before, so that the deadline is not for that.
     let wasm = wasm("fetch");
+    let building = beside();
     let build = Command::new("cargo")
         .args([
             "build",
@@ -54,6 +55,7 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
         .current_dir(root())
         .output()
         .unwrap();
+    drop(building);
     assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
     let free = || {
         std::net::TcpListener::bind("127.0.0.1:0")

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use crate::support::{Folder, host};
+use crate::{
+    hostile::attacks::{calling, concurrent, for_ever},
+    support::{Folder, host},
+};
 
 /// How many attempts, a good one among each round of sorts included. A million, in about five minutes:
 /// `DISPERSE_HOSTILE_ATTEMPTS=1000000 cargo test --profile ci -p disperse-host flat`.
@@ -20,10 +23,6 @@ fn attempts() -> usize {
 fn of(sort: char, address: &str, what: &str) -> String {
     let code = u32::from(sort);
     format!("(if (i32.eq (i32.load8_u {address}) (i32.const {code})) (then {what}))")
-}
-
-fn for_ever(what: &str) -> String {
-    format!("(loop $more {what} (br $more))")
 }
 
 fn times(times: u32, what: &str) -> String {
@@ -59,10 +58,7 @@ fn hostile_attempts_leave_nothing_behind() {
         of('l', at, &flood),
         "(call $answer (local.get $payload) (local.get $len))".to_owned(),
     ];
-    let text = include_str!("guests/caller.wat")
-        .replace("{HANDLE}", &handle.concat())
-        .replace("{REALLOC}", "")
-        .replace("{RETURNED}", "");
+    let text = calling(&handle.concat());
     // Good ones, and those that say too much and then answer.
     leaves_nothing(&text, b"tfgbodhsrwle", b"le", attempts() / 5 * 4);
 }
@@ -95,7 +91,7 @@ fn hostile_attempts_of_async_workers_leave_nothing_behind() {
         ),
         "(call $return (i32.const 0) (i32.const 4096) (i32.const 1) (i32.const 0)) (i32.const 0)".to_owned(),
     ];
-    let text = include_str!("guests/concurrent.wat").replace("{HANDLE}", &handle.concat());
+    let text = concurrent(&handle.concat());
     leaves_nothing(&text, b"tfpqsnzabe", b"e", attempts() / 5);
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Folder, body, host};
+use crate::support::{Folder, beside, body, host};
 
 fn stopped_while_busy(signal: Signal, code: i32) {
     let folder = Folder::new();
@@ -56,6 +56,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     let worker = folder.worker("echo.wasm", body::ECHO);
     // Far more than a pipe holds, and the only thread has nothing to wait for but whoever reads it.
     let input = folder.file("in.txt", "a line\n".repeat(100_000));
+    let _beside = beside();
     let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
         .args(["map", &worker, "--input", &input, "--threads", "1", "--no-cache"])
         .stdout(Stdio::piped())
@@ -63,8 +64,9 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
         .spawn()
         .unwrap();
     // Until nothing more fits into the pipe.
-    let mut last = 0;
+    let (mut last, until) = (0, Instant::now() + Duration::from_secs(60));
     loop {
+        assert!(Instant::now() < until, "the pipe did not fill up");
         std::thread::sleep(Duration::from_millis(500));
         let waiting = rustix::io::ioctl_fionread(child.stdout.as_ref().unwrap()).unwrap();
         if waiting > 0 && waiting == std::mem::replace(&mut last, waiting) {
@@ -78,6 +80,9 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
         for _ in 0..100 {
             std::thread::sleep(Duration::from_millis(10));
             code = child.try_wait().unwrap().map(|status| status.code());
+            if code.is_some() {
+                break;
+            }
         }
     }
     child.kill().unwrap();

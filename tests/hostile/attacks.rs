@@ -161,7 +161,7 @@ fn caller(handle: &str, realloc: &str, returned: &str) -> String {
         .replace("{RETURNED}", returned)
 }
 
-fn calling(handle: &str) -> String {
+pub(crate) fn calling(handle: &str) -> String {
     caller(handle, "", "")
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn concurrent(handle: &str) -> String {
     include_str!("../guests/concurrent.wat").replace("{HANDLE}", handle)
 }
 
-fn for_ever(what: &str) -> String {
+pub(crate) fn for_ever(what: &str) -> String {
     format!("(loop $again {what} (br $again)) unreachable")
 }
 

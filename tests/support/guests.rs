@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{command, root};
+use super::{beside, command, root};
 
 /// A folder for the files of one test.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -117,6 +117,7 @@ pub(crate) fn several() -> String {
 
 /// Builds the guests of a workspace, and says where they are.
 fn built(workspace: &Path) -> PathBuf {
+    let _beside = beside();
     let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "--target", "wasm32-wasip2"])
         .current_dir(workspace)

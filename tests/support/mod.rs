@@ -1,16 +1,16 @@
 //! Runs the program under a deadline.
 
 mod guests;
+mod machine;
 
 use std::{
-    cell::Cell,
     ffi::OsStr,
     io::{ErrorKind, Read, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -18,6 +18,7 @@ use std::{
 };
 
 pub(crate) use guests::*;
+pub(crate) use machine::{alone, beside};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -26,62 +27,6 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// How many runs there are beside each other, or whether one has the machine for itself.
-struct Machine {
-    runs: usize,
-    is_taken: bool,
-}
-
-static MACHINE: Mutex<Machine> = Mutex::new(Machine {
-    runs: 0,
-    is_taken: false,
-});
-static LEFT: Condvar = Condvar::new();
-
-thread_local! {
-    /// Whether it is this thread that has the machine for itself.
-    static ALONE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Waits until this is true of the machine.
-fn when(is_so: impl Fn(&Machine) -> bool) -> MutexGuard<'static, Machine> {
-    let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    LEFT.wait_while(machine, |machine| !is_so(machine))
-        .unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The machine without other tests on it, for a measurement.
-pub(crate) struct Alone;
-
-pub(crate) fn alone() -> Alone {
-    when(|machine| machine.runs == 0 && !machine.is_taken).is_taken = true;
-    ALONE.set(true);
-    Alone
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        ALONE.set(false);
-        MACHINE.lock().unwrap_or_else(PoisonError::into_inner).is_taken = false;
-        LEFT.notify_all();
-    }
-}
-
-/// One run beside others. It does not wait for who waits to be alone, so that a test may have two.
-struct Beside;
-
-fn beside() -> Beside {
-    when(|machine| !machine.is_taken).runs += 1;
-    Beside
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        MACHINE.lock().unwrap_or_else(PoisonError::into_inner).runs -= 1;
-        LEFT.notify_all();
-    }
-}
 
 /// The folder of the project.
 pub(crate) fn root() -> &'static Path {
@@ -169,7 +114,7 @@ impl Host {
 
     /// Starts, and leaves it running.
     pub(crate) fn start(mut self) -> Live {
-        let beside = (!ALONE.get()).then(beside);
+        let beside = beside();
         let until = Instant::now() + DEADLINE;
         let mut child = self
             .command
@@ -257,7 +202,7 @@ pub(crate) struct Live {
     feeder: Arc<Feeder>,
     until: Instant,
     /// Given back when it has ended: the last field.
-    _beside: Option<Beside>,
+    _beside: Option<machine::Beside>,
 }
 
 impl Live {

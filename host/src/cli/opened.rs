@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{args::Common, error::Failure};
 use crate::{
     grants::{Dir, ExecRule, Grants, HttpRule, Secret},
-    settings::{Component, Pool, SecretForm, SecretTable},
+    settings::{SecretForm, SecretTable},
 };
 
 /// The largest file of a secret. A header cannot hold more anyway.
@@ -45,25 +45,20 @@ impl Opened {
         })
     }
 
-    /// What a pool's table says.
+    /// What a table says, of a pool or of the one worker.
     ///
     /// # Errors
     /// As [`Opened::typed`].
-    pub(super) fn pool(table: &Pool, folder: &Path) -> Result<Self, Failure> {
+    pub(super) fn written(
+        dirs: &[String],
+        exec: &[Vec<String>],
+        http: &[String],
+        secret: &BTreeMap<String, SecretTable>,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
         Ok(Self {
-            grants: grants(&table.dirs, &table.exec, &table.http, folder)?,
-            secrets: secrets(&table.secrets, folder)?,
-        })
-    }
-
-    /// What a worker's table says.
-    ///
-    /// # Errors
-    /// As [`Opened::typed`].
-    pub(super) fn component(table: &Component, folder: &Path) -> Result<Self, Failure> {
-        Ok(Self {
-            grants: grants(&table.dirs, &table.exec, &table.http, folder)?,
-            secrets: secrets(&table.secrets, folder)?,
+            grants: grants(dirs, exec, http, folder)?,
+            secrets: secrets(secret, folder)?,
         })
     }
 

@@ -99,7 +99,7 @@ impl<'a> PoolMaker<'a> {
         match (&manifest.worker, &manifest.operation) {
             (Some(worker), _) => {
                 let path = folder.join(&worker.component);
-                let opened = Opened::component(worker, folder)?;
+                let opened = Opened::written(&worker.dirs, &worker.exec, &worker.http, &worker.secrets, folder)?;
                 let program = self.load(&path, self.common.expect_sha256.or(worker.sha256))?;
                 Ok(vec![self.pool(
                     name_of(&path),
@@ -154,7 +154,8 @@ impl<'a> PoolMaker<'a> {
 
     fn table(&self, table: &Pool, folder: &Path) -> Result<PoolPlan, Failure> {
         let program = self.load(&folder.join(&table.component), table.sha256)?;
-        let opened = self.opened.clone().and(&Opened::pool(table, folder)?);
+        let written = Opened::written(&table.dirs, &table.exec, &table.http, &table.secrets, folder)?;
+        let opened = self.opened.clone().and(&written);
         let mut listed = Vec::new();
         for listing in &table.worker {
             let mut env: Vec<_> = listing.settings.clone().into_iter().collect();

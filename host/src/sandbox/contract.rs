@@ -3,14 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use wasmparser::{
-    Encoding, Parser, Payload, Validator, WasmFeatures,
-    component_types::{
-        ComponentAnyTypeId, ComponentDefinedType, ComponentEntityType, ComponentFuncTypeId, ComponentValType,
-    },
-    types::Types,
+    Encoding, Parser, Payload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
-use super::engine::Form;
+use super::{engine::Form, wit::Printer};
 use crate::units::nearest;
 
 /// The exports of the contract and their types. The parameters' names do not count.
@@ -329,85 +325,4 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError
     imports.sort();
     exports.sort();
     Ok((imports, exports, composed))
-}
-
-/// Writes types the way WIT does, with everything that has a name written out.
-struct Printer<'a>(&'a Types);
-
-impl Printer<'_> {
-    fn entity(&self, ty: ComponentEntityType) -> String {
-        match ty {
-            ComponentEntityType::Func(id) => self.func(id),
-            ComponentEntityType::Instance(_) => "interface".into(),
-            ComponentEntityType::Type {
-                referenced: ComponentAnyTypeId::Resource(_),
-                ..
-            } => "resource".into(),
-            ComponentEntityType::Type { .. } | ComponentEntityType::Value(_) => "type".into(),
-            ComponentEntityType::Module(_) => "core module".into(),
-            ComponentEntityType::Component(_) => "component".into(),
-        }
-    }
-
-    fn func(&self, id: ComponentFuncTypeId) -> String {
-        let Some(func) = self.0.as_ref().get(id) else {
-            return "func".into();
-        };
-        let params: Vec<String> = func.params.iter().map(|(_, ty)| self.value(*ty)).collect();
-        let word = if func.async_ { "async func" } else { "func" };
-        match func.result {
-            Some(result) => format!("{word}({}) -> {}", params.join(", "), self.value(result)),
-            None => format!("{word}({})", params.join(", ")),
-        }
-    }
-
-    fn value(&self, ty: ComponentValType) -> String {
-        let id = match ty {
-            ComponentValType::Primitive(primitive) => return primitive.to_string(),
-            ComponentValType::Type(id) => id,
-        };
-        let or_none = |ty: &Option<ComponentValType>| ty.map_or_else(|| "_".into(), |ty| self.value(ty));
-        match self.0.as_ref().get(id) {
-            Some(ComponentDefinedType::Primitive(primitive)) => primitive.to_string(),
-            Some(ComponentDefinedType::Record(record)) => {
-                let fields: Vec<String> = record
-                    .fields
-                    .iter()
-                    .map(|(name, ty)| format!("{name}: {}", self.value(*ty)))
-                    .collect();
-                format!("record {{ {} }}", fields.join(", "))
-            }
-            Some(ComponentDefinedType::Variant(variant)) => {
-                let cases: Vec<String> = variant
-                    .cases
-                    .iter()
-                    .map(|(name, case)| match case.ty {
-                        Some(ty) => format!("{name}({})", self.value(ty)),
-                        None => name.to_string(),
-                    })
-                    .collect();
-                format!("variant {{ {} }}", cases.join(", "))
-            }
-            Some(ComponentDefinedType::List { element, .. }) => format!("list<{}>", self.value(*element)),
-            Some(ComponentDefinedType::Option { ty, .. }) => format!("option<{}>", self.value(*ty)),
-            Some(ComponentDefinedType::Result { ok, err, .. }) => match (ok, err) {
-                (None, None) => "result".into(),
-                (Some(_), None) => format!("result<{}>", or_none(ok)),
-                _ => format!("result<{}, {}>", or_none(ok), or_none(err)),
-            },
-            Some(ComponentDefinedType::Tuple(tuple)) => {
-                let types: Vec<String> = tuple.types.iter().map(|ty| self.value(*ty)).collect();
-                format!("tuple<{}>", types.join(", "))
-            }
-            Some(ComponentDefinedType::Enum(names)) => {
-                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-                format!("enum {{ {} }}", names.join(", "))
-            }
-            Some(ComponentDefinedType::Future { ty, .. }) => format!("future<{}>", or_none(ty)),
-            Some(ComponentDefinedType::Stream { ty, .. }) => format!("stream<{}>", or_none(ty)),
-            Some(ComponentDefinedType::Own(_)) => "own".into(),
-            Some(ComponentDefinedType::Borrow(_)) => "borrow".into(),
-            _ => "another type".into(),
-        }
-    }
 }

@@ -34,7 +34,8 @@ pub(crate) enum Form {
     Async,
 }
 
-/// Makes an engine whose guests have `stack` bytes. Where the address space for a pool cannot be had, instances are made one by one, which is slower.
+/// Makes an engine whose guests have `stack` bytes of it. Where the address space for a pool cannot be had, instances are made
+/// one by one, which is slower.
 pub(super) fn engine(form: Form, stack: usize) -> wasmtime::Result<Engine> {
     let mut config = config(form);
     config.max_wasm_stack(stack).async_stack_size(stack + HOST_STACK);

@@ -24,6 +24,7 @@ mod quiet;
 mod state;
 mod stdio;
 mod task;
+mod wit;
 mod worker;
 mod world;
 

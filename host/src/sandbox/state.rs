@@ -71,6 +71,14 @@ pub(super) struct WorkerRole {
 }
 
 impl WorkerRole {
+    /// The time for what a guest wants to be done within so many ms, 0 being any: no more than is left.
+    pub(super) fn time(&self, wanted_ms: u32) -> Duration {
+        match wanted_ms {
+            0 => self.left(),
+            ms => self.left().min(Duration::from_millis(ms.into())),
+        }
+    }
+
     /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
     pub(super) fn left(&self) -> Duration {
         self.current

@@ -47,11 +47,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                     worker.denials.note(&why);
                     return Ok((Err(ExecProblem::Denied(why)),));
                 }
-                let left = worker.left();
-                let time = match command.timeout {
-                    0 => left,
-                    ms => left.min(Duration::from_millis(ms.into())),
-                };
+                let time = worker.time(command.timeout);
                 Ok((run(command, time, output_max).await,))
             })
         },

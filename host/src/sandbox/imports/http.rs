@@ -25,9 +25,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
-                Calls::attribute(&mut store)?;
-                others_first(size(&request)).await;
-                let answer = match Call::new(&mut store, request)? {
+                let answer = match Call::new(&mut store, request).await? {
                     Ok(call) => call.make().await,
                     Err(problem) => Err(problem),
                 };
@@ -44,10 +42,10 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
-                Calls::attribute(&mut store)?;
-                others_first(size(&request)).await;
                 // A task of its own: it is on its way before the guest first waits for it.
-                let call = Call::new(&mut store, request)?.map(|call| Task(tokio::spawn(call.make())));
+                let call = Call::new(&mut store, request)
+                    .await?
+                    .map(|call| Task(tokio::spawn(call.make())));
                 let answer = async move {
                     let answer = match call {
                         Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
@@ -97,14 +95,11 @@ struct Call {
 impl Call {
     /// # Errors
     /// The guest is no worker; traps it. Within: it sends too much.
-    fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
+    async fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
+        Calls::attribute(store)?;
+        others_first(size(&request)).await;
         let worker = store.data_mut().worker()?;
-        let access = worker.http.clone();
-        let left = worker.left();
-        let time = match request.timeout {
-            0 => left,
-            ms => left.min(Duration::from_millis(ms.into())),
-        };
+        let (access, time) = (worker.http.clone(), worker.time(request.timeout));
         let request = Request::from(request);
         Ok(access.hold(&request).map(|held| Self {
             access,
