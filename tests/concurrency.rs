@@ -363,7 +363,7 @@ fn nothing_is_left_of_many_lines_and_many_spent_instances() {
     let text = format!(
         "[worker]\ncomponent = \"{}\"\nconcurrency = 20\n\
          [limits]\nfuel = \"1M\"\nmemory = \"4MiB\"\n\
-         [health]\nquarantine-after = 1000000\nattempts = 1\n",
+         [health]\nsuspect-after = 1000000\nquarantine-score = 1e9\nattempts = 1\n",
         several()
     );
     let manifest = folder.file("disperse.toml", text);

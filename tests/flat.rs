@@ -120,7 +120,8 @@ fn leaves_nothing(text: &str, sorts: &[u8], answered: &[u8], lines: usize) {
             result-size = "64KiB"
 
             [health]
-            quarantine-after = 1000000
+            suspect-after = 1000000
+            quarantine-score = 1e9
             attempts = 1
         "#,
     );

@@ -29,7 +29,8 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
                 timeout = "1h"
 
                 [health]
-                quarantine-after = 1000000
+                suspect-after = 1000000
+            quarantine-score = 1e9
                 attempts = 1000000
 
                 [[pool]]

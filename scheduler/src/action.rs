@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::{
     command::Command,
     event::Spec,
-    ids::{ActionId, AttemptId, Ax, Gx, KindId, Rx, TaskId, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, Gx, Kx, Rx, TaskId, WorkerId, Wx},
     moment::Moment,
     outcome::{Class, End, Outcome, Reason},
-    queue::Key,
+    queue::{Key, Turn},
     retry::{Bar, Trials},
     scheduler::{Plant, Scheduler},
     timers::Timer,
@@ -28,7 +28,7 @@ pub(crate) enum State {
         /// When it avoids fewer.
         patience: Moment,
     },
-    /// Every worker was tried.
+    /// Every worker was tried; or it has no attempt left, and what becomes of somebody who failed it is awaited.
     Resting { until: Moment },
     /// A worker has its newest attempt.
     Running { worker: Wx },
@@ -41,14 +41,16 @@ pub(crate) struct Action {
     pub(crate) task: TaskId,
     pub(crate) deadline: Moment,
     pub(crate) rx: Rx,
-    pub(crate) kind: KindId,
+    pub(crate) kx: Kx,
     pub(crate) priority: i32,
-    /// How many attempts may fail.
+    /// How many attempts may fail; 0: as many as its kind needs.
     pub(crate) attempts: u32,
     /// The number of its newest attempt; 0: it had none.
     pub(crate) number: u32,
     pub(crate) failed: u32,
     pub(crate) losses: u32,
+    /// When it has its turn, the next time that it stands in line.
+    pub(crate) turn: Turn,
     pub(crate) state: State,
     /// Where it failed. None: nowhere, as for most.
     pub(crate) trials: Option<Box<Trials>>,
@@ -56,7 +58,7 @@ pub(crate) struct Action {
 
 impl Action {
     pub(crate) fn key(&self, ax: Ax) -> Key {
-        Key::new(self.priority, self.failed > 0, self.task, self.id, ax)
+        Key::new(self.priority, self.turn, self.task, self.id, ax)
     }
 }
 
@@ -75,7 +77,10 @@ impl Scheduler {
             return refuse(Reason::Deadline, out);
         }
         // A kind that was never defined is served by nobody.
-        let Some(rx) = self.kinds.get(&spec.kind).copied() else {
+        let Some(kx) = self.kind_ids.get(&spec.kind).copied() else {
+            return refuse(Reason::Unroutable, out);
+        };
+        let Some(rx) = self.kinds.get(kx).map(|kind| kind.rx) else {
             return refuse(Reason::Unroutable, out);
         };
         let ax = self.actions.insert(Action {
@@ -83,7 +88,7 @@ impl Scheduler {
             task: spec.task,
             deadline: spec.deadline,
             rx,
-            kind: spec.kind,
+            kx,
             priority: spec.priority,
             attempts: match spec.attempts {
                 0 => self.policy.attempts,
@@ -92,6 +97,7 @@ impl Scheduler {
             number: 0,
             failed: 0,
             losses: 0,
+            turn: Turn::Fresh,
             state: State::Between,
             trials: None,
         });
@@ -108,12 +114,58 @@ impl Scheduler {
 
     /// Settles an action wherever it is; what runs of it is stopped.
     pub(crate) fn give_up(&mut self, ax: Ax, reason: Reason, out: &mut Vec<Command>) {
-        self.settle(ax, Outcome::Refused(reason), out);
+        self.settle(ax, Outcome::Refused(reason), None, out);
     }
 
     pub(crate) fn rested(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        if self.is_spent(ax) {
+            return self.give_up(ax, Reason::Exhausted, out);
+        }
         self.leave(ax);
         self.place(ax, None, out);
+    }
+
+    /// How many attempts of an action may fail.
+    pub(crate) fn attempts(&self, action: &Action) -> u32 {
+        let learned = || {
+            let kind = self.kinds.get(action.kx);
+            kind.map_or(self.policy.attempts_min, |kind| kind.flake.attempts(&self.policy))
+        };
+        match action.attempts {
+            0 => learned(),
+            own => own,
+        }
+    }
+
+    /// Whether an action has no attempt left.
+    fn is_spent(&self, ax: Ax) -> bool {
+        self.actions
+            .get(ax)
+            .is_some_and(|action| action.failed > 0 && action.failed >= self.attempts(action))
+    }
+
+    /// An action was given an attempt back. If it was only waiting for that, it goes on.
+    pub(crate) fn revive(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        let held = self.actions.get(ax).is_some_and(|action| {
+            let held = action.trials.as_deref().is_some_and(|trials| trials.held);
+            held && matches!(action.state, State::Resting { .. })
+        });
+        if held && !self.is_spent(ax) {
+            if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+                trials.held = false;
+            }
+            self.leave(ax);
+            self.place(ax, None, out);
+        }
+    }
+
+    /// An action has failed and will be tried again: before fresh work, or when the run has retried too much, after it.
+    pub(crate) fn turn(&mut self) -> Turn {
+        if self.retries < 1.0 {
+            return Turn::Late;
+        }
+        self.retries -= 1.0;
+        Turn::Soon
     }
 
     pub(crate) fn ended(
@@ -131,8 +183,9 @@ impl Scheduler {
         let ax = self.action_ids.get(&attempt.action).copied();
         let current = ax.filter(|ax| self.is_current(*ax, attempt, wx));
         if held {
+            let kx = ax.and_then(|ax| self.actions.get(ax)).map(|action| action.kx);
             // The worker first: where the action can go depends on what is thought of the worker now.
-            self.judge(wx, attempt.action, end, took, current.is_some(), out);
+            self.judge(wx, attempt.action, kx, end, took, current.is_some(), out);
         }
         match (current, ax) {
             (Some(ax), _) => {
@@ -141,7 +194,7 @@ impl Scheduler {
             }
             (None, Some(ax)) if end == End::Ok && self.is_stale(ax, attempt) => {
                 // Nobody asks twice: a result is a result, even of an attempt that was thought lost.
-                self.settle(ax, Outcome::Done { number: attempt.number }, out);
+                self.settle(ax, Outcome::Done { number: attempt.number }, Some(wx), out);
             }
             _ => {}
         }
@@ -188,7 +241,7 @@ impl Scheduler {
         let retry = match end.class() {
             Class::Ok => {
                 let outcome = Outcome::Done { number: attempt.number };
-                return self.settle(ax, outcome, out);
+                return self.settle(ax, outcome, Some(wx), out);
             }
             Class::Permanent => {
                 let reason = match end {
@@ -199,10 +252,23 @@ impl Scheduler {
             }
             Class::Transient | Class::Trap => {
                 action.failed = action.failed.saturating_add(1);
-                if action.failed >= action.attempts {
-                    return self.give_up(ax, Reason::Exhausted, out);
-                }
                 self.remember(ax, wx);
+                if self.accuse(ax, wx, attempt.number, end) {
+                    return self.give_up(ax, Reason::Poison, out);
+                }
+                if !self.is_usable(wx) {
+                    self.annul(wx, out);
+                }
+                if self.is_spent(ax) {
+                    return match self.is_in_doubt(ax) {
+                        true => self.hold(ax),
+                        false => self.give_up(ax, Reason::Exhausted, out),
+                    };
+                }
+                let turn = self.turn();
+                if let Some(action) = self.actions.get_mut(ax) {
+                    action.turn = turn;
+                }
                 true
             }
             Class::Lost => {
@@ -210,8 +276,11 @@ impl Scheduler {
                 if action.losses > losses {
                     return self.give_up(ax, Reason::Exhausted, out);
                 }
-                // Accuses nobody, yet another worker is the better bet.
+                // Accuses nobody, yet another worker is the better bet, one that does nothing else: what else is lost then?
                 self.remember(ax, wx);
+                if self.lost(ax, wx) {
+                    return self.give_up(ax, Reason::Poison, out);
+                }
                 true
             }
             Class::WorkerFault => true,
@@ -228,6 +297,7 @@ impl Scheduler {
             State::Between => {}
             State::Waiting { group, patience, .. } => {
                 self.queues.remove(rx, group, key);
+                self.leave_solo(rx, key);
                 self.timers.clear(patience, Timer::Patience(ax));
                 self.tallies.waiting -= 1;
             }
@@ -242,14 +312,15 @@ impl Scheduler {
         }
     }
 
-    /// Tells the asker and forgets the action.
-    pub(crate) fn settle(&mut self, ax: Ax, outcome: Outcome, out: &mut Vec<Command>) {
+    /// Tells the asker and forgets the action. `by`: whose result it is.
+    pub(crate) fn settle(&mut self, ax: Ax, outcome: Outcome, by: Option<Wx>, out: &mut Vec<Command>) {
         let running = match self.actions.get(ax).map(|action| action.state) {
             Some(State::Running { worker }) => Some(worker),
             _ => None,
         };
         self.leave(ax);
         let Some(action) = self.actions.remove(ax) else { return };
+        let (id, kx) = (action.id, action.kx);
         self.action_ids.remove(&action.id);
         self.timers.clear(action.deadline, Timer::Deadline(ax));
         if let Some(worker) = running.and_then(|wx| self.workers.get(wx)) {
@@ -272,6 +343,20 @@ impl Scheduler {
         match outcome {
             Outcome::Done { .. } => self.tallies.done += 1,
             Outcome::Refused(_) => self.tallies.refused += 1,
+        }
+        if action.is_solo()
+            && let Some(wx) = running
+            && let Some(worker) = self.workers.get_mut(wx)
+        {
+            // What is being stopped needs nobody for itself.
+            worker.alone = false;
+            self.stirred.push(wx);
+        }
+        let accused = action.trials.map_or(Vec::new(), |trials| trials.accused);
+        match outcome {
+            _ if accused.is_empty() => {}
+            Outcome::Done { .. } => self.convict(ax, id, kx, by, &accused, out),
+            Outcome::Refused(_) => self.acquit(ax, id, &accused, out),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     action::State,
     command::Command,
     ids::{AttemptId, Ax, Rx, Wx},
+    retry::Bar,
     scheduler::{Plant, Scheduler},
     worker::{Entry, Pool, Rest, Room, Standing, Trust},
 };
@@ -23,13 +24,14 @@ impl Scheduler {
         let best = |list: fn(&Pool) -> &BTreeSet<Entry>| {
             pools
                 .iter()
+                .filter(|px| !self.is_held_back(**px))
                 .filter_map(|px| {
                     list(self.pools.get(*px)?)
                         .iter()
-                        .find(|(_, _, wx)| avoid.binary_search(wx).is_err())
+                        .find(|entry| avoid.binary_search(&entry.wx).is_err())
                 })
                 .min()
-                .map(|(_, _, wx)| *wx)
+                .map(|entry| entry.wx)
         };
         best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
     }
@@ -39,15 +41,32 @@ impl Scheduler {
         if self.draining || self.planted(Plant::ForgetWorker) {
             return;
         }
+        self.unreserve(wx);
         while let Some(worker) = self.workers.get(wx) {
-            if worker.listed.0 == Room::None {
+            if worker.listed.0 == Room::None || self.is_held_back(worker.px) {
                 return;
             }
             let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
             let first = routes.iter().filter_map(|rx| self.queues.first_for(*rx, wx)).min();
+            if self.pull_solo(wx, first, out) {
+                return;
+            }
             let Some(key) = first else { return };
             self.leave(key.ax);
+            let wx = self.better(key.ax, wx);
             self.assign(key.ax, wx, out);
+        }
+    }
+
+    /// Who is to have an action that `wx` could have: somebody else who did not fail it, if there happens to be one.
+    fn better(&self, ax: Ax, wx: Wx) -> Wx {
+        let Some(action) = self.actions.get(ax).filter(|action| action.trials.is_some()) else {
+            return wx;
+        };
+        let avoid = self.avoided(ax, Bar::Tried);
+        match avoid.binary_search(&wx) {
+            Ok(_) => self.find(action.rx, &avoid).unwrap_or(wx),
+            Err(_) => wx,
         }
     }
 
@@ -68,13 +87,16 @@ impl Scheduler {
         self.assigned += 1;
         self.held += 1;
         self.tallies.running += 1;
+        let px = worker.px;
         worker.attempts.push(attempt);
         worker.last_assigned = self.assigned;
         out.push(Command::Assign {
             attempt,
             worker: worker.id,
         });
-        match worker.standing {
+        let standing = worker.standing;
+        self.probed(px);
+        match standing {
             Standing::Usable {
                 trust: trust @ Trust::Suspect { further },
                 rest: Rest::None,

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::{
-    ids::{ActionId, AttemptId, WorkerId},
+    ids::{ActionId, AttemptId, PoolId, WorkerId},
     moment::Moment,
-    outcome::{Health, Outcome},
+    outcome::{Health, Outcome, Verdict},
 };
 
 /// What is to be done now, in the order in which it was said.
@@ -42,6 +42,23 @@ pub enum Command {
         /// When the next may start: now, unless every worker was tried.
         at: Moment,
     },
+    /// It is known whose fault a failure was, or it does not matter any more. For reports.
+    Judged {
+        /// The last attempt of the action that failed there.
+        attempt: AttemptId,
+        /// Who failed it.
+        worker: WorkerId,
+        /// What came of it.
+        verdict: Verdict,
+    },
+    /// Everything fails, whatever the work and whoever tries it: from now on a pool is only probed, and nobody is judged. Or
+    /// that is over. For reports.
+    Systemic {
+        /// Which pool.
+        pool: PoolId,
+        /// Whether it begins or is over.
+        on: bool,
+    },
     /// A worker is thought of differently now. For reports and the journal.
     HealthChanged {
         /// Who.
@@ -59,6 +76,12 @@ impl fmt::Display for Command {
             Self::Stop { attempt, worker } => write!(f, "stop {attempt} {worker}"),
             Self::Settle { action, outcome } => write!(f, "settle {action} {outcome}"),
             Self::Retry { attempt, worker, at } => write!(f, "retry {attempt} {worker} at={at}"),
+            Self::Judged {
+                attempt,
+                worker,
+                verdict,
+            } => write!(f, "judged {attempt} {worker} {verdict}"),
+            Self::Systemic { pool, on } => write!(f, "systemic {pool} {}", if *on { "on" } else { "off" }),
             Self::HealthChanged { worker, health } => write!(f, "health {worker} {health}"),
         }
     }

@@ -1,17 +1,18 @@
 //! What to think of a worker.
 //!
 //! Two sorts of evidence. An explicit fault (it could not be started, it says itself that it is unfit) is believed at
-//! once and of anybody. Failures are circumstantial: only several in a row, of as many distinct actions, count, and what
-//! follows is capped, for it may well be the work that is bad and not the workers.
+//! once and of anybody. Failures are circumstantial: who fails several actions in a row is only given work slowly until it
+//! is known whose fault it was (see `blame.rs`), and what follows then is capped.
 
 use std::time::Duration;
 
 use crate::{
     command::Command,
-    ids::{ActionId, Px, WorkerId, Wx},
+    ids::{ActionId, Kx, Px, WorkerId, Wx},
     luck::doubled,
     moment::Moment,
     outcome::{Class, End, Evicted},
+    policy::Blame,
     scheduler::{Plant, Scheduler},
     worker::{Record, Rest, Standing, Trust},
 };
@@ -27,6 +28,7 @@ impl Scheduler {
         &mut self,
         wx: Wx,
         action: ActionId,
+        kx: Option<Kx>,
         end: End,
         took: Duration,
         current: bool,
@@ -37,6 +39,12 @@ impl Scheduler {
             Class::Ok => {
                 worker.tally.ok += 1;
                 worker.took(took);
+                let px = worker.px;
+                self.retries = (self.retries + self.policy.retries_earned).min(f64::from(self.policy.retries));
+                if let Some(kx) = kx {
+                    self.relieve(wx, kx);
+                }
+                self.one_works(px, out);
                 self.succeeded(wx, out);
             }
             Class::Busy => {
@@ -49,13 +57,20 @@ impl Scheduler {
             }
             Class::Transient | Class::Trap if current => {
                 worker.tally.failed += 1;
+                let px = worker.px;
                 self.failed(wx, action, out);
+                if end == End::Transient {
+                    self.all_fail(px, wx, action, out);
+                }
             }
             Class::WorkerFault => {
                 worker.tally.faults += 1;
                 match (end, worker.standing) {
                     (End::Unfit, Standing::Evicted(_) | Standing::Gone) => {}
-                    (End::Unfit, _) => self.stand(wx, Standing::Evicted(Evicted::Unfit), out),
+                    (End::Unfit, _) => {
+                        self.stand(wx, Standing::Evicted(Evicted::Unfit), out);
+                        self.annul(wx, out);
+                    }
                     (_, Standing::Usable { .. }) => self.condemn(wx, false, out),
                     _ => {}
                 }
@@ -70,6 +85,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
         record.row.clear();
+        record.straight = 0;
         record.busy_row = 0;
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
@@ -102,33 +118,52 @@ impl Scheduler {
     }
 
     fn failed(&mut self, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
-        let limit = self.policy.quarantine_after as usize;
+        let limit = self.policy.suspect_after as usize;
         let Some(worker) = self.workers.get_mut(wx) else { return };
-        let row = &mut worker.record.row;
-        if row.len() < limit && !row.contains(&action) {
-            row.push(action);
+        let record = &mut worker.record;
+        record.straight = record.straight.saturating_add(1);
+        if record.row.len() < limit && !record.row.contains(&action) {
+            record.row.push(action);
         }
-        let enough = row.len() >= limit;
+        let (doubtful, straight) = (record.row.len() >= limit, record.straight);
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
-        match trust {
-            Trust::Healthy if !enough => {}
-            Trust::Probation { .. } | Trust::Healthy if self.may_condemn(wx) => self.condemn(wx, true, out),
-            Trust::Probation { .. } | Trust::Healthy => self.suspect(wx, 0, rest, out),
-            Trust::Suspect { .. } if self.may_condemn(wx) => self.condemn(wx, true, out),
-            Trust::Suspect { further } => self.suspect(wx, further.saturating_add(1), rest, out),
+        match self.policy.blame {
+            Blame::Deferred => match trust {
+                Trust::Healthy if !doubtful => {}
+                Trust::Healthy => self.suspect(wx, 0, rest, out),
+                Trust::Suspect { further } => self.suspect(wx, further.saturating_add(1), rest, out),
+                Trust::Probation { round, .. } => {
+                    // It may be the action's fault. Until that is known there is no hurry.
+                    let rest = self.slowed(rest, u32::MAX);
+                    let trust = Trust::Probation { round, passed: 0 };
+                    self.stand(wx, Standing::Usable { trust, rest }, out);
+                }
+            },
+            Blame::InARow { failures } => {
+                let guilty = straight >= failures || matches!(trust, Trust::Probation { .. });
+                if guilty && self.may_condemn(wx) {
+                    self.condemn(wx, true, out);
+                }
+            }
+            Blame::Nobody => {}
         }
     }
 
     /// Slows a worker down that there is reason but no right to take out.
-    fn suspect(&mut self, wx: Wx, further: u32, rest: Rest, out: &mut Vec<Command>) {
-        let rest = match rest {
-            Rest::Busy { .. } => rest,
-            Rest::None | Rest::Damped { .. } => self.damp(further),
-        };
+    pub(crate) fn suspect(&mut self, wx: Wx, further: u32, rest: Rest, out: &mut Vec<Command>) {
+        let rest = self.slowed(rest, further);
         let trust = Trust::Suspect { further };
         self.stand(wx, Standing::Usable { trust, rest }, out);
+    }
+
+    /// What a worker's rest becomes when it is to be slowed down.
+    fn slowed(&self, rest: Rest, further: u32) -> Rest {
+        match rest {
+            Rest::Busy { .. } => rest,
+            Rest::None | Rest::Damped { .. } => self.damp(further),
+        }
     }
 
     /// How long a suspect is left alone from now.
@@ -159,11 +194,11 @@ impl Scheduler {
     }
 
     /// Whether failures alone may take this worker out.
-    fn may_condemn(&self, wx: Wx) -> bool {
+    pub(crate) fn may_condemn(&self, wx: Wx) -> bool {
         let Some(worker) = self.workers.get(wx) else {
             return false;
         };
-        if !self.is_spare(wx) {
+        if !self.is_spare(wx) || self.is_systemic(worker.px) {
             return false;
         }
         let Some(pool) = self.pools.get(worker.px) else {
@@ -177,23 +212,27 @@ impl Scheduler {
     }
 
     /// Quarantines a worker, or evicts it if that was done too often.
-    fn condemn(&mut self, wx: Wx, judged: bool, out: &mut Vec<Command>) {
+    pub(crate) fn condemn(&mut self, wx: Wx, judged: bool, out: &mut Vec<Command>) {
         let spare = self.is_spare(wx);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         // An explicit fault takes out the last one too: a worker that cannot be started is no worker.
         if worker.record.unproved >= self.policy.evict_after && (spare || !judged) {
             let quarantines = worker.record.unproved;
-            return self.stand(wx, Standing::Evicted(Evicted::Unreliable { quarantines }), out);
+            self.stand(wx, Standing::Evicted(Evicted::Unreliable { quarantines }), out);
+            return self.annul(wx, out);
         }
         let record = &mut worker.record;
         record.round = record.round.saturating_add(1);
         record.unproved = record.unproved.saturating_add(1);
         record.row.clear();
+        record.straight = 0;
+        record.score = 0.0;
         worker.tally.quarantines += 1;
         let round = record.round;
         let length = doubled(self.policy.quarantine_min, round - 1, self.policy.quarantine_max);
         let until = self.now + self.luck.around(length, self.policy.quarantine_jitter);
         self.stand(wx, Standing::Quarantined { until, round, judged }, out);
+        self.annul(wx, out);
     }
 
     fn busied(&mut self, wx: Wx, wait: Duration, out: &mut Vec<Command>) {

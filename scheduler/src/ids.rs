@@ -100,6 +100,11 @@ slot! {
     /// Where a worker is kept. Never used again.
     Wx
 }
+impl Wx {
+    /// The place of the first worker.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 slot! {
     /// Where a pool is kept. Never used again.
     Px
@@ -107,6 +112,10 @@ slot! {
 slot! {
     /// Where a route is kept: a set of pools that serve the same kinds. Never used again.
     Rx
+}
+slot! {
+    /// Where a kind is kept. Never used again.
+    Kx
 }
 slot! {
     /// Where a group of waiting actions is kept.

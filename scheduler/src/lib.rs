@@ -44,6 +44,7 @@
 
 mod action;
 mod assign;
+mod blame;
 mod command;
 mod event;
 mod health;
@@ -57,6 +58,8 @@ mod retry;
 mod scheduler;
 pub mod sim;
 mod slab;
+mod solo;
+mod systemic;
 mod timers;
 mod view;
 mod worker;
@@ -65,8 +68,8 @@ pub use command::Command;
 pub use event::{Event, Spec};
 pub use ids::{ActionId, AttemptId, KindId, PoolId, TaskId, WorkerId};
 pub use moment::Moment;
-pub use outcome::{Class, End, Evicted, Health, Outcome, Reason};
-pub use policy::{Policy, PolicyError};
+pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
+pub use policy::{Blame, Policy, PolicyError};
 pub use scheduler::Scheduler;
 pub use view::{ActionState, ActionView, Counts, WorkerView};
 

@@ -181,6 +181,31 @@ pub enum Evicted {
     },
 }
 
+/// What became of an accusation: an attempt that failed accuses its worker until it is known whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The action succeeded elsewhere. So many workers had failed it, and each bears an equal part.
+    Guilty {
+        /// How many.
+        shares: u32,
+    },
+    /// The action died wherever it went, or the worker made good for it, or nobody wanted to know any more.
+    Cleared,
+    /// The worker was taken out, and the action does not count what failed there.
+    Annulled,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guilty { shares: 1 } => f.write_str("guilty"),
+            Self::Guilty { shares } => write!(f, "guilty 1/{shares}"),
+            Self::Cleared => f.write_str("cleared"),
+            Self::Annulled => f.write_str("annulled"),
+        }
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,12 +2,42 @@
 
 use std::{fmt, time::Duration};
 
+/// Who is taken out for failing. Explicit faults are believed whatever it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Those who failed what others could do: see `blame.rs`.
+    Deferred,
+    /// Those who fail so many times in a row, whatever becomes of the actions, as most systems do. For comparisons.
+    InARow {
+        /// How many. At least 1.
+        failures: u32,
+    },
+    /// Nobody. For comparisons.
+    Nobody,
+}
+
 /// What can be tuned. [`Policy::default`] is what the command line uses unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// How many attempts of an action may fail before it is given up. At least 1. Default 4: with every tenth attempt
-    /// failing by chance, one action in 10,000 is lost (ln 1e-4 / ln 0.1).
+    /// How many attempts of an action may fail before it is given up. Default 0: as many as it takes that chance alone loses
+    /// one action in 10,000, by the flake rate of its kind as it was learned so far (ln 1e-4 / ln rate), from `attempts_min`
+    /// to `attempts_max`.
     pub attempts: u32,
+    /// The fewest attempts that are given by themselves. At least 1. Default 4: that is right for one failure in ten, which is
+    /// assumed before anything was seen.
+    pub attempts_min: u32,
+    /// The most attempts that are given by themselves. Default 8: a kind that needs more is not flaky but broken.
+    pub attempts_max: u32,
+    /// How many retries the run has at first. When they are spent, what failed is tried again after fresh work and not before
+    /// it. Default 20 (as finagle's and Envoy's retry budgets: a constant part and a share).
+    pub retries: u32,
+    /// How many retries each success brings back, up to `retries`. Default 0.1.
+    pub retries_earned: f64,
+    /// Who is taken out for failing. Default [`Blame::Deferred`].
+    pub blame: Blame,
+    /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
+    /// flaky as everybody, as a logarithm. Above 0. Default 5.3 = ln 200.
+    pub score_max: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
     /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s.
@@ -17,9 +47,10 @@ pub struct Policy {
     pub backoff_max: Duration,
     /// How long an action waits for a worker that it was not tried on while only others are free. Default 5 s.
     pub patience: Duration,
-    /// How many failures in a row, from as many distinct actions, put a worker into quarantine. At least 1. Default 3:
-    /// fewer accuse at a flake rate that services really have, more let a black hole eat too many actions.
-    pub quarantine_after: u32,
+    /// How many failures in a row, from as many distinct actions and with no verdict yet, make a worker suspect: it is given
+    /// work slowly until there are verdicts. At least 1. Default 3: fewer would slow down workers that are merely flaky, more
+    /// let a black hole eat many actions before it is known as one.
+    pub suspect_after: u32,
     /// How long the first quarantine takes; doubles each time. Default 30 s (Envoy's base ejection time).
     pub quarantine_min: Duration,
     /// The longest quarantine. Default 15 min.
@@ -33,6 +64,11 @@ pub struct Policy {
     /// How many quarantines without passing probation lead to eviction. At least 1. Default 5 (Envoy's consecutive
     /// errors; HyperQueue's crash limit).
     pub evict_after: u32,
+    /// After how long without any success in a pool, with enough failures, it is only probed. Default 10 s: long enough for a
+    /// row of bad actions to be known as such.
+    pub systemic_after: Duration,
+    /// How long such a pool is left alone between two probes. Default 10 s.
+    pub probe_every: Duration,
     /// Which part of a pool may be in quarantine for failing, 0 to 1; at least one worker always may, and the last usable
     /// worker never. Default one third.
     pub quarantine_share: f64,
@@ -57,18 +93,26 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            attempts: 4,
+            attempts: 0,
+            attempts_min: 4,
+            attempts_max: 8,
+            retries: 20,
+            retries_earned: 0.1,
+            blame: Blame::Deferred,
+            score_max: 5.3,
             losses: 3,
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             patience: Duration::from_secs(5),
-            quarantine_after: 3,
+            suspect_after: 3,
             quarantine_min: Duration::from_secs(30),
             quarantine_max: Duration::from_secs(15 * 60),
             quarantine_jitter: 0.1,
             probation: 3,
             forgive_after: 10,
             evict_after: 5,
+            systemic_after: Duration::from_secs(10),
+            probe_every: Duration::from_secs(10),
             quarantine_share: 1.0 / 3.0,
             damping_min: Duration::from_millis(250),
             damping_max: Duration::from_secs(2),
@@ -106,8 +150,8 @@ impl Policy {
     pub fn check(&self) -> Result<(), PolicyError> {
         let fail = |field, wanted| Err(PolicyError { field, wanted });
         for (field, value) in [
-            ("attempts", self.attempts),
-            ("quarantine-after", self.quarantine_after),
+            ("attempts-min", self.attempts_min),
+            ("suspect-after", self.suspect_after),
             ("probation", self.probation),
             ("forgive-after", self.forgive_after),
             ("evict-after", self.evict_after),
@@ -118,6 +162,18 @@ impl Policy {
         }
         if self.open_max == 0 {
             return fail("open-max", "at least 1");
+        }
+        if self.attempts_max < self.attempts_min {
+            return fail("attempts-max", "at least attempts-min");
+        }
+        if matches!(self.blame, Blame::InARow { failures: 0 }) {
+            return fail("blame", "at least 1 failure in a row");
+        }
+        if !(self.score_max > 0.0 && self.score_max.is_finite()) {
+            return fail("score-max", "above 0");
+        }
+        if !(0.0..=1.0).contains(&self.retries_earned) {
+            return fail("retries-earned", "between 0 and 1");
         }
         for (field, min, max) in [
             ("backoff", self.backoff_min, self.backoff_max),

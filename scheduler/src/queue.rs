@@ -11,6 +11,18 @@ use crate::{
     slab::{Slab, Slot},
 };
 
+/// When an action has its turn among those of the same priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Before fresh work: it failed somewhere, and the sooner it is tried again the sooner it is known whose fault it was.
+    Soon = 0,
+    /// It never failed.
+    #[default]
+    Fresh = 1,
+    /// After fresh work: it failed when the run's budget of retries was spent.
+    Late = 2,
+}
+
 /// An action's place in line. Less goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
@@ -22,12 +34,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Higher priority first; then those that failed somewhere, so that it is soon known whose fault it was; then the
-    /// older task, so that tasks are finished rather than begun; then the older action.
-    pub(crate) fn new(priority: i32, failed: bool, task: TaskId, action: ActionId, ax: Ax) -> Self {
+    /// Higher priority first; then by [`Turn`]; then the older task, so that tasks are finished rather than begun; then the
+    /// older action.
+    pub(crate) fn new(priority: i32, turn: Turn, task: TaskId, action: ActionId, ax: Ax) -> Self {
         let lateness = (i64::from(i32::MAX) - i64::from(priority)) as u64;
         Self {
-            rank: lateness << 1 | u64::from(!failed),
+            rank: lateness << 2 | turn as u64,
             task,
             action,
             ax,
@@ -51,6 +63,10 @@ pub(crate) struct Route {
     /// Those that back off. Kept here so that they are found when the last worker goes.
     pub(crate) resting: BTreeSet<Ax>,
     open: BTreeSet<Key>,
+    /// Actions that got lost and are tried again only on a worker that does nothing else. Few.
+    pub(crate) solo: BTreeSet<Key>,
+    /// The worker that is given nothing more until it is free for one of them.
+    pub(crate) reserved: Option<Wx>,
     by_avoided: BTreeMap<Box<[Wx]>, Gx>,
     heads: BTreeSet<(Key, Gx)>,
     /// Groups by how many workers they avoid: only those that avoid at least as many as are usable can be stuck.
@@ -176,7 +192,7 @@ impl Queues {
         let Some(route) = self.routes.get(rx) else {
             return Vec::new();
         };
-        let mut keys: Vec<Key> = route.open.iter().copied().collect();
+        let mut keys: Vec<Key> = route.open.iter().chain(&route.solo).copied().collect();
         for gx in route.by_avoided.values() {
             keys.extend(self.groups.get(*gx).into_iter().flat_map(|group| group.line.iter()));
         }

@@ -6,6 +6,7 @@
 
 use crate::{
     action::State,
+    blame::Accused,
     command::Command,
     ids::{AttemptId, Ax, Px, Wx},
     luck::doubled,
@@ -24,6 +25,16 @@ pub(crate) struct Trials {
     tried: usize,
     /// How many times every worker had been tried.
     rounds: u32,
+    /// Those who failed it, until it is known whose fault it was. Each once.
+    pub(crate) accused: Vec<Accused>,
+    /// Whether an attempt was given back once because a worker was taken out.
+    pub(crate) revived: bool,
+    /// Whether it has no attempt left and only waits for that.
+    pub(crate) held: bool,
+    /// Whether it got lost and is tried alone.
+    pub(crate) solo: bool,
+    /// Where it got lost though it was alone.
+    pub(crate) lost_alone: Option<Wx>,
 }
 
 /// Whom a waiting action avoids.
@@ -152,6 +163,14 @@ impl Scheduler {
         }
     }
 
+    /// Keeps an action that has no attempt left until it is known what becomes of those who failed it.
+    pub(crate) fn hold(&mut self, ax: Ax) {
+        if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+            trials.held = true;
+        }
+        self.rest(ax, self.later(self.policy.patience));
+    }
+
     fn rest(&mut self, ax: Ax, until: Moment) {
         let Some(action) = self.actions.get_mut(ax) else { return };
         action.state = State::Resting { until };
@@ -166,8 +185,13 @@ impl Scheduler {
     fn queue(&mut self, ax: Ax, bar: Bar, patience: Moment, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
         let (rx, key) = (action.rx, action.key(ax));
-        let avoid = action.trials.as_deref().map_or(Vec::new(), |trials| trials.avoid(bar));
-        if let Some(wx) = self.find(rx, &avoid) {
+        let avoid = self.avoided(ax, bar);
+        let solo = action.is_solo();
+        if solo {
+            if self.queue_solo(ax, bar, out) {
+                return;
+            }
+        } else if let Some(wx) = self.find(rx, &avoid) {
             return self.assign(ax, wx, out);
         }
         let patience = if avoid.is_empty() || self.planted(Plant::EndlessPatience) {
@@ -175,13 +199,19 @@ impl Scheduler {
         } else {
             patience
         };
-        let group = self.queues.push(rx, &avoid, key);
+        let group = if solo { None } else { self.queues.push(rx, &avoid, key) };
         let bar = if avoid.is_empty() { Bar::Open } else { bar };
         if let Some(action) = self.actions.get_mut(ax) {
             action.state = State::Waiting { group, bar, patience };
         }
         self.timers.set(patience, Timer::Patience(ax));
         self.tallies.waiting += 1;
+    }
+
+    /// The workers that an action avoids under this bar: rising, each once.
+    pub(crate) fn avoided(&self, ax: Ax, bar: Bar) -> Vec<Wx> {
+        let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
+        trials.map_or(Vec::new(), |trials| trials.avoid(bar))
     }
 
     /// An action has waited long enough: it avoids less.
@@ -218,7 +248,9 @@ impl Scheduler {
             if usable == 0 {
                 continue;
             }
-            for ax in self.queues.stuck(rx, usable, |wx| self.is_usable(wx)) {
+            let mut stuck = self.queues.stuck(rx, usable, |wx| self.is_usable(wx));
+            stuck.extend(self.stuck_solo(rx));
+            for ax in stuck {
                 self.place_again(ax, out);
             }
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::{
     action::Action,
+    blame::Flake,
     command::Command,
     event::Event,
-    ids::{ActionId, Ax, IdMap, KindId, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, Ax, IdMap, KindId, Kx, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
     moment::Moment,
     outcome::{Health, Reason},
@@ -15,7 +16,7 @@ use crate::{
     slab::Slab,
     timers::{Timer, Timers},
     view::Tallies,
-    worker::{Pool, Room, Standing, Worker},
+    worker::{Entry, Pool, Room, Standing, Worker},
 };
 
 /// Which worker tries which action, and what to think of whom.
@@ -40,16 +41,29 @@ pub struct Scheduler {
     pub(crate) worker_ids: IdMap<WorkerId, Wx>,
     pub(crate) pools: Slab<Px, Pool>,
     pub(crate) pool_ids: IdMap<PoolId, Px>,
-    pub(crate) kinds: IdMap<KindId, Rx>,
+    pub(crate) kinds: Slab<Kx, Kind>,
+    pub(crate) kind_ids: IdMap<KindId, Kx>,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) tallies: Tallies,
+    /// How many retries may go before fresh work.
+    pub(crate) retries: f64,
+    /// Workers that may have room since something else than their own attempt ended.
+    pub(crate) stirred: Vec<Wx>,
     /// How many assignments there were.
     pub(crate) assigned: u64,
     /// How many attempts are with workers, also those that were told to stop.
     pub(crate) held: usize,
     #[cfg(test)]
     pub(crate) plant: Option<Plant>,
+}
+
+/// One sort of action.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) id: KindId,
+    pub(crate) rx: Rx,
+    pub(crate) flake: Flake,
 }
 
 /// Defects that a test plants, to see that the simulation would find them.
@@ -84,6 +98,7 @@ impl Scheduler {
     /// A number of the policy cannot be meant.
     pub fn new(policy: Policy, seed: u64) -> Result<Self, PolicyError> {
         policy.check()?;
+        let retries = f64::from(policy.retries);
         Ok(Self {
             policy,
             luck: Luck::new(seed),
@@ -95,10 +110,13 @@ impl Scheduler {
             worker_ids: IdMap::default(),
             pools: Slab::default(),
             pool_ids: IdMap::default(),
-            kinds: IdMap::default(),
+            kinds: Slab::default(),
+            kind_ids: IdMap::default(),
             queues: Queues::default(),
             timers: Timers::default(),
             tallies: Tallies::default(),
+            retries,
+            stirred: Vec::new(),
             assigned: 0,
             held: 0,
             #[cfg(test)]
@@ -126,7 +144,26 @@ impl Scheduler {
             Event::DrainBegun => self.draining = true,
             Event::Tick => {}
         }
+        self.stir(out);
         self.fire(out);
+    }
+
+    /// Gives those something who may have room now.
+    fn stir(&mut self, out: &mut Vec<Command>) {
+        while !self.stirred.is_empty() {
+            let mut stirred = std::mem::take(&mut self.stirred);
+            // All of them first: whoever is given something may not be the best of them for it.
+            for wx in &stirred {
+                self.relist(*wx);
+            }
+            for wx in &stirred {
+                self.pull(*wx, out);
+            }
+            if self.stirred.is_empty() {
+                stirred.clear();
+                self.stirred = stirred;
+            }
+        }
     }
 
     /// When to send an [`Event::Tick`] if nothing else happens before. None: time alone changes nothing.
@@ -142,19 +179,27 @@ impl Scheduler {
                 Timer::Deadline(ax) => self.give_up(ax, Reason::Deadline, out),
                 Timer::Rested(ax) => self.rested(ax, out),
                 Timer::Patience(ax) => self.impatient(ax, out),
+                Timer::Probe(px) => self.probe(px),
+                Timer::Hedge(_) => {}
             }
+            self.stir(out);
         }
     }
 
     fn define(&mut self, kind: KindId, pools: &[PoolId]) {
-        if self.kinds.contains_key(&kind) {
+        if self.kind_ids.contains_key(&kind) {
             return;
         }
         let mut places: Vec<Px> = pools.iter().map(|pool| self.pool(*pool)).collect();
         places.sort_unstable();
         places.dedup();
         let (rx, new) = self.queues.route(places.clone());
-        self.kinds.insert(kind, rx);
+        let kx = self.kinds.insert(Kind {
+            id: kind,
+            rx,
+            flake: Flake::default(),
+        });
+        self.kind_ids.insert(kind, kx);
         if new {
             for px in places {
                 if let Some(pool) = self.pools.get_mut(px) {
@@ -245,7 +290,13 @@ impl Scheduler {
         {
             room = Room::Slot;
         }
-        let listed = (room, (worker.load(), worker.last_assigned, wx));
+        let entry = Entry {
+            expires: Moment::NEVER,
+            load: worker.load(),
+            last_assigned: worker.last_assigned,
+            wx,
+        };
+        let listed = (room, entry);
         if worker.listed == listed {
             return;
         }

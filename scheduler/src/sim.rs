@@ -163,7 +163,7 @@ impl Crowd<'_> {
                         crate::Outcome::Refused(_) => self.tally.refused += 1,
                     }
                 }
-                Command::Stop { .. } | Command::Retry { .. } | Command::HealthChanged { .. } => {}
+                _ => {}
             }
         }
         self.out = out;

@@ -62,6 +62,13 @@ impl<S: Slot, T> Slab<S, T> {
         self.entries.len() - self.gaps.len()
     }
 
+    /// All things in the order of their places, with these.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> impl Iterator<Item = (S, &T)> {
+        let places = (0..).map(S::at).zip(&self.entries);
+        places.filter_map(|(place, entry)| Some((place, entry.as_ref()?)))
+    }
+
     /// All things in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().flatten()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{Ax, Wx},
+    ids::{Ax, Px, Wx},
     moment::Moment,
 };
 
@@ -18,6 +18,10 @@ pub(crate) enum Timer {
     Rested(Ax),
     /// An action has waited long enough for a better worker.
     Patience(Ax),
+    /// A pool that is only probed may be probed again.
+    Probe(Px),
+    /// An attempt takes long enough for a second one beside it.
+    Hedge(Ax),
 }
 
 /// All of them, soonest first. What is not needed any more is taken out at once: whatever is in here is meant, and a

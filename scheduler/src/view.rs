@@ -155,11 +155,11 @@ impl Scheduler {
         let action = self.actions.get(*self.action_ids.get(&id)?)?;
         Some(ActionView {
             task: action.task,
-            kind: action.kind,
+            kind: self.kinds.get(action.kx)?.id,
             state: self.state(action)?,
             attempts: action.number,
             failed: action.failed,
-            failed_max: action.attempts,
+            failed_max: self.attempts(action),
             lost: action.losses,
         })
     }

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    ids::{ActionId, AttemptId, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, PoolId, Px, Rx, WorkerId, Wx},
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
-    slab::Slot,
+    systemic::{Probe, Streak},
 };
 
 /// How many durations a mean needs before it is believed. Chosen freely: "a few".
@@ -122,8 +122,13 @@ impl Standing {
 /// What a worker has shown so far. A readmission wipes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
-    /// The distinct actions of its failures in a row, at most as many as put it into quarantine.
+    /// The distinct actions of its failures since its last success of which nobody knows yet whose fault they were, at most as
+    /// many as make it suspect.
     pub(crate) row: Vec<ActionId>,
+    /// Its failures in a row, known or not.
+    pub(crate) straight: u32,
+    /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm.
+    pub(crate) score: f64,
     /// The round of its last quarantine, less what was forgiven.
     pub(crate) round: u32,
     /// Quarantines since it last passed a probation.
@@ -155,8 +160,25 @@ pub(crate) enum Room {
     Prefetch,
 }
 
-/// A worker's entry in its pool's list: fewest attempts first, then whoever was given work the longest ago.
-pub(crate) type Entry = (u32, u64, Wx);
+/// A worker's entry in its pool's list. Less is given work first: whose quota goes to waste the soonest, then who has the
+/// fewest attempts, then whoever was given work the longest ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) expires: Moment,
+    pub(crate) load: u32,
+    pub(crate) last_assigned: u64,
+    pub(crate) wx: Wx,
+}
+
+impl Entry {
+    /// Of a worker that is not listed yet.
+    const NONE: Self = Self {
+        expires: Moment::NEVER,
+        load: 0,
+        last_assigned: 0,
+        wx: Wx::FIRST,
+    };
+}
 
 /// One worker.
 #[derive(Debug)]
@@ -170,6 +192,10 @@ pub(crate) struct Worker {
     pub(crate) tally: Tally,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
     pub(crate) attempts: Vec<AttemptId>,
+    /// Actions that it failed and that are open: they accuse it.
+    pub(crate) accusers: BTreeSet<Ax>,
+    /// It makes an attempt that must be the only one, or is kept free for one.
+    pub(crate) alone: bool,
     /// Counts assignments over all workers: the number of its last one.
     pub(crate) last_assigned: u64,
     /// Where its pool lists it.
@@ -188,8 +214,10 @@ impl Worker {
             record: Record::default(),
             tally: Tally::default(),
             attempts: Vec::new(),
+            accusers: BTreeSet::new(),
+            alone: false,
             last_assigned: 0,
-            listed: (Room::None, (0, 0, Wx::at(0))),
+            listed: (Room::None, Entry::NONE),
             samples: 0,
             mean_us: 0,
         }
@@ -222,6 +250,9 @@ impl Worker {
             return Room::None;
         };
         let load = self.load();
+        if self.alone && load > 0 {
+            return Room::None;
+        }
         match trust {
             Trust::Probation { .. } if load == 0 => Room::Slot,
             Trust::Probation { .. } => Room::None,
@@ -254,6 +285,10 @@ pub(crate) struct Pool {
     pub(crate) usable: usize,
     /// How many are in quarantine for failing too often.
     pub(crate) judged: usize,
+    /// What speaks for everything failing, whoever tries it.
+    pub(crate) streak: Streak,
+    /// While everything fails: how it is probed.
+    pub(crate) probe: Option<Probe>,
     /// Workers with a free slot.
     pub(crate) free: BTreeSet<Entry>,
     /// Workers without one that can be given something to lie ready.
@@ -270,6 +305,8 @@ impl Pool {
             present: 0,
             usable: 0,
             judged: 0,
+            streak: Streak::default(),
+            probe: None,
             free: BTreeSet::new(),
             prefetch: BTreeSet::new(),
         }

@@ -103,7 +103,7 @@ pub(super) struct Common {
     /// How results and events are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// How many attempts of an action may fail before it is given up [default: 4]
+    /// How many attempts of an action may fail before it is given up [default: 4 to 8, by how flaky its kind is]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
     /// Let workers see this environment variable; without VALUE as it is here. Can be given several times

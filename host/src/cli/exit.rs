@@ -23,7 +23,7 @@ pub(super) const TERMINATED: u8 = 143;
 pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
     if summary.interrupted && signal != 0 {
         signal
-    } else if summary.unroutable > 0 {
+    } else if summary.unroutable > 0 || (!summary.systemic.is_empty() && summary.tasks.failed > 0) {
         SYSTEMIC
     } else if summary.failure.is_some() || summary.tasks.failed > 0 {
         FAILED

@@ -120,6 +120,7 @@ impl<'a> Driver<'a> {
             driver.tell(event);
         }
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
+            driver.tally.add_pool(&setup.name);
             for worker in setup.workers {
                 let (id, slots) = (worker.id, worker.spec.slots);
                 driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
@@ -258,6 +259,7 @@ impl<'a> Driver<'a> {
             kinds: self.tally.kinds(),
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
+            systemic: self.tally.failing_pools(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use disperse_scheduler::{Class, KindId, Outcome, Reason, WorkerId, WorkerView};
+use disperse_scheduler::{Class, KindId, Outcome, PoolId, Reason, WorkerId, WorkerView};
 
 use crate::{
     grants::Denied,
@@ -22,6 +22,12 @@ pub(super) struct Tally {
     retries: u64,
     evicted: u64,
     unroutable: u64,
+    pools: Vec<PoolEntry>,
+}
+
+struct PoolEntry {
+    name: Arc<str>,
+    systemic: bool,
 }
 
 struct Entry {
@@ -40,6 +46,32 @@ impl Tally {
             kind: name.to_string(),
             ..KindSummary::default()
         });
+    }
+
+    pub(super) fn add_pool(&mut self, name: &str) {
+        self.pools.push(PoolEntry {
+            name: name.into(),
+            systemic: false,
+        });
+    }
+
+    pub(super) fn pool_name(&self, pool: PoolId) -> Arc<str> {
+        self.pools
+            .get(pool.0 as usize)
+            .map_or_else(|| "?".into(), |entry| entry.name.clone())
+    }
+
+    /// Takes note that everything fails in a pool, or that this is over.
+    pub(super) fn systemic(&mut self, pool: PoolId, on: bool) {
+        if let Some(entry) = self.pools.get_mut(pool.0 as usize) {
+            entry.systemic = on;
+        }
+    }
+
+    /// The pools in which everything fails.
+    pub(super) fn failing_pools(&self) -> Vec<String> {
+        let failing = self.pools.iter().filter(|entry| entry.systemic);
+        failing.map(|entry| entry.name.to_string()).collect()
     }
 
     pub(super) fn add_worker(&mut self, pool: &str, name: &Arc<str>, limits: Limits) {

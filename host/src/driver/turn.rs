@@ -162,6 +162,12 @@ impl Driver<'_> {
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
             Command::Retry { .. } => self.tally.retried(),
+            Command::Judged { .. } => {}
+            Command::Systemic { pool, on } => {
+                let name = self.tally.pool_name(pool);
+                self.tally.systemic(pool, on);
+                self.report.systemic(&name, on, self.now);
+            }
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
                 if let Health::Evicted(_) = health {

@@ -124,6 +124,15 @@ pub(crate) enum Event {
         /// The run's time.
         at_ms: u64,
     },
+    /// Everything that a pool is given fails, whoever tries it: it is only probed from now on, and no worker is blamed. Or that
+    /// is over.
+    Systemic {
+        pool: String,
+        /// Whether it begins or is over.
+        on: bool,
+        /// The run's time.
+        at_ms: u64,
+    },
     /// A worker asked for what is not granted. Said once for each thing and at most five times for each worker; the report
     /// counts them all.
     Denied {

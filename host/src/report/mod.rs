@@ -93,6 +93,8 @@ pub(crate) struct Summary {
     pub(crate) workers: Vec<WorkerSummary>,
     /// Actions that no worker was left for.
     pub(crate) unroutable: u64,
+    /// Pools in which everything failed in the end.
+    pub(crate) systemic: Vec<String>,
 }
 
 /// How far the driver's words may be ahead of the writing, in bytes.
@@ -236,6 +238,23 @@ impl Reporter {
                 Level::Info
             };
             self.tell(level, &format!("worker {worker}: {}", text::health(health, now)));
+        }
+    }
+
+    /// Everything fails in a pool, or that is over.
+    pub(crate) fn systemic(&mut self, pool: &str, on: bool, now: Moment) {
+        if self.style.format == Format::Json {
+            self.event(&Event::Systemic {
+                pool: pool.to_owned(),
+                on,
+                at_ms: now.as_millis(),
+            });
+        } else if on {
+            let text = "everything fails, whoever tries it: the work or the service is failing, not your workers; \
+                        one attempt is made every 10 s";
+            self.tell(Level::Warning, &format!("pool {pool}: {text}"));
+        } else {
+            self.tell(Level::Info, &format!("pool {pool}: it works again"));
         }
     }
 

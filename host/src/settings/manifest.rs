@@ -91,15 +91,20 @@ pub(crate) struct Component {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Health {
-    /// How many failures in a row, from as many actions, lead to quarantine. Default 3.
-    pub(crate) quarantine_after: Option<u32>,
+    /// How many failures in a row, from as many actions and with no verdict yet, make a worker suspect: it is given work slowly
+    /// until there are verdicts. Default 3.
+    pub(crate) suspect_after: Option<u32>,
+    /// From which score on a worker is quarantined for failing what others could do. The score is how much likelier it is a
+    /// bad one than one as flaky as everybody, as a natural logarithm. Default 5.3, which is 200 times.
+    pub(crate) quarantine_score: Option<f64>,
     /// How long the first quarantine takes; doubles each time. Default 30s.
     pub(crate) quarantine: Option<Time>,
     /// How many successes end a probation. Default 3.
     pub(crate) probation: Option<u32>,
     /// How many quarantines without passing probation lead to eviction. Default 5.
     pub(crate) evict_after: Option<u32>,
-    /// How many attempts of an action may fail before it is given up. Default 4.
+    /// How many attempts of an action may fail before it is given up. Default: 4 to 8, as many as it takes that chance alone
+    /// loses one action in 10,000, by how flaky its kind has been.
     pub(crate) attempts: Option<u32>,
     /// The longest wait after the first time that every worker was tried. Default 1s.
     pub(crate) backoff: Option<Time>,
@@ -109,7 +114,8 @@ impl Health {
     /// `policy` with what is given here in its place.
     pub(crate) fn over(&self, mut policy: Policy) -> Policy {
         let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
-        set(&mut policy.quarantine_after, self.quarantine_after);
+        set(&mut policy.suspect_after, self.suspect_after);
+        policy.score_max = self.quarantine_score.unwrap_or(policy.score_max);
         set(&mut policy.probation, self.probation);
         set(&mut policy.evict_after, self.evict_after);
         set(&mut policy.attempts, self.attempts);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Policy, luck::Luck};
+use crate::{Blame, Policy, luck::Luck};
 
 /// What sort of worker this is.
 #[derive(Clone, Copy)]
@@ -31,11 +31,24 @@ pub(super) fn roll(luck: &mut Luck, sides: u64) -> u64 {
 pub(super) fn random_policy(luck: &mut Luck) -> Policy {
     let ms = |luck: &mut Luck, most| Duration::from_millis(1 + roll(luck, most));
     let mut policy = Policy {
-        attempts: 1 + roll(luck, 6) as u32,
+        attempts: roll(luck, 6) as u32,
         losses: roll(luck, 4) as u32,
         backoff_min: ms(luck, 20),
         patience: ms(luck, 100),
-        quarantine_after: 1 + roll(luck, 4) as u32,
+        suspect_after: 1 + roll(luck, 4) as u32,
+        attempts_min: 1 + roll(luck, 5) as u32,
+        retries: roll(luck, 30) as u32,
+        retries_earned: roll(luck, 101) as f64 / 100.0,
+        blame: match roll(luck, 6) {
+            0 => Blame::Nobody,
+            1 => Blame::InARow {
+                failures: 1 + roll(luck, 5) as u32,
+            },
+            _ => Blame::Deferred,
+        },
+        score_max: 0.5 + roll(luck, 50) as f64 / 10.0,
+        systemic_after: ms(luck, 100),
+        probe_every: ms(luck, 50),
         quarantine_min: ms(luck, 100),
         probation: 1 + roll(luck, 4) as u32,
         forgive_after: 1 + roll(luck, 10) as u32,

@@ -5,7 +5,7 @@ use crate::{
     ids::Wx,
     scheduler::Scheduler,
     slab::Slot,
-    worker::{Room, Standing, Worker},
+    worker::{Entry, Room, Standing, Worker},
 };
 
 /// The first thing that is wrong.
@@ -26,7 +26,12 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
         let room = worker.room(&scheduler.policy);
-        let entry = (worker.load(), worker.last_assigned, wx);
+        let entry = Entry {
+            expires: worker.listed.1.expires,
+            load: worker.load(),
+            last_assigned: worker.last_assigned,
+            wx,
+        };
         if worker.listed != (room, entry) && scheduler.plant.is_none() {
             return Err(format!("{} is listed as {:?}, not {room:?}", worker.id, worker.listed));
         }
@@ -83,7 +88,7 @@ fn count(scheduler: &Scheduler, holds: fn(Standing) -> bool) -> usize {
 
 fn lines(scheduler: &Scheduler) -> Result<(), String> {
     let (mut waiting, mut running, mut resting) = (0, 0, 0);
-    for action in scheduler.actions.iter() {
+    for (ax, action) in scheduler.actions.places() {
         let route = scheduler.queues.routes.get(action.rx).expect("a route");
         let group = match action.state {
             State::Between => return Err(format!("{} is between two states", action.id)),
@@ -104,17 +109,26 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
         if scheduler.is_unroutable(action.rx) {
             return Err(format!("{} waits, but nobody is left for it", action.id));
         }
-        let avoids = |wx| group.is_some_and(|gx| scheduler.queues.avoids(gx, wx));
+        let solo = action.is_solo();
+        if solo != route.solo.iter().any(|key| key.ax == ax) {
+            return Err(format!("{} is in the wrong line", action.id));
+        }
+        let avoids = |wx| match solo {
+            true => !scheduler.solo_takes(ax, wx),
+            false => group.is_some_and(|gx| scheduler.queues.avoids(gx, wx)),
+        };
         let usable: Vec<(Wx, &Worker)> = places(scheduler)
             .filter(|(_, worker)| route.pools.contains(&worker.px) && worker.standing.is_usable())
             .collect();
         if !usable.is_empty() && usable.iter().all(|(wx, _)| avoids(*wx)) {
             return Err(format!("{} avoids everybody", action.id));
         }
-        if let Some((_, worker)) = usable
-            .iter()
-            .find(|(wx, worker)| worker.listed.0 != Room::None && !avoids(*wx))
-            && !scheduler.draining
+        if let Some((_, worker)) = usable.iter().find(|(wx, worker)| {
+            worker.listed.0 != Room::None
+                && !avoids(*wx)
+                && (!solo || worker.load() == 0)
+                && !scheduler.is_held_back(worker.px)
+        }) && !scheduler.draining
         {
             return Err(format!("{} waits while {} has room for it", action.id, worker.id));
         }

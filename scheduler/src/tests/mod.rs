@@ -12,6 +12,7 @@ mod integrity;
 mod plants;
 mod rules_action;
 mod rules_assign;
+mod rules_blame;
 mod rules_busy;
 mod rules_health;
 mod rules_retry;

@@ -4,7 +4,7 @@ use super::history::play;
 use crate::scheduler::Plant;
 
 /// How many histories a defect may survive.
-const HISTORIES: u64 = 300;
+const HISTORIES: u64 = 1000;
 
 #[track_caller]
 fn is_found(plant: Plant, told: &str) {

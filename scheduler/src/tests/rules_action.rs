@@ -43,7 +43,9 @@ fn the_last_attempt_that_fails_exhausts() {
         "0ms assign a1#1 w1
          1ms retry a1#1 w1 at=1ms
          1ms assign a1#2 w2
-         2ms settle a1 refused exhausted",
+         2ms settle a1 refused exhausted
+         2ms judged a1#1 w1 cleared
+         2ms judged a1#2 w2 cleared",
     );
 }
 
@@ -56,7 +58,8 @@ fn no_attempts_said_means_those_of_the_policy() {
          submit a1
          1ms ended a1#1 w1 trap",
         "0ms assign a1#1 w1
-         1ms settle a1 refused exhausted",
+         1ms settle a1 refused exhausted
+         1ms judged a1#1 w1 cleared",
     );
 }
 
@@ -152,6 +155,7 @@ fn when_the_last_worker_goes_what_waits_is_unroutable() {
          1ms health w1 draining
          1ms settle a2 refused unroutable
          2ms settle a3 refused unroutable
+         3ms judged a1#1 w1 annulled
          3ms settle a1 refused unroutable",
     );
 }
@@ -167,7 +171,8 @@ fn what_backs_off_is_unroutable_too_when_the_last_worker_goes() {
         "0ms assign a1#1 w1
          1ms retry a1#1 w1 at=567.562ms
          2ms health w1 gone
-         2ms settle a1 refused unroutable",
+         2ms settle a1 refused unroutable
+         2ms judged a1#1 w1 cleared",
     );
 }
 
@@ -236,6 +241,7 @@ fn what_is_not_known_or_said_twice_is_ignored() {
          2ms assign a2#1 w1
          3ms health w1 gone
          3ms settle a1 refused unroutable
+         3ms judged a1#1 w1 cleared
          3ms settle a2 refused unroutable",
     );
 }

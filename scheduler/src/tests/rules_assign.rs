@@ -185,6 +185,7 @@ fn a_failure_ends_prefetching() {
          0.500ms assign a5#2 w1
          0.500ms assign a7#1 w1
          0.600ms settle a5 done #2
+         0.600ms judged a5#1 w1 cleared
          0.600ms settle a7 done #1",
     );
 }

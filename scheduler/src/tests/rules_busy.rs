@@ -5,7 +5,7 @@ use super::script::check;
 #[test]
 fn busy_lost_permanent_and_stopped_accuse_no_worker() {
     check(
-        "policy quarantine_after=1 backoff_min=0ms backoff_max=0ms
+        "policy blame=row1 backoff_min=0ms backoff_max=0ms
          0ms kind k0 pools=p0
          join w1 p0 slots=9
              join w2 p0 slots=1
@@ -22,8 +22,7 @@ fn busy_lost_permanent_and_stopped_accuse_no_worker() {
          0ms assign a3#1 w1
          1ms settle a1 refused permanent
          1ms assign a2#2 w1
-         1ms retry a3#1 w1 at=1ms
-         1ms assign a3#2 w1",
+         1ms retry a3#1 w1 at=1ms",
     );
 }
 

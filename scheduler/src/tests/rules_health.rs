@@ -3,7 +3,7 @@
 use super::script::check;
 
 /// Everything is even, one failure is enough, backoff is nothing: only health is seen.
-const SHORT: &str = "policy quarantine_jitter=0 quarantine_after=1 quarantine_min=1s backoff_min=0ms backoff_max=0ms
+const SHORT: &str = "policy quarantine_jitter=0 blame=row1 quarantine_min=1s backoff_min=0ms backoff_max=0ms
     attempts=99 probation=2 forgive_after=2 evict_after=2 damping_min=10ms damping_max=40ms";
 
 fn short(script: &str) -> String {
@@ -13,7 +13,7 @@ fn short(script: &str) -> String {
 #[test]
 fn failures_in_a_row_of_distinct_actions_put_into_quarantine() {
     check(
-        "policy quarantine_jitter=0 quarantine_after=2
+        "policy quarantine_jitter=0 blame=row2
          0ms kind k0 pools=p0
          join w1 p0 slots=9
          submit a1
@@ -26,6 +26,8 @@ fn failures_in_a_row_of_distinct_actions_put_into_quarantine() {
          1ms retry a1#1 w1 at=1ms
          1ms assign a1#2 w2
          2ms health w1 quarantined until=30002ms round=1
+         2ms judged a1#1 w1 annulled
+         2ms judged a2#1 w1 annulled
          2ms retry a2#1 w1 at=2ms
          2ms assign a2#2 w2",
     );
@@ -34,7 +36,7 @@ fn failures_in_a_row_of_distinct_actions_put_into_quarantine() {
 #[test]
 fn a_success_between_clears_the_row() {
     check(
-        "policy quarantine_after=2
+        "policy blame=row2
          0ms kind k0 pools=p0
          join w1 p0 slots=9
          submit a1
@@ -58,7 +60,7 @@ fn a_success_between_clears_the_row() {
 #[test]
 fn one_action_that_fails_again_and_again_counts_once() {
     check(
-        "policy quarantine_after=2 backoff_min=0ms backoff_max=0ms
+        "policy blame=row2 backoff_min=0ms backoff_max=0ms
          0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1
@@ -74,7 +76,8 @@ fn one_action_that_fails_again_and_again_counts_once() {
          2ms assign a1#3 w1
          3ms retry a1#3 w1 at=3ms
          3ms assign a1#4 w1
-         4ms settle a1 refused exhausted",
+         4ms settle a1 refused exhausted
+         4ms judged a1#4 w1 cleared",
     );
 }
 
@@ -98,46 +101,10 @@ fn a_third_of_a_pool_may_be_in_quarantine_and_one_always() {
          0ms assign a3#1 w3
          0ms assign a4#1 w4
          1ms health w1 quarantined until=1001ms round=1
+         1ms judged a1#1 w1 annulled
          1ms retry a1#1 w1 at=1ms
-         2ms health w2 suspect
-         2ms retry a2#1 w2 at=2ms",
-    );
-}
-
-#[test]
-fn the_last_usable_worker_is_only_slowed_down() {
-    check(
-        &short(
-            "join w1 p0 slots=1
-             does w1 trap,trap,trap,trap,ok 1ms
-             submit a1
-             submit a2
-             idle",
-        ),
-        "0ms assign a1#1 w1
-         1ms health w1 suspect
-         1ms retry a1#1 w1 at=1ms
-         11ms assign a1#2 w1
-         12ms retry a1#2 w1 at=12ms
-         32ms assign a1#3 w1
-         33ms retry a1#3 w1 at=33ms
-         73ms assign a1#4 w1
-         74ms retry a1#4 w1 at=74ms
-         114ms assign a1#5 w1
-         115ms health w1 healthy
-         115ms settle a1 done #5
-         115ms assign a2#1 w1
-         116ms health w1 suspect
-         116ms retry a2#1 w1 at=116ms
-         126ms assign a2#2 w1
-         127ms retry a2#2 w1 at=127ms
-         147ms assign a2#3 w1
-         148ms retry a2#3 w1 at=148ms
-         188ms assign a2#4 w1
-         189ms retry a2#4 w1 at=189ms
-         229ms assign a2#5 w1
-         230ms health w1 healthy
-         230ms settle a2 done #5",
+         2ms retry a2#1 w2 at=2ms
+         2ms assign a1#2 w2",
     );
 }
 
@@ -224,6 +191,7 @@ fn a_failure_on_probation_is_the_next_round_and_too_many_evict() {
         ),
         "0ms assign a1#1 w1
          1ms health w1 quarantined until=1001ms round=1
+         1ms judged a1#1 w1 annulled
          1ms retry a1#1 w1 at=1ms
          1ms assign a1#2 w2
          2ms settle a1 done #2
@@ -231,6 +199,7 @@ fn a_failure_on_probation_is_the_next_round_and_too_many_evict() {
          1500ms assign a2#1 w1
          1500ms assign a3#1 w2
          1501ms health w1 quarantined until=3501ms round=2
+         1501ms judged a2#1 w1 annulled
          1501ms retry a2#1 w1 at=1501ms
          1501ms assign a2#2 w2
          1501ms settle a3 done #1
@@ -239,6 +208,7 @@ fn a_failure_on_probation_is_the_next_round_and_too_many_evict() {
          9000ms assign a4#1 w1
          9000ms assign a5#1 w2
          9001ms health w1 evicted unreliable quarantines=2
+         9001ms judged a4#1 w1 annulled
          9001ms retry a4#1 w1 at=9001ms
          9001ms assign a4#2 w2
          9001ms settle a5 done #1
@@ -264,11 +234,10 @@ fn the_last_usable_worker_is_not_evicted_for_being_unreliable() {
          1002ms retry a1#2 w1 at=1002ms
          3002ms health w1 probation round=2
          3002ms assign a1#3 w1
-         3003ms health w1 suspect
          3003ms retry a1#3 w1 at=3003ms
-         3013ms assign a1#4 w1
-         3014ms health w1 healthy
-         3014ms settle a1 done #4",
+         3003ms assign a1#4 w1
+         3004ms settle a1 done #4
+         3004ms judged a1#3 w1 cleared",
     );
 }
 
@@ -356,6 +325,7 @@ fn what_a_worker_in_quarantine_still_runs_ends_normally() {
          0ms assign a2#1 w2
          0ms assign a3#1 w1
          1ms health w1 quarantined until=1001ms round=1
+         1ms judged a1#1 w1 annulled
          1ms retry a1#1 w1 at=1ms
          2ms settle a3 done #1",
     );

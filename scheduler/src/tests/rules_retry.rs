@@ -18,7 +18,9 @@ fn a_retry_goes_to_another_worker_at_once() {
          1ms assign a1#2 w2
          2ms retry a1#2 w2 at=2ms
          2ms assign a1#3 w3
-         3ms settle a1 done #3",
+         3ms settle a1 done #3
+         3ms judged a1#1 w1 guilty 1/2
+         3ms judged a1#2 w2 guilty 1/2",
     );
 }
 
@@ -108,7 +110,9 @@ fn when_all_were_tried_it_rests_and_the_least_recent_is_next() {
          569.562ms assign a1#4 w2
          570.562ms retry a1#4 w2 at=2062.126ms
          2062.126ms assign a1#5 w1
-         2063.126ms settle a1 refused exhausted",
+         2063.126ms settle a1 refused exhausted
+         2063.126ms judged a1#5 w1 cleared
+         2063.126ms judged a1#4 w2 cleared",
     );
 }
 
@@ -125,7 +129,8 @@ fn a_pool_of_one_still_retries() {
          567.562ms assign a1#2 w1
          568.562ms retry a1#2 w1 at=2060.126ms
          2060.126ms assign a1#3 w1
-         2061.126ms settle a1 done #3",
+         2061.126ms settle a1 done #3
+         2061.126ms judged a1#2 w1 cleared",
     );
 }
 
@@ -229,7 +234,7 @@ fn when_all_are_in_quarantine_it_waits_for_probation() {
 #[test]
 fn whoever_comes_back_first_is_taken_even_if_it_failed() {
     check(
-        "policy quarantine_jitter=0 quarantine_after=1
+        "policy quarantine_jitter=0 blame=row1
          0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1
@@ -241,6 +246,7 @@ fn whoever_comes_back_first_is_taken_even_if_it_failed() {
         "0ms assign a1#1 w1
          0ms assign a2#1 w2
          1ms health w1 quarantined until=30001ms round=1
+         1ms judged a1#1 w1 annulled
          1ms retry a1#1 w1 at=1ms
          2ms health w2 evicted unfit
          2ms retry a2#1 w2 at=2ms

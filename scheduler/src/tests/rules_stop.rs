@@ -58,7 +58,8 @@ fn a_deadline_ends_a_backoff() {
          9ms run",
         "0ms assign a1#1 w1
          1ms retry a1#1 w1 at=567.562ms
-         9ms settle a1 refused deadline",
+         9ms settle a1 refused deadline
+         9ms judged a1#1 w1 cleared",
     );
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ActionId, ActionState, AttemptId, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome, Policy,
-    PoolId, Scheduler, Spec, WorkerId,
+    ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome,
+    Policy, PoolId, Scheduler, Spec, Verdict, WorkerId,
 };
 
 struct Worker {
@@ -14,6 +14,8 @@ struct Worker {
     holds: BTreeSet<AttemptId>,
     /// In quarantine for its failures, not for a fault.
     judged: bool,
+    /// It was found guilty since it was last taken out.
+    guilty: bool,
 }
 
 impl Worker {
@@ -39,6 +41,10 @@ struct Action {
     number: u32,
     running: Option<WorkerId>,
     failed_on: Vec<WorkerId>,
+    /// Those of whom nobody said yet whose fault it was.
+    accused: Vec<(WorkerId, u32)>,
+    /// It got lost, and from then on has its worker for itself.
+    solo: bool,
     /// When it was first seen to wait since it last did something else.
     waits_since: Option<Moment>,
     settled: bool,
@@ -52,6 +58,8 @@ pub(super) struct Watch {
     workers: BTreeMap<WorkerId, Worker>,
     actions: BTreeMap<ActionId, Action>,
     draining: bool,
+    /// Pools in which everything fails.
+    systemic: BTreeSet<PoolId>,
 }
 
 impl Watch {
@@ -104,6 +112,7 @@ impl Watch {
                     health: Health::Healthy,
                     holds: BTreeSet::new(),
                     judged: false,
+                    guilty: false,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -112,7 +121,7 @@ impl Watch {
                     .get_mut(worker)
                     .map(|worker| std::mem::take(&mut worker.holds));
                 for attempt in held.into_iter().flatten() {
-                    self.over(attempt, *worker, true);
+                    self.over(attempt, *worker, Class::Lost);
                 }
             }
             Event::Submitted { action, spec } => {
@@ -121,6 +130,8 @@ impl Watch {
                     number: 0,
                     running: None,
                     failed_on: Vec::new(),
+                    accused: Vec::new(),
+                    solo: false,
                     waits_since: None,
                     settled: false,
                 });
@@ -133,11 +144,7 @@ impl Watch {
                     .get_mut(worker)
                     .is_some_and(|worker| worker.holds.remove(attempt));
                 if held {
-                    self.over(
-                        *attempt,
-                        *worker,
-                        matches!(end.class(), Class::Transient | Class::Trap | Class::Lost),
-                    );
+                    self.over(*attempt, *worker, end.class());
                     if *end == End::Faulty {
                         return Some(*worker);
                     }
@@ -149,7 +156,8 @@ impl Watch {
         None
     }
 
-    fn over(&mut self, attempt: AttemptId, worker: WorkerId, failed: bool) {
+    fn over(&mut self, attempt: AttemptId, worker: WorkerId, class: Class) {
+        let failed = matches!(class, Class::Transient | Class::Trap | Class::Lost);
         if let Some(action) = self.actions.get_mut(&attempt.action)
             && action.number == attempt.number
             && action.running.take_if(|running| *running == worker).is_some()
@@ -157,6 +165,11 @@ impl Watch {
         {
             action.failed_on.retain(|other| *other != worker);
             action.failed_on.push(worker);
+            if class == Class::Lost {
+                action.solo = true;
+            } else {
+                action.accused.push((worker, attempt.number));
+            }
         }
     }
 
@@ -195,6 +208,39 @@ impl Watch {
                     .then_some(())
                     .ok_or_else(|| "retried though settled".to_owned())
             }
+            Command::Judged {
+                attempt,
+                worker,
+                verdict,
+            } => {
+                let action = self.actions.get_mut(&attempt.action).ok_or("never submitted")?;
+                if !action.accused.contains(&(*worker, attempt.number)) {
+                    return Err("it does not accuse this worker, or not any more".to_owned());
+                }
+                action
+                    .accused
+                    .retain(|(accused, number)| accused != worker || *number > attempt.number);
+                let settled = action.settled;
+                let accused = self.workers.get_mut(worker).ok_or("never joined")?;
+                match verdict {
+                    Verdict::Guilty { .. } => accused.guilty = true,
+                    Verdict::Annulled if accused.is_usable() => {
+                        return Err("annulled though the worker was not taken out".to_owned());
+                    }
+                    _ => {}
+                }
+                match settled == matches!(verdict, Verdict::Guilty { .. } | Verdict::Cleared) {
+                    true => Ok(()),
+                    false => Err("judged too soon or too late".to_owned()),
+                }
+            }
+            Command::Systemic { pool, on } => {
+                let changed = match on {
+                    true => self.systemic.insert(*pool),
+                    false => self.systemic.remove(pool),
+                };
+                changed.then_some(()).ok_or_else(|| "said twice".to_owned())
+            }
             Command::HealthChanged { worker, health } => {
                 let known = self.workers.get(worker).ok_or("never joined")?;
                 let pool = known.pool;
@@ -213,10 +259,20 @@ impl Watch {
                 if by_failures && !others {
                     return Err("the last usable worker was taken out".to_owned());
                 }
+                if by_failures && self.systemic.contains(&pool) {
+                    return Err("judged while everything fails".to_owned());
+                }
+                if by_failures && self.policy.blame == Blame::Deferred && !known.guilty {
+                    return Err("taken out though it was never found guilty".to_owned());
+                }
+                if by_failures && self.policy.blame == Blame::Nobody {
+                    return Err("taken out though nobody is to be".to_owned());
+                }
                 let judged = by_failures && matches!(health, Health::Quarantined { .. });
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.health = *health;
                     worker.judged = judged;
+                    worker.guilty &= !by_failures;
                 }
                 match judged && self.is_over_share(pool) {
                     true => Err("too much of the pool is in quarantine for failing".to_owned()),
@@ -258,6 +314,13 @@ impl Watch {
         if attempt.number != action.number + 1 {
             return Err(format!("the attempt before was number {}", action.number));
         }
+        if action.solo && load > 0 {
+            return Err("it is to have its worker for itself".to_owned());
+        }
+        let with_solo = |held: &AttemptId| self.actions.get(&held.action).is_some_and(|other| other.solo);
+        if worker.holds.iter().any(with_solo) && worker.holds.iter().all(|held| self.is_running(*held, id)) {
+            return Err("another one is to have the worker for itself".to_owned());
+        }
         if action.failed_on.last() == Some(&id)
             && let Some(other) = self.untried(action)
         {
@@ -273,6 +336,11 @@ impl Watch {
         Ok(())
     }
 
+    fn is_running(&self, attempt: AttemptId, worker: WorkerId) -> bool {
+        let action = self.actions.get(&attempt.action);
+        action.is_some_and(|action| action.number == attempt.number && action.running == Some(worker))
+    }
+
     fn serves(&self, pool: PoolId, kind: KindId) -> bool {
         self.kinds.get(&kind).is_some_and(|pools| pools.contains(&pool))
     }
@@ -283,9 +351,26 @@ impl Watch {
     }
 
     fn free(&self, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
+        // Who is kept free for an action that got lost cannot be seen from outside.
+        let solo = self.actions.values().any(|other| other.solo && !other.settled);
+        // On probation a worker that failed is left alone for a while, until it is known whose fault it was.
+        let is_left_alone = |id: &WorkerId, worker: &Worker| {
+            matches!(worker.health, Health::Probation { .. })
+                && self
+                    .actions
+                    .values()
+                    .any(|other| other.accused.iter().any(|(accused, _)| accused == id))
+        };
         let mut workers = self.workers.iter();
         workers
-            .find(|(id, worker)| worker.is_free() && self.serves(worker.pool, action.spec.kind) && !except.contains(id))
+            .find(|(id, worker)| {
+                worker.is_free()
+                    && (!solo || worker.holds.is_empty())
+                    && !is_left_alone(id, worker)
+                    && !self.systemic.contains(&worker.pool)
+                    && self.serves(worker.pool, action.spec.kind)
+                    && !except.contains(id)
+            })
             .map(|(id, _)| *id)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ActionId, AttemptId, End, Event, KindId, Moment, Policy, PoolId, Spec, TaskId, WorkerId};
+use crate::{ActionId, AttemptId, Blame, End, Event, KindId, Moment, Policy, PoolId, Spec, TaskId, WorkerId};
 
 /// `12ms`, `12.345ms` or `3s`.
 pub(super) fn moment(word: &str) -> Moment {
@@ -163,6 +163,24 @@ fn shown(duration: Duration) -> String {
     (Moment::START + duration).to_string()
 }
 
+fn blame(word: &str) -> Blame {
+    match word {
+        "deferred" => Blame::Deferred,
+        "nobody" => Blame::Nobody,
+        row => Blame::InARow {
+            failures: number(row, "row"),
+        },
+    }
+}
+
+fn blamed(blame: Blame) -> String {
+    match blame {
+        Blame::Deferred => "deferred".to_owned(),
+        Blame::InARow { failures } => format!("row{failures}"),
+        Blame::Nobody => "nobody".to_owned(),
+    }
+}
+
 fn same<T: std::fmt::Display>(value: T) -> String {
     value.to_string()
 }
@@ -173,7 +191,15 @@ policy_words! {
     backoff_min: duration, shown;
     backoff_max: duration, shown;
     patience: duration, shown;
-    quarantine_after: plain, same;
+    suspect_after: plain, same;
+    attempts_min: plain, same;
+    attempts_max: plain, same;
+    retries: plain, same;
+    retries_earned: plain, same;
+    blame: blame, blamed;
+    score_max: plain, same;
+    systemic_after: duration, shown;
+    probe_every: duration, shown;
     quarantine_min: duration, shown;
     quarantine_max: duration, shown;
     quarantine_jitter: plain, same;

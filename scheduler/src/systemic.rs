@@ -1,0 +1,145 @@
+//! When everything fails: the service is down, or the work is bad, and no worker is to blame.
+//!
+//! Nobody would be convicted then anyway, since nothing succeeds elsewhere. But the work would be spent on a service that is
+//! not there, attempt after attempt. So after a while in which a pool had no success, with enough failures from enough actions
+//! on enough workers, it is only *probed*: one attempt, then a long pause; every success doubles what may be tried until the
+//! next pause. Traps do not count: a service that is down makes nobody trap, bad actions do.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    command::Command,
+    ids::{ActionId, Px, Wx},
+    moment::Moment,
+    policy::Blame,
+    scheduler::Scheduler,
+    timers::Timer,
+};
+
+/// How many failures without a success it takes. scheduler-policy: "the last 20 attempts".
+const FAILURES: u32 = 20;
+
+/// From how many actions they have to be. decisions 25.
+const ACTIONS: usize = 5;
+
+/// How many attempts between two pauses are enough to say that it is over.
+const OVER: u32 = 8;
+
+/// What happened in a pool since its last success.
+#[derive(Debug, Default)]
+pub(crate) struct Streak {
+    /// When the first of them failed.
+    since: Moment,
+    failures: u32,
+    /// Some of their actions, as many as matter.
+    actions: Vec<ActionId>,
+    workers: BTreeSet<Wx>,
+}
+
+/// How a pool is probed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    /// When more may be tried; [`Moment::NEVER`] while more may be tried now.
+    until: Moment,
+    /// How many more attempts may be tried before the next pause.
+    left: u32,
+    /// How many in all.
+    width: u32,
+}
+
+impl Scheduler {
+    /// Whether nobody of this pool may be given anything now.
+    pub(crate) fn is_held_back(&self, px: Px) -> bool {
+        let probe = self.pools.get(px).and_then(|pool| pool.probe);
+        probe.is_some_and(|probe| probe.left == 0)
+    }
+
+    /// Whether workers of this pool are judged at all.
+    pub(crate) fn is_systemic(&self, px: Px) -> bool {
+        self.pools.get(px).is_some_and(|pool| pool.probe.is_some())
+    }
+
+    /// An attempt was given to a worker of a pool.
+    pub(crate) fn probed(&mut self, px: Px) {
+        let until = self.later(self.policy.probe_every);
+        let Some(probe) = self.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+            return;
+        };
+        probe.left = probe.left.saturating_sub(1);
+        if probe.left == 0 {
+            probe.until = until;
+            self.timers.set(until, Timer::Probe(px));
+        }
+    }
+
+    /// A worker of this pool failed an action in a way that a service which is down explains.
+    pub(crate) fn all_fail(&mut self, px: Px, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
+        let (now, pause, after) = (self.now, self.policy.probe_every, self.policy.systemic_after);
+        let deferred = self.policy.blame == Blame::Deferred;
+        let Some(pool) = self.pools.get_mut(px) else { return };
+        let streak = &mut pool.streak;
+        if streak.failures == 0 {
+            streak.since = now;
+        }
+        streak.failures = streak.failures.saturating_add(1);
+        if streak.actions.len() < ACTIONS && !streak.actions.contains(&action) {
+            streak.actions.push(action);
+        }
+        streak.workers.insert(wx);
+        let all = streak.failures >= FAILURES
+            && streak.actions.len() >= ACTIONS
+            && 2 * streak.workers.len() > pool.usable
+            && now.since(streak.since) >= after;
+        if !deferred || !all || pool.probe.is_some() {
+            return;
+        }
+        pool.probe = Some(Probe {
+            until: now + pause,
+            left: 0,
+            width: 1,
+        });
+        let pool = pool.id;
+        self.timers.set(now + pause, Timer::Probe(px));
+        out.push(Command::Systemic { pool, on: true });
+    }
+
+    /// A worker of this pool had a result.
+    pub(crate) fn one_works(&mut self, px: Px, out: &mut Vec<Command>) {
+        let Some(pool) = self.pools.get_mut(px) else { return };
+        if pool.streak.failures > 0 {
+            pool.streak = Streak::default();
+        }
+        let Some(probe) = &mut pool.probe else { return };
+        let until = std::mem::replace(&mut probe.until, Moment::NEVER);
+        probe.left = probe.left.saturating_add(probe.width);
+        probe.width = probe.width.saturating_mul(2);
+        if probe.width > OVER {
+            pool.probe = None;
+            out.push(Command::Systemic {
+                pool: pool.id,
+                on: false,
+            });
+        }
+        self.timers.clear(until, Timer::Probe(px));
+        self.let_go(px);
+    }
+
+    /// The pause is over.
+    pub(crate) fn probe(&mut self, px: Px) {
+        let Some(probe) = self.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+            return;
+        };
+        // Another pause without a success, or with fewer than were hoped for.
+        probe.width = (probe.width / 2).max(1);
+        probe.left = probe.width;
+        probe.until = Moment::NEVER;
+        self.let_go(px);
+    }
+
+    /// Has every worker of a pool that has room look for work.
+    fn let_go(&mut self, px: Px) {
+        let Some(pool) = self.pools.get(px) else { return };
+        let free = pool.free.iter().chain(&pool.prefetch).map(|entry| entry.wx);
+        self.stirred.extend(free);
+    }
+}
