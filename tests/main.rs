@@ -21,6 +21,7 @@ mod hostile;
 mod http;
 mod limits;
 mod map;
+mod mining;
 mod operations;
 mod pace;
 mod server;

@@ -179,7 +179,8 @@ impl Scheduler {
         let Some(wx) = self.worker_ids.get(&worker).copied() else {
             return;
         };
-        let held = self.release(wx, attempt);
+        let sent = end != End::Faulty;
+        let held = self.release(wx, attempt, sent);
         let ax = self.action_ids.get(&attempt.action).copied();
         let current = ax.filter(|ax| self.is_current(*ax, attempt, wx));
         if held {
@@ -205,17 +206,20 @@ impl Scheduler {
     }
 
     /// Takes an attempt off a worker's list. False: it is not on it.
-    fn release(&mut self, wx: Wx, attempt: AttemptId) -> bool {
+    fn release(&mut self, wx: Wx, attempt: AttemptId, sent: bool) -> bool {
         let keep = self.planted(Plant::KeepSlot);
         let Some(worker) = self.workers.get_mut(wx) else {
             return false;
         };
-        let Some(index) = worker.attempts.iter().position(|held| *held == attempt) else {
+        let Some(index) = worker.attempts.iter().position(|held| held.attempt == attempt) else {
             return false;
         };
         if !keep {
-            worker.attempts.swap_remove(index);
+            let held = worker.attempts.swap_remove(index);
             self.held = self.held.saturating_sub(1);
+            if !worker.buckets.is_empty() {
+                self.paid(wx, held.seq, sent);
+            }
         }
         true
     }

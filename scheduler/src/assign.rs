@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use crate::{
     action::State,
     command::Command,
-    ids::{AttemptId, Ax, Rx, Wx},
+    ids::{AttemptId, Ax, Kx, Rx, Wx},
     retry::Bar,
     scheduler::{Plant, Scheduler},
-    worker::{Entry, Pool, Rest, Room, Standing, Trust},
+    worker::{Entry, Held, Pool, Rest, Room, Standing, Trust},
 };
 
 impl Scheduler {
     /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
-    pub(crate) fn find(&self, rx: Rx, avoid: &[Wx]) -> Option<Wx> {
+    pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx]) -> Option<Wx> {
         if self.draining {
             return None;
         }
@@ -28,7 +28,7 @@ impl Scheduler {
                 .filter_map(|px| {
                     list(self.pools.get(*px)?)
                         .iter()
-                        .find(|entry| avoid.binary_search(&entry.wx).is_err())
+                        .find(|entry| avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx))
                 })
                 .min()
                 .map(|entry| entry.wx)
@@ -42,6 +42,7 @@ impl Scheduler {
             return;
         }
         self.unreserve(wx);
+        self.stop_saving(wx);
         while let Some(worker) = self.workers.get(wx) {
             if worker.listed.0 == Room::None || self.is_held_back(worker.px) {
                 return;
@@ -52,6 +53,9 @@ impl Scheduler {
                 return;
             }
             let Some(key) = first else { return };
+            if !self.pays_for(wx, key.ax) {
+                return;
+            }
             self.leave(key.ax);
             let wx = self.better(key.ax, wx);
             self.assign(key.ax, wx, out);
@@ -65,7 +69,7 @@ impl Scheduler {
         };
         let avoid = self.avoided(ax, Bar::Tried);
         match avoid.binary_search(&wx) {
-            Ok(_) => self.find(action.rx, &avoid).unwrap_or(wx),
+            Ok(_) => self.find(action.rx, action.kx, &avoid).unwrap_or(wx),
             Err(_) => wx,
         }
     }
@@ -87,8 +91,11 @@ impl Scheduler {
         self.assigned += 1;
         self.held += 1;
         self.tallies.running += 1;
-        let px = worker.px;
-        worker.attempts.push(attempt);
+        let (px, kx, seq) = (worker.px, action.kx, self.assigned);
+        worker.attempts.push(Held {
+            attempt,
+            seq: self.assigned,
+        });
         worker.last_assigned = self.assigned;
         out.push(Command::Assign {
             attempt,
@@ -96,6 +103,7 @@ impl Scheduler {
         });
         let standing = worker.standing;
         self.probed(px);
+        self.pay(wx, kx, seq);
         match standing {
             Standing::Usable {
                 trust: trust @ Trust::Suspect { further },

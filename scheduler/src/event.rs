@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    ids::{ActionId, AttemptId, KindId, PoolId, TaskId, WorkerId},
+    bucket::{Quota, Report},
+    ids::{ActionId, AttemptId, BucketId, KindId, PoolId, TaskId, WorkerId},
     moment::Moment,
     outcome::End,
 };
@@ -19,6 +20,15 @@ pub enum Event {
         /// Who serves it. Empty: nobody, every action of it is refused as unroutable.
         pools: Vec<PoolId>,
     },
+    /// A quota exists. Said once for each bucket, before the first worker that draws from it.
+    BucketDefined {
+        /// The new bucket.
+        bucket: BucketId,
+        /// What it allows. One that cannot be meant is no bucket; see [`Quota::check`].
+        quota: Quota,
+        /// What actions of these kinds take from it. All others take 1.
+        costs: Vec<(KindId, u32)>,
+    },
     /// A worker is there and can be given work.
     WorkerJoined {
         /// Its identity; never one that joined before.
@@ -27,6 +37,19 @@ pub enum Event {
         pool: PoolId,
         /// How many attempts it makes at once, from 1. 0 counts as 1.
         slots: u32,
+        /// What it may spend, together with others that have the same.
+        buckets: Vec<BucketId>,
+    },
+    /// A service has said how much of a quota remains, in its answer to an attempt that is not over.
+    QuotaReported {
+        /// Who makes the attempt.
+        worker: WorkerId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// One of the worker's buckets.
+        bucket: BucketId,
+        /// What it said.
+        report: Report,
     },
     /// A worker is gone and will not end what it was doing. Its attempts count as lost.
     WorkerLeft {
@@ -101,7 +124,32 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            Self::WorkerJoined { worker, pool, slots } => write!(f, "join {worker} {pool} slots={slots}"),
+            Self::BucketDefined { bucket, quota, costs } => {
+                write!(f, "bucket {bucket} {quota}")?;
+                costs.iter().try_for_each(|(kind, cost)| write!(f, " {kind}={cost}"))
+            }
+            Self::WorkerJoined {
+                worker,
+                pool,
+                slots,
+                buckets,
+            } => {
+                write!(f, "join {worker} {pool} slots={slots}")?;
+                buckets.iter().try_for_each(|bucket| write!(f, " {bucket}"))
+            }
+            Self::QuotaReported {
+                worker,
+                attempt,
+                bucket,
+                report,
+            } => {
+                let resets = Moment::START + report.resets_in;
+                write!(
+                    f,
+                    "report {worker} {attempt} {bucket} remaining={} resets={resets}",
+                    report.remaining
+                )
+            }
             Self::WorkerLeft { worker } => write!(f, "left {worker}"),
             Self::WorkerDrained { worker } => write!(f, "drain {worker}"),
             Self::WorkerReadmitted { worker } => write!(f, "readmit {worker}"),

@@ -14,7 +14,7 @@ use crate::{
     outcome::{Class, End, Evicted},
     policy::Blame,
     scheduler::{Plant, Scheduler},
-    worker::{Record, Rest, Standing, Trust},
+    worker::{Held, Record, Rest, Standing, Trust},
 };
 
 /// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
@@ -254,9 +254,9 @@ impl Scheduler {
             worker.record.busy_row = worker.record.busy_row.saturating_add(1);
             self.now + wait
         };
-        let rest = Rest::Busy {
-            until: until.max(known),
-        };
+        let until = until.max(known);
+        let rest = Rest::Busy { until };
+        self.close_shared(wx, until);
         self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 
@@ -306,7 +306,10 @@ impl Scheduler {
         worker.tally.lost += attempts.len() as u64;
         self.held = self.held.saturating_sub(attempts.len());
         self.stand(wx, Standing::Gone, out);
-        for attempt in attempts {
+        for held in &attempts {
+            self.paid(wx, held.seq, true);
+        }
+        for Held { attempt, .. } in attempts {
             let ax = self.action_ids.get(&attempt.action).copied();
             if let Some(ax) = ax.filter(|ax| self.is_current(*ax, attempt, wx)) {
                 self.leave(ax);

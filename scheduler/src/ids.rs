@@ -47,6 +47,10 @@ id! {
     PoolId(u32), "p"
 }
 id! {
+    /// One bucket: a quota of one account.
+    BucketId(u32), "b"
+}
+id! {
     /// One worker: an identity with a health, not an instance.
     WorkerId(u32), "w"
 }
@@ -116,6 +120,10 @@ slot! {
 slot! {
     /// Where a kind is kept. Never used again.
     Kx
+}
+slot! {
+    /// Where a bucket is kept. Never used again.
+    Bx
 }
 slot! {
     /// Where a group of waiting actions is kept.

@@ -22,7 +22,7 @@
 //!
 //! let mut now = Moment::START;
 //! scheduler.handle(now, Event::KindDefined { kind, pools: vec![pool] }, &mut commands);
-//! scheduler.handle(now, Event::WorkerJoined { worker, pool, slots: 1 }, &mut commands);
+//! scheduler.handle(now, Event::WorkerJoined { worker, pool, slots: 1, buckets: vec![] }, &mut commands);
 //! scheduler.handle(now, Event::Submitted { action, spec: usual }, &mut commands);
 //! let attempt = AttemptId { action, number: 1 };
 //! assert_eq!(commands, [Command::Assign { attempt, worker }]);
@@ -45,6 +45,7 @@
 mod action;
 mod assign;
 mod blame;
+mod bucket;
 mod command;
 mod event;
 mod health;
@@ -54,6 +55,7 @@ mod moment;
 mod outcome;
 mod policy;
 mod queue;
+mod quota;
 mod retry;
 mod scheduler;
 pub mod sim;
@@ -64,12 +66,14 @@ mod timers;
 mod view;
 mod worker;
 
+pub use bucket::{BucketView, Quota, QuotaError, Report};
 pub use command::Command;
 pub use event::{Event, Spec};
-pub use ids::{ActionId, AttemptId, KindId, PoolId, TaskId, WorkerId};
+pub use ids::{ActionId, AttemptId, BucketId, KindId, PoolId, TaskId, WorkerId};
 pub use moment::Moment;
 pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
 pub use policy::{Blame, Policy, PolicyError};
+pub use quota::QuotaView;
 pub use scheduler::Scheduler;
 pub use view::{ActionState, ActionView, Counts, WorkerView};
 

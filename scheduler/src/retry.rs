@@ -184,15 +184,18 @@ impl Scheduler {
     /// Gives an action to the best worker that it does not avoid; if there is none, it stands in line.
     fn queue(&mut self, ax: Ax, bar: Bar, patience: Moment, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
-        let (rx, key) = (action.rx, action.key(ax));
+        let (rx, kx, key) = (action.rx, action.kx, action.key(ax));
         let avoid = self.avoided(ax, bar);
         let solo = action.is_solo();
         if solo {
             if self.queue_solo(ax, bar, out) {
                 return;
             }
-        } else if let Some(wx) = self.find(rx, &avoid) {
+            self.save_for(rx, kx, &avoid);
+        } else if let Some(wx) = self.find(rx, kx, &avoid) {
             return self.assign(ax, wx, out);
+        } else {
+            self.save_for(rx, kx, &avoid);
         }
         let patience = if avoid.is_empty() || self.planted(Plant::EndlessPatience) {
             Moment::NEVER

@@ -7,12 +7,13 @@ use crate::{
     blame::Flake,
     command::Command,
     event::Event,
-    ids::{ActionId, Ax, IdMap, KindId, Kx, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
     moment::Moment,
     outcome::{Health, Reason},
     policy::{Policy, PolicyError},
     queue::Queues,
+    quota::Well,
     slab::Slab,
     timers::{Timer, Timers},
     view::Tallies,
@@ -43,6 +44,10 @@ pub struct Scheduler {
     pub(crate) pool_ids: IdMap<PoolId, Px>,
     pub(crate) kinds: Slab<Kx, Kind>,
     pub(crate) kind_ids: IdMap<KindId, Kx>,
+    pub(crate) wells: Slab<Bx, Well>,
+    pub(crate) bucket_ids: IdMap<BucketId, Bx>,
+    /// Whether there is any bucket.
+    pub(crate) metered: bool,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) tallies: Tallies,
@@ -112,6 +117,9 @@ impl Scheduler {
             pool_ids: IdMap::default(),
             kinds: Slab::default(),
             kind_ids: IdMap::default(),
+            wells: Slab::default(),
+            bucket_ids: IdMap::default(),
+            metered: false,
             queues: Queues::default(),
             timers: Timers::default(),
             tallies: Tallies::default(),
@@ -129,7 +137,19 @@ impl Scheduler {
         self.now = self.now.max(now);
         match event {
             Event::KindDefined { kind, pools } => self.define(kind, &pools),
-            Event::WorkerJoined { worker, pool, slots } => self.join(worker, pool, slots, out),
+            Event::BucketDefined { bucket, quota, costs } => self.define_bucket(bucket, quota, costs),
+            Event::WorkerJoined {
+                worker,
+                pool,
+                slots,
+                buckets,
+            } => self.join(worker, pool, slots, &buckets, out),
+            Event::QuotaReported {
+                worker,
+                attempt,
+                bucket,
+                report,
+            } => self.reported(worker, attempt, bucket, report),
             Event::WorkerLeft { worker } => self.left(worker, out),
             Event::WorkerDrained { worker } => self.drained(worker, out),
             Event::WorkerReadmitted { worker } => self.readmitted(worker, out),
@@ -180,6 +200,7 @@ impl Scheduler {
                 Timer::Rested(ax) => self.rested(ax, out),
                 Timer::Patience(ax) => self.impatient(ax, out),
                 Timer::Probe(px) => self.probe(px),
+                Timer::Bucket(bx) => self.refilled(bx),
                 Timer::Hedge(_) => {}
             }
             self.stir(out);
@@ -219,13 +240,14 @@ impl Scheduler {
         px
     }
 
-    fn join(&mut self, id: WorkerId, pool: PoolId, slots: u32, out: &mut Vec<Command>) {
+    fn join(&mut self, id: WorkerId, pool: PoolId, slots: u32, buckets: &[BucketId], out: &mut Vec<Command>) {
         if self.worker_ids.contains_key(&id) {
             return;
         }
         let px = self.pool(pool);
         let wx = self.workers.insert(Worker::new(id, px, slots));
         self.worker_ids.insert(id, wx);
+        self.bind(wx, buckets);
         if let Some(pool) = self.pools.get_mut(px) {
             pool.joined = true;
         }
@@ -282,6 +304,12 @@ impl Scheduler {
     /// Puts a worker where its pool's lists should have it now.
     pub(crate) fn relist(&mut self, wx: Wx) {
         let full_probation = self.planted(Plant::FullProbation);
+        let expires = self.expires(wx);
+        let has_quota = self.workers.get(wx).is_some_and(|worker| !worker.buckets.is_empty());
+        let dry = has_quota && {
+            let wants = self.workers.get(wx).map(|worker| worker.room(&self.policy));
+            wants.is_some_and(|room| room != Room::None) && !self.is_open(wx)
+        };
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let mut room = worker.room(&self.policy);
         if full_probation
@@ -290,8 +318,11 @@ impl Scheduler {
         {
             room = Room::Slot;
         }
+        if dry {
+            room = Room::None;
+        }
         let entry = Entry {
-            expires: Moment::NEVER,
+            expires,
             load: worker.load(),
             last_assigned: worker.last_assigned,
             wx,

@@ -86,6 +86,7 @@ pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Resu
             worker: WorkerId(id),
             pool,
             slots: load.slots,
+            buckets: Vec::new(),
         });
     }
     for _ in 0..load.open_max.min(load.actions) {

@@ -7,11 +7,10 @@
 use crate::{
     action::{Action, State},
     command::Command,
-    ids::{Ax, Rx, Wx},
+    ids::{Ax, Kx, Rx, Wx},
     queue::Key,
     retry::Bar,
     scheduler::Scheduler,
-    worker::Room,
 };
 
 impl Action {
@@ -47,9 +46,9 @@ impl Scheduler {
         let Some(action) = self.actions.get(ax) else {
             return false;
         };
-        let (rx, key) = (action.rx, action.key(ax));
+        let (rx, kx, key) = (action.rx, action.kx, action.key(ax));
         let avoid = self.avoided(ax, bar);
-        if let Some(wx) = self.find_idle(rx, &avoid) {
+        if let Some(wx) = self.find_idle(rx, kx, &avoid) {
             self.assign_alone(ax, wx, out);
             return true;
         }
@@ -59,7 +58,7 @@ impl Scheduler {
         false
     }
 
-    fn find_idle(&self, rx: Rx, avoid: &[Wx]) -> Option<Wx> {
+    fn find_idle(&self, rx: Rx, kx: Kx, avoid: &[Wx]) -> Option<Wx> {
         if self.draining {
             return None;
         }
@@ -68,7 +67,7 @@ impl Scheduler {
             .filter(|px| !self.is_held_back(**px))
             .filter_map(|px| self.pools.get(*px))
             .flat_map(|pool| &pool.free);
-        free.filter(|entry| entry.load == 0 && avoid.binary_search(&entry.wx).is_err())
+        free.filter(|entry| entry.load == 0 && avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx))
             .min()
             .map(|entry| entry.wx)
     }
@@ -80,6 +79,7 @@ impl Scheduler {
         }
         if let Some(worker) = self.workers.get_mut(wx) {
             worker.alone = true;
+            worker.kept = None;
         }
         self.assign(ax, wx, out);
     }
@@ -99,10 +99,19 @@ impl Scheduler {
             return false;
         };
         if load == 0 {
+            if !self.pays_for(wx, key.ax) {
+                return true;
+            }
+            let Some(kx) = self.actions.get(key.ax).map(|action| action.kx) else {
+                return false;
+            };
             self.leave(key.ax);
             let avoid = self.avoided(key.ax, Bar::Tried);
             // As for any other action: somebody else who did not fail it, if there happens to be one.
-            let better = avoid.binary_search(&wx).ok().and_then(|_| self.find_idle(rx, &avoid));
+            let better = avoid
+                .binary_search(&wx)
+                .ok()
+                .and_then(|_| self.find_idle(rx, kx, &avoid));
             self.assign_alone(key.ax, better.unwrap_or(wx), out);
             if better.is_some() {
                 self.pull(wx, out);
@@ -113,7 +122,7 @@ impl Scheduler {
         let reserved = self.queues.routes.get(rx).and_then(|route| route.reserved);
         let is_kept = |wx| {
             let worker = self.workers.get(wx);
-            worker.is_some_and(|worker| worker.alone && worker.load() > 0 && worker.standing.is_usable())
+            worker.is_some_and(|worker| worker.kept == Some(rx) && worker.load() > 0 && worker.standing.is_usable())
         };
         if reserved.is_some_and(is_kept) {
             return false;
@@ -122,7 +131,7 @@ impl Scheduler {
             route.reserved = Some(wx);
         }
         if let Some(worker) = self.workers.get_mut(wx) {
-            worker.alone = true;
+            worker.kept = Some(rx);
         }
         self.relist(wx);
         true
@@ -168,8 +177,8 @@ impl Scheduler {
         }
         if let Some(wx) = route.reserved.take()
             && let Some(worker) = self.workers.get_mut(wx)
+            && worker.kept.take_if(|kept| *kept == rx).is_some()
         {
-            worker.alone = false;
             self.stirred.push(wx);
         }
     }
@@ -177,9 +186,9 @@ impl Scheduler {
     /// A worker has nothing: it is not kept free any more. Its solo action, if there still is one, is next.
     pub(crate) fn unreserve(&mut self, wx: Wx) {
         let Some(worker) = self.workers.get_mut(wx) else { return };
-        if worker.alone && worker.load() == 0 {
+        if worker.load() == 0 {
             worker.alone = false;
-            debug_assert!(worker.room(&self.policy) != Room::Prefetch);
+            worker.kept = None;
         }
     }
 }

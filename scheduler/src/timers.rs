@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{Ax, Px, Wx},
+    ids::{Ax, Bx, Px, Wx},
     moment::Moment,
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Patience(Ax),
     /// A pool that is only probed may be probed again.
     Probe(Px),
+    /// There is something in a bucket that somebody waits for.
+    Bucket(Bx),
     /// An attempt takes long enough for a second one beside it.
     Hedge(Ax),
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    ids::{ActionId, AttemptId, Ax, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, Bx, PoolId, Px, Rx, WorkerId, Wx},
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
@@ -180,6 +180,14 @@ impl Entry {
     };
 }
 
+/// An attempt that a worker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) attempt: AttemptId,
+    /// Its number among all dispatches.
+    pub(crate) seq: u64,
+}
+
 /// One worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -191,11 +199,17 @@ pub(crate) struct Worker {
     pub(crate) record: Record,
     pub(crate) tally: Tally,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
-    pub(crate) attempts: Vec<AttemptId>,
+    pub(crate) attempts: Vec<Held>,
+    /// What it draws from: rising, each once.
+    pub(crate) buckets: Box<[Bx]>,
+    /// It is given nothing until it can pay for an action that costs more than usual.
+    pub(crate) saving: bool,
     /// Actions that it failed and that are open: they accuse it.
     pub(crate) accusers: BTreeSet<Ax>,
-    /// It makes an attempt that must be the only one, or is kept free for one.
+    /// It makes an attempt that must be the only one.
     pub(crate) alone: bool,
+    /// It is given nothing more until it is free for such an attempt of this route.
+    pub(crate) kept: Option<Rx>,
     /// Counts assignments over all workers: the number of its last one.
     pub(crate) last_assigned: u64,
     /// Where its pool lists it.
@@ -214,8 +228,11 @@ impl Worker {
             record: Record::default(),
             tally: Tally::default(),
             attempts: Vec::new(),
+            buckets: Box::default(),
+            saving: false,
             accusers: BTreeSet::new(),
             alone: false,
+            kept: None,
             last_assigned: 0,
             listed: (Room::None, Entry::NONE),
             samples: 0,
@@ -250,14 +267,19 @@ impl Worker {
             return Room::None;
         };
         let load = self.load();
-        if self.alone && load > 0 {
+        if self.saving || (load > 0 && (self.alone || self.kept.is_some())) {
             return Room::None;
         }
         match trust {
             Trust::Probation { .. } if load == 0 => Room::Slot,
             Trust::Probation { .. } => Room::None,
             Trust::Healthy | Trust::Suspect { .. } if load < self.slots => Room::Slot,
-            Trust::Healthy if load < self.slots.saturating_add(policy.prefetch) && self.is_quick(policy) => {
+            // What lies ready would count as spent: nobody should wait for a quota in vain.
+            Trust::Healthy
+                if self.buckets.is_empty()
+                    && load < self.slots.saturating_add(policy.prefetch)
+                    && self.is_quick(policy) =>
+            {
                 Room::Prefetch
             }
             _ => Room::None,

@@ -39,7 +39,9 @@ pub(super) fn health(health: Health, now: Moment) -> String {
         Health::Evicted(Evicted::Unreliable { quarantines }) => {
             format!("evicted: {quarantines} quarantines without passing probation")
         }
-        Health::Suspect => "suspect: several of its attempts failed, and it is not known yet whose fault that is".to_owned(),
+        Health::Suspect => {
+            "suspect: several of its attempts failed, and it is not known yet whose fault that is".to_owned()
+        }
         other => health_word(other),
     }
 }

@@ -25,12 +25,20 @@ fn places(scheduler: &Scheduler) -> impl Iterator<Item = (Wx, &Worker)> {
 fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
-        let room = worker.room(&scheduler.policy);
+        let room = match scheduler.is_dry(wx) {
+            true => Room::None,
+            false => worker.room(&scheduler.policy),
+        };
         let entry = Entry {
             expires: worker.listed.1.expires,
             load: worker.load(),
             last_assigned: worker.last_assigned,
             wx,
+        };
+        // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
+        let room = match worker.listed.0 {
+            Room::Slot if scheduler.is_dry(wx) => Room::Slot,
+            _ => room,
         };
         if worker.listed != (room, entry) && scheduler.plant.is_none() {
             return Err(format!("{} is listed as {:?}, not {room:?}", worker.id, worker.listed));
@@ -128,6 +136,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
                 && !avoids(*wx)
                 && (!solo || worker.load() == 0)
                 && !scheduler.is_held_back(worker.px)
+                && scheduler.could_pay(*wx, action.kx)
         }) && !scheduler.draining
         {
             return Err(format!("{} waits while {} has room for it", action.id, worker.id));

@@ -4,8 +4,11 @@
 //! - `rules_*`: one test for each rule, named after it.
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
 //! - `history` and `fate`: random pools and random bad luck from a seed.
+//! - `account`: what a history's workers have with such services.
+//! - `service` and `rules_quota`: services that count, and buckets that must never be refused by one.
 //! - `plants`: defects put in on purpose, which the histories have to find.
 
+mod account;
 mod fate;
 mod history;
 mod integrity;
@@ -13,10 +16,13 @@ mod plants;
 mod rules_action;
 mod rules_assign;
 mod rules_blame;
+mod rules_bucket;
 mod rules_busy;
 mod rules_health;
+mod rules_quota;
 mod rules_retry;
 mod rules_stop;
 mod script;
+mod service;
 mod watch;
 mod words;

@@ -36,7 +36,7 @@ fn a_quarantine_of_the_last_worker_is_found() {
 
 #[test]
 fn a_free_worker_that_is_forgotten_is_found() {
-    is_found(Plant::ForgetWorker, "waits th");
+    is_found(Plant::ForgetWorker, "waits ");
 }
 
 #[test]

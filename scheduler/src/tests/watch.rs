@@ -16,6 +16,8 @@ struct Worker {
     judged: bool,
     /// It was found guilty since it was last taken out.
     guilty: bool,
+    /// Whether it may be given something now depends on what cannot be seen from outside.
+    has_quota: bool,
 }
 
 impl Worker {
@@ -29,6 +31,7 @@ impl Worker {
     /// Whether it certainly has a free slot. A suspect is left out: it may be damped, which cannot be seen from outside.
     fn is_free(&self) -> bool {
         match self.health {
+            _ if self.has_quota => false,
             Health::Healthy => self.holds.len() < self.slots,
             Health::Probation { .. } => self.holds.is_empty(),
             _ => false,
@@ -105,7 +108,12 @@ impl Watch {
             Event::KindDefined { kind, pools } => {
                 self.kinds.entry(*kind).or_insert_with(|| pools.clone());
             }
-            Event::WorkerJoined { worker, pool, slots } => {
+            Event::WorkerJoined {
+                worker,
+                pool,
+                slots,
+                buckets,
+            } => {
                 self.workers.entry(*worker).or_insert_with(|| Worker {
                     pool: *pool,
                     slots: (*slots).max(1) as usize,
@@ -113,6 +121,7 @@ impl Watch {
                     holds: BTreeSet::new(),
                     judged: false,
                     guilty: false,
+                    has_quota: !buckets.is_empty(),
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -151,6 +160,7 @@ impl Watch {
                 }
             }
             Event::DrainBegun => self.draining = true,
+            Event::BucketDefined { .. } | Event::QuotaReported { .. } => {}
             Event::WorkerDrained { .. } | Event::WorkerReadmitted { .. } | Event::Cancelled { .. } | Event::Tick => {}
         }
         None

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{ActionId, AttemptId, Blame, End, Event, KindId, Moment, Policy, PoolId, Spec, TaskId, WorkerId};
+use crate::{
+    ActionId, AttemptId, Blame, BucketId, End, Event, KindId, Moment, Policy, PoolId, Quota, Report, Spec, TaskId,
+    WorkerId,
+};
 
 /// `12ms`, `12.345ms` or `3s`.
 pub(super) fn moment(word: &str) -> Moment {
@@ -81,10 +84,31 @@ pub(super) fn event(words: &[&str]) -> Event {
                 .map(|pool| PoolId(number(pool, "p")))
                 .collect(),
         },
-        ["join", id, pool, slots] => Event::WorkerJoined {
+        ["bucket", id, quota, costs @ ..] => Event::BucketDefined {
+            bucket: BucketId(number(id, "b")),
+            quota: self::quota(quota),
+            costs: costs
+                .iter()
+                .map(|cost| {
+                    let (kind, cost) = cost.split_once('=').unwrap_or_else(|| panic!("not a cost: {cost}"));
+                    (KindId(number(kind, "k")), number(cost, ""))
+                })
+                .collect(),
+        },
+        ["report", id, which, bucket, remaining, resets] => Event::QuotaReported {
+            worker: worker(id),
+            attempt: attempt(which),
+            bucket: BucketId(number(bucket, "b")),
+            report: Report {
+                remaining: number(remaining, "remaining="),
+                resets_in: duration(&number::<String>(resets, "resets=")),
+            },
+        },
+        ["join", id, pool, slots, buckets @ ..] => Event::WorkerJoined {
             worker: worker(id),
             pool: PoolId(number(pool, "p")),
             slots: number(slots, "slots="),
+            buckets: buckets.iter().map(|bucket| BucketId(number(bucket, "b"))).collect(),
         },
         ["left", id] => Event::WorkerLeft { worker: worker(id) },
         ["drain", id] => Event::WorkerDrained { worker: worker(id) },
@@ -107,6 +131,29 @@ pub(super) fn event(words: &[&str]) -> Event {
         ["drain"] => Event::DrainBegun,
         ["tick"] => Event::Tick,
         _ => panic!("not an event: {}", words.join(" ")),
+    }
+}
+
+/// `sliding=100/10s`, `fixed=100/10s`, `rate=10/1s/20` or `concurrent=4`.
+fn quota(word: &str) -> Quota {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    let parts: Vec<&str> = value.split('/').collect();
+    match (name, parts.as_slice()) {
+        ("sliding", [limit, per]) => Quota::Sliding {
+            limit: plain(limit),
+            per: duration(per),
+        },
+        ("fixed", [limit, per]) => Quota::Fixed {
+            limit: plain(limit),
+            per: duration(per),
+        },
+        ("rate", [limit, per, burst]) => Quota::Rate {
+            limit: plain(limit),
+            per: duration(per),
+            burst: plain(burst),
+        },
+        ("concurrent", [limit]) => Quota::Concurrent { limit: plain(limit) },
+        _ => panic!("not a quota: {word}"),
     }
 }
 

@@ -1,0 +1,376 @@
+//! Quotas: how much a worker may ask of its service, and how much of that is left.
+//!
+//! A bucket is a pocket calculator for one account. It is told what is dispatched, what was answered and what the service
+//! said, each with the time, and says how much could be spent now and from when on there is more. Who waits for it and who
+//! is served first is not its business. Several workers may share one.
+//!
+//! **The one rule: the service never refuses anything because of a quota.** When it counts an attempt, between dispatch
+//! and answer, is unknown here, so every bucket is right for whichever moment that was: `span` for windows (`window` for
+//! what reports say about them), `pace` for rates. What is certain costs nothing, what is unknown is held back.
+
+mod ledger;
+mod pace;
+mod span;
+mod tally;
+mod window;
+
+use std::{fmt, time::Duration};
+
+use self::{pace::Pace, span::Span, tally::Tally};
+use crate::{ids::IdMap, moment::Moment};
+
+/// What a service allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// So many units in any stretch of time of this length.
+    Sliding {
+        /// Units, at least 1.
+        limit: u32,
+        /// The stretch, longer than zero.
+        per: Duration,
+    },
+    /// So many units in each window. When windows begin is known from reports alone; until one says so, as sliding.
+    Fixed {
+        /// Units, at least 1.
+        limit: u32,
+        /// The window, longer than zero.
+        per: Duration,
+    },
+    /// So many units in this time, steadily; some more at once after a pause.
+    Rate {
+        /// Units, at least 1.
+        limit: u32,
+        /// The time in which so many are earned, longer than zero.
+        per: Duration,
+        /// Units at once after a long pause, at least 1.
+        burst: u32,
+    },
+    /// So many units in flight at once.
+    Concurrent {
+        /// Units, at least 1.
+        limit: u32,
+    },
+}
+
+/// A quota that cannot be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaError {
+    field: &'static str,
+    wanted: &'static str,
+}
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be {}", self.field, self.wanted)
+    }
+}
+
+impl std::error::Error for QuotaError {}
+
+impl Quota {
+    /// Whether every number can be meant.
+    ///
+    /// # Errors
+    /// The first one that cannot.
+    pub fn check(&self) -> Result<(), QuotaError> {
+        let fail = |field, wanted| Err(QuotaError { field, wanted });
+        let (limit, per, burst) = match *self {
+            Self::Sliding { limit, per } | Self::Fixed { limit, per } => (limit, Some(per), 1),
+            Self::Rate { limit, per, burst } => (limit, Some(per), burst),
+            Self::Concurrent { limit } => (limit, None, 1),
+        };
+        if limit == 0 {
+            return fail("limit", "at least 1");
+        }
+        if per.is_some_and(|per| per.as_micros() == 0) {
+            return fail("per", "a microsecond or longer");
+        }
+        if burst == 0 {
+            return fail("burst", "at least 1");
+        }
+        Ok(())
+    }
+
+    /// The most that can be spent at once. An attempt that costs more is treated as if it cost this.
+    const fn most(&self) -> u32 {
+        match *self {
+            Self::Sliding { limit, .. } | Self::Fixed { limit, .. } | Self::Concurrent { limit } => limit,
+            Self::Rate { burst, .. } => burst,
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    /// One word: `sliding=100/10000ms`, `fixed=100/10000ms`, `rate=10/1000ms/20` (the last is the burst), `concurrent=4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Sliding { limit, per } => write!(f, "sliding={limit}/{}", Moment::START + per),
+            Self::Fixed { limit, per } => write!(f, "fixed={limit}/{}", Moment::START + per),
+            Self::Rate { limit, per, burst } => write!(f, "rate={limit}/{}/{burst}", Moment::START + per),
+            Self::Concurrent { limit } => write!(f, "concurrent={limit}"),
+        }
+    }
+}
+
+/// What a service says about a quota, in the answer to an attempt that it has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Units that remain, this attempt taken off.
+    pub remaining: u32,
+    /// Until the window is over and all remain again. Zero: unknown.
+    pub resets_in: Duration,
+}
+
+/// What became of a quota so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketView {
+    /// What is allowed.
+    pub quota: Quota,
+    /// Units that could be spent now.
+    pub available: u32,
+    /// Units of attempts that are not over.
+    pub in_flight: u64,
+    /// Units spent, ever; those in flight are, those of attempts that were never sent are not.
+    pub used: u64,
+    /// Units that could have been spent since the first attempt: `used` of `capacity` is the utilisation. All of a window
+    /// counts from its beginning. Zero for a concurrent quota, which offers no number of units.
+    pub capacity: u64,
+    /// Units that nobody had spent when the last known window was over.
+    pub wasted_last: u64,
+    /// The same for all known windows together.
+    pub wasted: u64,
+    /// How many known windows are over.
+    pub resets: u64,
+    /// When the one that is known is over; [`Moment::NEVER`] if none is known.
+    pub resets_at: Moment,
+    /// Nothing is spent until then, because the service said so; in the past if it may be.
+    pub closed_until: Moment,
+}
+
+/// An attempt that is not over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flight {
+    units: u64,
+    dispatched: Moment,
+    /// Units that had ended by then, ever.
+    ended_before: u64,
+    /// Loose units that had, and in which generation of windows.
+    loose_before: (u32, u64),
+    /// The generation of windows in which it is known to be counted.
+    counted: u32,
+}
+
+/// How a quota is kept.
+#[derive(Debug)]
+enum Rule {
+    Span(Span),
+    Pace(Pace),
+    /// What is in flight is all there is to it.
+    Flying,
+}
+
+/// A quota and what was spent of it. Time is an argument and never goes back.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    quota: Quota,
+    rule: Rule,
+    /// By dispatch number.
+    flights: IdMap<u64, Flight>,
+    /// Units of all of them.
+    flying: u64,
+    closed: Moment,
+    tally: Tally,
+    /// When the first attempt was dispatched.
+    began: Option<Moment>,
+}
+
+impl Bucket {
+    /// A full one.
+    pub(crate) fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            rule: match quota {
+                Quota::Sliding { limit, per } => Rule::Span(Span::new(limit, per, false)),
+                Quota::Fixed { limit, per } => Rule::Span(Span::new(limit, per, true)),
+                Quota::Rate { limit, per, burst } => Rule::Pace(Pace::new(limit, per, burst)),
+                Quota::Concurrent { .. } => Rule::Flying,
+            },
+            flights: IdMap::default(),
+            flying: 0,
+            closed: Moment::START,
+            tally: Tally::new(),
+            began: None,
+        }
+    }
+
+    /// What an attempt of this cost takes: no more than can be had at once.
+    pub(crate) fn most(&self, units: u32) -> u32 {
+        units.min(self.quota.most())
+    }
+
+    /// Whether it counts units over time and not only at once.
+    pub(crate) fn is_windowed(&self) -> bool {
+        !matches!(self.rule, Rule::Flying)
+    }
+
+    /// Units that could be spent now.
+    pub(crate) fn available(&self, now: Moment) -> u32 {
+        if now < self.closed { 0 } else { self.room(now) }
+    }
+
+    fn room(&self, now: Moment) -> u32 {
+        let most = self.quota.most();
+        let room = match &self.rule {
+            Rule::Span(span) => span.room(now, self.flying),
+            Rule::Pace(pace) => pace.room(now, self.flying),
+            Rule::Flying => u64::from(most).saturating_sub(self.flying),
+        };
+        room.min(u64::from(most)) as u32
+    }
+
+    /// The earliest moment from `now` on at which so many units could be spent, if nothing else happens. `None`: only after
+    /// something in flight has ended. More than can ever be spent at once is treated as just that.
+    pub(crate) fn when(&self, now: Moment, units: u32) -> Option<Moment> {
+        let from = now.max(self.closed);
+        let units = u64::from(units.min(self.quota.most()));
+        match &self.rule {
+            Rule::Span(span) => span.when(from, self.flying, units),
+            Rule::Pace(pace) => pace.when(from, self.flying, units),
+            Rule::Flying => (self.flying + units <= u64::from(self.quota.most())).then_some(from),
+        }
+    }
+
+    /// Takes units for an attempt. `seq` is its number among all dispatches, rising. The caller has seen that so many are
+    /// available.
+    pub(crate) fn debit(&mut self, now: Moment, seq: u64, units: u32) {
+        self.advance(now);
+        self.began.get_or_insert(now);
+        let mut flight = Flight {
+            units: u64::from(units.min(self.quota.most())),
+            dispatched: now,
+            ..Flight::default()
+        };
+        self.flying += flight.units;
+        if let Rule::Span(span) = &mut self.rule {
+            self.tally.spend(now, span.per, flight.units);
+            span.debit(&mut flight);
+        } else {
+            self.tally.used += flight.units;
+        }
+        let before = self.flights.insert(seq, flight);
+        debug_assert!(before.is_none(), "dispatch {seq} takes units twice");
+    }
+
+    /// An attempt is over. `sent` is false only if nothing of it can have reached the service: its units come back at
+    /// once. All others count on from now.
+    pub(crate) fn ended(&mut self, now: Moment, seq: u64, sent: bool) {
+        self.advance(now);
+        let Some(flight) = self.flights.remove(&seq) else {
+            return;
+        };
+        self.flying -= flight.units;
+        if !sent {
+            self.tally.used -= flight.units;
+        }
+        match &mut self.rule {
+            Rule::Span(span) => span.ended(now, &flight, sent),
+            Rule::Pace(pace) if sent => pace.ended(now, flight.units),
+            Rule::Pace(_) | Rule::Flying => {}
+        }
+    }
+
+    /// What the service said in the answer to an attempt that has not ended here. Whether it was applied.
+    pub(crate) fn report(&mut self, now: Moment, seq: u64, report: Report) -> bool {
+        self.advance(now);
+        let Some(flight) = self.flights.get_mut(&seq) else {
+            return false;
+        };
+        match &mut self.rule {
+            Rule::Span(span) => {
+                let said = (report.remaining, report.resets_in);
+                span.report(now, seq, flight, self.flying, said, &mut self.tally)
+            }
+            Rule::Pace(pace) => {
+                pace.lower(now, report.remaining, flight.units);
+                true
+            }
+            Rule::Flying => false,
+        }
+    }
+
+    /// The service said "not before": nothing is spent until then.
+    pub(crate) fn close(&mut self, until: Moment) {
+        self.closed = self.closed.max(until);
+    }
+
+    /// When what is left now goes to waste if it is not spent; [`Moment::NEVER`] if nothing is left, or no reset is known.
+    pub(crate) fn expires(&self, now: Moment) -> Moment {
+        let resets = self.resets(now).filter(|resets| self.closed < *resets);
+        resets.filter(|_| self.room(now) > 0).unwrap_or(Moment::NEVER)
+    }
+
+    fn resets(&self, now: Moment) -> Option<Moment> {
+        match &self.rule {
+            Rule::Span(span) => span.resets(now),
+            Rule::Pace(_) | Rule::Flying => None,
+        }
+    }
+
+    /// What became of it so far.
+    pub(crate) fn view(&self, now: Moment) -> BucketView {
+        let mut tally = self.tally;
+        let capacity = match (self.quota, &self.rule) {
+            (Quota::Sliding { limit, .. } | Quota::Fixed { limit, .. }, Rule::Span(span)) => {
+                span.settle(now, &mut tally);
+                u64::from(limit).saturating_mul(tally.begun)
+            }
+            (Quota::Rate { limit, per, burst }, _) => self.began.map_or(0, |began| {
+                let earned = now.since(began).as_micros() * u128::from(limit) / per.as_micros().max(1);
+                u64::from(burst).saturating_add(u64::try_from(earned).unwrap_or(u64::MAX))
+            }),
+            _ => 0,
+        };
+        BucketView {
+            quota: self.quota,
+            available: self.available(now),
+            in_flight: self.flying,
+            used: tally.used,
+            capacity,
+            wasted_last: tally.wasted_last,
+            wasted: tally.wasted,
+            resets: tally.resets,
+            resets_at: self.resets(now).unwrap_or(Moment::NEVER),
+            closed_until: self.closed,
+        }
+    }
+
+    /// How many units it can offer until `at` if everything is spent as soon as possible and answered at once. Without
+    /// end for a concurrent quota. It looks at everything that counts, so it is for a display, not for each dispatch.
+    pub(crate) fn offers_until(&self, now: Moment, at: Moment) -> u64 {
+        let from = now.max(self.closed);
+        if at < from {
+            return 0;
+        }
+        match &self.rule {
+            Rule::Span(span) => span.offers(from, at, self.flying),
+            Rule::Pace(pace) => pace.offers(from, at, self.flying),
+            Rule::Flying => u64::MAX,
+        }
+    }
+
+    /// Forgets what is over: each thing once, so it costs nothing on average.
+    fn advance(&mut self, now: Moment) {
+        if let Rule::Span(span) = &mut self.rule {
+            span.advance(now, &mut self.tally);
+        }
+    }
+
+    /// How many entries its memory of answers has.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> usize {
+        match &self.rule {
+            Rule::Span(span) => span.entries(),
+            Rule::Pace(_) | Rule::Flying => 0,
+        }
+    }
+}

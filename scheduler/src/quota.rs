@@ -1,0 +1,459 @@
+//! Workers and their quotas: who can spend what, who waits for it, and for whom a window is open again.
+//!
+//! What a bucket allows is its own business (`bucket.rs`). Here is who draws from it. A worker that cannot afford anything is
+//! not on its pool's list, and the bucket remembers that somebody is thirsty and for how much; one timer for each such bucket
+//! goes off when there is so much in it, not sooner, and nothing looks before. So waiting costs nothing.
+
+use std::time::Duration;
+
+use crate::{
+    bucket::{Bucket, BucketView, Quota, Report},
+    ids::{AttemptId, Ax, BucketId, Bx, IdMap, KindId, Kx, Rx, WorkerId, Wx},
+    moment::Moment,
+    scheduler::Scheduler,
+    timers::Timer,
+    worker::Pool,
+};
+
+/// How long ahead an estimate looks at most.
+const AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A bucket and those who draw from it.
+#[derive(Debug)]
+pub(crate) struct Well {
+    pub(crate) id: BucketId,
+    pub(crate) bucket: Bucket,
+    /// What kinds cost that do not cost 1.
+    costs: IdMap<KindId, u32>,
+    /// Who draws from it.
+    workers: Vec<Wx>,
+    /// The least that somebody waits for.
+    thirst: Option<u32>,
+    /// When there is so much; [`Moment::NEVER`] while that is not known.
+    wakes: Moment,
+    /// Attempts that drew from it.
+    draws: u64,
+}
+
+/// What became of a bucket so far, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaView {
+    /// Which.
+    pub bucket: BucketId,
+    /// Who draws from it.
+    pub workers: Vec<WorkerId>,
+    /// How much of it.
+    pub is: BucketView,
+}
+
+impl Scheduler {
+    pub(crate) fn define_bucket(&mut self, id: BucketId, quota: Quota, costs: Vec<(KindId, u32)>) {
+        if self.bucket_ids.contains_key(&id) || quota.check().is_err() {
+            return;
+        }
+        self.metered = true;
+        let bx = self.wells.insert(Well {
+            id,
+            bucket: Bucket::new(quota),
+            costs: costs.into_iter().collect(),
+            workers: Vec::new(),
+            thirst: None,
+            wakes: Moment::NEVER,
+            draws: 0,
+        });
+        self.bucket_ids.insert(id, bx);
+    }
+
+    /// Has a worker draw from these buckets. What was never defined does not count.
+    pub(crate) fn bind(&mut self, wx: Wx, buckets: &[BucketId]) {
+        let mut own: Vec<Bx> = buckets
+            .iter()
+            .filter_map(|id| self.bucket_ids.get(id).copied())
+            .collect();
+        own.sort_unstable();
+        own.dedup();
+        for bx in &own {
+            if let Some(well) = self.wells.get_mut(*bx) {
+                well.workers.push(wx);
+            }
+        }
+        if let Some(worker) = self.workers.get_mut(wx) {
+            worker.buckets = own.into_boxed_slice();
+        }
+    }
+
+    /// Whether a worker could draw so much now from each of its buckets; if not, that it waits for it is remembered.
+    fn affords(&mut self, wx: Wx, kind: Option<KindId>) -> bool {
+        let Some(worker) = self.workers.get(wx) else {
+            return false;
+        };
+        let mut short = None;
+        for bx in &worker.buckets {
+            let Some(well) = self.wells.get(*bx) else { continue };
+            let cost = well.cost(kind);
+            if well.bucket.available(self.now) < well.bucket.most(cost) {
+                short = Some((*bx, cost));
+                break;
+            }
+        }
+        match short {
+            Some((bx, cost)) => {
+                self.want(bx, cost);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Whether anything at all can be drawn, for a worker's place in its pool's list.
+    pub(crate) fn is_open(&mut self, wx: Wx) -> bool {
+        let has_none = self.workers.get(wx).is_none_or(|worker| worker.buckets.is_empty());
+        has_none || self.affords(wx, None)
+    }
+
+    /// Whether an action of this kind can be paid for.
+    pub(crate) fn can_pay(&mut self, wx: Wx, kx: Kx) -> bool {
+        !self.metered || {
+            let kind = self.kinds.get(kx).map(|kind| kind.id);
+            let has_none = self.workers.get(wx).is_none_or(|worker| worker.buckets.is_empty());
+            has_none || self.affords(wx, kind)
+        }
+    }
+
+    /// As [`Scheduler::can_pay`], without anybody waiting for it.
+    pub(crate) fn could_pay(&self, wx: Wx, kx: Kx) -> bool {
+        let Some(worker) = self.workers.get(wx) else {
+            return false;
+        };
+        let kind = self.kinds.get(kx).map(|kind| kind.id);
+        !self.metered
+            || worker.buckets.iter().all(|bx| {
+                self.wells.get(*bx).is_none_or(|well| {
+                    let cost = well.bucket.most(well.cost(kind));
+                    well.bucket.available(self.now) >= cost
+                })
+            })
+    }
+
+    /// When what a worker could spend goes to waste.
+    pub(crate) fn expires(&self, wx: Wx) -> Moment {
+        let buckets = self.workers.get(wx).map_or(&[][..], |worker| &worker.buckets);
+        let wells = buckets.iter().filter_map(|bx| self.wells.get(*bx));
+        wells
+            .map(|well| well.bucket.expires(self.now))
+            .min()
+            .unwrap_or(Moment::NEVER)
+    }
+
+    /// Somebody waits until there are so many units.
+    fn want(&mut self, bx: Bx, units: u32) {
+        let now = self.now;
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        let least = well.thirst.map_or(units, |thirst| thirst.min(units));
+        if well.thirst == Some(least) && well.wakes != Moment::NEVER {
+            return;
+        }
+        well.thirst = Some(least);
+        let before = well.wakes;
+        well.wakes = well.bucket.when(now, least).unwrap_or(Moment::NEVER);
+        let wakes = well.wakes;
+        self.timers.clear(before, Timer::Bucket(bx));
+        self.timers.set(wakes, Timer::Bucket(bx));
+    }
+
+    /// Something changed in a bucket for which somebody may be waiting.
+    fn look_again(&mut self, bx: Bx) {
+        let now = self.now;
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        let Some(thirst) = well.thirst else { return };
+        let before = well.wakes;
+        well.wakes = well.bucket.when(now, thirst).unwrap_or(Moment::NEVER);
+        let wakes = well.wakes;
+        if before != wakes {
+            self.timers.clear(before, Timer::Bucket(bx));
+            self.timers.set(wakes, Timer::Bucket(bx));
+        }
+        if wakes <= now {
+            self.timers.clear(wakes, Timer::Bucket(bx));
+            self.refilled(bx);
+        }
+    }
+
+    /// There is as much in a bucket as somebody waits for.
+    pub(crate) fn refilled(&mut self, bx: Bx) {
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        well.thirst = None;
+        well.wakes = Moment::NEVER;
+        // In turn, so that whoever is first in the list is not always first.
+        if let [_, _, ..] = well.workers.as_slice() {
+            well.workers.rotate_left(1);
+        }
+        self.stirred.extend(&well.workers);
+    }
+
+    /// An attempt is given to a worker: it is paid for.
+    pub(crate) fn pay(&mut self, wx: Wx, kx: Kx, seq: u64) {
+        let Some(worker) = self.workers.get(wx) else { return };
+        if worker.buckets.is_empty() {
+            return;
+        }
+        let kind = self.kinds.get(kx).map(|kind| kind.id);
+        let mut emptied: Vec<Wx> = Vec::new();
+        for bx in &worker.buckets {
+            let Some(well) = self.wells.get_mut(*bx) else { continue };
+            let cost = well.cost(kind);
+            well.bucket.debit(self.now, seq, cost);
+            well.draws += 1;
+            if well.workers.len() > 1 && well.bucket.available(self.now) == 0 {
+                emptied.extend(&well.workers);
+            }
+        }
+        for other in emptied {
+            if other != wx {
+                self.relist(other);
+            }
+        }
+    }
+
+    /// An attempt is over. `sent`: whether the service may have seen it.
+    pub(crate) fn paid(&mut self, wx: Wx, seq: u64, sent: bool) {
+        let buckets = self.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+        for index in 0..buckets {
+            let Some(bx) = self.bucket_of(wx, index) else { continue };
+            if let Some(well) = self.wells.get_mut(bx) {
+                well.bucket.ended(self.now, seq, sent);
+            }
+            self.look_again(bx);
+        }
+    }
+
+    fn bucket_of(&self, wx: Wx, index: usize) -> Option<Bx> {
+        self.workers.get(wx)?.buckets.get(index).copied()
+    }
+
+    /// What a service said, by way of an attempt that is going on.
+    pub(crate) fn reported(&mut self, id: WorkerId, attempt: AttemptId, bucket: BucketId, report: Report) {
+        let (Some(wx), Some(bx)) = (self.worker_ids.get(&id).copied(), self.bucket_ids.get(&bucket).copied()) else {
+            return;
+        };
+        let Some(worker) = self.workers.get(wx).filter(|worker| worker.buckets.contains(&bx)) else {
+            return;
+        };
+        let Some(seq) = worker
+            .attempts
+            .iter()
+            .find(|held| held.attempt == attempt)
+            .map(|held| held.seq)
+        else {
+            return;
+        };
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        // One that says nothing new may still tell what was counted before.
+        well.bucket.report(self.now, seq, report);
+        self.changed(bx);
+    }
+
+    /// A worker was told to wait, and others draw from the same buckets: they would be told so too.
+    pub(crate) fn close_shared(&mut self, wx: Wx, until: Moment) {
+        let buckets = self.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+        for index in 0..buckets {
+            let Some(bx) = self.bucket_of(wx, index) else { continue };
+            let Some(well) = self.wells.get_mut(bx).filter(|well| well.workers.len() > 1) else {
+                continue;
+            };
+            if well.bucket.is_windowed() {
+                well.bucket.close(until);
+                self.changed(bx);
+            }
+        }
+    }
+
+    /// More or less is in a bucket than before.
+    fn changed(&mut self, bx: Bx) {
+        self.look_again(bx);
+        let workers = self.wells.get(bx).map_or_else(Vec::new, |well| well.workers.clone());
+        for wx in workers {
+            self.relist(wx);
+        }
+    }
+
+    /// Nobody who has room can pay for this action: whoever can do so first saves for it, and is given nothing cheaper.
+    pub(crate) fn save_for(&mut self, rx: Rx, kx: Kx, avoid: &[Wx]) {
+        if !self.metered || self.draining {
+            return;
+        }
+        let kind = self.kinds.get(kx).map(|kind| kind.id);
+        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
+        let free = pools
+            .iter()
+            .filter_map(|px| self.pools.get(*px))
+            .flat_map(|pool: &Pool| &pool.free)
+            .map(|entry| entry.wx)
+            .filter(|wx| avoid.binary_search(wx).is_err());
+        let free: Vec<Wx> = free.collect();
+        for wx in &free {
+            // Whoever can pay for it the soonest looks again then.
+            self.can_pay(*wx, kx);
+        }
+        let ready = |wx: &Wx| {
+            let buckets = self.workers.get(*wx).map_or(&[][..], |worker| &worker.buckets);
+            let wells = buckets.iter().filter_map(|bx| self.wells.get(*bx));
+            let ready = wells.map(|well| well.bucket.when(self.now, well.cost(kind)).unwrap_or(Moment::NEVER));
+            ready.max().unwrap_or(self.now)
+        };
+        if let Some(wx) = free.into_iter().min_by_key(ready) {
+            self.save(wx, kx);
+        }
+    }
+
+    /// A worker is given nothing until it can pay for an action of this kind.
+    pub(crate) fn save(&mut self, wx: Wx, kx: Kx) {
+        if self.can_pay(wx, kx) {
+            return;
+        }
+        if let Some(worker) = self.workers.get_mut(wx) {
+            worker.saving = true;
+        }
+        self.relist(wx);
+    }
+
+    /// What became of each bucket so far, in the order in which they were defined.
+    pub fn quotas(&self) -> impl Iterator<Item = QuotaView> {
+        self.wells.iter().map(|well| QuotaView {
+            bucket: well.id,
+            workers: well
+                .workers
+                .iter()
+                .filter_map(|wx| Some(self.workers.get(*wx)?.id))
+                .collect(),
+            is: well.bucket.view(self.now),
+        })
+    }
+
+    /// How many workers that could be given something wait for their quota.
+    pub fn waiting_for_quota(&self) -> usize {
+        let waits = |well: &Well| well.bucket.available(self.now) == 0;
+        let workers = self.workers.iter().filter(|worker| worker.standing.is_usable());
+        workers
+            .filter(|worker| worker.buckets.iter().any(|bx| self.wells.get(*bx).is_some_and(waits)))
+            .count()
+    }
+
+    /// How long the open actions will take, by how long attempts took so far and by what quotas allow. None: nobody knows,
+    /// because nobody is usable or nothing was ever done. It looks at every worker, so it is for a display.
+    pub fn eta(&self) -> Option<Duration> {
+        let open = self.open() as u64;
+        if open == 0 {
+            return Some(Duration::ZERO);
+        }
+        let done_by = |ahead: Duration| self.done_within(ahead) >= open;
+        let mut most = Duration::from_secs(1);
+        while !done_by(most) {
+            most = most.saturating_mul(2);
+            if most > AHEAD {
+                return None;
+            }
+        }
+        let mut least = Duration::ZERO;
+        while most - least > most / 100 + Duration::from_millis(10) {
+            let middle = least + (most - least) / 2;
+            match done_by(middle) {
+                true => most = middle,
+                false => least = middle,
+            }
+        }
+        Some(most)
+    }
+
+    /// How many attempts all workers together can make in this time.
+    fn done_within(&self, ahead: Duration) -> u64 {
+        let until = self.now + ahead;
+        let mut all = 0_u64;
+        let mut shared: std::collections::BTreeMap<Bx, u64> = std::collections::BTreeMap::new();
+        for worker in self.workers.iter().filter(|worker| worker.standing.is_usable()) {
+            let from = worker.standing.until().since(self.now);
+            let mean = worker.mean().max(Duration::from_millis(1));
+            let time = ahead.saturating_sub(match worker.standing.until() {
+                Moment::NEVER => Duration::ZERO,
+                _ => from,
+            });
+            let turns = u64::try_from(time.as_micros() / mean.as_micros().max(1)).unwrap_or(u64::MAX);
+            let mut can = turns.saturating_mul(u64::from(worker.slots));
+            let mut common = None;
+            for bx in &worker.buckets {
+                let Some(well) = self.wells.get(*bx) else { continue };
+                if well.workers.len() > 1 {
+                    common = Some(*bx);
+                } else {
+                    can = can.min(well.attempts_until(self.now, until));
+                }
+            }
+            match common {
+                Some(bx) => {
+                    let sum = shared.entry(bx).or_default();
+                    *sum = sum.saturating_add(can);
+                }
+                None => all = all.saturating_add(can),
+            }
+        }
+        for (bx, can) in shared {
+            let offers = self
+                .wells
+                .get(bx)
+                .map_or(0, |well| well.attempts_until(self.now, until));
+            all = all.saturating_add(can.min(offers));
+        }
+        all
+    }
+
+    /// The first of a worker's candidates that it can pay for; if it cannot pay for the very first, it saves for that.
+    pub(crate) fn pays_for(&mut self, wx: Wx, ax: Ax) -> bool {
+        let Some(kx) = self.actions.get(ax).map(|action| action.kx) else {
+            return false;
+        };
+        if self.can_pay(wx, kx) {
+            return true;
+        }
+        self.save(wx, kx);
+        false
+    }
+
+    /// A worker may be given something again, whatever it saved for.
+    pub(crate) fn stop_saving(&mut self, wx: Wx) {
+        if let Some(worker) = self.workers.get_mut(wx)
+            && std::mem::take(&mut worker.saving)
+        {
+            self.relist(wx);
+        }
+    }
+
+    /// Whether one of a worker's buckets is empty, for tests.
+    #[cfg(test)]
+    pub(crate) fn is_dry(&self, wx: Wx) -> bool {
+        let dry = |bx: &Bx| {
+            self.wells
+                .get(*bx)
+                .is_some_and(|well| well.bucket.available(self.now) == 0)
+        };
+        self.workers
+            .get(wx)
+            .is_some_and(|worker| worker.buckets.iter().any(dry))
+    }
+}
+
+impl Well {
+    /// What an action of this kind takes; the least that anything takes if no kind is given.
+    fn cost(&self, kind: Option<KindId>) -> u32 {
+        kind.and_then(|kind| self.costs.get(&kind).copied()).unwrap_or(1)
+    }
+
+    /// How many attempts of the usual cost it offers until then.
+    fn attempts_until(&self, now: Moment, until: Moment) -> u64 {
+        let units = self.bucket.offers_until(now, until);
+        let used = self.bucket.view(now).used;
+        match used > self.draws {
+            true => (units as f64 * self.draws as f64 / used as f64) as u64,
+            false => units,
+        }
+    }
+}

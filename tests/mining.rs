@@ -1,0 +1,189 @@
+//! `examples/api-mining`: many tokens, each within its quota, for as long as three windows take.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::support::{Ended, Live, beside, host, of_type, root, wasm};
+
+/// Three windows of the five accounts that work, 50 units each, are 750 units. So many pages of 25 items are 784: two units for
+/// a page, one for an item and one more for each of the 28 that are answered with 503 the first time.
+const PAGES: u64 = 28;
+const ITEMS: u64 = 25 * PAGES;
+
+const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "shared"];
+const FULL_WINDOWS: [&str; 3] = ["0", "1", "2"];
+
+/// How long a run may take, of which the example's own build is a part.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// The words of the README's command that begins like this.
+fn command(begin: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("examples/api-mining/README.md")).unwrap();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
+    let line = lines.find(|line| line.starts_with(begin));
+    let line = line.unwrap_or_else(|| panic!("README.md has no command `{begin}`"));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The example's server, which ends when its input does.
+struct Catalogue {
+    process: Child,
+    address: String,
+}
+
+impl Catalogue {
+    fn start(options: &[&str]) -> Self {
+        let words = command("cargo run").into_iter().skip(1);
+        let mut process = Command::new("cargo")
+            .args(words.map(|word| word.replace("8000", "0")))
+            .args(options)
+            .current_dir(root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (say, said) = mpsc::channel();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        thread::spawn(move || {
+            let mut line = String::new();
+            drop(stdout.read_line(&mut line));
+            say.send(line)
+        });
+        let line = said.recv_timeout(DEADLINE).unwrap();
+        let address = line.trim().strip_prefix("http://").expect("an address").to_owned();
+        Self { process, address }
+    }
+
+    fn stats(&self) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(b"GET /stats HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).expect(body)
+    }
+}
+
+impl Drop for Catalogue {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// The example's run against this server, as its README starts it.
+fn mine(server: &Catalogue, reports: &str) -> Live {
+    let words = command("disperse-host run").into_iter().skip(1);
+    let args: Vec<String> = words
+        .map(|word| word.replace("127.0.0.1:8000", &server.address))
+        .chain(["--format", "json", "--env", reports].map(str::to_owned))
+        .collect();
+    host(args).start().within(DEADLINE)
+}
+
+/// Every item is there once, and was fetched once.
+fn everything_once(ended: &Ended, stats: &Value) {
+    let events = ended.events();
+    let text: String = of_type(&events, "output")
+        .iter()
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
+    let mut ids: Vec<u64> = text
+        .lines()
+        .map(|line| {
+            let item: Value = serde_json::from_str(line).expect(line);
+            item["id"].as_u64().unwrap()
+        })
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=ITEMS).collect::<Vec<_>>());
+    assert_eq!(stats["items"]["distinct"], ITEMS, "{stats:#}");
+    assert_eq!(stats["items"]["most"], 1, "{stats:#}");
+}
+
+/// Nobody asked for more than was allowed, and what was allowed was used.
+fn every_window_is_full_and_none_is_overrun(stats: &Value) {
+    for (account, quota) in stats["accounts"].as_object().unwrap() {
+        assert_eq!(quota["rejected"], 0, "429 for {account}: {stats:#}");
+    }
+    for account in ACCOUNTS {
+        let quota = &stats["accounts"][account];
+        let limit = quota["limit"].as_u64().unwrap();
+        for window in FULL_WINDOWS {
+            let used = quota["used"][window].as_u64().unwrap_or(0);
+            assert!(
+                used * 100 >= limit * 97,
+                "{used} of {limit} in window {window} of {account}: {stats:#}"
+            );
+        }
+    }
+}
+
+/// The one whose token was revoked is out, and so is for now the one for whom all goes wrong.
+fn bad_tokens_are_taken_out(ended: &Ended, stats: &Value) {
+    let events = ended.events();
+    let became = |worker: &str, health: &str| {
+        let changes = of_type(&events, "health");
+        changes
+            .iter()
+            .any(|event| event["worker"] == worker && event["health"] == health)
+    };
+    assert!(became("tokens/g", "evicted"), "{events:?}");
+    assert!(became("tokens/h", "quarantined"), "{events:?}");
+    let failed = of_type(&events, "attempt-failed");
+    let of_g: Vec<_> = failed.iter().filter(|event| event["worker"] == "tokens/g").collect();
+    assert!(!of_g.is_empty());
+    for event in of_g {
+        assert_eq!(event["class"], "worker-fault", "{event}");
+        assert_eq!(event["message"], "the token was revoked", "{event}");
+    }
+    for good in ["a", "b", "c", "d", "e", "f"] {
+        let worker = format!("tokens/{good}");
+        assert!(!became(&worker, "evicted") && !became(&worker, "quarantined"), "{good}");
+    }
+    // No more than what was under way when it was found out.
+    for token in ["demo-revoked", "demo-broken"] {
+        let requests = stats["tokens"][token]["requests"].as_u64().unwrap();
+        assert!((1..50).contains(&requests), "{token}: {requests}");
+    }
+}
+
+#[test]
+fn every_quota_is_used_up_and_none_is_overrun_with_and_without_reports() {
+    // Built before, so that neither run waits for that.
+    wasm("api_mining");
+    let building = beside();
+    let runs: Vec<_> = [(&["--no-headers"][..], "REPORTS=0"), (&[][..], "REPORTS=1")]
+        .into_iter()
+        .map(|(options, reports)| {
+            let pages = PAGES.to_string();
+            let options: Vec<&str> = ["--pages", &pages].into_iter().chain(options.iter().copied()).collect();
+            (Catalogue::start(&options), reports)
+        })
+        .collect();
+    drop(building);
+    let runs: Vec<_> = runs
+        .into_iter()
+        .map(|(server, reports)| {
+            let run = mine(&server, reports);
+            (server, run, reports)
+        })
+        .collect();
+    for (server, run, reports) in runs {
+        let ended = run.end().exits(0);
+        let stats = server.stats();
+        eprintln!("{reports}: {stats:#}");
+        everything_once(&ended, &stats);
+        every_window_is_full_and_none_is_overrun(&stats);
+        bad_tokens_are_taken_out(&ended, &stats);
+    }
+}
