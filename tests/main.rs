@@ -27,6 +27,7 @@ mod pace;
 mod server;
 mod signals;
 mod signed;
+mod simulate;
 mod support;
 mod tls;
 mod usage;

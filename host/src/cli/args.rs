@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::simulate::SimulateArgs;
 use crate::{
     digest::Digest,
     limits::{CONCURRENCY_MAX, WORKERS_MAX},
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Map(MapArgs),
     /// Say what a component is, what it imports and which limits apply; changes nothing
     Inspect(InspectArgs),
+    /// Compare how the scheduler fares in a world of simulated workers, in virtual time
+    Simulate(SimulateArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell

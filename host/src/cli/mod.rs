@@ -8,6 +8,7 @@ mod inspect;
 mod opened;
 mod plan;
 mod pools;
+mod simulate;
 
 use std::{
     process::ExitCode,
@@ -71,6 +72,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             execute(sandbox, plan, args.common.threads)
         }
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
             // Into memory first: clap panics where it cannot write.
             let mut script = Vec::new();

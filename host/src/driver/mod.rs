@@ -129,6 +129,7 @@ impl<'a> Driver<'a> {
                     worker: id,
                     pool,
                     slots,
+                    buckets: Vec::new(),
                 });
             }
         }

@@ -7,6 +7,7 @@
 //! - `account`: what a history's workers have with such services.
 //! - `service` and `rules_quota`: services that count, and buckets that must never be refused by one.
 //! - `plants`: defects put in on purpose, which the histories have to find.
+//! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared.
 
 mod account;
 mod fate;
@@ -26,3 +27,4 @@ mod script;
 mod service;
 mod watch;
 mod words;
+mod world;

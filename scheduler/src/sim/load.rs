@@ -1,4 +1,4 @@
-//! Test support: a whole crowd of workers in virtual time, for measuring.
+//! A whole crowd of workers in virtual time, for measuring how fast the scheduler is.
 //!
 //! Nothing here knows what time it really is: the caller looks at its own clock before and after.
 

@@ -1,0 +1,28 @@
+//! The real scheduler in virtual time, with workers that are only numbers.
+//!
+//! Two sorts, told apart by what is asked. A [`Load`] asks how *fast* the scheduler is: many workers, hardly any trouble. A
+//! [`World`] asks how *well* it decides: workers and actions of which it is known who is bad, so that afterwards it can be
+//! said who was taken out wrongly and what was lost.
+//!
+//! ```
+//! use disperse_scheduler::sim::{World, contenders, play};
+//!
+//! let world = World { black_holes: 1, ..World::default() };
+//! for (name, policy) in contenders() {
+//!     let outcome = play(&world, &policy)?;
+//!     println!("{name}: {} attempts, done after {:?}", outcome.attempts, outcome.makespan);
+//! }
+//! # Ok::<(), disperse_scheduler::PolicyError>(())
+//! ```
+
+mod load;
+mod outcome;
+mod play;
+mod presets;
+mod world;
+
+pub use load::{Load, Tally, run};
+pub use outcome::{Figure, Outcome, Series};
+pub use play::{play, play_seeds};
+pub use presets::{Preset, contenders, presets};
+pub use world::{Bad, Span, World};

@@ -1,0 +1,305 @@
+//! Lets a world happen.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    outcome::{Outcome, Series},
+    world::{Nature, World},
+};
+use crate::{
+    ActionId, AttemptId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, PoolId, Scheduler, Spec,
+    TaskId, WorkerId,
+};
+
+/// Lets a world happen under a policy, until every action is settled.
+///
+/// # Errors
+/// The world or the policy cannot be meant.
+pub fn play(world: &World, policy: &Policy) -> Result<Outcome, PolicyError> {
+    world.check()?;
+    let mut play = Play {
+        world,
+        scheduler: Scheduler::new(policy.clone(), world.seed)?,
+        now: Moment::START,
+        coming: BTreeMap::new(),
+        planned: 0,
+        asked: 0,
+        settled: 0,
+        crew: world.natures().map(Member::new).collect(),
+        outcome: Outcome::default(),
+        out: Vec::new(),
+    };
+    play.begin();
+    while play.step() {}
+    Ok(play.finish())
+}
+
+/// The same with so many seeds: the world's own, the next one and so on.
+///
+/// # Errors
+/// The world or the policy cannot be meant.
+pub fn play_seeds(world: &World, policy: &Policy, seeds: u64) -> Result<Series, PolicyError> {
+    let outcomes = (0..seeds).map(|more| {
+        let seed = world.seed.wrapping_add(more);
+        play(&World { seed, ..world.clone() }, policy)
+    });
+    Ok(Series {
+        outcomes: outcomes.collect::<Result<_, _>>()?,
+    })
+}
+
+/// An attempt whose end is to come.
+struct Coming {
+    attempt: AttemptId,
+    worker: WorkerId,
+    end: End,
+    begun: Moment,
+    /// Whether it has one of the worker's slots, or lies ready behind them.
+    has_slot: bool,
+}
+
+/// A worker.
+struct Member {
+    nature: Nature,
+    /// How many attempts it makes now.
+    busy: u32,
+    /// Attempts that lie ready.
+    ready: VecDeque<AttemptId>,
+    /// Time in attempts with a result.
+    useful: Duration,
+    was_taken_out: bool,
+}
+
+impl Member {
+    fn new(nature: Nature) -> Self {
+        Self {
+            nature,
+            busy: 0,
+            ready: VecDeque::new(),
+            useful: Duration::ZERO,
+            was_taken_out: false,
+        }
+    }
+}
+
+struct Play<'a> {
+    world: &'a World,
+    scheduler: Scheduler,
+    now: Moment,
+    /// By when it comes; what comes at the same moment in the order of planning.
+    coming: BTreeMap<(Moment, u64), Coming>,
+    planned: u64,
+    asked: u64,
+    settled: u64,
+    crew: Vec<Member>,
+    outcome: Outcome,
+    out: Vec<Command>,
+}
+
+impl Play<'_> {
+    fn begin(&mut self) {
+        let (kind, pool) = (KindId(0), PoolId(0));
+        let pools = vec![pool];
+        self.tell(Event::KindDefined { kind, pools });
+        for worker in (0..self.world.workers).map(WorkerId) {
+            let slots = self.world.slots;
+            self.tell(Event::WorkerJoined {
+                worker,
+                pool,
+                slots,
+                buckets: Vec::new(),
+            });
+        }
+    }
+
+    /// Asks for what may be open, and lets the next thing happen. False: nothing is left to happen.
+    fn step(&mut self) -> bool {
+        while self.asked < self.world.actions && self.asked - self.settled < self.world.open_max {
+            self.ask();
+        }
+        if self.settled >= self.world.actions {
+            return false;
+        }
+        let wakeup = self.scheduler.next_wakeup();
+        let end = self.coming.first_key_value().map(|((at, _), _)| *at);
+        match (end, wakeup) {
+            (None, None) => return false,
+            (Some(at), wakeup) if wakeup.is_none_or(|wakeup| at <= wakeup) => {
+                self.now = at;
+                if let Some((_, coming)) = self.coming.pop_first() {
+                    self.ended(&coming);
+                }
+            }
+            (_, at) => {
+                self.now = at.unwrap_or(self.now);
+                self.tell(Event::Tick);
+            }
+        }
+        true
+    }
+
+    fn finish(mut self) -> Outcome {
+        let makespan = self.now.since(Moment::START);
+        let whole = makespan.as_secs_f64() * f64::from(self.world.slots);
+        let used = |member: &Member| {
+            if whole > 0.0 {
+                member.useful.as_secs_f64() / whole
+            } else {
+                0.0
+            }
+        };
+        self.outcome.makespan = makespan;
+        self.outcome.unsettled = self.world.actions - self.settled;
+        self.outcome.utilisation = self.crew.iter().map(used).collect();
+        self.outcome
+    }
+
+    fn ask(&mut self) {
+        let action = ActionId(self.asked);
+        let spec = Spec {
+            task: TaskId(self.asked),
+            kind: KindId(0),
+            priority: 0,
+            attempts: 0,
+            deadline: Moment::NEVER,
+            idempotent: false,
+        };
+        self.asked += 1;
+        self.tell(Event::Submitted { action, spec });
+    }
+
+    /// Tells the scheduler and carries out what it says.
+    fn tell(&mut self, event: Event) {
+        self.outcome.events += 1;
+        let mut out = std::mem::take(&mut self.out);
+        self.scheduler.handle(self.now, event, &mut out);
+        for command in out.drain(..) {
+            match command {
+                Command::Assign { attempt, worker } => self.assigned(attempt, worker),
+                Command::Stop { attempt, worker } => self.stop(attempt, worker),
+                Command::Settle { action, outcome } => self.settle(action, outcome),
+                Command::Retry { .. } => self.outcome.retries += 1,
+                Command::HealthChanged { worker, health } => self.judged(worker, health),
+                // What else comes is only for reports.
+                _ => {}
+            }
+        }
+        self.out = out;
+    }
+
+    fn member(&mut self, worker: WorkerId) -> Option<&mut Member> {
+        self.crew.get_mut(worker.0 as usize)
+    }
+
+    fn assigned(&mut self, attempt: AttemptId, worker: WorkerId) {
+        self.outcome.attempts += 1;
+        let slots = self.world.slots;
+        let Some(member) = self.member(worker) else { return };
+        if member.busy < slots {
+            self.start(attempt, worker);
+        } else {
+            member.ready.push_back(attempt);
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let (world, now) = (self.world, self.now);
+        let Some(member) = self.member(worker) else { return };
+        member.busy += 1;
+        let (took, end) = world.fate(now, attempt.action.0, attempt.number, worker.0, member.nature);
+        self.plan(
+            now + took,
+            Coming {
+                attempt,
+                worker,
+                end,
+                begun: now,
+                has_slot: true,
+            },
+        );
+    }
+
+    fn plan(&mut self, at: Moment, coming: Coming) {
+        self.planned += 1;
+        self.coming.insert((at, self.planned), coming);
+    }
+
+    fn ended(&mut self, coming: &Coming) {
+        let Coming {
+            attempt, worker, end, ..
+        } = *coming;
+        let took = self.now.since(coming.begun);
+        let Some(member) = self.member(worker) else { return };
+        if end == End::Ok {
+            member.useful += took;
+        }
+        if coming.has_slot {
+            member.busy -= 1;
+            // What lies ready begins before the scheduler is told, as it does in a worker.
+            if let Some(next) = member.ready.pop_front() {
+                self.start(next, worker);
+            }
+        }
+        self.tell(Event::AttemptEnded {
+            attempt,
+            worker,
+            end,
+            took,
+        });
+    }
+
+    /// An attempt that nobody needs ends at once.
+    fn stop(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let now = self.now;
+        let mine = |coming: &Coming| coming.attempt == attempt && coming.worker == worker;
+        let running = self.coming.iter().find(|(_, coming)| mine(coming)).map(|(key, _)| *key);
+        if let Some(coming) = running.and_then(|key| self.coming.remove(&key)) {
+            let end = End::Stopped;
+            return self.plan(now, Coming { end, ..coming });
+        }
+        let Some(member) = self.member(worker) else { return };
+        let before = member.ready.len();
+        member.ready.retain(|ready| *ready != attempt);
+        if member.ready.len() < before {
+            self.plan(
+                now,
+                Coming {
+                    attempt,
+                    worker,
+                    end: End::Stopped,
+                    begun: now,
+                    has_slot: false,
+                },
+            );
+        }
+    }
+
+    fn settle(&mut self, action: ActionId, outcome: crate::Outcome) {
+        self.settled += 1;
+        match outcome {
+            crate::Outcome::Done { .. } => self.outcome.done += 1,
+            crate::Outcome::Refused(_) if self.world.is_poison(action.0) => self.outcome.poison_settled += 1,
+            crate::Outcome::Refused(_) => self.outcome.lost += 1,
+        }
+    }
+
+    fn judged(&mut self, worker: WorkerId, health: Health) {
+        let quarantined = matches!(health, Health::Quarantined { .. });
+        if !quarantined && !matches!(health, Health::Evicted(_)) {
+            return;
+        }
+        let now = self.now.since(Moment::START);
+        let Some(member) = self.member(worker) else { return };
+        let first = !std::mem::replace(&mut member.was_taken_out, true);
+        if member.nature == Nature::Innocent {
+            self.outcome.innocents += u64::from(first);
+            self.outcome.innocent_quarantines += u64::from(quarantined);
+        } else {
+            self.outcome.found += u64::from(first);
+            self.outcome.first_found.get_or_insert(now);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What is simulated, and the dice that decide in it.
+
+use std::time::Duration;
+
+use crate::{End, Moment, PolicyError, luck::Luck};
+
+/// From one duration to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The shorter one, or the earlier.
+    pub from: Duration,
+    /// The longer one, or the later.
+    pub to: Duration,
+}
+
+impl Span {
+    /// From so many milliseconds to so many.
+    pub const fn of_millis(from: u64, to: u64) -> Self {
+        Self {
+            from: Duration::from_millis(from),
+            to: Duration::from_millis(to),
+        }
+    }
+}
+
+/// Workers that fail more often than the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bad {
+    /// How many workers.
+    pub count: u32,
+    /// How often an attempt fails there, whatever the action, 0 to 1.
+    pub rate: f64,
+}
+
+/// Workers, actions, and what is wrong with them. The scheduler is told nothing of it.
+///
+/// All luck belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and what on the
+/// third of the bad ones, follows from the seed alone, whoever decides. So policies are compared in the same world and not
+/// in worlds of the same sort.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// How many workers there are, all in one pool. At least 1. Default 20.
+    pub workers: u32,
+    /// How many attempts each makes at once. At least 1. Default 1.
+    pub slots: u32,
+    /// How many actions there are, each asked for by a task of its own. Default 6,000.
+    pub actions: u64,
+    /// How many actions are open at most; the next is asked for when one is settled. At least 1. Default: all.
+    pub open_max: u64,
+    /// How long an action takes, wherever it is tried and whether it fails or not; each length is as likely. Default 50 to
+    /// 150 ms.
+    pub lengths: Span,
+    /// How long an attempt takes that fails because the worker is a bad one or a black hole. Default 0 to 1 ms: trouble is
+    /// worst when it is fast.
+    pub failing: Span,
+    /// How often an attempt of a good action on a good worker fails by chance, 0 to 1. Default 0.
+    pub flake: f64,
+    /// Workers that fail more often. Default none.
+    pub bad: Vec<Bad>,
+    /// How many workers fail always. Default none.
+    pub black_holes: u32,
+    /// How many actions fail always, wherever they are tried. Default none.
+    pub poison: u64,
+    /// Whether the poison is spread evenly over all actions. Default: no, it comes first and in a row.
+    pub poison_spread: bool,
+    /// Whether poison traps, at the same place each time. Default: no, it looks like any failure.
+    pub poison_traps: bool,
+    /// During these everything fails that ends then, as if the service that the workers use were down. Default none.
+    pub outages: Vec<Span>,
+    /// Decides everything. Default 1.
+    pub seed: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            workers: 20,
+            slots: 1,
+            actions: 6000,
+            open_max: u64::MAX,
+            lengths: Span::of_millis(50, 150),
+            failing: Span::of_millis(0, 1),
+            flake: 0.0,
+            bad: Vec::new(),
+            black_holes: 0,
+            poison: 0,
+            poison_spread: false,
+            poison_traps: false,
+            outages: Vec::new(),
+            seed: 1,
+        }
+    }
+}
+
+/// The fingerprint of the traps of all poison: one mistake in the workers' code.
+const FINGERPRINT: u64 = 1;
+
+/// What a worker is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Nature {
+    Innocent,
+    Bad { rate: f64 },
+    BlackHole,
+}
+
+impl World {
+    /// Whether every number can be meant.
+    ///
+    /// # Errors
+    /// The first one that cannot.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let fail = |field, wanted| Err(PolicyError { field, wanted });
+        for (field, value) in [
+            ("workers", u64::from(self.workers)),
+            ("slots", u64::from(self.slots)),
+            ("open", self.open_max),
+        ] {
+            if value == 0 {
+                return fail(field, "at least 1");
+            }
+        }
+        for (field, span) in [("duration", self.lengths), ("failing", self.failing)] {
+            if span.from > span.to {
+                return fail(field, "a range from the shorter to the longer");
+            }
+        }
+        if self.outages.iter().any(|outage| outage.from > outage.to) {
+            return fail("outage", "a range from the earlier to the later");
+        }
+        if !(0.0..=1.0).contains(&self.flake) {
+            return fail("flake", "between 0 and 1");
+        }
+        if self.bad.iter().any(|bad| !(0.0..=1.0).contains(&bad.rate)) {
+            return fail("bad", "a number of workers and a rate between 0 and 1");
+        }
+        if self.guilty() > u64::from(self.workers) {
+            return fail("bad and black-holes", "together at most as many as there are workers");
+        }
+        if self.poison > self.actions {
+            return fail("poison", "at most as many as there are actions");
+        }
+        Ok(())
+    }
+
+    /// How many workers are bad ones or black holes.
+    pub fn guilty(&self) -> u64 {
+        let bad: u64 = self.bad.iter().map(|bad| u64::from(bad.count)).sum();
+        bad + u64::from(self.black_holes)
+    }
+
+    /// The workers in the order of joining: black holes, the bad ones, the innocent.
+    pub(super) fn natures(&self) -> impl Iterator<Item = Nature> {
+        let holes = std::iter::repeat_n(Nature::BlackHole, self.black_holes as usize);
+        let bad = self
+            .bad
+            .iter()
+            .flat_map(|bad| std::iter::repeat_n(Nature::Bad { rate: bad.rate }, bad.count as usize));
+        let rest = std::iter::repeat(Nature::Innocent);
+        holes.chain(bad).chain(rest).take(self.workers as usize)
+    }
+
+    /// Whether the action of this number, from 0, always fails.
+    pub(crate) fn is_poison(&self, action: u64) -> bool {
+        if !self.poison_spread {
+            return action < self.poison;
+        }
+        let before = |index: u64| u128::from(index) * u128::from(self.poison) / u128::from(self.actions.max(1));
+        before(action) != before(action + 1)
+    }
+
+    /// How long an attempt that begins now will take, and how it will end.
+    pub(super) fn fate(&self, now: Moment, action: u64, number: u32, worker: u32, nature: Nature) -> (Duration, End) {
+        let mut own = self.dice([action, u64::from(number), 1 + u64::from(worker)]);
+        let own_fault = match nature {
+            Nature::Innocent => false,
+            Nature::Bad { rate } => chance(&mut own, rate),
+            Nature::BlackHole => true,
+        };
+        if own_fault {
+            return (between(&mut own, self.failing), End::Transient);
+        }
+        let took = between(&mut self.dice([action, 0, 0]), self.lengths);
+        let at = (now + took).since(Moment::START);
+        let is_out = self.outages.iter().any(|outage| (outage.from..outage.to).contains(&at));
+        let end = if self.is_poison(action) {
+            match self.poison_traps {
+                true => End::Trap {
+                    fingerprint: FINGERPRINT,
+                },
+                false => End::Transient,
+            }
+        } else if is_out || chance(&mut self.dice([action, u64::from(number), 0]), self.flake) {
+            End::Transient
+        } else {
+            End::Ok
+        };
+        (took, end)
+    }
+
+    fn dice(&self, of: [u64; 3]) -> Luck {
+        // The seed is stirred first: side by side, seeds and numbers of actions would be each other's, and every seed would
+        // have the same luck in another order.
+        let mixed = of.into_iter().fold(Luck::new(self.seed).draw(), |mixed, number| {
+            Luck::new(mixed ^ number).draw()
+        });
+        Luck::new(mixed)
+    }
+}
+
+fn chance(dice: &mut Luck, rate: f64) -> bool {
+    // 53 bits are what a f64 has: from 0 to just below 1.
+    let drawn = (dice.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+    drawn < rate
+}
+
+fn between(dice: &mut Luck, span: Span) -> Duration {
+    span.from + dice.up_to(span.to.saturating_sub(span.from))
+}

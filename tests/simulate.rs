@@ -1,0 +1,207 @@
+//! `simulate`: worlds in virtual time.
+
+use serde_json::Value;
+
+use crate::support::{Ended, host};
+
+const POLICIES: [&str; 3] = ["deferred-verdict", "five-in-a-row", "no-eviction"];
+const PRESETS: [&str; 7] = [
+    "black-hole",
+    "poison",
+    "poison-5",
+    "poison-2",
+    "flaky",
+    "three-bad",
+    "outage",
+];
+
+/// Small worlds.
+fn simulate(args: &[&str]) -> Ended {
+    host(["simulate", "--actions", "600", "--seeds", "2"].iter().chain(args)).run()
+}
+
+fn mean(line: &Value, figure: &str) -> f64 {
+    line[figure]["mean"]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{figure} in {line}"))
+}
+
+#[test]
+fn every_preset_says_its_world_and_compares_the_policies() {
+    for preset in PRESETS {
+        let ended = simulate(&["--preset", preset]).exits(0);
+        let mut lines = ended.out().lines();
+        let head = lines.next().unwrap();
+        for name in [
+            "mean (worst) of 2 seeds",
+            "deferred verdict",
+            "five in a row",
+            "no eviction",
+        ] {
+            assert!(head.contains(name), "{head}");
+        }
+        let world = lines.find(|line| line.starts_with(preset)).unwrap();
+        assert!(world.contains("600 actions of 50ms to 150ms; "), "{world}");
+        for figure in [
+            "makespan",
+            "attempts",
+            "good actions lost",
+            "innocents quarantined",
+            "utilisation",
+        ] {
+            let row = ended
+                .out()
+                .lines()
+                .find(|line| line.starts_with(&format!("  {figure} ")));
+            assert!(row.is_some_and(|row| row.len() == head.len()), "{preset}: {row:?}");
+        }
+        assert!(!ended.out().contains("never settled"), "{}", ended.out());
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[test]
+fn all_presets_are_one_table() {
+    let ended = simulate(&["--preset", "all"]).exits(0);
+    let mut rest = ended.out();
+    for preset in PRESETS {
+        let at = rest.find(&format!("\n{preset}: "));
+        rest = &rest[at.unwrap_or_else(|| panic!("{preset} in its turn:\n{}", ended.out()))..];
+    }
+    let lines = simulate(&["--preset", "all", "--format", "json"]).exits(0).events();
+    assert_eq!(lines.len(), PRESETS.len() * POLICIES.len());
+}
+
+#[test]
+fn json_has_a_line_for_each_policy() {
+    for preset in PRESETS {
+        let lines = simulate(&["--preset", preset, "--format", "json"]).exits(0).events();
+        let policies: Vec<_> = lines.iter().map(|line| line["policy"].as_str().unwrap()).collect();
+        assert_eq!(policies, POLICIES);
+        for line in &lines {
+            assert_eq!((&line["type"], &line["preset"]), (&"simulation".into(), &preset.into()));
+            let settled: f64 = ["good_actions_done", "good_actions_lost", "poison_settled"]
+                .iter()
+                .map(|figure| mean(line, figure))
+                .sum();
+            assert_eq!(settled, 600.0, "each exactly once: {line}");
+            assert_eq!(mean(line, "actions_never_settled"), 0.0);
+            let workers = line["world"]["workers"].as_u64().unwrap();
+            // Each that is done took 50 ms or more, and nobody does two at once.
+            let least = 50.0 * mean(line, "good_actions_done") / workers as f64;
+            assert!(mean(line, "makespan_ms") >= least, "{line}");
+            assert!(line["makespan_ms"]["worst"].as_f64() >= line["makespan_ms"]["mean"].as_f64());
+            assert_eq!(line["utilisation_by_worker"].as_array().unwrap().len() as u64, workers);
+        }
+        let last = lines.last().unwrap();
+        assert_eq!(mean(last, "innocents_quarantined"), 0.0, "who blames nobody: {last}");
+    }
+}
+
+#[test]
+fn flags_make_a_world() {
+    let flags = [
+        "--workers",
+        "6",
+        "--slots",
+        "2",
+        "--duration",
+        "1s..2s",
+        "--flake",
+        "0.1",
+        "--bad",
+        "1@0.6",
+        "--bad",
+        "1@0.3",
+        "--black-holes",
+        "1",
+        "--failing",
+        "20ms",
+        "--poison",
+        "3",
+        "--poison-spread",
+        "--poison-traps",
+        "--open",
+        "50",
+        "--outage",
+        "5s..6s",
+        "--outage",
+        "1min..72s",
+        "--quarantine-share",
+        "0.5",
+        "--seed",
+        "7",
+    ];
+    let ended = simulate(&flags).exits(0);
+    assert_eq!(
+        ended.out().lines().nth(2),
+        Some(
+            "6 workers with 2 slots each, 600 actions of 1s to 2s, 50 open at most; 1 black hole, 1 bad worker failing \
+             60%, 1 bad worker failing 30%, the guilty fail after 20ms, 3 poison actions spread that trap, 10% flaky, an \
+             outage from 5s to 6s, an outage from 1min to 1.2min; 50% of the workers may be in quarantine"
+        )
+    );
+    let lines = simulate(&[&flags[..], &["--format", "json", "--policy", "no-eviction"]].concat())
+        .exits(0)
+        .events();
+    let [line] = &lines[..] else {
+        panic!("one policy, one line: {lines:?}")
+    };
+    assert_eq!(line["policy"], "no-eviction");
+    assert_eq!(line["preset"], Value::Null);
+    assert_eq!(
+        line["world"],
+        serde_json::json!({
+            "workers": 6, "slots": 2, "actions": 600, "open": 50, "duration_ms": [1000.0, 2000.0], "flake": 0.1,
+            "bad": [{ "count": 1, "rate": 0.6 }, { "count": 1, "rate": 0.3 }], "black_holes": 1,
+            "failing_ms": [20.0, 20.0], "poison": 3, "poison_spread": true, "poison_traps": true,
+            "outages_ms": [[5000.0, 6000.0], [60000.0, 72000.0]], "quarantine_share": 0.5, "seed": 7, "seeds": 2,
+        })
+    );
+}
+
+#[test]
+fn flags_change_a_preset() {
+    let world = |args: &[&str]| simulate(&[args, &["--format", "json"]].concat()).exits(0).events()[0]["world"].clone();
+    let usual = world(&["--preset", "three-bad"]);
+    let changed = world(&["--preset", "three-bad", "--bad", "1@1", "--workers", "4"]);
+    assert_eq!(usual["bad"], serde_json::json!([{ "count": 3, "rate": 0.6 }]));
+    assert_eq!(changed["bad"], serde_json::json!([{ "count": 1, "rate": 1.0 }]));
+    assert_eq!((&usual["workers"], &changed["workers"]), (&20.into(), &4.into()));
+    assert_eq!(usual["failing_ms"], changed["failing_ms"], "the rest stays");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_output() {
+    let out = |seed| {
+        let args = ["--preset", "flaky", "--format", "json", "--seed", seed];
+        simulate(&args).exits(0).out().to_owned()
+    };
+    assert_eq!(out("5"), out("5"));
+    assert_ne!(out("5"), out("6"));
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_usage_error() {
+    for (args, says) in [
+        (&["--preset", "nope"][..], "black-hole"),
+        (&["--policy", "nope"], "five-in-a-row"),
+        (&["--workers", "0"], "--workers"),
+        (&["--seeds", "0"], "--seeds"),
+        (&["--flake", "2"], "from 0 to 1"),
+        (&["--flake", "NaN"], "from 0 to 1"),
+        (&["--bad", "3"], "3@0.6"),
+        (&["--duration", "100"], "such as 30s"),
+        (&["--duration", "2s..1s"], "1s..2s"),
+        (&["--outage", "5s"], "10s..20s"),
+        (&["--poison", "601"], "as many as there are actions"),
+        (
+            &["--bad", "20@0.5", "--black-holes", "1"],
+            "as many as there are workers",
+        ),
+        (&["--preset", "all", "--workers", "2"], "`three-bad`"),
+        (&["path"], "path"),
+    ] {
+        simulate(args).exits(2).prints("").says(&["error: ", says]);
+    }
+}
