@@ -48,7 +48,10 @@ impl Scheduler {
                 return;
             }
             let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
-            let first = routes.iter().filter_map(|rx| self.queues.first_for(*rx, wx)).min();
+            let first = match self.is_systemic(worker.px) {
+                false => routes.iter().filter_map(|rx| self.queues.first_for(*rx, wx)).min(),
+                true => routes.iter().filter_map(|rx| self.queues.probe_for(*rx, wx)).min(),
+            };
             if self.pull_solo(wx, first, out) {
                 return;
             }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::{
     command::Command,
     ids::{ActionId, AttemptId, Ax, Kx, Wx},
+    moment::Moment,
     outcome::{End, Verdict},
     policy::{Blame, Policy},
     scheduler::Scheduler,
@@ -144,6 +145,8 @@ pub(crate) struct Accused {
     number: u32,
     /// How many failed there.
     spent: u32,
+    /// When the last of them failed.
+    at: Moment,
     /// Where it trapped; 0: it did not, or nobody can tell.
     fingerprint: u64,
 }
@@ -167,6 +170,7 @@ impl Scheduler {
             End::Trap { fingerprint } if self.is_trusted(wx) => fingerprint,
             _ => 0,
         };
+        let now = self.now;
         let (Some(action), Some(worker)) = (self.actions.get_mut(ax), self.workers.get_mut(wx)) else {
             return false;
         };
@@ -177,12 +181,14 @@ impl Scheduler {
             Some(accused) => {
                 accused.number = number;
                 accused.spent += 1;
+                accused.at = now;
                 accused.fingerprint = fingerprint;
             }
             None => trials.accused.push(Accused {
                 wx,
                 number,
                 spent: 1,
+                at: now,
                 fingerprint,
             }),
         }
@@ -213,17 +219,28 @@ impl Scheduler {
         accused: &[Accused],
         out: &mut Vec<Command>,
     ) {
-        // Whoever made good for its own failure says nothing about who fails more than others.
-        let others = accused.iter().filter(|accused| Some(accused.wx) != by).count();
-        for accused in accused {
-            let shares = if Some(accused.wx) == by { 0 } else { others };
-            self.decided(ax, id, accused, shares, out);
+        // Whoever made good for its own failure says nothing about who fails more than others, nor does a failure when
+        // nothing worked.
+        let is_guilty = |accused: &Accused| {
+            let px = self.workers.get(accused.wx).map(|worker| worker.px);
+            Some(accused.wx) != by && px.is_some_and(|px| !self.was_out(px, accused.at))
+        };
+        let (guilty, innocent): (Vec<Accused>, Vec<Accused>) = accused.iter().partition(|accused| is_guilty(accused));
+        let others = guilty.len();
+        let own = innocent.iter().find(|accused| Some(accused.wx) == by);
+        if let (Some(own), Some(kind)) = (own, self.kinds.get_mut(kx)) {
+            // How flaky the kind is, it says all the same.
+            kind.flake.convicted(own.wx, own.spent);
         }
-        for accused in accused {
+        self.acquit(ax, id, &innocent, out);
+        for accused in &guilty {
+            self.decided(ax, id, accused, others, out);
+        }
+        for accused in &guilty {
             let Some(kind) = self.kinds.get_mut(kx) else { return };
             let guilt = kind.flake.guilt(accused.wx);
             kind.flake.convicted(accused.wx, accused.spent);
-            if self.policy.blame != Blame::Deferred || Some(accused.wx) == by {
+            if self.policy.blame != Blame::Deferred {
                 continue;
             }
             let Some(worker) = self.workers.get_mut(accused.wx) else {

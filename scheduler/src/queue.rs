@@ -162,6 +162,13 @@ impl Queues {
         open
     }
 
+    /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the front
+    /// is not taken for a service that is down; else whoever is next.
+    pub(crate) fn probe_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
+        let last = self.routes.get(rx)?.open.last().copied();
+        last.or_else(|| self.first_for(rx, wx))
+    }
+
     /// Whether this group avoids this worker.
     pub(crate) fn avoids(&self, gx: Gx, wx: Wx) -> bool {
         self.groups

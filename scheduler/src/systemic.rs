@@ -25,6 +25,13 @@ const ACTIONS: usize = 5;
 /// How many attempts between two pauses are enough to say that it is over.
 const OVER: u32 = 8;
 
+/// From when to when nothing worked in a pool, the last time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outage {
+    since: Moment,
+    until: Moment,
+}
+
 /// What happened in a pool since its last success.
 #[derive(Debug, Default)]
 pub(crate) struct Streak {
@@ -45,6 +52,13 @@ pub(crate) struct Probe {
     left: u32,
     /// How many in all.
     width: u32,
+}
+
+impl Streak {
+    /// Whether it is enough, and spread over enough of the workers, to blame something else.
+    fn is_everywhere(&self, usable: usize) -> bool {
+        self.failures >= FAILURES && self.actions.len() >= ACTIONS && 2 * self.workers.len() > usable
+    }
 }
 
 impl Scheduler {
@@ -86,10 +100,7 @@ impl Scheduler {
             streak.actions.push(action);
         }
         streak.workers.insert(wx);
-        let all = streak.failures >= FAILURES
-            && streak.actions.len() >= ACTIONS
-            && 2 * streak.workers.len() > pool.usable
-            && now.since(streak.since) >= after;
+        let all = streak.is_everywhere(pool.usable) && now.since(streak.since) >= after;
         if !deferred || !all || pool.probe.is_some() {
             return;
         }
@@ -105,9 +116,16 @@ impl Scheduler {
 
     /// A worker of this pool had a result.
     pub(crate) fn one_works(&mut self, px: Px, out: &mut Vec<Command>) {
+        let now = self.now;
         let Some(pool) = self.pools.get_mut(px) else { return };
         if pool.streak.failures > 0 {
-            pool.streak = Streak::default();
+            let streak = std::mem::take(&mut pool.streak);
+            if streak.is_everywhere(pool.usable) {
+                pool.outage = Some(Outage {
+                    since: streak.since,
+                    until: now,
+                });
+            }
         }
         let Some(probe) = &mut pool.probe else { return };
         let until = std::mem::replace(&mut probe.until, Moment::NEVER);
@@ -122,6 +140,12 @@ impl Scheduler {
         }
         self.timers.clear(until, Timer::Probe(px));
         self.let_go(px);
+    }
+
+    /// Whether nothing worked in a pool at that moment, so that a failure then says nothing about who failed.
+    pub(crate) fn was_out(&self, px: Px, at: Moment) -> bool {
+        let outage = self.pools.get(px).and_then(|pool| pool.outage);
+        outage.is_some_and(|outage| (outage.since..=outage.until).contains(&at))
     }
 
     /// The pause is over.

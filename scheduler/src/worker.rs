@@ -7,7 +7,7 @@ use crate::{
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
-    systemic::{Probe, Streak},
+    systemic::{Outage, Probe, Streak},
 };
 
 /// How many durations a mean needs before it is believed. Chosen freely: "a few".
@@ -309,6 +309,8 @@ pub(crate) struct Pool {
     pub(crate) judged: usize,
     /// What speaks for everything failing, whoever tries it.
     pub(crate) streak: Streak,
+    /// When that was so, the last time.
+    pub(crate) outage: Option<Outage>,
     /// While everything fails: how it is probed.
     pub(crate) probe: Option<Probe>,
     /// Workers with a free slot.
@@ -328,6 +330,7 @@ impl Pool {
             usable: 0,
             judged: 0,
             streak: Streak::default(),
+            outage: None,
             probe: None,
             free: BTreeSet::new(),
             prefetch: BTreeSet::new(),
