@@ -1,17 +1,18 @@
 //! One run, put together: the only file that knows every room.
 
 use std::{
+    collections::BTreeMap,
     io::{BufReader, Read},
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use disperse_scheduler::Policy;
+use disperse_scheduler::{BucketId, Policy};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
-    driver::{Driver, PoolSetup, Setup},
+    driver::{BucketSetup, Driver, PoolSetup, Setup},
     grants::Grants,
     http::Placed,
     inbox::{Control, Notice},
@@ -20,6 +21,7 @@ use crate::{
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
     sandbox::{Cache, Debt, Input, Program, Sandbox, Tail, WorkerSpec},
+    settings::QuotaTable,
     worker::Worker,
 };
 
@@ -57,6 +59,8 @@ pub(crate) struct PoolPlan {
     pub(crate) fresh: bool,
     /// How many attempts one worker takes at once, from 1.
     pub(crate) concurrency: u32,
+    /// What a service allows each account.
+    pub(crate) quotas: Vec<QuotaTable>,
     pub(crate) workers: Vec<WorkerPlan>,
 }
 
@@ -66,6 +70,10 @@ pub(crate) struct WorkerPlan {
     /// Settings, and the placeholders of secrets.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) secrets: Arc<[Placed]>,
+    /// Instead of its pool's.
+    pub(crate) quotas: Option<Vec<QuotaTable>>,
+    /// Whose quotas it spends; none: its own.
+    pub(crate) account: Option<String>,
 }
 
 /// A whole run, as it was asked for.
@@ -143,7 +151,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     on_start(Stopper(to_driver.clone()));
 
-    let pools = pools(plan.pools, &sandbox, &logger, &to_driver);
+    let (pools, buckets) = pools(plan.pools, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.spec.slots as usize).sum();
@@ -158,6 +166,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         tasks_max: plan.tasks_max.unwrap_or(tasks_default).max(1),
         ordered: plan.ordered,
         pools,
+        buckets,
     };
     let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
     let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
@@ -192,9 +201,11 @@ fn pools(
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
-) -> Vec<PoolSetup> {
+) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
+    let mut buckets = Vec::new();
     let mut ids = (0..).map(disperse_scheduler::WorkerId);
     let pool = |plan: PoolPlan| {
+        let drawn = draw(&plan, &mut buckets);
         let worker = |worker: WorkerPlan| {
             let denials = Arc::default();
             let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
@@ -210,6 +221,7 @@ fn pools(
                     voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
                     debt: Debt::default(),
                     denials,
+                    reports: Arc::default(),
                     slots: plan.concurrency,
                 },
                 fresh: plan.fresh,
@@ -224,9 +236,49 @@ fn pools(
             kinds: plan.kinds,
             limits: plan.limits,
             workers,
+            buckets: drawn,
         }
     };
-    plans.into_iter().map(pool).collect()
+    let pools = plans.into_iter().map(pool).collect();
+    (pools, buckets)
+}
+
+/// Which buckets each worker of a pool draws from, in the order of the workers; makes them.
+fn draw(plan: &PoolPlan, buckets: &mut Vec<BucketSetup>) -> Vec<Vec<BucketId>> {
+    let mut accounts: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
+    let mut drawn = Vec::with_capacity(plan.workers.len());
+    for worker in &plan.workers {
+        let account = worker.account.as_deref();
+        if let Some(shared) = account.and_then(|account| accounts.get(account)) {
+            drawn.push(shared.clone());
+            continue;
+        }
+        let own: Vec<BucketId> = worker
+            .quotas
+            .as_deref()
+            .unwrap_or(&plan.quotas)
+            .iter()
+            .filter_map(|table| {
+                // What cannot be meant was refused before.
+                let quota = table.quota().ok()?;
+                let id = BucketId(u32::try_from(buckets.len()).unwrap_or(u32::MAX));
+                let whose = account.unwrap_or(&worker.name);
+                let colon = if table.name.is_empty() { "" } else { ":" };
+                buckets.push(BucketSetup {
+                    name: table.name.as_str().into(),
+                    label: format!("{}/{whose}{colon}{}", plan.name, table.name),
+                    quota,
+                    costs: table.costs.iter().map(|(kind, cost)| (kind.clone(), *cost)).collect(),
+                });
+                Some(id)
+            })
+            .collect();
+        if let Some(account) = account {
+            accounts.insert(account, own.clone());
+        }
+        drawn.push(own);
+    }
+    drawn
 }
 
 fn operation(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     command::Command,
     event::Spec,
+    health::Of,
     ids::{ActionId, AttemptId, Ax, Gx, Kx, Rx, TaskId, WorkerId, Wx},
     moment::Moment,
     outcome::{Class, End, Outcome, Reason},
@@ -186,7 +187,12 @@ impl Scheduler {
         if held {
             let kx = ax.and_then(|ax| self.actions.get(ax)).map(|action| action.kx);
             // The worker first: where the action can go depends on what is thought of the worker now.
-            self.judge(wx, attempt.action, kx, end, took, current.is_some(), out);
+            let of = Of {
+                action: attempt.action,
+                kx,
+                current: current.is_some(),
+            };
+            self.judge(wx, of, end, took, out);
         }
         match (current, ax) {
             (Some(ax), _) => {

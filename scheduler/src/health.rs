@@ -21,19 +21,20 @@ use crate::{
 /// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
 const BUSY_JITTER: f64 = 0.1;
 
+/// What an attempt that ended was an attempt of.
+pub(crate) struct Of {
+    pub(crate) action: ActionId,
+    /// Its kind, if the action is open.
+    pub(crate) kx: Option<Kx>,
+    /// Whether the action still wanted it.
+    pub(crate) current: bool,
+}
+
 impl Scheduler {
-    /// Draws the conclusions of an attempt's end about the worker that made it. `current`: the action still wanted it;
-    /// a failure that came too late to matter accuses nobody.
-    pub(crate) fn judge(
-        &mut self,
-        wx: Wx,
-        action: ActionId,
-        kx: Option<Kx>,
-        end: End,
-        took: Duration,
-        current: bool,
-        out: &mut Vec<Command>,
-    ) {
+    /// Draws the conclusions of an attempt's end about the worker that made it. A failure that came too
+    /// late to matter accuses nobody.
+    pub(crate) fn judge(&mut self, wx: Wx, of: Of, end: End, took: Duration, out: &mut Vec<Command>) {
+        let Of { action, kx, current } = of;
         let Some(worker) = self.workers.get_mut(wx) else { return };
         match end.class() {
             Class::Ok => {

@@ -201,7 +201,6 @@ impl Scheduler {
                 Timer::Patience(ax) => self.impatient(ax, out),
                 Timer::Probe(px) => self.probe(px),
                 Timer::Bucket(bx) => self.refilled(bx),
-                Timer::Hedge(_) => {}
             }
             self.stir(out);
         }

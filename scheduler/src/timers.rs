@@ -22,8 +22,6 @@ pub(crate) enum Timer {
     Probe(Px),
     /// There is something in a bucket that somebody waits for.
     Bucket(Bx),
-    /// An attempt takes long enough for a second one beside it.
-    Hedge(Ax),
 }
 
 /// All of them, soonest first. What is not needed any more is taken out at once: whatever is in here is meant, and a

@@ -10,7 +10,7 @@ use crate::{
     limits::{CONCURRENCY_MAX, WORKERS_MAX},
     report::Format,
     sandbox::COMPILE_CHILD,
-    settings::LimitsTable,
+    settings::{LimitsTable, QuotaTable},
     signer::Signer,
     units::{Size, Time},
 };
@@ -136,6 +136,10 @@ pub(super) struct Common {
     /// How many attempts one worker takes at once, for async workers that mostly wait [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY_MAX)))]
     pub(super) concurrency: Option<u32>,
+    /// What a service allows each worker, as in `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`; workers wait
+    /// for it at no cost. Can be given several times
+    #[arg(long, value_name = "LIMIT/TIME")]
+    pub(super) quota: Vec<QuotaTable>,
     /// Give every attempt a new instance
     #[arg(long)]
     pub(super) fresh: bool,

@@ -140,6 +140,7 @@ impl<'a> PoolMaker<'a> {
         let (count, fresh) = (workers(count), self.common.fresh);
         Ok(PoolPlan {
             concurrency: self.concurrency(&name, &program, concurrency, fresh, count)?,
+            quotas: self.common.quota.clone(),
             name,
             program,
             kinds: Vec::new(),
@@ -165,7 +166,11 @@ impl<'a> PoolMaker<'a> {
             let own = opened::secrets(&listing.secrets, folder)?;
             let typed = self.opened.secrets.clone();
             let secrets = opened::over(opened::over(typed, &own), &opened.secrets);
-            listed.push(worker(listing.name.clone(), env, &secrets, &opened)?);
+            listed.push(WorkerPlan {
+                quotas: listing.quota.clone().filter(|_| self.common.quota.is_empty()),
+                account: listing.account.clone(),
+                ..worker(listing.name.clone(), env, &secrets, &opened)?
+            });
         }
         let more = match (table.workers, listed.is_empty()) {
             (Some(count), _) => count,
@@ -178,6 +183,10 @@ impl<'a> PoolMaker<'a> {
         let fresh = table.fresh || self.common.fresh;
         Ok(PoolPlan {
             concurrency: self.concurrency(&table.name, &program, table.concurrency, fresh, listed.len())?,
+            quotas: match self.common.quota.as_slice() {
+                [] => table.quota.clone(),
+                typed => typed.to_vec(),
+            },
             name: table.name.clone(),
             program,
             kinds: table.kinds.clone(),
@@ -252,6 +261,8 @@ fn worker(
         name,
         env,
         secrets: placed.into(),
+        quotas: None,
+        account: None,
     })
 }
 

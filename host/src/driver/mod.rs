@@ -4,6 +4,7 @@
 //! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
 
 mod actions;
+mod quotas;
 mod routes;
 mod tally;
 mod tasks;
@@ -11,13 +12,14 @@ mod turn;
 
 use std::time::{Duration, Instant};
 
-use disperse_scheduler::{Command, Event, Moment, Policy, PolicyError, PoolId, Scheduler};
+use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, Policy, PolicyError, PoolId, Scheduler};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
     time::Interval,
 };
 
-use self::{actions::Actions, routes::Routes, tally::Tally, tasks::Tasks};
+pub(crate) use self::quotas::BucketSetup;
+use self::{actions::Actions, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks};
 use crate::{
     inbox::{Control, Notice},
     limits::Limits,
@@ -46,6 +48,8 @@ pub(crate) struct PoolSetup {
     pub(crate) kinds: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) workers: Vec<Worker>,
+    /// What each of them draws from, in the same order.
+    pub(crate) buckets: Vec<Vec<BucketId>>,
 }
 
 /// What the driver is started with.
@@ -53,6 +57,7 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     pub(crate) seed: u64,
     pub(crate) pools: Vec<PoolSetup>,
+    pub(crate) buckets: Vec<BucketSetup>,
     /// How many tasks may be in flight, from 1.
     pub(crate) tasks_max: usize,
     /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
@@ -74,6 +79,7 @@ pub(crate) struct Driver<'a> {
     actions: Actions,
     tasks: Tasks,
     tally: Tally,
+    quotas: Quotas,
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
@@ -109,6 +115,7 @@ impl<'a> Driver<'a> {
             actions: Actions::default(),
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
             tally: Tally::default(),
+            quotas: Quotas::default(),
             report,
             sandbox,
             draining: false,
@@ -119,17 +126,29 @@ impl<'a> Driver<'a> {
             driver.tally.add_kind(name);
             driver.tell(event);
         }
+        for (bucket, setup) in (0..).map(BucketId).zip(setup.buckets) {
+            driver.quotas.add_bucket(&setup);
+            let costs = setup.costs.iter().map(|(kind, cost)| (driver.kind(kind), *cost));
+            let costs = costs.collect();
+            driver.tell(Event::BucketDefined {
+                bucket,
+                quota: setup.quota,
+                costs,
+            });
+        }
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
             driver.tally.add_pool(&setup.name);
-            for worker in setup.workers {
+            let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
+            for (worker, buckets) in setup.workers.into_iter().zip(drawn) {
                 let (id, slots) = (worker.id, worker.spec.slots);
                 driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
+                driver.quotas.add_worker(buckets.clone());
                 driver.workers.add(worker);
                 driver.tell(Event::WorkerJoined {
                     worker: id,
                     pool,
                     slots,
-                    buckets: Vec::new(),
+                    buckets,
                 });
             }
         }
@@ -180,15 +199,34 @@ impl<'a> Driver<'a> {
                     total: self.tasks.total(),
                     actions: self.scheduler.counts(),
                     retries: self.tally.retries(),
+                    quota: self.waiting(),
                     elapsed: self.began.elapsed(),
                 }),
             }
         }
     }
 
+    /// Who waits for a quota, and how long all that is open will take; none if nobody does.
+    fn waiting(&self) -> Option<(usize, Option<Duration>)> {
+        match self.scheduler.waiting_for_quota() {
+            0 => None,
+            workers => Some((workers, self.scheduler.eta())),
+        }
+    }
+
     fn clock(&self) -> Moment {
         let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Moment::from_micros(micros).max(self.now)
+    }
+
+    /// The kind of this name, made known if it was not.
+    fn kind(&mut self, name: &str) -> KindId {
+        let found = self.routes.find(name);
+        if let Some((event, label)) = found.new {
+            self.tally.add_kind(label);
+            self.tell(event);
+        }
+        found.kind
     }
 
     /// Tells the scheduler what happened and carries out what it says.
@@ -261,6 +299,9 @@ impl<'a> Driver<'a> {
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
             systemic: self.tally.failing_pools(),
+            quotas: self
+                .quotas
+                .summary(self.scheduler.quotas(), |worker| self.tally.worker_name(worker)),
         }
     }
 }

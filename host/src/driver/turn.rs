@@ -112,7 +112,13 @@ impl Driver<'_> {
             words,
             used,
             denied,
+            reports,
         } = ended;
+        for reported in reports.into_iter().flatten() {
+            if let Some(event) = self.quotas.event(worker, attempt, &reported) {
+                self.tell(event);
+            }
+        }
         if let Some(denied) = denied {
             let name = self.tally.worker_name(worker);
             for what in self.tally.denied(worker, *denied) {

@@ -8,6 +8,7 @@
 //! as many calls as the driver made.
 
 mod planner;
+mod reports;
 mod task;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 use crate::{grants::Denied, limits::Charge};
 
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
+pub(crate) use reports::{Reported, Reports};
 pub(crate) use task::{TaskPort, Unwanted};
 
 /// What reaches the driver.
@@ -163,6 +165,8 @@ pub(crate) struct AttemptEnded {
     pub(crate) used: Used,
     /// What the worker was denied since its last attempt ended.
     pub(crate) denied: Option<Box<Denied>>,
+    /// What the service said about the worker's quotas.
+    pub(crate) reports: Option<Box<[Reported]>>,
 }
 
 /// What went wrong, for people. Apart, because most attempts have none and every message is copied on its way.

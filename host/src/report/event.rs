@@ -66,6 +66,30 @@ pub(crate) struct WorkerSummary {
     pub(crate) peak_memory: u64,
 }
 
+/// What became of one quota.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct QuotaSummary {
+    /// Whose it is, as `pool/worker` or `pool/account`, and after a colon its name if it has one.
+    pub(crate) quota: String,
+    /// Who spends it.
+    pub(crate) workers: Vec<String>,
+    /// What it allows, in words.
+    pub(crate) allows: String,
+    /// Units that were spent.
+    pub(crate) used: u64,
+    /// Units that the windows which began so far have offered.
+    pub(crate) capacity: u64,
+    /// Units that were left over when windows ended of which the end was known.
+    pub(crate) wasted: u64,
+    /// The same for the last of them.
+    pub(crate) wasted_last: u64,
+    /// How many such ends there were.
+    pub(crate) resets: u64,
+    /// When the next one is, by the run's time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) resets_at_ms: Option<u64>,
+}
+
 /// One line of `--format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -160,6 +184,8 @@ pub(crate) enum Event {
         kinds: Vec<KindSummary>,
         /// In the order of the manifest.
         workers: Vec<WorkerSummary>,
+        /// In the order of the manifest.
+        quotas: Vec<QuotaSummary>,
         /// The most that guests and their payloads took, in bytes.
         peak_host_memory: u64,
     },
@@ -185,6 +211,7 @@ impl Event {
             tasks: summary.tasks,
             kinds: summary.kinds.clone(),
             workers: summary.workers.clone(),
+            quotas: summary.quotas.clone(),
             peak_host_memory: summary.peak_host_memory,
         }
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Reason, TaskId};
 
 pub(crate) use event::{Event, schema};
-pub(crate) use event::{KindSummary, TaskCounts, WorkerSummary};
+pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
 pub(crate) use text::{health_word, plain};
 pub(crate) use writer::{Target, Writer};
 
@@ -76,6 +76,8 @@ pub(crate) struct Progress {
     pub(crate) actions: Counts,
     /// How many times an action was or will be tried again.
     pub(crate) retries: u64,
+    /// How many workers wait for their quota, and how long all that is open will take, as far as that is known.
+    pub(crate) quota: Option<(usize, Option<Duration>)>,
     pub(crate) elapsed: Duration,
 }
 
@@ -95,6 +97,7 @@ pub(crate) struct Summary {
     pub(crate) unroutable: u64,
     /// Pools in which everything failed in the end.
     pub(crate) systemic: Vec<String>,
+    pub(crate) quotas: Vec<QuotaSummary>,
 }
 
 /// How far the driver's words may be ahead of the writing, in bytes.

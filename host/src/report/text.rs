@@ -99,6 +99,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         total,
         actions,
         retries,
+        quota,
         elapsed,
     } = progress;
     let mut text = match total {
@@ -116,6 +117,12 @@ pub(super) fn progress(progress: &Progress) -> String {
     if *retries > 0 {
         let _ = write!(text, " · {retries} retries");
     }
+    if let Some((workers, eta)) = quota {
+        let _ = write!(text, " · {workers} of {} workers wait for their quota", actions.workers);
+        if let Some(eta) = eta {
+            let _ = write!(text, ", {} for what is open", Time::from(whole_seconds(*eta)));
+        }
+    }
     if actions.quarantined > 0 {
         let (quarantined, workers) = (actions.quarantined, actions.workers);
         let _ = write!(text, " · {quarantined} of {workers} workers quarantined");
@@ -126,6 +133,10 @@ pub(super) fn progress(progress: &Progress) -> String {
         actions.done, actions.running, actions.waiting
     );
     text
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 /// How many actions are done in which time, on average since the start.
@@ -211,6 +222,43 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
     } else if denied > 0 {
         let _ = writeln!(text, "workers were denied something {denied} times");
     }
+    if !summary.quotas.is_empty() && summary.quotas.len() <= 40 {
+        let rows = summary.quotas.iter().map(|quota| {
+            let share = 100.0 * quota.used as f64 / quota.capacity as f64;
+            [
+                quota.quota.clone(),
+                quota.allows.clone(),
+                quota.used.to_string(),
+                if quota.capacity == 0 {
+                    "-".to_owned()
+                } else {
+                    format!("{share:.1}%")
+                },
+                if quota.resets == 0 {
+                    "-".to_owned()
+                } else {
+                    quota.wasted_last.to_string()
+                },
+                if quota.resets == 0 {
+                    "-".to_owned()
+                } else {
+                    quota.wasted.to_string()
+                },
+            ]
+        });
+        table(
+            &mut text,
+            [
+                "quota",
+                "allows",
+                "spent",
+                "of what was offered",
+                "left at the last reset",
+                "in all",
+            ],
+            rows.collect(),
+        );
+    }
     text.trim_end().to_owned()
 }
 
@@ -286,6 +334,7 @@ mod tests {
             quarantined: 0,
         },
         retries: 0,
+        quota: None,
         elapsed: Duration::from_secs(20),
     };
 

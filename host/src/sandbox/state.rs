@@ -14,7 +14,7 @@ use super::{calls::Calls, imports::Web, limiter::Limiter, stdio::Tail, world::Wo
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{PlannerPort, Speaker, TaskPort},
+    inbox::{PlannerPort, Reports, Speaker, TaskPort},
     limits::Limits,
     logger::{Level, Logger},
 };
@@ -63,6 +63,7 @@ pub(super) struct WorkerRole {
     pub(super) grants: Arc<Grants>,
     pub(super) http: Arc<Access>,
     pub(super) denials: Arc<Denials>,
+    pub(super) reports: Arc<Reports>,
     /// The attempt that goes on, and when it is cut. Where several go on at once: the one that is calling the host, found out
     /// by [`Calls::attribute`](super::calls::Calls::attribute).
     pub(super) current: Option<(AttemptId, Instant)>,

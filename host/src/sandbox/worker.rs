@@ -23,7 +23,7 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{Job, Speaker, Used, Words},
+    inbox::{Job, Reports, Speaker, Used, Words},
     limits::Limits,
     logger::{Level, Logger},
 };
@@ -46,6 +46,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) debt: Debt,
     /// Where it is noted what it is denied.
     pub(crate) denials: Arc<Denials>,
+    /// Where it says what is left of its quotas.
+    pub(crate) reports: Arc<Reports>,
     /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
     pub(crate) slots: u32,
 }
@@ -148,6 +150,7 @@ impl WorkerInstance {
             grants: spec.grants.clone(),
             http: spec.http.clone(),
             denials: spec.denials.clone(),
+            reports: spec.reports.clone(),
             current: None,
             calls: None,
         });

@@ -10,7 +10,10 @@ use disperse_scheduler::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{CompileTable, LimitsTable, ZeroLimit};
+use super::{
+    limits::{CompileTable, LimitsTable, ZeroLimit},
+    quota::QuotaTable,
+};
 use crate::{digest::Digest, limits::WORKERS_MAX, signer::Signer, units::Time};
 
 /// The file's name in a project folder.
@@ -171,6 +174,9 @@ pub(crate) struct Pool {
     /// queries of requests that it is bound to.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
+    /// What a service allows each of the workers, or all workers of one account together.
+    #[serde(default)]
+    pub(crate) quota: Vec<QuotaTable>,
     /// Workers with settings of their own.
     #[serde(default)]
     pub(crate) worker: Vec<Worker>,
@@ -188,6 +194,10 @@ pub(crate) struct Worker {
     /// Secrets of its own, which come before its pool's.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
+    /// What a service allows this one, instead of what it allows its pool's workers.
+    pub(crate) quota: Option<Vec<QuotaTable>>,
+    /// Whose quota it spends: workers of a pool with the same account spend the same one. Default: its own.
+    pub(crate) account: Option<String>,
 }
 
 /// Where a secret's value comes from, one of `env` and `file`, and where it goes.
@@ -276,6 +286,7 @@ impl Manifest {
                     pool.name
                 )));
             }
+            check_quotas(pool).map_err(ManifestError::Meaning)?;
             // Those that are only counted have numbers for names.
             let counted = |name: &str| name.parse().is_ok_and(|n| (1..=pool.workers.unwrap_or(0)).contains(&n));
             let mut workers = std::collections::BTreeSet::new();
@@ -292,6 +303,41 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// Whether every quota of a pool can be meant.
+fn check_quotas(pool: &Pool) -> Result<(), String> {
+    let wrong = |whose: &str, why: String| format!("a quota of {whose} cannot be meant: {why}");
+    let check = |whose: &str, tables: &[QuotaTable]| {
+        let mut names = std::collections::BTreeSet::new();
+        for table in tables {
+            table.quota().map_err(|why| wrong(whose, why))?;
+            if !names.insert(&table.name) {
+                return Err(wrong(
+                    whose,
+                    format!("two are named `{}`; give each a `name`", table.name),
+                ));
+            }
+        }
+        Ok(())
+    };
+    check(&format!("the pool `{}`", pool.name), &pool.quota)?;
+    let mut accounts: BTreeMap<&str, &Worker> = BTreeMap::new();
+    for worker in &pool.worker {
+        let name = format!("the worker `{}/{}`", pool.name, worker.name);
+        check(&name, worker.quota.as_deref().unwrap_or_default())?;
+        let Some(account) = &worker.account else { continue };
+        let first = *accounts.entry(account).or_insert(worker);
+        // The first one says it for all.
+        if worker.quota.is_some() && first.name != worker.name {
+            let first = &first.name;
+            return Err(wrong(
+                &name,
+                format!("its account `{account}` is that of `{first}`, which says it for both"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The parser's words, and for an unknown key the known one that is spelt most alike.

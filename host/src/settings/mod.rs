@@ -2,6 +2,8 @@
 
 mod limits;
 mod manifest;
+mod quota;
 
 pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{Component, FILE_NAME, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
+pub(crate) use quota::{QuotaTable, quota_words};

@@ -144,6 +144,7 @@ impl Worker {
             words,
             used,
             denied: self.spec.denials.take(),
+            reports: self.spec.reports.take(attempt),
         };
         // A driver that is gone needs no answer.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));

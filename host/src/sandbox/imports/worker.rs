@@ -1,10 +1,11 @@
 //! `attempt` and `quota`: what a worker can ask.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
 
 use crate::{
+    inbox::Reported,
     logger::Level,
     sandbox::{
         abi::{AttemptInfo, QuotaReport},
@@ -42,13 +43,23 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "update",
         |mut store: StoreContextMut<'_, State>, (report,): (QuotaReport,)| {
             Calls::attribute(&mut store)?;
-            store.data_mut().worker()?;
-            let bucket = report.bucket.to_str(&store)?;
+            let bucket = report.bucket.to_str(&store)?.into_owned();
             if bucket.len() > BUCKET_MAX {
                 let long = bucket.len();
                 return Err(format_err!("the name of a bucket has {long} bytes, of {BUCKET_MAX}"));
             }
             let QuotaReport { remaining, resets, .. } = report;
+            let told = Instant::now();
+            let worker = store.data_mut().worker()?;
+            if let Some((attempt, _)) = worker.current {
+                let reported = Reported {
+                    bucket: bucket.as_str().into(),
+                    remaining,
+                    resets: Duration::from_millis(resets.into()),
+                    told,
+                };
+                worker.reports.note(attempt, reported);
+            }
             let text = format!("quota `{bucket}`: {remaining} left, resets in {resets} ms");
             store.data().log(Level::Debug, &text);
             Ok(())

@@ -1,0 +1,94 @@
+//! Which bucket is whose, by name.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use disperse_scheduler::{AttemptId, BucketId, Event, Moment, Quota, QuotaView, Report, WorkerId};
+
+use crate::{inbox::Reported, report::QuotaSummary, settings::quota_words};
+
+/// One bucket, as the driver is given it. Its number is its place in the list.
+pub(crate) struct BucketSetup {
+    /// What workers call it.
+    pub(crate) name: Arc<str>,
+    /// For people: whose it is.
+    pub(crate) label: String,
+    pub(crate) quota: Quota,
+    /// By the names of kinds.
+    pub(crate) costs: Vec<(String, u32)>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Quotas {
+    names: Vec<(Arc<str>, String)>,
+    /// By worker.
+    buckets: Vec<Vec<BucketId>>,
+}
+
+impl Quotas {
+    pub(super) fn add_bucket(&mut self, setup: &BucketSetup) {
+        self.names.push((setup.name.clone(), setup.label.clone()));
+    }
+
+    /// What the next worker draws from.
+    pub(super) fn add_worker(&mut self, buckets: Vec<BucketId>) {
+        self.buckets.push(buckets);
+    }
+
+    /// What the scheduler is to be told of a report. None: the worker has no such bucket.
+    pub(super) fn event(&self, worker: WorkerId, attempt: AttemptId, reported: &Reported) -> Option<Event> {
+        let own = self.buckets.get(worker.0 as usize)?;
+        let is_meant = |bucket: &&BucketId| {
+            let name = self.names.get(bucket.0 as usize).map(|(name, _)| name);
+            name.is_some_and(|name| *name == reported.bucket)
+        };
+        let bucket = match own.as_slice() {
+            [only] if reported.bucket.is_empty() => *only,
+            own => *own.iter().find(is_meant)?,
+        };
+        // It holds from when it was told. What is left of it is zero only if that was not known.
+        let since = Instant::now().saturating_duration_since(reported.told);
+        let resets_in = match reported.resets {
+            Duration::ZERO => Duration::ZERO,
+            resets => resets.saturating_sub(since).max(Duration::from_micros(1)),
+        };
+        let report = Report {
+            remaining: reported.remaining,
+            resets_in,
+        };
+        Some(Event::QuotaReported {
+            worker,
+            attempt,
+            bucket,
+            report,
+        })
+    }
+
+    /// For the report at the end.
+    pub(super) fn summary(
+        &self,
+        views: impl Iterator<Item = QuotaView>,
+        name: impl Fn(WorkerId) -> Arc<str>,
+    ) -> Vec<QuotaSummary> {
+        views
+            .map(|view| {
+                let is = view.is;
+                let label = self.names.get(view.bucket.0 as usize).map(|(_, label)| label.clone());
+                QuotaSummary {
+                    quota: label.unwrap_or_default(),
+                    workers: view.workers.iter().map(|worker| name(*worker).to_string()).collect(),
+                    allows: quota_words(is.quota),
+                    used: is.used,
+                    capacity: is.capacity,
+                    wasted: is.wasted,
+                    wasted_last: is.wasted_last,
+                    resets: is.resets,
+                    resets_at_ms: (is.resets_at != Moment::NEVER).then(|| is.resets_at.as_millis()),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,168 @@
+//! Quotas, as they are written.
+
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
+
+use disperse_scheduler::Quota;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::Time;
+
+/// What a service allows one account. Either `limit` and `per`, or `concurrent`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct QuotaTable {
+    /// What workers call it when they report what is left. Default: none, which is enough for one that has no other.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// How many units.
+    pub(crate) limit: Option<u32>,
+    /// In which time.
+    pub(crate) per: Option<Time>,
+    /// How the service counts them. Default sliding, which holds for the other one too.
+    pub(crate) window: Option<WindowTable>,
+    /// How many units at once after a pause. It makes this a steady rate, with `limit` units earned in each `per`.
+    pub(crate) burst: Option<u32>,
+    /// How many attempts at once.
+    pub(crate) concurrent: Option<u32>,
+    /// How many units actions of these kinds take. Default 1.
+    #[serde(default)]
+    pub(crate) costs: BTreeMap<String, u32>,
+}
+
+/// How a service counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WindowTable {
+    /// So many in any stretch of this length.
+    Sliding,
+    /// So many in each window; when it ends is known once a worker reports it.
+    Fixed,
+}
+
+impl QuotaTable {
+    /// What it means.
+    ///
+    /// # Errors
+    /// It cannot be meant; says why.
+    pub(crate) fn quota(&self) -> Result<Quota, String> {
+        let per = |per: Time| per.duration();
+        let quota = match (self.limit, self.per, self.concurrent, self.burst, self.window) {
+            (None, None, Some(limit), None, None) => Quota::Concurrent { limit },
+            (Some(limit), Some(time), None, Some(burst), None) => Quota::Rate {
+                limit,
+                per: per(time),
+                burst,
+            },
+            (Some(limit), Some(time), None, None, Some(WindowTable::Fixed)) => Quota::Fixed { limit, per: per(time) },
+            (Some(limit), Some(time), None, None, _) => Quota::Sliding { limit, per: per(time) },
+            (Some(_), None, ..) => return Err("`limit` is without `per`, the time in which it holds".to_owned()),
+            (None, Some(_), ..) => return Err("`per` is without `limit`".to_owned()),
+            (None, None, None, ..) => return Err("it has neither `limit` and `per` nor `concurrent`".to_owned()),
+            (Some(_), _, Some(_), ..) => {
+                return Err("`limit` and `concurrent` are two quotas; write two tables".to_owned());
+            }
+            (_, _, _, Some(_), Some(_)) => {
+                return Err("`burst` makes it a steady rate, which has no `window`".to_owned());
+            }
+            (None, None, Some(_), ..) => return Err("`concurrent` stands by itself".to_owned()),
+        };
+        quota.check().map_err(|error| error.to_string())?;
+        match self.costs.iter().find(|(_, cost)| **cost == 0) {
+            Some((kind, _)) => Err(format!("the kind `{kind}` costs nothing; the least is 1")),
+            None => Ok(quota),
+        }
+    }
+}
+
+impl FromStr for QuotaTable {
+    type Err = String;
+
+    /// `LIMIT/TIME`, `LIMIT/TIME,fixed`, `LIMIT/TIME,burst=N` or `concurrent=N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || {
+            format!(
+                "`{text}` is no quota; one is written as `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`"
+            )
+        };
+        let number = |digits: &str| digits.trim().parse().map_err(|_| wanted());
+        let mut table = Self::default();
+        for (index, part) in text.split(',').map(str::trim).enumerate() {
+            match (index, part.split_once('=')) {
+                (0, Some(("concurrent", limit))) => table.concurrent = Some(number(limit)?),
+                (0, None) => {
+                    let (limit, per) = part.split_once('/').ok_or_else(wanted)?;
+                    table.limit = Some(number(limit)?);
+                    table.per = Some(per.trim().parse().map_err(|_| wanted())?);
+                }
+                (1.., Some(("burst", burst))) => table.burst = Some(number(burst)?),
+                (1.., None) if part == "fixed" => table.window = Some(WindowTable::Fixed),
+                (1.., None) if part == "sliding" => table.window = Some(WindowTable::Sliding),
+                _ => return Err(wanted()),
+            }
+        }
+        table.quota()?;
+        Ok(table)
+    }
+}
+
+/// A quota in words, for people.
+pub(crate) fn quota_words(quota: Quota) -> String {
+    let time = |per: Duration| Time::from(per);
+    match quota {
+        Quota::Sliding { limit, per } => format!("{limit} in any {}", time(per)),
+        Quota::Fixed { limit, per } => format!("{limit} in each window of {}", time(per)),
+        Quota::Rate { limit, per, burst } => format!("{limit} each {}, {burst} at once", time(per)),
+        Quota::Concurrent { limit } => format!("{limit} at once"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_typed_as_they_are_said() {
+        let quota = |text: &str| text.parse::<QuotaTable>().and_then(|table| table.quota());
+        let ten = Duration::from_secs(10);
+        assert_eq!(quota("100/10s"), Ok(Quota::Sliding { limit: 100, per: ten }));
+        assert_eq!(quota("100/10s, fixed"), Ok(Quota::Fixed { limit: 100, per: ten }));
+        let rate = Quota::Rate {
+            limit: 10,
+            per: ten,
+            burst: 20,
+        };
+        assert_eq!(quota("10/10s,burst=20"), Ok(rate));
+        assert_eq!(quota("concurrent=4"), Ok(Quota::Concurrent { limit: 4 }));
+        for wrong in [
+            "",
+            "100",
+            "/10s",
+            "100/",
+            "0/10s",
+            "100/0s",
+            "100/10s,fixed,burst=2",
+            "100/10s,of",
+            "burst=2",
+        ] {
+            assert!(quota(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tables_that_cannot_be_meant_say_why() {
+        let table = |text: &str| toml::from_str::<QuotaTable>(text).unwrap().quota();
+        assert!(table("limit = 1").unwrap_err().contains("`per`"));
+        assert!(
+            table("limit = 1\nper = \"1s\"\nconcurrent = 2")
+                .unwrap_err()
+                .contains("two")
+        );
+        assert!(
+            table("limit = 1\nper = \"1s\"\ncosts = { a = 0 }")
+                .unwrap_err()
+                .contains("`a`")
+        );
+        assert!(table("").is_err());
+    }
+}
