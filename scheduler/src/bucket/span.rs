@@ -7,7 +7,7 @@
 //!
 //! **With reports** of a fixed window, [`Window`] knows more. **A report of a sliding window** only lowers: what was spent
 //! from here is known exactly, and when units come back is not in a report, so the one thing it can add is what somebody
-//! else spent. It holds until the reset that it names, or for one window if it names none.
+//! else spent. If there is such a thing, it holds until the reset that it names, or for one window if it names none.
 
 use std::time::Duration;
 
@@ -180,7 +180,10 @@ impl Span {
         let others = (flying - flight.units, self.ended - flight.ended_before);
         if !self.is_fixed || resets_in.is_zero() {
             let applied = self.is_newer(seq);
-            if applied {
+            // What was spent from here, as much of it as the service may have counted, explains what it has counted, or
+            // somebody else spends too.
+            let own = flying + self.ledger.beyond(self.cut(now));
+            if applied && self.limit.saturating_sub(u64::from(remaining)) > own {
                 let resets = (!resets_in.is_zero()).then_some(now + reach);
                 let left = u64::from(remaining).min(self.limit) as i64;
                 self.cap = Some(Cap {
@@ -189,6 +192,8 @@ impl Span {
                     resets,
                     seq,
                 });
+            }
+            if applied {
                 self.applied = Some(seq);
             }
             return applied;
