@@ -1,5 +1,9 @@
 //! Compiling is done apart: a component that is slow or large to compile costs an error and nothing else.
 
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::{Folder, body, host};
 
 /// A worker with further functions.
@@ -95,4 +99,74 @@ fn a_manifest_says_how_much_compiling_may_take() {
     let manifest = folder.file("disperse.toml", text);
     let ended = host(["map", &manifest, "--no-cache"]).input("a\n").run().exits(2);
     ended.prints("").says(&["more than 512MiB of memory"]);
+}
+
+/// The processes that this one has started.
+fn children(parent: u32) -> Vec<i32> {
+    let parent = format!("PPid:\t{parent}");
+    let ids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        status.lines().any(|line| line == parent).then_some(id)
+    });
+    ids.collect()
+}
+
+/// A limit of a process that it cannot raise.
+fn limit(process: i32, name: &str) -> Option<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_whitespace().nth(1)?.to_owned())
+}
+
+fn is_running(process: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+/// What only a compiler that is broken into would run against: it can write no file and no core, has its time of the
+/// processor, and does not outlive the host, not even when it is stopped.
+#[test]
+fn a_compiler_is_confined_and_ends_with_the_host() {
+    let folder = Folder::new();
+    let worker = worker_with(&folder, &large_function());
+    let mut live = host([
+        "map",
+        &worker,
+        "--no-cache",
+        "--compile-timeout",
+        "50s",
+        "--compile-memory",
+        "3GiB",
+    ])
+    .start();
+    let host = live.id();
+    let mut compiler = 0;
+    // Its limit on files is the last one.
+    live.wait_until("a compiler with limits", |_, _| {
+        let confined = |process: &i32| limit(*process, "Max file size").as_deref() == Some("0");
+        compiler = children(host).into_iter().find(confined).unwrap_or_default();
+        compiler != 0
+    });
+    let pid = Pid::from_raw(compiler).unwrap();
+    // It cannot end by itself, however fast it is.
+    kill_process(pid, Signal::STOP).unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let limits = ["Max core file size", "Max address space", "Max cpu time"].map(|name| limit(compiler, name).unwrap());
+    let environment = std::fs::read(format!("/proc/{compiler}/environ")).unwrap();
+    live.send(Signal::KILL);
+    let until = Instant::now() + Duration::from_secs(20);
+    while is_running(compiler) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let outlived = is_running(compiler);
+    if outlived {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    assert!(!outlived, "the compiler outlived the host");
+    assert_eq!(
+        limits,
+        ["0".to_owned(), (3u64 << 30).to_string(), (50 * cores + 1).to_string()]
+    );
+    assert_eq!(environment, b"", "the environment of the compiler");
 }

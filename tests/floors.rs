@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 6] = [
     &["run"],
     &["driver", "operation"],
     &["worker", "transport"],
-    &["settings", "sandbox", "report"],
+    &["settings", "sandbox", "report", "script"],
     &[
         "http", "inbox", "digest", "signer", "grants", "limits", "logger", "units",
     ],

@@ -2,6 +2,7 @@
 
 pub(crate) mod attacks;
 mod components;
+pub(crate) mod operations;
 mod tasks;
 
 use crate::support::{Ended, Folder, body, host};

@@ -29,6 +29,7 @@ mod signals;
 mod signed;
 mod simulate;
 mod support;
+mod testing;
 mod tls;
 mod usage;
 mod wasi_http;

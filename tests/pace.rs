@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use crate::{
-    hostile::attacks,
+    hostile::{
+        attacks,
+        operations::{self, MANY_TASKS, Place},
+    },
     support::{Folder, alone, body, host},
 };
 
@@ -88,9 +91,15 @@ fn folder() -> Folder {
 
 /// The median of the honest worker's rate beside so many hostile guests, as a part of its rate beside as many busy ones.
 fn pace(folder: &Folder, hostile: &str, neighbours: usize, timed: usize, flags: &[&str]) -> f64 {
-    let mut ratios: Vec<f64> = (0..PAIRS)
+    median(PAIRS, hostile, |neighbour| {
+        rate(folder, neighbour, neighbours, timed, flags)
+    })
+}
+
+/// The median of what is measured beside a hostile guest as a part of what is beside a busy one.
+fn median(pairs: usize, hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
+    let mut ratios: Vec<f64> = (0..pairs)
         .map(|pair| {
-            let measure = |neighbour| rate(folder, neighbour, neighbours, timed, flags);
             // Turn and turn about, so that a drift of the machine's speed favours neither.
             let (beside, busy) = if pair % 2 == 0 {
                 let rate = measure(hostile);
@@ -103,7 +112,7 @@ fn pace(folder: &Folder, hostile: &str, neighbours: usize, timed: usize, flags: 
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    ratios[PAIRS / 2]
+    ratios[pairs / 2]
 }
 
 fn keeps_its_pace(neighbours: usize, flags: &[&str]) {
@@ -163,5 +172,94 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     assert!(
         slow.is_empty(),
         "an honest worker has only so much of its pace beside these: {slow:?}"
+    );
+}
+
+/// How many pairs are measured for each attack of a task or a planner, of which there are many.
+const OPERATION_PAIRS: usize = 3;
+/// How many honest tasks a planner has handed out before it attacks: more than are timed.
+const TASKS: u32 = 40;
+
+/// How many honest tasks a second end, each with one action of the one worker, by the time of a few of them.
+fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
+    let manifest = folder.file(
+        "disperse.toml",
+        format!(
+            r#"
+                [operation]
+                component = "{operation}.wasm"
+                max-concurrent-tasks = {at_once}
+
+                [limits]
+                fuel = "1000T"
+
+                [[pool]]
+                name = "honest"
+                component = "honest.wasm"
+                kinds = ["work"]
+                workers = 1
+
+                [[pool]]
+                name = "others"
+                component = "echo.wasm"
+                kinds = ["on"]
+                workers = 1
+            "#
+        ),
+    );
+    let mut live = host([
+        "run",
+        &manifest,
+        "--threads",
+        "1",
+        "--format",
+        "json",
+        "--output",
+        "/dev/null",
+    ])
+    .start();
+    let mut began = None;
+    let mut rate = 0.0;
+    live.wait_until("enough honest tasks", |stdout, _| {
+        let (done, _) = operations::ended(stdout);
+        match began {
+            None if done >= 6 => began = Some((done, Instant::now())),
+            Some((before, then)) if done >= before + FEW => {
+                rate = (done - before) as f64 / then.elapsed().as_secs_f64();
+                return true;
+            }
+            _ => {}
+        }
+        false
+    });
+    rate
+}
+
+/// Tasks in flight, beside a task or a planner that attacks: as above, beside one that computes.
+#[test]
+fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
+    let folder = folder();
+    folder.worker("echo.wasm", body::ECHO);
+    let _alone = alone();
+    let mut slow = Vec::new();
+    for attack in operations::all().into_iter().filter(operations::Attack::lasts) {
+        let (honest, hostile, at_once) = match attack.place {
+            Place::Run => (MANY_TASKS, MANY_TASKS, 6),
+            _ => (TASKS, 0, TASKS + 1),
+        };
+        attack.component(&folder, "hostile.wasm", honest, hostile);
+        let busy = operations::operation(attack.place, "(call $spin (i32.const 2000000000))", honest, hostile);
+        folder.guest("busy.wasm", &busy);
+        let median = median(OPERATION_PAIRS, "hostile", |operation| {
+            task_rate(&folder, operation, at_once)
+        });
+        eprintln!("{median:.2} beside {}", attack.name);
+        if median < FLOOR {
+            slow.push((attack.name, median));
+        }
+    }
+    assert!(
+        slow.is_empty(),
+        "honest tasks have only so much of their pace beside these: {slow:?}"
     );
 }

@@ -1,6 +1,6 @@
-//! Asking for actions from `run`, in the blocking form. The async twins are in [`concurrent`](crate::concurrent).
+//! Asking for actions from `run`, in the blocking form, one at a time; [`many`](crate::many) at once, and the async twins are
+//! in [`concurrent`](crate::concurrent).
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -175,78 +175,8 @@ pub fn perform<O: Decode>(kind: &str, input: impl Encode) -> Result<O, Refusal> 
     Action::new(kind, input).perform()
 }
 
-/// Has one action of this kind done for each input, as many at once as there is room, and waits for the last. The
-/// outcomes are in the order of the inputs. Any number of inputs; no input, no wait.
-pub fn perform_all<O: Decode>(kind: &str, inputs: impl IntoIterator<Item = impl Encode>) -> Vec<Result<O, Refusal>> {
-    perform_each(inputs.into_iter().map(|input| Action::new(kind, input)))
-}
-
-/// As [`perform_all`], for actions of several kinds and with options.
-pub fn perform_each<O: Decode>(actions: impl IntoIterator<Item = Action<impl Encode>>) -> Vec<Result<O, Refusal>> {
-    let mut asked = Vec::new();
-    let mut kinds = Vec::new();
-    for action in actions {
-        kinds.push(action.into_wit().map(|(action, options)| {
-            let kind = action.kind.clone();
-            asked.push((action, options));
-            kind
-        }));
-    }
-    let mut answers = ask(asked).into_iter();
-    let mut answer = || answers.next().unwrap_or_else(|| Err(no_answer()));
-    kinds.into_iter().map(|kind| settle(&kind?, answer())).collect()
-}
-
-type WitOutcome = Result<Vec<u8>, types::Refusal>;
-
-/// The most that goes to the host in one call, in bytes of payload: the host copies no more than 16 MiB for one call.
-const CALL_BYTES_MAX: usize = 4 << 20;
-
-/// How many actions are open at once where each has a handle of its own: as many as may be in flight. An instance may
-/// have 4,096 handles.
-pub(crate) const OPEN_MAX: usize = 1024;
-
-/// The outcomes of these, in their order: by one call where that is possible, which is the cheapest way.
-fn ask(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
-    let Some(options) = asked.first().map(|(_, options)| *options) else {
-        return Vec::new();
-    };
-    let alike = asked.iter().all(|(_, other)| *other == options);
-    let bytes: usize = asked
-        .iter()
-        .map(|(action, _)| action.kind.len() + action.payload.len())
-        .sum();
-    if !alike || bytes > CALL_BYTES_MAX {
-        return ask_one_by_one(asked);
-    }
-    let actions: Vec<_> = asked.into_iter().map(|(action, _)| action).collect();
-    if options.is_default() {
-        host::perform_all(&actions)
-    } else {
-        host::perform_all_with(&actions, options.to_wit())
-    }
-}
-
-fn ask_one_by_one(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
-    let mut open = VecDeque::new();
-    let mut outcomes = Vec::with_capacity(asked.len());
-    for (action, options) in asked {
-        if open.len() == OPEN_MAX {
-            outcomes.extend(open.pop_front().map(|oldest: host::Pending| oldest.take()));
-        }
-        open.push_back(host::submit_with(&action, options.to_wit()));
-    }
-    outcomes.extend(open.iter().map(host::Pending::take));
-    outcomes
-}
-
-/// For a host that breaks the contract.
-fn no_answer() -> types::Refusal {
-    types::Refusal {
-        reason: Reason::Cancelled,
-        message: "the host gave no answer".to_owned(),
-    }
-}
+/// What the host says of one action.
+pub(crate) type WitOutcome = Result<Vec<u8>, types::Refusal>;
 
 /// Asks for an action and goes on at once. `Action::new(kind, input)` also takes options.
 pub fn submit<O: Decode>(kind: &str, input: impl Encode) -> Pending<O> {
@@ -408,8 +338,6 @@ mod tests {
         let pending = submit::<u32>("k", &bad);
         assert_eq!(wait_any([&pending]), [0]);
         assert!(pending.take().is_err());
-        assert!(perform_all::<u32>("k", [&bad]).remove(0).is_err());
-        assert!(perform_all::<u32>("k", [0; 0]).is_empty());
     }
 
     #[test]

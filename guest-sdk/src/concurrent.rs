@@ -11,9 +11,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::action::{Action, OPEN_MAX, Refusal, settle, to_ms};
+use crate::action::{Action, Refusal, settle, to_ms};
 use crate::bindings::imports::host_async;
 use crate::codec::{Decode, Encode};
+use crate::many::OPEN_MAX;
 
 impl<I: Encode> Action<I> {
     /// Asks for the action at once; the result comes in the future. For [`AsyncOperation`](crate::AsyncOperation).

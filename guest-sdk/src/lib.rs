@@ -126,13 +126,15 @@ pub mod exec;
 mod export;
 pub mod http;
 pub mod log;
+mod many;
 mod operation;
 mod worker;
 
 mod bindings;
 
-pub use action::{Action, Pending, Reason, Refusal, perform, perform_all, perform_each, sleep, submit, wait_any};
+pub use action::{Action, Pending, Reason, Refusal, perform, sleep, submit, wait_any};
 pub use codec::{Bincode, Decode, Encode, Raw, Text};
+pub use many::{perform_all, perform_each};
 pub use operation::{AsyncOperation, Error, Operation, arguments, output, output_line};
 pub use worker::{AsyncWorker, Attempt, Failure, OrFail, Worker, attempt, report_quota};
 

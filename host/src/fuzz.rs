@@ -12,7 +12,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bolero::{TypeGenerator, check};
 use disperse_scheduler::{
-    ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PoolId, Scheduler, Spec, TaskId, WorkerId,
+    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, Policy, PoolId, Quota, Report, Scheduler, Spec,
+    TaskId, WorkerId,
 };
 
 use crate::{
@@ -204,9 +205,34 @@ enum Happening {
         end: u8,
     },
     DrainAll,
+    Bucket {
+        bucket: u8,
+        sort: u8,
+        limit: u8,
+        per: u32,
+    },
+    Report {
+        which: u8,
+        bucket: u8,
+        remaining: u32,
+        resets: u32,
+    },
     Wait {
         ms: u16,
     },
+}
+
+fn quota(sort: u8, limit: u32, per: Duration) -> Quota {
+    match sort % 4 {
+        0 => Quota::Sliding { limit, per },
+        1 => Quota::Fixed { limit, per },
+        2 => Quota::Rate {
+            limit,
+            per,
+            burst: sort.into(),
+        },
+        _ => Quota::Concurrent { limit },
+    }
 }
 
 fn end(number: u8, wait: u32) -> End {
@@ -247,7 +273,37 @@ fn events_in_any_order() {
                         worker: WorkerId((worker % 16).into()),
                         pool: PoolId((pool % 4).into()),
                         slots: slots.into(),
+                        buckets: (0..4).filter(|bit| slots >> (bit + 4) & 1 == 1).map(BucketId).collect(),
                     },
+                    Happening::Bucket {
+                        bucket,
+                        sort,
+                        limit,
+                        per,
+                    } => Event::BucketDefined {
+                        bucket: BucketId((bucket % 4).into()),
+                        quota: quota(sort, limit.into(), Duration::from_micros(per.into())),
+                        costs: vec![(KindId((sort % 4).into()), bucket.into())],
+                    },
+                    Happening::Report {
+                        which,
+                        bucket,
+                        remaining,
+                        resets,
+                    } => {
+                        let Some((attempt, worker)) = running.get(which as usize % running.len().max(1)) else {
+                            continue;
+                        };
+                        Event::QuotaReported {
+                            worker: *worker,
+                            attempt: *attempt,
+                            bucket: BucketId((bucket % 4).into()),
+                            report: Report {
+                                remaining,
+                                resets_in: Duration::from_micros(resets.into()),
+                            },
+                        }
+                    }
                     Happening::Left { worker } => Event::WorkerLeft {
                         worker: WorkerId((worker % 16).into()),
                     },
@@ -323,7 +379,11 @@ fn events_in_any_order() {
                             running.push((attempt, worker));
                         }
                         Command::Settle { action, .. } => assert!(open.remove(&action), "{action} is settled twice"),
-                        Command::Stop { .. } | Command::Retry { .. } | Command::HealthChanged { .. } => {}
+                        Command::Stop { .. }
+                        | Command::Retry { .. }
+                        | Command::HealthChanged { .. }
+                        | Command::Judged { .. }
+                        | Command::Systemic { .. } => {}
                     }
                 }
                 assert_eq!(scheduler.open(), open.len());

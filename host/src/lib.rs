@@ -8,7 +8,7 @@
 //! | 6 | `run` | the only file that knows every room |
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
-//! | 3 | `settings`, `sandbox`, `report` | the manifest; wasmtime; words out |
+//! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; words out; tests: what workers answer, and the log |
 //! | 2 | `inbox`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, how it is reached, and in which amounts |
 //! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
 
@@ -26,6 +26,7 @@ mod operation;
 mod report;
 mod run;
 mod sandbox;
+mod script;
 mod settings;
 mod signer;
 mod transport;

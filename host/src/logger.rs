@@ -59,6 +59,15 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.speaker {
+            Some(speaker) => write!(f, "[{speaker}] {}: {}", self.level, self.text),
+            None => write!(f, "{}: {}", self.level, self.text),
+        }
+    }
+}
+
 /// Where lines go in. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Logger {

@@ -3,16 +3,17 @@
 use std::{
     collections::BTreeMap,
     io::{BufReader, Read},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use disperse_scheduler::{BucketId, Policy};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
-    driver::{BucketSetup, Driver, PoolSetup, Setup},
+    driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},
     grants::Grants,
     http::Placed,
     inbox::{Control, Notice},
@@ -21,7 +22,9 @@ use crate::{
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
     sandbox::{Cache, Debt, Input, Program, Sandbox, Tail, WorkerSpec},
+    script::{Script, ScriptedWorker},
     settings::QuotaTable,
+    transport::{InProcess, Member, Scripted, Workers},
     worker::Worker,
 };
 
@@ -154,7 +157,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     let (pools, buckets) = pools(plan.pools, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
-    let slots: usize = each.map(|worker| worker.spec.slots as usize).sum();
+    let slots: usize = each.map(|worker| worker.slots() as usize).sum();
     let tasks_default = match plan.what {
         What::Component { .. } => 3 * slots,
         // Lines are light, and the more of them are on their way the less often threads wake each other.
@@ -167,6 +170,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         ordered: plan.ordered,
         pools,
         buckets,
+        workers: Workers::InProcess(InProcess::default()),
     };
     let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
     let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
@@ -196,6 +200,94 @@ impl Stopper {
     }
 }
 
+/// A test of an operation, ready to go.
+pub(crate) struct Rehearsal {
+    pub(crate) program: Program,
+    /// All of the operation's arguments, its name first.
+    pub(crate) args: Vec<String>,
+    pub(crate) task_limits: Limits,
+    pub(crate) planner_limits: Limits,
+    pub(crate) policy: Policy,
+    /// How many tasks may be in flight, unless the script says so.
+    pub(crate) tasks_max: Option<NonZeroUsize>,
+    pub(crate) script: Script,
+    /// How much real time it may take.
+    pub(crate) timeout: Duration,
+    pub(crate) log_level: Level,
+}
+
+/// When every rehearsal begins, in ms since 1970, as its guests see it: 2000-01-01.
+const REHEARSED_UNIX_MS: u64 = 946_684_800_000;
+
+/// Rehearses an operation; see `driver/rehearsal.rs`. The sandbox must have no limit for all guests together.
+///
+/// # Errors
+/// There are no threads to be had, or the policy cannot be meant.
+pub(crate) async fn rehearse(sandbox: Arc<Sandbox>, rehearsal: Rehearsal) -> Result<Rehearsed, RunError> {
+    let Rehearsal { script, policy, .. } = rehearsal;
+    let style = Style {
+        format: Format::Text,
+        quiet: true,
+        verbose: false,
+        output_is_file: false,
+        lines_a_task: None,
+    };
+    let writer = Writer::new(Target::Nowhere, false).map_err(RunError::Start)?;
+    let mut report = Reporter::new(style, writer);
+    let (to_driver, inbox) = unbounded_channel();
+    let (logger, lines) = Logger::new(rehearsal.log_level, false);
+    let setup = Setup {
+        policy,
+        seed: script.seed,
+        tasks_max: script.tasks_max(rehearsal.tasks_max),
+        ordered: script.ordered,
+        pools: scripted_pools(&script.workers, rehearsal.task_limits),
+        buckets: Vec::new(),
+        workers: Workers::Scripted(Box::new(Scripted::new(script.rules, rehearsal.task_limits.result))),
+    };
+    let settings = OperationSettings {
+        args: rehearsal.args.into(),
+        input: script.input.map(|bytes| Input::new(std::io::Cursor::new(bytes))),
+        task_limits: rehearsal.task_limits,
+        planner_limits: rehearsal.planner_limits,
+        began_unix_ms: REHEARSED_UNIX_MS,
+        seed: script.seed,
+        gated: true,
+    };
+    let operation = ComponentOperation::start(sandbox.clone(), rehearsal.program, settings, logger, to_driver);
+    let driver = Driver::new(setup, Box::new(operation), inbox, lines, &mut report, &sandbox)?;
+    Ok(driver.rehearse(rehearsal.timeout).await)
+}
+
+/// Workers with the same kinds are one pool.
+fn scripted_pools(workers: &[ScriptedWorker], limits: Limits) -> Vec<PoolSetup> {
+    let mut pools: Vec<PoolSetup> = Vec::new();
+    for worker in workers {
+        if pools.iter().all(|pool| pool.kinds != worker.kinds) {
+            pools.push(PoolSetup {
+                name: worker.kinds.join("+"),
+                kinds: worker.kinds.clone(),
+                limits,
+                workers: Vec::new(),
+                buckets: Vec::new(),
+            });
+        }
+    }
+    let mut ids = (0..).map(disperse_scheduler::WorkerId);
+    for pool in &mut pools {
+        let members = workers.iter().filter(|worker| worker.kinds == pool.kinds);
+        pool.workers = members
+            .zip(&mut ids)
+            .map(|(worker, id)| Member::Scripted {
+                worker: id,
+                name: worker.name.clone(),
+                slots: worker.slots,
+            })
+            .collect();
+    }
+    pools
+}
+
 fn pools(
     plans: Vec<PoolPlan>,
     sandbox: &Arc<Sandbox>,
@@ -209,7 +301,7 @@ fn pools(
         let worker = |worker: WorkerPlan| {
             let denials = Arc::default();
             let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
-            Worker {
+            Member::Guest(Box::new(Worker {
                 id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
                 spec: WorkerSpec {
                     program: plan.program.clone(),
@@ -228,7 +320,7 @@ fn pools(
                 sandbox: sandbox.clone(),
                 logger: logger.clone(),
                 to_driver: to_driver.clone(),
-            }
+            }))
         };
         let workers = plan.workers.into_iter().map(worker).collect();
         PoolSetup {
@@ -311,6 +403,7 @@ fn operation(
                 planner_limits,
                 began_unix_ms,
                 seed,
+                gated: false,
             };
             Ok(Box::new(ComponentOperation::start(
                 sandbox.clone(),

@@ -168,6 +168,21 @@ fn print_scaled(value: u64, units: &[(u64, &str)], f: &mut fmt::Formatter<'_>) -
     }
 }
 
+/// The parser's words, and for an unknown key the known one that is spelt most alike.
+pub(crate) fn explain(error: &toml::de::Error) -> String {
+    let text = error.to_string().trim_end().to_owned();
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else {
+        return text;
+    };
+    let known: Vec<String> = quoted.collect();
+    match nearest(&unknown, &known) {
+        Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
+        None => text,
+    }
+}
+
 /// The candidate that is spelt most alike, if any is alike at all.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
     candidates

@@ -3,9 +3,9 @@
 
 use crate::support::{Folder, body, host};
 
-/// The most memory that the host may have while one worker attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
+/// The most memory that the host may have while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
 /// for it, and the engine.
-const CEILING: u64 = 200;
+pub(crate) const CEILING: u64 = 200;
 
 /// A worker that attacks.
 pub(crate) struct Attack {

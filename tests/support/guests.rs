@@ -115,6 +115,13 @@ pub(crate) fn several() -> String {
     folder.join("several.wasm").to_str().unwrap().to_owned()
 }
 
+/// The operation whose tasks do what its arguments say; see `guests/player`.
+pub(crate) fn player() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/player")));
+    folder.join("player.wasm").to_str().unwrap().to_owned()
+}
+
 /// Builds the guests of a workspace, and says where they are.
 fn built(workspace: &Path) -> PathBuf {
     let _beside = beside();

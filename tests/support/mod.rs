@@ -254,13 +254,20 @@ impl Live {
         Some((memory, count("fd")?, count("task")?))
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
+        let mut peak_memory = None;
         let status = loop {
+            peak_memory = self.peak_memory().or(peak_memory);
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
@@ -273,6 +280,7 @@ impl Live {
             code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
             stdout: std::mem::take(&mut *self.stdout.so_far()),
             stderr: String::from_utf8_lossy(&self.stderr.so_far()).into_owned(),
+            peak_memory,
         }
     }
 
@@ -307,6 +315,8 @@ pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
+    /// The most memory that it had when that was looked at last, in MiB, where the system tells.
+    pub(crate) peak_memory: Option<u64>,
 }
 
 impl Ended {

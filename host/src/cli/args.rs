@@ -29,6 +29,9 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Hand every line of the input to a worker, no operation needed
     Map(MapArgs),
+    /// Test an operation: scripted workers, virtual time, golden logs
+    #[command(after_help = TEST_HELP)]
+    Test(TestArgs),
     /// Say what a component is, what it imports and which limits apply; changes nothing
     Inspect(InspectArgs),
     /// Compare how the scheduler fares in a world of simulated workers, in virtual time
@@ -176,6 +179,69 @@ pub(super) struct Common {
     // The last: what follows would be under its heading.
     #[command(flatten)]
     pub(super) limits: LimitsTable,
+}
+
+/// What a script looks like.
+const TEST_HELP: &str = "\
+A script:
+  seed = 7                        # what the run's luck is drawn from [default: 0]
+  args = [\"--top\", \"3\"]         # after those of disperse.toml
+  input = \"a b\\n\"                # or input-file = \"book.txt\", relative to the script
+  tasks = 4                       # tasks in flight
+  ordered = true                  # as --ordered
+  golden = false                  # compare no log [default: true]
+
+  [expect]
+  output = \"2\\n\"                  # or output-file
+  exit = 0                        # the exit code that `run` would have [default: 0]
+
+  [[worker]]                      # none: one that serves every kind
+  name = \"ann\"
+  kinds = [\"count\"]              # none: every kind that no worker lists
+  slots = 1                       # attempts at once
+
+  [[answer]]                      # the first one that fits answers an attempt
+  kind = \"count\"                  # fits if all that is given holds: kind, worker, attempt = N,
+  payload-contains = \"a\"          # payload, payload-json, payload-starts, payload-contains
+  times = 2                       # how often it answers [default: always]
+  after = \"150ms\"                 # in virtual time [default: 0ms]
+  result = \"2\"                    # or one of: json = VALUE, base64 = TEXT, file = PATH, echo = true,
+                                  # fail = TEXT, permanent = TEXT, trap = TEXT, unfit = TEXT,
+                                  # busy = TIME, lost = true
+
+Exit codes: 0 all tests passed, 1 some failed, 2 a script or the component cannot be used";
+
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// A component (.wasm), a disperse.toml, or a folder with one, whose operation is built first
+    pub(super) path: PathBuf,
+    /// Run this script. Can be given several times [default: all of tests/*.toml beside disperse.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Vec<PathBuf>,
+    /// Keep the logs as they are now: write NAME.golden beside each NAME.toml
+    #[arg(long)]
+    pub(super) update: bool,
+    /// How long one test may take in real time [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) timeout: Option<Time>,
+    /// How many threads run guests; it changes no result [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) threads: Option<u32>,
+    /// Do not build, also if the manifest says how
+    #[arg(long)]
+    pub(super) no_build: bool,
+    /// Compile within the host and not in a process apart, without limits: for components that you trust
+    #[arg(long)]
+    pub(super) trust: bool,
+    /// Do not keep compiled code for the next start
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// Say nothing of tests that pass
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Show the log of every test and what its guests say; twice: debug lines too
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
 }
 
 #[derive(Debug, Args)]

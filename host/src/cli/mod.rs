@@ -9,6 +9,7 @@ mod opened;
 mod plan;
 mod pools;
 mod simulate;
+mod test;
 
 use std::{
     process::ExitCode,
@@ -71,6 +72,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             let (sandbox, plan) = plan::for_map(&args)?;
             execute(sandbox, plan, args.common.threads)
         }
+        Command::Test(args) => test::test(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {

@@ -117,6 +117,21 @@ pub(super) fn load(
     })
 }
 
+/// Loads a component that must be an operation; see [`load`].
+pub(super) fn load_operation(
+    sandbox: &Sandbox,
+    path: &Path,
+    pin: Option<Digest>,
+    signer: Option<&Signer>,
+) -> Result<Program, Failure> {
+    let program = load(sandbox, path, pin, signer)?;
+    if program.contract().operation.is_some() {
+        return Ok(program);
+    }
+    let wrong = Failure::usage(format!("`{}` is a worker, not an operation", path.display()));
+    Err(wrong.hint("`map` runs a worker over the lines of an input"))
+}
+
 /// Checks the signature that lies beside a component.
 fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> {
     let mut beside = path.as_os_str().to_owned();
@@ -154,13 +169,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     build_all(&manifest, &folder, &args.common)?;
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let pin = args.common.expect_sha256.or(operation.sha256);
-    let program = load(&sandbox, &component, pin, signer)?;
-    if program.contract().operation.is_none() {
-        return Err(
-            Failure::usage(format!("`{}` is a worker, not an operation", component.display()))
-                .hint("`map` runs a worker over the lines of an input"),
-        );
-    }
+    let program = load_operation(&sandbox, &component, pin, signer)?;
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
@@ -245,7 +254,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
 }
 
 /// What a path names. A component alone is a project that says nothing else.
-fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Manifest, PathBuf), Failure> {
+pub(super) fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Manifest, PathBuf), Failure> {
     Ok(match source(path)? {
         Source::Component(component) => (alone(component), PathBuf::new()),
         Source::Project(manifest, folder) => (*manifest, folder),
@@ -262,23 +271,24 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
         .check()
         .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
     let compile = typed.over(manifest.compile.over(CompileLimits::default()));
-    let stack = common
-        .limits
-        .stack
-        .or(manifest.limits.stack)
-        .map_or(STACK, |size| size.0);
-    let fits = usize::try_from(stack).ok().filter(|_| STACK_RANGE.contains(&stack));
-    let stack = fits.ok_or_else(|| {
-        let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
-        Failure::usage(format!("a stack of {} cannot be had", Size(stack)))
-            .hint(format!("it is from {least} to {most}"))
-    })?;
+    let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
     Ok(run::sandbox(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,
         (!common.trust).then_some(compile),
         stack,
     ))
+}
+
+/// How deep guests may recurse, if something is said of it.
+pub(super) fn stack(wanted: Option<Size>) -> Result<usize, Failure> {
+    let stack = wanted.map_or(STACK, |size| size.0);
+    let fits = usize::try_from(stack).ok().filter(|_| STACK_RANGE.contains(&stack));
+    fits.ok_or_else(|| {
+        let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
+        Failure::usage(format!("a stack of {} cannot be had", Size(stack)))
+            .hint(format!("it is from {least} to {most}"))
+    })
 }
 
 /// A number says how many workers there are that differ in nothing; it cannot say which of those that are listed.

@@ -5,6 +5,7 @@
 
 mod actions;
 mod quotas;
+mod rehearsal;
 mod routes;
 mod tally;
 mod tasks;
@@ -27,9 +28,11 @@ use crate::{
     operation::Operation,
     report::{Progress, Reporter, Summary},
     sandbox::Sandbox,
-    transport::InProcess,
-    worker::Worker,
+    script::Log,
+    transport::{Member, Workers},
 };
+
+pub(crate) use self::rehearsal::Rehearsed;
 
 /// How many notices are taken out of the inbox in one turn.
 const TURN_MAX: usize = 512;
@@ -47,7 +50,7 @@ pub(crate) struct PoolSetup {
     /// Empty: it serves every kind that no pool lists.
     pub(crate) kinds: Vec<String>,
     pub(crate) limits: Limits,
-    pub(crate) workers: Vec<Worker>,
+    pub(crate) workers: Vec<Member>,
     /// What each of them draws from, in the same order.
     pub(crate) buckets: Vec<Vec<BucketId>>,
 }
@@ -58,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) pools: Vec<PoolSetup>,
     pub(crate) buckets: Vec<BucketSetup>,
+    /// Where the workers of the pools go.
+    pub(crate) workers: Workers,
     /// How many tasks may be in flight, from 1.
     pub(crate) tasks_max: usize,
     /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
@@ -74,7 +79,7 @@ pub(crate) struct Driver<'a> {
     /// What guests and the host have to say.
     lines: Receiver<Line>,
     operation: Box<dyn Operation>,
-    workers: InProcess,
+    workers: Workers,
     routes: Routes,
     actions: Actions,
     tasks: Tasks,
@@ -87,6 +92,8 @@ pub(crate) struct Driver<'a> {
     settled_by: Option<Moment>,
     /// What of the parked bytes the budget has been told.
     charged: u64,
+    /// Of a rehearsal: all that happens.
+    log: Option<Box<Log>>,
 }
 
 impl<'a> Driver<'a> {
@@ -110,7 +117,7 @@ impl<'a> Driver<'a> {
             inbox,
             lines,
             operation,
-            workers: InProcess::default(),
+            workers: setup.workers,
             routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),
             actions: Actions::default(),
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
@@ -121,6 +128,7 @@ impl<'a> Driver<'a> {
             draining: false,
             settled_by: None,
             charged: 0,
+            log: None,
         };
         for (event, name) in driver.routes.definitions() {
             driver.tally.add_kind(name);
@@ -140,8 +148,8 @@ impl<'a> Driver<'a> {
             driver.tally.add_pool(&setup.name);
             let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
             for (worker, buckets) in setup.workers.into_iter().zip(drawn) {
-                let (id, slots) = (worker.id, worker.spec.slots);
-                driver.tally.add_worker(&setup.name, &worker.spec.name, setup.limits);
+                let (id, slots) = (worker.id(), worker.slots());
+                driver.tally.add_worker(&setup.name, &worker.name(), setup.limits);
                 driver.quotas.add_worker(buckets.clone());
                 driver.workers.add(worker);
                 driver.tell(Event::WorkerJoined {
@@ -151,6 +159,9 @@ impl<'a> Driver<'a> {
                     buckets,
                 });
             }
+        }
+        if let Workers::Scripted(workers) = &driver.workers {
+            driver.log = Some(Box::new(Log::new(workers.names())));
         }
         Ok(driver)
     }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use disperse_scheduler::{Moment, TaskId};
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    inbox::{Answer, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
+    inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
     operation::Operation,
     report::TaskCounts,
 };
@@ -16,7 +15,7 @@ use crate::{
 /// A task between being handed out and being collected.
 struct Entry {
     input: Bytes,
-    answers: UnboundedSender<Answer>,
+    answers: Answers,
     /// The highest number that it has used for a request.
     last_number: RequestNumber,
     /// How many of its requests are not answered.
@@ -228,9 +227,20 @@ impl Tasks {
         if let Some(entry) = self.entries.get_mut(&task) {
             entry.open -= 1;
             self.under_way += usize::from(entry.open == 0);
-            // A task that is just ending has dropped its side.
-            let _ = entry.answers.send(answer);
+            entry.answers.send(answer);
         }
+    }
+
+    /// Lets tasks that are rehearsed see what was sent to them since the last time. Says who has something to do now, and how
+    /// many answers each will have taken when it is at rest again.
+    pub(super) fn release(&mut self) -> impl Iterator<Item = (TaskId, u64)> {
+        let entries = self.entries.iter_mut();
+        entries.filter_map(|(task, entry)| Some((*task, entry.answers.release()?)))
+    }
+
+    /// How many calls of the planner are not answered.
+    pub(super) fn calls_open(&self) -> usize {
+        self.collecting + usize::from(matches!(self.planner, Planner::Asked | Planner::Finishing))
     }
 
     /// Has a request answered at a moment.

@@ -33,6 +33,8 @@ impl Driver<'_> {
             Notice::Planner(notice) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),
+            // Only a rehearsal is told, and it takes note before.
+            Notice::Resting { .. } => {}
         }
     }
 
@@ -160,10 +162,11 @@ impl Driver<'_> {
 
     /// Carries out one command.
     pub(super) fn carry_out(&mut self, command: Command) {
+        self.note(&command);
         match command {
             Command::Assign { attempt, worker } => self.assign(attempt, worker),
             Command::Stop { attempt, worker } => {
-                self.workers.send(worker, Order::Stop(attempt));
+                self.workers.send(self.now, worker, Order::Stop(attempt));
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
@@ -201,7 +204,7 @@ impl Driver<'_> {
                 parked.timeout.min(limits.timeout)
             },
         };
-        self.workers.send(worker, Order::Run(job));
+        self.workers.send(self.now, worker, Order::Run(job));
     }
 
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
@@ -249,6 +252,7 @@ impl Driver<'_> {
     fn explain(&self, reason: Reason, kind: disperse_scheduler::KindId, name: &str, failures: &[String]) -> String {
         let what = match reason {
             Reason::Permanent => "it can never work".to_owned(),
+            Reason::Exhausted if failures.len() == 1 => "its one attempt failed".to_owned(),
             Reason::Exhausted => format!("{} attempts failed", failures.len()),
             Reason::Poison => "it broke distinct workers in the same way".to_owned(),
             Reason::Unroutable if self.routes.is_served(kind) => {

@@ -7,6 +7,7 @@
 //! a task has at most 1,024 requests unanswered, a worker at most its slots and prefetch in hand, a planner
 //! as many calls as the driver made.
 
+mod answers;
 mod planner;
 mod reports;
 mod task;
@@ -18,6 +19,7 @@ use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
 use crate::{grants::Denied, limits::Charge};
 
+pub(crate) use answers::{Answers, Arrivals, answers};
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use reports::{Reported, Reports};
 pub(crate) use task::{TaskPort, Unwanted};
@@ -40,6 +42,13 @@ pub(crate) enum Notice {
     AttemptEnded(AttemptEnded),
     /// The operator wants something.
     Control(Control),
+    /// A task can do nothing more before it sees another answer. Said only where answers wait behind a gate.
+    Resting {
+        /// Which.
+        task: TaskId,
+        /// How many answers it has taken so far.
+        taken: u64,
+    },
 }
 
 /// What the operator wants.

@@ -10,9 +10,9 @@ use std::{
 
 use disperse_scheduler::TaskId;
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Action, Answer, Ask, Notice, Options, Request, RequestNumber};
+use super::{Action, Answer, Arrivals, Ask, Notice, Options, Request, RequestNumber};
 
 /// How many answers are taken at once. Chosen freely.
 const ANSWERS_MAX: usize = 1024;
@@ -37,7 +37,7 @@ pub(crate) struct TooMuch(NonZeroU32);
 pub(crate) struct TaskPort {
     task: TaskId,
     to_driver: UnboundedSender<Notice>,
-    from_driver: UnboundedReceiver<Answer>,
+    from_driver: Arrivals,
     /// Every request that was not taken yet, with its answer once that is visible.
     open: FxHashMap<RequestNumber, Entry>,
     last_number: RequestNumber,
@@ -85,7 +85,7 @@ impl TaskPort {
         now_ms: u64,
         in_flight: NonZeroU32,
         to_driver: UnboundedSender<Notice>,
-        from_driver: UnboundedReceiver<Answer>,
+        from_driver: Arrivals,
     ) -> Self {
         Self {
             task,
@@ -254,9 +254,13 @@ impl TaskPort {
     /// See [`TaskPort::next_batch`].
     pub(crate) fn poll_next_batch(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut batch = std::mem::take(&mut self.batch);
-        let received = self.from_driver.poll_recv_many(cx, &mut batch, ANSWERS_MAX);
+        let received = self.from_driver.poll(cx, &mut batch, ANSWERS_MAX);
         let Poll::Ready(count) = received else {
             self.batch = batch;
+            if let Some(taken) = self.from_driver.rests() {
+                let task = self.task;
+                let _ = self.to_driver.send(Notice::Resting { task, taken });
+            }
             return Poll::Pending;
         };
         self.deliveries += 1;

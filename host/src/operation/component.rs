@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Answer, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort},
+    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers},
     limits::Limits,
     logger::Logger,
     sandbox::{Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
@@ -24,6 +24,7 @@ pub(crate) struct ComponentOperation {
     args: Arc<[String]>,
     began_unix_ms: u64,
     seed: u64,
+    gated: bool,
     logger: Logger,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<(PlannerCall, u64)>,
@@ -39,6 +40,8 @@ pub(crate) struct OperationSettings {
     pub(crate) planner_limits: Limits,
     pub(crate) began_unix_ms: u64,
     pub(crate) seed: u64,
+    /// Whether tasks see answers only when the driver releases them; see [`answers`].
+    pub(crate) gated: bool,
 }
 
 impl ComponentOperation {
@@ -87,6 +90,7 @@ impl ComponentOperation {
             args: settings.args,
             began_unix_ms: settings.began_unix_ms,
             seed: settings.seed,
+            gated: settings.gated,
             logger,
             to_driver,
             planner,
@@ -111,9 +115,9 @@ impl Operation for ComponentOperation {
         let _ = self.planner.send((call, now_ms));
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
         while self.running.try_join_next().is_some() {}
-        let (answers, from_driver) = unbounded_channel();
+        let (answers, from_driver) = answers(self.gated);
         let port = TaskPort::new(
             task,
             now_ms,

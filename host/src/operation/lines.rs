@@ -16,7 +16,8 @@ use tokio::{
 use super::Operation;
 use crate::{
     inbox::{
-        Action, Answer, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, Used,
+        Action, Answers, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort,
+        Used, answers,
     },
     units::Size,
 };
@@ -96,9 +97,9 @@ impl Operation for Lines {
         let _ = self.planner.send(call);
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer> {
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
         while self.running.try_join_next().is_some() {}
-        let (answers, from_driver) = unbounded_channel();
+        let (answers, from_driver) = answers(false);
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
         // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.

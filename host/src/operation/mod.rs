@@ -8,9 +8,8 @@ mod lines;
 
 use bytes::Bytes;
 use disperse_scheduler::TaskId;
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::{Answer, PlannerCall};
+use crate::inbox::{Answers, PlannerCall};
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use lines::{Lines, LinesOptions};
@@ -21,5 +20,5 @@ pub(crate) trait Operation: Send {
     fn call(&mut self, call: PlannerCall, now_ms: u64);
 
     /// Starts a task and says where its answers go. Once it has ended, answers are dropped there.
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> UnboundedSender<Answer>;
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers;
 }

@@ -23,6 +23,8 @@ pub(crate) enum Target {
     Stdout,
     /// Created or cut to nothing when the run begins.
     File(PathBuf),
+    /// Nowhere, and nothing else is said either: somebody else keeps what is needed.
+    Nowhere,
 }
 
 /// How many bytes are handed over at once at the latest.
@@ -44,6 +46,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<Finished>>,
     is_terminal: bool,
+    is_silent: bool,
 }
 
 #[derive(Default)]
@@ -69,10 +72,12 @@ impl Writer {
     /// # Errors
     /// The file cannot be created, or no thread can be had.
     pub(crate) fn new(target: Target, progress: bool) -> io::Result<Self> {
+        let is_silent = matches!(target, Target::Nowhere);
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
             Target::Stdout => (Box::new(io::stdout()), Box::new(io::stdout())),
             Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(io::stdout()))),
+            Target::Nowhere => (Box::new(io::sink()), Box::new(io::sink())),
         };
         let is_terminal = progress && io::stderr().is_terminal();
         let (pieces, inbox) = mpsc::channel();
@@ -88,6 +93,7 @@ impl Writer {
             shared,
             thread,
             is_terminal,
+            is_silent,
         })
     }
 
@@ -126,6 +132,9 @@ impl Writer {
     }
 
     fn send(&mut self, size: usize, piece: Piece) {
+        if self.is_silent {
+            return;
+        }
         self.batch.push(piece);
         self.batch_size += size;
         if self.batch_size >= BATCH_MAX {

@@ -14,7 +14,12 @@ use super::{
     limits::{CompileTable, LimitsTable, ZeroLimit},
     quota::QuotaTable,
 };
-use crate::{digest::Digest, limits::WORKERS_MAX, signer::Signer, units::Time};
+use crate::{
+    digest::Digest,
+    limits::WORKERS_MAX,
+    signer::Signer,
+    units::{Time, explain},
+};
 
 /// The file's name in a project folder.
 pub(crate) const FILE_NAME: &str = "disperse.toml";
@@ -338,21 +343,6 @@ fn check_quotas(pool: &Pool) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The parser's words, and for an unknown key the known one that is spelt most alike.
-fn explain(error: &toml::de::Error) -> String {
-    let text = error.to_string().trim_end().to_owned();
-    let message = error.message();
-    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else {
-        return text;
-    };
-    let known: Vec<String> = quoted.collect();
-    match crate::units::nearest(&unknown, &known) {
-        Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
-        None => text,
-    }
 }
 
 /// The schema of the manifest.

@@ -1,12 +1,77 @@
-//! How orders reach workers. In one process that is a channel to each.
+//! How orders reach workers. In one process that is a channel to each; where a run is rehearsed, a script.
 
-use disperse_scheduler::WorkerId;
+mod scripted;
+
+use disperse_scheduler::{Moment, WorkerId};
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinSet,
 };
 
+pub(crate) use scripted::Scripted;
+
 use crate::{inbox::Order, worker::Worker};
+
+/// The workers of a run.
+#[derive(Debug)]
+pub(crate) enum Workers {
+    /// Those of this process.
+    InProcess(InProcess),
+    /// Those of a script.
+    Scripted(Box<Scripted>),
+}
+
+/// Somebody who is to work.
+pub(crate) enum Member {
+    /// A component.
+    Guest(Box<Worker>),
+    /// A part of a script.
+    Scripted { worker: WorkerId, name: String, slots: u32 },
+}
+
+impl Member {
+    pub(crate) fn id(&self) -> WorkerId {
+        match self {
+            Self::Guest(worker) => worker.id,
+            Self::Scripted { worker, .. } => *worker,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn name(&self) -> std::sync::Arc<str> {
+        match self {
+            Self::Guest(worker) => worker.spec.name.clone(),
+            Self::Scripted { name, .. } => name.as_str().into(),
+        }
+    }
+
+    /// How many attempts it takes at once.
+    pub(crate) fn slots(&self) -> u32 {
+        match self {
+            Self::Guest(worker) => worker.spec.slots,
+            Self::Scripted { slots, .. } => *slots,
+        }
+    }
+}
+
+impl Workers {
+    /// Sets a worker to work; in the order of their numbers, from 0. One that is not for here does nothing.
+    pub(crate) fn add(&mut self, member: Member) {
+        match (self, member) {
+            (Self::InProcess(workers), Member::Guest(worker)) => workers.add(*worker),
+            (Self::Scripted(workers), Member::Scripted { name, slots, .. }) => workers.add(name, slots),
+            (Self::InProcess(_), Member::Scripted { .. }) | (Self::Scripted(_), Member::Guest(_)) => {}
+        }
+    }
+
+    /// Sends an order, which reaches the worker `now`. False if there is no such worker or it has died.
+    pub(crate) fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> bool {
+        match self {
+            Self::InProcess(workers) => workers.send(worker, order),
+            Self::Scripted(workers) => workers.send(now, worker, order),
+        }
+    }
+}
 
 /// The workers of this process. Dropping it stops them all at once.
 #[derive(Debug, Default)]
@@ -17,15 +82,13 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    /// Sets a worker to work.
-    pub(crate) fn add(&mut self, worker: Worker) {
+    fn add(&mut self, worker: Worker) {
         let (orders, inbox) = unbounded_channel();
         self.workers.push(orders);
         self.running.spawn(worker.live(inbox));
     }
 
-    /// Sends an order. False if there is no such worker or it has died.
-    pub(crate) fn send(&self, worker: WorkerId, order: Order) -> bool {
+    fn send(&self, worker: WorkerId, order: Order) -> bool {
         self.workers
             .get(worker.0 as usize)
             .is_some_and(|orders| orders.send(order).is_ok())

@@ -1,0 +1,220 @@
+//! The log of a rehearsed run: a line for everything that happens, with the moment of it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use disperse_scheduler::{
+    ActionId, AttemptId, Command, End, Evicted, Health, Moment, Outcome, TaskId, Verdict, WorkerId,
+};
+
+use super::{escaped, shown};
+use crate::inbox::{Ask, AttemptEnded, Notice, Options, PlannerNotice, Request, RequestNumber};
+
+/// How many lines and how much output a test may come to. Chosen freely: far more than anybody wants to read, and so few that
+/// a task which asks for ever is not written down for long.
+const LINES_MAX: usize = 100_000;
+const OUTPUT_MAX: usize = 64 << 20;
+
+/// What has happened so far. Nothing in it depends on when, in real time, or in which thread something happened.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    text: String,
+    lines: usize,
+    output: Vec<u8>,
+    /// How many tasks were handed out. They are numbered in that order.
+    tasks: u64,
+    /// By number.
+    workers: Vec<String>,
+    /// An action is called by its task and its number there, so that a change of one task changes no names in another.
+    actions: BTreeMap<ActionId, (TaskId, RequestNumber)>,
+}
+
+impl Log {
+    /// An empty one. `workers`: their names, by number.
+    pub(crate) fn new(workers: Vec<String>) -> Self {
+        Self {
+            workers,
+            ..Self::default()
+        }
+    }
+
+    /// The log, and the run's output.
+    pub(crate) fn into_parts(self) -> (String, Vec<u8>) {
+        (self.text, self.output)
+    }
+
+    /// How many lines there are.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// Why no more is to be written down, if that is so.
+    pub(crate) fn is_over(&self) -> Option<String> {
+        if self.lines > LINES_MAX {
+            Some(format!("it was not over after {LINES_MAX} events"))
+        } else if self.output.len() > OUTPUT_MAX {
+            Some(format!("it wrote more than {} MiB", OUTPUT_MAX >> 20))
+        } else {
+            None
+        }
+    }
+
+    fn line(&mut self, now: Moment, what: &str) {
+        self.lines += 1;
+        let _ = writeln!(self.text, "{:>9}  {what}", now.to_string());
+    }
+
+    /// What reached the driver. What says nothing of the operation and its workers has no line.
+    pub(crate) fn notice(&mut self, now: Moment, notice: &Notice) {
+        let line = match notice {
+            Notice::Request(request) => asked(request),
+            Notice::TaskEnded { task, end } => match &end.outcome {
+                Ok(result) => format!("task {} done: {}", task.0, shown(result)),
+                Err(error) => format!("task {} failed: {}", task.0, escaped(error)),
+            },
+            Notice::Planner(PlannerNotice::Handed(input)) => {
+                self.tasks += 1;
+                format!("task {} handed out: {}", self.tasks, shown(input))
+            }
+            Notice::Planner(PlannerNotice::Output(piece)) => {
+                self.output.extend_from_slice(&piece.bytes);
+                format!("output: {}", shown(&piece.bytes))
+            }
+            Notice::Planner(PlannerNotice::Finished(Ok(()))) => "finished".to_owned(),
+            Notice::Planner(PlannerNotice::Finished(Err(text))) => format!("finished, failed: {}", escaped(text)),
+            Notice::Planner(PlannerNotice::Failed(text)) => escaped(text),
+            Notice::AttemptEnded(ended) => self.ended(ended),
+            Notice::Planner(_) | Notice::Control(_) | Notice::Resting { .. } => return,
+        };
+        self.line(now, &line);
+    }
+
+    /// What the scheduler decided. `asked`: who asked for the action that it is about, as long as that is known.
+    pub(crate) fn command(&mut self, now: Moment, command: &Command, asked: Option<(TaskId, RequestNumber)>) {
+        let line = match command {
+            Command::Assign { attempt, worker } => {
+                if let Some(asked) = asked {
+                    self.actions.insert(attempt.action, asked);
+                }
+                format!("{} to {}", self.attempt(*attempt), self.worker(*worker))
+            }
+            Command::Stop { attempt, worker } => {
+                format!("{} on {} is stopped", self.attempt(*attempt), self.worker(*worker))
+            }
+            Command::Settle { action, outcome } => {
+                if let Some(asked) = asked {
+                    self.actions.insert(*action, asked);
+                }
+                let name = self.action(*action);
+                match outcome {
+                    Outcome::Done { number } => format!("{name} settled by #{number}"),
+                    Outcome::Refused(reason) => format!("{name} settled without a result: {reason}"),
+                }
+            }
+            Command::Retry { attempt, at, .. } if *at > now => {
+                format!("{} rests until {at}", self.action(attempt.action))
+            }
+            // The next attempt is told, and who was not guilty is no news.
+            Command::Retry { .. }
+            | Command::Judged {
+                verdict: Verdict::Cleared,
+                ..
+            } => return,
+            Command::Judged {
+                attempt,
+                worker,
+                verdict,
+            } => {
+                format!("{} on {}: {verdict}", self.attempt(*attempt), self.worker(*worker))
+            }
+            Command::Systemic { pool, on: true } => format!("everything fails in {pool}"),
+            Command::Systemic { pool, on: false } => format!("{pool} works again"),
+            Command::HealthChanged { worker, health } => format!("{} {}", self.worker(*worker), thought(*health)),
+        };
+        self.line(now, &line);
+    }
+
+    fn ended(&self, ended: &AttemptEnded) -> String {
+        let mut line = format!("{} on {}: ", self.attempt(ended.attempt), self.worker(ended.worker));
+        let message = escaped(ended.words.as_ref().map_or("", |words| words.message.as_str()));
+        let _ = match ended.end {
+            End::Ok => write!(line, "result: {}", shown(&ended.result)),
+            End::Busy { wait } => write!(line, "busy for {}", Moment::START + wait),
+            // Its words say so.
+            End::Trap { .. } => line.write_str(&message),
+            End::Transient => write!(line, "failed: {message}"),
+            end => write!(line, "{end}: {message}"),
+        };
+        line
+    }
+
+    fn worker(&self, worker: WorkerId) -> &str {
+        self.workers.get(worker.0 as usize).map_or("?", String::as_str)
+    }
+
+    fn action(&self, action: ActionId) -> String {
+        match self.actions.get(&action) {
+            Some((task, number)) => name(*task, *number),
+            None => "?".to_owned(),
+        }
+    }
+
+    fn attempt(&self, attempt: AttemptId) -> String {
+        format!("{}#{}", self.action(attempt.action), attempt.number)
+    }
+}
+
+fn name(task: TaskId, number: RequestNumber) -> String {
+    format!("{}.{number}", task.0)
+}
+
+fn asked(request: &Request) -> String {
+    let (task, name) = (request.task.0, name(request.task, request.number));
+    match &request.ask {
+        Ask::Action(action, options) => {
+            let options = with(options);
+            format!(
+                "task {task} asks {name} {}{options}: {}",
+                escaped(&action.kind),
+                shown(&action.payload)
+            )
+        }
+        Ask::Sleep(length) => format!("task {task} sleeps {name} for {}", Moment::START + *length),
+        Ask::Cancel => format!("task {task} drops {name}"),
+    }
+}
+
+/// Those options that are not as usual.
+fn with(options: &Options) -> String {
+    let mut given = Vec::new();
+    let mut give = |name: &str, value: String, usual: bool| {
+        if !usual {
+            given.push(format!("{name}={value}"));
+        }
+    };
+    give("priority", options.priority.to_string(), options.priority == 0);
+    let time = |time| (Moment::START + time).to_string();
+    give("timeout", time(options.timeout), options.timeout.is_zero());
+    give("deadline", time(options.deadline), options.deadline.is_zero());
+    give("fuel", options.fuel.to_string(), options.fuel == 0);
+    give("attempts", options.attempts.to_string(), options.attempts == 0);
+    give("idempotent", "true".to_owned(), !options.idempotent);
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", given.join(" "))
+    }
+}
+
+fn thought(health: Health) -> String {
+    match health {
+        Health::Healthy => "is healthy".to_owned(),
+        Health::Suspect => "is suspect".to_owned(),
+        Health::Quarantined { until, round } => format!("is quarantined until {until} (round {round})"),
+        Health::Probation { round } => format!("is on probation after quarantine {round}"),
+        Health::Busy { until } => format!("is busy until {until}"),
+        Health::Draining => "is taken out".to_owned(),
+        Health::Evicted(Evicted::Unfit) => "is evicted: unfit".to_owned(),
+        Health::Evicted(Evicted::Unreliable { quarantines }) => format!("is evicted after {quarantines} quarantines"),
+        Health::Gone => "is gone".to_owned(),
+    }
+}

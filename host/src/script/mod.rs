@@ -1,0 +1,85 @@
+//! A test's script: what scripted workers answer, what is expected of the run, and the log that is compared.
+//!
+//! A *rule* says which attempts it is for and how they end. Rules are looked at in the order in which they are written; the
+//! first one that fits and is not used up answers. The *log* has a line for everything that happens in a run, and is the same
+//! every time; a *golden* is the log that somebody has looked at and found right.
+
+mod diff;
+mod file;
+mod log;
+mod rules;
+
+pub(crate) use diff::diff;
+pub(crate) use file::{Script, ScriptedWorker};
+pub(crate) use log::Log;
+pub(crate) use rules::{Attempt, Rules, Said};
+
+use crate::digest::Digest;
+
+/// How much of a text or of bytes is shown.
+const SHOWN_MAX: usize = 120;
+
+/// Bytes, in one line and with nothing in it that cannot be seen: a text as it is but for escapes, else in hexadecimal. Of what
+/// is cut the digest is shown, so that no difference is missed.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).ok();
+    let (mut shown, cut) =
+        match text.filter(|text| !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace())) {
+            Some("") => return "(nothing)".to_owned(),
+            Some(text) => {
+                let cut = text.floor_char_boundary(SHOWN_MAX);
+                (escaped(text.get(..cut).unwrap_or_default()), cut)
+            }
+            None => {
+                let cut = bytes.len().min(SHOWN_MAX / 4);
+                let digits = bytes.iter().take(cut).map(|byte| format!("{byte:02x}"));
+                (format!("0x{}", digits.collect::<String>()), cut)
+            }
+        };
+    if cut < bytes.len() {
+        let digest = Digest::of(bytes).to_string();
+        let digest = digest.get(..12).unwrap_or_default();
+        shown.push_str(&format!("… ({} bytes, sha256 {digest}…)", bytes.len()));
+    }
+    shown
+}
+
+/// A text without control characters, and without spaces at its ends, where nobody sees them.
+pub(crate) fn escaped(text: &str) -> String {
+    let inner = text.trim_matches(' ');
+    let before = text.len() - text.trim_start_matches(' ').len();
+    let mut escaped = "\\u{20}".repeat(before);
+    for c in inner.chars() {
+        if c.is_control() || c == '\\' {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped.push_str(&"\\u{20}".repeat(text.len() - inner.len() - before));
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_one_line_and_no_difference_is_lost() {
+        assert_eq!(shown(b"a \"b\"\n"), "a \"b\"\\n");
+        assert_eq!(shown(b" a\\ "), "\\u{20}a\\\\\\u{20}");
+        assert_eq!(
+            (shown(b"  "), shown(b"")),
+            ("\\u{20}\\u{20}".to_owned(), "(nothing)".to_owned())
+        );
+        assert_eq!(shown(&[0, 255]), "0x00ff");
+        let (one, mut other) = ([b'x'; 500], [b'x'; 500]);
+        other[499] = b'y';
+        assert!(
+            shown(&one).ends_with("…)") && shown(&one).len() < 200,
+            "{}",
+            shown(&one)
+        );
+        assert_ne!(shown(&one), shown(&other));
+    }
+}

@@ -1,0 +1,250 @@
+//! Which rule answers an attempt.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use disperse_scheduler::End;
+
+use super::shown;
+
+/// What a rule is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) payload: &'a Bytes,
+    /// Which of its action's, from 1.
+    pub(crate) number: u32,
+    /// Who makes it.
+    pub(crate) worker: &'a str,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) end: End,
+    /// Empty unless `end` is [`End::Ok`].
+    pub(crate) result: Bytes,
+    /// What went wrong, if anything did.
+    pub(crate) message: String,
+    /// How long it takes.
+    pub(crate) after: Duration,
+}
+
+/// All rules of a script, and how often each may still answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules(Vec<Rule>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// Where in the script it is.
+    pub(super) line: usize,
+    pub(super) when: When,
+    /// How often it may still answer. None: as often as it is asked.
+    pub(super) left: Option<u32>,
+    pub(super) after: Duration,
+    pub(super) says: Says,
+}
+
+/// Which attempts a rule is for: those for which all that is given holds.
+#[derive(Clone, Debug)]
+pub(super) struct When {
+    pub(super) kind: Option<String>,
+    pub(super) worker: Option<String>,
+    pub(super) attempt: Option<u32>,
+    pub(super) payload: Vec<Payload>,
+}
+
+/// What can be said of a payload.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    Is(Bytes),
+    /// It is JSON and means the same.
+    Json(serde_json::Value),
+    Starts(Bytes),
+    Contains(Bytes),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Says {
+    Result(Bytes),
+    /// The payload.
+    Echo,
+    Fails {
+        end: End,
+        message: String,
+    },
+}
+
+impl Payload {
+    fn holds(&self, payload: &[u8]) -> bool {
+        match self {
+            Self::Is(bytes) => payload == bytes,
+            Self::Json(value) => {
+                serde_json::from_slice::<serde_json::Value>(payload).is_ok_and(|found| found == *value)
+            }
+            Self::Starts(bytes) => payload.starts_with(bytes),
+            Self::Contains(bytes) => memchr::memmem::find(payload, bytes).is_some(),
+        }
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(bytes) => write!(f, "`payload` is {}", shown(bytes)),
+            Self::Json(value) => write!(f, "`payload-json` is {}", shown(value.to_string().as_bytes())),
+            Self::Starts(bytes) => write!(f, "`payload-starts` is {}", shown(bytes)),
+            Self::Contains(bytes) => write!(f, "`payload-contains` is {}", shown(bytes)),
+        }
+    }
+}
+
+impl Rule {
+    /// What keeps it from answering, and how much speaks for it.
+    fn against(&self, attempt: &Attempt<'_>) -> (usize, Vec<String>) {
+        let When {
+            kind,
+            worker,
+            attempt: number,
+            payload,
+        } = &self.when;
+        let mut fits = 0;
+        let mut problems = Vec::new();
+        let mut weigh = |holds: bool, problem: &dyn Fn() -> String| {
+            if holds {
+                fits += 1;
+            } else {
+                problems.push(problem());
+            }
+        };
+        if let Some(kind) = kind {
+            weigh(kind == attempt.kind, &|| format!("its `kind` is `{kind}`"));
+        }
+        for payload in payload {
+            weigh(payload.holds(attempt.payload), &|| format!("its {payload}"));
+        }
+        if let Some(worker) = worker {
+            weigh(worker == attempt.worker, &|| format!("its `worker` is `{worker}`"));
+        }
+        if let Some(number) = number {
+            weigh(*number == attempt.number, &|| format!("its `attempt` is {number}"));
+        }
+        if self.left == Some(0) {
+            problems.push("it has answered as often as its `times` says".to_owned());
+        }
+        (fits, problems)
+    }
+}
+
+impl Rules {
+    pub(super) fn new(rules: Vec<Rule>) -> Self {
+        Self(rules)
+    }
+
+    /// How this attempt ends.
+    ///
+    /// # Errors
+    /// No rule answers it. Says what was asked, and which rule nearly does.
+    pub(crate) fn answer(&mut self, attempt: &Attempt<'_>) -> Result<Said, String> {
+        let fits = |rule: &&mut Rule| rule.against(attempt).1.is_empty();
+        let Some(rule) = self.0.iter_mut().find(fits) else {
+            return Err(self.unanswered(attempt));
+        };
+        if let Some(left) = &mut rule.left {
+            *left -= 1;
+        }
+        let (end, result, message) = match &rule.says {
+            Says::Result(result) => (End::Ok, result.clone(), String::new()),
+            Says::Echo => (End::Ok, attempt.payload.clone(), String::new()),
+            Says::Fails { end, message } => (*end, Bytes::new(), message.clone()),
+        };
+        Ok(Said {
+            end,
+            result,
+            message,
+            after: rule.after,
+        })
+    }
+
+    fn unanswered(&self, attempt: &Attempt<'_>) -> String {
+        let mut text = format!(
+            "no [[answer]] fits attempt {} on `{}`\n  kind     {}\n  payload  {}\n",
+            attempt.number,
+            attempt.worker,
+            attempt.kind,
+            shown(attempt.payload)
+        );
+        let weighed = self.0.iter().map(|rule| (rule, rule.against(attempt)));
+        // Of several that are as near the first, which would have been looked at first.
+        let nearest = weighed.min_by_key(|(_, (fits, problems))| (problems.len(), std::cmp::Reverse(*fits)));
+        match nearest {
+            None => text.push_str("there is no [[answer]] at all"),
+            Some((rule, (_, problems))) => {
+                let problems = problems.join(", and ");
+                text.push_str(&format!("nearest is the one in line {}, but {problems}", rule.line));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{super::Script, *};
+
+    const SCRIPT: &str = r#"
+        [[answer]]
+        kind = "a"
+        attempt = 1
+        times = 1
+        fail = "no luck"
+        after = "2s"
+
+        [[answer]]
+        kind = "a"
+        payload-json = { x = 1, y = [true] }
+        json = { z = "ok" }
+
+        [[answer]]
+        worker = "ann"
+        payload-starts = "ab"
+        payload-contains = "c"
+        echo = true
+
+        [[worker]]
+        name = "ann"
+    "#;
+
+    #[test]
+    fn the_first_that_fits_and_is_not_used_up_answers() {
+        let mut rules = Script::parse(SCRIPT, Path::new("")).unwrap().rules;
+        let mut ask = |kind: &str, payload: &str, number: u32, worker: &str| {
+            let payload = Bytes::from(payload.to_owned());
+            let said = rules.answer(&Attempt {
+                kind,
+                payload: &payload,
+                number,
+                worker,
+            });
+            said.map(|said| (said.end, said.result, said.after.as_secs()))
+        };
+        let json = r#"{"y":[true], "x":1}"#;
+        assert_eq!(ask("a", json, 1, "ann"), Ok((End::Transient, Bytes::new(), 2)));
+        assert_eq!(ask("a", json, 1, "ann"), Ok((End::Ok, r#"{"z":"ok"}"#.into(), 0)));
+        assert_eq!(ask("b", "abc", 7, "ann"), Ok((End::Ok, "abc".into(), 0)));
+        let error = ask("b", "ab", 1, "ann").unwrap_err();
+        for part in [
+            "attempt 1 on `ann`",
+            "kind     b",
+            "payload  ab",
+            "nearest is the one in line 14",
+            "is c",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let error = ask("a", "{}", 1, "ann").unwrap_err();
+        assert!(error.contains("line 2, but it has answered as often"), "{error}");
+    }
+}

@@ -1,0 +1,364 @@
+//! `test`: operations with scripted workers, in virtual time.
+
+use crate::support::{Ended, Folder, body, host, player, root};
+
+/// A project whose operation plays these tasks, with one script.
+struct Project {
+    folder: Folder,
+    script: String,
+    manifest: String,
+}
+
+impl Project {
+    fn new(tasks: &[&str], script: &str) -> Self {
+        let tasks: Vec<String> = tasks.iter().map(|task| format!("{task:?}")).collect();
+        Self {
+            folder: Folder::new(),
+            script: format!("args = [{}]\n{script}", tasks.join(", ")),
+            manifest: String::new(),
+        }
+    }
+
+    fn manifest(mut self, more: &str) -> Self {
+        self.manifest = more.to_owned();
+        self
+    }
+
+    /// Writes it down and runs its test with these flags.
+    fn test(&self, flags: &[&str]) -> Ended {
+        std::fs::create_dir_all(self.folder.root().join("tests")).unwrap();
+        let manifest = format!("[operation]\ncomponent = {:?}\n{}", player(), self.manifest);
+        self.folder.file("disperse.toml", manifest);
+        self.folder.file("tests/script.toml", &self.script);
+        host(["test", &self.folder.path("")].iter().chain(flags)).run()
+    }
+
+    /// Keeps its log and gives it back.
+    fn log(&self) -> String {
+        let ended = self.test(&["--update"]);
+        assert!(ended.code == 0, "{}{}", ended.out(), ended.stderr);
+        self.golden()
+    }
+
+    fn golden(&self) -> String {
+        std::fs::read_to_string(self.folder.path("tests/script.golden")).unwrap()
+    }
+}
+
+/// Every one of these is in stdout.
+#[track_caller]
+fn shows(ended: &Ended, texts: &[&str]) {
+    for text in texts {
+        assert!(
+            ended.out().contains(text),
+            "`{text}` is not in stdout:\n{}",
+            ended.out()
+        );
+    }
+}
+
+const ECHO: &str = "[[answer]]\necho = true\n";
+
+#[test]
+fn the_tests_of_the_examples_pass() {
+    for (example, tests) in [("word-count", 2), ("roll-call", 1), ("flaky", 1)] {
+        let ended = host(["test", &format!("examples/{example}")]).run();
+        shows(&ended, &[&format!("{tests} passed, 0 failed\n")]);
+        assert_eq!(ended.code, 0, "{}", ended.out());
+    }
+}
+
+#[test]
+fn a_log_is_kept_and_what_differs_from_it_is_shown() {
+    let mut project = Project::new(&["ask greet hello"], ECHO);
+    let ended = project.test(&[]);
+    shows(
+        &ended,
+        &["FAIL ", "script.golden` is not there", "--update", "0 passed, 1 failed"],
+    );
+    ended.exits(1);
+
+    project.test(&["--update"]).exits(0).says(&["wrote ", "script.golden"]);
+    let golden = project.golden();
+    assert_eq!(
+        golden,
+        "      0ms  task 1 handed out: ask greet hello\n      \
+         0ms  task 1 asks 1.1 greet: hello\n      \
+         0ms  1.1#1 to worker\n      \
+         0ms  1.1#1 on worker: result: hello\n      \
+         0ms  1.1 settled by #1\n      \
+         0ms  task 1 done: hello\n      \
+         0ms  output: hello\\n\n      \
+         0ms  finished\n"
+    );
+    let ended = project.test(&[]);
+    shows(
+        &ended,
+        &["ok   ", "script.toml (8 events in 0ms)", "1 passed, 0 failed"],
+    );
+    ended.exits(0);
+
+    project.script = project
+        .script
+        .replace("echo = true", "result = \"bye\"\nafter = \"5ms\"");
+    let ended = project.test(&[]);
+    shows(
+        &ended,
+        &[
+            "the log differs from",
+            "@@ line 1 @@",
+            "         0ms  1.1#1 to worker\n",
+            "  -      0ms  1.1#1 on worker: result: hello\n",
+            "  +      5ms  1.1#1 on worker: result: bye\n",
+        ],
+    );
+    ended.exits(1);
+    assert_eq!(project.golden(), golden, "nothing is written unless it is asked for");
+    project.test(&["--update", "--quiet"]).exits(0).prints("");
+    project.test(&["--quiet"]).exits(0).prints("");
+}
+
+#[test]
+fn output_and_exit_code_are_compared() {
+    let mut project = Project::new(&["ask greet hello", "fail misery"], "golden = false\n");
+    project.script += "[expect]\noutput = \"bye\\n\"\n";
+    project.script += ECHO;
+    let ended = project.test(&[]);
+    shows(
+        &ended,
+        &[
+            "the exit code is 1, and 0 is expected",
+            "the output is not as expected:\n  @@ line 1 @@\n  -bye\n  +hello\n",
+        ],
+    );
+    ended.exits(1);
+    project.script = project.script.replace("\"bye\\n\"\n", "\"hello\\n\"\nexit = 1\n");
+    project.test(&[]).exits(0);
+}
+
+#[test]
+fn virtual_hours_take_no_real_time() {
+    let tasks = ["ask fetch a", "sleep 86400000;clock;ask fetch b"];
+    let script = "[[answer]]\ntimes = 1\nbusy = \"1h\"\n[[answer]]\nafter = \"10s\"\necho = true\n";
+    let log = Project::new(&tasks, script).log();
+    for line in [
+        "0ms  1.1#1 on worker: busy for 3600000ms\n",
+        "0ms  task 2 sleeps 2.1 for 86400000ms\n",
+        "86400000ms  task 2 asks 2.2 fetch: b\n",
+        "86410000ms  task 2 done: 86400000ms 946771200s 0ns b\n",
+        "86410000ms  finished\n",
+    ] {
+        assert!(log.contains(line), "{line}{log}");
+    }
+}
+
+#[test]
+fn an_attempt_that_no_rule_is_for_is_named_with_the_nearest() {
+    let script = "[[worker]]\nname = \"ann\"\n[[answer]]\nkind = \"other\"\necho = true\n\
+                  [[answer]]\nkind = \"greet\"\npayload = \"bye\"\necho = true\n";
+    let project = Project::new(&["ask greet hello"], script);
+    for flags in [&[][..], &["--update"]] {
+        let ended = project.test(flags);
+        shows(
+            &ended,
+            &[
+                "no [[answer]] fits attempt 1 on `ann`\n",
+                "  kind     greet\n",
+                "  payload  hello\n",
+                "nearest is the one in line 7, but its `payload` is bye\n",
+            ],
+        );
+        ended.exits(1);
+    }
+    assert!(!std::path::Path::new(&project.folder.path("tests/script.golden")).exists());
+}
+
+#[test]
+fn a_script_that_cannot_be_meant_is_refused_before_anything_runs() {
+    for (script, wanted) in [
+        ("[[answer]]\npaylaod = \"x\"\necho = true\n", "did you mean `payload`?"),
+        (
+            "[[answer]]\nkind = \"x\"\n",
+            "line 2: it does not say how the attempt ends",
+        ),
+        ("[[worker]]\nname = \"ann\"\nslots = 0\n", "slots"),
+        ("input-file = \"book.txt\"\n", "tests/book.txt"),
+        ("seed = ", "line 2"),
+    ] {
+        let ended = Project::new(&[], script).test(&[]);
+        ended
+            .exits(2)
+            .prints("")
+            .says(&["error: cannot use the script", "script.toml", wanted]);
+    }
+}
+
+#[test]
+fn what_is_no_test_is_a_usage_error() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let operation = folder.operation("operation.wasm", "run", "");
+    let script = folder.file("script.toml", "golden = false\n");
+    host(["test", &operation])
+        .run()
+        .exits(2)
+        .says(&["has no tests", "--script"]);
+    host(["test", &worker, "--script", &script])
+        .run()
+        .exits(2)
+        .says(&["is a worker, not an operation"]);
+    host(["test", &operation, "--script", "no-such.toml"])
+        .run()
+        .exits(2)
+        .says(&["no-such.toml", "cannot read it"]);
+    host(["test", &operation, "--script", &script, "--script", &script])
+        .run()
+        .exits(0)
+        .prints(&format!(
+            "{0}{0}2 passed, 0 failed\n",
+            format!("ok   {script} (3 events in 0ms)\n")
+        ));
+}
+
+#[test]
+fn the_script_in_the_readme_is_one() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let section = text.split("## Test an operation").nth(1).unwrap();
+    let script = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let log = Project::new(&["ask square 2"], script).log();
+    for part in ["1.1#1 on ann: busy", "150ms  1.1#2 on ben: result: 4", "output: 4"] {
+        assert!(log.contains(part), "{part} in\n{log}");
+    }
+}
+
+/// Tasks that race each other, see answers in batches, change their minds and fail; workers of every sort.
+fn race() -> Project {
+    let tasks = [
+        "submit a 1;submit a 2;submit b 3;any;any;take",
+        "all a x y z;spin 3000000;all b x y z",
+        "submit a 4;submit a slow;any;sleep 30;drop;submit c 5;take;clock",
+        "spin 1000000;ask a trap;ask b 6;ask c 7",
+        "sleep 5;all c 1 2 3 4 5 6;fail enough",
+        "all a 1 2 3 4;sleep 1;all a 1 2 3 4",
+    ];
+    let workers = "[[worker]]\nname = \"ann\"\nslots = 2\n[[worker]]\nname = \"ben\"\n[[worker]]\nname = \"cid\"\nkinds = [\"c\"]\n\
+                   [[worker]]\nname = \"dot\"\n[[worker]]\nname = \"eve\"\nkinds = [\"c\"]\n";
+    let answers = "[[answer]]\npayload = \"slow\"\nafter = \"20s\"\necho = true\n\
+                   [[answer]]\npayload = \"trap\"\ntrap = \"broken\"\nafter = \"1ms\"\n\
+                   [[answer]]\nworker = \"ben\"\ntimes = 9\nfail = \"moody\"\nafter = \"3ms\"\n\
+                   [[answer]]\nkind = \"b\"\nattempt = 1\ntimes = 2\nlost = true\nafter = \"2ms\"\n\
+                   [[answer]]\nworker = \"dot\"\ntimes = 1\nbusy = \"50ms\"\n\
+                   [[answer]]\nworker = \"eve\"\nunfit = \"tired\"\n\
+                   [[answer]]\necho = true\nafter = \"2ms\"\n";
+    let script = format!("seed = 11\n[expect]\nexit = 1\n{workers}{answers}");
+    Project::new(&tasks, &script).manifest("[health]\nquarantine = \"10ms\"\n")
+}
+
+#[test]
+fn the_same_script_has_the_same_log_whatever_the_threads() {
+    let project = race();
+    let log = project.log();
+    for part in [
+        "quarantined until",
+        "on probation",
+        "eve is evicted: unfit",
+        "busy for 50ms",
+        "lost: ",
+        "is stopped",
+        "trapped: broken",
+        "settled without a result: exhausted",
+        "task 5 failed: enough",
+        "task 3 drops 3.2",
+    ] {
+        assert!(log.contains(part), "{part} in\n{log}");
+    }
+    for round in 0..20 {
+        let threads = (round % 5 + 1).to_string();
+        let ended = project.test(&["--threads", &threads]);
+        assert!(ended.code == 0, "round {round}, {threads} threads:\n{}", ended.out());
+    }
+}
+
+#[test]
+fn another_seed_is_another_log() {
+    let mut project = race();
+    project.log();
+    project.script = project.script.replace("seed = 11", "seed = 12");
+    let ended = project.test(&[]);
+    shows(&ended, &["the log differs"]);
+    ended.exits(1);
+}
+
+#[test]
+fn limits_and_policy_are_those_of_the_manifest() {
+    let script = "[expect]\nexit = 1\n[[worker]]\nname = \"ann\"\n[[answer]]\nkind = \"slow\"\nafter = \"1h\"\necho = true\n\
+                  [[answer]]\nresult = \"more than twenty-four bytes\"\n";
+    let project = Project::new(&["ask slow a", "ask large b", "spin 100000000;sleep 1"], script);
+    let log = project
+        .manifest("[limits]\nfuel = \"20M\"\ntimeout = \"2s\"\nresult-size = \"24B\"\n[health]\nattempts = 1\n")
+        .log();
+    for part in [
+        "2000ms  1.1#1 on ann: failed: was not done within 2s\n",
+        "1.1 settled without a result: exhausted\n",
+        "2.1#1 on ann: oversize: returned more than 24B\n",
+        "task 3 failed: the task ran out of fuel",
+    ] {
+        assert!(log.contains(part), "{part} in\n{log}");
+    }
+}
+
+#[test]
+fn workers_that_are_gone_for_good_are_seen_in_the_exit_code() {
+    let project = Project::new(
+        &["ask fetch a"],
+        "[expect]\nexit = 3\n[[answer]]\nunfit = \"revoked\"\n",
+    );
+    let log = project.log();
+    for part in ["worker is evicted: unfit", "settled without a result: unroutable"] {
+        assert!(log.contains(part), "{part} in\n{log}");
+    }
+}
+
+#[test]
+fn what_never_ends_is_ended() {
+    let endless = Project::new(&["spin 18446744073709551615"], ECHO).manifest("[limits]\nfuel = \"1000T\"\n");
+    let ended = endless.test(&["--timeout", "500ms"]);
+    shows(
+        &ended,
+        &[
+            "it was not over within 500ms of real time: task 1 is still computing",
+            "--timeout",
+        ],
+    );
+    ended.exits(1);
+
+    let ended = Project::new(&["nap-for-ever"], ECHO).test(&[]);
+    shows(&ended, &["it was not over after 100000 events, at 99999h of its time"]);
+    ended.exits(1);
+
+    let ended = Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n").test(&[]);
+    shows(&ended, &["it was not over after 100000 events"]);
+    ended.exits(1);
+}
+
+#[test]
+fn what_guests_say_is_shown_of_a_test_that_fails() {
+    let mut project = Project::new(
+        &["say peep", "ask a b"],
+        "golden = false\n[[answer]]\nkind = \"a\"\nresult = \"\"\n",
+    );
+    project.test(&[]).exits(0).prints(&format!(
+        "ok   {} (11 events in 0ms)\n1 passed, 0 failed\n",
+        project.folder.path("tests/script.toml")
+    ));
+    let ended = project.test(&["-v"]);
+    shows(
+        &ended,
+        &["  its log:\n", "  what guests said:\n  [task 1] info: peep\n"],
+    );
+    ended.exits(0);
+    project.script += "[expect]\noutput = \"c\"\n";
+    let ended = project.test(&[]);
+    shows(&ended, &["  what guests said:\n  [task 1] info: peep\n"]);
+    ended.exits(1);
+}
