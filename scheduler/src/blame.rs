@@ -18,7 +18,7 @@ use crate::{
     outcome::{End, Verdict},
     policy::{Blame, Policy},
     scheduler::Scheduler,
-    worker::{Rest, Standing, Trust},
+    worker::{Past, Record, Rest, Standing, Trust},
 };
 
 /// What is left of an observation after each further one: after 1,000 of them it counts half. scheduler-policy.
@@ -39,6 +39,10 @@ const LOST_PART: f64 = 1e-4;
 
 /// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Chosen freely.
 const DOUBT: f64 = 0.5;
+
+/// How many of a worker's last failures are weighed. Chosen freely: more than a bad worker needs to be found, and less than
+/// a kilobyte.
+const PAST_MAX: usize = 32;
 
 /// Successes between two looks at the logarithms: they move by less than a hundredth meanwhile.
 const REFRESH: u32 = 16;
@@ -151,15 +155,44 @@ pub(crate) struct Accused {
     fingerprint: u64,
 }
 
+impl Record {
+    /// Takes note of a failure of which nobody knows yet whose fault it was.
+    pub(crate) fn failed(&mut self, action: ActionId) {
+        if self.past.len() >= PAST_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(Past {
+            before: std::mem::take(&mut self.since),
+            action,
+            guilt: 0.0,
+        });
+    }
+
+    /// It was the worker's fault. What it did well before and after is weighed in its order, however late this is known: a
+    /// hundred successes after a failure mean the same whether they came before its verdict or behind it.
+    fn convict(&mut self, action: ActionId, guilt: f64, relief: f64) {
+        if let Some(past) = self.past.iter_mut().rev().find(|past| past.action == action) {
+            past.guilt = guilt;
+        }
+        let after = |score: f64, successes: u32| (score + f64::from(successes) * relief).max(0.0);
+        let score = self
+            .past
+            .iter()
+            .fold(0.0, |score, past| after(score, past.before) + past.guilt);
+        self.score = after(score, self.since);
+    }
+}
+
 impl Scheduler {
     /// Takes note that a worker succeeded with an action of this kind.
     pub(crate) fn relieve(&mut self, wx: Wx, kx: Kx) {
         let Some(kind) = self.kinds.get_mut(kx) else { return };
         kind.flake.succeeded();
-        if let Some(worker) = self.workers.get_mut(wx)
-            && worker.record.score > 0.0
-        {
-            worker.record.score = (worker.record.score + kind.flake.relief).max(0.0);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let record = &mut worker.record;
+        if !record.past.is_empty() {
+            record.since = record.since.saturating_add(1);
+            record.score = (record.score + kind.flake.relief).max(0.0);
         }
     }
 
@@ -238,7 +271,7 @@ impl Scheduler {
         }
         for accused in &guilty {
             let Some(kind) = self.kinds.get_mut(kx) else { return };
-            let guilt = kind.flake.guilt(accused.wx);
+            let (guilt, relief) = (kind.flake.guilt(accused.wx), kind.flake.relief);
             kind.flake.convicted(accused.wx, accused.spent);
             if self.policy.blame != Blame::Deferred {
                 continue;
@@ -246,7 +279,7 @@ impl Scheduler {
             let Some(worker) = self.workers.get_mut(accused.wx) else {
                 continue;
             };
-            worker.record.score += guilt / others as f64;
+            worker.record.convict(id, guilt / others as f64, relief);
             let Standing::Usable { trust, rest } = worker.standing else {
                 continue;
             };

@@ -122,6 +122,7 @@ impl Scheduler {
         let limit = self.policy.suspect_after as usize;
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
+        record.failed(action);
         record.straight = record.straight.saturating_add(1);
         if record.row.len() < limit && !record.row.contains(&action) {
             record.row.push(action);
@@ -228,6 +229,8 @@ impl Scheduler {
         record.row.clear();
         record.straight = 0;
         record.score = 0.0;
+        record.past.clear();
+        record.since = 0;
         worker.tally.quarantines += 1;
         let round = record.round;
         let length = doubled(self.policy.quarantine_min, round - 1, self.policy.quarantine_max);

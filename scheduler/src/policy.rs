@@ -37,7 +37,7 @@ pub struct Policy {
     pub blame: Blame,
     /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
     /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000: with 20 workers and 6,000 actions of which a fifth
-    /// fails by chance, ln 200 took out seven innocents, this one less than one (`simulate --preset flaky`).
+    /// fails by chance, ln 200 took out 2.7 innocents, this one 0.25 (`simulate --preset flaky`).
     pub score_max: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,

@@ -1,6 +1,9 @@
 //! A worker as the dispatcher knows it, and the pool that it belongs to.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use crate::{
     ids::{ActionId, AttemptId, Ax, Bx, PoolId, Px, Rx, WorkerId, Wx},
@@ -129,6 +132,10 @@ pub(crate) struct Record {
     pub(crate) straight: u32,
     /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm.
     pub(crate) score: f64,
+    /// Its last failures, the oldest first.
+    pub(crate) past: VecDeque<Past>,
+    /// Its successes since the last of them.
+    pub(crate) since: u32,
     /// The round of its last quarantine, less what was forgiven.
     pub(crate) round: u32,
     /// Quarantines since it last passed a probation.
@@ -137,6 +144,16 @@ pub(crate) struct Record {
     pub(crate) good: u32,
     /// Times in a row that it was busy without saying for how long.
     pub(crate) busy_row: u32,
+}
+
+/// A failure of a worker, and what came before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    /// Successes since the failure before.
+    pub(crate) before: u32,
+    pub(crate) action: ActionId,
+    /// What it adds to the score. Zero while nobody knows whose fault it was, and if it was not the worker's.
+    pub(crate) guilt: f64,
 }
 
 /// How often what was seen of a worker. For reports; decides nothing.

@@ -25,6 +25,7 @@ mod rules_retry;
 mod rules_stop;
 mod script;
 mod service;
+mod verdicts;
 mod watch;
 mod words;
 mod world;

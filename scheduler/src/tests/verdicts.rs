@@ -1,0 +1,91 @@
+//! What the verdict is for, in whole worlds: the table of `simulate --preset all`, as promises.
+
+use crate::{
+    Policy,
+    sim::{Bad, Figure, Series, World, contenders, play, play_seeds, presets},
+};
+
+/// As in the table.
+const SEEDS: u64 = 8;
+
+/// What comes of a preset under the policy of this place in [`contenders`].
+fn table(preset: &str, contender: usize) -> Series {
+    let preset = presets()
+        .into_iter()
+        .find(|known| known.name == preset)
+        .expect("a preset");
+    let (_, mut policy) = contenders().remove(contender);
+    policy.quarantine_share = preset.quarantine_share.unwrap_or(policy.quarantine_share);
+    play_seeds(&preset.world, &policy, SEEDS).expect("a policy that can be meant")
+}
+
+fn mean(series: &Series, figure: Figure) -> f64 {
+    series.mean(figure).expect("a figure")
+}
+
+#[test]
+fn poison_quarantines_no_innocent_whatever_the_size_of_the_pool() {
+    for preset in ["poison", "poison-5", "poison-2"] {
+        let ours = table(preset, 0);
+        assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{preset}");
+        assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{preset}");
+        // Naively it does, or the world is too easy.
+        assert!(mean(&table(preset, 1), Figure::Innocents) > 1.0, "{preset}");
+    }
+}
+
+#[test]
+fn bad_workers_among_good_ones_are_all_found_and_soon() {
+    let (ours, naive) = (table("three-bad", 0), table("three-bad", 1));
+    assert!(ours.outcomes.iter().all(|outcome| outcome.found == 3));
+    assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
+    assert!(mean(&ours, Figure::Attempts) < mean(&naive, Figure::Attempts));
+    let hole = table("black-hole", 0);
+    assert!(
+        hole.outcomes
+            .iter()
+            .all(|outcome| outcome.found == 1 && outcome.innocents == 0)
+    );
+}
+
+#[test]
+fn a_flaky_world_costs_few_good_actions_and_few_innocents() {
+    let (ours, naive) = (table("flaky", 0), table("flaky", 1));
+    let lost = mean(&ours, Figure::Lost) / 6000.0;
+    assert!(lost < 0.0002, "{lost} of the good actions are lost");
+    assert!(mean(&ours, Figure::Innocents) < mean(&naive, Figure::Innocents));
+}
+
+#[test]
+fn an_outage_is_nobodys_fault() {
+    let ours = table("outage", 0);
+    assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
+    assert_eq!(ours.worst(Figure::Lost), Some(0.0));
+}
+
+#[test]
+fn pools_of_every_size_settle_everything_and_stay() {
+    for workers in [1, 2, 5, 20, 200] {
+        for seed in 0..4 {
+            let world = World {
+                workers,
+                slots: 1 + seed as u32 % 3,
+                actions: 400 + u64::from(workers) * 10,
+                flake: 0.05,
+                poison: 20,
+                poison_traps: seed % 2 == 0,
+                bad: match workers {
+                    1 | 2 => Vec::new(),
+                    _ => vec![Bad { count: 1, rate: 0.8 }],
+                },
+                seed,
+                ..World::default()
+            };
+            let outcome = play(&world, &Policy::default()).expect("a policy that can be meant");
+            assert_eq!(outcome.unsettled, 0, "{workers} workers, seed {seed}");
+            assert_eq!(outcome.poison_settled, 20, "{workers} workers, seed {seed}");
+            // Poison never empties a pool: whoever was quarantined for it came back.
+            assert!(outcome.innocents <= 1, "{workers} workers, seed {seed}: {outcome:?}");
+        }
+    }
+}
