@@ -251,7 +251,7 @@ fn race() -> Project {
                    [[answer]]\nworker = \"eve\"\nunfit = \"tired\"\n\
                    [[answer]]\necho = true\nafter = \"2ms\"\n";
     let script = format!("seed = 11\n[expect]\nexit = 1\n{workers}{answers}");
-    Project::new(&tasks, &script).manifest("[health]\nquarantine = \"10ms\"\n")
+    Project::new(&tasks, &script).manifest("[health]\nquarantine = \"10ms\"\nquarantine-score = 1.0\n")
 }
 
 #[test]

@@ -9,10 +9,11 @@
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
 //! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; words out; tests: what workers answer, and the log |
-//! | 2 | `inbox`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other, what is open to workers, how it is reached, and in which amounts |
+//! | 2 | `inbox`, `control`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units` | what the parts say to each other and to who asks from outside, what is open to workers, how it is reached, and in which amounts |
 //! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
 
 mod cli;
+mod control;
 mod digest;
 mod driver;
 #[cfg(test)]

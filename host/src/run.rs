@@ -13,6 +13,7 @@ use disperse_scheduler::{BucketId, Policy};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
+    control::{RunId, Server},
     driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},
     grants::Grants,
     http::Placed,
@@ -92,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
+    /// Whether it listens in `.disperse`, and keeps there what can be asked once it has ended.
+    pub(crate) socket: bool,
     pub(crate) log_level: Level,
     pub(crate) seed: u64,
 }
@@ -153,6 +156,13 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     let (to_driver, inbox) = unbounded_channel();
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     on_start(Stopper(to_driver.clone()));
+    let id = RunId::new();
+    let (server, deaf) = match plan.socket.then(|| Server::start(&id, to_driver.clone())) {
+        Some(Ok(server)) => (Some(server), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+        None => (None, None),
+    };
+    report.begun(id.as_str(), deaf.as_deref());
 
     let (pools, buckets) = pools(plan.pools, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
@@ -164,6 +174,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         What::Lines { .. } => (64 * workers).max(3 * slots),
     };
     let setup = Setup {
+        id,
         policy: plan.policy,
         seed: plan.seed,
         tasks_max: plan.tasks_max.unwrap_or(tasks_default).max(1),
@@ -173,12 +184,16 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         workers: Workers::InProcess(InProcess::default()),
     };
     let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
-    let summary = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
+    let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
         .run()
         .await;
     match logger.take_dropped() {
         0 => {}
         dropped => report.dropped_lines(dropped),
+    }
+    if let Some(server) = server {
+        // As with all that disks do: not in a thread that others need. What cannot be kept is not worth an error.
+        let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }
     report.summary(&summary);
     // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
@@ -237,6 +252,7 @@ pub(crate) async fn rehearse(sandbox: Arc<Sandbox>, rehearsal: Rehearsal) -> Res
     let (to_driver, inbox) = unbounded_channel();
     let (logger, lines) = Logger::new(rehearsal.log_level, false);
     let setup = Setup {
+        id: RunId::new(),
         policy,
         seed: script.seed,
         tasks_max: script.tasks_max(rehearsal.tasks_max),

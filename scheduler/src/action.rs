@@ -127,7 +127,7 @@ impl Scheduler {
     }
 
     /// How many attempts of an action may fail.
-    pub(crate) fn attempts(&self, action: &Action) -> u32 {
+    pub(crate) fn attempts_max(&self, action: &Action) -> u32 {
         let learned = || {
             let kind = self.kinds.get(action.kx);
             kind.map_or(self.policy.attempts_min, |kind| kind.flake.attempts(&self.policy))
@@ -142,7 +142,7 @@ impl Scheduler {
     fn is_spent(&self, ax: Ax) -> bool {
         self.actions
             .get(ax)
-            .is_some_and(|action| action.failed > 0 && action.failed >= self.attempts(action))
+            .is_some_and(|action| action.failed > 0 && action.failed >= self.attempts_max(action))
     }
 
     /// An action was given an attempt back. If it was only waiting for that, it goes on.

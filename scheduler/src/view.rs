@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     action::{Action, State},
-    ids::{ActionId, KindId, PoolId, TaskId, WorkerId},
+    ids::{ActionId, AttemptId, KindId, PoolId, Px, TaskId, WorkerId},
     moment::Moment,
     outcome::Health,
     scheduler::Scheduler,
@@ -82,7 +82,7 @@ pub enum ActionState {
 }
 
 /// What is known of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkerView {
     /// Who.
     pub worker: WorkerId,
@@ -106,6 +106,8 @@ pub struct WorkerView {
     pub faults: u64,
     /// Times that it was quarantined.
     pub quarantines: u32,
+    /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm, by the verdicts so far.
+    pub score: f64,
     /// The running mean of what its attempts with a result took; zero if there was none.
     pub mean: Duration,
 }
@@ -159,7 +161,7 @@ impl Scheduler {
             state: self.state(action)?,
             attempts: action.number,
             failed: action.failed,
-            failed_max: self.attempts(action),
+            failed_max: self.attempts_max(action),
             lost: action.losses,
         })
     }
@@ -181,6 +183,32 @@ impl Scheduler {
         Some(self.describe(worker))
     }
 
+    /// The attempts that a worker has, also those that lie ready and those that are being stopped. In no order.
+    pub fn attempts(&self, id: WorkerId) -> Vec<AttemptId> {
+        let worker = self.worker_ids.get(&id).and_then(|wx| self.workers.get(*wx));
+        worker.map_or_else(Vec::new, |worker| {
+            worker.attempts.iter().map(|held| held.attempt).collect()
+        })
+    }
+
+    /// Whether without this worker nobody would be there, now or after waiting, for some kind that it serves.
+    pub fn is_last(&self, id: WorkerId) -> bool {
+        let Some(worker) = self.worker_ids.get(&id).and_then(|wx| self.workers.get(*wx)) else {
+            return false;
+        };
+        let present = |px: &Px| self.pools.get(*px).map_or(0, |pool| pool.present);
+        let own = usize::from(worker.standing.is_present());
+        let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
+        let pools = routes
+            .iter()
+            .filter_map(|rx| self.queues.routes.get(*rx))
+            .map(|route| &route.pools);
+        own == 1
+            && pools
+                .map(|pools| pools.iter().map(present).sum::<usize>())
+                .any(|present| present == own)
+    }
+
     /// Every worker that ever joined, in the order of joining.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.workers.iter().map(|worker| self.describe(worker))
@@ -200,6 +228,7 @@ impl Scheduler {
             busy: tally.busy,
             faults: tally.faults,
             quarantines: tally.quarantines,
+            score: worker.record.score,
             mean: worker.mean(),
         }
     }

@@ -44,6 +44,14 @@ pub(super) enum Command {
     /// Compile one component from stdin to stdout; what the host starts itself
     #[command(name = COMPILE_CHILD, hide = true)]
     CompileChild { form: String, memory: u64, seconds: u64 },
+    /// Say why a run, an action or a worker is in its state
+    ///
+    /// Asks the run that goes on in this folder, or what is kept of one that has ended.
+    Explain(ExplainArgs),
+    /// Give a worker that was taken out work again, with a clean record
+    Readmit(ReadmitArgs),
+    /// Take a worker out of a run, or stop the run as the first Ctrl-C does
+    Drain(DrainArgs),
     /// Print a JSON schema: of the lines of `--format json`, or of disperse.toml
     Schema {
         /// Which one
@@ -55,6 +63,7 @@ pub(super) enum Command {
 pub(super) enum SchemaName {
     Events,
     Manifest,
+    Explain,
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +179,9 @@ pub(super) struct Common {
     /// What the run's luck is drawn from [default: 0]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(super) seed: u64,
+    /// Do not listen for `explain`, `readmit` and `drain` in the folder .disperse
+    #[arg(long)]
+    pub(super) no_socket: bool,
     /// Say nothing but errors
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -242,6 +254,57 @@ pub(super) struct TestArgs {
     /// Show the log of every test and what its guests say; twice: debug lines too
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+}
+
+/// Which run is talked to, and how.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// Which run: its name, or its beginning or end [default: the one that goes on, else the newest]
+    #[arg(long, value_name = "RUN", global = true)]
+    pub(super) run: Option<String>,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(subcommand)]
+    pub(super) what: Option<ExplainWhat>,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExplainWhat {
+    /// How the run is going, and what it waits for (also without a word)
+    Run,
+    /// What became of an action: where it failed, what it waits for
+    Action {
+        /// Its number, as messages and events name it
+        id: u64,
+    },
+    /// What is thought of a worker, and the evidence
+    Worker {
+        /// Its name, as POOL/WORKER, or WORKER where only one is called that
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReadmitArgs {
+    /// Its name, as POOL/WORKER, or WORKER where only one is called that
+    pub(super) worker: String,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainArgs {
+    /// The worker that is to end what it is doing and get nothing more [default: the whole run]
+    pub(super) worker: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
 }
 
 #[derive(Debug, Args)]

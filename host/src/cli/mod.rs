@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod control;
 mod error;
 mod exit;
 mod inspect;
@@ -73,6 +74,9 @@ fn command(command: Command) -> Result<u8, Failure> {
             execute(sandbox, plan, args.common.threads)
         }
         Command::Test(args) => test::test(&args),
+        Command::Explain(args) => control::explain(&args),
+        Command::Readmit(args) => control::readmit(&args),
+        Command::Drain(args) => control::drain(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
@@ -87,6 +91,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             let schema = match name {
                 SchemaName::Events => crate::report::schema(),
                 SchemaName::Manifest => crate::settings::schema(),
+                SchemaName::Explain => crate::control::schema(),
             };
             inspect::print(&format!(
                 "{}\n",
@@ -166,6 +171,7 @@ mod tests {
         for (name, schema) in [
             ("events", crate::report::schema()),
             ("manifest", crate::settings::schema()),
+            ("explain", crate::control::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -336,6 +336,7 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
         format: common.format,
         quiet: common.quiet,
         verbose: common.verbose > 0,
+        socket: !common.no_socket,
         log_level: match (common.quiet, common.verbose) {
             (true, _) => Level::Error,
             (false, 0 | 1) => Level::Info,

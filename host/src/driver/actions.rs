@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, KindId, TaskId};
+use disperse_scheduler::{ActionId, KindId, Moment, TaskId};
 use rustc_hash::FxHashMap;
 
 use crate::inbox::RequestNumber;
@@ -18,6 +18,10 @@ pub(super) struct Parked {
     /// Zero: the pool's.
     pub(super) fuel: u64,
     pub(super) timeout: Duration,
+    /// When it was asked for.
+    pub(super) asked: Moment,
+    /// When a worker was last given it; the same before that.
+    pub(super) given: Moment,
     /// One line for each attempt that failed.
     pub(super) failures: Vec<String>,
     /// The result, between the end of the attempt that has it and the settling.
@@ -51,6 +55,16 @@ impl Actions {
         self.by_request.insert((parked.task, parked.number), id);
         self.parked.insert(id, parked);
         id
+    }
+
+    /// The newest action; zero if there was none.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// All that are open, in no order.
+    pub(super) fn open(&self) -> impl Iterator<Item = (ActionId, &Parked)> {
+        self.parked.iter().map(|(id, parked)| (*id, parked))
     }
 
     pub(super) fn get(&self, id: ActionId) -> Option<&Parked> {

@@ -4,6 +4,8 @@
 //! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
 
 mod actions;
+mod evidence;
+mod explain;
 mod quotas;
 mod rehearsal;
 mod routes;
@@ -20,8 +22,9 @@ use tokio::{
 };
 
 pub(crate) use self::quotas::BucketSetup;
-use self::{actions::Actions, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks};
+use self::{actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks};
 use crate::{
+    control::{Kept, RunId},
     inbox::{Control, Notice},
     limits::Limits,
     logger::Line,
@@ -57,6 +60,7 @@ pub(crate) struct PoolSetup {
 
 /// What the driver is started with.
 pub(crate) struct Setup {
+    pub(crate) id: RunId,
     pub(crate) policy: Policy,
     pub(crate) seed: u64,
     pub(crate) pools: Vec<PoolSetup>,
@@ -85,6 +89,7 @@ pub(crate) struct Driver<'a> {
     tasks: Tasks,
     tally: Tally,
     quotas: Quotas,
+    evidence: Evidence,
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
@@ -123,6 +128,7 @@ impl<'a> Driver<'a> {
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
             tally: Tally::default(),
             quotas: Quotas::default(),
+            evidence: Evidence::new(setup.id),
             report,
             sandbox,
             draining: false,
@@ -150,6 +156,7 @@ impl<'a> Driver<'a> {
             for (worker, buckets) in setup.workers.into_iter().zip(drawn) {
                 let (id, slots) = (worker.id(), worker.slots());
                 driver.tally.add_worker(&setup.name, &worker.name(), setup.limits);
+                driver.evidence.add_worker();
                 driver.quotas.add_worker(buckets.clone());
                 driver.workers.add(worker);
                 driver.tell(Event::WorkerJoined {
@@ -166,8 +173,8 @@ impl<'a> Driver<'a> {
         Ok(driver)
     }
 
-    /// Runs to the end and says how it went.
-    pub(crate) async fn run(mut self) -> Summary {
+    /// Runs to the end and says how it went, and what can be asked of it from now on.
+    pub(crate) async fn run(mut self) -> (Summary, Kept) {
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -185,7 +192,8 @@ impl<'a> Driver<'a> {
                 break;
             }
         }
-        self.summary()
+        let kept = self.kept();
+        (self.summary(), kept)
     }
 
     /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for.
@@ -210,7 +218,7 @@ impl<'a> Driver<'a> {
                     total: self.tasks.total(),
                     actions: self.scheduler.counts(),
                     retries: self.tally.retries(),
-                    quota: self.waiting(),
+                    quota: self.waiting_for_quota(),
                     elapsed: self.began.elapsed(),
                 }),
             }
@@ -218,7 +226,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Who waits for a quota, and how long all that is open will take; none if nobody does.
-    fn waiting(&self) -> Option<(usize, Option<Duration>)> {
+    fn waiting_for_quota(&self) -> Option<(usize, Option<Duration>)> {
         match self.scheduler.waiting_for_quota() {
             0 => None,
             workers => Some((workers, self.scheduler.eta())),
@@ -272,6 +280,10 @@ impl<'a> Driver<'a> {
     fn control(&mut self, control: Control) {
         match control {
             Control::Drain => self.drain(),
+            Control::Query(query, reply) => {
+                // Who asked may have gone.
+                let _ = reply.send(Box::new(self.answer(&query)));
+            }
         }
     }
 

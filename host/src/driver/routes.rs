@@ -112,6 +112,12 @@ impl Routes {
         self.names.get(kind.0 as usize).cloned().unwrap_or_else(|| OTHER.into())
     }
 
+    /// The pools that serve a kind.
+    pub(super) fn pools(&self, kind: KindId) -> &[PoolId] {
+        let listed = self.listed.iter().find(|(listed, _)| *listed == kind);
+        listed.map_or(&self.open, |(_, pools)| pools)
+    }
+
     /// The kinds that pools list, for people.
     pub(super) fn served(&self) -> String {
         let names: Vec<String> = self

@@ -95,6 +95,11 @@ impl Tally {
             .map_or_else(|| "?".into(), |entry| entry.name.clone())
     }
 
+    /// In the order of their numbers.
+    pub(super) fn worker_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.workers.iter().map(|entry| &*entry.name)
+    }
+
     pub(super) fn limits(&self, worker: WorkerId) -> Limits {
         self.workers
             .get(worker.0 as usize)

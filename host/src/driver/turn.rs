@@ -89,6 +89,8 @@ impl Driver<'_> {
             payload: action.payload,
             fuel: options.fuel,
             timeout: options.timeout,
+            asked: self.now,
+            given: self.now,
             failures: Vec::new(),
             result: Bytes::new(),
         };
@@ -133,10 +135,13 @@ impl Driver<'_> {
             self.tally.kind_attempt(parked.kind, end.class(), &used);
             if end == End::Ok {
                 self.actions.keep(id, result);
+                self.evidence.passed(attempt, worker);
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
                 let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let Words { message, stderr } = *words.unwrap_or_default();
+                self.evidence
+                    .failed(self.now, parked, attempt, worker, end.class(), used.wall, &message);
                 parked
                     .failures
                     .push(format!("attempt {} on {name}: {message}", attempt.number));
@@ -171,7 +176,11 @@ impl Driver<'_> {
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
             Command::Retry { .. } => self.tally.retried(),
-            Command::Judged { .. } => {}
+            Command::Judged {
+                attempt,
+                worker,
+                verdict,
+            } => self.evidence.judged(attempt, worker, verdict),
             Command::Systemic { pool, on } => {
                 let name = self.tally.pool_name(pool);
                 self.tally.systemic(pool, on);
@@ -182,15 +191,17 @@ impl Driver<'_> {
                 if let Health::Evicted(_) = health {
                     self.tally.evicted();
                 }
+                self.evidence.turned(worker, health, self.now);
                 self.report.health(&name, health, self.now);
             }
         }
     }
 
     fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
-        let Some(parked) = self.actions.get(attempt.action) else {
+        let Some(parked) = self.actions.get_mut(attempt.action) else {
             return;
         };
+        parked.given = self.now;
         let limits = self.tally.limits(worker);
         let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
         let job = Job {
@@ -209,6 +220,9 @@ impl Driver<'_> {
 
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
         let Some(parked) = self.actions.remove(id) else { return };
+        if !parked.failures.is_empty() {
+            self.evidence.settled(id, outcome);
+        }
         let Parked {
             task,
             number,

@@ -17,7 +17,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
-use crate::{grants::Denied, limits::Charge};
+use tokio::sync::oneshot;
+
+use crate::{
+    control::{Problem, Query, Said},
+    grants::Denied,
+    limits::Charge,
+};
 
 pub(crate) use answers::{Answers, Arrivals, answers};
 pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
@@ -52,11 +58,16 @@ pub(crate) enum Notice {
 }
 
 /// What the operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Control {
     /// Start no more attempts, let those that run end, then stop.
     Drain,
+    /// Somebody asks from outside. Who does not wait for the answer any more has dropped the other side.
+    Query(Query, Replier),
 }
+
+/// Where the answer to a question goes.
+pub(crate) type Replier = oneshot::Sender<Box<Result<Said, Problem>>>;
 
 /// Names a request within its task: 1, 2, 3 and so on, in the order of asking. The same on every replay.
 pub(crate) type RequestNumber = u32;

@@ -94,6 +94,11 @@ pub(crate) struct QuotaSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(crate) enum Event {
+    /// The first line: the run has begun.
+    Run {
+        /// Its name, for `explain`, `readmit` and `drain`. Sorts by time.
+        id: String,
+    },
     /// The run wrote bytes to its output: `text` if they are UTF-8, else `base64`; neither if they went to a file.
     Output {
         /// How many bytes.

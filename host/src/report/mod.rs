@@ -14,7 +14,7 @@ use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Rea
 
 pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
-pub(crate) use text::{health_word, plain};
+pub(crate) use text::{health as health_with_reason, health_word, left as time_left, plain};
 pub(crate) use writer::{Target, Writer};
 
 use crate::{
@@ -283,6 +283,35 @@ impl Reporter {
         } else {
             self.writer.words(&text::line(line));
         }
+    }
+
+    /// The run has begun, under this name. `deaf`: why nobody can talk to it.
+    pub(crate) fn begun(&mut self, run: &str, deaf: Option<&str>) {
+        if self.style.format == Format::Json {
+            self.event(&Event::Run { id: run.to_owned() });
+        } else if self.style.verbose && !self.style.quiet {
+            self.writer.words(&text::host(Level::Info, &format!("run {run}")));
+        }
+        if let (true, Some(why)) = (self.style.verbose, deaf) {
+            let text = format!("explain, readmit and drain cannot reach this run: {why}");
+            self.line(&Line {
+                speaker: None,
+                level: Level::Warning,
+                text,
+            });
+        }
+    }
+
+    /// Somebody has asked from outside that the run be stopped.
+    pub(crate) fn stopping(&mut self) {
+        if self.style.quiet && self.style.format == Format::Text {
+            return;
+        }
+        self.line(&Line {
+            speaker: None,
+            level: Level::Info,
+            text: "stopping, as `drain` asks: attempts that run are let end".to_owned(),
+        });
     }
 
     /// Says how many lines were too many to be shown.

@@ -29,7 +29,7 @@ pub(crate) fn health_word(health: Health) -> String {
 }
 
 /// The same with its reason and times.
-pub(super) fn health(health: Health, now: Moment) -> String {
+pub(crate) fn health(health: Health, now: Moment) -> String {
     let left = |until: Moment| Time::from(until.since(now));
     match health {
         Health::Quarantined { until, round } => format!("quarantined for {} (round {round})", left(until)),
@@ -152,7 +152,7 @@ fn rate(done: u64, elapsed: Duration) -> String {
 }
 
 /// How long the rest takes at the pace so far. None: there is no rest, or nobody can know yet.
-fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) -> Option<Time> {
+pub(crate) fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) -> Option<Time> {
     let ended = tasks.done + tasks.failed;
     let rest = total?.checked_sub(ended).filter(|rest| *rest > 0 && ended > 0)?;
     let seconds = elapsed.as_secs_f64() / ended as f64 * rest as f64;

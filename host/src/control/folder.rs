@@ -1,0 +1,232 @@
+//! The folder `.disperse`: sockets of runs that go on, and what is kept of runs that have ended.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use super::{id::RunId, kept::Kept};
+
+/// Its name, in the current folder. Always used as it is and never as a whole path: the address of a socket has 107 bytes,
+/// and the current folder may be deep.
+const NAME: &str = ".disperse";
+
+const SOCKET: &str = "sock";
+const ENDED: &str = "ended";
+
+/// How many runs that have ended are kept. Chosen freely: enough for whoever compares a few.
+const ENDED_MAX: usize = 10;
+
+/// The largest file that is read as one, in bytes. What is kept is bounded far below it.
+const FILE_MAX: u64 = 64 << 20;
+
+/// The folder, which is this user's alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(PathBuf);
+
+/// A run that has left a trace in the folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Known {
+    pub(crate) id: RunId,
+    pub(crate) state: State,
+}
+
+/// What is there of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// Nobody listens any more, and it left no word: it was killed.
+    Killed,
+    /// It has ended.
+    Ended,
+    /// It goes on.
+    Up,
+}
+
+impl Folder {
+    /// The folder, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made, or belongs to somebody else.
+    pub(crate) fn make() -> io::Result<Self> {
+        Self::at(Path::new(NAME))
+    }
+
+    fn at(path: &Path) -> io::Result<Self> {
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let meta = Self::ours(path)?;
+        if meta.mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o700))?;
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The folder, if it is there.
+    ///
+    /// # Errors
+    /// It belongs to somebody else, or nobody can tell.
+    pub(crate) fn find() -> io::Result<Option<Self>> {
+        match Self::ours(Path::new(NAME)) {
+            Ok(_) => Ok(Some(Self(NAME.into()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Not followed if it is a link: who made that says where it leads.
+    fn ours(path: &Path) -> io::Result<std::fs::Metadata> {
+        let meta = std::fs::symlink_metadata(path)?;
+        let whose = if !meta.is_dir() {
+            "is no folder"
+        } else if meta.uid() != rustix::process::geteuid().as_raw() {
+            "belongs to another user"
+        } else {
+            return Ok(meta);
+        };
+        Err(io::Error::other(format!("`{}` {whose}", path.display())))
+    }
+
+    pub(super) fn socket(&self, id: &RunId) -> PathBuf {
+        self.path(id, SOCKET)
+    }
+
+    fn path(&self, id: &RunId, what: &str) -> PathBuf {
+        self.0.join(format!("{id}.{what}"))
+    }
+
+    /// Where a socket lies until somebody listens on it. What has the right name and nobody listening is of a killed run.
+    pub(super) fn unfinished(&self, id: &RunId) -> PathBuf {
+        self.0.join(format!(".{id}.new"))
+    }
+
+    /// The runs that are known, the newest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn runs(&self) -> io::Result<Vec<Known>> {
+        let mut runs = Vec::new();
+        for entry in std::fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            let name = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+            let Some(id) = name(path.file_stem()).as_deref().and_then(RunId::parse) else {
+                continue;
+            };
+            let state = match name(path.extension()).as_deref() {
+                Some(ENDED) => State::Ended,
+                Some(SOCKET) => match UnixStream::connect(&path) {
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => State::Killed,
+                    // It has ended just now.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    _ => State::Up,
+                },
+                _ => continue,
+            };
+            runs.push(Known { id, state });
+        }
+        // A run that is ending has both; its last word counts once it is there.
+        runs.sort_by(|a, b| {
+            b.id.cmp(&a.id)
+                .then((a.state != State::Ended).cmp(&(b.state != State::Ended)))
+        });
+        runs.dedup_by(|later, first| later.id == first.id);
+        Ok(runs)
+    }
+
+    /// Removes the socket of a run that was killed.
+    pub(crate) fn forget(&self, id: &RunId) {
+        // Whoever else looks may have removed it.
+        let _ = std::fs::remove_file(self.socket(id));
+    }
+
+    /// Keeps what can be asked of a run that has ended, whole or not at all, and forgets the oldest of the others.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn keep(&self, id: &RunId, kept: &Kept) -> io::Result<()> {
+        let text = serde_json::to_vec(kept)?;
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
+        file.write_all(&text)?;
+        file.persist(self.path(id, ENDED))?;
+        let ended = self.runs()?.into_iter().filter(|run| run.state == State::Ended);
+        for old in ended.skip(ENDED_MAX) {
+            // Another run that ends now may have removed it.
+            let _ = std::fs::remove_file(self.path(&old.id, ENDED));
+        }
+        Ok(())
+    }
+
+    /// What is kept of a run that has ended. None: nothing is there, or it was written by another version.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Kept>> {
+        let path = self.path(id, ENDED);
+        let text = match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.len() > FILE_MAX => return Err(io::Error::other("it is too large to be one of these")),
+            Ok(_) => std::fs::read(&path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let kept: Option<Kept> = serde_json::from_slice(&text).ok();
+        Ok(kept.filter(Kept::is_readable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::control::RunExplained;
+
+    fn id(text: &str) -> RunId {
+        RunId::parse(text).unwrap()
+    }
+
+    fn kept() -> Kept {
+        Kept::new(7, 3, RunExplained::default(), Vec::new(), Vec::new())
+    }
+
+    #[test]
+    fn a_folder_is_closed_to_others() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join(NAME);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        Folder::at(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        let link = temp.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Folder::at(&link).is_err());
+    }
+
+    #[test]
+    fn runs_are_told_apart_and_the_oldest_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&temp.path().join("d")).unwrap();
+        for n in 10..25 {
+            folder.keep(&id(&format!("202601{n}-000000-aaaa")), &kept()).unwrap();
+        }
+        let up = UnixListener::bind(folder.socket(&id("20260201-000000-aaaa"))).unwrap();
+        drop(UnixListener::bind(folder.socket(&id("20260202-000000-aaaa"))).unwrap());
+        // It is ending.
+        let ending = UnixListener::bind(folder.socket(&id("20260124-000000-aaaa"))).unwrap();
+        std::fs::write(temp.path().join("d/notes.sock"), "").unwrap();
+        let runs = folder.runs().unwrap();
+        assert_eq!(runs.len(), 2 + ENDED_MAX);
+        let states: Vec<State> = runs.iter().map(|run| run.state).take(3).collect();
+        assert_eq!(states, [State::Killed, State::Up, State::Ended]);
+        assert_eq!(runs.last().unwrap().id, id("20260115-000000-aaaa"));
+        assert_eq!(folder.kept(&runs[2].id).unwrap(), Some(kept()));
+        assert_eq!(folder.kept(&runs[1].id).unwrap(), None);
+        folder.forget(&runs[0].id);
+        assert_eq!(folder.runs().unwrap().len(), 1 + ENDED_MAX);
+        drop((up, ending));
+    }
+}

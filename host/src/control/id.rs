@@ -1,0 +1,110 @@
+//! The names of runs.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// How many letters tell runs apart that were started in the same second: two of those are called alike once in 456,976 times.
+const LETTERS: usize = 4;
+
+/// Names a run: when it was started (UTC) and a few random letters, as in `20261124-162024-kqzt`. Sorts by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RunId(String);
+
+impl RunId {
+    /// A new one, for a run that is started now.
+    pub(crate) fn new() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut letters = [0; LETTERS];
+        // Without luck all runs of one second have one name, and the second of them has no socket.
+        let _ = getrandom::fill(&mut letters);
+        let letters = letters.map(|byte| char::from(b'a' + byte % 26));
+        Self(format!("{}-{}", stamp(since.as_secs()), String::from_iter(letters)))
+    }
+
+    /// One that was read: None if no run is called so.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let mut is_next = |length: usize, fits: fn(&u8) -> bool| {
+            parts
+                .next()
+                .is_some_and(|part| part.len() == length && part.as_bytes().iter().all(fits))
+        };
+        let fits = is_next(8, u8::is_ascii_digit)
+            && is_next(6, u8::is_ascii_digit)
+            && is_next(LETTERS, u8::is_ascii_lowercase);
+        (fits && parts.next().is_none()).then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is meant by what was typed: all of it, its beginning or its end.
+    pub(crate) fn is_meant_by(&self, text: &str) -> bool {
+        !text.is_empty() && (self.0.starts_with(text) || self.0.ends_with(text))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Seconds since 1970 as `YYYYMMDD-HHMMSS`, UTC.
+fn stamp(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    let (hours, minutes) = (second / 3600, second / 60 % 60);
+    format!("{year:04}{month:02}{day:02}-{hours:02}{minutes:02}{:02}", second % 60)
+}
+
+/// The day that is so many days after 1970-01-01. Counts years from March, so that the odd day comes last (Howard Hinnant,
+/// "chrono-compatible low-level date algorithms").
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    (year + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_people_write_them() {
+        assert_eq!(stamp(0), "19700101-000000");
+        assert_eq!(stamp(951_827_696), "20000229-123456");
+        assert_eq!(stamp(1_767_225_599), "20251231-235959");
+        assert_eq!(stamp(1_772_323_200), "20260301-000000");
+    }
+
+    #[test]
+    fn only_names_of_runs_are_names_of_runs() {
+        let id = RunId::new();
+        assert_eq!(RunId::parse(id.as_str()), Some(id.clone()));
+        for text in [
+            "",
+            "x",
+            "../../etc",
+            "20261124-162024",
+            "20261124-162024-KQZT",
+            "20261124-162024-kqzt-",
+        ] {
+            assert_eq!(RunId::parse(text), None, "{text}");
+        }
+        let (start, end) = (&id.as_str()[..8], &id.as_str()[16..]);
+        assert!(id.is_meant_by(start) && id.is_meant_by(end) && !id.is_meant_by("") && !id.is_meant_by("-"));
+    }
+}

@@ -1,0 +1,198 @@
+//! What is kept of a run that has ended.
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol::{
+    ActionExplained, ActionState, Explained, Problem, Query, RunExplained, Said, VERSION, WorkerExplained,
+};
+use crate::units::nearest;
+
+/// How many names an error lists. Chosen freely.
+const LISTED_MAX: usize = 12;
+
+/// All that can still be asked of a run once it has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    v: u32,
+    at_ms: u64,
+    /// The newest action: a later one was never asked for.
+    last_action: u64,
+    run: RunExplained,
+    /// All of them, unless there are very many.
+    workers: Vec<WorkerExplained>,
+    /// Those of which something is known.
+    actions: Vec<ActionExplained>,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        at_ms: u64,
+        last_action: u64,
+        run: RunExplained,
+        workers: Vec<WorkerExplained>,
+        actions: Vec<ActionExplained>,
+    ) -> Self {
+        Self {
+            v: VERSION,
+            at_ms,
+            last_action,
+            run,
+            workers,
+            actions,
+        }
+    }
+
+    /// Whether it was written by a host that writes as this one does.
+    pub(super) fn is_readable(&self) -> bool {
+        self.v == VERSION
+    }
+
+    /// What the run would have answered in the end.
+    ///
+    /// # Errors
+    /// It is not known, or cannot be done any more.
+    pub(crate) fn answer(&self, query: &Query) -> Result<Said, Problem> {
+        let explained = match query {
+            Query::Run => Explained::Run(Box::new(self.run.clone())),
+            Query::Action { id } => match self.actions.iter().find(|action| action.id == *id) {
+                Some(action) => Explained::Action(Box::new(action.clone())),
+                None => Explained::Action(Box::new(forgotten(*id, self.last_action)?)),
+            },
+            Query::Worker { name } => {
+                let at = find_worker(name, self.workers.iter().map(|worker| worker.id.as_str()))?;
+                Explained::Worker(Box::new(self.workers.get(at).cloned().unwrap_or_default()))
+            }
+            Query::Readmit { .. } | Query::Drain { .. } => {
+                return Err(Problem::new(format!("the run {} has ended", self.run.id)));
+            }
+        };
+        Ok(Said {
+            run: self.run.id.clone(),
+            ended: true,
+            at_ms: self.at_ms,
+            explained,
+        })
+    }
+}
+
+/// An action of which nothing is kept.
+///
+/// # Errors
+/// There was no such action.
+pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionExplained, Problem> {
+    if id == 0 || id > last {
+        let known = match last {
+            0 => "none was asked for yet".to_owned(),
+            _ => format!("they are numbered from 1 to {last}"),
+        };
+        return Err(Problem::new(format!("there is no action {id}")).hint(format!(
+            "{known}; -v and `--format json` say the numbers of those that fail"
+        )));
+    }
+    Ok(ActionExplained {
+        id,
+        task: 0,
+        kind: String::new(),
+        state: ActionState::Forgotten,
+        words:
+            "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
+                .to_owned(),
+        attempts: Vec::new(),
+    })
+}
+
+/// Which of these workers is meant: by its whole name or, if that is one worker's only, by what follows the `/`.
+fn place_of<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+    if let Some(at) = names.clone().position(|name| name == asked) {
+        return Some(at);
+    }
+    let mut short = names
+        .enumerate()
+        .filter(|(_, name)| name.rsplit_once('/').is_some_and(|(_, own)| own == asked));
+    match (short.next(), short.next()) {
+        (Some((at, _)), None) => Some(at),
+        _ => None,
+    }
+}
+
+/// Which of these workers is meant.
+///
+/// # Errors
+/// None of them, or more than one.
+pub(crate) fn find_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<usize, Problem> {
+    place_of(asked, names.clone()).ok_or_else(|| unknown_worker(asked, names))
+}
+
+/// Says that none of these workers is called so, and which ones could be meant.
+fn unknown_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Problem {
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    let own = |name: &String| {
+        name.rsplit_once('/')
+            .map_or_else(|| name.clone(), |(_, own)| own.to_owned())
+    };
+    let called: Vec<&String> = names.iter().filter(|name| own(name) == asked).collect();
+    if called.len() > 1 {
+        let called: Vec<String> = called
+            .into_iter()
+            .take(LISTED_MAX)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        return Problem::new(format!("several workers are called `{asked}`"))
+            .hint(format!("say which: {}", called.join(", ")));
+    }
+    let problem = Problem::new(format!("there is no worker `{asked}`"));
+    let near = nearest(asked, &names).map(str::to_owned).or_else(|| {
+        let owns: Vec<String> = names.iter().map(own).collect();
+        let near = nearest(asked, &owns)?;
+        names.iter().find(|name| own(name) == near).cloned()
+    });
+    match near {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => {
+            let more = names.len().saturating_sub(LISTED_MAX);
+            let listed: Vec<String> = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            problem.hint(format!("there are {}{more}", listed.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 4] = ["mixed/steady", "mixed/broken", "other/steady", "other/1"];
+
+    #[test]
+    fn a_worker_is_found_by_what_is_its_own() {
+        let find = |name| find_worker(name, NAMES.into_iter());
+        assert_eq!(find("mixed/broken"), Ok(1));
+        assert_eq!(find("broken"), Ok(1));
+        assert_eq!(find("1"), Ok(3));
+        let several = find("steady").unwrap_err();
+        assert_eq!(several.hint.unwrap(), "say which: `mixed/steady`, `other/steady`");
+        assert_eq!(
+            find("mixed/brokn").unwrap_err().hint.unwrap(),
+            "did you mean `mixed/broken`?"
+        );
+        assert_eq!(
+            find("brokne").unwrap_err().hint.unwrap(),
+            "did you mean `mixed/broken`?"
+        );
+        let unlike = find("zzzzzzzz").unwrap_err();
+        assert_eq!(unlike.what, "there is no worker `zzzzzzzz`");
+        assert!(unlike.hint.unwrap().contains("`other/1`"));
+    }
+
+    #[test]
+    fn an_action_that_never_was_is_no_action_that_went_well() {
+        assert_eq!(forgotten(3, 3).unwrap().state, ActionState::Forgotten);
+        assert!(forgotten(4, 3).unwrap_err().hint.unwrap().contains("from 1 to 3"));
+        assert!(forgotten(0, 3).is_err());
+        assert!(forgotten(1, 0).is_err());
+    }
+}
