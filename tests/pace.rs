@@ -175,6 +175,10 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     );
 }
 
+/// The part of their pace that honest tasks keep at least beside hostile ones. Less than beside a worker: most hostile tasks end
+/// soon and are handed out again and again, so that each honest one waits for one of them to be done. What is measured is what
+/// that costs; 0.23 and more on two quiet cores.
+const TASK_FLOOR: f64 = 0.1;
 /// How many pairs are measured for each attack of a task or a planner, of which there are many.
 const OPERATION_PAIRS: usize = 3;
 /// How many honest tasks a planner has handed out before it attacks: more than are timed.
@@ -254,7 +258,7 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
             task_rate(&folder, operation, at_once)
         });
         eprintln!("{median:.2} beside {}", attack.name);
-        if median < FLOOR {
+        if median < TASK_FLOOR {
             slow.push((attack.name, median));
         }
     }

@@ -266,7 +266,7 @@ fn the_same_script_has_the_same_log_whatever_the_threads() {
         "lost: ",
         "is stopped",
         "trapped: broken",
-        "settled without a result: exhausted",
+        "settled without a result: poison",
         "task 5 failed: enough",
         "task 3 drops 3.2",
     ] {

@@ -139,6 +139,8 @@ fn stays_small(peak: Option<u64>) {
 const FUEL: &[&str] = &["--fuel", "50M", "--memory", "64MiB"];
 /// Flags for what has the host do much for little of it: tasks and planners may take all the time that their fuel lasts.
 const LITTLE: &[&str] = &["--fuel", "200k", "--memory", "64MiB"];
+/// Enough for more short lines than are shown.
+const MORE: &[&str] = &["--fuel", "20M", "--memory", "64MiB"];
 const LEAST: &[&str] = &["--fuel", "4k", "--memory", "64MiB"];
 
 const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
@@ -195,8 +197,8 @@ attacks! {
 
     a_task_that_calls_for_ever: Run, for_ever("(drop (call $now))"), FUEL, OUT_OF_FUEL;
     a_planner_that_calls_for_ever: Next, for_ever("(drop (call $now))"), FUEL, OUT_OF_FUEL;
-    a_task_that_floods_the_log: Run, for_ever(SHORT_LINE), LITTLE, FLOOD;
-    a_planner_that_floods_the_log: Next, for_ever(SHORT_LINE), LITTLE, FLOOD;
+    a_task_that_floods_the_log: Run, for_ever(SHORT_LINE), MORE, FLOOD;
+    a_planner_that_floods_the_log: Next, for_ever(SHORT_LINE), MORE, FLOOD;
     a_task_that_floods_the_log_with_long_lines: Run, long_lines(), LEAST, FLOOD;
     a_planner_that_floods_the_log_with_long_lines: Next, long_lines(), LEAST, FLOOD;
     a_task_that_floods_stderr: Run, stderr(), LITTLE, FLOOD;
