@@ -11,6 +11,7 @@
 mod compile;
 mod components;
 mod concurrency;
+mod control;
 mod examples;
 mod facts;
 mod flat;

@@ -89,6 +89,12 @@ impl Host {
         self
     }
 
+    /// Runs it in this folder and not in that of the project.
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Sets a variable of the host's environment.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);

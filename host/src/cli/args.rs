@@ -44,15 +44,28 @@ pub(super) enum Command {
     /// Compile one component from stdin to stdout; what the host starts itself
     #[command(name = COMPILE_CHILD, hide = true)]
     CompileChild { form: String, memory: u64, seconds: u64 },
-    /// Say why a run, an action or a worker is in its state
-    ///
-    /// Asks the run that goes on in this folder, or what is kept of one that has ended.
-    Explain(ExplainArgs),
-    /// Give a worker that was taken out work again, with a clean record
-    Readmit(ReadmitArgs),
-    /// Take a worker out of a run, or stop the run as the first Ctrl-C does
-    Drain(DrainArgs),
-    /// Print a JSON schema: of the lines of `--format json`, or of disperse.toml
+    /// Say how a run in this folder is going, or went, and why it thinks what it thinks: of actions and of workers
+    Explain {
+        #[command(subcommand)]
+        what: Option<Explain>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Have a run give a worker work again, with a clean record
+    Readmit {
+        /// Its name, `pool/worker`, or what follows the `/`
+        worker: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Have a run give a worker nothing more, or end as the first Ctrl-C would have it
+    Drain {
+        /// Its name, `pool/worker`, or what follows the `/`; without it the whole run is stopped
+        worker: Option<String>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, or of disperse.toml
     Schema {
         /// Which one
         name: SchemaName,
@@ -256,55 +269,32 @@ pub(super) struct TestArgs {
     pub(super) verbose: u8,
 }
 
-/// Which run is talked to, and how.
+/// What can be explained.
+#[derive(Debug, Subcommand)]
+pub(super) enum Explain {
+    /// How the run is going; the same as without a word
+    Run,
+    /// What became of an action
+    Action {
+        /// Its number, as in `17` or `#17.2`
+        id: String,
+    },
+    /// What is thought of a worker, and the evidence
+    Worker {
+        /// Its name, `pool/worker`, or what follows the `/`
+        name: String,
+    },
+}
+
+/// Whom to ask, and how to say the answer.
 #[derive(Debug, Args)]
-pub(super) struct Place {
-    /// Which run: its name, or its beginning or end [default: the one that goes on, else the newest]
+pub(super) struct AskArgs {
+    /// Which run: its name, or the beginning or the end of it [default: the newest in this folder]
     #[arg(long, value_name = "RUN", global = true)]
     pub(super) run: Option<String>,
     /// How the answer is written
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub(super) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ExplainArgs {
-    #[command(subcommand)]
-    pub(super) what: Option<ExplainWhat>,
-    #[command(flatten)]
-    pub(super) place: Place,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ExplainWhat {
-    /// How the run is going, and what it waits for (also without a word)
-    Run,
-    /// What became of an action: where it failed, what it waits for
-    Action {
-        /// Its number, as messages and events name it
-        id: u64,
-    },
-    /// What is thought of a worker, and the evidence
-    Worker {
-        /// Its name, as POOL/WORKER, or WORKER where only one is called that
-        name: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReadmitArgs {
-    /// Its name, as POOL/WORKER, or WORKER where only one is called that
-    pub(super) worker: String,
-    #[command(flatten)]
-    pub(super) place: Place,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct DrainArgs {
-    /// The worker that is to end what it is doing and get nothing more [default: the whole run]
-    pub(super) worker: Option<String>,
-    #[command(flatten)]
-    pub(super) place: Place,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ pub(super) const SYSTEMIC: u8 = 3;
 pub(super) const MACHINE: u8 = 4;
 /// A bug of ours.
 pub(super) const BUG: u8 = 70;
-/// Stopped by SIGINT, that is Ctrl-C.
+/// Stopped by SIGINT, that is Ctrl-C, or by `drain`.
 pub(super) const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM.
 pub(super) const TERMINATED: u8 = 143;
@@ -23,6 +23,9 @@ pub(super) const TERMINATED: u8 = 143;
 pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
     if summary.interrupted && signal != 0 {
         signal
+    } else if summary.interrupted {
+        // Somebody asked for it through the socket.
+        INTERRUPTED
     } else if summary.unroutable > 0 || (!summary.systemic.is_empty() && summary.tasks.failed > 0) {
         SYSTEMIC
     } else if summary.failure.is_some() || summary.tasks.failed > 0 {

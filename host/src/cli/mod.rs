@@ -2,15 +2,16 @@
 
 mod args;
 mod build;
-mod control;
 mod error;
 mod exit;
+mod explain;
 mod inspect;
 mod opened;
 mod plan;
 mod pools;
 mod simulate;
 mod test;
+mod words;
 
 use std::{
     process::ExitCode,
@@ -28,6 +29,7 @@ use self::{
     error::Failure,
 };
 use crate::{
+    control::Query,
     report::Finished,
     run::{self, Plan, Stopper},
     sandbox::{Sandbox, compile_child},
@@ -74,9 +76,9 @@ fn command(command: Command) -> Result<u8, Failure> {
             execute(sandbox, plan, args.common.threads)
         }
         Command::Test(args) => test::test(&args),
-        Command::Explain(args) => control::explain(&args),
-        Command::Readmit(args) => control::readmit(&args),
-        Command::Drain(args) => control::drain(&args),
+        Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
+        Command::Readmit { worker, ask } => explain::change(&Query::Readmit { worker }, &ask),
+        Command::Drain { worker, ask } => explain::change(&Query::Drain { worker }, &ask),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {

@@ -211,18 +211,18 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("d")).unwrap();
         for n in 10..25 {
-            folder.keep(&id(&format!("202601{n}-000000-aaaa")), &kept()).unwrap();
+            folder.keep(&id(&format!("202601{n}-000000-aaaaa")), &kept()).unwrap();
         }
-        let up = UnixListener::bind(folder.socket(&id("20260201-000000-aaaa"))).unwrap();
-        drop(UnixListener::bind(folder.socket(&id("20260202-000000-aaaa"))).unwrap());
+        let up = UnixListener::bind(folder.socket(&id("20260201-000000-aaaaa"))).unwrap();
+        drop(UnixListener::bind(folder.socket(&id("20260202-000000-aaaaa"))).unwrap());
         // It is ending.
-        let ending = UnixListener::bind(folder.socket(&id("20260124-000000-aaaa"))).unwrap();
+        let ending = UnixListener::bind(folder.socket(&id("20260124-000000-aaaaa"))).unwrap();
         std::fs::write(temp.path().join("d/notes.sock"), "").unwrap();
         let runs = folder.runs().unwrap();
         assert_eq!(runs.len(), 2 + ENDED_MAX);
         let states: Vec<State> = runs.iter().map(|run| run.state).take(3).collect();
         assert_eq!(states, [State::Killed, State::Up, State::Ended]);
-        assert_eq!(runs.last().unwrap().id, id("20260115-000000-aaaa"));
+        assert_eq!(runs.last().unwrap().id, id("20260115-000000-aaaaa"));
         assert_eq!(folder.kept(&runs[2].id).unwrap(), Some(kept()));
         assert_eq!(folder.kept(&runs[1].id).unwrap(), None);
         folder.forget(&runs[0].id);

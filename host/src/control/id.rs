@@ -5,10 +5,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many letters tell runs apart that were started in the same second: two of those are called alike once in 456,976 times.
-const LETTERS: usize = 4;
+/// How many letters a name ends with. The first two stand for the part of the second, in steps of 1.5 ms, so that runs which
+/// a script starts one after another sort as well; the others are random.
+const LETTERS: usize = 5;
 
-/// Names a run: when it was started (UTC) and a few random letters, as in `20261124-162024-kqzt`. Sorts by time.
+/// Names a run: when it was started (UTC) and a few letters, as in `20261124-162024-kqztb`. Sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunId(String);
 
@@ -16,10 +17,13 @@ impl RunId {
     /// A new one, for a run that is started now.
     pub(crate) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut letters = [0; LETTERS];
-        // Without luck all runs of one second have one name, and the second of them has no socket.
-        let _ = getrandom::fill(&mut letters);
-        let letters = letters.map(|byte| char::from(b'a' + byte % 26));
+        let mut luck = [0; 3];
+        // Without luck two runs that start in the same moment have one name, and the second of them has no socket.
+        let _ = getrandom::fill(&mut luck);
+        let [a, b, c] = luck.map(u64::from);
+        let part = u64::from(since.subsec_nanos()) * 26 * 26 / 1_000_000_000;
+        let numbers: [u64; LETTERS] = [part / 26, part % 26, a, b, c];
+        let letters = numbers.map(|number| char::from(b'a' + (number % 26) as u8));
         Self(format!("{}-{}", stamp(since.as_secs()), String::from_iter(letters)))
     }
 
@@ -99,8 +103,8 @@ mod tests {
             "x",
             "../../etc",
             "20261124-162024",
-            "20261124-162024-KQZT",
-            "20261124-162024-kqzt-",
+            "20261124-162024-KQZTB",
+            "20261124-162024-kqztb-",
         ] {
             assert_eq!(RunId::parse(text), None, "{text}");
         }

@@ -1,0 +1,184 @@
+//! What a run said of itself, for people.
+
+use std::{fmt::Write as _, time::Duration};
+
+use crate::{
+    control::{ActionExplained, Explained, RunExplained, Said, WorkerExplained},
+    report::plain,
+    units::Time,
+};
+
+/// All of it. Much of it comes from guests: a terminal is given no commands, and nobody's text looks like a line of ours.
+pub(super) fn said(said: &Said) -> String {
+    let mut text = match &said.explained {
+        Explained::Run(run) => explained_run(run, said),
+        Explained::Action(action) => explained_action(action),
+        Explained::Worker(worker) => explained_worker(worker, said),
+        Explained::Done { message } => message.clone(),
+    };
+    if said.ended && !matches!(said.explained, Explained::Run(_)) {
+        let _ = write!(text, "\nthe run {} has ended; this is how things stood then", said.run);
+    }
+    text.push('\n');
+    plain(&text).into_owned()
+}
+
+fn time(ms: u64) -> Time {
+    Time::from(Duration::from_millis(ms))
+}
+
+fn within(text: &str) -> String {
+    text.trim_end().replace('\n', "\n          ")
+}
+
+fn explained_run(run: &RunExplained, said: &Said) -> String {
+    let state = match (said.ended, run.stopping) {
+        (true, false) => "it has ended, after",
+        (true, true) => "it was stopped, after",
+        (false, true) => "it is being stopped, after",
+        (false, false) => "it goes on, for",
+    };
+    let mut text = format!("run {}: {state} {}", run.id, time(said.at_ms));
+    let _ = write!(
+        text,
+        "\n  tasks     {} done, {} failed, {} in flight",
+        run.tasks_done, run.tasks_failed, run.tasks_in_flight
+    );
+    if let Some(total) = run.tasks_total {
+        let _ = write!(text, ", of {total}");
+    }
+    if let Some(left) = run.left_ms {
+        let _ = write!(text, "; about {} left", time(left));
+    }
+    let waiting = &run.waiting;
+    let _ = write!(
+        text,
+        "\n  actions   {} done, {} dead, {} running, {} waiting, {} resting; {} retries",
+        run.actions_done, run.actions_refused, run.actions_running, waiting.all, waiting.resting, run.retries
+    );
+    let reasons = [
+        (waiting.for_a_free_worker, "for a worker to be free"),
+        (waiting.for_a_limit, "for workers that are at a limit"),
+        (waiting.for_another_worker, "for a worker that has not failed it"),
+        (waiting.for_any_worker, "for workers that are given no work now"),
+    ];
+    for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, "\n  waiting   {count} {what}");
+    }
+    if waiting.looked_at > 0 && waiting.looked_at < waiting.all {
+        let _ = write!(text, "\n  waiting   the others were not looked at: they are too many");
+    }
+    let healths: Vec<String> = run
+        .workers
+        .iter()
+        .map(|(health, count)| format!("{count} {health}"))
+        .collect();
+    let _ = write!(text, "\n  workers   {}", healths.join(", "));
+    for worker in &run.notable {
+        let _ = write!(text, "\n    {}  {}", worker.id, worker.words);
+    }
+    if run.notable_more > 0 {
+        let _ = write!(text, "\n    and {} more", run.notable_more);
+    }
+    for line in run.quotas.iter().chain(&run.remarks) {
+        let _ = write!(text, "\n  {line}");
+    }
+    text
+}
+
+fn explained_action(action: &ActionExplained) -> String {
+    let mut text = format!("action {}", action.id);
+    if action.task > 0 {
+        let _ = write!(text, " of task {} ({})", action.task, action.kind);
+    }
+    let _ = write!(text, ": {}", action.words);
+    for one in &action.attempts {
+        let _ = write!(
+            text,
+            "\n  {:>7} attempt {} failed on {}, {}: {}\n          it {}",
+            time(one.at_ms).to_string(),
+            one.attempt,
+            one.worker,
+            one.class,
+            within(&one.message),
+            one.verdict
+        );
+    }
+    text
+}
+
+fn explained_worker(worker: &WorkerExplained, said: &Said) -> String {
+    let since = said.at_ms.saturating_sub(worker.since_ms);
+    let mut text = format!(
+        "worker {}: {} (since {}, {} ago)",
+        worker.id,
+        worker.words,
+        time(worker.since_ms),
+        time(since)
+    );
+    let _ = write!(
+        text,
+        "\n  attempts  {} with a result, {} failed",
+        worker.ok, worker.failed
+    );
+    for (count, what) in [
+        (worker.faults, "by its own fault"),
+        (worker.lost, "lost"),
+        (worker.busy, "answered by being busy"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    if worker.quarantines > 0 {
+        let _ = write!(text, "; quarantined {}x", worker.quarantines);
+    }
+    for line in &worker.has {
+        let _ = write!(text, "\n  has       {line}");
+    }
+    let more = (worker.holds as usize).saturating_sub(worker.has.len());
+    match (worker.holds, more) {
+        (0, _) => text.push_str("\n  has       nothing to do"),
+        (_, 0) => {}
+        (_, more) => drop(write!(text, "\n  has       and {more} more")),
+    }
+    for line in &worker.quotas {
+        let _ = write!(text, "\n  {line}");
+    }
+    if worker.failures_forgotten > 0 {
+        let _ = write!(
+            text,
+            "\n  … {} earlier failures are not kept any more",
+            worker.failures_forgotten
+        );
+    }
+    // What was seen and what was made of it, in the order in which it came. A failure is told before what it led to.
+    let mut story: Vec<(u64, bool, String)> = Vec::new();
+    for one in &worker.failures {
+        let line = format!(
+            "action {}, attempt {} failed here, {}: {}\n          {}",
+            one.action,
+            one.attempt,
+            one.class,
+            within(&one.message),
+            one.fate
+        );
+        story.push((one.at_ms, false, line));
+    }
+    for turn in &worker.history {
+        story.push((turn.at_ms, true, turn.words.clone()));
+    }
+    story.sort_by_key(|(at_ms, is_turn, _)| (*at_ms, *is_turn));
+    for (at_ms, _, line) in story {
+        let _ = write!(text, "\n  {:>7} {line}", time(at_ms).to_string());
+    }
+    let passed = worker.failures.iter().filter(|one| one.passed == Some(true)).count();
+    let refused = worker.failures.iter().filter(|one| one.passed == Some(false)).count();
+    if passed + refused > 0 {
+        let _ = write!(
+            text,
+            "\n  of these failures, {passed} were of actions that passed elsewhere, {refused} of actions that were given up"
+        );
+    }
+    text
+}

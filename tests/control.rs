@@ -1,0 +1,505 @@
+//! Talking to a run from outside: `explain`, `readmit`, `drain`, and the folder `.disperse`.
+
+use std::{
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Ended, Folder, Live, body, host, of_type};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Two honest workers, and one with this body that is evicted when it fails five actions.
+fn mixed(folder: &Folder, handle: &str) -> String {
+    folder.worker("honest.wasm", body::SLOW_ECHO);
+    folder.worker("other.wasm", handle);
+    folder.file(
+        "disperse.toml",
+        r#"
+            [health]
+            quarantine = "50ms"
+            evict-after = 2
+
+            [[pool]]
+            name = "honest"
+            component = "honest.wasm"
+            kinds = ["line"]
+            workers = 2
+
+            [[pool]]
+            name = "other"
+            component = "other.wasm"
+            kinds = ["line"]
+
+            [[pool.worker]]
+            name = "mallory"
+        "#,
+    )
+}
+
+/// Fails five times and then works.
+fn moody() -> String {
+    format!(
+        "(global.set $times (i32.add (global.get $times) (i32.const 1)))
+         (if (i32.le_u (global.get $times) (i32.const 5)) (then (return {})))
+         {}",
+        body::RETRYABLE,
+        body::ECHO
+    )
+}
+
+fn ask(folder: &Path, args: &[&str]) -> Ended {
+    host(args).folder(folder).run()
+}
+
+fn told(folder: &Path, args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
+    let mut said = ask(folder, &args).exits(0).events();
+    assert_eq!(said.len(), 1);
+    said.remove(0)
+}
+
+/// The files of this sort in `.disperse`, sorted.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder.join(".disperse")) else {
+        return Vec::new();
+    };
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    files.sort();
+    files
+}
+
+fn id(file: &Path) -> String {
+    file.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+fn until(what: &str, mut seen: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !seen() {
+        assert!(Instant::now() < until, "{what} did not come in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A run without an end that has begun.
+fn endless(folder: &Path, args: &[&str]) -> Live {
+    let line = "a line ".repeat(600);
+    let mut live = host(args).folder(folder).endless(format!("{line}\n")).start();
+    live.wait_until("a result", |stdout, _| !stdout.is_empty());
+    live
+}
+
+/// One question as it goes over the socket, and what comes back.
+fn raw(socket: &Path, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    // Whoever does not want the rest says why all the same.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_worker_is_explained_and_readmitted() {
+    let folder = Folder::new();
+    let manifest = mixed(&folder, &moody());
+    let root = folder.root();
+    let mut live = endless(root, &["map", &manifest, "-v"]);
+    live.wait_until("the eviction", |_, stderr| {
+        stderr.contains("worker other/mallory: evicted")
+    });
+
+    let worker = told(root, &["explain", "worker", "mallory"]);
+    assert_eq!(
+        (&worker["type"], &worker["id"], &worker["health"]),
+        (&"worker".into(), &"other/mallory".into(), &"evicted".into())
+    );
+    assert_eq!(
+        (worker["failed"].as_u64(), worker["ended"].as_bool()),
+        (Some(5), Some(false)),
+        "{worker}"
+    );
+    let healths: Vec<&str> = worker["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|turn| turn["health"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        healths,
+        ["quarantined", "probation", "quarantined", "probation", "evicted"]
+    );
+    let failure = &worker["failures"][0];
+    assert_eq!(
+        (&failure["message"], &failure["class"]),
+        (&"it says no".into(), &"transient".into())
+    );
+    let action = failure["action"].as_u64().unwrap().to_string();
+    // The action is done by somebody else, and that is said.
+    until("the action's end", || {
+        told(root, &["explain", "action", &action])["state"] == "done"
+    });
+    let explained = told(root, &["explain", "action", &action]);
+    assert_eq!(
+        (&explained["attempts"][0]["worker"], &explained["kind"]),
+        (&"other/mallory".into(), &"line".into())
+    );
+    assert!(
+        explained["words"].as_str().unwrap().starts_with("it passed on honest/"),
+        "{explained}"
+    );
+    let shown = ask(root, &["explain", "worker", "other/mallory"]).exits(0);
+    for text in [
+        "worker other/mallory: evicted: 2 quarantines",
+        &format!("action {action}, attempt 1 failed here, transient: it says no"),
+        "it passed on honest/",
+        "quarantined for ",
+        "has       nothing to do",
+        "passed elsewhere",
+    ] {
+        assert!(shown.out().contains(text), "`{text}` is not in:\n{}", shown.out());
+    }
+
+    let run = told(root, &["explain"]);
+    assert_eq!(
+        (&run["workers"]["evicted"], &run["workers"]["healthy"]),
+        (&1.into(), &2.into()),
+        "{run}"
+    );
+    assert_eq!(
+        (&run["notable"][0]["id"], &run["run"]),
+        (&"other/mallory".into(), &run["id"])
+    );
+    let shown = ask(root, &["explain", "run"]).exits(0);
+    assert!(
+        shown.out().contains(": it goes on, for ") && shown.out().contains("1 evicted, 2 healthy"),
+        "{}",
+        shown.out()
+    );
+
+    ask(root, &["readmit", "malory"])
+        .exits(2)
+        .prints("")
+        .says(&["there is no worker `malory`", "did you mean `other/mallory`?"]);
+    ask(root, &["explain", "action", "99999999"])
+        .exits(2)
+        .says(&["there is no action 99999999", "from 1 to"]);
+    ask(root, &["explain", "action", "line"])
+        .exits(2)
+        .says(&["`line` is no action"]);
+    let said = ask(root, &["readmit", "mallory"]).exits(0);
+    assert!(
+        said.out()
+            .contains("other/mallory has a clean record and is given work again; it was evicted"),
+        "{}",
+        said.out()
+    );
+    live.wait_until("a word about it", |_, stderr| {
+        stderr.contains("worker other/mallory: healthy")
+    });
+    until("its work", || {
+        told(root, &["explain", "worker", "mallory"])["ok"].as_u64() > Some(0)
+    });
+
+    live.close();
+    live.end().exits(0).says(&["run 2"]);
+    // What could be asked can still be asked.
+    assert!(files(root, "sock").is_empty());
+    let worker = told(root, &["explain", "worker", "mallory"]);
+    assert_eq!(
+        (&worker["ended"], &worker["failed"], &worker["health"]),
+        (&true.into(), &5.into(), &"healthy".into())
+    );
+    assert_eq!(told(root, &["explain", "action", &action])["words"], explained["words"]);
+    let well = worker["failures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failure| failure["action"].as_u64().unwrap())
+        .max()
+        .unwrap()
+        + 1;
+    let forgotten = ask(root, &["explain", "action", &well.to_string()]).exits(0);
+    assert!(
+        forgotten.out().contains("nothing is kept of actions that went well"),
+        "{}",
+        forgotten.out()
+    );
+    let shown = ask(root, &["explain"]).exits(0);
+    assert!(shown.out().contains(": it has ended, after "), "{}", shown.out());
+    ask(root, &["explain", "worker", "nobody"])
+        .exits(2)
+        .says(&["there is no worker `nobody`", "`honest/1`"]);
+    ask(root, &["readmit", "mallory"])
+        .exits(2)
+        .says(&["no run is going on in this folder", "(ended)"]);
+    let name = told(root, &["explain"])["id"].as_str().unwrap().to_owned();
+    ask(root, &["drain", "--run", &name]).exits(2).says(&["has ended"]);
+}
+
+#[test]
+fn an_action_that_nobody_can_do_now_is_explained() {
+    let folder = Folder::new();
+    let root = folder.root();
+    // The first line never ends, and keeps the only worker.
+    let stuck = folder.worker("stuck.wasm", body::ENDLESS);
+    let args = ["map", &stuck, "--workers", "1", "--fuel", "1000T", "--timeout", "1h"];
+    let mut live = host(args).folder(root).input("a\nb\n").start();
+    until("the socket", || !files(root, "sock").is_empty());
+    until("the first action", || {
+        let said = ask(root, &["explain", "action", "1"]);
+        said.code == 0 && said.out().contains("stuck/1 has it for")
+    });
+    let waiting = ask(root, &["explain", "action", "a2"]).exits(0);
+    assert!(
+        waiting
+            .out()
+            .contains("action 2 of task 2 (line): it waits for a worker to be free (of 1 "),
+        "{}",
+        waiting.out()
+    );
+    let run = told(root, &["explain", "run"]);
+    assert_eq!(
+        (&run["waiting"]["for_a_free_worker"], &run["actions_running"]),
+        (&1.into(), &1.into()),
+        "{run}"
+    );
+    let worker = ask(root, &["explain", "worker", "1"]).exits(0);
+    assert!(
+        worker.out().contains("has       action 1 (line), attempt 1, for "),
+        "{}",
+        worker.out()
+    );
+    // It is the only one.
+    ask(root, &["drain", "stuck/1"])
+        .exits(2)
+        .says(&["the last worker", "hint: "]);
+    live.send(Signal::KILL);
+    live.wait_until("nothing", |_, _| true);
+    live.end().exits(137);
+    ask(root, &["explain"])
+        .exits(2)
+        .prints("")
+        .says(&["was killed, and nothing is kept of it"]);
+    assert!(files(root, "sock").is_empty(), "its socket is gone");
+    ask(root, &["explain"])
+        .exits(2)
+        .says(&["no run is going on in this folder", "hint: "]);
+}
+
+#[test]
+fn a_socket_that_a_killed_run_left_is_removed_by_the_next() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let live = endless(folder.root(), &["map", &echo]);
+    live.send(Signal::KILL);
+    live.end().exits(137);
+    let stale = files(folder.root(), "sock");
+    assert_eq!(stale.len(), 1);
+    host(["map", &echo])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
+    assert!(files(folder.root(), "sock").is_empty());
+    assert_eq!(files(folder.root(), "ended").len(), 1);
+    ask(folder.root(), &["explain", "--run", &id(&stale[0])])
+        .exits(2)
+        .says(&["there is no run"]);
+}
+
+#[test]
+fn a_worker_is_drained_and_then_the_run() {
+    let folder = Folder::new();
+    let manifest = mixed(&folder, body::SLOW_ECHO);
+    let root = folder.root();
+    let mut live = endless(root, &["map", &manifest]);
+    let said = ask(root, &["drain", "mallory"]).exits(0);
+    assert!(
+        said.out().contains("other/mallory is given nothing more"),
+        "{}",
+        said.out()
+    );
+    live.wait_until("a word about it", |_, stderr| {
+        stderr.contains("worker other/mallory: draining")
+    });
+    until("its last attempt", || {
+        told(root, &["explain", "worker", "mallory"])["holds"].is_null()
+    });
+    let before = told(root, &["explain", "worker", "mallory"]);
+    let done = |run: Value| run["actions_done"].as_u64().unwrap();
+    let so_far = done(told(root, &["explain"]));
+    until("more of the others", || done(told(root, &["explain"])) > so_far + 10);
+    assert_eq!(told(root, &["explain", "worker", "mallory"])["ok"], before["ok"]);
+
+    let said = ask(root, &["drain"]).exits(0);
+    assert!(said.out().contains("the run starts no more attempts"), "{}", said.out());
+    // The input stays open: nothing waits for it.
+    let ended = live.end().exits(130).says(&["stopping, as `drain` asks"]);
+    let lines = ended.out().lines().count().to_string();
+    assert_eq!(
+        ended.row("line").split_whitespace().nth(1),
+        Some(&*lines),
+        "what was done is written: {}",
+        ended.stderr
+    );
+    let shown = ask(root, &["explain"]).exits(0);
+    assert!(shown.out().contains(": it was stopped, after "), "{}", shown.out());
+}
+
+#[test]
+fn two_runs_in_one_folder_are_told_apart() {
+    let folder = Folder::new();
+    let root = folder.root();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let one = endless(root, &["map", &echo]);
+    let first = id(&files(root, "sock")[0]);
+    let other = endless(root, &["map", &echo]);
+    let both = files(root, "sock");
+    assert_eq!(both.len(), 2);
+    let second = both.iter().map(|file| id(file)).find(|id| *id != first).unwrap();
+    for run in [&first, &second] {
+        assert_eq!(told(root, &["explain", "--run", run])["run"], **run);
+    }
+    ask(root, &["drain"])
+        .exits(2)
+        .says(&["several runs are going on", &first, &second, "--run"]);
+    ask(root, &["drain", "--run", &first]).exits(0);
+    one.end().exits(130);
+    // There is one left, which need not be named.
+    assert_eq!(told(root, &["explain"])["run"], *second);
+    assert_eq!(told(root, &["explain", "run", "--run", &first])["ended"], true);
+    // The end of a name is enough.
+    ask(root, &["drain", "--run", &second[16..]]).exits(0);
+    other.end().exits(130);
+    assert_eq!(files(root, "ended").len(), 2);
+}
+
+#[test]
+fn nobody_else_can_look_or_speak() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let live = endless(folder.root(), &["map", &echo]);
+    let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.root().join(".disperse")), 0o700);
+    assert_eq!(mode(&files(folder.root(), "sock")[0]), 0o600);
+    live.close();
+    live.end().exits(0);
+    assert_eq!(mode(&files(folder.root(), "ended")[0]), 0o600);
+}
+
+#[test]
+fn nonsense_is_answered_and_silence_holds_nobody_up() {
+    let folder = Folder::new();
+    let root = folder.root();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let live = endless(root, &["map", &echo]);
+    let socket = files(root, "sock").remove(0);
+    // More than are talked to at once, and one says half a word.
+    let mut silent: Vec<_> = (0..12).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    silent[0].write_all(b"{\"v\":1,").unwrap();
+    let before = live.fed();
+    until("the run going on", || live.fed() > before + 50);
+    // They are given up after a while, and then others have their turn.
+    assert!(told(root, &["explain"])["actions_done"].as_u64() > Some(0));
+    drop(silent);
+    for (bytes, answer) in [
+        (&b""[..], "this is no question"),
+        (b"\n", "this is no question"),
+        (b"\xff\xfe\x00\n", "this is no question"),
+        (b"GET / HTTP/1.1\r\n\r\n", "this is no question"),
+        (b"{\"v\":2,\"ask\":\"run\"}\n", "version 2"),
+        (b"{\"v\":1,\"ask\":\"kill\"}\n", "unknown variant"),
+        (b"{\"v\":1,\"ask\":\"action\",\"id\":-1}\n", "this is no question"),
+        (&vec![b'a'; 3 << 20], "4096 bytes"),
+        (&[vec![b'['; 3 << 20], b"\n".to_vec()].concat(), "4096 bytes"),
+    ] {
+        let said = raw(&socket, bytes);
+        assert!(said.starts_with("{\"v\":1,\"problem\":"), "{said}");
+        assert!(
+            said.ends_with('\n') && said.contains(answer),
+            "`{answer}` is not in {said}"
+        );
+    }
+    // One that asks and does not read, and many that do.
+    let mut deaf = UnixStream::connect(&socket).unwrap();
+    deaf.write_all(b"{\"v\":1,\"ask\":\"run\"}\n").unwrap();
+    for _ in 0..50 {
+        assert!(raw(&socket, b"{\"v\":1,\"ask\":\"run\"}\n").starts_with("{\"v\":1,\"said\":{"));
+    }
+    live.close();
+    live.end().exits(0);
+}
+
+#[test]
+fn a_run_without_a_folder_goes_on() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    folder.file(".disperse", "");
+    let run = |args: &[&str]| host(args).folder(folder.root()).input("a\n").run().exits(0);
+    assert!(!run(&["map", &echo]).prints("a\n").stderr.contains(".disperse"));
+    run(&["map", &echo, "-v"]).prints("a\n").says(&[
+        "warning: explain, readmit and drain cannot reach this run",
+        "is no folder",
+    ]);
+    ask(folder.root(), &["explain"]).exits(4).says(&["is no folder"]);
+}
+
+#[test]
+fn a_run_that_is_not_to_listen_leaves_nothing() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    host(["map", &echo, "--no-socket"])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
+    assert!(!folder.root().join(".disperse").exists());
+    ask(folder.root(), &["explain"])
+        .exits(2)
+        .says(&["no run is going on in this folder, and none is kept"]);
+}
+
+#[test]
+fn a_deep_folder_is_as_good_as_any() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let deep = folder.root().join("a".repeat(100)).join("b".repeat(100));
+    std::fs::create_dir_all(&deep).unwrap();
+    let live = endless(&deep, &["map", &echo]);
+    assert!(told(&deep, &["explain"])["actions_done"].as_u64() > Some(0));
+    live.close();
+    live.end().exits(0);
+}
+
+#[test]
+fn ten_runs_that_have_ended_are_kept_and_the_first_event_names_the_run() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let mut last = String::new();
+    for _ in 0..12 {
+        let events = host(["map", &echo, "--format", "json"])
+            .folder(folder.root())
+            .input("a\n")
+            .run()
+            .exits(0)
+            .events();
+        assert_eq!(events[0]["type"], "run");
+        assert_eq!(of_type(&events, "run").len(), 1);
+        last = events[0]["id"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(files(folder.root(), "ended").len(), 10);
+    assert_eq!(told(folder.root(), &["explain", "--run", &last])["actions_done"], 1);
+}
