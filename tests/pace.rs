@@ -176,8 +176,8 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
 }
 
 /// The part of their pace that honest tasks keep at least beside hostile ones. Less than beside a worker: most hostile tasks end
-/// soon and are handed out again and again, so that each honest one waits for one of them to be done. What is measured is what
-/// that costs; 0.23 and more on two quiet cores.
+/// soon and are handed out again and again, so that each honest one waits for one of them to be done, and what that costs is
+/// measured too.
 const TASK_FLOOR: f64 = 0.1;
 /// How many pairs are measured for each attack of a task or a planner, of which there are many.
 const OPERATION_PAIRS: usize = 3;

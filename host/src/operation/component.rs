@@ -14,7 +14,7 @@ use crate::{
     inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers},
     limits::Limits,
     logger::Logger,
-    sandbox::{Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
+    sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
 };
 
 /// What an operation is started from.
@@ -86,6 +86,7 @@ impl ComponentOperation {
             task: TaskSpec {
                 program,
                 limits: settings.task_limits,
+                debt: Debt::default(),
             },
             args: settings.args,
             began_unix_ms: settings.began_unix_ms,

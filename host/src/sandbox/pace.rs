@@ -32,6 +32,20 @@ impl Debt {
         Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 
+    /// What is owed here becomes that of whoever comes next: who ends after every long turn is followed by one that begins
+    /// with its debt.
+    pub(super) fn hand_on(&self) -> Self {
+        Self(Arc::new(AtomicU64::new(self.0.swap(0, Ordering::Relaxed))))
+    }
+
+    /// Takes over what somebody who has ended still owes.
+    pub(super) fn inherit(&self, from: &Self) {
+        let most = u64::try_from(DEBT_MAX.as_nanos()).unwrap_or(u64::MAX);
+        let left = from.0.swap(0, Ordering::Relaxed);
+        let sum = |owed: u64| Some(owed.saturating_add(left).min(most));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+    }
+
     /// One instance at a time has it, so nobody writes in between.
     fn set(&self, debt: Duration) {
         self.0
@@ -102,6 +116,22 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         let sat_out = (0..).take_while(|_| call.as_mut().poll(&mut cx).is_pending()).count();
         assert_eq!(sat_out, 3);
+    }
+
+    #[test]
+    fn what_is_left_of_a_debt_is_that_of_whoever_comes_next() {
+        let all = Debt::default();
+        let one = all.hand_on();
+        one.set(TURN * 4);
+        all.inherit(&one);
+        assert_eq!((all.get(), one.get()), (TURN * 4, Duration::ZERO));
+        let next = all.hand_on();
+        assert_eq!((all.get(), next.get()), (Duration::ZERO, TURN * 4));
+        for _ in 0..3 {
+            next.set(DEBT_MAX);
+            all.inherit(&next);
+        }
+        assert_eq!(all.get(), DEBT_MAX);
     }
 
     #[test]

@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct TaskSpec {
     pub(crate) program: Program,
     pub(crate) limits: Limits,
+    /// What those that have ended owe.
+    pub(crate) debt: Debt,
 }
 
 type Params<'a> = (&'a [u8],);
@@ -45,13 +47,14 @@ pub(crate) async fn run_task(
     let began = Instant::now();
     let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
     stderr.aloud(Speaker::Task(port.task()), logger.clone());
+    let debt = spec.debt.hand_on();
     let start = Start {
         role: Role::Task(port),
         world,
         limits: spec.limits,
         logger: logger.clone(),
         stderr: stderr.clone(),
-        debt: Debt::default(),
+        debt: debt.clone(),
         slots: 1,
     };
     let mut end = match Running::start(sandbox, spec.program.inner(), start).await {
@@ -67,6 +70,7 @@ pub(crate) async fn run_task(
             used: Used::default(),
         },
     };
+    spec.debt.inherit(&debt);
     stderr.end_line();
     end.used.wall = began.elapsed();
     end
