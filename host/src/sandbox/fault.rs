@@ -83,14 +83,14 @@ impl Fault {
     pub(crate) fn end(&self) -> End {
         match self {
             Self::Fuel { .. } => End::Trap { fingerprint: 1 },
-            Self::Memory { .. } => End::Trap { fingerprint: 2 },
             Self::Stack { .. } => End::Trap { fingerprint: 3 },
-            Self::Handles { .. } => End::Trap { fingerprint: 4 },
-            Self::Resources { .. } => End::Trap { fingerprint: 5 },
             Self::Trap { fingerprint, .. } => End::Trap {
                 fingerprint: *fingerprint,
             },
-            Self::Broken(_) => End::Trap { fingerprint: 0 },
+            // What an instance has piled up over many attempts says nothing about the one that it broke at.
+            Self::Memory { .. } | Self::Handles { .. } | Self::Resources { .. } | Self::Broken(_) => {
+                End::Trap { fingerprint: 0 }
+            }
             Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
