@@ -175,12 +175,8 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     );
 }
 
-/// The part of their pace that honest tasks keep at least beside hostile ones. Less than beside a worker: most hostile tasks end
-/// soon and are handed out again and again, so that each honest one waits for one of them to be done, and what that costs is
-/// measured too.
-const TASK_FLOOR: f64 = 0.1;
-/// How many pairs are measured for each attack of a task or a planner, of which there are many.
-const OPERATION_PAIRS: usize = 3;
+/// How many honest tasks are timed beside each attack of a task or a planner.
+const SOME: usize = 24;
 /// How many honest tasks a planner has handed out before it attacks: more than are timed.
 const TASKS: u32 = 40;
 
@@ -228,7 +224,7 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
         let (done, _) = operations::ended(stdout);
         match began {
             None if done >= 6 => began = Some((done, Instant::now())),
-            Some((before, then)) if done >= before + FEW => {
+            Some((before, then)) if done >= before + SOME => {
                 rate = (done - before) as f64 / then.elapsed().as_secs_f64();
                 return true;
             }
@@ -254,11 +250,11 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
         attack.component(&folder, "hostile.wasm", honest, hostile);
         let busy = operations::operation(attack.place, "(call $spin (i32.const 2000000000))", honest, hostile);
         folder.guest("busy.wasm", &busy);
-        let median = median(OPERATION_PAIRS, "hostile", |operation| {
+        let median = median(PAIRS, "hostile", |operation| {
             task_rate(&folder, operation, at_once)
         });
         eprintln!("{median:.2} beside {}", attack.name);
-        if median < TASK_FLOOR {
+        if median < FLOOR {
             slow.push((attack.name, median));
         }
     }
