@@ -14,7 +14,7 @@ use crate::support::{Ended, Folder, Live, body, host, of_type};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Two honest workers, and one with this body that is evicted when it fails five actions.
+/// Two honest workers, and one with this body that is evicted when it fails three actions.
 fn mixed(folder: &Folder, handle: &str) -> String {
     folder.worker("honest.wasm", body::SLOW_ECHO);
     folder.worker("other.wasm", handle);
@@ -22,6 +22,9 @@ fn mixed(folder: &Folder, handle: &str) -> String {
         "disperse.toml",
         r#"
             [health]
+            # One failure is waited for, and one verdict is enough.
+            suspect-after = 1
+            quarantine-score = 1.0
             quarantine = "50ms"
             evict-after = 2
 
@@ -42,11 +45,11 @@ fn mixed(folder: &Folder, handle: &str) -> String {
     )
 }
 
-/// Fails five times and then works.
+/// Fails three times and then works.
 fn moody() -> String {
     format!(
         "(global.set $times (i32.add (global.get $times) (i32.const 1)))
-         (if (i32.le_u (global.get $times) (i32.const 5)) (then (return {})))
+         (if (i32.le_u (global.get $times) (i32.const 3)) (then (return {})))
          {}",
         body::RETRYABLE,
         body::ECHO
@@ -126,7 +129,7 @@ fn a_worker_is_explained_and_readmitted() {
     );
     assert_eq!(
         (worker["failed"].as_u64(), worker["ended"].as_bool()),
-        (Some(5), Some(false)),
+        (Some(3), Some(false)),
         "{worker}"
     );
     let healths: Vec<&str> = worker["history"]
@@ -137,7 +140,14 @@ fn a_worker_is_explained_and_readmitted() {
         .collect();
     assert_eq!(
         healths,
-        ["quarantined", "probation", "quarantined", "probation", "evicted"]
+        [
+            "suspect",
+            "quarantined",
+            "probation",
+            "quarantined",
+            "probation",
+            "evicted"
+        ]
     );
     let failure = &worker["failures"][0];
     assert_eq!(
@@ -218,7 +228,7 @@ fn a_worker_is_explained_and_readmitted() {
     let worker = told(root, &["explain", "worker", "mallory"]);
     assert_eq!(
         (&worker["ended"], &worker["failed"], &worker["health"]),
-        (&true.into(), &5.into(), &"healthy".into())
+        (&true.into(), &3.into(), &"healthy".into())
     );
     assert_eq!(told(root, &["explain", "action", &action])["words"], explained["words"]);
     let well = worker["failures"]

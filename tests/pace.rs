@@ -250,9 +250,7 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
         attack.component(&folder, "hostile.wasm", honest, hostile);
         let busy = operations::operation(attack.place, "(call $spin (i32.const 2000000000))", honest, hostile);
         folder.guest("busy.wasm", &busy);
-        let median = median(PAIRS, "hostile", |operation| {
-            task_rate(&folder, operation, at_once)
-        });
+        let median = median(PAIRS, "hostile", |operation| task_rate(&folder, operation, at_once));
         eprintln!("{median:.2} beside {}", attack.name);
         if median < FLOOR {
             slow.push((attack.name, median));
