@@ -161,12 +161,12 @@ impl Scheduler {
     }
 
     /// An action has failed and will be tried again: before fresh work, or when the run has retried too much, after it.
-    pub(crate) fn turn(&mut self) -> Turn {
-        if self.retries < 1.0 {
-            return Turn::Late;
+    pub(crate) fn charge(&mut self, ax: Ax) {
+        let Some(action) = self.actions.get_mut(ax) else { return };
+        action.turn = if self.retries < 1.0 { Turn::Late } else { Turn::Soon };
+        if action.turn == Turn::Soon {
+            self.retries -= 1.0;
         }
-        self.retries -= 1.0;
-        Turn::Soon
     }
 
     pub(crate) fn ended(
@@ -275,10 +275,7 @@ impl Scheduler {
                         false => self.give_up(ax, Reason::Exhausted, out),
                     };
                 }
-                let turn = self.turn();
-                if let Some(action) = self.actions.get_mut(ax) {
-                    action.turn = turn;
-                }
+                self.charge(ax);
                 true
             }
             Class::Lost => {

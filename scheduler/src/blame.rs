@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     command::Command,
-    ids::{ActionId, AttemptId, Ax, Kx, Wx},
+    ids::{ActionId, AttemptId, Ax, Kx, WorkerId, Wx},
     moment::Moment,
     outcome::{End, Verdict},
     policy::{Blame, Policy},
     scheduler::Scheduler,
-    worker::{Past, Record, Rest, Standing, Trust},
+    worker::{Past, Record, Standing, Trust},
 };
 
 /// What is left of an observation after each further one: after 1,000 of them it counts half. scheduler-policy.
@@ -153,6 +153,20 @@ pub(crate) struct Accused {
     at: Moment,
     /// Where it trapped; 0: it did not, or nobody can tell.
     fingerprint: u64,
+}
+
+impl Accused {
+    /// Says what became of the accusation.
+    fn judged(&self, action: ActionId, worker: WorkerId, verdict: Verdict) -> Command {
+        Command::Judged {
+            attempt: AttemptId {
+                action,
+                number: self.number,
+            },
+            worker,
+            verdict,
+        }
+    }
 }
 
 impl Record {
@@ -301,17 +315,11 @@ impl Scheduler {
         worker.accusers.remove(&ax);
         worker.record.row.retain(|action| *action != id);
         self.stirred.push(accused.wx);
-        out.push(Command::Judged {
-            attempt: AttemptId {
-                action: id,
-                number: accused.number,
-            },
-            worker: worker.id,
-            verdict: match shares {
-                0 => Verdict::Cleared,
-                shares => Verdict::Guilty { shares: shares as u32 },
-            },
-        });
+        let verdict = match shares {
+            0 => Verdict::Cleared,
+            shares => Verdict::Guilty { shares: shares as u32 },
+        };
+        out.push(accused.judged(id, worker.id, verdict));
     }
 
     /// The action died wherever it went, or nobody wants to know any more: nobody is guilty.
@@ -334,10 +342,7 @@ impl Scheduler {
                 Trust::Probation { .. } if worker.record.row.is_empty() => trust,
                 _ => continue,
             };
-            let rest = match rest {
-                Rest::Damped { .. } => Rest::None,
-                other => other,
-            };
+            let rest = rest.undamped();
             self.stand(accused.wx, Standing::Usable { trust, rest }, out);
         }
     }
@@ -363,14 +368,7 @@ impl Scheduler {
             }
             let accused = trials.accused.swap_remove(index);
             action.failed = action.failed.saturating_sub(accused.spent);
-            out.push(Command::Judged {
-                attempt: AttemptId {
-                    action: action.id,
-                    number: accused.number,
-                },
-                worker: id,
-                verdict: Verdict::Annulled,
-            });
+            out.push(accused.judged(action.id, id, Verdict::Annulled));
             self.revive(ax, out);
         }
     }

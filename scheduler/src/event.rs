@@ -113,6 +113,20 @@ pub struct Spec {
     pub idempotent: bool,
 }
 
+impl Spec {
+    /// As usual: priority 0, as many attempts as the policy says, no deadline, not idempotent.
+    pub const fn usual(task: TaskId, kind: KindId) -> Self {
+        Self {
+            task,
+            kind,
+            priority: 0,
+            attempts: 0,
+            deadline: Moment::NEVER,
+            idempotent: false,
+        }
+    }
+}
+
 impl fmt::Display for Event {
     /// One line, as scripts of the tests and a recorded schedule have it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -111,10 +111,7 @@ impl Scheduler {
                 passed: passed + 1,
             },
         };
-        let rest = match rest {
-            Rest::Damped { .. } => Rest::None,
-            other => other,
-        };
+        let rest = rest.undamped();
         self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 

@@ -51,7 +51,6 @@ impl Scheduler {
         if self.bucket_ids.contains_key(&id) || quota.check().is_err() {
             return;
         }
-        self.metered = true;
         let bx = self.wells.insert(Well {
             id,
             bucket: Bucket::new(quota),
@@ -82,21 +81,26 @@ impl Scheduler {
         }
     }
 
-    /// Whether a worker could draw so much now from each of its buckets; if not, that it waits for it is remembered.
-    fn affords(&mut self, wx: Wx, kind: Option<KindId>) -> bool {
-        let Some(worker) = self.workers.get(wx) else {
-            return false;
-        };
-        let mut short = None;
-        for bx in &worker.buckets {
-            let Some(well) = self.wells.get(*bx) else { continue };
-            let cost = well.cost(kind);
-            if well.bucket.available(self.now) < well.bucket.most(cost) {
-                short = Some((*bx, cost));
-                break;
-            }
-        }
-        match short {
+    /// What a worker draws from.
+    fn wells(&self, wx: Wx) -> impl Iterator<Item = (Bx, &Well)> {
+        let buckets = self.workers.get(wx).map_or(&[][..], |worker| &worker.buckets);
+        buckets.iter().filter_map(|bx| Some((*bx, self.wells.get(*bx)?)))
+    }
+
+    /// The first bucket from which a worker cannot pay for an action of this kind (none: for the cheapest there is), and what
+    /// it would take.
+    fn short(&self, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32)> {
+        let kind = || self.kinds.get(kx?).map(|kind| kind.id);
+        self.wells(wx).find_map(|(bx, well)| {
+            let cost = well.cost(kind());
+            (well.bucket.available(self.now) < well.bucket.most(cost)).then_some((bx, cost))
+        })
+    }
+
+    /// Whether an action of this kind can be paid for, or if none is given anything at all. If not, that somebody waits for it
+    /// is remembered.
+    pub(crate) fn can_pay(&mut self, wx: Wx, kx: Option<Kx>) -> bool {
+        match self.short(wx, kx) {
             Some((bx, cost)) => {
                 self.want(bx, cost);
                 false
@@ -105,77 +109,39 @@ impl Scheduler {
         }
     }
 
-    /// Whether anything at all can be drawn, for a worker's place in its pool's list.
-    pub(crate) fn is_open(&mut self, wx: Wx) -> bool {
-        let has_none = self.workers.get(wx).is_none_or(|worker| worker.buckets.is_empty());
-        has_none || self.affords(wx, None)
-    }
-
-    /// Whether an action of this kind can be paid for.
-    pub(crate) fn can_pay(&mut self, wx: Wx, kx: Kx) -> bool {
-        !self.metered || {
-            let kind = self.kinds.get(kx).map(|kind| kind.id);
-            let has_none = self.workers.get(wx).is_none_or(|worker| worker.buckets.is_empty());
-            has_none || self.affords(wx, kind)
-        }
-    }
-
     /// As [`Scheduler::can_pay`], without anybody waiting for it.
     pub(crate) fn could_pay(&self, wx: Wx, kx: Kx) -> bool {
-        let Some(worker) = self.workers.get(wx) else {
-            return false;
-        };
-        let kind = self.kinds.get(kx).map(|kind| kind.id);
-        !self.metered
-            || worker.buckets.iter().all(|bx| {
-                self.wells.get(*bx).is_none_or(|well| {
-                    let cost = well.bucket.most(well.cost(kind));
-                    well.bucket.available(self.now) >= cost
-                })
-            })
+        self.short(wx, Some(kx)).is_none()
     }
 
     /// When what a worker could spend goes to waste.
     pub(crate) fn expires(&self, wx: Wx) -> Moment {
-        let buckets = self.workers.get(wx).map_or(&[][..], |worker| &worker.buckets);
-        let wells = buckets.iter().filter_map(|bx| self.wells.get(*bx));
-        wells
-            .map(|well| well.bucket.expires(self.now))
-            .min()
-            .unwrap_or(Moment::NEVER)
+        let expire = self.wells(wx).map(|(_, well)| well.bucket.expires(self.now));
+        expire.min().unwrap_or(Moment::NEVER)
     }
 
     /// Somebody waits until there are so many units.
     fn want(&mut self, bx: Bx, units: u32) {
-        let now = self.now;
         let Some(well) = self.wells.get_mut(bx) else { return };
         let least = well.thirst.map_or(units, |thirst| thirst.min(units));
-        if well.thirst == Some(least) && well.wakes != Moment::NEVER {
-            return;
+        if well.thirst != Some(least) || well.wakes == Moment::NEVER {
+            well.thirst = Some(least);
+            self.look_again(bx);
         }
-        well.thirst = Some(least);
-        let before = well.wakes;
-        well.wakes = well.bucket.when(now, least).unwrap_or(Moment::NEVER);
-        let wakes = well.wakes;
-        self.timers.clear(before, Timer::Bucket(bx));
-        self.timers.set(wakes, Timer::Bucket(bx));
     }
 
-    /// Something changed in a bucket for which somebody may be waiting.
+    /// Something changed in a bucket, or in what somebody waits for.
     fn look_again(&mut self, bx: Bx) {
         let now = self.now;
         let Some(well) = self.wells.get_mut(bx) else { return };
         let Some(thirst) = well.thirst else { return };
-        let before = well.wakes;
-        well.wakes = well.bucket.when(now, thirst).unwrap_or(Moment::NEVER);
-        let wakes = well.wakes;
-        if before != wakes {
-            self.timers.clear(before, Timer::Bucket(bx));
-            self.timers.set(wakes, Timer::Bucket(bx));
-        }
+        let wakes = well.bucket.when(now, thirst).unwrap_or(Moment::NEVER);
+        let before = std::mem::replace(&mut well.wakes, wakes);
+        self.timers.clear(before, Timer::Bucket(bx));
         if wakes <= now {
-            self.timers.clear(wakes, Timer::Bucket(bx));
             self.refilled(bx);
+        } else {
+            self.timers.set(wakes, Timer::Bucket(bx));
         }
     }
 
@@ -279,10 +245,9 @@ impl Scheduler {
 
     /// Nobody who has room can pay for this action: whoever can do so first saves for it, and is given nothing cheaper.
     pub(crate) fn save_for(&mut self, rx: Rx, kx: Kx, avoid: &[Wx]) {
-        if !self.metered || self.draining {
+        if self.wells.len() == 0 || self.draining {
             return;
         }
-        let kind = self.kinds.get(kx).map(|kind| kind.id);
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         let free = pools
             .iter()
@@ -291,26 +256,27 @@ impl Scheduler {
             .map(|entry| entry.wx)
             .filter(|wx| avoid.binary_search(wx).is_err());
         let free: Vec<Wx> = free.collect();
+        let mut anybody_pays = false;
         for wx in &free {
             // Whoever can pay for it the soonest looks again then.
-            self.can_pay(*wx, kx);
+            anybody_pays |= self.can_pay(*wx, Some(kx));
         }
+        if anybody_pays {
+            return;
+        }
+        let kind = self.kinds.get(kx).map(|kind| kind.id);
         let ready = |wx: &Wx| {
-            let buckets = self.workers.get(*wx).map_or(&[][..], |worker| &worker.buckets);
-            let wells = buckets.iter().filter_map(|bx| self.wells.get(*bx));
-            let ready = wells.map(|well| well.bucket.when(self.now, well.cost(kind)).unwrap_or(Moment::NEVER));
-            ready.max().unwrap_or(self.now)
+            let wells = self.wells(*wx);
+            let ready = wells.map(|(_, well)| well.bucket.when(self.now, well.cost(kind)).unwrap_or(Moment::NEVER));
+            ready.max()
         };
         if let Some(wx) = free.into_iter().min_by_key(ready) {
-            self.save(wx, kx);
+            self.save(wx);
         }
     }
 
-    /// A worker is given nothing until it can pay for an action of this kind.
-    pub(crate) fn save(&mut self, wx: Wx, kx: Kx) {
-        if self.can_pay(wx, kx) {
-            return;
-        }
+    /// A worker is given nothing until it can pay for what it was found to be short of.
+    fn save(&mut self, wx: Wx) {
         if let Some(worker) = self.workers.get_mut(wx) {
             worker.saving = true;
         }
@@ -411,11 +377,11 @@ impl Scheduler {
         let Some(kx) = self.actions.get(ax).map(|action| action.kx) else {
             return false;
         };
-        if self.can_pay(wx, kx) {
-            return true;
+        let pays = self.can_pay(wx, Some(kx));
+        if !pays {
+            self.save(wx);
         }
-        self.save(wx, kx);
-        false
+        pays
     }
 
     /// A worker may be given something again, whatever it saved for.
@@ -430,14 +396,7 @@ impl Scheduler {
     /// Whether one of a worker's buckets is empty, for tests.
     #[cfg(test)]
     pub(crate) fn is_dry(&self, wx: Wx) -> bool {
-        let dry = |bx: &Bx| {
-            self.wells
-                .get(*bx)
-                .is_some_and(|well| well.bucket.available(self.now) == 0)
-        };
-        self.workers
-            .get(wx)
-            .is_some_and(|worker| worker.buckets.iter().any(dry))
+        self.wells(wx).any(|(_, well)| well.bucket.available(self.now) == 0)
     }
 }
 

@@ -46,8 +46,6 @@ pub struct Scheduler {
     pub(crate) kind_ids: IdMap<KindId, Kx>,
     pub(crate) wells: Slab<Bx, Well>,
     pub(crate) bucket_ids: IdMap<BucketId, Bx>,
-    /// Whether there is any bucket.
-    pub(crate) metered: bool,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) tallies: Tallies,
@@ -119,7 +117,6 @@ impl Scheduler {
             kind_ids: IdMap::default(),
             wells: Slab::default(),
             bucket_ids: IdMap::default(),
-            metered: false,
             queues: Queues::default(),
             timers: Timers::default(),
             tallies: Tallies::default(),
@@ -303,23 +300,22 @@ impl Scheduler {
     /// Puts a worker where its pool's lists should have it now.
     pub(crate) fn relist(&mut self, wx: Wx) {
         let full_probation = self.planted(Plant::FullProbation);
-        let expires = self.expires(wx);
-        let has_quota = self.workers.get(wx).is_some_and(|worker| !worker.buckets.is_empty());
-        let dry = has_quota && {
-            let wants = self.workers.get(wx).map(|worker| worker.room(&self.policy));
-            wants.is_some_and(|room| room != Room::None) && !self.is_open(wx)
-        };
-        let Some(worker) = self.workers.get_mut(wx) else { return };
-        let mut room = worker.room(&self.policy);
+        let Some(worker) = self.workers.get(wx) else { return };
+        let (mut room, has_quota) = (worker.room(&self.policy), !worker.buckets.is_empty());
         if full_probation
             && matches!(worker.standing.health(), Health::Probation { .. })
             && worker.load() < worker.slots
         {
             room = Room::Slot;
         }
-        if dry {
-            room = Room::None;
+        let mut expires = Moment::NEVER;
+        if has_quota {
+            expires = self.expires(wx);
+            if room != Room::None && !self.can_pay(wx, None) {
+                room = Room::None;
+            }
         }
+        let Some(worker) = self.workers.get_mut(wx) else { return };
         let entry = Entry {
             expires,
             load: worker.load(),

@@ -23,11 +23,10 @@ impl Action {
 impl Scheduler {
     /// Takes note that an action got lost on a worker. True: for the second time while it was the only one there.
     pub(crate) fn lost(&mut self, ax: Ax, wx: Wx) -> bool {
-        let turn = self.turn();
+        self.charge(ax);
         let Some(action) = self.actions.get_mut(ax) else {
             return false;
         };
-        action.turn = turn;
         let trials = action.trials.get_or_insert_default();
         if !std::mem::replace(&mut trials.solo, true) {
             return false;

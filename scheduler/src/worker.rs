@@ -65,6 +65,16 @@ pub(crate) enum Rest {
     },
 }
 
+impl Rest {
+    /// The same, but not for being suspect.
+    pub(crate) fn undamped(self) -> Self {
+        match self {
+            Self::Damped { .. } => Self::None,
+            other => other,
+        }
+    }
+}
+
 impl Standing {
     /// What a worker that joins or is readmitted starts as.
     pub(crate) const FRESH: Self = Self::Usable {

@@ -213,15 +213,23 @@ impl<'a> Driver<'a> {
                 () = sleep_until(until) => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
                 Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.line(&line),
-                _ = progress.tick() => self.report.progress(&Progress {
-                    tasks: self.tasks.counts(),
-                    total: self.tasks.total(),
-                    actions: self.scheduler.counts(),
-                    retries: self.tally.retries(),
-                    quota: self.waiting_for_quota(),
-                    elapsed: self.began.elapsed(),
-                }),
+                _ = progress.tick() => self.tell_progress(),
             }
+        }
+    }
+
+    fn tell_progress(&mut self) {
+        let elapsed = self.began.elapsed();
+        // What it takes to know how long quotas will take is not for nothing.
+        if self.report.wants_progress(elapsed) {
+            self.report.progress(&Progress {
+                tasks: self.tasks.counts(),
+                total: self.tasks.total(),
+                actions: self.scheduler.counts(),
+                retries: self.tally.retries(),
+                quota: self.waiting_for_quota(),
+                elapsed,
+            });
         }
     }
 

@@ -327,20 +327,20 @@ impl Reporter {
         });
     }
 
+    /// Whether it is to be shown now how far the run is.
+    pub(crate) fn wants_progress(&self, elapsed: Duration) -> bool {
+        let is_shown = !self.style.quiet && self.style.format != Format::Json;
+        is_shown && (self.writer.is_terminal() || elapsed >= self.next_progress)
+    }
+
     /// Shows how far the run is: a line that is drawn again on a terminal, a new line each ten seconds elsewhere.
     pub(crate) fn progress(&mut self, progress: &Progress) {
-        if self.style.quiet || self.style.format == Format::Json {
-            return;
-        }
-        let due = progress.elapsed >= self.next_progress;
-        if self.writer.is_terminal() || due {
-            let text = text::progress(progress);
-            if self.writer.is_terminal() {
-                self.writer.progress(text);
-            } else {
-                self.next_progress = progress.elapsed + PROGRESS_LINES;
-                self.writer.words(&text);
-            }
+        let text = text::progress(progress);
+        if self.writer.is_terminal() {
+            self.writer.progress(text);
+        } else {
+            self.next_progress = progress.elapsed + PROGRESS_LINES;
+            self.writer.words(&text);
         }
     }
 

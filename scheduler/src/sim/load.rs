@@ -4,9 +4,10 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
+use super::opening;
 use crate::{
-    ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PolicyError, PoolId, Scheduler, Spec, TaskId,
-    WorkerId, luck::Luck,
+    ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PolicyError, Scheduler, Spec, TaskId, WorkerId,
+    luck::Luck,
 };
 
 /// What is simulated.
@@ -76,18 +77,8 @@ pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Resu
         tally: Tally::default(),
         out: Vec::new(),
     };
-    let (kind, pool) = (KindId(0), PoolId(0));
-    crowd.tell(Event::KindDefined {
-        kind,
-        pools: vec![pool],
-    });
-    for id in 0..load.workers {
-        crowd.tell(Event::WorkerJoined {
-            worker: WorkerId(id),
-            pool,
-            slots: load.slots,
-            buckets: Vec::new(),
-        });
+    for event in opening(load.workers, load.slots) {
+        crowd.tell(event);
     }
     for _ in 0..load.open_max.min(load.actions) {
         crowd.ask();
@@ -101,44 +92,34 @@ pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Resu
 impl Crowd<'_> {
     /// The next thing that happens. False: nothing.
     fn step(&mut self) -> bool {
-        let wakeup = self.scheduler.next_wakeup();
         let end = self.coming.peek().map(|Reverse((at, ..))| *at);
-        match (end, wakeup) {
-            (None, None) => return false,
-            (Some(at), wakeup) if wakeup.is_none_or(|wakeup| at <= wakeup) => {
-                self.now = at;
-                if let Some(Reverse((_, _, attempt, worker))) = self.coming.pop() {
-                    let end = match self.luck.draw() % 1000 < self.load.failing {
-                        true => End::Transient,
-                        false => End::Ok,
-                    };
-                    let took = self.load.shortest;
-                    self.tell(Event::AttemptEnded {
-                        attempt,
-                        worker,
-                        end,
-                        took,
-                    });
-                }
-            }
-            (_, at) => {
-                self.now = at.unwrap_or(self.now);
-                self.tell(Event::Tick);
-            }
+        let Some(at) = end.into_iter().chain(self.scheduler.next_wakeup()).min() else {
+            return false;
+        };
+        self.now = at;
+        if end == Some(at)
+            && let Some(Reverse((_, _, attempt, worker))) = self.coming.pop()
+        {
+            let end = match self.luck.draw() % 1000 < self.load.failing {
+                true => End::Transient,
+                false => End::Ok,
+            };
+            let took = self.load.shortest;
+            self.tell(Event::AttemptEnded {
+                attempt,
+                worker,
+                end,
+                took,
+            });
+        } else {
+            self.tell(Event::Tick);
         }
         true
     }
 
     fn ask(&mut self) {
         let action = ActionId(self.asked);
-        let spec = Spec {
-            task: TaskId(self.asked / self.load.per_task.max(1)),
-            kind: KindId(0),
-            priority: 0,
-            attempts: 0,
-            deadline: Moment::NEVER,
-            idempotent: false,
-        };
+        let spec = Spec::usual(TaskId(self.asked / self.load.per_task.max(1)), KindId(0));
         self.asked += 1;
         self.tell(Event::Submitted { action, spec });
     }

@@ -26,3 +26,18 @@ pub use outcome::{Figure, Outcome, Series};
 pub use play::{play, play_seeds};
 pub use presets::{Preset, contenders, presets};
 pub use world::{Bad, Span, World};
+
+use crate::{Event, KindId, PoolId, WorkerId};
+
+/// What the scheduler is told first: one kind, one pool, and so many workers in it.
+fn opening(workers: u32, slots: u32) -> impl Iterator<Item = Event> {
+    let (kind, pool) = (KindId(0), PoolId(0));
+    let pools = vec![pool];
+    let join = move |id| Event::WorkerJoined {
+        worker: WorkerId(id),
+        pool,
+        slots,
+        buckets: Vec::new(),
+    };
+    std::iter::once(Event::KindDefined { kind, pools }).chain((0..workers).map(join))
+}

@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
+    opening,
     outcome::{Outcome, Series},
     world::{Nature, World},
 };
 use crate::{
-    ActionId, AttemptId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, PoolId, Scheduler, Spec,
-    TaskId, WorkerId,
+    ActionId, AttemptId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Scheduler, Spec, TaskId,
+    WorkerId,
 };
 
 /// Lets a world happen under a policy, until every action is settled.
@@ -101,17 +102,8 @@ struct Play<'a> {
 
 impl Play<'_> {
     fn begin(&mut self) {
-        let (kind, pool) = (KindId(0), PoolId(0));
-        let pools = vec![pool];
-        self.tell(Event::KindDefined { kind, pools });
-        for worker in (0..self.world.workers).map(WorkerId) {
-            let slots = self.world.slots;
-            self.tell(Event::WorkerJoined {
-                worker,
-                pool,
-                slots,
-                buckets: Vec::new(),
-            });
+        for event in opening(self.world.workers, self.world.slots) {
+            self.tell(event);
         }
     }
 
@@ -123,20 +115,17 @@ impl Play<'_> {
         if self.settled >= self.world.actions {
             return false;
         }
-        let wakeup = self.scheduler.next_wakeup();
         let end = self.coming.first_key_value().map(|((at, _), _)| *at);
-        match (end, wakeup) {
-            (None, None) => return false,
-            (Some(at), wakeup) if wakeup.is_none_or(|wakeup| at <= wakeup) => {
-                self.now = at;
-                if let Some((_, coming)) = self.coming.pop_first() {
-                    self.ended(&coming);
-                }
-            }
-            (_, at) => {
-                self.now = at.unwrap_or(self.now);
-                self.tell(Event::Tick);
-            }
+        let Some(at) = end.into_iter().chain(self.scheduler.next_wakeup()).min() else {
+            return false;
+        };
+        self.now = at;
+        if end == Some(at)
+            && let Some((_, coming)) = self.coming.pop_first()
+        {
+            self.ended(&coming);
+        } else {
+            self.tell(Event::Tick);
         }
         true
     }
@@ -159,14 +148,7 @@ impl Play<'_> {
 
     fn ask(&mut self) {
         let action = ActionId(self.asked);
-        let spec = Spec {
-            task: TaskId(self.asked),
-            kind: KindId(0),
-            priority: 0,
-            attempts: 0,
-            deadline: Moment::NEVER,
-            idempotent: false,
-        };
+        let spec = Spec::usual(TaskId(self.asked), KindId(0));
         self.asked += 1;
         self.tell(Event::Submitted { action, spec });
     }

@@ -48,6 +48,16 @@ impl Preset {
     }
 }
 
+impl Preset {
+    /// A policy as it is in this world.
+    pub fn under(&self, policy: Policy) -> Policy {
+        Policy {
+            quarantine_share: self.quarantine_share.unwrap_or(policy.quarantine_share),
+            ..policy
+        }
+    }
+}
+
 /// All of them.
 ///
 /// Where workers are guilty their failures take 10 ms and not less: a hole that fails in no time is handed every action

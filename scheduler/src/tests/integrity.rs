@@ -25,20 +25,17 @@ fn places(scheduler: &Scheduler) -> impl Iterator<Item = (Wx, &Worker)> {
 fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
+        // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
         let room = match scheduler.is_dry(wx) {
-            true => Room::None,
             false => worker.room(&scheduler.policy),
+            true if worker.listed.0 == Room::Slot => Room::Slot,
+            true => Room::None,
         };
         let entry = Entry {
             expires: worker.listed.1.expires,
             load: worker.load(),
             last_assigned: worker.last_assigned,
             wx,
-        };
-        // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
-        let room = match worker.listed.0 {
-            Room::Slot if scheduler.is_dry(wx) => Room::Slot,
-            _ => room,
         };
         if worker.listed != (room, entry) && scheduler.plant.is_none() {
             return Err(format!("{} is listed as {:?}, not {room:?}", worker.id, worker.listed));

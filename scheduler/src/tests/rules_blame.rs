@@ -232,11 +232,8 @@ const DOUBTED: &str = "policy score_max=5.3 quarantine_jitter=0
          ended a5#1 w1 transient
          4ms ended a5#2 w2 transient";
 
-#[test]
-fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected_worker() {
-    check(
-        &format!("{DOUBTED}\n5ms does w2 ok 1ms\nended a4#2 w2 ok\nidle"),
-        "0ms assign a1#1 w1
+/// What comes of it.
+const DOUBTED_SAYS: &str = "0ms assign a1#1 w1
          0ms assign a2#1 w1
          0ms assign a3#1 w1
          0ms assign a4#1 w1
@@ -257,7 +254,14 @@ fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected
          3ms retry a4#1 w1 at=3ms
          3ms assign a4#2 w2
          3ms retry a5#1 w1 at=3ms
-         3ms assign a5#2 w2
+         3ms assign a5#2 w2";
+
+#[test]
+fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected_worker() {
+    check(
+        &format!("{DOUBTED}\n5ms does w2 ok 1ms\nended a4#2 w2 ok\nidle"),
+        &format!(
+            "{DOUBTED_SAYS}
          5ms settle a4 done #2
          5ms judged a4#1 w1 guilty
          5ms health w1 quarantined until=30005ms round=1
@@ -265,7 +269,8 @@ fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected
          750.782ms assign a5#3 w2
          751.782ms settle a5 done #3
          751.782ms judged a5#2 w2 cleared
-         30005ms health w1 probation round=1",
+         30005ms health w1 probation round=1"
+        ),
     );
 }
 
@@ -273,32 +278,13 @@ fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected
 fn an_action_is_not_held_for_ever() {
     check(
         &format!("{DOUBTED}\n9000ms run"),
-        "0ms assign a1#1 w1
-         0ms assign a2#1 w1
-         0ms assign a3#1 w1
-         0ms assign a4#1 w1
-         0ms assign a5#1 w1
-         1ms retry a1#1 w1 at=1ms
-         1ms assign a1#2 w2
-         1ms retry a2#1 w1 at=1ms
-         1ms assign a2#2 w2
-         1ms health w1 suspect
-         1ms retry a3#1 w1 at=1ms
-         1ms assign a3#2 w2
-         2ms settle a1 done #2
-         2ms judged a1#1 w1 guilty
-         2ms settle a2 done #2
-         2ms judged a2#1 w1 guilty
-         2ms settle a3 done #2
-         2ms judged a3#1 w1 guilty
-         3ms retry a4#1 w1 at=3ms
-         3ms assign a4#2 w2
-         3ms retry a5#1 w1 at=3ms
-         3ms assign a5#2 w2
+        &format!(
+            "{DOUBTED_SAYS}
          5004ms settle a5 refused exhausted
          5004ms judged a5#1 w1 cleared
          5004ms health w1 healthy
-         5004ms judged a5#2 w2 cleared",
+         5004ms judged a5#2 w2 cleared"
+        ),
     );
 }
 

@@ -41,6 +41,18 @@ struct Ways {
     cost: u64,
 }
 
+/// Nothing takes long, is lost or costs more than 1, and nobody reports.
+const STEADY: Ways = Ways {
+    usual: 0,
+    rare: 0,
+    rarely: 1_000_000,
+    reports: 0,
+    blind: 0,
+    lost: 0,
+    unsent: 0,
+    cost: 1,
+};
+
 struct World {
     luck: Luck,
     now: Moment,
@@ -170,10 +182,7 @@ impl World {
             self.wanted.push(units);
             let when = self.bucket.when(now, units as u32);
             self.is_exact(units, when)?;
-            soonest = match (soonest, when) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
+            soonest = soonest.into_iter().chain(when).min();
         }
         self.looks = soonest;
         Ok(())
@@ -289,13 +298,8 @@ fn quota_of_a_fixed_window_is_used_with_reports_and_without() {
         let reports = 100 * (seed % 2);
         let ways = Ways {
             usual: micros(per) / 2_000,
-            rare: 0,
-            rarely: 1_000_000,
             reports,
-            blind: 0,
-            lost: 0,
-            unsent: 0,
-            cost: 1,
+            ..STEADY
         };
         let workers = 1 + roll(&mut luck, 8) as usize;
         let quota = Quota::Fixed { limit, per };
@@ -330,13 +334,7 @@ fn quota_of_a_rate_is_used() {
         let (limit, burst) = (10 + roll(&mut luck, 90) as u32, 5 + roll(&mut luck, 20) as u32);
         let ways = Ways {
             usual: micros(per) / 5_000,
-            rare: 0,
-            rarely: 1_000_000,
-            reports: 0,
-            blind: 0,
-            lost: 0,
-            unsent: 0,
-            cost: 1,
+            ..STEADY
         };
         let quota = Quota::Rate { limit, per, burst };
         let mut world = World::new(quota, false, ways, 4, seed);

@@ -14,9 +14,8 @@ fn table(preset: &str, contender: usize) -> Series {
         .into_iter()
         .find(|known| known.name == preset)
         .expect("a preset");
-    let (_, mut policy) = contenders().remove(contender);
-    policy.quarantine_share = preset.quarantine_share.unwrap_or(policy.quarantine_share);
-    play_seeds(&preset.world, &policy, SEEDS).expect("a policy that can be meant")
+    let (_, policy) = contenders().remove(contender);
+    play_seeds(&preset.world, &preset.under(policy), SEEDS).expect("a policy that can be meant")
 }
 
 fn mean(series: &Series, figure: Figure) -> f64 {

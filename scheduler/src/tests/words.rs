@@ -159,14 +159,7 @@ fn quota(word: &str) -> Quota {
 
 /// What is left out is as usual: task 1, kind 0.
 fn spec(words: &[&str]) -> Spec {
-    let mut spec = Spec {
-        task: TaskId(1),
-        kind: KindId(0),
-        priority: 0,
-        attempts: 0,
-        deadline: Moment::NEVER,
-        idempotent: false,
-    };
+    let mut spec = Spec::usual(TaskId(1), KindId(0));
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("task", value) => spec.task = TaskId(number(value, "t")),

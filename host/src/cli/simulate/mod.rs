@@ -38,11 +38,8 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
 }
 
 fn compare(preset: Preset, args: &SimulateArgs) -> Result<Compared, Failure> {
-    let series = args.policies().into_iter().map(|(name, mut policy)| {
-        if let Some(share) = preset.quarantine_share {
-            policy.quarantine_share = share;
-        }
-        let series = play_seeds(&preset.world, &policy, args.seeds);
+    let series = args.policies().into_iter().map(|(name, policy)| {
+        let series = play_seeds(&preset.world, &preset.under(policy), args.seeds);
         let unusable = || Failure::usage(format!("the policy `{name}` cannot be"));
         Ok((name, series.map_err(|error| unusable().because(error))?))
     });
