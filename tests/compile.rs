@@ -1,10 +1,10 @@
 //! Compiling is done apart: a component that is slow or large to compile costs an error and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Folder, body, host};
+use crate::support::{Folder, body, comes, host};
 
 /// A worker with further functions.
 fn worker_with(folder: &Folder, functions: &str) -> String {
@@ -155,11 +155,7 @@ fn a_compiler_is_confined_and_ends_with_the_host() {
     let limits = ["Max core file size", "Max address space", "Max cpu time"].map(|name| limit(compiler, name).unwrap());
     let environment = std::fs::read(format!("/proc/{compiler}/environ")).unwrap();
     live.send(Signal::KILL);
-    let until = Instant::now() + Duration::from_secs(20);
-    while is_running(compiler) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let outlived = is_running(compiler);
+    let outlived = !comes(Duration::from_secs(20), || !is_running(compiler));
     if outlived {
         kill_process(pid, Signal::KILL).unwrap();
     }

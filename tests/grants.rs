@@ -1,8 +1,8 @@
 //! What an operator opens to workers, and that nothing else is open.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{Folder, body, host, of_type, probe, wasm};
+use crate::support::{Folder, body, comes, host, of_type, probe, wasm};
 
 #[test]
 fn a_worker_reads_granted_folders_and_no_others() {
@@ -133,11 +133,8 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
         "1",
     ];
     host(args).input(format!("run /bin/sh {script}\n")).run().exits(1);
-    let until = Instant::now() + Duration::from_secs(10);
-    while sleeping(&seconds) > 0 {
-        assert!(Instant::now() < until, "a child of the program goes on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
+    assert!(ended, "a child of the program goes on");
 }
 
 /// How many processes have this word among their arguments.

@@ -2,42 +2,21 @@
 
 use crate::support::{Folder, body, host, of_type};
 
-/// Two pools for the kind of `map`: two honest workers and one that always fails.
-fn mixed(folder: &Folder, handle: &str) -> String {
-    folder.worker("honest.wasm", body::SLOW_ECHO);
-    folder.worker("hostile.wasm", handle);
-    folder.file(
-        "disperse.toml",
-        r#"
-            [limits]
-            fuel = "50M"
-            timeout = "300ms"
+/// What holds for two honest workers and one that always fails.
+const SETTINGS: &str = r#"
+    [limits]
+    fuel = "50M"
+    timeout = "300ms"
 
-            [health]
-            quarantine = "100ms"
-            evict-after = 2
-
-            [[pool]]
-            name = "honest"
-            component = "honest.wasm"
-            kinds = ["line"]
-            workers = 2
-
-            [[pool]]
-            name = "hostile"
-            component = "hostile.wasm"
-            kinds = ["line"]
-
-            [[pool.worker]]
-            name = "mallory"
-        "#,
-    )
-}
+    [health]
+    quarantine = "100ms"
+    evict-after = 2
+"#;
 
 /// Feeds lines until the bad worker is evicted: not one is lost.
 fn every_line_succeeds_beside(handle: &str) {
     let folder = Folder::new();
-    let manifest = mixed(&folder, handle);
+    let manifest = folder.mixed(SETTINGS, "hostile", handle);
     // Long, so that few of them wait in the pipe when the input is closed.
     let line = "a line ".repeat(600);
     let mut live = host(["map", &manifest]).endless(format!("{line}\n")).start();
@@ -84,9 +63,8 @@ fn a_worker_that_eats_memory_is_evicted_and_every_line_succeeds() {
 #[test]
 fn a_worker_that_is_in_quarantine_in_the_end_is_reported_so() {
     let folder = Folder::new();
-    let manifest = mixed(&folder, body::TRAP);
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    folder.file("disperse.toml", text.replace("\"100ms\"", "\"1h\""));
+    let settings = SETTINGS.replace("\"100ms\"", "\"1h\"");
+    let manifest = folder.mixed(&settings, "hostile", body::TRAP);
     // Long, so that few of them wait in the pipe when the input is closed.
     let line = "a line ".repeat(600);
     let mut live = host(["map", &manifest]).endless(format!("{line}\n")).start();
@@ -103,17 +81,7 @@ fn a_worker_that_is_in_quarantine_in_the_end_is_reported_so() {
 #[test]
 fn the_only_worker_is_tried_again() {
     let folder = Folder::new();
-    // Fails twice, then works.
-    let moody = folder.worker(
-        "moody.wasm",
-        &format!(
-            "(global.set $times (i32.add (global.get $times) (i32.const 1)))
-             (if (i32.le_u (global.get $times) (i32.const 2)) (then (return {})))
-             {}",
-            body::RETRYABLE,
-            body::ECHO
-        ),
-    );
+    let moody = folder.worker("moody.wasm", &body::moody(2));
     let args = ["map", &moody, "--workers", "1", "--format", "json"];
     let events = host(args).input("a\n").run().exits(0).events();
     let failed = of_type(&events, "attempt-failed");
@@ -193,7 +161,7 @@ fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
 #[test]
 fn an_unfit_worker_costs_no_line() {
     let folder = Folder::new();
-    let manifest = mixed(&folder, body::UNFIT);
+    let manifest = folder.mixed(SETTINGS, "hostile", body::UNFIT);
     let input = "a line\n".repeat(200);
     let ended = host(["map", &manifest]).input(input.clone()).run().exits(0);
     assert_eq!(ended.out(), input);

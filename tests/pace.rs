@@ -7,7 +7,7 @@ use crate::{
         attacks,
         operations::{self, MANY_TASKS, Place},
     },
-    support::{Folder, alone, body, host},
+    support::{Folder, Live, alone, body, host},
 };
 
 /// How many pairs are measured.
@@ -33,7 +33,7 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
 
                 [health]
                 suspect-after = 1000000
-            quarantine-score = 1e9
+                quarantine-score = 1e9
                 attempts = 1000000
 
                 [[pool]]
@@ -51,18 +51,25 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
             "#
         ),
     );
-    let mut live = host(["map", &manifest, "--unordered"].iter().chain(flags))
+    let live = host(["map", &manifest, "--unordered"].iter().chain(flags))
         .endless("x\n")
         .start();
+    paced(live, "enough answers of the honest worker", timed, |stdout| {
+        stdout.iter().filter(|byte| **byte == b'h').count()
+    })
+}
+
+/// How many a second there are of what is counted in a run's stdout, by the time of so many.
+fn paced(mut live: Live, what: &str, timed: usize, count: impl Fn(&[u8]) -> usize) -> f64 {
     let mut began = None;
     let mut rate = 0.0;
-    live.wait_until("enough answers of the honest worker", |stdout, _| {
-        let answers = stdout.iter().filter(|byte| **byte == b'h').count();
+    live.wait_until(what, |stdout, _| {
+        let done = count(stdout);
         match began {
             // The first ones are not timed: the neighbours may still be starting.
-            None if answers >= 6 => began = Some((answers, Instant::now())),
-            Some((before, then)) if answers >= before + timed => {
-                rate = (answers - before) as f64 / then.elapsed().as_secs_f64();
+            None if done >= 6 => began = Some((done, Instant::now())),
+            Some((before, then)) if done >= before + timed => {
+                rate = (done - before) as f64 / then.elapsed().as_secs_f64();
                 return true;
             }
             _ => {}
@@ -91,14 +98,12 @@ fn folder() -> Folder {
 
 /// The median of the honest worker's rate beside so many hostile guests, as a part of its rate beside as many busy ones.
 fn pace(folder: &Folder, hostile: &str, neighbours: usize, timed: usize, flags: &[&str]) -> f64 {
-    median(PAIRS, hostile, |neighbour| {
-        rate(folder, neighbour, neighbours, timed, flags)
-    })
+    median(hostile, |neighbour| rate(folder, neighbour, neighbours, timed, flags))
 }
 
 /// The median of what is measured beside a hostile guest as a part of what is beside a busy one.
-fn median(pairs: usize, hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
-    let mut ratios: Vec<f64> = (0..pairs)
+fn median(hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
+    let mut ratios: Vec<f64> = (0..PAIRS)
         .map(|pair| {
             // Turn and turn about, so that a drift of the machine's speed favours neither.
             let (beside, busy) = if pair % 2 == 0 {
@@ -112,7 +117,7 @@ fn median(pairs: usize, hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    ratios[pairs / 2]
+    ratios[PAIRS / 2]
 }
 
 fn keeps_its_pace(neighbours: usize, flags: &[&str]) {
@@ -207,7 +212,7 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
             "#
         ),
     );
-    let mut live = host([
+    let live = host([
         "run",
         &manifest,
         "--threads",
@@ -218,21 +223,7 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
         "/dev/null",
     ])
     .start();
-    let mut began = None;
-    let mut rate = 0.0;
-    live.wait_until("enough honest tasks", |stdout, _| {
-        let (done, _) = operations::ended(stdout);
-        match began {
-            None if done >= 6 => began = Some((done, Instant::now())),
-            Some((before, then)) if done >= before + SOME => {
-                rate = (done - before) as f64 / then.elapsed().as_secs_f64();
-                return true;
-            }
-            _ => {}
-        }
-        false
-    });
-    rate
+    paced(live, "enough honest tasks", SOME, |stdout| operations::ended(stdout).0)
 }
 
 /// Tasks in flight, beside a task or a planner that attacks: as above, beside one that computes.
@@ -250,7 +241,7 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
         attack.component(&folder, "hostile.wasm", honest, hostile);
         let busy = operations::operation(attack.place, "(call $spin (i32.const 2000000000))", honest, hostile);
         folder.guest("busy.wasm", &busy);
-        let median = median(PAIRS, "hostile", |operation| task_rate(&folder, operation, at_once));
+        let median = median("hostile", |operation| task_rate(&folder, operation, at_once));
         eprintln!("{median:.2} beside {}", attack.name);
         if median < FLOOR {
             slow.push((attack.name, median));

@@ -1,6 +1,6 @@
 //! `test`: operations with scripted workers, in virtual time.
 
-use crate::support::{Ended, Folder, body, host, player, root};
+use crate::support::{Ended, Folder, body, has, host, player, root};
 
 /// A project whose operation plays these tasks, with one script.
 struct Project {
@@ -45,38 +45,25 @@ impl Project {
     }
 }
 
-/// Every one of these is in stdout.
-#[track_caller]
-fn shows(ended: &Ended, texts: &[&str]) {
-    for text in texts {
-        assert!(
-            ended.out().contains(text),
-            "`{text}` is not in stdout:\n{}",
-            ended.out()
-        );
-    }
-}
-
 const ECHO: &str = "[[answer]]\necho = true\n";
 
 #[test]
 fn the_tests_of_the_examples_pass() {
     for (example, tests) in [("word-count", 2), ("roll-call", 1), ("flaky", 1)] {
-        let ended = host(["test", &format!("examples/{example}")]).run();
-        shows(&ended, &[&format!("{tests} passed, 0 failed\n")]);
-        assert_eq!(ended.code, 0, "{}", ended.out());
+        host(["test", &format!("examples/{example}")])
+            .run()
+            .shows(&[&format!("{tests} passed, 0 failed\n")])
+            .exits(0);
     }
 }
 
 #[test]
 fn a_log_is_kept_and_what_differs_from_it_is_shown() {
     let mut project = Project::new(&["ask greet hello"], ECHO);
-    let ended = project.test(&[]);
-    shows(
-        &ended,
-        &["FAIL ", "script.golden` is not there", "--update", "0 passed, 1 failed"],
-    );
-    ended.exits(1);
+    project
+        .test(&[])
+        .shows(&["FAIL ", "script.golden` is not there", "--update", "0 passed, 1 failed"])
+        .exits(1);
 
     project.test(&["--update"]).exits(0).says(&["wrote ", "script.golden"]);
     let golden = project.golden();
@@ -91,28 +78,24 @@ fn a_log_is_kept_and_what_differs_from_it_is_shown() {
          0ms  output: hello\\n\n      \
          0ms  finished\n"
     );
-    let ended = project.test(&[]);
-    shows(
-        &ended,
-        &["ok   ", "script.toml (8 events in 0ms)", "1 passed, 0 failed"],
-    );
-    ended.exits(0);
+    project
+        .test(&[])
+        .shows(&["ok   ", "script.toml (8 events in 0ms)", "1 passed, 0 failed"])
+        .exits(0);
 
     project.script = project
         .script
         .replace("echo = true", "result = \"bye\"\nafter = \"5ms\"");
-    let ended = project.test(&[]);
-    shows(
-        &ended,
-        &[
+    project
+        .test(&[])
+        .shows(&[
             "the log differs from",
             "@@ line 1 @@",
             "         0ms  1.1#1 to worker\n",
             "  -      0ms  1.1#1 on worker: result: hello\n",
             "  +      5ms  1.1#1 on worker: result: bye\n",
-        ],
-    );
-    ended.exits(1);
+        ])
+        .exits(1);
     assert_eq!(project.golden(), golden, "nothing is written unless it is asked for");
     project.test(&["--update", "--quiet"]).exits(0).prints("");
     project.test(&["--quiet"]).exits(0).prints("");
@@ -123,15 +106,13 @@ fn output_and_exit_code_are_compared() {
     let mut project = Project::new(&["ask greet hello", "fail misery"], "golden = false\n");
     project.script += "[expect]\noutput = \"bye\\n\"\n";
     project.script += ECHO;
-    let ended = project.test(&[]);
-    shows(
-        &ended,
-        &[
+    project
+        .test(&[])
+        .shows(&[
             "the exit code is 1, and 0 is expected",
             "the output is not as expected:\n  @@ line 1 @@\n  -bye\n  +hello\n",
-        ],
-    );
-    ended.exits(1);
+        ])
+        .exits(1);
     project.script = project.script.replace("\"bye\\n\"\n", "\"hello\\n\"\nexit = 1\n");
     project.test(&[]).exits(0);
 }
@@ -141,15 +122,17 @@ fn virtual_hours_take_no_real_time() {
     let tasks = ["ask fetch a", "sleep 86400000;clock;ask fetch b"];
     let script = "[[answer]]\ntimes = 1\nbusy = \"1h\"\n[[answer]]\nafter = \"10s\"\necho = true\n";
     let log = Project::new(&tasks, script).log();
-    for line in [
-        "0ms  1.1#1 on worker: busy for 3600000ms\n",
-        "0ms  task 2 sleeps 2.1 for 86400000ms\n",
-        "86400000ms  task 2 asks 2.2 fetch: b\n",
-        "86410000ms  task 2 done: 86400000ms 946771200s 0ns b\n",
-        "86410000ms  finished\n",
-    ] {
-        assert!(log.contains(line), "{line}{log}");
-    }
+    has(
+        "the log",
+        &log,
+        &[
+            "0ms  1.1#1 on worker: busy for 3600000ms\n",
+            "0ms  task 2 sleeps 2.1 for 86400000ms\n",
+            "86400000ms  task 2 asks 2.2 fetch: b\n",
+            "86410000ms  task 2 done: 86400000ms 946771200s 0ns b\n",
+            "86410000ms  finished\n",
+        ],
+    );
 }
 
 #[test]
@@ -158,17 +141,15 @@ fn an_attempt_that_no_rule_is_for_is_named_with_the_nearest() {
                   [[answer]]\nkind = \"greet\"\npayload = \"bye\"\necho = true\n";
     let project = Project::new(&["ask greet hello"], script);
     for flags in [&[][..], &["--update"]] {
-        let ended = project.test(flags);
-        shows(
-            &ended,
-            &[
+        project
+            .test(flags)
+            .shows(&[
                 "no [[answer]] fits attempt 1 on `ann`\n",
                 "  kind     greet\n",
                 "  payload  hello\n",
                 "nearest is the one in line 7, but its `payload` is bye\n",
-            ],
-        );
-        ended.exits(1);
+            ])
+            .exits(1);
     }
     assert!(!std::path::Path::new(&project.folder.path("tests/script.golden")).exists());
 }
@@ -226,9 +207,11 @@ fn the_script_in_the_readme_is_one() {
     let section = text.split("## Test an operation").nth(1).unwrap();
     let script = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let log = Project::new(&["ask square 2"], script).log();
-    for part in ["1.1#1 on ann: busy", "150ms  1.1#2 on ben: result: 4", "output: 4"] {
-        assert!(log.contains(part), "{part} in\n{log}");
-    }
+    has(
+        "the log",
+        &log,
+        &["1.1#1 on ann: busy", "150ms  1.1#2 on ben: result: 4", "output: 4"],
+    );
 }
 
 /// Tasks that race each other, see answers in batches, change their minds and fail; workers of every sort.
@@ -258,20 +241,22 @@ fn race() -> Project {
 fn the_same_script_has_the_same_log_whatever_the_threads() {
     let project = race();
     let log = project.log();
-    for part in [
-        "quarantined until",
-        "on probation",
-        "eve is evicted: unfit",
-        "busy for 50ms",
-        "lost: ",
-        "is stopped",
-        "trapped: broken",
-        "settled without a result: poison",
-        "task 5 failed: enough",
-        "task 3 drops 3.2",
-    ] {
-        assert!(log.contains(part), "{part} in\n{log}");
-    }
+    has(
+        "the log",
+        &log,
+        &[
+            "quarantined until",
+            "on probation",
+            "eve is evicted: unfit",
+            "busy for 50ms",
+            "lost: ",
+            "is stopped",
+            "trapped: broken",
+            "settled without a result: poison",
+            "task 5 failed: enough",
+            "task 3 drops 3.2",
+        ],
+    );
     for round in 0..20 {
         let threads = (round % 5 + 1).to_string();
         let ended = project.test(&["--threads", &threads]);
@@ -284,9 +269,7 @@ fn another_seed_is_another_log() {
     let mut project = race();
     project.log();
     project.script = project.script.replace("seed = 11", "seed = 12");
-    let ended = project.test(&[]);
-    shows(&ended, &["the log differs"]);
-    ended.exits(1);
+    project.test(&[]).shows(&["the log differs"]).exits(1);
 }
 
 #[test]
@@ -297,14 +280,16 @@ fn limits_and_policy_are_those_of_the_manifest() {
     let log = project
         .manifest("[limits]\nfuel = \"20M\"\ntimeout = \"2s\"\nresult-size = \"24B\"\n[health]\nattempts = 1\n")
         .log();
-    for part in [
-        "2000ms  1.1#1 on ann: failed: was not done within 2s\n",
-        "1.1 settled without a result: exhausted\n",
-        "2.1#1 on ann: oversize: returned more than 24B\n",
-        "task 3 failed: the task ran out of fuel",
-    ] {
-        assert!(log.contains(part), "{part} in\n{log}");
-    }
+    has(
+        "the log",
+        &log,
+        &[
+            "2000ms  1.1#1 on ann: failed: was not done within 2s\n",
+            "1.1 settled without a result: exhausted\n",
+            "2.1#1 on ann: oversize: returned more than 24B\n",
+            "task 3 failed: the task ran out of fuel",
+        ],
+    );
 }
 
 #[test]
@@ -314,31 +299,33 @@ fn workers_that_are_gone_for_good_are_seen_in_the_exit_code() {
         "[expect]\nexit = 3\n[[answer]]\nunfit = \"revoked\"\n",
     );
     let log = project.log();
-    for part in ["worker is evicted: unfit", "settled without a result: unroutable"] {
-        assert!(log.contains(part), "{part} in\n{log}");
-    }
+    has(
+        "the log",
+        &log,
+        &["worker is evicted: unfit", "settled without a result: unroutable"],
+    );
 }
 
 #[test]
 fn what_never_ends_is_ended() {
     let endless = Project::new(&["spin 18446744073709551615"], ECHO).manifest("[limits]\nfuel = \"1000T\"\n");
-    let ended = endless.test(&["--timeout", "500ms"]);
-    shows(
-        &ended,
-        &[
+    endless
+        .test(&["--timeout", "500ms"])
+        .shows(&[
             "it was not over within 500ms of real time: task 1 is still computing",
             "--timeout",
-        ],
-    );
-    ended.exits(1);
+        ])
+        .exits(1);
 
-    let ended = Project::new(&["nap-for-ever"], ECHO).test(&[]);
-    shows(&ended, &["it was not over after 100000 events, at 99999h of its time"]);
-    ended.exits(1);
+    Project::new(&["nap-for-ever"], ECHO)
+        .test(&[])
+        .shows(&["it was not over after 100000 events, at 99999h of its time"])
+        .exits(1);
 
-    let ended = Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n").test(&[]);
-    shows(&ended, &["it was not over after 100000 events"]);
-    ended.exits(1);
+    Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n")
+        .test(&[])
+        .shows(&["it was not over after 100000 events"])
+        .exits(1);
 }
 
 #[test]
@@ -351,14 +338,13 @@ fn what_guests_say_is_shown_of_a_test_that_fails() {
         "ok   {} (11 events in 0ms)\n1 passed, 0 failed\n",
         project.folder.path("tests/script.toml")
     ));
-    let ended = project.test(&["-v"]);
-    shows(
-        &ended,
-        &["  its log:\n", "  what guests said:\n  [task 1] info: peep\n"],
-    );
-    ended.exits(0);
+    project
+        .test(&["-v"])
+        .shows(&["  its log:\n", "  what guests said:\n  [task 1] info: peep\n"])
+        .exits(0);
     project.script += "[expect]\noutput = \"c\"\n";
-    let ended = project.test(&[]);
-    shows(&ended, &["  what guests said:\n  [task 1] info: peep\n"]);
-    ended.exits(1);
+    project
+        .test(&[])
+        .shows(&["  what guests said:\n  [task 1] info: peep\n"])
+        .exits(1);
 }

@@ -5,7 +5,7 @@ use crate::support::{Folder, body, host};
 
 /// The most memory that the host may have while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
 /// for it, and the engine.
-pub(crate) const CEILING: u64 = 200;
+const CEILING: u64 = 200;
 
 /// A worker that attacks.
 pub(crate) struct Attack {
@@ -31,10 +31,15 @@ impl Attack {
         let peak = live.peak_memory();
         live.close();
         live.end().exits(1).prints("").says(self.says);
-        if let Some(peak) = peak {
-            eprintln!("{peak} MiB");
-            assert!(peak < CEILING, "the host had {peak} MiB");
-        }
+        stays_small(peak);
+    }
+}
+
+/// This was the most memory that the host had, in MiB.
+pub(super) fn stays_small(peak: Option<u64>) {
+    if let Some(peak) = peak {
+        eprintln!("{peak} MiB");
+        assert!(peak < CEILING, "the host had {peak} MiB");
     }
 }
 
@@ -45,12 +50,12 @@ const SOON: &[&str] = &["--fuel", "50k"];
 /// Flags for what burns next to none.
 const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
 
-const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
+pub(super) const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
 const OUT_OF_TIME: &[&str] = &["was not done within 300ms", "--timeout"];
-const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
-const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
-const RESOURCES: &[&str] = &["held too many resources of the host: used all of 4096", "--handles"];
-const TRAPPED: &[&str] = &["trapped", "unreachable"];
+pub(super) const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
+pub(super) const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
+pub(super) const RESOURCES: &[&str] = &["held too many resources of the host: used all of 4096", "--handles"];
+pub(super) const TRAPPED: &[&str] = &["trapped", "unreachable"];
 const FLOOD: &[&str] = &[
     "was not done within 300ms",
     "of what it said is not shown: it may say 64KiB in a second and 1MiB in an attempt",
@@ -77,9 +82,8 @@ attacks! {
     filling_all_memory_again_and_again: reaching(60_000_000, "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 59000000))"),
         FUEL, OUT_OF_FUEL;
     endless_growth_of_memory: plain(body::GREEDY), FUEL, OUT_OF_MEMORY;
-    endless_growth_of_tables: calling(&for_ever(
-        "(if (i32.eq (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))"
-    )), &["--memory", "512KiB", "--fuel", "50M"], &["ran out of memory", "of 512KiB", "--memory"];
+    endless_growth_of_tables: calling(&growing_table()),
+        &["--memory", "512KiB", "--fuel", "50M"], &["ran out of memory", "of 512KiB", "--memory"];
     deep_recursion: plain(body::DEEP), FUEL, &["recursed too deep: used all of 512KiB of stack", "--stack"];
     a_trap: plain(body::TRAP), FUEL, TRAPPED;
     a_huge_result: plain(&body::large((8 << 20) + 1)), FUEL, &["returned more than 8MiB", "--result-size"];
@@ -90,12 +94,9 @@ attacks! {
     // A log line of 16 MB took the host two milliseconds and the guest ten units: a turn took 40 seconds.
     a_flood_of_long_log_lines: reaching(16_000_000, "(call $log (i32.const 1) (i32.const 4096) (i32.const 15900000))"),
         TIME, FLOOD;
-    a_flood_of_short_log_lines: calling(&for_ever("(call $log (i32.const 1) (i32.const 64) (i32.const 1))")), TIME, FLOOD;
-    a_flood_on_stderr: calling(&format!(
-        "(local.set $stream (call $get-stderr)) (memory.fill (i32.const 8192) (i32.const 97) (i32.const 4096)) {}",
-        for_ever("(call $write (local.get $stream) (i32.const 8192) (i32.const 4096) (i32.const 32))")
-    )), TIME, FLOOD;
-    a_flood_of_randomness: calling(&for_ever("(call $forget) (call $random (i64.const 65536) (i32.const 32))")), TIME, OUT_OF_TIME;
+    a_flood_of_short_log_lines: calling(&for_ever(SHORT_LINE)), TIME, FLOOD;
+    a_flood_on_stderr: calling(&stderr()), TIME, FLOOD;
+    a_flood_of_randomness: calling(&randomness()), TIME, OUT_OF_TIME;
     a_flood_of_requests_that_are_denied: reaching(8_500_000, &format!("(call $forget) {}", fetch(8_000_000))), TIME, OUT_OF_TIME;
     a_request_that_is_too_large: reaching(9_500_000, &format!(
         "{} (if (i32.eq (i32.load8_u (i32.const 36)) (i32.const 4)) (then unreachable))",
@@ -111,15 +112,7 @@ attacks! {
 
     leaking_pollables: calling(&for_ever("(drop (call $subscribe (i64.const 1000000000)))")), SOON, RESOURCES;
     leaking_streams: calling(&for_ever("(drop (call $get-stderr))")), SOON, RESOURCES;
-    one_handle_a_million_times: calling(&format!(
-        "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
-         (loop $fill
-           (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
-           (local.set $i (i32.add (local.get $i) (i32.const 1)))
-           (br_if $fill (i32.lt_u (local.get $i) (i32.const 1000000))))
-         {}",
-        for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
-    )), FUEL, HANDLES;
+    one_handle_a_million_times: calling(&polling()), FUEL, HANDLES;
     leaking_futures: concurrent(&for_ever("(drop (call $future))")), SOON, HANDLES;
     leaking_streams_of_the_component_model: concurrent(&for_ever("(drop (call $stream))")), SOON, HANDLES;
     leaking_sets: concurrent(&for_ever("(drop (call $set))")), SOON, HANDLES;
@@ -184,5 +177,41 @@ fn fetch(body: u32) -> String {
     format!(
         "(call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
            (i32.const 65536) (i32.const {body}) (i32.const 0) (i32.const 32))"
+    )
+}
+
+/// A log line of one letter.
+pub(super) const SHORT_LINE: &str = "(call $log (i32.const 1) (i32.const 64) (i32.const 1))";
+
+/// Grows a table for ever.
+pub(super) fn growing_table() -> String {
+    let grow = "(if (i32.eq (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))";
+    for_ever(grow)
+}
+
+/// Writes to stderr for ever.
+pub(super) fn stderr() -> String {
+    let write = "(call $write (local.get $stream) (i32.const 8192) (i32.const 4096) (i32.const 32))";
+    format!(
+        "(local.set $stream (call $get-stderr)) (memory.fill (i32.const 8192) (i32.const 97) (i32.const 4096)) {}",
+        for_ever(write)
+    )
+}
+
+/// Takes randomness for ever.
+pub(super) fn randomness() -> String {
+    for_ever("(call $forget) (call $random (i64.const 65536) (i32.const 32))")
+}
+
+/// Polls a million times one handle, for ever.
+pub(super) fn polling() -> String {
+    format!(
+        "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
+         (loop $fill
+           (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $fill (i32.lt_u (local.get $i) (i32.const 1000000))))
+         {}",
+        for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
     )
 }

@@ -3,8 +3,11 @@
 
 use rustix::process::Signal;
 
-use super::attacks::{CEILING, for_ever};
-use crate::support::{Ended, Folder, body, host};
+use super::attacks::{
+    HANDLES, OUT_OF_FUEL, OUT_OF_MEMORY, RESOURCES, SHORT_LINE, TRAPPED, for_ever, growing_table, polling, randomness,
+    stays_small, stderr,
+};
+use crate::support::{Ended, Folder, body, has, host};
 
 /// Where in an operation an attack is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,16 +125,7 @@ impl Attack {
 
     fn said(&self, ended: &Ended) {
         let said = format!("{}\n{}", ended.out(), ended.stderr);
-        for words in self.says {
-            assert!(said.contains(words), "`{words}` is not in:\n{said}");
-        }
-    }
-}
-
-fn stays_small(peak: Option<u64>) {
-    if let Some(peak) = peak {
-        eprintln!("{peak} MiB");
-        assert!(peak < CEILING, "the host had {peak} MiB");
+        has("what it said", &said, self.says);
     }
 }
 
@@ -143,12 +137,7 @@ const LITTLE: &[&str] = &["--fuel", "200k", "--memory", "64MiB"];
 const MORE: &[&str] = &["--fuel", "20M", "--memory", "64MiB"];
 const LEAST: &[&str] = &["--fuel", "4k", "--memory", "64MiB"];
 
-const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
 const OUT_OF_LITTLE_FUEL: &[&str] = &["ran out of fuel: used all of 200k", "--fuel"];
-const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
-const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
-const RESOURCES: &[&str] = &["held too many resources of the host: used all of 4096", "--handles"];
-const TRAPPED: &[&str] = &["trapped", "unreachable"];
 const FLOOD: &[&str] = &[
     "ran out of fuel",
     "of what it said is not shown: it may say 64KiB in a second",
@@ -252,7 +241,6 @@ const OUT_OF_SMALL_MEMORY: &[&str] = &["ran out of memory", "of 512KiB", "--memo
 
 /// One action of the honest worker, whose handle it leaves.
 const SUBMIT: &str = "(call $submit (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 6))";
-const SHORT_LINE: &str = "(call $log (i32.const 1) (i32.const 64) (i32.const 1))";
 
 fn filling() -> String {
     let fill = "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 59000000))";
@@ -261,11 +249,6 @@ fn filling() -> String {
 
 fn growing() -> String {
     let grow = "(if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable))";
-    for_ever(grow)
-}
-
-fn growing_table() -> String {
-    let grow = "(if (i32.eq (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))";
     for_ever(grow)
 }
 
@@ -283,28 +266,4 @@ fn no_text() -> &'static str {
 fn long_lines() -> String {
     let line = "(call $log (i32.const 1) (i32.const 65536) (i32.const 15900000))";
     format!("(call $reach (i32.const 16000000)) {}", for_ever(line))
-}
-
-fn stderr() -> String {
-    let write = "(call $write (local.get $stream) (i32.const 8192) (i32.const 4096) (i32.const 32))";
-    format!(
-        "(local.set $stream (call $get-stderr)) (memory.fill (i32.const 8192) (i32.const 97) (i32.const 4096)) {}",
-        for_ever(write)
-    )
-}
-
-fn randomness() -> String {
-    for_ever("(call $forget) (call $random (i64.const 65536) (i32.const 32))")
-}
-
-fn polling() -> String {
-    format!(
-        "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
-         (loop $fill
-           (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
-           (local.set $i (i32.add (local.get $i) (i32.const 1)))
-           (br_if $fill (i32.lt_u (local.get $i) (i32.const 1000000))))
-         {}",
-        for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
-    )
 }

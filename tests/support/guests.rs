@@ -52,6 +52,35 @@ impl Folder {
         }
         self.guest(name, &text)
     }
+
+    /// A manifest with these settings and two pools for the kind of `map`: two honest workers, and `mallory` with this body in
+    /// a pool of this name.
+    pub(crate) fn mixed(&self, settings: &str, pool: &str, handle: &str) -> String {
+        self.worker("honest.wasm", body::SLOW_ECHO);
+        self.worker(&format!("{pool}.wasm"), handle);
+        self.file(
+            "disperse.toml",
+            format!(
+                r#"
+                    {settings}
+
+                    [[pool]]
+                    name = "honest"
+                    component = "honest.wasm"
+                    kinds = ["line"]
+                    workers = 2
+
+                    [[pool]]
+                    name = "{pool}"
+                    component = "{pool}.wasm"
+                    kinds = ["line"]
+
+                    [[pool.worker]]
+                    name = "mallory"
+                "#
+            ),
+        )
+    }
 }
 
 /// Bodies of workers.
@@ -76,20 +105,27 @@ pub(crate) mod body {
             bytes + 1024
         )
     }
+
+    /// Fails so many times and then works.
+    pub(crate) fn moody(times: u32) -> String {
+        format!(
+            "(global.set $times (i32.add (global.get $times) (i32.const 1)))
+             (if (i32.le_u (global.get $times) (i32.const {times})) (then (return {RETRYABLE})))
+             {ECHO}"
+        )
+    }
 }
 
 /// A component of an example. All are built once.
 pub(crate) fn wasm(name: &str) -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| built(&root().join("examples")));
-    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+    of(&FOLDER, "examples", name)
 }
 
 /// The worker that tries what each line tells it; see `guests/probe`.
 pub(crate) fn probe() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/probe")));
-    folder.join("probe.wasm").to_str().unwrap().to_owned()
+    of(&FOLDER, "tests/guests/probe", "probe")
 }
 
 /// The same with wasi:http, and an operation too; see `guests/web`.
@@ -104,22 +140,25 @@ pub(crate) fn abandon() -> String {
 
 fn of_web(name: &str) -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/web")));
-    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+    of(&FOLDER, "tests/guests/web", name)
 }
 
 /// The async worker that does what each line tells it; see `guests/several`.
 pub(crate) fn several() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/several")));
-    folder.join("several.wasm").to_str().unwrap().to_owned()
+    of(&FOLDER, "tests/guests/several", "several")
 }
 
 /// The operation whose tasks do what its arguments say; see `guests/player`.
 pub(crate) fn player() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/player")));
-    folder.join("player.wasm").to_str().unwrap().to_owned()
+    of(&FOLDER, "tests/guests/player", "player")
+}
+
+/// One of the guests of a workspace, which are built once.
+fn of(folder: &OnceLock<PathBuf>, workspace: &str, name: &str) -> String {
+    let folder = folder.get_or_init(|| built(&root().join(workspace)));
+    folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
 }
 
 /// Builds the guests of a workspace, and says where they are.

@@ -342,13 +342,14 @@ impl Ended {
     /// Every one of these is in stderr.
     #[track_caller]
     pub(crate) fn says(self, texts: &[&str]) -> Self {
-        for text in texts {
-            assert!(
-                self.stderr.contains(text),
-                "`{text}` is not in stderr:\n{}",
-                self.stderr
-            );
-        }
+        has("stderr", &self.stderr, texts);
+        self
+    }
+
+    /// Every one of these is in stdout.
+    #[track_caller]
+    pub(crate) fn shows(self, texts: &[&str]) -> Self {
+        has("stdout", self.out(), texts);
         self
     }
 
@@ -385,4 +386,24 @@ impl Ended {
 /// Those events that are of a type.
 pub(crate) fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["type"] == name).collect()
+}
+
+/// Whether this comes to be true in so much time.
+pub(crate) fn comes(within: Duration, mut seen: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + within;
+    while !seen() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    true
+}
+
+/// Every one of these parts is in a text.
+#[track_caller]
+pub(crate) fn has(what: &str, text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in {what}:\n{text}");
+    }
 }
