@@ -157,10 +157,10 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     on_start(Stopper(to_driver.clone()));
     let id = RunId::new();
-    let (server, deaf) = match plan.socket.then(|| Server::start(&id, to_driver.clone())) {
-        Some(Ok(server)) => (Some(server), None),
-        Some(Err(error)) => (None, Some(error.to_string())),
-        None => (None, None),
+    let listens = plan.socket.then(|| Server::start(&id, to_driver.clone()));
+    let (server, deaf) = match listens.transpose() {
+        Ok(server) => (server, None),
+        Err(error) => (None, Some(error.to_string())),
     };
     report.begun(id.as_str(), deaf.as_deref());
 
@@ -185,13 +185,13 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     };
     let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
     let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
-        .run()
+        .run(server.is_some())
         .await;
     match logger.take_dropped() {
         0 => {}
         dropped => report.dropped_lines(dropped),
     }
-    if let Some(server) = server {
+    if let (Some(server), Some(kept)) = (server, kept) {
         // As with all that disks do: not in a thread that others need. What cannot be kept is not worth an error.
         let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }

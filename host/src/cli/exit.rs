@@ -21,11 +21,9 @@ pub(super) const TERMINATED: u8 = 143;
 
 /// For a run that came to an end. `signal`: what stopped it, or 0.
 pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
-    if summary.interrupted && signal != 0 {
-        signal
-    } else if summary.interrupted {
-        // Somebody asked for it through the socket.
-        INTERRUPTED
+    if summary.interrupted {
+        // Without a signal somebody asked for it through the socket.
+        if signal == 0 { INTERRUPTED } else { signal }
     } else if summary.unroutable > 0 || (!summary.systemic.is_empty() && summary.tasks.failed > 0) {
         SYSTEMIC
     } else if summary.failure.is_some() || summary.tasks.failed > 0 {

@@ -27,12 +27,8 @@ pub(super) fn explain(what: Option<&Explain>, args: &AskArgs) -> Result<u8, Fail
     put(&query, args)
 }
 
-/// Asks for a change. Only a run that goes on can be changed.
-pub(super) fn change(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
-    put(query, args)
-}
-
-fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
+/// Asks, and prints what is said. For a change: only a run that goes on can be changed.
+pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
     let changes = matches!(query, Query::Readmit { .. } | Query::Drain { .. });
     let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder `.disperse`", &error);
     let folder = Folder::find().map_err(unusable)?.ok_or_else(nothing)?;

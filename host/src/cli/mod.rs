@@ -77,8 +77,8 @@ fn command(command: Command) -> Result<u8, Failure> {
         }
         Command::Test(args) => test::test(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
-        Command::Readmit { worker, ask } => explain::change(&Query::Readmit { worker }, &ask),
-        Command::Drain { worker, ask } => explain::change(&Query::Drain { worker }, &ask),
+        Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
+        Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {

@@ -149,13 +149,7 @@ fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> 
 
 /// `run`, ready to go.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
-    let (manifest, folder) = project(&args.path, |component| Manifest {
-        operation: Some(Operation {
-            component,
-            ..Operation::default()
-        }),
-        ..Manifest::default()
-    })?;
+    let (manifest, folder) = project(&args.path, operation_alone)?;
     let sandbox = sandbox(&args.common, &manifest)?;
     let Some(operation) = &manifest.operation else {
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
@@ -253,6 +247,28 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     Ok((sandbox, plan))
 }
 
+/// A project that says nothing else.
+pub(super) fn operation_alone(component: PathBuf) -> Manifest {
+    Manifest {
+        operation: Some(Operation {
+            component,
+            ..Operation::default()
+        }),
+        ..Manifest::default()
+    }
+}
+
+/// A policy that can be meant.
+///
+/// # Errors
+/// It cannot.
+pub(super) fn checked(policy: Policy) -> Result<Policy, Failure> {
+    match policy.check() {
+        Ok(()) => Ok(policy),
+        Err(error) => Err(Failure::usage("the health settings cannot be meant").because(error)),
+    }
+}
+
 /// What a path names. A component alone is a project that says nothing else.
 pub(super) fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Manifest, PathBuf), Failure> {
     Ok(match source(path)? {
@@ -322,9 +338,7 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
     if let Some(attempts) = common.attempts {
         policy.attempts = attempts;
     }
-    policy
-        .check()
-        .map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
+    let policy = checked(policy)?;
     Ok(Plan {
         what,
         input: input(common.input.as_deref(), common.output.as_deref())?,

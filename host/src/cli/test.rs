@@ -27,7 +27,7 @@ use crate::{
     run::{self, Rehearsal},
     sandbox::{Program, Sandbox},
     script::{Script, diff, shown},
-    settings::{FILE_NAME, Manifest, Operation},
+    settings::{FILE_NAME, Manifest},
     units::Time,
 };
 
@@ -68,13 +68,7 @@ struct Shown {
 }
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
-    let (manifest, folder) = plan::project(&args.path, |component| Manifest {
-        operation: Some(Operation {
-            component,
-            ..Operation::default()
-        }),
-        ..Manifest::default()
-    })?;
+    let (manifest, folder) = plan::project(&args.path, plan::operation_alone)?;
     let paths = scripts(args, &folder)?;
     // All of them before any is run: a mistake in the last one is not found out after minutes.
     let scripts: Vec<(PathBuf, Script)> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
@@ -136,10 +130,7 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
             .hint("add an [operation] table; a worker alone has no logic that a script could test"));
     };
-    let policy = manifest.health.over(Policy::default());
-    policy
-        .check()
-        .map_err(|error| Failure::usage("the health settings cannot be meant").because(error))?;
+    let policy = plan::checked(manifest.health.over(Policy::default()))?;
     let compile = manifest.compile.over(CompileLimits::default());
     let sandbox = run::sandbox(
         u64::MAX,

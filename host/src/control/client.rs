@@ -56,7 +56,7 @@ pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<Said, As
             // It is over, or just ending.
             Ok(None) => {}
             Err(AskError::Io(error)) if is_gone(error.kind()) => {
-                if folder.kept(id)?.is_none() && error.kind() == ErrorKind::ConnectionRefused {
+                if error.kind() == ErrorKind::ConnectionRefused && folder.kept(id)?.is_none() {
                     folder.forget(id);
                     return Err(AskError::Killed);
                 }

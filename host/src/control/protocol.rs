@@ -200,7 +200,7 @@ pub(crate) struct WorkerExplained {
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) faults: u64,
     /// Times that it was quarantined.
-    #[serde(skip_serializing_if = "is_none", default)]
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) quarantines: u32,
     /// How many attempts it makes at once.
     pub(crate) slots: u32,
@@ -208,7 +208,7 @@ pub(crate) struct WorkerExplained {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) has: Vec<String>,
     /// How many attempts it has in all.
-    #[serde(skip_serializing_if = "is_none", default)]
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) holds: u32,
     /// What is to be said of limits of servers and the like: a line each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -298,14 +298,8 @@ pub(crate) struct AttemptExplained {
     pub(crate) verdict: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_none(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// The schema of the line of `--format json`.

@@ -169,17 +169,15 @@ fn parse(line: &[u8]) -> Result<Request, Problem> {
     if line.len() as u64 > REQUEST_MAX {
         return Err(Problem::new(format!("a question has at most {REQUEST_MAX} bytes")));
     }
-    match serde_json::from_slice::<Version>(line) {
-        Ok(Version { v: VERSION }) => {}
-        Ok(Version { v }) => {
-            return Err(Problem::new(format!(
-                "this run speaks version {VERSION}, and was asked in version {v}"
-            ))
-            .hint("use the disperse-host that the run was started with"));
-        }
-        Err(error) => return Err(Problem::new(format!("this is no question: {error}"))),
+    let garbled = |error| Problem::new(format!("this is no question: {error}"));
+    let Version { v } = serde_json::from_slice(line).map_err(garbled)?;
+    if v != VERSION {
+        return Err(Problem::new(format!(
+            "this run speaks version {VERSION}, and was asked in version {v}"
+        ))
+        .hint("use the disperse-host that the run was started with"));
     }
-    serde_json::from_slice(line).map_err(|error| Problem::new(format!("this is no question: {error}")))
+    serde_json::from_slice(line).map_err(garbled)
 }
 
 #[cfg(test)]

@@ -86,14 +86,17 @@ impl<T> Line<T> {
         (self.first + self.things.len() as u64 - 1, left)
     }
 
-    fn get_mut(&mut self, number: u64) -> Option<&mut T> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.things.get_mut(at)
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
     fn get(&self, number: u64) -> Option<&T> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.things.get(at)
+        self.things.get(self.place(number)?)
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+        let place = self.place(number)?;
+        self.things.get_mut(place)
     }
 }
 
@@ -126,8 +129,8 @@ impl Evidence {
         let Some(case) = self.cases.get(&attempt.action) else {
             return;
         };
-        for number in case.tries.clone() {
-            if let Some(one) = self.tries.get_mut(number)
+        for number in &case.tries {
+            if let Some(one) = self.tries.get_mut(*number)
                 && one.worker == worker
                 && one.attempt.number <= attempt.number
                 && matches!(one.class, Class::Transient | Class::Trap)

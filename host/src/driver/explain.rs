@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use disperse_scheduler::{
-    ActionId, ActionState as Now, ActionView, AttemptId, Class, Event, Health, KindId, Moment, Outcome, PoolId, Reason,
-    Verdict, WorkerId, WorkerView,
+    ActionId, ActionState as Now, ActionView, AttemptId, BucketId, Class, Event, Health, KindId, Moment, Outcome,
+    PoolId, QuotaView, Reason, Verdict, WorkerId, WorkerView,
 };
 
 use super::{
     Driver,
+    actions::Parked,
     evidence::{Case, Try},
 };
 use crate::{
@@ -83,6 +84,14 @@ impl Crew {
     }
 }
 
+/// What is looked at once for all that is to be explained.
+struct Survey {
+    /// The workers of each pool.
+    crews: BTreeMap<PoolId, Crew>,
+    /// By bucket.
+    quotas: Vec<QuotaView>,
+}
+
 /// What an action waits for.
 #[derive(Clone, Copy)]
 enum WaitsFor {
@@ -99,11 +108,11 @@ impl Driver<'_> {
     /// What is meant is not there, or cannot be done.
     pub(super) fn answer(&mut self, query: &Query) -> Result<Said, Problem> {
         let explained = match query {
-            Query::Run => Explained::Run(Box::new(self.explain_run())),
-            Query::Action { id } => Explained::Action(Box::new(self.explain_action(ActionId(*id))?)),
+            Query::Run => Explained::Run(Box::new(self.explain_run(&self.survey()))),
+            Query::Action { id } => Explained::Action(Box::new(self.explain_action(ActionId(*id), &self.survey())?)),
             Query::Worker { name } => {
                 let view = self.called(name)?;
-                Explained::Worker(Box::new(self.explain_worker(&view)))
+                Explained::Worker(Box::new(self.explain_worker(&view, &self.survey())))
             }
             Query::Readmit { worker } => self.readmit(worker)?,
             Query::Drain { worker: None } => self.drain_all(),
@@ -119,6 +128,7 @@ impl Driver<'_> {
 
     /// All that could have been asked, for when there is nobody left to ask.
     pub(super) fn kept(&self) -> Kept {
+        let survey = self.survey();
         let is_notable = |view: &WorkerView| view.health != Health::Healthy || self.evidence.failures(view.worker) > 0;
         let (notable, others): (Vec<_>, Vec<_>) = self.scheduler.workers().partition(is_notable);
         let mut views: Vec<_> = notable.into_iter().chain(others).take(KEPT_MAX).collect();
@@ -134,16 +144,27 @@ impl Driver<'_> {
         Kept::new(
             self.now.as_millis(),
             self.actions.last(),
-            self.explain_run(),
-            views.iter().map(|view| self.explain_worker(view)).collect(),
+            self.explain_run(&survey),
+            views.iter().map(|view| self.explain_worker(view, &survey)).collect(),
             actions
                 .into_iter()
-                .filter_map(|id| self.explain_action(id).ok())
+                .filter_map(|id| self.explain_action(id, &survey).ok())
                 .collect(),
         )
     }
 
-    fn explain_run(&self) -> RunExplained {
+    fn survey(&self) -> Survey {
+        let mut crews: BTreeMap<PoolId, Crew> = BTreeMap::new();
+        for view in self.scheduler.workers() {
+            crews.entry(view.pool).or_default().count(&view);
+        }
+        Survey {
+            crews,
+            quotas: self.scheduler.quotas().collect(),
+        }
+    }
+
+    fn explain_run(&self, survey: &Survey) -> RunExplained {
         let (tasks, actions, total) = (self.tasks.counts(), self.scheduler.counts(), self.tasks.total());
         let mut workers = BTreeMap::new();
         let mut notable = Vec::new();
@@ -177,21 +198,19 @@ impl Driver<'_> {
             actions_done: actions.done,
             actions_refused: actions.refused,
             actions_running: actions.running as u64,
-            waiting: self.waiting(),
+            waiting: self.waiting(survey),
             retries: self.tally.retries(),
+            remarks: self.remarks(survey, workers.get(&health_word(Health::Suspect)).copied().unwrap_or(0)),
             workers,
             notable,
             notable_more,
-            quotas: self.quota_lines(None),
-            remarks: self.remarks(),
+            quotas: self.quota_lines(survey.quotas.iter()),
         }
     }
 
-    /// What was spent of quotas, of all of them or of a worker's.
-    fn quota_lines(&self, worker: Option<WorkerId>) -> Vec<String> {
+    /// What was spent of the first of these quotas.
+    fn quota_lines<'a>(&self, views: impl Iterator<Item = &'a QuotaView>) -> Vec<String> {
         let name = |worker| self.tally.worker_name(worker);
-        let views = self.scheduler.quotas();
-        let views = views.filter(|view| worker.is_none_or(|worker| view.workers.contains(&worker)));
         let now_ms = self.now.as_millis();
         let line = |quota: QuotaSummary| {
             let mut line = format!("quota {}: {}, {} spent", quota.quota, quota.allows, quota.used);
@@ -209,44 +228,32 @@ impl Driver<'_> {
             }
             line
         };
-        self.quotas
-            .summary(views, name)
-            .into_iter()
-            .take(LISTED_MAX)
-            .map(line)
-            .collect()
+        let listed = self.quotas.summary(views.take(LISTED_MAX), name);
+        listed.into_iter().map(line).collect()
     }
 
     /// What is wrong with the run as a whole.
-    fn remarks(&self) -> Vec<String> {
+    fn remarks(&self, survey: &Survey, suspect: u64) -> Vec<String> {
         let failing = self.tally.failing_pools();
         let mut remarks: Vec<String> = failing
             .iter()
             .map(|pool| format!("in the pool {pool} everything fails, whoever tries it: the work or the service is failing, not the workers"))
             .collect();
-        let (mut usable, mut suspect, mut all) = (0, 0, 0);
-        for view in self.scheduler.workers() {
-            all += 1;
-            let crew = matches!(
-                view.health,
-                Health::Healthy | Health::Suspect | Health::Busy { .. } | Health::Probation { .. }
-            );
-            usable += usize::from(crew);
-            suspect += usize::from(view.health == Health::Suspect);
-        }
+        let crew = survey.crews.values().fold(Crew::default(), Crew::and);
+        let usable = crew.usable + crew.busy;
         if suspect > 0 && suspect == usable {
             remarks.push(
                 "every worker that is left keeps failing: the work, or what all of them need, may be at fault"
                     .to_owned(),
             );
         }
-        if usable == 0 && all > 0 {
+        if usable == 0 && crew.all > 0 {
             remarks.push("no worker is given work now".to_owned());
         }
         remarks
     }
 
-    fn waiting(&self) -> Waiting {
+    fn waiting(&self, survey: &Survey) -> Waiting {
         let counts = self.scheduler.counts();
         let mut waiting = Waiting {
             all: counts.waiting as u64,
@@ -256,7 +263,6 @@ impl Driver<'_> {
         if waiting.all == 0 {
             return waiting;
         }
-        let pools = self.crews();
         let mut kinds = BTreeMap::new();
         for (id, parked) in self.actions.open().take(LOOKED_AT_MAX) {
             let Some(ActionView {
@@ -269,7 +275,7 @@ impl Driver<'_> {
             waiting.looked_at += 1;
             let crew = kinds
                 .entry(parked.kind)
-                .or_insert_with(|| self.crew(parked.kind, &pools));
+                .or_insert_with(|| self.crew(parked.kind, survey));
             match waits_for(crew, patience) {
                 WaitsFor::Free => waiting.for_a_free_worker += 1,
                 WaitsFor::Limit => waiting.for_a_limit += 1,
@@ -280,27 +286,19 @@ impl Driver<'_> {
         waiting
     }
 
-    /// The workers of each pool.
-    fn crews(&self) -> BTreeMap<PoolId, Crew> {
-        let mut pools: BTreeMap<PoolId, Crew> = BTreeMap::new();
-        for view in self.scheduler.workers() {
-            pools.entry(view.pool).or_default().count(&view);
-        }
-        pools
-    }
-
     /// The workers that serve a kind.
-    fn crew(&self, kind: KindId, pools: &BTreeMap<PoolId, Crew>) -> Crew {
-        let serving = self.routes.pools(kind).iter().filter_map(|pool| pools.get(pool));
+    fn crew(&self, kind: KindId, survey: &Survey) -> Crew {
+        let pools = self.routes.pools(kind).iter();
+        let serving = pools.filter_map(|pool| survey.crews.get(pool));
         serving.fold(Crew::default(), Crew::and)
     }
 
-    fn explain_action(&self, id: ActionId) -> Result<ActionExplained, Problem> {
+    fn explain_action(&self, id: ActionId, survey: &Survey) -> Result<ActionExplained, Problem> {
         let case = self.evidence.case(id);
         let attempts = case.into_iter().flat_map(|case| self.evidence.tries(case));
         let attempts = attempts.map(|one| self.explain_attempt(one)).collect();
         if let (Some(parked), Some(view)) = (self.actions.get(id), self.scheduler.action(id)) {
-            let (state, words) = self.state(id, &view);
+            let (state, words) = self.state(parked, &view, survey);
             return Ok(ActionExplained {
                 id: id.0,
                 task: parked.task.0,
@@ -328,13 +326,12 @@ impl Driver<'_> {
     }
 
     /// What happens to an open action.
-    fn state(&self, id: ActionId, view: &ActionView) -> (ActionState, String) {
-        let parked = self.actions.get(id);
+    fn state(&self, parked: &Parked, view: &ActionView, survey: &Survey) -> (ActionState, String) {
         let lasts = |since: Moment| Time::from(self.now.since(since));
         let until = |moment: Moment| Time::from(moment.since(self.now));
         match view.state {
             Now::Running { worker } => {
-                let for_time = parked.map_or(Time(0), |parked| lasts(parked.given));
+                let for_time = lasts(parked.given);
                 let words = format!(
                     "{} has it for {for_time}, as attempt {}",
                     self.name(worker),
@@ -347,7 +344,7 @@ impl Driver<'_> {
                 (ActionState::Resting, words)
             }
             Now::Waiting { patience } => {
-                let crew = parked.map_or_else(Crew::default, |parked| self.crew(parked.kind, &self.crews()));
+                let crew = self.crew(parked.kind, survey);
                 let what = match waits_for(&crew, patience) {
                     _ if self.draining => "it waits: the run is being stopped and starts no more attempts".to_owned(),
                     WaitsFor::Free => "it waits for a worker to be free".to_owned(),
@@ -360,7 +357,7 @@ impl Driver<'_> {
                         )
                     }
                 };
-                let asked = parked.map_or(Time(0), |parked| lasts(parked.asked));
+                let asked = lasts(parked.asked);
                 (
                     ActionState::Waiting,
                     format!("{what} ({}); asked for {asked} ago", crew.words()),
@@ -381,7 +378,7 @@ impl Driver<'_> {
         }
     }
 
-    fn explain_worker(&self, view: &WorkerView) -> WorkerExplained {
+    fn explain_worker(&self, view: &WorkerView, survey: &Survey) -> WorkerExplained {
         let worker = view.worker;
         let failures: Vec<_> = self
             .evidence
@@ -400,7 +397,7 @@ impl Driver<'_> {
                 verdict: verdict(one),
             })
             .collect();
-        let mut attempts = self.scheduler.attempts(worker).to_vec();
+        let mut attempts = self.scheduler.attempts(worker);
         attempts.sort_unstable();
         let turn = |turn: &super::evidence::Turn| HealthTurn {
             at_ms: turn.at.as_millis(),
@@ -408,6 +405,7 @@ impl Driver<'_> {
             words: health_with_reason(turn.health, turn.at),
         };
         let failed = self.evidence.failures(worker);
+        let quota = |bucket: &BucketId| survey.quotas.get(bucket.0 as usize);
         WorkerExplained {
             id: self.name(worker),
             health: health_word(view.health),
@@ -426,7 +424,7 @@ impl Driver<'_> {
                 .map(|attempt| self.has(*attempt))
                 .collect(),
             holds: view.holds,
-            quotas: self.quota_lines(Some(worker)),
+            quotas: self.quota_lines(self.quotas.of(worker).iter().filter_map(quota)),
             failures_forgotten: failed.saturating_sub(failures.len() as u64),
             failures,
             history: self.evidence.turns(worker).map(turn).collect(),

@@ -13,7 +13,10 @@ mod tally;
 mod tasks;
 mod turn;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, Policy, PolicyError, PoolId, Scheduler};
 use tokio::{
@@ -142,7 +145,7 @@ impl<'a> Driver<'a> {
         }
         for (bucket, setup) in (0..).map(BucketId).zip(setup.buckets) {
             driver.quotas.add_bucket(&setup);
-            let costs = setup.costs.iter().map(|(kind, cost)| (driver.kind(kind), *cost));
+            let costs = setup.costs.iter().map(|(kind, cost)| (driver.kind(kind).0, *cost));
             let costs = costs.collect();
             driver.tell(Event::BucketDefined {
                 bucket,
@@ -173,8 +176,8 @@ impl<'a> Driver<'a> {
         Ok(driver)
     }
 
-    /// Runs to the end and says how it went, and what can be asked of it from now on.
-    pub(crate) async fn run(mut self) -> (Summary, Kept) {
+    /// Runs to the end and says how it went, and if that is to be kept what can be asked of it from now on.
+    pub(crate) async fn run(mut self, keep: bool) -> (Summary, Option<Kept>) {
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -192,7 +195,7 @@ impl<'a> Driver<'a> {
                 break;
             }
         }
-        let kept = self.kept();
+        let kept = keep.then(|| self.kept());
         (self.summary(), kept)
     }
 
@@ -246,14 +249,14 @@ impl<'a> Driver<'a> {
         Moment::from_micros(micros).max(self.now)
     }
 
-    /// The kind of this name, made known if it was not.
-    fn kind(&mut self, name: &str) -> KindId {
+    /// The kind of this name, made known if it was not, and the name as it is shared.
+    fn kind(&mut self, name: &str) -> (KindId, Arc<str>) {
         let found = self.routes.find(name);
         if let Some((event, label)) = found.new {
             self.tally.add_kind(label);
             self.tell(event);
         }
-        found.kind
+        (found.kind, found.name)
     }
 
     /// Tells the scheduler what happened and carries out what it says.
@@ -320,6 +323,7 @@ impl<'a> Driver<'a> {
         while let Ok(line) = self.lines.try_recv() {
             self.report.line(&line);
         }
+        let quotas: Vec<_> = self.scheduler.quotas().collect();
         Summary {
             interrupted: self.draining && !self.tasks.is_over(),
             wall: self.began.elapsed(),
@@ -332,7 +336,7 @@ impl<'a> Driver<'a> {
             systemic: self.tally.failing_pools(),
             quotas: self
                 .quotas
-                .summary(self.scheduler.quotas(), |worker| self.tally.worker_name(worker)),
+                .summary(quotas.iter(), |worker| self.tally.worker_name(worker)),
         }
     }
 }

@@ -38,14 +38,19 @@ impl Quotas {
         self.buckets.push(buckets);
     }
 
+    /// What a worker draws from.
+    pub(super) fn of(&self, worker: WorkerId) -> &[BucketId] {
+        self.buckets.get(worker.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// What the scheduler is to be told of a report. None: the worker has no such bucket.
     pub(super) fn event(&self, worker: WorkerId, attempt: AttemptId, reported: &Reported) -> Option<Event> {
-        let own = self.buckets.get(worker.0 as usize)?;
+        let own = self.of(worker);
         let is_meant = |bucket: &&BucketId| {
             let name = self.names.get(bucket.0 as usize).map(|(name, _)| name);
             name.is_some_and(|name| *name == reported.bucket)
         };
-        let bucket = match own.as_slice() {
+        let bucket = match own {
             [only] if reported.bucket.is_empty() => *only,
             own => *own.iter().find(is_meant)?,
         };
@@ -68,9 +73,9 @@ impl Quotas {
     }
 
     /// For the report at the end.
-    pub(super) fn summary(
+    pub(super) fn summary<'a>(
         &self,
-        views: impl Iterator<Item = QuotaView>,
+        views: impl Iterator<Item = &'a QuotaView>,
         name: impl Fn(WorkerId) -> Arc<str>,
     ) -> Vec<QuotaSummary> {
         views

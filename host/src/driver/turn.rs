@@ -62,12 +62,8 @@ impl Driver<'_> {
     }
 
     fn submit(&mut self, task: TaskId, number: RequestNumber, action: Action, options: Options) {
-        let found = self.routes.find(&action.kind);
-        if let Some((event, label)) = found.new {
-            self.tally.add_kind(label);
-            self.tell(event);
-        }
-        self.tally.asked(found.kind);
+        let (kind, name) = self.kind(&action.kind);
+        self.tally.asked(kind);
         let deadline = if options.deadline.is_zero() {
             Moment::NEVER
         } else {
@@ -75,7 +71,7 @@ impl Driver<'_> {
         };
         let spec = Spec {
             task,
-            kind: found.kind,
+            kind,
             priority: options.priority,
             attempts: options.attempts,
             deadline,
@@ -84,8 +80,8 @@ impl Driver<'_> {
         let parked = Parked {
             task,
             number,
-            kind: found.kind,
-            name: found.name,
+            kind,
+            name,
             payload: action.payload,
             fuel: options.fuel,
             timeout: options.timeout,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use disperse_scheduler::AttemptId;
+use rustc_hash::FxHashMap;
 
 /// How many buckets one attempt may speak of. What it says of more is forgotten.
 const BUCKETS_MAX: usize = 16;
@@ -13,7 +14,7 @@ const BUCKETS_MAX: usize = 16;
 /// What one worker has said about its quotas in attempts that are not over, for when they are: until then nobody can do
 /// anything with it. The last word on each bucket counts.
 #[derive(Debug, Default)]
-pub(crate) struct Reports(Mutex<Vec<(AttemptId, Reported)>>);
+pub(crate) struct Reports(Mutex<FxHashMap<AttemptId, Vec<Reported>>>);
 
 /// What a service said about a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,23 +31,17 @@ pub(crate) struct Reported {
 impl Reports {
     pub(crate) fn note(&self, attempt: AttemptId, reported: Reported) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(other, earlier)| *other != attempt || earlier.bucket != reported.bucket);
-        if all.iter().filter(|(other, _)| *other == attempt).count() < BUCKETS_MAX {
-            all.push((attempt, reported));
+        let own = all.entry(attempt).or_default();
+        own.retain(|earlier| earlier.bucket != reported.bucket);
+        if own.len() < BUCKETS_MAX {
+            own.push(reported);
         }
     }
 
     /// What was said in an attempt; none if nothing was. The lock is held by nobody else but guests of the same worker.
     pub(crate) fn take(&self, attempt: AttemptId) -> Option<Box<[Reported]>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.is_empty() {
-            return None;
-        }
-        let of_it: Vec<Reported> = all
-            .extract_if(.., |(other, _)| *other == attempt)
-            .map(|(_, reported)| reported)
-            .collect();
-        (!of_it.is_empty()).then(|| of_it.into_boxed_slice())
+        all.remove(&attempt).map(Vec::into_boxed_slice)
     }
 }
 

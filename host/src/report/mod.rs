@@ -304,25 +304,23 @@ impl Reporter {
 
     /// Somebody has asked from outside that the run be stopped.
     pub(crate) fn stopping(&mut self) {
-        if self.style.quiet && self.style.format == Format::Text {
-            return;
-        }
-        self.line(&Line {
-            speaker: None,
-            level: Level::Info,
-            text: "stopping, as `drain` asks: attempts that run are let end".to_owned(),
-        });
+        let text = "stopping, as `drain` asks: attempts that run are let end";
+        self.remark(Level::Info, text.to_owned());
     }
 
     /// Says how many lines were too many to be shown.
     pub(crate) fn dropped_lines(&mut self, dropped: u64) {
+        self.remark(Level::Warning, format!("{dropped} log lines came too fast to be shown"));
+    }
+
+    /// The host says something by itself.
+    fn remark(&mut self, level: Level, text: String) {
         if self.style.quiet && self.style.format == Format::Text {
             return;
         }
-        let text = format!("{dropped} log lines came too fast to be shown");
         self.line(&Line {
             speaker: None,
-            level: Level::Warning,
+            level,
             text,
         });
     }

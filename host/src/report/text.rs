@@ -10,6 +10,9 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
+/// The longest table. Chosen freely: a screen.
+const ROWS_MAX: usize = 40;
+
 /// The word for a worker that is given nothing for a while.
 const QUARANTINED: &str = "quarantined";
 
@@ -213,7 +216,7 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
     let denied: u64 = summary.workers.iter().map(|worker| worker.denied).sum();
     // A hundred workers that all did the same are no news.
     let rows: Vec<_> = rows.collect();
-    if rows.len() <= 40 {
+    if rows.len() <= ROWS_MAX {
         table(
             &mut text,
             ["worker", "ok", "failed", "fuel", "time", "memory", "health"],
@@ -222,28 +225,17 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
     } else if denied > 0 {
         let _ = writeln!(text, "workers were denied something {denied} times");
     }
-    if !summary.quotas.is_empty() && summary.quotas.len() <= 40 {
+    if !summary.quotas.is_empty() && summary.quotas.len() <= ROWS_MAX {
+        let or_dash = |count: u64, text: String| if count == 0 { "-".to_owned() } else { text };
         let rows = summary.quotas.iter().map(|quota| {
             let share = 100.0 * quota.used as f64 / quota.capacity as f64;
             [
                 quota.quota.clone(),
                 quota.allows.clone(),
                 quota.used.to_string(),
-                if quota.capacity == 0 {
-                    "-".to_owned()
-                } else {
-                    format!("{share:.1}%")
-                },
-                if quota.resets == 0 {
-                    "-".to_owned()
-                } else {
-                    quota.wasted_last.to_string()
-                },
-                if quota.resets == 0 {
-                    "-".to_owned()
-                } else {
-                    quota.wasted.to_string()
-                },
+                or_dash(quota.capacity, format!("{share:.1}%")),
+                or_dash(quota.resets, quota.wasted_last.to_string()),
+                or_dash(quota.resets, quota.wasted.to_string()),
             ]
         });
         table(

@@ -285,13 +285,8 @@ fn says(table: AnswerTable, folder: &Path) -> Result<Says, String> {
         (
             "trap",
             table.trap.map(|text| {
-                let end = End::Trap {
-                    fingerprint: fingerprint(&text),
-                };
-                Says::Fails {
-                    end,
-                    message: format!("trapped: {text}"),
-                }
+                let fingerprint = fingerprint(&text);
+                fails(End::Trap { fingerprint })(format!("trapped: {text}"))
             }),
         ),
         (

@@ -100,8 +100,8 @@ impl fmt::Display for Payload {
 }
 
 impl Rule {
-    /// What keeps it from answering, and how much speaks for it.
-    fn against(&self, attempt: &Attempt<'_>) -> (usize, Vec<String>) {
+    /// Tells `problem` what keeps it from answering, and says how much speaks for it.
+    fn against(&self, attempt: &Attempt<'_>, problem: &mut dyn FnMut(fmt::Arguments<'_>)) -> usize {
         let When {
             kind,
             worker,
@@ -109,30 +109,29 @@ impl Rule {
             payload,
         } = &self.when;
         let mut fits = 0;
-        let mut problems = Vec::new();
-        let mut weigh = |holds: bool, problem: &dyn Fn() -> String| {
+        let mut weigh = |holds: bool, words: fmt::Arguments<'_>| {
             if holds {
                 fits += 1;
             } else {
-                problems.push(problem());
+                problem(words);
             }
         };
         if let Some(kind) = kind {
-            weigh(kind == attempt.kind, &|| format!("its `kind` is `{kind}`"));
+            weigh(kind == attempt.kind, format_args!("its `kind` is `{kind}`"));
         }
         for payload in payload {
-            weigh(payload.holds(attempt.payload), &|| format!("its {payload}"));
+            weigh(payload.holds(attempt.payload), format_args!("its {payload}"));
         }
         if let Some(worker) = worker {
-            weigh(worker == attempt.worker, &|| format!("its `worker` is `{worker}`"));
+            weigh(worker == attempt.worker, format_args!("its `worker` is `{worker}`"));
         }
         if let Some(number) = number {
-            weigh(*number == attempt.number, &|| format!("its `attempt` is {number}"));
+            weigh(*number == attempt.number, format_args!("its `attempt` is {number}"));
         }
         if self.left == Some(0) {
-            problems.push("it has answered as often as its `times` says".to_owned());
+            problem(format_args!("it has answered as often as its `times` says"));
         }
-        (fits, problems)
+        fits
     }
 }
 
@@ -146,7 +145,11 @@ impl Rules {
     /// # Errors
     /// No rule answers it. Says what was asked, and which rule nearly does.
     pub(crate) fn answer(&mut self, attempt: &Attempt<'_>) -> Result<Said, String> {
-        let fits = |rule: &&mut Rule| rule.against(attempt).1.is_empty();
+        let fits = |rule: &&mut Rule| {
+            let mut fits = true;
+            rule.against(attempt, &mut |_| fits = false);
+            fits
+        };
         let Some(rule) = self.0.iter_mut().find(fits) else {
             return Err(self.unanswered(attempt));
         };
@@ -174,7 +177,11 @@ impl Rules {
             attempt.kind,
             shown(attempt.payload)
         );
-        let weighed = self.0.iter().map(|rule| (rule, rule.against(attempt)));
+        let weighed = self.0.iter().map(|rule| {
+            let mut problems = Vec::new();
+            let fits = rule.against(attempt, &mut |problem| problems.push(problem.to_string()));
+            (rule, (fits, problems))
+        });
         // Of several that are as near the first, which would have been looked at first.
         let nearest = weighed.min_by_key(|(_, (fits, problems))| (problems.len(), std::cmp::Reverse(*fits)));
         match nearest {

@@ -46,16 +46,21 @@ impl QuotaTable {
     /// # Errors
     /// It cannot be meant; says why.
     pub(crate) fn quota(&self) -> Result<Quota, String> {
-        let per = |per: Time| per.duration();
         let quota = match (self.limit, self.per, self.concurrent, self.burst, self.window) {
             (None, None, Some(limit), None, None) => Quota::Concurrent { limit },
             (Some(limit), Some(time), None, Some(burst), None) => Quota::Rate {
                 limit,
-                per: per(time),
+                per: time.duration(),
                 burst,
             },
-            (Some(limit), Some(time), None, None, Some(WindowTable::Fixed)) => Quota::Fixed { limit, per: per(time) },
-            (Some(limit), Some(time), None, None, _) => Quota::Sliding { limit, per: per(time) },
+            (Some(limit), Some(time), None, None, Some(WindowTable::Fixed)) => Quota::Fixed {
+                limit,
+                per: time.duration(),
+            },
+            (Some(limit), Some(time), None, None, _) => Quota::Sliding {
+                limit,
+                per: time.duration(),
+            },
             (Some(_), None, ..) => return Err("`limit` is without `per`, the time in which it holds".to_owned()),
             (None, Some(_), ..) => return Err("`per` is without `limit`".to_owned()),
             (None, None, None, ..) => return Err("it has neither `limit` and `per` nor `concurrent`".to_owned()),
