@@ -31,8 +31,15 @@ pub(crate) enum State {
     },
     /// Every worker was tried; or it has no attempt left, and what becomes of somebody who failed it is awaited.
     Resting { until: Moment },
-    /// A worker has its newest attempt.
-    Running { worker: Wx },
+    /// A worker has an attempt of it, and if that is slow another worker a second one.
+    Running { first: Run, second: Option<Run> },
+}
+
+/// An attempt that is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) number: u32,
+    pub(crate) wx: Wx,
 }
 
 /// An open action. Kept small: there may be a million.
@@ -46,6 +53,8 @@ pub(crate) struct Action {
     pub(crate) priority: i32,
     /// How many attempts may fail; 0: as many as its kind needs.
     pub(crate) attempts: u32,
+    /// Whether a second run of it does no harm.
+    pub(crate) idempotent: bool,
     /// The number of its newest attempt; 0: it had none.
     pub(crate) number: u32,
     pub(crate) failed: u32,
@@ -95,6 +104,7 @@ impl Scheduler {
                 0 => self.policy.attempts,
                 own => own,
             },
+            idempotent: spec.idempotent,
             number: 0,
             failed: 0,
             losses: 0,
@@ -182,6 +192,7 @@ impl Scheduler {
         };
         let sent = end != End::Faulty;
         let held = self.release(wx, attempt, sent);
+        let (said, end) = (end, if held { self.taken_for(wx, end) } else { end });
         let ax = self.action_ids.get(&attempt.action).copied();
         let current = ax.filter(|ax| self.is_current(*ax, attempt, wx));
         if held {
@@ -193,12 +204,12 @@ impl Scheduler {
                 current: current.is_some(),
             };
             self.judge(wx, of, end, took, out);
+            if let (End::Busy { wait }, End::Transient) = (said, end) {
+                self.busied(wx, wait, out);
+            }
         }
         match (current, ax) {
-            (Some(ax), _) => {
-                self.leave(ax);
-                self.resolve(ax, wx, attempt, end, out);
-            }
+            (Some(ax), _) => self.resolve(ax, wx, attempt, end, out),
             (None, Some(ax)) if end == End::Ok && self.is_stale(ax, attempt) => {
                 // Nobody asks twice: a result is a result, even of an attempt that was thought lost.
                 self.settle(ax, Outcome::Done { number: attempt.number }, Some(wx), out);
@@ -231,22 +242,19 @@ impl Scheduler {
     }
 
     pub(crate) fn is_current(&self, ax: Ax, attempt: AttemptId, wx: Wx) -> bool {
-        self.actions.get(ax).is_some_and(|action| {
-            action.number == attempt.number && matches!(action.state, State::Running { worker } if worker == wx)
-        })
+        self.runs(ax).any(|run| run.number == attempt.number && run.wx == wx)
     }
 
     /// Whether this attempt of the action was made but is not its running one.
     fn is_stale(&self, ax: Ax, attempt: AttemptId) -> bool {
-        self.actions.get(ax).is_some_and(|action| {
-            let running = matches!(action.state, State::Running { .. });
-            (1..=action.number).contains(&attempt.number) && !(running && attempt.number == action.number)
-        })
+        let made = self.actions.get(ax).map_or(0, |action| action.number);
+        (1..=made).contains(&attempt.number) && !self.runs(ax).any(|run| run.number == attempt.number)
     }
 
-    /// What the end of its running attempt means for an action.
+    /// What the end of a running attempt means for its action.
     pub(crate) fn resolve(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) {
         let losses = self.policy.losses;
+        let goes_on = self.run_over(ax, attempt.number, end);
         let Some(action) = self.actions.get_mut(ax) else { return };
         let retry = match end.class() {
             Class::Ok => {
@@ -269,18 +277,14 @@ impl Scheduler {
                 if !self.is_usable(wx) {
                     self.annul(wx, out);
                 }
-                if self.is_spent(ax) {
-                    return match self.is_in_doubt(ax) {
-                        true => self.hold(ax),
-                        false => self.give_up(ax, Reason::Exhausted, out),
-                    };
+                if !goes_on && !self.is_spent(ax) {
+                    self.charge(ax);
                 }
-                self.charge(ax);
                 true
             }
             Class::Lost => {
                 action.losses = action.losses.saturating_add(1);
-                if action.losses > losses {
+                if action.losses > losses && !goes_on {
                     return self.give_up(ax, Reason::Exhausted, out);
                 }
                 // Accuses nobody, yet another worker is the better bet, one that does nothing else: what else is lost then?
@@ -293,6 +297,15 @@ impl Scheduler {
             Class::WorkerFault => true,
             Class::Busy | Class::Neutral => false,
         };
+        if goes_on {
+            return;
+        }
+        if self.is_spent(ax) {
+            return match self.is_in_doubt(ax) {
+                true => self.hold(ax),
+                false => self.give_up(ax, Reason::Exhausted, out),
+            };
+        }
         self.place(ax, retry.then_some((attempt, wx)), out);
     }
 
@@ -315,29 +328,40 @@ impl Scheduler {
                 self.timers.clear(until, Timer::Rested(ax));
                 self.tallies.backing_off -= 1;
             }
-            State::Running { .. } => self.tallies.running -= 1,
+            State::Running { second, .. } => {
+                self.tallies.running -= 1;
+                self.tallies.second -= usize::from(second.is_some());
+            }
         }
     }
 
     /// Tells the asker and forgets the action. `by`: whose result it is.
     pub(crate) fn settle(&mut self, ax: Ax, outcome: Outcome, by: Option<Wx>, out: &mut Vec<Command>) {
-        let running = match self.actions.get(ax).map(|action| action.state) {
-            Some(State::Running { worker }) => Some(worker),
-            _ => None,
-        };
+        let runs = self.runs(ax);
         self.leave(ax);
         let Some(action) = self.actions.remove(ax) else { return };
         let (id, kx) = (action.id, action.kx);
         self.action_ids.remove(&action.id);
         self.timers.clear(action.deadline, Timer::Deadline(ax));
-        if let Some(worker) = running.and_then(|wx| self.workers.get(wx)) {
+        for (index, run) in runs.enumerate() {
+            let Some(worker) = self.workers.get_mut(run.wx) else {
+                continue;
+            };
             out.push(Command::Stop {
                 attempt: AttemptId {
                     action: action.id,
-                    number: action.number,
+                    number: run.number,
                 },
                 worker: worker.id,
             });
+            if action.is_solo() {
+                // What is being stopped needs nobody for itself.
+                worker.alone = false;
+                self.stirred.push(run.wx);
+            }
+            if index > 0 {
+                self.hedge_over(kx, false);
+            }
         }
         let settle = Command::Settle {
             action: action.id,
@@ -350,14 +374,6 @@ impl Scheduler {
         match outcome {
             Outcome::Done { .. } => self.tallies.done += 1,
             Outcome::Refused(_) => self.tallies.refused += 1,
-        }
-        if action.is_solo()
-            && let Some(wx) = running
-            && let Some(worker) = self.workers.get_mut(wx)
-        {
-            // What is being stopped needs nobody for itself.
-            worker.alone = false;
-            self.stirred.push(wx);
         }
         let accused = action.trials.map_or(Vec::new(), |trials| trials.accused);
         match outcome {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    action::State,
+    action::{Run, State},
     command::Command,
     ids::{AttemptId, Ax, Kx, Rx, Wx},
     retry::Bar,
@@ -17,23 +17,30 @@ use crate::{
 impl Scheduler {
     /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
     pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx]) -> Option<Wx> {
+        let best = |list| self.best(rx, kx, avoid, list, |_| true);
+        best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
+    }
+
+    /// The best worker of these lists of a route's pools that is not in `avoid` (rising), can pay for it and is suitable.
+    pub(crate) fn best(
+        &self,
+        rx: Rx,
+        kx: Kx,
+        avoid: &[Wx],
+        list: fn(&Pool) -> &BTreeSet<Entry>,
+        suits: impl Fn(&Entry) -> bool,
+    ) -> Option<Wx> {
         if self.draining {
             return None;
         }
-        let pools = &self.queues.routes.get(rx)?.pools;
-        let best = |list: fn(&Pool) -> &BTreeSet<Entry>| {
-            pools
-                .iter()
-                .filter(|px| !self.is_held_back(**px))
-                .filter_map(|px| {
-                    list(self.pools.get(*px)?)
-                        .iter()
-                        .find(|entry| avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx))
-                })
-                .min()
-                .map(|entry| entry.wx)
-        };
-        best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
+        let may =
+            |entry: &&Entry| suits(entry) && avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx);
+        let pools = self.queues.routes.get(rx)?.pools.iter();
+        pools
+            .filter(|px| !self.is_held_back(**px))
+            .filter_map(|px| list(self.pools.get(*px)?).iter().find(may))
+            .min()
+            .map(|entry| entry.wx)
     }
 
     /// Gives a worker what waits for it until it has no room or nothing waits.
@@ -55,7 +62,7 @@ impl Scheduler {
             if self.pull_solo(wx, first, out) {
                 return;
             }
-            let Some(key) = first else { return };
+            let Some(key) = first else { return self.help(wx, out) };
             if !self.pays_for(wx, key.ax) {
                 return;
             }
@@ -86,14 +93,34 @@ impl Scheduler {
         if !same_number || action.number == 0 {
             action.number = action.number.saturating_add(1);
         }
-        action.state = State::Running { worker: wx };
+        let run = Run {
+            number: action.number,
+            wx,
+        };
+        let is_second = match action.state {
+            State::Running { first, .. } => {
+                action.state = State::Running {
+                    first,
+                    second: Some(run),
+                };
+                true
+            }
+            _ => {
+                action.state = State::Running {
+                    first: run,
+                    second: None,
+                };
+                false
+            }
+        };
         let attempt = AttemptId {
             action: action.id,
             number: action.number,
         };
         self.assigned += 1;
         self.held += 1;
-        self.tallies.running += 1;
+        self.tallies.running += usize::from(!is_second);
+        self.tallies.second += usize::from(is_second);
         let (px, kx, seq) = (worker.px, action.kx, self.assigned);
         worker.attempts.push(Held {
             attempt,
@@ -105,6 +132,9 @@ impl Scheduler {
             worker: worker.id,
         });
         let standing = worker.standing;
+        if !is_second {
+            self.watch(ax, attempt);
+        }
         self.probed(px);
         self.pay(wx, kx, seq);
         match standing {

@@ -19,6 +19,12 @@ pub enum Command {
         /// Who makes it.
         worker: WorkerId,
     },
+    /// This attempt takes much longer than such attempts do. Its action gets a second one beside it: the
+    /// [`Assign`](Command::Assign) that follows. For reports only.
+    Hedge {
+        /// The slow one.
+        attempt: AttemptId,
+    },
     /// Stop an attempt that nobody needs any more. Its end is still expected; the worker's slot is free only then.
     Stop {
         /// Which.
@@ -73,6 +79,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Assign { attempt, worker } => write!(f, "assign {attempt} {worker}"),
+            Self::Hedge { attempt } => write!(f, "hedge {attempt}"),
             Self::Stop { attempt, worker } => write!(f, "stop {attempt} {worker}"),
             Self::Settle { action, outcome } => write!(f, "settle {action} {outcome}"),
             Self::Retry { attempt, worker, at } => write!(f, "retry {attempt} {worker} at={at}"),

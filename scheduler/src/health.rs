@@ -10,16 +10,11 @@ use crate::{
     command::Command,
     ids::{ActionId, Kx, Px, WorkerId, Wx},
     luck::doubled,
-    moment::Moment,
     outcome::{Class, End, Evicted},
     policy::Blame,
     scheduler::{Plant, Scheduler},
     worker::{Held, Record, Rest, Standing, Trust},
 };
-
-/// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
-/// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
-const BUSY_JITTER: f64 = 0.1;
 
 /// What an attempt that ended was an attempt of.
 pub(crate) struct Of {
@@ -44,8 +39,10 @@ impl Scheduler {
                 self.retries = (self.retries + self.policy.retries_earned).min(f64::from(self.policy.retries));
                 if let Some(kx) = kx {
                     self.relieve(wx, kx);
+                    self.timed(kx, took);
                 }
                 self.one_works(px, out);
+                self.widen(wx);
                 self.succeeded(wx, out);
             }
             Class::Busy => {
@@ -236,31 +233,6 @@ impl Scheduler {
         self.annul(wx, out);
     }
 
-    fn busied(&mut self, wx: Wx, wait: Duration, out: &mut Vec<Command>) {
-        let Some(worker) = self.workers.get_mut(wx) else { return };
-        let Standing::Usable { trust, rest } = worker.standing else {
-            return;
-        };
-        let known = match rest {
-            Rest::Busy { until } => until,
-            Rest::None | Rest::Damped { .. } => Moment::START,
-        };
-        let until = if wait > Duration::ZERO {
-            self.now + self.luck.stretched(wait, BUSY_JITTER)
-        } else if known > self.now {
-            // It said so already: its other slots met the same limit, which is no reason to double the wait.
-            known
-        } else {
-            let wait = doubled(self.policy.busy_min, worker.record.busy_row, self.policy.busy_max);
-            worker.record.busy_row = worker.record.busy_row.saturating_add(1);
-            self.now + wait
-        };
-        let until = until.max(known);
-        let rest = Rest::Busy { until };
-        self.close_shared(wx, until);
-        self.stand(wx, Standing::Usable { trust, rest }, out);
-    }
-
     /// A worker's quarantine, busy time or damping is over.
     pub(crate) fn woke(&mut self, wx: Wx, out: &mut Vec<Command>) {
         let Some(worker) = self.workers.get(wx) else { return };
@@ -292,6 +264,7 @@ impl Scheduler {
             return;
         }
         worker.record = Record::default();
+        worker.width = worker.slots;
         self.stand(wx, Standing::FRESH, out);
         self.relist(wx);
         self.pull(wx, out);
@@ -313,7 +286,6 @@ impl Scheduler {
         for Held { attempt, .. } in attempts {
             let ax = self.action_ids.get(&attempt.action).copied();
             if let Some(ax) = ax.filter(|ax| self.is_current(*ax, attempt, wx)) {
-                self.leave(ax);
                 self.resolve(ax, wx, attempt, End::Lost, out);
             }
         }

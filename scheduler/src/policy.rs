@@ -81,11 +81,23 @@ pub struct Policy {
     pub busy_min: Duration,
     /// The longest such wait. Default 15 min. A wait that the worker names itself is kept to whatever its length.
     pub busy_max: Duration,
+    /// How many times in a row a worker may be busy though its own buckets have something to spend, before that counts as a
+    /// failure. At least 1. Default 20.
+    pub busy_row: u32,
+    /// A worker that is busy so twice within this time is given half as much at once. Default 60 s.
+    pub narrow_within: Duration,
+    /// After how many successes it is given one more at once, up to its slots. At least 1. Default 10.
+    pub widen_after: u32,
     /// How many attempts are handed to a worker beyond its slots while its attempts are short. Default 1.
     pub prefetch: u32,
     /// What counts as short for `prefetch`, by the running mean of the worker's attempts. Default 1 ms: a queue behind a
     /// longer attempt costs more than a turn of the driver saves.
     pub prefetch_below: Duration,
+    /// From when on an attempt is never too short to be called slow. Default 250 ms.
+    pub hedge_min: Duration,
+    /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
+    /// any, and only while nothing waits. Default 0.05; 0: none.
+    pub hedge_share: f64,
     /// From how many open actions on [`Scheduler::is_full`](crate::Scheduler::is_full) says so. At least 1. Default
     /// 4,000,000: at about 200 bytes each the scheduler's own part stays below 1 GB.
     pub open_max: usize,
@@ -119,8 +131,13 @@ impl Default for Policy {
             damping_max: Duration::from_secs(2),
             busy_min: Duration::from_secs(60),
             busy_max: Duration::from_secs(15 * 60),
+            busy_row: 20,
+            narrow_within: Duration::from_secs(60),
+            widen_after: 10,
             prefetch: 1,
             prefetch_below: Duration::from_millis(1),
+            hedge_min: Duration::from_millis(250),
+            hedge_share: 0.05,
             open_max: 4_000_000,
         }
     }
@@ -156,6 +173,8 @@ impl Policy {
             ("probation", self.probation),
             ("forgive-after", self.forgive_after),
             ("evict-after", self.evict_after),
+            ("busy-row", self.busy_row),
+            ("widen-after", self.widen_after),
         ] {
             if value == 0 {
                 return fail(field, "at least 1");
@@ -188,6 +207,9 @@ impl Policy {
         }
         if !(0.0..=1.0).contains(&self.quarantine_share) {
             return fail("quarantine-share", "between 0 and 1");
+        }
+        if !(0.0..=1.0).contains(&self.hedge_share) {
+            return fail("hedge-share", "between 0 and 1");
         }
         if !(0.0..=0.5).contains(&self.quarantine_jitter) {
             return fail("quarantine-jitter", "between 0 and 0.5");

@@ -4,9 +4,10 @@
 //! worker is barred from stand in one line, the **open line**. Actions that avoid some workers stand in **groups**: all
 //! that avoid the same workers stand together, so a free worker steps over a whole group at once and compares only heads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
+    hedge::Begun,
     ids::{ActionId, Ax, Gx, Px, Rx, TaskId, Wx},
     slab::{Slab, Slot},
 };
@@ -67,6 +68,8 @@ pub(crate) struct Route {
     pub(crate) solo: BTreeSet<Key>,
     /// The worker that is given nothing more until it is free for one of them.
     pub(crate) reserved: Option<Wx>,
+    /// Attempts that are slow and have no second one yet; among them some that are over.
+    pub(crate) slow: VecDeque<Begun>,
     by_avoided: BTreeMap<Box<[Wx]>, Gx>,
     heads: BTreeSet<(Key, Gx)>,
     /// Groups by how many workers they avoid: only those that avoid at least as many as are usable can be stuck.
@@ -167,6 +170,12 @@ impl Queues {
     pub(crate) fn probe_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
         let last = self.routes.get(rx)?.open.last().copied();
         last.or_else(|| self.first_for(rx, wx))
+    }
+
+    /// Whether nobody of this route waits for a worker.
+    pub(crate) fn is_empty(&self, rx: Rx) -> bool {
+        let route = self.routes.get(rx);
+        route.is_none_or(|route| route.open.is_empty() && route.heads.is_empty() && route.solo.is_empty())
     }
 
     /// Whether this group avoids this worker.

@@ -344,7 +344,7 @@ impl Scheduler {
                 _ => from,
             });
             let turns = u64::try_from(time.as_micros() / mean.as_micros().max(1)).unwrap_or(u64::MAX);
-            let mut can = turns.saturating_mul(u64::from(worker.slots));
+            let mut can = turns.saturating_mul(u64::from(worker.width));
             let mut common = None;
             for bx in &worker.buckets {
                 let Some(well) = self.wells.get(*bx) else { continue };
@@ -393,8 +393,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether one of a worker's buckets is empty, for tests.
-    #[cfg(test)]
+    /// Whether one of a worker's buckets is empty.
     pub(crate) fn is_dry(&self, wx: Wx) -> bool {
         self.wells(wx).any(|(_, well)| well.bucket.available(self.now) == 0)
     }

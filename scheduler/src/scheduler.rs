@@ -7,6 +7,7 @@ use crate::{
     blame::Flake,
     command::Command,
     event::Event,
+    hedge::Lag,
     ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
     moment::Moment,
@@ -67,6 +68,7 @@ pub(crate) struct Kind {
     pub(crate) id: KindId,
     pub(crate) rx: Rx,
     pub(crate) flake: Flake,
+    pub(crate) lag: Lag,
 }
 
 /// Defects that a test plants, to see that the simulation would find them.
@@ -198,6 +200,7 @@ impl Scheduler {
                 Timer::Patience(ax) => self.impatient(ax, out),
                 Timer::Probe(px) => self.probe(px),
                 Timer::Bucket(bx) => self.refilled(bx),
+                Timer::Slow(kx) => self.slowed_down(kx, out),
             }
             self.stir(out);
         }
@@ -215,6 +218,7 @@ impl Scheduler {
             id: kind,
             rx,
             flake: Flake::default(),
+            lag: Lag::default(),
         });
         self.kind_ids.insert(kind, kx);
         if new {

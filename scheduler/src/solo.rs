@@ -24,11 +24,13 @@ impl Scheduler {
     /// Takes note that an action got lost on a worker. True: for the second time while it was the only one there.
     pub(crate) fn lost(&mut self, ax: Ax, wx: Wx) -> bool {
         self.charge(ax);
+        let alone = self.workers.get(wx).is_some_and(|worker| worker.alone);
         let Some(action) = self.actions.get_mut(ax) else {
             return false;
         };
         let trials = action.trials.get_or_insert_default();
-        if !std::mem::replace(&mut trials.solo, true) {
+        // A second attempt beside the one that was lost before was not alone.
+        if !std::mem::replace(&mut trials.solo, true) || !alone {
             return false;
         }
         match trials.lost_alone {
@@ -58,17 +60,7 @@ impl Scheduler {
     }
 
     fn find_idle(&self, rx: Rx, kx: Kx, avoid: &[Wx]) -> Option<Wx> {
-        if self.draining {
-            return None;
-        }
-        let pools = self.queues.routes.get(rx)?.pools.iter();
-        let free = pools
-            .filter(|px| !self.is_held_back(**px))
-            .filter_map(|px| self.pools.get(*px))
-            .flat_map(|pool| &pool.free);
-        free.filter(|entry| entry.load == 0 && avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx))
-            .min()
-            .map(|entry| entry.wx)
+        self.best(rx, kx, avoid, |pool| &pool.free, |entry| entry.load == 0)
     }
 
     fn assign_alone(&mut self, ax: Ax, wx: Wx, out: &mut Vec<Command>) {

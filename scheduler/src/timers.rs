@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{Ax, Bx, Px, Wx},
+    ids::{Ax, Bx, Kx, Px, Wx},
     moment::Moment,
 };
 
@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Probe(Px),
     /// There is something in a bucket that somebody waits for.
     Bucket(Bx),
+    /// The oldest attempt of a kind that has no second one is slow by now.
+    Slow(Kx),
 }
 
 /// All of them, soonest first. What is not needed any more is taken out at once: whatever is in here is meant, and a

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Tallies {
     pub(crate) waiting: usize,
     pub(crate) running: usize,
+    /// Actions that run twice.
+    pub(crate) second: usize,
     pub(crate) backing_off: usize,
     pub(crate) done: u64,
     pub(crate) refused: u64,
@@ -28,6 +30,8 @@ pub struct Counts {
     pub waiting: usize,
     /// Actions that a worker has.
     pub running: usize,
+    /// Actions among these of which a second worker has a second attempt.
+    pub hedged: usize,
     /// Actions that were tried by every worker and rest.
     pub backing_off: usize,
     /// Actions that were settled with a result.
@@ -78,6 +82,8 @@ pub enum ActionState {
     Running {
         /// Who.
         worker: WorkerId,
+        /// Who has a second attempt beside it, because the first one is slow.
+        second: Option<WorkerId>,
     },
 }
 
@@ -90,6 +96,8 @@ pub struct WorkerView {
     pub pool: PoolId,
     /// How many attempts it makes at once.
     pub slots: u32,
+    /// How many of these are used now: fewer after it was busy again and again though it had something to spend.
+    pub width: u32,
     /// How many it has now, also those that lie ready and those that are being stopped.
     pub holds: u32,
     /// What is thought of it.
@@ -146,7 +154,8 @@ impl Scheduler {
             backing_off: self.tallies.backing_off,
             done: self.tallies.done,
             refused: self.tallies.refused,
-            stopping: self.held.saturating_sub(self.tallies.running),
+            hedged: self.tallies.second,
+            stopping: self.held.saturating_sub(self.tallies.running + self.tallies.second),
             workers,
             quarantined,
         }
@@ -171,8 +180,9 @@ impl Scheduler {
             State::Between => return None,
             State::Waiting { patience, .. } => ActionState::Waiting { patience },
             State::Resting { until } => ActionState::BackingOff { until },
-            State::Running { worker } => ActionState::Running {
-                worker: self.workers.get(worker)?.id,
+            State::Running { first, second } => ActionState::Running {
+                worker: self.workers.get(first.wx)?.id,
+                second: second.and_then(|run| Some(self.workers.get(run.wx)?.id)),
             },
         })
     }
@@ -220,6 +230,7 @@ impl Scheduler {
             worker: worker.id,
             pool: self.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
             slots: worker.slots,
+            width: worker.width,
             holds: worker.load(),
             health: worker.standing.health(),
             ok: tally.ok,

@@ -154,6 +154,12 @@ pub(crate) struct Record {
     pub(crate) good: u32,
     /// Times in a row that it was busy without saying for how long.
     pub(crate) busy_row: u32,
+    /// Times in a row that it was busy though it had something to spend.
+    pub(crate) busies: u32,
+    /// When it was so, the last time.
+    pub(crate) pressed: Option<Moment>,
+    /// Successes since it was last given more or less at once.
+    pub(crate) widened: u32,
 }
 
 /// A failure of a worker, and what came before it.
@@ -222,6 +228,8 @@ pub(crate) struct Worker {
     pub(crate) px: Px,
     /// At least 1.
     pub(crate) slots: u32,
+    /// How many of them are used: fewer while it is busy again and again. At least 1.
+    pub(crate) width: u32,
     pub(crate) standing: Standing,
     pub(crate) record: Record,
     pub(crate) tally: Tally,
@@ -251,6 +259,7 @@ impl Worker {
             id,
             px,
             slots: slots.max(1),
+            width: slots.max(1),
             standing: Standing::FRESH,
             record: Record::default(),
             tally: Tally::default(),
@@ -300,11 +309,11 @@ impl Worker {
         match trust {
             Trust::Probation { .. } if load == 0 => Room::Slot,
             Trust::Probation { .. } => Room::None,
-            Trust::Healthy | Trust::Suspect { .. } if load < self.slots => Room::Slot,
+            Trust::Healthy | Trust::Suspect { .. } if load < self.width => Room::Slot,
             // What lies ready would count as spent: nobody should wait for a quota in vain.
             Trust::Healthy
                 if self.buckets.is_empty()
-                    && load < self.slots.saturating_add(policy.prefetch)
+                    && load < self.width.saturating_add(policy.prefetch)
                     && self.is_quick(policy) =>
             {
                 Room::Prefetch

@@ -56,6 +56,11 @@ pub(super) fn random_policy(luck: &mut Luck) -> Policy {
         quarantine_share: roll(luck, 101) as f64 / 100.0,
         damping_min: ms(luck, 10),
         busy_min: ms(luck, 50),
+        busy_row: 1 + roll(luck, 20) as u32,
+        narrow_within: ms(luck, 100),
+        widen_after: 1 + roll(luck, 5) as u32,
+        hedge_min: ms(luck, 20),
+        hedge_share: [0.0, 0.05, 1.0][roll(luck, 3) as usize],
         prefetch: roll(luck, 3) as u32,
         prefetch_below: ms(luck, 10),
         ..Policy::default()

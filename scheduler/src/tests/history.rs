@@ -404,7 +404,8 @@ impl World {
 }
 
 /// What has to come out of all histories taken together, or they test less than it seems.
-const RICH: [&str; 22] = [
+const RICH: [&str; 23] = [
+    "hedge a#",
     "settle a refused poison",
     "judged a# w guilty",
     "judged a# w cleared",

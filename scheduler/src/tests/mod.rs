@@ -20,6 +20,7 @@ mod rules_blame;
 mod rules_bucket;
 mod rules_busy;
 mod rules_health;
+mod rules_hedge;
 mod rules_quota;
 mod rules_retry;
 mod rules_stop;

@@ -18,6 +18,12 @@ struct Worker {
     guilty: bool,
     /// Whether it may be given something now depends on what cannot be seen from outside.
     has_quota: bool,
+    /// It was busy once, and may be given less at once than it has slots.
+    may_be_narrow: bool,
+    /// How often it was busy since its last success or since that counted as a failure.
+    busies: u32,
+    /// How often it failed, as it is said.
+    failed: u64,
 }
 
 impl Worker {
@@ -32,6 +38,7 @@ impl Worker {
     fn is_free(&self) -> bool {
         match self.health {
             _ if self.has_quota => false,
+            Health::Healthy if self.may_be_narrow => self.holds.is_empty(),
             Health::Healthy => self.holds.len() < self.slots,
             Health::Probation { .. } => self.holds.is_empty(),
             _ => false,
@@ -42,15 +49,27 @@ impl Worker {
 struct Action {
     spec: Spec,
     number: u32,
-    running: Option<WorkerId>,
+    /// What is going on, the first first.
+    runs: Vec<(WorkerId, u32)>,
+    /// It was said that it gets a second attempt.
+    hedged: bool,
     failed_on: Vec<WorkerId>,
     /// Those of whom nobody said yet whose fault it was.
     accused: Vec<(WorkerId, u32)>,
-    /// It got lost, and from then on has its worker for itself.
-    solo: bool,
+    /// It got lost, and every attempt after this one has its worker for itself.
+    solo: Option<u32>,
     /// When it was first seen to wait since it last did something else.
     waits_since: Option<Moment>,
     settled: bool,
+}
+
+impl Action {
+    /// Takes one of its runs off. False: it is none.
+    fn take(&mut self, worker: WorkerId, number: u32) -> bool {
+        let before = self.runs.len();
+        self.runs.retain(|run| *run != (worker, number));
+        self.runs.len() < before
+    }
 }
 
 /// What was seen so far.
@@ -81,7 +100,7 @@ impl Watch {
         commands: &[Command],
         scheduler: &Scheduler,
     ) -> Result<(), String> {
-        let faulty = self.event(event);
+        let faulty = self.event(event, scheduler);
         for command in commands {
             self.command(command, faulty)
                 .map_err(|broken| format!("{command}: {broken}"))?;
@@ -103,7 +122,7 @@ impl Watch {
     }
 
     /// Says which worker admitted a fault, if one did.
-    fn event(&mut self, event: &Event) -> Option<WorkerId> {
+    fn event(&mut self, event: &Event, scheduler: &Scheduler) -> Option<WorkerId> {
         match event {
             Event::KindDefined { kind, pools } => {
                 self.kinds.entry(*kind).or_insert_with(|| pools.clone());
@@ -122,6 +141,9 @@ impl Watch {
                     judged: false,
                     guilty: false,
                     has_quota: !buckets.is_empty(),
+                    may_be_narrow: false,
+                    busies: 0,
+                    failed: 0,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -137,10 +159,11 @@ impl Watch {
                 self.actions.entry(*action).or_insert_with(|| Action {
                     spec: *spec,
                     number: 0,
-                    running: None,
+                    runs: Vec::new(),
+                    hedged: false,
                     failed_on: Vec::new(),
                     accused: Vec::new(),
-                    solo: false,
+                    solo: None,
                     waits_since: None,
                     settled: false,
                 });
@@ -153,7 +176,22 @@ impl Watch {
                     .get_mut(worker)
                     .is_some_and(|worker| worker.holds.remove(attempt));
                 if held {
-                    self.over(*attempt, *worker, end.class());
+                    let mut class = end.class();
+                    let seen = self.workers.get_mut(worker)?;
+                    let failed = scheduler.worker(*worker).map_or(0, |view| view.failed);
+                    if class == Class::Busy {
+                        seen.may_be_narrow = true;
+                        seen.busies += 1;
+                        // Too many in a row count as a failure; which one exactly, it says.
+                        if failed > seen.failed && seen.busies >= self.policy.busy_row {
+                            seen.busies = 0;
+                            class = Class::Transient;
+                        }
+                    } else if class == Class::Ok {
+                        seen.busies = 0;
+                    }
+                    seen.failed = failed;
+                    self.over(*attempt, *worker, class);
                     if *end == End::Faulty {
                         return Some(*worker);
                     }
@@ -169,14 +207,13 @@ impl Watch {
     fn over(&mut self, attempt: AttemptId, worker: WorkerId, class: Class) {
         let failed = matches!(class, Class::Transient | Class::Trap | Class::Lost);
         if let Some(action) = self.actions.get_mut(&attempt.action)
-            && action.number == attempt.number
-            && action.running.take_if(|running| *running == worker).is_some()
+            && action.take(worker, attempt.number)
             && failed
         {
             action.failed_on.retain(|other| *other != worker);
             action.failed_on.push(worker);
             if class == Class::Lost {
-                action.solo = true;
+                action.solo.get_or_insert(action.number);
             } else {
                 action.accused.push((worker, attempt.number));
             }
@@ -186,13 +223,22 @@ impl Watch {
     fn command(&mut self, command: &Command, faulty: Option<WorkerId>) -> Result<(), String> {
         match command {
             Command::Assign { attempt, worker } => self.assign(*attempt, *worker),
+            Command::Hedge { attempt } => {
+                let action = self.actions.get_mut(&attempt.action).ok_or("never submitted")?;
+                let lone = action.runs.len() == 1 && action.runs.iter().any(|(_, number)| *number == attempt.number);
+                if !lone || !action.spec.idempotent || action.solo.is_some() {
+                    return Err("it may not have a second attempt".to_owned());
+                }
+                action.hedged = true;
+                Ok(())
+            }
             Command::Stop { attempt, worker } => {
                 let held = self
                     .workers
                     .get(worker)
                     .is_some_and(|worker| worker.holds.contains(attempt));
                 let action = self.actions.get_mut(&attempt.action).ok_or("never submitted")?;
-                action.running = None;
+                action.take(*worker, attempt.number);
                 held.then_some(())
                     .ok_or_else(|| "the worker does not have it".to_owned())
             }
@@ -201,7 +247,7 @@ impl Watch {
                 if action.settled {
                     return Err("settled twice".to_owned());
                 }
-                if action.running.is_some() {
+                if !action.runs.is_empty() {
                     return Err("settled while an attempt runs that was not stopped".to_owned());
                 }
                 if let Outcome::Done { number } = outcome
@@ -318,16 +364,36 @@ impl Watch {
         if !self.serves(worker.pool, action.spec.kind) {
             return Err("the worker does not serve the kind".to_owned());
         }
-        if action.settled || action.running.is_some() {
+        let is_second = action.hedged && !action.runs.iter().any(|(other, _)| *other == id);
+        if is_second {
+            if worker.health != Health::Healthy || load >= worker.slots || action.failed_on.contains(&id) {
+                return Err("the worker is not good enough for a second attempt".to_owned());
+            }
+            let route = self.kinds.get(&action.spec.kind);
+            let waits = |other: &Action| {
+                !other.settled
+                    && other.runs.is_empty()
+                    && other.waits_since.is_some()
+                    && self.kinds.get(&other.spec.kind) == route
+            };
+            if self.actions.values().any(waits) {
+                return Err("somebody waits".to_owned());
+            }
+        }
+        if action.settled || (!action.runs.is_empty() && !is_second) {
             return Err("the action is settled or runs".to_owned());
         }
         if attempt.number != action.number + 1 {
             return Err(format!("the attempt before was number {}", action.number));
         }
-        if action.solo && load > 0 {
+        if action.solo.is_some() && load > 0 {
             return Err("it is to have its worker for itself".to_owned());
         }
-        let with_solo = |held: &AttemptId| self.actions.get(&held.action).is_some_and(|other| other.solo);
+        let with_solo = |held: &AttemptId| {
+            self.actions
+                .get(&held.action)
+                .is_some_and(|other| other.solo.is_some_and(|before| held.number > before))
+        };
         if worker.holds.iter().any(with_solo) && worker.holds.iter().all(|held| self.is_running(*held, id)) {
             return Err("another one is to have the worker for itself".to_owned());
         }
@@ -341,14 +407,15 @@ impl Watch {
         }
         if let Some(action) = self.actions.get_mut(&attempt.action) {
             action.number = attempt.number;
-            action.running = Some(id);
+            action.runs.push((id, attempt.number));
+            action.hedged = false;
         }
         Ok(())
     }
 
     fn is_running(&self, attempt: AttemptId, worker: WorkerId) -> bool {
         let action = self.actions.get(&attempt.action);
-        action.is_some_and(|action| action.number == attempt.number && action.running == Some(worker))
+        action.is_some_and(|action| action.runs.contains(&(worker, attempt.number)))
     }
 
     fn serves(&self, pool: PoolId, kind: KindId) -> bool {
@@ -362,7 +429,10 @@ impl Watch {
 
     fn free(&self, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
         // Who is kept free for an action that got lost cannot be seen from outside.
-        let solo = self.actions.values().any(|other| other.solo && !other.settled);
+        let solo = self
+            .actions
+            .values()
+            .any(|other| other.solo.is_some() && !other.settled);
         // On probation a worker that failed is left alone for a while, until it is known whose fault it was.
         let is_left_alone = |id: &WorkerId, worker: &Worker| {
             matches!(worker.health, Health::Probation { .. })
@@ -402,15 +472,13 @@ impl Watch {
         for (id, action) in self.actions.iter().filter(|(_, action)| !action.settled) {
             open += 1;
             let view = scheduler.action(*id).ok_or("it forgot an action")?;
-            let running = match view.state {
-                ActionState::Running { worker } => Some(worker),
-                _ => None,
+            let said = match view.state {
+                ActionState::Running { worker, second } => Some(worker).into_iter().chain(second).collect(),
+                _ => Vec::new(),
             };
-            if running != action.running {
-                return Err(format!(
-                    "{id} is said to run on {running:?}, but was seen on {:?}",
-                    action.running
-                ));
+            let seen: Vec<WorkerId> = action.runs.iter().map(|(worker, _)| *worker).collect();
+            if said != seen {
+                return Err(format!("{id} is said to run on {said:?}, but was seen on {seen:?}"));
             }
         }
         if open != scheduler.open() {

@@ -251,7 +251,12 @@ policy_words! {
     damping_max: duration, shown;
     busy_min: duration, shown;
     busy_max: duration, shown;
+    busy_row: plain, same;
+    narrow_within: duration, shown;
+    widen_after: plain, same;
     prefetch: plain, same;
     prefetch_below: duration, shown;
+    hedge_min: duration, shown;
+    hedge_share: plain, same;
     open_max: plain, same;
 }
