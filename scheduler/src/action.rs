@@ -10,6 +10,7 @@ use crate::{
     moment::Moment,
     outcome::{Class, End, Outcome, Reason},
     queue::{Key, Turn},
+    quorum::Count,
     retry::{Bar, Trials},
     scheduler::{Plant, Scheduler},
     timers::Timer,
@@ -210,9 +211,9 @@ impl Scheduler {
         }
         match (current, ax) {
             (Some(ax), _) => self.resolve(ax, wx, attempt, end, out),
-            (None, Some(ax)) if end == End::Ok && self.is_stale(ax, attempt) => {
+            (None, Some(ax)) if end.class() == Class::Ok && self.is_stale(ax, attempt) => {
                 // Nobody asks twice: a result is a result, even of an attempt that was thought lost.
-                self.settle(ax, Outcome::Done { number: attempt.number }, Some(wx), out);
+                self.resolve_late(ax, wx, attempt, end, out);
             }
             _ => {}
         }
@@ -255,6 +256,14 @@ impl Scheduler {
     pub(crate) fn resolve(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) {
         let losses = self.policy.losses;
         let goes_on = self.run_over(ax, attempt.number, end);
+        if self.is_vote(wx, end) {
+            match self.count(ax, wx, attempt, end) {
+                Count::Decided => {}
+                Count::Open if goes_on => return,
+                Count::Open => return self.place(ax, None, out),
+                Count::Hung => return self.give_up(ax, Reason::Exhausted, out),
+            }
+        }
         let Some(action) = self.actions.get_mut(ax) else { return };
         let retry = match end.class() {
             Class::Ok => {
@@ -309,10 +318,36 @@ impl Scheduler {
         self.place(ax, retry.then_some((attempt, wx)), out);
     }
 
+    /// An attempt that was thought lost has a result.
+    fn resolve_late(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) {
+        let had = self.votes(ax).len();
+        match self.count(ax, wx, attempt, end) {
+            Count::Decided => self.settle(ax, Outcome::Done { number: attempt.number }, Some(wx), out),
+            Count::Hung => self.give_up(ax, Reason::Exhausted, out),
+            // What waits avoids one owner more.
+            Count::Open if had < self.votes(ax).len() && self.runs(ax).next().is_none() => {
+                let Some(rx) = self.actions.get(ax).map(|action| action.rx) else {
+                    return;
+                };
+                if self.is_out_of_voters(ax, rx) {
+                    return self.give_up(ax, Reason::Unroutable, out);
+                }
+                self.note_voting(ax, rx);
+                self.place_again(ax, out);
+            }
+            Count::Open => {}
+        }
+    }
+
     /// Takes an action out of the state that it is in.
     pub(crate) fn leave(&mut self, ax: Ax) {
         let Some(action) = self.actions.get_mut(ax) else { return };
         let (rx, key) = (action.rx, action.key(ax));
+        if action.trials.as_deref().is_some_and(|trials| !trials.votes.is_empty())
+            && let Some(route) = self.queues.routes.get_mut(rx)
+        {
+            route.voting.remove(&ax);
+        }
         match std::mem::replace(&mut action.state, State::Between) {
             State::Between => {}
             State::Waiting { group, patience, .. } => {
@@ -343,7 +378,8 @@ impl Scheduler {
         let (id, kx) = (action.id, action.kx);
         self.action_ids.remove(&action.id);
         self.timers.clear(action.deadline, Timer::Deadline(ax));
-        for (index, run) in runs.enumerate() {
+        let stopped = if self.planted(Plant::KeepSecond) { 0 } else { 2 };
+        for (index, run) in runs.take(stopped).enumerate() {
             let Some(worker) = self.workers.get_mut(run.wx) else {
                 continue;
             };

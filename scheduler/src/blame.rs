@@ -156,6 +156,17 @@ pub(crate) struct Accused {
 }
 
 impl Accused {
+    /// Of a worker that said something else than others.
+    pub(crate) fn of_lie(wx: Wx, number: u32, at: Moment) -> Self {
+        Self {
+            wx,
+            number,
+            spent: 1,
+            at,
+            fingerprint: 0,
+        }
+    }
+
     /// Says what became of the accusation.
     fn judged(&self, action: ActionId, worker: WorkerId, verdict: Verdict) -> Command {
         Command::Judged {

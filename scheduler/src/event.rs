@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     bucket::{Quota, Report},
-    ids::{ActionId, AttemptId, BucketId, KindId, PoolId, TaskId, WorkerId},
+    ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId},
     moment::Moment,
     outcome::End,
 };
@@ -39,6 +39,8 @@ pub enum Event {
         slots: u32,
         /// What it may spend, together with others that have the same.
         buckets: Vec<BucketId>,
+        /// Who runs it, if nobody vouches for what it says: its results count when others say the same. None: it is believed.
+        owner: Option<OwnerId>,
     },
     /// A service has said how much of a quota remains, in its answer to an attempt that is not over.
     QuotaReported {
@@ -147,8 +149,12 @@ impl fmt::Display for Event {
                 pool,
                 slots,
                 buckets,
+                owner,
             } => {
                 write!(f, "join {worker} {pool} slots={slots}")?;
+                if let Some(owner) = owner {
+                    write!(f, " owner={owner}")?;
+                }
                 buckets.iter().try_for_each(|bucket| write!(f, " {bucket}"))
             }
             Self::QuotaReported {

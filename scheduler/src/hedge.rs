@@ -14,7 +14,7 @@ use crate::{
     moment::Moment,
     outcome::End,
     retry::Bar,
-    scheduler::Scheduler,
+    scheduler::{Plant, Scheduler},
     timers::Timer,
     worker::{Room, Standing, Trust},
 };
@@ -132,7 +132,7 @@ impl Scheduler {
         let Some(kx) = self
             .actions
             .get(ax)
-            .filter(|action| action.idempotent)
+            .filter(|action| action.idempotent || self.planted(Plant::HedgeAll))
             .map(|action| action.kx)
         else {
             return;
@@ -296,7 +296,8 @@ impl Scheduler {
         };
         let may = self.kinds.get(action.kx)?.lag.may(self.policy.hedge_share);
         let nothing_waits = self.queues.is_empty(action.rx);
-        if !may || !nothing_waits || self.draining || action.is_solo() {
+        let is_believed = self.workers.get(first.wx).is_some_and(|worker| worker.ox.is_none());
+        if !may || !nothing_waits || self.draining || action.is_solo() || !is_believed {
             return None;
         }
         let mut avoid = self.avoided(begun.ax, Bar::Tried);
@@ -316,7 +317,7 @@ impl Scheduler {
                     ..
                 }
             );
-            worker.listed.0 == Room::Slot && healthy && !self.is_systemic(worker.px)
+            worker.listed.0 == Room::Slot && worker.ox.is_none() && healthy && !self.is_systemic(worker.px)
         })
     }
 

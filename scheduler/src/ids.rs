@@ -55,6 +55,11 @@ id! {
     WorkerId(u32), "w"
 }
 
+id! {
+    /// One owner of workers that nobody vouches for.
+    OwnerId(u32), "o"
+}
+
 /// One try of an action. `number` is 1 for the first and rises with every dispatch, also with those that cost nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId {
@@ -124,6 +129,10 @@ slot! {
 slot! {
     /// Where a bucket is kept. Never used again.
     Bx
+}
+slot! {
+    /// Where an owner's workers are kept. Never used again.
+    Ox
 }
 slot! {
     /// Where a group of waiting actions is kept.

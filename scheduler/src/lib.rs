@@ -22,7 +22,7 @@
 //!
 //! let mut now = Moment::START;
 //! scheduler.handle(now, Event::KindDefined { kind, pools: vec![pool] }, &mut commands);
-//! scheduler.handle(now, Event::WorkerJoined { worker, pool, slots: 1, buckets: vec![] }, &mut commands);
+//! scheduler.handle(now, Event::WorkerJoined { worker, pool, slots: 1, buckets: vec![], owner: None }, &mut commands);
 //! scheduler.handle(now, Event::Submitted { action, spec: usual }, &mut commands);
 //! let attempt = AttemptId { action, number: 1 };
 //! assert_eq!(commands, [Command::Assign { attempt, worker }]);
@@ -57,6 +57,7 @@ mod moment;
 mod outcome;
 mod policy;
 mod queue;
+mod quorum;
 mod quota;
 mod retry;
 mod scheduler;
@@ -72,7 +73,7 @@ pub use bucket::{BucketView, Quota, QuotaError, Report};
 pub use command::Command;
 pub use event::{Event, Spec};
 pub use hedge::HedgeView;
-pub use ids::{ActionId, AttemptId, BucketId, KindId, PoolId, TaskId, WorkerId};
+pub use ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId};
 pub use moment::Moment;
 pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
 pub use policy::{Blame, Policy, PolicyError};

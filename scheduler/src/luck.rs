@@ -23,6 +23,11 @@ impl Luck {
         z ^ (z >> 31)
     }
 
+    /// True as often as this part of all times.
+    pub(crate) fn happens(&mut self, part: f64) -> bool {
+        ((self.draw() >> 11) as f64) < part * (1_u64 << 53) as f64
+    }
+
     /// A duration from zero to `longest`, both included, each microsecond as likely as the other ("full jitter").
     pub(crate) fn up_to(&mut self, longest: Duration) -> Duration {
         let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);

@@ -13,6 +13,11 @@ use crate::moment::Moment;
 pub enum End {
     /// It has a result.
     Ok,
+    /// It has a result, of a worker that has an owner: it counts when somebody else says the same.
+    Vote {
+        /// Results of one action with the same number are the same.
+        ballot: u32,
+    },
     /// The worker is at its limit. Costs no attempt and accuses nobody; the worker is given nothing until then.
     Busy {
         /// How long the worker asked to be left alone. Zero: it did not say.
@@ -44,7 +49,7 @@ impl End {
     /// What it costs and whom it accuses.
     pub fn class(self) -> Class {
         match self {
-            Self::Ok => Class::Ok,
+            Self::Ok | Self::Vote { .. } => Class::Ok,
             Self::Busy { .. } => Class::Busy,
             Self::Permanent | Self::Oversize => Class::Permanent,
             Self::Transient => Class::Transient,
@@ -210,6 +215,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
+            Self::Vote { ballot } => write!(f, "vote={ballot}"),
             Self::Busy { wait } if wait.is_zero() => f.write_str("busy"),
             Self::Busy { wait } => write!(f, "busy={}", Moment::START + *wait),
             Self::Permanent => f.write_str("permanent"),

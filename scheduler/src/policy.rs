@@ -98,6 +98,14 @@ pub struct Policy {
     /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
     /// any, and only while nothing waits. Default 0.05; 0: none.
     pub hedge_share: f64,
+    /// How many different things workers with owners may say of an action before it is given up. At least 2. Default 5.
+    pub votes_max: u32,
+    /// How many results in a row others have to confirm before what a worker with an owner says is only checked by chance.
+    /// Default 10 (BOINC's adaptive replication).
+    pub trusted_after: u32,
+    /// The least part of its results that is checked then, 0 to 1; it is 1 of as many as were confirmed, until that is less.
+    /// Default 0.02.
+    pub check_min: f64,
     /// From how many open actions on [`Scheduler::is_full`](crate::Scheduler::is_full) says so. At least 1. Default
     /// 4,000,000: at about 200 bytes each the scheduler's own part stays below 1 GB.
     pub open_max: usize,
@@ -138,6 +146,9 @@ impl Default for Policy {
             prefetch_below: Duration::from_millis(1),
             hedge_min: Duration::from_millis(250),
             hedge_share: 0.05,
+            votes_max: 5,
+            trusted_after: 10,
+            check_min: 0.02,
             open_max: 4_000_000,
         }
     }
@@ -179,6 +190,12 @@ impl Policy {
             if value == 0 {
                 return fail(field, "at least 1");
             }
+        }
+        if self.votes_max < 2 {
+            return fail("votes-max", "at least 2");
+        }
+        if !(0.0..=1.0).contains(&self.check_min) {
+            return fail("check-min", "between 0 and 1");
         }
         if self.open_max == 0 {
             return fail("open-max", "at least 1");

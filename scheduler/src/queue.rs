@@ -68,6 +68,8 @@ pub(crate) struct Route {
     pub(crate) solo: BTreeSet<Key>,
     /// The worker that is given nothing more until it is free for one of them.
     pub(crate) reserved: Option<Wx>,
+    /// Actions that wait or rest and have votes.
+    pub(crate) voting: BTreeSet<Ax>,
     /// Attempts that are slow and have no second one yet; among them some that are over.
     pub(crate) slow: VecDeque<Begun>,
     by_avoided: BTreeMap<Box<[Wx]>, Gx>,

@@ -8,10 +8,11 @@ use crate::{
     action::State,
     blame::Accused,
     command::Command,
-    ids::{AttemptId, Ax, Px, Wx},
+    ids::{AttemptId, Ax, Px, Rx, Wx},
     luck::doubled,
     moment::Moment,
     outcome::{Health, Reason},
+    quorum::Vote,
     scheduler::{Plant, Scheduler},
     timers::Timer,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Trials {
     pub(crate) held: bool,
     /// Whether it got lost and is tried alone.
     pub(crate) solo: bool,
+    /// What was said of it by workers that nobody vouches for: one vote for each owner.
+    pub(crate) votes: Vec<Vote>,
     /// Where it got lost though it was alone.
     pub(crate) lost_alone: Option<Wx>,
 }
@@ -104,7 +107,7 @@ impl Scheduler {
 
     /// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not
     /// make it wait for ever.
-    fn place_again(&mut self, ax: Ax, out: &mut Vec<Command>) {
+    pub(crate) fn place_again(&mut self, ax: Ax, out: &mut Vec<Command>) {
         let Some(State::Waiting { bar, patience, .. }) = self.actions.get(ax).map(|action| action.state) else {
             return;
         };
@@ -129,12 +132,14 @@ impl Scheduler {
         let Some(rx) = self.actions.get(ax).map(|action| action.rx) else {
             return Plan::Queue(Bar::Open);
         };
-        if self.is_unroutable(rx) {
+        if self.is_unroutable(rx) || self.is_out_of_voters(ax, rx) {
             return Plan::Unroutable;
         }
-        let usable = self.usable(rx);
+        let usable = self.allowed(ax, rx);
+        let barred: Vec<Wx> = self.barred(ax).collect();
         let workers = &self.workers;
-        let is_usable = |wx: &Wx| workers.get(*wx).is_some_and(|worker| worker.standing.is_usable());
+        let is_usable =
+            |wx: &Wx| !barred.contains(wx) && workers.get(*wx).is_some_and(|worker| worker.standing.is_usable());
         let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
             return Plan::Queue(Bar::Open);
         };
@@ -174,9 +179,11 @@ impl Scheduler {
     fn rest(&mut self, ax: Ax, until: Moment) {
         let Some(action) = self.actions.get_mut(ax) else { return };
         action.state = State::Resting { until };
-        if let Some(route) = self.queues.routes.get_mut(action.rx) {
+        let rx = action.rx;
+        if let Some(route) = self.queues.routes.get_mut(rx) {
             route.resting.insert(ax);
         }
+        self.note_voting(ax, rx);
         self.timers.set(until, Timer::Rested(ax));
         self.tallies.backing_off += 1;
     }
@@ -197,7 +204,7 @@ impl Scheduler {
         } else {
             self.save_for(rx, kx, &avoid);
         }
-        let patience = if avoid.is_empty() || self.planted(Plant::EndlessPatience) {
+        let patience = if avoid.is_empty() || bar == Bar::Open || self.planted(Plant::EndlessPatience) {
             Moment::NEVER
         } else {
             patience
@@ -207,6 +214,7 @@ impl Scheduler {
         if let Some(action) = self.actions.get_mut(ax) {
             action.state = State::Waiting { group, bar, patience };
         }
+        self.note_voting(ax, rx);
         self.timers.set(patience, Timer::Patience(ax));
         self.tallies.waiting += 1;
     }
@@ -214,7 +222,23 @@ impl Scheduler {
     /// The workers that an action avoids under this bar: rising, each once.
     pub(crate) fn avoided(&self, ax: Ax, bar: Bar) -> Vec<Wx> {
         let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
-        trials.map_or(Vec::new(), |trials| trials.avoid(bar))
+        let Some(trials) = trials else { return Vec::new() };
+        let mut avoid = trials.avoid(bar);
+        if !trials.votes.is_empty() {
+            avoid.extend(self.barred(ax));
+            avoid.sort_unstable();
+            avoid.dedup();
+        }
+        avoid
+    }
+
+    /// Remembers that an action which waits or rests has votes.
+    pub(crate) fn note_voting(&mut self, ax: Ax, rx: Rx) {
+        if !self.votes(ax).is_empty()
+            && let Some(route) = self.queues.routes.get_mut(rx)
+        {
+            route.voting.insert(ax);
+        }
     }
 
     /// An action has waited long enough: it avoids less.
@@ -227,7 +251,8 @@ impl Scheduler {
             .trials
             .as_deref()
             .and_then(|trials| trials.failed_on.last().copied());
-        let others = self.usable(action.rx) > usize::from(last.is_some_and(|wx| self.is_usable(wx)));
+        let last_counts = last.is_some_and(|wx| self.is_usable(wx) && !self.barred(ax).any(|barred| barred == wx));
+        let others = self.allowed(ax, action.rx) > usize::from(last_counts);
         let next = match bar {
             Bar::Tried | Bar::AllBut(_) if others => Bar::Last,
             _ => Bar::Open,
@@ -265,6 +290,11 @@ impl Scheduler {
         for rx in routes {
             if self.is_unroutable(rx) {
                 for ax in self.queues.all(rx) {
+                    self.give_up(ax, Reason::Unroutable, out);
+                }
+            }
+            for ax in self.voting(rx) {
+                if self.is_out_of_voters(ax, rx) {
                     self.give_up(ax, Reason::Unroutable, out);
                 }
             }

@@ -8,7 +8,7 @@ use crate::{
     command::Command,
     event::Event,
     hedge::Lag,
-    ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
     moment::Moment,
     outcome::{Health, Reason},
@@ -46,6 +46,9 @@ pub struct Scheduler {
     pub(crate) kinds: Slab<Kx, Kind>,
     pub(crate) kind_ids: IdMap<KindId, Kx>,
     pub(crate) wells: Slab<Bx, Well>,
+    /// The workers of each owner, in the order of joining.
+    pub(crate) owners: Slab<Ox, Vec<Wx>>,
+    pub(crate) owner_ids: IdMap<OwnerId, Ox>,
     pub(crate) bucket_ids: IdMap<BucketId, Bx>,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
@@ -94,6 +97,14 @@ pub(crate) enum Plant {
     FullProbation,
     /// Numbers a new attempt as the one before.
     SameNumber,
+    /// Believes the first who says something, whoever that is.
+    BelieveAll,
+    /// Asks workers of the same owner again.
+    SameOwner,
+    /// Gives what may not run twice a second attempt.
+    HedgeAll,
+    /// Leaves the other attempt going when one of two has a result.
+    KeepSecond,
 }
 
 impl Scheduler {
@@ -118,6 +129,8 @@ impl Scheduler {
             kinds: Slab::default(),
             kind_ids: IdMap::default(),
             wells: Slab::default(),
+            owners: Slab::default(),
+            owner_ids: IdMap::default(),
             bucket_ids: IdMap::default(),
             queues: Queues::default(),
             timers: Timers::default(),
@@ -142,7 +155,8 @@ impl Scheduler {
                 pool,
                 slots,
                 buckets,
-            } => self.join(worker, pool, slots, &buckets, out),
+                owner,
+            } => self.join(worker, pool, slots, &buckets, owner, out),
             Event::QuotaReported {
                 worker,
                 attempt,
@@ -240,7 +254,15 @@ impl Scheduler {
         px
     }
 
-    fn join(&mut self, id: WorkerId, pool: PoolId, slots: u32, buckets: &[BucketId], out: &mut Vec<Command>) {
+    fn join(
+        &mut self,
+        id: WorkerId,
+        pool: PoolId,
+        slots: u32,
+        buckets: &[BucketId],
+        owner: Option<OwnerId>,
+        out: &mut Vec<Command>,
+    ) {
         if self.worker_ids.contains_key(&id) {
             return;
         }
@@ -248,13 +270,38 @@ impl Scheduler {
         let wx = self.workers.insert(Worker::new(id, px, slots));
         self.worker_ids.insert(id, wx);
         self.bind(wx, buckets);
+        let ox = owner.map(|owner| self.owned(wx, owner));
         if let Some(pool) = self.pools.get_mut(px) {
             pool.joined = true;
         }
         self.counted(px, None, Some(Standing::FRESH));
         self.unstick(px, out);
+        if let Some(ox) = ox {
+            let routes = self.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
+            for rx in routes {
+                self.bar(rx, ox, out);
+            }
+        }
         self.relist(wx);
         self.pull(wx, out);
+    }
+
+    fn owned(&mut self, wx: Wx, owner: OwnerId) -> Ox {
+        let ox = match self.owner_ids.get(&owner) {
+            Some(ox) => *ox,
+            None => {
+                let ox = self.owners.insert(Vec::new());
+                self.owner_ids.insert(owner, ox);
+                ox
+            }
+        };
+        if let Some(workers) = self.owners.get_mut(ox) {
+            workers.push(wx);
+        }
+        if let Some(worker) = self.workers.get_mut(wx) {
+            worker.ox = Some(ox);
+        }
+        ox
     }
 
     /// Changes what is thought of a worker, and everything that follows for those who wait. Gives it no work: the
@@ -359,7 +406,7 @@ impl Scheduler {
         !self.draining && (no_pools || !nobody_joined && self.over_pools(rx, |pool| pool.present) == 0)
     }
 
-    fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
+    pub(crate) fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         pools.iter().filter_map(|px| self.pools.get(*px)).map(count).sum()
     }

@@ -112,6 +112,8 @@ pub struct WorkerView {
     pub busy: u64,
     /// Its explicit faults.
     pub faults: u64,
+    /// Its results that others have contradicted, of a worker with an owner.
+    pub outvoted: u64,
     /// Times that it was quarantined.
     pub quarantines: u32,
     /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm, by the verdicts so far.
@@ -238,6 +240,7 @@ impl Scheduler {
             lost: tally.lost,
             busy: tally.busy,
             faults: tally.faults,
+            outvoted: tally.outvoted,
             quarantines: tally.quarantines,
             score: worker.record.score,
             mean: worker.mean(),

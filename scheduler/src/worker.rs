@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    ids::{ActionId, AttemptId, Ax, Bx, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, Bx, Ox, PoolId, Px, Rx, WorkerId, Wx},
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
@@ -158,6 +158,8 @@ pub(crate) struct Record {
     pub(crate) busies: u32,
     /// When it was so, the last time.
     pub(crate) pressed: Option<Moment>,
+    /// Results in a row that others have confirmed.
+    pub(crate) valid: u32,
     /// Successes since it was last given more or less at once.
     pub(crate) widened: u32,
 }
@@ -180,6 +182,7 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     pub(crate) busy: u64,
     pub(crate) faults: u64,
+    pub(crate) outvoted: u64,
     pub(crate) quarantines: u32,
 }
 
@@ -235,6 +238,8 @@ pub(crate) struct Worker {
     pub(crate) tally: Tally,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
     pub(crate) attempts: Vec<Held>,
+    /// Who runs it, if nobody vouches for what it says.
+    pub(crate) ox: Option<Ox>,
     /// What it draws from: rising, each once.
     pub(crate) buckets: Box<[Bx]>,
     /// It is given nothing until it can pay for an action that costs more than usual.
@@ -264,6 +269,7 @@ impl Worker {
             record: Record::default(),
             tally: Tally::default(),
             attempts: Vec::new(),
+            ox: None,
             buckets: Box::default(),
             saving: false,
             accusers: BTreeSet::new(),

@@ -38,6 +38,7 @@ fn opening(workers: u32, slots: u32) -> impl Iterator<Item = Event> {
         pool,
         slots,
         buckets: Vec::new(),
+        owner: None,
     };
     std::iter::once(Event::KindDefined { kind, pools }).chain((0..workers).map(join))
 }

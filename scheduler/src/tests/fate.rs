@@ -61,6 +61,9 @@ pub(super) fn random_policy(luck: &mut Luck) -> Policy {
         widen_after: 1 + roll(luck, 5) as u32,
         hedge_min: ms(luck, 20),
         hedge_share: [0.0, 0.05, 1.0][roll(luck, 3) as usize],
+        votes_max: 2 + roll(luck, 4) as u32,
+        trusted_after: roll(luck, 6) as u32,
+        check_min: roll(luck, 101) as f64 / 100.0,
         prefetch: roll(luck, 3) as u32,
         prefetch_below: ms(luck, 10),
         ..Policy::default()

@@ -14,8 +14,8 @@ use super::{
     words,
 };
 use crate::{
-    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, Policy, PoolId, Quota, Scheduler, Spec, TaskId,
-    WorkerId, luck::Luck, scheduler::Plant,
+    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Scheduler,
+    Spec, TaskId, WorkerId, luck::Luck, scheduler::Plant,
 };
 /// How many histories the test plays, each of some hundred events: about half a minute without optimization, a quarter
 /// of that with.
@@ -39,6 +39,10 @@ struct World {
     /// What the world has in store, by time and then in the order of planning.
     coming: BTreeMap<(Moment, usize), Event>,
     workers: u32,
+    /// Whether some workers belong to others.
+    strangers: bool,
+    /// Those that do, and whether they lie.
+    owned: BTreeMap<WorkerId, bool>,
     /// By bucket.
     accounts: Vec<Account>,
     /// Everything goes well from now on.
@@ -73,6 +77,8 @@ impl World {
             poison: BTreeMap::new(),
             coming: BTreeMap::new(),
             workers: 0,
+            strangers: roll(&mut luck, 4) == 0,
+            owned: BTreeMap::new(),
             accounts: Vec::new(),
             calm: false,
             luck,
@@ -136,6 +142,12 @@ impl World {
         let buckets = (0..self.accounts.len() as u32).map(BucketId);
         let buckets = buckets.filter(|_| roll(&mut self.luck, 3) == 0).collect();
         let pool = PoolId(pool as u32);
+        // In some histories some belong to others, and of those some lie.
+        let owner = (self.strangers && self.roll(3) > 0).then(|| OwnerId(self.roll(4) as u32));
+        if owner.is_some() {
+            let lies = self.roll(4) == 0;
+            self.owned.insert(worker, lies);
+        }
         self.plan(
             when,
             Event::WorkerJoined {
@@ -143,6 +155,7 @@ impl World {
                 pool,
                 slots,
                 buckets,
+                owner,
             },
         );
         if sort > 1 {
@@ -248,6 +261,7 @@ impl World {
                 pool,
                 slots: 1,
                 buckets: Vec::new(),
+                owner: None,
             })?;
         }
         Ok(())
@@ -335,6 +349,17 @@ impl World {
         };
         if let (End::Ok, Some(poison)) = (end, self.poison.get(&attempt.action)) {
             end = *poison;
+        }
+        if end == End::Ok {
+            // Liars agree by chance. Others are asked to vote as well, or not.
+            end = match self.owned.get(&worker) {
+                Some(true) if chance < 80 => End::Vote {
+                    ballot: 1 + chance as u32 % 3,
+                },
+                Some(_) => End::Vote { ballot: 0 },
+                None if self.strangers && chance < 50 => End::Vote { ballot: 0 },
+                None => End::Ok,
+            };
         }
         if end != End::Faulty {
             self.ask_services(attempt, worker, after);

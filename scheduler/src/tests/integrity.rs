@@ -103,7 +103,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
             }
             State::Resting { .. } => {
                 resting += 1;
-                if scheduler.is_unroutable(action.rx) {
+                if scheduler.is_unroutable(action.rx) || scheduler.is_out_of_voters(ax, action.rx) {
                     return Err(format!("{} backs off, but nobody is left for it", action.id));
                 }
                 continue;
@@ -111,7 +111,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
             State::Waiting { group, .. } => group,
         };
         waiting += 1;
-        if scheduler.is_unroutable(action.rx) {
+        if scheduler.is_unroutable(action.rx) || scheduler.is_out_of_voters(ax, action.rx) {
             return Err(format!("{} waits, but nobody is left for it", action.id));
         }
         let solo = action.is_solo();
@@ -125,7 +125,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
         let usable: Vec<(Wx, &Worker)> = places(scheduler)
             .filter(|(_, worker)| route.pools.contains(&worker.px) && worker.standing.is_usable())
             .collect();
-        if !usable.is_empty() && usable.iter().all(|(wx, _)| avoids(*wx)) {
+        if scheduler.allowed(ax, action.rx) > 0 && usable.iter().all(|(wx, _)| avoids(*wx)) {
             return Err(format!("{} avoids everybody", action.id));
         }
         if let Some((_, worker)) = usable.iter().find(|(wx, worker)| {

@@ -63,3 +63,23 @@ fn a_quarantine_of_too_many_is_found() {
 fn an_action_that_is_choosy_for_ever_is_found() {
     is_found(Plant::EndlessPatience, "has waited since");
 }
+
+#[test]
+fn a_stranger_that_is_simply_believed_is_found() {
+    is_found(Plant::BelieveAll, "which is not enough");
+}
+
+#[test]
+fn an_owner_that_is_asked_twice_is_found() {
+    is_found(Plant::SameOwner, "its owner has voted");
+}
+
+#[test]
+fn a_second_attempt_of_what_may_not_run_twice_is_found() {
+    is_found(Plant::HedgeAll, "may not have a second attempt");
+}
+
+#[test]
+fn an_attempt_that_nobody_needs_and_nobody_stops_is_found() {
+    is_found(Plant::KeepSecond, "that was not stopped");
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome,
-    Policy, PoolId, Scheduler, Spec, Verdict, WorkerId,
+    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId,
 };
 
 struct Worker {
@@ -16,6 +16,10 @@ struct Worker {
     judged: bool,
     /// It was found guilty since it was last taken out.
     guilty: bool,
+    /// Who runs it, if nobody vouches for it.
+    owner: Option<OwnerId>,
+    /// Its results in a row that others have confirmed.
+    valid: u32,
     /// Whether it may be given something now depends on what cannot be seen from outside.
     has_quota: bool,
     /// It was busy once, and may be given less at once than it has slots.
@@ -61,6 +65,19 @@ struct Action {
     /// When it was first seen to wait since it last did something else.
     waits_since: Option<Moment>,
     settled: bool,
+    /// What was said of it by workers with owners.
+    votes: Vec<Said>,
+    /// The last result that was said, and whether nobody has to confirm it.
+    last: Option<(Said, bool)>,
+}
+
+/// A vote.
+#[derive(Clone, Copy)]
+struct Said {
+    owner: Option<OwnerId>,
+    worker: WorkerId,
+    number: u32,
+    ballot: Option<End>,
 }
 
 impl Action {
@@ -132,6 +149,7 @@ impl Watch {
                 pool,
                 slots,
                 buckets,
+                owner,
             } => {
                 self.workers.entry(*worker).or_insert_with(|| Worker {
                     pool: *pool,
@@ -140,6 +158,8 @@ impl Watch {
                     holds: BTreeSet::new(),
                     judged: false,
                     guilty: false,
+                    owner: *owner,
+                    valid: 0,
                     has_quota: !buckets.is_empty(),
                     may_be_narrow: false,
                     busies: 0,
@@ -166,11 +186,14 @@ impl Watch {
                     solo: None,
                     waits_since: None,
                     settled: false,
+                    votes: Vec::new(),
+                    last: None,
                 });
             }
             Event::AttemptEnded {
                 attempt, worker, end, ..
             } => {
+                self.said(*attempt, *worker, *end);
                 let held = self
                     .workers
                     .get_mut(worker)
@@ -199,7 +222,16 @@ impl Watch {
             }
             Event::DrainBegun => self.draining = true,
             Event::BucketDefined { .. } | Event::QuotaReported { .. } => {}
-            Event::WorkerDrained { .. } | Event::WorkerReadmitted { .. } | Event::Cancelled { .. } | Event::Tick => {}
+            Event::WorkerReadmitted { worker } => {
+                if let Some(worker) = self
+                    .workers
+                    .get_mut(worker)
+                    .filter(|worker| worker.health != Health::Gone)
+                {
+                    worker.valid = 0;
+                }
+            }
+            Event::WorkerDrained { .. } | Event::Cancelled { .. } | Event::Tick => {}
         }
         None
     }
@@ -218,6 +250,82 @@ impl Watch {
                 action.accused.push((worker, attempt.number));
             }
         }
+    }
+
+    /// Takes note of what a worker says of an action that is open.
+    fn said(&mut self, attempt: AttemptId, id: WorkerId, end: End) {
+        let (Some(worker), Some(action)) = (self.workers.get(&id), self.actions.get_mut(&attempt.action)) else {
+            return;
+        };
+        let is_ok = matches!(end, End::Ok | End::Vote { .. });
+        let is_current = action.runs.contains(&(id, attempt.number));
+        if action.settled || !(is_current || is_ok && attempt.number <= action.number) {
+            return;
+        }
+        let is_said = is_ok || end.class() == Class::Permanent;
+        let said = Said {
+            owner: worker.owner,
+            worker: id,
+            number: attempt.number,
+            ballot: (end != End::Ok).then_some(end),
+        };
+        let again = worker.owner.is_some() && action.votes.iter().any(|vote| vote.owner == worker.owner);
+        if !is_said || again && end != End::Ok {
+            return;
+        }
+        let is_believed = worker.owner.is_none() || end == End::Ok;
+        action.last = Some((said, is_believed));
+        if !is_believed {
+            action.votes.push(said);
+        }
+    }
+
+    /// A result, or that there can be none, must be said by enough of those whom nobody vouches for. Whoever said something
+    /// else is accused of it.
+    fn counted(&mut self, id: ActionId, outcome: Outcome) -> Result<(), String> {
+        let Some(action) = self.actions.get_mut(&id) else {
+            return Ok(());
+        };
+        let is_counted = matches!(
+            outcome,
+            Outcome::Done { .. } | Outcome::Refused(Reason::Permanent | Reason::Oversize)
+        );
+        let Some((last, is_believed)) = action.last.filter(|_| is_counted) else {
+            return Ok(());
+        };
+        if matches!(outcome, Outcome::Done { number } if number != last.number) {
+            return Err("not the last result".to_owned());
+        }
+        let (right, wrong): (Vec<Said>, Vec<Said>) = action.votes.iter().partition(|vote| vote.ballot == last.ballot);
+        let is_trusted = self
+            .workers
+            .get(&last.worker)
+            .is_some_and(|worker| worker.valid >= self.policy.trusted_after);
+        let is_single = action.votes.len() == 1 && is_trusted;
+        if !is_believed && right.len() < 2 && !is_single {
+            return Err(format!(
+                "{} of {} agree, which is not enough",
+                right.len(),
+                action.votes.len()
+            ));
+        }
+        // What is simply believed is not compared, nor is what was not checked.
+        if last.ballot.is_none() || (!is_believed && right.len() < 2) {
+            return Ok(());
+        }
+        for vote in wrong {
+            action.accused.retain(|(worker, _)| *worker != vote.worker);
+            action.accused.push((vote.worker, vote.number));
+            if let Some(worker) = self.workers.get_mut(&vote.worker) {
+                worker.valid = 0;
+            }
+        }
+        for vote in right {
+            if let Some(worker) = self.workers.get_mut(&vote.worker) {
+                worker.valid += 1;
+            }
+        }
+        Ok(())
     }
 
     fn command(&mut self, command: &Command, faulty: Option<WorkerId>) -> Result<(), String> {
@@ -242,8 +350,8 @@ impl Watch {
                 held.then_some(())
                     .ok_or_else(|| "the worker does not have it".to_owned())
             }
-            Command::Settle { action, outcome } => {
-                let action = self.actions.get_mut(action).ok_or("never submitted")?;
+            Command::Settle { action: id, outcome } => {
+                let action = self.actions.get_mut(id).ok_or("never submitted")?;
                 if action.settled {
                     return Err("settled twice".to_owned());
                 }
@@ -256,7 +364,7 @@ impl Watch {
                     return Err("done by an attempt that was never made".to_owned());
                 }
                 action.settled = true;
-                Ok(())
+                self.counted(*id, *outcome)
             }
             Command::Retry { attempt, .. } => {
                 let action = self.actions.get(&attempt.action).ok_or("never submitted")?;
@@ -383,6 +491,9 @@ impl Watch {
         if action.settled || (!action.runs.is_empty() && !is_second) {
             return Err("the action is settled or runs".to_owned());
         }
+        if worker.owner.is_some() && action.votes.iter().any(|vote| vote.owner == worker.owner) {
+            return Err("its owner has voted".to_owned());
+        }
         if attempt.number != action.number + 1 {
             return Err(format!("the attempt before was number {}", action.number));
         }
@@ -448,6 +559,7 @@ impl Watch {
                     && (!solo || worker.holds.is_empty())
                     && !is_left_alone(id, worker)
                     && !self.systemic.contains(&worker.pool)
+                    && !action.votes.iter().any(|vote| vote.owner == worker.owner)
                     && self.serves(worker.pool, action.spec.kind)
                     && !except.contains(id)
             })

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    ActionId, AttemptId, Blame, BucketId, End, Event, KindId, Moment, Policy, PoolId, Quota, Report, Spec, TaskId,
-    WorkerId,
+    ActionId, AttemptId, Blame, BucketId, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Report, Spec,
+    TaskId, WorkerId,
 };
 
 /// `12ms`, `12.345ms` or `3s`.
@@ -43,6 +43,9 @@ fn end(word: &str) -> End {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
     match name {
         "ok" => End::Ok,
+        "vote" => End::Vote {
+            ballot: number(value, ""),
+        },
         "busy" if value.is_empty() => End::Busy { wait: Duration::ZERO },
         "busy" => End::Busy { wait: duration(value) },
         "permanent" => End::Permanent,
@@ -104,11 +107,19 @@ pub(super) fn event(words: &[&str]) -> Event {
                 resets_in: duration(&number::<String>(resets, "resets=")),
             },
         },
-        ["join", id, pool, slots, buckets @ ..] => Event::WorkerJoined {
+        ["join", id, pool, slots, rest @ ..] => Event::WorkerJoined {
             worker: worker(id),
             pool: PoolId(number(pool, "p")),
             slots: number(slots, "slots="),
-            buckets: buckets.iter().map(|bucket| BucketId(number(bucket, "b"))).collect(),
+            owner: rest
+                .first()
+                .and_then(|word| word.strip_prefix("owner="))
+                .map(|owner| OwnerId(number(owner, "o"))),
+            buckets: rest
+                .iter()
+                .filter(|word| !word.starts_with("owner="))
+                .map(|bucket| BucketId(number(bucket, "b")))
+                .collect(),
         },
         ["left", id] => Event::WorkerLeft { worker: worker(id) },
         ["drain", id] => Event::WorkerDrained { worker: worker(id) },
@@ -258,5 +269,8 @@ policy_words! {
     prefetch_below: duration, shown;
     hedge_min: duration, shown;
     hedge_share: plain, same;
+    votes_max: plain, same;
+    trusted_after: plain, same;
+    check_min: plain, same;
     open_max: plain, same;
 }

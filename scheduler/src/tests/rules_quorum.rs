@@ -1,0 +1,228 @@
+//! Workers that nobody vouches for.
+
+use super::script::{check, play};
+use crate::WorkerId;
+
+#[test]
+fn a_result_counts_when_another_owner_says_the_same() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o1
+         join w3 p0 slots=1 owner=o2
+         does w1 vote=0 5ms
+         does w2 vote=0 5ms
+         does w3 vote=0 5ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         5ms assign a1#2 w3
+         10ms settle a1 done #2",
+    );
+}
+
+#[test]
+fn a_worker_that_is_believed_decides_at_once_and_who_said_something_else_is_guilty() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         does w1 vote=1 5ms
+         submit a1
+         1ms join w2 p0 slots=1
+         does w2 vote=0 5ms
+         idle",
+        "0ms assign a1#1 w1
+         5ms assign a1#2 w2
+         10ms settle a1 done #2
+         10ms judged a1#1 w1 guilty",
+    );
+}
+
+#[test]
+fn when_two_differ_others_decide() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         join w3 p0 slots=1 owner=o3
+         does w1 vote=7 5ms
+         does w2 vote=0 5ms
+         does w3 vote=0 5ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         5ms assign a1#2 w2
+         10ms assign a1#3 w3
+         15ms settle a1 done #3
+         15ms judged a1#1 w1 guilty",
+    );
+}
+
+#[test]
+fn five_that_all_differ_are_the_end_of_it_and_nobody_is_guilty() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         join w3 p0 slots=1 owner=o3
+         join w4 p0 slots=1 owner=o4
+         join w5 p0 slots=1 owner=o5
+         join w6 p0 slots=1 owner=o6
+         does w1 vote=1 1ms
+         does w2 vote=2 1ms
+         does w3 vote=3 1ms
+         does w4 vote=4 1ms
+         does w5 vote=5 1ms
+         does w6 vote=6 1ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         1ms assign a1#2 w2
+         2ms assign a1#3 w3
+         3ms assign a1#4 w4
+         4ms assign a1#5 w5
+         5ms settle a1 refused exhausted",
+    );
+}
+
+#[test]
+fn what_nobody_else_can_confirm_has_no_result() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o1
+         does w1 vote=0 5ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         5ms settle a1 refused unroutable",
+    );
+}
+
+#[test]
+fn whoever_could_confirm_it_is_waited_for() {
+    // w2 could not be started and is back after half a minute.
+    check(
+        "policy quarantine_jitter=0
+         0ms kind k0 pools=p0
+         join w2 p0 slots=1 owner=o2
+         does w2 faulty,vote=0 1ms
+         submit a1
+         1ms run
+         does w1 vote=0 5ms
+         1ms join w1 p0 slots=1 owner=o1
+         idle",
+        "0ms assign a1#1 w2
+         1ms health w2 quarantined until=30001ms round=1
+         1ms retry a1#1 w2 at=1ms
+         1ms assign a1#2 w1
+         30001ms health w2 probation round=1
+         30001ms assign a1#3 w2
+         30002ms settle a1 done #3",
+    );
+}
+
+#[test]
+fn when_the_last_who_could_confirm_it_is_gone_so_is_the_action() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         does w1 vote=0 5ms
+         submit a1
+         submit a2
+         5ms run
+         6ms left w2",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         6ms health w2 gone
+         6ms settle a1 refused unroutable
+         6ms retry a2#1 w2 at=6ms
+         6ms assign a2#2 w1",
+    );
+}
+
+#[test]
+fn that_it_can_never_work_has_to_be_confirmed_too() {
+    // Where an action has no result nobody is guilty, as ever; but w2 has to prove itself anew.
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         join w3 p0 slots=1 owner=o3
+         does w1 permanent 5ms
+         does w2 vote=0 5ms
+         does w3 permanent 5ms
+         submit a1
+         idle",
+        "0ms assign a1#1 w1
+         5ms assign a1#2 w2
+         10ms assign a1#3 w3
+         15ms settle a1 refused permanent
+         15ms judged a1#2 w2 cleared",
+    );
+}
+
+#[test]
+fn whoever_joins_for_an_owner_that_has_voted_is_not_asked() {
+    check(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         does w1 vote=0 5ms
+         submit a1
+         submit a2
+         5ms run
+         5ms join w3 p0 slots=1 owner=o1
+         9ms ended a2#1 w2 vote=0",
+        "0ms assign a1#1 w1
+         0ms assign a2#1 w2
+         9ms assign a2#2 w3
+         9ms assign a1#2 w2",
+    );
+}
+
+/// So many actions on three workers, the first of which lies in some of them.
+fn many(actions: u32, first: &str) -> super::script::Desk {
+    let mut script = format!(
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         join w3 p0 slots=1 owner=o3
+         does w1 {first} 5ms
+         does w2 vote=0 5ms
+         does w3 vote=0 5ms
+         "
+    );
+    for id in 1..=actions {
+        script += &format!("{}ms submit a{id}\n", id * 50);
+        script += &format!("{}ms run\n", id * 50 + 49);
+    }
+    script += "idle";
+    play(&script)
+}
+
+#[test]
+fn whoever_was_right_often_enough_is_checked_by_chance() {
+    let mut desk = many(2000, "vote=0");
+    let attempts: u64 = (1..=3)
+        .map(|id| desk.scheduler().worker(WorkerId(id)).expect("a worker").ok)
+        .sum();
+    let second = attempts - 2000;
+    // About 15 until all are known; after that one in ten and ever fewer, in the end one in 50.
+    assert!((60..240).contains(&second), "{second} second attempts");
+}
+
+#[test]
+fn whoever_lies_is_found_and_taken_out() {
+    let mut desk = many(60, "vote=9");
+    let liar = desk.scheduler().worker(WorkerId(1)).expect("a worker");
+    assert!(liar.outvoted >= 4 && liar.quarantines >= 1, "{liar:?}");
+    let settled = desk.log.iter().filter(|line| line.contains("settle")).count();
+    assert_eq!(settled, 60);
+    let wrong = desk
+        .log
+        .iter()
+        .filter(|line| line.contains("guilty") && !line.contains(" w1 "));
+    assert_eq!(wrong.count(), 0);
+}
