@@ -12,8 +12,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bolero::{TypeGenerator, check};
 use disperse_scheduler::{
-    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, Policy, PoolId, Quota, Report, Scheduler, Spec,
-    TaskId, WorkerId,
+    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Report,
+    Scheduler, Spec, TaskId, WorkerId,
 };
 
 use crate::{
@@ -236,8 +236,9 @@ fn quota(sort: u8, limit: u32, per: Duration) -> Quota {
 }
 
 fn end(number: u8, wait: u32) -> End {
-    match number % 12 {
+    match number % 13 {
         0..=4 => End::Ok,
+        12 => End::Vote { ballot: wait % 3 },
         5 => End::Busy {
             wait: Duration::from_millis(wait.into()),
         },
@@ -274,6 +275,7 @@ fn events_in_any_order() {
                         pool: PoolId((pool % 4).into()),
                         slots: slots.into(),
                         buckets: (0..4).filter(|bit| slots >> (bit + 4) & 1 == 1).map(BucketId).collect(),
+                        owner: (worker % 3 == 0).then(|| OwnerId((slots % 4).into())),
                     },
                     Happening::Bucket {
                         bucket,
@@ -331,7 +333,7 @@ fn events_in_any_order() {
                                 0 => Moment::NEVER,
                                 ms => now + Duration::from_millis(ms.into()),
                             },
-                            idempotent: false,
+                            idempotent: attempts % 2 == 0,
                         };
                         Event::Submitted { action, spec }
                     }
@@ -380,6 +382,7 @@ fn events_in_any_order() {
                         }
                         Command::Settle { action, .. } => assert!(open.remove(&action), "{action} is settled twice"),
                         Command::Stop { .. }
+                        | Command::Hedge { .. }
                         | Command::Retry { .. }
                         | Command::HealthChanged { .. }
                         | Command::Judged { .. }

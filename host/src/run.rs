@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use disperse_scheduler::{BucketId, Policy};
+use disperse_scheduler::{BucketId, OwnerId, Policy};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
@@ -48,6 +48,8 @@ pub(crate) enum What {
     Lines {
         kind: String,
         batch: usize,
+        /// Whether a second run of a line does no harm.
+        idempotent: bool,
         /// The longest line or batch in bytes.
         payload_max: usize,
     },
@@ -61,6 +63,8 @@ pub(crate) struct PoolPlan {
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     pub(crate) fresh: bool,
+    /// Whether what its workers say counts only when others say the same. Then `fresh`, one at a time and without grants.
+    pub(crate) untrusted: bool,
     /// How many attempts one worker takes at once, from 1.
     pub(crate) concurrency: u32,
     /// What a service allows each account.
@@ -78,6 +82,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) quotas: Option<Vec<QuotaTable>>,
     /// Whose quotas it spends; none: its own.
     pub(crate) account: Option<String>,
+    /// Who runs it, if it is untrusted; none: somebody of its own.
+    pub(crate) owner: Option<String>,
 }
 
 /// A whole run, as it was asked for.
@@ -164,7 +170,7 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     };
     report.begun(id.as_str(), deaf.as_deref());
 
-    let (pools, buckets) = pools(plan.pools, &sandbox, &logger, &to_driver);
+    let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.slots() as usize).sum();
@@ -286,6 +292,7 @@ fn scripted_pools(workers: &[ScriptedWorker], limits: Limits) -> Vec<PoolSetup> 
                 limits,
                 workers: Vec::new(),
                 buckets: Vec::new(),
+                owners: Vec::new(),
             });
         }
     }
@@ -306,14 +313,17 @@ fn scripted_pools(workers: &[ScriptedWorker], limits: Limits) -> Vec<PoolSetup> 
 
 fn pools(
     plans: Vec<PoolPlan>,
+    seed: u64,
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
 ) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
     let mut buckets = Vec::new();
+    let mut known = BTreeMap::new();
     let mut ids = (0..).map(disperse_scheduler::WorkerId);
     let pool = |plan: PoolPlan| {
         let drawn = draw(&plan, &mut buckets);
+        let owners = owned(&plan, &mut known);
         let worker = |worker: WorkerPlan| {
             let denials = Arc::default();
             let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
@@ -331,6 +341,7 @@ fn pools(
                     denials,
                     reports: Arc::default(),
                     slots: plan.concurrency,
+                    repeatable: plan.untrusted.then_some(seed),
                 },
                 fresh: plan.fresh,
                 sandbox: sandbox.clone(),
@@ -345,10 +356,26 @@ fn pools(
             limits: plan.limits,
             workers,
             buckets: drawn,
+            owners,
         }
     };
     let pools = plans.into_iter().map(pool).collect();
     (pools, buckets)
+}
+
+/// Who runs each worker of a pool, in the order of the workers, if nobody vouches for them. `known`: the owners so far; one
+/// that is named is the same one in every pool.
+fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId> {
+    if !plan.untrusted {
+        return Vec::new();
+    }
+    let owner = |worker: &WorkerPlan| {
+        // A name of an owner has no blank at its end.
+        let own = || format!("{}/{} ", plan.name, worker.name);
+        let next = OwnerId(u32::try_from(known.len()).unwrap_or(u32::MAX));
+        *known.entry(worker.owner.clone().unwrap_or_else(own)).or_insert(next)
+    };
+    plan.workers.iter().map(owner).collect()
 }
 
 /// Which buckets each worker of a pool draws from, in the order of the workers; makes them.
@@ -432,12 +459,14 @@ fn operation(
         What::Lines {
             kind,
             batch,
+            idempotent,
             payload_max,
         } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
             let options = LinesOptions {
                 kind: kind.into(),
                 batch,
+                idempotent,
                 payload_max,
             };
             let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());

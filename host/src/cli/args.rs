@@ -109,6 +109,9 @@ pub(super) struct MapArgs {
     /// How many lines make one action
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: u32,
+    /// Say that a second run of a line does no harm: a slow one may then be tried by a second worker beside the first
+    #[arg(long)]
+    pub(super) idempotent: bool,
     /// The kind of the actions
     #[arg(long, default_value = "line")]
     pub(super) kind: String,

@@ -240,6 +240,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let what = What::Lines {
         kind: args.kind.clone(),
         batch: args.batch as usize,
+        idempotent: args.idempotent,
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };
     let mut plan = plan(&args.common, what, pools, policy)?;

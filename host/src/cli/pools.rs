@@ -146,6 +146,7 @@ impl<'a> PoolMaker<'a> {
             kinds: Vec::new(),
             limits: self.limits,
             fresh,
+            untrusted: false,
             workers: (1..=count)
                 .map(|n| worker(n.to_string(), self.env.clone(), &opened.secrets, &opened))
                 .collect::<Result<_, _>>()?,
@@ -169,6 +170,7 @@ impl<'a> PoolMaker<'a> {
             listed.push(WorkerPlan {
                 quotas: listing.quota.clone().filter(|_| self.common.quota.is_empty()),
                 account: listing.account.clone(),
+                owner: listing.owner.clone(),
                 ..worker(listing.name.clone(), env, &secrets, &opened)?
             });
         }
@@ -180,7 +182,10 @@ impl<'a> PoolMaker<'a> {
         for n in 1..=more {
             listed.push(worker(n.to_string(), self.env.clone(), &opened.secrets, &opened)?);
         }
-        let fresh = table.fresh || self.common.fresh;
+        if table.untrusted {
+            self.given_nothing(table, &opened)?;
+        }
+        let fresh = table.fresh || self.common.fresh || table.untrusted;
         Ok(PoolPlan {
             concurrency: self.concurrency(&table.name, &program, table.concurrency, fresh, listed.len())?,
             quotas: match self.common.quota.as_slice() {
@@ -193,9 +198,40 @@ impl<'a> PoolMaker<'a> {
             // As above, and a pool's own before the manifest's.
             limits: self.common.limits.over(table.limits.over(self.limits)),
             fresh,
+            untrusted: table.untrusted,
             workers: listed,
             grants: Arc::new(opened.grants),
         })
+    }
+
+    /// Whether the workers of an untrusted pool are given nothing that the results could depend on.
+    ///
+    /// # Errors
+    /// They are; says what.
+    fn given_nothing(&self, table: &Pool, opened: &Opened) -> Result<(), Failure> {
+        let grants = &opened.grants;
+        let settings = table
+            .worker
+            .iter()
+            .any(|worker| !worker.settings.is_empty() || !worker.secrets.is_empty());
+        let given = [
+            ("folders", !grants.dirs.is_empty()),
+            ("programs", !grants.exec.is_empty()),
+            ("requests", !grants.http.is_empty()),
+            ("secrets", !opened.secrets.is_empty()),
+            ("variables", settings || !self.env.is_empty()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((what, _)) => Err(Failure::usage(format!(
+                "the pool `{}` is untrusted and cannot be given {what}",
+                table.name
+            ))
+            .because(
+                "its workers run for strangers, and their results are compared, so that they must all see the same",
+            )
+            .hint("leave that out, or put it into another pool without `untrusted`")),
+        }
     }
 
     /// How many attempts each of so many workers takes at once.
@@ -263,6 +299,7 @@ fn worker(
         secrets: placed.into(),
         quotas: None,
         account: None,
+        owner: None,
     })
 }
 

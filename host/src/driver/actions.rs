@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, KindId, Moment, TaskId};
+use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 
+use super::votes::{Strangers, Votes};
 use crate::inbox::RequestNumber;
 
 /// One action that waits or runs.
@@ -22,6 +23,8 @@ pub(super) struct Parked {
     pub(super) asked: Moment,
     /// When a worker was last given it; the same before that.
     pub(super) given: Moment,
+    /// What was said of it by workers that nobody vouches for.
+    pub(super) votes: Option<Box<Votes>>,
     /// One line for each attempt that failed.
     pub(super) failures: Vec<String>,
     /// The result, between the end of the attempt that has it and the settling.
@@ -31,7 +34,8 @@ pub(super) struct Parked {
 impl Parked {
     /// What it takes in the host, in bytes.
     fn size(&self) -> u64 {
-        (self.payload.len() + self.result.len() + size_of::<Self>()) as u64
+        let votes = self.votes.as_deref().map_or(0, Votes::size);
+        (self.payload.len() + self.result.len() + votes + size_of::<Self>()) as u64
     }
 }
 
@@ -76,13 +80,23 @@ impl Actions {
         self.size
     }
 
-    /// Keeps the result of one until it is settled.
-    pub(super) fn keep(&mut self, id: ActionId, result: Bytes) {
-        if let Some(parked) = self.parked.get_mut(&id) {
-            self.size -= parked.size();
-            parked.result = result;
-            self.size += parked.size();
-        }
+    /// Keeps the result of an attempt until it is settled, and says what that is for the scheduler.
+    pub(super) fn keep(
+        &mut self,
+        strangers: &Strangers,
+        attempt: AttemptId,
+        worker: WorkerId,
+        result: Bytes,
+        fuel: u64,
+    ) -> End {
+        let Some(parked) = self.parked.get_mut(&attempt.action) else {
+            return End::Ok;
+        };
+        self.size -= parked.size();
+        let end = strangers.end(&mut parked.votes, attempt, worker, &result, fuel);
+        parked.result = result;
+        self.size += parked.size();
+        end
     }
 
     pub(super) fn get_mut(&mut self, id: ActionId) -> Option<&mut Parked> {

@@ -8,7 +8,6 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use disperse_scheduler::{ActionId, AttemptId, Class, Health, Moment, Outcome, TaskId, Verdict, WorkerId};
 use rustc_hash::FxHashMap;
 
-use super::actions::Parked;
 use crate::control::{MESSAGE_MAX, RunId};
 
 /// How many failed attempts are kept in all. With their messages they take three megabytes at most.
@@ -27,7 +26,7 @@ pub(super) struct Try {
     pub(super) at: Moment,
     pub(super) took: Duration,
     pub(super) class: Class,
-    pub(super) message: Box<str>,
+    pub(super) message: String,
     /// Whose fault it was, once that is known.
     pub(super) verdict: Option<Verdict>,
 }
@@ -133,37 +132,18 @@ impl Evidence {
             if let Some(one) = self.tries.get_mut(*number)
                 && one.worker == worker
                 && one.attempt.number <= attempt.number
-                && matches!(one.class, Class::Transient | Class::Trap)
+                && matches!(one.class, Class::Transient | Class::Trap | Class::Ok)
             {
                 one.verdict.get_or_insert(verdict);
             }
         }
     }
 
-    /// An attempt at an open action failed.
-    #[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
-    pub(super) fn failed(
-        &mut self,
-        now: Moment,
-        parked: &Parked,
-        attempt: AttemptId,
-        worker: WorkerId,
-        class: Class,
-        took: Duration,
-        message: &str,
-    ) {
-        let message = message
-            .get(..message.floor_char_boundary(MESSAGE_MAX))
-            .unwrap_or_default();
-        let one = Try {
-            attempt,
-            worker,
-            at: now,
-            took,
-            class,
-            verdict: None,
-            message: message.into(),
-        };
+    /// An attempt failed at an action of this task and kind.
+    pub(super) fn failed(&mut self, task: TaskId, kind: &Arc<str>, mut one: Try) {
+        let (attempt, worker) = (one.attempt, one.worker);
+        let cut = one.message.floor_char_boundary(MESSAGE_MAX);
+        one.message.truncate(cut);
         let (number, left) = self.tries.push(one, TRIES_MAX);
         if let Some((number, left)) = left {
             self.forget(number, &left);
@@ -173,8 +153,8 @@ impl Evidence {
             push(&mut record.tries, number);
         }
         let case = self.cases.entry(attempt.action).or_insert_with(|| Case {
-            task: parked.task,
-            kind: parked.name.clone(),
+            task,
+            kind: kind.clone(),
             tries: VecDeque::new(),
             passed: None,
             outcome: None,
@@ -295,8 +275,7 @@ fn push(numbers: &mut VecDeque<u64>, number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use disperse_scheduler::{KindId, Reason};
+    use disperse_scheduler::Reason;
 
     use super::*;
 
@@ -311,33 +290,19 @@ mod tests {
     }
 
     fn fail(evidence: &mut Evidence, action: u64, number: u32, worker: WorkerId) {
-        let parked = Parked {
-            task: TaskId(1),
-            number: 1,
-            kind: KindId(0),
-            name: "k".into(),
-            payload: Bytes::new(),
-            fuel: 0,
-            timeout: Duration::ZERO,
-            asked: Moment::START,
-            given: Moment::START,
-            failures: Vec::new(),
-            result: Bytes::new(),
-        };
-        let attempt = AttemptId {
-            action: ActionId(action),
-            number,
-        };
-        let long = "ü".repeat(1000);
-        evidence.failed(
-            Moment::START,
-            &parked,
-            attempt,
+        let one = Try {
+            attempt: AttemptId {
+                action: ActionId(action),
+                number,
+            },
             worker,
-            Class::Trap,
-            Duration::ZERO,
-            &long,
-        );
+            at: Moment::START,
+            took: Duration::ZERO,
+            class: Class::Trap,
+            message: "ü".repeat(1000),
+            verdict: None,
+        };
+        evidence.failed(TaskId(1), &"k".into(), one);
     }
 
     #[test]

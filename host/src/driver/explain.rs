@@ -330,13 +330,18 @@ impl Driver<'_> {
         let lasts = |since: Moment| Time::from(self.now.since(since));
         let until = |moment: Moment| Time::from(moment.since(self.now));
         match view.state {
-            Now::Running { worker } => {
+            Now::Running { worker, second } => {
                 let for_time = lasts(parked.given);
-                let words = format!(
-                    "{} has it for {for_time}, as attempt {}",
-                    self.name(worker),
-                    view.attempts
-                );
+                let (who, number) = (self.name(worker), view.attempts);
+                let words = match second {
+                    None => format!("{who} has it for {for_time}, as attempt {number}"),
+                    Some(second) => {
+                        let second = self.name(second);
+                        format!(
+                            "{who} has it and is slow, so {second} tries it too, for {for_time}, as attempt {number}"
+                        )
+                    }
+                };
                 (ActionState::Running, words)
             }
             Now::BackingOff { until: moment } => {
@@ -370,7 +375,7 @@ impl Driver<'_> {
         AttemptExplained {
             attempt: one.attempt.number,
             worker: self.name(one.worker),
-            class: one.class.to_string(),
+            class: class(one.class),
             message: one.message.to_string(),
             at_ms: one.at.as_millis(),
             run_ms: one.took.as_secs_f64() * 1e3,
@@ -387,7 +392,7 @@ impl Driver<'_> {
                 action: one.attempt.action.0,
                 attempt: one.attempt.number,
                 kind: case.map_or_else(String::new, |case| case.kind.to_string()),
-                class: one.class.to_string(),
+                class: class(one.class),
                 message: one.message.to_string(),
                 at_ms: one.at.as_millis(),
                 passed: case
@@ -567,5 +572,13 @@ fn refused(reason: Reason) -> &'static str {
         Reason::Cancelled => "nobody wanted it any more",
         Reason::Deadline => "its deadline passed",
         Reason::Oversize => "its result is too large",
+    }
+}
+
+/// The class of a failed attempt in a word. One that had a result is here because others had another.
+fn class(class: Class) -> String {
+    match class {
+        Class::Ok => "outvoted".to_owned(),
+        other => other.to_string(),
     }
 }

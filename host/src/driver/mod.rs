@@ -12,20 +12,23 @@ mod routes;
 mod tally;
 mod tasks;
 mod turn;
+mod votes;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, Policy, PolicyError, PoolId, Scheduler};
+use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, OwnerId, Policy, PolicyError, PoolId, Scheduler};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
     time::Interval,
 };
 
 pub(crate) use self::quotas::BucketSetup;
-use self::{actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks};
+use self::{
+    actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks, votes::Strangers,
+};
 use crate::{
     control::{Kept, RunId},
     inbox::{Control, Notice},
@@ -59,6 +62,8 @@ pub(crate) struct PoolSetup {
     pub(crate) workers: Vec<Member>,
     /// What each of them draws from, in the same order.
     pub(crate) buckets: Vec<Vec<BucketId>>,
+    /// Who runs each of them, in the same order, if nobody vouches for what they say. Empty: somebody does.
+    pub(crate) owners: Vec<OwnerId>,
 }
 
 /// What the driver is started with.
@@ -93,6 +98,7 @@ pub(crate) struct Driver<'a> {
     tally: Tally,
     quotas: Quotas,
     evidence: Evidence,
+    strangers: Strangers,
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
@@ -132,6 +138,7 @@ impl<'a> Driver<'a> {
             tally: Tally::default(),
             quotas: Quotas::default(),
             evidence: Evidence::new(setup.id),
+            strangers: Strangers::default(),
             report,
             sandbox,
             draining: false,
@@ -156,10 +163,12 @@ impl<'a> Driver<'a> {
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
             driver.tally.add_pool(&setup.name);
             let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
-            for (worker, buckets) in setup.workers.into_iter().zip(drawn) {
+            let owners = setup.owners.into_iter().map(Some).chain(std::iter::repeat(None));
+            for ((worker, buckets), owner) in setup.workers.into_iter().zip(drawn).zip(owners) {
                 let (id, slots) = (worker.id(), worker.slots());
                 driver.tally.add_worker(&setup.name, &worker.name(), setup.limits);
                 driver.evidence.add_worker();
+                driver.strangers.add_worker(pool, owner.is_some());
                 driver.quotas.add_worker(buckets.clone());
                 driver.workers.add(worker);
                 driver.tell(Event::WorkerJoined {
@@ -167,6 +176,7 @@ impl<'a> Driver<'a> {
                     pool,
                     slots,
                     buckets,
+                    owner,
                 });
             }
         }
@@ -330,7 +340,9 @@ impl<'a> Driver<'a> {
             tasks: self.tasks.counts(),
             failure: self.tasks.take_failure(),
             peak_host_memory: self.sandbox.budget().peak(),
-            kinds: self.tally.kinds(),
+            kinds: self
+                .tally
+                .kinds(|kind| self.scheduler.hedges(kind).unwrap_or_default().won),
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
             systemic: self.tally.failing_pools(),

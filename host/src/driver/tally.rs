@@ -168,6 +168,13 @@ impl Tally {
         }
     }
 
+    /// Takes note of a second attempt beside a slow one.
+    pub(super) fn hedged(&mut self, kind: KindId) {
+        if let Some(kind) = self.kinds.get_mut(kind.0 as usize) {
+            kind.hedges += 1;
+        }
+    }
+
     pub(super) fn retried(&mut self) {
         self.retries += 1;
     }
@@ -186,14 +193,22 @@ impl Tally {
         if self.evicted > 0 { self.unroutable } else { 0 }
     }
 
-    pub(super) fn kinds(&self) -> Vec<KindSummary> {
-        self.kinds.iter().filter(|kind| kind.asked > 0).cloned().collect()
+    /// What became of each kind; `hedges_won`: how many second attempts of it had the result first.
+    pub(super) fn kinds(&self, hedges_won: impl Fn(KindId) -> u64) -> Vec<KindSummary> {
+        let kinds = (0..).map(KindId).zip(&self.kinds);
+        let asked = kinds.filter(|(_, kind)| kind.asked > 0);
+        let summary = |(id, kind): (KindId, &KindSummary)| KindSummary {
+            hedges_won: hedges_won(id),
+            ..kind.clone()
+        };
+        asked.map(summary).collect()
     }
 
     pub(super) fn workers(&self, views: impl Iterator<Item = WorkerView>) -> Vec<WorkerSummary> {
         let summarize = |(entry, view): (&Entry, WorkerView)| WorkerSummary {
             health: health_word(view.health),
             quarantines: view.quarantines,
+            outvoted: view.outvoted,
             ..entry.summary.clone()
         };
         self.workers.iter().zip(views).map(summarize).collect()

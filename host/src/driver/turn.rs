@@ -1,11 +1,13 @@
 //! What one notice does, and what one command does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use disperse_scheduler::{
-    ActionId, AttemptId, Class, Command, End, Event, Health, Moment, Outcome, Reason, Spec, TaskId, WorkerId,
+    ActionId, AttemptId, Class, Command, End, Event, Health, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
 };
 
-use super::{Driver, actions::Parked};
+use super::{Driver, actions::Parked, evidence::Try, votes::Votes};
 use crate::{
     inbox::{
         Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request, RequestNumber,
@@ -87,6 +89,7 @@ impl Driver<'_> {
             timeout: options.timeout,
             asked: self.now,
             given: self.now,
+            votes: None,
             failures: Vec::new(),
             result: Bytes::new(),
         };
@@ -114,6 +117,7 @@ impl Driver<'_> {
             denied,
             reports,
         } = ended;
+        let mut end = end;
         for reported in reports.into_iter().flatten() {
             if let Some(event) = self.quotas.event(worker, attempt, &reported) {
                 self.tell(event);
@@ -130,14 +134,22 @@ impl Driver<'_> {
         if let Some(parked) = self.actions.get_mut(id) {
             self.tally.kind_attempt(parked.kind, end.class(), &used);
             if end == End::Ok {
-                self.actions.keep(id, result);
+                end = self.actions.keep(&self.strangers, attempt, worker, result, used.fuel);
                 self.evidence.passed(attempt, worker);
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
                 let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let Words { message, stderr } = *words.unwrap_or_default();
-                self.evidence
-                    .failed(self.now, parked, attempt, worker, end.class(), used.wall, &message);
+                let one = Try {
+                    attempt,
+                    worker,
+                    at: self.now,
+                    took: used.wall,
+                    class: end.class(),
+                    message: message.clone(),
+                    verdict: None,
+                };
+                self.evidence.failed(parked.task, &parked.name, one);
                 parked
                     .failures
                     .push(format!("attempt {} on {name}: {message}", attempt.number));
@@ -166,6 +178,12 @@ impl Driver<'_> {
         self.note(&command);
         match command {
             Command::Assign { attempt, worker } => self.assign(attempt, worker),
+            Command::Hedge { attempt } => {
+                if let Some(parked) = self.actions.get(attempt.action) {
+                    self.tally.hedged(parked.kind);
+                    self.report.hedged(attempt, &parked.name);
+                }
+            }
             Command::Stop { attempt, worker } => {
                 self.workers.send(self.now, worker, Order::Stop(attempt));
             }
@@ -176,7 +194,7 @@ impl Driver<'_> {
                 attempt,
                 worker,
                 verdict,
-            } => self.evidence.judged(attempt, worker, verdict),
+            } => self.judged(attempt, worker, verdict),
             Command::Systemic { pool, on } => {
                 let name = self.tally.pool_name(pool);
                 self.tally.systemic(pool, on);
@@ -191,6 +209,27 @@ impl Driver<'_> {
                 self.report.health(&name, health, self.now);
             }
         }
+    }
+
+    /// It is known whose fault a failure was, or that a result was not true.
+    fn judged(&mut self, attempt: AttemptId, worker: WorkerId, verdict: Verdict) {
+        if matches!(verdict, Verdict::Guilty { .. })
+            && let Some((task, kind, message)) = self.strangers.lied(attempt, worker)
+        {
+            self.report.outvoted(attempt, &self.tally.worker_name(worker), &message);
+            let one = Try {
+                attempt,
+                worker,
+                at: self.now,
+                took: Duration::ZERO,
+                class: Class::Ok,
+                message,
+                verdict: None,
+            };
+            self.evidence.failed(task, &kind, one);
+            self.evidence.settled(attempt.action, Outcome::Done { number: 0 });
+        }
+        self.evidence.judged(attempt, worker, verdict);
     }
 
     fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
@@ -225,13 +264,18 @@ impl Driver<'_> {
             kind,
             name,
             result,
+            votes,
             failures,
             ..
         } = parked;
+        let different = votes.as_deref().map_or(0, Votes::different);
+        if let Some(votes) = votes {
+            self.strangers.settled(*votes, task, name.clone());
+        }
         let value = match outcome {
             Outcome::Done { .. } => Ok(result),
             Outcome::Refused(reason) => {
-                let message = self.explain(reason, kind, &name, &failures);
+                let message = self.explain(reason, kind, &name, &failures, different);
                 if reason != Reason::Cancelled {
                     self.report.dead(&Dead {
                         action: id,
@@ -259,9 +303,23 @@ impl Driver<'_> {
     }
 
     /// What a refusal tells its asker.
-    fn explain(&self, reason: Reason, kind: disperse_scheduler::KindId, name: &str, failures: &[String]) -> String {
+    fn explain(
+        &self,
+        reason: Reason,
+        kind: disperse_scheduler::KindId,
+        name: &str,
+        failures: &[String],
+        different: usize,
+    ) -> String {
         let what = match reason {
             Reason::Permanent => "it can never work".to_owned(),
+            Reason::Exhausted if different > 1 => {
+                format!("{different} workers gave {different} different results, so none of them counts")
+            }
+            Reason::Unroutable if different > 0 => {
+                "nobody is left who could confirm its result: an untrusted worker of another owner has to".to_owned()
+            }
+            Reason::Exhausted if failures.is_empty() => "its workers were busy too many times in a row".to_owned(),
             Reason::Exhausted if failures.len() == 1 => "its one attempt failed".to_owned(),
             Reason::Exhausted => format!("{} attempts failed", failures.len()),
             Reason::Poison => "it broke distinct workers in the same way".to_owned(),

@@ -41,6 +41,8 @@ pub(crate) struct LinesOptions {
     pub(crate) kind: Arc<str>,
     /// How many lines make one action, from 1.
     pub(crate) batch: usize,
+    /// Whether a second run of one does no harm.
+    pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
     pub(crate) payload_max: usize,
 }
@@ -103,7 +105,11 @@ impl Operation for Lines {
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
         // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
-        let number = port.submit(Action { kind, payload: input }, Options::default(), false);
+        let asked = Options {
+            idempotent: self.options.idempotent,
+            ..Options::default()
+        };
+        let number = port.submit(Action { kind, payload: input }, asked, false);
         self.running.spawn(async move {
             let answer = loop {
                 if let Some(answer) = port.take(number) {

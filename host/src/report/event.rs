@@ -33,6 +33,12 @@ pub(crate) struct KindSummary {
     pub(crate) attempts: u64,
     /// Attempts that failed.
     pub(crate) failed: u64,
+    /// Attempts that were second ones, beside slow ones.
+    #[serde(default)]
+    pub(crate) hedges: u64,
+    /// Those of them that had the result first.
+    #[serde(default)]
+    pub(crate) hedges_won: u64,
     /// Units of fuel used by all attempts.
     pub(crate) fuel: u64,
     /// Time in workers of all attempts, in ms.
@@ -58,6 +64,9 @@ pub(crate) struct WorkerSummary {
     pub(crate) denied: u64,
     /// Times it was quarantined.
     pub(crate) quarantines: u32,
+    /// Results of it that others contradicted, if it is untrusted.
+    #[serde(default)]
+    pub(crate) outvoted: u64,
     /// Units of fuel it used.
     pub(crate) fuel: u64,
     /// Time in attempts, in ms.
@@ -134,6 +143,24 @@ pub(crate) enum Event {
         stderr: String,
         fuel: u64,
         run_ms: f64,
+    },
+    /// An attempt takes much longer than such attempts do, and somebody has nothing to do: its action gets a second one beside
+    /// it.
+    Hedged {
+        /// The action.
+        id: u64,
+        /// The slow attempt of it.
+        attempt: u32,
+        kind: String,
+    },
+    /// An untrusted worker's result was not the one that others had, and they were believed.
+    Outvoted {
+        /// The action.
+        id: u64,
+        /// Which attempt of it.
+        attempt: u32,
+        worker: String,
+        message: String,
     },
     /// An action ended without a result.
     ActionDead {

@@ -209,6 +209,39 @@ impl Reporter {
         }
     }
 
+    /// An attempt is slow, and its action gets a second one.
+    pub(crate) fn hedged(&mut self, attempt: AttemptId, kind: &str) {
+        let (id, number) = (attempt.action.0, attempt.number);
+        if self.style.format == Format::Json {
+            self.event(&Event::Hedged {
+                id,
+                attempt: number,
+                kind: kind.to_owned(),
+            });
+        } else if self.style.verbose {
+            let text = format!("action {id} ({kind}): attempt {number} is slow, and gets a second one beside it");
+            self.tell(Level::Info, &text);
+        }
+    }
+
+    /// An untrusted worker's result was not the one that others had.
+    pub(crate) fn outvoted(&mut self, attempt: AttemptId, worker: &str, message: &str) {
+        let (id, number) = (attempt.action.0, attempt.number);
+        if self.style.format == Format::Json {
+            self.event(&Event::Outvoted {
+                id,
+                attempt: number,
+                worker: worker.to_owned(),
+                message: message.to_owned(),
+            });
+        } else {
+            self.tell(
+                Level::Warning,
+                &format!("worker {worker} was outvoted on action {id}: {message}"),
+            );
+        }
+    }
+
     pub(crate) fn dead(&mut self, dead: &Dead) {
         if self.style.format == Format::Json {
             self.event(&Event::ActionDead {

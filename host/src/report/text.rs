@@ -202,6 +202,14 @@ pub(super) fn summary(summary: &Summary, untold: u64) -> String {
             rows.collect(),
         );
     }
+    let hedges: u64 = summary.kinds.iter().map(|kind| kind.hedges).sum();
+    if hedges > 0 {
+        let won: u64 = summary.kinds.iter().map(|kind| kind.hedges_won).sum();
+        let _ = writeln!(
+            text,
+            "  {hedges} second attempts beside slow ones, of which {won} had the result first"
+        );
+    }
     let rows = summary.workers.iter().map(|worker| {
         [
             worker.worker.clone(),
@@ -262,6 +270,9 @@ fn state(worker: &WorkerSummary) -> String {
         n if worker.health == QUARANTINED => format!("{QUARANTINED}, {n}x"),
         n => format!("{}, {QUARANTINED} {n}x", worker.health),
     };
+    if worker.outvoted > 0 {
+        let _ = write!(text, ", outvoted {}x", worker.outvoted);
+    }
     if worker.denied > 0 {
         let _ = write!(text, ", denied {}x", worker.denied);
     }
@@ -318,6 +329,7 @@ mod tests {
         actions: Counts {
             waiting: 2,
             running: 4,
+            hedged: 0,
             backing_off: 0,
             done: 1000,
             refused: 0,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use disperse_scheduler::{AttemptId, End};
+use disperse_scheduler::{ActionId, AttemptId, End};
 use wasmtime::component::Func;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     program::{Program, Sandbox},
     state::{Role, WorkerRole},
     stdio::Tail,
-    world::World,
+    world::{Logical, World},
 };
 use crate::{
     grants::{Denials, Grants},
@@ -50,6 +50,9 @@ pub(crate) struct WorkerSpec {
     pub(crate) reports: Arc<Reports>,
     /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
     pub(crate) slots: u32,
+    /// Of a worker that nobody vouches for, the run's luck: everything that it sees follows from that and the action, so that
+    /// others come to the same result. It needs a new instance for every attempt.
+    pub(crate) repeatable: Option<u64>,
 }
 
 /// A worker component that runs.
@@ -133,7 +136,12 @@ impl WorkerInstance {
     /// It could not be started.
     ///
     /// Cancel safe.
-    pub(crate) async fn start(sandbox: &Sandbox, spec: &WorkerSpec, logger: &Logger) -> Result<Self, Fault> {
+    pub(crate) async fn start(
+        sandbox: &Sandbox,
+        spec: &WorkerSpec,
+        logger: &Logger,
+        action: ActionId,
+    ) -> Result<Self, Fault> {
         let stderr = spec.voice.clone();
         // Of an attempt that was given up.
         stderr.end_attempt();
@@ -143,6 +151,7 @@ impl WorkerInstance {
         let world = World {
             env: spec.env.clone(),
             grants: Some(spec.grants.clone()),
+            logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
             ..World::default()
         };
         let role = Role::Worker(WorkerRole {
@@ -151,6 +160,7 @@ impl WorkerInstance {
             http: spec.http.clone(),
             denials: spec.denials.clone(),
             reports: spec.reports.clone(),
+            repeatable: spec.repeatable.is_some(),
             current: None,
             calls: None,
         });

@@ -9,6 +9,7 @@ use std::{
 };
 
 use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
+use disperse_scheduler::ActionId;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::{input::Input, stdio::Tail};
@@ -23,7 +24,7 @@ pub(crate) struct World {
     pub(crate) grants: Option<Arc<Grants>>,
     /// Only the planner has one.
     pub(crate) stdin: Option<Input>,
-    /// Planners and tasks have one. Without it: the machine's clock and randomness.
+    /// Planners, tasks and workers that nobody vouches for have one. Without it: the machine's clock and randomness.
     pub(crate) logical: Option<Logical>,
 }
 
@@ -78,7 +79,19 @@ impl World {
     }
 }
 
+/// When it always is for workers that nobody vouches for, in ms since 1970: 2000-01-01.
+const REPEATABLE_UNIX_MS: u64 = 946_684_800_000;
+
 impl Logical {
+    /// A clock that stands still, and luck that is the action's and not the worker's.
+    pub(super) fn of_action(seed: u64, action: ActionId) -> Self {
+        Self {
+            began_unix_ms: REPEATABLE_UNIX_MS,
+            now_ms: Arc::default(),
+            seed: seed ^ action.0.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        }
+    }
+
     fn now(&self) -> Duration {
         Duration::from_millis(self.now_ms.load(Ordering::Relaxed))
     }

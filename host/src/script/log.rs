@@ -97,6 +97,9 @@ impl Log {
                 }
                 format!("{} to {}", self.attempt(*attempt), self.worker(*worker))
             }
+            Command::Hedge { attempt } => {
+                format!("{} is slow and gets a second one beside it", self.attempt(*attempt))
+            }
             Command::Stop { attempt, worker } => {
                 format!("{} on {} is stopped", self.attempt(*attempt), self.worker(*worker))
             }

@@ -103,7 +103,7 @@ pub(crate) struct Health {
     /// until there are verdicts. Default 3.
     pub(crate) suspect_after: Option<u32>,
     /// From which score on a worker is quarantined for failing what others could do. The score is how much likelier it is a
-    /// bad one than one as flaky as everybody, as a natural logarithm. Default 5.3, which is 200 times.
+    /// bad one than one as flaky as everybody, as a natural logarithm. Default 7.6, which is 2,000 times.
     pub(crate) quarantine_score: Option<f64>,
     /// How long the first quarantine takes; doubles each time. Default 30s.
     pub(crate) quarantine: Option<Time>,
@@ -116,6 +116,9 @@ pub(crate) struct Health {
     pub(crate) attempts: Option<u32>,
     /// The longest wait after the first time that every worker was tried. Default 1s.
     pub(crate) backoff: Option<Time>,
+    /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
+    /// any, and only while nothing waits. Default 0.05; 0: none.
+    pub(crate) hedge: Option<f64>,
 }
 
 impl Health {
@@ -124,6 +127,7 @@ impl Health {
         let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
         set(&mut policy.suspect_after, self.suspect_after);
         policy.score_max = self.quarantine_score.unwrap_or(policy.score_max);
+        policy.hedge_share = self.hedge.unwrap_or(policy.hedge_share);
         set(&mut policy.probation, self.probation);
         set(&mut policy.evict_after, self.evict_after);
         set(&mut policy.attempts, self.attempts);
@@ -161,6 +165,11 @@ pub(crate) struct Pool {
     /// Whether every attempt gets a new instance.
     #[serde(default)]
     pub(crate) fresh: bool,
+    /// Whether the workers run on strangers' machines: a result counts when a worker of another owner has the same one, and
+    /// who says something else than others is taken out. They are given nothing: no folders, programs, requests, secrets or
+    /// settings; every attempt gets a new instance, and in it the clock stands still and luck is the action's.
+    #[serde(default)]
+    pub(crate) untrusted: bool,
     /// Limits that differ from the manifest's.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
@@ -203,6 +212,8 @@ pub(crate) struct Worker {
     pub(crate) quota: Option<Vec<QuotaTable>>,
     /// Whose quota it spends: workers of a pool with the same account spend the same one. Default: its own.
     pub(crate) account: Option<String>,
+    /// Who runs it, if its pool is untrusted: workers of one owner never confirm each other. Default: somebody of its own.
+    pub(crate) owner: Option<String>,
 }
 
 /// Where a secret's value comes from, one of `env` and `file`, and where it goes.

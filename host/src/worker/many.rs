@@ -91,8 +91,8 @@ impl Worker {
         orders: &mut UnboundedReceiver<Order>,
         hand: &mut VecDeque<Job>,
     ) -> Option<Result<SharedInstance, Handled>> {
-        let timeout = hand.front().map(|job| job.timeout)?;
-        let mut start = pin!(self.start(timeout));
+        let (timeout, action) = hand.front().map(|job| (job.timeout, job.attempt.action))?;
+        let mut start = pin!(self.start(timeout, action));
         loop {
             tokio::select! {
                 biased;

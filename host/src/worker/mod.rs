@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{AttemptId, WorkerId};
+use disperse_scheduler::{ActionId, AttemptId, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
@@ -87,7 +87,7 @@ impl Worker {
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
         let instance = match instance {
             Some(instance) => instance,
-            None => match self.start(job.timeout).await {
+            None => match self.start(job.timeout, job.attempt.action).await {
                 Ok(started) => instance.insert(started),
                 Err(handled) => return handled,
             },
@@ -99,10 +99,10 @@ impl Worker {
     ///
     /// # Errors
     /// It could not be started in time or at all: the attempt that it was for has ended.
-    async fn start(&self, timeout: Duration) -> Result<WorkerInstance, Handled> {
+    async fn start(&self, timeout: Duration, action: ActionId) -> Result<WorkerInstance, Handled> {
         let began = Instant::now();
         // Boxed: it is large, and most attempts find an instance.
-        let start = Box::pin(WorkerInstance::start(&self.sandbox, &self.spec, &self.logger));
+        let start = Box::pin(WorkerInstance::start(&self.sandbox, &self.spec, &self.logger, action));
         let fault = match tokio::time::timeout(timeout, start).await {
             Ok(Ok(instance)) => return Ok(instance),
             Ok(Err(fault)) => fault,

@@ -51,7 +51,8 @@ fn clock<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiClocksCtxView<'a>
 fn subscribe(mut store: StoreContextMut<'_, State>, wait_ns: u64) -> Result<(Resource<DynPollable>,)> {
     if wait_ns > 0 && store.data().world.logical.is_some() {
         return Err(format_err!(
-            "a planner or task waited for the clock, which stands still for it; use the host's sleep"
+            "it waited for the clock, which stands still for planners, tasks and untrusted workers; a task can use the \
+             host's sleep"
         ));
     }
     Ok((clock(&mut store).subscribe_duration(wait_ns)?,))

@@ -30,9 +30,15 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
         let info = AttemptInfo {
             action: attempt.action.to_string(),
-            number: attempt.number,
-            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            worker: worker.name.to_string(),
+            number: if worker.repeatable { 1 } else { attempt.number },
+            remaining: match worker.repeatable {
+                true => u32::MAX,
+                false => u32::try_from(remaining).unwrap_or(u32::MAX),
+            },
+            worker: match worker.repeatable {
+                true => "untrusted".to_owned(),
+                false => worker.name.to_string(),
+            },
         };
         Ok((info,))
     })

@@ -35,6 +35,15 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             seen.sort();
             Ok(seen.join(" "))
         }
+        // All that could differ between two workers: times, luck, and what it knows of itself.
+        ["world"] => {
+            let luck = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+            let began = std::time::Instant::now();
+            let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+            let attempt = disperse_guest::attempt();
+            let known = (attempt.number, attempt.remaining, attempt.worker);
+            Ok(format!("{} {luck} {:?} {known:?}", unix.as_millis(), began.elapsed()))
+        }
         ["arguments"] => Ok(std::env::args().collect::<Vec<_>>().join(" ")),
         ["read", path] => Ok(fs::read_to_string(path)?),
         ["write", path, text] => {

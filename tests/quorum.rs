@@ -1,0 +1,247 @@
+//! Workers that nobody vouches for, and second attempts beside slow ones.
+
+use serde_json::Value;
+
+use crate::support::{Ended, Folder, body, host, of_type, probe};
+
+/// So many workers in untrusted pools, each a name and a component, and who owns each.
+fn strangers(pools: &[(&str, &str, u32)]) -> String {
+    let pool = |(name, component, workers): &(&str, &str, u32)| {
+        format!(
+            r#"
+                [[pool]]
+                name = "{name}"
+                component = "{component}"
+                kinds = ["line"]
+                workers = {workers}
+                untrusted = true
+            "#
+        )
+    };
+    pools.iter().map(pool).collect()
+}
+
+fn report(ended: &Ended) -> Value {
+    of_type(&ended.events(), "report")[0].clone()
+}
+
+fn attempts(report: &Value) -> u64 {
+    report["kinds"][0]["attempts"].as_u64().unwrap()
+}
+
+#[test]
+fn results_of_strangers_are_compared_and_the_liar_is_taken_out() {
+    let folder = Folder::new();
+    folder.worker("honest.wasm", body::ECHO);
+    // Ten bytes of its own, whatever it is asked.
+    folder.worker("liar.wasm", &body::large(10));
+    let manifest = folder.file(
+        "disperse.toml",
+        strangers(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
+    );
+    let lines: String = (0..200).map(|n| format!("line {n}\n")).collect();
+    let ended = host(["map", &manifest, "--format", "json", "--output", &folder.path("out")])
+        .input(lines.clone())
+        .run()
+        .exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path("out")).unwrap(), lines);
+    let events = ended.events();
+    let outvoted = of_type(&events, "outvoted");
+    assert!(!outvoted.is_empty());
+    for one in &outvoted {
+        assert_eq!(one["worker"], "liar/1");
+        let message = one["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("its result of 10 bytes is not the one of"),
+            "{message}"
+        );
+    }
+    let report = report(&ended);
+    let workers = report["workers"].as_array().unwrap();
+    let liar = workers.iter().find(|worker| worker["worker"] == "liar/1").unwrap();
+    assert!(liar["quarantines"].as_u64() >= Some(1), "{liar}");
+    assert_eq!(liar["outvoted"], outvoted.len());
+    for worker in workers.iter().filter(|worker| worker["pool"] == "honest") {
+        assert_eq!(
+            (&worker["quarantines"], &worker["outvoted"]),
+            (&0.into(), &0.into()),
+            "{worker}"
+        );
+    }
+    // All were compared until those who were right were known for it, and some after that.
+    assert!((230..400).contains(&attempts(&report)), "{report}");
+}
+
+#[test]
+fn who_lied_can_be_asked_for() {
+    let folder = Folder::new();
+    folder.worker("honest.wasm", body::ECHO);
+    folder.worker("liar.wasm", &body::large(10));
+    let manifest = folder.file(
+        "disperse.toml",
+        strangers(&[("honest", "honest.wasm", 2), ("liar", "liar.wasm", 1)]),
+    );
+    host(["map", &manifest])
+        .folder(folder.root())
+        .input("one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n")
+        .run()
+        .exits(0)
+        .says(&["worker liar/1 was outvoted on action"]);
+    host(["explain", "worker", "liar/1"])
+        .folder(folder.root())
+        .run()
+        .exits(0)
+        .shows(&[
+            "failed here, outvoted: its result of 10 bytes is not the one of",
+            "it passed elsewhere",
+        ]);
+}
+
+#[test]
+fn strangers_all_see_the_same_world() {
+    let folder = Folder::new();
+    std::fs::copy(probe(), folder.path("probe.wasm")).unwrap();
+    let manifest = |untrusted: &str| {
+        format!("[[pool]]\nname = \"p\"\ncomponent = \"probe.wasm\"\nkinds = [\"line\"]\nworkers = 3\n{untrusted}\n")
+    };
+    let untrusted = folder.file("disperse.toml", manifest("untrusted = true"));
+    let lines = "world\n".repeat(50);
+    let map = |manifest: &str| {
+        host(["map", manifest, "--format", "json"])
+            .input(lines.clone())
+            .run()
+            .exits(0)
+    };
+    let ended = map(&untrusted);
+    let seen = |ended: &Ended| -> Vec<String> {
+        let events = ended.events();
+        let text = |event: &&Value| event["text"].as_str().unwrap().to_owned();
+        of_type(&events, "output").iter().map(text).collect()
+    };
+    assert!(attempts(&report(&ended)) >= 65, "results are compared");
+    let worlds = seen(&ended);
+    let all: String = worlds.concat();
+    assert_eq!(all.lines().count(), 50);
+    for world in all.lines() {
+        assert!(world.starts_with("946684800000 "), "{world}");
+        assert!(world.ends_with("0ns (1, 4294967.295s, \"untrusted\")"), "{world}");
+    }
+    let lucks: std::collections::BTreeSet<_> = all.lines().map(|world| world.split(' ').nth(1)).collect();
+    assert_eq!(lucks.len(), 50, "each action has luck of its own");
+    let trusted = folder.file("disperse.toml", manifest(""));
+    let all = seen(&map(&trusted)).concat();
+    assert!(!all.lines().any(|world| world.contains("untrusted")));
+}
+
+#[test]
+fn what_depends_on_the_worker_has_no_result() {
+    // Each says how many bytes it has been given to say, so that no two agree.
+    let folder = Folder::new();
+    let pools: Vec<(String, String)> = (1..=5)
+        .map(|n| {
+            let file = format!("{n}.wasm");
+            folder.worker(&file, &body::large(n));
+            (format!("pool-{n}"), file)
+        })
+        .collect();
+    let pools: Vec<(&str, &str, u32)> = pools.iter().map(|(name, file)| (&**name, &**file, 1)).collect();
+    let manifest = folder.file("disperse.toml", strangers(&pools));
+    host(["map", &manifest])
+        .input("line\n")
+        .run()
+        .exits(1)
+        .says(&["5 workers gave 5 different results, so none of them counts"]);
+}
+
+#[test]
+fn workers_of_one_owner_do_not_confirm_each_other() {
+    let folder = Folder::new();
+    folder.worker("honest.wasm", body::ECHO);
+    let worker = |name: &str| format!("[[pool.worker]]\nname = \"{name}\"\nowner = \"mallory\"\n");
+    let pool = "[[pool]]\nname = \"p\"\ncomponent = \"honest.wasm\"\nkinds = [\"line\"]\nuntrusted = true\n";
+    let manifest = folder.file("disperse.toml", format!("{pool}{}{}", worker("a"), worker("b")));
+    host(["map", &manifest])
+        .input("line\n")
+        .run()
+        .exits(1)
+        .says(&["nobody is left who could confirm its result"]);
+}
+
+#[test]
+fn strangers_are_given_nothing() {
+    let folder = Folder::new();
+    folder.worker("honest.wasm", body::ECHO);
+    let refused = |more: &str, flags: &[&str], what: &str| {
+        let manifest = folder.file(
+            "disperse.toml",
+            format!("{}{more}", strangers(&[("p", "honest.wasm", 2)])),
+        );
+        let args: Vec<&str> = ["map", &manifest].into_iter().chain(flags.iter().copied()).collect();
+        host(args)
+            .input("line\n")
+            .run()
+            .exits(2)
+            .says(&[&format!("the pool `p` is untrusted and cannot be given {what}")]);
+    };
+    refused("dirs = [\".\"]", &[], "folders");
+    refused("exec = [[\"/bin/true\"]]", &[], "programs");
+    refused("http = [\"https://example.com\"]", &[], "requests");
+    refused("", &["--env", "A=B"], "variables");
+    refused("", &["--dir", "."], "folders");
+    refused(
+        "[[pool.worker]]\nname = \"w\"\nsettings = { A = \"B\" }",
+        &[],
+        "variables",
+    );
+    let concurrent = folder.file(
+        "disperse.toml",
+        format!("{}concurrency = 2", strangers(&[("p", "honest.wasm", 2)])),
+    );
+    host(["map", &concurrent]).input("line\n").run().exits(2);
+}
+
+/// A hundred lines for two honest workers and one that never comes to an end.
+fn beside_a_stuck_one(timeout: &str, flags: &[&str], health: &str) -> Ended {
+    let folder = Folder::new();
+    let settings = format!("[limits]\ntimeout = \"{timeout}\"\nfuel = \"1T\"\n[health]\n{health}");
+    let manifest = folder.mixed(&settings, "stuck", body::ENDLESS);
+    let lines: String = (0..100).map(|n| format!("line {n}\n")).collect();
+    let args: Vec<&str> = ["map", &manifest, "--format", "json"]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .collect();
+    host(args).input(lines).run().exits(0)
+}
+
+#[test]
+fn a_stuck_attempt_gets_a_second_one_if_it_may_run_twice() {
+    let ended = beside_a_stuck_one("60s", &["--idempotent"], "");
+    let report = report(&ended);
+    let kind = &report["kinds"][0];
+    assert_eq!(
+        (&kind["done"], &kind["hedges_won"]),
+        (&100.into(), &kind["hedges"]),
+        "{report}"
+    );
+    assert!(kind["hedges"].as_u64() >= Some(1), "{report}");
+    assert_eq!(
+        of_type(&ended.events(), "hedged").len() as u64,
+        kind["hedges"].as_u64().unwrap()
+    );
+    let wall = report["wall_ms"].as_f64().unwrap();
+    assert!(wall < 59_000.0, "it waited for the stuck one: {wall} ms");
+    assert_eq!(kind["failed"], 0, "whoever is slower has not failed: {report}");
+}
+
+#[test]
+fn what_may_not_run_twice_is_waited_for() {
+    let folder_wide = |flags: &[&str], health: &str| {
+        let report = report(&beside_a_stuck_one("5s", flags, health));
+        assert_eq!(report["kinds"][0]["hedges"], 0, "{report}");
+        assert!(report["wall_ms"].as_f64().unwrap() >= 5_000.0, "{report}");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| folder_wide(&[], ""));
+        scope.spawn(|| folder_wide(&["--idempotent"], "hedge = 0.0"));
+    });
+}
