@@ -7,6 +7,7 @@ use crate::{
     ids::{ActionId, AttemptId, KindId, PoolId, Px, TaskId, WorkerId},
     moment::Moment,
     outcome::Health,
+    policy::Policy,
     scheduler::Scheduler,
     worker::Worker,
 };
@@ -126,6 +127,11 @@ impl Scheduler {
     /// How many actions were submitted and are not settled.
     pub fn open(&self) -> usize {
         self.actions.len()
+    }
+
+    /// The numbers that it goes by.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Whether [`Policy::open_max`](crate::Policy::open_max) actions are open: read no more requests until some are

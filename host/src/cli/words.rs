@@ -133,6 +133,23 @@ fn explained_worker(worker: &WorkerExplained, said: &Said) -> String {
     if worker.quarantines > 0 {
         let _ = write!(text, "; quarantined {}x", worker.quarantines);
     }
+    if worker.outvoted > 0 {
+        let _ = write!(text, "; outvoted {}x", worker.outvoted);
+    }
+    if worker.score >= 0.05 {
+        let _ = write!(
+            text,
+            "\n  guilt     {:.1} of the {:.1} that take it out: a bad worker is e^{:.1} times likelier than one as flaky as the others",
+            worker.score, worker.score_max, worker.score
+        );
+    }
+    if (1..worker.slots).contains(&worker.width) {
+        let _ = write!(
+            text,
+            "\n  given     {} of {} attempts at once: it was busy again and again though it had something to spend",
+            worker.width, worker.slots
+        );
+    }
     for line in &worker.has {
         let _ = write!(text, "\n  has       {line}");
     }

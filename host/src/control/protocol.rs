@@ -202,8 +202,20 @@ pub(crate) struct WorkerExplained {
     /// Times that it was quarantined.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) quarantines: u32,
+    /// How much likelier it is a bad one than one as flaky as everybody, as a natural logarithm, by the verdicts so far.
+    #[serde(default)]
+    pub(crate) score: f64,
+    /// From which score on it is quarantined.
+    #[serde(default)]
+    pub(crate) score_max: f64,
+    /// Results of it that others contradicted, if it is untrusted.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) outvoted: u64,
     /// How many attempts it makes at once.
     pub(crate) slots: u32,
+    /// How many of these it is given now: fewer after it was busy again and again though it had something to spend.
+    #[serde(default)]
+    pub(crate) width: u32,
     /// What it has now: a line for each attempt, the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) has: Vec<String>,
