@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Neighbours of one floor that do.
-const NEIGHBOURS: [(&str, &str); 2] = [("driver", "operation"), ("transport", "worker")];
+const NEIGHBOURS: [(&str, &str); 3] = [("driver", "operation"), ("transport", "worker"), ("script", "settings")];
 
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))

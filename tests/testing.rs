@@ -1,6 +1,6 @@
 //! `test`: operations with scripted workers, in virtual time.
 
-use crate::support::{Ended, Folder, body, has, host, player, root};
+use crate::support::{Ended, Folder, body, has, host, of_type, player, root};
 
 /// A project whose operation plays these tasks, with one script.
 struct Project {
@@ -49,7 +49,7 @@ const ECHO: &str = "[[answer]]\necho = true\n";
 
 #[test]
 fn the_tests_of_the_examples_pass() {
-    for (example, tests) in [("word-count", 2), ("roll-call", 1), ("flaky", 1)] {
+    for (example, tests) in [("word-count", 2), ("roll-call", 1), ("flaky", 1), ("api-mining", 1)] {
         host(["test", &format!("examples/{example}")])
             .run()
             .shows(&[&format!("{tests} passed, 0 failed\n")])
@@ -347,4 +347,165 @@ fn what_guests_say_is_shown_of_a_test_that_fails() {
         .test(&[])
         .shows(&["  what guests said:\n  [task 1] info: peep\n"])
         .exits(1);
+}
+
+/// Five attempts that take 50 ms each.
+fn five(quotas: &str, answers: &str) -> String {
+    let script = format!("{quotas}{answers}[[answer]]\nafter = \"50ms\"\necho = true\n");
+    let log = Project::new(&["all fetch 1 2 3 4 5"], &script).log();
+    assert!(!log.contains("#2"), "waiting costs no attempt:\n{log}");
+    has("the log", &log, &["task 1 done: 1 2 3 4 5\n"]);
+    log
+}
+
+/// When attempts were given to workers, in ms.
+fn given(log: &str) -> Vec<u64> {
+    let given = log.lines().filter(|line| line.contains("#1 to "));
+    given
+        .map(|line| line.trim().split("ms").next().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn who_has_spent_a_quota_waits_in_virtual_time() {
+    // A unit counts from its dispatch until the window and its margin, 10.1 s, after its answer.
+    let log = five("quota = [{ limit = 2, per = \"10s\" }]\n", "");
+    has(
+        "the log",
+        &log,
+        &[
+            "     50ms  1.2#1 to worker\n     50ms  quota worker is spent\n",
+            "    100ms  1.2 settled by #1\n  10150ms  1.3#1 to worker\n",
+        ],
+    );
+    assert_eq!(given(&log), [0, 50, 10150, 10200, 20300]);
+
+    let log = five(
+        "quota = [{ concurrent = 1 }]\n[[worker]]\nname = \"ann\"\nslots = 5\n",
+        "",
+    );
+    assert_eq!(given(&log), [0, 50, 100, 150, 200]);
+    assert!(!log.contains("is spent"), "{log}");
+}
+
+#[test]
+fn an_account_is_spent_by_all_who_have_it() {
+    let workers = "quota = [{ name = \"calls\", limit = 1, per = \"10s\", costs = { other = 2 } }]\n\
+                   [[worker]]\nname = \"ann\"\naccount = \"alice\"\n[[worker]]\nname = \"ben\"\naccount = \"alice\"\n\
+                   [[worker]]\nname = \"cid\"\nquota = [{ limit = 3, per = \"1h\" }]\n\
+                   [[worker]]\nname = \"dot\"\nquota = []\nkinds = [\"other\"]\n";
+    let log = five(workers, "");
+    has("the log", &log, &["quota alice:calls is spent", "quota cid is spent"]);
+    assert_eq!(given(&log), [0, 0, 50, 100, 10150]);
+    for line in log.lines().filter(|line| line.contains(" to ")) {
+        let of_alice = line.contains("1.1#") || line.contains("1.5#");
+        assert_ne!(of_alice, line.ends_with("cid"), "{log}");
+    }
+}
+
+#[test]
+fn what_scripted_workers_report_of_a_quota_is_followed() {
+    let quota = "quota = [{ limit = 2, per = \"10s\", window = \"fixed\" }]\n";
+    let report =
+        "[[answer]]\ntimes = 1\nafter = \"50ms\"\necho = true\nreport = [{ remaining = 0, resets = \"2s\" }]\n";
+    let log = five(quota, report);
+    has(
+        "the log",
+        &log,
+        &[
+            "     50ms  worker reports 0 left, all again in 2000ms\n     50ms  1.1#1 on worker: result: 1\n",
+            "     50ms  quota worker is spent\n   2150ms  1.2#1 to worker\n",
+        ],
+    );
+    // The same whatever the threads: what is said is said in virtual time.
+    for threads in ["1", "2", "5"] {
+        let script = format!("{quota}{report}[[answer]]\nafter = \"50ms\"\necho = true\n");
+        let project = Project::new(&["all fetch 1 2 3 4 5"], &script);
+        project.test(&["--update", "--threads", threads]).exits(0);
+        assert_eq!(project.golden(), log);
+    }
+}
+
+#[test]
+fn tests_are_told_as_data_too() {
+    let mut project = Project::new(&["ask greet hello", "say peep"], ECHO);
+    project.script = format!("quota = [{{ limit = 9, per = \"1h\" }}]\n{}", project.script);
+    let path = project.folder.path("tests/script.toml");
+    let golden = project.folder.path("tests/script.golden");
+    let json = ["--format", "json"];
+
+    let events = project.test(&[&json[..], &["--update"]].concat()).exits(0).events();
+    assert_eq!(events.len(), 2);
+    let test = &events[0];
+    for (key, wanted) in [
+        ("type", "test".into()),
+        ("id", path.as_str().into()),
+        ("name", "script".into()),
+        ("passed", true.into()),
+        ("problems", serde_json::json!([])),
+        ("golden", golden.as_str().into()),
+        ("golden_written", true.into()),
+        ("exit", 0.into()),
+        ("took_ms", 0.0.into()),
+        ("tasks", serde_json::json!({ "done": 2, "failed": 0, "in_flight": 0 })),
+        ("log", serde_json::Value::Null),
+        ("said", serde_json::Value::Null),
+    ] {
+        assert_eq!(test[key], wanted, "{key}");
+    }
+    assert_eq!(
+        (&test["kinds"][0]["kind"], &test["kinds"][0]["attempts"]),
+        (&"greet".into(), &1.into())
+    );
+    assert_eq!(
+        (&test["quotas"][0]["quota"], &test["quotas"][0]["used"]),
+        (&"worker".into(), &1.into())
+    );
+    assert_eq!(
+        events[1],
+        serde_json::json!({ "type": "report", "passed": 1, "failed": 0 })
+    );
+
+    let events = project.test(&[&json[..], &["-v"]].concat()).exits(0).events();
+    assert_eq!(events[0]["log"], project.golden());
+    assert_eq!(events[0]["said"], serde_json::json!(["[task 2] info: peep"]));
+    let events = project.test(&[&json[..], &["--quiet"]].concat()).exits(0).events();
+    assert_eq!(events.len(), 1, "of a test that passes nothing is said");
+
+    project.script = project
+        .script
+        .replace("echo = true", "result = \"bye\"\nafter = \"5ms\"");
+    project.script += "[expect]\noutput = \"\\nhello\\n\"\nexit = 1\n";
+    let events = project.test(&[&json[..], &["--quiet"]].concat()).exits(1).events();
+    let [test, report] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((&test["passed"], &test["took_ms"]), (&false.into(), &5.0.into()));
+    let problems = test["problems"].as_array().unwrap();
+    let problems: Vec<_> = problems.iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(problems, ["exit", "output", "log"]);
+    assert_eq!(test["problems"][0]["message"], "the exit code is 0, and 1 is expected");
+    assert_eq!(test["problems"][0]["diff"], serde_json::Value::Null);
+    has(
+        "the output's diff",
+        test["problems"][1]["diff"].as_str().unwrap(),
+        &["@@ line 1 @@\n \n-hello\n+bye\n"],
+    );
+    assert_eq!(test["said"], serde_json::json!(["[task 2] info: peep"]));
+    assert_eq!(
+        report,
+        &serde_json::json!({ "type": "report", "passed": 0, "failed": 1 })
+    );
+}
+
+#[test]
+fn a_test_that_did_not_end_is_told_as_data_too() {
+    let events = Project::new(&["ask greet hello"], "golden = false\n")
+        .test(&["--format", "json"])
+        .exits(1)
+        .events();
+    let tests = of_type(&events, "test");
+    let [test] = tests[..] else { panic!("{events:?}") };
+    assert_eq!(test["problems"][0]["what"], "end");
+    assert!(test.get("exit").is_none() && test.get("golden").is_none(), "{test}");
 }

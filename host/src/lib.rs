@@ -5,7 +5,7 @@
 //! | floor | rooms | |
 //! |---|---|---|
 //! | 7 | `cli` | words in, exit code out |
-//! | 6 | `run` | the only file that knows every room |
+//! | 6 | `run` | the only room that knows every other |
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
 //! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; words out; tests: what workers answer, and the log |

@@ -1,12 +1,13 @@
-//! One run, put together: the only file that knows every room.
+//! One run, put together: the only room that knows every other.
+
+mod rehearsal;
 
 use std::{
     collections::BTreeMap,
     io::{BufReader, Read},
-    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use disperse_scheduler::{BucketId, OwnerId, Policy};
@@ -14,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
     control::{RunId, Server},
-    driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},
+    driver::{BucketSetup, Driver, PoolSetup, Setup},
     grants::Grants,
     http::Placed,
     inbox::{Control, Notice},
@@ -23,11 +24,12 @@ use crate::{
     operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
     sandbox::{Cache, Debt, Input, Program, Sandbox, Tail, WorkerSpec},
-    script::{Script, ScriptedWorker},
-    settings::QuotaTable,
-    transport::{InProcess, Member, Scripted, Workers},
+    settings::{QuotaTable, Spender},
+    transport::{InProcess, Member, Workers},
     worker::Worker,
 };
+
+pub(crate) use self::rehearsal::{Stage, rehearse};
 
 /// Where a run's input comes from.
 #[derive(Debug)]
@@ -84,6 +86,16 @@ pub(crate) struct WorkerPlan {
     pub(crate) account: Option<String>,
     /// Who runs it, if it is untrusted; none: somebody of its own.
     pub(crate) owner: Option<String>,
+}
+
+impl WorkerPlan {
+    fn spender(&self) -> Spender<'_> {
+        Spender {
+            name: &self.name,
+            quota: self.quotas.as_deref(),
+            account: self.account.as_deref(),
+        }
+    }
 }
 
 /// A whole run, as it was asked for.
@@ -221,96 +233,6 @@ impl Stopper {
     }
 }
 
-/// A test of an operation, ready to go.
-pub(crate) struct Rehearsal {
-    pub(crate) program: Program,
-    /// All of the operation's arguments, its name first.
-    pub(crate) args: Vec<String>,
-    pub(crate) task_limits: Limits,
-    pub(crate) planner_limits: Limits,
-    pub(crate) policy: Policy,
-    /// How many tasks may be in flight, unless the script says so.
-    pub(crate) tasks_max: Option<NonZeroUsize>,
-    pub(crate) script: Script,
-    /// How much real time it may take.
-    pub(crate) timeout: Duration,
-    pub(crate) log_level: Level,
-}
-
-/// When every rehearsal begins, in ms since 1970, as its guests see it: 2000-01-01.
-const REHEARSED_UNIX_MS: u64 = 946_684_800_000;
-
-/// Rehearses an operation; see `driver/rehearsal.rs`. The sandbox must have no limit for all guests together.
-///
-/// # Errors
-/// There are no threads to be had, or the policy cannot be meant.
-pub(crate) async fn rehearse(sandbox: Arc<Sandbox>, rehearsal: Rehearsal) -> Result<Rehearsed, RunError> {
-    let Rehearsal { script, policy, .. } = rehearsal;
-    let style = Style {
-        format: Format::Text,
-        quiet: true,
-        verbose: false,
-        output_is_file: false,
-        lines_a_task: None,
-    };
-    let writer = Writer::new(Target::Nowhere, false).map_err(RunError::Start)?;
-    let mut report = Reporter::new(style, writer);
-    let (to_driver, inbox) = unbounded_channel();
-    let (logger, lines) = Logger::new(rehearsal.log_level, false);
-    let setup = Setup {
-        id: RunId::new(),
-        policy,
-        seed: script.seed,
-        tasks_max: script.tasks_max(rehearsal.tasks_max),
-        ordered: script.ordered,
-        pools: scripted_pools(&script.workers, rehearsal.task_limits),
-        buckets: Vec::new(),
-        workers: Workers::Scripted(Box::new(Scripted::new(script.rules, rehearsal.task_limits.result))),
-    };
-    let settings = OperationSettings {
-        args: rehearsal.args.into(),
-        input: script.input.map(|bytes| Input::new(std::io::Cursor::new(bytes))),
-        task_limits: rehearsal.task_limits,
-        planner_limits: rehearsal.planner_limits,
-        began_unix_ms: REHEARSED_UNIX_MS,
-        seed: script.seed,
-        gated: true,
-    };
-    let operation = ComponentOperation::start(sandbox.clone(), rehearsal.program, settings, logger, to_driver);
-    let driver = Driver::new(setup, Box::new(operation), inbox, lines, &mut report, &sandbox)?;
-    Ok(driver.rehearse(rehearsal.timeout).await)
-}
-
-/// Workers with the same kinds are one pool.
-fn scripted_pools(workers: &[ScriptedWorker], limits: Limits) -> Vec<PoolSetup> {
-    let mut pools: Vec<PoolSetup> = Vec::new();
-    for worker in workers {
-        if pools.iter().all(|pool| pool.kinds != worker.kinds) {
-            pools.push(PoolSetup {
-                name: worker.kinds.join("+"),
-                kinds: worker.kinds.clone(),
-                limits,
-                workers: Vec::new(),
-                buckets: Vec::new(),
-                owners: Vec::new(),
-            });
-        }
-    }
-    let mut ids = (0..).map(disperse_scheduler::WorkerId);
-    for pool in &mut pools {
-        let members = workers.iter().filter(|worker| worker.kinds == pool.kinds);
-        pool.workers = members
-            .zip(&mut ids)
-            .map(|(worker, id)| Member::Scripted {
-                worker: id,
-                name: worker.name.clone(),
-                slots: worker.slots,
-            })
-            .collect();
-    }
-    pools
-}
-
 fn pools(
     plans: Vec<PoolPlan>,
     seed: u64,
@@ -322,7 +244,8 @@ fn pools(
     let mut known = BTreeMap::new();
     let mut ids = (0..).map(disperse_scheduler::WorkerId);
     let pool = |plan: PoolPlan| {
-        let drawn = draw(&plan, &mut buckets);
+        let spenders = plan.workers.iter().map(WorkerPlan::spender);
+        let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
         let owners = owned(&plan, &mut known);
         let worker = |worker: WorkerPlan| {
             let denials = Arc::default();
@@ -378,37 +301,41 @@ fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId>
     plan.workers.iter().map(owner).collect()
 }
 
-/// Which buckets each worker of a pool draws from, in the order of the workers; makes them.
-fn draw(plan: &PoolPlan, buckets: &mut Vec<BucketSetup>) -> Vec<Vec<BucketId>> {
+/// Which buckets each of these draws from, in their order; makes them. `quotas`: of those that have none of their own. `whole`:
+/// what stands before the names of all, for people.
+fn draw<'a>(
+    quotas: &[QuotaTable],
+    spenders: impl IntoIterator<Item = Spender<'a>>,
+    whole: &str,
+    buckets: &mut Vec<BucketSetup>,
+) -> Vec<Vec<BucketId>> {
     let mut accounts: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
-    let mut drawn = Vec::with_capacity(plan.workers.len());
-    for worker in &plan.workers {
-        let account = worker.account.as_deref();
-        if let Some(shared) = account.and_then(|account| accounts.get(account)) {
+    let mut drawn = Vec::new();
+    for spender in spenders {
+        if let Some(shared) = spender.account.and_then(|account| accounts.get(account)) {
             drawn.push(shared.clone());
             continue;
         }
-        let own: Vec<BucketId> = worker
-            .quotas
-            .as_deref()
-            .unwrap_or(&plan.quotas)
+        let own: Vec<BucketId> = spender
+            .quota
+            .unwrap_or(quotas)
             .iter()
             .filter_map(|table| {
                 // What cannot be meant was refused before.
                 let quota = table.quota().ok()?;
                 let id = BucketId(u32::try_from(buckets.len()).unwrap_or(u32::MAX));
-                let whose = account.unwrap_or(&worker.name);
+                let whose = spender.account.unwrap_or(spender.name);
                 let colon = if table.name.is_empty() { "" } else { ":" };
                 buckets.push(BucketSetup {
                     name: table.name.as_str().into(),
-                    label: format!("{}/{whose}{colon}{}", plan.name, table.name),
+                    label: format!("{whole}{whose}{colon}{}", table.name),
                     quota,
                     costs: table.costs.iter().map(|(kind, cost)| (kind.clone(), *cost)).collect(),
                 });
                 Some(id)
             })
             .collect();
-        if let Some(account) = account {
+        if let Some(account) = spender.account {
             accounts.insert(account, own.clone());
         }
         drawn.push(own);

@@ -65,7 +65,7 @@ pub(super) enum Command {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, or of disperse.toml
+    /// Print a JSON schema: of the lines of `--format json`, of those of `explain` or of `test`, or of disperse.toml
     Schema {
         /// Which one
         name: SchemaName,
@@ -77,6 +77,7 @@ pub(super) enum SchemaName {
     Events,
     Manifest,
     Explain,
+    Test,
 }
 
 #[derive(Debug, Args)]
@@ -218,6 +219,8 @@ A script:
   tasks = 4                       # tasks in flight
   ordered = true                  # as --ordered
   golden = false                  # compare no log [default: true]
+  quota = [{ limit = 2, per = \"10s\" }]
+                                  # of each worker, or account; as in disperse.toml [default: none]
 
   [expect]
   output = \"2\\n\"                  # or output-file
@@ -227,6 +230,8 @@ A script:
   name = \"ann\"
   kinds = [\"count\"]              # none: every kind that no worker lists
   slots = 1                       # attempts at once
+  account = \"alice\"               # whose quota it spends [default: its own]
+  quota = []                      # instead of that of each
 
   [[answer]]                      # the first one that fits answers an attempt
   kind = \"count\"                  # fits if all that is given holds: kind, worker, attempt = N,
@@ -236,6 +241,8 @@ A script:
   result = \"2\"                    # or one of: json = VALUE, base64 = TEXT, file = PATH, echo = true,
                                   # fail = TEXT, permanent = TEXT, trap = TEXT, unfit = TEXT,
                                   # busy = TIME, lost = true
+  report = [{ remaining = 1, resets = \"2s\" }]
+                                  # what it says of the quota; with `name` if it has several
 
 Exit codes: 0 all tests passed, 1 some failed, 2 a script or the component cannot be used";
 
@@ -264,6 +271,9 @@ pub(super) struct TestArgs {
     /// Do not keep compiled code for the next start
     #[arg(long)]
     pub(super) no_cache: bool,
+    /// How it is written: as text, or as JSON Lines with one for each test and a last one for all
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
     /// Say nothing of tests that pass
     #[arg(short, long)]
     pub(super) quiet: bool,

@@ -94,6 +94,7 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Events => crate::report::schema(),
                 SchemaName::Manifest => crate::settings::schema(),
                 SchemaName::Explain => crate::control::schema(),
+                SchemaName::Test => test::schema(),
             };
             inspect::print(&format!(
                 "{}\n",
@@ -167,13 +168,14 @@ mod tests {
     }
 
     /// The published schemas are those of this code. When this fails after a wanted change:
-    /// `disperse-host schema events > docs/schema/events.json`, and likewise for the manifest.
+    /// `disperse-host schema events > docs/schema/events.json`, and likewise for the others.
     #[test]
     fn published_schemas_are_current() {
         for (name, schema) in [
             ("events", crate::report::schema()),
             ("manifest", crate::settings::schema()),
             ("explain", crate::control::schema()),
+            ("test", test::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

@@ -43,6 +43,16 @@ impl Quotas {
         self.buckets.get(worker.0 as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// For people: whose a bucket is.
+    pub(super) fn label(&self, bucket: BucketId) -> &str {
+        self.names.get(bucket.0 as usize).map_or("", |(_, label)| label)
+    }
+
+    /// Whether there is any.
+    pub(super) fn are_there(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// What the scheduler is to be told of a report. None: the worker has no such bucket.
     pub(super) fn event(&self, worker: WorkerId, attempt: AttemptId, reported: &Reported) -> Option<Event> {
         let own = self.of(worker);
@@ -55,7 +65,8 @@ impl Quotas {
             own => *own.iter().find(is_meant)?,
         };
         // It holds from when it was told. What is left of it is zero only if that was not known.
-        let since = Instant::now().saturating_duration_since(reported.told);
+        let since = |told: Instant| Instant::now().saturating_duration_since(told);
+        let since = reported.told.map_or(Duration::ZERO, since);
         let resets_in = match reported.resets {
             Duration::ZERO => Duration::ZERO,
             resets => resets.saturating_sub(since).max(Duration::from_micros(1)),
@@ -81,9 +92,8 @@ impl Quotas {
         views
             .map(|view| {
                 let is = view.is;
-                let label = self.names.get(view.bucket.0 as usize).map(|(_, label)| label.clone());
                 QuotaSummary {
-                    quota: label.unwrap_or_default(),
+                    quota: self.label(view.bucket).to_owned(),
                     workers: view.workers.iter().map(|worker| name(*worker).to_string()).collect(),
                     allows: quota_words(is.quota),
                     used: is.used,

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{Command, Moment, TaskId};
+use disperse_scheduler::{BucketId, Command, Moment, Quota, QuotaView, TaskId};
 
 use super::{Driver, sleep_until};
 use crate::{
@@ -53,12 +53,14 @@ pub(crate) struct Rehearsed {
     pub(crate) took: Duration,
 }
 
-/// Who is not at rest, and what they say.
+/// Who is not at rest and what they say, and what was seen at the last step.
 #[derive(Default)]
 struct Room {
     /// Tasks that have something to do, and how many answers each will have taken when it is at rest.
     awake: BTreeMap<TaskId, u64>,
     said: Vec<Line>,
+    /// Units of each quota that were left at the last look, and that had been spent.
+    quotas: BTreeMap<BucketId, (u32, u64)>,
 }
 
 impl Driver<'_> {
@@ -99,6 +101,7 @@ impl Driver<'_> {
                 }
             }
             self.steer();
+            self.note_quotas(room);
             self.check(until)?;
         }
         Ok(())
@@ -195,16 +198,31 @@ impl Driver<'_> {
         }
     }
 
+    /// Has in the log which quotas have been spent since the last step.
+    fn note_quotas(&mut self, room: &mut Room) {
+        let Some(log) = self.log.as_mut().filter(|_| self.quotas.are_there()) else {
+            return;
+        };
+        for QuotaView { bucket, is, .. } in self.scheduler.quotas() {
+            // How many attempts go on says this better.
+            if matches!(is.quota, Quota::Concurrent { .. }) {
+                continue;
+            }
+            let before = room.quotas.insert(bucket, (is.available, is.used));
+            let is_news = before.is_none_or(|(available, used)| available > 0 || is.used > used);
+            if is.available == 0 && is_news {
+                log.spent(self.now, self.quotas.label(bucket));
+            }
+        }
+    }
+
     /// Has a command in the log, if there is one.
     pub(super) fn note(&mut self, command: &Command) {
         if let Some(log) = &mut self.log {
-            let about = match command {
-                Command::Assign { attempt, .. } => Some(attempt.action),
-                Command::Settle { action, .. } => Some(*action),
-                _ => None,
-            };
-            let parked = about.and_then(|action| self.actions.get(action));
-            log.command(self.now, command, parked.map(|parked| (parked.task, parked.number)));
+            let actions = &self.actions;
+            log.command(self.now, command, |action| {
+                actions.get(action).map(|parked| (parked.task, parked.number))
+            });
         }
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Reported {
     pub(crate) remaining: u32,
     /// In how long it starts afresh, counted from `told`. Zero: unknown.
     pub(crate) resets: Duration,
-    pub(crate) told: Instant,
+    /// None, where time is virtual: when the attempt ended.
+    pub(crate) told: Option<Instant>,
 }
 
 impl Reports {
@@ -61,7 +62,7 @@ mod tests {
             bucket: bucket.into(),
             remaining,
             resets: Duration::ZERO,
-            told: Instant::now(),
+            told: Some(Instant::now()),
         };
         let reports = Reports::default();
         assert_eq!(reports.take(attempt(1)), None);

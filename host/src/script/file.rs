@@ -1,18 +1,22 @@
 //! The file of a script.
 
 use std::{
-    collections::BTreeSet,
     num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
-use disperse_scheduler::End;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rules::{Payload, Rule, Rules, Says, When};
-use crate::units::{Time, explain, nearest};
+use super::{
+    answer::{AnswerTable, rule},
+    rules::Rules,
+};
+use crate::{
+    settings::{QuotaTable, Spender, check_quotas},
+    units::explain,
+};
 
 /// How many workers, and how many tasks at once, a test may have. Each task in flight takes an instance, of which there are a
 /// thousand: a task that waits for one could never be told from one that computes.
@@ -49,6 +53,10 @@ pub(crate) struct ScriptedWorker {
     pub(crate) kinds: Vec<String>,
     /// How many attempts it takes at once.
     pub(crate) slots: u32,
+    /// What a service allows it, or its account. They can be meant.
+    pub(crate) quotas: Vec<QuotaTable>,
+    /// Whose quotas it spends: workers with the same account spend the same ones, and have the same kinds. None: its own.
+    pub(crate) account: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +73,9 @@ struct FileTable {
     ordered: bool,
     #[serde(default = "yes")]
     golden: bool,
+    /// What a service allows each worker, or all of one account together.
+    #[serde(default)]
+    quota: Vec<QuotaTable>,
     #[serde(default)]
     expect: ExpectTable,
     #[serde(default)]
@@ -86,41 +97,15 @@ struct ExpectTable {
     exit: u8,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WorkerTable {
     name: String,
     #[serde(default)]
     kinds: Vec<String>,
     slots: Option<NonZeroU32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct AnswerTable {
-    // Which attempts it is for.
-    kind: Option<String>,
-    payload: Option<String>,
-    payload_json: Option<serde_json::Value>,
-    payload_starts: Option<String>,
-    payload_contains: Option<String>,
-    attempt: Option<NonZeroU32>,
-    worker: Option<String>,
-    times: Option<NonZeroU32>,
-    // How they end; one of these.
-    result: Option<String>,
-    json: Option<serde_json::Value>,
-    base64: Option<String>,
-    file: Option<PathBuf>,
-    echo: Option<bool>,
-    fail: Option<String>,
-    permanent: Option<String>,
-    trap: Option<String>,
-    busy: Option<Time>,
-    unfit: Option<String>,
-    lost: Option<bool>,
-    // After so long.
-    after: Option<Time>,
+    quota: Option<Vec<QuotaTable>>,
+    account: Option<String>,
 }
 
 impl Script {
@@ -139,7 +124,7 @@ impl Script {
     /// As [`Script::read`].
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, String> {
         let table: FileTable = toml::from_str(text).map_err(|error| explain(&error))?;
-        let workers = workers(table.worker)?;
+        let workers = workers(table.worker, &table.quota)?;
         if table.tasks.is_some_and(|tasks| tasks.get() > MANY_MAX) {
             return Err(format!("`tasks` is over {MANY_MAX}"));
         }
@@ -175,27 +160,47 @@ impl Script {
     }
 }
 
-/// Those of a script, or one that does everything.
-fn workers(tables: Vec<WorkerTable>) -> Result<Vec<ScriptedWorker>, String> {
+/// Those of a script, or one that does everything. `quotas`: of those that have none of their own.
+fn workers(mut tables: Vec<WorkerTable>, quotas: &[QuotaTable]) -> Result<Vec<ScriptedWorker>, String> {
     if tables.len() > MANY_MAX {
         return Err(format!("there are more than {MANY_MAX} workers"));
     }
-    let mut names = BTreeSet::new();
-    let mut workers = Vec::with_capacity(tables.len());
-    for WorkerTable { name, mut kinds, slots } in tables {
-        if !names.insert(name.clone()) {
-            return Err(format!("two workers are named `{name}`"));
-        }
-        kinds.sort();
-        kinds.dedup();
-        let slots = slots.map_or(1, NonZeroU32::get);
-        workers.push(ScriptedWorker { name, kinds, slots });
-    }
-    if workers.is_empty() {
-        workers.push(ScriptedWorker {
+    if tables.is_empty() {
+        tables.push(WorkerTable {
             name: "worker".into(),
-            kinds: Vec::new(),
-            slots: 1,
+            ..WorkerTable::default()
+        });
+    }
+    let spenders = tables.iter().map(|table| Spender {
+        name: &table.name,
+        quota: table.quota.as_deref(),
+        account: table.account.as_deref(),
+    });
+    check_quotas(("all workers", quotas), spenders, |name| format!("the worker `{name}`"))?;
+    let mut workers: Vec<ScriptedWorker> = Vec::with_capacity(tables.len());
+    for mut table in tables {
+        table.kinds.sort();
+        table.kinds.dedup();
+        if workers.iter().any(|known| known.name == table.name) {
+            return Err(format!("two workers are named `{}`", table.name));
+        }
+        let first = workers
+            .iter()
+            .find(|known| table.account.is_some() && known.account == table.account);
+        if let (Some(first), Some(account)) = (first.filter(|first| first.kinds != table.kinds), &table.account) {
+            return Err(format!(
+                "the account `{account}` is that of `{}` and of `{}`, which have other kinds; an account is of one pool",
+                first.name, table.name
+            ));
+        }
+        let own = table.quota.as_deref().unwrap_or(quotas);
+        let quotas = first.map_or(own, |first| &first.quotas).to_vec();
+        workers.push(ScriptedWorker {
+            name: table.name,
+            kinds: table.kinds,
+            slots: table.slots.map_or(1, NonZeroU32::get),
+            quotas,
+            account: table.account,
         });
     }
     Ok(workers)
@@ -211,112 +216,9 @@ fn either(what: &str, text: Option<String>, file: Option<PathBuf>, folder: &Path
     }
 }
 
-fn read(path: &Path) -> Result<Bytes, String> {
+pub(super) fn read(path: &Path) -> Result<Bytes, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     Ok(bytes.into())
-}
-
-fn rule(table: AnswerTable, line: usize, workers: &[ScriptedWorker], folder: &Path) -> Result<Rule, String> {
-    if let Some(kind) = &table.kind
-        && workers.iter().all(|worker| !worker.kinds.is_empty())
-    {
-        let kinds: Vec<String> = workers.iter().flat_map(|worker| worker.kinds.clone()).collect();
-        known("no worker serves the kind", kind, &kinds)?;
-    }
-    if let Some(name) = &table.worker {
-        let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).collect();
-        known("there is no worker", name, &names)?;
-    }
-    let payload = [
-        table.payload.clone().map(|text| Payload::Is(text.into())),
-        table.payload_json.clone().map(Payload::Json),
-        table.payload_starts.clone().map(|text| Payload::Starts(text.into())),
-        table
-            .payload_contains
-            .clone()
-            .map(|text| Payload::Contains(text.into())),
-    ];
-    Ok(Rule {
-        line,
-        when: When {
-            kind: table.kind.clone(),
-            worker: table.worker.clone(),
-            attempt: table.attempt.map(NonZeroU32::get),
-            payload: payload.into_iter().flatten().collect(),
-        },
-        left: table.times.map(NonZeroU32::get),
-        after: table.after.map(Time::duration).unwrap_or_default(),
-        says: says(table, folder)?,
-    })
-}
-
-fn known(problem: &str, name: &str, names: &[String]) -> Result<(), String> {
-    if names.iter().any(|known| known == name) {
-        return Ok(());
-    }
-    Err(match nearest(name, names) {
-        Some(near) => format!("{problem} `{name}`; did you mean `{near}`?"),
-        None => format!("{problem} `{name}`; there are `{}`", names.join("`, `")),
-    })
-}
-
-/// How the attempts of a rule end, which is said once.
-fn says(table: AnswerTable, folder: &Path) -> Result<Says, String> {
-    let fails = |end: End| move |message: String| Says::Fails { end, message };
-    let on = |name: &str, given: Option<bool>| match given {
-        Some(false) => Err(format!("`{name} = false` says nothing; leave it out")),
-        given => Ok(given.is_some()),
-    };
-    let lost = "the worker went away with it".to_owned();
-    let ways = [
-        ("result", table.result.map(|text| Says::Result(text.into()))),
-        ("json", table.json.map(|value| Says::Result(value.to_string().into()))),
-        ("base64", table.base64.map(|text| decoded(&text)).transpose()?),
-        (
-            "file",
-            table
-                .file
-                .map(|file| read(&folder.join(file)).map(Says::Result))
-                .transpose()?,
-        ),
-        ("echo", on("echo", table.echo)?.then_some(Says::Echo)),
-        ("fail", table.fail.map(fails(End::Transient))),
-        ("permanent", table.permanent.map(fails(End::Permanent))),
-        (
-            "trap",
-            table.trap.map(|text| {
-                let fingerprint = fingerprint(&text);
-                fails(End::Trap { fingerprint })(format!("trapped: {text}"))
-            }),
-        ),
-        (
-            "busy",
-            table
-                .busy
-                .map(|wait| fails(End::Busy { wait: wait.duration() })("busy".into())),
-        ),
-        ("unfit", table.unfit.map(fails(End::Unfit))),
-        ("lost", on("lost", table.lost)?.then(|| fails(End::Lost)(lost))),
-    ];
-    let names = ways.each_ref().map(|(name, _)| *name).join("`, `");
-    let mut said = ways.into_iter().filter_map(|(name, says)| Some((name, says?)));
-    match (said.next(), said.next()) {
-        (None, _) => Err(format!("it does not say how the attempt ends; give one of `{names}`")),
-        (Some((one, _)), Some((other, _))) => Err(format!("`{one}` and `{other}` cannot both be meant")),
-        (Some((_, says)), None) => Ok(says),
-    }
-}
-
-fn decoded(text: &str) -> Result<Says, String> {
-    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
-    let bytes = bytes.map_err(|error| format!("`base64` is no base64: {error}"))?;
-    Ok(Says::Result(bytes.into()))
-}
-
-/// The same words, the same trap. FNV-1a; never 0, which means that nothing is known.
-fn fingerprint(text: &str) -> u64 {
-    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).max(1)
 }
 
 #[cfg(test)]
@@ -366,6 +268,32 @@ mod tests {
             (
                 "[[worker]]\nname = \"a\"\nkinds = [\"fetch\"]\n[[answer]]\nkind = \"x\"\necho = true\n",
                 "there are `fetch`",
+            ),
+            (
+                "quota = [{ limit = 2 }]\n",
+                "a quota of all workers cannot be meant: `limit` is without `per`",
+            ),
+            (
+                "[[worker]]\nname = \"a\"\nquota = [{ concurent = 2 }]\n",
+                "did you mean `concurrent`?",
+            ),
+            (
+                "quota = [{ concurrent = 1 }]\n[[worker]]\nname = \"a\"\naccount = \"x\"\n\
+                 [[worker]]\nname = \"b\"\naccount = \"x\"\nquota = []\n",
+                "its account `x` is that of `a`",
+            ),
+            (
+                "[[worker]]\nname = \"a\"\naccount = \"x\"\n[[worker]]\nname = \"b\"\nkinds = [\"k\"]\naccount = \"x\"\n",
+                "the account `x` is that of `a` and of `b`",
+            ),
+            (
+                "[[answer]]\necho = true\nreport = [{ remaining = 1 }]\n",
+                "no worker has just one quota",
+            ),
+            (
+                "[[worker]]\nname = \"a\"\n[[worker]]\nname = \"b\"\nquota = [{ name = \"q\", concurrent = 1 }]\n\
+                 [[answer]]\nworker = \"a\"\necho = true\nreport = [{ name = \"q\", remaining = 1 }]\n",
+                "of the quota `q`, which the worker `a` has not",
             ),
         ] {
             let error = error(text);

@@ -1,13 +1,16 @@
 //! The log of a rehearsed run: a line for everything that happens, with the moment of it.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt::Write as _,
+};
 
 use disperse_scheduler::{
     ActionId, AttemptId, Command, End, Evicted, Health, Moment, Outcome, TaskId, Verdict, WorkerId,
 };
 
 use super::{escaped, shown};
-use crate::inbox::{Ask, AttemptEnded, Notice, Options, PlannerNotice, Request, RequestNumber};
+use crate::inbox::{Ask, AttemptEnded, Notice, Options, PlannerNotice, Reported, Request, RequestNumber};
 
 /// How many lines and how much output a test may come to. Chosen freely: far more than anybody wants to read, and so few that
 /// a task which asks for ever is not written down for long.
@@ -82,21 +85,43 @@ impl Log {
             Notice::Planner(PlannerNotice::Finished(Ok(()))) => "finished".to_owned(),
             Notice::Planner(PlannerNotice::Finished(Err(text))) => format!("finished, failed: {}", escaped(text)),
             Notice::Planner(PlannerNotice::Failed(text)) => escaped(text),
-            Notice::AttemptEnded(ended) => self.ended(ended),
+            Notice::AttemptEnded(ended) => {
+                for reported in ended.reports.iter().flatten() {
+                    let line = self.reported(ended.worker, reported);
+                    self.line(now, &line);
+                }
+                self.ended(ended)
+            }
             Notice::Planner(_) | Notice::Control(_) | Notice::Resting { .. } => return,
         };
         self.line(now, &line);
     }
 
-    /// What the scheduler decided. `asked`: who asked for the action that it is about, as long as that is known.
-    pub(crate) fn command(&mut self, now: Moment, command: &Command, asked: Option<(TaskId, RequestNumber)>) {
+    /// That all of a quota is spent. `label`: whose it is.
+    pub(crate) fn spent(&mut self, now: Moment, label: &str) {
+        self.line(now, &format!("quota {} is spent", escaped(label)));
+    }
+
+    /// What the scheduler decided. `asked`: who asked for an action, as long as that is known.
+    pub(crate) fn command(
+        &mut self,
+        now: Moment,
+        command: &Command,
+        asked: impl FnOnce(ActionId) -> Option<(TaskId, RequestNumber)>,
+    ) {
+        // One of these is the first that is said of an action. When it is settled it is forgotten, and its attempts may go on.
+        if let Command::Assign {
+            attempt: AttemptId { action, .. },
+            ..
+        }
+        | Command::Settle { action, .. } = command
+            && let Entry::Vacant(place) = self.actions.entry(*action)
+            && let Some(asked) = asked(*action)
+        {
+            place.insert(asked);
+        }
         let line = match command {
-            Command::Assign { attempt, worker } => {
-                if let Some(asked) = asked {
-                    self.actions.insert(attempt.action, asked);
-                }
-                format!("{} to {}", self.attempt(*attempt), self.worker(*worker))
-            }
+            Command::Assign { attempt, worker } => format!("{} to {}", self.attempt(*attempt), self.worker(*worker)),
             Command::Hedge { attempt } => {
                 format!("{} is slow and gets a second one beside it", self.attempt(*attempt))
             }
@@ -104,9 +129,6 @@ impl Log {
                 format!("{} on {} is stopped", self.attempt(*attempt), self.worker(*worker))
             }
             Command::Settle { action, outcome } => {
-                if let Some(asked) = asked {
-                    self.actions.insert(*action, asked);
-                }
                 let name = self.action(*action);
                 match outcome {
                     Outcome::Done { number } => format!("{name} settled by #{number}"),
@@ -147,6 +169,17 @@ impl Log {
             End::Transient => write!(line, "failed: {message}"),
             end => write!(line, "{end}: {message}"),
         };
+        line
+    }
+
+    fn reported(&self, worker: WorkerId, reported: &Reported) -> String {
+        let mut line = format!("{} reports {} left", self.worker(worker), reported.remaining);
+        if !reported.bucket.is_empty() {
+            let _ = write!(line, " of {}", escaped(&reported.bucket));
+        }
+        if !reported.resets.is_zero() {
+            let _ = write!(line, ", all again in {}", Moment::START + reported.resets);
+        }
         line
     }
 

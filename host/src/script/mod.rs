@@ -4,6 +4,7 @@
 //! first one that fits and is not used up answers. The *log* has a line for everything that happens in a run, and is the same
 //! every time; a *golden* is the log that somebody has looked at and found right.
 
+mod answer;
 mod diff;
 mod file;
 mod log;

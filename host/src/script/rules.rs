@@ -6,6 +6,7 @@ use bytes::Bytes;
 use disperse_scheduler::End;
 
 use super::shown;
+use crate::inbox::Reported;
 
 /// What a rule is asked.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Said {
     pub(crate) message: String,
     /// How long it takes.
     pub(crate) after: Duration,
+    /// What it says of the worker's quotas.
+    pub(crate) reports: Vec<Reported>,
 }
 
 /// All rules of a script, and how often each may still answer.
@@ -43,6 +46,8 @@ pub(super) struct Rule {
     pub(super) left: Option<u32>,
     pub(super) after: Duration,
     pub(super) says: Says,
+    /// What it says of the worker's quotas.
+    pub(super) reports: Vec<Reported>,
 }
 
 /// Which attempts a rule is for: those for which all that is given holds.
@@ -166,6 +171,7 @@ impl Rules {
             result,
             message,
             after: rule.after,
+            reports: rule.reports.clone(),
         })
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     limits::{CompileTable, LimitsTable, ZeroLimit},
-    quota::QuotaTable,
+    quota::{QuotaTable, Spender, check_quotas},
 };
 use crate::{
     digest::Digest,
@@ -216,6 +216,16 @@ pub(crate) struct Worker {
     pub(crate) owner: Option<String>,
 }
 
+impl Worker {
+    fn spender(&self) -> Spender<'_> {
+        Spender {
+            name: &self.name,
+            quota: self.quota.as_deref(),
+            account: self.account.as_deref(),
+        }
+    }
+}
+
 /// Where a secret's value comes from, one of `env` and `file`, and where it goes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -302,7 +312,12 @@ impl Manifest {
                     pool.name
                 )));
             }
-            check_quotas(pool).map_err(ManifestError::Meaning)?;
+            let whole = format!("the pool `{}`", pool.name);
+            let spenders = pool.worker.iter().map(Worker::spender);
+            check_quotas((&whole, &pool.quota), spenders, |name| {
+                format!("the worker `{}/{name}`", pool.name)
+            })
+            .map_err(ManifestError::Meaning)?;
             // Those that are only counted have numbers for names.
             let counted = |name: &str| name.parse().is_ok_and(|n| (1..=pool.workers.unwrap_or(0)).contains(&n));
             let mut workers = std::collections::BTreeSet::new();
@@ -319,41 +334,6 @@ impl Manifest {
         }
         Ok(manifest)
     }
-}
-
-/// Whether every quota of a pool can be meant.
-fn check_quotas(pool: &Pool) -> Result<(), String> {
-    let wrong = |whose: &str, why: String| format!("a quota of {whose} cannot be meant: {why}");
-    let check = |whose: &str, tables: &[QuotaTable]| {
-        let mut names = std::collections::BTreeSet::new();
-        for table in tables {
-            table.quota().map_err(|why| wrong(whose, why))?;
-            if !names.insert(&table.name) {
-                return Err(wrong(
-                    whose,
-                    format!("two are named `{}`; give each a `name`", table.name),
-                ));
-            }
-        }
-        Ok(())
-    };
-    check(&format!("the pool `{}`", pool.name), &pool.quota)?;
-    let mut accounts: BTreeMap<&str, &Worker> = BTreeMap::new();
-    for worker in &pool.worker {
-        let name = format!("the worker `{}/{}`", pool.name, worker.name);
-        check(&name, worker.quota.as_deref().unwrap_or_default())?;
-        let Some(account) = &worker.account else { continue };
-        let first = *accounts.entry(account).or_insert(worker);
-        // The first one says it for all.
-        if worker.quota.is_some() && first.name != worker.name {
-            let first = &first.name;
-            return Err(wrong(
-                &name,
-                format!("its account `{account}` is that of `{first}`, which says it for both"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The schema of the manifest.

@@ -6,4 +6,4 @@ mod quota;
 
 pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{Component, FILE_NAME, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
-pub(crate) use quota::{QuotaTable, quota_words};
+pub(crate) use quota::{QuotaTable, Spender, check_quotas, quota_words};

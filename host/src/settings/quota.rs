@@ -1,6 +1,10 @@
 //! Quotas, as they are written.
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    time::Duration,
+};
 
 use disperse_scheduler::Quota;
 use schemars::JsonSchema;
@@ -9,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::Time;
 
 /// What a service allows one account. Either `limit` and `per`, or `concurrent`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct QuotaTable {
     /// What workers call it when they report what is left. Default: none, which is enough for one that has no other.
@@ -109,6 +113,60 @@ impl FromStr for QuotaTable {
         table.quota()?;
         Ok(table)
     }
+}
+
+/// Who spends, as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spender<'a> {
+    pub(crate) name: &'a str,
+    /// What a service allows it, instead of what it allows all.
+    pub(crate) quota: Option<&'a [QuotaTable]>,
+    /// Whose quota it spends. None: its own.
+    pub(crate) account: Option<&'a str>,
+}
+
+/// Whether every quota can be meant: what holds for `all`, who are called so, and what each one has of its own. `called` makes
+/// of a name what it is called for people.
+///
+/// # Errors
+/// The first one that cannot; says whose it is and why.
+pub(crate) fn check_quotas<'a>(
+    all: (&str, &[QuotaTable]),
+    spenders: impl IntoIterator<Item = Spender<'a>>,
+    called: impl Fn(&str) -> String,
+) -> Result<(), String> {
+    check(all.0, all.1)?;
+    let mut accounts: BTreeMap<&str, &str> = BTreeMap::new();
+    for spender in spenders {
+        let whose = called(spender.name);
+        check(&whose, spender.quota.unwrap_or_default())?;
+        let Some(account) = spender.account else { continue };
+        let first = *accounts.entry(account).or_insert(spender.name);
+        // The first one says it for all.
+        if spender.quota.is_some() && first != spender.name {
+            return Err(wrong(
+                &whose,
+                &format!("its account `{account}` is that of `{first}`, which says it for both"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check(whose: &str, tables: &[QuotaTable]) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    for table in tables {
+        table.quota().map_err(|why| wrong(whose, &why))?;
+        if !names.insert(&table.name) {
+            let twice = format!("two are named `{}`; give each a `name`", table.name);
+            return Err(wrong(whose, &twice));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(whose: &str, why: &str) -> String {
+    format!("a quota of {whose} cannot be meant: {why}")
 }
 
 /// A quota in words, for people.

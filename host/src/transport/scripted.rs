@@ -175,6 +175,7 @@ impl Scripted {
             result: Bytes::new(),
             message: "was stopped".into(),
             after: std::time::Duration::ZERO,
+            reports: Vec::new(),
         };
         self.begun += 1;
         let going = Going {
@@ -195,6 +196,7 @@ fn limited(said: Said, job: &Job, result_max: u64) -> Said {
             result: Bytes::new(),
             message: format!("was not done within {}", Time::from(job.timeout)),
             after: job.timeout,
+            reports: Vec::new(),
         };
     }
     if said.result.len() as u64 > result_max {
@@ -214,6 +216,7 @@ fn told(going: Going) -> AttemptEnded {
         result,
         message,
         after,
+        reports,
     } = going.said;
     AttemptEnded {
         attempt: going.attempt,
@@ -231,7 +234,7 @@ fn told(going: Going) -> AttemptEnded {
             ..Used::default()
         },
         denied: None,
-        reports: None,
+        reports: (!reports.is_empty()).then(|| reports.into_boxed_slice()),
     }
 }
 

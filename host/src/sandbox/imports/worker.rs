@@ -62,7 +62,7 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                     bucket: bucket.as_str().into(),
                     remaining,
                     resets: Duration::from_millis(resets.into()),
-                    told,
+                    told: Some(told),
                 };
                 worker.reports.note(attempt, reported);
             }

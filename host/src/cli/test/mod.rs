@@ -1,0 +1,133 @@
+//! `test`: an operation, rehearsed with scripted workers in virtual time.
+
+mod told;
+mod verdict;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use disperse_scheduler::Policy;
+
+use self::verdict::Verdict;
+use super::{
+    args::TestArgs,
+    build,
+    error::{Failure, say},
+    exit,
+    inspect::print,
+    plan,
+    pools::name_of,
+    runtime,
+};
+use crate::{
+    limits::{CompileLimits, Limits},
+    logger::Level,
+    run::{self, Stage},
+    script::Script,
+    settings::{FILE_NAME, Manifest},
+    units::Time,
+};
+
+pub(super) use self::told::schema;
+
+/// How long a test may take, in real time, unless said otherwise. Far more than one takes that does not hang.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the scripts of a project are.
+const FOLDER: &str = "tests";
+
+pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
+    let (manifest, folder) = plan::project(&args.path, plan::operation_alone)?;
+    let paths = scripts(args, &folder)?;
+    // All of them before any is run: a mistake in the last one is not found out after minutes.
+    let scripts: Vec<(PathBuf, Script)> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
+    let stage = stage(args, &manifest, &folder)?;
+    let threads = runtime(args.threads).map_err(|error| Failure::machine("cannot start", &error))?;
+    let (mut passed, mut failed) = (0u64, 0u64);
+    for (path, script) in scripts {
+        let verdict = threads.block_on(Verdict::of(&stage, &path, script, args.update))?;
+        if verdict.has_passed() {
+            passed += 1;
+        } else {
+            failed += 1;
+        }
+        if let (Some(written), false) = (verdict.written(), args.quiet) {
+            say(&format!("wrote {}", written.display()));
+        }
+        print(&told::test(&path, &verdict, args))?;
+    }
+    // A guest that would not end ends with the process.
+    threads.shutdown_background();
+    print(&told::all(passed, failed, args))?;
+    Ok(if failed > 0 { exit::FAILED } else { exit::DONE })
+}
+
+/// The scripts that are meant: those that were typed, or all of the project.
+fn scripts(args: &TestArgs, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !args.script.is_empty() {
+        return Ok(args.script.clone());
+    }
+    let tests = folder.join(FOLDER);
+    let none = || {
+        Failure::usage(format!("`{}` has no tests", args.path.display())).hint(format!(
+            "write one as {FOLDER}/NAME.toml beside its {FILE_NAME}, or name one with --script"
+        ))
+    };
+    // A component alone has no folder of its own.
+    if folder.as_os_str().is_empty() || !tests.is_dir() {
+        return Err(none());
+    }
+    let unusable = |error: std::io::Error| Failure::usage(format!("cannot read `{}`", tests.display())).because(error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&tests).map_err(unusable)? {
+        let path = entry.map_err(unusable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() { Err(none()) } else { Ok(found) }
+}
+
+fn read(path: PathBuf) -> Result<(PathBuf, Script), Failure> {
+    let unusable = |error: String| Failure::usage(format!("cannot use the script `{}`", path.display())).because(error);
+    let script = Script::read(&path).map_err(unusable)?;
+    Ok((path, script))
+}
+
+fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, Failure> {
+    let Some(operation) = &manifest.operation else {
+        return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
+            .hint("add an [operation] table; a worker alone has no logic that a script could test"));
+    };
+    let policy = plan::checked(manifest.health.over(Policy::default()))?;
+    let compile = manifest.compile.over(CompileLimits::default());
+    let sandbox = run::sandbox(
+        u64::MAX,
+        !args.no_cache,
+        (!args.trust).then_some(compile),
+        plan::stack(manifest.limits.stack)?,
+    );
+    if !args.no_build {
+        // Workers are scripted: only the operation has to be there.
+        build::build(folder, operation.build.as_deref().into_iter(), args.quiet)?;
+    }
+    let component = folder.join(&operation.component);
+    let program = plan::load_operation(&sandbox, &component, operation.sha256, manifest.signed_by.as_ref())?;
+    let mut operation_args = operation.args.clone();
+    operation_args.insert(0, name_of(&component));
+    Ok(Stage {
+        sandbox: Arc::new(sandbox),
+        program,
+        args: operation_args,
+        task_limits: manifest.limits.over(Limits::WORKER),
+        planner_limits: manifest.limits.over(Limits::PLANNER),
+        policy,
+        tasks_max: operation.max_concurrent_tasks,
+        timeout: args.timeout.map_or(TIMEOUT, Time::duration),
+        log_level: if args.verbose > 1 { Level::Debug } else { Level::Info },
+    })
+}

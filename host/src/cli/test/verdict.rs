@@ -1,0 +1,190 @@
+//! What came of a test, and how that compares with what was expected.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::{error::Failure, exit};
+use crate::{
+    driver::Rehearsed,
+    report::Summary,
+    run::{self, Stage},
+    script::{Script, diff, shown},
+    units::Time,
+};
+
+/// How one test went.
+pub(super) struct Verdict {
+    /// Empty: nothing is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What it is compared with, and whether that was written. None: nothing is.
+    pub(super) golden: Option<(PathBuf, bool)>,
+    /// Whether it came to its end.
+    pub(super) ended: bool,
+    pub(super) summary: Summary,
+    pub(super) log: String,
+    pub(super) events: usize,
+    pub(super) took: Time,
+    /// What guests said.
+    pub(super) said: Vec<String>,
+}
+
+/// In what a test differs from what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Problem {
+    pub(super) what: What,
+    /// For people.
+    pub(super) message: String,
+    /// The lines that differ, and a few around them: `-` is expected, `+` is found.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) diff: Option<String>,
+}
+
+/// What differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum What {
+    /// It did not come to its end. Then nothing else is compared.
+    End,
+    /// The exit code.
+    Exit,
+    /// The output.
+    Output,
+    /// The log, from the golden one.
+    Log,
+}
+
+impl Problem {
+    fn new(what: What, message: impl Into<String>) -> Self {
+        Self {
+            what,
+            message: message.into(),
+            diff: None,
+        }
+    }
+
+    fn diff(mut self, lines: String) -> Self {
+        self.diff = Some(lines);
+        self
+    }
+}
+
+impl Verdict {
+    /// Runs a test. `update`: a golden that differs is written and no problem.
+    ///
+    /// # Errors
+    /// The machine does not let it run, or a golden cannot be read or written.
+    pub(super) async fn of(stage: &Stage, path: &Path, script: Script, update: bool) -> Result<Self, Failure> {
+        let (output, exit, compared) = (script.output.clone(), script.exit, script.golden);
+        let rehearsed = run::rehearse(stage, script)
+            .await
+            .map_err(|error| Failure::machine("the test was stopped by the machine", &error))?;
+        let Rehearsed {
+            summary,
+            log,
+            trouble,
+            said,
+            took,
+        } = rehearsed;
+        let events = log.lines();
+        let (log, written) = log.into_parts();
+        let mut verdict = Self {
+            problems: Vec::new(),
+            golden: compared.then(|| (path.with_extension("golden"), false)),
+            ended: trouble.is_none(),
+            summary,
+            log,
+            events,
+            took: took.into(),
+            said: said.iter().map(ToString::to_string).collect(),
+        };
+        // What broke off differs from everything that was expected.
+        if let Some(trouble) = trouble {
+            verdict.problems.push(Problem::new(What::End, trouble));
+            return Ok(verdict);
+        }
+        let found = exit::code(&verdict.summary, 0);
+        if found != exit {
+            let failure = verdict.summary.failure.as_ref();
+            let why = failure.map_or_else(String::new, |failure| format!(": {failure}"));
+            let message = format!("the exit code is {found}, and {exit} is expected{why}");
+            verdict.problems.push(Problem::new(What::Exit, message));
+        }
+        verdict
+            .problems
+            .extend(output.and_then(|output| differs(&output, &written)));
+        verdict.compare(update)?;
+        Ok(verdict)
+    }
+
+    pub(super) fn has_passed(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// The exit code that a run would have had. None: it did not come to its end.
+    pub(super) fn exit(&self) -> Option<u8> {
+        self.ended.then(|| exit::code(&self.summary, 0))
+    }
+
+    /// The golden that was written, if one was.
+    pub(super) fn written(&self) -> Option<&Path> {
+        self.golden
+            .as_ref()
+            .filter(|(_, written)| *written)
+            .map(|(path, _)| path.as_path())
+    }
+
+    /// Compares the log with the golden one, or writes that.
+    fn compare(&mut self, update: bool) -> Result<(), Failure> {
+        let Some((golden, written)) = &mut self.golden else {
+            return Ok(());
+        };
+        let known = match std::fs::read_to_string(&*golden) {
+            Ok(known) => Some(known),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(Failure::usage(format!("cannot read `{}`", golden.display())).because(error));
+            }
+        };
+        if known.as_ref() == Some(&self.log) {
+            return Ok(());
+        }
+        if update {
+            std::fs::write(&*golden, &self.log)
+                .map_err(|error| Failure::machine(format!("cannot write `{}`", golden.display()), &error))?;
+            *written = true;
+            return Ok(());
+        }
+        self.problems.push(match known {
+            None => Problem::new(
+                What::Log,
+                format!(
+                    "`{}` is not there; look at the log with -v, and keep it with --update",
+                    golden.display()
+                ),
+            ),
+            Some(known) => Problem::new(
+                What::Log,
+                format!(
+                    "the log differs from `{}`; if that is right, --update keeps it",
+                    golden.display()
+                ),
+            )
+            .diff(diff(&known, &self.log)),
+        });
+        Ok(())
+    }
+}
+
+/// In what the output is not as expected.
+fn differs(expected: &[u8], found: &[u8]) -> Option<Problem> {
+    if expected == found {
+        return None;
+    }
+    let lines = match (std::str::from_utf8(expected), std::str::from_utf8(found)) {
+        (Ok(expected), Ok(found)) => diff(expected, found),
+        _ => format!("-{}\n+{}\n", shown(expected), shown(found)),
+    };
+    Some(Problem::new(What::Output, "the output is not as expected").diff(lines))
+}

@@ -1,0 +1,123 @@
+//! A rehearsal, put together: as a run, but with the workers of a script.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use disperse_scheduler::{Policy, WorkerId};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::{RunError, draw};
+use crate::{
+    control::RunId,
+    driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},
+    limits::Limits,
+    logger::{Level, Logger},
+    operation::{ComponentOperation, OperationSettings},
+    report::{Format, Reporter, Style, Target, Writer},
+    sandbox::{Input, Program, Sandbox},
+    script::{Script, ScriptedWorker},
+    settings::Spender,
+    transport::{Member, Scripted, Workers},
+};
+
+/// What all rehearsals of an operation have in common.
+pub(crate) struct Stage {
+    /// It must have no limit for all guests together.
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) program: Program,
+    /// The operation's arguments, its name first. Those of a script follow.
+    pub(crate) args: Vec<String>,
+    pub(crate) task_limits: Limits,
+    pub(crate) planner_limits: Limits,
+    pub(crate) policy: Policy,
+    /// How many tasks may be in flight, unless a script says so.
+    pub(crate) tasks_max: Option<NonZeroUsize>,
+    /// How much real time one may take.
+    pub(crate) timeout: Duration,
+    pub(crate) log_level: Level,
+}
+
+/// When every rehearsal begins, in ms since 1970, as its guests see it: 2000-01-01.
+const REHEARSED_UNIX_MS: u64 = 946_684_800_000;
+
+/// Rehearses an operation; see `driver/rehearsal.rs`.
+///
+/// # Errors
+/// There are no threads to be had, or the policy cannot be meant.
+pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed, RunError> {
+    let style = Style {
+        format: Format::Text,
+        quiet: true,
+        verbose: false,
+        output_is_file: false,
+        lines_a_task: None,
+    };
+    let writer = Writer::new(Target::Nowhere, false).map_err(RunError::Start)?;
+    let mut report = Reporter::new(style, writer);
+    let (to_driver, inbox) = unbounded_channel();
+    let (logger, lines) = Logger::new(stage.log_level, false);
+    let (pools, buckets) = pools(&script.workers, stage.task_limits);
+    let setup = Setup {
+        id: RunId::new(),
+        policy: stage.policy.clone(),
+        seed: script.seed,
+        tasks_max: script.tasks_max(stage.tasks_max),
+        ordered: script.ordered,
+        pools,
+        buckets,
+        workers: Workers::Scripted(Box::new(Scripted::new(script.rules, stage.task_limits.result))),
+    };
+    let settings = OperationSettings {
+        args: stage.args.iter().cloned().chain(script.args).collect(),
+        input: script.input.map(|bytes| Input::new(std::io::Cursor::new(bytes))),
+        task_limits: stage.task_limits,
+        planner_limits: stage.planner_limits,
+        began_unix_ms: REHEARSED_UNIX_MS,
+        seed: script.seed,
+        gated: true,
+    };
+    let operation = ComponentOperation::start(
+        stage.sandbox.clone(),
+        stage.program.clone(),
+        settings,
+        logger,
+        to_driver,
+    );
+    let driver = Driver::new(setup, Box::new(operation), inbox, lines, &mut report, &stage.sandbox)?;
+    Ok(driver.rehearse(stage.timeout).await)
+}
+
+/// Workers with the same kinds are one pool. Beside the pools what their workers draw from.
+fn pools(workers: &[ScriptedWorker], limits: Limits) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
+    let mut pools: Vec<PoolSetup> = Vec::new();
+    for worker in workers {
+        if pools.iter().all(|pool| pool.kinds != worker.kinds) {
+            pools.push(PoolSetup {
+                name: worker.kinds.join("+"),
+                kinds: worker.kinds.clone(),
+                limits,
+                workers: Vec::new(),
+                buckets: Vec::new(),
+                owners: Vec::new(),
+            });
+        }
+    }
+    let mut buckets = Vec::new();
+    let mut ids = (0..).map(WorkerId);
+    for pool in &mut pools {
+        let members = || workers.iter().filter(|worker| worker.kinds == pool.kinds);
+        let spenders = members().map(|worker| Spender {
+            name: &worker.name,
+            quota: Some(&worker.quotas),
+            account: worker.account.as_deref(),
+        });
+        let drawn = draw(&[], spenders, "", &mut buckets);
+        let members = members().zip(&mut ids).map(|(worker, id)| Member::Scripted {
+            worker: id,
+            name: worker.name.clone(),
+            slots: worker.slots,
+        });
+        let members = members.collect();
+        (pool.workers, pool.buckets) = (members, drawn);
+    }
+    (pools, buckets)
+}

@@ -1,0 +1,198 @@
+//! What a script's `[[answer]]` looks like, and which rule it means.
+
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use disperse_scheduler::End;
+use serde::Deserialize;
+
+use super::{
+    file::{ScriptedWorker, read},
+    rules::{Payload, Rule, Says, When},
+};
+use crate::{
+    inbox::Reported,
+    units::{Time, nearest},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct AnswerTable {
+    // Which attempts it is for.
+    kind: Option<String>,
+    payload: Option<String>,
+    payload_json: Option<serde_json::Value>,
+    payload_starts: Option<String>,
+    payload_contains: Option<String>,
+    attempt: Option<NonZeroU32>,
+    worker: Option<String>,
+    times: Option<NonZeroU32>,
+    // How they end; one of these.
+    result: Option<String>,
+    json: Option<serde_json::Value>,
+    base64: Option<String>,
+    file: Option<PathBuf>,
+    echo: Option<bool>,
+    fail: Option<String>,
+    permanent: Option<String>,
+    trap: Option<String>,
+    busy: Option<Time>,
+    unfit: Option<String>,
+    lost: Option<bool>,
+    // After so long.
+    after: Option<Time>,
+    /// What it says of the worker's quotas, as guests do.
+    #[serde(default)]
+    report: Vec<ReportTable>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ReportTable {
+    /// Which one. None is enough for a worker that has no other.
+    #[serde(default)]
+    name: String,
+    remaining: u32,
+    /// None: unknown.
+    resets: Option<Time>,
+}
+
+/// What an answer says, where these are the workers. Files are relative to the folder.
+///
+/// # Errors
+/// It cannot be meant; says why.
+pub(super) fn rule(table: AnswerTable, line: usize, workers: &[ScriptedWorker], folder: &Path) -> Result<Rule, String> {
+    if let Some(kind) = &table.kind
+        && workers.iter().all(|worker| !worker.kinds.is_empty())
+    {
+        let kinds: Vec<String> = workers.iter().flat_map(|worker| worker.kinds.clone()).collect();
+        known("no worker serves the kind", kind, &kinds)?;
+    }
+    if let Some(name) = &table.worker {
+        let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).collect();
+        known("there is no worker", name, &names)?;
+    }
+    let reports = table.report.iter().map(|report| reported(report, &table, workers));
+    let reports = reports.collect::<Result<_, _>>()?;
+    let payload = [
+        table.payload.clone().map(|text| Payload::Is(text.into())),
+        table.payload_json.clone().map(Payload::Json),
+        table.payload_starts.clone().map(|text| Payload::Starts(text.into())),
+        table
+            .payload_contains
+            .clone()
+            .map(|text| Payload::Contains(text.into())),
+    ];
+    Ok(Rule {
+        line,
+        when: When {
+            kind: table.kind.clone(),
+            worker: table.worker.clone(),
+            attempt: table.attempt.map(NonZeroU32::get),
+            payload: payload.into_iter().flatten().collect(),
+        },
+        left: table.times.map(NonZeroU32::get),
+        after: table.after.map(Time::duration).unwrap_or_default(),
+        reports,
+        says: says(table, folder)?,
+    })
+}
+
+/// What is said of a quota, which somebody must have to whom it is said.
+fn reported(report: &ReportTable, table: &AnswerTable, workers: &[ScriptedWorker]) -> Result<Reported, String> {
+    let name = report.name.as_str();
+    let is_meant = |worker: &ScriptedWorker| match worker.quotas.as_slice() {
+        [_] if name.is_empty() => true,
+        own => own.iter().any(|quota| quota.name == name),
+    };
+    let who = table.worker.as_deref();
+    if !workers
+        .iter()
+        .filter(|worker| who.is_none_or(|who| worker.name == who))
+        .any(is_meant)
+    {
+        return Err(match (name, who) {
+            ("", None) => "its `report` has no `name`, and no worker has just one quota".to_owned(),
+            ("", Some(who)) => format!("its `report` has no `name`, and the worker `{who}` has not just one quota"),
+            (name, None) => format!("its `report` is of the quota `{name}`, which no worker has"),
+            (name, Some(who)) => format!("its `report` is of the quota `{name}`, which the worker `{who}` has not"),
+        });
+    }
+    Ok(Reported {
+        bucket: name.into(),
+        remaining: report.remaining,
+        resets: report.resets.map(Time::duration).unwrap_or_default(),
+        told: None,
+    })
+}
+
+fn known(problem: &str, name: &str, names: &[String]) -> Result<(), String> {
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    Err(match nearest(name, names) {
+        Some(near) => format!("{problem} `{name}`; did you mean `{near}`?"),
+        None => format!("{problem} `{name}`; there are `{}`", names.join("`, `")),
+    })
+}
+
+/// How the attempts of a rule end, which is said once.
+fn says(table: AnswerTable, folder: &Path) -> Result<Says, String> {
+    let fails = |end: End| move |message: String| Says::Fails { end, message };
+    let on = |name: &str, given: Option<bool>| match given {
+        Some(false) => Err(format!("`{name} = false` says nothing; leave it out")),
+        given => Ok(given.is_some()),
+    };
+    let lost = "the worker went away with it".to_owned();
+    let ways = [
+        ("result", table.result.map(|text| Says::Result(text.into()))),
+        ("json", table.json.map(|value| Says::Result(value.to_string().into()))),
+        ("base64", table.base64.map(|text| decoded(&text)).transpose()?),
+        (
+            "file",
+            table
+                .file
+                .map(|file| read(&folder.join(file)).map(Says::Result))
+                .transpose()?,
+        ),
+        ("echo", on("echo", table.echo)?.then_some(Says::Echo)),
+        ("fail", table.fail.map(fails(End::Transient))),
+        ("permanent", table.permanent.map(fails(End::Permanent))),
+        (
+            "trap",
+            table.trap.map(|text| {
+                let fingerprint = fingerprint(&text);
+                fails(End::Trap { fingerprint })(format!("trapped: {text}"))
+            }),
+        ),
+        (
+            "busy",
+            table
+                .busy
+                .map(|wait| fails(End::Busy { wait: wait.duration() })("busy".into())),
+        ),
+        ("unfit", table.unfit.map(fails(End::Unfit))),
+        ("lost", on("lost", table.lost)?.then(|| fails(End::Lost)(lost))),
+    ];
+    let names = ways.each_ref().map(|(name, _)| *name).join("`, `");
+    let mut said = ways.into_iter().filter_map(|(name, says)| Some((name, says?)));
+    match (said.next(), said.next()) {
+        (None, _) => Err(format!("it does not say how the attempt ends; give one of `{names}`")),
+        (Some((one, _)), Some((other, _))) => Err(format!("`{one}` and `{other}` cannot both be meant")),
+        (Some((_, says)), None) => Ok(says),
+    }
+}
+
+fn decoded(text: &str) -> Result<Says, String> {
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
+    let bytes = bytes.map_err(|error| format!("`base64` is no base64: {error}"))?;
+    Ok(Says::Result(bytes.into()))
+}
+
+/// The same words, the same trap. FNV-1a; never 0, which means that nothing is known.
+fn fingerprint(text: &str) -> u64 {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).max(1)
+}
