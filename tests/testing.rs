@@ -321,11 +321,14 @@ fn what_never_ends_is_ended() {
         .test(&[])
         .shows(&["it was not over after 100000 events, at 99999h of its time"])
         .exits(1);
+}
 
-    Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n")
-        .test(&[])
-        .shows(&["it was not over after 100000 events"])
-        .exits(1);
+#[test]
+fn whoever_is_busy_for_ever_fails_in_the_end() {
+    let log = Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n").log();
+    // Twenty times in a row cost an attempt, of four.
+    assert_eq!(log.matches("busy for").count(), 80, "{log}");
+    has("the log", &log, &["settled without a result: exhausted"]);
 }
 
 #[test]
