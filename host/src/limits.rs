@@ -95,6 +95,10 @@ impl Default for CompileLimits {
     }
 }
 
+/// From how many bytes on what is on its way between guests counts toward the host's memory. A task may have 1,024 smaller
+/// answers, which is a megabyte.
+const COUNTED_MIN: u64 = 1 << 10;
+
 /// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that nobody has
 /// read. It is kept by slowing down, never by failing: over it idle instances are dropped, `submit` waits and `next` is
 /// not called.
@@ -105,6 +109,8 @@ pub(crate) struct Budget {
     peak: AtomicU64,
     /// How many actions are open. While it is zero nothing can give memory back, so nobody waits for it.
     open: AtomicU64,
+    /// How many tasks have begun and are not collected.
+    begun: AtomicU64,
     freed: Notify,
 }
 
@@ -115,6 +121,7 @@ impl Budget {
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
             freed: Notify::new(),
         })
     }
@@ -163,15 +170,42 @@ impl Budget {
     ///
     /// Cancel safe.
     pub(crate) async fn room(&self) {
-        while self.is_over() && self.open.load(Ordering::Relaxed) > 0 {
+        self.room_from(&self.open).await;
+    }
+
+    /// Has a task wait for room as long as others are between their beginning and being collected, which makes room.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn begin(self: &Arc<Self>) -> Begun {
+        self.room_from(&self.begun).await;
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Begun(self.clone())
+    }
+
+    /// Waits until there is room again, or nothing left of what could make room.
+    async fn room_from(&self, going_on: &AtomicU64) {
+        let waits = || self.is_over() && going_on.load(Ordering::Relaxed) > 0;
+        while waits() {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             // Registered before the second look, so that a release in between is not missed.
             freed.as_mut().enable();
-            if !self.is_over() || self.open.load(Ordering::Relaxed) == 0 {
+            if !waits() {
                 return;
             }
             freed.await;
+        }
+    }
+}
+
+/// A task that has begun, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Begun(Arc<Budget>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.0.begun.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.freed.notify_waiters();
         }
     }
 }
@@ -184,6 +218,12 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// Of something as large as this. None: it is small, and there is a bound for how many of it there are.
+    pub(crate) fn of(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
+        let bytes = bytes as u64;
+        (bytes >= COUNTED_MIN).then(|| Self::new(budget, bytes))
+    }
+
     pub(crate) fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
         budget.charge(bytes);
         Self {

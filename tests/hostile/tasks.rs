@@ -99,3 +99,74 @@ fn an_endless_list_of_tasks_is_handed_out_only_as_there_is_room() {
         assert!(peak < CEILING, "the host had {peak} MiB");
     }
 }
+
+#[test]
+fn results_that_wait_to_be_collected_are_room_that_is_taken() {
+    let folder = Folder::new();
+    // Five hundred tasks may be in flight, each ends at once with 4 MiB, and the planner takes its time with each of them.
+    let text = include_str!("../guests/operation.wat")
+        .replace(
+            "{NEXT}",
+            "(if (i32.lt_u (memory.size) (i32.const 100)) (then (drop (memory.grow (i32.const 100)))))
+             (return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
+        )
+        .replace(
+            "{RUN}",
+            "(drop (memory.grow (i32.const 100)))
+             (return (call $say (i32.const 0) (i32.const 1024) (i32.const 4194304)))",
+        )
+        .replace(
+            "{COLLECT}",
+            "(global.set $free (i32.const 1024))
+             (loop $again
+               (global.set $handed (i32.add (global.get $handed) (i32.const 1)))
+               (br_if $again (i32.and (global.get $handed) (i32.const 0x3ffffff))))",
+        )
+        .replace("{FINISH}", "");
+    let operation = folder.guest("endless.wasm", &text);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let args = [
+        "run",
+        &operation,
+        "--worker",
+        &worker,
+        "--tasks",
+        "500",
+        "--host-memory",
+        "64MiB",
+    ];
+    let mut live = host(args).once("").start();
+    let began = std::time::Instant::now();
+    live.wait_until("three seconds", |_, _| began.elapsed().as_secs() >= 3);
+    if let Some(peak) = live.peak_memory() {
+        // They would take 2 GiB.
+        assert!(peak < 2 * CEILING, "the host had {peak} MiB");
+    }
+}
+
+#[test]
+fn the_error_of_a_task_is_cut() {
+    let folder = Folder::new();
+    let run = "(drop (memory.grow (i32.const 100)))
+               (memory.fill (i32.const 1024) (i32.const 65) (i32.const 4194304))
+               (return (call $say (i32.const 1) (i32.const 1024) (i32.const 4194304)))";
+    let operation = folder.operation("long.wasm", "run", run);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let args = [
+        "run",
+        &operation,
+        "--worker",
+        &worker,
+        "--result-size",
+        "1KiB",
+        "--format",
+        "json",
+    ];
+    let ended = host(args).input("").run().exits(1);
+    let events = ended.events();
+    let error = crate::support::of_type(&events, "task-ended")[0]["error"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(error, format!("{}…", "A".repeat(1024)));
+}

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
+    limits::Charge,
     operation::Operation,
     report::TaskCounts,
 };
@@ -15,6 +16,8 @@ use crate::{
 /// A task between being handed out and being collected.
 struct Entry {
     input: Bytes,
+    /// What that takes in the host.
+    room: Option<Charge>,
     answers: Answers,
     /// The highest number that it has used for a request.
     last_number: RequestNumber,
@@ -46,7 +49,7 @@ pub(super) struct Tasks {
     last: u64,
     entries: FxHashMap<TaskId, Entry>,
     /// With `ordered`: tasks that have ended but not every one before them.
-    ended: BTreeMap<TaskId, (Bytes, Result<Bytes, String>)>,
+    ended: BTreeMap<TaskId, PlannerCall>,
     /// With `ordered`: the task to be collected next.
     next_to_collect: TaskId,
     /// Calls of `collect` that are not answered.
@@ -132,7 +135,7 @@ impl Tasks {
     }
 
     /// Starts a task that the planner has handed out.
-    pub(super) fn hand_out(&mut self, operation: &mut dyn Operation, input: Bytes, now_ms: u64) {
+    pub(super) fn hand_out(&mut self, operation: &mut dyn Operation, input: Bytes, room: Option<Charge>, now_ms: u64) {
         self.last += 1;
         let task = TaskId(self.last);
         let answers = operation.start(task, input.clone(), now_ms);
@@ -140,6 +143,7 @@ impl Tasks {
             task,
             Entry {
                 input,
+                room,
                 answers,
                 last_number: 0,
                 open: 0,
@@ -173,7 +177,7 @@ impl Tasks {
                 self.planner = Planner::Done;
                 self.failure = Some(text.clone());
             }
-            PlannerNotice::Handed(_) | PlannerNotice::Output(_) => {}
+            PlannerNotice::Handed(..) | PlannerNotice::Output(_) => {}
         }
     }
 
@@ -193,18 +197,24 @@ impl Tasks {
             Ok(_) => self.done += 1,
             Err(_) => self.failed += 1,
         }
-        let collect = |input, outcome, task| PlannerCall::Collect { task, input, outcome };
+        let TaskEnd { outcome, mut room, .. } = end;
+        room.input = entry.room;
+        let collect = PlannerCall::Collect {
+            task,
+            input: entry.input,
+            outcome,
+            room,
+        };
         if self.ordered {
-            self.ended.insert(task, (entry.input, end.outcome));
-            while let Some((input, outcome)) = self.ended.remove(&self.next_to_collect) {
-                let task = self.next_to_collect;
-                self.next_to_collect = TaskId(task.0 + 1);
+            self.ended.insert(task, collect);
+            while let Some(collect) = self.ended.remove(&self.next_to_collect) {
+                self.next_to_collect = TaskId(self.next_to_collect.0 + 1);
                 self.collecting += 1;
-                operation.call(collect(input, outcome, task), now_ms);
+                operation.call(collect, now_ms);
             }
         } else {
             self.collecting += 1;
-            operation.call(collect(entry.input, end.outcome, task), now_ms);
+            operation.call(collect, now_ms);
         }
         entry.last_number
     }

@@ -17,19 +17,15 @@ use crate::{
     report::{AttemptFailed, Dead},
 };
 
-/// From how many bytes on a result counts toward the host's memory until its task has taken it. A task may have 1,024
-/// smaller ones, which is a megabyte.
-const COUNTED_MIN: u64 = 1 << 10;
-
 impl Driver<'_> {
     /// Takes one notice.
     pub(super) fn take(&mut self, notice: Notice) {
         match notice {
             Notice::Request(request) => self.request(request),
             Notice::TaskEnded { task, end } => self.task_ended(task, end),
-            Notice::Planner(PlannerNotice::Handed(input)) => {
+            Notice::Planner(PlannerNotice::Handed(input, room)) => {
                 self.tasks
-                    .hand_out(self.operation.as_mut(), input, self.now.as_millis());
+                    .hand_out(self.operation.as_mut(), input, room, self.now.as_millis());
             }
             Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(piece),
             Notice::Planner(notice) => self.tasks.planner(&notice),
@@ -289,8 +285,7 @@ impl Driver<'_> {
             }
         };
         self.tally.settled(kind, outcome);
-        let size = value.as_ref().map_or(0, Bytes::len) as u64;
-        let room = (size >= COUNTED_MIN).then(|| Charge::new(self.sandbox.budget(), size));
+        let room = Charge::of(self.sandbox.budget(), value.as_ref().map_or(0, Bytes::len));
         self.tasks.answer(
             task,
             Answer {

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::{
     control::{Problem, Query, Said},
     grants::Denied,
-    limits::Charge,
+    limits::{Begun, Charge},
 };
 
 pub(crate) use answers::{Answers, Arrivals, answers};
@@ -214,6 +214,20 @@ pub(crate) struct TaskEnd {
     /// The result, or the error in words.
     pub(crate) outcome: Result<Bytes, String>,
     pub(crate) used: Used,
+    pub(crate) room: TaskRoom,
+}
+
+/// What a task takes in the host until it is collected, held for what its drop does.
+#[derive(Debug, Default)]
+pub(crate) struct TaskRoom {
+    /// Of what it was handed.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) input: Option<Charge>,
+    /// Of what it ended with.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) result: Option<Charge>,
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) begun: Option<Begun>,
 }
 
 /// A guest, by name, for people: which planner, task or worker said something.

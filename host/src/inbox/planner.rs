@@ -4,7 +4,8 @@ use bytes::Bytes;
 use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
 
-use super::Notice;
+use super::{Notice, TaskRoom};
+use crate::limits::Charge;
 
 /// What a planner is asked to do. One at a time, in order.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum PlannerCall {
         /// The bytes that `next` handed out.
         input: Bytes,
         outcome: Result<Bytes, String>,
+        /// What both take in the host.
+        room: TaskRoom,
     },
     /// Nothing will follow.
     Finish,
@@ -25,8 +28,8 @@ pub(crate) enum PlannerCall {
 /// What a planner did.
 #[derive(Debug)]
 pub(crate) enum PlannerNotice {
-    /// It handed out a task.
-    Handed(Bytes),
+    /// It handed out a task, which takes so much in the host.
+    Handed(Bytes, Option<Charge>),
     /// It has handed out as many as it was asked for, or said that there is nothing now.
     Paused {
         /// Whether it said that there is nothing now.

@@ -12,7 +12,7 @@ use tokio::{
 use super::Operation;
 use crate::{
     inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers},
-    limits::Limits,
+    limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
 };
@@ -70,6 +70,7 @@ impl ComponentOperation {
                 match PlannerInstance::start(&sandbox, &program, port.clone(), world, limits, &logger).await {
                     Ok(instance) => {
                         Planner {
+                            budget: sandbox.budget().clone(),
                             instance,
                             port,
                             input: settings.input,
@@ -140,7 +141,9 @@ impl Operation for ComponentOperation {
             self.to_driver.clone(),
         );
         self.running.spawn(async move {
-            let end = run_task(&sandbox, &spec, port, input, world, &logger).await;
+            let begun = sandbox.budget().begin().await;
+            let mut end = run_task(&sandbox, &spec, port, input, world, &logger).await;
+            end.room.begun = Some(begun);
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
         answers
@@ -149,6 +152,7 @@ impl Operation for ComponentOperation {
 
 /// The planner at work.
 struct Planner {
+    budget: Arc<Budget>,
     instance: PlannerInstance,
     port: PlannerPort,
     input: Option<Input>,
@@ -184,10 +188,16 @@ impl Planner {
     async fn call(&mut self, call: PlannerCall, wanted: &mut u32) -> Result<(), String> {
         match call {
             PlannerCall::Next(count) => *wanted = count,
-            PlannerCall::Collect { task, input, outcome } => {
+            PlannerCall::Collect {
+                task,
+                input,
+                outcome,
+                room,
+            } => {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
                 let collected = self.instance.collect(&input, outcome).await;
                 collected.map_err(|fault| failed("collect", Some(task), &fault))?;
+                drop(room);
                 self.port.say(PlannerNotice::Collected);
             }
             PlannerCall::Finish => {
@@ -210,8 +220,10 @@ impl Planner {
             .map_err(|fault| failed("next", None, &fault))?
         {
             Some(task) => {
-                self.port.say(PlannerNotice::Handed(task));
-                *wanted -= 1;
+                let room = Charge::of(&self.budget, task.len());
+                self.port.say(PlannerNotice::Handed(task, room));
+                // The driver asks again when there is room.
+                *wanted = if self.budget.is_over() { 0 } else { *wanted - 1 };
                 if *wanted == 0 {
                     self.port.say(PlannerNotice::Paused { none: false });
                 }

@@ -17,7 +17,7 @@ use super::Operation;
 use crate::{
     inbox::{
         Action, Answers, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort,
-        Used, answers,
+        TaskRoom, Used, answers,
     },
     units::Size,
 };
@@ -120,11 +120,16 @@ impl Operation for Lines {
                 }
             };
             let outcome = answer.value.map_err(|refusal| refusal.message);
+            let room = TaskRoom {
+                result: answer.room,
+                ..TaskRoom::default()
+            };
             let _ = to_driver.send(Notice::TaskEnded {
                 task,
                 end: TaskEnd {
                     outcome,
                     used: Used::default(),
+                    room,
                 },
             });
         });
@@ -212,10 +217,11 @@ async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiv
             call = calls.recv() => match call {
                 None => return,
                 Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
-                Some(PlannerCall::Collect { outcome, .. }) => {
+                Some(PlannerCall::Collect { outcome, room: taken, .. }) => {
                     if let Ok(result) = outcome {
                         write(&port, &room, &result).await;
                     }
+                    drop(taken);
                     port.say(PlannerNotice::Collected);
                 }
                 Some(PlannerCall::Finish) => port.say(match broken.take() {
@@ -227,7 +233,7 @@ async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiv
                 Some((Ok(line), _)) => {
                     handed += line.len();
                     wanted = if handed < AHEAD_BYTES { wanted - 1 } else { 0 };
-                    port.say(PlannerNotice::Handed(line));
+                    port.say(PlannerNotice::Handed(line, None));
                     if wanted == 0 {
                         port.say(PlannerNotice::Paused { none: false });
                     }

@@ -16,8 +16,8 @@ use super::{
     world::World,
 };
 use crate::{
-    inbox::{Speaker, TaskEnd, TaskPort, Used},
-    limits::Limits,
+    inbox::{Speaker, TaskEnd, TaskPort, TaskRoom, Used},
+    limits::{Charge, Limits},
     logger::Logger,
 };
 
@@ -60,14 +60,21 @@ pub(crate) async fn run_task(
     let mut end = match Running::start(sandbox, spec.program.inner(), start).await {
         Ok(mut running) => {
             let outcome = call(&mut running, spec, &input).await;
+            // While the instance still counts, so that there is no moment at which neither does.
+            let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
             TaskEnd {
                 outcome,
                 used: running.used(),
+                room: TaskRoom {
+                    result: Charge::of(&sandbox.budget, size),
+                    ..TaskRoom::default()
+                },
             }
         }
         Err(fault) => TaskEnd {
             outcome: Err(fault.to_string()),
             used: Used::default(),
+            room: TaskRoom::default(),
         },
     };
     spec.debt.inherit(&debt);
@@ -96,7 +103,17 @@ async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<By
             limit: spec.limits.result,
         }
         .to_string()),
-        Ok((Err(text),)) => Err(text),
+        Ok((Err(text),)) => Err(cut(text, spec.limits.result)),
         Err(error) => Err(format!("the task {}", running.fault(&error))),
     }
+}
+
+/// A text of so many bytes at most.
+fn cut(mut text: String, most: u64) -> String {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }

@@ -74,7 +74,7 @@ impl Log {
                 Ok(result) => format!("task {} done: {}", task.0, shown(result)),
                 Err(error) => format!("task {} failed: {}", task.0, escaped(error)),
             },
-            Notice::Planner(PlannerNotice::Handed(input)) => {
+            Notice::Planner(PlannerNotice::Handed(input, _)) => {
                 self.tasks += 1;
                 format!("task {} handed out: {}", self.tasks, shown(input))
             }
