@@ -28,7 +28,8 @@ fn ask(folder: &Path, args: &[&str]) -> Ended {
     host(args).folder(folder).run()
 }
 
-fn told(folder: &Path, args: &[&str]) -> Value {
+/// What a run in this folder says to this question.
+pub(crate) fn told(folder: &Path, args: &[&str]) -> Value {
     let args: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
     let mut said = ask(folder, &args).exits(0).events();
     assert_eq!(said.len(), 1);

@@ -34,4 +34,5 @@ mod support;
 mod testing;
 mod tls;
 mod usage;
+mod waiting;
 mod wasi_http;

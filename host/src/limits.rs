@@ -112,6 +112,10 @@ pub(crate) struct Budget {
     /// How many tasks have begun and are not collected.
     begun: AtomicU64,
     freed: Notify,
+    /// How many guests wait to be started because all instances that there may be are there.
+    crowd: AtomicU64,
+    /// Tells workers that have nothing to do to let their instances go.
+    pressed: Notify,
 }
 
 impl Budget {
@@ -123,6 +127,8 @@ impl Budget {
             open: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             freed: Notify::new(),
+            crowd: AtomicU64::new(0),
+            pressed: Notify::new(),
         })
     }
 
@@ -138,6 +144,9 @@ impl Budget {
     pub(crate) fn charge(&self, bytes: u64) {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(used, Ordering::Relaxed);
+        if used > self.limit && used - bytes <= self.limit {
+            self.pressed.notify_waiters();
+        }
     }
 
     /// Gives back what was charged.
@@ -145,6 +154,28 @@ impl Budget {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         if before > self.limit {
             self.freed.notify_waiters();
+        }
+    }
+
+    /// Somebody waits for an instance, until what this gives back is dropped.
+    pub(crate) fn crowd(&self) -> Crowd<'_> {
+        self.crowd.fetch_add(1, Ordering::Relaxed);
+        self.pressed.notify_one();
+        Crowd(self)
+    }
+
+    /// Waits until an instance that has nothing to do is in the way of others. Whoever was told and has let it go says so
+    /// with [`Budget::let_go`].
+    ///
+    /// Cancel safe.
+    pub(crate) async fn pressed(&self) {
+        self.pressed.notified().await;
+    }
+
+    /// An instance was let go. If somebody still waits, it is the next one's turn.
+    pub(crate) fn let_go(&self) {
+        if self.crowd.load(Ordering::Relaxed) > 0 {
+            self.pressed.notify_one();
         }
     }
 
@@ -195,6 +226,16 @@ impl Budget {
             }
             freed.await;
         }
+    }
+}
+
+/// Somebody who waits for an instance.
+#[derive(Debug)]
+pub(crate) struct Crowd<'a>(&'a Budget);
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        self.0.crowd.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

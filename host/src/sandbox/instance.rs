@@ -54,7 +54,14 @@ impl Running {
     ///
     /// Cancel safe: nothing is left of a start that was given up.
     pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, Fault> {
-        let permit = program.side.room.clone().acquire_many_owned(start.slots).await.ok();
+        let room = &program.side.room;
+        let permit = match room.clone().try_acquire_many_owned(start.slots) {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let _waiting = sandbox.budget.crowd();
+                room.clone().acquire_many_owned(start.slots).await.ok()
+            }
+        };
         let limits = start.limits;
         let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);

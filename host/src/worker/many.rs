@@ -74,6 +74,7 @@ impl Worker {
             if !goes_on {
                 return;
             }
+            self.sandbox.budget().let_go();
         }
     }
 
@@ -160,6 +161,7 @@ impl Worker {
                         None => break End::Closed,
                     },
                     Some((attempt, timeout)) = when_up(late) => break End::Late(attempt, timeout),
+                    () = self.sandbox.budget().pressed(), if flights.is_empty() && hand.is_empty() => break End::Idle,
                 }
             }
         };

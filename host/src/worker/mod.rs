@@ -49,12 +49,23 @@ impl Worker {
         loop {
             let job = match hand.pop_front() {
                 Some(job) => job,
-                None => match orders.recv().await {
-                    Some(Order::Run(job)) => job,
-                    // What it means has ended meanwhile.
-                    Some(Order::Stop(_)) => continue,
-                    None => return,
-                },
+                None => {
+                    let order = tokio::select! {
+                        biased;
+                        order = orders.recv() => order,
+                        () = self.sandbox.budget().pressed(), if instance.is_some() => {
+                            instance = None;
+                            self.sandbox.budget().let_go();
+                            continue;
+                        }
+                    };
+                    match order {
+                        Some(Order::Run(job)) => job,
+                        // What it means has ended meanwhile.
+                        Some(Order::Stop(_)) => continue,
+                        None => return,
+                    }
+                }
             };
             let attempt = job.attempt;
             let handled = {

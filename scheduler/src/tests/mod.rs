@@ -25,6 +25,7 @@ mod rules_quorum;
 mod rules_quota;
 mod rules_retry;
 mod rules_stop;
+mod rules_waiting;
 mod script;
 mod service;
 mod verdicts;

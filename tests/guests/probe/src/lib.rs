@@ -1,10 +1,17 @@
 //! A worker that tries what each line tells it, a word and its arguments, and answers what came of it.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fs;
+use std::time::Instant;
 
 use disperse_guest::{Action, Failure, OrFail, Text, Worker, exec, export_worker, http};
+
+thread_local! {
+    /// When this instance was last asked how long that is ago.
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 #[derive(Default)]
 struct Probe;
@@ -98,6 +105,14 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let timeout = std::time::Duration::from_millis(ms.parse()?);
             let response = http::get(*url).timeout(timeout).fetch()?;
             Ok(response.text())
+        }
+        // How many microseconds ago it was asked so before; said aloud, so that it is heard at once.
+        ["since"] => {
+            let now = Instant::now();
+            if let Some(last) = LAST.replace(Some(now)) {
+                eprintln!("{}", now.duration_since(last).as_micros());
+            }
+            Ok(String::new())
         }
         ["connect", address] => {
             std::net::TcpStream::connect(address)?;
