@@ -155,7 +155,8 @@ fn flags_make_a_world() {
             "workers": 6, "slots": 2, "actions": 600, "open": 50, "duration_ms": [1000.0, 2000.0], "flake": 0.1,
             "bad": [{ "count": 1, "rate": 0.6 }, { "count": 1, "rate": 0.3 }], "black_holes": 1,
             "failing_ms": [20.0, 20.0], "poison": 3, "poison_spread": true, "poison_traps": true,
-            "outages_ms": [[5000.0, 6000.0], [60000.0, 72000.0]], "quarantine_share": 0.5, "seed": 7, "seeds": 2,
+            "outages_ms": [[5000.0, 6000.0], [60000.0, 72000.0]], "quotas": [], "accounts": null, "reports": true,
+            "quarantine_share": 0.5, "seed": 7, "seeds": 2,
         })
     );
 }
@@ -169,6 +170,115 @@ fn flags_change_a_preset() {
     assert_eq!(changed["bad"], serde_json::json!([{ "count": 1, "rate": 1.0 }]));
     assert_eq!((&usual["workers"], &changed["workers"]), (&20.into(), &4.into()));
     assert_eq!(usual["failing_ms"], changed["failing_ms"], "the rest stays");
+}
+
+/// Two workers that could do much more than they may: 600 actions are three windows of 100 for each.
+const SATURATED: [&str; 4] = ["--workers", "2", "--slots", "4"];
+
+#[test]
+fn quotas_are_used_up_and_never_overrun() {
+    for quota in ["100/10s", "100/10s,fixed", "100/10s,burst=20"] {
+        let args = [&SATURATED[..], &["--quota", quota, "--format", "json"]].concat();
+        for line in simulate(&args).exits(0).events() {
+            let told = format!("{quota}: {line}");
+            assert_eq!(mean(&line, "refused_over_quota"), 0.0, "{told}");
+            assert_eq!(mean(&line, "good_actions_done"), 600.0, "{told}");
+            assert!((0.97..=1.0).contains(&mean(&line, "quota_used")), "{told}");
+            // Two whole windows have to pass, of which a fixed one may have begun long before.
+            let least = if quota.ends_with("fixed") { 10_000.0 } else { 20_000.0 };
+            assert!((least..36_000.0).contains(&mean(&line, "makespan_ms")), "{told}");
+            let accounts = line["quota_by_account"].as_array().unwrap();
+            assert_eq!(accounts.len(), 2, "{told}");
+            for (account, number) in accounts.iter().zip(1..) {
+                assert_eq!(account["account"], number, "{told}");
+                assert_eq!(account["workers"], serde_json::json!([number]), "{told}");
+                assert!((0.97..=1.0).contains(&mean(account, "used")), "{told}");
+                assert_eq!(mean(account, "refused"), 0.0, "{told}");
+                let left = account["left_at_resets"].as_array().unwrap();
+                match quota.ends_with("fixed") {
+                    true => assert!((2..=3).contains(&left.len()), "{told}"),
+                    false => assert!(left.is_empty() && account["left"]["mean"].is_null(), "{told}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_share_accounts_in_turn() {
+    let args = [
+        "--workers",
+        "3",
+        "--quota",
+        "100/10s",
+        "--quota",
+        "concurrent=2",
+        "--accounts",
+        "2",
+    ];
+    let lines = simulate(&[&args[..], &["--format", "json"]].concat()).exits(0).events();
+    for line in &lines {
+        let quotas = line["quota_by_account"].as_array().unwrap();
+        let of = |at: usize| (&quotas[at]["workers"], quotas[at]["allows"].as_str().unwrap());
+        assert_eq!(quotas.len(), 4, "{line}");
+        assert_eq!(of(0), (&serde_json::json!([1, 3]), "100 in any 10s"));
+        assert_eq!(of(3), (&serde_json::json!([2]), "2 at once"));
+        assert_eq!(quotas[3]["used"]["mean"], Value::Null, "it offers no number of units");
+        assert_eq!(line["world"]["accounts"], 2);
+        assert_eq!(
+            line["world"]["quotas"],
+            serde_json::json!([{ "limit": 100, "per_ms": 10000.0, "window": "sliding" }, { "concurrent": 2 }])
+        );
+    }
+    let shared = simulate(&[
+        "--workers",
+        "2",
+        "--quota",
+        "100/10s",
+        "--accounts",
+        "1",
+        "--format",
+        "json",
+    ]);
+    for line in shared.exits(0).events() {
+        assert!(
+            mean(&line, "makespan_ms") >= 50_000.0,
+            "one account for 600 actions: {line}"
+        );
+    }
+}
+
+#[test]
+fn quotas_are_told_account_by_account() {
+    let ended = simulate(&[&SATURATED[..], &["--quota", "100/10s,fixed"]].concat()).exits(0);
+    let world = ended.out().lines().nth(2).unwrap();
+    assert!(
+        world.ends_with(", 100 in each window of 10s for each worker; nothing is wrong"),
+        "{world}"
+    );
+    for row in [
+        "quota used ",
+        "quota used of the least used ",
+        "units left at resets ",
+        "refused over quota ",
+        "quota used, worker 1 ",
+        "quota used, worker 2 ",
+    ] {
+        let found = ended.out().lines().find(|line| line.starts_with(&format!("  {row}")));
+        assert!(found.is_some(), "{row}:\n{}", ended.out());
+    }
+    let args = ["--quota", "10/1s", "--accounts", "4", "--no-reports"];
+    let ended = simulate(&[&args[..], &["--preset", "all"]].concat()).exits(2);
+    ended.says(&["`poison-2` cannot be changed like this", "accounts must be"]);
+    let ended = simulate(&[&args[..], &["--preset", "flaky"]].concat()).exits(0);
+    assert!(
+        ended
+            .out()
+            .contains(", 10 in any 1s for each of 4 accounts and no reports; ")
+    );
+    assert!(ended.out().contains("\n  quota used, account 4 "), "{}", ended.out());
+    let plain = simulate(&["--preset", "flaky"]).exits(0);
+    assert!(!plain.out().contains("quota"), "{}", plain.out());
 }
 
 #[test]
@@ -200,6 +310,12 @@ fn what_cannot_be_meant_is_a_usage_error() {
             "as many as there are workers",
         ),
         (&["--preset", "all", "--workers", "2"], "`three-bad`"),
+        (&["--quota", "100"], "100/10s"),
+        (&["--quota", "0/10s"], "limit must be at least 1"),
+        (&["--accounts", "2"], "--quota"),
+        (&["--no-reports"], "--quota"),
+        (&["--quota", "1/1s", "--accounts", "0"], "--accounts"),
+        (&["--quota", "1/1s", "--accounts", "21"], "as many as there are workers"),
         (&["path"], "path"),
     ] {
         simulate(args).exits(2).prints("").says(&["error: ", says]);

@@ -2,7 +2,7 @@
 //!
 //! Two sorts, told apart by what is asked. A [`Load`] asks how *fast* the scheduler is: many workers, hardly any trouble. A
 //! [`World`] asks how *well* it decides: workers and actions of which it is known who is bad, so that afterwards it can be
-//! said who was taken out wrongly and what was lost.
+//! said who was taken out wrongly, what was lost, and how much of its quota each account spent.
 //!
 //! ```
 //! use disperse_scheduler::sim::{World, contenders, play};
@@ -15,30 +15,33 @@
 //! # Ok::<(), disperse_scheduler::PolicyError>(())
 //! ```
 
+mod accounts;
 mod load;
 mod outcome;
-mod play;
+pub(crate) mod play;
 mod presets;
+pub(crate) mod service;
 mod world;
 
+pub use accounts::Spending;
 pub use load::{Load, Tally, run};
 pub use outcome::{Figure, Outcome, Series};
 pub use play::{play, play_seeds};
 pub use presets::{Preset, contenders, presets};
 pub use world::{Bad, Span, World};
 
-use crate::{Event, KindId, PoolId, WorkerId};
+use crate::{BucketId, Event, KindId, PoolId, WorkerId};
 
-/// What the scheduler is told first: one kind, one pool, and so many workers in it.
-fn opening(workers: u32, slots: u32) -> impl Iterator<Item = Event> {
+/// What the scheduler is told first: one kind, one pool, and so many workers in it, each with these buckets.
+fn opening(workers: u32, slots: u32, buckets: impl Fn(WorkerId) -> Vec<BucketId>) -> impl Iterator<Item = Event> {
     let (kind, pool) = (KindId(0), PoolId(0));
     let pools = vec![pool];
-    let join = move |id| Event::WorkerJoined {
-        worker: WorkerId(id),
+    let join = move |worker| Event::WorkerJoined {
+        worker,
         pool,
         slots,
-        buckets: Vec::new(),
+        buckets: buckets(worker),
         owner: None,
     };
-    std::iter::once(Event::KindDefined { kind, pools }).chain((0..workers).map(join))
+    std::iter::once(Event::KindDefined { kind, pools }).chain((0..workers).map(WorkerId).map(join))
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::accounts::Spending;
+
 /// What came of a [`World`](super::World) under a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -32,6 +34,8 @@ pub struct Outcome {
     /// For each worker, in the order of joining (black holes, bad ones, good ones), which part of its time went into
     /// attempts with a result, 0 to 1.
     pub utilisation: Vec<f64>,
+    /// What became of the quotas, account by account, and of each account in the order of [`World::quotas`](super::World).
+    pub spendings: Vec<Spending>,
 }
 
 /// What came of the same world with several seeds.
@@ -53,6 +57,15 @@ impl Series {
     pub fn worst(&self, figure: Figure) -> Option<f64> {
         let values = self.outcomes.iter().filter_map(|outcome| figure.of(outcome));
         values.reduce(if figure.more_is_better() { f64::min } else { f64::max })
+    }
+
+    /// What became of each quota of each account, with all seeds.
+    pub fn spendings(&self) -> impl Iterator<Item = Vec<&Spending>> {
+        let first = self.outcomes.first().map_or(0, |outcome| outcome.spendings.len());
+        (0..first).map(|index| {
+            let outcomes = self.outcomes.iter();
+            outcomes.filter_map(|outcome| outcome.spendings.get(index)).collect()
+        })
     }
 
     /// For each worker the mean of its utilisation.
@@ -97,13 +110,21 @@ pub enum Figure {
     Utilisation,
     /// The smallest of [`Outcome::utilisation`].
     LeastUtilisation,
+    /// The mean of [`Spending::used`].
+    QuotaUsed,
+    /// The smallest of [`Spending::used`].
+    LeastQuotaUsed,
+    /// [`Spending::left`] of all accounts together, once a window has ended.
+    Left,
+    /// [`Spending::refused`] of all accounts together: 0, or a quota was overrun.
+    Overrun,
     /// [`Outcome::events`].
     Events,
 }
 
 impl Figure {
     /// All of them, the most telling first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Makespan,
         Self::Attempts,
         Self::Retries,
@@ -117,6 +138,10 @@ impl Figure {
         Self::FirstFound,
         Self::Utilisation,
         Self::LeastUtilisation,
+        Self::QuotaUsed,
+        Self::LeastQuotaUsed,
+        Self::Left,
+        Self::Overrun,
         Self::Events,
     ];
 
@@ -136,6 +161,10 @@ impl Figure {
             Self::FirstFound => "first guilty found after",
             Self::Utilisation => "utilisation",
             Self::LeastUtilisation => "utilisation of the least used",
+            Self::QuotaUsed => "quota used",
+            Self::LeastQuotaUsed => "quota used of the least used",
+            Self::Left => "units left at resets",
+            Self::Overrun => "refused over quota",
             Self::Events => "events",
         }
     }
@@ -156,6 +185,24 @@ impl Figure {
             Self::FirstFound => return outcome.first_found.map(|after| after.as_secs_f64()),
             Self::Utilisation => outcome.utilisation.iter().sum::<f64>() / outcome.utilisation.len().max(1) as f64,
             Self::LeastUtilisation => return outcome.utilisation.iter().copied().reduce(f64::min),
+            Self::QuotaUsed => {
+                let used: Vec<f64> = outcome.spendings.iter().filter_map(Spending::used).collect();
+                return (!used.is_empty()).then(|| used.iter().sum::<f64>() / used.len() as f64);
+            }
+            Self::LeastQuotaUsed => {
+                let used = outcome.spendings.iter().filter_map(Spending::used);
+                return used.reduce(f64::min);
+            }
+            Self::Left => {
+                let reset = outcome.spendings.iter().filter(|spending| spending.resets > 0);
+                return reset
+                    .map(|spending| spending.left as f64)
+                    .reduce(|sum, left| sum + left);
+            }
+            Self::Overrun => {
+                let refused = outcome.spendings.iter().map(|spending| spending.refused as f64);
+                return refused.reduce(|sum, refused| sum + refused);
+            }
             Self::Events => outcome.events as f64,
         })
     }
@@ -169,7 +216,13 @@ impl Figure {
     pub const fn more_is_better(self) -> bool {
         matches!(
             self,
-            Self::Done | Self::PoisonSettled | Self::Found | Self::Utilisation | Self::LeastUtilisation
+            Self::Done
+                | Self::PoisonSettled
+                | Self::Found
+                | Self::Utilisation
+                | Self::LeastUtilisation
+                | Self::QuotaUsed
+                | Self::LeastQuotaUsed
         )
     }
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::{
+    accounts::Accounts,
     opening,
     outcome::{Outcome, Series},
     world::{Nature, World},
 };
 use crate::{
-    ActionId, AttemptId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Scheduler, Spec, TaskId,
-    WorkerId,
+    ActionId, AttemptId, BucketId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Quota, Report,
+    Scheduler, Spec, TaskId, WorkerId,
 };
 
 /// Lets a world happen under a policy, until every action is settled.
@@ -20,6 +21,11 @@ use crate::{
 /// # Errors
 /// The world or the policy cannot be meant.
 pub fn play(world: &World, policy: &Policy) -> Result<Outcome, PolicyError> {
+    play_told(world, policy, &world.quotas)
+}
+
+/// The same with a scheduler that is told of other quotas than the service has, as many of them.
+pub(crate) fn play_told(world: &World, policy: &Policy, quotas: &[Quota]) -> Result<Outcome, PolicyError> {
     world.check()?;
     let mut play = Play {
         world,
@@ -30,10 +36,11 @@ pub fn play(world: &World, policy: &Policy) -> Result<Outcome, PolicyError> {
         asked: 0,
         settled: 0,
         crew: world.natures().map(Member::new).collect(),
+        accounts: Accounts::new(world),
         outcome: Outcome::default(),
         out: Vec::new(),
     };
-    play.begin();
+    play.begin(quotas);
     while play.step() {}
     Ok(play.finish())
 }
@@ -58,8 +65,17 @@ struct Coming {
     worker: WorkerId,
     end: End,
     begun: Moment,
+    stage: Stage,
     /// Whether it has one of the worker's slots, or lies ready behind them.
     has_slot: bool,
+}
+
+/// How far an attempt is.
+enum Stage {
+    /// Its service gets to see it next, and if it is counted the attempt goes on for so long.
+    Asks(Duration),
+    /// Nothing comes but its end. What the service said when it counted it; none if it did not.
+    Ends(Option<Vec<(BucketId, Report)>>),
 }
 
 /// A worker.
@@ -96,13 +112,24 @@ struct Play<'a> {
     asked: u64,
     settled: u64,
     crew: Vec<Member>,
+    accounts: Accounts,
     outcome: Outcome,
     out: Vec<Command>,
 }
 
 impl Play<'_> {
-    fn begin(&mut self) {
-        for event in opening(self.world.workers, self.world.slots) {
+    fn begin(&mut self, quotas: &[Quota]) {
+        let world = self.world;
+        for account in 0..world.account_count() {
+            for (bucket, quota) in self.accounts.buckets(account).into_iter().zip(quotas.iter().copied()) {
+                let costs = Vec::new();
+                self.tell(Event::BucketDefined { bucket, quota, costs });
+            }
+        }
+        let accounts = &self.accounts;
+        let buckets = |worker: WorkerId| accounts.buckets(world.account(worker.0));
+        let opening: Vec<Event> = opening(world.workers, world.slots, buckets).collect();
+        for event in opening {
             self.tell(event);
         }
     }
@@ -123,7 +150,10 @@ impl Play<'_> {
         if end == Some(at)
             && let Some((_, coming)) = self.coming.pop_first()
         {
-            self.ended(&coming);
+            match coming.stage {
+                Stage::Asks(rest) => self.asked_for(coming, rest),
+                Stage::Ends(_) => self.ended(coming),
+            }
         } else {
             self.tell(Event::Tick);
         }
@@ -143,6 +173,7 @@ impl Play<'_> {
         self.outcome.makespan = makespan;
         self.outcome.unsettled = self.world.actions - self.settled;
         self.outcome.utilisation = self.crew.iter().map(used).collect();
+        self.outcome.spendings = self.accounts.finish(self.now);
         self.outcome
     }
 
@@ -192,16 +223,40 @@ impl Play<'_> {
         let Some(member) = self.member(worker) else { return };
         member.busy += 1;
         let (took, end) = world.fate(now, attempt.action.0, attempt.number, worker.0, member.nature);
+        let (first, stage) = match world.quotas.is_empty() {
+            true => (took, Stage::Ends(None)),
+            false => {
+                let counted = world.counted_after(attempt.action.0, attempt.number, took);
+                (counted, Stage::Asks(took - counted))
+            }
+        };
         self.plan(
-            now + took,
+            now + first,
             Coming {
                 attempt,
                 worker,
                 end,
                 begun: now,
+                stage,
                 has_slot: true,
             },
         );
+    }
+
+    /// The service counts an attempt, which goes on for `rest`, or sends it away.
+    fn asked_for(&mut self, mut coming: Coming, rest: Duration) {
+        let now = self.now;
+        match self.accounts.count(now, self.world.account(coming.worker.0)) {
+            Ok(said) => {
+                coming.stage = Stage::Ends(Some(said));
+                self.plan(now + rest, coming);
+            }
+            Err(wait) => {
+                coming.stage = Stage::Ends(None);
+                coming.end = End::Busy { wait };
+                self.ended(coming);
+            }
+        }
     }
 
     fn plan(&mut self, at: Moment, coming: Coming) {
@@ -209,10 +264,10 @@ impl Play<'_> {
         self.coming.insert((at, self.planned), coming);
     }
 
-    fn ended(&mut self, coming: &Coming) {
+    fn ended(&mut self, coming: Coming) {
         let Coming {
             attempt, worker, end, ..
-        } = *coming;
+        } = coming;
         let took = self.now.since(coming.begun);
         let Some(member) = self.member(worker) else { return };
         if end == End::Ok {
@@ -223,6 +278,18 @@ impl Play<'_> {
             // What lies ready begins before the scheduler is told, as it does in a worker.
             if let Some(next) = member.ready.pop_front() {
                 self.start(next, worker);
+            }
+        }
+        if let Stage::Ends(Some(said)) = coming.stage {
+            self.accounts.answer(self.world.account(worker.0));
+            let reports = said.into_iter().filter(|_| self.world.reports && end != End::Stopped);
+            for (bucket, report) in reports.collect::<Vec<_>>() {
+                self.tell(Event::QuotaReported {
+                    worker,
+                    attempt,
+                    bucket,
+                    report,
+                });
             }
         }
         self.tell(Event::AttemptEnded {
@@ -240,7 +307,12 @@ impl Play<'_> {
         let running = self.coming.iter().find(|(_, coming)| mine(coming)).map(|(key, _)| *key);
         if let Some(coming) = running.and_then(|key| self.coming.remove(&key)) {
             let end = End::Stopped;
-            return self.plan(now, Coming { end, ..coming });
+            // Before it was counted the service has not seen it, and will not.
+            let stage = match coming.stage {
+                Stage::Asks(_) => Stage::Ends(None),
+                stage @ Stage::Ends(_) => stage,
+            };
+            return self.plan(now, Coming { end, stage, ..coming });
         }
         let Some(member) = self.member(worker) else { return };
         let before = member.ready.len();
@@ -253,6 +325,7 @@ impl Play<'_> {
                     worker,
                     end: End::Stopped,
                     begun: now,
+                    stage: Stage::Ends(None),
                     has_slot: false,
                 },
             );

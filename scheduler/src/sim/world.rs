@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{End, Moment, PolicyError, luck::Luck};
+use crate::{End, Moment, PolicyError, Quota, luck::Luck};
 
 /// From one duration to another, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,14 @@ pub struct World {
     pub poison_traps: bool,
     /// During these everything fails that ends then, as if the service that the workers use were down. Default none.
     pub outages: Vec<Span>,
+    /// What the service that the workers use allows each account; all of these at once. Every attempt takes one unit, also
+    /// one that fails. Default none: as much as anybody likes.
+    pub quotas: Vec<Quota>,
+    /// How many accounts there are. Workers have them in turn, so that each belongs to as many of them. Default: each worker
+    /// has its own.
+    pub accounts: Option<u32>,
+    /// Whether workers report what the service says of a quota, with every answer. Default: yes.
+    pub reports: bool,
     /// Decides everything. Default 1.
     pub seed: u64,
 }
@@ -87,6 +95,9 @@ impl Default for World {
             poison_spread: false,
             poison_traps: false,
             outages: Vec::new(),
+            quotas: Vec::new(),
+            accounts: None,
+            reports: true,
             seed: 1,
         }
     }
@@ -94,6 +105,10 @@ impl Default for World {
 
 /// The fingerprint of the traps of all poison: one mistake in the workers' code.
 const FINGERPRINT: u64 = 1;
+
+/// Two dice that are no worker's.
+const SERVICE: u64 = u64::MAX;
+const WINDOWS: u64 = u64::MAX - 1;
 
 /// What a worker is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,7 +154,23 @@ impl World {
         if self.poison > self.actions {
             return fail("poison", "at most as many as there are actions");
         }
+        if self.quotas.iter().any(|quota| quota.check().is_err()) {
+            return fail("quota", "at least 1 unit, in a time longer than zero");
+        }
+        if !(1..=self.workers).contains(&self.account_count()) {
+            return fail("accounts", "at least 1, and at most as many as there are workers");
+        }
         Ok(())
+    }
+
+    /// How many accounts there are.
+    pub fn account_count(&self) -> u32 {
+        self.accounts.unwrap_or(self.workers)
+    }
+
+    /// The account, from 0, of a worker, from 0 in the order of joining.
+    pub fn account(&self, worker: u32) -> u32 {
+        worker % self.account_count().max(1)
     }
 
     /// How many workers are bad ones or black holes.
@@ -195,6 +226,16 @@ impl World {
             End::Ok
         };
         (took, end)
+    }
+
+    /// How long after the beginning of an attempt its service counts it, if the attempt takes so long.
+    pub(super) fn counted_after(&self, action: u64, number: u32, took: Duration) -> Duration {
+        self.dice([action, u64::from(number), SERVICE]).up_to(took)
+    }
+
+    /// When the windows of an account's service begin.
+    pub(super) fn window_luck(&self, account: u32, quota: usize) -> Luck {
+        self.dice([u64::from(account), quota as u64, WINDOWS])
     }
 
     fn dice(&self, of: [u64; 3]) -> Luck {

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::service::Service;
-use crate::{AttemptId, KindId, Moment, Quota, Report, WorkerId};
+use crate::{AttemptId, KindId, Moment, Quota, Report, WorkerId, sim::service::Service};
 
 /// One account, and what is on its way to the service.
 pub(super) struct Account {
@@ -56,12 +55,12 @@ impl Account {
         Ok(())
     }
 
-    fn count(&mut self, at: Moment, attempt: AttemptId) -> Result<(), String> {
+    fn count(&mut self, now: Moment, attempt: AttemptId) -> Result<(), String> {
         let Some((_, units, said)) = self.asked.get_mut(&attempt) else {
             return Ok(());
         };
-        let report = self.service.count(at, *units);
-        *said = Some(report.map_err(|refused| format!("{attempt} with {}: {refused}", self.quota))?);
+        let report = self.service.count(now, *units);
+        *said = Some(report.map_err(|refused| format!("{now}: {attempt} with {}: {refused}", self.quota))?);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::{
     account::Account,
     fate::{Nature, random_policy, roll},
     integrity,
-    service::Service,
+    service::service,
     watch::Watch,
     words,
 };
@@ -188,7 +188,7 @@ impl World {
                 .filter(|(_, cost)| (1..8).contains(cost))
                 .collect();
             let is_fixed = matches!(quota, Quota::Fixed { .. });
-            let service = Service::new(quota, is_fixed, &mut self.luck);
+            let service = service(quota, is_fixed, &mut self.luck);
             self.accounts.push(Account::new(quota, costs.clone(), service));
             let bucket = BucketId(id);
             self.plan(0, Event::BucketDefined { bucket, quota, costs });

@@ -5,9 +5,11 @@
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
 //! - `history` and `fate`: random pools and random bad luck from a seed.
 //! - `account`: what a history's workers have with such services.
-//! - `service` and `rules_quota`: services that count, and buckets that must never be refused by one.
+//! - `service` and `rules_quota`: services that count by clocks which are off, and buckets that must never be refused by one.
+//!   How they count is `sim::service`.
 //! - `plants`: defects put in on purpose, which the histories have to find.
-//! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared.
+//! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared. `world_quota`: the same with
+//!   quotas.
 
 mod account;
 mod fate;
@@ -32,3 +34,4 @@ mod verdicts;
 mod watch;
 mod words;
 mod world;
+mod world_quota;

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    fate::roll,
-    service::{Service, micros},
-};
+use super::{fate::roll, service::service};
 use crate::{
     Moment,
     bucket::{Bucket, Quota, Report},
     luck::Luck,
+    sim::service::{Service, micros},
 };
 
 /// Some seconds without optimization, and with it.
@@ -76,7 +74,7 @@ struct World {
 impl World {
     fn new(quota: Quota, is_fixed: bool, ways: Ways, workers: usize, seed: u64) -> Self {
         let mut luck = Luck::new(seed);
-        let service = Service::new(quota, is_fixed, &mut luck);
+        let service = service(quota, is_fixed, &mut luck);
         let mut world = Self {
             now: Moment::START,
             bucket: Bucket::new(quota),
@@ -140,7 +138,8 @@ impl World {
             match coming {
                 Coming::Counts(seq) => {
                     let (units, over) = self.flying[&seq];
-                    let report = self.service.count(at, units)?;
+                    let report = self.service.count(at, units);
+                    let report = report.map_err(|refused| format!("{at}: {refused}"))?;
                     if let Some(ends) = self.service.window_ends(at) {
                         *self.counted.entry(ends).or_default() += units;
                     }

@@ -5,10 +5,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::service::micros;
 use crate::{
     ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, Policy, PoolId, Quota, Report, Scheduler, Spec,
-    TaskId, WorkerId,
+    TaskId, WorkerId, sim::service::micros,
 };
 
 const WORKERS: u32 = 1_000;
@@ -163,6 +162,7 @@ impl World {
                 pool,
                 slots: 1,
                 buckets: vec![BucketId(number)],
+                owner: None,
             });
         }
         for number in 1..=ACTIONS {

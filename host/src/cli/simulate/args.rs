@@ -5,13 +5,14 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser},
 };
 use disperse_scheduler::{
-    Policy,
+    Policy, Quota,
     sim::{Bad, Preset, Span, World, contenders, presets},
 };
 
 use crate::{
     limits::{CONCURRENCY_MAX, WORKERS_MAX},
     report::Format,
+    settings::QuotaTable,
     units::Time,
 };
 
@@ -84,6 +85,17 @@ struct WorldArgs {
     /// Everything fails that ends between these moments. Can be given several times
     #[arg(long, value_name = "TIME..TIME", value_parser = range)]
     outage: Vec<Span>,
+    /// What a service allows each worker, as in `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`; every attempt
+    /// takes one unit. Can be given several times [default: anything]
+    #[arg(long, value_name = "LIMIT/TIME", value_parser = quota)]
+    quota: Vec<Quota>,
+    /// So many accounts for all workers, which have them in turn; those with the same account share its quota [default: one
+    /// for each worker]
+    #[arg(long, value_name = "N", requires = "quota", value_parser = clap::value_parser!(u32).range(1..))]
+    accounts: Option<u32>,
+    /// Let no worker report what is left of its quota, so that nobody learns when a fixed window ends
+    #[arg(long, requires = "quota")]
+    no_reports: bool,
 }
 
 impl SimulateArgs {
@@ -134,6 +146,9 @@ impl WorldArgs {
         set(&mut world.poison, self.poison.as_ref());
         set(&mut world.bad, (!self.bad.is_empty()).then_some(&self.bad));
         set(&mut world.outages, (!self.outage.is_empty()).then_some(&self.outage));
+        set(&mut world.quotas, (!self.quota.is_empty()).then_some(&self.quota));
+        world.accounts = self.accounts.or(world.accounts);
+        world.reports &= !self.no_reports;
         world.poison_spread |= self.poison_spread;
         world.poison_traps |= self.poison_traps;
     }
@@ -191,6 +206,10 @@ fn span(text: &str) -> Result<Span, String> {
         true => range(text),
         false => range(&format!("{text}..{text}")),
     }
+}
+
+fn quota(text: &str) -> Result<Quota, String> {
+    text.parse::<QuotaTable>()?.quota()
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 mod args;
 mod table;
 
-use disperse_scheduler::sim::{Figure, Preset, Series, play_seeds};
+use disperse_scheduler::{
+    Quota,
+    sim::{Figure, Preset, Series, Spending, World, play_seeds},
+};
 
 pub(super) use self::args::SimulateArgs;
 use super::{error::Failure, exit, inspect};
-use crate::report::Format;
+use crate::{report::Format, settings::quota_words};
 
 /// A world and what came of it under each policy.
 struct Compared {
@@ -60,6 +63,7 @@ fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
             "policy": args::id(name),
             "world": world(compared),
             "utilisation_by_worker": series.utilisation().into_iter().map(tidy).collect::<Vec<_>>(),
+            "quota_by_account": series.spendings().filter_map(|of| spent(&of, &compared.preset.world)).collect::<Vec<_>>(),
         });
         if let Some(line) = line.as_object_mut() {
             line.extend(Figure::ALL.map(|figure| {
@@ -70,6 +74,57 @@ fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
         }
         format!("{line}\n")
     })
+}
+
+/// What became of one quota of one account, with each seed.
+fn spent(of: &[&Spending], world: &World) -> Option<serde_json::Value> {
+    let first = of.first()?;
+    let mean =
+        |value: fn(&Spending) -> f64| Spread::of(of.iter().map(|one| value(one)), f64::max).map(|one| tidy(one.mean));
+    let spread = |spread: Option<Spread>| {
+        let spread = spread.map(|spread| (tidy(spread.mean), tidy(spread.worst)));
+        serde_json::json!({ "mean": spread.map(|(mean, _)| mean), "worst": spread.map(|(_, worst)| worst) })
+    };
+    let workers = (0..world.workers).filter(|worker| world.account(*worker) == first.account);
+    let resets = of.iter().map(|one| one.left_at_resets.len()).max().unwrap_or(0);
+    let left_at = |reset: usize| {
+        let left = of.iter().filter_map(|one| one.left_at_resets.get(reset));
+        Spread::of(left.map(|left| *left as f64), f64::max).map(|one| tidy(one.mean))
+    };
+    let has_reset = of.iter().filter(|one| one.resets > 0);
+    Some(serde_json::json!({
+        // From 1, as in the text.
+        "account": first.account + 1,
+        "workers": workers.map(|worker| worker + 1).collect::<Vec<_>>(),
+        "allows": quota_words(first.quota),
+        "spent": mean(|one| one.spent as f64),
+        "offered": mean(|one| one.offered as f64),
+        "used": spread(Spread::used(of)),
+        "left": spread(Spread::of(has_reset.map(|one| one.left as f64), f64::max)),
+        "left_at_resets": (0..resets).map(left_at).collect::<Vec<_>>(),
+        "refused": spread(Spread::of(of.iter().map(|one| one.refused as f64), f64::max)),
+    }))
+}
+
+/// A number with several seeds.
+struct Spread {
+    mean: f64,
+    worst: f64,
+}
+
+impl Spread {
+    /// None without any value.
+    fn of(values: impl Iterator<Item = f64>, worse: fn(f64, f64) -> f64) -> Option<Self> {
+        let all: Vec<f64> = values.collect();
+        let worst = all.iter().copied().reduce(worse)?;
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        Some(Self { mean, worst })
+    }
+
+    /// Which part of a quota was spent.
+    fn used(of: &[&Spending]) -> Option<Self> {
+        Self::of(of.iter().filter_map(|one| one.used()), f64::min)
+    }
 }
 
 /// As in all our JSON, times are in ms and say so.
@@ -108,8 +163,22 @@ fn world(compared: &Compared) -> serde_json::Value {
         "poison_spread": world.poison_spread,
         "poison_traps": world.poison_traps,
         "outages_ms": world.outages.iter().map(span).collect::<Vec<_>>(),
+        "quotas": world.quotas.iter().copied().map(quota).collect::<Vec<_>>(),
+        "accounts": world.accounts,
+        "reports": world.reports,
         "quarantine_share": compared.preset.quarantine_share,
         "seed": world.seed,
         "seeds": compared.seeds,
     })
+}
+
+/// With the keys that it has in a manifest, times in ms.
+fn quota(quota: Quota) -> serde_json::Value {
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    match quota {
+        Quota::Sliding { limit, per } => serde_json::json!({ "limit": limit, "per_ms": ms(per), "window": "sliding" }),
+        Quota::Fixed { limit, per } => serde_json::json!({ "limit": limit, "per_ms": ms(per), "window": "fixed" }),
+        Quota::Rate { limit, per, burst } => serde_json::json!({ "limit": limit, "per_ms": ms(per), "burst": burst }),
+        Quota::Concurrent { limit } => serde_json::json!({ "concurrent": limit }),
+    }
 }

@@ -1,18 +1,24 @@
 //! The comparison as people read it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use disperse_scheduler::sim::{Figure, Preset, Series, Span, World};
+use disperse_scheduler::sim::{Figure, Preset, Series, Span, Spending, World};
 
-use super::Compared;
-use crate::units::Time;
+use super::{Compared, Spread};
+use crate::{settings::quota_words, units::Time};
+
+/// In an overview these are shown wherever there are quotas.
+const OF_QUOTAS: [Figure; 2] = [Figure::QuotaUsed, Figure::Overrun];
+
+/// With more rows about accounts than these they are not listed.
+const ACCOUNTS_MAX: usize = 40;
 
 /// Policies side by side. In an overview each world has only the figures that it is looked at for.
 pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
     let mut rows = Vec::new();
     for one in compared {
         let figures = match is_overview {
-            true => one.preset.figures,
+            true => &[one.preset.figures, &OF_QUOTAS].concat()[..],
             false => &Figure::ALL,
         };
         rows.push(Row::World(sentence(&one.preset)));
@@ -22,8 +28,11 @@ pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
                 .series
                 .iter()
                 .map(|(_, series)| cell(*figure, series, &one.preset.world));
-            Row::Figure(figure.name(), cells.collect())
+            Row::Figure(figure.name().to_owned(), cells.collect())
         }));
+        if !is_overview {
+            rows.extend(accounts(one));
+        }
     }
     let head = compared.first().map(head).unwrap_or_default();
     let names = compared.first().map_or(&[][..], |one| &one.series);
@@ -35,7 +44,7 @@ enum Row {
     /// What follows is about this one.
     World(String),
     /// The figure's name, and its value under each policy.
-    Figure(&'static str, Vec<String>),
+    Figure(String, Vec<String>),
 }
 
 fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
@@ -79,6 +88,62 @@ fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
     text
 }
 
+/// What was spent of each account.
+fn accounts(one: &Compared) -> Vec<Row> {
+    let world = &one.preset.world;
+    let mut rows: BTreeMap<usize, (String, Vec<String>)> = BTreeMap::new();
+    for (_, series) in &one.series {
+        for (index, of) in series.spendings().enumerate() {
+            let Some(first) = of.first() else { continue };
+            let (_, cells) = rows.entry(index).or_insert_with(|| (label(first, world), Vec::new()));
+            cells.push(used(&of));
+        }
+    }
+    match rows.len() {
+        1..=ACCOUNTS_MAX => rows
+            .into_values()
+            .map(|(label, cells)| Row::Figure(label, cells))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whose quota, and which if there are several.
+fn label(spending: &Spending, world: &World) -> String {
+    let mut text = match world.accounts {
+        None => format!("quota used, worker {}", spending.account + 1),
+        Some(_) => format!("quota used, account {}", spending.account + 1),
+    };
+    if world.quotas.len() > 1 {
+        let _ = write!(text, ", {}", quota_words(spending.quota));
+    }
+    text
+}
+
+/// As a figure has it, and what was left when windows ended.
+fn used(of: &[&Spending]) -> String {
+    let Some(used) = Spread::used(of) else {
+        return "-".to_owned();
+    };
+    let mut text = with_worst(&percent(used.mean), &percent(used.worst), "");
+    let had = || of.iter().filter(|one| one.resets > 0);
+    let spread = |value: fn(&Spending) -> u64| Spread::of(had().map(|one| value(one) as f64), f64::max);
+    if let Some((left, resets)) = spread(|one| one.left).zip(spread(|one| one.resets)) {
+        let left = with_worst(&number(left.mean), &number(left.worst), " left");
+        let plural = if resets.mean == 1.0 { "" } else { "s" };
+        let _ = write!(text, ", {left} at {} reset{plural}", number(resets.mean));
+    }
+    text
+}
+
+/// The mean, then `of`, then the worst where it is another.
+fn with_worst(mean: &str, worst: &str, of: &str) -> String {
+    match mean == worst {
+        true => format!("{mean}{of}"),
+        false => format!("{mean}{of} ({worst})"),
+    }
+}
+
 /// What the numbers are.
 fn head(one: &Compared) -> String {
     let seed = one.preset.world.seed;
@@ -93,6 +158,10 @@ fn matters(figure: Figure, one: &Compared) -> bool {
     match figure {
         Figure::PoisonSettled => one.preset.world.poison > 0,
         Figure::Found | Figure::FirstFound => one.preset.world.guilty() > 0,
+        // None without a quota, or with one that does not offer a number, or never resets.
+        Figure::QuotaUsed | Figure::LeastQuotaUsed | Figure::Left | Figure::Overrun => {
+            one.series.iter().any(|(_, series)| series.mean(figure).is_some())
+        }
         Figure::Unsettled => one.series.iter().any(|(_, series)| series.worst(figure) > Some(0.0)),
         _ => true,
     }
@@ -108,7 +177,9 @@ fn cell(figure: Figure, series: &Series, world: &World) -> String {
             return Time::from(Duration::from_secs_f64(value)).to_string();
         }
         match figure {
-            Figure::Utilisation | Figure::LeastUtilisation => percent(value),
+            Figure::Utilisation | Figure::LeastUtilisation | Figure::QuotaUsed | Figure::LeastQuotaUsed => {
+                percent(value)
+            }
             _ => number(value),
         }
     };
@@ -117,10 +188,7 @@ fn cell(figure: Figure, series: &Series, world: &World) -> String {
         Figure::Found => format!(" of {}", world.guilty()),
         _ => String::new(),
     };
-    match mean == worst {
-        true => format!("{mean}{of}"),
-        false => format!("{mean}{of} ({worst})"),
-    }
+    with_worst(&mean, &worst, &of)
 }
 
 /// With one digit after the point unless it is zero.
@@ -147,6 +215,9 @@ fn sentence(preset: &Preset) -> String {
     if world.open_max < world.actions {
         let _ = write!(text, ", {} open at most", world.open_max);
     }
+    if !world.quotas.is_empty() {
+        let _ = write!(text, ", {}", quotas(world));
+    }
     let wrong = wrong(world);
     let _ = write!(
         text,
@@ -160,6 +231,18 @@ fn sentence(preset: &Preset) -> String {
         let _ = write!(text, "; {} of the workers may be in quarantine", percent(share));
     }
     text
+}
+
+/// What may be spent, and by whom.
+fn quotas(world: &World) -> String {
+    let words: Vec<String> = world.quotas.iter().copied().map(quota_words).collect();
+    let whose = match world.accounts {
+        None => "each worker".to_owned(),
+        Some(1) => "all together".to_owned(),
+        Some(accounts) => format!("each of {accounts} accounts"),
+    };
+    let silent = if world.reports { "" } else { " and no reports" };
+    format!("{} for {whose}{silent}", words.join(" and "))
 }
 
 fn wrong(world: &World) -> Vec<String> {

@@ -1,0 +1,300 @@
+//! Worlds with quotas: each account is used up, none is overrun, and nothing takes longer than the windows make it take.
+
+use std::time::Duration;
+
+use crate::{
+    Policy, Quota,
+    sim::{Figure, Outcome, Span, Spending, World, contenders, play, play::play_told},
+};
+
+const PER: Duration = Duration::from_secs(10);
+
+fn sliding(limit: u32) -> Quota {
+    Quota::Sliding { limit, per: PER }
+}
+
+fn fixed(limit: u32) -> Quota {
+    Quota::Fixed { limit, per: PER }
+}
+
+/// Four workers that could do about four times what they may.
+fn greedy(quota: Quota) -> World {
+    World {
+        workers: 4,
+        slots: 4,
+        actions: 4000,
+        quotas: vec![quota],
+        ..World::default()
+    }
+}
+
+fn played(world: &World) -> Outcome {
+    let outcome = play(world, &Policy::default()).unwrap();
+    let told = format!("{:?}, seed {}", world.quotas, world.seed);
+    assert_eq!((outcome.done, outcome.unsettled), (world.actions, 0), "{told}");
+    assert_eq!(Figure::Overrun.of(&outcome), Some(0.0), "{told}");
+    let spent: u64 = outcome.spendings.iter().map(|spending| spending.spent).sum();
+    assert_eq!(
+        spent,
+        outcome.attempts * world.quotas.len() as u64,
+        "{told}: all are counted"
+    );
+    outcome
+}
+
+fn seeds(world: &World) -> impl Iterator<Item = World> {
+    (1..=10).map(|seed| World { seed, ..world.clone() })
+}
+
+/// At least 97 % of what each account offered was spent.
+fn is_used_up(outcome: &Outcome, told: &str) {
+    for spending in &outcome.spendings {
+        let used = spending.used().unwrap();
+        assert!((0.97..=1.0).contains(&used), "{told}: {used} of {spending:?}");
+    }
+}
+
+#[test]
+fn every_account_is_used_up_and_none_is_overrun() {
+    let rate = Quota::Rate {
+        limit: 100,
+        per: PER,
+        burst: 20,
+    };
+    for quota in [sliding(100), fixed(100), rate] {
+        for world in seeds(&greedy(quota)) {
+            let outcome = played(&world);
+            assert_eq!(outcome.spendings.len(), 4);
+            is_used_up(&outcome, &format!("{quota}, seed {}", world.seed));
+        }
+    }
+}
+
+/// Ten windows' work for each worker: nine windows have to pass, each a little longer than it is called.
+#[test]
+fn it_takes_as_long_as_the_windows_make_it_take() {
+    for quota in [sliding(100), fixed(100)] {
+        for world in seeds(&greedy(quota)) {
+            let took = played(&world).makespan;
+            // The first fixed window may be over at once.
+            let least = PER * if quota == sliding(100) { 9 } else { 8 };
+            let most = (PER + Duration::from_millis(400)) * 9 + Duration::from_secs(5);
+            assert!((least..most).contains(&took), "{quota}, seed {}: {took:?}", world.seed);
+        }
+    }
+}
+
+#[test]
+fn workers_with_one_account_spend_it_once() {
+    let world = |accounts| World {
+        workers: 2,
+        slots: 4,
+        actions: 1000,
+        accounts,
+        ..greedy(sliding(100))
+    };
+    for alone in seeds(&world(None)) {
+        let seed = alone.seed;
+        let shared = World { seed, ..world(Some(1)) };
+        let (alone, shared) = (played(&alone), played(&shared));
+        assert_eq!((alone.spendings.len(), shared.spendings.len()), (2, 1));
+        assert_eq!(shared.spendings[0].spent, 1000);
+        is_used_up(&shared, &format!("seed {seed}"));
+        // Nine windows pass instead of four.
+        assert!(alone.makespan < PER * 5, "seed {seed}: {:?}", alone.makespan);
+        assert!(shared.makespan >= PER * 9, "seed {seed}: {:?}", shared.makespan);
+        // Both have something to do.
+        let useful = &shared.utilisation;
+        assert!(useful.iter().all(|part| *part > 0.1), "seed {seed}: {useful:?}");
+    }
+}
+
+#[test]
+fn workers_have_the_accounts_in_turn() {
+    let world = World {
+        workers: 10,
+        accounts: Some(3),
+        quotas: vec![sliding(10), Quota::Concurrent { limit: 2 }],
+        actions: 100,
+        ..World::default()
+    };
+    let accounts: Vec<u32> = (0..10).map(|worker| world.account(worker)).collect();
+    assert_eq!(accounts, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
+    let outcome = played(&world);
+    let spent = |at: usize| (outcome.spendings[at].account, outcome.spendings[at].quota);
+    assert_eq!(outcome.spendings.len(), 6);
+    assert_eq!(spent(3), (1, Quota::Concurrent { limit: 2 }));
+    assert_eq!(spent(4), (2, sliding(10)));
+    assert_eq!(
+        outcome.spendings[3].used(),
+        None,
+        "what is only held is offered in no number"
+    );
+}
+
+/// Two at once for four workers with one account take half of their time.
+#[test]
+fn an_account_holds_no_more_than_it_may() {
+    let world = World {
+        accounts: Some(1),
+        actions: 400,
+        ..greedy(Quota::Concurrent { limit: 2 })
+    };
+    for world in seeds(&world) {
+        let outcome = played(&world);
+        let useful = outcome.utilisation.iter().sum::<f64>() * 4.0;
+        assert!((1.9..=2.0).contains(&useful), "seed {}: {useful}", world.seed);
+        assert_eq!(Figure::QuotaUsed.of(&outcome), None);
+    }
+}
+
+#[test]
+fn what_is_left_at_each_reset_is_told() {
+    for world in seeds(&greedy(fixed(100))) {
+        let outcome = played(&world);
+        for Spending {
+            offered,
+            spent,
+            resets,
+            left,
+            left_at_resets,
+            ..
+        } in &outcome.spendings
+        {
+            assert_eq!(*resets, left_at_resets.len() as u64);
+            assert_eq!(*left, left_at_resets.iter().sum::<u64>());
+            assert!((8..=11).contains(resets), "{resets}");
+            assert!(*left <= offered - spent, "the last window is not over");
+            assert!(left_at_resets.iter().all(|left| *left <= 5), "{left_at_resets:?}");
+        }
+    }
+    assert_eq!(Figure::Left.of(&played(&greedy(sliding(100)))), None, "nothing resets");
+    // Hardly anybody works: nearly all is left.
+    let idle = World {
+        workers: 1,
+        slots: 1,
+        actions: 10,
+        lengths: Span::of_millis(10_000, 10_000),
+        ..greedy(fixed(100))
+    };
+    let outcome = played(&idle);
+    let [spending] = &outcome.spendings[..] else {
+        panic!("one account: {:?}", outcome.spendings)
+    };
+    assert!((900..1000).contains(&spending.offered), "{spending:?}");
+    let whole = spending.left_at_resets.get(1..).unwrap();
+    assert!(
+        whole.iter().all(|left| (98..=100).contains(left)),
+        "one or two in each: {whole:?}"
+    );
+}
+
+/// Until somebody says when a window ends it is counted as sliding: safe, and a little is left over.
+#[test]
+fn without_reports_a_fixed_window_is_safe() {
+    let world = World {
+        reports: false,
+        ..greedy(fixed(100))
+    };
+    for world in seeds(&world) {
+        let outcome = played(&world);
+        assert!(Figure::LeastQuotaUsed.of(&outcome) > Some(0.9), "seed {}", world.seed);
+    }
+}
+
+/// The service counts for itself: if the scheduler is told of more than it allows, it says so. Nothing is lost by it.
+#[test]
+fn a_service_refuses_what_is_over_its_quota() {
+    for quota in [fixed(50), sliding(50)] {
+        // With reports the scheduler would soon know better.
+        let world = World {
+            actions: 1000,
+            reports: false,
+            ..greedy(quota)
+        };
+        let outcome = play_told(&world, &Policy::default(), &[sliding(100)]).unwrap();
+        assert!(Figure::Overrun.of(&outcome) > Some(0.0), "{quota}");
+        assert_eq!((outcome.done, outcome.lost, outcome.innocents), (1000, 0, 0), "{quota}");
+        let spent: u64 = outcome.spendings.iter().map(|spending| spending.spent).sum();
+        assert_eq!(
+            spent,
+            1000 + outcome.retries,
+            "{quota}: what was refused was not counted"
+        );
+    }
+}
+
+#[test]
+fn trouble_does_not_overrun_a_quota() {
+    for (name, policy) in contenders() {
+        for quota in [sliding(20), fixed(20)] {
+            let world = World {
+                workers: 6,
+                slots: 2,
+                actions: 600,
+                accounts: Some(4),
+                black_holes: 1,
+                flake: 0.1,
+                poison: 10,
+                poison_traps: true,
+                quotas: vec![quota],
+                ..World::default()
+            };
+            for world in seeds(&world) {
+                let outcome = play(&world, &policy).unwrap();
+                let told = format!("{name}, {quota}, seed {}", world.seed);
+                assert_eq!(Figure::Overrun.of(&outcome), Some(0.0), "{told}");
+                assert_eq!(outcome.unsettled, 0, "{told}");
+                assert!(outcome.spendings.iter().all(|one| one.spent <= one.offered), "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_of_any_length_are_counted() {
+    let world = |per, quota: fn(u32, Duration) -> Quota| World {
+        workers: 1,
+        actions: 10,
+        lengths: Span::of_millis(10_000, 10_000),
+        ..greedy(quota(5, per))
+    };
+    let quotas: [fn(u32, Duration) -> Quota; 3] = [
+        |limit, per| Quota::Sliding { limit, per },
+        |limit, per| Quota::Fixed { limit, per },
+        |limit, per| Quota::Rate { limit, per, burst: 5 },
+    ];
+    for quota in quotas {
+        // Millions of them in one attempt.
+        let outcome = played(&world(Duration::from_micros(1), quota));
+        let [spending] = &outcome.spendings[..] else {
+            panic!("one account: {:?}", outcome.spendings)
+        };
+        assert!(spending.offered >= 5 * 25_000_000, "{spending:?}");
+        assert!(spending.left_at_resets.len() <= 1000, "only the first are kept");
+        // Longer than anything lasts: it comes to an end, and what can be done is done.
+        let outcome = play(&world(Duration::MAX, quota), &Policy::default()).unwrap();
+        assert_eq!(Figure::Overrun.of(&outcome), Some(0.0));
+        assert!(
+            outcome.done >= 5 && outcome.done + outcome.unsettled == 10,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    for world in [
+        greedy(sliding(0)),
+        World {
+            accounts: Some(0),
+            ..greedy(sliding(1))
+        },
+        World {
+            accounts: Some(5),
+            ..greedy(sliding(1))
+        },
+    ] {
+        assert!(play(&world, &Policy::default()).is_err(), "{world:?}");
+    }
+}
