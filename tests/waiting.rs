@@ -25,14 +25,13 @@ const SHARE: f64 = 0.01;
 /// How long it may take until all are given out that can be. A second where nobody else wants the machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How many actions a task asks for at most: an argument is a task, and no longer than 128 KiB.
-const TASK: usize = 18_000;
+/// How many actions each task asks for.
+const TASK: usize = 1_000;
 
-/// Starts a run in the folder of a test, with this many actions of this payload. Few tasks ask for them, because workers that wait
-/// keep their instances, and the host has a thousand of them.
+/// Starts a run in the folder of a test, with this many actions of this payload. There are more tasks and workers than there may be
+/// instances at once, so that workers which wait have to let theirs go.
 fn start(folder: &Folder, args: &[&str], payload: &str, actions: usize) -> Live {
-    let at_once = TASK.to_string();
-    let limits = ["--actions-in-flight", &at_once, "--tasks", "10", "--"];
+    let limits = ["--tasks", "200", "--"];
     let args = ["run"].iter().chain(args).chain(&limits).map(|arg| (*arg).to_owned());
     let tasks = (0..actions).step_by(TASK).map(|begun| {
         let payloads = format!(" {payload}").repeat(TASK.min(actions - begun));
