@@ -46,6 +46,11 @@ impl Key {
             ax,
         }
     }
+
+    /// Whether it never failed.
+    fn is_fresh(self) -> bool {
+        self.rank & 0b11 == Turn::Fresh as u64
+    }
 }
 
 /// Actions that avoid the same workers. Never empty.
@@ -170,7 +175,8 @@ impl Queues {
     /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the front
     /// is not taken for a service that is down; else whoever is next.
     pub(crate) fn probe_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
-        let last = self.routes.get(rx)?.open.last().copied();
+        let open = self.routes.get(rx)?.open.iter().rev();
+        let last = open.copied().find(|key| key.is_fresh());
         last.or_else(|| self.first_for(rx, wx))
     }
 

@@ -30,6 +30,9 @@ pub(crate) struct Trials {
     pub(crate) accused: Vec<Accused>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
+    /// In how many rows of failures of its pool it failed, and the number of the last.
+    pub(crate) streaks: u8,
+    pub(crate) last_streak: u32,
     /// Whether it has no attempt left and only waits for that.
     pub(crate) held: bool,
     /// Whether it got lost and is tried alone.

@@ -35,6 +35,8 @@ pub(crate) struct Outage {
 /// What happened in a pool since its last success.
 #[derive(Debug, Default)]
 pub(crate) struct Streak {
+    /// How many there were before.
+    number: u32,
     /// When the first of them failed.
     since: Moment,
     failures: u32,
@@ -89,7 +91,9 @@ impl Scheduler {
     /// A worker of this pool failed an action in a way that a service which is down explains.
     pub(crate) fn all_fail(&mut self, px: Px, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
         let (now, pause, after) = (self.now, self.policy.probe_every, self.policy.systemic_after);
-        let deferred = self.policy.blame == Blame::Deferred;
+        if self.policy.blame != Blame::Deferred || self.is_notorious(px, action) {
+            return;
+        }
         let Some(pool) = self.pools.get_mut(px) else { return };
         let streak = &mut pool.streak;
         if streak.failures == 0 {
@@ -101,7 +105,7 @@ impl Scheduler {
         }
         streak.workers.insert(wx);
         let all = streak.is_everywhere(pool.usable) && now.since(streak.since) >= after;
-        if !deferred || !all || pool.probe.is_some() {
+        if !all || pool.probe.is_some() {
             return;
         }
         pool.probe = Some(Probe {
@@ -114,12 +118,34 @@ impl Scheduler {
         out.push(Command::Systemic { pool, on: true });
     }
 
+    /// Whether an action that just failed did so before, with a success of somebody in between: that says something of the
+    /// action, and nothing of the service.
+    fn is_notorious(&mut self, px: Px, action: ActionId) -> bool {
+        let Some(number) = self.pools.get(px).map(|pool| pool.streak.number) else {
+            return false;
+        };
+        let ax = self.action_ids.get(&action).copied();
+        let Some(action) = ax.and_then(|ax| self.actions.get_mut(ax)) else {
+            return false;
+        };
+        let trials = action.trials.get_or_insert_default();
+        if trials.streaks == 0 || trials.last_streak != number {
+            trials.streaks = trials.streaks.saturating_add(1);
+            trials.last_streak = number;
+        }
+        trials.streaks > 1
+    }
+
     /// A worker of this pool had a result.
     pub(crate) fn one_works(&mut self, px: Px, out: &mut Vec<Command>) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(px) else { return };
         if pool.streak.failures > 0 {
-            let streak = std::mem::take(&mut pool.streak);
+            let next = Streak {
+                number: pool.streak.number.wrapping_add(1),
+                ..Streak::default()
+            };
+            let streak = std::mem::replace(&mut pool.streak, next);
             if streak.is_everywhere(pool.usable) {
                 pool.outage = Some(Outage {
                     since: streak.since,

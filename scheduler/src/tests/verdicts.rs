@@ -2,7 +2,7 @@
 
 use crate::{
     Policy,
-    sim::{Bad, Figure, Series, World, contenders, play, play_seeds, presets},
+    sim::{Bad, Figure, Series, Span, World, contenders, play, play_seeds, presets},
 };
 
 /// As in the table.
@@ -28,6 +28,9 @@ fn poison_quarantines_no_innocent_whatever_the_size_of_the_pool() {
         let ours = table(preset, 0);
         assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{preset}");
         assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{preset}");
+        // Nor does it hold up the work: it is not taken for a service that is down.
+        let longest = 1.5 * mean(&table(preset, 2), Figure::Makespan);
+        assert!(mean(&ours, Figure::Makespan) < longest, "{preset}");
         // Naively it does, or the world is too easy.
         assert!(mean(&table(preset, 1), Figure::Innocents) > 1.0, "{preset}");
     }
@@ -58,6 +61,18 @@ fn a_flaky_world_costs_few_good_actions_and_few_innocents() {
 #[test]
 fn an_outage_is_nobodys_fault() {
     let ours = table("outage", 0);
+    assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
+    assert_eq!(ours.worst(Figure::Lost), Some(0.0));
+}
+
+#[test]
+fn outages_again_and_again_lose_nothing() {
+    let outages = [(10, 20), (25, 35), (40, 60), (65, 80)].map(|(from, to)| Span::of_millis(from * 1000, to * 1000));
+    let world = World {
+        outages: outages.to_vec(),
+        ..World::default()
+    };
+    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
     assert_eq!(ours.worst(Figure::Lost), Some(0.0));
 }
