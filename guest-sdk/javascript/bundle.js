@@ -1,0 +1,54 @@
+// How components are bundled: `jco componentize ... --bundle --bundle-config node_modules/disperse/bundle.js`.
+//
+// Imports of the contract are left to the component, and a table of lines goes in, so that an error names the line that
+// you wrote and not one of the bundle.
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** For each line of the bundle [source, line], from the mappings of a source map. */
+export function lineTable(mappings) {
+  const table = [];
+  let [source, line] = [0, 0];
+  for (const group of mappings.split(";")) {
+    let first;
+    for (const segment of group.split(",")) {
+      const fields = [];
+      let [value, shift] = [0, 0];
+      for (const digit of segment) {
+        const bits = DIGITS.indexOf(digit);
+        value |= (bits & 31) << shift;
+        shift += 5;
+        if (!(bits & 32)) {
+          fields.push(value & 1 ? -(value >> 1) : value >> 1);
+          [value, shift] = [0, 0];
+        }
+      }
+      if (fields.length >= 4) {
+        source += fields[1];
+        line += fields[2];
+        first ??= [source, line + 1];
+      }
+    }
+    table.push(first ?? 0);
+  }
+  return table;
+}
+
+export default {
+  external: [/^disperse:/, /^wasi:/],
+  output: { sourcemap: "inline" },
+  plugins: [
+    {
+      name: "disperse-lines",
+      generateBundle(_options, bundle) {
+        for (const chunk of Object.values(bundle)) {
+          if (chunk.type !== "chunk" || !chunk.map) continue;
+          const files = chunk.map.sources.map((path) => path.replace(/^.*\//, ""));
+          const table = { files, lines: lineTable(chunk.map.mappings) };
+          chunk.code = chunk.code.replace(/\n\/\/# sourceMappingURL=[^\n]*\s*$/, "\n");
+          chunk.code += `globalThis.__disperse_lines=${JSON.stringify(table)};\n`;
+        }
+      },
+    },
+  ],
+};

@@ -1,0 +1,284 @@
+// What operations and workers have in common.
+
+import { write as writeLog } from "disperse:guest/log@0.1.0";
+import { getEnvironment } from "wasi:cli/environment@0.2.12";
+import { getRandomBytes } from "wasi:random/random@0.2.12";
+
+const U32_MAX = 2 ** 32 - 1;
+
+// --- text ---
+
+/** UTF-8, for engines that do not bring it. */
+export const utf8 = {
+  /** The bytes of a text; half a surrogate pair becomes the replacement character. */
+  encode(text) {
+    const bytes = new Uint8Array(text.length * 3);
+    let at = 0;
+    for (let i = 0; i < text.length; i++) {
+      let code = text.charCodeAt(i);
+      if (code < 0x80) {
+        bytes[at++] = code;
+        continue;
+      }
+      if (code >= 0xd800 && code < 0xe000) {
+        const low = text.charCodeAt(i + 1);
+        if (code < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+          code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+          i++;
+        } else {
+          code = 0xfffd;
+        }
+      }
+      if (code < 0x800) {
+        bytes[at++] = 0xc0 | (code >> 6);
+      } else {
+        if (code < 0x10000) {
+          bytes[at++] = 0xe0 | (code >> 12);
+        } else {
+          bytes[at++] = 0xf0 | (code >> 18);
+          bytes[at++] = 0x80 | ((code >> 12) & 0x3f);
+        }
+        bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
+      }
+      bytes[at++] = 0x80 | (code & 0x3f);
+    }
+    return bytes.slice(0, at);
+  },
+
+  /** The text of these bytes. What is not UTF-8 becomes replacement characters, or with `fatal` a TypeError. */
+  decode(bytes, { fatal = false } = {}) {
+    const parts = [];
+    let units = [];
+    const bad = () => {
+      if (fatal) throw new TypeError("it is not UTF-8");
+      units.push(0xfffd);
+    };
+    for (let i = 0; i < bytes.length; ) {
+      const lead = bytes[i++];
+      if (lead < 0x80) {
+        units.push(lead);
+      } else {
+        let [more, code, least, most] = [0, 0, 0x80, 0xbf];
+        if (lead >= 0xc2 && lead < 0xe0) [more, code] = [1, lead & 0x1f];
+        else if (lead >= 0xe0 && lead < 0xf0) {
+          [more, code] = [2, lead & 0x0f];
+          if (lead === 0xe0) least = 0xa0;
+          if (lead === 0xed) most = 0x9f;
+        } else if (lead >= 0xf0 && lead < 0xf5) {
+          [more, code] = [3, lead & 0x07];
+          if (lead === 0xf0) least = 0x90;
+          if (lead === 0xf4) most = 0x8f;
+        }
+        let whole = more > 0;
+        for (; more > 0; more--) {
+          if (!(bytes[i] >= least && bytes[i] <= most)) {
+            whole = false;
+            break;
+          }
+          code = (code << 6) | (bytes[i++] & 0x3f);
+          [least, most] = [0x80, 0xbf];
+        }
+        if (!whole) bad();
+        else if (code < 0x10000) units.push(code);
+        else units.push(0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+      }
+      if (units.length > 4096) {
+        parts.push(String.fromCharCode.apply(null, units));
+        units = [];
+      }
+    }
+    parts.push(String.fromCharCode.apply(null, units));
+    return parts.join("");
+  },
+};
+
+// --- payloads ---
+
+/** A value could not be written or read. */
+export class CodecError extends Error {
+  name = "CodecError";
+}
+
+/** JSON. The default, shared with every other language. */
+export const JSON_ = {
+  encode(value) {
+    const text = JSON.stringify(value === undefined ? null : value);
+    if (text === undefined) throw new CodecError(`JSON has no form for a ${typeof value}`);
+    return utf8.encode(text);
+  },
+  decode(payload) {
+    try {
+      return JSON.parse(utf8.decode(payload, { fatal: true }));
+    } catch (error) {
+      throw new CodecError(`it is not JSON: ${error.message}`);
+    }
+  },
+};
+
+/** What `String` makes of a value; read as a string. Lines for `disperse-host map`. */
+export const TEXT = {
+  encode: (value) => utf8.encode(String(value)),
+  decode(payload) {
+    try {
+      return utf8.decode(payload, { fatal: true });
+    } catch (error) {
+      throw new CodecError(error.message);
+    }
+  },
+};
+
+/** Bytes as they are. */
+export const RAW = {
+  encode(value) {
+    if (!(value instanceof Uint8Array)) throw new CodecError("it is not a Uint8Array");
+    return value;
+  },
+  decode: (payload) => payload,
+};
+
+// --- what goes wrong ---
+
+/** What a worker throws when it cannot do an action: one of the four sorts. All else counts as `Retryable`. */
+export class Failure extends Error {
+  name = "Failure";
+}
+
+/** It may work another time or elsewhere. The action goes to a different worker. */
+export class Retryable extends Failure {
+  name = "Retryable";
+}
+
+/** It can never work: the action itself is at fault. It is not tried again. */
+export class Permanent extends Failure {
+  name = "Permanent";
+}
+
+/** This worker is at its limit, for this many ms; 0: unknown. Costs no attempt. */
+export class Busy extends Failure {
+  name = "Busy";
+  constructor(ms = 0) {
+    super(ms ? `busy for ${ms} ms` : "busy");
+    this.ms = ms;
+  }
+}
+
+/** This worker can do no more work. It is evicted at once; the action goes to another one at no cost. */
+export class Unfit extends Failure {
+  name = "Unfit";
+}
+
+/** An action ended without a result; `reason` says how: "permanent", "exhausted", "poison", "unroutable", ... */
+export class Refusal extends Error {
+  name = "Refusal";
+  constructor(reason, message) {
+    super(`${reason}: ${message}`);
+    this.reason = reason;
+  }
+}
+
+/** There is no response, or a program did not end by itself; `sort` says why: "denied", "timeout", ... */
+export class Problem extends Error {
+  name = "Problem";
+  constructor(sort, message) {
+    super(`${sort}: ${message}`);
+    this.sort = sort;
+  }
+}
+
+/** Where an error was thrown, as the file and line that you wrote. */
+function place(error) {
+  const table = globalThis.__disperse_lines;
+  for (const line of String(error.stack ?? "").split("\n")) {
+    const found = /^\s*at (?:async )?(?:(.*) \()?(?:.*\/)?([^/():]+):(\d+)(?::\d+)?\)?$/.exec(line);
+    if (!found) continue;
+    let [, name, file, number] = found;
+    const [source, original] = table?.lines[number - 1] || [];
+    if (original) [file, number] = [table.files[source], original];
+    return ` (${file} line ${number}${name && !name.includes("<anonymous>") ? `, in ${name}` : ""})`;
+  }
+  return "";
+}
+
+/** Anything that was thrown as one line: its name, its text, where it came from and what caused it. */
+export function describe(thrown) {
+  if (thrown instanceof Failure || thrown instanceof Refusal || thrown instanceof Problem) return thrown.message;
+  if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : `thrown: ${print(thrown)}`;
+  const said = thrown.message ? `${thrown.name}: ${thrown.message}` : thrown.name;
+  const cause = thrown.cause === undefined ? "" : `, caused by ${describe(thrown.cause)}`;
+  return said + place(thrown) + cause;
+}
+
+/** What is called with `ok` and `err` results of the contract: the value, or what was thrown. */
+export function called(call, raise) {
+  try {
+    return call();
+  } catch (thrown) {
+    if (thrown?.payload === undefined) throw thrown;
+    throw raise(thrown.payload);
+  }
+}
+
+/** What a future of the contract comes to; its handle is given back. */
+export async function read(future) {
+  try {
+    return await future.read();
+  } finally {
+    future.drop();
+  }
+}
+
+/** Whole ms, rounded up so that a short time does not become zero, which would mean the default. */
+export function toMs(ms = 0) {
+  if (!(ms >= 0)) throw new RangeError(`a time cannot be ${ms}`);
+  return Math.min(Math.ceil(ms), U32_MAX);
+}
+
+// --- words for the operator ---
+
+function print(value) {
+  if (typeof value === "string") return value;
+  if (value instanceof Error) return describe(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
+}
+
+const line = (level) => (...values) => writeLog(level, values.map(print).join(" "));
+
+/** Lines for the host's log. `console` writes there too. */
+export const log = { debug: line("debug"), info: line("info"), warning: line("warning"), error: line("error") };
+
+/** The variables that the operator has set. */
+export const environment = () => Object.fromEntries(getEnvironment());
+
+// --- what the engine lacks ---
+
+globalThis.console ??= { debug: log.debug, log: log.info, info: log.info, warn: log.warning, error: log.error };
+globalThis.TextEncoder ??= class TextEncoder {
+  encoding = "utf-8";
+  encode = (text = "") => utf8.encode(String(text));
+};
+globalThis.TextDecoder ??= class TextDecoder {
+  encoding = "utf-8";
+  constructor(_label = "utf-8", options = {}) {
+    this.fatal = options.fatal ?? false;
+  }
+  decode(bytes = new Uint8Array()) {
+    const view = ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
+    return utf8.decode(view, this);
+  }
+};
+
+// The engine's own `Math.random` begins at the same place in every instance.
+let luck;
+Math.random = () => {
+  luck ??= new Uint32Array(Uint8Array.from(getRandomBytes(16)).buffer);
+  const sum = (luck[0] + luck[1] + luck[3]) >>> 0;
+  luck[3] = (luck[3] + 1) >>> 0;
+  luck[0] = luck[1] ^ (luck[1] >>> 9);
+  luck[1] = (luck[2] + (luck[2] << 3)) >>> 0;
+  luck[2] = (((luck[2] << 21) | (luck[2] >>> 11)) + sum) >>> 0;
+  return sum / 2 ** 32;
+};

@@ -1,0 +1,234 @@
+"""From functions and classes to what the component exports."""
+
+import functools
+import inspect
+import sys
+import typing
+
+from . import _asking, _context, _host, _loop, log
+from ._codec import JSON, CodecError
+from ._failures import Busy, Permanent, Problem, Retryable, Unfit, describe
+
+_workers = {}
+_operations = []
+
+
+class Operation:
+    """What an operation may have. A class under `@disperse.operation` needs `run`, and `tasks` or `next`."""
+
+    def tasks(self):
+        """A generator of tasks. It is asked for one more whenever there is room. `yield None` says that there is
+        nothing *now*: it is asked again after the next `collect`."""
+        raise NotImplementedError("an operation needs `tasks` or `next`")
+
+    def next(self):
+        """Hands out one more task, or None when there is nothing now. Stands in for `tasks`."""
+        tasks = self.__dict__.get("_tasks")
+        if tasks is None:
+            tasks = self.__dict__["_tasks"] = iter(self.tasks())
+        return next(tasks, None)
+
+    @staticmethod
+    def run(task):
+        """The logic of one task, `async` or not. It runs in an instance of its own, which is why it has no `self`.
+        An exception ends this task and not the run."""
+        raise NotImplementedError("an operation needs `run`")
+
+    def collect(self, task, result, error):
+        """Takes the end of one task: its result, or None and the text of its error. Unless overridden it writes the
+        result as a line of the output and an error to the log."""
+        if error is not None:
+            log.error(f"a task failed: {error}")
+        else:
+            _context.output_line(self.codec.encode(result))
+
+    def finish(self):
+        """Called once, after the last `collect`. An exception is the run's error."""
+
+    codec = JSON
+    """How tasks and results are written."""
+
+
+def operation(cls):
+    """Makes this class the component's operation. See `Operation` for what it may have.
+
+    One long-lived instance of it is the planner.
+    """
+    run = inspect.getattr_static(cls, "run", None)
+    if run is None:
+        raise TypeError(f"{cls.__name__} needs a `run`")
+    if not isinstance(run, (staticmethod, classmethod)):
+        raise TypeError(f"{cls.__name__}.run runs in an instance of its own and has no self: put @staticmethod above it")
+    if not hasattr(cls, "tasks") and not hasattr(cls, "next"):
+        raise TypeError(f"{cls.__name__} needs `tasks` or `next`")
+    whole = cls if issubclass(cls, Operation) else type(cls.__name__, (cls, Operation), {"__doc__": cls.__doc__})
+    whole.__module__ = cls.__module__
+    _fits("run", cls.run, f"{cls.__name__}.run")
+    _operations[:] = [whole]
+    _publish(cls.__module__)
+    return whole
+
+
+def worker(function=None, *, kind=None, codec=JSON):
+    """Makes this function the component's worker, or with `kind` the one for actions of that kind.
+
+    It takes the input, and as a second parameter, if it has one, the kind. It may be `async`.
+    """
+    if function is None:
+        return functools.partial(worker, kind=kind, codec=codec)
+    if kind in _workers:
+        raise TypeError(f"there are two workers for {f'`{kind}`' if kind else 'all kinds'}: {function.__name__} is one")
+    _fits("handle", function, function.__name__)
+    parameters = list(inspect.signature(function).parameters)
+    if not 1 <= len(parameters) <= 2:
+        raise TypeError(f"{function.__name__} must take the input, and may take the kind")
+    _workers[kind] = (function, codec, _hints(function).get(parameters[0]), len(parameters) == 2)
+    _publish(function.__module__)
+    return function
+
+
+def _hints(function):
+    try:
+        return typing.get_type_hints(function)
+    except Exception:
+        return {}
+
+
+def _fits(export, function, name):
+    """Says while the component is built what would fail later."""
+    world = getattr(_host.wit_world, "WitWorld", None)
+    if world is None:
+        return
+    if not hasattr(world, export):
+        role = "a worker" if export == "handle" else "an operation"
+        raise TypeError(f"{name} makes this {role}, but the world that it is built for has no `{export}`")
+    if inspect.iscoroutinefunction(function) and not _is_async(export):
+        raise TypeError(f"{name} is async: build it for the world whose name ends in `-async`")
+
+
+def _is_async(export):
+    return inspect.iscoroutinefunction(getattr(getattr(_host.wit_world, "WitWorld", None), export, None))
+
+
+def _wit_error(error):
+    """What leaves a worker as the failure of the contract."""
+    types = _host.types
+    if isinstance(error, Busy):
+        return types.Failure_Busy(_asking.to_ms(error.seconds))
+    if isinstance(error, Unfit):
+        return types.Failure_Unfit(describe(error))
+    blamed = isinstance(error, Problem) and error.sort in ("invalid", "oversize")
+    if isinstance(error, Permanent) or blamed:
+        return types.Failure_Permanent(describe(error))
+    return types.Failure_Retryable(describe(error))
+
+
+def _given(action):
+    found = _workers.get(action.kind) or _workers.get(None)
+    if found is None:
+        raise Permanent(f"there is no worker for `{action.kind}` here, only for {', '.join(sorted(_workers))}")
+    function, codec, to, wants_kind = found
+    try:
+        value = codec.decode(action.payload, to)
+    except CodecError as error:
+        of = f" of `{action.kind}`" if action.kind else ""
+        raise Permanent(f"the input{of} cannot be read: {error}") from None
+    return (functools.partial(function, value, action.kind) if wants_kind else functools.partial(function, value)), codec
+
+
+def _encoded(codec, value):
+    try:
+        return codec.encode(value)
+    except CodecError as error:
+        raise Permanent(f"the result cannot be encoded: {error}") from None
+
+
+async def _awaited(value):
+    return await value if inspect.isawaitable(value) else value
+
+
+def _handle(self, action):
+    try:
+        call, codec = _given(action)
+        return _encoded(codec, call())
+    except BaseException as error:
+        raise _host.Err(_wit_error(error)) from None
+
+
+async def _handle_async(self, action):
+    try:
+        call, codec = _given(action)
+        return _encoded(codec, await _awaited(call()))
+    except BaseException as error:
+        raise _host.Err(_wit_error(error)) from None
+    finally:
+        _loop.let_go()
+
+
+def _came_to(cls, value):
+    try:
+        return cls.codec.encode(value)
+    except CodecError as error:
+        raise _host.Err(f"the task's result cannot be encoded: {error}") from None
+
+
+def _run(self, task):
+    cls = _operations[0]
+    try:
+        return _came_to(cls, cls.run(cls.codec.decode(task)))
+    except _host.Err:
+        raise
+    except BaseException as error:
+        raise _host.Err(describe(error)) from None
+
+
+async def _run_async(self, task):
+    cls = _operations[0]
+    try:
+        return _came_to(cls, await _awaited(cls.run(cls.codec.decode(task))))
+    except _host.Err:
+        raise
+    except BaseException as error:
+        raise _host.Err(describe(error)) from None
+    finally:
+        _loop.let_go()
+
+
+def _planner(self):
+    if "planner" not in self.__dict__:
+        self.planner = _operations[0]()
+    return self.planner
+
+
+def _next(self):
+    planner = _planner(self)
+    task = planner.next()
+    return None if task is None else planner.codec.encode(task)
+
+
+def _collect(self, task, outcome):
+    planner = _planner(self)
+    task = planner.codec.decode(task)
+    if isinstance(outcome, _host.Err):
+        planner.collect(task, None, outcome.value)
+    else:
+        planner.collect(task, planner.codec.decode(outcome.value), None)
+
+
+def _finish(self):
+    try:
+        _planner(self).finish()
+    except Exception as error:
+        raise _host.Err(describe(error)) from None
+
+
+def _publish(module):
+    """Gives the module the class that componentize-py looks for."""
+    exports = {}
+    if _workers:
+        exports["handle"] = _handle_async if _is_async("handle") else _handle
+    if _operations:
+        exports |= {"next": _next, "collect": _collect, "finish": _finish}
+        exports["run"] = _run_async if _is_async("run") else _run
+    base = getattr(_host.wit_world, "WitWorld", object)
+    sys.modules[module].WitWorld = type("WitWorld", (base,), exports)

@@ -1,0 +1,100 @@
+"""The functions that wait, for worlds whose functions block: `operation`, `worker` and `both`.
+
+They take what their namesakes in `disperse` take.
+"""
+
+import time
+
+from . import _asking, _host
+from ._codec import JSON
+from ._context import request, response
+from ._failures import Refusal
+
+__all__ = ["Pending", "fetch", "perform", "perform_all", "sleep", "submit", "wait_any"]
+
+
+def _imports(what):
+    return _host.need(_host.host, what, "`operation` or `both`: see `disperse` for async ones")
+
+
+class Pending:
+    """An action that was asked for and whose result was not taken yet. Letting go of it cancels the action."""
+
+    def __init__(self, kind, inner, codec, returns):
+        self.kind, self._inner, self._codec, self._returns = kind, inner, codec, returns
+
+    def take(self):
+        """Waits until the action is settled and hands out its result, once. Raises `Refusal`."""
+        inner, self._inner = self._inner, None
+        if inner is None:
+            raise RuntimeError(f"the result of `{self.kind}` was taken already")
+        try:
+            with inner:
+                payload = inner.take()
+        except _host.Err as error:
+            raise _asking.refused(error.value) from None
+        return _asking.came_to(self.kind, payload, self._codec, self._returns)
+
+    def cancel(self):
+        """Cancels the action."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.__exit__(None, None, None)
+
+
+def submit(kind, input=None, *, codec=JSON, returns=None, **options):
+    """Asks for an action and goes on at once, unless 1,024 actions of this task are in flight already."""
+    host = _imports("`submit`")
+    action = _asking.asked(kind, input, codec)
+    chosen = _asking.options(**options)
+    inner = host.submit(action) if chosen is None else host.submit_with(action, chosen)
+    return Pending(kind, inner, codec, returns)
+
+
+def perform(kind, input=None, **how):
+    """Has one action done and waits for its result. Raises `Refusal`."""
+    return submit(kind, input, **how).take()
+
+
+def perform_all(kind, inputs, *, return_exceptions=False, codec=JSON, returns=None, **options):
+    """Has one action of this kind done for each input and waits for the last; see `disperse.perform_all`."""
+    host = _imports("`perform_all`")
+    actions = [_asking.asked(kind, value, codec) for value in inputs]
+    chosen = _asking.options(**options)
+    outcomes = host.perform_all(actions) if chosen is None else host.perform_all_with(actions, chosen)
+    results = []
+    for outcome in outcomes:
+        try:
+            if isinstance(outcome, _host.Err):
+                raise _asking.refused(outcome.value)
+            results.append(_asking.came_to(kind, outcome.value, codec, returns))
+        except Refusal as refusal:
+            if not return_exceptions:
+                raise
+            results.append(refusal)
+    return results
+
+
+def wait_any(pendings):
+    """Waits until at least one of these is settled and says which: places in the list, ascending, never empty."""
+    inner = [pending._inner for pending in pendings]
+    if not inner or None in inner:
+        raise ValueError("there is nothing to wait for" if not inner else "a result was taken already")
+    return _imports("`wait_any`").wait_any(inner)
+
+
+def sleep(seconds):
+    """Waits for this long: of the run's time in an operation, of real time in a worker. Says the time in seconds."""
+    if _host.host is None:
+        time.sleep(seconds)
+        return time.monotonic()
+    return _host.host.sleep(_asking.to_ms(seconds)) / 1000
+
+
+def fetch(url, method="GET", *, headers=(), body=b"", json=None, timeout=0):
+    """Sends an HTTP request and waits for the whole response; any status is a response. Raises `Problem`."""
+    http = _host.need(_host.http, "`fetch`", "`worker` or `both`: see `disperse` for async ones")
+    try:
+        return response(http.fetch(request(url, method, headers, body, json, timeout)))
+    except _host.Err as error:
+        raise _asking.problem(error.value) from None
