@@ -1,6 +1,6 @@
 //! What becomes of failures: another worker, another try, quarantine, eviction.
 
-use crate::support::{Folder, body, host, of_type};
+use crate::support::{Folder, body, host, of_type, probe};
 
 /// What holds for two honest workers and one that always fails.
 const SETTINGS: &str = r#"
@@ -166,4 +166,16 @@ fn an_unfit_worker_costs_no_line() {
     let ended = host(["map", &manifest]).input(input.clone()).run().exits(0);
     assert_eq!(ended.out(), input);
     assert!(ended.row("hostile/mallory").contains("evicted"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_guest_that_ends_itself_is_told_that_it_should_return() {
+    host(["map", &probe(), "--attempts", "1", "--workers", "1"])
+        .input("exit\narguments\n")
+        .run()
+        .exits(1)
+        .says(&[
+            "ended itself with the exit status 1; a guest returns instead",
+            "1 tasks done, 1 failed",
+        ]);
 }

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use disperse_scheduler::End;
 use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime_wasi::I32Exit;
 
 use crate::{
     limits::Limits,
@@ -36,6 +37,8 @@ pub(crate) enum Fault {
         backtrace: Vec<String>,
         fingerprint: u64,
     },
+    /// It ended itself, as programs do.
+    Exit { status: i32 },
     /// It broke the rules of the contract or of the component model.
     Broken(String),
     /// It returned more than it may.
@@ -50,6 +53,9 @@ impl Fault {
     /// Reads wasmtime's error. `wanted` is how much memory was refused during the call, if any was.
     pub(super) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, wanted: Option<u64>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
+        if let Some(I32Exit(status)) = error.downcast_ref() {
+            return Self::Exit { status: *status };
+        }
         match (error.downcast_ref::<Trap>(), wanted) {
             (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: limits.fuel },
             (Some(Trap::StackOverflow), _) => Self::Stack { limit: stack },
@@ -58,7 +64,10 @@ impl Fault {
                 wanted,
             },
             (Some(trap), None) => Self::Trap {
-                message: trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+                message: match trap {
+                    Trap::NoAsyncResult => "it waits for something that cannot come".to_owned(),
+                    trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+                },
                 backtrace: backtrace.map(frames).unwrap_or_default(),
                 fingerprint: fingerprint(*trap, backtrace),
             },
@@ -88,9 +97,11 @@ impl Fault {
                 fingerprint: *fingerprint,
             },
             // What an instance has piled up over many attempts says nothing about the one that it broke at.
-            Self::Memory { .. } | Self::Handles { .. } | Self::Resources { .. } | Self::Broken(_) => {
-                End::Trap { fingerprint: 0 }
-            }
+            Self::Memory { .. }
+            | Self::Handles { .. }
+            | Self::Resources { .. }
+            | Self::Exit { .. }
+            | Self::Broken(_) => End::Trap { fingerprint: 0 },
             Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
@@ -139,6 +150,7 @@ impl fmt::Display for Fault {
                 write!(f, "trapped: {message}")?;
                 backtrace.iter().try_for_each(|frame| write!(f, "\n  at {frame}"))
             }
+            Self::Exit { status } => write!(f, "ended itself with the exit status {status}; a guest returns instead"),
             Self::Broken(text) => write!(f, "broke the contract: {text}"),
             Self::Oversize { limit } => {
                 write!(f, "returned more than {}; raise it with --result-size", Size(*limit))

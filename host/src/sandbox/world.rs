@@ -112,7 +112,9 @@ impl HostMonotonicClock for Logical {
         1_000_000
     }
 
+    /// From one ms on: some runtimes (Go's) take a clock that says zero for a broken one.
     fn now(&self) -> u64 {
-        u64::try_from(Self::now(self).as_nanos()).unwrap_or(u64::MAX)
+        let now = Self::now(self) + Duration::from_millis(1);
+        u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
     }
 }
