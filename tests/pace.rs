@@ -60,7 +60,7 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
 }
 
 /// How many a second there are of what is counted in a run's stdout, by the time of so many.
-fn paced(mut live: Live, what: &str, timed: usize, count: impl Fn(&[u8]) -> usize) -> f64 {
+fn paced(mut live: Live, what: &str, timed: usize, mut count: impl FnMut(&[u8]) -> usize) -> f64 {
     let mut began = None;
     let mut rate = 0.0;
     live.wait_until(what, |stdout, _| {
@@ -192,8 +192,9 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
 
 /// How many honest tasks are timed beside each attack of a task or a planner.
 const SOME: usize = 24;
-/// How many honest tasks a planner has handed out before it attacks: more than are timed.
-const TASKS: u32 = 40;
+/// How many honest tasks a planner has handed out before it attacks: many more than are timed, so that some are left however late
+/// the first ones are seen.
+const TASKS: u32 = 400;
 
 /// How many honest tasks a second end, each with one action of the one worker, by the time of a few of them.
 fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
@@ -233,7 +234,15 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
         "/dev/null",
     ])
     .start();
-    paced(live, "enough honest tasks", SOME, |stdout| operations::ended(stdout).0)
+    // Each line is looked at once: some attacks bring hundreds of megabytes of them.
+    let (mut seen, mut done) = (0, 0);
+    paced(live, "enough honest tasks", SOME, |stdout| {
+        let fresh = &stdout[seen..];
+        let whole = fresh.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        done += operations::ended(&fresh[..whole]).0;
+        seen += whole;
+        done
+    })
 }
 
 /// Tasks in flight, beside a task or a planner that attacks: as above, beside one that computes.
