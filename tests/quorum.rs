@@ -39,12 +39,27 @@ fn results_of_strangers_are_compared_and_the_liar_is_taken_out() {
         "disperse.toml",
         strangers(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
     );
-    let lines: String = (0..200).map(|n| format!("line {n}\n")).collect();
-    let ended = host(["map", &manifest, "--format", "json", "--output", &folder.path("out")])
-        .input(lines.clone())
-        .run()
-        .exits(0);
-    assert_eq!(std::fs::read_to_string(folder.path("out")).unwrap(), lines);
+    // Long, so that few of them wait in the pipe; and until the liar, however seldom it had its turn, is known for one, and many
+    // more than are open at once, of which all are compared before anything is known.
+    let line = "a line ".repeat(600);
+    let out = folder.path("out");
+    let mut live = host(["map", &manifest, "--format", "json", "--output", &out])
+        .endless(format!("{line}\n"))
+        .start();
+    let quarantined = br#""worker":"liar/1","health":"quarantined""#;
+    live.wait_until("the quarantine", |stdout, _| {
+        let written = std::fs::metadata(&out).map_or(0, |file| file.len());
+        written >= 3000 * line.len() as u64 && stdout.windows(quarantined.len()).any(|part| part == quarantined)
+    });
+    live.close();
+    let ended = live.end().exits(0);
+    let out = std::fs::read_to_string(out).unwrap();
+    let done = out.lines().filter(|result| *result == line).count() as u64;
+    assert_eq!(
+        out.len() as u64,
+        (line.len() as u64 + 1) * done,
+        "each line has its own result"
+    );
     let events = ended.events();
     let outvoted = of_type(&events, "outvoted");
     assert!(!outvoted.is_empty());
@@ -69,7 +84,7 @@ fn results_of_strangers_are_compared_and_the_liar_is_taken_out() {
         );
     }
     // All were compared until those who were right were known for it, and some after that.
-    assert!((230..400).contains(&attempts(&report)), "{report}");
+    assert!((done + 30..2 * done).contains(&attempts(&report)), "{report}");
 }
 
 #[test]
@@ -83,7 +98,8 @@ fn who_lied_can_be_asked_for() {
     );
     host(["map", &manifest])
         .folder(folder.root())
-        .input("one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n")
+        // So few that it is not taken out for its lies, which would wipe its score.
+        .input("one\ntwo\nthree\n")
         .run()
         .exits(0)
         .says(&["worker liar/1 was outvoted on action"]);
