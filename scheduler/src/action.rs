@@ -286,9 +286,6 @@ impl Scheduler {
                 if !self.is_usable(wx) {
                     self.annul(wx, out);
                 }
-                if !goes_on && !self.is_spent(ax) {
-                    self.charge(ax);
-                }
                 true
             }
             Class::Lost => {
@@ -314,6 +311,9 @@ impl Scheduler {
                 true => self.hold(ax),
                 false => self.give_up(ax, Reason::Exhausted, out),
             };
+        }
+        if matches!(end.class(), Class::Transient | Class::Trap) {
+            self.charge(ax);
         }
         self.place(ax, retry.then_some((attempt, wx)), out);
     }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::{
+    command::Command,
     ids::Wx,
     luck::doubled,
     moment::Moment,
@@ -68,7 +69,7 @@ impl Scheduler {
     }
 
     /// A worker says that it is at its limit, and for how long; zero: it does not say.
-    pub(crate) fn busied(&mut self, wx: Wx, wait: Duration, out: &mut Vec<crate::Command>) {
+    pub(crate) fn busied(&mut self, wx: Wx, wait: Duration, out: &mut Vec<Command>) {
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let Standing::Usable { trust, rest } = worker.standing else {
             return;

@@ -8,13 +8,14 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    action::{Run, State},
+    action::{Action, Run, State},
     command::Command,
     ids::{AttemptId, Ax, KindId, Kx, Rx, Wx},
     moment::Moment,
     outcome::End,
     retry::Bar,
     scheduler::{Plant, Scheduler},
+    slab::Slab,
     timers::Timer,
     worker::{Room, Standing, Trust},
 };
@@ -47,6 +48,24 @@ pub(crate) struct Begun {
     at: Moment,
     ax: Ax,
     attempt: AttemptId,
+}
+
+impl Begun {
+    /// Whether this attempt is still the only one of its action.
+    fn is_lone(&self, actions: &Slab<Ax, Action>) -> bool {
+        actions.get(self.ax).is_some_and(|action| {
+            action.id == self.attempt.action
+                && matches!(action.state, State::Running { first, second: None } if first.number == self.attempt.number)
+        })
+    }
+
+    /// Puts it at the end of a line. What is over leaves the line when it has become more than what is going on.
+    fn push(self, line: &mut VecDeque<Self>, actions: &Slab<Ax, Action>, running: usize) {
+        line.push_back(self);
+        if line.len() > 2 * running + LAST {
+            line.retain(|one| one.is_lone(actions));
+        }
+    }
 }
 
 /// What is known of how long attempts of a kind take, and which of them are going on. Only of actions of which a second run
@@ -129,26 +148,17 @@ impl Scheduler {
             return;
         }
         let (now, running) = (self.now, self.tallies.running);
-        let Some(kx) = self
-            .actions
-            .get(ax)
-            .filter(|action| action.idempotent || self.planted(Plant::HedgeAll))
-            .map(|action| action.kx)
-        else {
+        let all = self.planted(Plant::HedgeAll);
+        let action = self.actions.get(ax).filter(|action| action.idempotent || all);
+        let Some(kx) = action.map(|action| action.kx) else {
             return;
         };
         let Some(lag) = self.kinds.get_mut(kx).map(|kind| &mut kind.lag) else {
             return;
         };
         lag.attempts += 1;
-        lag.begun.push_back(Begun { at: now, ax, attempt });
-        if lag.begun.len() > 2 * running + LAST {
-            let mut begun = std::mem::take(&mut lag.begun);
-            begun.retain(|one| self.is_lone(*one));
-            if let Some(lag) = self.kinds.get_mut(kx).map(|kind| &mut kind.lag) {
-                lag.begun = begun;
-            }
-        }
+        let begun = Begun { at: now, ax, attempt };
+        begun.push(&mut lag.begun, &self.actions, running);
         self.look_for_slow(kx);
     }
 
@@ -191,27 +201,16 @@ impl Scheduler {
         while let Some(lag) = self.kinds.get_mut(kx).map(|kind| &mut kind.lag)
             && let (Some(slow), Some(first)) = (lag.slow, lag.begun.front().copied())
         {
-            let due = first.at + slow <= now;
-            if !due && self.is_lone(first) {
+            let is_lone = first.is_lone(&self.actions);
+            if first.at + slow > now && is_lone {
                 break;
             }
-            let Some(lag) = self.kinds.get_mut(kx).map(|kind| &mut kind.lag) else {
-                break;
-            };
             lag.begun.pop_front();
-            if self.is_lone(first) && !self.hedge_anywhere(first, out) {
+            if is_lone && !self.hedge_anywhere(first, out) {
                 self.remember_slow(first);
             }
         }
         self.look_for_slow(kx);
-    }
-
-    /// Whether this attempt is still the only one of its action.
-    fn is_lone(&self, begun: Begun) -> bool {
-        self.actions.get(begun.ax).is_some_and(|action| {
-            action.id == begun.attempt.action
-                && matches!(action.state, State::Running { first, second: None } if first.number == begun.attempt.number)
-        })
     }
 
     /// A slow attempt has to wait until somebody has nothing to do.
@@ -219,17 +218,8 @@ impl Scheduler {
         let Some(rx) = self.actions.get(begun.ax).map(|action| action.rx) else {
             return;
         };
-        let running = self.tallies.running;
-        let Some(route) = self.queues.routes.get_mut(rx) else {
-            return;
-        };
-        route.slow.push_back(begun);
-        if route.slow.len() > 2 * running + LAST {
-            let mut slow = std::mem::take(&mut route.slow);
-            slow.retain(|one| self.is_lone(*one));
-            if let Some(route) = self.queues.routes.get_mut(rx) {
-                route.slow = slow;
-            }
+        if let Some(route) = self.queues.routes.get_mut(rx) {
+            begun.push(&mut route.slow, &self.actions, self.tallies.running);
         }
     }
 
@@ -247,17 +237,12 @@ impl Scheduler {
 
     /// A worker has room, and nothing waits for it: it may help with a slow attempt.
     pub(crate) fn help(&mut self, wx: Wx, out: &mut Vec<Command>) {
-        let count = self
-            .workers
-            .get(wx)
-            .and_then(|worker| self.pools.get(worker.px))
-            .map_or(0, |pool| pool.routes.len());
-        for index in 0..count {
-            let px = self.workers.get(wx).map(|worker| worker.px);
-            let pool = px.and_then(|px| self.pools.get(px));
-            let Some(rx) = pool.and_then(|pool| pool.routes.get(index)).copied() else {
-                continue;
-            };
+        let Some(px) = self.workers.get(wx).map(|worker| worker.px) else {
+            return;
+        };
+        let mut index = 0;
+        while let Some(rx) = self.route(px, index) {
+            index += 1;
             while let Some(begun) = self.slow_for(rx, wx) {
                 if !self.may_help(wx) {
                     return;
@@ -272,7 +257,7 @@ impl Scheduler {
         let mut index = 0;
         while index < LOOKS {
             let begun = self.queues.routes.get(rx)?.slow.get(index).copied()?;
-            if !self.is_lone(begun) {
+            if !begun.is_lone(&self.actions) {
                 self.queues.routes.get_mut(rx)?.slow.remove(index);
                 continue;
             }

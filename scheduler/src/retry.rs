@@ -138,6 +138,9 @@ impl Scheduler {
         if self.is_unroutable(rx) || self.is_out_of_voters(ax, rx) {
             return Plan::Unroutable;
         }
+        if self.actions.get(ax).is_none_or(|action| action.trials.is_none()) {
+            return Plan::Queue(Bar::Open);
+        }
         let usable = self.allowed(ax, rx);
         let barred: Vec<Wx> = self.barred(ax).collect();
         let workers = &self.workers;
@@ -270,11 +273,9 @@ impl Scheduler {
         if self.planted(Plant::ForgetStuck) {
             return;
         }
-        let count = self.pools.get(px).map_or(0, |pool| pool.routes.len());
-        for index in 0..count {
-            let Some(rx) = self.pools.get(px).and_then(|pool| pool.routes.get(index)).copied() else {
-                continue;
-            };
+        let mut index = 0;
+        while let Some(rx) = self.route(px, index) {
+            index += 1;
             let usable = self.usable(rx);
             if usable == 0 {
                 continue;

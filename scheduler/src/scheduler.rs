@@ -406,6 +406,11 @@ impl Scheduler {
         !self.draining && (no_pools || !nobody_joined && self.over_pools(rx, |pool| pool.present) == 0)
     }
 
+    /// One of the routes that a pool is part of, by its place among them.
+    pub(crate) fn route(&self, px: Px, index: usize) -> Option<Rx> {
+        self.pools.get(px)?.routes.get(index).copied()
+    }
+
     pub(crate) fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         pools.iter().filter_map(|px| self.pools.get(*px)).map(count).sum()

@@ -31,8 +31,6 @@ pub struct Counts {
     pub waiting: usize,
     /// Actions that a worker has.
     pub running: usize,
-    /// Actions among these of which a second worker has a second attempt.
-    pub hedged: usize,
     /// Actions that were tried by every worker and rest.
     pub backing_off: usize,
     /// Actions that were settled with a result.
@@ -162,7 +160,6 @@ impl Scheduler {
             backing_off: self.tallies.backing_off,
             done: self.tallies.done,
             refused: self.tallies.refused,
-            hedged: self.tallies.second,
             stopping: self.held.saturating_sub(self.tallies.running + self.tallies.second),
             workers,
             quarantined,

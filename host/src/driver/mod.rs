@@ -340,9 +340,7 @@ impl<'a> Driver<'a> {
             tasks: self.tasks.counts(),
             failure: self.tasks.take_failure(),
             peak_host_memory: self.sandbox.budget().peak(),
-            kinds: self
-                .tally
-                .kinds(|kind| self.scheduler.hedges(kind).unwrap_or_default().won),
+            kinds: self.tally.kinds(|kind| self.scheduler.hedges(kind).unwrap_or_default()),
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
             systemic: self.tally.failing_pools(),

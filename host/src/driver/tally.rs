@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use disperse_scheduler::{Class, KindId, Outcome, PoolId, Reason, WorkerId, WorkerView};
+use disperse_scheduler::{Class, HedgeView, KindId, Outcome, PoolId, Reason, WorkerId, WorkerView};
 
 use crate::{
     grants::Denied,
@@ -168,13 +168,6 @@ impl Tally {
         }
     }
 
-    /// Takes note of a second attempt beside a slow one.
-    pub(super) fn hedged(&mut self, kind: KindId) {
-        if let Some(kind) = self.kinds.get_mut(kind.0 as usize) {
-            kind.hedges += 1;
-        }
-    }
-
     pub(super) fn retried(&mut self) {
         self.retries += 1;
     }
@@ -193,13 +186,17 @@ impl Tally {
         if self.evicted > 0 { self.unroutable } else { 0 }
     }
 
-    /// What became of each kind; `hedges_won`: how many second attempts of it had the result first.
-    pub(super) fn kinds(&self, hedges_won: impl Fn(KindId) -> u64) -> Vec<KindSummary> {
+    /// What became of each kind; `hedges`: of its second attempts.
+    pub(super) fn kinds(&self, hedges: impl Fn(KindId) -> HedgeView) -> Vec<KindSummary> {
         let kinds = (0..).map(KindId).zip(&self.kinds);
         let asked = kinds.filter(|(_, kind)| kind.asked > 0);
-        let summary = |(id, kind): (KindId, &KindSummary)| KindSummary {
-            hedges_won: hedges_won(id),
-            ..kind.clone()
+        let summary = |(id, kind): (KindId, &KindSummary)| {
+            let HedgeView { made, won, .. } = hedges(id);
+            KindSummary {
+                hedges: made,
+                hedges_won: won,
+                ..kind.clone()
+            }
         };
         asked.map(summary).collect()
     }

@@ -106,14 +106,13 @@ impl Driver<'_> {
         let AttemptEnded {
             attempt,
             worker,
-            end,
+            mut end,
             result,
             words,
             used,
             denied,
             reports,
         } = ended;
-        let mut end = end;
         for reported in reports.into_iter().flatten() {
             if let Some(event) = self.quotas.event(worker, attempt, &reported) {
                 self.tell(event);
@@ -176,7 +175,6 @@ impl Driver<'_> {
             Command::Assign { attempt, worker } => self.assign(attempt, worker),
             Command::Hedge { attempt } => {
                 if let Some(parked) = self.actions.get(attempt.action) {
-                    self.tally.hedged(parked.kind);
                     self.report.hedged(attempt, &parked.name);
                 }
             }
@@ -210,20 +208,21 @@ impl Driver<'_> {
     /// It is known whose fault a failure was, or that a result was not true.
     fn judged(&mut self, attempt: AttemptId, worker: WorkerId, verdict: Verdict) {
         if matches!(verdict, Verdict::Guilty { .. })
-            && let Some((task, kind, message)) = self.strangers.lied(attempt, worker)
+            && let Some(lie) = self.strangers.lied(attempt, worker)
         {
-            self.report.outvoted(attempt, &self.tally.worker_name(worker), &message);
+            self.report
+                .outvoted(attempt, &self.tally.worker_name(worker), &lie.message);
             let one = Try {
                 attempt,
                 worker,
                 at: self.now,
                 took: Duration::ZERO,
                 class: Class::Ok,
-                message,
+                message: lie.message,
                 verdict: None,
             };
-            self.evidence.failed(task, &kind, one);
-            self.evidence.settled(attempt.action, Outcome::Done { number: 0 });
+            self.evidence.failed(lie.task, &lie.kind, one);
+            self.evidence.settled(attempt.action, lie.outcome);
         }
         self.evidence.judged(attempt, worker, verdict);
     }
@@ -266,7 +265,7 @@ impl Driver<'_> {
         } = parked;
         let different = votes.as_deref().map_or(0, Votes::different);
         if let Some(votes) = votes {
-            self.strangers.settled(*votes, task, name.clone());
+            self.strangers.settled(*votes, task, name.clone(), outcome);
         }
         let value = match outcome {
             Outcome::Done { .. } => Ok(result),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use disperse_scheduler::{AttemptId, End, PoolId, TaskId, WorkerId};
+use disperse_scheduler::{AttemptId, End, Outcome, PoolId, TaskId, WorkerId};
 
 /// One result, and what it took.
 #[derive(Debug)]
@@ -63,13 +63,22 @@ impl Votes {
     }
 }
 
+/// What was said of an action that was settled otherwise.
+pub(super) struct Lie {
+    pub(super) task: TaskId,
+    pub(super) kind: Arc<str>,
+    pub(super) outcome: Outcome,
+    /// How it differed.
+    pub(super) message: String,
+}
+
 /// Who is whose.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     /// By number: the pool, and whether nobody vouches for the worker.
     workers: Vec<(PoolId, bool)>,
     /// What was said of the action that was settled last, and which one that was.
-    settled: Option<(Votes, TaskId, Arc<str>)>,
+    settled: Option<(Votes, TaskId, Arc<str>, Outcome)>,
 }
 
 impl Strangers {
@@ -109,14 +118,18 @@ impl Strangers {
     }
 
     /// An action is settled: what was said of it is kept until it is known who is to blame, which follows at once.
-    pub(super) fn settled(&mut self, votes: Votes, task: TaskId, kind: Arc<str>) {
-        self.settled = Some((votes, task, kind));
+    pub(super) fn settled(&mut self, votes: Votes, task: TaskId, kind: Arc<str>, outcome: Outcome) {
+        self.settled = Some((votes, task, kind, outcome));
     }
 
-    /// What was wrong with what a worker said of the action that was settled last, and that action's task and kind. None: it
-    /// said what others said.
-    pub(super) fn lied(&self, attempt: AttemptId, worker: WorkerId) -> Option<(TaskId, Arc<str>, String)> {
-        let (votes, task, kind) = self.settled.as_ref()?;
-        Some((*task, kind.clone(), votes.differs(attempt, worker)?))
+    /// What was wrong with what a worker said of the action that was settled last. None: it said what others said.
+    pub(super) fn lied(&self, attempt: AttemptId, worker: WorkerId) -> Option<Lie> {
+        let (votes, task, kind, outcome) = self.settled.as_ref()?;
+        Some(Lie {
+            task: *task,
+            kind: kind.clone(),
+            outcome: *outcome,
+            message: votes.differs(attempt, worker)?,
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! An operation that is a component.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use disperse_scheduler::TaskId;
@@ -61,7 +61,8 @@ impl ComponentOperation {
             env: Arc::default(),
             grants: None,
             stdin: settings.input.clone(),
-            logical: Some(logical(settings.began_unix_ms, settings.seed, 0)),
+            // The tasks' numbers begin at 1.
+            logical: Some(Logical::new(settings.began_unix_ms, settings.seed, 0)),
         };
         running.spawn({
             let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());
@@ -101,16 +102,6 @@ impl ComponentOperation {
     }
 }
 
-/// The run's own time and luck for one guest. `who` is 0 for the planner and a task's number, from 1, for a task.
-fn logical(began_unix_ms: u64, seed: u64, who: u64) -> Logical {
-    Logical {
-        began_unix_ms,
-        now_ms: Arc::new(AtomicU64::new(0)),
-        // Spreads neighbouring tasks over all seeds; the constant is 2^64 divided by the golden ratio.
-        seed: seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-    }
-}
-
 impl Operation for ComponentOperation {
     fn call(&mut self, call: PlannerCall, now_ms: u64) {
         // A planner that has died has said so.
@@ -127,7 +118,7 @@ impl Operation for ComponentOperation {
             self.to_driver.clone(),
             from_driver,
         );
-        let logical = logical(self.began_unix_ms, self.seed, task.0 + 1);
+        let logical = Logical::new(self.began_unix_ms, self.seed, task.0 + 1);
         logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
         let world = World {
             args: self.args.clone(),

@@ -329,7 +329,6 @@ mod tests {
         actions: Counts {
             waiting: 2,
             running: 4,
-            hedged: 0,
             backing_off: 0,
             done: 1000,
             refused: 0,

@@ -13,7 +13,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, OperationSettings},
     report::{Format, Reporter, Style, Target, Writer},
-    sandbox::{Input, Program, Sandbox},
+    sandbox::{Input, NO_TIME_UNIX_MS, Program, Sandbox},
     script::{Script, ScriptedWorker},
     settings::Spender,
     transport::{Member, Scripted, Workers},
@@ -35,9 +35,6 @@ pub(crate) struct Stage {
     pub(crate) timeout: Duration,
     pub(crate) log_level: Level,
 }
-
-/// When every rehearsal begins, in ms since 1970, as its guests see it: 2000-01-01.
-const REHEARSED_UNIX_MS: u64 = 946_684_800_000;
 
 /// Rehearses an operation; see `driver/rehearsal.rs`.
 ///
@@ -71,7 +68,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         input: script.input.map(|bytes| Input::new(std::io::Cursor::new(bytes))),
         task_limits: stage.task_limits,
         planner_limits: stage.planner_limits,
-        began_unix_ms: REHEARSED_UNIX_MS,
+        began_unix_ms: NO_TIME_UNIX_MS,
         seed: script.seed,
         gated: true,
     };

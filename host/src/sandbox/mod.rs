@@ -41,4 +41,4 @@ pub(crate) use program::{LoadError, Program, Sandbox};
 pub(crate) use stdio::Tail;
 pub(crate) use task::{TaskSpec, run_task};
 pub(crate) use worker::{Handled, WorkerInstance, WorkerSpec};
-pub(crate) use world::{Logical, World};
+pub(crate) use world::{Logical, NO_TIME_UNIX_MS, World};

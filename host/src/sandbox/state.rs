@@ -64,8 +64,6 @@ pub(super) struct WorkerRole {
     pub(super) http: Arc<Access>,
     pub(super) denials: Arc<Denials>,
     pub(super) reports: Arc<Reports>,
-    /// Whether all that it sees has to be the same on another worker.
-    pub(super) repeatable: bool,
     /// The attempt that goes on, and when it is cut. Where several go on at once: the one that is calling the host, found out
     /// by [`Calls::attribute`](super::calls::Calls::attribute).
     pub(super) current: Option<(AttemptId, Instant)>,

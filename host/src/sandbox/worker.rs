@@ -160,7 +160,6 @@ impl WorkerInstance {
             http: spec.http.clone(),
             denials: spec.denials.clone(),
             reports: spec.reports.clone(),
-            repeatable: spec.repeatable.is_some(),
             current: None,
             calls: None,
         });

@@ -79,17 +79,23 @@ impl World {
     }
 }
 
-/// When it always is for workers that nobody vouches for, in ms since 1970: 2000-01-01.
-const REPEATABLE_UNIX_MS: u64 = 946_684_800_000;
+/// When it is where nobody is to know when it really is, in ms since 1970: 2000-01-01.
+pub(crate) const NO_TIME_UNIX_MS: u64 = 946_684_800_000;
 
 impl Logical {
+    /// The run's own time and luck for one guest. `who`: its number among all guests that share the seed.
+    pub(crate) fn new(began_unix_ms: u64, seed: u64, who: u64) -> Self {
+        Self {
+            began_unix_ms,
+            now_ms: Arc::default(),
+            // Spreads neighbours over all seeds; the constant is 2^64 divided by the golden ratio.
+            seed: seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
     /// A clock that stands still, and luck that is the action's and not the worker's.
     pub(super) fn of_action(seed: u64, action: ActionId) -> Self {
-        Self {
-            began_unix_ms: REPEATABLE_UNIX_MS,
-            now_ms: Arc::default(),
-            seed: seed ^ action.0.wrapping_mul(0x9E37_79B9_7F4A_7C15),
-        }
+        Self::new(NO_TIME_UNIX_MS, seed, action.0)
     }
 
     fn now(&self) -> Duration {

@@ -20,6 +20,7 @@ const BUCKET_MAX: usize = 256;
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
         Calls::attribute(&mut store)?;
+        let is_repeatable = store.data().world.logical.is_some();
         let worker = store.data_mut().worker()?;
         let Some((attempt, cut)) = worker.current else {
             return Err(match worker.calls {
@@ -27,18 +28,24 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 Some(_) => format_err!("it asked for its attempt outside of one, or after its result was given"),
             });
         };
-        let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
-        let info = AttemptInfo {
-            action: attempt.action.to_string(),
-            number: if worker.repeatable { 1 } else { attempt.number },
-            remaining: match worker.repeatable {
-                true => u32::MAX,
-                false => u32::try_from(remaining).unwrap_or(u32::MAX),
+        let action = attempt.action.to_string();
+        let info = match is_repeatable {
+            // Nothing that would be different on another worker.
+            true => AttemptInfo {
+                action,
+                number: 1,
+                remaining: u32::MAX,
+                worker: "untrusted".to_owned(),
             },
-            worker: match worker.repeatable {
-                true => "untrusted".to_owned(),
-                false => worker.name.to_string(),
-            },
+            false => {
+                let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
+                AttemptInfo {
+                    action,
+                    number: attempt.number,
+                    remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+                    worker: worker.name.to_string(),
+                }
+            }
         };
         Ok((info,))
     })
