@@ -27,20 +27,6 @@ fn an_empty_file_is_not_webassembly() {
 }
 
 #[test]
-fn a_core_module_is_not_a_component() {
-    let folder = Folder::new();
-    let core = folder.guest("core.wasm", include_str!("guests/core.wat"));
-    refused(&core).says(&["core WebAssembly module, not a component", "wasm32-wasip2"]);
-}
-
-#[test]
-fn a_component_of_another_world_is_named_by_what_it_exports() {
-    let folder = Folder::new();
-    let command = folder.guest("command.wasm", include_str!("guests/command.wat"));
-    refused(&command).says(&["neither an operation nor a worker", "wasi:cli/run@0.2.6"]);
-}
-
-#[test]
 fn a_misspelt_export_is_named() {
     let folder = Folder::new();
     let text = include_str!("guests/worker.wat")

@@ -25,6 +25,7 @@ mod map;
 mod mining;
 mod operations;
 mod pace;
+mod programs;
 mod quorum;
 mod server;
 mod signals;

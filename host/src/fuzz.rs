@@ -18,7 +18,7 @@ use disperse_scheduler::{
 
 use crate::{
     grants::ExecRule,
-    sandbox::Contract,
+    sandbox::{Contract, adapted},
     settings::Manifest,
     units::{Fuel, Size, Time},
 };
@@ -123,6 +123,25 @@ fn components() {
             if let Err(error) = Contract::of(&bytes) {
                 assert!(!error.to_string().is_empty() && !error.hint().is_empty());
             }
+        });
+}
+
+#[test]
+fn core_modules() {
+    let texts = [
+        include_str!("../../tests/guests/program.wat"),
+        include_str!("../../tests/guests/reactor.wat"),
+        "(module)",
+    ];
+    let seeds: Vec<_> = texts.iter().map(|text| wat::parse_str(text).unwrap()).collect();
+    assert!(adapted(&seeds[0]).is_ok() && adapted(&seeds[1]).is_ok());
+    check!()
+        .with_type::<(u8, Vec<Edit>)>()
+        .with_test_time(TIME)
+        .with_iterations(usize::MAX)
+        .for_each(|(which, edits)| match adapted(&mutated(&seeds, *which, edits)) {
+            Ok(component) => drop(Contract::of(&component)),
+            Err(error) => assert!(!error.to_string().is_empty()),
         });
 }
 

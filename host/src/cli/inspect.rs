@@ -24,7 +24,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     for path in plan::components(&args.path)? {
         let bytes = plan::read(&path)?;
-        let contract = Contract::of(&bytes).map_err(|error| plan::contract_failure(&path, &error))?;
+        let contract = plan::contract(&path, &bytes)?;
         let digest = Digest::of(&bytes);
         let role = |form: Option<Form>| form.map(|form| if form == Form::Async { "async" } else { "blocking" });
         match args.format {
@@ -41,6 +41,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     "bytes": bytes.len(),
                     "operation": role(contract.operation),
                     "worker": role(contract.worker),
+                    "program": contract.program.is_some(),
                     "imports": imports,
                     "limits": limits().collect::<std::collections::BTreeMap<_, _>>(),
                     "grants": usable(&contract).map(|(flag, _)| flag).collect::<Vec<_>>(),
@@ -59,8 +60,12 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
                     ("operation", role(contract.operation)),
                     ("worker", role(contract.worker)),
                 ];
-                for (name, form) in roles.into_iter().filter_map(|(name, form)| Some((name, form?))) {
-                    let _ = writeln!(text, "  role     {name}, {form}");
+                if contract.program.is_some() {
+                    text.push_str("  role     worker: a program of WASI, run once for each action\n");
+                } else {
+                    for (name, form) in roles.into_iter().filter_map(|(name, form)| Some((name, form?))) {
+                        let _ = writeln!(text, "  role     {name}, {form}");
+                    }
                 }
                 if !contract.producers.is_empty() {
                     let _ = writeln!(text, "  made by  {}", plain(&contract.producers.join(", ")));

@@ -21,7 +21,7 @@ use crate::{
     limits::{CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{ContractError, LoadError, Program, Sandbox},
+    sandbox::{Contract, LoadError, Program, Sandbox},
     settings::{CompileTable, Component, FILE_NAME, Manifest, Operation},
     signer::{self, Signer},
     units::Size,
@@ -84,10 +84,27 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-pub(super) fn contract_failure(path: &Path, error: &ContractError) -> Failure {
-    Failure::usage(format!("cannot use `{}`", path.display()))
-        .because(error)
-        .hint(error.hint())
+/// What a component is, or what would be made of a core module; without compiling it.
+///
+/// # Errors
+/// It is of no use here.
+pub(super) fn contract(path: &Path, bytes: &[u8]) -> Result<Contract, Failure> {
+    let sandbox = run::sandbox(
+        default_host_memory(),
+        true,
+        Some(CompileLimits::default()),
+        stack(None)?,
+    );
+    let component = sandbox.component(bytes).map_err(|error| unusable(path, &error))?;
+    Contract::of(&component).map_err(|error| unusable(path, &error.into()))
+}
+
+fn unusable(path: &Path, error: &LoadError) -> Failure {
+    let failure = Failure::usage(format!("cannot use `{}`", path.display())).because(error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Loads a component, which must be `pin` and be signed by `signer` if those are given.
@@ -111,10 +128,7 @@ pub(super) fn load(
             );
         }
     }
-    sandbox.load(&bytes).map_err(|error| match &error {
-        LoadError::Contract(contract) => contract_failure(path, contract),
-        _ => Failure::usage(format!("cannot use `{}`", path.display())).because(&error),
-    })
+    sandbox.load(&bytes).map_err(|error| unusable(path, &error))
 }
 
 /// Loads a component that must be an operation; see [`load`].

@@ -134,20 +134,22 @@ impl Driver<'_> {
             } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
                 let name = self.tally.worker_name(worker);
                 let is_first_fault = self.tally.is_first_fault(worker, end.class());
-                let Words { message, stderr } = *words.unwrap_or_default();
+                let words = *words.unwrap_or_default();
+                let told = words.with_last_lines();
+                let Words { message, stderr } = words;
                 let one = Try {
                     attempt,
                     worker,
                     at: self.now,
                     took: used.wall,
                     class: end.class(),
-                    message: message.clone(),
+                    message: told.clone(),
                     verdict: None,
                 };
                 self.evidence.failed(parked.task, &parked.name, one);
                 parked
                     .failures
-                    .push(format!("attempt {} on {name}: {message}", attempt.number));
+                    .push(format!("attempt {} on {name}: {told}", attempt.number));
                 self.report.attempt_failed(&AttemptFailed {
                     attempt,
                     worker: name,

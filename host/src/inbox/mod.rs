@@ -197,6 +197,30 @@ pub(crate) struct Words {
     pub(crate) stderr: String,
 }
 
+impl Words {
+    /// The message, and below it the last of what the guest wrote that is not in it.
+    pub(crate) fn with_last_lines(&self) -> String {
+        let mut last: Vec<&str> = self
+            .stderr
+            .lines()
+            .rev()
+            .filter(|line| !line.is_empty())
+            .take(LAST_LINES)
+            .collect();
+        last.reverse();
+        let mut text = self.message.clone();
+        for line in last.into_iter().filter(|line| !self.message.contains(line)) {
+            text.push_str("\n  said: ");
+            text.push_str(line.get(..line.floor_char_boundary(LAST_LINE_MAX)).unwrap_or(line));
+        }
+        text
+    }
+}
+
+/// How much of what a guest wrote is told with its failure: a panic of Rust has three lines. Chosen freely.
+const LAST_LINES: usize = 4;
+const LAST_LINE_MAX: usize = 256;
+
 /// What an attempt or a task cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Used {

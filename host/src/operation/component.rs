@@ -58,11 +58,10 @@ impl ComponentOperation {
         let port = PlannerPort::new(to_driver.clone());
         let world = World {
             args: settings.args.clone(),
-            env: Arc::default(),
-            grants: None,
             stdin: settings.input.clone(),
             // The tasks' numbers begin at 1.
             logical: Some(Logical::new(settings.began_unix_ms, settings.seed, 0)),
+            ..World::default()
         };
         running.spawn({
             let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());

@@ -1,4 +1,4 @@
-//! Compiled code on disk, so that a component is compiled once.
+//! Compiled code on disk, so that a component is compiled once; and components that were made of core modules.
 //!
 //! What wasmtime loads from here it trusts, so the folder is ours alone: owned by this user and closed to others, or it
 //! is not used. Files are named by the digest of the component and by the engine that compiled it, and appear whole or not
@@ -14,10 +14,15 @@ use std::{
 
 use wasmtime::{Engine, component::Component};
 
+use super::adapt;
 use crate::digest::Digest;
 
 /// How much is kept. The least recently used goes first.
 const SIZE_MAX: u64 = 1 << 30;
+
+/// What the names of the files end with.
+const COMPILED: &str = "cwasm";
+const ADAPTED: &str = "wasm";
 
 /// The folder of compiled code.
 #[derive(Clone, Debug)]
@@ -51,7 +56,7 @@ impl Cache {
     fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        self.0.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
+        self.0.join(format!("{digest}-{:016x}.{COMPILED}", hasher.finish()))
     }
 
     /// The compiled code of a component, if it is there and fits the engine.
@@ -77,9 +82,29 @@ impl Cache {
 
     /// Keeps compiled code. A failure costs time at the next start and nothing else.
     pub(super) fn store(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> std::io::Result<()> {
+        self.keep(&self.path(engine, digest), code)
+    }
+
+    fn adapted(&self, digest: &Digest) -> PathBuf {
+        self.0.join(format!("{digest}-{:016x}.{ADAPTED}", adapt::version()))
+    }
+
+    /// The component that was made of a core module, if it is there. What is wrong with it is found out as with any other.
+    pub(super) fn load_adapted(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let path = self.adapted(digest);
+        let _ = std::fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        std::fs::read(&path).ok()
+    }
+
+    /// Keeps a component that was made of a core module, as [`Cache::store`] does.
+    pub(super) fn store_adapted(&self, digest: &Digest, component: &[u8]) -> std::io::Result<()> {
+        self.keep(&self.adapted(digest), component)
+    }
+
+    fn keep(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
-        file.write_all(code)?;
-        file.persist(self.path(engine, digest))?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
         self.trim()
     }
 
@@ -88,7 +113,7 @@ impl Cache {
         for entry in std::fs::read_dir(&self.0)? {
             let entry = entry?;
             let meta = entry.metadata()?;
-            if is_compiled(&entry.path()) {
+            if is_ours(&entry.path()) {
                 files.push((meta.modified()?, meta.len(), entry.path()));
             }
         }
@@ -105,6 +130,7 @@ impl Cache {
     }
 }
 
-fn is_compiled(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "cwasm")
+fn is_ours(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == COMPILED || extension == ADAPTED)
 }

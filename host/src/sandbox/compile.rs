@@ -3,6 +3,7 @@
 //! A compiler is large, takes as long and as much memory as its input makes it, and what is compiled may come from a
 //! stranger. So this program starts itself once more for each component: the child lowers its own limits, reads the
 //! component from stdin and writes the compiled code to stdout. Whatever happens to it, the host is told and goes on.
+//! What makes a component of a core module is run in the same way.
 
 use std::{
     io::{self, Read, Write},
@@ -17,6 +18,7 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use wasmtime::Engine;
 
 use super::{
+    adapt,
     engine::{self, Form},
     fault,
 };
@@ -28,6 +30,27 @@ use crate::{
 /// The word that makes this program a compiler; what follows is the form and the memory that it may use.
 pub(crate) const CHILD: &str = "compile-child";
 
+/// What a child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Compiles a component for the engine of this form.
+    Compile(Form),
+    /// Makes a component of a core module.
+    Adapt,
+}
+
+impl Work {
+    const ALL: [Self; 3] = [Self::Compile(Form::Blocking), Self::Compile(Form::Async), Self::Adapt];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Compile(Form::Blocking) => "blocking",
+            Self::Compile(Form::Async) => "async",
+            Self::Adapt => "adapt",
+        }
+    }
+}
+
 /// The largest compiled code. Python's has 60 MiB.
 const CODE_MAX: u64 = 1 << 30;
 
@@ -37,7 +60,7 @@ const WORDS_MAX: u64 = 64 << 10;
 /// Why a component was not compiled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
-    #[error("it does not compile: {0}")]
+    #[error("{0}")]
     Refused(String),
     #[error("it was not compiled within {0}; raise it with --compile-timeout")]
     Timeout(Time),
@@ -49,16 +72,16 @@ pub(crate) enum CompileError {
     Start(io::Error),
 }
 
-/// Compiles a component in a child process. Blocks until it is done.
+/// Does it in a child process. Blocks until it is done.
 ///
 /// # Errors
-/// It does not compile, or not within the limits.
-pub(super) fn apart(form: Form, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+/// It cannot be done, or not within the limits.
+pub(super) fn apart(work: Work, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
     let until = Instant::now() + limits.timeout;
     let mut child = Command::new(std::env::current_exe().map_err(CompileError::Start)?)
         .args([
             CHILD,
-            word(form),
+            work.word(),
             &limits.memory.to_string(),
             &limits.timeout.as_secs().to_string(),
         ])
@@ -130,24 +153,14 @@ fn how(status: ExitStatus, words: &str) -> String {
     }
 }
 
-fn word(form: Form) -> &'static str {
-    match form {
-        Form::Blocking => "blocking",
-        Form::Async => "async",
-    }
-}
-
 /// The child's exit code for a component that does not compile.
 const REFUSED: u8 = 65;
 
-/// The child: compiles what is on stdin to stdout and says its exit code.
-pub(crate) fn child(form: &str, memory: u64, seconds: u64) -> u8 {
-    let form = if form == word(Form::Async) {
-        Form::Async
-    } else {
-        Form::Blocking
-    };
-    match confine(memory, seconds).and_then(|()| compile(form)) {
+/// The child: does this work on what is on stdin, to stdout, and says its exit code.
+pub(crate) fn child(work: &str, memory: u64, seconds: u64) -> u8 {
+    let work = Work::ALL.into_iter().find(|known| known.word() == work);
+    let known = work.ok_or_else(|| io::Error::other("there is no such work"));
+    match known.and_then(|work| confine(memory, seconds).and_then(|()| done(work))) {
         Ok(()) => 0,
         Err(error) => {
             // The parent reads it or is gone.
@@ -172,13 +185,16 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn compile(form: Form) -> io::Result<()> {
-    let mut component = Vec::new();
-    io::stdin().read_to_end(&mut component)?;
-    let code = engine::compiler(form)
-        .and_then(|engine| engine.precompile_component(&component))
-        .map_err(|error| io::Error::other(fault::chain(&error)))?;
-    io::stdout().write_all(&code)
+fn done(work: Work) -> io::Result<()> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input)?;
+    let output = match work {
+        Work::Compile(form) => engine::compiler(form)
+            .map_err(|error| io::Error::other(fault::chain(&error)))
+            .and_then(|engine| here(&engine, &input).map_err(io::Error::other)),
+        Work::Adapt => adapt::component(&input).map_err(io::Error::other),
+    }?;
+    io::stdout().write_all(&output)
 }
 
 /// Compiles a component here, for those who trust it.
@@ -188,5 +204,5 @@ fn compile(form: Form) -> io::Result<()> {
 pub(super) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
     engine
         .precompile_component(component)
-        .map_err(|error| CompileError::Refused(fault::chain(&error)))
+        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", fault::chain(&error))))
 }

@@ -2,25 +2,25 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use wasmparser::{
-    Encoding, Parser, Payload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
-};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types};
 
 use super::{engine::Form, wit::Printer};
 use crate::units::nearest;
 
 /// The exports of the contract and their types. The parameters' names do not count.
-const OPERATION: [(&str, &str); 4] = [
+pub(super) const OPERATION: [(&str, &str); 4] = [
     ("next", "func() -> option<list<u8>>"),
     ("run", "func(list<u8>) -> result<list<u8>, string>"),
     ("collect", "func(list<u8>, result<list<u8>, string>)"),
     ("finish", "func() -> result<_, string>"),
 ];
-const WORKER: [(&str, &str); 1] = [(
+pub(super) const WORKER: [(&str, &str); 1] = [(
     "handle",
     "func(record { kind: string, payload: list<u8> }) -> result<list<u8>, variant { retryable(string), \
      permanent(string), busy(u32), unfit(string) }>",
 )];
+/// What any program of WASI exports, before its version.
+const PROGRAM: &str = "wasi:cli/run@";
 /// The ones that an async world makes async.
 const MAY_BE_ASYNC: [&str; 2] = ["run", "handle"];
 
@@ -29,8 +29,10 @@ const MAY_BE_ASYNC: [&str; 2] = ["run", "handle"];
 pub(crate) struct Contract {
     /// Whether it exports an operation, and in which form.
     pub(crate) operation: Option<Form>,
-    /// Whether it exports a worker, and in which form.
+    /// Whether it is a worker, and in which form.
     pub(crate) worker: Option<Form>,
+    /// The export that makes a worker of a program that knows nothing of ours, if it is one.
+    pub(crate) program: Option<String>,
     /// Which engine it needs.
     pub(crate) engine: Form,
     /// Whether there are components in it that call each other.
@@ -56,8 +58,6 @@ pub(crate) struct Import {
 pub(crate) enum ContractError {
     #[error("this is not WebAssembly: it does not begin with \\0asm")]
     NotWasm,
-    #[error("this is a core WebAssembly module, not a component")]
-    CoreModule,
     #[error("this component is not valid: {0}")]
     Invalid(String),
     #[error(
@@ -76,9 +76,6 @@ impl ContractError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
-            Self::CoreModule => {
-                "build for the target wasm32-wasip2, or wrap the module with `wasm-tools component new`"
-            }
             Self::Invalid(_) => {
                 "the file may be cut short or need WebAssembly features that are off here; build it again"
             }
@@ -114,10 +111,7 @@ impl Contract {
         if !bytes.starts_with(b"\0asm") {
             return Err(ContractError::NotWasm);
         }
-        let (producers, encoding) = producers(bytes)?;
-        if encoding == Encoding::Module {
-            return Err(ContractError::CoreModule);
-        }
+        let producers = producers(bytes)?;
         let (types, engine) = match Validator::new_with_features(features(Form::Blocking)).validate_all(bytes) {
             Ok(types) => (types, Form::Blocking),
             Err(_) => Validator::new_with_features(features(Form::Async))
@@ -155,12 +149,21 @@ impl Contract {
         }
         let operation = role(&exports, &forms, "operation", &OPERATION)?;
         let worker = role(&exports, &forms, "worker", &WORKER)?;
-        if operation.is_none() && worker.is_none() {
+        let is_program = |name: &&String| {
+            name.strip_prefix(PROGRAM)
+                .is_some_and(|version| version.starts_with("0.2."))
+        };
+        let program = match (operation, worker) {
+            (None, None) => exports.keys().find(is_program).cloned(),
+            _ => None,
+        };
+        if operation.is_none() && worker.is_none() && program.is_none() {
             return Err(ContractError::NoRole(near_misses(&exports)));
         }
         Ok(Self {
             operation,
-            worker,
+            worker: worker.or(program.as_ref().map(|_| Form::Blocking)),
+            program,
             engine,
             composed,
             imports,
@@ -237,6 +240,8 @@ fn is_known(name: &str) -> bool {
         "exec",
     ];
     match name.split_once('/') {
+        // Of a core module that was made a component here.
+        Some(("disperse:adapter", "exit@0.1.0")) => true,
         Some(("disperse:guest", rest)) => {
             let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
             OURS.contains(&interface) && version.starts_with("0.1.")
@@ -269,13 +274,11 @@ fn is_newer(name: &str) -> bool {
             .is_some_and(|(_, version)| !version.starts_with("0.1."))
 }
 
-/// Who made it, and whether it is a component at all.
-fn producers(bytes: &[u8]) -> Result<(Vec<String>, Encoding), ContractError> {
+/// Who made it.
+fn producers(bytes: &[u8]) -> Result<Vec<String>, ContractError> {
     let mut found = Vec::new();
-    let mut encoding = None;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| ContractError::Invalid(error.to_string()))? {
-            Payload::Version { encoding: this, .. } => encoding = encoding.or(Some(this)),
             Payload::CustomSection(section) if section.name() == "producers" => {
                 let wasmparser::KnownCustom::Producers(fields) = section.as_known() else {
                     continue;
@@ -292,7 +295,7 @@ fn producers(bytes: &[u8]) -> Result<(Vec<String>, Encoding), ContractError> {
             _ => {}
         }
     }
-    Ok((found, encoding.unwrap_or(Encoding::Module)))
+    Ok(found)
 }
 
 /// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.

@@ -6,8 +6,10 @@
 //! wasmtime refuses to enter it again, so it is dropped and a fresh one started.
 
 mod abi;
+mod adapt;
 mod cache;
 mod calls;
+mod command;
 mod compile;
 mod contract;
 mod engine;
@@ -28,9 +30,12 @@ mod wit;
 mod worker;
 mod world;
 
+#[cfg(test)]
+pub(crate) use adapt::component as adapted;
 pub(crate) use cache::Cache;
+pub(crate) use command::run_program;
 pub(crate) use compile::{CHILD as COMPILE_CHILD, child as compile_child};
-pub(crate) use contract::{Contract, ContractError};
+pub(crate) use contract::Contract;
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
 pub(crate) use input::Input;

@@ -1,6 +1,7 @@
 //! Loading: from bytes to something that can be started.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::Read,
     path::Path,
@@ -14,8 +15,9 @@ use wasmtime::{
 };
 
 use super::{
+    adapt,
     cache::Cache,
-    compile::{self, CompileError},
+    compile::{self, CompileError, Work},
     contract::{Contract, ContractError},
     engine::{self, Form, INSTANCES_MAX},
     fault, imports,
@@ -35,6 +37,9 @@ pub(crate) enum LoadError {
     Read(#[from] std::io::Error),
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// No component was made of a core module.
+    #[error("{0}")]
+    Module(String),
     #[error(transparent)]
     Compile(#[from] CompileError),
     #[error("its compiled code cannot be loaded: {0}")]
@@ -43,6 +48,20 @@ pub(crate) enum LoadError {
     Link(String),
     #[error("no engine could be made: {0}")]
     Engine(String),
+}
+
+impl LoadError {
+    /// What to do about it, where there is something to be said.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Contract(error) => Some(error.hint()),
+            Self::Module(_) => Some(
+                "a core module exports the functions of a world in wit/disperse.wit, or `_start` as programs do, and imports \
+                 only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// The largest component that is looked at. The largest known guest, Python, has 18 MiB.
@@ -89,6 +108,8 @@ pub(super) struct Exports {
     pub(super) collect: Option<ComponentExportIndex>,
     pub(super) finish: Option<ComponentExportIndex>,
     pub(super) handle: Option<ComponentExportIndex>,
+    /// Of a program.
+    pub(super) main: Option<ComponentExportIndex>,
 }
 
 impl Program {
@@ -153,11 +174,39 @@ impl Sandbox {
         Ok(bytes)
     }
 
-    /// Loads a component: from the cache, or by compiling it, which takes a tenth of a second to many seconds. Blocks.
+    /// The component that these bytes are, or that can be made of them if they are a core module. Blocks.
+    ///
+    /// # Errors
+    /// None can be made of this module.
+    pub(crate) fn component<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+        if !adapt::is_module(bytes) {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let digest = Digest::of(bytes);
+        if let Some(made) = self.cache.as_ref().and_then(|cache| cache.load_adapted(&digest)) {
+            return Ok(Cow::Owned(made));
+        }
+        let made = match &self.compile {
+            Some(limits) => compile::apart(Work::Adapt, bytes, limits).map_err(|error| match error {
+                CompileError::Refused(why) => LoadError::Module(why),
+                error => error.into(),
+            }),
+            None => adapt::component(bytes).map_err(|error| LoadError::Module(error.to_string())),
+        }?;
+        if let Some(cache) = &self.cache {
+            // As below.
+            let _ = cache.store_adapted(&digest, &made);
+        }
+        Ok(Cow::Owned(made))
+    }
+
+    /// Loads a component, or a core module that one can be made of: from the cache, or by compiling it, which takes a tenth of
+    /// a second to many seconds. Blocks.
     ///
     /// # Errors
     /// It is no component of this contract or does not compile.
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Program, LoadError> {
+        let bytes = &*self.component(bytes)?;
         let contract = Contract::of(bytes)?;
         let digest = Digest::of(bytes);
         let side = self.side(contract.engine)?;
@@ -166,7 +215,7 @@ impl Sandbox {
             Some(component) => component,
             None => {
                 let code = match &self.compile {
-                    Some(limits) => compile::apart(contract.engine, bytes, limits)?,
+                    Some(limits) => compile::apart(Work::Compile(contract.engine), bytes, limits)?,
                     None => compile::here(&side.engine, bytes)?,
                 };
                 if let Some(cache) = &self.cache {
@@ -192,6 +241,10 @@ impl Sandbox {
             collect: export("collect"),
             finish: export("finish"),
             handle: export("handle"),
+            main: contract.program.as_ref().and_then(|program| {
+                let program = component.get_export_index(None, program)?;
+                component.get_export_index(Some(&program), "run")
+            }),
         };
         Ok(Program(Arc::new(Inner {
             contract,

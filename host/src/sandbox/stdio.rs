@@ -265,3 +265,74 @@ impl OutputStream for Tail {
 impl Pollable for Tail {
     async fn ready(&mut self) {}
 }
+
+/// What a program writes to stdout, all of it, up to a size.
+#[derive(Clone)]
+pub(super) struct Capture(Arc<Mutex<Captured>>);
+
+struct Captured {
+    bytes: Vec<u8>,
+    most: u64,
+    /// Whether more was written than there may be.
+    is_over: bool,
+}
+
+impl Capture {
+    pub(super) fn new(most: u64) -> Self {
+        Self(Arc::new(Mutex::new(Captured {
+            bytes: Vec::new(),
+            most,
+            is_over: false,
+        })))
+    }
+
+    /// What was written. None: it was more than there may be.
+    pub(super) fn take(&self) -> Option<Vec<u8>> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!inner.is_over).then(|| std::mem::take(&mut inner.bytes))
+    }
+}
+
+impl IsTerminal for Capture {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Capture {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // As above.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl OutputStream for Capture {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.is_over || (inner.bytes.len() + bytes.len()) as u64 > inner.most {
+            inner.is_over = true;
+            inner.bytes = Vec::new();
+            return Err(StreamError::trap("wrote more to stdout than a result may have"));
+        }
+        inner.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(CHUNK)
+    }
+}
+
+#[async_trait]
+impl Pollable for Capture {
+    async fn ready(&mut self) {}
+}

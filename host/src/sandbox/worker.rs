@@ -61,8 +61,6 @@ pub(crate) struct WorkerInstance {
     pub(super) handle: Func,
     pub(super) limits: Limits,
     calls: u32,
-    /// The last of what was written in the attempt that ended last.
-    last_words: String,
 }
 
 /// How an attempt went, before it is told to the driver.
@@ -111,7 +109,7 @@ impl Handled {
         }
     }
 
-    fn failed(end: End, message: String, used: Used) -> Self {
+    pub(super) fn failed(end: End, message: String, used: Used) -> Self {
         let words = Words {
             message,
             ..Words::default()
@@ -142,37 +140,11 @@ impl WorkerInstance {
         logger: &Logger,
         action: ActionId,
     ) -> Result<Self, Fault> {
-        let stderr = spec.voice.clone();
-        // Of an attempt that was given up.
-        stderr.end_attempt();
-        if logger.workers_aloud() {
-            stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
-        }
         let world = World {
             env: spec.env.clone(),
-            grants: Some(spec.grants.clone()),
-            logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
             ..World::default()
         };
-        let role = Role::Worker(WorkerRole {
-            name: spec.name.clone(),
-            grants: spec.grants.clone(),
-            http: spec.http.clone(),
-            denials: spec.denials.clone(),
-            reports: spec.reports.clone(),
-            current: None,
-            calls: None,
-        });
-        let start = Start {
-            role,
-            world,
-            limits: spec.limits,
-            logger: logger.clone(),
-            stderr,
-            debt: spec.debt.clone(),
-            slots: spec.slots,
-        };
-        let mut running = Running::start(sandbox, spec.program.inner(), start).await?;
+        let mut running = started(sandbox, spec, logger, action, world).await?;
         let handle = running
             .func::<Params<'static>, Return>(spec.program.inner().exports.handle)
             .map_err(|error| Fault::Start(super::fault::chain(&error)))?;
@@ -181,7 +153,6 @@ impl WorkerInstance {
             handle,
             limits: spec.limits,
             calls: 0,
-            last_words: String::new(),
         })
     }
 
@@ -198,7 +169,7 @@ impl WorkerInstance {
         let began = Instant::now();
         let cut = began + job.timeout;
         self.running.set_fuel(job.fuel);
-        self.set_current(Some((job.attempt, cut)));
+        set_current(&mut self.running, Some((job.attempt, cut)));
         let action = ActionRef {
             kind: &job.kind,
             payload: &job.payload,
@@ -213,47 +184,95 @@ impl WorkerInstance {
             Ok(_) => self.running.pace.ended().saturating_duration_since(began),
             Err(_) => began.elapsed(),
         };
-        self.end_talk();
-        self.set_current(None);
+        let said = last_words(&self.running);
+        set_current(&mut self.running, None);
         let mut handled = match answer {
             Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used),
             Ok(Err(error)) => Handled::fault(&self.running.fault(&error), used),
             Err(_) => Handled::fault(&Fault::Timeout { limit: job.timeout }, used),
         };
         if let Some(words) = &mut handled.words {
-            words.stderr = std::mem::take(&mut self.last_words);
+            words.stderr = said;
         }
         handled
     }
+}
 
-    /// Keeps the last words of an attempt that is over, and says how many were not passed on.
-    fn end_talk(&mut self) {
-        let state = self.running.store.data_mut();
-        let talk = state.stderr.end_attempt();
-        self.last_words.clear();
-        if let Some(talk) = talk {
-            self.last_words = talk.last_words;
-            if let Some(text) = talk.dropped {
-                state.logger.guest(&state.speaker(), Level::Warning, &text);
-            }
-        }
+/// Says which attempt is going on.
+pub(super) fn set_current(running: &mut Running, current: Option<(AttemptId, Instant)>) {
+    if let Role::Worker(worker) = &mut running.store.data_mut().role {
+        worker.current = current;
     }
+}
 
-    fn set_current(&mut self, current: Option<(AttemptId, Instant)>) {
-        if let Role::Worker(worker) = &mut self.running.store.data_mut().role {
-            worker.current = current;
-        }
+/// The last words of an attempt that is over; says how many were not passed on.
+pub(super) fn last_words(running: &Running) -> String {
+    let state = running.store.data();
+    let Some(talk) = state.stderr.end_attempt() else {
+        return String::new();
+    };
+    if let Some(text) = talk.dropped {
+        state.logger.guest(&state.speaker(), Level::Warning, &text);
     }
+    talk.last_words
+}
+
+/// Starts the guest of a worker, in a world to which its grants are added.
+///
+/// # Errors
+/// It could not be started.
+///
+/// Cancel safe.
+pub(super) async fn started(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    logger: &Logger,
+    action: ActionId,
+    world: World,
+) -> Result<Running, Fault> {
+    let stderr = spec.voice.clone();
+    // Of an attempt that was given up.
+    stderr.end_attempt();
+    if logger.workers_aloud() {
+        stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
+    }
+    let world = World {
+        grants: Some(spec.grants.clone()),
+        logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
+        ..world
+    };
+    let role = Role::Worker(WorkerRole {
+        name: spec.name.clone(),
+        grants: spec.grants.clone(),
+        http: spec.http.clone(),
+        denials: spec.denials.clone(),
+        reports: spec.reports.clone(),
+        current: None,
+        calls: None,
+    });
+    let start = Start {
+        role,
+        world,
+        limits: spec.limits,
+        logger: logger.clone(),
+        stderr,
+        debt: spec.debt.clone(),
+        slots: spec.slots,
+    };
+    Running::start(sandbox, spec.program.inner(), start).await
 }
 
 /// The longest message of a failure that is kept.
 const MESSAGE_MAX: usize = 4 << 10;
 
-fn read(failure: Failure) -> (End, String) {
-    let cut = |text: String| match text.char_indices().nth(MESSAGE_MAX) {
+pub(super) fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_MAX) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,
-    };
+    }
+}
+
+fn read(failure: Failure) -> (End, String) {
     match failure {
         Failure::Retryable(text) => (End::Transient, cut(text)),
         Failure::Permanent(text) => (End::Permanent, cut(text)),

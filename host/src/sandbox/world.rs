@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
 use disperse_scheduler::ActionId;
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::MemoryInputPipe};
 
-use super::{input::Input, stdio::Tail};
+use super::{
+    input::Input,
+    stdio::{Capture, Tail},
+};
 use crate::grants::Grants;
 
 /// What the planner, the tasks or one worker are shown.
@@ -24,8 +28,17 @@ pub(crate) struct World {
     pub(crate) grants: Option<Arc<Grants>>,
     /// Only the planner has one.
     pub(crate) stdin: Option<Input>,
+    /// Only a program has them.
+    pub(crate) pipes: Option<Pipes>,
     /// Planners, tasks and workers that nobody vouches for have one. Without it: the machine's clock and randomness.
     pub(crate) logical: Option<Logical>,
+}
+
+/// What goes into a program and comes out of it.
+#[derive(Clone)]
+pub(crate) struct Pipes {
+    pub(super) stdin: Bytes,
+    pub(super) stdout: Capture,
 }
 
 /// The run's own time and luck, the same on every replay.
@@ -60,6 +73,10 @@ impl World {
         }
         if let Some(stdin) = &self.stdin {
             wasi.stdin(stdin.clone());
+        }
+        if let Some(pipes) = &self.pipes {
+            wasi.stdin(MemoryInputPipe::new(pipes.stdin.clone()))
+                .stdout(pipes.stdout.clone());
         }
         if let Some(logical) = &self.logical {
             wasi.wall_clock(logical.clone())

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use crate::{
     inbox::{AttemptEnded, Job, Notice, Order, Used},
     logger::Logger,
-    sandbox::{Fault, Handled, Sandbox, WorkerInstance, WorkerSpec},
+    sandbox::{Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
 
 /// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
@@ -96,6 +96,10 @@ impl Worker {
 
     /// Makes one attempt, with the instance that is there or a new one.
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
+        if self.spec.program.contract().program.is_some() {
+            // Boxed, as below.
+            return Box::pin(run_program(&self.sandbox, &self.spec, &self.logger, job)).await;
+        }
         let instance = match instance {
             Some(instance) => instance,
             None => match self.start(job.timeout, job.attempt.action).await {

@@ -18,11 +18,12 @@ use wasmtime::{
     component::{Linker, LinkerInstance},
     format_err,
 };
+use wasmtime_wasi::I32Exit;
 
 pub(super) use unknown::link_unknown;
 pub(super) use wasi_http::Web;
 
-use super::{abi, calls::Calls, engine::Form, state::State};
+use super::{abi, adapt, calls::Calls, engine::Form, state::State};
 use crate::{
     inbox::{self, OutputPiece, PlannerNotice},
     units::Size,
@@ -35,6 +36,12 @@ pub(super) const VERSION: &str = "0.1.0";
 /// because generators of some languages import all of a world whether it is used or not.
 pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    let (interface_name, exit) = adapt::EXIT;
+    linker
+        .instance(interface_name)?
+        .func_wrap(exit, |_: StoreContextMut<'_, State>, (status,): (u32,)| -> Result<()> {
+            Err(I32Exit(status.cast_signed()).into())
+        })?;
     clock::link(linker)?;
     random::link(linker)?;
     sockets::link(linker)?;

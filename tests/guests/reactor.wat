@@ -1,0 +1,32 @@
+;; A core module as bindings for C make one of the world `worker`: it squares a number of one digit, ends itself where it is
+;; given an `x`, and writes to stderr before it traps where it is given a `t`.
+(module
+  (import "disperse:guest/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 8)
+  (global $top (mut i32) (i32.const 4096))
+  (data (i32.const 64) "last words\n")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.set $top (i32.add (global.get $top) (i32.and (i32.add (local.get 3) (i32.const 15)) (i32.const -16))))
+    (i32.sub (global.get $top) (i32.and (i32.add (local.get 3) (i32.const 15)) (i32.const -16))))
+  ;; kind, its length, payload, its length -> where the result lies
+  (func (export "handle") (param $kind i32) (param $kinds i32) (param $payload i32) (param $len i32) (result i32)
+    (local $n i32)
+    (local.set $n (i32.load8_u (local.get $payload)))
+    (if (i32.eq (local.get $n) (i32.const 0x78)) (then (call $exit (i32.const 3))))
+    (if (i32.eq (local.get $n) (i32.const 0x74))
+      (then
+        (i32.store (i32.const 0) (i32.const 64))
+        (i32.store (i32.const 4) (i32.const 11))
+        (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+        unreachable))
+    (local.set $n (i32.sub (local.get $n) (i32.const 0x30)))
+    (local.set $n (i32.mul (local.get $n) (local.get $n)))
+    (i32.store8 (i32.const 32) (i32.add (i32.const 0x30) (i32.div_u (local.get $n) (i32.const 10))))
+    (i32.store8 (i32.const 33) (i32.add (i32.const 0x30) (i32.rem_u (local.get $n) (i32.const 10))))
+    (i32.store (i32.const 16) (i32.const 0))
+    (i32.store (i32.const 20) (i32.const 32))
+    (i32.store (i32.const 24) (i32.const 2))
+    (i32.const 16))
+)

@@ -1,0 +1,193 @@
+//! Core modules, of which the host makes components itself; and plain programs of WASI as workers.
+
+use std::path::Path;
+
+use crate::support::{Ended, Folder, Host, host};
+
+fn program(folder: &Folder) -> String {
+    folder.guest("program.wasm", include_str!("guests/program.wat"))
+}
+
+/// What a program does with one line, tried once.
+fn once(folder: &Folder, line: &str, flags: &[&str]) -> Ended {
+    let program = program(folder);
+    let args = ["map", &program, "--workers", "1", "--attempts", "1", "--format", "json"];
+    host(args.iter().chain(flags)).input(format!("{line}\n")).run()
+}
+
+/// As [`once`], for a line that fails: its row in the report has all of these.
+fn fails(line: &str, flags: &[&str], words: &[&str]) {
+    let folder = Folder::new();
+    let ended = once(&folder, line, flags).exits(1);
+    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let failed = out
+        .lines()
+        .find(|line| line.contains(r#""type":"attempt-failed""#))
+        .unwrap_or(&out);
+    for word in words {
+        assert!(failed.contains(word), "no {word} in {failed}");
+    }
+}
+
+#[test]
+fn a_program_is_given_its_input_and_its_output_is_the_result() {
+    let folder = Folder::new();
+    let program = program(&folder);
+    let long = "y".repeat(100_000);
+    host(["map", &program])
+        .input(format!("one\n\n{long}\n"))
+        .run()
+        .exits(0)
+        .prints(&format!("one\n\n{long}\n"));
+}
+
+#[test]
+fn a_program_is_told_what_it_works_at_and_its_settings() {
+    let folder = Folder::new();
+    let ended = host([
+        "map",
+        &program(&folder),
+        "--kind",
+        "shout",
+        "--env",
+        "COLOR=red",
+        "--workers",
+        "1",
+    ])
+    .input("v\n")
+    .run()
+    .exits(0);
+    ended.prints("COLOR=red DISPERSE_KIND=shout DISPERSE_ATTEMPT=a1.1 shout\n");
+}
+
+#[test]
+fn the_exit_status_of_a_program_says_what_its_failure_means() {
+    fails("x\u{3}", &[], &["transient", "ended with the exit status 3"]);
+    fails("xA", &[], &["permanent", "ended with the exit status 65"]);
+}
+
+#[test]
+fn the_last_line_of_a_program_says_what_the_status_cannot() {
+    fails("edisperse: permanent no such page", &[], &["permanent", "no such page"]);
+    fails(
+        "eout of luck",
+        &[],
+        &["transient", "ended with the exit status 1", "out of luck"],
+    );
+}
+
+#[test]
+fn a_program_that_is_busy_or_unfit_costs_no_attempt() {
+    let folder = Folder::new();
+    let ended = host(["map", &program(&folder), "--workers", "2", "--attempts", "1"])
+        .input("xM\nfine\n")
+        .run()
+        .exits(3);
+    ended.says(&["evicted: it says that it can do no more work"]);
+}
+
+#[test]
+fn a_program_is_held_to_the_limits() {
+    fails(
+        "w",
+        &["--result-size", "64KiB"],
+        &["permanent", "returned more than 64KiB"],
+    );
+    fails("l", &["--fuel", "1M"], &["ran out of fuel"]);
+    fails(
+        "l",
+        &["--fuel", "1000G", "--timeout", "100ms"],
+        &["was not done within 100ms"],
+    );
+}
+
+#[test]
+fn a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on() {
+    fails("t", &[], &["trapped: wasm `unreachable`", "last words"]);
+    let folder = Folder::new();
+    host(["map", &program(&folder), "--workers", "1", "--attempts", "1"])
+        .input("t\nfine\n")
+        .run()
+        .exits(1)
+        .prints("fine\n");
+}
+
+#[test]
+fn a_core_module_with_the_functions_of_a_worker_is_one() {
+    let folder = Folder::new();
+    let reactor = folder.guest("reactor.wasm", include_str!("guests/reactor.wat"));
+    let run = |input: &str| -> Host { host(["map", &reactor, "--workers", "1", "--attempts", "1"]).input(input) };
+    run("3\n9\n").run().exits(0).prints("09\n81\n");
+    let ended = run("x\nt\n4\n").run().exits(1).prints("16\n");
+    ended.says(&["ended itself with the exit status 3", "trapped", "last words"]);
+    let ended = host(["inspect", &reactor]).run().exits(0);
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("worker, blocking"));
+}
+
+#[test]
+fn a_component_is_made_once() {
+    let folder = Folder::new();
+    let cache = folder.path("cache");
+    let program = program(&folder);
+    let run = || {
+        host(["map", &program])
+            .env("XDG_CACHE_HOME", &cache)
+            .input("a\n")
+            .run()
+            .exits(0)
+            .prints("a\n");
+    };
+    run();
+    let files = |end: &str| -> Vec<_> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(Path::new(&cache).join("disperse")).unwrap().flatten() {
+            if entry.path().extension().is_some_and(|found| found == end) {
+                found.push((entry.path(), std::fs::metadata(entry.path()).unwrap().len()));
+            }
+        }
+        found
+    };
+    let (made, compiled) = (files("wasm"), files("cwasm"));
+    assert_eq!((made.len(), compiled.len()), (1, 1));
+    run();
+    assert_eq!((files("wasm"), files("cwasm")), (made.clone(), compiled));
+    // What is not as it was made is no worse than any other file that is not valid.
+    std::fs::write(&made[0].0, b"\0asm\x0d\0\x01\0rubbish").unwrap();
+    host(["map", &program])
+        .env("XDG_CACHE_HOME", &cache)
+        .input("a\n")
+        .run()
+        .exits(2)
+        .says(&["not valid"]);
+}
+
+#[test]
+fn a_core_module_that_is_nothing_of_ours_is_told_why() {
+    let folder = Folder::new();
+    let refused = |text: &str, words: &[&str]| {
+        let file = folder.guest("core.wasm", text);
+        for command in ["inspect", "map"] {
+            host([command, &file])
+                .run()
+                .exits(2)
+                .prints("")
+                .says(&["error: ", "core WebAssembly module", "hint: "])
+                .says(words);
+        }
+        host(["map", &file, "--trust"]).run().exits(2).says(words);
+    };
+    refused("(module)", &["it exports nothing"]);
+    refused(r#"(module (func (export "handel")))"#, &["`handel` is near `handle`"]);
+    refused(
+        r#"(module (func (export "run")) (func (export "next")))"#,
+        &["`collect`, `finish`"],
+    );
+    refused(
+        r#"(module (import "env" "now" (func)) (func (export "_start")))"#,
+        &["env"],
+    );
+    refused(
+        r#"(module (memory (export "memory") 1) (func (export "handle")))"#,
+        &["handle"],
+    );
+}
