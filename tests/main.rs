@@ -26,6 +26,7 @@ mod mining;
 mod operations;
 mod pace;
 mod programs;
+mod projects;
 mod quorum;
 mod server;
 mod signals;

@@ -32,6 +32,8 @@ pub(super) enum Command {
     /// Test an operation: scripted workers, virtual time, golden logs
     #[command(after_help = TEST_HELP)]
     Test(TestArgs),
+    /// Start a project: an operation, a worker or both, that build and run at once
+    New(NewArgs),
     /// Say what a component is, what it imports and which limits apply; changes nothing
     Inspect(InspectArgs),
     /// Compare how the scheduler fares in a world of simulated workers, in virtual time
@@ -78,6 +80,36 @@ pub(super) enum SchemaName {
     Manifest,
     Explain,
     Test,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// The folder that is made; it may be there already if it is empty
+    pub(super) path: PathBuf,
+    /// In which language
+    #[arg(long, value_enum, default_value_t = Lang::Rust)]
+    pub(super) lang: Lang,
+    /// What it is
+    #[arg(long, value_enum, default_value_t = Kind::Both)]
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Lang {
+    Rust,
+    Python,
+    #[value(aliases = ["ts", "javascript", "js"])]
+    Typescript,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// Says what has to be done
+    Operation,
+    /// Does one step of it
+    Worker,
+    /// An operation with its workers
+    Both,
 }
 
 #[derive(Debug, Args)]

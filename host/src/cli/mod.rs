@@ -6,11 +6,13 @@ mod error;
 mod exit;
 mod explain;
 mod inspect;
+mod new;
 mod opened;
 mod plan;
 mod pools;
 mod simulate;
 mod test;
+mod tools;
 mod words;
 
 use std::{
@@ -79,6 +81,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
+        Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {

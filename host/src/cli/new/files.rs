@@ -1,0 +1,175 @@
+//! The files that `new` writes, as they are in this project: SDKs, the contract, and templates.
+
+use super::languages::Files;
+
+/// Files below a folder, each under its own name.
+macro_rules! files {
+    ($folder:literal: $($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../", $folder, "/", $path)))),+]
+    };
+}
+
+pub(super) const GITIGNORE: &str = include_str!("../../../../guest-sdk/templates/common/gitignore");
+pub(super) const TESTS: Files = &[
+    (
+        "tests/squares.toml",
+        include_str!("../../../../guest-sdk/templates/common/squares.toml"),
+    ),
+    (
+        "tests/squares.golden",
+        include_str!("../../../../guest-sdk/templates/common/squares.golden"),
+    ),
+];
+pub(super) const WIT: Files = files!("wit": "disperse.wit");
+
+pub(super) const RUST: Files = files!("guest-sdk/templates/rust": "Cargo.toml");
+pub(super) const RUST_OPERATION: Files =
+    files!("guest-sdk/templates/rust": "operation/Cargo.toml", "operation/src/lib.rs");
+pub(super) const RUST_WORKER: Files = files!("guest-sdk/templates/rust": "worker/Cargo.toml", "worker/src/lib.rs");
+pub(super) const RUST_SDK: Files = &[
+    (
+        "Cargo.toml",
+        include_str!("../../../../guest-sdk/templates/rust/sdk.toml"),
+    ),
+    ("README.md", include_str!("../../../../guest-sdk/README.md")),
+    ("src/action.rs", include_str!("../../../../guest-sdk/src/action.rs")),
+    ("src/bindings.rs", include_str!("../../../../guest-sdk/src/bindings.rs")),
+    ("src/codec.rs", include_str!("../../../../guest-sdk/src/codec.rs")),
+    (
+        "src/concurrent.rs",
+        include_str!("../../../../guest-sdk/src/concurrent.rs"),
+    ),
+    ("src/exec.rs", include_str!("../../../../guest-sdk/src/exec.rs")),
+    ("src/export.rs", include_str!("../../../../guest-sdk/src/export.rs")),
+    ("src/http.rs", include_str!("../../../../guest-sdk/src/http.rs")),
+    ("src/lib.rs", include_str!("../../../../guest-sdk/src/lib.rs")),
+    ("src/log.rs", include_str!("../../../../guest-sdk/src/log.rs")),
+    ("src/many.rs", include_str!("../../../../guest-sdk/src/many.rs")),
+    (
+        "src/operation.rs",
+        include_str!("../../../../guest-sdk/src/operation.rs"),
+    ),
+    ("src/worker.rs", include_str!("../../../../guest-sdk/src/worker.rs")),
+];
+
+pub(super) const PYTHON_OPERATION: Files = files!("guest-sdk/python/examples/squares": "operation.py");
+pub(super) const PYTHON_WORKER: Files = files!("guest-sdk/python/examples/squares": "worker.py");
+pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
+    "README.md",
+    "disperse/__init__.py",
+    "disperse/_asking.py",
+    "disperse/_codec.py",
+    "disperse/_concurrent.py",
+    "disperse/_context.py",
+    "disperse/_export.py",
+    "disperse/_failures.py",
+    "disperse/_host.py",
+    "disperse/_loop.py",
+    "disperse/blocking.py",
+    "disperse/log.py",
+);
+
+pub(super) const TYPESCRIPT: Files = &[
+    (
+        "package.json",
+        include_str!("../../../../guest-sdk/templates/typescript/package.json"),
+    ),
+    (
+        "tsconfig.json",
+        include_str!("../../../../guest-sdk/javascript/examples/squares/tsconfig.json"),
+    ),
+];
+pub(super) const TYPESCRIPT_OPERATION: Files = files!("guest-sdk/javascript/examples/squares": "operation.ts");
+pub(super) const TYPESCRIPT_WORKER: Files = files!("guest-sdk/javascript/examples/squares": "worker.ts");
+pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
+    "README.md",
+    "bundle.js",
+    "common.d.ts",
+    "common.js",
+    "globals.d.ts",
+    "operation.d.ts",
+    "operation.js",
+    "package.json",
+    "worker.d.ts",
+    "worker.js",
+    "wit/javascript.wit",
+    "wit/deps/cli/cli.wit",
+    "wit/deps/io/io.wit",
+    "wit/deps/random/random.wit",
+);
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    /// Every file below a folder that ends so.
+    fn there(folder: &str, ends: &[&str]) -> BTreeSet<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+        let mut found = BTreeSet::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let aside = ["node_modules", "examples", "tests", "__pycache__"].map(|part| name.contains(part));
+                if aside.contains(&true) {
+                } else if path.is_dir() {
+                    folders.push(path);
+                } else if ends.iter().any(|end| name.ends_with(end)) {
+                    found.insert(name);
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_project_gets_all_of_its_sdk() {
+        let rust = there("guest-sdk/src", &[".rs"])
+            .into_iter()
+            .map(|name| format!("src/{name}"))
+            .collect();
+        let sdks = [
+            (RUST_SDK, rust, ".rs"),
+            (PYTHON_SDK, there("guest-sdk/python", &[".py"]), ".py"),
+            (TYPESCRIPT_SDK, there("guest-sdk/javascript", &[".js"]), ".js"),
+            (TYPESCRIPT_SDK, there("guest-sdk/javascript", &[".ts"]), ".ts"),
+        ];
+        for (files, there, end) in sdks {
+            let have: BTreeSet<_> = files
+                .iter()
+                .map(|(name, _)| (*name).to_owned())
+                .filter(|name| name.ends_with(end))
+                .collect();
+            assert!(!there.is_empty());
+            assert_eq!(have, there);
+        }
+    }
+
+    #[test]
+    fn the_sdk_of_a_rust_project_has_the_dependencies_of_the_sdk() {
+        let table = |text: &str| -> toml::Table { text.parse().unwrap() };
+        let root =
+            |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap();
+        let (written, sdk, workspace) = (
+            table(RUST_SDK[0].1),
+            table(&root("guest-sdk/Cargo.toml")),
+            table(&root("Cargo.toml")),
+        );
+        let written_of = |name: &str| written["dependencies"][name].clone();
+        for (name, dependency) in sdk["dependencies"].as_table().unwrap() {
+            let inherits = dependency.get("workspace").is_some();
+            let wanted = if inherits {
+                &workspace["workspace"]["dependencies"][name]
+            } else {
+                dependency
+            };
+            assert_eq!(written_of(name), *wanted, "{name}");
+        }
+        for key in ["version", "edition", "rust-version", "license"] {
+            assert_eq!(written["package"][key], workspace["workspace"]["package"][key], "{key}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What `new` knows of each language.
+
+use super::files;
+use crate::cli::args::Lang;
+
+/// Files with their texts.
+pub(super) type Files = &'static [(&'static str, &'static str)];
+
+pub(super) struct Language {
+    /// For people.
+    pub(super) name: &'static str,
+    /// What building takes, for people.
+    pub(super) needs: &'static str,
+    /// How the operation is built, and the worker.
+    pub(super) builds: [&'static str; 2],
+    /// Where the components then are.
+    pub(super) components: [&'static str; 2],
+    pub(super) common: Files,
+    pub(super) operation: Files,
+    pub(super) worker: Files,
+    /// What it needs of ours, by folder.
+    pub(super) sdk: &'static [(&'static str, Files)],
+}
+
+/// Where most languages leave what they build.
+const BESIDE: [&str; 2] = ["operation.wasm", "worker.wasm"];
+
+impl Language {
+    pub(super) fn of(lang: Lang) -> &'static Self {
+        match lang {
+            Lang::Rust => &RUST,
+            Lang::Python => &PYTHON,
+            Lang::Typescript => &TYPESCRIPT,
+        }
+    }
+}
+
+const RUST: Language = Language {
+    name: "Rust",
+    needs: "Rust with its target wasm32-wasip2",
+    builds: ["cargo build --release --target wasm32-wasip2 --target-dir target"; 2],
+    components: [
+        "target/wasm32-wasip2/release/operation.wasm",
+        "target/wasm32-wasip2/release/worker.wasm",
+    ],
+    common: files::RUST,
+    operation: files::RUST_OPERATION,
+    worker: files::RUST_WORKER,
+    sdk: &[("sdk", files::RUST_SDK), ("wit", files::WIT)],
+};
+
+const PYTHON: Language = Language {
+    name: "Python",
+    needs: "componentize-py",
+    builds: [
+        "componentize-py -q -d wit -w operation-async componentize -p . -p sdk operation -o operation.wasm",
+        "componentize-py -q -d wit -w worker-async componentize -p . -p sdk worker -o worker.wasm",
+    ],
+    components: BESIDE,
+    common: &[],
+    operation: files::PYTHON_OPERATION,
+    worker: files::PYTHON_WORKER,
+    sdk: &[("sdk", files::PYTHON_SDK), ("wit", files::WIT)],
+};
+
+const TYPESCRIPT: Language = Language {
+    name: "TypeScript",
+    needs: "Node 20 or later with npm",
+    builds: [
+        "npm install --silent && npm run --silent build:operation",
+        "npm install --silent && npm run --silent build:worker",
+    ],
+    components: BESIDE,
+    common: files::TYPESCRIPT,
+    operation: files::TYPESCRIPT_OPERATION,
+    worker: files::TYPESCRIPT_WORKER,
+    sdk: &[("sdk", files::TYPESCRIPT_SDK), ("sdk/wit", files::WIT)],
+};

