@@ -38,7 +38,7 @@ fn a_project_in_rust_builds_runs_and_passes_its_test_away_from_here() {
 
 #[test]
 fn each_language_has_each_kind_of_project() {
-    for lang in ["rust", "python", "typescript"] {
+    for lang in ["rust", "python", "typescript", "go", "c"] {
         for kind in ["operation", "worker", "both"] {
             let folder = Folder::new();
             new(&folder, &["--lang", lang, "--kind", kind]).exits(0);
@@ -92,7 +92,12 @@ fn a_folder_with_something_in_it_is_left_alone() {
 #[test]
 fn a_tool_that_is_not_there_is_named_and_how_to_get_it() {
     let folder = Folder::new();
-    for (lang, tool) in [("rust", "cargo"), ("python", "componentize-py"), ("typescript", "npm")] {
+    for (lang, tool) in [
+        ("rust", "cargo"),
+        ("python", "componentize-py"),
+        ("typescript", "npm"),
+        ("go", "go"),
+    ] {
         let project = format!("a {lang}");
         host(["new", &project, "--lang", lang])
             .folder(folder.root())

@@ -100,6 +100,8 @@ pub(super) enum Lang {
     Python,
     #[value(aliases = ["ts", "javascript", "js"])]
     Typescript,
+    Go,
+    C,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

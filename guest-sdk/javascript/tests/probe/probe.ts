@@ -3,7 +3,7 @@ import { TEXT, args, environment, lines, log, operation, outputLine, perform, pe
 import { attempt, fetch, runProgram, reportQuota, worker, Problem } from "disperse/worker";
 
 export const handle = worker({
-  async square(n: number) { if (n === 14) throw "14"; return n * n; },
+  async square(n: number) { if (n === 14) throw "no fourteen"; return n * n; },
   async who(x: unknown, kind: string) {
     const a = attempt();
     reportQuota({ remaining: 3, resets: 100 });

@@ -1,4 +1,4 @@
-"""Squares, but for one number, and takes its time with another."""
+"""Squares, but for two numbers, and takes its time with another."""
 
 import time
 
@@ -9,6 +9,8 @@ import disperse
 async def square(n: int) -> int:
     if n == -1:
         time.sleep(0.7)
+    if n == 13:
+        raise ValueError("thirteen")
     if n == 14:
         raise disperse.Permanent("14 is never squared")
     return n * n

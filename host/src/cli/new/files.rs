@@ -98,6 +98,69 @@ pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
     "wit/deps/random/random.wit",
 );
 
+pub(super) const GO: Files = files!("guest-sdk/templates/go": "go.mod");
+pub(super) const GO_OPERATION: Files = files!("guest-sdk/go/examples/squares": "operation/main.go");
+pub(super) const GO_WORKER: Files = files!("guest-sdk/go/examples/squares": "worker/main.go");
+pub(super) const GO_SDK: Files = files!("guest-sdk/go":
+    "README.md",
+    "disperse.go",
+    "go.mod",
+    "internal/README.md",
+    "internal/common/common.go",
+    "internal/exports/operation/impl/impl.go",
+    "internal/exports/operation/wit_exports.go",
+    "internal/exports/worker/impl/impl.go",
+    "internal/exports/worker/wit_exports.go",
+    "internal/imports/disperse_guest_attempt/empty.s",
+    "internal/imports/disperse_guest_attempt/wit_bindings.go",
+    "internal/imports/disperse_guest_exec/empty.s",
+    "internal/imports/disperse_guest_exec/wit_bindings.go",
+    "internal/imports/disperse_guest_host/empty.s",
+    "internal/imports/disperse_guest_host/wit_bindings.go",
+    "internal/imports/disperse_guest_http/empty.s",
+    "internal/imports/disperse_guest_http/wit_bindings.go",
+    "internal/imports/disperse_guest_http_types/empty.s",
+    "internal/imports/disperse_guest_http_types/wit_bindings.go",
+    "internal/imports/disperse_guest_log/empty.s",
+    "internal/imports/disperse_guest_log/wit_bindings.go",
+    "internal/imports/disperse_guest_output/empty.s",
+    "internal/imports/disperse_guest_output/wit_bindings.go",
+    "internal/imports/disperse_guest_quota/empty.s",
+    "internal/imports/disperse_guest_quota/wit_bindings.go",
+    "internal/imports/disperse_guest_types/empty.s",
+    "internal/imports/disperse_guest_types/wit_bindings.go",
+    "internal/wit/LICENSE",
+    "internal/wit/runtime/empty.s",
+    "internal/wit/runtime/runtime.go",
+    "internal/wit/types/option.go",
+    "internal/wit/types/result.go",
+    "internal/wit/types/tuple.go",
+    "internal/wit/types/unit.go",
+    "log.go",
+    "log_other.go",
+    "log_wasip1.go",
+    "operation/operation.go",
+    "worker/worker.go",
+);
+
+pub(super) const C_OPERATION: Files = files!("guest-sdk/c/examples/squares": "operation.c");
+pub(super) const C_WORKER: Files = files!("guest-sdk/c/examples/squares": "worker.c");
+pub(super) const C_SDK: Files = files!("guest-sdk/c":
+    "README.md",
+    "build.sh",
+    "disperse.c",
+    "disperse.h",
+    "gen/README.md",
+    "gen/both/guest.c",
+    "gen/both/guest.h",
+    "gen/operation/guest.c",
+    "gen/operation/guest.h",
+    "gen/worker/guest.c",
+    "gen/worker/guest.h",
+    "src/operation.c",
+    "src/worker.c",
+);
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
@@ -113,7 +176,8 @@ mod tests {
             for entry in fs::read_dir(folder).unwrap().flatten() {
                 let path = entry.path();
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-                let aside = ["node_modules", "examples", "tests", "__pycache__"].map(|part| name.contains(part));
+                let aside =
+                    ["node_modules", "examples", "tests", "__pycache__", "_test."].map(|part| name.contains(part));
                 if aside.contains(&true) {
                 } else if path.is_dir() {
                     folders.push(path);
@@ -136,6 +200,10 @@ mod tests {
             (PYTHON_SDK, there("guest-sdk/python", &[".py"]), ".py"),
             (TYPESCRIPT_SDK, there("guest-sdk/javascript", &[".js"]), ".js"),
             (TYPESCRIPT_SDK, there("guest-sdk/javascript", &[".ts"]), ".ts"),
+            (GO_SDK, there("guest-sdk/go", &[".go"]), ".go"),
+            (GO_SDK, there("guest-sdk/go", &[".s"]), ".s"),
+            (C_SDK, there("guest-sdk/c", &[".c"]), ".c"),
+            (C_SDK, there("guest-sdk/c", &[".h"]), ".h"),
         ];
         for (files, there, end) in sdks {
             let have: BTreeSet<_> = files

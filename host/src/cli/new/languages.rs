@@ -31,6 +31,8 @@ impl Language {
             Lang::Rust => &RUST,
             Lang::Python => &PYTHON,
             Lang::Typescript => &TYPESCRIPT,
+            Lang::Go => &GO,
+            Lang::C => &C,
         }
     }
 }
@@ -75,4 +77,29 @@ const TYPESCRIPT: Language = Language {
     operation: files::TYPESCRIPT_OPERATION,
     worker: files::TYPESCRIPT_WORKER,
     sdk: &[("sdk", files::TYPESCRIPT_SDK), ("sdk/wit", files::WIT)],
+};
+
+const GO: Language = Language {
+    name: "Go",
+    needs: "Go 1.25 or later",
+    builds: [
+        "GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o operation.wasm ./operation",
+        "GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o worker.wasm ./worker",
+    ],
+    components: BESIDE,
+    common: files::GO,
+    operation: files::GO_OPERATION,
+    worker: files::GO_WORKER,
+    sdk: &[("sdk", files::GO_SDK)],
+};
+
+const C: Language = Language {
+    name: "C",
+    needs: "`zig cc`, as `pip install ziglang` brings it, or clang with wasi-libc",
+    builds: ["sh sdk/build.sh operation operation", "sh sdk/build.sh worker worker"],
+    components: BESIDE,
+    common: &[],
+    operation: files::C_OPERATION,
+    worker: files::C_WORKER,
+    sdk: &[("sdk", files::C_SDK)],
 };

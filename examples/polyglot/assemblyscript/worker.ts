@@ -1,0 +1,46 @@
+// How many steps a number has to 1, in AssemblyScript. There is no SDK for it, so that the ABI of the component model is here in
+// full: how `handle` is called, and where its result lies.
+
+const OK: u8 = 0;
+const FAILED: u8 = 1;
+const PERMANENT: u8 = 1;
+
+/** The result of `handle`: whether it failed, how, and where its bytes are. */
+const result = memory.data(16);
+
+/** Memory for what the host passes in. It has to be in bounds even where nothing is wanted. */
+export function cabi_realloc(_old: usize, _size: usize, _align: usize, size: usize): usize {
+  return heap.alloc(max(size, 1));
+}
+
+export function handle(kind: usize, _kindLength: usize, payload: usize, length: usize): usize {
+  let n = I64.parseInt(String.UTF8.decodeUnsafe(payload, length));
+  heap.free(kind);
+  heap.free(payload);
+  if (n < 1) return failed(n.toString() + " has no way to 1");
+  let count: i64 = 0;
+  for (; n !== 1; count++) n = n % 2 === 0 ? n / 2 : 3 * n + 1;
+  store<u8>(result, OK);
+  return text(count.toString(), 4);
+}
+
+/** What the host has read is freed. */
+export function cabi_post_handle(result: usize): void {
+  heap.free(load<usize>(result + (load<u8>(result) === OK ? 4 : 8)));
+}
+
+function failed(why: string): usize {
+  store<u8>(result, FAILED);
+  store<u8>(result, PERMANENT, 4);
+  return text(why, 8);
+}
+
+/** Puts the text's place and length there. */
+function text(text: string, at: usize): usize {
+  const length = String.UTF8.byteLength(text);
+  const bytes = heap.alloc(max(length, 1));
+  String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, bytes);
+  store<usize>(result + at, bytes);
+  store<usize>(result + at + 4, length);
+  return result;
+}

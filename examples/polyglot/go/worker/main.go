@@ -1,0 +1,30 @@
+// How many steps a number has to 1: an even one is halved, an odd one tripled and one added.
+package main
+
+import (
+	"fmt"
+
+	"disperse"
+	"disperse/worker"
+)
+
+func init() {
+	worker.Handle("steps", steps)
+}
+
+func steps(n int) (int, error) {
+	if n < 1 {
+		return 0, disperse.Permanent(fmt.Sprintf("%d has no way to 1", n))
+	}
+	count := 0
+	for ; n != 1; count++ {
+		if n%2 == 0 {
+			n /= 2
+		} else {
+			n = 3*n + 1
+		}
+	}
+	return count, nil
+}
+
+func main() {}

@@ -1,0 +1,159 @@
+/* What disperse.h promises to operations. A part of disperse.c, not compiled by itself. */
+
+bool exports_guest_next(guest_list_u8_t *ret) {
+  disperse_bytes task = {NULL, 0};
+  bool more = disperse_next(&task);
+  if (more) *ret = given(task);
+  let_go();
+  return more;
+}
+
+bool exports_guest_run(guest_list_u8_t *task, guest_list_u8_t *ret, guest_string_t *err) {
+  disperse_result result = disperse_run(TAKEN(*task));
+  bool ok = result.verdict == DISPERSE_OK;
+  if (ok) *ret = given(result.bytes);
+  else *err = given_text(result.bytes);
+  let_go();
+  return ok;
+}
+
+void exports_guest_collect(guest_list_u8_t *task, guest_result_list_u8_string_t *outcome) {
+  disperse_result result = {outcome->is_err ? DISPERSE_RETRYABLE : DISPERSE_OK, {NULL, 0}, 0};
+  result.bytes = outcome->is_err ? TAKEN(outcome->val.err) : TAKEN(outcome->val.ok);
+  disperse_collect(TAKEN(*task), result);
+  let_go();
+}
+
+bool exports_guest_finish(guest_string_t *err) {
+  disperse_result result = disperse_finish();
+  bool ok = result.verdict == DISPERSE_OK;
+  if (!ok) *err = given_text(result.bytes);
+  let_go();
+  return ok;
+}
+
+__attribute__((weak)) void disperse_collect(disperse_bytes task, disperse_result outcome) {
+  (void)task;
+  if (outcome.verdict != DISPERSE_OK) {
+    disperse_log(DISPERSE_ERROR, "a task failed: %s", outcome.bytes.data);
+    return;
+  }
+  char *line = room(outcome.bytes.size + 1, 1);
+  memcpy(line, outcome.bytes.data, outcome.bytes.size);
+  line[outcome.bytes.size] = '\n';
+  disperse_output((disperse_bytes){line, outcome.bytes.size + 1});
+}
+
+__attribute__((weak)) disperse_result disperse_finish(void) { return disperse_ok(disperse_text("")); }
+
+bool disperse_line(disperse_bytes *line) {
+  static char *text;
+  static size_t size;
+  ssize_t length = getline(&text, &size, stdin);
+  if (length < 0) return false;
+  if (length && text[length - 1] == '\n') text[--length] = 0;
+  if (length && text[length - 1] == '\r') text[--length] = 0;
+  *line = (disperse_bytes){text, (size_t)length};
+  return true;
+}
+
+const char *const *disperse_arguments(size_t *count) {
+  __wasi_size_t texts = 0, size = 0;
+  if (__wasi_args_sizes_get(&texts, &size)) abort();
+  char **arguments = room(texts + 1, sizeof *arguments);
+  if (__wasi_args_get((uint8_t **)arguments, room(size, 1))) abort();
+  *count = texts ? texts - 1 : 0;
+  return (const char *const *)arguments + (texts ? 1 : 0);
+}
+
+static disperse_guest_host_options_t to_wit(const disperse_options *options) {
+  return (disperse_guest_host_options_t){options->priority, options->timeout,  options->deadline,
+                                         options->fuel,     options->attempts, options->idempotent};
+}
+
+static disperse_outcome settled_as(bool ok, guest_list_u8_t *result, disperse_guest_host_refusal_t *refusal) {
+  if (ok) return (disperse_outcome){true, TAKEN(*result), DISPERSE_REASON_PERMANENT};
+  return (disperse_outcome){false, TAKEN(refusal->message), (disperse_reason)refusal->reason};
+}
+
+disperse_outcome disperse_perform(const char *kind, disperse_bytes input, const disperse_options *options) {
+  disperse_pending pending = disperse_submit(kind, input, options);
+  return disperse_take(&pending);
+}
+
+void disperse_perform_all(const disperse_action *actions, size_t count, const disperse_options *options,
+                          disperse_outcome *outcomes) {
+  disperse_guest_host_action_t *asked = room(count, sizeof *asked);
+  for (size_t i = 0; i < count; i++) {
+    asked[i].kind = lent_text(actions[i].kind);
+    asked[i].payload = lent(actions[i].input);
+  }
+  disperse_guest_host_list_action_t list = {asked, count};
+  disperse_guest_host_list_result_list_u8_refusal_t said;
+  if (options) {
+    disperse_guest_host_options_t chosen = to_wit(options);
+    disperse_guest_host_perform_all_with(&list, &chosen, &said);
+  } else {
+    disperse_guest_host_perform_all(&list, &said);
+  }
+  for (size_t i = 0; i < said.len && i < count; i++)
+    outcomes[i] = settled_as(!said.ptr[i].is_err, &said.ptr[i].val.ok, &said.ptr[i].val.err);
+  if (said.len) keep(said.ptr);
+}
+
+disperse_pending disperse_submit(const char *kind, disperse_bytes input, const disperse_options *options) {
+  disperse_guest_host_action_t action = {lent_text(kind), lent(input)};
+  if (!options) return (disperse_pending){disperse_guest_host_submit(&action).__handle};
+  disperse_guest_host_options_t chosen = to_wit(options);
+  return (disperse_pending){disperse_guest_host_submit_with(&action, &chosen).__handle};
+}
+
+static disperse_guest_host_borrow_pending_t borrowed(disperse_pending pending) {
+  return disperse_guest_host_borrow_pending((disperse_guest_host_own_pending_t){pending.handle});
+}
+
+disperse_outcome disperse_take(disperse_pending *pending) {
+  guest_list_u8_t result;
+  disperse_guest_host_refusal_t refusal;
+  if (!pending->handle)
+    return (disperse_outcome){false, disperse_text("its outcome was taken already"), DISPERSE_REASON_CANCELLED};
+  bool ok = disperse_guest_host_method_pending_take(borrowed(*pending), &result, &refusal);
+  disperse_cancel(pending);
+  return settled_as(ok, &result, &refusal);
+}
+
+void disperse_cancel(disperse_pending *pending) {
+  if (pending->handle) disperse_guest_host_pending_drop_own((disperse_guest_host_own_pending_t){pending->handle});
+  pending->handle = 0;
+}
+
+size_t disperse_wait_any(const disperse_pending *pendings, size_t count, size_t *settled) {
+  disperse_guest_host_borrow_pending_t *open = room(count, sizeof *open);
+  size_t *places = room(count, sizeof *places);
+  size_t waiting = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!pendings[i].handle) continue;
+    places[waiting] = i;
+    open[waiting++] = borrowed(pendings[i]);
+  }
+  if (!waiting) return 0;
+  disperse_guest_host_list_borrow_pending_t list = {open, waiting};
+  guest_list_u32_t ready;
+  disperse_guest_host_wait_any(&list, &ready);
+  for (size_t i = 0; i < ready.len; i++) settled[i] = places[ready.ptr[i]];
+  if (ready.len) keep(ready.ptr);
+  return ready.len;
+}
+
+uint32_t disperse_sleep(uint32_t ms) { return disperse_guest_host_sleep(ms); }
+
+void disperse_output(disperse_bytes bytes) {
+  const size_t most = 1 << 20;
+  while (bytes.size) {
+    disperse_bytes part = {bytes.data, bytes.size < most ? bytes.size : most};
+    guest_list_u8_t list = lent(part);
+    disperse_guest_output_write(&list);
+    bytes.data += part.size;
+    bytes.size -= part.size;
+  }
+}

@@ -1,0 +1,173 @@
+/* Operation and worker in one, whose tasks try everything that disperse.h has. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disperse.h"
+
+static int deep(volatile char *above) {
+  volatile char here[1000] = {'x'};
+  return above[0] ? deep(here) + here[999] : 0;
+}
+
+/* What a line of `disperse-host map --kind break` asks for. */
+static disperse_result fail_as(const char *how) {
+  DISPERSE_CHECK(strcmp(how, "check"));
+  if (!strcmp(how, "fail")) return disperse_fail("not %s", "today");
+  if (!strcmp(how, "binary")) return disperse_permanent("\xff is no text, nor is \xe2\x82, but \xe2\x82\xac is");
+  if (!strcmp(how, "busy")) return disperse_busy(50);
+  if (!strcmp(how, "unfit")) return disperse_unfit("gone");
+  if (!strcmp(how, "abort")) {
+    fprintf(stderr, "last words\n");
+    abort();
+  }
+  if (!strcmp(how, "assert")) assert(!"asserted");
+  if (!strcmp(how, "memory")) {
+    for (;;) disperse_format("%1000000d", 1);
+  }
+  if (!strcmp(how, "deep")) return disperse_ok_number(deep((volatile char *)"x"));
+  return disperse_ok(disperse_text(how));
+}
+
+static disperse_result about(disperse_bytes name) {
+  disperse_attempt_info info = disperse_attempt();
+  disperse_report_quota(NULL, 7, 100);
+  disperse_header header = {"A", "b"};
+  disperse_request request = {.url = "https://example.com/", .headers = &header, .headers_count = 1};
+  disperse_response response = disperse_fetch(&request);
+  const char *arguments[] = {"-l"};
+  disperse_ended ended = disperse_program("/bin/ls", arguments, 1, disperse_text(""), 0);
+  return disperse_okf("%s %u %d %s / %s: %s / %s", name.data, (unsigned)info.number, info.remaining > 0, info.worker,
+                      response.problem, response.message, ended.problem);
+}
+
+disperse_result disperse_handle(const char *kind, disperse_bytes input) {
+  int64_t n, square;
+  if (!strcmp(kind, "break")) return fail_as(input.data);
+  if (!strcmp(kind, "about")) return about(input);
+  if (!strcmp(kind, "echo")) return disperse_ok(input);
+  if (!disperse_number(input, &n)) return disperse_permanent("`%s` is not a number", input.data);
+  if (n == 14) return disperse_permanent("14 is never squared");
+  if (__builtin_mul_overflow(n, n, &square)) return disperse_permanent("%" PRId64 " is too large", n);
+  return disperse_ok_number(square);
+}
+
+static disperse_result all(void) {
+  enum { COUNT = 3000 };
+  static disperse_action actions[COUNT];
+  static disperse_outcome outcomes[COUNT];
+  int64_t sum = 0;
+  for (int i = 0; i < COUNT; i++) actions[i] = (disperse_action){"square", disperse_digits(i + 20)};
+  disperse_options options = {.idempotent = true, .priority = -1};
+  disperse_perform_all(actions, COUNT, &options, outcomes);
+  for (int i = 0; i < COUNT; i++) {
+    int64_t square;
+    DISPERSE_CHECK(outcomes[i].ok && disperse_number(outcomes[i].bytes, &square));
+    sum += square;
+  }
+  disperse_perform_all(NULL, 0, NULL, NULL);
+  return disperse_ok_number(sum);
+}
+
+static disperse_result any(void) {
+  disperse_pending pendings[10];
+  size_t settled[10], count;
+  int64_t sum = 0;
+  for (int i = 0; i < 10; i++) pendings[i] = disperse_submit("square", disperse_digits(i), NULL);
+  disperse_cancel(&pendings[9]);
+  disperse_cancel(&pendings[9]);
+  while ((count = disperse_wait_any(pendings, 10, settled)))
+    for (size_t i = 0; i < count; i++) {
+      int64_t square;
+      disperse_outcome outcome = disperse_take(&pendings[settled[i]]);
+      DISPERSE_CHECK(outcome.ok && disperse_number(outcome.bytes, &square));
+      sum += square;
+    }
+  disperse_outcome again = disperse_take(&pendings[0]);
+  DISPERSE_CHECK(!again.ok && again.reason == DISPERSE_REASON_CANCELLED);
+  return disperse_ok_number(sum);
+}
+
+static disperse_result arguments(void) {
+  size_t count;
+  const char *const *given = disperse_arguments(&count);
+  disperse_bytes said = disperse_text("");
+  for (size_t i = 0; i < count; i++) said = disperse_format("%s[%s]", said.data, given[i]);
+  return disperse_ok(said);
+}
+
+static disperse_result numbers(void) {
+  static const char *const bad[] = {"", " 1", "1 ", "-", "x", "1.0", "0x1", "9223372036854775808"};
+  int64_t n = 0;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) DISPERSE_CHECK(!disperse_number(disperse_text(bad[i]), &n));
+  DISPERSE_CHECK(!disperse_number((disperse_bytes){"1\0", 2}, &n));
+  DISPERSE_CHECK(disperse_number(disperse_text("-9223372036854775808"), &n) && n == INT64_MIN);
+  disperse_bytes most = disperse_digits(INT64_MAX);
+  DISPERSE_CHECK(disperse_number(most, &n) && n == INT64_MAX && most.size == 19);
+  return disperse_ok(most);
+}
+
+/* Ten thousand times ten kilobytes, which would not fit. */
+static disperse_result often(void) {
+  static char block[10000];
+  size_t mark = disperse_mark();
+  for (int i = 0; i < 10000; i++) {
+    disperse_outcome outcome = disperse_perform("echo", (disperse_bytes){block, sizeof block}, NULL);
+    DISPERSE_CHECK(outcome.ok && outcome.bytes.size == sizeof block);
+    disperse_release(mark);
+  }
+  return disperse_okf("%d", __builtin_wasm_memory_size(0) < 32);
+}
+
+static disperse_result refused(void) {
+  disperse_options once = {.attempts = 1};
+  disperse_outcome outcome = disperse_perform("square", disperse_text("x"), NULL);
+  DISPERSE_CHECK(!outcome.ok && outcome.reason == DISPERSE_REASON_PERMANENT);
+  outcome = disperse_perform("break", disperse_text("fail"), &once);
+  DISPERSE_CHECK(!outcome.ok && outcome.reason == DISPERSE_REASON_EXHAUSTED);
+  return disperse_ok(outcome.bytes);
+}
+
+static const char *const tasks[] = {"all",     "any",    "arguments", "about", "empty", "forgot", "log",
+                                    "numbers", "often", "refused",   "sleep", "é😀"};
+
+bool disperse_next(disperse_bytes *task) {
+  static size_t next;
+  if (next == sizeof tasks / sizeof *tasks) return false;
+  *task = disperse_text(tasks[next++]);
+  return true;
+}
+
+disperse_result disperse_run(disperse_bytes task) {
+  const char *name = task.data;
+  if (!strcmp(name, "all")) return all();
+  if (!strcmp(name, "any")) return any();
+  if (!strcmp(name, "arguments")) return arguments();
+  if (!strcmp(name, "empty")) return disperse_ok((disperse_bytes){NULL, 0});
+  if (!strcmp(name, "numbers")) return numbers();
+  if (!strcmp(name, "often")) return often();
+  if (!strcmp(name, "refused")) return refused();
+  if (!strcmp(name, "sleep")) return disperse_ok_number(disperse_sleep(2500));
+  if (!strcmp(name, "about")) {
+    disperse_outcome outcome = disperse_perform("about", disperse_text("me"), NULL);
+    return outcome.ok ? disperse_ok(outcome.bytes) : disperse_fail("%s", outcome.bytes.data);
+  }
+  if (!strcmp(name, "forgot")) {
+    disperse_submit("square", disperse_text("2"), NULL);
+    return disperse_ok(disperse_perform("square", disperse_text("3"), NULL).bytes);
+  }
+  if (!strcmp(name, "log")) {
+    disperse_log(DISPERSE_INFO, "a line %d", 1);
+    return disperse_fail("no %s", "luck");
+  }
+  return disperse_ok_number((int64_t)task.size);
+}
+
+void disperse_collect(disperse_bytes task, disperse_result outcome) {
+  const char *what = outcome.verdict == DISPERSE_OK ? "" : "ERR ";
+  disperse_output(disperse_format("%s: %s%s\n", task.data, what, outcome.bytes.data));
+}
+
+disperse_result disperse_finish(void) { return disperse_fail("no end"); }

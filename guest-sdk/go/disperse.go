@@ -1,0 +1,109 @@
+// Package disperse has what operations and workers written in Go have in common: failures, payloads and the log.
+//
+// A worker is made by the package disperse/worker, an operation by disperse/operation. Both are packages main that say in
+// an init function what they do, built by
+//
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o NAME.wasm
+package disperse
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Raw is a payload as it is. Every other type travels as JSON.
+type Raw []byte
+
+// Text is a payload that is text without quotes: a line for disperse-host map.
+type Text string
+
+// Encode makes a payload of a value: JSON unless it is a Raw or a Text.
+func Encode(value any) ([]byte, error) {
+	switch value := value.(type) {
+	case Raw:
+		return value, nil
+	case Text:
+		return []byte(value), nil
+	}
+	return json.Marshal(value)
+}
+
+// Decode reads a payload into a value. A Raw or a Text takes any payload; what is not the JSON of another type is an error.
+func Decode[T any](payload []byte) (T, error) {
+	var value T
+	switch to := any(&value).(type) {
+	case *Raw:
+		*to = payload
+	case *Text:
+		*to = Text(payload)
+	default:
+		if err := json.Unmarshal(payload, &value); err != nil {
+			return value, fmt.Errorf("it is not the JSON expected: %w", err)
+		}
+	}
+	return value, nil
+}
+
+// Sort says who is to blame for a Failure.
+type Sort int
+
+const (
+	// SortRetryable: it may work another time or elsewhere.
+	SortRetryable Sort = iota
+	// SortPermanent: the action itself is at fault.
+	SortPermanent
+	// SortBusy: this worker is at its limit.
+	SortBusy
+	// SortUnfit: this worker can do no more work.
+	SortUnfit
+)
+
+// Failure is what a worker returns when it cannot do an action. Every other error counts as retryable.
+type Failure struct {
+	Sort Sort
+	// Why, for all but SortBusy.
+	Err error
+	// How long, for SortBusy. 0: unknown.
+	Wait time.Duration
+}
+
+func (f *Failure) Error() string {
+	if f.Sort == SortBusy {
+		return "busy"
+	}
+	return f.Err.Error()
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Retryable makes an error that says that it may work another time or elsewhere: the action goes to a different worker.
+func Retryable(format string, values ...any) error {
+	return &Failure{Sort: SortRetryable, Err: fmt.Errorf(format, values...)}
+}
+
+// Permanent makes an error that says that it can never work: the action itself is at fault. It is not tried again.
+func Permanent(format string, values ...any) error {
+	return &Failure{Sort: SortPermanent, Err: fmt.Errorf(format, values...)}
+}
+
+// Busy makes an error that says that this worker is at its limit for this long; 0: unknown. It costs no attempt.
+func Busy(wait time.Duration) error { return &Failure{Sort: SortBusy, Wait: wait} }
+
+// Unfit makes an error that says that this worker can do no more work. It is evicted at once and the action goes to another one at no cost.
+func Unfit(format string, values ...any) error {
+	return &Failure{Sort: SortUnfit, Err: fmt.Errorf(format, values...)}
+}
+
+// AsFailure is what an error means to the host: the Failure in it, with the text of the whole, or else a retryable one.
+func AsFailure(err error) *Failure {
+	var failure *Failure
+	if errors.As(err, &failure) {
+		if failure.Err != nil && err != error(failure) {
+			return &Failure{Sort: failure.Sort, Err: err, Wait: failure.Wait}
+		}
+		return failure
+	}
+	return &Failure{Sort: SortRetryable, Err: err}
+}

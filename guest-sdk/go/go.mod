@@ -1,0 +1,3 @@
+module disperse
+
+go 1.25

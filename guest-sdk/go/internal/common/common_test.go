@@ -1,0 +1,38 @@
+package common
+
+import (
+	"errors"
+	"regexp"
+	"testing"
+	"time"
+)
+
+func TestWordsAreText(t *testing.T) {
+	if words := Words(errors.New("\xff é \xe2\x82")); words != "? é ?" {
+		t.Error(words)
+	}
+}
+
+func panics() (err error) {
+	defer func() { err = Recovered(recover()) }()
+	var none *struct{ X int }
+	none.X = 1
+	return nil
+}
+
+func TestAPanicHasItsLine(t *testing.T) {
+	want := regexp.MustCompile(`^panic: .*nil pointer dereference \(common_test\.go line \d+, in disperse/internal/common\.panics\)$`)
+	if err := panics(); !want.MatchString(err.Error()) {
+		t.Error(err)
+	}
+}
+
+func TestTimesAreRoundedUp(t *testing.T) {
+	for duration, want := range map[time.Duration]uint32{
+		0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, -time.Second: 0, 1<<63 - 1: 1<<32 - 1,
+	} {
+		if ms := Milliseconds(duration); ms != want {
+			t.Errorf("%v: %v", duration, ms)
+		}
+	}
+}

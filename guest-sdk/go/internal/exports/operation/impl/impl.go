@@ -1,0 +1,55 @@
+// Package impl is where the generated exports call what package operation has set.
+package impl
+
+import (
+	"disperse/internal/common"
+	"disperse/internal/wit/runtime"
+	wit "disperse/internal/wit/types"
+)
+
+// The functions that package operation sets.
+var (
+	DoNext    func() ([]byte, bool)
+	DoRun     func(task []byte) ([]byte, error)
+	DoCollect func(task, result []byte, why *string)
+	DoFinish  func() error
+)
+
+// Next is what the host calls.
+func Next() wit.Option[[]uint8] {
+	defer runtime.Enter()()
+	if task, more := DoNext(); more {
+		return wit.Some([]uint8(task))
+	}
+	return wit.None[[]uint8]()
+}
+
+// Run is what the host calls.
+func Run(task []uint8) wit.Result[[]uint8, string] {
+	defer runtime.Enter()()
+	result, err := DoRun(task)
+	if err != nil {
+		return wit.Err[[]uint8](common.Words(err))
+	}
+	return wit.Ok[[]uint8, string](result)
+}
+
+// Collect is what the host calls.
+func Collect(task []uint8, outcome wit.Result[[]uint8, string]) {
+	defer runtime.Enter()()
+	if outcome.IsErr() {
+		why := outcome.Err()
+		DoCollect(task, nil, &why)
+		return
+	}
+	DoCollect(task, outcome.Ok(), nil)
+}
+
+// Finish is what the host calls.
+func Finish() wit.Result[wit.Unit, string] {
+	defer runtime.Enter()()
+	if err := DoFinish(); err != nil {
+		return wit.Err[wit.Unit](common.Words(err))
+	}
+	return wit.Ok[wit.Unit, string](wit.Unit{})
+}

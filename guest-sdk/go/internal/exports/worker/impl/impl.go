@@ -1,0 +1,24 @@
+// Package impl is where the generated exports call what package worker has set.
+package impl
+
+import (
+	types "disperse/internal/imports/disperse_guest_types"
+	"disperse/internal/wit/runtime"
+	wit "disperse/internal/wit/types"
+)
+
+// Do does one action.
+var Do func(kind string, payload []byte) ([]byte, error)
+
+// ToFailure is the failure of the contract.
+var ToFailure func(err error) types.Failure
+
+// Handle is what the host calls.
+func Handle(action types.Action) wit.Result[[]uint8, types.Failure] {
+	defer runtime.Enter()()
+	result, err := Do(action.Kind, action.Payload)
+	if err != nil {
+		return wit.Err[[]uint8](ToFailure(err))
+	}
+	return wit.Ok[[]uint8, types.Failure](result)
+}

@@ -1,0 +1,347 @@
+// Package operation makes a component an operation, which hands out tasks whose logic asks for actions.
+//
+//	func init() {
+//		operation.Define(operation.Of[[]int, int]{Next: next, Run: run})
+//	}
+package operation
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"time"
+
+	"disperse"
+	"disperse/internal/common"
+	_ "disperse/internal/exports/operation"
+	"disperse/internal/exports/operation/impl"
+	host "disperse/internal/imports/disperse_guest_host"
+	output "disperse/internal/imports/disperse_guest_output"
+	types "disperse/internal/imports/disperse_guest_types"
+	witRuntime "disperse/internal/wit/runtime"
+	wit "disperse/internal/wit/types"
+)
+
+// OpenMax is how many actions of a task may be in flight; one more waits.
+const OpenMax = 1024
+
+const outputChunkBytes = 1 << 20
+
+// Of is what an operation is made of. It needs Next and Run.
+//
+// One long-lived instance of the component is the planner: Next, Collect and Finish run in it. Each Run has an instance
+// of its own.
+type Of[Task, Result any] struct {
+	// Next hands out one more task, or says false when there is nothing now. It is called only while there is room, and
+	// again after each Collect.
+	Next func() (Task, bool)
+	// Run is the logic of one task. An error ends this task and not the run.
+	Run func(Task) (Result, error)
+	// Collect takes the end of one task. Unless set, a result becomes a line of the output and an error one of the log.
+	Collect func(Task, Result, error)
+	// Finish comes last. An error is the run's error.
+	Finish func() error
+}
+
+// taskError is the text of a task's error.
+type taskError string
+
+func (e taskError) Error() string { return string(e) }
+
+// Define says what the operation is. Call it in an init function.
+func Define[Task, Result any](parts Of[Task, Result]) {
+	impl.DoNext = func() ([]byte, bool) {
+		task, more := parts.Next()
+		if !more {
+			return nil, false
+		}
+		payload, err := disperse.Encode(task)
+		if err != nil {
+			panic("a task cannot be encoded: " + err.Error())
+		}
+		return payload, true
+	}
+	impl.DoRun = func(payload []byte) (result []byte, err error) {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = common.Recovered(panicked)
+			}
+		}()
+		task, err := disperse.Decode[Task](payload)
+		if err != nil {
+			return nil, err
+		}
+		value, err := parts.Run(task)
+		if err != nil {
+			return nil, err
+		}
+		return disperse.Encode(value)
+	}
+	impl.DoCollect = func(payload, result []byte, why *string) {
+		if parts.Collect == nil {
+			if why != nil {
+				disperse.Error("a task failed: %s", *why)
+			} else {
+				OutputLine(result)
+			}
+			return
+		}
+		task, err := disperse.Decode[Task](payload)
+		if err != nil {
+			disperse.Error("a task cannot be read: %s", err)
+			return
+		}
+		var value Result
+		if why != nil {
+			err = taskError(*why)
+		} else {
+			value, err = disperse.Decode[Result](result)
+		}
+		parts.Collect(task, value, err)
+	}
+	impl.DoFinish = func() (err error) {
+		if parts.Finish == nil {
+			return nil
+		}
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = common.Recovered(panicked)
+			}
+		}()
+		return parts.Finish()
+	}
+}
+
+var input = bufio.NewReader(os.Stdin)
+
+// Line is the next line of the run's input, which is os.Stdin, without its end; false when there is none. It can be the
+// Next of an operation whose tasks are lines.
+func Line() (string, bool) {
+	line, err := input.ReadString('\n')
+	if err != nil && line == "" {
+		return "", false
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), true
+}
+
+// Reason says why an action ended without a result.
+type Reason uint8
+
+// The reasons.
+const (
+	Permanent  = Reason(types.Reason_Permanent)
+	Exhausted  = Reason(types.Reason_Exhausted)
+	Poison     = Reason(types.Reason_Poison)
+	Unroutable = Reason(types.Reason_Unroutable)
+	Cancelled  = Reason(types.Reason_Cancelled)
+	Deadline   = Reason(types.Reason_Deadline)
+	Oversize   = Reason(types.Reason_Oversize)
+)
+
+func (r Reason) String() string {
+	return [...]string{"permanent", "exhausted", "poison", "unroutable", "cancelled", "deadline", "oversize"}[r]
+}
+
+// Refusal is the error of an action that ended without a result.
+type Refusal struct {
+	Reason  Reason
+	Message string
+}
+
+func (r *Refusal) Error() string { return r.Reason.String() + ": " + r.Message }
+
+// Options say how an action is to be treated. Zero always means the default.
+type Options struct {
+	// Priority: higher goes first.
+	Priority int32
+	// Timeout of one attempt; may only lower the pool's.
+	Timeout time.Duration
+	// Deadline is how long the action may take until it is settled.
+	Deadline time.Duration
+	// Fuel of one attempt in millions of units; may only lower the pool's.
+	Fuel uint32
+	// Attempts is how many attempts may fail.
+	Attempts uint32
+	// Idempotent says that doing the action twice does no harm.
+	Idempotent bool
+}
+
+func chosen(options []Options) (types.Options, bool) {
+	if len(options) == 0 || options[0] == (Options{}) {
+		return types.Options{}, false
+	}
+	o := options[0]
+	return types.Options{
+		Priority: o.Priority, Timeout: common.Milliseconds(o.Timeout), Deadline: common.Milliseconds(o.Deadline),
+		Fuel: o.Fuel, Attempts: o.Attempts, Idempotent: o.Idempotent,
+	}, true
+}
+
+func asked(kind string, input any) (types.Action, error) {
+	payload, err := disperse.Encode(input)
+	if err != nil {
+		return types.Action{}, &Refusal{Permanent, "the input of `" + kind + "` cannot be encoded: " + err.Error()}
+	}
+	return types.Action{Kind: kind, Payload: payload}, nil
+}
+
+func settle[Out any](kind string, said wit.Result[[]uint8, types.Refusal]) (Out, error) {
+	if said.IsErr() {
+		var none Out
+		return none, &Refusal{Reason(said.Err().Reason), said.Err().Message}
+	}
+	value, err := disperse.Decode[Out](said.Ok())
+	if err != nil {
+		return value, &Refusal{Permanent, "the result of `" + kind + "` cannot be read: " + err.Error()}
+	}
+	return value, nil
+}
+
+// Perform has one action done and waits for its result. An error is a *Refusal. Only Run may ask for actions.
+func Perform[Out any](kind string, input any, options ...Options) (Out, error) {
+	return Submit[Out](kind, input, options...).Take()
+}
+
+// Outcome is what became of an action.
+type Outcome[Out any] struct {
+	Value Out
+	Err   error
+}
+
+// PerformAll has one action of this kind done for each input, as many at once as there is room, and waits for the last.
+// The outcomes are in the order of the inputs; none at all where there are none.
+func PerformAll[Out, In any](kind string, inputs []In, options ...Options) []Outcome[Out] {
+	outcomes := make([]Outcome[Out], len(inputs))
+	var actions []types.Action
+	var places []int
+	for place, input := range inputs {
+		action, err := asked(kind, input)
+		if err != nil {
+			outcomes[place].Err = err
+			continue
+		}
+		actions, places = append(actions, action), append(places, place)
+	}
+	said := witRuntime.Call(func() []wit.Result[[]uint8, types.Refusal] {
+		if with, some := chosen(options); some {
+			return host.PerformAllWith(actions, with)
+		}
+		return host.PerformAll(actions)
+	})
+	for index, outcome := range said {
+		place := places[index]
+		outcomes[place].Value, outcomes[place].Err = settle[Out](kind, outcome)
+	}
+	return outcomes
+}
+
+// Values are the results of outcomes, or the first error.
+func Values[Out any](outcomes []Outcome[Out]) ([]Out, error) {
+	values := make([]Out, len(outcomes))
+	for place, outcome := range outcomes {
+		if outcome.Err != nil {
+			return nil, outcome.Err
+		}
+		values[place] = outcome.Value
+	}
+	return values, nil
+}
+
+// Pending is an action that was asked for and whose result was not taken.
+type Pending[Out any] struct {
+	kind  string
+	inner *host.Pending
+	err   error
+}
+
+// Submit asks for an action and goes on at once, unless OpenMax actions of this task are in flight already.
+func Submit[Out any](kind string, input any, options ...Options) *Pending[Out] {
+	action, err := asked(kind, input)
+	if err != nil {
+		return &Pending[Out]{kind, nil, err}
+	}
+	var inner *host.Pending
+	if with, some := chosen(options); some {
+		inner = host.SubmitWith(action, with)
+	} else {
+		inner = host.Submit(action)
+	}
+	held[inner] = struct{}{}
+	return &Pending[Out]{kind, inner, nil}
+}
+
+// What is under way. An action that nobody waits for goes on: without this the garbage collector would cancel it at a
+// moment that nobody chose.
+var held = map[*host.Pending]struct{}{}
+
+func drop(inner *host.Pending) {
+	delete(held, inner)
+	inner.Drop()
+}
+
+// Take waits until the action is settled and hands out its result, once. An error is a *Refusal.
+func (p *Pending[Out]) Take() (Out, error) {
+	inner := p.inner
+	if inner == nil {
+		var none Out
+		if p.err == nil {
+			return none, &Refusal{Cancelled, "the result of `" + p.kind + "` was taken already"}
+		}
+		return none, p.err
+	}
+	p.inner = nil
+	said := witRuntime.Call(inner.Take)
+	drop(inner)
+	return settle[Out](p.kind, said)
+}
+
+// Cancel cancels the action. After Take it does nothing.
+func (p *Pending[Out]) Cancel() {
+	if p.inner != nil {
+		drop(p.inner)
+		p.inner = nil
+	}
+}
+
+// WaitAny waits until at least one of these is settled and says which: places in the list, ascending. Those that were
+// taken are left out; none is left if all were.
+func WaitAny[Out any](pendings []*Pending[Out]) []int {
+	var open []*host.Pending
+	var places, settled []int
+	for place, pending := range pendings {
+		if pending.inner != nil {
+			open, places = append(open, pending.inner), append(places, place)
+		} else if pending.err != nil {
+			settled = append(settled, place)
+		}
+	}
+	if len(settled) > 0 || len(open) == 0 {
+		return settled
+	}
+	for _, index := range witRuntime.Call(func() []uint32 { return host.WaitAny(open) }) {
+		settled = append(settled, places[index])
+	}
+	return settled
+}
+
+// Sleep waits for this long of the run's time, in whole ms, and says how long the run has taken by that time. time.Sleep does not work here.
+func Sleep(duration time.Duration) time.Duration {
+	return time.Duration(host.Sleep(common.Milliseconds(duration))) * time.Millisecond
+}
+
+// Output appends bytes to the run's output, exactly as they are. For Next, Collect and Finish.
+func Output(bytes []byte) {
+	for len(bytes) > 0 {
+		part := bytes[:min(len(bytes), outputChunkBytes)]
+		output.Write(part)
+		bytes = bytes[len(part):]
+	}
+}
+
+// OutputLine is Output with a newline after the bytes.
+func OutputLine(bytes []byte) {
+	Output(append(bytes[:len(bytes):len(bytes)], '\n'))
+}
+
+// Arguments are what was given to the run after --.
+func Arguments() []string { return os.Args[1:] }

