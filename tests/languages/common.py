@@ -2,8 +2,10 @@
 
 import os
 import re
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -88,3 +90,26 @@ def breaks(what, worker, kind, line, pattern, done=("1", "2")):
     for number in (1, 2):
         told(what, errors, rf"#2\.{number}\] (transient|trap): {pattern}")
     same(f"{what}: breaks, is asked again, goes on", said, done)
+
+
+def first_result(*command, input):
+    """Seconds from the start of the host to the first line of its results."""
+    command = [str(word) for word in command]
+    began = time.monotonic()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as host:
+        host.stdin.write(input)
+        host.stdin.close()
+        if not host.stdout.readline():
+            sys.exit(f"{' '.join(command)}: no result")
+        took = time.monotonic() - began
+        host.stdout.read()
+    return took
+
+
+def second_start(what, *command, input, gate):
+    """The median of ten starts with everything in the cache; over so many seconds it fails."""
+    first_result(*command, input=input)
+    median = statistics.median(first_result(*command, input=input) for _ in range(10))
+    if median > gate:
+        sys.exit(f"{what}: {median * 1e3:.0f} ms to the first result, median of ten starts, and {gate} s is the most")
+    ok(f"{what}: {median * 1e3:.0f} ms to the first result, median of ten starts")

@@ -2,7 +2,7 @@
 
 import sys
 
-from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, told, toolchain
+from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, second_start, told, toolchain
 
 COMPONENTIZE_PY = "componentize-py==0.25.1"
 
@@ -13,7 +13,9 @@ def test():
     ok("Python: tests of the SDK")
     tools = toolchain("python", COMPONENTIZE_PY)
     tool = tools / "componentize-py"
-    example("Python", sdk / "examples" / "squares", path=tools)
+    squares = sdk / "examples" / "squares"
+    example("Python", squares, path=tools)
+    second_start("Python: an operation and its workers", HOST, "run", squares, "--no-build", input="1 2 3\n", gate=2)
 
     built.mkdir(parents=True, exist_ok=True)
     probe = sdk / "tests" / "probe"

@@ -1,8 +1,8 @@
 // How many steps a number has to 1: an even one is halved, an odd one tripled and one added.
-import { permanent, worker } from "disperse/worker";
+import { Permanent, worker } from "disperse/worker";
 
 export const handle = worker((n: number) => {
-  if (n < 1) throw permanent(`${n} has no way to 1`);
+  if (n < 1) throw new Permanent(`${n} has no way to 1`);
   let count = 0;
   while (n !== 1) {
     n = n % 2 === 0 ? n / 2 : 3 * n + 1;

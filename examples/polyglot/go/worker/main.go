@@ -9,7 +9,7 @@ import (
 )
 
 func init() {
-	worker.Handle("steps", steps)
+	worker.Handle("", steps)
 }
 
 func steps(n int) (int, error) {

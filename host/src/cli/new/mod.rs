@@ -95,7 +95,8 @@ fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
         .filter(|(wanted, _)| *wanted)
         .flat_map(|(_, group)| group)
     {
-        files.push(((*path).to_owned(), text.replace("{{members}}", &members.join(", "))));
+        let text = text.replace("{{members}}", &members.join(", "));
+        files.push(((*path).to_owned(), text.replace("{{task}}", language.task)));
     }
     for (folder, group) in language.sdk {
         for (path, text) in *group {

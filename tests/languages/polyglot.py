@@ -1,0 +1,47 @@
+"""`examples/polyglot`: five languages for one kind of action, the operation in all of them, and three more languages."""
+
+import json
+
+from . import c, go, python
+from .common import HOST, ROOT, ok, run, same, toolchain
+
+EXAMPLE = ROOT / "examples" / "polyglot"
+RANGES = "1 100\n101 1000\n"
+LONGEST = ['"1-100: 97 takes 118 steps"', '"101-1000: 871 takes 178 steps"']
+LANGUAGES = ("rust", "python", "typescript", "go", "c")
+
+
+def component(language, role):
+    names = {"operation": "longest", "worker": "steps"}
+    if language == "rust":
+        return ROOT / "examples" / "target" / "wasm32-wasip2" / "release" / f"{names[role]}.wasm"
+    return EXAMPLE / language / f"{role}.wasm"
+
+
+def test():
+    # zig is a module of the Python that is found first.
+    tools = [toolchain("c", c.ZIG), toolchain("python", python.COMPONENTIZE_PY), toolchain("go", go.GO)]
+    path = ":".join(str(tool) for tool in tools)
+    said, _ = run(HOST, "run", EXAMPLE, "--format", "json", input=RANGES, path=path)
+    events = [json.loads(line) for line in said.splitlines()]
+    same("five pools", "".join(event["text"] for event in events if event["type"] == "output"), LONGEST)
+    workers = {worker["pool"]: worker for event in events if event["type"] == "report" for worker in event["workers"]}
+    if set(workers) != set(LANGUAGES) or not all(worker["ok"] > 0 and worker["failed"] == 0 for worker in workers.values()):
+        raise SystemExit(f"not every pool did its part: {workers}")
+    ok("every pool did its part")
+
+    numbers = "".join(f"{n}\n" for n in range(1, 1000))
+    wanted, _ = run(HOST, "map", component("rust", "worker"), input=numbers)
+    for language in LANGUAGES[1:] + ("cpp", "zig", "assemblyscript"):
+        got, _ = run(HOST, "map", EXAMPLE / language, input=numbers, path=path)
+        if got != wanted:
+            raise SystemExit(f"{language} and Rust differ: {got}")
+        ok(f"{language}: a thousand numbers as in Rust")
+
+    everybody = [word for language in LANGUAGES for word in ("--worker", component(language, "worker"))]
+    for language in LANGUAGES:
+        if language != "rust":
+            # Built by the manifest beside it, with its own worker.
+            run(HOST, "run", EXAMPLE / language, "--worker", component(language, "worker"), input="1 3\n", path=path)
+        said, _ = run(HOST, "run", component(language, "operation"), *everybody, input=RANGES)
+        same(f"{language}: the operation with everybody", said, LONGEST)
