@@ -9,7 +9,7 @@ use crate::support::root;
 
 /// From the top. Rooms of one floor do not know each other.
 const FLOORS: [&[&str]; 6] = [
-    &["cli", "fuzz"],
+    &["cli", "embed", "fuzz"],
     &["run"],
     &["driver", "operation"],
     &["worker", "transport"],

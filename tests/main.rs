@@ -8,10 +8,12 @@
     reason = "tests may, and what helps them is test code too"
 )]
 
+mod api;
 mod compile;
 mod components;
 mod concurrency;
 mod control;
+mod embedding;
 mod examples;
 mod facts;
 mod flat;

@@ -107,7 +107,7 @@ pub(crate) struct Budget {
     limit: u64,
     used: AtomicU64,
     peak: AtomicU64,
-    /// How many actions are open. While it is zero nothing can give memory back, so nobody waits for it.
+    /// How many actions are open, in all runs. While it is zero nothing can give memory back, so nobody waits for it.
     open: AtomicU64,
     /// How many tasks have begun and are not collected.
     begun: AtomicU64,
@@ -189,14 +189,6 @@ impl Budget {
         *charged = used;
     }
 
-    /// Says how many actions are open now.
-    pub(crate) fn set_open(&self, open: u64) {
-        self.open.store(open, Ordering::Relaxed);
-        if open == 0 {
-            self.freed.notify_waiters();
-        }
-    }
-
     /// Waits until there is room again, or until nothing is going on that could make room.
     ///
     /// Cancel safe.
@@ -248,6 +240,47 @@ impl Drop for Begun {
         if self.0.begun.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.freed.notify_waiters();
         }
+    }
+}
+
+/// The actions of one run that are open. None once this is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenActions {
+    budget: Arc<Budget>,
+    count: u64,
+}
+
+impl OpenActions {
+    /// None so far.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: budget.clone(),
+            count: 0,
+        }
+    }
+
+    /// Says how many there are now.
+    pub(crate) fn set(&mut self, count: u64) {
+        if count == self.count {
+            return;
+        }
+        // Wraps around where there are fewer than before, and comes out right.
+        let change = count.wrapping_sub(self.count);
+        let all = self
+            .budget
+            .open
+            .fetch_add(change, Ordering::Relaxed)
+            .wrapping_add(change);
+        self.count = count;
+        if all == 0 {
+            self.budget.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for OpenActions {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -309,7 +342,8 @@ mod tests {
     #[tokio::test]
     async fn room_is_made_by_giving_back_or_by_running_dry() {
         let budget = Budget::new(10);
-        budget.set_open(1);
+        let mut open = OpenActions::new(&budget);
+        open.set(1);
         budget.charge(11);
         let waiting = tokio::spawn({
             let budget = budget.clone();
@@ -326,8 +360,23 @@ mod tests {
             async move { budget.room().await }
         });
         tokio::task::yield_now().await;
-        budget.set_open(0);
+        open.set(0);
         waiting.await.unwrap();
         assert_eq!(budget.peak(), 106);
+    }
+
+    #[test]
+    fn what_runs_have_open_is_added_up_and_taken_back() {
+        let budget = Budget::new(10);
+        let mut one = OpenActions::new(&budget);
+        let mut other = OpenActions::new(&budget);
+        one.set(5);
+        other.set(3);
+        one.set(1);
+        assert_eq!(budget.open.load(Ordering::Relaxed), 4);
+        drop(other);
+        assert_eq!(budget.open.load(Ordering::Relaxed), 1);
+        one.set(0);
+        assert_eq!(budget.open.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,42 +1,43 @@
 //! One run, put together: the only room that knows every other.
 
+mod pools;
 mod rehearsal;
 
 use std::{
-    collections::BTreeMap,
     io::{BufReader, Read},
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use disperse_scheduler::{BucketId, OwnerId, Policy};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use disperse_scheduler::Policy;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
     control::{RunId, Server},
-    driver::{BucketSetup, Driver, PoolSetup, Setup},
-    grants::Grants,
-    http::Placed,
+    driver::{Driver, Setup},
     inbox::{Control, Notice},
     limits::{Budget, CompileLimits, Limits},
     logger::{Level, Logger},
-    operation::{ComponentOperation, Lines, LinesOptions, Operation, OperationSettings},
-    report::{Finished, Format, Reporter, Style, Summary, Target, Writer},
-    sandbox::{Cache, Debt, Input, Program, Sandbox, Tail, WorkerSpec},
-    settings::{QuotaTable, Spender},
-    transport::{InProcess, Member, Workers},
-    worker::Worker,
+    operation::{ComponentOperation, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings},
+    report::{Finished, Format, Reporter, Stream, Style, Summary, Target, Writer},
+    sandbox::{Cache, Input, Program, Sandbox},
+    transport::{InProcess, Workers},
 };
 
-pub(crate) use self::rehearsal::{Stage, rehearse};
+use self::pools::pools;
+pub(crate) use self::{
+    pools::{Performer, PoolPlan, WorkerPlan},
+    rehearsal::{Stage, rehearse},
+};
 
 /// Where a run's input comes from.
-#[derive(Debug)]
 pub(crate) enum InputSource {
     Nothing,
     Stdin,
     File(std::fs::File),
+    /// Read in a thread of its own, as the others are.
+    Reader(Box<dyn Read + Send>),
 }
 
 /// What is run.
@@ -55,47 +56,7 @@ pub(crate) enum What {
         /// The longest line or batch in bytes.
         payload_max: usize,
     },
-}
-
-/// One pool, loaded.
-pub(crate) struct PoolPlan {
-    pub(crate) name: String,
-    pub(crate) program: Program,
-    pub(crate) kinds: Vec<String>,
-    pub(crate) limits: Limits,
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) fresh: bool,
-    /// Whether what its workers say counts only when others say the same. Then `fresh`, one at a time and without grants.
-    pub(crate) untrusted: bool,
-    /// How many attempts one worker takes at once, from 1.
-    pub(crate) concurrency: u32,
-    /// What a service allows each account.
-    pub(crate) quotas: Vec<QuotaTable>,
-    pub(crate) workers: Vec<WorkerPlan>,
-}
-
-/// One worker of a pool.
-pub(crate) struct WorkerPlan {
-    pub(crate) name: String,
-    /// Settings, and the placeholders of secrets.
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) secrets: Arc<[Placed]>,
-    /// Instead of its pool's.
-    pub(crate) quotas: Option<Vec<QuotaTable>>,
-    /// Whose quotas it spends; none: its own.
-    pub(crate) account: Option<String>,
-    /// Who runs it, if it is untrusted; none: somebody of its own.
-    pub(crate) owner: Option<String>,
-}
-
-impl WorkerPlan {
-    fn spender(&self) -> Spender<'_> {
-        Spender {
-            name: &self.name,
-            quota: self.quotas.as_deref(),
-            account: self.account.as_deref(),
-        }
-    }
+    Native(NativeTasks),
 }
 
 /// A whole run, as it was asked for.
@@ -115,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) socket: bool,
     pub(crate) log_level: Level,
     pub(crate) seed: u64,
+    /// Who is told everything as values. Then nothing is written, whatever is said above.
+    pub(crate) stream: Option<Stream>,
 }
 
 /// Why a run did not come to its end.
@@ -151,29 +114,31 @@ pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimi
 /// # Errors
 /// The output cannot be written, or there are no threads to be had.
 pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce(Stopper)) -> Result<Ended, RunError> {
-    let style = Style {
-        format: plan.format,
-        quiet: plan.quiet,
-        verbose: plan.verbose,
-        output_is_file: plan.output.is_some(),
-        lines_a_task: match plan.what {
-            What::Component { .. } => None,
-            What::Lines { batch, .. } => Some(batch as u64),
-        },
-    };
-    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
-    let progress = !plan.quiet && plan.format == Format::Text;
-    let writer = Writer::new(target, progress).map_err(|error| match &plan.output {
-        Some(path) => RunError::Target {
-            path: path.display().to_string(),
-            error,
-        },
-        None => RunError::Start(error),
-    })?;
-    let mut report = Reporter::new(style, writer);
+    let (stopper, wires) = wires();
+    on_start(stopper);
+    run_with(sandbox, plan, wires).await
+}
+
+/// What the parts of a run talk over.
+pub(crate) struct Wires {
+    to_driver: UnboundedSender<Notice>,
+    inbox: UnboundedReceiver<Notice>,
+}
+
+/// For one run, and what stops it.
+pub(crate) fn wires() -> (Stopper, Wires) {
     let (to_driver, inbox) = unbounded_channel();
+    (Stopper(to_driver.clone()), Wires { to_driver, inbox })
+}
+
+/// As [`run`], for whoever has to be able to stop it before it has begun.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires) -> Result<Ended, RunError> {
+    let Wires { to_driver, inbox } = wires;
+    let mut report = reporter(&mut plan)?;
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
-    on_start(Stopper(to_driver.clone()));
     let id = RunId::new();
     let listens = plan.socket.then(|| Server::start(&id, to_driver.clone()));
     let (server, deaf) = match listens.transpose() {
@@ -181,13 +146,12 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
         Err(error) => (None, Some(error.to_string())),
     };
     report.begun(id.as_str(), deaf.as_deref());
-
     let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver);
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.slots() as usize).sum();
     let tasks_default = match plan.what {
-        What::Component { .. } => 3 * slots,
+        What::Component { .. } | What::Native(_) => 3 * slots,
         // Lines are light, and the more of them are on their way the less often threads wake each other.
         What::Lines { .. } => (64 * workers).max(3 * slots),
     };
@@ -222,125 +186,51 @@ pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce
     Ok(Ended { summary, finished })
 }
 
-/// Stops a run gently: no new attempts, those that run end.
-#[derive(Clone)]
+/// Who says how it goes.
+///
+/// # Errors
+/// The output's file cannot be made, or no thread can be had.
+fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
+    if let Some(stream) = plan.stream.take() {
+        return Reporter::telling(stream).map_err(RunError::Start);
+    }
+    let style = Style {
+        format: plan.format,
+        quiet: plan.quiet,
+        verbose: plan.verbose,
+        output_is_file: plan.output.is_some(),
+        lines_a_task: match plan.what {
+            What::Component { .. } | What::Native(_) => None,
+            What::Lines { batch, .. } => Some(batch as u64),
+        },
+    };
+    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
+    let progress = !plan.quiet && plan.format == Format::Text;
+    let writer = Writer::new(target, progress).map_err(|error| match &plan.output {
+        Some(path) => RunError::Target {
+            path: path.display().to_string(),
+            error,
+        },
+        None => RunError::Start(error),
+    })?;
+    Ok(Reporter::new(style, writer))
+}
+
+/// Stops a run.
+#[derive(Clone, Debug)]
 pub(crate) struct Stopper(UnboundedSender<Notice>);
 
 impl Stopper {
+    /// Gently: no new attempts, those that run end.
     pub(crate) fn stop(&self) {
         // A run that is over needs no stopping.
         let _ = self.0.send(Notice::Control(Control::Drain));
     }
-}
 
-fn pools(
-    plans: Vec<PoolPlan>,
-    seed: u64,
-    sandbox: &Arc<Sandbox>,
-    logger: &Logger,
-    to_driver: &UnboundedSender<Notice>,
-) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
-    let mut buckets = Vec::new();
-    let mut known = BTreeMap::new();
-    let mut ids = (0..).map(disperse_scheduler::WorkerId);
-    let pool = |plan: PoolPlan| {
-        let spenders = plan.workers.iter().map(WorkerPlan::spender);
-        let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
-        let owners = owned(&plan, &mut known);
-        let worker = |worker: WorkerPlan| {
-            let denials = Arc::default();
-            let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
-            Member::Guest(Box::new(Worker {
-                id: ids.next().unwrap_or(disperse_scheduler::WorkerId(u32::MAX)),
-                spec: WorkerSpec {
-                    program: plan.program.clone(),
-                    name: format!("{}/{}", plan.name, worker.name).into(),
-                    env: worker.env.into(),
-                    limits: plan.limits,
-                    grants: plan.grants.clone(),
-                    http: Arc::new(http),
-                    voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
-                    debt: Debt::default(),
-                    denials,
-                    reports: Arc::default(),
-                    slots: plan.concurrency,
-                    repeatable: plan.untrusted.then_some(seed),
-                },
-                fresh: plan.fresh,
-                sandbox: sandbox.clone(),
-                logger: logger.clone(),
-                to_driver: to_driver.clone(),
-            }))
-        };
-        let workers = plan.workers.into_iter().map(worker).collect();
-        PoolSetup {
-            name: plan.name.clone(),
-            kinds: plan.kinds,
-            limits: plan.limits,
-            workers,
-            buckets: drawn,
-            owners,
-        }
-    };
-    let pools = plans.into_iter().map(pool).collect();
-    (pools, buckets)
-}
-
-/// Who runs each worker of a pool, in the order of the workers, if nobody vouches for them. `known`: the owners so far; one
-/// that is named is the same one in every pool.
-fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId> {
-    if !plan.untrusted {
-        return Vec::new();
+    /// At once, whatever runs.
+    pub(crate) fn cancel(&self) {
+        let _ = self.0.send(Notice::Control(Control::Cancel));
     }
-    let owner = |worker: &WorkerPlan| {
-        // A name of an owner has no blank at its end.
-        let own = || format!("{}/{} ", plan.name, worker.name);
-        let next = OwnerId(u32::try_from(known.len()).unwrap_or(u32::MAX));
-        *known.entry(worker.owner.clone().unwrap_or_else(own)).or_insert(next)
-    };
-    plan.workers.iter().map(owner).collect()
-}
-
-/// Which buckets each of these draws from, in their order; makes them. `quotas`: of those that have none of their own. `whole`:
-/// what stands before the names of all, for people.
-fn draw<'a>(
-    quotas: &[QuotaTable],
-    spenders: impl IntoIterator<Item = Spender<'a>>,
-    whole: &str,
-    buckets: &mut Vec<BucketSetup>,
-) -> Vec<Vec<BucketId>> {
-    let mut accounts: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
-    let mut drawn = Vec::new();
-    for spender in spenders {
-        if let Some(shared) = spender.account.and_then(|account| accounts.get(account)) {
-            drawn.push(shared.clone());
-            continue;
-        }
-        let own: Vec<BucketId> = spender
-            .quota
-            .unwrap_or(quotas)
-            .iter()
-            .filter_map(|table| {
-                // What cannot be meant was refused before.
-                let quota = table.quota().ok()?;
-                let id = BucketId(u32::try_from(buckets.len()).unwrap_or(u32::MAX));
-                let whose = spender.account.unwrap_or(spender.name);
-                let colon = if table.name.is_empty() { "" } else { ":" };
-                buckets.push(BucketSetup {
-                    name: table.name.as_str().into(),
-                    label: format!("{whole}{whose}{colon}{}", table.name),
-                    quota,
-                    costs: table.costs.iter().map(|(kind, cost)| (kind.clone(), *cost)).collect(),
-                });
-                Some(id)
-            })
-            .collect();
-        if let Some(account) = spender.account {
-            accounts.insert(account, own.clone());
-        }
-        drawn.push(own);
-    }
-    drawn
 }
 
 fn operation(
@@ -355,6 +245,7 @@ fn operation(
         InputSource::Nothing => None,
         InputSource::Stdin => Some(Box::new(std::io::stdin())),
         InputSource::File(file) => Some(Box::new(file)),
+        InputSource::Reader(reader) => Some(reader),
     };
     match what {
         What::Component {
@@ -398,6 +289,10 @@ fn operation(
             };
             let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());
             Ok(Box::new(lines.map_err(RunError::Start)?))
+        }
+        What::Native(tasks) => {
+            let budget = sandbox.budget().clone();
+            Ok(Box::new(Native::start(tasks, budget, to_driver.clone())))
         }
     }
 }

@@ -32,7 +32,7 @@ use self::{
 use crate::{
     control::{Kept, RunId},
     inbox::{Control, Notice},
-    limits::Limits,
+    limits::{Charge, Limits, OpenActions},
     logger::Line,
     operation::Operation,
     report::{Progress, Reporter, Summary},
@@ -104,8 +104,14 @@ pub(crate) struct Driver<'a> {
     draining: bool,
     /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
     settled_by: Option<Moment>,
+    /// Whether it waits for a program to read what it was told.
+    unread: bool,
+    /// Stopped at once: nobody waits for what still runs.
+    cancelled: bool,
     /// What of the parked bytes the budget has been told.
-    charged: u64,
+    charged: Charge,
+    /// What of the open actions it has been told.
+    open: OpenActions,
     /// Of a rehearsal: all that happens.
     log: Option<Box<Log>>,
 }
@@ -143,7 +149,10 @@ impl<'a> Driver<'a> {
             sandbox,
             draining: false,
             settled_by: None,
-            charged: 0,
+            unread: false,
+            cancelled: false,
+            charged: Charge::new(sandbox.budget(), 0),
+            open: OpenActions::new(sandbox.budget()),
             log: None,
         };
         for (event, name) in driver.routes.definitions() {
@@ -224,9 +233,14 @@ impl<'a> Driver<'a> {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
+                () = self.report.caught_up(), if self.unread => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
                 Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.line(&line),
-                _ = progress.tick() => self.tell_progress(),
+                _ = progress.tick() => {
+                    self.workers.look();
+                    self.operation.look();
+                    self.tell_progress();
+                }
             }
         }
     }
@@ -291,16 +305,21 @@ impl<'a> Driver<'a> {
     fn steer(&mut self) {
         let now_ms = self.now.as_millis();
         let budget = self.sandbox.budget();
-        budget.follow(&mut self.charged, self.actions.size());
-        budget.set_open(self.scheduler.open() as u64);
+        self.charged.follow(self.actions.size());
+        self.open.set(self.scheduler.open() as u64);
         let short = budget.is_over() || self.report.is_behind() || self.scheduler.is_full();
-        let hold = self.draining || (short && self.tasks.in_flight() > 0);
+        self.unread = self.report.is_unread();
+        let hold = self.draining || self.unread || (short && self.tasks.in_flight() > 0);
         self.tasks.steer(self.operation.as_mut(), now_ms, hold);
     }
 
     fn control(&mut self, control: Control) {
         match control {
             Control::Drain => self.drain(),
+            Control::Cancel => {
+                self.drain();
+                self.cancelled = true;
+            }
             Control::Query(query, reply) => {
                 // Who asked may have gone.
                 let _ = reply.send(Box::new(self.answer(&query)));
@@ -319,7 +338,7 @@ impl<'a> Driver<'a> {
     /// Whether all is done; or, if the run is being stopped, whether no attempt runs and the results of those that ran
     /// are in the output.
     fn is_over(&mut self) -> bool {
-        if self.tasks.is_over() {
+        if self.cancelled || self.tasks.is_over() {
             return true;
         }
         if !self.draining || self.scheduler.held() > 0 {

@@ -150,7 +150,7 @@ impl Driver<'_> {
                 parked
                     .failures
                     .push(format!("attempt {} on {name}: {told}", attempt.number));
-                self.report.attempt_failed(&AttemptFailed {
+                self.report.attempt_failed(AttemptFailed {
                     attempt,
                     worker: name,
                     kind: parked.name.clone(),
@@ -274,7 +274,7 @@ impl Driver<'_> {
             Outcome::Refused(reason) => {
                 let message = self.explain(reason, kind, &name, &failures, different);
                 if reason != Reason::Cancelled {
-                    self.report.dead(&Dead {
+                    self.report.dead(Dead {
                         action: id,
                         task,
                         kind: name,

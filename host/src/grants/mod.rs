@@ -9,7 +9,7 @@ mod secret;
 pub(crate) use denials::{Denials, Denied};
 pub(crate) use dir::Dir;
 pub(crate) use exec::ExecRule;
-pub(crate) use http::HttpRule;
+pub(crate) use http::{HttpRule, HttpRuleError};
 pub(crate) use secret::Secret;
 
 /// What the workers of one pool may do beside computing. The default is nothing.

@@ -100,7 +100,7 @@ struct Taken {
 
 impl Arrivals {
     /// Takes those that may be seen, but not more than `max`. None taken: there will be none.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Answer>, max: usize) -> Poll<usize> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Answer>, max: usize) -> Poll<usize> {
         let Some(gate) = &mut self.gate else {
             return self.from_driver.poll_recv_many(cx, batch, max);
         };

@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     control::{Problem, Query, Said},
@@ -62,6 +62,8 @@ pub(crate) enum Notice {
 pub(crate) enum Control {
     /// Start no more attempts, let those that run end, then stop.
     Drain,
+    /// Stop now, whatever runs.
+    Cancel,
     /// Somebody asks from outside. Who does not wait for the answer any more has dropped the other side.
     Query(Query, Replier),
 }
@@ -220,6 +222,27 @@ impl Words {
 /// How much of what a guest wrote is told with its failure: a panic of Rust has three lines. Chosen freely.
 const LAST_LINES: usize = 4;
 const LAST_LINE_MAX: usize = 256;
+
+/// What a panic said, for people.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it did not say why")
+}
+
+/// Forgets tokio tasks that have ended.
+///
+/// # Panics
+/// One of them has panicked, which is a bug of ours: whoever waits for what it had to say would wait for ever.
+pub(crate) fn reap(running: &mut JoinSet<()>) {
+    while let Some(ended) = running.try_join_next() {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
 
 /// What an attempt or a task cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

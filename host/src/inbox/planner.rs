@@ -1,5 +1,10 @@
 //! What the driver and a planner say to each other.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use bytes::Bytes;
 use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
@@ -51,6 +56,8 @@ pub(crate) enum PlannerNotice {
 #[derive(Debug)]
 pub(crate) struct OutputPiece {
     pub(crate) bytes: Bytes,
+    /// Whose end the planner was taking when it wrote them.
+    pub(crate) task: Option<TaskId>,
     /// Given back once the bytes are written. None where the room is not counted.
     #[allow(dead_code, reason = "held for what its drop does")]
     pub(crate) room: Option<OwnedSemaphorePermit>,
@@ -60,11 +67,32 @@ pub(crate) struct OutputPiece {
 #[derive(Clone, Debug)]
 pub(crate) struct PlannerPort {
     to_driver: UnboundedSender<Notice>,
+    /// The task that is being collected; 0: none is.
+    collecting: Arc<AtomicU64>,
 }
 
 impl PlannerPort {
     pub(crate) fn new(to_driver: UnboundedSender<Notice>) -> Self {
-        Self { to_driver }
+        Self {
+            to_driver,
+            collecting: Arc::default(),
+        }
+    }
+
+    /// From now on it takes the end of this task, or of none.
+    pub(crate) fn collects(&self, task: Option<TaskId>) {
+        self.collecting.store(task.map_or(0, |task| task.0), Ordering::Relaxed);
+    }
+
+    /// Writes to the run's output.
+    pub(crate) fn output(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+        let task = Some(self.collecting.load(Ordering::Relaxed)).filter(|task| *task > 0);
+        self.output_of(task.map(TaskId), bytes, room);
+    }
+
+    /// Writes to the run's output something of this task.
+    pub(crate) fn output_of(&self, task: Option<TaskId>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+        self.say(PlannerNotice::Output(OutputPiece { bytes, task, room }));
     }
 
     /// Says something. A driver that is gone hears nothing, and the planner is dropped with the run.

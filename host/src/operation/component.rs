@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers},
+    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers, reap},
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
@@ -108,7 +108,7 @@ impl Operation for ComponentOperation {
     }
 
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
-        while self.running.try_join_next().is_some() {}
+        reap(&mut self.running);
         let (answers, from_driver) = answers(self.gated);
         let port = TaskPort::new(
             task,
@@ -137,6 +137,10 @@ impl Operation for ComponentOperation {
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
         answers
+    }
+
+    fn look(&mut self) {
+        reap(&mut self.running);
     }
 }
 
@@ -185,7 +189,9 @@ impl Planner {
                 room,
             } => {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
+                self.port.collects(Some(task));
                 let collected = self.instance.collect(&input, outcome).await;
+                self.port.collects(None);
                 collected.map_err(|fault| failed("collect", Some(task), &fault))?;
                 drop(room);
                 self.port.say(PlannerNotice::Collected);

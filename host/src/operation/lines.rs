@@ -13,11 +13,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::Operation;
+use super::{OUTPUT_ROOM, Operation, take};
 use crate::{
     inbox::{
-        Action, Answers, Notice, Options, OutputPiece, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort,
-        TaskRoom, Used, answers,
+        Action, Answers, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used,
+        answers, reap,
     },
     units::Size,
 };
@@ -30,9 +30,6 @@ const AHEAD_BYTES: usize = 16 << 20;
 
 /// From how many bytes on they count for that. What is shorter makes a megabyte at most.
 const COUNTED_MIN: usize = 1 << 10;
-
-/// How many bytes of results may be on their way out before more are waited for.
-const OUTPUT_ROOM: usize = 16 << 20;
 
 /// How `map` reads and asks.
 #[derive(Clone, Debug)]
@@ -100,7 +97,7 @@ impl Operation for Lines {
     }
 
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
-        while self.running.try_join_next().is_some() {}
+        reap(&mut self.running);
         let (answers, from_driver) = answers(false);
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
@@ -135,16 +132,14 @@ impl Operation for Lines {
         });
         answers
     }
+
+    fn look(&mut self) {
+        reap(&mut self.running);
+    }
 }
 
 /// What was read ahead, and the room that it takes in the host.
 type Ahead = (Result<Bytes, String>, Option<OwnedSemaphorePermit>);
-
-/// Room for so many bytes, or for all that there is.
-async fn take(room: &Arc<Semaphore>, size: usize, all: usize) -> Option<OwnedSemaphorePermit> {
-    let size = u32::try_from(size.min(all)).unwrap_or(u32::MAX);
-    room.clone().acquire_many_owned(size).await.ok()
-}
 
 /// Reads lines until the end, an error, or until `hand` says that nobody wants them. At the end it says how many tasks
 /// they make.
@@ -217,9 +212,11 @@ async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiv
             call = calls.recv() => match call {
                 None => return,
                 Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
-                Some(PlannerCall::Collect { outcome, room: taken, .. }) => {
+                Some(PlannerCall::Collect { task, outcome, room: taken, .. }) => {
                     if let Ok(result) = outcome {
+                        port.collects(Some(task));
                         write(&port, &room, &result).await;
+                        port.collects(None);
                     }
                     drop(taken);
                     port.say(PlannerNotice::Collected);
@@ -253,8 +250,5 @@ async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
     record.extend_from_slice(result);
     record.put_u8(b'\n');
     let room = take(room, record.len(), OUTPUT_ROOM).await;
-    port.say(PlannerNotice::Output(OutputPiece {
-        bytes: record.freeze(),
-        room,
-    }));
+    port.output(record.freeze(), room);
 }

@@ -1,18 +1,26 @@
 //! Where actions come from: a planner that hands out tasks, and tasks that ask for actions.
 //!
-//! The driver sees both through [`Operation`] and does not know whether they are a component or, for `map`, the lines of
-//! the input.
+//! The driver sees both through [`Operation`] and does not know whether they are a component, for `map` the lines of the
+//! input, or functions of a program that has this host built in.
 
 mod component;
 mod lines;
+mod native;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use disperse_scheduler::TaskId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::inbox::{Answers, PlannerCall};
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use lines::{Lines, LinesOptions};
+pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
+
+/// How many bytes of results may be on their way out before more are waited for.
+const OUTPUT_ROOM: usize = 16 << 20;
 
 /// What the driver can ask for. Everything is answered by a notice.
 pub(crate) trait Operation: Send {
@@ -21,4 +29,16 @@ pub(crate) trait Operation: Send {
 
     /// Starts a task and says where its answers go. Once it has ended, answers are dropped there.
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers;
+
+    /// Looks now and then whether everything is well.
+    ///
+    /// # Panics
+    /// Something of it has panicked.
+    fn look(&mut self);
+}
+
+/// Room for so many bytes, or for all that there is.
+async fn take(room: &Arc<Semaphore>, size: usize, all: usize) -> Option<OwnedSemaphorePermit> {
+    let size = u32::try_from(size.min(all)).unwrap_or(u32::MAX);
+    room.clone().acquire_many_owned(size).await.ok()
 }

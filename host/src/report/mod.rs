@@ -1,24 +1,28 @@
 //! Words out: results, failures, progress and the final report, as text or as JSON Lines.
 //!
 //! Results go to stdout or to a file, everything else to stderr. Writing happens in a thread of its own, because a pipe or
-//! a disk may be slow and the driver must not be.
+//! a disk may be slow and the driver must not be. A program that has this host built in is told values instead: `stream.rs`.
 
 mod event;
+mod said;
+mod stream;
 mod text;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Health, Moment, Reason, TaskId};
+use disperse_scheduler::{AttemptId, Health, Moment, TaskId};
 
 pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
+pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
+pub(crate) use stream::{Reader, Stream, Told, stream};
 pub(crate) use text::{health as health_with_reason, health_word, left as time_left, plain};
 pub(crate) use writer::{Target, Writer};
 
 use crate::{
-    inbox::{OutputPiece, TaskEnd, Used},
+    inbox::{OutputPiece, TaskEnd},
     logger::{Level, Line},
 };
 
@@ -45,61 +49,6 @@ pub(crate) struct Style {
     pub(crate) lines_a_task: Option<u64>,
 }
 
-/// A failed attempt.
-pub(crate) struct AttemptFailed {
-    pub(crate) attempt: AttemptId,
-    pub(crate) worker: Arc<str>,
-    pub(crate) kind: Arc<str>,
-    pub(crate) class: Class,
-    /// Whether it is the first one that this worker itself is to blame for.
-    pub(crate) is_first_fault: bool,
-    pub(crate) message: String,
-    pub(crate) stderr: String,
-    pub(crate) used: Used,
-}
-
-/// An action that ended without a result.
-pub(crate) struct Dead {
-    pub(crate) action: ActionId,
-    pub(crate) task: TaskId,
-    pub(crate) kind: Arc<str>,
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-}
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Progress {
-    pub(crate) tasks: TaskCounts,
-    /// How many tasks there will be in all, where that is known.
-    pub(crate) total: Option<u64>,
-    pub(crate) actions: Counts,
-    /// How many times an action was or will be tried again.
-    pub(crate) retries: u64,
-    /// How many workers wait for their quota, and how long all that is open will take, as far as that is known.
-    pub(crate) quota: Option<(usize, Option<Duration>)>,
-    pub(crate) elapsed: Duration,
-}
-
-/// How a run went.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Summary {
-    pub(crate) interrupted: bool,
-    pub(crate) wall: Duration,
-    pub(crate) tasks: TaskCounts,
-    /// Why the operation itself failed, if it did.
-    pub(crate) failure: Option<String>,
-    /// Bytes.
-    pub(crate) peak_host_memory: u64,
-    pub(crate) kinds: Vec<KindSummary>,
-    pub(crate) workers: Vec<WorkerSummary>,
-    /// Actions that no worker was left for.
-    pub(crate) unroutable: u64,
-    /// Pools in which everything failed in the end.
-    pub(crate) systemic: Vec<String>,
-    pub(crate) quotas: Vec<QuotaSummary>,
-}
-
 /// How far the driver's words may be ahead of the writing, in bytes.
 const BEHIND_MAX: u64 = 16 << 20;
 
@@ -113,6 +62,8 @@ const PROGRESS_LINES: Duration = Duration::from_secs(10);
 pub(crate) struct Reporter {
     style: Style,
     writer: Writer,
+    /// Who is told everything as values; then nothing is written.
+    stream: Option<Stream>,
     told: u64,
     /// How many of those were left to the count at the end.
     untold: u64,
@@ -124,10 +75,29 @@ impl Reporter {
         Self {
             style,
             writer,
+            stream: None,
             told: 0,
             untold: 0,
             next_progress: PROGRESS_LINES,
         }
+    }
+
+    /// One that says everything there, as values.
+    ///
+    /// # Errors
+    /// Never; a writer that writes nothing needs no file and no thread.
+    pub(crate) fn telling(stream: Stream) -> std::io::Result<Self> {
+        let style = Style {
+            format: Format::Text,
+            quiet: true,
+            verbose: false,
+            output_is_file: false,
+            lines_a_task: None,
+        };
+        Ok(Self {
+            stream: Some(stream),
+            ..Self::new(style, Writer::new(Target::Nowhere, false)?)
+        })
     }
 
     /// Whether whoever reads the results has gone, or they cannot be written: there is no use in going on.
@@ -142,10 +112,28 @@ impl Reporter {
 
     /// Whether writing is far behind, so that no more work should be begun.
     pub(crate) fn is_behind(&self) -> bool {
-        self.writer.waiting() > BEHIND_MAX
+        self.is_unread() || self.writer.waiting() > BEHIND_MAX
+    }
+
+    /// Whether it is a program that is far behind with reading. What it will be told has no other bound than that.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_behind)
+    }
+
+    /// Waits until that may be over.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn caught_up(&self) {
+        match &self.stream {
+            Some(stream) => stream.caught_up().await,
+            None => std::future::pending().await,
+        }
     }
 
     pub(crate) fn output(&mut self, piece: OutputPiece) {
+        if let Some(stream) = &mut self.stream {
+            return stream.tell(Told::Output(piece));
+        }
         if self.style.format == Format::Json {
             let event = if self.style.output_is_file {
                 Event::Output {
@@ -165,6 +153,10 @@ impl Reporter {
     }
 
     pub(crate) fn task_ended(&mut self, task: TaskId, end: &TaskEnd) {
+        if let Some(stream) = &mut self.stream {
+            let error = end.outcome.as_ref().err().cloned();
+            return stream.tell(Told::TaskEnded { task, error });
+        }
         if self.style.format == Format::Json {
             self.event(&Event::TaskEnded {
                 id: task.0,
@@ -182,7 +174,10 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn attempt_failed(&mut self, failed: &AttemptFailed) {
+    pub(crate) fn attempt_failed(&mut self, failed: AttemptFailed) {
+        if let Some(stream) = &mut self.stream {
+            return stream.tell(Told::AttemptFailed(Box::new(failed)));
+        }
         if self.style.format == Format::Json {
             self.event(&Event::AttemptFailed {
                 id: failed.attempt.action.0,
@@ -190,8 +185,8 @@ impl Reporter {
                 worker: failed.worker.to_string(),
                 kind: failed.kind.to_string(),
                 class: failed.class.to_string(),
-                message: failed.message.clone(),
-                stderr: failed.stderr.clone(),
+                message: failed.message,
+                stderr: failed.stderr,
                 fuel: failed.used.fuel,
                 run_ms: failed.used.wall.as_secs_f64() * 1e3,
             });
@@ -242,14 +237,17 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn dead(&mut self, dead: &Dead) {
+    pub(crate) fn dead(&mut self, dead: Dead) {
+        if let Some(stream) = &mut self.stream {
+            return stream.tell(Told::Dead(Box::new(dead)));
+        }
         if self.style.format == Format::Json {
             self.event(&Event::ActionDead {
                 id: dead.action.0,
                 task: dead.task.0,
                 kind: dead.kind.to_string(),
                 reason: dead.reason.to_string(),
-                message: dead.message.clone(),
+                message: dead.message,
             });
         } else if self.style.lines_a_task.is_none() {
             let text = format!(
@@ -261,6 +259,10 @@ impl Reporter {
     }
 
     pub(crate) fn health(&mut self, worker: &str, health: Health, now: Moment) {
+        if let Some(stream) = &mut self.stream {
+            let worker = worker.into();
+            return stream.tell(Told::Health { worker, health });
+        }
         if self.style.format == Format::Json {
             self.event(&Event::Health {
                 worker: worker.to_owned(),
@@ -279,6 +281,10 @@ impl Reporter {
 
     /// Everything fails in a pool, or that is over.
     pub(crate) fn systemic(&mut self, pool: &str, on: bool, now: Moment) {
+        if let Some(stream) = &mut self.stream {
+            let pool = pool.into();
+            return stream.tell(Told::Systemic { pool, on });
+        }
         if self.style.format == Format::Json {
             self.event(&Event::Systemic {
                 pool: pool.to_owned(),
@@ -296,6 +302,10 @@ impl Reporter {
 
     /// A worker asked for what is not granted.
     pub(crate) fn denied(&mut self, worker: &str, message: &str) {
+        if let Some(stream) = &mut self.stream {
+            let (worker, message) = (worker.into(), message.to_owned());
+            return stream.tell(Told::Denied { worker, message });
+        }
         if self.style.format == Format::Json {
             self.event(&Event::Denied {
                 worker: worker.to_owned(),
@@ -307,6 +317,9 @@ impl Reporter {
     }
 
     pub(crate) fn line(&mut self, line: &Line) {
+        if let Some(stream) = &mut self.stream {
+            return stream.tell(Told::Line(line.clone()));
+        }
         if self.style.format == Format::Json {
             self.event(&Event::Log {
                 speaker: line.speaker.as_ref().map(ToString::to_string),
@@ -348,7 +361,7 @@ impl Reporter {
 
     /// The host says something by itself.
     fn remark(&mut self, level: Level, text: String) {
-        if self.style.quiet && self.style.format == Format::Text {
+        if self.style.quiet && self.style.format == Format::Text && self.stream.is_none() {
             return;
         }
         self.line(&Line {
@@ -376,6 +389,10 @@ impl Reporter {
     }
 
     pub(crate) fn summary(&mut self, summary: &Summary) {
+        if let Some(stream) = &mut self.stream {
+            // It is given to whoever waits for the run's end.
+            return stream.tell_missed();
+        }
         if self.style.format == Format::Json {
             self.event(&Event::report(summary));
         } else if !self.style.quiet {

@@ -44,7 +44,8 @@ pub(crate) struct Writer {
     batch: Vec<Piece>,
     batch_size: usize,
     shared: Arc<Shared>,
-    thread: JoinHandle<io::Result<Finished>>,
+    /// None: nothing is written.
+    thread: Option<JoinHandle<io::Result<Finished>>>,
     is_terminal: bool,
     is_silent: bool,
 }
@@ -82,10 +83,12 @@ impl Writer {
         let is_terminal = progress && io::stderr().is_terminal();
         let (pieces, inbox) = mpsc::channel();
         let shared = Arc::new(Shared::default());
-        let thread = std::thread::Builder::new().name("writer".into()).spawn({
+        let start = || {
             let shared = shared.clone();
-            move || write(results, events, &inbox, &shared, is_terminal)
-        })?;
+            let work = move || write(results, events, &inbox, &shared, is_terminal);
+            std::thread::Builder::new().name("writer".into()).spawn(work)
+        };
+        let thread = (!is_silent).then(start).transpose()?;
         Ok(Self {
             pieces,
             batch: Vec::new(),
@@ -160,9 +163,10 @@ impl Writer {
     pub(crate) fn finish(mut self) -> io::Result<Finished> {
         self.flush();
         drop(self.pieces);
-        match self.thread.join() {
-            Ok(finished) => finished,
-            Err(_) => Err(io::Error::other("the writing thread died")),
+        match self.thread.map(JoinHandle::join) {
+            None => Ok(Finished::Whole),
+            Some(Ok(finished)) => finished,
+            Some(Err(_)) => Err(io::Error::other("the writing thread died")),
         }
     }
 }

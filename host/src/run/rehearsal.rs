@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use disperse_scheduler::{Policy, WorkerId};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{RunError, draw};
+use super::{RunError, pools::draw};
 use crate::{
     control::RunId,
     driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},

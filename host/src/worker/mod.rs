@@ -3,9 +3,10 @@
 //! An instance is started when there is first something to do, kept from one attempt to the next, and dropped when it is
 //! spent by a failure, when it has made [`CALLS_MAX`] calls, when the host is short of room, or after every attempt if fresh
 //! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it. One that takes several
-//! attempts at once lives differently: `many.rs`.
+//! attempts at once lives differently: `many.rs`. One that is no guest at all: `native.rs`.
 
 mod many;
+mod native;
 
 use std::{
     collections::VecDeque,
@@ -22,6 +23,8 @@ use crate::{
     logger::Logger,
     sandbox::{Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
+
+pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
 
 /// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
 const CALLS_MAX: u32 = 10_000;

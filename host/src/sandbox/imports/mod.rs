@@ -24,10 +24,7 @@ pub(super) use unknown::link_unknown;
 pub(super) use wasi_http::Web;
 
 use super::{abi, adapt, calls::Calls, engine::Form, state::State};
-use crate::{
-    inbox::{self, OutputPiece, PlannerNotice},
-    units::Size,
-};
+use crate::{inbox, units::Size};
 
 /// The package that the host serves, with its version.
 pub(super) const VERSION: &str = "0.1.0";
@@ -108,10 +105,7 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 // At least one, so that a flood of empty pieces waits too.
                 let size = u32::try_from(bytes.len().max(1)).unwrap_or(u32::MAX);
                 let room = room.clone().acquire_many_owned(size).await.ok();
-                port.say(PlannerNotice::Output(OutputPiece {
-                    bytes: bytes.into(),
-                    room,
-                }));
+                port.output(bytes.into(), room);
                 others_first(moved).await;
                 Ok(())
             })

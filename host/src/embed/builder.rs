@@ -1,0 +1,134 @@
+//! A run, as it is asked for.
+
+use std::{collections::BTreeSet, fmt, io::Read};
+
+use disperse_scheduler::Policy;
+
+use super::{Host, Operation, Pool, Run, StartError};
+use crate::{
+    logger::Level,
+    report::{self, Format},
+    run::{InputSource, Plan},
+};
+
+/// A run before it starts: see [`Host::run`].
+#[must_use = "nothing runs before `start`"]
+pub struct RunBuilder {
+    host: Host,
+    operation: Operation,
+    pools: Vec<Pool>,
+    input: Option<Box<dyn Read + Send>>,
+    tasks: Option<usize>,
+    ordered: bool,
+    attempts: Option<u32>,
+    seed: u64,
+}
+
+impl fmt::Debug for RunBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunBuilder")
+            .field("operation", &self.operation)
+            .field("pools", &self.pools)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RunBuilder {
+    pub(super) fn new(host: Host, operation: Operation) -> Self {
+        Self {
+            host,
+            operation,
+            pools: Vec::new(),
+            input: None,
+            tasks: None,
+            ordered: false,
+            attempts: None,
+            seed: 0,
+        }
+    }
+
+    /// Workers; at least one pool. Pools of components and native ones may stand side by side, also for the same kind: what
+    /// fails on a worker of one goes to the other.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// The run's input, for a component or for lines: a file, a socket, or bytes in a `Cursor`. It is read in a thread of its
+    /// own, which ends with the reader's next answer once the run is over. Nothing to a native operation. Default: none.
+    pub fn input(mut self, reader: impl Read + Send + 'static) -> Self {
+        self.input = Some(Box::new(reader));
+        self
+    }
+
+    /// How many tasks may be in flight, from 1; 0 counts as 1. Default: three for each attempt that workers make at once.
+    pub fn tasks(mut self, tasks: usize) -> Self {
+        self.tasks = Some(tasks);
+        self
+    }
+
+    /// Whether the ends of tasks are taken, and their output written, in the order of the tasks and not as they come. Default:
+    /// no.
+    pub fn ordered(mut self, ordered: bool) -> Self {
+        self.ordered = ordered;
+        self
+    }
+
+    /// How many attempts of an action may fail before it is given up, from 1. Default: 4 to 8, by how flaky its kind has
+    /// been.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// What randomness in tasks and in the scheduler follows from. Default 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Starts the run on the current tokio runtime, which needs its time and IO drivers. It runs whether it is looked at or
+    /// not, until it is done, cancelled or dropped; see [`Run`] for what it does when nobody reads.
+    ///
+    /// # Errors
+    /// Something cannot be meant, or there is no runtime. Nothing has been started then.
+    pub fn start(self) -> Result<Run, StartError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        if self.pools.is_empty() {
+            return Err(StartError::NoPools);
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.pools.iter().find(|pool| !names.insert(pool.name())) {
+            return Err(StartError::SameName {
+                what: "pools".into(),
+                name: twice.name().to_owned(),
+            });
+        }
+        let mut policy = Policy::default();
+        policy.attempts = self.attempts.unwrap_or(policy.attempts);
+        policy.check().map_err(|error| StartError::Setting(error.to_string()))?;
+        if self.attempts == Some(0) {
+            return Err(StartError::Setting("an action is given at least one attempt".into()));
+        }
+        let what = self.operation.what(&self.host)?;
+        let pools = self.pools.into_iter().map(|pool| pool.plan(&self.host));
+        let (stream, reader) = report::stream();
+        let plan = Plan {
+            what,
+            pools: pools.collect::<Result<_, _>>()?,
+            input: self.input.map_or(InputSource::Nothing, InputSource::Reader),
+            output: None,
+            policy,
+            tasks_max: self.tasks,
+            ordered: self.ordered,
+            format: Format::Text,
+            quiet: true,
+            verbose: false,
+            socket: false,
+            log_level: Level::Info,
+            seed: self.seed,
+            stream: Some(stream),
+        };
+        Ok(Run::start(&runtime, self.host.sandbox, plan, reader))
+    }
+}

@@ -1,0 +1,82 @@
+//! Components.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use super::{ComponentError, Host};
+use crate::sandbox::{Program, Sandbox};
+
+/// A WebAssembly component that is compiled and ready: an operation, a worker, or both. Cheap to clone.
+///
+/// It belongs to the host that loaded it. Loading does not start it, and gives it nothing.
+#[derive(Clone)]
+pub struct Component {
+    name: String,
+    pub(super) program: Program,
+    sandbox: Arc<Sandbox>,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("name", &self.name)
+            .field("is_operation", &self.is_operation())
+            .field("is_worker", &self.is_worker())
+            .finish()
+    }
+}
+
+impl Component {
+    /// Reads a component's file and compiles it, which takes a tenth of a second to many seconds unless the
+    /// [cache](crate::HostBuilder::cache) has it. Its name is that of the file without the extension.
+    ///
+    /// Blocks: within async code, call it in `spawn_blocking` or before the runtime has other work.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no component of the contract, or does not compile.
+    pub fn open(host: &Host, path: impl AsRef<Path>) -> Result<Self, ComponentError> {
+        let path = path.as_ref();
+        let bytes = Sandbox::read(path).map_err(|error| ComponentError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        let name = path
+            .file_stem()
+            .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned());
+        Self::new(host, name, &bytes)
+    }
+
+    /// As [`Component::open`], from the bytes of such a file.
+    ///
+    /// # Errors
+    /// They are no component of the contract, or it does not compile.
+    pub fn new(host: &Host, name: impl Into<String>, bytes: &[u8]) -> Result<Self, ComponentError> {
+        let name = name.into();
+        match host.sandbox.load(bytes) {
+            Ok(program) => Ok(Self {
+                name,
+                program,
+                sandbox: host.sandbox.clone(),
+            }),
+            Err(error) => Err(ComponentError::of(name, error)),
+        }
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has tasks to hand out.
+    pub fn is_operation(&self) -> bool {
+        self.program.contract().operation.is_some()
+    }
+
+    /// Whether it performs actions.
+    pub fn is_worker(&self) -> bool {
+        self.program.contract().worker.is_some()
+    }
+
+    pub(super) fn is_of(&self, host: &Host) -> bool {
+        Arc::ptr_eq(&self.sandbox, &host.sandbox)
+    }
+}

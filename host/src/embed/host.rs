@@ -1,0 +1,145 @@
+//! The host itself.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{HostError, Operation, RunBuilder};
+use crate::{
+    limits::{CompileLimits, STACK, STACK_RANGE, default_host_memory},
+    run,
+    sandbox::{COMPILE_CHILD, Sandbox, compile_child},
+};
+
+/// Where runs take place: the sandbox, the compiled components and the memory that all guests have together. Cheap to clone;
+/// clones are the same host.
+///
+/// Several runs may go on at once on one host. Make one host and keep it: each reserves terabytes of address space, though no
+/// memory, for the instances that there may be. If workers send requests, use it within one tokio runtime, where their
+/// connections are kept.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) sandbox: Arc<Sandbox>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// A host with settings.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Begins to describe a run of this operation. Nothing happens before [`RunBuilder::start`].
+    pub fn run(&self, operation: Operation) -> RunBuilder {
+        RunBuilder::new(self.clone(), operation)
+    }
+}
+
+/// The settings of a [`Host`].
+#[derive(Debug, Default)]
+pub struct HostBuilder {
+    cache: bool,
+    memory: Option<u64>,
+    stack: Option<u64>,
+    compiler: Option<Compiler>,
+}
+
+impl HostBuilder {
+    /// Whether compiled code is kept for the next start of any program with this host, in `$XDG_CACHE_HOME/disperse` or
+    /// `~/.cache/disperse`, at most 1 GiB. A folder that others can write to is not used. Default: no.
+    #[must_use]
+    pub fn cache(mut self, cache: bool) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Bytes that all guests and what is kept for them may take together. Over it runs slow down and do not fail: idle
+    /// instances are dropped, and new work waits. Default: half of the machine's memory.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// How deep guests may recurse, in bytes of stack: 64 KiB to 1 GiB. Default 512 KiB.
+    #[must_use]
+    pub fn stack(mut self, bytes: u64) -> Self {
+        self.stack = Some(bytes);
+        self
+    }
+
+    /// Has components compiled in processes of their own. Default: they are compiled in this process, without limits, which
+    /// is for components that you trust.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// Makes the host. Engines are made when a component first needs one.
+    ///
+    /// # Errors
+    /// A setting is out of its range.
+    pub fn build(self) -> Result<Host, HostError> {
+        let bytes = self.stack.unwrap_or(STACK);
+        let fits = usize::try_from(bytes).ok().filter(|_| STACK_RANGE.contains(&bytes));
+        let stack = fits.ok_or(HostError::Stack {
+            bytes,
+            least: *STACK_RANGE.start(),
+            most: *STACK_RANGE.end(),
+        })?;
+        let memory = self.memory.unwrap_or_else(default_host_memory);
+        let compile = self.compiler.map(|compiler| compiler.limits);
+        Ok(Host {
+            sandbox: Arc::new(run::sandbox(memory, self.cache, compile, stack)),
+        })
+    }
+}
+
+/// Says that this program can be a compiler: it is started once more for each component that is compiled, as a process with
+/// limits. For programs that load components from strangers.
+///
+/// To have one is to have called [`Compiler::prepare`], without which such a process would be your whole program once more.
+#[derive(Debug)]
+pub struct Compiler {
+    limits: CompileLimits,
+}
+
+impl Compiler {
+    /// Call it first in `main`, before there are threads: in a process that was started to compile it does that and exits, and
+    /// does not return.
+    ///
+    /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`.
+    pub fn prepare() -> Self {
+        let mut args = std::env::args_os()
+            .skip(1)
+            .map(|arg| arg.into_string().unwrap_or_default());
+        let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
+        if let (Some(child), Some(form), Some(memory), Some(seconds), None) = asked
+            && child == COMPILE_CHILD
+            && let (Ok(memory), Ok(seconds)) = (memory.parse(), seconds.parse())
+        {
+            std::process::exit(compile_child(&form, memory, seconds).into());
+        }
+        Self {
+            limits: CompileLimits::default(),
+        }
+    }
+
+    /// How long compiling one component may take. Default two minutes.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// Bytes of address space that compiling one component may take. Default 4 GiB.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = bytes;
+        self
+    }
+}

@@ -1,0 +1,28 @@
+//! The host for programs that have it built in. What is public here is the crate's public API: `lib.rs` shows it, and
+//! `docs/api.txt` lists it.
+
+mod attempt;
+mod builder;
+mod component;
+mod error;
+mod event;
+mod host;
+mod limits;
+mod operation;
+mod pool;
+mod run;
+mod summary;
+mod task;
+
+pub use attempt::{Attempt, Failure};
+pub use builder::RunBuilder;
+pub use component::Component;
+pub use error::{ComponentError, HostError, RunError, StartError};
+pub use event::{Event, FailureClass, Health, Level};
+pub use host::{Compiler, Host, HostBuilder};
+pub use limits::Limits;
+pub use operation::Operation;
+pub use pool::{Pool, Worker};
+pub use run::{Canceller, Run};
+pub use summary::{KindSummary, Summary, WorkerSummary};
+pub use task::{Action, Reason, Refusal, Task, TaskError};

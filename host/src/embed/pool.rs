@@ -1,0 +1,244 @@
+//! Pools of workers, as they are asked for.
+
+mod plan;
+
+use std::{fmt, future::Future};
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::{Attempt, Component, Failure, Limits, attempt};
+use crate::worker::NativeCall;
+
+/// Workers that do the same: made from one component, or from one function of this program.
+///
+/// Nothing is open to the workers of a component unless it is granted here. What cannot be meant is said when the run starts.
+#[derive(Debug)]
+pub struct Pool {
+    name: String,
+    performer: Who,
+    kinds: Vec<String>,
+    count: Option<usize>,
+    listed: Vec<Worker>,
+    concurrency: u32,
+    fresh: bool,
+    limits: Limits,
+    dirs: Vec<String>,
+    exec: Vec<Vec<String>>,
+    http: Vec<String>,
+    common: Worker,
+}
+
+enum Who {
+    Component(Component),
+    Native(NativeCall),
+}
+
+impl fmt::Debug for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(component) => component.fmt(f),
+            Self::Native(_) => f.write_str("Native"),
+        }
+    }
+}
+
+/// One worker of a pool with a name and settings of its own: a token with its quota, for instance.
+pub struct Worker {
+    name: String,
+    env: Vec<(String, String)>,
+    secrets: Vec<(String, Zeroizing<String>)>,
+    quotas: Vec<String>,
+    account: Option<String>,
+}
+
+impl fmt::Debug for Worker {
+    /// Without values, some of which are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker of this name, which is shown with its pool's as `pool/worker`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            env: Vec::new(),
+            secrets: Vec::new(),
+            quotas: Vec::new(),
+            account: None,
+        }
+    }
+
+    /// An environment variable, beside those of its pool.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// A secret of its own, before its pool's; see [`Pool::secret`].
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.secrets.push((name.into(), Zeroizing::new(value.into())));
+        self
+    }
+
+    /// A quota of its own, instead of its pool's; see [`Pool::quota`].
+    #[must_use]
+    pub fn quota(mut self, quota: impl Into<String>) -> Self {
+        self.quotas.push(quota.into());
+        self
+    }
+
+    /// Whose quota it spends: workers of a pool with the same account spend the same one. Default: its own.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+}
+
+impl Pool {
+    fn new(name: String, performer: Who) -> Self {
+        Self {
+            performer,
+            kinds: Vec::new(),
+            count: None,
+            listed: Vec::new(),
+            concurrency: 1,
+            fresh: false,
+            limits: Limits::default(),
+            dirs: Vec::new(),
+            exec: Vec::new(),
+            http: Vec::new(),
+            common: Worker::new(name.clone()),
+            name,
+        }
+    }
+
+    /// Sandboxed workers, each with an instance of its own, made from a component that exports a worker.
+    pub fn component(name: impl Into<String>, component: &Component) -> Self {
+        Self::new(name.into(), Who::Component(component.clone()))
+    }
+
+    /// Workers that call an async function of this program. They are scheduled, judged and replaced as others are, but not
+    /// sandboxed: the function has all that its program has.
+    ///
+    /// Every attempt is a tokio task of its own. A panic in it is a failed attempt, as a trap is; the panic hook of the program
+    /// has its say first. When its time is up, or nobody wants its result any more, its future is dropped where it waits: a
+    /// function that blocks or computes without a break holds a thread of the runtime and cannot be cut, so such work belongs
+    /// into `spawn_blocking` or the like.
+    ///
+    /// ```
+    /// use disperse_host::{Attempt, Failure, Pool};
+    ///
+    /// let pool = Pool::native("lengths", |attempt: Attempt| async move {
+    ///     let text = std::str::from_utf8(attempt.payload()).map_err(Failure::permanent)?;
+    ///     Ok(text.chars().count().to_string())
+    /// })
+    /// .kind("length")
+    /// .workers(4);
+    /// ```
+    pub fn native<F, A, R>(name: impl Into<String>, work: F) -> Self
+    where
+        F: Fn(Attempt) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<R, Failure>> + Send + 'static,
+        R: Into<Bytes>,
+    {
+        Self::new(name.into(), Who::Native(attempt::native(work)))
+    }
+
+    /// A kind of action that it serves; may be called again. Default: every kind that no pool names.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kinds.push(kind.into());
+        self
+    }
+
+    /// How many workers there are that have no settings of their own. Default: one for each core, or none if some are
+    /// [listed](Pool::worker).
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// A worker with settings of its own; may be called again.
+    #[must_use]
+    pub fn worker(mut self, worker: Worker) -> Self {
+        self.listed.push(worker);
+        self
+    }
+
+    /// How many attempts one worker makes at once, from 1, the default. Of a component only if its worker is async: they
+    /// share an instance then.
+    #[must_use]
+    pub fn concurrency(mut self, attempts: u32) -> Self {
+        self.concurrency = attempts;
+        self
+    }
+
+    /// Whether every attempt gets a new instance. Default: no. Nothing to native workers.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
+
+    /// What each worker may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A folder that the guests see, as `PATH[::GUEST][:rw]`; read-only without `:rw`.
+    #[must_use]
+    pub fn dir(mut self, rule: impl Into<String>) -> Self {
+        self.dirs.push(rule.into());
+        self
+    }
+
+    /// A program that the guests may run: its absolute path and patterns for its arguments. `*` in one stands for any text, a
+    /// last `...` for any number of arguments.
+    #[must_use]
+    pub fn exec<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.exec.push(words.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Requests that the guests may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`. A host `*.NAME` stands
+    /// for all names below that one; an address that is not public is granted only as itself.
+    #[must_use]
+    pub fn http(mut self, rule: impl Into<String>) -> Self {
+        self.http.push(rule.into());
+        self
+    }
+
+    /// An environment variable of every guest.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.common = self.common.env(name, value);
+        self
+    }
+
+    /// A secret that the guests never see: in the variable of this name they find a placeholder, and the host puts the value in
+    /// its place in requests to the https origins that are granted.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.common = self.common.secret(name, value);
+        self
+    }
+
+    /// What a service allows each worker: `5000/1h`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`. Whoever has spent
+    /// it waits, at no cost. May be called again. Holds for native workers too.
+    #[must_use]
+    pub fn quota(mut self, quota: impl Into<String>) -> Self {
+        self.common = self.common.quota(quota);
+        self
+    }
+}

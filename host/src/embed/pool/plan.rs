@@ -1,0 +1,214 @@
+//! What a pool means: from what was asked for to workers with their grants, secrets and quotas.
+
+use std::{collections::BTreeSet, fmt, num::NonZero, path::Path, sync::Arc};
+
+use super::{Pool, Who, Worker};
+use crate::{
+    embed::{Component, Host, StartError},
+    grants::{Dir, ExecRule, Grants, HttpRuleError, Secret},
+    http::Placed,
+    limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
+    run::{Performer, PoolPlan, WorkerPlan},
+    sandbox::{Form, Program},
+    settings::{QuotaTable, Spender, check_quotas},
+};
+
+impl Pool {
+    pub(in crate::embed) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it means.
+    ///
+    /// # Errors
+    /// Something of it cannot be meant.
+    pub(in crate::embed) fn plan(self, host: &Host) -> Result<PoolPlan, StartError> {
+        self.limits.check().map_err(|why| self.wrong(why))?;
+        let grants = self.grants()?;
+        let quotas = quotas(&self.common.quotas)?;
+        let performer = match &self.performer {
+            Who::Component(component) => Performer::Component(self.guest(host, component)?),
+            Who::Native(call) => {
+                self.native_is_given_nothing()?;
+                Performer::Native(call.clone())
+            }
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let counted = match (self.count, self.listed.is_empty()) {
+            (Some(count), _) => count,
+            (None, true) => cores(),
+            (None, false) => 0,
+        };
+        let all = self.listed.len().saturating_add(counted);
+        if !(1..=WORKERS_MAX as usize).contains(&all) {
+            return Err(self.wrong(format!("it has {all} workers, and there are 1 to {WORKERS_MAX}")));
+        }
+        let most = CONCURRENCY_MAX as usize / all;
+        let is_native = matches!(performer, Performer::Native(_));
+        match self.concurrency {
+            0 => return Err(self.wrong("a worker makes at least one attempt at once")),
+            1 => {}
+            _ if is_native => {}
+            many if many as usize > most => {
+                return Err(self.wrong(format!("its workers make more than {CONCURRENCY_MAX} attempts at once")));
+            }
+            _ => {}
+        }
+        let mut names = BTreeSet::new();
+        let mut workers = Vec::with_capacity(all);
+        for one in &self.listed {
+            workers.push(self.worker_plan(&one.name, Some(one), &grants)?);
+        }
+        for number in 1..=counted {
+            workers.push(self.worker_plan(&number.to_string(), None, &grants)?);
+        }
+        if let Some(twice) = workers.iter().find(|worker| !names.insert(&worker.name)) {
+            return Err(StartError::SameName {
+                what: format!("workers of the pool `{}`", self.name),
+                name: twice.name.clone(),
+            });
+        }
+        let spenders = workers.iter().map(|worker| Spender {
+            name: &worker.name,
+            quota: worker.quotas.as_deref(),
+            account: worker.account.as_deref(),
+        });
+        let called = |name: &str| format!("the worker `{}/{name}`", self.name);
+        check_quotas((&format!("the pool `{}`", self.name), &quotas), spenders, called).map_err(StartError::Quota)?;
+        Ok(PoolPlan {
+            limits: self.limits.over(limits::Limits::WORKER),
+            name: self.name,
+            performer,
+            kinds: self.kinds,
+            grants: Arc::new(grants),
+            fresh: self.fresh,
+            untrusted: false,
+            concurrency: self.concurrency,
+            quotas,
+            workers,
+        })
+    }
+
+    /// The component, if it can work here.
+    fn guest(&self, host: &Host, component: &Component) -> Result<Program, StartError> {
+        let named = || component.name().to_owned();
+        if !component.is_of(host) {
+            return Err(StartError::OtherHost { component: named() });
+        }
+        match component.program.contract().worker {
+            None => Err(StartError::NotAWorker {
+                pool: self.name.clone(),
+                component: named(),
+            }),
+            Some(Form::Blocking) if self.concurrency > 1 => {
+                Err(self.wrong("its workers are blocking, and take one attempt at once"))
+            }
+            Some(_) if self.concurrency > 1 && self.fresh => {
+                Err(self.wrong("attempts at once share an instance, and each is to have a new one"))
+            }
+            Some(_) => Ok(component.program.clone()),
+        }
+    }
+
+    fn native_is_given_nothing(&self) -> Result<(), StartError> {
+        let listed = || self.listed.iter().chain([&self.common]);
+        let given = [
+            ("folders", !self.dirs.is_empty()),
+            ("programs", !self.exec.is_empty()),
+            ("requests", !self.http.is_empty()),
+            ("variables", listed().any(|worker| !worker.env.is_empty())),
+            ("secrets", listed().any(|worker| !worker.secrets.is_empty())),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((what, _)) => Err(self.cannot_give(what, "a native worker has all that this program has")),
+        }
+    }
+
+    fn grants(&self) -> Result<Grants, StartError> {
+        let dir = |rule: &String| {
+            let parsed = Dir::parse(rule, Path::new("."));
+            parsed.map_err(|why| self.cannot_give(&format!("the folder `{rule}`"), why))
+        };
+        let exec = |words: &Vec<String>| {
+            let parsed = ExecRule::new(words.iter().map(String::as_str));
+            parsed.map_err(|why| self.cannot_give(&format!("the program `{}`", words.join(" ")), why))
+        };
+        let http = |rule: &String| {
+            let parsed = rule.parse();
+            parsed.map_err(|why: HttpRuleError| self.cannot_give(&format!("the requests `{rule}`"), why))
+        };
+        Ok(Grants {
+            dirs: self.dirs.iter().map(dir).collect::<Result<_, _>>()?,
+            exec: self.exec.iter().map(exec).collect::<Result<_, _>>()?,
+            http: self.http.iter().map(http).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn worker_plan(&self, name: &str, own: Option<&Worker>, grants: &Grants) -> Result<WorkerPlan, StartError> {
+        let mut env = self.common.env.clone();
+        for (name, value) in own.into_iter().flat_map(|own| &own.env) {
+            env.retain(|(other, _)| other != name);
+            env.push((name.clone(), value.clone()));
+        }
+        if let Some((name, _)) = env
+            .iter()
+            .find(|(name, _)| name.is_empty() || name.contains(['=', '\0']))
+        {
+            return Err(self.cannot_give(&format!("the variable `{name}`"), "that is no name of a variable"));
+        }
+        let mut placed: Vec<Placed> = Vec::new();
+        for (name, value) in own.into_iter().chain([&self.common]).flat_map(|worker| &worker.secrets) {
+            if placed.iter().any(|placed| placed.secret.name == *name) {
+                continue;
+            }
+            let what = format!("the secret `{name}`");
+            if env.iter().any(|(other, _)| other == name) {
+                return Err(self.cannot_give(&what, "there is a plain variable of that name"));
+            }
+            let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+            if name.is_empty() || !name.chars().all(fits) {
+                let why = "its name is that of an environment variable: letters, digits and `_`";
+                return Err(self.cannot_give(&what, why));
+            }
+            let secret = Secret::new(name.clone(), value.clone(), None, false);
+            let secret = secret.map_err(|why| self.cannot_give(&what, why))?.bound(&grants.http);
+            placed.push(Placed::new(secret).map_err(|why| self.cannot_give(&what, why))?);
+        }
+        let placeholders = placed
+            .iter()
+            .map(|placed| (placed.secret.name.clone(), placed.placeholder.clone()));
+        env.extend(placeholders);
+        Ok(WorkerPlan {
+            name: name.to_owned(),
+            env,
+            secrets: placed.into(),
+            quotas: match own {
+                Some(own) if !own.quotas.is_empty() => Some(quotas(&own.quotas)?),
+                _ => None,
+            },
+            account: own.and_then(|own| own.account.clone()),
+            owner: None,
+        })
+    }
+
+    fn wrong(&self, why: impl Into<String>) -> StartError {
+        StartError::Workers {
+            pool: self.name.clone(),
+            why: why.into(),
+        }
+    }
+
+    fn cannot_give(&self, what: &str, why: impl fmt::Display) -> StartError {
+        StartError::Grant {
+            pool: self.name.clone(),
+            what: what.to_owned(),
+            why: why.to_string(),
+        }
+    }
+}
+
+fn quotas(texts: &[String]) -> Result<Vec<QuotaTable>, StartError> {
+    let parsed = texts.iter().map(|text| text.parse().map_err(StartError::Quota));
+    parsed.collect()
+}

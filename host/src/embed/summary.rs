@@ -1,0 +1,134 @@
+//! How a run went.
+
+use std::time::Duration;
+
+use super::Health;
+use crate::report;
+
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Whether it was cancelled or drained before its end.
+    pub interrupted: bool,
+    /// Why the operation itself failed, if it did: a planner that trapped, inputs that broke off, or its own last word.
+    pub failure: Option<String>,
+    /// How long it took.
+    pub wall: Duration,
+    /// Tasks that ended with a result.
+    pub tasks_done: u64,
+    /// Tasks that ended with an error.
+    pub tasks_failed: u64,
+    /// Tasks that were begun and not ended, in a run that was interrupted or failed.
+    pub tasks_undone: u64,
+    /// Actions that no worker was left for, after workers were evicted.
+    pub unroutable: u64,
+    /// Pools in which everything failed when the run ended.
+    pub failing_pools: Vec<String>,
+    /// What became of each kind of action, in the order of first use.
+    pub kinds: Vec<KindSummary>,
+    /// What each worker did, in the order of the pools.
+    pub workers: Vec<WorkerSummary>,
+    /// The most that guests and payloads of all runs of the host took at once so far, in bytes.
+    pub peak_memory: u64,
+}
+
+impl Summary {
+    /// Whether the run came to its end, and every task of it has a result.
+    pub fn is_success(&self) -> bool {
+        !self.interrupted && self.failure.is_none() && self.tasks_failed == 0
+    }
+
+    pub(super) fn of(summary: report::Summary) -> Self {
+        let kind = |kind: report::KindSummary| KindSummary {
+            busy: busy(kind.run_ms),
+            kind: kind.kind,
+            asked: kind.asked,
+            done: kind.done,
+            refused: kind.refused,
+            attempts: kind.attempts,
+            failed: kind.failed,
+            fuel: kind.fuel,
+        };
+        let worker = |worker: report::WorkerSummary| WorkerSummary {
+            busy: busy(worker.run_ms),
+            worker: worker.worker,
+            pool: worker.pool,
+            health: Health::of_word(&worker.health),
+            attempts: worker.attempts,
+            ok: worker.ok,
+            failed: worker.failed,
+            denied: worker.denied,
+            quarantines: worker.quarantines,
+            fuel: worker.fuel,
+            peak_memory: worker.peak_memory,
+        };
+        Self {
+            interrupted: summary.interrupted,
+            failure: summary.failure,
+            wall: summary.wall,
+            tasks_done: summary.tasks.done,
+            tasks_failed: summary.tasks.failed,
+            tasks_undone: summary.tasks.in_flight,
+            unroutable: summary.unroutable,
+            failing_pools: summary.systemic,
+            kinds: summary.kinds.into_iter().map(kind).collect(),
+            workers: summary.workers.into_iter().map(worker).collect(),
+            peak_memory: summary.peak_host_memory,
+        }
+    }
+}
+
+/// What became of one kind of action.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct KindSummary {
+    /// Its name.
+    pub kind: String,
+    /// Actions that were asked for.
+    pub asked: u64,
+    /// Actions with a result.
+    pub done: u64,
+    /// Actions without one.
+    pub refused: u64,
+    /// Attempts at them.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Units of fuel that guests used for them.
+    pub fuel: u64,
+    /// Time that their attempts took, all added up.
+    pub busy: Duration,
+}
+
+/// What one worker did.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct WorkerSummary {
+    /// Its name, as `pool/worker`.
+    pub worker: String,
+    /// Its pool.
+    pub pool: String,
+    /// What is thought of it in the end.
+    pub health: Health,
+    /// Attempts it made.
+    pub attempts: u64,
+    /// Attempts with a result.
+    pub ok: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Times it asked for what is not granted.
+    pub denied: u64,
+    /// Times it was quarantined.
+    pub quarantines: u32,
+    /// Units of fuel it used.
+    pub fuel: u64,
+    /// Time that its attempts took, all added up.
+    pub busy: Duration,
+    /// The most memory that one of its instances held, in bytes. 0 for native workers.
+    pub peak_memory: u64,
+}
+
+fn busy(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()
+}

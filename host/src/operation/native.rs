@@ -1,0 +1,348 @@
+//! An operation that is functions of the program which has this host built in.
+//!
+//! The planner is a stream of inputs, a task is a future made from one of them. Nothing here is deterministic: a task sees an
+//! answer as soon as it is there, has the real clock and whatever else its program has.
+
+use std::{
+    num::NonZeroU32,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use disperse_scheduler::{Reason, TaskId};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use rustc_hash::FxHashMap;
+use tokio::{
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    task::JoinSet,
+};
+
+use super::{OUTPUT_ROOM, Operation, take};
+use crate::{
+    inbox::{
+        Action, Answer, Answers, Arrivals, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal,
+        Request, RequestNumber, TaskEnd, TaskRoom, Used, answers, panic_message, reap,
+    },
+    limits::{Budget, Charge},
+};
+
+/// How many answers are taken at once. Chosen freely.
+const ANSWERS_MAX: usize = 1024;
+
+/// A task's logic: from its port, which has its input, to what is written to the output, or an error in words.
+pub(crate) type NativeTask = Arc<dyn Fn(NativePort) -> BoxFuture<'static, Result<Bytes, String>> + Send + Sync>;
+
+/// What an operation is started from.
+pub(crate) struct NativeTasks {
+    pub(crate) inputs: BoxStream<'static, Bytes>,
+    pub(crate) run: NativeTask,
+    /// How many actions of one task may be without an answer.
+    pub(crate) in_flight: NonZeroU32,
+}
+
+/// Functions as an operation.
+pub(crate) struct Native {
+    run: NativeTask,
+    in_flight: NonZeroU32,
+    budget: Arc<Budget>,
+    output: Output,
+    to_driver: UnboundedSender<Notice>,
+    planner: UnboundedSender<PlannerCall>,
+    /// The planner and the tasks. Dropped with the operation, which ends them.
+    running: JoinSet<()>,
+}
+
+impl Native {
+    /// Begins to wait for calls.
+    pub(crate) fn start(tasks: NativeTasks, budget: Arc<Budget>, to_driver: UnboundedSender<Notice>) -> Self {
+        let (planner, calls) = unbounded_channel();
+        let mut running = JoinSet::new();
+        let output = Output {
+            port: PlannerPort::new(to_driver.clone()),
+            room: Arc::new(Semaphore::new(OUTPUT_ROOM)),
+        };
+        running.spawn(plan(calls, tasks.inputs, output.clone(), budget.clone()));
+        Self {
+            run: tasks.run,
+            in_flight: tasks.in_flight,
+            budget,
+            output,
+            to_driver,
+            planner,
+            running,
+        }
+    }
+}
+
+impl Operation for Native {
+    fn call(&mut self, call: PlannerCall, _: u64) {
+        // A planner that has died has said so.
+        let _ = self.planner.send(call);
+    }
+
+    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Answers {
+        reap(&mut self.running);
+        let (answers, from_driver) = answers(false);
+        let port = NativePort(Arc::new(Port {
+            task,
+            input,
+            to_driver: self.to_driver.clone(),
+            output: self.output.clone(),
+            budget: self.budget.clone(),
+            in_flight: Arc::new(Semaphore::new(self.in_flight.get() as usize)),
+            asked: Mutex::default(),
+        }));
+        let (run, budget, to_driver) = (self.run.clone(), self.budget.clone(), self.to_driver.clone());
+        self.running.spawn(async move {
+            let begun = budget.begin().await;
+            let began = Instant::now();
+            let outcome = task_to_its_end(run, port, from_driver).await;
+            let result = outcome.as_ref().map_or(0, Bytes::len);
+            let end = TaskEnd {
+                room: TaskRoom {
+                    begun: Some(begun),
+                    result: Charge::of(&budget, result),
+                    ..TaskRoom::default()
+                },
+                used: Used {
+                    wall: began.elapsed(),
+                    ..Used::default()
+                },
+                outcome,
+            };
+            let _ = to_driver.send(Notice::TaskEnded { task, end });
+        });
+        answers
+    }
+
+    fn look(&mut self) {
+        reap(&mut self.running);
+    }
+}
+
+/// Runs one task and gives it its answers. A panic is its end in an error.
+async fn task_to_its_end(run: NativeTask, port: NativePort, from_driver: Arrivals) -> Result<Bytes, String> {
+    // Also when the task is dropped: whoever still has a handle of it must not wait for ever.
+    let _over = Over(port.0.clone());
+    let pump = pump(&port.0, from_driver);
+    let own = port.clone();
+    // Called within the future, so that a panic of the call itself is caught too.
+    let work = AssertUnwindSafe(async move { run(own).await }).catch_unwind();
+    tokio::select! {
+        biased;
+        never = pump => match never {},
+        outcome = work => outcome.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(&*panic)))),
+    }
+}
+
+/// Gives answers to those who wait for them, for ever.
+async fn pump(port: &Port, mut from_driver: Arrivals) -> std::convert::Infallible {
+    let mut batch = Vec::new();
+    loop {
+        let taken = std::future::poll_fn(|cx| from_driver.poll(cx, &mut batch, ANSWERS_MAX)).await;
+        if taken == 0 {
+            // The run is over, and with it this task.
+            return std::future::pending().await;
+        }
+        let mut asked = port.asked();
+        for answer in batch.drain(..) {
+            if let Some(waiting) = asked.waiting.remove(&answer.number) {
+                // Who does not want it any more has dropped the other side.
+                let _ = waiting.to_asker.send(answer);
+            }
+        }
+    }
+}
+
+/// A task's way to the driver. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct NativePort(Arc<Port>);
+
+struct Port {
+    task: TaskId,
+    input: Bytes,
+    to_driver: UnboundedSender<Notice>,
+    output: Output,
+    budget: Arc<Budget>,
+    in_flight: Arc<Semaphore>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    last: RequestNumber,
+    over: bool,
+    waiting: FxHashMap<RequestNumber, Waiting>,
+}
+
+struct Waiting {
+    to_asker: oneshot::Sender<Answer>,
+    #[allow(dead_code, reason = "held until there is an answer, wanted or not")]
+    place: OwnedSemaphorePermit,
+}
+
+impl Port {
+    fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the waiting of all when a task is over.
+struct Over(Arc<Port>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.in_flight.close();
+        let mut asked = self.0.asked();
+        asked.over = true;
+        asked.waiting.clear();
+    }
+}
+
+impl NativePort {
+    pub(crate) fn task(&self) -> TaskId {
+        self.0.task
+    }
+
+    pub(crate) fn input(&self) -> &Bytes {
+        &self.0.input
+    }
+
+    /// Has an action done.
+    ///
+    /// # Errors
+    /// It ended without a result, or the task is over.
+    ///
+    /// Cancel safe: dropping it cancels the action.
+    pub(crate) async fn perform(&self, action: Action, options: Options) -> Result<Bytes, Refusal> {
+        let over = || Refusal {
+            reason: Reason::Cancelled,
+            message: "the task that asked for it is over".into(),
+        };
+        self.0.budget.room().await;
+        let Ok(place) = self.0.in_flight.clone().acquire_owned().await else {
+            return Err(over());
+        };
+        let (to_asker, answer) = oneshot::channel();
+        let number = {
+            let mut asked = self.0.asked();
+            if asked.over {
+                return Err(over());
+            }
+            asked.last = asked.last.wrapping_add(1);
+            let number = asked.last;
+            asked.waiting.insert(number, Waiting { to_asker, place });
+            number
+        };
+        self.ask(number, Ask::Action(action, options));
+        let mut wanted = Wanted {
+            port: self,
+            number,
+            answered: false,
+        };
+        let answer = answer.await;
+        wanted.answered = true;
+        answer.map_or_else(|_| Err(over()), |answer| answer.value)
+    }
+
+    /// Writes to the run's output; waits while that is slow.
+    ///
+    /// Cancel safe: the bytes are written whole or not at all.
+    pub(crate) async fn output(&self, bytes: Bytes) {
+        self.0.output.write(Some(self.0.task), bytes).await;
+    }
+
+    fn ask(&self, number: RequestNumber, ask: Ask) {
+        let request = Request {
+            task: self.0.task,
+            number,
+            ask,
+        };
+        // A driver that is gone has ended this task too.
+        let _ = self.0.to_driver.send(Notice::Request(request));
+    }
+}
+
+/// An action that somebody waits for.
+struct Wanted<'a> {
+    port: &'a NativePort,
+    number: RequestNumber,
+    answered: bool,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.port.ask(self.number, Ask::Cancel);
+        }
+    }
+}
+
+/// The way to the run's output.
+#[derive(Clone)]
+struct Output {
+    port: PlannerPort,
+    room: Arc<Semaphore>,
+}
+
+impl Output {
+    async fn write(&self, task: Option<TaskId>, bytes: Bytes) {
+        // At least one, so that a flood of empty pieces waits too.
+        let room = take(&self.room, bytes.len().max(1), OUTPUT_ROOM).await;
+        self.port.output_of(task, bytes, room);
+    }
+}
+
+/// Hands out inputs and puts out results.
+async fn plan(
+    mut calls: UnboundedReceiver<PlannerCall>,
+    inputs: BoxStream<'static, Bytes>,
+    output: Output,
+    budget: Arc<Budget>,
+) {
+    let mut inputs = inputs.fuse();
+    let mut wanted = 0;
+    loop {
+        tokio::select! {
+            biased;
+            call = calls.recv() => match call {
+                None => return,
+                Some(PlannerCall::Next(count)) => wanted = count,
+                Some(PlannerCall::Collect { task, outcome, room, .. }) => {
+                    if let Some(result) = outcome.ok().filter(|result| !result.is_empty()) {
+                        output.write(Some(task), result).await;
+                    }
+                    drop(room);
+                    output.port.say(PlannerNotice::Collected);
+                }
+                Some(PlannerCall::Finish) => output.port.say(PlannerNotice::Finished(Ok(()))),
+            },
+            input = AssertUnwindSafe(inputs.next()).catch_unwind(), if wanted > 0 => match input {
+                Ok(Some(input)) => {
+                    let room = Charge::of(&budget, input.len());
+                    output.port.say(PlannerNotice::Handed(input, room));
+                    // The driver asks again when there is room.
+                    wanted = if budget.is_over() { 0 } else { wanted - 1 };
+                    if wanted == 0 {
+                        output.port.say(PlannerNotice::Paused { none: false });
+                    }
+                }
+                Ok(None) => {
+                    wanted = 0;
+                    output.port.say(PlannerNotice::Paused { none: true });
+                }
+                Err(panic) => {
+                    let message = panic_message(&*panic);
+                    output.port.say(PlannerNotice::Failed(format!("the inputs panicked: {message}")));
+                    return;
+                }
+            },
+        }
+    }
+}

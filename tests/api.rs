@@ -1,0 +1,134 @@
+//! The public API is the one that `docs/api.txt` lists, so that no change of it goes unseen.
+
+use std::collections::BTreeSet;
+
+use syn::{Attribute, Fields, FnArg, ImplItem, Item, Type, UseTree, Visibility};
+
+use crate::support::root;
+
+/// Only what is visible from outside counts; in `host/src/embed/` what is `pub` is.
+fn is_pub(visibility: &Visibility) -> bool {
+    matches!(visibility, Visibility::Public(_))
+}
+
+/// Without what is said and what is of no concern to users.
+fn keep(attributes: &mut Vec<Attribute>) {
+    let kept = ["derive", "non_exhaustive", "must_use"];
+    attributes.retain(|attribute| kept.iter().any(|name| attribute.path().is_ident(name)));
+}
+
+fn fields(fields: &mut Fields, all: bool) {
+    if let Fields::Named(named) = fields {
+        let kept = std::mem::take(&mut named.named).into_iter();
+        named.named = kept.filter(|field| all || is_pub(&field.vis)).collect();
+    } else if !all {
+        *fields = Fields::Named(syn::parse_quote!({}));
+    }
+    fields.iter_mut().for_each(|field| field.attrs.clear());
+}
+
+/// What of an item users see, if they see it: names, types and signatures.
+fn shown(item: Item, exported: &BTreeSet<String>) -> Option<Item> {
+    let is_exported = |name: &syn::Ident| exported.contains(&name.to_string());
+    match item {
+        Item::Struct(mut item) if is_exported(&item.ident) => {
+            keep(&mut item.attrs);
+            fields(&mut item.fields, false);
+            Some(Item::Struct(item))
+        }
+        Item::Enum(mut item) if is_exported(&item.ident) => {
+            keep(&mut item.attrs);
+            for variant in &mut item.variants {
+                keep(&mut variant.attrs);
+                fields(&mut variant.fields, true);
+            }
+            Some(Item::Enum(item))
+        }
+        Item::Type(mut item) if is_exported(&item.ident) => {
+            item.attrs.clear();
+            Some(Item::Type(item))
+        }
+        Item::Impl(mut item) => {
+            let Type::Path(of) = &*item.self_ty else { return None };
+            let is_trait = item.trait_.is_some();
+            if !of.path.segments.last().is_some_and(|last| is_exported(&last.ident)) {
+                return None;
+            }
+            item.attrs.clear();
+            let of_trait = |part: &ImplItem| matches!(part, ImplItem::Type(_));
+            let of_type = |part: &ImplItem| matches!(part, ImplItem::Fn(part) if is_pub(&part.vis));
+            item.items.retain(if is_trait { of_trait } else { of_type });
+            for part in &mut item.items {
+                if let ImplItem::Fn(part) = part {
+                    keep(&mut part.attrs);
+                    part.block.stmts.clear();
+                    if let Some(FnArg::Receiver(own)) = part.sig.inputs.first_mut() {
+                        // `mut self` is the function's own business.
+                        own.mutability = None;
+                    }
+                }
+            }
+            (is_trait || !item.items.is_empty()).then_some(Item::Impl(item))
+        }
+        _ => None,
+    }
+}
+
+/// The names at the ends of a `use`.
+fn names(tree: &UseTree, found: &mut BTreeSet<String>) {
+    match tree {
+        UseTree::Path(path) => names(&path.tree, found),
+        UseTree::Group(group) => group.items.iter().for_each(|item| names(item, found)),
+        UseTree::Name(name) => drop(found.insert(name.ident.to_string())),
+        UseTree::Rename(_) | UseTree::Glob(_) => panic!("a name that is public is exported as itself"),
+    }
+}
+
+/// The names that a file exports with `pub use`.
+fn exported(path: &str) -> BTreeSet<String> {
+    let file = syn::parse_file(&std::fs::read_to_string(root().join(path)).unwrap()).unwrap();
+    let mut found = BTreeSet::new();
+    for item in file.items {
+        if let Item::Use(item) = item
+            && is_pub(&item.vis)
+        {
+            names(&item.tree, &mut found);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_public_api_is_the_published_one() {
+    let room = exported("host/src/embed/mod.rs");
+    let mut outside = exported("host/src/lib.rs");
+    assert!(outside.remove("main"), "the program's own door");
+    assert_eq!(outside, room, "lib.rs exports what `embed` does, and nothing else");
+    let entries = std::fs::read_dir(root().join("host/src/embed")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    let mut items = Vec::new();
+    for path in paths {
+        let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        items.extend(file.items.into_iter().filter_map(|item| shown(item, &room)));
+    }
+    let api = prettyplease::unparse(&syn::File {
+        shebang: None,
+        frontmatter: None,
+        attrs: Vec::new(),
+        items,
+    });
+    let api =
+        format!("// The public API of disperse-host, without words and bodies. `tests/api.rs` checks it.\n\n{api}");
+    let path = root().join("docs/api.txt");
+    if std::fs::read_to_string(&path).unwrap_or_default() == api {
+        return;
+    }
+    let new = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("api.txt");
+    std::fs::write(&new, api).unwrap();
+    let (new, path) = (new.display(), path.display());
+    panic!(
+        "the public API has changed: `diff {path} {new}`; if that is wanted, `cp {new} {path}`, and say it in CHANGELOG.md"
+    );
+}

@@ -1,0 +1,203 @@
+//! How runs end before their end, and how a slow reader slows them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use disperse_host::{Action, Attempt, Event, Failure, Operation, Pool, RunBuilder, RunError, Task};
+use tokio::sync::Notify;
+
+use super::{Alive, Told, go, host, square, until, worker};
+use crate::support::body;
+
+/// Tasks without end, of which each writes a word and then waits for an attempt that never ends.
+fn stuck(alive: &Alive) -> RunBuilder {
+    let in_task = alive.clone();
+    let operation = Operation::native(std::iter::repeat("x"), move |task: Task| {
+        let alive = in_task.clone();
+        async move {
+            task.output("begun").await;
+            tokio::select! {
+                biased;
+                () = alive.for_ever() => Ok(Bytes::new()),
+                done = task.perform(Action::new("", "")) => Ok(done?),
+            }
+        }
+    });
+    let alive = alive.clone();
+    let pool = Pool::native("stuck", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());
+    host().run(operation).pool(pool.workers(3)).tasks(5)
+}
+
+#[test]
+fn a_run_is_cancelled_in_the_middle() {
+    go(async {
+        let alive = Alive::default();
+        let mut run = stuck(&alive).start().unwrap();
+        let first = run.next().await.unwrap();
+        assert!(matches!(first, Event::Output { .. }), "{first:?}");
+        // Five tasks and three attempts.
+        until(|| alive.count() == 8).await;
+        let canceller = run.canceller();
+        let cancelled = tokio::spawn(async move { canceller.cancel() });
+        let told = Told::of(run).await;
+        cancelled.await.unwrap();
+        assert!(told.summary.interrupted && !told.summary.is_success());
+        assert_eq!((told.summary.tasks_done, told.summary.tasks_undone), (0, 5));
+        assert_eq!(told.outputs(), ["begun"; 4]);
+        until(|| alive.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_run_that_is_dropped_is_over() {
+    go(async {
+        let alive = Alive::default();
+        let run = stuck(&alive).start().unwrap();
+        until(|| alive.count() == 8).await;
+        drop(run);
+        until(|| alive.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_guest_that_computes_for_ever_is_cut_by_cancelling() {
+    let endless = worker("endless", body::ENDLESS);
+    go(async {
+        let pool = Pool::component("endless", &endless).workers(1);
+        let line = std::io::Cursor::new("x\n");
+        let run = host()
+            .run(Operation::lines("line"))
+            .pool(pool)
+            .input(line)
+            .start()
+            .unwrap();
+        run.cancel();
+        assert!(run.finish().await.unwrap().interrupted);
+    });
+}
+
+#[test]
+fn a_run_that_is_drained_lets_attempts_end() {
+    go(async {
+        let (begun, go_on) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+        let (now, wait) = (begun.clone(), go_on.clone());
+        let pool = Pool::native("p", move |attempt: Attempt| {
+            let (begun, go_on) = (now.clone(), wait.clone());
+            async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                go_on.notified().await;
+                Ok(attempt.payload().clone())
+            }
+        });
+        let operation = Operation::native((0..).map(|number: u64| number.to_string()), |task: Task| async move {
+            Ok(task.perform(Action::new("", task.input().clone())).await?)
+        });
+        let run = host().run(operation).pool(pool.workers(1)).start().unwrap();
+        until(|| begun.load(Ordering::SeqCst) == 1).await;
+        run.drain();
+        go_on.notify_one();
+        let told = Told::of(run).await;
+        assert!(told.summary.interrupted);
+        assert_eq!((told.outputs().len(), told.summary.tasks_done), (1, 1));
+    });
+}
+
+#[test]
+fn a_reader_that_is_slow_slows_the_run() {
+    const PIECE: usize = 1 << 20;
+    go(async {
+        let written = Arc::new(AtomicU64::new(0));
+        let count = written.clone();
+        let operation = Operation::native([""], move |task: Task| {
+            let written = count.clone();
+            async move {
+                for _ in 0..64 {
+                    task.output(vec![0; PIECE]).await;
+                    written.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok("")
+            }
+        });
+        let pool = Pool::native("p", |_: Attempt| async { Ok("") });
+        let mut run = host().run(operation).pool(pool.workers(1)).start().unwrap();
+        let mut read = 0;
+        until(|| written.load(Ordering::SeqCst) == 16).await;
+        while let Some(event) = run.next().await {
+            if let Event::Output { bytes, .. } = event {
+                read += 1;
+                assert_eq!(bytes.len(), PIECE);
+                assert!(
+                    written.load(Ordering::SeqCst) <= read + 16,
+                    "no more than 16 MiB are unread"
+                );
+            }
+        }
+        assert_eq!(read, 64);
+        assert!(run.finish().await.unwrap().is_success());
+    });
+}
+
+#[test]
+fn a_run_goes_on_when_nobody_looks_and_can_be_read_afterwards() {
+    go(async {
+        let operation = Operation::native(["a", "b"], |task: Task| async move { Ok(task.input().clone()) });
+        let pool = Pool::native("p", |_: Attempt| async { Ok("") });
+        let run = host().run(operation).pool(pool.workers(1)).start().unwrap();
+        until(|| format!("{run:?}").contains("is_over: true")).await;
+        assert_eq!(Told::of(run).await.outputs(), ["a", "b"]);
+    });
+}
+
+#[test]
+fn nobody_who_reads_nothing_fills_the_memory() {
+    go(async {
+        // Ends of tasks alone, without any output to wait for.
+        let begun = Arc::new(AtomicU64::new(0));
+        let count = begun.clone();
+        let operation = Operation::native(std::iter::repeat_n("", 1_000_000), move |_: Task| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async move { Err::<Bytes, _>("x".repeat(100_000).into()) }
+        });
+        let pool = Pool::native("p", |_: Attempt| async { Ok("") });
+        let mut run = host().run(operation).pool(pool.workers(1)).tasks(4).start().unwrap();
+        let mut ended = 0;
+        until(|| begun.load(Ordering::SeqCst) >= 150).await;
+        while ended < 500 {
+            if let Some(Event::TaskEnded { .. }) = run.next().await {
+                ended += 1;
+                let unread = begun.load(Ordering::SeqCst) - ended;
+                assert!(unread <= (16 << 20) / 100_000 + 10, "{unread} ends of tasks are unread");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_run_goes_away_with_its_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let alive = Alive::default();
+    let run = runtime.block_on(async { stuck(&alive).start().unwrap() });
+    drop(runtime);
+    let error = go(run.finish()).unwrap_err();
+    assert!(matches!(error, RunError::Runtime), "{error:?}");
+    assert_eq!(alive.count(), 0);
+}
+
+#[test]
+fn one_thread_is_enough() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let lines = host()
+        .run(Operation::lines("line"))
+        .input(std::io::Cursor::new("2\n3\n"));
+    let told = runtime.block_on(async {
+        let run = lines.pool(Pool::component("squares", &square())).ordered(true).start();
+        Told::of(run.unwrap()).await
+    });
+    assert_eq!(told.outputs(), ["4\n", "9\n"]);
+}

@@ -1,0 +1,366 @@
+//! Functions as workers and as operations.
+
+use std::{
+    collections::BTreeSet,
+    io::Cursor,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use disperse_host::{
+    Action, Attempt, Event, Failure, FailureClass, Health, Limits, Operation, Pool, Reason, Refusal, Task,
+};
+use futures::future::join_all;
+
+use super::{Alive, Told, go, host, square, until, worker};
+use crate::support::body;
+
+/// A pool that gives back what it is given.
+fn echo() -> Pool {
+    Pool::native("echo", |attempt: Attempt| async move { Ok(attempt.payload().clone()) }).workers(2)
+}
+
+/// An operation of one task.
+fn once<T, R>(run: impl Fn(Task) -> T + Send + Sync + 'static) -> Operation
+where
+    T: Future<Output = Result<R, disperse_host::TaskError>> + Send + 'static,
+    R: Into<Bytes>,
+{
+    Operation::native([Bytes::new()], run)
+}
+
+#[test]
+fn what_fails_on_a_native_worker_goes_to_another() {
+    let made = Arc::new(Mutex::new(BTreeSet::new()));
+    let told = Told::by(|| {
+        let made = made.clone();
+        let pool = Pool::native("local", move |attempt: Attempt| {
+            let made = made.clone();
+            async move {
+                let who = attempt.worker().to_owned();
+                made.lock()
+                    .unwrap()
+                    .insert((attempt.action(), attempt.number(), who.clone()));
+                if who == "local/1" {
+                    return Err(Failure::retryable("not here"));
+                }
+                Ok([b"done ", &attempt.payload()[..]].concat())
+            }
+        });
+        host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(2))
+            .input(Cursor::new("a\nb\nc\nd\n"))
+    });
+    assert_eq!(told.outputs(), ["done a\n", "done b\n", "done c\n", "done d\n"]);
+    assert!(told.summary.is_success());
+    let failed = told.seen(|event| match event {
+        Event::AttemptFailed {
+            worker, class, message, ..
+        } => Some((worker.clone(), *class, message.clone())),
+        _ => None,
+    });
+    assert!(!failed.is_empty());
+    let not_here = ("local/1".to_owned(), FailureClass::Transient, "not here".to_owned());
+    assert!(failed.iter().all(|one| *one == not_here), "{failed:?}");
+    // Whatever failed was made again, by the other one.
+    let made = made.lock().unwrap();
+    for (action, number, who) in made.iter().filter(|(.., who)| who == "local/1") {
+        let next = (*action, number + 1, "local/2".to_owned());
+        assert!(made.contains(&next), "{who} failed action {action}, and then: {made:?}");
+    }
+}
+
+#[test]
+fn a_component_and_a_function_stand_in_for_each_other() {
+    let broken = worker("broken", body::TRAP);
+    let told = Told::by(|| {
+        host()
+            .run(Operation::lines("line"))
+            .pool(Pool::component("broken", &broken).kind("line").workers(1))
+            .pool(echo().kind("line"))
+            .input(Cursor::new("a\nb\nc\n"))
+    });
+    assert_eq!(told.outputs(), ["a\n", "b\n", "c\n"]);
+    assert!(told.summary.is_success());
+}
+
+#[test]
+fn a_native_operation_asks_components() {
+    let told = Told::by(|| {
+        let numbers = (0..50).map(|number| number.to_string());
+        let operation = Operation::native(numbers, |task: Task| async move {
+            let number: u64 = std::str::from_utf8(task.input())?.parse()?;
+            let square = |number: u64| task.perform(Action::new("square", number.to_string()));
+            let squares = join_all((number..number + 10).map(square)).await;
+            let mut sum = 0;
+            for square in squares {
+                sum += std::str::from_utf8(&square?)?.parse::<u64>()?;
+            }
+            Ok(format!("{number} {sum}"))
+        });
+        host()
+            .run(operation)
+            .pool(Pool::component("squares", &square()).workers(2))
+            .ordered(true)
+    });
+    let sums = (0..50u64).map(|n| format!("{n} {}", (n..n + 10).map(|n| n * n).sum::<u64>()));
+    assert_eq!(told.outputs(), sums.collect::<Vec<_>>());
+    assert_eq!(told.summary.kinds[0].done, 500);
+}
+
+#[test]
+fn inputs_may_come_in_their_own_time() {
+    go(async {
+        let (to_run, inputs) = tokio::sync::mpsc::unbounded_channel::<&str>();
+        let inputs = futures::stream::unfold(inputs, async |mut inputs| Some((inputs.recv().await?, inputs)));
+        let operation = Operation::native_stream(inputs, |task: Task| async move {
+            task.output(task.input().clone()).await;
+            Ok(task.id().to_string())
+        });
+        let mut run = host().run(operation).pool(echo()).start().unwrap();
+        for (input, number) in [("a", "1"), ("b", "2")] {
+            // The run has nothing to do before.
+            to_run.send(input).unwrap();
+            let mut written = Vec::new();
+            while written.len() < 2 {
+                if let Event::Output { bytes, .. } = run.next().await.unwrap() {
+                    written.push(bytes);
+                }
+            }
+            assert_eq!(written, [input, number]);
+        }
+        drop(to_run);
+        assert_eq!(Told::of(run).await.summary.tasks_done, 2);
+    });
+}
+
+#[test]
+fn a_panic_is_the_end_of_an_attempt_or_of_a_task_and_of_nothing_else() {
+    let told = Told::by(|| {
+        let pool = Pool::native("careless", |attempt: Attempt| {
+            // Before there is a future, and within it.
+            assert_ne!(&attempt.payload()[..], b"early", "too early");
+            async move {
+                assert_ne!(&attempt.payload()[..], b"late", "too late");
+                Ok(attempt.payload().clone())
+            }
+        });
+        let operation = Operation::native(["early", "late", "fine", "own"], |task: Task| async move {
+            assert_ne!(&task.input()[..], b"own", "its own");
+            Ok(task.perform(Action::new("", task.input().clone())).await?)
+        });
+        host().run(operation).pool(pool.workers(2)).attempts(2)
+    });
+    assert_eq!(told.outputs(), ["fine"]);
+    let mut errors = told.seen(|event| match event {
+        Event::TaskEnded {
+            task,
+            error: Some(error),
+            ..
+        } => Some((*task, error.clone())),
+        _ => None,
+    });
+    errors.sort();
+    let said = ["panicked: assertion", "panicked: assertion", "panicked: assertion"];
+    assert_eq!(errors.iter().map(|(task, _)| *task).collect::<Vec<_>>(), [1, 2, 4]);
+    for ((_, error), said) in errors.iter().zip(said) {
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(errors[0].1.contains("too early") && errors[1].1.contains("too late") && errors[2].1.contains("its own"));
+    let classes = told.seen(|event| match event {
+        Event::AttemptFailed { class, .. } => Some(*class),
+        _ => None,
+    });
+    assert_eq!(classes, [FailureClass::Trap; 4]);
+}
+
+#[test]
+fn inputs_that_panic_end_the_run() {
+    let told = Told::by(|| {
+        let inputs = (0..3).map(|number| {
+            assert!(number < 2, "no more");
+            number.to_string()
+        });
+        let operation = Operation::native(inputs, |task: Task| async move { Ok(task.input().clone()) });
+        host().run(operation).pool(echo())
+    });
+    let failure = told.summary.failure.unwrap();
+    assert!(failure.contains("the inputs panicked: no more"), "{failure}");
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_dropped() {
+    let alive = Alive::default();
+    let told = Told::by(|| {
+        let alive = alive.clone();
+        let pool = Pool::native("slow", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());
+        let timeout = Limits::default().timeout(Duration::from_millis(20));
+        host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(2).limits(timeout))
+            .input(Cursor::new("x\n"))
+            .attempts(2)
+    });
+    assert_eq!(alive.count(), 0);
+    let failed = told.seen(|event| match event {
+        Event::AttemptFailed { class, message, .. } => Some((*class, message.clone())),
+        _ => None,
+    });
+    let late = (FailureClass::Transient, "was not done within 20ms".to_owned());
+    assert_eq!(failed, [late.clone(), late]);
+}
+
+#[test]
+fn an_attempt_knows_what_it_is() {
+    let told = Told::by(|| {
+        let pool = Pool::native("p", |attempt: Attempt| async move {
+            assert!(attempt.remaining() <= Duration::from_secs(5));
+            let (action, number, kind) = (attempt.action(), attempt.number(), attempt.kind());
+            if number == 1 {
+                return Err(Failure::Busy(Duration::from_millis(1)));
+            }
+            Ok(format!("{} {action}.{number} {kind}", attempt.worker()))
+        });
+        let operation = once(|task: Task| async move {
+            let action = Action::new("k", "x")
+                .timeout(Duration::from_secs(5))
+                .priority(1)
+                .attempts(2)
+                .idempotent(true);
+            Ok(task.perform(action.deadline(Duration::from_secs(60))).await?)
+        });
+        host()
+            .run(operation)
+            .pool(pool.kind("k").worker(disperse_host::Worker::new("w")))
+    });
+    assert_eq!(told.outputs(), ["p/w 1.2 k"]);
+}
+
+#[test]
+fn who_is_unfit_is_evicted_and_what_is_too_large_is_refused() {
+    let told = Told::by(|| {
+        let pool = Pool::native("p", |attempt: Attempt| async move {
+            match attempt.worker() {
+                "p/1" => Err(Failure::unfit("revoked")),
+                _ => Ok(vec![b'x'; 2000]),
+            }
+        });
+        let operation = once(|task: Task| async move {
+            let actions = (0..2).map(|_| task.perform(Action::new("", "")));
+            let reasons = join_all(actions)
+                .await
+                .into_iter()
+                .map(|done| done.unwrap_err().reason.to_string());
+            Ok(reasons.collect::<Vec<_>>().join(" "))
+        });
+        host()
+            .run(operation)
+            .pool(pool.workers(2).limits(Limits::default().result_size(1000)))
+    });
+    assert_eq!(told.outputs(), ["oversize oversize"]);
+    let evicted = told.seen(|event| match event {
+        Event::HealthChanged {
+            worker,
+            health: Health::Evicted,
+            ..
+        } => Some(worker.clone()),
+        _ => None,
+    });
+    assert_eq!(evicted, ["p/1"]);
+    let health: Vec<_> = told.summary.workers.iter().map(|worker| worker.health).collect();
+    assert_eq!(health, [Health::Evicted, Health::Healthy]);
+}
+
+#[test]
+fn quotas_hold_for_functions() {
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let told = Told::by(|| {
+        let (now, most) = (now.clone(), most.clone());
+        let pool = Pool::native("p", move |attempt: Attempt| {
+            let (now, most) = (now.clone(), most.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(attempt.payload().clone())
+            }
+        });
+        let lines: String = (0..100).map(|line| format!("{line}\n")).collect();
+        host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(1).concurrency(8).quota("concurrent=2"))
+            .input(Cursor::new(lines))
+    });
+    assert_eq!(told.summary.tasks_done, 100);
+    assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+}
+
+#[test]
+fn an_action_that_nobody_wants_any_more_is_cancelled() {
+    let alive = Alive::default();
+    let told = Told::by(|| {
+        let in_task = alive.clone();
+        let in_pool = alive.clone();
+        let pool = Pool::native("slow", move |_: Attempt| in_pool.for_ever::<Result<Bytes, Failure>>());
+        let operation = once(move |task: Task| {
+            let alive = in_task.clone();
+            async move {
+                tokio::select! {
+                    _ = task.perform(Action::new("slow", "")) => panic!("it cannot end"),
+                    () = until(|| alive.count() == 1) => {}
+                }
+                until(|| alive.count() == 0).await;
+                Ok("cancelled")
+            }
+        });
+        host().run(operation).pool(pool.kind("slow").workers(1))
+    });
+    assert_eq!(told.outputs(), ["cancelled"]);
+}
+
+#[test]
+fn a_handle_that_outlives_its_task_is_told_so() {
+    go(async {
+        let (to_test, kept) = tokio::sync::oneshot::channel();
+        let to_test = Arc::new(Mutex::new(Some(to_test)));
+        let operation = once(move |task: Task| {
+            let waiting = tokio::spawn({
+                let task = task.clone();
+                async move { task.perform(Action::new("slow", "")).await }
+            });
+            let kept = to_test.lock().unwrap().take().unwrap().send((task, waiting));
+            async move { kept.map(|()| "done").map_err(|_| "nobody is there".into()) }
+        });
+        let alive = Alive::default();
+        let pool = Pool::native("slow", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());
+        let run = host().run(operation).pool(pool.workers(1)).start().unwrap();
+        let (task, waiting) = kept.await.unwrap();
+        let told = Told::of(run).await;
+        assert_eq!(told.outputs(), ["done"]);
+        let refused = |refusal: Refusal| assert_eq!(refusal.reason, Reason::Cancelled, "{refusal}");
+        refused(waiting.await.unwrap().unwrap_err());
+        refused(task.perform(Action::new("slow", "")).await.unwrap_err());
+    });
+}
+
+#[test]
+fn a_kind_that_nobody_serves_is_refused() {
+    let told = Told::by(|| {
+        let operation = once(|task: Task| async move {
+            let refusal = task.perform(Action::new("other", "")).await.unwrap_err();
+            assert_eq!(refusal.reason, Reason::Unroutable);
+            Ok(refusal.to_string())
+        });
+        host().run(operation).pool(echo().kind("echo"))
+    });
+    let output = told.outputs().concat();
+    assert!(
+        output.contains("no pool serves the kind `other`; kinds that are served: `echo`"),
+        "{output}"
+    );
+}

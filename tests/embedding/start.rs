@@ -1,0 +1,163 @@
+//! What is said before anything runs.
+
+use disperse_host::{
+    Action, Attempt, Canceller, Component, ComponentError, Event, Failure, Host, HostError, Limits, Operation, Pool,
+    Refusal, Run, RunBuilder, RunError, StartError, Summary, Task, Worker,
+};
+
+use super::{go, host, square};
+use crate::support::body;
+
+fn lines() -> RunBuilder {
+    host().run(Operation::lines("line"))
+}
+
+fn squares() -> Pool {
+    Pool::component("squares", &square())
+}
+
+/// What starting says.
+fn refused(run: RunBuilder) -> String {
+    go(async { run.start().expect_err("it cannot start").to_string() })
+}
+
+#[test]
+fn a_bad_component_says_what_is_wrong_with_it() {
+    let error = Component::new(host(), "words", b"hello").unwrap_err();
+    assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot use `words`: this is not WebAssembly"),
+        "{error}"
+    );
+    let error = Component::open(host(), "no/such.wasm").unwrap_err();
+    assert!(matches!(error, ComponentError::Read { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("cannot read `no/such.wasm`: "), "{error}");
+    let error = Component::new(host(), "cut", b"\0asm\x0d\0\x01\0\xff").unwrap_err();
+    assert!(error.to_string().starts_with("cannot use `cut`: "), "{error}");
+}
+
+#[test]
+fn roles_are_not_mixed_up() {
+    let said = refused(host().run(Operation::component(&square())).pool(squares()));
+    assert_eq!(said, "`square` is a worker, not an operation");
+    let other = Host::builder().build().unwrap();
+    assert_eq!(
+        refused(other.run(Operation::lines("line")).pool(squares())),
+        "`square` was loaded by another host"
+    );
+}
+
+#[test]
+fn pools_that_cannot_be_meant_are_refused() {
+    assert_eq!(refused(lines()), "a run needs at least one pool");
+    assert_eq!(
+        refused(lines().pool(squares()).pool(squares())),
+        "two pools are named `squares`"
+    );
+    let native = || Pool::native("local", |_: Attempt| async { Ok("") });
+    let twice = native().workers(1).worker(Worker::new("1"));
+    assert_eq!(
+        refused(lines().pool(twice)),
+        "two workers of the pool `local` are named `1`"
+    );
+    for (pool, said) in [
+        (squares().workers(0), "it has 0 workers"),
+        (squares().workers(usize::MAX), "1 to 100000"),
+        (squares().concurrency(0), "at least one attempt"),
+        (squares().concurrency(2), "its workers are blocking"),
+        (
+            squares().http("ftp://example.com"),
+            "the requests `ftp://example.com`: only http and https",
+        ),
+        (squares().dir("/no/such/folder"), "the folder `/no/such/folder`"),
+        (squares().exec(["relative"]), "the program `relative`"),
+        (squares().env("", "x"), "no name of a variable"),
+        (squares().secret("A B", "hidden"), "the secret `A B`"),
+        (squares().secret("A", ""), "the secret `A`: it is empty"),
+        (
+            squares().secret("A", "hidden").env("A", "x"),
+            "a plain variable of that name",
+        ),
+        (squares().quota("many"), "`many` is no quota"),
+        (squares().limits(Limits::default().fuel(0)), "`fuel` is 0"),
+        (native().env("A", "x"), "a native worker has all that this program has"),
+        (
+            native().worker(Worker::new("w").secret("A", "hidden")),
+            "cannot be given secrets",
+        ),
+    ] {
+        let found = refused(lines().pool(pool));
+        assert!(found.contains(said), "{found}");
+        assert!(!found.contains("hidden"));
+    }
+    assert!(refused(lines().pool(squares()).attempts(0)).contains("at least one attempt"));
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let pool = squares()
+        .secret("A", "hidden")
+        .worker(Worker::new("w").secret("B", "hidden"));
+    let shown = format!("{pool:?} {:?}", lines().pool(squares().secret("A", "hidden")));
+    assert!(!shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn a_run_needs_a_runtime_and_a_host_a_stack() {
+    let error = lines().pool(squares()).start().unwrap_err();
+    assert!(matches!(error, StartError::NoRuntime), "{error:?}");
+    let error = Host::builder().stack(1).build().unwrap_err();
+    assert!(matches!(error, HostError::Stack { bytes: 1, .. }), "{error:?}");
+}
+
+#[test]
+fn a_guest_traps_where_the_stack_of_its_host_ends() {
+    // Here, because it is a setting of the host: the others have another one.
+    let host = Host::builder().stack(64 << 10).memory(1 << 30).build().unwrap();
+    let folder = crate::support::Folder::new();
+    let deep = Component::open(&host, folder.worker("deep.wasm", body::DEEP)).unwrap();
+    go(async {
+        let pool = Pool::component("deep", &deep).workers(1);
+        let lines = host.run(Operation::lines("line")).pool(pool).attempts(1);
+        let mut run = lines.input(std::io::Cursor::new("x\n")).start().unwrap();
+        let mut said = Vec::new();
+        while let Some(event) = run.next().await {
+            if let Event::AttemptFailed { message, .. } = event {
+                said.push(message);
+            }
+        }
+        assert!(
+            matches!(&said[..], [one] if one.contains("used all of 64KiB of stack")),
+            "{said:?}"
+        );
+    });
+}
+
+#[test]
+fn what_is_public_can_be_sent() {
+    fn send<T: Send + 'static>() {}
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Host>();
+    shared::<Component>();
+    shared::<Canceller>();
+    shared::<Task>();
+    shared::<Action>();
+    shared::<Event>();
+    shared::<Summary>();
+    shared::<Failure>();
+    shared::<Refusal>();
+    send::<Run>();
+    send::<RunBuilder>();
+    send::<Pool>();
+    send::<Operation>();
+    send::<Attempt>();
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<ComponentError>();
+    error::<HostError>();
+    error::<StartError>();
+    error::<RunError>();
+    error::<Refusal>();
+    error::<Failure>();
+}
