@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{Folder, body, comes, host};
 
 /// A worker with further functions.
-fn worker_with(folder: &Folder, functions: &str) -> String {
+pub(crate) fn worker_with(folder: &Folder, functions: &str) -> String {
     let text = include_str!("guests/worker.wat")
         .replace("{HANDLE}", body::ECHO)
         .replace("{EXPORT}", "handle");
@@ -18,7 +18,7 @@ fn worker_with(folder: &Folder, functions: &str) -> String {
 }
 
 /// One function of about seven megabytes, as large as one may be: seconds and a gigabyte for a compiler.
-fn large_function() -> String {
+pub(crate) fn large_function() -> String {
     format!(
         "(func (param i32) (result i32) (local.get 0) {})",
         "(i32.const 3) (i32.mul) (i32.load) ".repeat(1_000_000)
@@ -102,7 +102,7 @@ fn a_manifest_says_how_much_compiling_may_take() {
 }
 
 /// The processes that this one has started.
-fn children(parent: u32) -> Vec<i32> {
+pub(crate) fn children(parent: u32) -> Vec<i32> {
     let parent = format!("PPid:\t{parent}");
     let ids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -113,7 +113,7 @@ fn children(parent: u32) -> Vec<i32> {
 }
 
 /// A limit of a process that it cannot raise.
-fn limit(process: i32, name: &str) -> Option<String> {
+pub(crate) fn limit(process: i32, name: &str) -> Option<String> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_whitespace().nth(1)?.to_owned())

@@ -8,6 +8,7 @@
     reason = "tests may, and what helps them is test code too"
 )]
 
+mod ahead;
 mod api;
 mod compile;
 mod components;

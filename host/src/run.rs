@@ -102,7 +102,7 @@ pub(crate) struct Ended {
 /// A new sandbox. `cache`: whether compiled code is kept for the next start. `compile` and `stack`: see [`Sandbox::new`].
 pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimits>, stack: usize) -> Sandbox {
     Sandbox::new(
-        cache.then(Cache::user).flatten(),
+        cache.then(Cache::user).and_then(Result::ok),
         compile,
         stack,
         Budget::new(host_memory),

@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::simulate::SimulateArgs;
+use super::{
+    compile::{CompileArgs, Compiling, HELP as COMPILE_HELP},
+    simulate::SimulateArgs,
+};
 use crate::{
     digest::Digest,
     limits::{CONCURRENCY_MAX, WORKERS_MAX},
@@ -34,6 +37,9 @@ pub(super) enum Command {
     Test(TestArgs),
     /// Start a project: an operation, a worker or both, that build and run at once
     New(NewArgs),
+    /// Compile components into the cache ahead of time, so that a later `run`, `map` or `test` starts at once
+    #[command(after_help = COMPILE_HELP)]
+    Compile(CompileArgs),
     /// Say what a component is, what it imports and which limits apply; changes nothing
     Inspect(InspectArgs),
     /// Compare how the scheduler fares in a world of simulated workers, in virtual time
@@ -67,7 +73,7 @@ pub(super) enum Command {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Print a JSON schema: of the lines of `--format json`, of those of `explain` or of `test`, or of disperse.toml
+    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `test` or `compile`, or of disperse.toml
     Schema {
         /// Which one
         name: SchemaName,
@@ -80,6 +86,7 @@ pub(super) enum SchemaName {
     Manifest,
     Explain,
     Test,
+    Compile,
 }
 
 #[derive(Debug, Args)]
@@ -215,15 +222,8 @@ pub(super) struct Common {
     /// Run only components with a signature by this key of minisign, in a file beside each: COMPONENT.minisig
     #[arg(long, value_name = "KEY")]
     pub(super) signed_by: Option<Signer>,
-    /// How long one component may take to compile [default: 2m]
-    #[arg(long, value_name = "TIME")]
-    pub(super) compile_timeout: Option<Time>,
-    /// Memory for compiling one component [default: 4GiB]
-    #[arg(long, value_name = "SIZE")]
-    pub(super) compile_memory: Option<Size>,
-    /// Compile within the host and not in a process apart, without limits: for components that you trust
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) compiling: Compiling,
     /// Do not keep compiled code for the next start
     #[arg(long)]
     pub(super) no_cache: bool,
@@ -299,9 +299,8 @@ pub(super) struct TestArgs {
     /// Do not build, also if the manifest says how
     #[arg(long)]
     pub(super) no_build: bool,
-    /// Compile within the host and not in a process apart, without limits: for components that you trust
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) compiling: Compiling,
     /// Do not keep compiled code for the next start
     #[arg(long)]
     pub(super) no_cache: bool,

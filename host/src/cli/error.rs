@@ -46,7 +46,12 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        let mut text = format!("error: {}", self.what);
+        say(&format!("error: {}", self.text()));
+    }
+
+    /// What is printed, all of it.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.what.clone();
         for cause in &self.causes {
             text.push_str("\n  because ");
             text.push_str(&cause.trim_end().replace('\n', "\n  "));
@@ -55,7 +60,7 @@ impl Failure {
             text.push_str("\nhint: ");
             text.push_str(hint);
         }
-        say(&text);
+        text
     }
 }
 

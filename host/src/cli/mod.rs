@@ -2,10 +2,12 @@
 
 mod args;
 mod build;
+mod compile;
 mod error;
 mod exit;
 mod explain;
 mod inspect;
+mod loading;
 mod new;
 mod opened;
 mod plan;
@@ -78,6 +80,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             execute(sandbox, plan, args.common.threads)
         }
         Command::Test(args) => test::test(&args),
+        Command::Compile(args) => compile::compile(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
@@ -98,6 +101,7 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Manifest => crate::settings::schema(),
                 SchemaName::Explain => crate::control::schema(),
                 SchemaName::Test => test::schema(),
+                SchemaName::Compile => compile::schema(),
             };
             inspect::print(&format!(
                 "{}\n",
@@ -179,6 +183,7 @@ mod tests {
             ("manifest", crate::settings::schema()),
             ("explain", crate::control::schema()),
             ("test", test::schema()),
+            ("compile", compile::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

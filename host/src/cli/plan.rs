@@ -14,26 +14,25 @@ use super::{
     args::{Common, MapArgs, RunArgs},
     build,
     error::Failure,
-    pools::{PoolMaker, name_of},
+    loading::{Programs, Role, Wanted},
+    pools::{self, PoolMaker, name_of},
 };
 use crate::{
-    digest::Digest,
     limits::{CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{Contract, LoadError, Program, Sandbox},
-    settings::{CompileTable, Component, FILE_NAME, Manifest, Operation},
-    signer::{self, Signer},
+    sandbox::{Contract, LoadError, Sandbox},
+    settings::{Component, FILE_NAME, Manifest, Operation},
     units::Size,
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
-enum Source {
+pub(super) enum Source {
     Component(PathBuf),
     Project(Box<Manifest>, PathBuf),
 }
 
-fn source(path: &Path) -> Result<Source, Failure> {
+pub(super) fn source(path: &Path) -> Result<Source, Failure> {
     let manifest = if path.is_dir() {
         path.join(FILE_NAME)
     } else if path.extension().is_some_and(|extension| extension == "toml") {
@@ -99,66 +98,12 @@ pub(super) fn contract(path: &Path, bytes: &[u8]) -> Result<Contract, Failure> {
     Contract::of(&component).map_err(|error| unusable(path, &error.into()))
 }
 
-fn unusable(path: &Path, error: &LoadError) -> Failure {
+pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
     let failure = Failure::usage(format!("cannot use `{}`", path.display())).because(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
-}
-
-/// Loads a component, which must be `pin` and be signed by `signer` if those are given.
-pub(super) fn load(
-    sandbox: &Sandbox,
-    path: &Path,
-    pin: Option<Digest>,
-    signer: Option<&Signer>,
-) -> Result<Program, Failure> {
-    let bytes = read(path)?;
-    if let Some(signer) = signer {
-        check(path, &bytes, signer)?;
-    }
-    if let Some(pin) = pin {
-        let found = Digest::of(&bytes);
-        if found != pin {
-            return Err(
-                Failure::usage(format!("`{}` is not the component that is expected", path.display()))
-                    .because(format!("its SHA-256 is {found}, and {pin} is wanted"))
-                    .hint("has it been built again or exchanged? `inspect` shows what it is"),
-            );
-        }
-    }
-    sandbox.load(&bytes).map_err(|error| unusable(path, &error))
-}
-
-/// Loads a component that must be an operation; see [`load`].
-pub(super) fn load_operation(
-    sandbox: &Sandbox,
-    path: &Path,
-    pin: Option<Digest>,
-    signer: Option<&Signer>,
-) -> Result<Program, Failure> {
-    let program = load(sandbox, path, pin, signer)?;
-    if program.contract().operation.is_some() {
-        return Ok(program);
-    }
-    let wrong = Failure::usage(format!("`{}` is a worker, not an operation", path.display()));
-    Err(wrong.hint("`map` runs a worker over the lines of an input"))
-}
-
-/// Checks the signature that lies beside a component.
-fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(signer::SUFFIX);
-    let untrusted = || Failure::usage(format!("`{}` is not known to be by {signer}", path.display()));
-    let signature = std::fs::read_to_string(&beside).map_err(|error| {
-        untrusted()
-            .because(format!("cannot read `{}`: {error}", beside.display()))
-            .hint("who made it signs it with `minisign -Sm`")
-    })?;
-    signer
-        .check(component, &signature)
-        .map_err(|error| untrusted().because(error))
 }
 
 /// `run`, ready to go.
@@ -171,28 +116,31 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     };
     let component = folder.join(&operation.component);
     let mut operation_args = operation.args.clone();
-    if args.worker.is_empty() {
+    let typed = args.worker.iter().map(|spec| typed_worker(spec));
+    let typed: Vec<_> = typed.collect::<Result<_, _>>()?;
+    if typed.is_empty() {
         workers_can_be_counted(&manifest, &args.common)?;
     }
-    build_all(&manifest, &folder, &args.common)?;
+    if !args.common.no_build {
+        build_all(&manifest, &folder, args.common.quiet)?;
+    }
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let pin = args.common.expect_sha256.or(operation.sha256);
-    let program = load_operation(&sandbox, &component, pin, signer)?;
+    let mut wanted = vec![Wanted::new(component.clone(), pin, signer, Role::Operation)];
+    if typed.is_empty() {
+        wanted.extend(pools::wanted(&manifest, &folder, signer));
+    } else {
+        let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker);
+        wanted.extend(typed.iter().map(worker));
+    }
+    let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
+    let program = programs.of(&component)?;
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
-    let maker = PoolMaker::new(&sandbox, &args.common, limits, signer)?;
+    let maker = PoolMaker::new(&programs, &args.common, limits)?;
     let mut pools = Vec::new();
-    for spec in &args.worker {
-        let (path, count) = match spec.rsplit_once('=') {
-            Some((path, count)) => {
-                let count = count.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
-                let range = format!("N is a number from 1 to {WORKERS_MAX}");
-                let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint(range);
-                (Path::new(path), Some(count.ok_or_else(wrong)?))
-            }
-            None => (Path::new(spec), None),
-        };
+    for (path, count) in typed {
         let mut pool = maker.component(path, count)?;
         // Two files of one name are two pools.
         let like = |one: &PoolPlan| one.name == pool.name || one.name.starts_with(&format!("{}#", pool.name));
@@ -237,10 +185,15 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     })?;
     let sandbox = sandbox(&args.common, &manifest)?;
     workers_can_be_counted(&manifest, &args.common)?;
-    build_all(&manifest, &folder, &args.common)?;
+    if !args.common.no_build {
+        build_all(&manifest, &folder, args.common.quiet)?;
+    }
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
-    let pools = PoolMaker::new(&sandbox, &args.common, limits, signer)?.manifest(&manifest, &folder, true)?;
+    let mut wanted = pools::wanted(&manifest, &folder, signer);
+    wanted.extend(pools::alone(&manifest, &folder, &args.common, signer));
+    let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
+    let pools = PoolMaker::new(&programs, &args.common, limits)?.manifest(&manifest, &folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
@@ -260,6 +213,17 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let mut plan = plan(&args.common, what, pools, policy)?;
     plan.ordered = !args.unordered;
     Ok((sandbox, plan))
+}
+
+/// The file and the number of `--worker FILE=N`.
+fn typed_worker(spec: &str) -> Result<(&Path, Option<u32>), Failure> {
+    let Some((path, count)) = spec.rsplit_once('=') else {
+        return Ok((Path::new(spec), None));
+    };
+    let count = count.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
+    let range = format!("N is a number from 1 to {WORKERS_MAX}");
+    let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint(range);
+    Ok((Path::new(path), Some(count.ok_or_else(wrong)?)))
 }
 
 /// A project that says nothing else.
@@ -293,20 +257,15 @@ pub(super) fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> R
 }
 
 fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
-    let typed = CompileTable {
-        timeout: common.compile_timeout,
-        memory: common.compile_memory,
-    };
     common
         .limits
         .check()
         .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
-    let compile = typed.over(manifest.compile.over(CompileLimits::default()));
     let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
     Ok(run::sandbox(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,
-        (!common.trust).then_some(compile),
+        common.compiling.limits(manifest),
         stack,
     ))
 }
@@ -336,17 +295,15 @@ fn workers_can_be_counted(manifest: &Manifest, common: &Common) -> Result<(), Fa
     }
 }
 
-fn build_all(manifest: &Manifest, folder: &Path, common: &Common) -> Result<(), Failure> {
-    if common.no_build {
-        return Ok(());
-    }
+/// Builds all that a manifest names.
+pub(super) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
     let operation = manifest
         .operation
         .iter()
         .filter_map(|operation| operation.build.as_deref());
     let worker = manifest.worker.iter().filter_map(|worker| worker.build.as_deref());
     let pools = manifest.pool.iter().filter_map(|pool| pool.build.as_deref());
-    build::build(folder, operation.chain(worker).chain(pools), common.quiet)
+    build::build(folder, operation.chain(worker).chain(pools), quiet)
 }
 
 fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {

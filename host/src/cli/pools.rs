@@ -5,30 +5,50 @@ use std::{num::NonZeroU32, path::Path, sync::Arc};
 use super::{
     args::Common,
     error::Failure,
+    loading::{Programs, Role, Wanted},
     opened::{self, Opened},
-    plan,
 };
 use crate::{
-    digest::Digest,
     grants::Secret,
     http::Placed,
     limits::{CONCURRENCY_MAX, Limits},
     run::{Performer, PoolPlan, WorkerPlan},
-    sandbox::{Form, Program, Sandbox},
+    sandbox::{Form, Program},
     settings::{Manifest, Pool},
     signer::Signer,
 };
 
+/// What the pools of a manifest are made of.
+pub(super) fn wanted(manifest: &Manifest, folder: &Path, signer: Option<&Signer>) -> Vec<Wanted> {
+    let pools = manifest.pool.iter();
+    let wanted = |pool: &Pool| Wanted::new(folder.join(&pool.component), pool.sha256, signer, Role::Worker);
+    pools.map(wanted).collect()
+}
+
+/// What the one pool of `map` is made of if a manifest has none; see [`PoolMaker::manifest`].
+pub(super) fn alone(manifest: &Manifest, folder: &Path, common: &Common, signer: Option<&Signer>) -> Option<Wanted> {
+    if !manifest.pool.is_empty() {
+        return None;
+    }
+    let worker = manifest
+        .worker
+        .as_ref()
+        .map(|worker| (&worker.component, worker.sha256));
+    let operation = manifest.operation.as_ref();
+    let operation = operation.map(|operation| (&operation.component, operation.sha256));
+    let (component, pin) = worker.or(operation)?;
+    let pin = common.expect_sha256.or(pin);
+    Some(Wanted::new(folder.join(component), pin, signer, Role::Worker))
+}
+
 /// Makes pools from what was typed for all of them.
 pub(super) struct PoolMaker<'a> {
-    sandbox: &'a Sandbox,
+    programs: &'a Programs,
     common: &'a Common,
     /// Of pools that say nothing else.
     limits: Limits,
     opened: Opened,
     env: Vec<(String, String)>,
-    /// Who must have signed what is loaded.
-    signer: Option<&'a Signer>,
 }
 
 impl<'a> PoolMaker<'a> {
@@ -36,17 +56,11 @@ impl<'a> PoolMaker<'a> {
     ///
     /// # Errors
     /// One cannot be meant.
-    pub(super) fn new(
-        sandbox: &'a Sandbox,
-        common: &'a Common,
-        limits: Limits,
-        signer: Option<&'a Signer>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(programs: &'a Programs, common: &'a Common, limits: Limits) -> Result<Self, Failure> {
         Ok(Self {
-            sandbox,
+            programs,
             common,
             limits,
-            signer,
             opened: Opened::typed(common)?,
             env: common
                 .env
@@ -67,9 +81,9 @@ impl<'a> PoolMaker<'a> {
     /// Workers of a component.
     ///
     /// # Errors
-    /// It cannot be loaded or is no worker.
+    /// A secret and a variable have one name.
     pub(super) fn component(&self, path: &Path, count: Option<u32>) -> Result<PoolPlan, Failure> {
-        let program = self.load(path, None)?;
+        let program = self.programs.of(path)?;
         self.pool(
             name_of(path),
             program,
@@ -79,19 +93,10 @@ impl<'a> PoolMaker<'a> {
         )
     }
 
-    /// Workers of a component that must be the one with this digest, if one is given.
-    ///
-    /// # Errors
-    /// As [`PoolMaker::component`], or it is another one.
-    pub(super) fn pinned(&self, path: &Path, pin: Option<Digest>) -> Result<PoolPlan, Failure> {
-        let program = self.load(path, pin)?;
-        self.pool(name_of(path), program, self.common.workers, None, &Opened::default())
-    }
-
     /// The pools of a manifest; of none, for `map`, its worker, else its operation's own.
     ///
     /// # Errors
-    /// A component cannot be loaded or is no worker, or a grant cannot be meant.
+    /// A grant cannot be meant.
     pub(super) fn manifest(&self, manifest: &Manifest, folder: &Path, map: bool) -> Result<Vec<PoolPlan>, Failure> {
         if !manifest.pool.is_empty() || !map {
             return manifest.pool.iter().map(|pool| self.table(pool, folder)).collect();
@@ -100,7 +105,7 @@ impl<'a> PoolMaker<'a> {
             (Some(worker), _) => {
                 let path = folder.join(&worker.component);
                 let opened = Opened::written(&worker.dirs, &worker.exec, &worker.http, &worker.secrets, folder)?;
-                let program = self.load(&path, self.common.expect_sha256.or(worker.sha256))?;
+                let program = self.programs.of(&path)?;
                 Ok(vec![self.pool(
                     name_of(&path),
                     program,
@@ -109,22 +114,8 @@ impl<'a> PoolMaker<'a> {
                     &opened,
                 )?])
             }
-            (None, Some(operation)) => {
-                let pin = self.common.expect_sha256.or(operation.sha256);
-                Ok(vec![self.pinned(&folder.join(&operation.component), pin)?])
-            }
+            (None, Some(operation)) => Ok(vec![self.component(&folder.join(&operation.component), None)?]),
             (None, None) => Ok(Vec::new()),
-        }
-    }
-
-    fn load(&self, path: &Path, pin: Option<Digest>) -> Result<Program, Failure> {
-        let program = plan::load(self.sandbox, path, pin, self.signer)?;
-        match program.contract().worker {
-            Some(_) => Ok(program),
-            None => Err(
-                Failure::usage(format!("`{}` is an operation, not a worker", path.display()))
-                    .hint("a worker exports `handle`; `run` runs an operation"),
-            ),
         }
     }
 
@@ -155,7 +146,7 @@ impl<'a> PoolMaker<'a> {
     }
 
     fn table(&self, table: &Pool, folder: &Path) -> Result<PoolPlan, Failure> {
-        let program = self.load(&folder.join(&table.component), table.sha256)?;
+        let program = self.programs.of(&folder.join(&table.component))?;
         let written = Opened::written(&table.dirs, &table.exec, &table.http, &table.secrets, folder)?;
         let opened = self.opened.clone().and(&written);
         let mut listed = Vec::new();

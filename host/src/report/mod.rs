@@ -19,7 +19,7 @@ pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};
 pub(crate) use text::{health as health_with_reason, health_word, left as time_left, plain};
-pub(crate) use writer::{Target, Writer};
+pub(crate) use writer::{Target, Writer, bar};
 
 use crate::{
     inbox::{OutputPiece, TaskEnd},

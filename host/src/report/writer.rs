@@ -241,7 +241,8 @@ fn write(
     outcome
 }
 
-fn bar(is_terminal: bool) -> ProgressBar {
+/// The line that is drawn again and again; nothing where there is no terminal.
+pub(crate) fn bar(is_terminal: bool) -> ProgressBar {
     if !is_terminal {
         return ProgressBar::hidden();
     }

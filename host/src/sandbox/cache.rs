@@ -24,33 +24,55 @@ const SIZE_MAX: u64 = 1 << 30;
 const COMPILED: &str = "cwasm";
 const ADAPTED: &str = "wasm";
 
+/// Why there is no folder for compiled code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    #[error("neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    Nowhere,
+    #[error("`{path}` cannot be made: {error}")]
+    Make { path: String, error: std::io::Error },
+    #[error("`{0}` is not this user's alone: whoever can write to it could have anything run")]
+    Shared(String),
+}
+
 /// The folder of compiled code.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache(PathBuf);
 
 impl Cache {
-    /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`. None where there is no place that
-    /// is ours alone.
-    pub(crate) fn user() -> Option<Self> {
+    /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
+    ///
+    /// # Errors
+    /// There is no place that is ours alone.
+    pub(crate) fn user() -> Result<Self, CacheError> {
         let absolute = |name| {
             std::env::var_os(name)
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };
-        let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+        let home = || absolute("HOME").map(|home| home.join(".cache"));
+        let base = absolute("XDG_CACHE_HOME").or_else(home).ok_or(CacheError::Nowhere)?;
         Self::at(base.join("disperse"))
     }
 
-    /// A given folder, made if need be. None if it is not ours alone.
-    pub(crate) fn at(path: PathBuf) -> Option<Self> {
-        std::fs::DirBuilder::new()
+    /// A given folder, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not ours alone.
+    pub(crate) fn at(path: PathBuf) -> Result<Self, CacheError> {
+        let shown = || path.display().to_string();
+        let meta = std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&path)
-            .ok()?;
-        let meta = std::fs::symlink_metadata(&path).ok()?;
+            .and_then(|()| std::fs::symlink_metadata(&path))
+            .map_err(|error| CacheError::Make { path: shown(), error })?;
         let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0;
-        ours.then_some(Self(path))
+        if ours {
+            Ok(Self(path))
+        } else {
+            Err(CacheError::Shared(shown()))
+        }
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
@@ -59,12 +81,13 @@ impl Cache {
         self.0.join(format!("{digest}-{:016x}.{COMPILED}", hasher.finish()))
     }
 
-    /// The compiled code of a component, if it is there and fits the engine.
-    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    /// The compiled code of a component and its size, if it is there and fits the engine.
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<(Component, u64)> {
         let path = self.path(engine, digest);
         let file = std::fs::File::open(&path).ok()?;
         // Its age tells what can go first.
         let _ = file.set_modified(SystemTime::now());
+        let size = file.metadata().ok()?.len();
         // SAFETY: the file is in a folder that only this user can write to, where only `store` below puts files, whole and
         // named after the engine that compiled them.
         #[allow(
@@ -72,12 +95,17 @@ impl Cache {
             reason = "the only way to load compiled code; the folder is checked to be ours alone"
         )]
         match unsafe { Component::deserialize_file(engine, &path) } {
-            Ok(component) => Some(component),
+            Ok(component) => Some((component, size)),
             Err(_) => {
                 let _ = std::fs::remove_file(&path);
                 None
             }
         }
+    }
+
+    /// Whether there is compiled code of a component.
+    pub(super) fn has(&self, engine: &Engine, digest: &Digest) -> bool {
+        self.path(engine, digest).is_file()
     }
 
     /// Keeps compiled code. A failure costs time at the next start and nothing else.
@@ -112,8 +140,10 @@ impl Cache {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.0)? {
             let entry = entry?;
-            let meta = entry.metadata()?;
-            if is_ours(&entry.path()) {
+            if !is_ours(&entry.path()) {
+                continue;
+            }
+            if let Some(meta) = unless_gone(entry.metadata())? {
                 files.push((meta.modified()?, meta.len(), entry.path()));
             }
         }
@@ -123,10 +153,19 @@ impl Cache {
             if size <= SIZE_MAX {
                 break;
             }
-            std::fs::remove_file(path)?;
+            unless_gone(std::fs::remove_file(path))?;
             size -= bytes;
         }
         Ok(())
+    }
+}
+
+/// Others, of this host or of one beside it, tidy the same folder.
+fn unless_gone<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

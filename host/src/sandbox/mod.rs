@@ -42,7 +42,7 @@ pub(crate) use input::Input;
 pub(crate) use many::{Ended, Remains, SharedInstance};
 pub(crate) use pace::Debt;
 pub(crate) use planner::PlannerInstance;
-pub(crate) use program::{LoadError, Program, Sandbox};
+pub(crate) use program::{Code, LoadError, Program, Sandbox, Seen};
 pub(crate) use stdio::Tail;
 pub(crate) use task::{TaskSpec, run_task};
 pub(crate) use worker::{Handled, WorkerInstance, WorkerSpec};

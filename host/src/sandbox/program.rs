@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::Read,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tokio::sync::Semaphore;
@@ -71,6 +71,8 @@ const COMPONENT_MAX: u64 = 256 << 20;
 pub(crate) struct Sandbox {
     blocking: OnceLock<Arc<Side>>,
     concurrent: OnceLock<Arc<Side>>,
+    /// Held while an engine is made: each reserves terabytes of address space, so none is made to be thrown away.
+    making: Mutex<()>,
     cache: Option<Cache>,
     /// None: what is compiled is trusted, and compiled here.
     compile: Option<CompileLimits>,
@@ -87,6 +89,39 @@ pub(super) struct Side {
     linker: Linker<State>,
     /// A pool refuses what it has no room for, so whoever wants an instance waits here first.
     pub(super) room: Arc<Semaphore>,
+}
+
+/// A component that was looked at, and what it is.
+pub(crate) struct Seen {
+    bytes: Vec<u8>,
+    /// Of the file, and of the component: another one if the file is a core module.
+    file: Digest,
+    digest: Digest,
+    contract: Contract,
+}
+
+impl Seen {
+    pub(crate) fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// The digest of the file.
+    pub(crate) fn file(&self) -> Digest {
+        self.file
+    }
+
+    /// The digest of the component.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Compiled code, as it was found or made.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub(crate) bytes: u64,
+    /// Whether it is there for the next start. None: nothing is kept.
+    pub(crate) kept: Option<std::io::Result<()>>,
 }
 
 /// A component that is compiled and linked. Cheap to clone.
@@ -134,6 +169,7 @@ impl Sandbox {
         Self {
             blocking: OnceLock::new(),
             concurrent: OnceLock::new(),
+            making: Mutex::new(()),
             cache,
             compile,
             stack,
@@ -200,58 +236,81 @@ impl Sandbox {
         Ok(Cow::Owned(made))
     }
 
-    /// Loads a component, or a core module that one can be made of: from the cache, or by compiling it, which takes a tenth of
-    /// a second to many seconds. Blocks.
+    /// Looks at a component, or makes one of a core module first. Blocks.
     ///
     /// # Errors
-    /// It is no component of this contract or does not compile.
-    pub(crate) fn load(&self, bytes: &[u8]) -> Result<Program, LoadError> {
-        let bytes = &*self.component(bytes)?;
-        let contract = Contract::of(bytes)?;
-        let digest = Digest::of(bytes);
-        let side = self.side(contract.engine)?;
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(&side.engine, &digest));
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let code = match &self.compile {
-                    Some(limits) => compile::apart(Work::Compile(contract.engine), bytes, limits)?,
-                    None => compile::here(&side.engine, bytes)?,
-                };
-                if let Some(cache) = &self.cache {
-                    // Kept for the next start; without it that start is slower and nothing else.
-                    let _ = cache.store(&side.engine, &digest, &code);
-                }
-                // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
-                #[allow(unsafe_code, reason = "the only way to load compiled code")]
-                let component = unsafe { Component::deserialize(&side.engine, &code) };
-                component.map_err(|error| LoadError::Code(fault::chain(&error)))?
-            }
+    /// It is no component of this contract.
+    pub(crate) fn look(&self, bytes: Vec<u8>) -> Result<Seen, LoadError> {
+        let file = Digest::of(&bytes);
+        let made = match self.component(&bytes)? {
+            Cow::Owned(made) => Some(made),
+            Cow::Borrowed(_) => None,
         };
-        let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
-        let mut linker = side.linker.clone();
-        for import in contract.imports.iter().filter(|import| !import.known) {
-            imports::link_unknown(&mut linker, &side.engine, &component, &import.name).map_err(link)?;
-        }
-        let pre = linker.instantiate_pre(&component).map_err(link)?;
-        let export = |name| component.get_export_index(None, name);
-        let exports = Exports {
-            next: export("next"),
-            run: export("run"),
-            collect: export("collect"),
-            finish: export("finish"),
-            handle: export("handle"),
-            main: contract.program.as_ref().and_then(|program| {
-                let program = component.get_export_index(None, program)?;
-                component.get_export_index(Some(&program), "run")
-            }),
+        let digest = made.as_deref().map_or(file, Digest::of);
+        let bytes = made.unwrap_or(bytes);
+        Ok(Seen {
+            contract: Contract::of(&bytes)?,
+            file,
+            digest,
+            bytes,
+        })
+    }
+
+    /// The program of a component that was compiled before, if it was kept.
+    ///
+    /// # Errors
+    /// It cannot be linked.
+    pub(crate) fn kept(&self, seen: &Seen) -> Result<Option<(Program, Code)>, LoadError> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
         };
-        Ok(Program(Arc::new(Inner {
-            contract,
-            pre,
-            side,
-            exports,
-        })))
+        let side = self.side(seen.contract.engine)?;
+        let Some((component, bytes)) = cache.load(&side.engine, &seen.digest) else {
+            return Ok(None);
+        };
+        let code = Code {
+            bytes,
+            kept: Some(Ok(())),
+        };
+        Ok(Some((program(side, &seen.contract, &component)?, code)))
+    }
+
+    /// Whether its code is in the cache now.
+    pub(crate) fn keeps(&self, seen: &Seen) -> bool {
+        let side = self.side(seen.contract.engine);
+        matches!((&self.cache, side), (Some(cache), Ok(side)) if cache.has(&side.engine, &seen.digest))
+    }
+
+    /// Compiles a component, which takes a tenth of a second to many seconds, and keeps its code for the next start. Blocks;
+    /// several threads may each compile one.
+    ///
+    /// # Errors
+    /// It does not compile, or cannot be linked.
+    pub(crate) fn compile(&self, seen: &Seen) -> Result<(Program, Code), LoadError> {
+        let side = self.side(seen.contract.engine)?;
+        let code = match &self.compile {
+            Some(limits) => compile::apart(Work::Compile(seen.contract.engine), &seen.bytes, limits)?,
+            None => compile::here(&side.engine, &seen.bytes)?,
+        };
+        // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
+        #[allow(unsafe_code, reason = "the only way to load compiled code")]
+        let component = unsafe { Component::deserialize(&side.engine, &code) };
+        let component = component.map_err(|error| LoadError::Code(fault::chain(&error)))?;
+        let cache = self.cache.as_ref();
+        let told = Code {
+            bytes: code.len() as u64,
+            // Without it the next start is slower and nothing else, so most do not mind.
+            kept: cache.map(|cache| cache.store(&side.engine, &seen.digest, &code)),
+        };
+        Ok((program(side, &seen.contract, &component)?, told))
+    }
+
+    /// How many components may be compiled at once in so much memory: each by a core, and each may take all that one may.
+    pub(crate) fn compilers(&self, memory: u64) -> usize {
+        let one = self.compile.unwrap_or_default().memory.max(1);
+        let fit = usize::try_from(memory / one).unwrap_or(usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        cores.min(fit).max(1)
     }
 
     fn side(&self, form: Form) -> Result<Arc<Side>, LoadError> {
@@ -259,6 +318,11 @@ impl Sandbox {
             Form::Blocking => &self.blocking,
             Form::Async => &self.concurrent,
         };
+        if let Some(side) = cell.get() {
+            return Ok(side.clone());
+        }
+        // Whoever died here left nothing behind.
+        let _alone = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(side) = cell.get() {
             return Ok(side.clone());
         }
@@ -274,5 +338,65 @@ impl Sandbox {
         };
         let side = make().map_err(|error| LoadError::Engine(fault::chain(&error)))?;
         Ok(cell.get_or_init(|| Arc::new(side)).clone())
+    }
+}
+
+/// Links a component.
+fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Result<Program, LoadError> {
+    let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
+    let mut linker = side.linker.clone();
+    for import in contract.imports.iter().filter(|import| !import.known) {
+        imports::link_unknown(&mut linker, &side.engine, component, &import.name).map_err(link)?;
+    }
+    let pre = linker.instantiate_pre(component).map_err(link)?;
+    let export = |name| component.get_export_index(None, name);
+    let exports = Exports {
+        next: export("next"),
+        run: export("run"),
+        collect: export("collect"),
+        finish: export("finish"),
+        handle: export("handle"),
+        main: contract.program.as_ref().and_then(|program| {
+            let program = component.get_export_index(None, program)?;
+            component.get_export_index(Some(&program), "run")
+        }),
+    };
+    Ok(Program(Arc::new(Inner {
+        contract: contract.clone(),
+        pre,
+        side,
+        exports,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::STACK;
+
+    #[test]
+    fn no_more_are_compiled_at_once_than_memory_and_cores_allow() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let limits = CompileLimits {
+            memory: 4 << 30,
+            ..CompileLimits::default()
+        };
+        let stack = usize::try_from(STACK).unwrap();
+        let sandbox = Sandbox::new(None, Some(limits), stack, Budget::new(u64::MAX));
+        for (memory, compilers) in [(0, 1), (1 << 30, 1), (8 << 30, cores.min(2)), (u64::MAX, cores)] {
+            assert_eq!(sandbox.compilers(memory), compilers, "{memory}");
+        }
+    }
+
+    #[test]
+    fn threads_that_come_at_once_get_one_engine() {
+        let stack = usize::try_from(STACK).unwrap();
+        let sandbox = Sandbox::new(None, None, stack, Budget::new(u64::MAX));
+        let sides: Vec<_> = std::thread::scope(|scope| {
+            let side = || sandbox.side(Form::Blocking).unwrap();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(side)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(sides.iter().all(|side| Arc::ptr_eq(side, &sides[0])));
     }
 }

@@ -18,12 +18,13 @@ use super::{
     error::{Failure, say},
     exit,
     inspect::print,
+    loading::{Programs, Role, Wanted},
     plan,
     pools::name_of,
     runtime,
 };
 use crate::{
-    limits::{CompileLimits, Limits},
+    limits::Limits,
     logger::Level,
     run::{self, Stage},
     script::Script,
@@ -104,11 +105,10 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
             .hint("add an [operation] table; a worker alone has no logic that a script could test"));
     };
     let policy = plan::checked(manifest.health.over(Policy::default()))?;
-    let compile = manifest.compile.over(CompileLimits::default());
     let sandbox = run::sandbox(
         u64::MAX,
         !args.no_cache,
-        (!args.trust).then_some(compile),
+        args.compiling.limits(manifest),
         plan::stack(manifest.limits.stack)?,
     );
     if !args.no_build {
@@ -116,7 +116,9 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
         build::build(folder, operation.build.as_deref().into_iter(), args.quiet)?;
     }
     let component = folder.join(&operation.component);
-    let program = plan::load_operation(&sandbox, &component, operation.sha256, manifest.signed_by.as_ref())?;
+    let signer = manifest.signed_by.as_ref();
+    let wanted = Wanted::new(component.clone(), operation.sha256, signer, Role::Operation);
+    let program = Programs::load(&sandbox, &[wanted], args.quiet)?.of(&component)?;
     let mut operation_args = operation.args.clone();
     operation_args.insert(0, name_of(&component));
     Ok(Stage {

@@ -1,0 +1,346 @@
+//! Compiling ahead of time, and what is compiled at the start of a run: each component once, several at a time.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::{
+    compile::{children, large_function, limit, worker_with},
+    support::{Folder, Host, body, host, of_type},
+};
+
+/// The host with an empty cache of its own.
+fn own(folder: &Folder, args: &[&str]) -> Host {
+    host(args).env("XDG_CACHE_HOME", folder.path("cache"))
+}
+
+/// The files of compiled code in it.
+fn kept(folder: &Folder) -> Vec<PathBuf> {
+    let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse"));
+    let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "cwasm"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// An operation, a worker of `map` and a pool, whose worker is the same.
+fn project(folder: &Folder) -> String {
+    folder.operation("operation.wasm", "run", "");
+    folder.worker("echo.wasm", body::ECHO);
+    folder.file(
+        "disperse.toml",
+        r#"
+            [operation]
+            component = "operation.wasm"
+            build = "touch built"
+
+            [worker]
+            component = "echo.wasm"
+
+            [[pool]]
+            name = "echo"
+            component = "echo.wasm"
+        "#,
+    )
+}
+
+/// What no compiler can be content with: a start with it succeeds only if nothing is compiled.
+const NO_COMPILER: [&str; 2] = ["--compile-memory", "1MiB"];
+
+#[test]
+fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
+    let folder = Folder::new();
+    let manifest = project(&folder);
+    let module = folder.guest("program.wasm", include_str!("guests/program.wat"));
+    let (operation, worker) = (folder.path("operation.wasm"), folder.path("echo.wasm"));
+    own(&folder, &["map", &worker, "--compile-memory", "1MiB"])
+        .input("a\n")
+        .run()
+        .exits(2);
+    let first = own(&folder, &["compile", &manifest, &module]).run().exits(0);
+    assert!(Path::new(&folder.path("built")).exists(), "it is built first");
+    assert_eq!(first.out().lines().count(), 3, "{}", first.out());
+    for path in [&operation, &worker, &module] {
+        let line = first
+            .out()
+            .lines()
+            .find(|line| line.starts_with(&format!("{path}: compiled in ")));
+        let line = line.unwrap_or_else(|| panic!("nothing is said of {path}:\n{}", first.out()));
+        assert!(line.contains(" of code, sha256 "), "{line}");
+    }
+    let files = kept(&folder);
+    assert_eq!(files.len(), 3);
+
+    let again = own(&folder, &["compile", &manifest, &module]).run().exits(0);
+    assert_eq!(
+        again.out().matches(": was there already, ").count(),
+        3,
+        "{}",
+        again.out()
+    );
+    own(&folder, &["compile", &manifest, "--quiet"])
+        .run()
+        .exits(0)
+        .prints("");
+
+    for (command, path, printed) in [
+        ("run", &manifest, ""),
+        ("map", &manifest, "a\n"),
+        ("map", &module, "a\n"),
+    ] {
+        let args = [command, path, NO_COMPILER[0], NO_COMPILER[1], "--no-build"];
+        own(&folder, &args).input("a\n").run().exits(0).prints(printed);
+    }
+    assert_eq!(kept(&folder), files);
+}
+
+#[test]
+fn one_that_fails_does_not_keep_the_others_from_being_compiled() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let other = folder.worker("other.wasm", body::SLOW_ECHO);
+    let broken = folder.file("broken.wasm", "no component");
+    let missing = folder.path("missing.wasm");
+    let empty = folder.file("empty.toml", "");
+    let args = [
+        "compile", &broken, &worker, &missing, &empty, &other, "--format", "json",
+    ];
+    let ended = own(&folder, &args).run().exits(2).says(&[
+        "error: cannot use `",
+        "broken.wasm",
+        "error: cannot read `",
+        "missing.wasm",
+        "names no component",
+    ]);
+    let events = ended.events();
+    let paths = |name: &str| -> Vec<String> {
+        let mut paths: Vec<_> = of_type(&events, name)
+            .iter()
+            .map(|event| event["path"].as_str().unwrap().to_owned())
+            .collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(paths("compiled"), [worker, other]);
+    assert_eq!(paths("failed"), [broken, empty, missing]);
+}
+
+#[test]
+fn what_is_told_as_data_is_what_is_there() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let copy = folder.path("copy.wasm");
+    fs::copy(&worker, &copy).unwrap();
+    let run = || -> Vec<Value> {
+        let args = ["compile", &worker, &copy, "--format", "json"];
+        own(&folder, &args).run().exits(0).events()
+    };
+    let first = run();
+    let sha256 = host(["inspect", &worker, "--format", "json"]).run().exits(0).events()[0]["sha256"].clone();
+    let size = fs::metadata(&kept(&folder)[0]).unwrap().len();
+    assert_eq!((first.len(), kept(&folder).len()), (2, 1));
+    for event in &first {
+        assert_eq!(event["sha256"], sha256);
+        assert_eq!(event["code_bytes"], size);
+        assert_eq!(event["cached"], false);
+    }
+    // One component of two names is compiled once.
+    assert_eq!(first[0]["took_ms"], first[1]["took_ms"]);
+    for event in run() {
+        assert_eq!((&event["cached"], &event["code_bytes"]), (&true.into(), &size.into()));
+        assert_eq!(event.get("took_ms"), None);
+    }
+}
+
+#[test]
+fn pins_and_limits_of_a_manifest_hold() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    let pin = "0".repeat(64);
+    let text = format!("[worker]\ncomponent = \"echo.wasm\"\nsha256 = \"{pin}\"\n");
+    let manifest = folder.file("disperse.toml", text);
+    own(&folder, &["compile", &manifest])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["is not the component that is expected"]);
+    let text = "[worker]\ncomponent = \"echo.wasm\"\n[compile]\nmemory = \"1MiB\"\n";
+    folder.file("disperse.toml", text);
+    own(&folder, &["compile", &manifest])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["more than 1MiB"]);
+    own(&folder, &["compile", &manifest, "--compile-memory", "4GiB"])
+        .run()
+        .exits(0);
+}
+
+#[test]
+fn a_pin_holds_for_a_file_wherever_else_it_is_named() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    let pin = format!("sha256 = \"{}\"\n", "0".repeat(64));
+    for (first, second) in [("", &*pin), (&*pin, "")] {
+        let pool = |name: &str, pin: &str| format!("[[pool]]\nname = \"{name}\"\ncomponent = \"echo.wasm\"\n{pin}");
+        let manifest = folder.file("disperse.toml", pool("a", first) + &pool("b", second));
+        for command in ["map", "compile"] {
+            own(&folder, &[command, &manifest])
+                .run()
+                .exits(2)
+                .prints("")
+                .says(&["is not the component that is expected"]);
+        }
+    }
+}
+
+#[test]
+fn a_project_that_does_not_build_is_not_compiled() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    let text = "[worker]\ncomponent = \"echo.wasm\"\nbuild = \"exit 7\"\n";
+    let manifest = folder.file("disperse.toml", text);
+    own(&folder, &["compile", &manifest])
+        .run()
+        .exits(2)
+        .prints("")
+        .says(&["exit 7"]);
+    own(&folder, &["compile", &manifest, "--no-build"]).run().exits(0);
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_an_error_here_and_nowhere_else() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let shared = folder.path("shared");
+    fs::create_dir_all(Path::new(&shared).join("disperse")).unwrap();
+    fs::set_permissions(Path::new(&shared).join("disperse"), fs::Permissions::from_mode(0o777)).unwrap();
+    for (home, cache, why) in [
+        ("", "", "neither XDG_CACHE_HOME nor HOME"),
+        ("relative", "relative", "neither XDG_CACHE_HOME nor HOME"),
+        ("/dev/null", "", "`/dev/null/.cache/disperse` cannot be made"),
+        ("", &*shared, "is not this user's alone"),
+    ] {
+        let with = |args: &[&str]| host(args).env("HOME", home).env("XDG_CACHE_HOME", cache);
+        with(&["compile", &worker])
+            .run()
+            .exits(4)
+            .prints("")
+            .says(&["error: ", why, "hint: "]);
+        let ended = with(&["map", &worker, "--quiet"]).input("a\n").run().exits(0);
+        assert_eq!(ended.stderr, "");
+    }
+    host(["compile", &worker, "--no-cache"]).run().exits(2);
+}
+
+#[test]
+fn code_that_cannot_be_kept_is_an_error_here_and_nowhere_else() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    own(&folder, &["compile", &worker]).run().exits(0);
+    // A folder is in its place.
+    let file = kept(&folder).remove(0);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir_all(file.join("full")).unwrap();
+    let ended = own(&folder, &["compile", &worker, "--format", "json"]).run().exits(4);
+    assert_eq!(ended.events()[0]["type"], "failed");
+    ended.says(&["the code of `", "echo.wasm` cannot be kept", "because "]);
+    let ended = own(&folder, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn code_that_does_not_stay_is_an_error() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    own(&folder, &["compile", &worker]).run().exits(0);
+    // Larger than all that is kept, without taking any room, and used last.
+    let other = kept(&folder)[0].with_file_name("other.cwasm");
+    fs::remove_file(&kept(&folder)[0]).unwrap();
+    let file = fs::File::create(other).unwrap();
+    file.set_len(2 << 30).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600))
+        .unwrap();
+    own(&folder, &["compile", &worker])
+        .run()
+        .exits(4)
+        .says(&["echo.wasm` is not in the cache any more"]);
+}
+
+#[test]
+fn of_several_failures_the_first_in_the_manifest_is_told() {
+    let folder = Folder::new();
+    folder.operation("operation.wasm", "run", "");
+    folder.operation("planner.wasm", "run", "");
+    folder.file("broken.wasm", "no component");
+    let text = |pools: [&str; 3]| {
+        let pools = pools.map(|file| format!("[[pool]]\nname = \"{file}\"\ncomponent = \"{file}.wasm\"\n"));
+        format!("[operation]\ncomponent = \"operation.wasm\"\n{}", pools.concat())
+    };
+    for (pools, told) in [
+        (["broken", "missing", "planner"], "cannot use `"),
+        (["missing", "planner", "broken"], "cannot read `"),
+        (["planner", "broken", "missing"], "is an operation, not a worker"),
+    ] {
+        let manifest = folder.file("disperse.toml", text(pools));
+        for _ in 0..3 {
+            let ended = own(&folder, &["run", &manifest]).run().exits(2).prints("");
+            assert_eq!(ended.stderr.matches("error: ").count(), 1, "{}", ended.stderr);
+            ended.says(&[told]);
+        }
+    }
+    // What is wrong with any of them is told before one is compiled.
+    assert_eq!(kept(&folder), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn different_components_are_compiled_at_once() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return;
+    }
+    let folder = Folder::new();
+    let bomb = worker_with(&folder, &large_function());
+    fs::rename(&bomb, folder.path("first.wasm")).unwrap();
+    worker_with(&folder, &format!("(func){}", large_function()));
+    let manifest = folder.file(
+        "disperse.toml",
+        "[[pool]]\nname = \"a\"\ncomponent = \"first.wasm\"\n[[pool]]\nname = \"b\"\ncomponent = \"bomb.wasm\"\n",
+    );
+    // Small enough for two of them on any machine that runs this.
+    let mut live = own(&folder, &["map", &manifest, "--compile-memory", "1GiB"]).start();
+    let host = live.id();
+    live.wait_until("two compilers", |_, _| {
+        let confined = |process: &i32| limit(*process, "Max file size").as_deref() == Some("0");
+        children(host).iter().filter(|process| confined(process)).count() == 2
+    });
+}
+
+/// Whether it took long is the compiler's business: a machine that is fast enough has nothing to say.
+#[test]
+fn a_component_that_took_long_is_said_once() {
+    let folder = Folder::new();
+    let functions = [large_function(), large_function(), large_function()].concat();
+    let bomb = worker_with(&folder, &functions);
+    let map = |more: &[&str]| {
+        let args = [&["map", &bomb, "--compile-memory", "16GiB"], more].concat();
+        own(&folder, &args).input("a\n").run().exits(0)
+    };
+    let said = "compiled bomb.wasm in ";
+    let begun = Instant::now();
+    let quiet = map(&["--quiet", "--no-cache"]);
+    let long = begun.elapsed() > Duration::from_secs(5);
+    assert_eq!(quiet.stderr, "");
+    let first = map(&[]);
+    if long || first.stderr.contains(said) {
+        first.says(&[said, "s, kept for the next start\n"]);
+    }
+    let second = map(&[]);
+    assert!(!second.stderr.contains(said), "{}", second.stderr);
+}
