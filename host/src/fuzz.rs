@@ -18,7 +18,7 @@ use disperse_scheduler::{
 
 use crate::{
     grants::ExecRule,
-    sandbox::{Contract, adapted},
+    sandbox::{Contract, Origin, Shape, Use, adapted, misspelt},
     settings::Manifest,
     units::{Fuel, Size, Time},
 };
@@ -111,7 +111,8 @@ fn components() {
     for name in ["{NEXT}", "{RUN}", "{COLLECT}", "{FINISH}"] {
         operation = operation.replace(name, "");
     }
-    let texts = [&worker, &operation, "(component)", "(module)"];
+    let nested = "(component (core module (@producers (language \"C11\" \"\") (processed-by \"clang\" \"21\"))))";
+    let texts = [&worker, &operation, "(component)", "(module)", nested];
     let seeds: Vec<_> = texts.iter().map(|text| wat::parse_str(text).unwrap()).collect();
     assert!(Contract::of(&seeds[0]).is_ok() && Contract::of(&seeds[1]).is_ok());
     check!()
@@ -123,7 +124,20 @@ fn components() {
             if let Err(error) = Contract::of(&bytes) {
                 assert!(!error.to_string().is_empty() && !error.hint().is_empty());
             }
+            explained(&bytes, Shape::of(&bytes).ok());
         });
+}
+
+/// What `inspect` looks at beside the contract.
+fn explained(bytes: &[u8], shape: Option<Shape>) {
+    let origin = Origin::of(bytes);
+    assert!(origin.producers.len() <= 16 && origin.language.is_none_or(|language| !language.is_empty()));
+    if let Some(shape) = shape {
+        let _ = misspelt(&shape.exports);
+        for import in shape.imports {
+            let _ = Use::of(&import.name);
+        }
+    }
 }
 
 #[test]
@@ -139,9 +153,13 @@ fn core_modules() {
         .with_type::<(u8, Vec<Edit>)>()
         .with_test_time(TIME)
         .with_iterations(usize::MAX)
-        .for_each(|(which, edits)| match adapted(&mutated(&seeds, *which, edits)) {
-            Ok(component) => drop(Contract::of(&component)),
-            Err(error) => assert!(!error.to_string().is_empty()),
+        .for_each(|(which, edits)| {
+            let bytes = mutated(&seeds, *which, edits);
+            match adapted(&bytes) {
+                Ok(component) => drop(Contract::of(&component)),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+            explained(&bytes, Shape::of_module(&bytes).ok());
         });
 }
 

@@ -40,7 +40,7 @@ pub(super) enum Command {
     /// Compile components into the cache ahead of time, so that a later `run`, `map` or `test` starts at once
     #[command(after_help = COMPILE_HELP)]
     Compile(CompileArgs),
-    /// Say what a component is, what it imports and which limits apply; changes nothing
+    /// Say what a component is, what it imports and which limits apply, or why it is of no use; changes nothing
     Inspect(InspectArgs),
     /// Compare how the scheduler fares in a world of simulated workers, in virtual time
     Simulate(SimulateArgs),
@@ -48,6 +48,12 @@ pub(super) enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands to a folder
+    Man {
+        /// Write a page for each command to this folder, which is made if it is not there
+        #[arg(long)]
+        dir: Option<PathBuf>,
     },
     /// Compile one component from stdin to stdout; what the host starts itself
     #[command(name = COMPILE_CHILD, hide = true)]
@@ -345,7 +351,7 @@ pub(super) struct AskArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// A component (.wasm), a disperse.toml, or a folder with one; nothing is built
+    /// A component or core module (.wasm), a disperse.toml, or a folder with one; nothing is built
     pub(super) path: PathBuf,
     /// How it is written
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::exit;
+use crate::report::plain;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        say(&format!("error: {}", self.text()));
+        // Names in it can be a stranger's.
+        say(&plain(&format!("error: {}", self.text())));
     }
 
     /// What is printed, all of it.

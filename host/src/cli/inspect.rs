@@ -1,15 +1,17 @@
-//! `inspect`: what a component is.
+//! `inspect`: what a component is, and if it is of no use here, why.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
-use super::{args::InspectArgs, error::Failure, exit, plan};
+use super::{args::InspectArgs, error::Failure, exit, facts::Facts, plan};
 use crate::{
-    digest::Digest,
     limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::{Format, plain},
-    sandbox::{Contract, Form},
+    sandbox::shown,
     units::{Fuel, Size, Time},
 };
+
+/// How many imports and how many exports are listed for people.
+const LISTED_MAX: usize = 256;
 
 /// Writes to stdout; a pipe that is closed is no error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -21,86 +23,98 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Explains each of them, and those that are of no use too. What cannot even be read ends it.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
+    let mut code = exit::DONE;
     for path in plan::components(&args.path)? {
         let bytes = plan::read(&path)?;
-        let contract = plan::contract(&path, &bytes)?;
-        let digest = Digest::of(&bytes);
-        let role = |form: Option<Form>| form.map(|form| if form == Form::Async { "async" } else { "blocking" });
-        match args.format {
-            Format::Json => {
-                let imports: Vec<_> = contract
-                    .imports
-                    .iter()
-                    .map(|import| serde_json::json!({ "name": import.name, "known": import.known }))
-                    .collect();
-                let line = serde_json::json!({
-                    "type": "component",
-                    "path": path.display().to_string(),
-                    "sha256": digest.to_string(),
-                    "bytes": bytes.len(),
-                    "operation": role(contract.operation),
-                    "worker": role(contract.worker),
-                    "program": contract.program.is_some(),
-                    "imports": imports,
-                    "limits": limits().collect::<std::collections::BTreeMap<_, _>>(),
-                    "grants": usable(&contract).map(|(flag, _)| flag).collect::<Vec<_>>(),
-                    "exports": contract.exports,
-                    "producers": contract.producers,
-                });
-                print(&format!("{line}\n"))?;
-            }
-            Format::Text => {
-                let mut text = format!(
-                    "{}\n  sha256   {digest}\n  size     {}\n",
-                    path.display(),
-                    Size(bytes.len() as u64)
-                );
-                let roles = [
-                    ("operation", role(contract.operation)),
-                    ("worker", role(contract.worker)),
-                ];
-                if contract.program.is_some() {
-                    text.push_str("  role     worker: a program of WASI, run once for each action\n");
-                } else {
-                    for (name, form) in roles.into_iter().filter_map(|(name, form)| Some((name, form?))) {
-                        let _ = writeln!(text, "  role     {name}, {form}");
-                    }
-                }
-                if !contract.producers.is_empty() {
-                    let _ = writeln!(text, "  made by  {}", plain(&contract.producers.join(", ")));
-                }
-                text.push_str("  exports\n");
-                for (name, ty) in &contract.exports {
-                    let _ = writeln!(text, "    {name}: {ty}");
-                }
-                text.push_str("  imports\n");
-                for import in &contract.imports {
-                    let note = if import.known {
-                        ""
-                    } else {
-                        "  (not provided: traps when called)"
-                    };
-                    let _ = writeln!(text, "    {}{note}", import.name);
-                }
-                text.push_str("  limits   unless set otherwise\n");
-                for (flag, what) in limits() {
-                    let _ = writeln!(text, "    {flag:<19} {what}");
-                }
-                text.push_str("  grants   none unless given");
-                let mut usable = usable(&contract).peekable();
-                if usable.peek().is_some() {
-                    text.push_str("; its imports could use");
-                    for (flag, what) in usable {
-                        let _ = write!(text, "\n    {flag}  {what}");
-                    }
-                }
-                text.push('\n');
-                print(&text)?;
-            }
+        let facts = Facts::of(&path, &bytes)?;
+        print(&match args.format {
+            Format::Json => format!("{}\n", facts.json(&path, limits())),
+            Format::Text => text(&path, &facts),
+        })?;
+        if let Err(error) = &facts.contract {
+            let failure = plan::unusable(&path, error);
+            failure.print();
+            code = failure.code;
         }
     }
-    Ok(exit::DONE)
+    Ok(code)
+}
+
+/// All of it, for people.
+fn text(path: &Path, facts: &Facts) -> String {
+    let (path, digest, size) = (path.display(), &facts.digest, Size(facts.size as u64));
+    let mut text = format!("{path}\n  sha256   {digest}\n  size     {size}\n");
+    let mut row = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "  {name:<8} {value}");
+        }
+    };
+    row(
+        "kind",
+        match (facts.module, &facts.contract) {
+            (true, Ok(_)) => "core module, of which a component is made when it is loaded",
+            (true, Err(_)) => "core module",
+            (false, _) => "component",
+        },
+    );
+    row("language", facts.origin.language.as_deref().unwrap_or_default());
+    if facts.is_program() {
+        row("role", "worker: a program of WASI, run once for each action");
+    } else {
+        for (role, form) in facts.roles() {
+            row("role", &format!("{role}, {form}"));
+        }
+    }
+    row("world", &facts.worlds().join(", "));
+    row("made by", &facts.origin.producers.join(", "));
+    let misspelt = facts.misspelt();
+    list(&mut text, "exports", &facts.shape.exports, |(name, ty)| {
+        let meant = misspelt.iter().find(|(misspelt, _)| misspelt == name);
+        let note = meant.map(|(_, meant)| format!("  (near `{meant}`, which is missing)"));
+        format!("{}: {ty}{}", shown(name), note.unwrap_or_default())
+    });
+    list(&mut text, "imports", &facts.shape.imports, |import| {
+        let note = facts.note(import).map(|note| format!("  ({})", note.text));
+        format!("{}{}", shown(&import.name), note.unwrap_or_default())
+    });
+    if facts.contract.is_err() {
+        return plain(&text).into_owned();
+    }
+    text.push_str("  limits   unless set otherwise\n");
+    for (flag, what) in limits() {
+        let _ = writeln!(text, "    {flag:<19} {what}");
+    }
+    text.push_str("  grants   none unless given");
+    let grants = facts.grants();
+    if !grants.is_empty() {
+        text.push_str("; its imports could use");
+    }
+    for (flag, what) in grants {
+        let _ = write!(text, "\n    {flag}  {what}");
+    }
+    text.push('\n');
+    plain(&text).into_owned()
+}
+
+/// Adds a line for each, not more than a person reads.
+fn list<T>(
+    text: &mut String,
+    name: &str,
+    all: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    line: impl Fn(T) -> String,
+) {
+    let all = all.into_iter();
+    let more = all.len().saturating_sub(LISTED_MAX);
+    let none = if all.len() == 0 { "  none" } else { "" };
+    let _ = writeln!(text, "  {name}{none}");
+    for one in all.take(LISTED_MAX) {
+        let _ = writeln!(text, "    {}", line(one));
+    }
+    if more > 0 {
+        let _ = writeln!(text, "    and {more} more, which `--format json` lists");
+    }
 }
 
 /// The flags that set limits, and what holds without them.
@@ -129,23 +143,4 @@ fn limits() -> impl Iterator<Item = (&'static str, String)> {
         ),
     ]
     .into_iter()
-}
-
-/// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.
-fn usable(contract: &Contract) -> impl Iterator<Item = (&'static str, &'static str)> {
-    const GRANTS: [(&str, &str, &str); 6] = [
-        ("wasi:filesystem/", "--dir", "folders"),
-        ("wasi:cli/environment", "--env", "environment variables"),
-        ("disperse:guest/http@", "--http", "requests to servers"),
-        ("disperse:guest/http-async@", "--http", "requests to servers"),
-        ("wasi:http/outgoing-handler@", "--http", "requests to servers"),
-        ("disperse:guest/exec@", "--exec", "programs of the machine"),
-    ];
-    // Nothing is ever open to an operation's planner and tasks.
-    let imports = |prefix: &str| contract.imports.iter().any(|import| import.name.starts_with(prefix));
-    let found =
-        GRANTS.map(|(prefix, flag, what)| (contract.worker.is_some() && imports(prefix)).then_some((flag, what)));
-    let mut found: Vec<_> = found.into_iter().flatten().collect();
-    found.dedup();
-    found.into_iter()
 }

@@ -6,8 +6,10 @@ mod compile;
 mod error;
 mod exit;
 mod explain;
+mod facts;
 mod inspect;
 mod loading;
+mod man;
 mod new;
 mod opened;
 mod plan;
@@ -92,6 +94,13 @@ fn command(command: Command) -> Result<u8, Failure> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
             inspect::print(&String::from_utf8_lossy(&script))?;
+            Ok(exit::DONE)
+        }
+        Command::Man { dir } => {
+            match dir {
+                Some(dir) => man::write(&dir, Cli::command())?,
+                None => inspect::print(&man::page(Cli::command())?)?,
+            }
             Ok(exit::DONE)
         }
         Command::CompileChild { form, memory, seconds } => Ok(compile_child(&form, memory, seconds)),

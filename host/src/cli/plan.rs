@@ -18,10 +18,10 @@ use super::{
     pools::{self, PoolMaker, name_of},
 };
 use crate::{
-    limits::{CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{Contract, LoadError, Sandbox},
+    sandbox::{LoadError, Sandbox},
     settings::{Component, FILE_NAME, Manifest, Operation},
     units::Size,
 };
@@ -83,21 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// What a component is, or what would be made of a core module; without compiling it.
-///
-/// # Errors
-/// It is of no use here.
-pub(super) fn contract(path: &Path, bytes: &[u8]) -> Result<Contract, Failure> {
-    let sandbox = run::sandbox(
-        default_host_memory(),
-        true,
-        Some(CompileLimits::default()),
-        stack(None)?,
-    );
-    let component = sandbox.component(bytes).map_err(|error| unusable(path, &error))?;
-    Contract::of(&component).map_err(|error| unusable(path, &error.into()))
-}
-
+/// Why a file is of no use here.
 pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
     let failure = Failure::usage(format!("cannot use `{}`", path.display())).because(error);
     match error.hint() {

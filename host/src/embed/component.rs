@@ -52,10 +52,12 @@ impl Component {
     pub fn new(host: &Host, name: impl Into<String>, bytes: &[u8]) -> Result<Self, ComponentError> {
         let name = name.into();
         let sandbox = host.sandbox.clone();
-        let loaded = sandbox.look(bytes.to_vec()).and_then(|seen| match sandbox.kept(&seen)? {
-            Some((program, _)) => Ok(program),
-            None => sandbox.compile(&seen).map(|(program, _)| program),
-        });
+        let loaded = sandbox
+            .look(bytes.to_vec())
+            .and_then(|seen| match sandbox.kept(&seen)? {
+                Some((program, _)) => Ok(program),
+                None => sandbox.compile(&seen).map(|(program, _)| program),
+            });
         match loaded {
             Ok(program) => Ok(Self { name, program, sandbox }),
             Err(error) => Err(ComponentError::of(name, error)),

@@ -19,7 +19,10 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::contract::{OPERATION, WORKER};
+use super::{
+    contract::{OPERATION, WORKER},
+    shape::shown,
+};
 use crate::units::nearest;
 
 /// The contract, and what is added to it here.
@@ -48,7 +51,7 @@ pub(crate) enum AdaptError {
 }
 
 /// Whether this begins as a core module.
-pub(super) fn is_module(bytes: &[u8]) -> bool {
+pub(crate) fn is_module(bytes: &[u8]) -> bool {
     // The version, and what stands for a component or a module.
     bytes.starts_with(b"\0asm\x01\0\0\0")
 }
@@ -158,10 +161,15 @@ impl Found {
     fn near(&self) -> String {
         let near = OPERATION.iter().chain(&WORKER).find_map(|(name, _)| {
             let near = nearest(name, self.exports.iter())?;
-            Some(format!("; `{near}` is near `{name}`"))
+            Some(format!("; `{}` is near `{name}`", shown(near)))
         });
         let listed = || {
-            let names: Vec<_> = self.exports.iter().take(8).map(|name| format!("`{name}`")).collect();
+            let names: Vec<_> = self
+                .exports
+                .iter()
+                .take(8)
+                .map(|name| format!("`{}`", shown(name)))
+                .collect();
             match names.as_slice() {
                 [] => "; it exports nothing".to_owned(),
                 names => format!("; it exports {}", names.join(", ")),

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use wasmparser::{Parser, Payload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types};
-
-use super::{engine::Form, wit::Printer};
+use super::{
+    engine::Form,
+    known::is_newer,
+    shape::{Import, Shape, shown},
+};
 use crate::units::nearest;
 
 /// The exports of the contract and their types. The parameters' names do not count.
@@ -41,16 +43,6 @@ pub(crate) struct Contract {
     pub(crate) imports: Vec<Import>,
     /// Exports and their types, sorted by name.
     pub(crate) exports: BTreeMap<String, String>,
-    /// Who made it, as `producers` sections say.
-    pub(crate) producers: Vec<String>,
-}
-
-/// One import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Import {
-    pub(crate) name: String,
-    /// Whether the host provides it. If not, calling it traps.
-    pub(crate) known: bool,
 }
 
 /// Why a file cannot be used. Every variant says what to do.
@@ -94,58 +86,30 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// The features of WebAssembly that the engines have.
-fn features(form: Form) -> WasmFeatures {
-    let mut features = WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL;
-    features.remove(WasmFeatures::THREADS | WasmFeatures::MEMORY64 | WasmFeatures::GC_TYPES | WasmFeatures::EXCEPTIONS);
-    features.set(WasmFeatures::CM_ASYNC, form == Form::Async);
-    features
-}
-
 impl Contract {
     /// Looks at a file.
     ///
     /// # Errors
     /// It is no component of this contract; says what it is instead, or which exports do not fit and how.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, ContractError> {
-        if !bytes.starts_with(b"\0asm") {
-            return Err(ContractError::NotWasm);
-        }
-        let producers = producers(bytes)?;
-        let (types, engine) = match Validator::new_with_features(features(Form::Blocking)).validate_all(bytes) {
-            Ok(types) => (types, Form::Blocking),
-            Err(_) => Validator::new_with_features(features(Form::Async))
-                .validate_all(bytes)
-                .map(|types| (types, Form::Async))
-                .map_err(|error| ContractError::Invalid(error.to_string()))?,
-        };
-        Self::from_types(&types, engine, producers, bytes)
+        Self::of_shape(Shape::of(bytes)?)
     }
 
-    fn from_types(types: &Types, engine: Form, producers: Vec<String>, bytes: &[u8]) -> Result<Self, ContractError> {
-        let (import_names, export_names, composed) = names(bytes)?;
-        if let Some(found) = import_names.iter().find(|name| is_newer(name)) {
-            return Err(ContractError::Version { found: found.clone() });
-        }
-        let imports = import_names
-            .into_iter()
-            .map(|name| Import {
-                known: is_known(&name),
-                name,
-            })
-            .collect();
-        let mut exports = BTreeMap::new();
-        let mut forms = BTreeMap::new();
-        for name in export_names {
-            let Some(item) = types.component_item_for_export(&name) else {
-                continue;
-            };
-            if let ComponentEntityType::Func(id) = item.ty
-                && let Some(func) = types.as_ref().get(id)
-            {
-                forms.insert(name.clone(), if func.async_ { Form::Async } else { Form::Blocking });
-            }
-            exports.insert(name, Printer(types).entity(item.ty));
+    /// Looks at a component of which is known what it has.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn of_shape(shape: Shape) -> Result<Self, ContractError> {
+        let Shape {
+            engine,
+            composed,
+            imports,
+            exports,
+            forms,
+        } = shape;
+        if let Some(import) = imports.iter().find(|import| is_newer(&import.name)) {
+            let found = import.name.clone();
+            return Err(ContractError::Version { found });
         }
         let operation = role(&exports, &forms, "operation", &OPERATION)?;
         let worker = role(&exports, &forms, "worker", &WORKER)?;
@@ -168,8 +132,28 @@ impl Contract {
             composed,
             imports,
             exports,
-            producers,
         })
+    }
+
+    /// The worlds of wit/disperse.wit that it fits, most often one; `program` for a program of WASI.
+    pub(crate) fn worlds(&self) -> Vec<&'static str> {
+        if self.program.is_some() {
+            return vec!["program"];
+        }
+        match (self.operation, self.worker) {
+            (Some(Form::Blocking), Some(Form::Blocking)) => return vec!["both"],
+            (Some(Form::Async), Some(Form::Async)) => return vec!["both-async"],
+            _ => {}
+        }
+        let operation = self.operation.map(|form| match form {
+            Form::Blocking => "operation",
+            Form::Async => "operation-async",
+        });
+        let worker = self.worker.map(|form| match form {
+            Form::Blocking => "worker",
+            Form::Async => "worker-async",
+        });
+        operation.into_iter().chain(worker).collect()
     }
 }
 
@@ -213,119 +197,27 @@ fn role(
     }
 }
 
+/// Exports that look like a misspelt one of the contract that is missing, each with that one.
+pub(crate) fn misspelt(exports: &BTreeMap<String, String>) -> Vec<(&str, &'static str)> {
+    let missing = OPERATION.iter().chain(&WORKER).map(|(name, _)| *name);
+    missing
+        .filter(|name| !exports.contains_key(*name))
+        .filter_map(|name| Some((nearest(name, exports.keys())?, name)))
+        .collect()
+}
+
 /// What the exports look like that were perhaps meant to be a role.
 fn near_misses(exports: &BTreeMap<String, String>) -> Vec<String> {
-    let mut lines: Vec<String> = OPERATION
-        .iter()
-        .chain(&WORKER)
-        .filter_map(|(name, _)| nearest(name, exports.keys()).map(|near| format!("`{near}` is near `{name}`")))
+    let mut lines: Vec<String> = misspelt(exports)
+        .into_iter()
+        .map(|(near, name)| format!("`{}` is near `{name}`", shown(near)))
         .collect();
-    lines.extend(exports.keys().take(8).map(|name| format!("it exports `{name}`")));
+    lines.extend(exports.keys().take(8).map(|name| match name.split_once('@') {
+        Some(("wasi:cli/run", _)) => format!("it exports `{name}`: a program, but not of WASI 0.2"),
+        Some(("wasi:http/incoming-handler", _)) => {
+            format!("it exports `{name}`: a server, and nothing here sends requests to guests")
+        }
+        _ => format!("it exports `{}`", shown(name)),
+    }));
     lines
-}
-
-/// Whether the host provides an import of this name.
-fn is_known(name: &str) -> bool {
-    const OURS: [&str; 11] = [
-        "types",
-        "log",
-        "output",
-        "host",
-        "host-async",
-        "attempt",
-        "quota",
-        "http-types",
-        "http",
-        "http-async",
-        "exec",
-    ];
-    match name.split_once('/') {
-        // Of a core module that was made a component here.
-        Some(("disperse:adapter", "exit@0.1.0")) => true,
-        Some(("disperse:guest", rest)) => {
-            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-            OURS.contains(&interface) && version.starts_with("0.1.")
-        }
-        Some(("wasi:http", rest)) => {
-            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-            ["types", "outgoing-handler"].contains(&interface) && version.starts_with("0.2.")
-        }
-        Some((package, rest)) => {
-            const WASI: [&str; 6] = [
-                "wasi:cli",
-                "wasi:clocks",
-                "wasi:filesystem",
-                "wasi:io",
-                "wasi:random",
-                "wasi:sockets",
-            ];
-            let version = rest.split_once('@').map_or("", |(_, version)| version);
-            WASI.contains(&package) && version.starts_with("0.2.")
-        }
-        None => false,
-    }
-}
-
-/// Whether this is an interface of ours of a version that this host does not serve.
-fn is_newer(name: &str) -> bool {
-    name.starts_with("disperse:guest/")
-        && name
-            .split_once('@')
-            .is_some_and(|(_, version)| !version.starts_with("0.1."))
-}
-
-/// Who made it.
-fn producers(bytes: &[u8]) -> Result<Vec<String>, ContractError> {
-    let mut found = Vec::new();
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| ContractError::Invalid(error.to_string()))? {
-            Payload::CustomSection(section) if section.name() == "producers" => {
-                let wasmparser::KnownCustom::Producers(fields) = section.as_known() else {
-                    continue;
-                };
-                for field in fields.into_iter().flatten() {
-                    for value in field.values.into_iter().flatten() {
-                        let text = format!("{} {}", value.name, value.version).trim().to_owned();
-                        if !found.contains(&text) && found.len() < 16 {
-                            found.push(text);
-                        }
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-/// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.
-fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError> {
-    let invalid = |error: wasmparser::BinaryReaderError| ContractError::Invalid(error.to_string());
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let (mut depth, mut composed) = (0u32, false);
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(invalid)? {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentCanonicalSection(_) => composed |= depth > 1,
-            Payload::ComponentImportSection(section) if depth == 1 => {
-                for import in section {
-                    let import = import.map_err(invalid)?;
-                    // An imported type is a name for one of ours, nothing to be provided.
-                    if !matches!(import.ty, wasmparser::ComponentTypeRef::Type(_)) {
-                        imports.push(import.name.name.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 1 => {
-                for export in section {
-                    exports.push(export.map_err(invalid)?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    imports.sort();
-    exports.sort();
-    Ok((imports, exports, composed))
 }

@@ -1,5 +1,7 @@
 //! Types of a component in words.
 
+use std::cell::Cell;
+
 use wasmparser::{
     component_types::{
         ComponentAnyTypeId, ComponentDefinedType, ComponentEntityType, ComponentFuncTypeId, ComponentValType,
@@ -7,11 +9,38 @@ use wasmparser::{
     types::Types,
 };
 
-/// Writes types the way WIT does, with everything that has a name written out.
-pub(super) struct Printer<'a>(pub(super) &'a Types);
+/// How many types are written for one that consists of them, and for all exports. A type that has another one twice, which
+/// has another one twice, is written in a few bytes and never ends here.
+const PARTS: u32 = 512;
+const PARTS_OF_ALL: u32 = 1 << 18;
 
-impl Printer<'_> {
+/// Writes types the way WIT does, with everything that has a name written out.
+pub(super) struct Printer<'a> {
+    types: &'a Types,
+    /// How much is still written of the type, and of all.
+    left: Cell<u32>,
+    left_of_all: Cell<u32>,
+}
+
+impl<'a> Printer<'a> {
+    pub(super) fn new(types: &'a Types) -> Self {
+        Self {
+            types,
+            left: Cell::new(0),
+            left_of_all: Cell::new(PARTS_OF_ALL),
+        }
+    }
+
+    /// Whether one more part of a type is written.
+    fn one_more(&self) -> bool {
+        let (left, of_all) = (self.left.get(), self.left_of_all.get());
+        self.left.set(left.saturating_sub(1));
+        self.left_of_all.set(of_all.saturating_sub(1));
+        left > 0 && of_all > 0
+    }
+
     pub(super) fn entity(&self, ty: ComponentEntityType) -> String {
+        self.left.set(PARTS);
         match ty {
             ComponentEntityType::Func(id) => self.func(id),
             ComponentEntityType::Instance(_) => "interface".into(),
@@ -26,7 +55,7 @@ impl Printer<'_> {
     }
 
     fn func(&self, id: ComponentFuncTypeId) -> String {
-        let Some(func) = self.0.as_ref().get(id) else {
+        let Some(func) = self.types.as_ref().get(id) else {
             return "func".into();
         };
         let params: Vec<String> = func.params.iter().map(|(_, ty)| self.value(*ty)).collect();
@@ -38,12 +67,15 @@ impl Printer<'_> {
     }
 
     fn value(&self, ty: ComponentValType) -> String {
+        if !self.one_more() {
+            return "…".into();
+        }
         let id = match ty {
             ComponentValType::Primitive(primitive) => return primitive.to_string(),
             ComponentValType::Type(id) => id,
         };
         let or_none = |ty: &Option<ComponentValType>| ty.map_or_else(|| "_".into(), |ty| self.value(ty));
-        match self.0.as_ref().get(id) {
+        match self.types.as_ref().get(id) {
             Some(ComponentDefinedType::Primitive(primitive)) => primitive.to_string(),
             Some(ComponentDefinedType::Record(record)) => {
                 let fields: Vec<String> = record

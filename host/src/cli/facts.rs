@@ -1,0 +1,175 @@
+//! What can be said of a file of WebAssembly without running it, whether or not it can be used.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{error::Failure, plan};
+use crate::{
+    digest::Digest,
+    limits::{CompileLimits, default_host_memory},
+    run,
+    sandbox::{Contract, Form, Import, LoadError, Origin, Shape, Use, is_module, misspelt},
+};
+
+/// What is known of a file.
+pub(super) struct Facts {
+    pub(super) digest: Digest,
+    pub(super) size: usize,
+    /// Whether it is a core module, of which a component is made when it is loaded.
+    pub(super) module: bool,
+    pub(super) origin: Origin,
+    /// Of the component; of the core module if none can be made of it.
+    pub(super) shape: Shape,
+    /// What it is good for, or why it is not.
+    pub(super) contract: Result<Contract, LoadError>,
+}
+
+/// A line about an import.
+pub(super) struct Note {
+    pub(super) text: String,
+    pub(super) grant: Option<&'static str>,
+}
+
+impl Facts {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// It is not WebAssembly, or not valid.
+    pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        let sandbox = run::sandbox(
+            default_host_memory(),
+            true,
+            Some(CompileLimits::default()),
+            plan::stack(None)?,
+        );
+        let module = is_module(bytes);
+        let (shape, contract) = match sandbox.component(bytes) {
+            Ok(component) => {
+                let shape = Shape::of(&component).map_err(|error| plan::unusable(path, &error.into()))?;
+                (shape.clone(), Contract::of_shape(shape).map_err(LoadError::from))
+            }
+            Err(error) => match Shape::of_module(bytes) {
+                Ok(shape) if module => (shape, Err(error)),
+                _ => return Err(plan::unusable(path, &error)),
+            },
+        };
+        Ok(Self {
+            digest: Digest::of(bytes),
+            size: bytes.len(),
+            module,
+            // Not of what was made of it, which would be said to be by those who wrote what makes it.
+            origin: Origin::of(bytes),
+            shape,
+            contract,
+        })
+    }
+
+    /// Whether what is known is of the core module itself, because there is no component.
+    fn is_bare(&self) -> bool {
+        self.module
+            && self
+                .contract
+                .as_ref()
+                .is_err_and(|error| matches!(error, LoadError::Module(_) | LoadError::Compile(_)))
+    }
+
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let form = |form| if form == Form::Async { "async" } else { "blocking" };
+        let contract = self.contract.as_ref().ok();
+        let operation = contract.and_then(|contract| contract.operation);
+        let worker = contract.and_then(|contract| contract.worker);
+        [("operation", operation.map(form)), ("worker", worker.map(form))]
+            .into_iter()
+            .filter_map(|(role, form)| Some((role, form?)))
+    }
+
+    pub(super) fn is_program(&self) -> bool {
+        self.contract.as_ref().is_ok_and(|contract| contract.program.is_some())
+    }
+
+    pub(super) fn worlds(&self) -> Vec<&'static str> {
+        self.contract.as_ref().map(Contract::worlds).unwrap_or_default()
+    }
+
+    /// Exports that were perhaps meant to be one of the contract, each with that one.
+    pub(super) fn misspelt(&self) -> Vec<(&str, &'static str)> {
+        misspelt(&self.shape.exports)
+    }
+
+    /// What calling an import comes to, unless it simply does what it says.
+    pub(super) fn note(&self, import: &Import) -> Option<Note> {
+        let contract = self.contract.as_ref().ok();
+        let operates = contract.is_none_or(|contract| contract.operation.is_some());
+        // Nothing is ever open to an operation's planner and tasks.
+        let works = contract.is_none_or(|contract| contract.worker.is_some());
+        let (text, grant) = match Use::of(&import.name) {
+            _ if self.is_bare() && import.known => return None,
+            _ if self.is_bare() => ("not there: no component can be made with it".to_owned(), None),
+            Use::Missing(Some(instead)) => (format!("not provided: traps when called; {instead}"), None),
+            Use::Missing(None) => ("not provided: traps when called".to_owned(), None),
+            Use::Granted(flag, what) if works => (format!("{what}, with {flag}"), Some(flag)),
+            Use::Granted(..) => ("nothing is open to an operation".to_owned(), None),
+            Use::OfWorkers if !works => ("for workers: refused in an operation".to_owned(), None),
+            Use::OfOperations if !operates => ("for operations: refused in a worker".to_owned(), None),
+            Use::Closed => ("not available: no grant opens sockets".to_owned(), None),
+            Use::Free | Use::OfWorkers | Use::OfOperations => return None,
+        };
+        Some(Note { text, grant })
+    }
+
+    /// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.
+    pub(super) fn grants(&self) -> Vec<(&'static str, &'static str)> {
+        const ORDER: [&str; 4] = ["--dir", "--env", "--http", "--exec"];
+        let worker = self.contract.as_ref().is_ok_and(|contract| contract.worker.is_some());
+        let imports = self.shape.imports.iter().filter(|_| worker);
+        let mut found: Vec<_> = imports
+            .filter_map(|import| match Use::of(&import.name) {
+                Use::Granted(flag, what) => Some((flag, what)),
+                _ => None,
+            })
+            .collect();
+        found.sort_by_key(|(flag, _)| ORDER.iter().position(|other| other == flag));
+        found.dedup();
+        found
+    }
+
+    /// All of it, for programs.
+    pub(super) fn json(&self, path: &Path, limits: impl Iterator<Item = (&'static str, String)>) -> Value {
+        let role = |wanted| self.roles().find(|(role, _)| *role == wanted).map(|(_, form)| form);
+        let import = |import: &Import| {
+            let note = self.note(import);
+            json!({
+                "name": import.name,
+                "known": import.known,
+                "grant": note.as_ref().and_then(|note| note.grant),
+                "note": note.map(|note| note.text),
+            })
+        };
+        let misspelt = self.misspelt();
+        let misspelt = misspelt
+            .iter()
+            .map(|(name, meant)| json!({ "export": name, "meant": meant }));
+        let error = self.contract.as_ref().err();
+        json!({
+            "type": "component",
+            "path": path.display().to_string(),
+            "sha256": self.digest.to_string(),
+            "bytes": self.size,
+            "core_module": self.module,
+            "language": self.origin.language,
+            "producers": self.origin.producers,
+            "operation": role("operation"),
+            "worker": role("worker"),
+            "program": self.is_program(),
+            "worlds": self.worlds(),
+            "imports": self.shape.imports.iter().map(import).collect::<Vec<_>>(),
+            "exports": self.shape.exports,
+            "misspelt": misspelt.collect::<Vec<_>>(),
+            "limits": limits.collect::<std::collections::BTreeMap<_, _>>(),
+            "grants": self.grants().into_iter().map(|(flag, _)| flag).collect::<Vec<_>>(),
+            "error": error.map(ToString::to_string),
+            "hint": error.and_then(LoadError::hint),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Manual pages, from the same words as `--help`.
+
+use std::path::Path;
+
+use clap::Command;
+use clap_mangen::{
+    Man,
+    roff::{Roff, bold, roman},
+};
+
+use super::{error::Failure, exit};
+
+/// What ends how, in words.
+const CODES: [(u8, &str); 8] = [
+    (
+        exit::DONE,
+        "All tasks are done, or the command did what it was asked for.",
+    ),
+    (
+        exit::FAILED,
+        "Some tasks ended in an error, or the operation itself or a test failed.",
+    ),
+    (
+        exit::USAGE,
+        "The usage, a manifest, a component or a script is wrong; nothing ran.",
+    ),
+    (
+        exit::SYSTEMIC,
+        "The workers, or what they depend on, failed: there were actions and nobody to perform them.",
+    ),
+    (
+        exit::MACHINE,
+        "The machine did not do its part: the output cannot be written, for instance.",
+    ),
+    (exit::BUG, "A bug of disperse-host."),
+    (exit::INTERRUPTED, "The run was stopped by SIGINT or by drain."),
+    (exit::TERMINATED, "The run was stopped by SIGTERM."),
+];
+
+/// The files and variables that are known without being typed.
+const FILES: [(&str, &str); 3] = [
+    (
+        "disperse.toml",
+        "What a project consists of; `disperse-host schema manifest` describes it.",
+    ),
+    (
+        ".disperse",
+        "In the current folder: where runs can be asked, and what is kept of them for `explain`.",
+    ),
+    (
+        "$XDG_CACHE_HOME/disperse, $HOME/.cache/disperse",
+        "Compiled code, for the next start. It can be removed at any time.",
+    ),
+];
+
+/// The page of the program.
+///
+/// # Errors
+/// None that a machine with memory has.
+pub(super) fn page(command: Command) -> Result<String, Failure> {
+    one(built(command), true)
+}
+
+/// Writes a page for the program and one for each of its commands, but hidden ones, to a folder.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
+    let cannot =
+        |path: &Path, error: &std::io::Error| Failure::machine(format!("cannot write `{}`", path.display()), error);
+    std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    let mut left = vec![(built(command), true)];
+    while let Some((command, whole)) = left.pop() {
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+        left.extend(below.map(|below| (below.clone(), false)));
+        let path = folder.join(Man::new(command.clone()).get_filename());
+        std::fs::write(&path, one(command, whole)?).map_err(|error| cannot(&path, &error))?;
+    }
+    Ok(())
+}
+
+/// With the names by which the commands of commands are called. `help` would be a page about pages.
+fn built(command: Command) -> Command {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+/// One page; with what holds for all of them if it is that of the program.
+fn one(command: Command, whole: bool) -> Result<String, Failure> {
+    let help = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help())
+        .map(ToString::to_string);
+    let has_options = command.get_arguments().any(|argument| !argument.is_hide_set());
+    let has_commands = command.get_subcommands().any(|below| !below.is_hide_set());
+    let man = Man::new(command).manual("Disperse");
+    let mut page = Vec::new();
+    let rendered = (|| {
+        man.render_title(&mut page)?;
+        man.render_name_section(&mut page)?;
+        man.render_synopsis_section(&mut page)?;
+        man.render_description_section(&mut page)?;
+        if has_options {
+            man.render_options_section(&mut page)?;
+        }
+        if has_commands {
+            man.render_subcommands_section(&mut page)?;
+        }
+        rest(help.as_deref(), whole).to_writer(&mut page)?;
+        if whole {
+            man.render_version_section(&mut page)?;
+        }
+        Ok(())
+    })();
+    rendered.map_err(|error: std::io::Error| Failure::machine("cannot make the page", &error))?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// What follows the commands.
+fn rest(help: Option<&str>, whole: bool) -> Roff {
+    let mut roff = Roff::new();
+    if let Some(help) = help {
+        // As it is, line by line: it shows what a file looks like.
+        roff.control("SH", ["NOTES"]).control("nf", []);
+        for line in help.lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+    }
+    if whole {
+        roff.control("SH", ["EXIT STATUS"]);
+        for (code, what) in CODES {
+            roff.control("TP", [])
+                .text([bold(code.to_string())])
+                .text([roman(what)]);
+        }
+        roff.control("SH", ["FILES"]);
+        for (name, what) in FILES {
+            roff.control("TP", []).text([bold(name)]).text([roman(what)]);
+        }
+    } else {
+        roff.control("SH", ["SEE ALSO"])
+            .text([bold("disperse-host"), roman("(1)")]);
+    }
+    roff
+}

@@ -1,0 +1,152 @@
+//! Which imports the host provides, and what has to be granted for them to be of use.
+
+use crate::units::nearest;
+
+/// The interfaces of the contract.
+const OURS: [&str; 11] = [
+    "types",
+    "log",
+    "output",
+    "host",
+    "host-async",
+    "attempt",
+    "quota",
+    "http-types",
+    "http",
+    "http-async",
+    "exec",
+];
+/// Of these only operations can make use.
+const OF_OPERATIONS: [&str; 3] = ["output", "host", "host-async"];
+/// Of these only workers can.
+const OF_WORKERS: [&str; 5] = ["attempt", "quota", "http", "http-async", "exec"];
+/// The packages of WASI of which all interfaces are linked.
+const WASI: [&str; 6] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
+
+/// What calls to an import are good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// They do what they say, for whoever calls them.
+    Free,
+    /// Only in an operation; elsewhere the call is a failure.
+    OfOperations,
+    /// Only in a worker.
+    OfWorkers,
+    /// Only in a worker, and only with a grant: this flag, which opens this.
+    Granted(&'static str, &'static str),
+    /// They are refused, and nothing can open what is behind them.
+    Closed,
+    /// Nobody provides them: they trap. What was perhaps meant instead.
+    Missing(Option<String>),
+}
+
+impl Use {
+    /// Of an import of a component, by its name.
+    pub(crate) fn of(name: &str) -> Self {
+        if !is_known(name) {
+            return Self::Missing(instead(name));
+        }
+        let (package, rest) = name.split_once('/').unwrap_or((name, ""));
+        let interface = rest.split_once('@').map_or(rest, |(interface, _)| interface);
+        match (package, interface) {
+            ("wasi:filesystem", _) => Self::Granted("--dir", "folders"),
+            ("wasi:cli", "environment") => Self::Granted("--env", "environment variables"),
+            ("disperse:guest", "http" | "http-async") | ("wasi:http", "outgoing-handler") => {
+                Self::Granted("--http", "requests to servers")
+            }
+            ("disperse:guest", "exec") => Self::Granted("--exec", "programs of the machine"),
+            ("disperse:guest", _) if OF_OPERATIONS.contains(&interface) => Self::OfOperations,
+            ("disperse:guest", _) if OF_WORKERS.contains(&interface) => Self::OfWorkers,
+            ("wasi:sockets", _) => Self::Closed,
+            _ => Self::Free,
+        }
+    }
+}
+
+/// Whether the host provides an import of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    match name.split_once('/') {
+        // Of a core module that was made a component here.
+        Some(("disperse:adapter", "exit@0.1.0")) => true,
+        Some(("disperse:guest", rest)) => {
+            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+            OURS.contains(&interface) && version.starts_with("0.1.")
+        }
+        Some(("wasi:http", rest)) => {
+            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+            ["types", "outgoing-handler"].contains(&interface) && version.starts_with("0.2.")
+        }
+        Some((package, rest)) => {
+            let version = rest.split_once('@').map_or("", |(_, version)| version);
+            WASI.contains(&package) && version.starts_with("0.2.")
+        }
+        None => false,
+    }
+}
+
+/// Whether a component could be made of a core module that imports from this module.
+pub(super) fn is_known_to_modules(module: &str) -> bool {
+    // What has a `$` or a bracket is of the component model itself.
+    module == "wasi_snapshot_preview1" || module.starts_with(['$', '[']) || is_known(module)
+}
+
+/// Whether this is an interface of ours of a version that this host does not serve.
+pub(super) fn is_newer(name: &str) -> bool {
+    name.starts_with("disperse:guest/")
+        && name
+            .split_once('@')
+            .is_some_and(|(_, version)| !version.starts_with("0.1."))
+}
+
+/// What somebody meant who imports what nobody provides.
+fn instead(name: &str) -> Option<String> {
+    let (package, rest) = name.split_once('/')?;
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    if package == "disperse:guest" {
+        return if is_newer(name) {
+            Some("this host serves 0.1".to_owned())
+        } else {
+            let ours = OURS.map(str::to_owned);
+            let near = nearest(interface, &ours).filter(|near| *near != interface)?;
+            Some(format!("`{near}` is near"))
+        };
+    }
+    let of_wasi = WASI.contains(&package) || package == "wasi:http";
+    (of_wasi && !version.starts_with("0.2.")).then(|| "this host has WASI 0.2".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_is_named_with_what_it_needs() {
+        let dir = Use::Granted("--dir", "folders");
+        for (name, wanted) in [
+            ("wasi:filesystem/types@0.2.6", dir),
+            ("wasi:sockets/tcp@0.2.0", Use::Closed),
+            ("wasi:io/poll@0.2.0", Use::Free),
+            ("disperse:guest/host@0.1.0", Use::OfOperations),
+            ("disperse:guest/quota@0.1.3", Use::OfWorkers),
+            ("wasi:http/incoming-handler@0.2.0", Use::Missing(None)),
+            (
+                "wasi:cli/stdin@0.3.0",
+                Use::Missing(Some("this host has WASI 0.2".into())),
+            ),
+            (
+                "disperse:guest/atempt@0.1.0",
+                Use::Missing(Some("`attempt` is near".into())),
+            ),
+            ("", Use::Missing(None)),
+        ] {
+            assert_eq!(Use::of(name), wanted, "{name}");
+        }
+    }
+}
