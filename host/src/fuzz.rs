@@ -133,7 +133,7 @@ fn explained(bytes: &[u8], shape: Option<Shape>) {
     let origin = Origin::of(bytes);
     assert!(origin.producers.len() <= 16 && origin.language.is_none_or(|language| !language.is_empty()));
     if let Some(shape) = shape {
-        let _ = misspelt(&shape.exports);
+        let _ = misspelt(shape.exports.keys());
         for import in shape.imports {
             let _ = Use::of(&import.name);
         }

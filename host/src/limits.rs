@@ -77,6 +77,16 @@ pub(crate) const STACK: u64 = 512 << 10;
 /// How deep it may be set. Every instance has its own, as address space.
 pub(crate) const STACK_RANGE: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
+/// So much stack, if guests can have it.
+pub(crate) fn stack(bytes: u64) -> Option<usize> {
+    usize::try_from(bytes).ok().filter(|_| STACK_RANGE.contains(&bytes))
+}
+
+/// How many cores there are for this process, from 1.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// What compiling one component may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CompileLimits {

@@ -43,8 +43,8 @@ impl Facts {
             Some(CompileLimits::default()),
             plan::stack(None)?,
         );
-        let module = is_module(bytes);
-        let (shape, contract) = match sandbox.component(bytes) {
+        let (module, digest) = (is_module(bytes), Digest::of(bytes));
+        let (shape, contract) = match sandbox.component(bytes, &digest) {
             Ok(component) => {
                 let shape = Shape::of(&component).map_err(|error| plan::unusable(path, &error.into()))?;
                 (shape.clone(), Contract::of_shape(shape).map_err(LoadError::from))
@@ -55,7 +55,7 @@ impl Facts {
             },
         };
         Ok(Self {
-            digest: Digest::of(bytes),
+            digest,
             size: bytes.len(),
             module,
             // Not of what was made of it, which would be said to be by those who wrote what makes it.
@@ -94,7 +94,7 @@ impl Facts {
 
     /// Exports that were perhaps meant to be one of the contract, each with that one.
     pub(super) fn misspelt(&self) -> Vec<(&str, &'static str)> {
-        misspelt(&self.shape.exports)
+        misspelt(self.shape.exports.keys())
     }
 
     /// What calling an import comes to, unless it simply does what it says.

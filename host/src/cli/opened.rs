@@ -169,9 +169,8 @@ fn typed_secret(text: &str, base: &Path) -> Result<Secret, Failure> {
 
 fn secret(name: &str, table: &SecretTable, folder: &Path) -> Result<Secret, Failure> {
     let failure = || Failure::usage(format!("the secret `{name}` cannot be used"));
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    if name.is_empty() || !name.chars().all(fits) {
-        return Err(failure().because("its name is that of an environment variable: letters, digits and `_`"));
+    if let Some(why) = Secret::wrong_name(name) {
+        return Err(failure().because(why));
     }
     let value = match (&table.env, &table.file) {
         (Some(variable), None) => std::env::var(variable).map(Zeroizing::new).map_err(|error| {

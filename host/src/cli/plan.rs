@@ -18,7 +18,7 @@ use super::{
     pools::{self, PoolMaker, name_of},
 };
 use crate::{
-    limits::{Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{self, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{self, InputSource, Plan, PoolPlan, What},
     sandbox::{LoadError, Sandbox},
@@ -259,8 +259,7 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
 /// How deep guests may recurse, if something is said of it.
 pub(super) fn stack(wanted: Option<Size>) -> Result<usize, Failure> {
     let stack = wanted.map_or(STACK, |size| size.0);
-    let fits = usize::try_from(stack).ok().filter(|_| STACK_RANGE.contains(&stack));
-    fits.ok_or_else(|| {
+    limits::stack(stack).ok_or_else(|| {
         let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
         Failure::usage(format!("a stack of {} cannot be had", Size(stack)))
             .hint(format!("it is from {least} to {most}"))

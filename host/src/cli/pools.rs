@@ -11,7 +11,7 @@ use super::{
 use crate::{
     grants::Secret,
     http::Placed,
-    limits::{CONCURRENCY_MAX, Limits},
+    limits::{CONCURRENCY_MAX, Limits, cores},
     run::{Performer, PoolPlan, WorkerPlan},
     sandbox::{Form, Program},
     settings::{Manifest, Pool},
@@ -296,7 +296,6 @@ fn worker(
 
 /// One worker for each core, unless a number was given.
 fn workers(count: Option<u32>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     count.map_or_else(cores, |count| count as usize)
 }
 

@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::new::shell_word;
-
 /// A program that builds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tool {
@@ -69,7 +67,7 @@ pub(super) fn missing(folder: &Path, line: &str) -> Option<&'static Tool> {
 }
 
 /// The first word of each command of a line that is no variable. Quotes are not read: what is in them is no tool's name.
-pub(super) fn programs(line: &str) -> impl Iterator<Item = &str> {
+fn programs(line: &str) -> impl Iterator<Item = &str> {
     line.split(['&', '|', ';', '('])
         .filter_map(|command| command.split_whitespace().find(|word| !word.contains('=')))
 }
@@ -95,6 +93,16 @@ pub(super) fn missing_target(folder: &Path, line: &str) -> Option<String> {
         .ok()?;
     let libraries = PathBuf::from(String::from_utf8(found.stdout).ok()?.trim());
     (found.status.success() && !libraries.exists()).then(|| target.to_owned())
+}
+
+/// A word as a shell takes it for one.
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use super::{ComponentError, Host};
-use crate::sandbox::{Program, Sandbox};
+use crate::{
+    digest::Digest,
+    sandbox::{Program, Sandbox},
+};
 
 /// A WebAssembly component that is compiled and ready: an operation, a worker, or both. Cheap to clone.
 ///
@@ -42,7 +45,7 @@ impl Component {
         let name = path
             .file_stem()
             .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned());
-        Self::new(host, name, &bytes)
+        Self::load(host, name, bytes)
     }
 
     /// As [`Component::open`], from the bytes of such a file.
@@ -50,16 +53,18 @@ impl Component {
     /// # Errors
     /// They are no component of the contract, or it does not compile.
     pub fn new(host: &Host, name: impl Into<String>, bytes: &[u8]) -> Result<Self, ComponentError> {
-        let name = name.into();
+        Self::load(host, name.into(), bytes.to_vec())
+    }
+
+    fn load(host: &Host, name: String, bytes: Vec<u8>) -> Result<Self, ComponentError> {
         let sandbox = host.sandbox.clone();
-        let loaded = sandbox
-            .look(bytes.to_vec())
-            .and_then(|seen| match sandbox.kept(&seen)? {
-                Some((program, _)) => Ok(program),
-                None => sandbox.compile(&seen).map(|(program, _)| program),
-            });
+        let digest = Digest::of(&bytes);
+        let loaded = sandbox.look(bytes, digest).and_then(|seen| match sandbox.kept(&seen)? {
+            Some(kept) => Ok(kept),
+            None => sandbox.compile(&seen),
+        });
         match loaded {
-            Ok(program) => Ok(Self { name, program, sandbox }),
+            Ok((program, _)) => Ok(Self { name, program, sandbox }),
             Err(error) => Err(ComponentError::of(name, error)),
         }
     }

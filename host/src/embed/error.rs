@@ -64,14 +64,14 @@ pub enum ComponentError {
 impl ComponentError {
     pub(super) fn of(name: String, error: LoadError) -> Self {
         let why = error.to_string();
-        match error {
-            LoadError::Contract(contract) => Self::Contract {
+        match (error.hint(), error) {
+            (Some(hint), _) => Self::Contract {
                 name,
                 why,
-                hint: contract.hint().into(),
+                hint: hint.into(),
             },
-            LoadError::Compile(_) => Self::Compile { name, why },
-            _ => Self::Load { name, why },
+            (None, LoadError::Compile(_)) => Self::Compile { name, why },
+            (None, _) => Self::Load { name, why },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{HostError, Operation, RunBuilder};
 use crate::{
-    limits::{CompileLimits, STACK, STACK_RANGE, default_host_memory},
+    limits::{self, CompileLimits, STACK, STACK_RANGE, default_host_memory},
     run,
     sandbox::{COMPILE_CHILD, Sandbox, compile_child},
 };
@@ -85,8 +85,7 @@ impl HostBuilder {
     /// A setting is out of its range.
     pub fn build(self) -> Result<Host, HostError> {
         let bytes = self.stack.unwrap_or(STACK);
-        let fits = usize::try_from(bytes).ok().filter(|_| STACK_RANGE.contains(&bytes));
-        let stack = fits.ok_or(HostError::Stack {
+        let stack = limits::stack(bytes).ok_or(HostError::Stack {
             bytes,
             least: *STACK_RANGE.start(),
             most: *STACK_RANGE.end(),

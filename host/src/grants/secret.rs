@@ -44,6 +44,13 @@ pub(crate) enum SecretError {
 }
 
 impl Secret {
+    /// Why no secret can have this name, if so.
+    pub(crate) fn wrong_name(name: &str) -> Option<&'static str> {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let is_name = !name.is_empty() && name.chars().all(fits);
+        (!is_name).then_some("its name is that of an environment variable: letters, digits and `_`")
+    }
+
     /// From its value. `hosts`: where it may go; none: where the pool's grants say. `basic`: it is `USER:PASSWORD` and goes
     /// out in base64.
     ///

@@ -20,10 +20,9 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::{
-    contract::{OPERATION, WORKER},
+    contract::{OPERATION, WORKER, misspelt},
     shape::shown,
 };
-use crate::units::nearest;
 
 /// The contract, and what is added to it here.
 const CONTRACT: &str = include_str!("../../../wit/disperse.wit");
@@ -159,10 +158,8 @@ impl Found {
 
     /// What its exports were perhaps meant to be, or what they are.
     fn near(&self) -> String {
-        let near = OPERATION.iter().chain(&WORKER).find_map(|(name, _)| {
-            let near = nearest(name, self.exports.iter())?;
-            Some(format!("; `{}` is near `{name}`", shown(near)))
-        });
+        let near = misspelt(self.exports.iter()).into_iter().next();
+        let near = near.map(|(near, name)| format!("; `{}` is near `{name}`", shown(near)));
         let listed = || {
             let names: Vec<_> = self
                 .exports

@@ -23,7 +23,7 @@ use super::{
     fault,
 };
 use crate::{
-    limits::CompileLimits,
+    limits::{CompileLimits, cores},
     units::{Size, Time},
 };
 
@@ -177,7 +177,7 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     };
     setrlimit(Resource::As, limit(memory))?;
     // All cores together, so it is the wall clock that ends it first.
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let cores = cores() as u64;
     setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores).saturating_add(1)))?;
     setrlimit(Resource::Core, limit(0))?;
     setrlimit(Resource::Fsize, limit(0))?;

@@ -198,17 +198,17 @@ fn role(
 }
 
 /// Exports that look like a misspelt one of the contract that is missing, each with that one.
-pub(crate) fn misspelt(exports: &BTreeMap<String, String>) -> Vec<(&str, &'static str)> {
+pub(crate) fn misspelt<'a>(exports: impl Iterator<Item = &'a String> + Clone) -> Vec<(&'a str, &'static str)> {
     let missing = OPERATION.iter().chain(&WORKER).map(|(name, _)| *name);
     missing
-        .filter(|name| !exports.contains_key(*name))
-        .filter_map(|name| Some((nearest(name, exports.keys())?, name)))
+        .filter(|name| exports.clone().all(|export| export != name))
+        .filter_map(|name| Some((nearest(name, exports.clone())?, name)))
         .collect()
 }
 
 /// What the exports look like that were perhaps meant to be a role.
 fn near_misses(exports: &BTreeMap<String, String>) -> Vec<String> {
-    let mut lines: Vec<String> = misspelt(exports)
+    let mut lines: Vec<String> = misspelt(exports.keys())
         .into_iter()
         .map(|(near, name)| format!("`{}` is near `{name}`", shown(near)))
         .collect();

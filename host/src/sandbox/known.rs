@@ -1,5 +1,6 @@
 //! Which imports the host provides, and what has to be granted for them to be of use.
 
+use super::adapt::EXIT;
 use crate::units::nearest;
 
 /// The interfaces of the contract.
@@ -53,8 +54,7 @@ impl Use {
         if !is_known(name) {
             return Self::Missing(instead(name));
         }
-        let (package, rest) = name.split_once('/').unwrap_or((name, ""));
-        let interface = rest.split_once('@').map_or(rest, |(interface, _)| interface);
+        let (package, interface, _) = parts(name);
         match (package, interface) {
             ("wasi:filesystem", _) => Self::Granted("--dir", "folders"),
             ("wasi:cli", "environment") => Self::Granted("--env", "environment variables"),
@@ -70,24 +70,25 @@ impl Use {
     }
 }
 
+/// The parts of `package/interface@version`; those that are not there are empty.
+fn parts(name: &str) -> (&str, &str, &str) {
+    let (package, rest) = name.split_once('/').unwrap_or((name, ""));
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    (package, interface, version)
+}
+
 /// Whether the host provides an import of this name.
 pub(super) fn is_known(name: &str) -> bool {
-    match name.split_once('/') {
+    if name == EXIT.0 {
         // Of a core module that was made a component here.
-        Some(("disperse:adapter", "exit@0.1.0")) => true,
-        Some(("disperse:guest", rest)) => {
-            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-            OURS.contains(&interface) && version.starts_with("0.1.")
-        }
-        Some(("wasi:http", rest)) => {
-            let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+        return true;
+    }
+    match parts(name) {
+        ("disperse:guest", interface, version) => OURS.contains(&interface) && version.starts_with("0.1."),
+        ("wasi:http", interface, version) => {
             ["types", "outgoing-handler"].contains(&interface) && version.starts_with("0.2.")
         }
-        Some((package, rest)) => {
-            let version = rest.split_once('@').map_or("", |(_, version)| version);
-            WASI.contains(&package) && version.starts_with("0.2.")
-        }
-        None => false,
+        (package, _, version) => WASI.contains(&package) && version.starts_with("0.2."),
     }
 }
 
@@ -107,8 +108,7 @@ pub(super) fn is_newer(name: &str) -> bool {
 
 /// What somebody meant who imports what nobody provides.
 fn instead(name: &str) -> Option<String> {
-    let (package, rest) = name.split_once('/')?;
-    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    let (package, interface, version) = parts(name);
     if package == "disperse:guest" {
         return if is_newer(name) {
             Some("this host serves 0.1".to_owned())

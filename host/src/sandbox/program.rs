@@ -27,7 +27,7 @@ use crate::{
     digest::Digest,
     grants::{Denials, Grants},
     http::{Access, Client, Placed},
-    limits::{Budget, CompileLimits, Limits},
+    limits::{Budget, CompileLimits, Limits, cores},
 };
 
 /// Why a component could not be loaded.
@@ -210,16 +210,15 @@ impl Sandbox {
         Ok(bytes)
     }
 
-    /// The component that these bytes are, or that can be made of them if they are a core module. Blocks.
+    /// The component that these bytes are, or that can be made of them if they are a core module; `digest` is theirs. Blocks.
     ///
     /// # Errors
     /// None can be made of this module.
-    pub(crate) fn component<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+    pub(crate) fn component<'a>(&self, bytes: &'a [u8], digest: &Digest) -> Result<Cow<'a, [u8]>, LoadError> {
         if !adapt::is_module(bytes) {
             return Ok(Cow::Borrowed(bytes));
         }
-        let digest = Digest::of(bytes);
-        if let Some(made) = self.cache.as_ref().and_then(|cache| cache.load_adapted(&digest)) {
+        if let Some(made) = self.cache.as_ref().and_then(|cache| cache.load_adapted(digest)) {
             return Ok(Cow::Owned(made));
         }
         let made = match &self.compile {
@@ -231,18 +230,17 @@ impl Sandbox {
         }?;
         if let Some(cache) = &self.cache {
             // As below.
-            let _ = cache.store_adapted(&digest, &made);
+            let _ = cache.store_adapted(digest, &made);
         }
         Ok(Cow::Owned(made))
     }
 
-    /// Looks at a component, or makes one of a core module first. Blocks.
+    /// Looks at a component, or makes one of a core module first; `file` is the digest of what is given. Blocks.
     ///
     /// # Errors
     /// It is no component of this contract.
-    pub(crate) fn look(&self, bytes: Vec<u8>) -> Result<Seen, LoadError> {
-        let file = Digest::of(&bytes);
-        let made = match self.component(&bytes)? {
+    pub(crate) fn look(&self, bytes: Vec<u8>, file: Digest) -> Result<Seen, LoadError> {
+        let made = match self.component(&bytes, &file)? {
             Cow::Owned(made) => Some(made),
             Cow::Borrowed(_) => None,
         };
@@ -309,8 +307,7 @@ impl Sandbox {
     pub(crate) fn compilers(&self, memory: u64) -> usize {
         let one = self.compile.unwrap_or_default().memory.max(1);
         let fit = usize::try_from(memory / one).unwrap_or(usize::MAX);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        cores.min(fit).max(1)
+        cores().min(fit).max(1)
     }
 
     fn side(&self, form: Form) -> Result<Arc<Side>, LoadError> {

@@ -225,13 +225,33 @@ impl Inner {
     }
 }
 
-impl IsTerminal for Tail {
+/// Where a guest's stdout or stderr goes.
+pub(super) trait Sink: Clone + Send + Sync + 'static {
+    /// Takes what was written.
+    ///
+    /// # Errors
+    /// There may be no more; traps the guest.
+    fn put(&self, bytes: &[u8]) -> StreamResult<()>;
+}
+
+impl Sink for Tail {
+    fn put(&self, bytes: &[u8]) -> StreamResult<()> {
+        self.write(bytes);
+        Ok(())
+    }
+}
+
+/// A sink, as WASI has it.
+#[derive(Clone)]
+pub(super) struct Out<S>(pub(super) S);
+
+impl<S: Sink> IsTerminal for Out<S> {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Tail {
+impl<S: Sink> StdoutStream for Out<S> {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         // Only WASI 0.3 asks for this one, and it is not linked.
         Box::new(tokio::io::sink())
@@ -243,13 +263,12 @@ impl StdoutStream for Tail {
 }
 
 #[async_trait]
-impl OutputStream for Tail {
+impl<S: Sink> OutputStream for Out<S> {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
         if bytes.len() > CHUNK {
             return Err(StreamError::trap("wrote more than was permitted"));
         }
-        Self::write(self, &bytes);
-        Ok(())
+        self.0.put(&bytes)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -262,7 +281,7 @@ impl OutputStream for Tail {
 }
 
 #[async_trait]
-impl Pollable for Tail {
+impl<S: Sink> Pollable for Out<S> {
     async fn ready(&mut self) {}
 }
 
@@ -293,46 +312,15 @@ impl Capture {
     }
 }
 
-impl IsTerminal for Capture {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Capture {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // As above.
-        Box::new(tokio::io::sink())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl OutputStream for Capture {
-    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+impl Sink for Capture {
+    fn put(&self, bytes: &[u8]) -> StreamResult<()> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.is_over || (inner.bytes.len() + bytes.len()) as u64 > inner.most {
             inner.is_over = true;
             inner.bytes = Vec::new();
             return Err(StreamError::trap("wrote more to stdout than a result may have"));
         }
-        inner.bytes.extend_from_slice(&bytes);
+        inner.bytes.extend_from_slice(bytes);
         Ok(())
     }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(CHUNK)
-    }
-}
-
-#[async_trait]
-impl Pollable for Capture {
-    async fn ready(&mut self) {}
 }

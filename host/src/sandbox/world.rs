@@ -15,7 +15,7 @@ use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, p2::pip
 
 use super::{
     input::Input,
-    stdio::{Capture, Tail},
+    stdio::{Capture, Out, Tail},
 };
 use crate::grants::Grants;
 
@@ -57,8 +57,8 @@ impl World {
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args)
             .envs(&self.env)
-            .stdout(stdio.clone())
-            .stderr(stdio.clone())
+            .stdout(Out(stdio.clone()))
+            .stderr(Out(stdio.clone()))
             .max_random_size(random_max)
             .allow_tcp(false)
             .allow_udp(false);
@@ -76,7 +76,7 @@ impl World {
         }
         if let Some(pipes) = &self.pipes {
             wasi.stdin(MemoryInputPipe::new(pipes.stdin.clone()))
-                .stdout(pipes.stdout.clone());
+                .stdout(Out(pipes.stdout.clone()));
         }
         if let Some(logical) = &self.logical {
             wasi.wall_clock(logical.clone())

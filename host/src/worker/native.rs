@@ -6,7 +6,6 @@
 
 use std::{
     collections::VecDeque,
-    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -161,22 +160,19 @@ impl NativeWorker {
 }
 
 /// Makes one attempt, in its time.
-fn made(call: NativeCall, worker: Arc<str>, job: Job) -> impl Future<Output = (Duration, NativeResult)> + Send {
-    let timeout = job.timeout;
-    async move {
-        let began = Instant::now();
-        let attempt = NativeAttempt {
-            id: job.attempt,
-            worker,
-            kind: job.kind,
-            payload: job.payload,
-            cut: began + timeout,
-        };
-        // Called here, so that a panic of the call itself is this attempt's too.
-        let made = tokio::time::timeout(timeout, call(attempt)).await;
-        let late = |_| Err((End::Transient, format!("was not done within {}", Time::from(timeout))));
-        (began.elapsed(), made.unwrap_or_else(late))
-    }
+async fn made(call: NativeCall, worker: Arc<str>, job: Job) -> (Duration, NativeResult) {
+    let (began, timeout) = (Instant::now(), job.timeout);
+    let attempt = NativeAttempt {
+        id: job.attempt,
+        worker,
+        kind: job.kind,
+        payload: job.payload,
+        cut: began + timeout,
+    };
+    // Called here, so that a panic of the call itself is this attempt's too.
+    let made = tokio::time::timeout(timeout, call(attempt)).await;
+    let late = |_| Err((End::Transient, format!("was not done within {}", Time::from(timeout))));
+    (began.elapsed(), made.unwrap_or_else(late))
 }
 
 /// A panic is like a trap of which nobody knows the place.

@@ -213,8 +213,8 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
     for signer in file.wanted.iter().filter_map(|wanted| wanted.signer.as_ref()) {
         check(path, &bytes, signer)?;
     }
+    let found = Digest::of(&bytes);
     for pin in file.wanted.iter().filter_map(|wanted| wanted.pin) {
-        let found = Digest::of(&bytes);
         if found != pin {
             return Err(
                 Failure::usage(format!("`{}` is not the component that is expected", path.display()))
@@ -223,7 +223,7 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
             );
         }
     }
-    let seen = sandbox.look(bytes).map_err(|error| unusable(path, &error))?;
+    let seen = sandbox.look(bytes, found).map_err(|error| unusable(path, &error))?;
     let contract = seen.contract();
     for wanted in &file.wanted {
         let (wrong, hint) = match wanted.role {

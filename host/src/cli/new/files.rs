@@ -72,7 +72,7 @@ pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
 pub(super) const TYPESCRIPT: Files = &[
     (
         "package.json",
-        include_str!("../../../../guest-sdk/templates/typescript/package.json"),
+        include_str!("../../../../guest-sdk/javascript/examples/squares/package.json"),
     ),
     (
         "tsconfig.json",
@@ -98,7 +98,7 @@ pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
     "wit/deps/random/random.wit",
 );
 
-pub(super) const GO: Files = files!("guest-sdk/templates/go": "go.mod");
+pub(super) const GO: Files = files!("guest-sdk/go/examples/squares": "go.mod");
 pub(super) const GO_OPERATION: Files = files!("guest-sdk/go/examples/squares": "operation/main.go");
 pub(super) const GO_WORKER: Files = files!("guest-sdk/go/examples/squares": "worker/main.go");
 pub(super) const GO_SDK: Files = files!("guest-sdk/go":

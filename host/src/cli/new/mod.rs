@@ -28,7 +28,7 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
         let path = folder.join(path);
         write(&path, &text).map_err(|error| Failure::machine(format!("cannot write `{}`", path.display()), &error))?;
     }
-    let shown = shell_word(&folder.display().to_string());
+    let shown = tools::shell_word(&folder.display().to_string());
     let mut said = format!(
         "created `{}`: {} in {}\n",
         folder.display(),
@@ -95,8 +95,11 @@ fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
         .filter(|(wanted, _)| *wanted)
         .flat_map(|(_, group)| group)
     {
-        let text = text.replace("{{members}}", &members.join(", "));
-        files.push(((*path).to_owned(), text.replace("{{task}}", language.task)));
+        let text = text
+            .replace("{{members}}", &members.join(", "))
+            .replace("{{task}}", language.task);
+        // Where the SDK lies from an example of its own, and from a project.
+        files.push(((*path).to_owned(), text.replace("../..", "./sdk")));
     }
     for (folder, group) in language.sdk {
         for (path, text) in *group {
@@ -164,14 +167,4 @@ fn name_of(folder: &Path) -> String {
     };
     let name = folder.file_name().map(std::ffi::OsStr::to_owned).or_else(looked_up);
     name.map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// A word as a shell takes it for one.
-pub(super) fn shell_word(word: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

@@ -1,6 +1,6 @@
 //! What a pool means: from what was asked for to workers with their grants, secrets and quotas.
 
-use std::{collections::BTreeSet, fmt, num::NonZero, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use super::{Pool, Who, Worker};
 use crate::{
@@ -33,10 +33,9 @@ impl Pool {
                 Performer::Native(call.clone())
             }
         };
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let counted = match (self.count, self.listed.is_empty()) {
             (Some(count), _) => count,
-            (None, true) => cores(),
+            (None, true) => limits::cores(),
             (None, false) => 0,
         };
         let all = self.listed.len().saturating_add(counted);
@@ -166,9 +165,7 @@ impl Pool {
             if env.iter().any(|(other, _)| other == name) {
                 return Err(self.cannot_give(&what, "there is a plain variable of that name"));
             }
-            let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            if name.is_empty() || !name.chars().all(fits) {
-                let why = "its name is that of an environment variable: letters, digits and `_`";
+            if let Some(why) = Secret::wrong_name(name) {
                 return Err(self.cannot_give(&what, why));
             }
             let secret = Secret::new(name.clone(), value.clone(), None, false);

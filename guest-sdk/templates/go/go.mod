@@ -1,7 +1,0 @@
-module project
-
-go 1.25
-
-require disperse v0.0.0
-
-replace disperse => ./sdk
