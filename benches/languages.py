@@ -27,8 +27,8 @@ LANGUAGES = {
     "TypeScript, JavaScript": (EXAMPLE / "typescript/worker.wasm", "yes", "`Promise.all`"),
     "Go": (EXAMPLE / "go/worker.wasm", "yes", "`PerformAll`, `WaitAny`"),
     "C": (EXAMPLE / "c/worker.wasm", "yes", "`disperse_perform_all`, `disperse_wait_any`"),
-    "C++": (EXAMPLE / "cpp/worker.wasm", "as C", "as C"),
-    "Zig": (EXAMPLE / "zig/worker.wasm", "as C", "as C"),
+    "C++": (EXAMPLE / "cpp/worker.wasm", "yes, with the SDK for C", "as C"),
+    "Zig": (EXAMPLE / "zig/worker.wasm", "yes, with the SDK for C", "as C"),
     "AssemblyScript": (EXAMPLE / "assemblyscript/worker.wasm", "no SDK", "no SDK"),
 }
 

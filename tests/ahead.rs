@@ -271,7 +271,7 @@ fn code_that_does_not_stay_is_an_error() {
     own(&folder, &["compile", &worker])
         .run()
         .exits(4)
-        .says(&["echo.wasm` is not in the cache any more"]);
+        .says(&["echo.wasm` is not in the cache"]);
 }
 
 #[test]

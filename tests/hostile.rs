@@ -79,7 +79,7 @@ fn stillborn(start: &str, workers: u32, flags: &[&str]) -> Ended {
 #[test]
 fn workers_whose_start_traps_are_evicted() {
     for workers in [1, 3] {
-        stillborn("unreachable", workers, &["-v"]).says(&["could not be started", "quarantined", "evicted"]);
+        stillborn("unreachable", workers, &["-v"]).says(&["could not be started", "evicted: it can do no more work"]);
     }
 }
 
@@ -98,5 +98,5 @@ fn why_a_worker_cannot_be_started_is_said_once() {
 
 #[test]
 fn workers_whose_start_never_ends_are_evicted() {
-    stillborn("(loop $again (br $again))", 1, &["-v"]).says(&["could not be started", "quarantined", "evicted"]);
+    stillborn("(loop $again (br $again))", 1, &["-v"]).says(&["could not be started: ran out of fuel", "evicted"]);
 }

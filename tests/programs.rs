@@ -83,7 +83,7 @@ fn a_program_that_is_busy_or_unfit_costs_no_attempt() {
         .input("xM\nfine\n")
         .run()
         .exits(3);
-    ended.says(&["evicted: it says that it can do no more work"]);
+    ended.says(&["evicted: it can do no more work"]);
 }
 
 #[test]
@@ -122,6 +122,43 @@ fn a_core_module_with_the_functions_of_a_worker_is_one() {
     ended.says(&["ended itself with the exit status 3", "trapped", "last words"]);
     let ended = host(["inspect", &reactor]).run().exits(0);
     assert!(String::from_utf8_lossy(&ended.stdout).contains("worker, blocking"));
+}
+
+#[test]
+fn a_program_with_functions_of_its_own_is_one_whatever_they_are_called() {
+    let folder = Folder::new();
+    let own = "(func (export \"run\")) (func (export \"_start\")";
+    let text = include_str!("guests/program.wat").replacen("(func (export \"_start\")", own, 1);
+    host(["map", &folder.guest("own.wasm", &text)])
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
+}
+
+#[test]
+fn a_worker_that_was_built_as_a_program_is_told_from_both() {
+    let folder = Folder::new();
+    let start = "(func (export \"_start\")) (func (export \"handle\")";
+    let text = include_str!("guests/reactor.wat").replacen("(func (export \"handle\")", start, 1);
+    let module = folder.guest("program.wasm", &text);
+    let words = [
+        "exports a worker, but it is a program",
+        "-buildmode=c-shared",
+        "-mexec-model=reactor",
+    ];
+    host(["map", &module]).input("3\n").run().exits(2).says(&words);
+    // As toolchains that have both do.
+    let both = text.replacen(
+        "(func (export \"_start\"))",
+        "(func (export \"_start\")) (func (export \"_initialize\"))",
+        1,
+    );
+    host(["map", &folder.guest("both.wasm", &both)])
+        .input("3\n")
+        .run()
+        .exits(0)
+        .prints("09\n");
 }
 
 #[test]

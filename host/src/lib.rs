@@ -44,14 +44,20 @@
 //! * [`Host`] is the sandbox with its memory, made once. [`Component`] is what it loads.
 //! * [`Operation`] is a component, [lines](Operation::lines) of an input, or a function; [`Task`] is what such a function sees.
 //! * [`Pool`] is workers of a component with what is granted to them, or a function; [`Attempt`] is what such a function sees.
-//! * [`Run`] is a stream of [`Event`]s. Reading slowly slows it; dropping it cancels it. [`Summary`] is what is left.
+//!   [`Quota`] is what a service allows each of them.
+//! * [`Policy`] says when a worker is taken out and how often a failed action is tried again.
+//! * [`Run`] is a stream of [`Event`]s. Reading slowly slows it; dropping it cancels it. [`Control`] asks and steers it from
+//!   elsewhere, [`Progress`] is how it is going, and [`Summary`] is what is left.
+//!
+//! What messages say of limits and grants names them as the flags of the command line: `--result-size` is
+//! [`Limits::result_size`], and so on.
 //!
 //! Nothing here panics because of what it is given, and each door has an error type of its own. The library writes to neither
 //! stdout nor stderr, sets no panic hook, and handles no signals but those by which
 //! wasmtime sees traps. It needs tokio with its time and IO drivers, and unwinding
 //! panics: with `panic = "abort"` a panic in a function of yours ends the program. Linux alone is tested.
 //!
-//! All of it is `Send`; [`Host`], [`Component`], [`Task`] and [`Canceller`] are `Sync` too, and clones of them are the same one.
+//! All of it is `Send`; [`Host`], [`Component`], [`Task`] and [`Control`] are `Sync` too, and clones of them are the same one.
 //!
 //! `docs/api.txt` lists all that is public.
 //!
@@ -94,9 +100,12 @@ mod transport;
 mod units;
 mod worker;
 
+/// What payloads and results are, of the crate `bytes`.
+pub use bytes::Bytes;
+#[doc(hidden)]
 pub use cli::main;
 pub use embed::{
-    Action, Attempt, Canceller, Compiler, Component, ComponentError, Event, Failure, FailureClass, Health, Host,
-    HostBuilder, HostError, KindSummary, Level, Limits, Operation, Pool, Reason, Refusal, Run, RunBuilder, RunError,
-    StartError, Summary, Task, TaskError, Worker, WorkerSummary,
+    Action, Attempt, Compiler, Component, ComponentError, Control, ControlError, Event, Failure, FailureClass, Health,
+    Host, HostBuilder, HostError, KindSummary, Level, Limits, Operation, Policy, Pool, Progress, Quota, Reason,
+    Refusal, Run, RunBuilder, RunError, StartError, Summary, Task, TaskError, Worker, WorkerSummary,
 };

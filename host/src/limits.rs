@@ -3,6 +3,7 @@
 use std::{
     num::NonZeroU32,
     ops::RangeInclusive,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -104,6 +105,9 @@ impl Default for CompileLimits {
         }
     }
 }
+
+/// What a piece of output, or anything else that waits to be read, takes beside its bytes. A bound and no measurement.
+pub(crate) const PIECE: usize = 256;
 
 /// From how many bytes on what is on its way between guests counts toward the host's memory. A task may have 1,024 smaller
 /// answers, which is a megabyte.
@@ -333,16 +337,35 @@ impl Drop for Charge {
     }
 }
 
-/// Half of the machine's memory, or 4 GiB where that cannot be found out.
+/// Half of the memory that there is for this process: of the machine's, or of what its control groups allow if that is less. 4
+/// GiB where that cannot be found out.
 pub(crate) fn default_host_memory() -> u64 {
-    std::fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-            let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-            Some(kib * 1024 / 2)
-        })
-        .unwrap_or(4 << 30)
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        kib.checked_mul(1024)
+    });
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok();
+    let group = group.and_then(|groups| group_memory(&groups, Path::new("/sys/fs/cgroup")));
+    machine
+        .into_iter()
+        .chain(group)
+        .min()
+        .map_or(4 << 30, |bytes| bytes / 2)
+}
+
+/// The least that the control group of a process, or one that it lies in, allows; none: nothing is said of it. Of version 2.
+fn group_memory(groups: &str, root: &Path) -> Option<u64> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let folder = root.join(own);
+    let limits = folder
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root))
+        .filter_map(|folder| {
+            let text = std::fs::read_to_string(folder.join("memory.max")).ok()?;
+            text.trim().parse().ok()
+        });
+    limits.min()
 }
 
 #[cfg(test)]
@@ -373,6 +396,20 @@ mod tests {
         open.set(0);
         waiting.await.unwrap();
         assert_eq!(budget.peak(), 106);
+    }
+
+    #[test]
+    fn memory_is_what_the_tightest_control_group_allows() {
+        let root = tempfile::tempdir().unwrap();
+        let (outer, inner) = (root.path().join("a"), root.path().join("a/b"));
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::write(inner.join("memory.max"), "max\n").unwrap();
+        assert_eq!(group_memory("1:cpu:/x\n0::/a/b\n", root.path()), None);
+        std::fs::write(outer.join("memory.max"), "1048576\n").unwrap();
+        assert_eq!(group_memory("0::/a/b\n", root.path()), Some(1 << 20));
+        std::fs::write(inner.join("memory.max"), "4096\n").unwrap();
+        assert_eq!(group_memory("0::/a/b\n", root.path()), Some(4096));
+        assert_eq!(group_memory("4:memory:/a\n", root.path()), None);
     }
 
     #[test]

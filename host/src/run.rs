@@ -11,17 +11,20 @@ use std::{
 };
 
 use disperse_scheduler::Policy;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 use crate::{
-    control::{RunId, Server},
+    control::{Problem, Query, RunId, Said, Server},
     driver::{Driver, Setup},
     inbox::{Control, Notice},
-    limits::{Budget, CompileLimits, Limits},
+    limits::Limits,
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Stream, Style, Summary, Target, Writer},
-    sandbox::{Cache, Input, Program, Sandbox},
+    sandbox::{Input, Program, Sandbox},
     transport::{InProcess, Workers},
 };
 
@@ -99,16 +102,6 @@ pub(crate) struct Ended {
     pub(crate) finished: Finished,
 }
 
-/// A new sandbox. `cache`: whether compiled code is kept for the next start. `compile` and `stack`: see [`Sandbox::new`].
-pub(crate) fn sandbox(host_memory: u64, cache: bool, compile: Option<CompileLimits>, stack: usize) -> Sandbox {
-    Sandbox::new(
-        cache.then(Cache::user).and_then(Result::ok),
-        compile,
-        stack,
-        Budget::new(host_memory),
-    )
-}
-
 /// Runs a plan to its end. `on_start` is given what stops it gently.
 ///
 /// # Errors
@@ -137,6 +130,7 @@ pub(crate) fn wires() -> (Stopper, Wires) {
 /// As [`run`].
 pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires) -> Result<Ended, RunError> {
     let Wires { to_driver, inbox } = wires;
+    let is_told = plan.stream.is_some();
     let mut report = reporter(&mut plan)?;
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     let id = RunId::new();
@@ -178,12 +172,18 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }
     report.summary(&summary);
-    // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
-    let finished = tokio::task::spawn_blocking(|| report.finish()).await;
-    let finished = finished
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(RunError::Output)?;
-    Ok(Ended { summary, finished })
+    let finished = if is_told {
+        // Nothing was written, and a program may have its blocking threads all at work.
+        report.finish()
+    } else {
+        // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
+        let finished = tokio::task::spawn_blocking(|| report.finish()).await;
+        finished.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    };
+    Ok(Ended {
+        summary,
+        finished: finished.map_err(RunError::Output)?,
+    })
 }
 
 /// Who says how it goes.
@@ -230,6 +230,15 @@ impl Stopper {
     /// At once, whatever runs.
     pub(crate) fn cancel(&self) {
         let _ = self.0.send(Notice::Control(Control::Cancel));
+    }
+
+    /// Asks the run something. None: it is over.
+    ///
+    /// Cancel safe: what is asked is answered, or done, all the same.
+    pub(crate) async fn ask(&self, query: Query) -> Option<Result<Said, Problem>> {
+        let (replier, reply) = oneshot::channel();
+        self.0.send(Notice::Control(Control::Query(query, replier))).ok()?;
+        reply.await.ok().map(|said| *said)
     }
 }
 

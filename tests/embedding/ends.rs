@@ -1,12 +1,17 @@
 //! How runs end before their end, and how a slow reader slows them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use disperse_host::{Action, Attempt, Event, Failure, Operation, Pool, RunBuilder, RunError, Task};
+use disperse_host::{
+    Action, Attempt, ControlError, Event, Failure, Health, Operation, Pool, RunBuilder, RunError, Task,
+};
 use tokio::sync::Notify;
 
 use super::{Alive, Told, go, host, square, until, worker};
@@ -40,8 +45,8 @@ fn a_run_is_cancelled_in_the_middle() {
         assert!(matches!(first, Event::Output { .. }), "{first:?}");
         // Five tasks and three attempts.
         until(|| alive.count() == 8).await;
-        let canceller = run.canceller();
-        let cancelled = tokio::spawn(async move { canceller.cancel() });
+        let control = run.control();
+        let cancelled = tokio::spawn(async move { control.cancel() });
         let told = Told::of(run).await;
         cancelled.await.unwrap();
         assert!(told.summary.interrupted && !told.summary.is_success());
@@ -107,7 +112,8 @@ fn a_run_that_is_drained_lets_attempts_end() {
 
 #[test]
 fn a_reader_that_is_slow_slows_the_run() {
-    const PIECE: usize = 1 << 20;
+    // With what else each takes: 16 of them are 16 MiB.
+    const PIECE: usize = (1 << 20) - 256;
     go(async {
         let written = Arc::new(AtomicU64::new(0));
         let count = written.clone();
@@ -141,6 +147,112 @@ fn a_reader_that_is_slow_slows_the_run() {
 }
 
 #[test]
+fn small_pieces_that_nobody_reads_are_bounded_too() {
+    go(async {
+        let written = Arc::new(AtomicU64::new(0));
+        let count = written.clone();
+        let operation = Operation::native([""], move |task: Task| {
+            let written = count.clone();
+            async move {
+                loop {
+                    task.output("x").await;
+                    written.fetch_add(1, Ordering::SeqCst);
+                }
+                #[allow(unreachable_code, reason = "it says what it would return")]
+                Ok("")
+            }
+        });
+        let pool = Pool::native("p", |_: Attempt| async { Ok("") });
+        let mut run = host().run(operation).pool(pool.workers(1)).start().unwrap();
+        let most = (16 << 20) / 257;
+        until(|| written.load(Ordering::SeqCst) == most).await;
+        for read in 1..1000 {
+            assert!(run.next().await.is_some());
+            assert!(written.load(Ordering::SeqCst) <= most + read);
+        }
+    });
+}
+
+#[test]
+fn results_that_are_there_when_a_run_is_drained_wait_for_their_reader() {
+    const TASKS: usize = 24;
+    go(async {
+        let made = Arc::new(AtomicU64::new(0));
+        let count = made.clone();
+        let operation = Operation::native([""; TASKS], move |task: Task| {
+            let made = count.clone();
+            async move {
+                let result = task.perform(Action::new("", "")).await?;
+                made.fetch_add(1, Ordering::SeqCst);
+                Ok(result)
+            }
+        });
+        let pool = Pool::native("p", |_: Attempt| async { Ok(vec![b'x'; 1 << 20]) });
+        let run = host()
+            .run(operation)
+            .pool(pool.workers(4))
+            .tasks(TASKS)
+            .start()
+            .unwrap();
+        until(|| made.load(Ordering::SeqCst) == TASKS as u64).await;
+        run.drain();
+        // Longer than those who are still at something have after the last attempt.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let told = Told::of(run).await;
+        assert_eq!((told.outputs().len(), told.summary.tasks_done), (TASKS, TASKS as u64));
+    });
+}
+
+#[test]
+fn an_input_that_panics_breaks_off() {
+    struct Panics(std::io::Cursor<&'static str>);
+    impl std::io::Read for Panics {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(to)? {
+                0 => panic!("no more"),
+                some => Ok(some),
+            }
+        }
+    }
+    let told = Told::by(|| {
+        let pool = Pool::native("p", |attempt: Attempt| async move { Ok(attempt.payload().clone()) });
+        let input = Panics(std::io::Cursor::new("a\nb\n"));
+        host().run(Operation::lines("line")).pool(pool.workers(1)).input(input)
+    });
+    assert_eq!(told.outputs(), ["a\n", "b\n"]);
+    let failure = told.summary.failure.unwrap();
+    assert!(failure.contains("the input panicked: no more"), "{failure}");
+}
+
+#[test]
+fn a_run_can_be_asked_and_its_workers_taken_out_and_back() {
+    go(async {
+        let alive = Alive::default();
+        let run = stuck(&alive).start().unwrap();
+        until(|| alive.count() == 8).await;
+        let progress = run.progress().await.unwrap();
+        assert_eq!((progress.tasks_in_flight, progress.tasks_done), (5, 0));
+        assert_eq!((progress.actions_running, progress.actions_waiting), (3, 2));
+        assert_eq!(progress.workers, [(Health::Healthy, 3)]);
+        let control = run.control();
+        let said = control.drain_worker("stuck/1").await.unwrap();
+        assert!(said.starts_with("stuck/1 is given nothing more"), "{said}");
+        let workers = run.progress().await.unwrap().workers;
+        assert!(workers.contains(&(Health::Draining, 1)), "{workers:?}");
+        let said = control.readmit("stuck/1").await.unwrap();
+        assert!(said.contains("and is given work again"), "{said}");
+        let error = control.readmit("stuck/9").await.unwrap_err();
+        assert!(
+            matches!(&error, ControlError::Refused(why) if why.contains("stuck/9")),
+            "{error:?}"
+        );
+        control.cancel();
+        Told::of(run).await;
+        assert_eq!(control.progress().await, Err(ControlError::Over));
+    });
+}
+
+#[test]
 fn a_run_goes_on_when_nobody_looks_and_can_be_read_afterwards() {
     go(async {
         let operation = Operation::native(["a", "b"], |task: Task| async move { Ok(task.input().clone()) });
@@ -154,22 +266,24 @@ fn a_run_goes_on_when_nobody_looks_and_can_be_read_afterwards() {
 #[test]
 fn nobody_who_reads_nothing_fills_the_memory() {
     go(async {
-        // Ends of tasks alone, without any output to wait for.
+        // Ends of tasks alone, without any output to wait for; as much of their text as is kept.
+        const TEXT: u64 = 4 << 10;
+        let most = (16 << 20) / (TEXT + 256);
         let begun = Arc::new(AtomicU64::new(0));
         let count = begun.clone();
         let operation = Operation::native(std::iter::repeat_n("", 1_000_000), move |_: Task| {
             count.fetch_add(1, Ordering::SeqCst);
-            async move { Err::<Bytes, _>("x".repeat(100_000).into()) }
+            async move { Err::<Bytes, _>("x".repeat(TEXT as usize).into()) }
         });
         let pool = Pool::native("p", |_: Attempt| async { Ok("") });
         let mut run = host().run(operation).pool(pool.workers(1)).tasks(4).start().unwrap();
         let mut ended = 0;
-        until(|| begun.load(Ordering::SeqCst) >= 150).await;
-        while ended < 500 {
+        until(|| begun.load(Ordering::SeqCst) >= most - 100).await;
+        while ended < 3 * most {
             if let Some(Event::TaskEnded { .. }) = run.next().await {
                 ended += 1;
                 let unread = begun.load(Ordering::SeqCst) - ended;
-                assert!(unread <= (16 << 20) / 100_000 + 10, "{unread} ends of tasks are unread");
+                assert!(unread <= most + 10, "{unread} ends of tasks are unread");
             }
         }
     });

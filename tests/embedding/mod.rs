@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use disperse_host::{Component, Event, Host, Limits, Operation, Pool, Run, RunBuilder, Summary};
+use disperse_host::{Component, Event, Host, Limits, Operation, Policy, Pool, Run, RunBuilder, Summary};
 
 use crate::support::{Folder, beside, body, wasm};
 
@@ -247,7 +247,7 @@ fn limits_of_a_pool_hold_for_its_guests() {
             .run(Operation::lines("line"))
             .pool(pool.limits(Limits::default().memory(1 << 20)))
             .input(Cursor::new("x\n"))
-            .attempts(1)
+            .policy(Policy::default().attempts(1))
     });
     let failed = told.seen(|event| match event {
         Event::AttemptFailed {

@@ -12,7 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use disperse_host::{
-    Action, Attempt, Event, Failure, FailureClass, Health, Limits, Operation, Pool, Reason, Refusal, Task,
+    Action, Attempt, Event, Failure, FailureClass, Health, Limits, Operation, Policy, Pool, Quota, Reason, Refusal,
+    Task,
 };
 use futures::future::join_all;
 
@@ -154,7 +155,10 @@ fn a_panic_is_the_end_of_an_attempt_or_of_a_task_and_of_nothing_else() {
             assert_ne!(&task.input()[..], b"own", "its own");
             Ok(task.perform(Action::new("", task.input().clone())).await?)
         });
-        host().run(operation).pool(pool.workers(2)).attempts(2)
+        host()
+            .run(operation)
+            .pool(pool.workers(2))
+            .policy(Policy::default().attempts(2))
     });
     assert_eq!(told.outputs(), ["fine"]);
     let mut errors = told.seen(|event| match event {
@@ -204,7 +208,7 @@ fn an_attempt_that_takes_too_long_is_dropped() {
             .run(Operation::lines("line"))
             .pool(pool.workers(2).limits(timeout))
             .input(Cursor::new("x\n"))
-            .attempts(2)
+            .policy(Policy::default().attempts(2))
     });
     assert_eq!(alive.count(), 0);
     let failed = told.seen(|event| match event {
@@ -213,6 +217,141 @@ fn an_attempt_that_takes_too_long_is_dropped() {
     });
     let late = (FailureClass::Transient, "was not done within 20ms".to_owned());
     assert_eq!(failed, [late.clone(), late]);
+}
+
+#[test]
+fn an_attempt_that_stands_still_is_made_elsewhere_and_its_worker_is_busy() {
+    let (to_worker, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let told = go(async {
+        let pool = Pool::native("p", move |attempt: Attempt| {
+            let wait = wait.clone();
+            async move {
+                if attempt.worker() == "p/1" {
+                    // Holds its thread until the run is over.
+                    let _ = wait.lock().unwrap().recv();
+                }
+                Ok(attempt.payload().clone())
+            }
+        });
+        let timeout = Limits::default().timeout(Duration::from_millis(20));
+        let lines: String = (0..100).map(|line| format!("{line}\n")).collect();
+        let run = host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(2).limits(timeout))
+            .input(Cursor::new(lines));
+        let told = Told::of(run.start().unwrap()).await;
+        drop(to_worker);
+        told
+    });
+    assert_eq!(told.summary.tasks_done, 100);
+    let failed = told.seen(|event| match event {
+        Event::AttemptFailed { worker, message, .. } => Some((worker.clone(), message.clone())),
+        _ => None,
+    });
+    assert!(
+        matches!(&failed[..], [(worker, message)] if worker == "p/1" && message.contains("cannot be interrupted")),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_task_may_wait_for_actions_by_blocking() {
+    let told = Told::by(|| {
+        let operation = once(|task: Task| async move {
+            let here = tokio::runtime::Handle::current();
+            let blocking = task.clone();
+            let first = tokio::task::block_in_place(|| here.block_on(blocking.perform(Action::new("", "a"))))?;
+            let elsewhere = std::thread::spawn(move || here.block_on(task.perform(Action::new("", "b"))));
+            let second = tokio::task::block_in_place(|| elsewhere.join()).map_err(|_| "it panicked")??;
+            Ok([first, second].concat())
+        });
+        host().run(operation).pool(echo())
+    });
+    assert_eq!(told.outputs(), ["ab"]);
+}
+
+#[test]
+fn the_error_of_a_task_is_told_with_what_is_behind_it() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the page cannot be had")]
+    struct Page(#[source] std::io::Error);
+    let told = Told::by(|| {
+        let operation = once(|_| async {
+            let error = std::io::Error::other("the line is dead");
+            Err::<Bytes, _>(Page(error).into())
+        });
+        host().run(operation).pool(echo())
+    });
+    let errors = told.seen(|event| match event {
+        Event::TaskEnded { error, .. } => error.clone(),
+        _ => None,
+    });
+    assert_eq!(errors, ["the page cannot be had: the line is dead"]);
+}
+
+#[test]
+fn who_fails_what_others_do_goes_by_the_policy() {
+    let told = Told::by(|| {
+        let pool = Pool::native("p", |attempt: Attempt| async move {
+            match attempt.worker() {
+                "p/1" => Err(Failure::retryable("broken")),
+                _ => Ok(attempt.payload().clone()),
+            }
+        });
+        let policy = Policy::default()
+            .evict_after(1)
+            .quarantine(Duration::from_millis(1))
+            .quarantine_score(1.0)
+            .suspect_after(100);
+        let lines: String = (0..200).map(|line| format!("{line}\n")).collect();
+        host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(3))
+            .policy(policy)
+            .input(Cursor::new(lines))
+    });
+    assert_eq!(told.summary.tasks_done, 200);
+    let health: Vec<_> = told.summary.workers.iter().map(|worker| worker.health).collect();
+    assert_eq!(health, [Health::Evicted, Health::Healthy, Health::Healthy]);
+}
+
+#[test]
+fn results_of_an_untrusted_pool_count_when_two_owners_have_them() {
+    let told = Told::by(|| {
+        let pool = Pool::component("strangers", &square()).untrusted(true);
+        let owned = |name: &str, owner: &str| disperse_host::Worker::new(name).owner(owner);
+        let pool = pool
+            .worker(owned("a", "ann"))
+            .worker(owned("b", "ann"))
+            .worker(owned("c", "cy"));
+        host()
+            .run(Operation::lines("square"))
+            .pool(pool)
+            .input(Cursor::new("1\n2\n3\n4\n"))
+            .ordered(true)
+    });
+    assert_eq!(told.outputs(), ["1\n", "4\n", "9\n", "16\n"]);
+    let attempts: Vec<_> = told.summary.workers.iter().map(|worker| worker.attempts).collect();
+    // Each of the four was made by Ann, by one of her workers, and by Cy.
+    assert_eq!((attempts[0] + attempts[1], attempts[2]), (4, 4), "{attempts:?}");
+}
+
+#[test]
+fn a_function_reports_what_is_left_of_its_quota() {
+    let told = Told::by(|| {
+        let pool = Pool::native("p", |attempt: Attempt| async move {
+            attempt.report_quota("hourly", 0, Duration::from_millis(20));
+            Ok(attempt.payload().clone())
+        });
+        // Without what it reports, the third line would wait for an hour. The fifth would all the same.
+        let quota = Quota::window(2, Duration::from_secs(3600)).fixed().name("hourly");
+        host()
+            .run(Operation::lines("line"))
+            .pool(pool.workers(1).quota(quota).quota(Quota::concurrent(1)))
+            .input(Cursor::new("1\n2\n3\n4\n"))
+    });
+    assert_eq!(told.summary.tasks_done, 4);
 }
 
 #[test]
@@ -293,7 +432,7 @@ fn quotas_hold_for_functions() {
         let lines: String = (0..100).map(|line| format!("{line}\n")).collect();
         host()
             .run(Operation::lines("line"))
-            .pool(pool.workers(1).concurrency(8).quota("concurrent=2"))
+            .pool(pool.workers(1).concurrency(8).quota(Quota::concurrent(2)))
             .input(Cursor::new(lines))
     });
     assert_eq!(told.summary.tasks_done, 100);

@@ -1,8 +1,10 @@
 //! What is said before anything runs.
 
+use std::time::Duration;
+
 use disperse_host::{
-    Action, Attempt, Canceller, Component, ComponentError, Event, Failure, Host, HostError, Limits, Operation, Pool,
-    Refusal, Run, RunBuilder, RunError, StartError, Summary, Task, Worker,
+    Action, Attempt, Component, ComponentError, Control, ControlError, Event, Failure, Host, HostError, Limits,
+    Operation, Policy, Pool, Quota, Refusal, Run, RunBuilder, RunError, StartError, Summary, Task, Worker,
 };
 
 use super::{go, host, square};
@@ -80,7 +82,29 @@ fn pools_that_cannot_be_meant_are_refused() {
             squares().secret("A", "hidden").env("A", "x"),
             "a plain variable of that name",
         ),
-        (squares().quota("many"), "`many` is no quota"),
+        (
+            squares().quota(Quota::window(0, Duration::from_secs(1))),
+            "a quota of the pool `squares` cannot be meant",
+        ),
+        (
+            squares().quota(hourly()).quota(hourly()),
+            "two have no `name`, by which workers could report of each",
+        ),
+        (
+            squares().worker(Worker::new("w").quota(Quota::concurrent(0))),
+            "a quota of the worker `squares/w` cannot be meant",
+        ),
+        (
+            squares().limits(Limits::default().result_size(u64::MAX)),
+            "and the most is 2GiB",
+        ),
+        (native().concurrency(u32::MAX), "at most 100000 attempts at once"),
+        (native().untrusted(true), "functions of this program cannot be compared"),
+        (squares().untrusted(true).env("A", "x"), "its workers are untrusted"),
+        (
+            squares().untrusted(true).workers(1).concurrency(2),
+            "its workers are blocking",
+        ),
         (squares().limits(Limits::default().fuel(0)), "`fuel` is 0"),
         (native().env("A", "x"), "a native worker has all that this program has"),
         (
@@ -92,7 +116,27 @@ fn pools_that_cannot_be_meant_are_refused() {
         assert!(found.contains(said), "{found}");
         assert!(!found.contains("hidden"));
     }
-    assert!(refused(lines().pool(squares()).attempts(0)).contains("at least one attempt"));
+    // What one says beside the other is no matter.
+    let both = squares().quota(hourly()).quota(Quota::concurrent(4));
+    go(async { drop(lines().pool(both).start().unwrap()) });
+}
+
+fn hourly() -> Quota {
+    Quota::window(5000, Duration::from_secs(3600))
+}
+
+#[test]
+fn a_policy_that_cannot_be_meant_is_refused_in_the_words_of_its_methods() {
+    let policy = Policy::default;
+    for (policy, said) in [
+        (policy().attempts(0), "at least one attempt"),
+        (policy().quarantine_score(-1.0), "quarantine-score must be"),
+        (policy().hedge(2.0), "hedge must be"),
+        (policy().evict_after(0), "evict-after must be"),
+    ] {
+        let found = refused(lines().pool(squares()).policy(policy));
+        assert!(found.contains(said), "{found}");
+    }
 }
 
 #[test]
@@ -110,6 +154,12 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
     assert!(matches!(error, StartError::NoRuntime), "{error:?}");
     let error = Host::builder().stack(1).build().unwrap_err();
     assert!(matches!(error, HostError::Stack { bytes: 1, .. }), "{error:?}");
+    // A file is no folder.
+    let error = Host::builder()
+        .cache_in(env!("CARGO_MANIFEST_PATH"))
+        .build()
+        .unwrap_err();
+    assert!(matches!(error, HostError::Cache(_)), "{error:?}");
 }
 
 #[test]
@@ -120,7 +170,10 @@ fn a_guest_traps_where_the_stack_of_its_host_ends() {
     let deep = Component::open(&host, folder.worker("deep.wasm", body::DEEP)).unwrap();
     go(async {
         let pool = Pool::component("deep", &deep).workers(1);
-        let lines = host.run(Operation::lines("line")).pool(pool).attempts(1);
+        let lines = host
+            .run(Operation::lines("line"))
+            .pool(pool)
+            .policy(Policy::default().attempts(1));
         let mut run = lines.input(std::io::Cursor::new("x\n")).start().unwrap();
         let mut said = Vec::new();
         while let Some(event) = run.next().await {
@@ -141,7 +194,7 @@ fn what_is_public_can_be_sent() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Host>();
     shared::<Component>();
-    shared::<Canceller>();
+    shared::<Control>();
     shared::<Task>();
     shared::<Action>();
     shared::<Event>();
@@ -156,6 +209,7 @@ fn what_is_public_can_be_sent() {
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<ComponentError>();
     error::<HostError>();
+    error::<ControlError>();
     error::<StartError>();
     error::<RunError>();
     error::<Refusal>();

@@ -217,7 +217,7 @@ attacks! {
     a_task_that_waits_for_nothing: Run, "(call $wait-any (i32.const 0) (i32.const 0) (i32.const 32))", FUEL, &["would wait for ever"];
     a_task_that_asks_for_a_million_actions_at_once: Run,
         "(call $reach (i32.const 20000000)) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",
-        FUEL, &["too much data is being copied"];
+        FUEL, &["passed more than 16MiB to the host in one call", "--result-size"];
     a_kind_without_end: Run, for_ever("(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 64) (i32.const 15000000) (i32.const 64) (i32.const 6)))"),
         FUEL, &["a kind of 15000000 bytes is over the limit of 256"];
     a_payload_that_is_too_large: Run, "(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 96) (i32.const 4) (i32.const 64) (i32.const 8388609)))",

@@ -72,7 +72,7 @@ fn a_million_actions_in_one_call_are_refused() {
     asked(
         "(drop (memory.grow (i32.const 400))) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",
     )
-    .says(&["too much data is being copied"]);
+    .says(&["passed more than 16MiB to the host in one call", "--result-size"]);
 }
 
 /// The most that the host may have, in MiB, beside guests of next to nothing. Two engines' code and the threads take 60.

@@ -262,8 +262,8 @@ fn group(sandbox: &Sandbox, wanted: &[Wanted], teller: &Teller<'_>) {
         .filter(|(one, code)| matches!(code.kept, Some(Ok(()))) && !sandbox.keeps(&one.seen))
     {
         let failure = Failure::machine(
-            format!("the code of `{}` is not in the cache any more", one.path.display()),
-            &std::io::Error::other("all of it together is more than is kept"),
+            format!("the code of `{}` is not in the cache", one.path.display()),
+            &std::io::Error::other("it could not be written whole, or all of it together is more than is kept"),
         );
         teller.fails(&one.path, &failure);
     }

@@ -8,7 +8,6 @@ use super::{error::Failure, plan};
 use crate::{
     digest::Digest,
     limits::{CompileLimits, default_host_memory},
-    run,
     sandbox::{Contract, Form, Import, LoadError, Origin, Shape, Use, is_module, misspelt},
 };
 
@@ -37,7 +36,7 @@ impl Facts {
     /// # Errors
     /// It is not WebAssembly, or not valid.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let sandbox = run::sandbox(
+        let sandbox = plan::sandbox_of(
             default_host_memory(),
             true,
             Some(CompileLimits::default()),

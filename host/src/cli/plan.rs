@@ -18,11 +18,11 @@ use super::{
     pools::{self, PoolMaker, name_of},
 };
 use crate::{
-    limits::{self, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{self, Budget, CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
-    run::{self, InputSource, Plan, PoolPlan, What},
-    sandbox::{LoadError, Sandbox},
-    settings::{Component, FILE_NAME, Manifest, Operation},
+    run::{InputSource, Plan, PoolPlan, What},
+    sandbox::{Cache, LoadError, Sandbox},
+    settings::{Component, FILE_NAME, Health, Manifest, Operation},
     units::Size,
 };
 
@@ -228,10 +228,7 @@ pub(super) fn operation_alone(component: PathBuf) -> Manifest {
 /// # Errors
 /// It cannot.
 pub(super) fn checked(policy: Policy) -> Result<Policy, Failure> {
-    match policy.check() {
-        Ok(()) => Ok(policy),
-        Err(error) => Err(Failure::usage("the health settings cannot be meant").because(error)),
-    }
+    Health::check(policy).map_err(|why| Failure::usage("the health settings cannot be meant").because(why))
 }
 
 /// What a path names. A component alone is a project that says nothing else.
@@ -248,12 +245,19 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
         .check()
         .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
     let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
-    Ok(run::sandbox(
+    Ok(sandbox_of(
         common.host_memory.map_or_else(default_host_memory, |size| size.0),
         !common.no_cache,
         common.compiling.limits(manifest),
         stack,
     ))
+}
+
+/// A new sandbox. `cache`: whether compiled code is kept for the next start, if it can be. `compile` and `stack`: see
+/// [`Sandbox::new`].
+pub(super) fn sandbox_of(host_memory: u64, cache: bool, compile: Option<CompileLimits>, stack: usize) -> Sandbox {
+    let cache = cache.then(Cache::user).and_then(Result::ok);
+    Sandbox::new(cache, compile, stack, Budget::new(host_memory))
 }
 
 /// How deep guests may recurse, if something is said of it.

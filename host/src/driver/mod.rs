@@ -344,8 +344,16 @@ impl<'a> Driver<'a> {
         if !self.draining || self.scheduler.held() > 0 {
             return false;
         }
+        if self.tasks.are_at_rest() {
+            return true;
+        }
         let until = *self.settled_by.get_or_insert(self.now + SETTLING);
-        self.tasks.are_at_rest() || self.now >= until
+        if self.now >= until && self.report.has_unread() {
+            // What holds it up is who reads.
+            self.settled_by = Some(self.now + SETTLING);
+            return false;
+        }
+        self.now >= until
     }
 
     fn summary(mut self) -> Summary {

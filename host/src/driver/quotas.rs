@@ -23,14 +23,17 @@ pub(crate) struct BucketSetup {
 /// All of them.
 #[derive(Default)]
 pub(super) struct Quotas {
-    names: Vec<(Arc<str>, String)>,
+    names: Vec<(Option<Arc<str>>, String)>,
     /// By worker.
     buckets: Vec<Vec<BucketId>>,
 }
 
 impl Quotas {
     pub(super) fn add_bucket(&mut self, setup: &BucketSetup) {
-        self.names.push((setup.name.clone(), setup.label.clone()));
+        // Of attempts at once nothing is reported, so that a report without a name means another one.
+        let is_told = !(setup.name.is_empty() && matches!(setup.quota, Quota::Concurrent { .. }));
+        let name = is_told.then(|| setup.name.clone());
+        self.names.push((name, setup.label.clone()));
     }
 
     /// What the next worker draws from.
@@ -58,7 +61,7 @@ impl Quotas {
         let own = self.of(worker);
         let is_meant = |bucket: &&BucketId| {
             let name = self.names.get(bucket.0 as usize).map(|(name, _)| name);
-            name.is_some_and(|name| *name == reported.bucket)
+            name.is_some_and(|name| name.as_ref() == Some(&reported.bucket))
         };
         let bucket = match own {
             [only] if reported.bucket.is_empty() => *only,

@@ -35,7 +35,8 @@ impl Attempt {
         &self.0.worker
     }
 
-    /// Names the action within its run, from 1: the same number on every attempt, so that it serves as an idempotency key.
+    /// Names the action within its run, from 1: the same number on every attempt. As an idempotency key it needs something
+    /// beside it that is the run's own: another run counts from 1 too.
     pub fn action(&self) -> u64 {
         self.0.id.action.0
     }
@@ -43,6 +44,13 @@ impl Attempt {
     /// Which attempt of the action this is, from 1.
     pub fn number(&self) -> u32 {
         self.0.id.number
+    }
+
+    /// Tells what a service said about a quota of this worker: how many units are left in the window, and in how long it starts
+    /// afresh; zero: unknown. `bucket` is the quota's [name](crate::Quota::name). It is taken note of when the attempt ends; the
+    /// last word on each bucket counts, and of no more than 16.
+    pub fn report_quota(&self, bucket: &str, remaining: u32, resets: Duration) {
+        self.0.report(bucket, remaining, resets);
     }
 
     /// How long the attempt may still take. When that is zero its future is dropped.
@@ -79,6 +87,11 @@ impl Failure {
     /// [`Failure::Permanent`], for `map_err`.
     pub fn permanent(why: impl fmt::Display) -> Self {
         Self::Permanent(why.to_string())
+    }
+
+    /// [`Failure::Busy`]. Zero: it is not known for how long.
+    pub fn busy(wait: Duration) -> Self {
+        Self::Busy(wait)
     }
 
     /// [`Failure::Unfit`], for `map_err`.

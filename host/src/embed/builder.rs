@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, io::Read};
 
-use disperse_scheduler::Policy;
-
-use super::{Host, Operation, Pool, Run, StartError};
+use super::{Host, Operation, Policy, Pool, Run, StartError};
 use crate::{
     logger::Level,
     report::{self, Format},
@@ -20,7 +18,7 @@ pub struct RunBuilder {
     input: Option<Box<dyn Read + Send>>,
     tasks: Option<usize>,
     ordered: bool,
-    attempts: Option<u32>,
+    policy: Policy,
     seed: u64,
 }
 
@@ -42,7 +40,7 @@ impl RunBuilder {
             input: None,
             tasks: None,
             ordered: false,
-            attempts: None,
+            policy: Policy::default(),
             seed: 0,
         }
     }
@@ -55,7 +53,8 @@ impl RunBuilder {
     }
 
     /// The run's input, for a component or for lines: a file, a socket, or bytes in a `Cursor`. It is read in a thread of its
-    /// own, which ends with the reader's next answer once the run is over. Nothing to a native operation. Default: none.
+    /// own, which ends with the reader's next answer once the run is over, and at once if it does not wait for one. A reader that
+    /// panics breaks the input off. Nothing to a native operation. Default: none.
     pub fn input(mut self, reader: impl Read + Send + 'static) -> Self {
         self.input = Some(Box::new(reader));
         self
@@ -67,17 +66,16 @@ impl RunBuilder {
         self
     }
 
-    /// Whether the ends of tasks are taken, and their output written, in the order of the tasks and not as they come. Default:
-    /// no.
+    /// Whether the ends of tasks are taken, and what they end with written, in the order of the tasks and not as they come. What
+    /// a native task [writes meanwhile](crate::Task::output) comes at once all the same. Default: no.
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.ordered = ordered;
         self
     }
 
-    /// How many attempts of an action may fail before it is given up, from 1. Default: 4 to 8, by how flaky its kind has
-    /// been.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = Some(attempts);
+    /// When a worker is taken out, and how often a failed action is tried again.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -104,12 +102,7 @@ impl RunBuilder {
                 name: twice.name().to_owned(),
             });
         }
-        let mut policy = Policy::default();
-        policy.attempts = self.attempts.unwrap_or(policy.attempts);
-        policy.check().map_err(|error| StartError::Setting(error.to_string()))?;
-        if self.attempts == Some(0) {
-            return Err(StartError::Setting("an action is given at least one attempt".into()));
-        }
+        let policy = self.policy.checked()?;
         let what = self.operation.what(&self.host)?;
         let pools = self.pools.into_iter().map(|pool| pool.plan(&self.host));
         let (stream, reader) = report::stream();

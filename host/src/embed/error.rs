@@ -1,4 +1,4 @@
-//! What can go wrong, one type for each door.
+//! What can go wrong, one type for each door. What they say is all that there is to say: none has a source behind it.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,9 @@ use crate::{run, sandbox::LoadError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
+    /// Compiled code cannot be kept, though that was asked for. Says why, and what to do.
+    #[error("compiled code cannot be kept: {0}")]
+    Cache(String),
     /// Guests cannot have so much stack. Says the range.
     #[error("a stack of {bytes} bytes cannot be had: it is from {least} to {most}")]
     Stack {
@@ -30,7 +33,6 @@ pub enum ComponentError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        #[source]
         error: std::io::Error,
     },
     /// It is no component, or not one of the contract.
@@ -140,13 +142,25 @@ pub enum StartError {
     Setting(String),
 }
 
+/// Why a run was not asked, or did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The run is over.
+    #[error("the run is over")]
+    Over,
+    /// What is meant is not there, or cannot be done. Says why.
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// Why a run did not come to its end. A task that fails is no such reason: see [`Summary`](crate::Summary).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The machine did not do its part: no thread could be had.
     #[error("the machine stopped the run: {0}")]
-    Machine(#[source] std::io::Error),
+    Machine(std::io::Error),
     /// The tokio runtime was shut down.
     #[error("the run went away with its tokio runtime")]
     Runtime,

@@ -1,19 +1,19 @@
 //! The host itself.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{HostError, Operation, RunBuilder};
 use crate::{
-    limits::{self, CompileLimits, STACK, STACK_RANGE, default_host_memory},
-    run,
-    sandbox::{COMPILE_CHILD, Sandbox, compile_child},
+    limits::{self, Budget, CompileLimits, STACK, STACK_RANGE, default_host_memory},
+    sandbox::{COMPILE_CHILD, Cache, Sandbox, compile_child},
 };
 
 /// Where runs take place: the sandbox, the compiled components and the memory that all guests have together. Cheap to clone;
 /// clones are the same host.
 ///
-/// Several runs may go on at once on one host. Make one host and keep it: each reserves terabytes of address space, though no
-/// memory, for the instances that there may be. If workers send requests, use it within one tokio runtime, where their
+/// Several runs may go on at once on one host; they share its memory, so that one whose events nobody reads may hold up the
+/// others once much of it is taken. Make one host and keep it: each reserves terabytes of address space, though no memory, for
+/// the instances that there may be. If workers send requests, use it within one tokio runtime, where their
 /// connections are kept.
 #[derive(Clone)]
 pub struct Host {
@@ -38,10 +38,17 @@ impl Host {
     }
 }
 
+/// Where compiled code is kept.
+#[derive(Debug)]
+enum Folder {
+    User,
+    Given(PathBuf),
+}
+
 /// The settings of a [`Host`].
 #[derive(Debug, Default)]
 pub struct HostBuilder {
-    cache: bool,
+    cache: Option<Folder>,
     memory: Option<u64>,
     stack: Option<u64>,
     compiler: Option<Compiler>,
@@ -49,10 +56,18 @@ pub struct HostBuilder {
 
 impl HostBuilder {
     /// Whether compiled code is kept for the next start of any program with this host, in `$XDG_CACHE_HOME/disperse` or
-    /// `~/.cache/disperse`, at most 1 GiB. A folder that others can write to is not used. Default: no.
+    /// `~/.cache/disperse`, at most 1 GiB. Default: no.
     #[must_use]
     pub fn cache(mut self, cache: bool) -> Self {
-        self.cache = cache;
+        self.cache = cache.then_some(Folder::User);
+        self
+    }
+
+    /// Keeps compiled code in this folder, which is made if need be. It has to be this user's alone: whoever can write there can
+    /// have anything run.
+    #[must_use]
+    pub fn cache_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(Folder::Given(folder.into()));
         self
     }
 
@@ -82,7 +97,7 @@ impl HostBuilder {
     /// Makes the host. Engines are made when a component first needs one.
     ///
     /// # Errors
-    /// A setting is out of its range.
+    /// A setting is out of its range, or compiled code cannot be kept where it should be.
     pub fn build(self) -> Result<Host, HostError> {
         let bytes = self.stack.unwrap_or(STACK);
         let stack = limits::stack(bytes).ok_or(HostError::Stack {
@@ -90,10 +105,15 @@ impl HostBuilder {
             least: *STACK_RANGE.start(),
             most: *STACK_RANGE.end(),
         })?;
+        let cache = self.cache.map(|folder| match folder {
+            Folder::User => Cache::user(),
+            Folder::Given(path) => Cache::at(path),
+        });
+        let cache = cache.transpose().map_err(|error| HostError::Cache(error.to_string()))?;
         let memory = self.memory.unwrap_or_else(default_host_memory);
         let compile = self.compiler.map(|compiler| compiler.limits);
         Ok(Host {
-            sandbox: Arc::new(run::sandbox(memory, self.cache, compile, stack)),
+            sandbox: Arc::new(Sandbox::new(cache, compile, stack, Budget::new(memory))),
         })
     }
 }
@@ -128,10 +148,10 @@ impl Compiler {
         }
     }
 
-    /// How long compiling one component may take. Default two minutes.
+    /// How long compiling one component may take, at most a year. Default two minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.limits.timeout = timeout;
+        self.limits.timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
         self
     }
 

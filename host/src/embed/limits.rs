@@ -42,7 +42,7 @@ impl Limits {
         self
     }
 
-    /// Bytes in one payload, result or output. Default 8 MiB. Of native workers it bounds the result; native tasks have no
+    /// Bytes in one payload, result or output, at most 2 GiB. Default 8 MiB. Of native workers it bounds the result; native tasks have no
     /// such limit.
     #[must_use]
     pub fn result_size(mut self, bytes: u64) -> Self {
@@ -59,7 +59,7 @@ impl Limits {
     }
 
     /// # Errors
-    /// A limit is zero, with which nothing could run.
+    /// A limit is zero, with which nothing could run, or more than can be had.
     pub(super) fn check(&self) -> Result<(), String> {
         self.0.check().map_err(|error| error.to_string())
     }

@@ -10,6 +10,7 @@ use crate::{
     limits,
     operation::{NativeTask, NativeTasks},
     run::What,
+    worker::MESSAGE_MAX,
 };
 
 /// Where the actions of a run come from.
@@ -45,6 +46,22 @@ impl fmt::Debug for Operation {
     }
 }
 
+/// An error with what is behind it, for people; at most 4 KiB.
+fn told(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        let more = error.to_string();
+        // Many say what is behind them themselves.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        behind = error.source();
+    }
+    text.truncate(text.floor_char_boundary(MESSAGE_MAX));
+    text
+}
+
 impl Operation {
     fn new(source: Source) -> Self {
         Self {
@@ -74,7 +91,8 @@ impl Operation {
     /// as it is, unless it is empty; what it does in between is up to it. See [`Task`] for how it asks for actions.
     ///
     /// As many inputs are taken ahead as [tasks may be in flight](crate::RunBuilder::tasks); `next` of the iterator is called on
-    /// the runtime and should not block. An error or a panic ends the task it happens in, and the others go on.
+    /// the runtime and should not block. An error or a panic ends the task it happens in, and the others go on; of an error's text,
+    /// with what is behind it, at most 4 KiB are told.
     ///
     /// **Not deterministic and not durable**: a native task sees answers as they come, has the real clock, and starts over with
     /// its program.
@@ -108,7 +126,7 @@ impl Operation {
         let inputs = inputs.map(Into::into).boxed();
         let run: NativeTask = Arc::new(move |port| {
             let done = run(Task::new(port));
-            Box::pin(async move { done.await.map(Into::into).map_err(|error| error.to_string()) })
+            Box::pin(async move { done.await.map(Into::into).map_err(|error| told(&*error)) })
         });
         Self::new(Source::Native { inputs, run })
     }

@@ -7,7 +7,7 @@ use std::{fmt, future::Future};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Component, Failure, Limits, attempt};
+use super::{Attempt, Component, Failure, Limits, Quota, attempt};
 use crate::worker::NativeCall;
 
 /// Workers that do the same: made from one component, or from one function of this program.
@@ -22,6 +22,7 @@ pub struct Pool {
     listed: Vec<Worker>,
     concurrency: u32,
     fresh: bool,
+    untrusted: bool,
     limits: Limits,
     dirs: Vec<String>,
     exec: Vec<Vec<String>>,
@@ -48,8 +49,9 @@ pub struct Worker {
     name: String,
     env: Vec<(String, String)>,
     secrets: Vec<(String, Zeroizing<String>)>,
-    quotas: Vec<String>,
+    quotas: Vec<Quota>,
     account: Option<String>,
+    owner: Option<String>,
 }
 
 impl fmt::Debug for Worker {
@@ -70,6 +72,7 @@ impl Worker {
             secrets: Vec::new(),
             quotas: Vec::new(),
             account: None,
+            owner: None,
         }
     }
 
@@ -87,10 +90,10 @@ impl Worker {
         self
     }
 
-    /// A quota of its own, instead of its pool's; see [`Pool::quota`].
+    /// A quota of its own, instead of its pool's; may be called again. See [`Pool::quota`].
     #[must_use]
-    pub fn quota(mut self, quota: impl Into<String>) -> Self {
-        self.quotas.push(quota.into());
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quotas.push(quota);
         self
     }
 
@@ -98,6 +101,14 @@ impl Worker {
     #[must_use]
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
+        self
+    }
+
+    /// Who runs it, if its pool is [untrusted](Pool::untrusted): workers of one owner never confirm each other. Default: somebody
+    /// of its own.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
         self
     }
 }
@@ -111,6 +122,7 @@ impl Pool {
             listed: Vec::new(),
             concurrency: 1,
             fresh: false,
+            untrusted: false,
             limits: Limits::default(),
             dirs: Vec::new(),
             exec: Vec::new(),
@@ -129,9 +141,10 @@ impl Pool {
     /// sandboxed: the function has all that its program has.
     ///
     /// Every attempt is a tokio task of its own. A panic in it is a failed attempt, as a trap is; the panic hook of the program
-    /// has its say first. When its time is up, or nobody wants its result any more, its future is dropped where it waits: a
-    /// function that blocks or computes without a break holds a thread of the runtime and cannot be cut, so such work belongs
-    /// into `spawn_blocking` or the like.
+    /// has its say first. When its time is up, or nobody wants its result any more, its future is dropped where it waits. **A
+    /// function that blocks or computes without a break cannot be cut**: it holds a thread of the runtime, which may stand
+    /// still, so such work belongs into `spawn_blocking` or the like. Its attempt is given up a second after its time all
+    /// the same, and until it comes back the worker is taken to be busy.
     ///
     /// ```
     /// use disperse_host::{Attempt, Failure, Pool};
@@ -174,8 +187,8 @@ impl Pool {
         self
     }
 
-    /// How many attempts one worker makes at once, from 1, the default. Of a component only if its worker is async: they
-    /// share an instance then.
+    /// How many attempts one worker makes at once, from 1, the default, to 100,000; all workers of a component together at most
+    /// 1,000. Of a component only if its worker is async: they share an instance then.
     #[must_use]
     pub fn concurrency(mut self, attempts: u32) -> Self {
         self.concurrency = attempts;
@@ -186,6 +199,18 @@ impl Pool {
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
+        self
+    }
+
+    /// Whether nobody vouches for what the workers say: a result counts when a worker of another [owner](Worker::owner) has the
+    /// same one, byte for byte and with the same fuel, and who is outvoted more often than chance explains is taken out.
+    /// Default: no.
+    ///
+    /// So that honest workers agree, every attempt gets a new instance, in which the clock stands still and luck is the
+    /// action's, and the workers are given nothing. Only of components.
+    #[must_use]
+    pub fn untrusted(mut self, untrusted: bool) -> Self {
+        self.untrusted = untrusted;
         self
     }
 
@@ -227,17 +252,17 @@ impl Pool {
     }
 
     /// A secret that the guests never see: in the variable of this name they find a placeholder, and the host puts the value in
-    /// its place in requests to the https origins that are granted.
+    /// its place in requests that are granted with https. **If none is**, it goes along with those that are granted by an
+    /// address, such as `http://10.0.0.5:8000`, unencrypted.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.common = self.common.secret(name, value);
         self
     }
 
-    /// What a service allows each worker: `5000/1h`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`. Whoever has spent
-    /// it waits, at no cost. May be called again. Holds for native workers too.
+    /// What a service allows each worker. May be called again. Holds for native workers too.
     #[must_use]
-    pub fn quota(mut self, quota: impl Into<String>) -> Self {
+    pub fn quota(mut self, quota: Quota) -> Self {
         self.common = self.common.quota(quota);
         self
     }

@@ -10,8 +10,9 @@ use std::{
 use futures::Stream;
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::{Event, RunError, Summary};
+use super::{ControlError, Event, Progress, RunError, Summary};
 use crate::{
+    control::{Explained, Query, Said},
     inbox::panic_message,
     report::Reader,
     run::{self, Ended, Plan, Stopper},
@@ -64,7 +65,7 @@ impl Run {
     ///
     /// # Cancel safety
     /// Dropping the future drops the run, which cancels it. To wait for the end of something else meanwhile, keep reading with
-    /// [`Run::next`], or cancel with a [`Canceller`].
+    /// [`Run::next`], or cancel with its [`Control`].
     pub async fn finish(mut self) -> Result<Summary, RunError> {
         while self.next().await.is_some() {}
         match (&mut self.running).await {
@@ -79,20 +80,33 @@ impl Run {
 
     /// Ends the run now. Attempts that run are dropped, and what tasks were at is lost; what was written to the output is
     /// still there to be read, and [`Run::finish`] says how far the run came. Does not wait, and neither does `finish` for a
-    /// function of yours that is in the middle of something: its future is dropped when it next waits.
+    /// function of yours that is in the middle of something: its future is dropped when it next waits, which may be after the
+    /// run is over.
     pub fn cancel(&self) {
         self.stopper.cancel();
     }
 
     /// Ends the run gently: no attempt is begun any more, those that run go on to their end, and their results reach the
-    /// output. Actions that are still waiting are cancelled, which their tasks are told. Does not wait.
+    /// output. Actions that are still waiting are cancelled, which their tasks are told. What tasks and the operation are still
+    /// at once no attempt runs has two seconds, in which nothing counts that waits for you to read. Does not wait.
     pub fn drain(&self) {
         self.stopper.stop();
     }
 
-    /// What ends this run from elsewhere, also while it is being waited for.
-    pub fn canceller(&self) -> Canceller {
-        Canceller(self.stopper.clone())
+    /// How the run is going.
+    ///
+    /// # Errors
+    /// It is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn progress(&self) -> Result<Progress, ControlError> {
+        self.control().progress().await
+    }
+
+    /// What asks and steers this run from elsewhere, also while it is being waited for.
+    pub fn control(&self) -> Control {
+        Control(self.stopper.clone())
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
@@ -115,18 +129,65 @@ impl Drop for Run {
     }
 }
 
-/// Ends a [`Run`] from elsewhere. Cheap to clone. Does nothing to a run that is over, and dropping it does nothing.
+/// Asks and steers a [`Run`] from elsewhere. Cheap to clone; dropping it does nothing.
 #[derive(Clone, Debug)]
-pub struct Canceller(Stopper);
+pub struct Control(Stopper);
 
-impl Canceller {
-    /// As [`Run::cancel`].
+impl Control {
+    /// As [`Run::cancel`]. Nothing to a run that is over.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// As [`Run::drain`].
+    /// As [`Run::drain`]. Nothing to a run that is over.
     pub fn drain(&self) {
         self.0.stop();
+    }
+
+    /// As [`Run::progress`].
+    ///
+    /// # Errors
+    /// The run is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn progress(&self) -> Result<Progress, ControlError> {
+        Progress::of(self.ask(Query::Run).await?).ok_or(ControlError::Over)
+    }
+
+    /// Gives a worker work again, with a clean record; by its name, `pool/worker`. Says what was done, for people.
+    ///
+    /// # Errors
+    /// There is no such worker, it is gone for good, or the run is over.
+    ///
+    /// # Cancel safety
+    /// It is done all the same if the future is dropped.
+    pub async fn readmit(&self, worker: impl Into<String>) -> Result<String, ControlError> {
+        let worker = worker.into();
+        self.change(Query::Readmit { worker }).await
+    }
+
+    /// Gives a worker nothing more; what it is at goes on to its end. Says what was done, for people.
+    ///
+    /// # Errors
+    /// There is no such worker, it is the last one for what it does, or the run is over.
+    ///
+    /// # Cancel safety
+    /// It is done all the same if the future is dropped.
+    pub async fn drain_worker(&self, worker: impl Into<String>) -> Result<String, ControlError> {
+        let worker = Some(worker.into());
+        self.change(Query::Drain { worker }).await
+    }
+
+    async fn change(&self, query: Query) -> Result<String, ControlError> {
+        match self.ask(query).await?.explained {
+            Explained::Done { message } => Ok(message),
+            _ => Ok(String::new()),
+        }
+    }
+
+    async fn ask(&self, query: Query) -> Result<Said, ControlError> {
+        let answer = self.0.ask(query).await.ok_or(ControlError::Over)?;
+        answer.map_err(|problem| ControlError::Refused(problem.what))
     }
 }

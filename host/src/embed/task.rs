@@ -78,8 +78,8 @@ impl Action {
 /// One task of a native operation: its input, and its way to workers and to the output. See
 /// [`Operation::native`](crate::Operation::native).
 ///
-/// Clones are the same task, and may be moved to other threads and tokio tasks. Once the task's own future has ended, what is
-/// still asked for is cancelled.
+/// Clones are the same task, and may be moved to other threads and tokio tasks, and waited for there, also by blocking. Once the
+/// task's own future has ended, what is still asked for is cancelled.
 #[derive(Clone)]
 pub struct Task(NativePort);
 

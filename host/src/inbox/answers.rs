@@ -22,7 +22,7 @@ pub(crate) fn answers(gated: bool) -> (Answers, Arrivals) {
     let (to_task, from_driver) = unbounded_channel();
     let gate = gated.then(Arc::<Gate>::default);
     let answers = Answers {
-        to_task,
+        to: To::Guest(to_task),
         gate: gate.clone().map(|gate| Sent {
             gate,
             sent: 0,
@@ -48,11 +48,18 @@ struct Gate {
     task: AtomicWaker,
 }
 
-/// The driver's end.
-#[derive(Debug)]
+/// The driver's end. Whoever still waits for an answer when it is dropped gets none.
 pub(crate) struct Answers {
-    to_task: UnboundedSender<Answer>,
+    to: To,
     gate: Option<Sent>,
+}
+
+/// Where answers go.
+enum To {
+    /// To a guest, which takes them when it can do nothing else.
+    Guest(UnboundedSender<Answer>),
+    /// To whoever asked, wherever in a program that is.
+    Asker(Box<dyn FnMut(Answer) + Send>),
 }
 
 #[derive(Debug)]
@@ -64,12 +71,25 @@ struct Sent {
 }
 
 impl Answers {
+    /// Hands each answer over at once; there is no gate. `hand` is called by the driver and must not wait.
+    pub(crate) fn handed(hand: impl FnMut(Answer) + Send + 'static) -> Self {
+        Self {
+            to: To::Asker(Box::new(hand)),
+            gate: None,
+        }
+    }
+
     /// Sends one. A task that is just ending has dropped its end.
     pub(crate) fn send(&mut self, answer: Answer) {
         if let Some(gate) = &mut self.gate {
             gate.sent += 1;
         }
-        let _ = self.to_task.send(answer);
+        match &mut self.to {
+            To::Guest(to_task) => {
+                let _ = to_task.send(answer);
+            }
+            To::Asker(hand) => hand(answer),
+        }
     }
 
     /// Lets the task see, at once, all that was sent. Says how many it will have taken when it is at rest again; none if it has

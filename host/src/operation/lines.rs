@@ -1,6 +1,11 @@
 //! `map`: an operation without a component. Every line of the input is a task that asks for one action.
 
-use std::{io::BufRead, num::NonZeroU32, sync::Arc};
+use std::{
+    io::BufRead,
+    num::NonZeroU32,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use disperse_scheduler::TaskId;
@@ -13,11 +18,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{OUTPUT_ROOM, Operation, take};
+use super::{OUTPUT_ROOM, Operation, output_room, take};
 use crate::{
     inbox::{
         Action, Answers, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used,
-        answers, reap,
+        answers, panic_message, reap,
     },
     units::Size,
 };
@@ -68,14 +73,23 @@ impl Lines {
         std::thread::Builder::new().name("input".into()).spawn({
             let (options, port) = (options.clone(), port.clone());
             move || {
-                let total = read_lines(input, &options, |piece| {
-                    let size = piece.as_ref().map_or(0, Bytes::len);
-                    let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
-                    let room = (size >= COUNTED_MIN).then(wait).flatten();
-                    lines.blocking_send((piece, room)).is_ok()
+                let read = AssertUnwindSafe(|| {
+                    read_lines(input, &options, |piece| {
+                        let size = piece.as_ref().map_or(0, Bytes::len);
+                        let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
+                        let room = (size >= COUNTED_MIN).then(wait).flatten();
+                        lines.blocking_send((piece, room)).is_ok()
+                    })
                 });
-                if let Some(total) = total {
-                    port.say(PlannerNotice::Total(total));
+                // The reader may be a program's own. What is not told would be taken for the end of the input.
+                match catch_unwind(read) {
+                    Ok(Some(total)) => port.say(PlannerNotice::Total(total)),
+                    Ok(None) => {}
+                    Err(panic) => {
+                        let message = format!("the input panicked: {}", panic_message(&*panic));
+                        // Nobody wants it if the run is over.
+                        let _ = lines.blocking_send((Err(message), None));
+                    }
                 }
             }
         })?;
@@ -249,6 +263,6 @@ async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
     let mut record = BytesMut::with_capacity(result.len() + 1);
     record.extend_from_slice(result);
     record.put_u8(b'\n');
-    let room = take(room, record.len(), OUTPUT_ROOM).await;
+    let room = output_room(room, record.len()).await;
     port.output(record.freeze(), room);
 }

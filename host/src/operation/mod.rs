@@ -13,7 +13,10 @@ use bytes::Bytes;
 use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::inbox::{Answers, PlannerCall};
+use crate::{
+    inbox::{Answers, PlannerCall},
+    limits::PIECE,
+};
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use lines::{Lines, LinesOptions};
@@ -35,6 +38,11 @@ pub(crate) trait Operation: Send {
     /// # Panics
     /// Something of it has panicked.
     fn look(&mut self);
+}
+
+/// Room for a piece of output.
+async fn output_room(room: &Arc<Semaphore>, size: usize) -> Option<OwnedSemaphorePermit> {
+    take(room, size.saturating_add(PIECE), OUTPUT_ROOM).await
 }
 
 /// Room for so many bytes, or for all that there is.

@@ -23,17 +23,14 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{OUTPUT_ROOM, Operation, take};
+use super::{OUTPUT_ROOM, Operation, output_room};
 use crate::{
     inbox::{
-        Action, Answer, Answers, Arrivals, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal,
-        Request, RequestNumber, TaskEnd, TaskRoom, Used, answers, panic_message, reap,
+        Action, Answer, Answers, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal, Request,
+        RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
     limits::{Budget, Charge},
 };
-
-/// How many answers are taken at once. Chosen freely.
-const ANSWERS_MAX: usize = 1024;
 
 /// A task's logic: from its port, which has its input, to what is written to the output, or an error in words.
 pub(crate) type NativeTask = Arc<dyn Fn(NativePort) -> BoxFuture<'static, Result<Bytes, String>> + Send + Sync>;
@@ -88,7 +85,6 @@ impl Operation for Native {
 
     fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Answers {
         reap(&mut self.running);
-        let (answers, from_driver) = answers(false);
         let port = NativePort(Arc::new(Port {
             task,
             input,
@@ -98,11 +94,14 @@ impl Operation for Native {
             in_flight: Arc::new(Semaphore::new(self.in_flight.get() as usize)),
             asked: Mutex::default(),
         }));
+        // Also of a task that stands still within its function, and so is not dropped: its waiting ends with the run.
+        let over = Over(port.0.clone());
+        let answers = Answers::handed(move |answer| over.0.answer(answer));
         let (run, budget, to_driver) = (self.run.clone(), self.budget.clone(), self.to_driver.clone());
         self.running.spawn(async move {
             let begun = budget.begin().await;
             let began = Instant::now();
-            let outcome = task_to_its_end(run, port, from_driver).await;
+            let outcome = task_to_its_end(run, port).await;
             let result = outcome.as_ref().map_or(0, Bytes::len);
             let end = TaskEnd {
                 room: TaskRoom {
@@ -126,38 +125,13 @@ impl Operation for Native {
     }
 }
 
-/// Runs one task and gives it its answers. A panic is its end in an error.
-async fn task_to_its_end(run: NativeTask, port: NativePort, from_driver: Arrivals) -> Result<Bytes, String> {
+/// Runs one task. A panic is its end in an error.
+async fn task_to_its_end(run: NativeTask, port: NativePort) -> Result<Bytes, String> {
     // Also when the task is dropped: whoever still has a handle of it must not wait for ever.
     let _over = Over(port.0.clone());
-    let pump = pump(&port.0, from_driver);
-    let own = port.clone();
     // Called within the future, so that a panic of the call itself is caught too.
-    let work = AssertUnwindSafe(async move { run(own).await }).catch_unwind();
-    tokio::select! {
-        biased;
-        never = pump => match never {},
-        outcome = work => outcome.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(&*panic)))),
-    }
-}
-
-/// Gives answers to those who wait for them, for ever.
-async fn pump(port: &Port, mut from_driver: Arrivals) -> std::convert::Infallible {
-    let mut batch = Vec::new();
-    loop {
-        let taken = std::future::poll_fn(|cx| from_driver.poll(cx, &mut batch, ANSWERS_MAX)).await;
-        if taken == 0 {
-            // The run is over, and with it this task.
-            return std::future::pending().await;
-        }
-        let mut asked = port.asked();
-        for answer in batch.drain(..) {
-            if let Some(waiting) = asked.waiting.remove(&answer.number) {
-                // Who does not want it any more has dropped the other side.
-                let _ = waiting.to_asker.send(answer);
-            }
-        }
-    }
+    let outcome = AssertUnwindSafe(async move { run(port).await }).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(&*panic))))
 }
 
 /// A task's way to the driver. Clones are the same one.
@@ -190,6 +164,15 @@ struct Waiting {
 impl Port {
     fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an answer to whoever waits for it.
+    fn answer(&self, answer: Answer) {
+        let waiting = self.asked().waiting.remove(&answer.number);
+        if let Some(waiting) = waiting {
+            // Who does not want it any more has dropped the other side.
+            let _ = waiting.to_asker.send(answer);
+        }
     }
 }
 
@@ -293,8 +276,7 @@ struct Output {
 
 impl Output {
     async fn write(&self, task: Option<TaskId>, bytes: Bytes) {
-        // At least one, so that a flood of empty pieces waits too.
-        let room = take(&self.room, bytes.len().max(1), OUTPUT_ROOM).await;
+        let room = output_room(&self.room, bytes.len()).await;
         self.port.output_of(task, bytes, room);
     }
 }

@@ -120,7 +120,12 @@ impl Reporter {
         self.stream.as_ref().is_some_and(Stream::is_behind)
     }
 
-    /// Waits until that may be over.
+    /// Whether a program has not read all that it was told.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::has_unread)
+    }
+
+    /// Waits until [`Reporter::is_unread`] may be over.
     ///
     /// Cancel safe.
     pub(crate) async fn caught_up(&self) {

@@ -15,7 +15,7 @@ use tokio::sync::{
 };
 
 use super::{AttemptFailed, BEHIND_MAX, Dead};
-use crate::{inbox::OutputPiece, logger::Line};
+use crate::{inbox::OutputPiece, limits::PIECE, logger::Line};
 
 /// One thing that is said.
 pub(crate) enum Told {
@@ -44,9 +44,6 @@ pub(crate) enum Told {
     Missed(u64),
 }
 
-/// What a thing takes beside its text, in bytes. A bound and no measurement.
-const THING: u64 = 256;
-
 impl Told {
     /// What it takes until it is read, in bytes.
     fn size(&self) -> u64 {
@@ -59,7 +56,7 @@ impl Told {
             Self::Line(line) => line.text.len(),
             Self::Health { .. } | Self::Systemic { .. } | Self::Missed(_) => 0,
         };
-        THING + text as u64
+        (PIECE + text) as u64
     }
 
     /// Whether it is said however far behind the reader is. There is a bound for how many of these there are: output has room
@@ -107,6 +104,11 @@ impl Stream {
     /// Whether so much is unread that no more work should be begun.
     pub(super) fn is_behind(&self) -> bool {
         self.shared.waiting.load(Ordering::Relaxed) > BEHIND_MAX
+    }
+
+    /// Whether anything is unread.
+    pub(super) fn has_unread(&self) -> bool {
+        self.shared.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Waits until the reader is no longer far behind; may end before.

@@ -38,7 +38,7 @@ pub(crate) fn health(health: Health, now: Moment) -> String {
         Health::Quarantined { until, round } => format!("quarantined for {} (round {round})", left(until)),
         Health::Probation { round } => format!("on probation after quarantine {round}"),
         Health::Busy { until } => format!("busy for {}", left(until)),
-        Health::Evicted(Evicted::Unfit) => "evicted: it says that it can do no more work".to_owned(),
+        Health::Evicted(Evicted::Unfit) => "evicted: it can do no more work".to_owned(),
         Health::Evicted(Evicted::Unreliable { quarantines }) => {
             format!("evicted: {quarantines} quarantines without passing probation")
         }

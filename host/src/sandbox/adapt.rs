@@ -30,6 +30,8 @@ const ADDED: &str = include_str!("adapt.wit");
 
 /// What a program exports.
 const START: &str = "_start";
+/// What a library exports, to be called before all else.
+const INITIALIZE: &str = "_initialize";
 /// How a program of WASI 0.1 ends itself, and what it calls instead of the adapter.
 const PROC_EXIT: &str = "proc_exit";
 pub(super) const EXIT: (&str, &str) = ("disperse:adapter/exit@0.1.0", "exit");
@@ -45,6 +47,11 @@ pub(crate) enum AdaptError {
     NoRole(String),
     #[error("this core WebAssembly module exports only a part of an operation: {0} missing")]
     Partial(String),
+    #[error(
+        "this core WebAssembly module exports {0}, but it is a program, with `_start`, and no library with `_initialize`: build \
+         it as one (Go: `-buildmode=c-shared`, C: `-mexec-model=reactor`)"
+    )]
+    Program(&'static str),
     #[error("no component can be made of this core WebAssembly module: {0}")]
     Refused(String),
 }
@@ -142,7 +149,11 @@ impl Found {
             .filter(|name| !self.exports(name))
             .map(|name| format!("`{name}`"))
             .collect();
+        // Nothing of it would run before its functions are called, so that they find nothing as they left it.
+        let is_program = self.exports(START) && !self.exports(INITIALIZE) && !self.typed;
         match (missing.len(), worker) {
+            (0, _) if is_program => Err(AdaptError::Program("an operation")),
+            (n, true) if is_program && n == OPERATION.len() => Err(AdaptError::Program("a worker")),
             (0, true) => Ok(("both", FOR_REACTORS)),
             (0, false) => Ok(("operation", FOR_REACTORS)),
             (n, true) if n == OPERATION.len() => Ok(("worker", FOR_REACTORS)),
@@ -152,6 +163,8 @@ impl Found {
                 (false, false) => Err(AdaptError::NoRole(self.near())),
             },
             _ if self.typed => Ok(("program", FOR_REACTORS)),
+            // Functions of its own that happen to have such names.
+            _ if is_program => Ok(("program", FOR_PROGRAMS)),
             _ => Err(AdaptError::Partial(missing.join(", "))),
         }
     }

@@ -9,7 +9,7 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use wasmtime::{Engine, component::Component};
@@ -19,6 +19,10 @@ use crate::digest::Digest;
 
 /// How much is kept. The least recently used goes first.
 const SIZE_MAX: u64 = 1 << 30;
+
+/// What the names of files begin with that are not written yet, and after how long nobody writes them any more.
+const NEW: &str = ".new-";
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// What the names of the files end with.
 const COMPILED: &str = "cwasm";
@@ -117,6 +121,11 @@ impl Cache {
         self.0.join(format!("{digest}-{:016x}.{ADAPTED}", adapt::version()))
     }
 
+    /// Whether there is a component that was made of a core module.
+    pub(super) fn has_adapted(&self, digest: &Digest) -> bool {
+        self.adapted(digest).is_file()
+    }
+
     /// The component that was made of a core module, if it is there. What is wrong with it is found out as with any other.
     pub(super) fn load_adapted(&self, digest: &Digest) -> Option<Vec<u8>> {
         let path = self.adapted(digest);
@@ -130,21 +139,34 @@ impl Cache {
     }
 
     fn keep(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
+        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.0)?;
         file.write_all(bytes)?;
+        // The name must not outlive what it names, whatever happens to the machine: nobody looks through compiled code.
+        file.as_file().sync_data()?;
         file.persist(path)?;
-        self.trim()
+        // What is kept is kept, though others may be too many for a while.
+        let _ = self.trim();
+        Ok(())
     }
 
     fn trim(&self) -> std::io::Result<()> {
         let mut files = Vec::new();
+        let now = SystemTime::now();
         for entry in std::fs::read_dir(&self.0)? {
             let entry = entry?;
-            if !is_ours(&entry.path()) {
+            let is_new = entry.file_name().as_encoded_bytes().starts_with(NEW.as_bytes());
+            if !is_new && !is_ours(&entry.path()) {
                 continue;
             }
-            if let Some(meta) = unless_gone(entry.metadata())? {
-                files.push((meta.modified()?, meta.len(), entry.path()));
+            let Some(meta) = unless_gone(entry.metadata())? else {
+                continue;
+            };
+            let modified = meta.modified()?;
+            if !is_new {
+                files.push((modified, meta.len(), entry.path()));
+            } else if now.duration_since(modified).is_ok_and(|age| age > ABANDONED) {
+                // Whoever wrote it was killed.
+                unless_gone(std::fs::remove_file(entry.path()))?;
             }
         }
         let mut size: u64 = files.iter().map(|(_, size, _)| size).sum();

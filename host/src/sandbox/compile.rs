@@ -72,13 +72,17 @@ pub(crate) enum CompileError {
     Start(io::Error),
 }
 
+/// What the child writes before what it made, so that nothing else is taken for that.
+const MADE: &[u8] = b"disperse: made\n";
+
 /// Does it in a child process. Blocks until it is done.
 ///
 /// # Errors
 /// It cannot be done, or not within the limits.
 pub(super) fn apart(work: Work, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
     let until = Instant::now() + limits.timeout;
-    let mut child = Command::new(std::env::current_exe().map_err(CompileError::Start)?)
+    // This very program, also when its file has been exchanged for a newer one meanwhile.
+    let mut child = Command::new("/proc/self/exe")
         .args([
             CHILD,
             work.word(),
@@ -100,7 +104,12 @@ pub(super) fn apart(work: Work, component: &[u8], limits: &CompileLimits) -> Res
         return Err(CompileError::Timeout(limits.timeout.into()));
     };
     match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(code),
+        (Some(0), _) => match code.strip_prefix(MADE) {
+            Some(made) => Ok(made.to_vec()),
+            None => Err(CompileError::Start(io::Error::other(
+                "this program, started once more, did something else: it has to offer itself as a compiler first of all",
+            ))),
+        },
         (Some(code), _) if code == i32::from(REFUSED) => Err(CompileError::Refused(words.trim_end().to_owned())),
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => Err(CompileError::Timeout(limits.timeout.into())),
         _ => Err(CompileError::Broken {
@@ -194,6 +203,7 @@ fn done(work: Work) -> io::Result<()> {
             .and_then(|engine| here(&engine, &input).map_err(io::Error::other)),
         Work::Adapt => adapt::component(&input).map_err(io::Error::other),
     }?;
+    io::stdout().write_all(MADE)?;
     io::stdout().write_all(&output)
 }
 

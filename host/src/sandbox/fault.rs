@@ -6,6 +6,7 @@ use disperse_scheduler::End;
 use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
+use super::instance::hostcall_max;
 use crate::{
     limits::Limits,
     units::{Fuel, Size, Time},
@@ -43,8 +44,12 @@ pub(crate) enum Fault {
     Broken(String),
     /// It returned more than it may.
     Oversize { limit: u64 },
+    /// It passed more to the host in one call than may be copied.
+    Copied { limit: u64 },
     /// It could not be started.
     Start(String),
+    /// It failed before it was ever started, by what it does itself: no other instance of it will do better.
+    Stillborn(String),
     /// It was stopped on purpose.
     Stopped,
 }
@@ -73,6 +78,9 @@ impl Fault {
             },
             // Without a backtrace the guest had returned and its result was being read.
             (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },
+            (None, _) if is_hostcall_limit(error) => Self::Copied {
+                limit: hostcall_max(limits) as u64,
+            },
             (None, _) if is_handle_limit(error) => Self::Handles {
                 limit: limits.handles.get(),
             },
@@ -85,6 +93,27 @@ impl Fault {
                 wanted,
             },
             (None, None) => Self::Broken(chain(error)),
+        }
+    }
+
+    /// Whether it came of what the guest did, whatever its surroundings.
+    pub(super) fn is_of_guest(&self) -> bool {
+        match self {
+            Self::Fuel { .. }
+            | Self::Memory { .. }
+            | Self::Stack { .. }
+            | Self::Handles { .. }
+            | Self::Resources { .. }
+            | Self::Trap { .. }
+            | Self::Exit { .. } => true,
+            Self::Timeout { .. }
+            | Self::Hog { .. }
+            | Self::Broken(_)
+            | Self::Oversize { .. }
+            | Self::Copied { .. }
+            | Self::Start(_)
+            | Self::Stillborn(_)
+            | Self::Stopped => false,
         }
     }
 
@@ -101,10 +130,12 @@ impl Fault {
             | Self::Handles { .. }
             | Self::Resources { .. }
             | Self::Exit { .. }
+            | Self::Copied { .. }
             | Self::Broken(_) => End::Trap { fingerprint: 0 },
             Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
+            Self::Stillborn(_) => End::Unfit,
             Self::Stopped => End::Stopped,
         }
     }
@@ -155,7 +186,12 @@ impl fmt::Display for Fault {
             Self::Oversize { limit } => {
                 write!(f, "returned more than {}; raise it with --result-size", Size(*limit))
             }
-            Self::Start(text) => write!(f, "could not be started: {text}"),
+            Self::Copied { limit } => write!(
+                f,
+                "passed more than {} to the host in one call; pass less at once, or raise it with --result-size",
+                Size(*limit)
+            ),
+            Self::Start(text) | Self::Stillborn(text) => write!(f, "could not be started: {text}"),
             Self::Stopped => f.write_str("was stopped"),
         }
     }

@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,6 +19,8 @@ use wasmtime_wasi::{
     p2::{InputStream, Pollable, StreamError, StreamResult},
 };
 
+use crate::inbox::panic_message;
+
 /// The most that one read gives, and how much is there before a planner is asked for a task.
 const READ_MAX: usize = 64 << 10;
 
@@ -25,9 +28,20 @@ const READ_MAX: usize = 64 << 10;
 const AHEAD_MAX: usize = 1 << 20;
 
 /// Input that is read by a thread of its own, because files and pipes block. Clones share it. Nothing is read before a
-/// guest asks: an operation that has no use for its input must not wait for a pipe that never ends.
+/// guest asks: an operation that has no use for its input must not wait for a pipe that never ends. When the last clone is
+/// gone the thread ends, with the source's next answer if it waits for one.
 #[derive(Clone)]
-pub(crate) struct Input(Arc<Shared>);
+pub(crate) struct Input(Arc<Wanted>);
+
+/// Those who want the input. The thread that reads it is none of them.
+struct Wanted(Arc<Shared>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.lock().abandoned = true;
+        self.0.taken.notify_all();
+    }
+}
 
 struct Shared {
     /// None once the thread has it.
@@ -45,36 +59,52 @@ struct Inner {
     ended: bool,
     /// Why the input broke off, if it did.
     error: Option<String>,
+    /// Nobody wants it any more.
+    abandoned: bool,
 }
 
 impl Input {
     pub(crate) fn new(source: impl Read + Send + 'static) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(Wanted(Arc::new(Shared {
             source: Mutex::new(Some(Box::new(source))),
             inner: Mutex::default(),
             taken: Condvar::new(),
             came: Notify::new(),
-        }))
+        }))))
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
     }
 
     /// Starts the thread at the first read.
     fn begin(&self) {
-        let Some(source) = self.0.source.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(source) = self
+            .shared()
+            .source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
             return;
         };
-        let shared = self.0.clone();
+        let shared = self.shared().clone();
         let started = std::thread::Builder::new()
             .name("input".into())
             .spawn(move || shared.fill(source));
         if let Err(error) = started {
-            let mut inner = self.0.lock();
+            let mut inner = self.shared().lock();
             inner.ended = true;
             inner.error = Some(error.to_string());
         }
     }
 
     fn has_begun(&self) -> bool {
-        self.0.source.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.shared()
+            .source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
     /// Waits until a read would not wait: enough is there, or the input has ended. At once while no guest has read.
@@ -88,7 +118,7 @@ impl Input {
             return Ok(());
         }
         self.wait(READ_MAX).await;
-        match &self.0.lock().error {
+        match &self.shared().lock().error {
             Some(error) => Err(error.clone()),
             None => Ok(()),
         }
@@ -97,10 +127,10 @@ impl Input {
     async fn wait(&self, size: usize) {
         self.begin();
         loop {
-            let came = self.0.came.notified();
+            let came = self.shared().came.notified();
             tokio::pin!(came);
             came.as_mut().enable();
-            if self.0.lock().has(size) {
+            if self.shared().lock().has(size) {
                 return;
             }
             came.await;
@@ -116,7 +146,13 @@ impl Shared {
     fn fill(&self, mut source: impl Read) {
         let mut piece = vec![0; READ_MAX];
         loop {
-            let read = source.read(&mut piece);
+            // It may be a program's own, and whoever waits for it must hear of its end.
+            let read = catch_unwind(AssertUnwindSafe(|| source.read(&mut piece))).unwrap_or_else(|panic| {
+                Err(std::io::Error::other(format!(
+                    "its reader panicked: {}",
+                    panic_message(&*panic)
+                )))
+            });
             let mut inner = self.lock();
             match read {
                 Ok(0) => inner.ended = true,
@@ -128,10 +164,10 @@ impl Shared {
                 }
             }
             self.came.notify_waiters();
-            while inner.ahead.len() >= AHEAD_MAX {
+            while inner.ahead.len() >= AHEAD_MAX && !inner.abandoned {
                 inner = self.taken.wait(inner).unwrap_or_else(PoisonError::into_inner);
             }
-            if inner.ended {
+            if inner.ended || inner.abandoned {
                 return;
             }
         }
@@ -178,7 +214,7 @@ impl Pollable for Input {
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         self.begin();
-        let mut inner = self.0.lock();
+        let mut inner = self.shared().lock();
         if size == 0 || !inner.has(size) {
             return Ok(Bytes::new());
         }
@@ -187,7 +223,7 @@ impl InputStream for Input {
             let error = std::io::Error::other(error.clone());
             return Err(StreamError::LastOperationFailed(error.into()));
         }
-        self.0.taken.notify_all();
+        self.shared().taken.notify_all();
         if bytes.is_empty() {
             Err(StreamError::Closed)
         } else {
@@ -205,6 +241,8 @@ impl InputStream for Input {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     /// Gives one byte at a time.
@@ -230,5 +268,39 @@ mod tests {
         assert_eq!(seen, text);
         assert!(matches!(input.blocking_read(300).await, Err(StreamError::Closed)));
         assert_eq!(input.ready().await, Ok(()));
+    }
+
+    /// Has no end, and tells when it is dropped.
+    struct Endless(#[allow(dead_code, reason = "whoever waits at the other end is told by its drop")] mpsc::Sender<()>);
+
+    impl Read for Endless {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            Ok(buf.len())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_input_that_nobody_wants_any_more_is_let_go() {
+        let (dropped, wait) = mpsc::channel();
+        let mut input = Input::new(Endless(dropped));
+        let other = input.clone();
+        input.blocking_read(1).await.unwrap();
+        drop(other);
+        drop(input);
+        let told = wait.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(told, Err(mpsc::RecvTimeoutError::Disconnected));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_panics_breaks_the_input_off() {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                panic!("no more")
+            }
+        }
+        let mut input = Input::new(Panics);
+        assert!(input.blocking_read(1).await.is_err());
+        assert_eq!(input.ready().await, Err("its reader panicked: no more".to_owned()));
     }
 }

@@ -1,6 +1,6 @@
 //! What all instances have in common: a store under limits, and how a failed call is read.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
@@ -23,6 +23,12 @@ use crate::{inbox::Used, limits::Limits, logger::Logger};
 
 /// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
 const HOSTCALL_MIN: usize = 16 << 20;
+
+/// How much one call may make the host allocate on the guest's behalf, in bytes.
+pub(super) fn hostcall_max(limits: &Limits) -> usize {
+    let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
+    HOSTCALL_MIN.max(result.saturating_mul(2))
+}
 
 /// A guest that runs. Dropping it frees everything that it held.
 pub(super) struct Running {
@@ -67,9 +73,7 @@ impl Running {
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(
-            HOSTCALL_MIN.max(usize::try_from(limits.result).unwrap_or(usize::MAX).saturating_mul(2)),
-        );
+        store.set_hostcall_fuel(hostcall_max(&limits));
         store.set_max_component_handles(limits.handles.get() as usize);
         let started = async {
             store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
@@ -78,13 +82,16 @@ impl Running {
         };
         let mut pace = Pace::new(start.debt);
         match pace.run(pace.ended(), started).await {
-            Ok(instance) => Ok(Self {
-                store,
-                instance,
-                limits,
-                pace,
-                _permit: permit,
-            }),
+            Ok(instance) => {
+                program.has_started.store(true, Ordering::Relaxed);
+                Ok(Self {
+                    store,
+                    instance,
+                    limits,
+                    pace,
+                    _permit: permit,
+                })
+            }
             Err(error) => {
                 let fault = read(&mut store, &limits, &error);
                 let said = store.data().stderr.take();
@@ -93,7 +100,12 @@ impl Running {
                 } else {
                     format!("{fault}\n  {said}")
                 };
-                Err(Fault::Start(text))
+                let stillborn = fault.is_of_guest() && !program.has_started.load(Ordering::Relaxed);
+                Err(if stillborn {
+                    Fault::Stillborn(text)
+                } else {
+                    Fault::Start(text)
+                })
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     inbox::{PlannerPort, Speaker},
-    limits::Limits,
+    limits::{Limits, PIECE},
     logger::Logger,
 };
 
@@ -53,9 +53,10 @@ impl PlannerInstance {
     ) -> Result<Self, Fault> {
         let stderr = Tail::new(limits.log_rate, u64::MAX);
         stderr.aloud(Speaker::Planner, logger.clone());
-        let room = Arc::new(Semaphore::new(
-            OUTPUT_ROOM.max(usize::try_from(limits.result).unwrap_or(usize::MAX)),
-        ));
+        let largest = usize::try_from(limits.result)
+            .unwrap_or(usize::MAX)
+            .saturating_add(PIECE);
+        let room = Arc::new(Semaphore::new(OUTPUT_ROOM.max(largest).min(Semaphore::MAX_PERMITS)));
         let role = Role::Planner { port, room };
         let start = Start {
             role,

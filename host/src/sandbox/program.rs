@@ -4,8 +4,9 @@ use std::{
     borrow::Cow,
     fs::File,
     io::Read,
+    panic::catch_unwind,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
 
 use tokio::sync::Semaphore;
@@ -15,7 +16,7 @@ use wasmtime::{
 };
 
 use super::{
-    adapt,
+    adapt::{self, AdaptError},
     cache::Cache,
     compile::{self, CompileError, Work},
     contract::{Contract, ContractError},
@@ -27,6 +28,7 @@ use crate::{
     digest::Digest,
     grants::{Denials, Grants},
     http::{Access, Client, Placed},
+    inbox::panic_message,
     limits::{Budget, CompileLimits, Limits, cores},
 };
 
@@ -133,6 +135,8 @@ pub(super) struct Inner {
     pub(super) pre: InstancePre<State>,
     pub(super) side: Arc<Side>,
     pub(super) exports: Exports,
+    /// Whether an instance of it was ever started.
+    pub(super) has_started: AtomicBool,
 }
 
 /// Where the functions of the contract are.
@@ -226,7 +230,10 @@ impl Sandbox {
                 CompileError::Refused(why) => LoadError::Module(why),
                 error => error.into(),
             }),
-            None => adapt::component(bytes).map_err(|error| LoadError::Module(error.to_string())),
+            // What makes it was not written against strangers, and may be in somebody's program here.
+            None => catch_unwind(|| adapt::component(bytes))
+                .unwrap_or_else(|panic| Err(AdaptError::Refused(panic_message(&*panic).to_owned())))
+                .map_err(|error| LoadError::Module(error.to_string())),
         }?;
         if let Some(cache) = &self.cache {
             // As below.
@@ -276,7 +283,12 @@ impl Sandbox {
     /// Whether its code is in the cache now.
     pub(crate) fn keeps(&self, seen: &Seen) -> bool {
         let side = self.side(seen.contract.engine);
-        matches!((&self.cache, side), (Some(cache), Ok(side)) if cache.has(&side.engine, &seen.digest))
+        let (Some(cache), Ok(side)) = (&self.cache, side) else {
+            return false;
+        };
+        // Of a core module also the component that was made of it.
+        let is_whole = seen.file == seen.digest || cache.has_adapted(&seen.file);
+        is_whole && cache.has(&side.engine, &seen.digest)
     }
 
     /// Compiles a component, which takes a tenth of a second to many seconds, and keeps its code for the next start. Blocks;
@@ -363,6 +375,7 @@ fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Resul
         pre,
         side,
         exports,
+        has_started: AtomicBool::new(false),
     })))
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct LimitsTable {
     /// How long one attempt may take [default: 30s]
     #[arg(long)]
     pub(crate) timeout: Option<Time>,
-    /// The largest payload, result or output [default: 8MiB]
+    /// The largest payload, result or output; at most 2GiB [default: 8MiB]
     #[arg(long)]
     pub(crate) result_size: Option<Size>,
     /// How deep a guest may recurse, in bytes of stack; the same for the whole run [default: 512KiB]
@@ -51,22 +51,38 @@ pub(crate) struct LimitsTable {
     pub(crate) log_size: Option<Size>,
 }
 
-/// A limit of nothing.
+/// The largest payload, result or output that can be allowed: a guest has 4 GiB in all, and has it twice.
+const RESULT_MAX: u64 = 2 << 30;
+
+/// A limit that cannot be meant.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is 0, with which nothing could run")]
-pub(crate) struct ZeroLimit(&'static str);
+pub(crate) enum WrongLimit {
+    #[error("`{0}` is 0, with which nothing could run")]
+    Zero(&'static str),
+    #[error("`{name}` is {is}, and the most is {most}")]
+    TooMuch { name: &'static str, is: Size, most: Size },
+}
 
 impl LimitsTable {
     /// # Errors
-    /// A limit is zero, and is not one that may be.
-    pub(crate) fn check(&self) -> Result<(), ZeroLimit> {
+    /// A limit is zero, and is not one that may be, or is more than can be had.
+    pub(crate) fn check(&self) -> Result<(), WrongLimit> {
         let zeros = [
             ("fuel", self.fuel.is_some_and(|fuel| fuel.0 == 0)),
             ("memory", self.memory.is_some_and(|size| size.0 == 0)),
             ("timeout", self.timeout.is_some_and(|time| time.duration().is_zero())),
         ];
-        let zero = zeros.into_iter().find(|(_, is_zero)| *is_zero);
-        zero.map_or(Ok(()), |(name, _)| Err(ZeroLimit(name)))
+        if let Some((name, _)) = zeros.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(WrongLimit::Zero(name));
+        }
+        match self.result_size {
+            Some(is) if is.0 > RESULT_MAX => Err(WrongLimit::TooMuch {
+                name: "result-size",
+                is,
+                most: Size(RESULT_MAX),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// `base` with what is given here in its place.

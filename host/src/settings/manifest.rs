@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    limits::{CompileTable, LimitsTable, ZeroLimit},
+    limits::{CompileTable, LimitsTable, WrongLimit},
     quota::{QuotaTable, Spender, check_quotas},
 };
 use crate::{
@@ -140,6 +140,23 @@ impl Health {
             policy.backoff_max = policy.backoff_max.max(policy.backoff_min);
         }
         policy
+    }
+
+    /// A policy that can be meant.
+    ///
+    /// # Errors
+    /// It cannot. Says why, in the words of this table.
+    pub(crate) fn check(policy: Policy) -> Result<Policy, String> {
+        let known = |field| match field {
+            "score-max" => "quarantine-score",
+            "hedge-share" => "hedge",
+            "quarantine-min" => "quarantine",
+            "backoff-min" => "backoff",
+            other => other,
+        };
+        let checked = policy.check();
+        checked.map_err(|error| format!("{} must be {}", known(error.field), error.wanted))?;
+        Ok(policy)
     }
 }
 
@@ -283,7 +300,7 @@ impl Manifest {
     pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(explain(&error)))?;
         let mut names = std::collections::BTreeSet::new();
-        let meaning = |error: ZeroLimit| ManifestError::Meaning(error.to_string());
+        let meaning = |error: WrongLimit| ManifestError::Meaning(error.to_string());
         manifest.limits.check().map_err(meaning)?;
         for pool in &manifest.pool {
             pool.limits.check().map_err(meaning)?;

@@ -5,5 +5,5 @@ mod manifest;
 mod quota;
 
 pub(crate) use limits::{CompileTable, LimitsTable};
-pub(crate) use manifest::{Component, FILE_NAME, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
-pub(crate) use quota::{QuotaTable, Spender, check_quotas, quota_words};
+pub(crate) use manifest::{Component, FILE_NAME, Health, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
+pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, quota_words};

@@ -16,7 +16,8 @@ use crate::units::Time;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct QuotaTable {
-    /// What workers call it when they report what is left. Default: none, which is enough for one that has no other.
+    /// What workers call it when they report what is left. Default: none, which is enough for the only one that is not
+    /// `concurrent`.
     #[serde(default)]
     pub(crate) name: String,
     /// How many units.
@@ -87,7 +88,7 @@ impl QuotaTable {
 impl FromStr for QuotaTable {
     type Err = String;
 
-    /// `LIMIT/TIME`, `LIMIT/TIME,fixed`, `LIMIT/TIME,burst=N` or `concurrent=N`.
+    /// `LIMIT/TIME`, `LIMIT/TIME,fixed`, `LIMIT/TIME,burst=N` or `concurrent=N`, each with `,name=NAME` if it has one.
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = || {
             format!(
@@ -105,6 +106,7 @@ impl FromStr for QuotaTable {
                     table.per = Some(per.trim().parse().map_err(|_| wanted())?);
                 }
                 (1.., Some(("burst", burst))) => table.burst = Some(number(burst)?),
+                (1.., Some(("name", name))) => name.trim().clone_into(&mut table.name),
                 (1.., None) if part == "fixed" => table.window = Some(WindowTable::Fixed),
                 (1.., None) if part == "sliding" => table.window = Some(WindowTable::Sliding),
                 _ => return Err(wanted()),
@@ -157,8 +159,13 @@ fn check(whose: &str, tables: &[QuotaTable]) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for table in tables {
         table.quota().map_err(|why| wrong(whose, &why))?;
-        if !names.insert(&table.name) {
-            let twice = format!("two are named `{}`; give each a `name`", table.name);
+        // Nothing is reported of attempts at once, so that it takes no name to tell them apart.
+        let needs_no_name = table.name.is_empty() && table.concurrent.is_some();
+        if !needs_no_name && !names.insert(&table.name) {
+            let twice = match table.name.as_str() {
+                "" => "two have no `name`, by which workers could report of each".to_owned(),
+                name => format!("two are named `{name}`"),
+            };
             return Err(wrong(whose, &twice));
         }
     }
@@ -197,6 +204,8 @@ mod tests {
         };
         assert_eq!(quota("10/10s,burst=20"), Ok(rate));
         assert_eq!(quota("concurrent=4"), Ok(Quota::Concurrent { limit: 4 }));
+        let named: QuotaTable = "100/10s,name=search".parse().unwrap();
+        assert_eq!(named.name, "search");
         for wrong in [
             "",
             "100",
@@ -210,6 +219,20 @@ mod tests {
         ] {
             assert!(quota(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_quotas_of_which_something_can_be_reported_need_names() {
+        let tables = |texts: &[&str]| -> Vec<QuotaTable> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let check = |texts: &[&str]| check("the pool", &tables(texts));
+        assert_eq!(check(&["5000/1h", "concurrent=4"]), Ok(()));
+        assert_eq!(check(&["5000/1h", "100/1min,name=short", "concurrent=4"]), Ok(()));
+        assert!(check(&["5000/1h", "100/1min"]).unwrap_err().contains("`name`"));
+        assert!(
+            check(&["5000/1h,name=a", "concurrent=1,name=a"])
+                .unwrap_err()
+                .contains("`a`")
+        );
     }
 
     #[test]

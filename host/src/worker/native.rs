@@ -1,8 +1,9 @@
 //! The life of a worker that is a function of the program which has this host built in.
 //!
 //! Every attempt is a tokio task of its own, so that a panic ends that attempt and nothing else, and several attempts of one
-//! worker run on several threads. An attempt that is stopped or too slow is dropped where it waits; a function that never
-//! waits cannot be interrupted.
+//! worker run on several threads. An attempt that is stopped or too slow is dropped where it waits. A function that never
+//! waits cannot be interrupted: its attempt is given up all the same, and until it comes back it keeps its place, so that no
+//! more threads are lost to it. What the worker is given meanwhile goes elsewhere.
 
 use std::{
     collections::VecDeque,
@@ -20,12 +21,19 @@ use tokio::{
 };
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Used, Words, panic_message},
+    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, panic_message},
     units::{Size, Time},
 };
 
 /// The longest message of a failure that is kept, in bytes.
-const MESSAGE_MAX: usize = 4 << 10;
+pub(crate) const MESSAGE_MAX: usize = 4 << 10;
+
+/// How long an attempt that is dropped may take to come back before it is stuck. Chosen freely: what waits comes back at once,
+/// on a machine that is busy a little later.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// For how long a worker whose places are all taken by stuck attempts says that it is busy.
+const STUCK_WAIT: Duration = Duration::from_secs(1);
 
 /// What a function makes of an attempt: the result, or how it ended and why in words.
 type NativeResult = Result<Bytes, (End, String)>;
@@ -42,6 +50,20 @@ pub(crate) struct NativeAttempt {
     pub(crate) payload: Bytes,
     /// When it is dropped.
     pub(crate) cut: Instant,
+    reports: Arc<Reports>,
+}
+
+impl NativeAttempt {
+    /// Takes note of what a service said about a quota.
+    pub(crate) fn report(&self, bucket: &str, remaining: u32, resets: Duration) {
+        let reported = Reported {
+            bucket: bucket.into(),
+            remaining,
+            resets,
+            told: Some(Instant::now()),
+        };
+        self.reports.note(self.id, reported);
+    }
 }
 
 /// One such worker at work.
@@ -61,8 +83,29 @@ pub(crate) struct NativeWorker {
 #[derive(Default)]
 struct Going {
     running: JoinSet<(Duration, NativeResult)>,
-    /// Without those that were stopped.
-    flights: FxHashMap<Id, (AttemptId, AbortHandle)>,
+    /// One for each that runs.
+    flights: FxHashMap<Id, Flight>,
+    /// How many of them are stuck.
+    stuck: usize,
+    /// When to look again for some that are: not later than the first of them is overdue.
+    look: Option<Instant>,
+    reports: Arc<Reports>,
+}
+
+/// An attempt that runs, or has not come back since it was dropped.
+struct Flight {
+    /// None once its end was told.
+    attempt: Option<AttemptId>,
+    handle: AbortHandle,
+    /// When it is stuck unless it has come back.
+    overdue: Instant,
+    is_stuck: bool,
+}
+
+impl Going {
+    fn watch(&mut self, overdue: Instant) {
+        self.look = Some(self.look.map_or(overdue, |look| look.min(overdue)));
+    }
 }
 
 impl NativeWorker {
@@ -70,11 +113,28 @@ impl NativeWorker {
     pub(crate) async fn live(self, mut orders: UnboundedReceiver<Order>) {
         let mut hand = VecDeque::new();
         let mut going = Going::default();
+        let look = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(look);
         loop {
             while going.flights.len() < self.slots as usize
                 && let Some(job) = hand.pop_front()
             {
                 self.begin(job, &mut going);
+            }
+            if going.stuck > 0 {
+                for job in hand.drain(..) {
+                    self.tell(
+                        job.attempt,
+                        Duration::ZERO,
+                        Err((End::Busy { wait: STUCK_WAIT }, "busy".to_owned())),
+                        None,
+                    );
+                }
+            }
+            if let Some(at) = going.look
+                && look.deadline() != at.into()
+            {
+                look.as_mut().reset(at.into());
             }
             tokio::select! {
                 biased;
@@ -84,14 +144,51 @@ impl NativeWorker {
                     Some(Order::Stop(attempt)) => self.stop(attempt, &mut hand, &mut going),
                     None => return,
                 },
+                () = &mut look, if going.look.is_some() => self.give_up(&mut going),
             }
         }
     }
 
     fn begin(&self, job: Job, going: &mut Going) {
-        let attempt = job.attempt;
-        let started = going.running.spawn(made(self.call.clone(), self.name.clone(), job));
-        going.flights.insert(started.id(), (attempt, started));
+        let (attempt, overdue) = (job.attempt, Instant::now() + job.timeout + GRACE);
+        let reports = going.reports.clone();
+        let handle = going
+            .running
+            .spawn(made(self.call.clone(), self.name.clone(), job, reports));
+        let flight = Flight {
+            attempt: Some(attempt),
+            handle: handle.clone(),
+            overdue,
+            is_stuck: false,
+        };
+        going.flights.insert(handle.id(), flight);
+        going.watch(overdue);
+    }
+
+    /// Gives up what is overdue.
+    fn give_up(&self, going: &mut Going) {
+        let now = Instant::now();
+        going.look = None;
+        let mut next = None::<Instant>;
+        for flight in going.flights.values_mut().filter(|flight| !flight.is_stuck) {
+            if flight.overdue > now {
+                next = Some(next.map_or(flight.overdue, |next| next.min(flight.overdue)));
+                continue;
+            }
+            flight.is_stuck = true;
+            flight.handle.abort();
+            going.stuck += 1;
+            if let Some(attempt) = flight.attempt.take() {
+                let why = "was not done in its time, and does not wait for anything, so that it cannot be interrupted";
+                self.tell(
+                    attempt,
+                    Duration::ZERO,
+                    Err((End::Transient, why.to_owned())),
+                    going.reports.take(attempt),
+                );
+            }
+        }
+        going.look = next;
     }
 
     /// Takes the end of an attempt, however that came.
@@ -100,10 +197,12 @@ impl NativeWorker {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        // Of one that was stopped the end was told.
-        let Some((attempt, _)) = going.flights.remove(&id) else {
+        let Some(flight) = going.flights.remove(&id) else {
             return;
         };
+        going.stuck -= usize::from(flight.is_stuck);
+        // Of one that was stopped or given up the end was told.
+        let Some(attempt) = flight.attempt else { return };
         let (wall, result) = match ended {
             Ok((_, (wall, result))) => (wall, result),
             Err(error) => (Duration::ZERO, Err(panicked(error))),
@@ -112,24 +211,33 @@ impl NativeWorker {
             true => Ok(bytes),
             false => Err((End::Oversize, format!("returned more than {}", Size(self.result_max)))),
         });
-        self.tell(attempt, wall, result);
+        self.tell(attempt, wall, result, going.reports.take(attempt));
     }
 
     fn stop(&self, attempt: AttemptId, hand: &mut VecDeque<Job>, going: &mut Going) {
         if let Some(at) = hand.iter().position(|job| job.attempt == attempt) {
             hand.remove(at);
         } else {
-            let flight = going.flights.iter().find(|(_, (going_on, _))| *going_on == attempt);
+            let mut flights = going.flights.values_mut();
             // It may have ended meanwhile.
-            let Some(id) = flight.map(|(id, _)| *id) else { return };
-            if let Some((_, handle)) = going.flights.remove(&id) {
-                handle.abort();
-            }
+            let Some(flight) = flights.find(|flight| flight.attempt == Some(attempt)) else {
+                return;
+            };
+            flight.attempt = None;
+            flight.handle.abort();
+            flight.overdue = Instant::now() + GRACE;
+            let overdue = flight.overdue;
+            going.watch(overdue);
         }
-        self.tell(attempt, Duration::ZERO, Err((End::Stopped, "was stopped".to_owned())));
+        self.tell(
+            attempt,
+            Duration::ZERO,
+            Err((End::Stopped, "was stopped".to_owned())),
+            going.reports.take(attempt),
+        );
     }
 
-    fn tell(&self, attempt: AttemptId, wall: Duration, result: NativeResult) {
+    fn tell(&self, attempt: AttemptId, wall: Duration, result: NativeResult, reports: Option<Box<[Reported]>>) {
         let (end, result, words) = match result {
             Ok(result) => (End::Ok, result, None),
             Err((end, mut message)) => {
@@ -152,7 +260,7 @@ impl NativeWorker {
                 ..Used::default()
             },
             denied: None,
-            reports: None,
+            reports,
         };
         // A driver that is gone needs no answer.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));
@@ -160,7 +268,7 @@ impl NativeWorker {
 }
 
 /// Makes one attempt, in its time.
-async fn made(call: NativeCall, worker: Arc<str>, job: Job) -> (Duration, NativeResult) {
+async fn made(call: NativeCall, worker: Arc<str>, job: Job, reports: Arc<Reports>) -> (Duration, NativeResult) {
     let (began, timeout) = (Instant::now(), job.timeout);
     let attempt = NativeAttempt {
         id: job.attempt,
@@ -168,6 +276,7 @@ async fn made(call: NativeCall, worker: Arc<str>, job: Job) -> (Duration, Native
         kind: job.kind,
         payload: job.payload,
         cut: began + timeout,
+        reports,
     };
     // Called here, so that a panic of the call itself is this attempt's too.
     let made = tokio::time::timeout(timeout, call(attempt)).await;

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     limits::Limits,
     logger::Level,
-    run::{self, Stage},
+    run::Stage,
     script::Script,
     settings::{FILE_NAME, Manifest},
     units::Time,
@@ -105,7 +105,7 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
             .hint("add an [operation] table; a worker alone has no logic that a script could test"));
     };
     let policy = plan::checked(manifest.health.over(Policy::default()))?;
-    let sandbox = run::sandbox(
+    let sandbox = plan::sandbox_of(
         u64::MAX,
         !args.no_cache,
         args.compiling.limits(manifest),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use super::{Pool, Who, Worker};
 use crate::{
-    embed::{Component, Host, StartError},
+    embed::{Component, Host, Quota, StartError},
     grants::{Dir, ExecRule, Grants, HttpRuleError, Secret},
     http::Placed,
     limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
@@ -25,11 +25,19 @@ impl Pool {
     pub(in crate::embed) fn plan(self, host: &Host) -> Result<PoolPlan, StartError> {
         self.limits.check().map_err(|why| self.wrong(why))?;
         let grants = self.grants()?;
-        let quotas = quotas(&self.common.quotas)?;
+        let quotas = quotas(&self.common.quotas);
         let performer = match &self.performer {
-            Who::Component(component) => Performer::Component(self.guest(host, component)?),
+            Who::Component(component) => {
+                if self.untrusted {
+                    self.is_given_nothing("its workers are untrusted")?;
+                }
+                Performer::Component(self.guest(host, component)?)
+            }
             Who::Native(call) => {
-                self.native_is_given_nothing()?;
+                if self.untrusted {
+                    return Err(self.wrong("it is untrusted, and functions of this program cannot be compared"));
+                }
+                self.is_given_nothing("a native worker has all that this program has")?;
                 Performer::Native(call.clone())
             }
         };
@@ -47,6 +55,9 @@ impl Pool {
         match self.concurrency {
             0 => return Err(self.wrong("a worker makes at least one attempt at once")),
             1 => {}
+            many if is_native && many > WORKERS_MAX => {
+                return Err(self.wrong(format!("a worker makes at most {WORKERS_MAX} attempts at once")));
+            }
             _ if is_native => {}
             many if many as usize > most => {
                 return Err(self.wrong(format!("its workers make more than {CONCURRENCY_MAX} attempts at once")));
@@ -80,8 +91,8 @@ impl Pool {
             performer,
             kinds: self.kinds,
             grants: Arc::new(grants),
-            fresh: self.fresh,
-            untrusted: false,
+            fresh: self.fresh || self.untrusted,
+            untrusted: self.untrusted,
             concurrency: self.concurrency,
             quotas,
             workers,
@@ -102,14 +113,14 @@ impl Pool {
             Some(Form::Blocking) if self.concurrency > 1 => {
                 Err(self.wrong("its workers are blocking, and take one attempt at once"))
             }
-            Some(_) if self.concurrency > 1 && self.fresh => {
+            Some(_) if self.concurrency > 1 && (self.fresh || self.untrusted) => {
                 Err(self.wrong("attempts at once share an instance, and each is to have a new one"))
             }
             Some(_) => Ok(component.program.clone()),
         }
     }
 
-    fn native_is_given_nothing(&self) -> Result<(), StartError> {
+    fn is_given_nothing(&self, why: &str) -> Result<(), StartError> {
         let listed = || self.listed.iter().chain([&self.common]);
         let given = [
             ("folders", !self.dirs.is_empty()),
@@ -120,7 +131,7 @@ impl Pool {
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
-            Some((what, _)) => Err(self.cannot_give(what, "a native worker has all that this program has")),
+            Some((what, _)) => Err(self.cannot_give(what, why)),
         }
     }
 
@@ -181,11 +192,11 @@ impl Pool {
             env,
             secrets: placed.into(),
             quotas: match own {
-                Some(own) if !own.quotas.is_empty() => Some(quotas(&own.quotas)?),
+                Some(own) if !own.quotas.is_empty() => Some(quotas(&own.quotas)),
                 _ => None,
             },
             account: own.and_then(|own| own.account.clone()),
-            owner: None,
+            owner: own.and_then(|own| own.owner.clone()),
         })
     }
 
@@ -205,7 +216,6 @@ impl Pool {
     }
 }
 
-fn quotas(texts: &[String]) -> Result<Vec<QuotaTable>, StartError> {
-    let parsed = texts.iter().map(|text| text.parse().map_err(StartError::Quota));
-    parsed.collect()
+fn quotas(quotas: &[Quota]) -> Vec<QuotaTable> {
+    quotas.iter().map(Quota::table).collect()
 }

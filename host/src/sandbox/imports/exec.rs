@@ -125,7 +125,7 @@ async fn run(command: ExecCommand, time: Duration, output_max: u64) -> std::resu
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        from.take(most + 1).read_to_end(&mut bytes).await?;
+        from.take(most.saturating_add(1)).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
 }

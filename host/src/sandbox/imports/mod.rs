@@ -24,7 +24,7 @@ pub(super) use unknown::link_unknown;
 pub(super) use wasi_http::Web;
 
 use super::{abi, adapt, calls::Calls, engine::Form, state::State};
-use crate::{inbox, units::Size};
+use crate::{inbox, limits::PIECE, units::Size};
 
 /// The package that the host serves, with its version.
 pub(super) const VERSION: &str = "0.1.0";
@@ -102,8 +102,7 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 check_size(state, "an output", bytes.len())?;
                 let moved = bytes.len();
                 let (port, room) = state.planner()?;
-                // At least one, so that a flood of empty pieces waits too.
-                let size = u32::try_from(bytes.len().max(1)).unwrap_or(u32::MAX);
+                let size = u32::try_from(bytes.len().saturating_add(PIECE)).unwrap_or(u32::MAX);
                 let room = room.clone().acquire_many_owned(size).await.ok();
                 port.output(bytes.into(), room);
                 others_first(moved).await;

@@ -1,0 +1,61 @@
+//! How a run is going.
+
+use super::Health;
+use crate::control::{Explained, Said};
+
+/// How a run is going, at a moment. See [`Run::progress`](crate::Run::progress).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Tasks that ended with a result.
+    pub tasks_done: u64,
+    /// Tasks that ended with an error.
+    pub tasks_failed: u64,
+    /// Tasks that were handed out and whose end was not taken.
+    pub tasks_in_flight: u64,
+    /// How many tasks there will be in all, where that is known.
+    pub tasks_total: Option<u64>,
+    /// How long the rest takes, where that can be told: by the pace so far, and at least as long as quotas make it wait.
+    pub left: Option<std::time::Duration>,
+    /// Actions with a result.
+    pub actions_done: u64,
+    /// Actions that ended without one.
+    pub actions_refused: u64,
+    /// Actions that a worker has.
+    pub actions_running: u64,
+    /// Actions that wait for a worker.
+    pub actions_waiting: u64,
+    /// How many times an action was or will be tried again.
+    pub retries: u64,
+    /// How many workers are thought of how; only what there is any of.
+    pub workers: Vec<(Health, u64)>,
+    /// What is wrong with the run as a whole, for people: a line each.
+    pub remarks: Vec<String>,
+}
+
+impl Progress {
+    /// None: something else was asked for.
+    pub(super) fn of(said: Said) -> Option<Self> {
+        let Explained::Run(run) = said.explained else {
+            return None;
+        };
+        Some(Self {
+            tasks_done: run.tasks_done,
+            tasks_failed: run.tasks_failed,
+            tasks_in_flight: run.tasks_in_flight,
+            tasks_total: run.tasks_total,
+            left: run.left_ms.map(std::time::Duration::from_millis),
+            actions_done: run.actions_done,
+            actions_refused: run.actions_refused,
+            actions_running: run.actions_running,
+            actions_waiting: run.waiting.all,
+            retries: run.retries,
+            workers: run
+                .workers
+                .iter()
+                .map(|(word, count)| (Health::of_word(word), *count))
+                .collect(),
+            remarks: run.remarks,
+        })
+    }
+}

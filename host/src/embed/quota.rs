@@ -1,0 +1,75 @@
+//! What a service allows.
+
+use std::time::Duration;
+
+use crate::{
+    settings::{QuotaTable, WindowTable},
+    units::Time,
+};
+
+/// What a service allows one worker, or one account: whoever has spent it waits until there is some again, at no cost.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use disperse_host::Quota;
+///
+/// let hourly = Quota::window(5000, Duration::from_secs(3600)).cost("search", 5);
+/// let at_once = Quota::concurrent(4);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Quota(QuotaTable);
+
+impl Quota {
+    /// So many units, from 1, in any stretch of this length. Without [`Quota::fixed`] it is counted as the strictest service
+    /// would: a unit is free again one window after the answer that it was spent on.
+    pub fn window(units: u32, per: Duration) -> Self {
+        Self(QuotaTable {
+            limit: Some(units),
+            per: Some(Time::from(per)),
+            ..QuotaTable::default()
+        })
+    }
+
+    /// A steady rate: so many units, from 1, in each stretch of this length, and at most `burst` at once after a pause.
+    pub fn rate(units: u32, per: Duration, burst: u32) -> Self {
+        let mut quota = Self::window(units, per);
+        quota.0.burst = Some(burst);
+        quota
+    }
+
+    /// So many attempts at once, from 1.
+    pub fn concurrent(attempts: u32) -> Self {
+        Self(QuotaTable {
+            concurrent: Some(attempts),
+            ..QuotaTable::default()
+        })
+    }
+
+    /// The service counts a [window](Quota::window) in windows of its own. When they end is known once a worker reports it; see
+    /// [`Attempt::report_quota`](crate::Attempt::report_quota).
+    #[must_use]
+    pub fn fixed(mut self) -> Self {
+        self.0.window = Some(WindowTable::Fixed);
+        self
+    }
+
+    /// What workers call it when they report what is left. Default: none, which is enough for the only one that is not
+    /// [concurrent](Quota::concurrent).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.0.name = name.into();
+        self
+    }
+
+    /// How many units an action of this kind takes, from 1; may be called again. Default 1.
+    #[must_use]
+    pub fn cost(mut self, kind: impl Into<String>, units: u32) -> Self {
+        self.0.costs.insert(kind.into(), units);
+        self
+    }
+
+    pub(super) fn table(&self) -> QuotaTable {
+        self.0.clone()
+    }
+}
