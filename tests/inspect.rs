@@ -198,6 +198,38 @@ fn a_component_that_is_no_use_is_explained_and_says_why() {
 }
 
 #[test]
+fn what_cannot_be_linked_is_told_before_it_is_run() {
+    let folder = Folder::new();
+    let worker = include_str!("guests/worker.wat")
+        .replace("{HANDLE}", body::ECHO)
+        .replace("{EXPORT}", "handle");
+    for (import, func, why) in [
+        ("disperse:guest/log@0.1.0", r#""wrote" (func)"#, "`wrote`"),
+        (
+            "disperse:guest/log@0.1.0",
+            r#""write" (func (param "message" string))"#,
+            "expected 2-tuple, found 1-tuple",
+        ),
+        (
+            "wasi:cli/environment@0.2.0",
+            r#""get-enviroment" (func)"#,
+            "`get-enviroment`",
+        ),
+    ] {
+        let import = format!("(component (import \"{import}\" (instance (export {func})))");
+        let guest = folder.guest("linked.wasm", &worker.replacen("(component", &import, 1));
+        useless(&guest).says(&["it cannot be linked", why, "hint: "]);
+        host(["map", &guest])
+            .input("a\n")
+            .run()
+            .exits(2)
+            .says(&["it cannot be linked", why]);
+    }
+    let program = r#"(component (instance $none) (export "wasi:cli/run@0.2.0" (instance $none)))"#;
+    useless(&folder.guest("program.wasm", program)).says(&["there is no function `run` in it"]);
+}
+
+#[test]
 fn a_core_module_that_is_no_use_is_explained_too() {
     let folder = Folder::new();
     let text = r#"(module (import "env" "now" (func)) (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))

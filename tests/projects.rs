@@ -97,6 +97,7 @@ fn a_tool_that_is_not_there_is_named_and_how_to_get_it() {
         ("python", "componentize-py"),
         ("typescript", "npm"),
         ("go", "go"),
+        ("c", "zig cc"),
     ] {
         let project = format!("a {lang}");
         host(["new", &project, "--lang", lang])
@@ -129,6 +130,64 @@ fn the_tools_of_a_project_come_before_those_of_the_machine() {
     );
     let ended = host(["map", "."]).folder(folder.root()).run().exits(2);
     ended.says(&["mine", "the build failed: exit status: 3", "--no-build"]);
+}
+
+#[test]
+fn a_repository_that_was_just_made_is_empty() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("project/.git")).unwrap();
+    new(&folder, &["--lang", "py"]).exits(0);
+    assert!(Path::new(&folder.path("project/worker.py")).exists());
+}
+
+#[test]
+fn what_is_newer_than_its_sources_is_not_built_again() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wat.wasm", crate::support::body::ECHO);
+    let manifest = |sources: &str| {
+        let build = format!("echo built >&2 && cp {echo} w.wasm");
+        format!("[worker]\nbuild = \"{build}\"\nsources = [{sources}]\ncomponent = \"w.wasm\"\n")
+    };
+    fs::create_dir_all(folder.path("src/deep")).unwrap();
+    folder.file("src/deep/a.txt", "");
+    folder.file("disperse.toml", manifest("\"src\""));
+    let builds = |flags: &[&str]| {
+        let ended = host(["map", "."].iter().chain(flags))
+            .folder(folder.root())
+            .input("x\n")
+            .run();
+        ended.exits(0).prints("x\n").stderr.contains("built")
+    };
+    let later = |path: &str, seconds: u64| {
+        let file = fs::File::options().append(true).open(folder.path(path)).unwrap();
+        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(seconds))
+            .unwrap();
+    };
+    assert!(builds(&[]));
+    later("w.wasm", 10);
+    assert!(!builds(&[]));
+    later("src/deep/a.txt", 20);
+    assert!(builds(&[]));
+    // The manifest counts too.
+    later("src/deep/a.txt", 0);
+    later("w.wasm", 10);
+    assert!(!builds(&[]));
+    later("disperse.toml", 20);
+    assert!(builds(&[]));
+    folder.file("disperse.toml", manifest("\"no-such-folder\""));
+    let ended = host(["map", "."]).folder(folder.root()).input("x\n").run().exits(2);
+    ended.says(&["cannot read `./no-such-folder`", "`sources` in the manifest"]);
+}
+
+#[test]
+fn a_quiet_build_that_fails_says_why() {
+    let folder = Folder::new();
+    folder.file(
+        "disperse.toml",
+        "[worker]\nbuild = \"echo the reason >&2; exit 3\"\ncomponent = \"w.wasm\"\n",
+    );
+    let ended = host(["map", ".", "--quiet"]).folder(folder.root()).run().exits(2);
+    ended.says(&["the reason", "the build failed: exit status: 3"]);
 }
 
 #[test]

@@ -262,6 +262,38 @@ fn help_and_completions_go_to_stdout() {
 }
 
 #[test]
+fn bash_completes_commands_flags_and_values() {
+    let folder = Folder::new();
+    let script = host(["completions", "bash"]).run().exits(0);
+    let script = folder.file("completions", script.out());
+    for (words, wanted) in [
+        (&["disperse-host", "comp"][..], "compile completions"),
+        (&["disperse-host", "new", "x", "--lang", "p"], "python"),
+        (&["disperse-host", "run", "--unord"], ""),
+        (&["disperse-host", "map", "--unord"], "--unordered"),
+        (&["disperse-host", "explain", "act"], "action"),
+    ] {
+        let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
+        let complete = format!(
+            ". {script}; COMP_WORDS=({}); COMP_CWORD={}; _disperse__host disperse-host '{last}' '{before}'; echo ${{COMPREPLY[*]}}",
+            words.join(" "),
+            words.len() - 1
+        );
+        let said = std::process::Command::new("bash")
+            .args(["-c", &complete])
+            .output()
+            .unwrap();
+        let replies = String::from_utf8_lossy(&said.stdout);
+        assert_eq!(
+            replies.trim(),
+            wanted,
+            "{words:?}: {}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+    }
+}
+
+#[test]
 fn a_limit_of_nothing_is_a_usage_error() {
     let folder = Folder::new();
     for (limit, value) in [("fuel", "0"), ("memory", "0"), ("timeout", "0s")] {

@@ -1,4 +1,4 @@
-"""What `new` writes, in every language, away from here; with a tool of the project's own, if it has one."""
+"""What `new` writes, each language and kind, away from here and from any checkout."""
 
 import shutil
 import tempfile
@@ -7,9 +7,12 @@ from pathlib import Path
 from . import c, go, python
 from .common import HOST, ok, run, same, told, toolchain
 
+# Where a worker's component is, if not beside its source.
+COMPONENTS = {"rust": "target/wasm32-wasip2/release/worker.wasm"}
+
 
 def test():
-    tools = {"python": toolchain("python", python.COMPONENTIZE_PY), "typescript": None,
+    tools = {"rust": None, "python": toolchain("python", python.COMPONENTIZE_PY), "typescript": None,
              "go": toolchain("go", go.GO), "c": toolchain("c", c.ZIG)}
     with tempfile.TemporaryDirectory() as folder:
         # Not the host that lies in the checkout, and no checkout that could be found from it.
@@ -23,11 +26,24 @@ def test():
             ok(f"{language}: its test")
             said, _ = run(host, "map", language, "--no-build", input="12\n", cwd=folder)
             same(f"{language}: its worker alone", said, ["144"])
-        # One of each kind alone.
-        for kind in ("operation", "worker"):
-            run(host, "new", kind, "--lang", "c", "--kind", kind, cwd=folder)
-        run(host, "test", "operation", cwd=folder, path=tools["c"])
-        said, _ = run(host, "map", "worker", input="5\n", cwd=folder, path=tools["c"])
-        same("a worker alone", said, ["25"])
-        _, errors = run(host, "map", "worker", cwd=folder, code=2, env={"PATH": "/usr/bin:/bin"})
-        told("C: a compiler that is not there", errors, "no C compiler for WebAssembly")
+        for language, path in tools.items():
+            for kind in ("operation", "worker"):
+                run(host, "new", f"{language}-{kind}", "--lang", language, "--kind", kind, cwd=folder)
+            run(host, "test", f"{language}-operation", cwd=folder, path=path)
+            ok(f"{language}: an operation alone, and its test")
+            said, _ = run(host, "map", f"{language}-worker", input="5\n", cwd=folder, path=path)
+            same(f"{language}: a worker alone", said, ["25"])
+            worker = Path(folder, f"{language}-worker", COMPONENTS.get(language, "worker.wasm"))
+            said, _ = run(host, "run", f"{language}-operation", "--no-build", "--worker", worker, input="1 2 3\n", cwd=folder)
+            same(f"{language}: the operation with the worker", said, ["14"])
+        # With a shell and nothing else.
+        bare = Path(folder, "bin")
+        bare.mkdir()
+        (bare / "sh").symlink_to(shutil.which("sh"))
+        Path(folder, "c-worker", "worker.c").touch()
+        _, errors = run(host, "map", "c-worker", cwd=folder, code=2, env={"PATH": str(bare)})
+        told("C: a compiler that is not there", errors, "the build needs `zig cc`.*\n.*\n.*c-worker/.venv")
+        said, errors = run(host, "run", "python", input="1 2 3\n", cwd=folder, path=tools["python"])
+        if "building" in errors:
+            raise SystemExit(f"nothing has changed, and it is built again: {errors}")
+        same("a project of which nothing has changed is not built again", said, ["14"])

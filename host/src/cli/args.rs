@@ -12,7 +12,6 @@ use crate::{
     digest::Digest,
     limits::{CONCURRENCY_MAX, WORKERS_MAX},
     report::Format,
-    sandbox::COMPILE_CHILD,
     settings::{LimitsTable, QuotaTable},
     signer::Signer,
     units::{Size, Time},
@@ -55,9 +54,6 @@ pub(super) enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// Compile one component from stdin to stdout; what the host starts itself
-    #[command(name = COMPILE_CHILD, hide = true)]
-    CompileChild { form: String, memory: u64, seconds: u64 },
     /// Say how a run in this folder is going, or went, and why it thinks what it thinks: of actions and of workers
     Explain {
         #[command(subcommand)]
@@ -100,7 +96,7 @@ pub(super) struct NewArgs {
     /// The folder that is made; it may be there already if it is empty
     pub(super) path: PathBuf,
     /// In which language
-    #[arg(long, value_enum, default_value_t = Lang::Rust)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Lang::Rust)]
     pub(super) lang: Lang,
     /// What it is
     #[arg(long, value_enum, default_value_t = Kind::Both)]
@@ -109,10 +105,13 @@ pub(super) struct NewArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Lang {
+    #[value(alias = "rs")]
     Rust,
+    #[value(alias = "py")]
     Python,
     #[value(aliases = ["ts", "javascript", "js"])]
     Typescript,
+    #[value(alias = "golang")]
     Go,
     C,
 }

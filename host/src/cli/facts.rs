@@ -46,7 +46,10 @@ impl Facts {
         let (shape, contract) = match sandbox.component(bytes, &digest) {
             Ok(component) => {
                 let shape = Shape::of(&component).map_err(|error| plan::unusable(path, &error.into()))?;
-                (shape.clone(), Contract::of_shape(shape).map_err(LoadError::from))
+                let contract = Contract::of_shape(shape.clone()).map_err(LoadError::from);
+                // What is linked here is not kept: it is none of the component's code.
+                let contract = contract.and_then(|contract| sandbox.links(&contract, &component).map(|()| contract));
+                (shape, contract)
             }
             Err(error) => match Shape::of_module(bytes) {
                 Ok(shape) if module => (shape, Err(error)),

@@ -23,12 +23,18 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Explains each of them, and those that are of no use too. What cannot even be read ends it.
+/// Explains each of them, and those that are of no use too. Of those that cannot even be read, it says so.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     let mut code = exit::DONE;
     for path in plan::components(&args.path)? {
-        let bytes = plan::read(&path)?;
-        let facts = Facts::of(&path, &bytes)?;
+        let facts = match plan::read(&path).and_then(|bytes| Facts::of(&path, &bytes)) {
+            Ok(facts) => facts,
+            Err(failure) => {
+                failure.print();
+                code = code.max(failure.code);
+                continue;
+            }
+        };
         print(&match args.format {
             Format::Json => format!("{}\n", facts.json(&path, limits())),
             Format::Text => text(&path, &facts),
@@ -36,7 +42,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
         if let Err(error) = &facts.contract {
             let failure = plan::unusable(&path, error);
             failure.print();
-            code = failure.code;
+            code = code.max(failure.code);
         }
     }
     Ok(code)

@@ -37,6 +37,10 @@ const CODES: [(u8, &str); 8] = [
     (exit::TERMINATED, "The run was stopped by SIGTERM."),
 ];
 
+/// Of which day the pages are: that of the last release, or of the beginning. Not that of the build, which would make two
+/// builds of the same thing differ.
+const WRITTEN: &str = "2026-11-25";
+
 /// The files and variables that are known without being typed.
 const FILES: [(&str, &str); 3] = [
     (
@@ -94,12 +98,22 @@ fn one(command: Command, whole: bool) -> Result<String, Failure> {
         .map(ToString::to_string);
     let has_options = command.get_arguments().any(|argument| !argument.is_hide_set());
     let has_commands = command.get_subcommands().any(|below| !below.is_hide_set());
-    let man = Man::new(command).manual("Disperse");
+    // As `--help` says it, and not as the options of a command that has none.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    let man = Man::new(command)
+        .manual("Disperse")
+        .source(concat!("disperse-host ", env!("CARGO_PKG_VERSION")))
+        .date(WRITTEN);
     let mut page = Vec::new();
     let rendered = (|| {
         man.render_title(&mut page)?;
         man.render_name_section(&mut page)?;
-        man.render_synopsis_section(&mut page)?;
+        let mut synopsis = Roff::new();
+        synopsis
+            .control("SH", ["SYNOPSIS"])
+            .text([roman(usage)])
+            .to_writer(&mut page)?;
         man.render_description_section(&mut page)?;
         if has_options {
             man.render_options_section(&mut page)?;

@@ -38,7 +38,7 @@ use crate::{
     control::Query,
     report::Finished,
     run::{self, Plan, Stopper},
-    sandbox::{Sandbox, compile_child},
+    sandbox::{Sandbox, as_compile_child},
 };
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
@@ -50,6 +50,9 @@ pub fn main() -> ExitCode {
         error::say("error: this is a bug of disperse-host; please report it with the lines above");
         std::process::exit(exit::BUG.into());
     }));
+    if let Some(code) = as_compile_child() {
+        return ExitCode::from(code);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -93,7 +96,9 @@ fn command(command: Command) -> Result<u8, Failure> {
             // Into memory first: clap panics where it cannot write.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
-            inspect::print(&String::from_utf8_lossy(&script))?;
+            // clap_complete 4.6 names a state in one way and looks for it in another where a program's name has a hyphen.
+            let script = String::from_utf8_lossy(&script).replace("disperse__subcmd__host", "disperse__host");
+            inspect::print(&script)?;
             Ok(exit::DONE)
         }
         Command::Man { dir } => {
@@ -103,7 +108,6 @@ fn command(command: Command) -> Result<u8, Failure> {
             }
             Ok(exit::DONE)
         }
-        Command::CompileChild { form, memory, seconds } => Ok(compile_child(&form, memory, seconds)),
         Command::Schema { name } => {
             let schema = match name {
                 SchemaName::Events => crate::report::schema(),

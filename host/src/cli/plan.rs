@@ -12,7 +12,7 @@ use disperse_scheduler::Policy;
 
 use super::{
     args::{Common, MapArgs, RunArgs},
-    build,
+    build::{self, Build},
     error::Failure,
     loading::{Programs, Role, Wanted},
     pools::{self, PoolMaker, name_of},
@@ -286,13 +286,25 @@ fn workers_can_be_counted(manifest: &Manifest, common: &Common) -> Result<(), Fa
 
 /// Builds all that a manifest names.
 pub(super) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
-    let operation = manifest
-        .operation
-        .iter()
-        .filter_map(|operation| operation.build.as_deref());
-    let worker = manifest.worker.iter().filter_map(|worker| worker.build.as_deref());
-    let pools = manifest.pool.iter().filter_map(|pool| pool.build.as_deref());
+    let worker = manifest.worker.iter();
+    let worker = worker.filter_map(|worker| build_of(worker.build.as_deref(), &worker.component, &worker.sources));
+    let pools = manifest.pool.iter();
+    let pools = pools.filter_map(|pool| build_of(pool.build.as_deref(), &pool.component, &pool.sources));
+    let operation = manifest.operation.iter().filter_map(operation_build);
     build::build(folder, operation.chain(worker).chain(pools), quiet)
+}
+
+/// How an operation is built, if it is.
+pub(super) fn operation_build(operation: &Operation) -> Option<Build<'_>> {
+    build_of(operation.build.as_deref(), &operation.component, &operation.sources)
+}
+
+fn build_of<'a>(line: Option<&'a str>, component: &'a Path, sources: &'a [PathBuf]) -> Option<Build<'a>> {
+    Some(Build {
+        line: line?,
+        component,
+        sources,
+    })
 }
 
 fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {

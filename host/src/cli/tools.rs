@@ -15,7 +15,7 @@ pub(super) struct Tool {
 }
 
 /// The ones that are known. Of others it is only said that they are not there.
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         name: "cargo",
         how: "install Rust, see https://rustup.rs, and its target: rustup target add wasm32-wasip2",
@@ -34,6 +34,10 @@ const TOOLS: [Tool; 6] = [
     },
     Tool {
         name: "zig",
+        how: "install Zig, see https://ziglang.org/download; of `pip install ziglang` the command is `python3 -m ziglang`",
+    },
+    Tool {
+        name: C_COMPILER,
         how: "python3 -m venv {venv} && {venv}/bin/pip install ziglang",
     },
     Tool {
@@ -41,6 +45,10 @@ const TOOLS: [Tool; 6] = [
         how: "install Python 3.11 or later, see https://www.python.org",
     },
 ];
+
+/// What the script of the SDK for C looks for.
+const C_COMPILER: &str = "zig cc";
+const C_SCRIPT: &str = "build.sh";
 
 impl Tool {
     /// How to get it for a project in this folder.
@@ -61,9 +69,27 @@ pub(super) fn path(folder: &Path) -> Option<OsString> {
 /// The first tool that a command line needs and that is not there.
 pub(super) fn missing(folder: &Path, line: &str) -> Option<&'static Tool> {
     let path = path(folder)?;
-    programs(line)
-        .filter_map(|program| TOOLS.iter().find(|tool| tool.name == program))
-        .find(|tool| !is_there(&path, tool.name))
+    needed(line).find(|tool| match tool.name {
+        C_COMPILER => !compiles_c(&path),
+        name => !is_there(&path, name),
+    })
+}
+
+/// The tools that a command line needs, of those that are known.
+pub(super) fn needed(line: &str) -> impl Iterator<Item = &'static Tool> {
+    let script = line.split_whitespace().find(|word| word.ends_with(C_SCRIPT));
+    let names = programs(line).chain(script.map(|_| C_COMPILER));
+    names.filter_map(|program| TOOLS.iter().find(|tool| tool.name == program))
+}
+
+/// Whether there is a compiler of those that the script of the SDK for C knows. Whether it is a whole one, the script says.
+fn compiles_c(path: &OsString) -> bool {
+    let imports = || {
+        let mut python = std::process::Command::new("python3");
+        let found = python.args(["-c", "import ziglang"]).env("PATH", path).output();
+        found.is_ok_and(|found| found.status.success())
+    };
+    is_there(path, "zig") || is_there(path, "clang") || imports()
 }
 
 /// The first word of each command of a line that is no variable. Quotes are not read: what is in them is no tool's name.
@@ -115,6 +141,9 @@ mod tests {
         assert_eq!(all("npm install --silent && npm run build"), ["npm", "npm"]);
         assert_eq!(all("GOOS=wasip1 GOARCH=wasm go build -o a.wasm ."), ["go"]);
         assert_eq!(all("  "), [""; 0]);
+        let tools = |line| needed(line).map(|tool| tool.name).collect::<Vec<_>>();
+        assert_eq!(tools("cd c && sh sdk/build.sh worker worker"), [C_COMPILER]);
+        assert_eq!(tools("npm install && make"), ["npm"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use super::{HostError, Operation, RunBuilder};
 use crate::{
     limits::{self, Budget, CompileLimits, STACK, STACK_RANGE, default_host_memory},
-    sandbox::{COMPILE_CHILD, Cache, Sandbox, compile_child},
+    sandbox::{Cache, Sandbox, as_compile_child},
 };
 
 /// Where runs take place: the sandbox, the compiled components and the memory that all guests have together. Cheap to clone;
@@ -133,15 +133,8 @@ impl Compiler {
     ///
     /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`.
     pub fn prepare() -> Self {
-        let mut args = std::env::args_os()
-            .skip(1)
-            .map(|arg| arg.into_string().unwrap_or_default());
-        let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
-        if let (Some(child), Some(form), Some(memory), Some(seconds), None) = asked
-            && child == COMPILE_CHILD
-            && let (Ok(memory), Ok(seconds)) = (memory.parse(), seconds.parse())
-        {
-            std::process::exit(compile_child(&form, memory, seconds).into());
+        if let Some(code) = as_compile_child() {
+            std::process::exit(code.into());
         }
         Self {
             limits: CompileLimits::default(),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The word that makes this program a compiler; what follows is the form and the memory that it may use.
-pub(crate) const CHILD: &str = "compile-child";
+const CHILD: &str = "compile-child";
 
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,8 +165,22 @@ fn how(status: ExitStatus, words: &str) -> String {
 /// The child's exit code for a component that does not compile.
 const REFUSED: u8 = 65;
 
+/// If this process was started to compile: does it, and says the exit code.
+pub(crate) fn as_child() -> Option<u8> {
+    let mut args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().unwrap_or_default());
+    let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
+    match asked {
+        (Some(child), Some(work), Some(memory), Some(seconds), None) if child == CHILD => {
+            Some(child_of(&work, memory.parse().ok()?, seconds.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
 /// The child: does this work on what is on stdin, to stdout, and says its exit code.
-pub(crate) fn child(work: &str, memory: u64, seconds: u64) -> u8 {
+fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
     let work = Work::ALL.into_iter().find(|known| known.word() == work);
     let known = work.ok_or_else(|| io::Error::other("there is no such work"));
     match known.and_then(|work| confine(memory, seconds).and_then(|()| done(work))) {

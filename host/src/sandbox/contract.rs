@@ -1,6 +1,9 @@
 //! Which roles a component can play, read from the component itself without compiling it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{
     engine::Form,
@@ -59,7 +62,7 @@ pub(crate) enum ContractError {
     Version { found: String },
     #[error("this component exports neither an operation nor a worker{}", Listed(.0))]
     NoRole(Vec<String>),
-    #[error("this component exports only a part of an {role}{}", Listed(.problems))]
+    #[error("this component exports only a part of {role}{}", Listed(.problems))]
     Partial { role: &'static str, problems: Vec<String> },
 }
 
@@ -106,23 +109,24 @@ impl Contract {
             imports,
             exports,
             forms,
+            runs,
         } = shape;
         if let Some(import) = imports.iter().find(|import| is_newer(&import.name)) {
             let found = import.name.clone();
             return Err(ContractError::Version { found });
         }
-        let operation = role(&exports, &forms, "operation", &OPERATION)?;
-        let worker = role(&exports, &forms, "worker", &WORKER)?;
+        let operation = role(&exports, &forms, "an operation", &OPERATION)?;
+        let worker = role(&exports, &forms, "a worker", &WORKER)?;
         let is_program = |name: &&String| {
-            name.strip_prefix(PROGRAM)
-                .is_some_and(|version| version.starts_with("0.2."))
+            let version = name.strip_prefix(PROGRAM);
+            version.is_some_and(|version| version.starts_with("0.2.")) && runs.contains(*name)
         };
         let program = match (operation, worker) {
             (None, None) => exports.keys().find(is_program).cloned(),
             _ => None,
         };
         if operation.is_none() && worker.is_none() && program.is_none() {
-            return Err(ContractError::NoRole(near_misses(&exports)));
+            return Err(ContractError::NoRole(near_misses(&exports, &runs)));
         }
         Ok(Self {
             operation,
@@ -199,20 +203,30 @@ fn role(
 
 /// Exports that look like a misspelt one of the contract that is missing, each with that one.
 pub(crate) fn misspelt<'a>(exports: impl Iterator<Item = &'a String> + Clone) -> Vec<(&'a str, &'static str)> {
-    let missing = OPERATION.iter().chain(&WORKER).map(|(name, _)| *name);
+    let has = |name: &str| exports.clone().any(|export| export == name);
+    let roles = [&OPERATION[..], &WORKER[..]];
+    let fits = roles.map(|role| role.iter().all(|(name, _)| has(name)));
+    // Who has one role whole, and of another nothing, did not mean that one.
+    let meant = roles
+        .into_iter()
+        .filter(|role| !fits.contains(&true) || role.iter().any(|(name, _)| has(name)));
+    let missing = meant.flatten().map(|(name, _)| *name);
     missing
-        .filter(|name| exports.clone().all(|export| export != name))
+        .filter(|name| !has(name))
         .filter_map(|name| Some((nearest(name, exports.clone())?, name)))
         .collect()
 }
 
 /// What the exports look like that were perhaps meant to be a role.
-fn near_misses(exports: &BTreeMap<String, String>) -> Vec<String> {
+fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeSet<String>) -> Vec<String> {
     let mut lines: Vec<String> = misspelt(exports.keys())
         .into_iter()
         .map(|(near, name)| format!("`{}` is near `{name}`", shown(near)))
         .collect();
     lines.extend(exports.keys().take(8).map(|name| match name.split_once('@') {
+        Some(("wasi:cli/run", _)) if !runs.contains(name) => {
+            format!("it exports `{name}`: a program, but there is no function `run` in it that takes nothing")
+        }
         Some(("wasi:cli/run", _)) => format!("it exports `{name}`: a program, but not of WASI 0.2"),
         Some(("wasi:http/incoming-handler", _)) => {
             format!("it exports `{name}`: a server, and nothing here sends requests to guests")

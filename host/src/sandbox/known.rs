@@ -21,15 +21,47 @@ const OURS: [&str; 11] = [
 const OF_OPERATIONS: [&str; 3] = ["output", "host", "host-async"];
 /// Of these only workers can.
 const OF_WORKERS: [&str; 5] = ["attempt", "quota", "http", "http-async", "exec"];
-/// The packages of WASI of which all interfaces are linked.
-const WASI: [&str; 6] = [
-    "wasi:cli",
-    "wasi:clocks",
-    "wasi:filesystem",
-    "wasi:io",
-    "wasi:random",
-    "wasi:sockets",
+/// The interfaces of WASI that are linked, by package.
+const WASI: [(&str, &[&str]); 7] = [
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
+    ("wasi:filesystem", &["preopens", "types"]),
+    ("wasi:http", &["outgoing-handler", "types"]),
+    ("wasi:io", &["error", "poll", "streams"]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    (
+        "wasi:sockets",
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
 ];
+
+/// The interfaces of a package of WASI; none: it is none that the host knows.
+fn of_wasi(package: &str) -> Option<&'static [&'static str]> {
+    let found = WASI.iter().find(|(name, _)| *name == package);
+    found.map(|(_, interfaces)| *interfaces)
+}
 
 /// What calls to an import are good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,10 +117,9 @@ pub(super) fn is_known(name: &str) -> bool {
     }
     match parts(name) {
         ("disperse:guest", interface, version) => OURS.contains(&interface) && version.starts_with("0.1."),
-        ("wasi:http", interface, version) => {
-            ["types", "outgoing-handler"].contains(&interface) && version.starts_with("0.2.")
+        (package, interface, version) => {
+            version.starts_with("0.2.") && of_wasi(package).is_some_and(|known| known.contains(&interface))
         }
-        (package, _, version) => WASI.contains(&package) && version.starts_with("0.2."),
     }
 }
 
@@ -109,17 +140,23 @@ pub(super) fn is_newer(name: &str) -> bool {
 /// What somebody meant who imports what nobody provides.
 fn instead(name: &str) -> Option<String> {
     let (package, interface, version) = parts(name);
+    let near = |known: &[&str]| {
+        let known: Vec<_> = known.iter().map(|known| (*known).to_owned()).collect();
+        let near = nearest(interface, &known).filter(|near| *near != interface)?;
+        Some(format!("`{near}` is near"))
+    };
     if package == "disperse:guest" {
         return if is_newer(name) {
             Some("this host serves 0.1".to_owned())
         } else {
-            let ours = OURS.map(str::to_owned);
-            let near = nearest(interface, &ours).filter(|near| *near != interface)?;
-            Some(format!("`{near}` is near"))
+            near(&OURS)
         };
     }
-    let of_wasi = WASI.contains(&package) || package == "wasi:http";
-    (of_wasi && !version.starts_with("0.2.")).then(|| "this host has WASI 0.2".to_owned())
+    match of_wasi(package) {
+        Some(_) if !version.starts_with("0.2.") => Some("this host has WASI 0.2".to_owned()),
+        Some(known) => near(known),
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +176,10 @@ mod tests {
             (
                 "wasi:cli/stdin@0.3.0",
                 Use::Missing(Some("this host has WASI 0.2".into())),
+            ),
+            (
+                "wasi:cli/environmant@0.2.0",
+                Use::Missing(Some("`environment` is near".into())),
             ),
             (
                 "disperse:guest/atempt@0.1.0",

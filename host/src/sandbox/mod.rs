@@ -38,7 +38,7 @@ pub(crate) use adapt::component as adapted;
 pub(crate) use adapt::is_module;
 pub(crate) use cache::Cache;
 pub(crate) use command::run_program;
-pub(crate) use compile::{CHILD as COMPILE_CHILD, child as compile_child};
+pub(crate) use compile::as_child as as_compile_child;
 pub(crate) use contract::{Contract, misspelt};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;

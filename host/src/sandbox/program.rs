@@ -22,6 +22,7 @@ use super::{
     contract::{Contract, ContractError},
     engine::{self, Form, INSTANCES_MAX},
     fault, imports,
+    shape::imports_alone,
     state::State,
 };
 use crate::{
@@ -60,6 +61,9 @@ impl LoadError {
             Self::Module(_) => Some(
                 "a core module exports the functions of a world in wit/disperse.wit, or `_start` as programs do, and imports \
                  only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
+            ),
+            Self::Link(_) => Some(
+                "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2",
             ),
             _ => None,
         }
@@ -298,14 +302,7 @@ impl Sandbox {
     /// It does not compile, or cannot be linked.
     pub(crate) fn compile(&self, seen: &Seen) -> Result<(Program, Code), LoadError> {
         let side = self.side(seen.contract.engine)?;
-        let code = match &self.compile {
-            Some(limits) => compile::apart(Work::Compile(seen.contract.engine), &seen.bytes, limits)?,
-            None => compile::here(&side.engine, &seen.bytes)?,
-        };
-        // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
-        #[allow(unsafe_code, reason = "the only way to load compiled code")]
-        let component = unsafe { Component::deserialize(&side.engine, &code) };
-        let component = component.map_err(|error| LoadError::Code(fault::chain(&error)))?;
+        let (component, code) = self.compiled(&side, seen.contract.engine, &seen.bytes)?;
         let cache = self.cache.as_ref();
         let told = Code {
             bytes: code.len() as u64,
@@ -313,6 +310,30 @@ impl Sandbox {
             kept: cache.map(|cache| cache.store(&side.engine, &seen.digest, &code)),
         };
         Ok((program(side, &seen.contract, &component)?, told))
+    }
+
+    /// Whether the host provides all that a component imports in the way in which it wants it. Blocks; compiles nothing of the
+    /// component.
+    ///
+    /// # Errors
+    /// It does not; says what is not there, or how it differs.
+    pub(crate) fn links(&self, contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
+        let side = self.side(contract.engine)?;
+        let (imports, _) = self.compiled(&side, contract.engine, &imports_alone(component)?)?;
+        program(side, contract, &imports).map(drop)
+    }
+
+    /// A component compiled, and its code.
+    fn compiled(&self, side: &Side, form: Form, bytes: &[u8]) -> Result<(Component, Vec<u8>), LoadError> {
+        let code = match &self.compile {
+            Some(limits) => compile::apart(Work::Compile(form), bytes, limits)?,
+            None => compile::here(&side.engine, bytes)?,
+        };
+        // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
+        #[allow(unsafe_code, reason = "the only way to load compiled code")]
+        let component = unsafe { Component::deserialize(&side.engine, &code) };
+        let component = component.map_err(|error| LoadError::Code(fault::chain(&error)))?;
+        Ok((component, code))
     }
 
     /// How many components may be compiled at once in so much memory: each by a core, and each may take all that one may.

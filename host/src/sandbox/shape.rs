@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wasm_encoder::{Component, RawSection};
 use wasmparser::{
     BinaryReaderError, ComponentTypeRef, ExternalKind, Parser, Payload, Validator, WasmFeatures,
     component_types::ComponentEntityType,
@@ -22,6 +23,8 @@ pub(crate) struct Shape {
     pub(crate) exports: BTreeMap<String, String>,
     /// The form of each export that is a function of a component.
     pub(super) forms: BTreeMap<String, Form>,
+    /// Exports with a function `run` that takes nothing, as programs have it.
+    pub(super) runs: BTreeSet<String>,
 }
 
 /// One import.
@@ -61,7 +64,7 @@ impl Shape {
                 .map_err(invalid)?,
         };
         let (imports, export_names, composed) = names(bytes)?;
-        let (mut exports, mut forms) = (BTreeMap::new(), BTreeMap::new());
+        let (mut exports, mut forms, mut runs) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let printer = Printer::new(&types);
         for name in export_names {
             let Some(item) = types.component_item_for_export(&name) else {
@@ -72,6 +75,13 @@ impl Shape {
             {
                 forms.insert(name.clone(), if func.async_ { Form::Async } else { Form::Blocking });
             }
+            if let ComponentEntityType::Instance(id) = item.ty
+                && let Some(run) = types.as_ref().get(id).and_then(|within| within.exports.get("run"))
+                && let ComponentEntityType::Func(id) = run.ty
+                && types.as_ref().get(id).is_some_and(|func| func.params.is_empty())
+            {
+                runs.insert(name.clone());
+            }
             exports.insert(name, printer.entity(item.ty));
         }
         Ok(Self {
@@ -80,6 +90,7 @@ impl Shape {
             imports: imports.into_iter().map(Import::new).collect(),
             exports,
             forms,
+            runs,
         })
     }
 
@@ -126,6 +137,7 @@ impl Shape {
             imports: imports.into_iter().map(import).collect(),
             exports,
             forms: BTreeMap::new(),
+            runs: BTreeSet::new(),
         })
     }
 }
@@ -137,6 +149,31 @@ impl Import {
             name,
         }
     }
+}
+
+/// A component that imports what this one does at its beginning, where all toolchains have their imports, and is nothing
+/// else. It can be linked exactly if this one can, and there is nothing in it to be compiled.
+///
+/// # Errors
+/// It is not valid.
+pub(super) fn imports_alone(bytes: &[u8]) -> Result<Vec<u8>, ContractError> {
+    let mut alone = Component::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(invalid)?;
+        match &payload {
+            Payload::Version { .. } | Payload::CustomSection(_) => {}
+            Payload::ComponentTypeSection(_)
+            | Payload::ComponentImportSection(_)
+            | Payload::ComponentAliasSection(_) => {
+                if let Some((id, range)) = payload.as_section() {
+                    let data = bytes.get(range).unwrap_or_default();
+                    alone.section(&RawSection { id, data });
+                }
+            }
+            _ => break,
+        }
+    }
+    Ok(alone.finish())
 }
 
 /// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.

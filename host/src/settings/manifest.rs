@@ -59,6 +59,10 @@ pub(crate) struct Operation {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
+    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
+    /// built again. Default: it is built each time, for commands that look themselves, as cargo does.
+    #[serde(default)]
+    pub(crate) sources: Vec<PathBuf>,
     /// How many tasks may be in flight. Default: three for each attempt that workers take at once.
     pub(crate) max_concurrent_tasks: Option<NonZeroUsize>,
     /// Arguments, before those of the command line.
@@ -76,6 +80,10 @@ pub(crate) struct Component {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
+    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
+    /// built again. Default: it is built each time.
+    #[serde(default)]
+    pub(crate) sources: Vec<PathBuf>,
     /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
     pub(crate) concurrency: Option<NonZeroU32>,
     /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
@@ -172,6 +180,10 @@ pub(crate) struct Pool {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
+    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
+    /// built again. Default: it is built each time.
+    #[serde(default)]
+    pub(crate) sources: Vec<PathBuf>,
     /// The kinds of action that it serves. None: every kind that no pool lists.
     #[serde(default)]
     pub(crate) kinds: Vec<String>,

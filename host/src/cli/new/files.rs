@@ -56,6 +56,7 @@ pub(super) const PYTHON_OPERATION: Files = files!("guest-sdk/python/examples/squ
 pub(super) const PYTHON_WORKER: Files = files!("guest-sdk/python/examples/squares": "worker.py");
 pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
     "README.md",
+    "pyproject.toml",
     "disperse/__init__.py",
     "disperse/_asking.py",
     "disperse/_codec.py",
@@ -63,10 +64,12 @@ pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
     "disperse/_context.py",
     "disperse/_export.py",
     "disperse/_failures.py",
+    "disperse/_fill.py",
     "disperse/_host.py",
     "disperse/_loop.py",
     "disperse/blocking.py",
     "disperse/log.py",
+    "disperse/py.typed",
 );
 
 pub(super) const TYPESCRIPT: Files = &[
@@ -90,6 +93,7 @@ pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
     "operation.d.ts",
     "operation.js",
     "package.json",
+    "timers.js",
     "worker.d.ts",
     "worker.js",
     "wit/javascript.wit",

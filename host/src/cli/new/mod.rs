@@ -17,7 +17,11 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
     let language = Language::of(args.lang);
     let folder = &args.path;
     // Of a folder that cannot be read, writing tells why.
-    let taken = fs::read_dir(folder).map_or_else(|_| folder.exists(), |mut entries| entries.next().is_some());
+    let taken = fs::read_dir(folder).map_or_else(
+        |_| folder.exists(),
+        // A repository that was just made is empty all the same.
+        |entries| entries.flatten().any(|entry| entry.file_name() != ".git"),
+    );
     if taken {
         return Err(
             Failure::usage(format!("`{}` is there already and not empty", folder.display()))
@@ -118,8 +122,14 @@ fn builds(language: &Language, kind: Kind) -> impl Iterator<Item = &'static str>
 
 fn manifest(language: &Language, kind: Kind) -> String {
     let ([operation, worker], [operation_at, worker_at]) = (language.builds, language.components);
+    // cargo knows itself whether there is anything to do.
+    let sources = if language.builds_each_time {
+        ""
+    } else {
+        "sources = [\".\"]\n"
+    };
     let table = |table: &str, build: &str, component: &str| {
-        format!("[{table}]\nbuild = \"{build}\"\ncomponent = \"{component}\"\n")
+        format!("[{table}]\nbuild = \"{build}\"\n{sources}component = \"{component}\"\n")
     };
     match kind {
         Kind::Operation => table("operation", operation, operation_at),
@@ -144,8 +154,22 @@ fn readme(language: &Language, kind: Kind, name: &str) -> String {
     let _ = write!(
         text,
         "```\n\n`disperse.toml` says how it is built and who works; `disperse-host run` and `map` build it first. That takes \
-         {}.\n\n`sdk` is Disperse for {}, as `disperse-host new` wrote it; its README says what there is.\n",
-        language.needs, language.name
+         {}.\n",
+        language.needs
+    );
+    if let Some(tool) = builds(language, kind).flat_map(tools::needed).next() {
+        let _ = writeln!(
+            text,
+            "If `{}` is not there: `{}`.",
+            tool.name,
+            tool.how_in(Path::new(""))
+        );
+    }
+    let _ = write!(
+        text,
+        "\n`sdk` is Disperse for {}, as `disperse-host new` wrote it; its README says what there is. What that links to and is \
+         not there is in the repository of Disperse.\n",
+        language.name
     );
     text
 }

@@ -113,7 +113,7 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
     );
     if !args.no_build {
         // Workers are scripted: only the operation has to be there.
-        build::build(folder, operation.build.as_deref().into_iter(), args.quiet)?;
+        build::build(folder, plan::operation_build(operation).into_iter(), args.quiet)?;
     }
     let component = folder.join(&operation.component);
     let signer = manifest.signed_by.as_ref();
