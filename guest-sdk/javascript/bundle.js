@@ -1,7 +1,11 @@
 // How components are bundled: `jco componentize ... --bundle --bundle-config node_modules/disperse/bundle.js`.
 //
 // Imports of the contract are left to the component, and a table of lines goes in, so that an error names the line that
-// you wrote and not one of the bundle.
+// you wrote and not one of the bundle or of this SDK.
+
+import { readFileSync } from "node:fs";
+
+const OURS = ["common.js", "operation.js", "timers.js", "worker.js"];
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -34,6 +38,13 @@ export function lineTable(mappings) {
   return table;
 }
 
+/** The names of these sources, but none for those of this SDK, which are told by their text: how they are reached is for whoever
+ * installs them. */
+export function fileNames(sources, texts) {
+  const ours = new Set(OURS.map((name) => readFileSync(new URL(name, import.meta.url), "utf8")));
+  return sources.map((path, place) => (ours.has(texts?.[place]) ? "" : path.replace(/^.*\//, "")));
+}
+
 export default {
   external: [/^disperse:/, /^wasi:/],
   output: { sourcemap: "inline" },
@@ -43,7 +54,7 @@ export default {
       generateBundle(_options, bundle) {
         for (const chunk of Object.values(bundle)) {
           if (chunk.type !== "chunk" || !chunk.map) continue;
-          const files = chunk.map.sources.map((path) => path.replace(/^.*\//, ""));
+          const files = fileNames(chunk.map.sources, chunk.map.sourcesContent);
           const table = { files, lines: lineTable(chunk.map.mappings) };
           chunk.code = chunk.code.replace(/\n\/\/# sourceMappingURL=[^\n]*\s*$/, "\n");
           chunk.code += `globalThis.__disperse_lines=${JSON.stringify(table)};\n`;

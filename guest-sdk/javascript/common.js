@@ -4,7 +4,12 @@ import { write as writeLog } from "disperse:guest/log@0.1.0";
 import { getEnvironment } from "wasi:cli/environment@0.2.12";
 import { getRandomBytes } from "wasi:random/random@0.2.12";
 
-const U32_MAX = 2 ** 32 - 1;
+export const U32_MAX = 2 ** 32 - 1;
+const CAUSES_MAX = 5;
+const LEAVES_MAX = 3;
+
+/** Whether this instance is a worker: a component may be an operation too, and only a task has the run's time. */
+export const role = { worker: false };
 
 // --- text ---
 
@@ -92,6 +97,16 @@ export const utf8 = {
   },
 };
 
+/** A value as a string that may leave: half a surrogate pair, which is not text elsewhere, is replaced. */
+export const words = (value) => String(value).replace(/[\ud800-\udfff]/gu, "\ufffd");
+
+/** Text or bytes as bytes. */
+export function data(value) {
+  if (typeof value === "string") return utf8.encode(value);
+  if (!(value instanceof Uint8Array)) throw new TypeError(`a string or a Uint8Array is needed, not ${print(value)}`);
+  return value;
+}
+
 // --- payloads ---
 
 /** A value could not be written or read. */
@@ -99,10 +114,26 @@ export class CodecError extends Error {
   name = "CodecError";
 }
 
+/** Refuses the numbers that JSON would write as `null`. */
+function finite(_key, value) {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new CodecError(`JSON has no form for ${value}`);
+  return value;
+}
+
+function stringify(value) {
+  try {
+    const text = JSON.stringify(value);
+    // Looking at each value takes its time, and is only needed where there is a `null`.
+    return text?.includes("null") ? JSON.stringify(value, finite) : text;
+  } catch (error) {
+    throw error instanceof CodecError ? error : new CodecError(describe(error));
+  }
+}
+
 /** JSON. The default, shared with every other language. */
 export const JSON_ = {
   encode(value) {
-    const text = JSON.stringify(value === undefined ? null : value);
+    const text = stringify(value === undefined ? null : value);
     if (text === undefined) throw new CodecError(`JSON has no form for a ${typeof value}`);
     return utf8.encode(text);
   },
@@ -117,7 +148,13 @@ export const JSON_ = {
 
 /** What `String` makes of a value; read as a string. Lines for `disperse-host map`. */
 export const TEXT = {
-  encode: (value) => utf8.encode(String(value)),
+  encode(value) {
+    try {
+      return utf8.encode(String(value));
+    } catch (error) {
+      throw new CodecError(describe(error));
+    }
+  },
   decode(payload) {
     try {
       return utf8.decode(payload, { fatal: true });
@@ -192,20 +229,48 @@ function place(error) {
     const found = /^\s*at (?:async )?(?:(.*) \()?(?:.*\/)?([^/():]+):(\d+)(?::\d+)?\)?$/.exec(line);
     if (!found) continue;
     let [, name, file, number] = found;
-    const [source, original] = table?.lines[number - 1] || [];
-    if (original) [file, number] = [table.files[source], original];
+    if (table) {
+      const [source, original] = table.lines[number - 1] || [];
+      // A line of this SDK, or one that nobody wrote.
+      if (!table.files[source]) continue;
+      [file, number] = [table.files[source], original];
+    }
     return ` (${file} line ${number}${name && !name.includes("<anonymous>") ? `, in ${name}` : ""})`;
   }
   return "";
 }
 
-/** Anything that was thrown as one line: its name, its text, where it came from and what caused it. */
-export function describe(thrown) {
+/** The errors that an `AggregateError` is of, however deep; of anything else itself. */
+export function leaves(thrown, depth = 0) {
+  if (!(thrown instanceof AggregateError && Array.isArray(thrown.errors)) || depth === CAUSES_MAX) return [thrown];
+  return thrown.errors.flatMap((error) => leaves(error, depth + 1));
+}
+
+/** Anything that was thrown as one line: its name, its text, where it came from and what caused it. It never throws, and
+ * what it says may leave: an error must not be lost because of the words for it. */
+export function describe(thrown, depth = 0) {
+  try {
+    return words(told(thrown, depth));
+  } catch {
+    return "something was thrown that cannot be told";
+  }
+}
+
+function told(thrown, depth) {
   if (thrown instanceof Failure || thrown instanceof Refusal || thrown instanceof Problem) return thrown.message;
   if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : `thrown: ${print(thrown)}`;
-  const said = thrown.message ? `${thrown.name}: ${thrown.message}` : thrown.name;
-  const cause = thrown.cause === undefined ? "" : `, caused by ${describe(thrown.cause)}`;
-  return said + place(thrown) + cause;
+  const text = (thrown.message ? `${thrown.name}: ${thrown.message}` : thrown.name) + place(thrown);
+  if (depth === CAUSES_MAX) return text;
+  const { cause } = thrown;
+  return text + parts(thrown, depth) + (cause === undefined || cause === thrown ? "" : `, caused by ${describe(cause, depth + 1)}`);
+}
+
+function parts(thrown, depth) {
+  if (!(thrown instanceof AggregateError)) return "";
+  const all = leaves(thrown);
+  const some = all.slice(0, LEAVES_MAX).map((leaf) => describe(leaf, depth + 1));
+  if (all.length > some.length) some.push(`${all.length - some.length} more`);
+  return `: ${some.join("; ")}`;
 }
 
 /** What is called with `ok` and `err` results of the contract: the value, or what was thrown. */
@@ -233,19 +298,29 @@ export function toMs(ms = 0) {
   return Math.min(Math.ceil(ms), U32_MAX);
 }
 
+/** A number of the contract, which would otherwise become another one without a word. */
+export function whole(name, value, least = 0, most = U32_MAX) {
+  if (!Number.isInteger(value)) {
+    throw new TypeError(`\`${name}\` must be a whole number, not ${typeof value === "string" ? `"${value}"` : print(value)}`);
+  }
+  if (value < least || value > most) throw new RangeError(`\`${name}\` must be from ${least} to ${most}, not ${value}`);
+  return value;
+}
+
 // --- words for the operator ---
 
 function print(value) {
   if (typeof value === "string") return value;
   if (value instanceof Error) return describe(value);
+  if (typeof value === "number") return String(value);
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
-    return String(value);
+    return typeof value === "object" ? Object.prototype.toString.call(value) : String(value);
   }
 }
 
-const line = (level) => (...values) => writeLog(level, values.map(print).join(" "));
+const line = (level) => (...values) => writeLog(level, words(values.map(print).join(" ")));
 
 /** Lines for the host's log. `console` writes there too. */
 export const log = { debug: line("debug"), info: line("info"), warning: line("warning"), error: line("error") };
@@ -262,12 +337,15 @@ globalThis.TextEncoder ??= class TextEncoder {
 };
 globalThis.TextDecoder ??= class TextDecoder {
   encoding = "utf-8";
-  constructor(_label = "utf-8", options = {}) {
-    this.fatal = options.fatal ?? false;
+  constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
+    if (!/^\s*utf-?8\s*$/i.test(label)) throw new RangeError(`only utf-8 is known here, not ${label}`);
+    this.fatal = fatal;
+    this.ignoreBOM = ignoreBOM;
   }
   decode(bytes = new Uint8Array()) {
     const view = ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
-    return utf8.decode(view, this);
+    const text = utf8.decode(view, this);
+    return !this.ignoreBOM && text[0] === "\ufeff" ? text.slice(1) : text;
   }
 };
 

@@ -9,13 +9,14 @@ export interface Parts<Task, Result> {
   tasks?(): Iterable<Task | undefined>;
   /** Hands out one more task, or undefined when there is nothing now. Stands in for `tasks`. */
   next?(): Task | undefined;
-  /** The logic of one task, in an instance of its own. What it throws ends this task and not the run. */
-  run(task: Task): Promise<Result> | Result;
+  /** The logic of one task, in an instance of its own, which is why it has no `this`. What it throws ends this task and not
+   * the run. Only this may be async. */
+  run(this: void, task: Task): Promise<Result> | Result;
   /** Takes the end of one task: its result, or undefined and the text of its error. Unless given, the result becomes a
    * line of the output and an error one of the log. */
-  collect?(task: Task, result: Result | undefined, error: string | undefined): void;
+  collect?(task: Task, result: Result | undefined, error: string | undefined): void | undefined;
   /** Called once, after the last `collect`. What it throws is the run's error. */
-  finish?(): void;
+  finish?(): void | undefined;
   /** How tasks and results are written. JSON unless given. */
   codec?: Codec;
 }

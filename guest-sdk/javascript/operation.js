@@ -1,18 +1,20 @@
 // What an operation is made of: see operation.d.ts.
 
-import { submit as hostSubmit, submitWith, sleep as hostSleep } from "disperse:guest/host-async@0.1.0";
+import { submit as hostSubmit, submitWith } from "disperse:guest/host-async@0.1.0";
 import { write } from "disperse:guest/output@0.1.0";
 import { getArguments } from "wasi:cli/environment@0.2.12";
 import { getStdin } from "wasi:cli/stdin@0.2.12";
 
-import { CodecError, JSON_, Refusal, describe, log, read, toMs, utf8 } from "./common.js";
+import { CodecError, JSON_, Refusal, data, describe, log, read, role, toMs, utf8, whole, words } from "./common.js";
 
+export { sleep } from "./timers.js";
 export { JSON_ as JSON, RAW, TEXT, CodecError, Refusal, environment, log, utf8 } from "./common.js";
 
 /** How many actions of a task may be in flight; one more waits. */
 export const OPEN_MAX = 1024;
 const OUTPUT_CHUNK_BYTES = 1 << 20;
 const READ_BYTES = 1 << 16;
+const S32_MAX = 2 ** 31 - 1;
 
 let open = 0;
 const waiting = [];
@@ -34,23 +36,33 @@ async function ask(call) {
   }
 }
 
-export function submit(kind, input, options = {}) {
+export async function submit(kind, input, options = {}) {
   const { codec = JSON_, priority = 0, timeout = 0, deadline = 0, fuel = 0, attempts = 0, idempotent = false } = options;
+  const action = { kind: words(kind), payload: encoded(kind, input, codec) };
+  const chosen = {
+    priority: whole("priority", priority, -S32_MAX - 1, S32_MAX),
+    timeout: toMs(timeout),
+    deadline: toMs(deadline),
+    fuel: whole("fuel", fuel),
+    attempts: whole("attempts", attempts),
+    idempotent: Boolean(idempotent),
+  };
+  const plain = Object.values(chosen).every((value) => !value);
+  const call = () => (plain ? hostSubmit(action) : submitWith(action, chosen));
+  const reading = open < OPEN_MAX ? ask(call) : new Promise((resolve) => waiting.push(() => resolve(ask(call))));
+  return settle(kind, await reading, codec);
+}
+
+function encoded(kind, input, codec) {
   try {
-    const action = { kind, payload: codec.encode(input) };
-    const plain = !(priority || timeout || deadline || fuel || attempts || idempotent);
-    const chosen = { priority, timeout: toMs(timeout), deadline: toMs(deadline), fuel, attempts, idempotent };
-    const call = () => (plain ? hostSubmit(action) : submitWith(action, chosen));
-    const reading = open < OPEN_MAX ? ask(call) : new Promise((resolve) => waiting.push(() => resolve(ask(call))));
-    return settle(kind, reading, codec);
+    return codec.encode(input);
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
-    return Promise.reject(new Refusal("permanent", `the input of \`${kind}\` cannot be encoded: ${error.message}`));
+    throw new Refusal("permanent", `the input of \`${kind}\` cannot be encoded: ${error.message}`);
   }
 }
 
-async function settle(kind, reading, codec) {
-  const outcome = await reading;
+function settle(kind, outcome, codec) {
   if (outcome.tag === "err") throw new Refusal(outcome.val.reason, outcome.val.message);
   try {
     return codec.decode(outcome.val);
@@ -82,15 +94,13 @@ export async function performAll(kind, inputs, options = {}) {
   });
 }
 
-export const sleep = (ms) => read(hostSleep(toMs(ms)));
-
-export function output(data) {
-  const bytes = typeof data === "string" ? utf8.encode(data) : data;
+export function output(what) {
+  const bytes = data(what);
   for (let at = 0; at < bytes.length; at += OUTPUT_CHUNK_BYTES) write(bytes.slice(at, at + OUTPUT_CHUNK_BYTES));
 }
 
-export function outputLine(data) {
-  const bytes = typeof data === "string" ? utf8.encode(data) : data;
+export function outputLine(what) {
+  const bytes = data(what);
   const line = new Uint8Array(bytes.length + 1);
   line.set(bytes);
   line[bytes.length] = 10;
@@ -143,16 +153,20 @@ export function operation(parts) {
   let generator;
   const more = () => {
     if (next) return next.call(parts);
-    generator ??= tasks.call(parts)[Symbol.iterator]();
+    generator ??= tasks.call(parts)[Symbol.iterator]?.();
+    if (generator === undefined) throw new TypeError("`tasks` is no generator, or an async one, which the planner cannot wait for");
     const { done, value } = generator.next();
     return done ? undefined : value;
   };
   return {
     next() {
-      const task = more();
-      return task === undefined || task === null ? undefined : codec.encode(task);
+      return told("next", () => {
+        const task = atOnce("next", more());
+        return task === undefined || task === null ? undefined : codec.encode(task);
+      });
     },
     async run(task) {
+      role.worker = false;
       try {
         return codec.encode(await run(codec.decode(task)));
       } catch (error) {
@@ -160,18 +174,21 @@ export function operation(parts) {
       }
     },
     collect(task, outcome) {
-      if (collect) {
-        const ok = outcome.tag === "ok";
-        collect.call(parts, codec.decode(task), ok ? codec.decode(outcome.val) : undefined, ok ? undefined : outcome.val);
-      } else if (outcome.tag === "ok") {
-        outputLine(outcome.val);
-      } else {
-        log.error(`a task failed: ${outcome.val}`);
-      }
+      told("collect", () => {
+        if (collect) {
+          const ok = outcome.tag === "ok";
+          const [result, error] = ok ? [codec.decode(outcome.val), undefined] : [undefined, outcome.val];
+          atOnce("collect", collect.call(parts, codec.decode(task), result, error));
+        } else if (outcome.tag === "ok") {
+          outputLine(outcome.val);
+        } else {
+          log.error(`a task failed: ${outcome.val}`);
+        }
+      });
     },
     finish() {
       try {
-        finish?.call(parts);
+        atOnce("finish", finish?.call(parts));
       } catch (error) {
         throw describe(error);
       }
@@ -179,13 +196,18 @@ export function operation(parts) {
   };
 }
 
-// Timers on the run's time.
-const timers = new Set();
-let timerId = 0;
-globalThis.setTimeout ??= (callback, ms = 0, ...values) => {
-  const id = ++timerId;
-  timers.add(id);
-  sleep(Math.max(ms, 0)).then(() => timers.delete(id) && callback(...values));
-  return id;
-};
-globalThis.clearTimeout ??= (id) => timers.delete(id);
+/** The planner waits for nothing: what a promise comes to later would be lost. */
+function atOnce(name, value) {
+  if (typeof value?.then === "function") throw new TypeError(`\`${name}\` is async, and the planner cannot wait: only \`run\` can be`);
+  return value;
+}
+
+/** `next` and `collect` have no errors: they trap, which says nothing of why. */
+function told(name, call) {
+  try {
+    return call();
+  } catch (error) {
+    log.error(`\`${name}\` failed: ${describe(error)}`);
+    throw error;
+  }
+}

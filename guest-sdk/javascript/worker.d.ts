@@ -27,8 +27,8 @@ export interface Attempt {
 
 /** The attempt that is going on. */
 export declare function attempt(): Attempt;
-/** Tells the host what a server said about a quota window of this worker: how many units are left and in how many ms it
- * starts afresh. */
+/** Tells the host what a server said about a quota window of this worker: how many units are left, with less than 0
+ * as 0, and in how many ms it starts afresh. */
 export declare function reportQuota(report: { remaining: number; resets?: number; bucket?: string }): void;
 
 /** What a server answered, with any status, also 4xx and 5xx. */

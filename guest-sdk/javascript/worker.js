@@ -5,7 +5,9 @@ import { run as runCommand } from "disperse:guest/exec@0.1.0";
 import { fetch as hostFetch } from "disperse:guest/http-async@0.1.0";
 import { update } from "disperse:guest/quota@0.1.0";
 
-import { Busy, CodecError, JSON_, Permanent, Problem, Unfit, called, describe, read, toMs, utf8 } from "./common.js";
+import {
+  Busy, CodecError, JSON_, Permanent, Problem, U32_MAX, Unfit, called, data, describe, leaves, read, role, toMs, utf8, whole, words,
+} from "./common.js";
 
 export {
   Busy, CodecError, Failure, JSON_ as JSON, Permanent, Problem, RAW, Retryable, TEXT, Unfit, environment, log, utf8,
@@ -14,6 +16,7 @@ export {
 export function worker(handler, { codec = JSON_ } = {}) {
   const byKind = typeof handler === "function" ? undefined : handler;
   return async function handle({ kind, payload }) {
+    role.worker = true;
     try {
       const found = byKind ? Object.hasOwn(byKind, kind) && byKind[kind] : handler;
       if (!found) throw new Permanent(`there is no worker for \`${kind}\` here, only for ${Object.keys(byKind).join(", ")}`);
@@ -41,20 +44,31 @@ function encoded(codec, value) {
   }
 }
 
-/** What leaves a worker as the failure of the contract. */
+/** What leaves a worker as the failure of the contract: of many errors that which all of them are. */
 function failure(error) {
-  if (error instanceof Busy) return { tag: "busy", val: toMs(error.ms) };
-  if (error instanceof Unfit) return { tag: "unfit", val: describe(error) };
-  const blamed = error instanceof Problem && (error.sort === "invalid" || error.sort === "oversize");
-  return { tag: error instanceof Permanent || blamed ? "permanent" : "retryable", val: describe(error) };
+  const parts = leaves(error);
+  const tags = new Set(parts.map(tagOf));
+  const tag = tags.size === 1 ? tags.values().next().value : "retryable";
+  return { tag, val: tag === "busy" ? Math.max(...parts.map(busyFor)) : describe(error) };
 }
+
+function tagOf(error) {
+  if (error instanceof Busy) return "busy";
+  if (error instanceof Unfit) return "unfit";
+  const blamed = error instanceof Problem && (error.sort === "invalid" || error.sort === "oversize");
+  return error instanceof Permanent || blamed ? "permanent" : "retryable";
+}
+
+const busyFor = ({ ms }) => (typeof ms === "number" && ms > 0 ? toMs(ms) : 0);
 
 const problem = ({ tag, val }) => new Problem(tag, val);
 
 export const attempt = () => current();
 
 export function reportQuota({ remaining, resets = 0, bucket = "" }) {
-  update({ bucket, remaining, resets: toMs(resets) });
+  // A server may say that more was spent than there was.
+  const left = Math.min(Math.max(whole("remaining", remaining, -Infinity, Infinity), 0), U32_MAX);
+  update({ bucket: words(bucket), remaining: left, resets: toMs(resets) });
 }
 
 export class Response {
@@ -79,15 +93,16 @@ export class Response {
 
 export async function fetch(url, { method = "GET", headers = {}, body = new Uint8Array(), json, timeout = 0 } = {}) {
   const pairs = Array.isArray(headers) ? headers : Object.entries(headers);
-  const lines = pairs.map(([name, value]) => ({ name, value }));
+  const lines = pairs.map(([name, value]) => ({ name: words(name), value: words(value) }));
   if (json !== undefined) lines.push({ name: "Content-Type", value: "application/json" });
-  const bytes = json !== undefined ? JSON_.encode(json) : typeof body === "string" ? utf8.encode(body) : body;
-  const outcome = await read(hostFetch({ verb: method, url, headers: lines, body: bytes, timeout: toMs(timeout) }));
+  const bytes = json !== undefined ? JSON_.encode(json) : data(body);
+  const asked = { verb: words(method), url: words(url), headers: lines, body: bytes, timeout: toMs(timeout) };
+  const outcome = await read(hostFetch(asked));
   if (outcome.tag === "err") throw problem(outcome.val);
   return new Response(outcome.val);
 }
 
 export function runProgram(program, args = [], { input = new Uint8Array(), timeout = 0 } = {}) {
-  const bytes = typeof input === "string" ? utf8.encode(input) : input;
-  return called(() => runCommand({ program, arguments: args, input: bytes, timeout: toMs(timeout) }), problem);
+  const command = { program: words(program), arguments: args.map(words), input: data(input), timeout: toMs(timeout) };
+  return called(() => runCommand(command), problem);
 }

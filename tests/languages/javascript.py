@@ -3,20 +3,24 @@
 import shutil
 import sys
 
-from .common import BUILT, HOST, SDK, breaks, example, ok, run, same, told
+from .common import BUILT, HOST, SDK, breaks, example, ok, run, same, shown, told
 
 
 def test():
     sdk, built = SDK / "javascript", BUILT / "javascript"
     run("npm", "test", "--silent", cwd=sdk)
     ok("JavaScript: tests of the SDK")
-    example("JavaScript", sdk / "examples" / "squares")
+    squares = sdk / "examples" / "squares"
+    example("JavaScript", squares)
+    shown("JavaScript", sdk / "README.md", squares / "worker.ts", squares / "operation.ts")
+    _, errors = run(HOST, "run", squares, "--no-build", input="1  3\n1 x 3\n", code=1)
+    told("JavaScript: a line that has no numbers", errors, r"`next` failed: Error: x is no number \(operation.ts line \d+, in number\)")
 
     shutil.rmtree(built, ignore_errors=True)
     built.mkdir(parents=True)
-    (built / "node_modules").symlink_to(sdk / "examples" / "squares" / "node_modules")
+    (built / "node_modules").symlink_to(squares / "node_modules")
     shutil.copy(sdk / "tests" / "probe" / "probe.ts", built)
-    shutil.copy(sdk / "examples" / "squares" / "package.json", built)
+    shutil.copy(squares / "package.json", built)
     tool = built / "node_modules" / ".bin" / "jco"
     package = built / "node_modules" / "disperse"
     made = built / "probe.wasm"
@@ -24,17 +28,27 @@ def test():
         "--bundle", "--bundle-config", package / "bundle.js", "-o", made, cwd=built)
     said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
     same("JavaScript: an operation with its own worker", said, [
-        "abandon: ERR exhausted: its one attempt failed",
+        r"/abandon: ERR exhausted: its one attempt failed \| .*: no fourteen/",
         "all: 2500",
         'args: ["a","b"]',
+        'bigint: "permanent"',
         "emoji é😀: 9",
         "forgot: 9",
+        r"/half: ERR Error: half of \ufffd \(probe.ts line \d+, in run\)/",
         "lost: ERR the task trapped: it waits for something that cannot come",
         "many: 9176640500",
+        r"/odd any: ERR permanent: .*: AggregateError \(probe.ts line \d+, in odd\): no 1; no 2/",
+        r"/odd half: ERR .*: Error: half of \ufffd \(probe.ts line \d+, in odd\)/",
+        r"/odd itself: ERR .*: Error: itself \(probe.ts line \d+, in odd\)/",
+        r"/odd timer: ERR .*: Error: a worker has no timers \(probe.ts line \d+, in odd\)/",
+        r"/option: ERR RangeError: `fuel` must be from 0 to 4294967295, not -1 \(probe.ts line \d+, in run\)/",
+        "order: [10,20,30]",
+        "race: 1200",
         r"/random: \[0\.\d+,0\.\d+\]/",
         r"/random: \[0\.\d+,0\.\d+\]/",
-        'settled: ["fulfilled","rejected","fulfilled"]',
+        'settled: ["fulfilled","rejected","rejected"]',
         "sleep: [true,true]",
+        'sleepers: "awake"',
         'text: "144"',
         r'/throw: ERR thrown: {"odd":1}.*/',
         'timeout: "right"',
@@ -44,5 +58,7 @@ def test():
     if len(set(random)) != 2:
         sys.exit(f"JavaScript: two tasks have the same luck: {random}")
     told("JavaScript: the error of `finish`", errors, r"no end \(probe.ts line")
+    _, errors = run(HOST, "run", made, "--", "trip", code=1)
+    told("JavaScript: what the planner trips over", errors, r"`next` failed: Error: no tasks \(probe.ts line \d+, in tasks\)")
     why = "no fourteen\n"
     breaks("JavaScript: a worker that throws a text", made, "square", "14", why, done=["1", "4"])

@@ -2,7 +2,7 @@
 
 import sys
 
-from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, second_start, told, toolchain
+from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, second_start, shown, told, toolchain
 
 COMPONENTIZE_PY = "componentize-py==0.25.1"
 
@@ -15,6 +15,7 @@ def test():
     tool = tools / "componentize-py"
     squares = sdk / "examples" / "squares"
     example("Python", squares, path=tools)
+    shown("Python", sdk / "README.md", squares / "worker.py", squares / "operation.py")
     second_start("Python: an operation and its workers", HOST, "run", squares, "--no-build", input="1 2 3\n", gate=2)
 
     built.mkdir(parents=True, exist_ok=True)
@@ -29,19 +30,37 @@ def test():
     operation = component("operation-async", "asker")
     said, errors = run(HOST, "run", operation, "--worker", f"{worker}=2", "--", "a", "b", code=1)
     same("Python: an async operation", said, [
-        "abandon: permanent: it can never work",
+        r"/15: permanent: .*: ExceptionGroup: .* \(squarer.py line \d+, in square\): no 15/",
+        r"/16: exhausted: .*: SystemExit: 16 \(squarer.py line \d+, in fails\)/",
+        r"/17: exhausted: .*: ValueError: half of \ufffd \(squarer.py line \d+, in square\)/",
+        r"/18: exhausted: .*: NotImplementedError: there are no timers in a worker.* \(squarer.py line \d+, in square\)/",
+        r"/abandon: permanent: it can never work.*/",
+        r"/again: ValueError: a sibling fails \(asker.py line \d+, in fails\)/",
         "args: ['a', 'b']",
         "cancel: cancelled",
+        r"/child: SystemExit: 4 \(asker.py line \d+, in exits\)/",
+        r"/cleanup: ValueError: a sibling fails \(asker.py line \d+, in fails\)/",
+        "deadlines: 42750",
+        r"/early: ZeroDivisionError: .* \(asker.py line \d+, in run\)/",
         r"/exit: SystemExit: 3 \(asker.py line \d+, in run\)/",
         "forgot: 9",
         "group: refused",
+        "input: ['int', 'int', 'Refusal']",
         "kinds: ['1', 'permanent', '4', 'permanent']",
+        "lazy: [2, 'é', 'é', 'é', 'é', 'é', 'é']",
+        "left: fine",
         "many: 9176640500",
+        "order: [2, 4, 3, 1]",
+        "past: soon",
         "raw: 144",
+        "sleepers: awake",
         r"/sleep: \[2\.\d+, True\]/",
         "waitfor: timed out",
+        r"/words: ValueError: half of \ufffd \(asker.py line \d+, in run\)/",
     ])
     told("Python: the error of `finish`", errors, r"ValueError: finish fails \(asker.py line")
+    _, errors = run(HOST, "run", operation, "--worker", worker, "--", "trip", code=1)
+    told("Python: what the planner trips over", errors, r"`next` failed: ValueError: no tasks \(asker.py line \d+, in tasks\)")
     why = r"ValueError: thirteen \(squarer\.py line \d+, in square\)"
     breaks("Python: a worker that raises", worker, "square", "13", why, done=["1", "4"])
     both = component("both", "blocking")

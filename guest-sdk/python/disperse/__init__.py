@@ -30,6 +30,19 @@ What is in this module is for worlds with async functions. Logic that blocks whi
 `disperse.blocking`. All times are seconds, as everywhere in Python.
 """
 
+# What the standard library would import at its first use, when there are no files any more: `strptime`, and the
+# encodings that are met in the world.
+import _strptime  # noqa: F401
+import encodings.cp1252  # noqa: F401
+import encodings.idna  # noqa: F401
+import encodings.iso8859_15  # noqa: F401
+import encodings.latin_1  # noqa: F401
+import encodings.punycode  # noqa: F401
+import encodings.utf_8_sig  # noqa: F401
+import encodings.utf_16  # noqa: F401
+import encodings.utf_16_be  # noqa: F401
+import encodings.utf_16_le  # noqa: F401
+
 from . import _loop  # noqa: F401  (gives the event loop timers)
 from . import log
 from ._codec import JSON, RAW, TEXT, Codec, CodecError

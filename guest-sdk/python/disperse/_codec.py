@@ -1,31 +1,30 @@
 """From values to payloads and back. The contract knows only bytes; what they mean is agreed here.
 
-| codec  | a value is written as                                                        |
-|--------|------------------------------------------------------------------------------|
-| `JSON` | JSON; dataclasses as objects. The default, shared with every other language  |
-| `TEXT` | what `str` makes of it: lines for `disperse-host map`                        |
-| `RAW`  | itself: `bytes`                                                              |
+| codec  | a value is written as                                                                         |
+|--------|-----------------------------------------------------------------------------------------------|
+| `JSON` | JSON; dataclasses as objects, enums as their values. The default, shared with every language  |
+| `TEXT` | what `str` makes of it: lines for `disperse-host map`                                         |
+| `RAW`  | itself: `bytes`                                                                               |
 
-What is read becomes what the annotation of the function says: a dataclass is filled, `int`, `float`, `str`, `bool`,
-`list` and `dict` are checked.
+What is read from JSON becomes what the annotation of the function says; text becomes what the annotated type makes of it.
 """
 
 import dataclasses
+import enum
 import json
+from typing import Any
 
-
-class CodecError(ValueError):
-    """A value could not be written or read. The text says why."""
+from ._fill import CodecError, fill
 
 
 class Codec:
     """One way to write values."""
 
-    def encode(self, value):
+    def encode(self, value: Any) -> bytes:
         """The payload of this value."""
         raise NotImplementedError
 
-    def decode(self, payload, to=None):
+    def decode(self, payload: bytes, to: Any = None) -> Any:
         """The value of this payload, as a `to` if given."""
         raise NotImplementedError
 
@@ -33,12 +32,13 @@ class Codec:
 def _plain(value):
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
+    if isinstance(value, enum.Enum):
+        return value.value
     raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
 class _Json(Codec):
     _writer = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
-    _checked = (int, float, str, bool, list, dict)
 
     def encode(self, value):
         try:
@@ -51,31 +51,30 @@ class _Json(Codec):
             value = json.loads(payload)
         except (ValueError, RecursionError) as error:
             raise CodecError(f"it is not JSON: {error}") from None
-        if to is None:
-            return value
-        if dataclasses.is_dataclass(to):
-            if not isinstance(value, dict):
-                raise CodecError(f"it is not an object but {type(value).__name__}")
-            try:
-                return to(**value)
-            except TypeError as error:
-                raise CodecError(str(error)) from None
-        if to is float and type(value) is int:
-            return float(value)
-        if to in self._checked and type(value) is not to:
-            raise CodecError(f"it is not {to.__name__} but {type(value).__name__}")
-        return value
+        return value if to is None else fill(value, to)
 
 
 class _Text(Codec):
+    # Types that would make something of any text, but not what was meant.
+    _refused = (bytes, dict, frozenset, list, set, tuple)
+
     def encode(self, value):
-        return str(value).encode()
+        try:
+            return str(value).encode()
+        except ValueError as error:
+            raise CodecError(str(error)) from None
 
     def decode(self, payload, to=None):
         try:
             text = payload.decode()
+            if to is bool:
+                if text.lower() not in ("true", "false"):
+                    raise CodecError(f"it is not true or false but {text!r}")
+                return text.lower() == "true"
+            if to in self._refused:
+                raise CodecError(f"text cannot be read as {to.__name__}")
             return text if to in (None, str) or not isinstance(to, type) else to(text)
-        except (ValueError, ArithmeticError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise CodecError(str(error)) from None
 
 
@@ -89,6 +88,6 @@ class _Raw(Codec):
         return payload
 
 
-JSON = _Json()
-TEXT = _Text()
-RAW = _Raw()
+JSON: Codec = _Json()
+TEXT: Codec = _Text()
+RAW: Codec = _Raw()

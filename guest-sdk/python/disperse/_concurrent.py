@@ -4,39 +4,28 @@ import asyncio
 import contextvars
 import time
 from collections import deque
+from collections.abc import Iterable
+from typing import Any, TypeVar, Unpack, overload
 
 from . import _asking, _host, _loop
-from ._codec import JSON
-from ._context import request, response
+from ._asking import Options
+from ._codec import JSON, Codec
+from ._context import Response, request, response
+from ._failures import Refusal
+
+T = TypeVar("T")
 
 OPEN_MAX = 1024
 """How many actions of a task may be in flight; one more waits."""
 
-
-_open = 0
-_waiting = deque()
-
-
-def _free(_reading):
-    global _open
-    _open -= 1
-    while _waiting:
-        waiter = _waiting.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return
+# Each that is open holds a handle, of which an instance has so many.
+_room = asyncio.Semaphore(OPEN_MAX)
 
 
-async def _place():
-    """Waits until fewer than `OPEN_MAX` are open: each holds a handle, of which an instance has so many."""
-    global _open
-    while _open >= OPEN_MAX:
-        waiter = asyncio.get_running_loop().create_future()
-        _waiting.append(waiter)
-        await waiter
-    _open += 1
-
-
+@overload
+def submit(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSON, **options: Unpack[Options]) -> asyncio.Future[T]: ...
+@overload
+def submit(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> asyncio.Future[Any]: ...
 def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     """Asks for an action, at once if fewer than 1,024 are open; awaiting what it returns gives the result.
 
@@ -47,27 +36,41 @@ def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     A task that is cancelled forgets the answer; the action itself goes on.
     """
     host = _host.need(_host.host_async, "`submit`", "`operation-async`: see disperse.blocking")
-    action = _asking.asked(kind, input, codec)
+    loop = asyncio.get_running_loop()
     chosen = _asking.options(**options)
+    try:
+        action = _asking.asked(kind, input, codec)
+    except Refusal as refusal:
+        refused = loop.create_future()
+        refused.set_exception(refusal)
+        return refused
 
     async def answer():
-        await _place()
-        reading = _loop.read(host.submit(action) if chosen is None else host.submit_with(action, chosen))
-        reading.add_done_callback(_free)
-        outcome = await asyncio.shield(reading)
-        if isinstance(outcome, _host.Err):
-            raise _asking.refused(outcome.value)
-        return _asking.came_to(kind, outcome.value, codec, returns)
+        await _room.acquire()
+        try:
+            reading = _loop.read(lambda: host.submit(action) if chosen is None else host.submit_with(action, chosen))
+        except BaseException:
+            _room.release()
+            raise
+        reading.add_done_callback(lambda _reading: _room.release())
+        return _asking.came_to(kind, await asyncio.shield(reading), codec, returns)
 
-    return asyncio.get_running_loop().create_task(answer(), context=contextvars.copy_context())
+    return loop.create_task(answer(), context=contextvars.copy_context())
 
 
+@overload
+async def perform(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSON, **options: Unpack[Options]) -> T: ...
+@overload
+async def perform(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Any: ...
 async def perform(kind, input=None, **how):
     """Has one action done and waits for its result. Takes what `submit` takes. Raises `Refusal`."""
     return await submit(kind, input, **how)
 
 
-async def perform_all(kind, inputs, *, return_exceptions=False, **how):
+async def perform_all(
+    kind: str, inputs: Iterable[Any], *, return_exceptions: bool = False, returns: Any = None, codec: Codec = JSON,
+    **options: Unpack[Options],
+) -> list[Any]:
     """Has one action of this kind done for each input, as many at once as there is room, and waits for the last.
 
     The results are in the order of the inputs. The first `Refusal` is raised, or with `return_exceptions` stands in
@@ -86,30 +89,34 @@ async def perform_all(kind, inputs, *, return_exceptions=False, **how):
     for value in inputs:
         if len(open_) == OPEN_MAX:
             await oldest()
-        open_.append(submit(kind, value, **how))
+        open_.append(submit(kind, value, returns=returns, codec=codec, **options))
     while open_:
         await oldest()
     return results
 
 
-async def sleep(seconds):
+async def sleep(seconds: float) -> float:
     """Waits for this long of the run's time. Says the run's time in seconds.
 
     In a worker it is real time, and other attempts of the same worker wait too.
     """
-    if _host.host_async is None:
+    if _host.host_async is None or _host.role.get() == "handle":
         time.sleep(seconds)
-        return time.monotonic()
-    return await asyncio.shield(_loop.read(_host.host_async.sleep(_asking.to_ms(seconds)))) / 1000
+    else:
+        await asyncio.sleep(seconds)
+    return time.monotonic()
 
 
-async def fetch(url, method="GET", *, headers=(), body=b"", json=None, timeout=0):
+async def fetch(
+    url: str, method: str = "GET", *, headers: Any = (), body: str | bytes = b"", json: Any = None, timeout: float = 0,
+) -> Response:
     """Sends an HTTP request and waits for the whole response; any status is a response. Raises `Problem`.
 
     `headers` is a dict or a list of pairs. `json` is a body as JSON, with the header that says so.
     """
     http = _host.need(_host.http_async, "`fetch`", "`worker-async`: see disperse.blocking")
-    outcome = await asyncio.shield(_loop.read(http.fetch(request(url, method, headers, body, json, timeout))))
+    asked = request(url, method, headers, body, json, timeout)
+    outcome = await asyncio.shield(_loop.read(lambda: http.fetch(asked)))
     if isinstance(outcome, _host.Err):
         raise _asking.problem(outcome.value)
     return response(outcome.value)

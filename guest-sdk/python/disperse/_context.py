@@ -1,7 +1,9 @@
 """What each role may ask of its surroundings."""
 
+import math
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from . import _asking, _host
 from ._codec import JSON
@@ -28,24 +30,24 @@ class Response:
     """What a server answered, with any status, also 4xx and 5xx."""
 
     status: int
-    headers: list
+    headers: list[tuple[str, str]]
     """Pairs of name and value, in the order in which they came."""
     body: bytes
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
-    def header(self, name):
+    def header(self, name: str) -> str | None:
         """The first value of this header, or None; the case of the name does not matter."""
         return next((value for known, value in self.headers if known.lower() == name.lower()), None)
 
-    def text(self):
+    def text(self) -> str:
         """The body as text; bytes that are not UTF-8 become replacement characters."""
         return self.body.decode(errors="replace")
 
-    def json(self):
+    def json(self) -> Any:
         """The body read as JSON."""
         return JSON.decode(self.body)
 
@@ -60,43 +62,55 @@ class Ended:
     errors: bytes
 
 
-def attempt():
+def attempt() -> Attempt:
     """The attempt that is going on. For workers."""
     info = _host.need(_host.attempt, "`attempt`", "a worker's").current()
     return Attempt(info.action, info.number, info.remaining / 1000, info.worker)
 
 
-def report_quota(remaining, resets=0, bucket=""):
-    """Tells the host what a server said about a quota window of this worker: how many units are left and in how many
-    seconds it starts afresh (0: unknown). An empty `bucket` means the worker's only one. For workers."""
+def report_quota(remaining: int, resets: float = 0, bucket: str = "") -> None:
+    """Tells the host what a server said about a quota window of this worker: how many units are left, with less than 0 as
+    0, and in how many seconds it starts afresh (0: unknown). An empty `bucket` means the worker's only one. For workers."""
     quota = _host.need(_host.quota, "`report_quota`", "a worker's")
-    quota.update(quota.Report(bucket, remaining, _asking.to_ms(resets)))
+    left = _asking.whole("remaining", remaining, -math.inf, math.inf)
+    left = min(max(left, 0), _asking.U32_MAX)
+    quota.update(quota.Report(_host.text(bucket), left, _asking.to_ms(resets)))
 
 
-def run_program(program, *arguments, input=b"", timeout=0):
+def run_program(program: str, *arguments: str, input: str | bytes = b"", timeout: float = 0) -> Ended:
     """Runs a program of the worker's machine to its end, as far as the operator allows it. Raises `Problem`."""
     programs = _host.need(_host.programs, "`run_program`", "a worker's")
+    words = [_host.text(word) for word in (program, *arguments)]
+    command = programs.Command(words[0], words[1:], _data(input), _asking.to_ms(timeout))
     try:
-        ended = programs.run(programs.Command(program, list(arguments), input, _asking.to_ms(timeout)))
+        ended = programs.run(command)
     except _host.Err as error:
         raise _asking.problem(error.value) from None
     return Ended(ended.code, ended.output, ended.errors)
 
 
-def output(data):
+def output(data: str | bytes) -> None:
     """Appends bytes to the run's output, exactly as they are. Only for `next`, `tasks`, `collect` and `finish`."""
     write = _host.need(_host.output, "`output`", "an operation's").write
-    data = data.encode() if isinstance(data, str) else bytes(data)
+    data = _data(data)
     for start in range(0, len(data), _OUTPUT_CHUNK_BYTES):
         write(data[start:start + _OUTPUT_CHUNK_BYTES])
 
 
-def output_line(data):
+def output_line(data: str | bytes) -> None:
     """As `output`, with a newline after it."""
-    output((data.encode() if isinstance(data, str) else bytes(data)) + b"\n")
+    output(_data(data) + b"\n")
 
 
-def arguments():
+def _data(value):
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"text or bytes are needed, not {value!r}")
+
+
+def arguments() -> list[str]:
     """What was given to the run after `--`."""
     return sys.argv[1:]
 
@@ -107,9 +121,8 @@ def request(url, method, headers, body, json, timeout):
     if json is not None:
         pairs.append(("Content-Type", "application/json"))
         body = JSON.encode(json)
-    lines = [_host.http_types.Header(name, value) for name, value in pairs]
-    body = body.encode() if isinstance(body, str) else body
-    return _host.http_types.Request(method, url, lines, body, _asking.to_ms(timeout))
+    lines = [_host.http_types.Header(_host.text(name), _host.text(value)) for name, value in pairs]
+    return _host.http_types.Request(_host.text(method), _host.text(url), lines, _data(body), _asking.to_ms(timeout))
 
 
 def response(said):

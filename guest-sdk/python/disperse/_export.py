@@ -3,11 +3,18 @@
 import functools
 import inspect
 import sys
-import typing
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, overload
 
 from . import _asking, _context, _host, _loop, log
-from ._codec import JSON, CodecError
-from ._failures import Busy, Permanent, Problem, Retryable, Unfit, describe
+from ._codec import JSON, Codec, CodecError
+from ._failures import Busy, Permanent, Problem, Retryable, Unfit, describe, leaves
+from ._fill import signature, takes
+
+C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 _workers = {}
 _operations = []
@@ -16,12 +23,12 @@ _operations = []
 class Operation:
     """What an operation may have. A class under `@disperse.operation` needs `run`, and `tasks` or `next`."""
 
-    def tasks(self):
+    def tasks(self) -> Iterable[Any]:
         """A generator of tasks. It is asked for one more whenever there is room. `yield None` says that there is
         nothing *now*: it is asked again after the next `collect`."""
         raise NotImplementedError("an operation needs `tasks` or `next`")
 
-    def next(self):
+    def next(self) -> Any:
         """Hands out one more task, or None when there is nothing now. Stands in for `tasks`."""
         tasks = self.__dict__.get("_tasks")
         if tasks is None:
@@ -29,12 +36,12 @@ class Operation:
         return next(tasks, None)
 
     @staticmethod
-    def run(task):
+    def run(task: Any) -> Any:
         """The logic of one task, `async` or not. It runs in an instance of its own, which is why it has no `self`.
         An exception ends this task and not the run."""
         raise NotImplementedError("an operation needs `run`")
 
-    def collect(self, task, result, error):
+    def collect(self, task: Any, result: Any, error: str | None) -> None:
         """Takes the end of one task: its result, or None and the text of its error. Unless overridden it writes the
         result as a line of the output and an error to the log."""
         if error is not None:
@@ -42,14 +49,14 @@ class Operation:
         else:
             _context.output_line(self.codec.encode(result))
 
-    def finish(self):
+    def finish(self) -> None:
         """Called once, after the last `collect`. An exception is the run's error."""
 
-    codec = JSON
+    codec: Codec = JSON
     """How tasks and results are written."""
 
 
-def operation(cls):
+def operation(cls: C) -> C:
     """Makes this class the component's operation. See `Operation` for what it may have.
 
     One long-lived instance of it is the planner.
@@ -61,6 +68,10 @@ def operation(cls):
         raise TypeError(f"{cls.__name__}.run runs in an instance of its own and has no self: put @staticmethod above it")
     if not hasattr(cls, "tasks") and not hasattr(cls, "next"):
         raise TypeError(f"{cls.__name__} needs `tasks` or `next`")
+    for name in ("tasks", "next", "collect", "finish"):
+        method = getattr(cls, name, None)
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            raise TypeError(f"{cls.__name__}.{name} is async, and would never run: only `run` can be")
     whole = cls if issubclass(cls, Operation) else type(cls.__name__, (cls, Operation), {"__doc__": cls.__doc__})
     whole.__module__ = cls.__module__
     _fits("run", cls.run, f"{cls.__name__}.run")
@@ -69,29 +80,40 @@ def operation(cls):
     return whole
 
 
+@overload
+def worker(function: F) -> F: ...
+@overload
+def worker(*, kind: str | None = None, codec: Codec = JSON) -> Callable[[F], F]: ...
 def worker(function=None, *, kind=None, codec=JSON):
     """Makes this function the component's worker, or with `kind` the one for actions of that kind.
 
-    It takes the input, and as a second parameter, if it has one, the kind. It may be `async`.
+    It takes the input and, as a second parameter without a default or as one named `kind`, the kind. It may be `async`.
     """
     if function is None:
         return functools.partial(worker, kind=kind, codec=codec)
     if kind in _workers:
         raise TypeError(f"there are two workers for {f'`{kind}`' if kind else 'all kinds'}: {function.__name__} is one")
     _fits("handle", function, function.__name__)
-    parameters = list(inspect.signature(function).parameters)
-    if not 1 <= len(parameters) <= 2:
-        raise TypeError(f"{function.__name__} must take the input, and may take the kind")
-    _workers[kind] = (function, codec, _hints(function).get(parameters[0]), len(parameters) == 2)
+    _workers[kind] = (function, _call(function), codec)
     _publish(function.__module__)
     return function
 
 
-def _hints(function):
+def _call(function):
+    """The function as one of the input and the kind, of which it may take only the input."""
+    signed = signature(function)
+    rest = list(signed.parameters.values())[1:]
+    if any(one.name == "kind" and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY) for one in rest):
+        call = lambda give, value, kind: give(value, kind=kind)
+    elif any(one.kind in _BY_PLACE and one.default is one.empty for one in rest[:1]):
+        call = lambda give, value, kind: give(value, kind)
+    else:
+        call = lambda give, value, kind: give(value)
     try:
-        return typing.get_type_hints(function)
-    except Exception:
-        return {}
+        call(signed.bind, None, None)
+    except TypeError as error:
+        raise TypeError(f"{function.__name__} must take the input, and may take the kind: {error}") from None
+    return functools.partial(call, function)
 
 
 def _fits(export, function, name):
@@ -111,29 +133,41 @@ def _is_async(export):
 
 
 def _wit_error(error):
-    """What leaves a worker as the failure of the contract."""
+    """What leaves a worker as the failure of the contract. It never fails: the worker would trap instead."""
     types = _host.types
-    if isinstance(error, Busy):
-        return types.Failure_Busy(_asking.to_ms(error.seconds))
-    if isinstance(error, Unfit):
-        return types.Failure_Unfit(describe(error))
-    blamed = isinstance(error, Problem) and error.sort in ("invalid", "oversize")
-    if isinstance(error, Permanent) or blamed:
-        return types.Failure_Permanent(describe(error))
-    return types.Failure_Retryable(describe(error))
+    parts = leaves(error)
+    sorts = {_sort(part) for part in parts}
+    sort = sorts.pop() if len(sorts) == 1 else Retryable
+    if sort is Busy:
+        return types.Failure_Busy(max(_busy_ms(part) for part in parts))
+    variant = getattr(types, f"Failure_{sort.__name__}")
+    return variant(describe(error))
+
+
+def _sort(error):
+    if isinstance(error, Problem):
+        return Permanent if error.sort in ("invalid", "oversize") else Retryable
+    return next((sort for sort in (Busy, Unfit, Permanent) if isinstance(error, sort)), Retryable)
+
+
+def _busy_ms(error):
+    try:
+        return _asking.to_ms(max(error.seconds, 0))
+    except (AttributeError, TypeError, ValueError):
+        return 0
 
 
 def _given(action):
     found = _workers.get(action.kind) or _workers.get(None)
     if found is None:
         raise Permanent(f"there is no worker for `{action.kind}` here, only for {', '.join(sorted(_workers))}")
-    function, codec, to, wants_kind = found
+    function, call, codec = found
     try:
-        value = codec.decode(action.payload, to)
+        value = codec.decode(action.payload, takes(function)[0])
     except CodecError as error:
         of = f" of `{action.kind}`" if action.kind else ""
         raise Permanent(f"the input{of} cannot be read: {error}") from None
-    return (functools.partial(function, value, action.kind) if wants_kind else functools.partial(function, value)), codec
+    return functools.partial(call, value, action.kind), codec
 
 
 def _encoded(codec, value):
@@ -148,6 +182,7 @@ async def _awaited(value):
 
 
 def _handle(self, action):
+    _host.role.set("handle")
     try:
         call, codec = _given(action)
         return _encoded(codec, call())
@@ -156,6 +191,7 @@ def _handle(self, action):
 
 
 async def _handle_async(self, action):
+    _loop.begin("handle")
     try:
         call, codec = _given(action)
         return _encoded(codec, await _awaited(call()))
@@ -163,6 +199,13 @@ async def _handle_async(self, action):
         raise _host.Err(_wit_error(error)) from None
     finally:
         _loop.let_go()
+
+
+def _task(cls, task):
+    try:
+        return cls.codec.decode(task, takes(cls.run)[0])
+    except CodecError as error:
+        raise _host.Err(f"the task cannot be read: {error}") from None
 
 
 def _came_to(cls, value):
@@ -173,9 +216,10 @@ def _came_to(cls, value):
 
 
 def _run(self, task):
+    _host.role.set("run")
     cls = _operations[0]
     try:
-        return _came_to(cls, cls.run(cls.codec.decode(task)))
+        return _came_to(cls, cls.run(_task(cls, task)))
     except _host.Err:
         raise
     except BaseException as error:
@@ -183,9 +227,10 @@ def _run(self, task):
 
 
 async def _run_async(self, task):
+    _loop.begin("run")
     cls = _operations[0]
     try:
-        return _came_to(cls, await _awaited(cls.run(cls.codec.decode(task))))
+        return _came_to(cls, await _awaited(cls.run(_task(cls, task))))
     except _host.Err:
         raise
     except BaseException as error:
@@ -200,25 +245,42 @@ def _planner(self):
     return self.planner
 
 
+def _told(export):
+    """The planner has no errors but that of `finish`: it traps, which says nothing of why."""
+
+    @functools.wraps(export)
+    def told(*given):
+        try:
+            return export(*given)
+        except BaseException as error:
+            log.error(f"`{export.__name__.removeprefix('_')}` failed: {describe(error)}")
+            raise
+
+    return told
+
+
+@_told
 def _next(self):
     planner = _planner(self)
     task = planner.next()
     return None if task is None else planner.codec.encode(task)
 
 
+@_told
 def _collect(self, task, outcome):
     planner = _planner(self)
-    task = planner.codec.decode(task)
+    _, to_task, to_result, *_ = takes(type(planner).collect)
+    task = planner.codec.decode(task, to_task)
     if isinstance(outcome, _host.Err):
         planner.collect(task, None, outcome.value)
     else:
-        planner.collect(task, planner.codec.decode(outcome.value), None)
+        planner.collect(task, planner.codec.decode(outcome.value, to_result), None)
 
 
 def _finish(self):
     try:
         _planner(self).finish()
-    except Exception as error:
+    except BaseException as error:
         raise _host.Err(describe(error)) from None
 
 

@@ -1,10 +1,17 @@
 """What goes wrong, as exceptions."""
 
+import asyncio
 import enum
-import os.path
+import os
 import traceback
 
-_HERE = os.path.dirname(__file__)
+from . import _host
+
+# Whose lines say nothing to whoever wrote what failed.
+_OURS = os.path.dirname(__file__)
+_STDLIB = os.path.dirname(os.path.dirname(asyncio.__file__))
+_CAUSES_MAX = 5
+_LEAVES_MAX = 3
 
 
 class Failure(Exception):
@@ -25,7 +32,7 @@ class Permanent(Failure):
 class Busy(Failure):
     """This worker is at its limit, for this many seconds; 0: unknown. Costs no attempt."""
 
-    def __init__(self, seconds=0):
+    def __init__(self, seconds: float = 0):
         super().__init__(f"busy for {seconds} s" if seconds else "busy")
         self.seconds = seconds
 
@@ -50,7 +57,7 @@ class Reason(enum.Enum):
 class Refusal(Exception):
     """An action ended without a result."""
 
-    def __init__(self, reason, message):
+    def __init__(self, reason: Reason, message: str):
         super().__init__(f"{reason.value}: {message}")
         self.reason = reason
         self.message = message
@@ -63,28 +70,62 @@ class Problem(Exception):
     it is a permanent failure if the request was at fault ("invalid", "oversize"), else a retryable one.
     """
 
-    def __init__(self, sort, message):
+    def __init__(self, sort: str, message: str):
         super().__init__(f"{sort}: {message}")
         self.sort = sort
         self.message = message
 
 
-def describe(error):
-    """An exception as one line: its type, its text, where it came from and what caused it."""
+def leaves(error):
+    """The exceptions that a group is of, however deep; any other exception itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for part in error.exceptions for leaf in leaves(part)]
+
+
+def describe(error, depth=0):
+    """An exception as one line: its type, its text, where it came from and what caused it. It never fails, and what it
+    says may leave: an error must not be lost because of the words for it."""
+    said = _text(error)
     if isinstance(error, (Failure, Refusal)):
-        return str(error)
-    said = str(error)
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return said
+    name = type(error).__name__
+    text = (f"{name}: {said}" if said else name) + _place(error)
+    if depth == _CAUSES_MAX:
+        return text
+    if isinstance(error, BaseExceptionGroup):
+        parts = leaves(error)
+        told = [describe(part, depth + 1) for part in parts[:_LEAVES_MAX]]
+        if len(parts) > len(told):
+            told.append(f"{len(parts) - len(told)} more")
+        text += f": {'; '.join(told)}"
+    cause = error.__cause__
+    if cause is not None and cause is not error:
+        text += f", caused by {describe(cause, depth + 1)}"
+    return text
+
+
+def _text(error):
+    try:
+        return _host.text(error)
+    except Exception as trouble:
+        return f"its text cannot be told, {type(trouble).__name__}"
+
+
+def _place(error):
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__, limit=-64)
-        if not frame.filename.startswith(_HERE) and "componentize_py" not in frame.filename
+        if not _is_others(frame.filename)
     ]
     if frames:
         last = frames[-1]
-        text += f" ({os.path.basename(last.filename)} line {last.lineno}, in {last.name})"
-    elif isinstance(error, SyntaxError) and error.filename:
-        text += f" ({error.filename} line {error.lineno})"
-    if error.__cause__ is not None:
-        text += f", caused by {describe(error.__cause__)}"
-    return text
+        return f" ({os.path.basename(last.filename)} line {last.lineno}, in {last.name})"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename} line {error.lineno})"
+    return ""
+
+
+def _is_others(path):
+    stdlib = path.startswith((f"{_STDLIB}/", "<frozen ")) and "-packages" not in path
+    return stdlib or path.startswith(f"{_OURS}/") or "componentize_py" in path

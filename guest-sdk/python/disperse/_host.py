@@ -4,6 +4,9 @@ Each world has some of these; where one is missing, what needs it says so when i
 while the component is built: later there are no files.
 """
 
+import contextvars
+import re
+
 try:
     import wit_world
     from wit_world.imports import types
@@ -51,6 +54,17 @@ try:
     from wit_world.imports import exec as programs
 except ImportError:
     programs = None
+
+
+role = contextvars.ContextVar("role", default=None)
+"""The export that is at work, "run" or "handle": a component may have both, and only a task has the run's time."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def text(value):
+    """A value as a string that may leave: half a surrogate pair, which is not text outside of Python, is replaced."""
+    return _HALF.sub("\ufffd", str(value))
 
 
 def need(interface, what, worlds):

@@ -3,6 +3,8 @@ an operation, on the run's time. And an end of a call that leaves nothing behind
 
 import asyncio
 import contextvars
+import heapq
+import itertools
 import sys
 import time
 
@@ -14,25 +16,131 @@ try:
 except ImportError:
     _support = None
 
+_call = contextvars.ContextVar("call")
+_TIMERS_KEPT = 64
+
+
+class Call:
+    """What one call of an async export waits for. What it has left open at its end would be a trap."""
+
+    def __init__(self):
+        self.ended = False
+        self.readings = set()
+        # By when and, of the same moment, in the order in which they were set.
+        self.timers = []
+        self.cancelled = 0
+        self.order = itertools.count()
+        # When the sleeps of the host end that go on, in ms. They cannot be taken back, and there is room for so many.
+        self.wakes = []
+        self.looking = False
+
+    def set(self, timer):
+        heapq.heappush(self.timers, (timer.when(), next(self.order), timer))
+        self.look_soon()
+
+    def forget(self):
+        """One timer more is cancelled. They are thrown away when so many are that it does not matter."""
+        self.cancelled += 1
+        if self.cancelled > max(_TIMERS_KEPT, len(self.timers) // 2):
+            self.timers = [entry for entry in self.timers if not entry[-1].cancelled()]
+            heapq.heapify(self.timers)
+            self.cancelled = 0
+
+    def look_soon(self):
+        # Not at once: of the many timers that are set together only the earliest needs a sleep.
+        if not self.looking and not self.ended:
+            self.looking = True
+            asyncio.get_running_loop().call_soon(self.look)
+
+    def look(self):
+        """Lets what is due ring, and has the host wake this call for the next one."""
+        self.looking = False
+        now = time.monotonic()
+        while self.timers and (self.timers[0][-1].cancelled() or self.timers[0][0] <= now):
+            timer = heapq.heappop(self.timers)[-1]
+            if not timer.cancelled():
+                _support._future_state.get().handles.append(timer)
+        if not self.timers or self.ended:
+            return
+        ms = _asking.to_ms(self.timers[0][0] - now)
+        wake = round(now * 1000) + ms
+        if wake < min(self.wakes, default=wake + 1):
+            self.wakes.append(wake)
+            read(lambda: _host.host_async.sleep(ms)).add_done_callback(lambda _reading: self.woken(wake))
+
+    def woken(self, wake):
+        self.wakes.remove(wake)
+        self.look_soon()
+
+
+def begin(role):
+    """For the call that begins: what it opens is kept, so that its end can let go of it."""
+    _host.role.set(role)
+    _call.set(Call())
+
+
+def read(ask):
+    """A task that reads the future of the contract that `ask` brings. Wait for it by `asyncio.shield`: the runtime cannot
+    take a read back, so it must not be cancelled."""
+    call = _call.get()
+    if call.ended:
+        raise asyncio.CancelledError
+    task = asyncio.get_running_loop().create_task(ask().read(), context=contextvars.copy_context())
+    call.readings.add(task)
+    task.add_done_callback(call.readings.discard)
+    return task
+
+
+def let_go():
+    """Stops waiting for what the call that ends has left open, and lets nothing be opened any more by tasks that have yet to
+    run or to end: the runtime traps otherwise."""
+    call = _call.get()
+    call.ended = True
+    state = _support._future_state.get()
+    for waitable in list(state.futures):
+        _runtime.waitable_join(waitable, 0)
+    state.futures.clear()
+    for task in list(call.readings):
+        task.cancel()
+
+
+class _Kept:
+    def _run(self):
+        try:
+            super()._run()
+        except (SystemExit, KeyboardInterrupt):
+            # The task that it ended keeps it for whoever awaits; asyncio would end the program as well.
+            pass
+
+
+class _Handle(_Kept, asyncio.Handle):
+    pass
+
+
+class _Timer(_Kept, asyncio.TimerHandle):
+    pass
+
+
+def _call_soon(self, callback, *args, context=None):
+    context = context or contextvars.copy_context()
+    handle = _Handle(callback, args, self, context)
+    context[_support._future_state].handles.append(handle)
+    return handle
+
 
 def _call_later(self, delay, callback, *args, context=None):
-    context = context or contextvars.copy_context()
-    timer = asyncio.TimerHandle(self.time() + delay, callback, args, self, context)
-    due = _host.host_async.sleep(_asking.to_ms(max(delay, 0)))
-
-    reading = read(due)
-
-    async def ring():
-        await asyncio.shield(reading)
-        if not timer.cancelled():
-            self.call_soon(callback, *args, context=context)
-
-    self.create_task(ring(), context=context)
-    return timer
+    return self.call_at(self.time() + delay, callback, *args, context=context)
 
 
 def _call_at(self, when, callback, *args, context=None):
-    return self.call_later(when - self.time(), callback, *args, context=context)
+    if _host.host_async is None or _host.role.get() == "handle":
+        raise NotImplementedError("there are no timers in a worker: give `fetch` a timeout, or wait by `disperse.sleep`")
+    call = _call.get()
+    if call.ended:
+        raise asyncio.CancelledError
+    timer = _Timer(when, callback, args, self, context or contextvars.copy_context())
+    call.set(timer)
+    return timer
 
 
 def _complain(self, context):
@@ -40,31 +148,11 @@ def _complain(self, context):
     print(f"{context.get('message')}{f': {error!r}' if error else ''}", file=sys.stderr)
 
 
-def read(future):
-    """A task that reads a future of the contract. Wait for it by `asyncio.shield`: the runtime cannot take a read
-    back, so it must not be cancelled."""
-    task = asyncio.get_running_loop().create_task(future.read(), context=contextvars.copy_context())
-    state = _support._future_state.get()
-    state.__dict__.setdefault("readings", set()).add(task)
-    task.add_done_callback(state.readings.discard)
-    return task
-
-
-def let_go():
-    """Stops waiting for what the call that ends has left open: the runtime traps otherwise."""
-    state = _support._future_state.get()
-    for waitable in list(state.futures):
-        _runtime.waitable_join(waitable, 0)
-    state.futures.clear()
-    for task in list(state.__dict__.get("readings", ())):
-        task.cancel()
-
-
 if _support is not None:
     _Loop = type(_support._loop)
     _Loop.call_exception_handler = _complain
     _Loop.time = lambda self: time.monotonic()
-    _Loop._timer_handle_cancelled = lambda self, handle: None
-    if _host.host_async is not None:
-        _Loop.call_later = _call_later
-        _Loop.call_at = _call_at
+    _Loop.call_soon = _call_soon
+    _Loop.call_later = _call_later
+    _Loop.call_at = _call_at
+    _Loop._timer_handle_cancelled = lambda self, timer: _call.get().forget()

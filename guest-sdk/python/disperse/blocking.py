@@ -4,11 +4,16 @@ They take what their namesakes in `disperse` take.
 """
 
 import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from . import _asking, _host
-from ._codec import JSON
-from ._context import request, response
+from ._asking import Options
+from ._codec import JSON, Codec
+from ._context import Response, request, response
 from ._failures import Refusal
+
+T = TypeVar("T")
 
 __all__ = ["Pending", "fetch", "perform", "perform_all", "sleep", "submit", "wait_any"]
 
@@ -17,31 +22,35 @@ def _imports(what):
     return _host.need(_host.host, what, "`operation` or `both`: see `disperse` for async ones")
 
 
-class Pending:
+class Pending(Generic[T]):
     """An action that was asked for and whose result was not taken yet. Letting go of it cancels the action."""
 
     def __init__(self, kind, inner, codec, returns):
         self.kind, self._inner, self._codec, self._returns = kind, inner, codec, returns
 
-    def take(self):
+    def take(self) -> T:
         """Waits until the action is settled and hands out its result, once. Raises `Refusal`."""
         inner, self._inner = self._inner, None
         if inner is None:
             raise RuntimeError(f"the result of `{self.kind}` was taken already")
         try:
             with inner:
-                payload = inner.take()
+                outcome = _host.Ok(inner.take())
         except _host.Err as error:
-            raise _asking.refused(error.value) from None
-        return _asking.came_to(self.kind, payload, self._codec, self._returns)
+            outcome = error
+        return _asking.came_to(self.kind, outcome, self._codec, self._returns)
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Cancels the action."""
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.__exit__(None, None, None)
 
 
+@overload
+def submit(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSON, **options: Unpack[Options]) -> Pending[T]: ...
+@overload
+def submit(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Pending[Any]: ...
 def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     """Asks for an action and goes on at once, unless 1,024 actions of this task are in flight already."""
     host = _imports("`submit`")
@@ -51,31 +60,44 @@ def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     return Pending(kind, inner, codec, returns)
 
 
+@overload
+def perform(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSON, **options: Unpack[Options]) -> T: ...
+@overload
+def perform(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Any: ...
 def perform(kind, input=None, **how):
     """Has one action done and waits for its result. Raises `Refusal`."""
     return submit(kind, input, **how).take()
 
 
-def perform_all(kind, inputs, *, return_exceptions=False, codec=JSON, returns=None, **options):
+def perform_all(
+    kind: str, inputs: Iterable[Any], *, return_exceptions: bool = False, returns: Any = None, codec: Codec = JSON,
+    **options: Unpack[Options],
+) -> list[Any]:
     """Has one action of this kind done for each input and waits for the last; see `disperse.perform_all`."""
     host = _imports("`perform_all`")
-    actions = [_asking.asked(kind, value, codec) for value in inputs]
     chosen = _asking.options(**options)
-    outcomes = host.perform_all(actions) if chosen is None else host.perform_all_with(actions, chosen)
-    results = []
-    for outcome in outcomes:
+    results, actions, places = [], [], []
+    for value in inputs:
         try:
-            if isinstance(outcome, _host.Err):
-                raise _asking.refused(outcome.value)
-            results.append(_asking.came_to(kind, outcome.value, codec, returns))
+            actions.append(_asking.asked(kind, value, codec))
+            places.append(len(results))
+            results.append(None)
         except Refusal as refusal:
             if not return_exceptions:
                 raise
             results.append(refusal)
+    outcomes = host.perform_all(actions) if chosen is None else host.perform_all_with(actions, chosen)
+    for place, outcome in zip(places, outcomes, strict=True):
+        try:
+            results[place] = _asking.came_to(kind, outcome, codec, returns)
+        except Refusal as refusal:
+            if not return_exceptions:
+                raise
+            results[place] = refusal
     return results
 
 
-def wait_any(pendings):
+def wait_any(pendings: Sequence[Pending[Any]]) -> list[int]:
     """Waits until at least one of these is settled and says which: places in the list, ascending, never empty."""
     inner = [pending._inner for pending in pendings]
     if not inner or None in inner:
@@ -83,15 +105,17 @@ def wait_any(pendings):
     return _imports("`wait_any`").wait_any(inner)
 
 
-def sleep(seconds):
+def sleep(seconds: float) -> float:
     """Waits for this long: of the run's time in an operation, of real time in a worker. Says the time in seconds."""
-    if _host.host is None:
+    if _host.host is None or _host.role.get() == "handle":
         time.sleep(seconds)
         return time.monotonic()
     return _host.host.sleep(_asking.to_ms(seconds)) / 1000
 
 
-def fetch(url, method="GET", *, headers=(), body=b"", json=None, timeout=0):
+def fetch(
+    url: str, method: str = "GET", *, headers: Any = (), body: str | bytes = b"", json: Any = None, timeout: float = 0,
+) -> Response:
     """Sends an HTTP request and waits for the whole response; any status is a response. Raises `Problem`."""
     http = _host.need(_host.http, "`fetch`", "`worker` or `both`: see `disperse` for async ones")
     try:

@@ -11,22 +11,22 @@ import sys
 from . import _host
 
 
-def debug(message):
+def debug(message: object) -> None:
     """A line for someone who looks for a fault."""
     _write("DEBUG", message)
 
 
-def info(message):
+def info(message: object) -> None:
     """A line about the ordinary course of things."""
     _write("INFO", message)
 
 
-def warning(message):
+def warning(message: object) -> None:
     """A line about something odd that was coped with."""
     _write("WARNING", message)
 
 
-def error(message):
+def error(message: object) -> None:
     """A line about something that failed."""
     _write("ERROR", message)
 
@@ -35,7 +35,7 @@ def _write(level, message):
     if _host.log is None:
         print(f"{level.lower()}: {message}", file=sys.stderr)
     else:
-        _host.log.write(_host.log.Level[level], str(message))
+        _host.log.write(_host.log.Level[level], _host.text(message))
 
 
 class _Handler(logging.Handler):

@@ -39,6 +39,50 @@ class Refusal:
     message: str
 
 
+@dataclass
+class Report:
+    bucket: str
+    remaining: int
+    resets: int
+
+
+@dataclass
+class Header:
+    name: str
+    value: str
+
+
+@dataclass
+class Request:
+    verb: str
+    url: str
+    headers: list
+    body: bytes
+    timeout: int
+
+
+@dataclass
+class Response:
+    status: int
+    headers: list
+    body: bytes
+
+
+@dataclass
+class Command:
+    program: str
+    arguments: list
+    input: bytes
+    timeout: int
+
+
+@dataclass
+class Ended:
+    code: int
+    output: bytes
+    errors: bytes
+
+
 Reason = enum.Enum("Reason", "PERMANENT EXHAUSTED POISON UNROUTABLE CANCELLED DEADLINE OVERSIZE")
 
 
@@ -66,7 +110,7 @@ class Host:
     """Answers every action by `answer`, and keeps what was asked."""
 
     def __init__(self):
-        self.asked, self.lines, self.written = [], [], b""
+        self.asked, self.lines, self.written, self.slept, self.reports = [], [], b"", [], []
         self.answer = lambda action: Ok(action.payload)
 
 
@@ -117,9 +161,18 @@ def install(world_async):
         perform_all=lambda actions: perform_all_with(actions, None),
         perform_all_with=perform_all_with,
         wait_any=lambda pendings: [len(pendings) - 1],
-        sleep=lambda ms: ms,
+        sleep=lambda ms: host.slept.append(ms) or ms,
     )
-    imports = module("wit_world.imports", types=types, log=log, output=output, host=blocking)
+    quota = module("wit_world.imports.quota", Report=Report, update=host.reports.append)
+    http_types = module("wit_world.imports.http_types", Request=Request, Header=Header)
+    http = module("wit_world.imports.http", fetch=lambda request: Response(200, request.headers, request.body))
+    programs = module(
+        "wit_world.imports.exec",
+        Command=Command,
+        run=lambda command: Ended(0, repr((command.program, command.arguments)).encode(), command.input),
+    )
+    imports = module("wit_world.imports", types=types, log=log, output=output, host=blocking, quota=quota,
+                     http_types=http_types, http=http, exec=programs)
     world = module("wit_world", WitWorld=Async if world_async else Sync, imports=imports)
     module("componentize_py_types", Err=Err, Ok=Ok)
     world.imports = imports

@@ -1,9 +1,12 @@
+import enum
 import pathlib
+import statistics
 import sys
 import types as pytypes
 import unittest
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal, Optional
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -28,12 +31,31 @@ class Point:
     y: int = 0
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Shape:
+    points: list[Point]
+    colour: Colour
+    size: Literal["small", "large"] = "small"
+    weights: Optional[dict[int, float]] = None
+    pair: tuple[int, str] = (0, "")
+
+    def __post_init__(self):
+        if not self.points:
+            raise ValueError("there are no points")
+
+
 class Base(unittest.TestCase):
     def setUp(self):
         _export._workers.clear()
         _export._operations.clear()
         host.asked.clear()
         host.lines.clear()
+        host.slept.clear()
+        host.reports.clear()
         host.written = b""
         host.answer = lambda action: fake_host.Ok(action.payload)
 
@@ -117,6 +139,143 @@ class Workers(Base):
         self.assertEqual(self.handle(b'{"x":1,"y":2}'), b'{"x":-2,"y":1}')
         self.assertEqual(self.failure(b'{"z":1}')[0], "Permanent")
 
+    def test_annotations_are_filled_however_deep(self):
+        seen = []
+
+        @disperse.worker
+        def see(shape: Shape):
+            seen.append(shape)
+            return shape
+
+        payload = b'{"points":[{"x":1,"y":0}],"colour":"red","size":"large","weights":{"7":1},"pair":[1,"a"]}'
+        self.assertEqual(self.handle(payload), payload.replace(b'"7":1', b'"7":1.0'))
+        self.assertEqual(seen, [Shape([Point(1)], Colour.RED, "large", {7: 1.0}, (1, "a"))])
+        wrong = {
+            b'{"points":[{"x":"1"}],"colour":"red"}': r"`points\[0\].x` is not int but str",
+            b'{"points":[{"z":1}],"colour":"red"}': r"`points\[0\]`: .*unexpected keyword argument 'z'",
+            b'{"points":[1],"colour":"red"}': r"`points\[0\]` is not an object but int",
+            b'{"points":[{"x":1}],"colour":"blue"}': "`colour`: 'blue' is not a valid Colour",
+            b'{"points":[{"x":1}],"colour":"red","size":"huge"}': "`size` is not 'small' or 'large' but 'huge'",
+            b'{"points":[{"x":1}],"colour":"red","weights":{"a":1}}': "`weights` is not an object with int keys but 'a'",
+            b'{"points":[{"x":1}],"colour":"red","weights":3}': "`weights` is not dict but int",
+            b'{"points":[{"x":1}],"colour":"red","pair":[1]}': "`pair` is not 2 values but 1",
+            b'{"points":[],"colour":"red"}': "there are no points",
+            b"[]": "it is not an object but list",
+        }
+        for payload, why in wrong.items():
+            self.assertEqual(self.failure(payload)[0], "Permanent")
+            self.assertRegex(self.failure(payload)[1], f"^the input of `k` cannot be read: {why}$")
+
+    def test_a_union_takes_what_fits(self):
+        @disperse.worker
+        def take(value: int | list[str] | None):
+            return [value]
+
+        self.assertEqual([self.handle(given) for given in (b"1", b'["a"]', b"null")], [b"[1]", b'[["a"]]', b"[null]"])
+        self.assertRegex(self.failure(b"1.5")[1], "it is not int or list.* or NoneType but float$")
+
+    def test_text_is_read_as_what_is_annotated(self):
+        @disperse.worker(codec=disperse.TEXT)
+        def is_not(value: bool):
+            return not value
+
+        self.assertEqual([self.handle(b"False"), self.handle(b"true")], [b"True", b"False"])
+        self.assertEqual(self.failure(b"no"), ("Permanent", "the input of `k` cannot be read: it is not true or false but 'no'"))
+        with self.assertRaisesRegex(disperse.CodecError, "text cannot be read as list"):
+            disperse.TEXT.decode(b"abc", list)
+
+    def test_no_failure_is_too_odd_to_be_told(self):
+        """Each of these trapped: the mapping of the failure failed itself."""
+
+        class Silent(Exception):
+            def __str__(self):
+                raise KeyError("no")
+
+        itself, ring = ValueError("x"), ValueError("ring")
+        itself.__cause__ = itself
+        ring.__cause__ = Silent()
+        ring.__cause__.__cause__ = ring
+        raised = [disperse.Busy(-1), disperse.Busy("60"), disperse.Busy(float("nan")), disperse.Busy(float("inf")),
+                  ValueError("bad \ud800 text"), Silent(), itself, ring]
+
+        @disperse.worker
+        def fails(which: int):
+            raise raised[which]
+
+        said = [self.failure(str(which).encode()) for which in range(len(raised))]
+        self.assertEqual(said[:4], [("Busy", 0), ("Busy", 0), ("Busy", 0), ("Busy", 2**32 - 1)])
+        self.assertTrue(said[4][1].startswith("ValueError: bad \ufffd text ("), said[4])
+        self.assertTrue(said[5][1].startswith("Silent: its text cannot be told, KeyError ("), said[5])
+        self.assertNotIn("caused by", said[6][1])
+        self.assertLess(said[7][1].count("caused by"), 10)
+
+    def test_a_group_is_what_all_of_it_is(self):
+        raised = {
+            "all": ExceptionGroup("many", [disperse.Permanent("row 7"), ExceptionGroup("more", [disperse.Permanent("row 8")])]),
+            "busy": ExceptionGroup("many", [disperse.Busy(1), disperse.Busy(2)]),
+            "mixed": ExceptionGroup("many", [disperse.Permanent("row 7"), KeyError("x"), OSError("y"), OSError("z")]),
+        }
+
+        @disperse.worker
+        def fails(which: str):
+            raise raised[which]
+
+        sort, why = self.failure(b'"all"')
+        self.assertEqual(sort, "Permanent")
+        self.assertRegex(why, r"^ExceptionGroup: many \(2 sub-exceptions\) \(test_disperse.py line \d+, in fails\): row 7; row 8$")
+        self.assertEqual(self.failure(b'"busy"'), ("Busy", 2000))
+        sort, why = self.failure(b'"mixed"')
+        self.assertEqual(sort, "Retryable")
+        self.assertRegex(why, "row 7; KeyError: 'x'; OSError: y; 1 more$")
+
+    def test_the_line_is_of_whoever_wrote_it(self):
+        @disperse.worker
+        def breaks(value):
+            return statistics.mean([])
+
+        self.assertRegex(self.failure(b"0")[1], r"\(test_disperse.py line \d+, in breaks\)$")
+
+    def test_the_kind_goes_where_it_is_asked_for(self):
+        disperse.worker(kind="place")(lambda value, which: which)
+        disperse.worker(kind="name")(lambda value, *, kind: kind)
+        disperse.worker(kind="default")(lambda value, kind=None: kind)
+        disperse.worker(kind="other")(lambda value, retries=3, *, key=None: [retries, key])
+        said = {kind: self.handle(b"0", kind) for kind in ("place", "name", "default", "other")}
+        self.assertEqual(said, {"place": b'"place"', "name": b'"name"', "default": b'"default"', "other": b"[3,null]"})
+        for wrong in (lambda: 1, lambda *, value: 1, lambda value, which, more: 1):
+            with self.assertRaisesRegex(TypeError, "must take the input, and may take the kind"):
+                disperse.worker(kind="wrong")(wrong)
+
+    def test_an_annotation_that_is_only_for_type_checkers(self):
+        @disperse.worker
+        def same(value: "Absent"):  # noqa: F821
+            return value
+
+        self.assertEqual(self.handle(b"1"), b"1")
+
+    def test_a_worker_sleeps_in_real_time(self):
+        """In a world that has both roles it asked the host for the run's time, which is for tasks."""
+
+        @disperse.worker
+        def sleeps(value):
+            disperse.blocking.sleep(0.001)
+
+        self.handle(b"0")
+        self.assertEqual(host.slept, [])
+
+    def test_what_a_worker_asks_for_is_what_the_contract_has(self):
+        for remaining in (-1, 5, 2**40):
+            disperse.report_quota(remaining, 0.5)
+        self.assertEqual([report.remaining for report in host.reports], [0, 5, 2**32 - 1])
+        for wrong in ("5", 5.0):
+            with self.assertRaisesRegex(TypeError, "`remaining` must be a whole number"):
+                disperse.report_quota(wrong)
+        ended = disperse.run_program(pathlib.PurePosixPath("/bin/cat"), 1, input="é")
+        self.assertEqual((ended.output, ended.errors), (b"('/bin/cat', ['1'])", "é".encode()))
+        self.assertEqual(disperse.blocking.fetch("u", headers={"A": 1}, body="é").headers, [("A", "1")])
+        with self.assertRaisesRegex(TypeError, "text or bytes are needed, not 5"):
+            disperse.blocking.fetch("u", body=5)
+
     def test_mistakes_are_told_early(self):
         disperse.worker(lambda n: n)
         with self.assertRaisesRegex(TypeError, "two workers"):
@@ -164,6 +323,96 @@ class Operations(Base):
                 def tasks(self): ...
                 def run(self, task): ...
 
+    def test_only_run_may_be_async(self):
+        """Anything else was accepted and never run, and the exit code was 0."""
+
+        async def never(*_): ...
+
+        async def generator(self):
+            yield 1
+
+        for name, method in {"tasks": generator, "next": never, "collect": never, "finish": never}.items():
+            parts = {"tasks": lambda self: [], "run": staticmethod(lambda task: task), name: method}
+            with self.assertRaisesRegex(TypeError, rf"^Wrong.{name} is async, and would never run"):
+                disperse.operation(type("Wrong", (), parts))
+
+    def test_tasks_and_results_are_what_is_annotated(self):
+        seen = []
+
+        @disperse.operation
+        class Points:
+            def tasks(self):
+                yield Point(1, 2)
+
+            @staticmethod
+            def run(point: Point) -> Point:
+                return Point(point.y, point.x)
+
+            def collect(self, task: Point, result: Point | None, error):
+                seen.append((task, result, error))
+
+        planner = world()
+        self.assertEqual(planner.next(), b'{"x":1,"y":2}')
+        self.assertEqual(planner.run(b'{"x":1,"y":2}'), b'{"x":2,"y":1}')
+        with self.assertRaises(fake_host.Err) as caught:
+            planner.run(b'{"x":"1"}')
+        self.assertEqual(caught.exception.value, "the task cannot be read: `x` is not int but str")
+        planner.collect(b'{"x":1,"y":2}', fake_host.Ok(b'{"x":2,"y":1}'))
+        planner.collect(b'{"x":1,"y":2}', fake_host.Err("why"))
+        self.assertEqual(seen, [(Point(1, 2), Point(2, 1), None), (Point(1, 2), None, "why")])
+
+    def test_what_the_planner_trips_over_is_told(self):
+        """It traps, and all that was said is `unreachable`."""
+
+        @disperse.operation
+        class Trips:
+            def tasks(self):
+                raise ValueError("no tasks")
+
+            @staticmethod
+            def run(task): ...
+
+            def collect(self, task, result, error):
+                raise ValueError("no collect")
+
+        planner = world()
+        with self.assertRaises(ValueError):
+            planner.next()
+        with self.assertRaises(ValueError):
+            planner.collect(b"1", fake_host.Ok(b"1"))
+        told = [message for level, message in host.lines if level == "ERROR"]
+        self.assertRegex(told[0], r"^`next` failed: ValueError: no tasks \(test_disperse.py line \d+, in tasks\)$")
+        self.assertRegex(told[1], r"^`collect` failed: ValueError: no collect \(test_disperse.py line \d+, in collect\)$")
+
+    def test_numbers_that_the_contract_has_not(self):
+        for option, value, wrong in [
+            ("fuel", -1, ValueError), ("fuel", 1.5, TypeError), ("attempts", 2**32, ValueError), ("priority", 2**31, ValueError),
+        ]:
+            with self.assertRaisesRegex(wrong, f"`{option}` must be"):
+                disperse.blocking.perform("k", 1, **{option: value})
+        with self.assertRaisesRegex(ValueError, "a time cannot be nan"):
+            disperse.blocking.perform("k", 1, timeout=float("nan"))
+        disperse.blocking.perform(3, 1, deadline=float("inf"))
+        action, options = host.asked[0]
+        self.assertEqual((action.kind, options.deadline), ("3", 2**32 - 1))
+
+    def test_a_task_sleeps_in_the_time_of_the_run(self):
+        @disperse.operation
+        class Sleeps:
+            def tasks(self): ...
+
+            @staticmethod
+            def run(task):
+                return disperse.blocking.sleep(60)
+
+        self.assertEqual(world().run(b"0"), b"60.0")
+        self.assertEqual(host.slept, [60_000])
+
+    def test_results_as_what_they_should_be(self):
+        self.assertEqual(disperse.blocking.perform("k", [{"x": 1}], returns=list[Point]), [Point(1)])
+        with self.assertRaisesRegex(disperse.Refusal, r"cannot be read: `\[0\]` is not int but str"):
+            disperse.blocking.perform("k", ["a"], returns=list[int])
+
     def test_actions_and_their_options(self):
         self.assertEqual(disperse.blocking.perform("k", {"a": "é"}, timeout=0.0001, priority=-2), {"a": "é"})
         action, options = host.asked[0]
@@ -181,6 +430,10 @@ class Operations(Base):
         self.assertEqual([str(refusal) for refusal in refusals], ["poison: why"] * 2)
         with self.assertRaisesRegex(disperse.Refusal, "cannot be encoded"):
             disperse.blocking.perform("k", {1, 2})
+        host.answer = lambda action: fake_host.Ok(action.payload)
+        one, refusal, three = disperse.blocking.perform_all("k", [1, {2}, 3], return_exceptions=True)
+        self.assertEqual((one, three), (1, 3))
+        self.assertIn("cannot be encoded", str(refusal))
         host.answer = lambda action: fake_host.Ok(b"{")
         with self.assertRaisesRegex(disperse.Refusal, "the result of `k` cannot be read"):
             disperse.blocking.perform("k", 1)

@@ -1,16 +1,44 @@
 """Asks in every way that an async operation has."""
 
 import asyncio
+import datetime
 import logging
 import sys
 import time
 import disperse
 
 
+async def fails():
+    raise ValueError("a sibling fails")
+
+
+async def cleans_up():
+    try:
+        await disperse.perform("square", -1)
+    finally:
+        await disperse.perform("square", 1)
+
+
+async def asks_again():
+    while True:
+        try:
+            return await disperse.perform("square", -1)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+
+
+async def exits():
+    sys.exit(4)
+
+
 @disperse.operation
 class Probe:
     def tasks(self):
+        if "trip" in disperse.arguments():
+            raise ValueError("no tasks")
         yield from ["abandon", "many", "sleep", "waitfor", "group", "cancel", "forgot", "args", "raw", "kinds", "exit"]
+        yield from ["left", "early", "cleanup", "again", "deadlines", "sleepers", "order", "past", "child", "words", "input", "lazy"]
+        yield from ["15", "16", "17", "18"]
 
     @staticmethod
     async def run(task):
@@ -57,9 +85,60 @@ class Probe:
             return [one.reason.value if isinstance(one, disperse.Refusal) else str(one) for one in answers]
         if task == "exit":
             sys.exit(3)
+        if task == "left":        # what has just been asked for has not begun when the task ends
+            disperse.submit("square", 1)
+            return "fine"
+        if task == "early":
+            asyncio.create_task(asyncio.sleep(1))
+            return 1 // 0
+        if task == "cleanup":     # others go on asking although the task has failed
+            await asyncio.gather(cleans_up(), fails())
+        if task == "again":
+            await asyncio.gather(asks_again(), fails())
+        if task == "deadlines":   # more timers than there is room for sleeps of the host
+            return sum([await asyncio.wait_for(disperse.perform("square", n % 10), 60) for n in range(1500)])
+        if task == "sleepers":
+            await asyncio.gather(*(asyncio.sleep(n / 10_000) for n in range(5000, 0, -1)))
+            return "awake"
+        if task == "order":
+            said = []
+
+            async def says(n, seconds):
+                await asyncio.sleep(seconds)
+                said.append(n)
+
+            await asyncio.gather(says(1, 0.03), says(2, 0.01), says(3, 0.02), says(4, 0.01))
+            return said
+        if task == "past":
+            loop = asyncio.get_running_loop()
+            soon = loop.create_future()
+            loop.call_soon(soon.set_result, "soon")
+            for moment in (loop.time(), loop.time() - 5):
+                try:
+                    async with asyncio.timeout_at(moment):
+                        await asyncio.sleep(1)
+                    return "no timeout"
+                except TimeoutError:
+                    pass
+            return await soon
+        if task == "child":
+            await asyncio.gather(exits(), disperse.perform("square", 1))
+        if task == "words":
+            disperse.log.info("half of \ud83d")
+            raise ValueError("half of \ud83d")
+        if task == "input":       # what cannot be encoded is an error of this one action
+            return [type(one).__name__ for one in await asyncio.gather(
+                *(disperse.submit("square", n) for n in [1, 2, {3}]), return_exceptions=True
+            )]
+        if task == "lazy":        # what the standard library imports at its first use
+            moment = datetime.datetime.strptime("2026-01-02", "%Y-%m-%d")
+            names = "cp1252", "utf-8-sig", "utf-16", "latin-1", "punycode", "idna"
+            return [moment.day, *("é".encode(name).decode(name) for name in names)]
+        if task.isdigit():
+            return await disperse.perform("square", int(task), attempts=1)
 
     def collect(self, task, result, error):
-        disperse.output_line(f"{task}: {result if error is None else error.splitlines()[0]}")
+        disperse.output_line(f"{task}: {result if error is None else error.replace('\n', ' | ')}")
 
     def finish(self):
         raise ValueError("finish fails")

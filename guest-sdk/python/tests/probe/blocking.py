@@ -14,7 +14,8 @@ def square(n: int, kind) -> int:
 @disperse.worker(kind="who", codec=disperse.TEXT)
 def who(name: str):
     a = disperse.attempt()
-    disperse.report_quota(5, 1.5)
+    disperse.report_quota(-1, 1.5)
+    assert sleep(0.001) > 0
     try:
         disperse.blocking.fetch("https://example.com/")
     except disperse.Problem as p:

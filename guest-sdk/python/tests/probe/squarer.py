@@ -1,12 +1,30 @@
 """Squares, but for two numbers, and takes its time with another."""
 
+import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import disperse
 
+if TYPE_CHECKING:
+    from numbers import Number
+
+
+async def fails(error):
+    raise error
+
 
 @disperse.worker
-async def square(n: int) -> int:
+async def square(n: int) -> "Number":
+    if n == 15:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails(disperse.Permanent("no 15")))
+    if n == 16:
+        await asyncio.gather(fails(SystemExit(16)))
+    if n == 17:
+        raise ValueError("half of \ud83d")
+    if n == 18:
+        await asyncio.wait_for(fails(KeyError("never")), 1)
     if n == -1:
         time.sleep(0.7)
     if n == 13:

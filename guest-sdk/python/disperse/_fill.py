@@ -1,0 +1,132 @@
+"""From what JSON has to what an annotation says."""
+
+import dataclasses
+import enum
+import functools
+import inspect
+import sys
+import types
+import typing
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    # Names that are imported only for type checkers stay as they are written, and what they annotate is not checked.
+    _HINTS = {"format": annotationlib.Format.FORWARDREF}
+    _SIGNATURE = {"annotation_format": annotationlib.Format.FORWARDREF}
+else:
+    _HINTS, _SIGNATURE = {}, {}
+
+_CHECKED = (int, float, str, bool, list, dict, type(None))
+
+
+class CodecError(ValueError):
+    """A value could not be written or read. The text says why."""
+
+
+@functools.cache
+def hints(of):
+    """The annotations of a function or class, as far as they can be looked up."""
+    try:
+        return typing.get_type_hints(of, **_HINTS)
+    except Exception:
+        return {}
+
+
+def signature(function):
+    """What a function takes."""
+    return inspect.signature(function, **_SIGNATURE)
+
+
+@functools.cache
+def takes(function):
+    """The annotations of a function's parameters, in their order, and then None for as many as anyone asks for."""
+    known = hints(function)
+    return [*map(known.get, signature(function).parameters), None, None, None]
+
+
+def fill(value, to, at=""):
+    """The value as a `to`: dataclasses are filled, lists, dicts, tuples and unions gone through, and types that JSON
+    does not know are left to whoever annotated with them."""
+    kind, parts = typing.get_origin(to) or to, typing.get_args(to)
+    if kind in (typing.Union, types.UnionType):
+        return _one_of(value, parts, at)
+    if kind is typing.Literal:
+        if not any(value == part and type(value) is type(part) for part in parts):
+            raise _wrong(at, " or ".join(map(repr, parts)), repr(value))
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind in _CHECKED and type(value) is not kind:
+        raise _unlike(value, kind, at)
+    if kind is list and parts:
+        return [fill(part, parts[0], f"{at}[{place}]") for place, part in enumerate(value)]
+    if kind is dict and parts:
+        return {_key(key, parts[0], at): fill(part, parts[1], f"{at}[{key!r}]") for key, part in value.items()}
+    if kind is tuple:
+        return _tuple(value, parts, at)
+    if not isinstance(kind, type):
+        return value
+    try:
+        if dataclasses.is_dataclass(kind):
+            return _dataclass(value, kind, at)
+        return kind(value) if issubclass(kind, enum.Enum) else value
+    except CodecError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise CodecError(f"{_named(at)}: {error}" if at else str(error)) from None
+
+
+def _one_of(value, parts, at):
+    if type(value) in parts:
+        return value
+    for part in parts:
+        try:
+            return fill(value, part, at)
+        except CodecError as error:
+            failed = error
+    # One type and None: what is wrong with the one type says more.
+    known = [part for part in parts if part is not type(None)]
+    if len(known) == 1:
+        return fill(value, known[0], at)
+    names = " or ".join(getattr(part, "__name__", str(part)) for part in parts)
+    raise _wrong(at, names, type(value).__name__) from failed
+
+
+def _key(key, to, at):
+    # JSON has no other keys than text.
+    if to not in (int, float):
+        return key
+    try:
+        return to(key)
+    except ValueError:
+        raise _wrong(at, f"an object with {to.__name__} keys", repr(key)) from None
+
+
+def _tuple(value, parts, at):
+    if type(value) is not list:
+        raise _unlike(value, list, at)
+    if len(parts) == 2 and parts[1] is ...:
+        parts = parts[:1] * len(value)
+    if parts and len(parts) != len(value):
+        raise _wrong(at, f"{len(parts)} values", len(value))
+    return tuple(fill(part, to, f"{at}[{place}]") for place, (part, to) in enumerate(zip(value, parts))) if parts else tuple(value)
+
+
+def _dataclass(value, to, at):
+    if not isinstance(value, dict):
+        raise _wrong(at, "an object", type(value).__name__)
+    known = hints(to)
+    return to(**{name: fill(part, known.get(name), f"{at}.{name}") for name, part in value.items()})
+
+
+def _unlike(value, kind, at):
+    return _wrong(at, kind.__name__, type(value).__name__)
+
+
+def _wrong(at, wanted, got):
+    return CodecError(f"{_named(at)} is not {wanted} but {got}")
+
+
+def _named(at):
+    return f"`{at.removeprefix('.')}`" if at else "it"
