@@ -326,8 +326,7 @@ fn different_components_are_compiled_at_once() {
 #[test]
 fn a_component_that_took_long_is_said_once() {
     let folder = Folder::new();
-    let functions = [large_function(), large_function(), large_function()].concat();
-    let bomb = worker_with(&folder, &functions);
+    let bomb = worker_with(&folder, &large_function());
     let map = |more: &[&str]| {
         let args = [&["map", &bomb, "--compile-memory", "16GiB"], more].concat();
         own(&folder, &args).input("a\n").run().exits(0)

@@ -11,8 +11,11 @@ if command -v zig >/dev/null; then
   compile='zig cc'
 elif python3 -c 'import ziglang' 2>/dev/null; then
   compile='python3 -m ziglang cc'
-elif echo '#include <stdlib.h>' | clang --target=wasm32-wasi -fsyntax-only -xc - 2>/dev/null; then
-  compile='clang'
+elif echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -xc - -o /dev/null 2>/dev/null; then
+  # A stack behind the static data, as in older clangs, would overwrite them when a call goes too deep. Names of functions
+  # are for -g; zig leaves them out by itself.
+  compile='clang -Wl,--stack-first'
+  case ${CFLAGS-} in *-g*) ;; *) compile="$compile -Wl,-s" ;; esac
 else
   echo 'disperse: no C compiler for WebAssembly; get one with: python3 -m venv .venv && .venv/bin/pip install ziglang' >&2
   exit 127

@@ -2,7 +2,6 @@
 #include "disperse.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,7 +50,10 @@ void disperse_release(size_t mark) {
 
 static void let_go(void) { disperse_release(0); }
 
-static void *room(size_t count, size_t size) { return keep(there_is(calloc(count ? count : 1, size))); }
+/* For the length of a function of this SDK, which frees it. */
+static void *scratch(size_t count, size_t size) { return there_is(calloc(count ? count : 1, size)); }
+
+static void *room(size_t count, size_t size) { return keep(scratch(count, size)); }
 
 /* Takes over what the bindings allocated. */
 static disperse_bytes taken(uint8_t *data, size_t size) {
@@ -68,11 +70,10 @@ static guest_string_t lent_text(const char *text) {
   return (guest_string_t){(uint8_t *)(text ? text : ""), text ? strlen(text) : 0};
 }
 
-/* For the bindings to free. */
+/* For the bindings to free, which they do where there is anything. */
 static guest_list_u8_t given(disperse_bytes bytes) {
-  uint8_t *data = there_is(malloc(bytes.size + 1));
-  if (bytes.size) memcpy(data, bytes.data, bytes.size);
-  return (guest_list_u8_t){data, bytes.size};
+  if (!bytes.size) return (guest_list_u8_t){NULL, 0};
+  return (guest_list_u8_t){memcpy(there_is(malloc(bytes.size)), bytes.data, bytes.size), bytes.size};
 }
 
 /* How many bytes the character here has; 0 if it is no UTF-8. */
@@ -88,7 +89,17 @@ static size_t character(const uint8_t *at, size_t size) {
   return code < least[length] || code > 0x10ffff || code >> 11 == 0x1b ? 0 : length;
 }
 
-/* What is no UTF-8 becomes question marks: the host would trap. */
+/* Whether the host takes it: what is no UTF-8 would be a trap. */
+static bool is_text(const char *text) {
+  guest_string_t left = lent_text(text);
+  for (size_t step; left.len; left.ptr += step, left.len -= step) {
+    step = character(left.ptr, left.len);
+    if (step == 0) return false;
+  }
+  return true;
+}
+
+/* What is no UTF-8 becomes question marks. */
 static void repair(uint8_t *text, size_t size) {
   for (size_t i = 0, step; i < size; i += step) {
     step = character(text + i, size - i);
@@ -125,11 +136,17 @@ disperse_bytes disperse_format(const char *format, ...) {
 disperse_bytes disperse_digits(int64_t number) { return disperse_format("%" PRId64, number); }
 
 bool disperse_number(disperse_bytes bytes, int64_t *number) {
-  char *end;
-  if (bytes.size == 0 || isspace((unsigned char)bytes.data[0])) return false;
-  errno = 0;
-  intmax_t value = strtoimax(bytes.data, &end, 10);
-  if (errno || end != bytes.data + bytes.size || value < INT64_MIN || value > INT64_MAX) return false;
+  /* Not by `strtoimax`, which reads on where no NUL follows. */
+  bool negative = bytes.size && bytes.data[0] == '-';
+  size_t first = bytes.size && (negative || bytes.data[0] == '+');
+  int64_t value = 0;
+  for (size_t i = first; i < bytes.size; i++) {
+    if (!isdigit((unsigned char)bytes.data[i])) return false;
+    int digit = bytes.data[i] - '0';
+    if (__builtin_mul_overflow(value, 10, &value)) return false;
+    if (__builtin_add_overflow(value, negative ? -digit : digit, &value)) return false;
+  }
+  if (first == bytes.size) return false;
   *number = value;
   return true;
 }
@@ -163,10 +180,12 @@ disperse_result disperse_unfit(const char *format, ...) {
 disperse_result disperse_busy(uint32_t ms) { return (disperse_result){DISPERSE_BUSY, disperse_text("busy"), ms}; }
 
 void disperse_log(disperse_level level, const char *format, ...) {
+  size_t mark = disperse_mark();
   FORMATTED(bytes, format);
   guest_string_t message = {(uint8_t *)bytes.data, bytes.size};
   repair(message.ptr, message.len);
   disperse_guest_log_write((uint8_t)level, &message);
+  disperse_release(mark);
 }
 
 #ifdef DISPERSE_WORKER

@@ -31,7 +31,8 @@ disperse_bytes disperse_text(const char *text);
 disperse_bytes disperse_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The decimal digits of a number, which is its JSON too. */
 disperse_bytes disperse_digits(int64_t number);
-/* Reads a whole decimal number with all of its 64 bits; false if these bytes are anything else or do not fit. */
+/* Reads a whole decimal number with all of its 64 bits; false if these bytes, and no more are read, are anything else or
+ * do not fit. */
 bool disperse_number(disperse_bytes bytes, int64_t *number);
 
 /* For functions that ask for very much: `size_t mark = disperse_mark();` before, and afterwards
@@ -129,7 +130,8 @@ typedef struct {
   disperse_bytes body;
 } disperse_response;
 
-/* Sends an HTTP request and waits for the whole response, at most 8 MiB. Any status is a response, also 4xx and 5xx. */
+/* Sends an HTTP request and waits for the whole response, at most 8 MiB. Any status is a response, also 4xx and 5xx. Text
+ * that is not UTF-8 is "invalid". */
 disperse_response disperse_fetch(const disperse_request *request);
 /* The first value of this header, or NULL; the case of the name does not matter. */
 const char *disperse_header_of(const disperse_response *response, const char *name);
@@ -143,7 +145,8 @@ typedef struct {
 } disperse_ended;
 
 /* Runs a program of the worker's machine, by its absolute path, to its end and whatever its exit code, as far as the
- * operator allows it. Output and errors are each at most as large as a result may be. `timeout` 0: as the attempt. */
+ * operator allows it. Output and errors are each at most as large as a result may be. `timeout` 0: as the attempt. Text
+ * that is not UTF-8 is "failed". */
 disperse_ended disperse_program(const char *program, const char *const *arguments, size_t count, disperse_bytes input,
                                 uint32_t timeout);
 
@@ -175,7 +178,7 @@ typedef struct {
 } disperse_options;
 
 typedef struct {
-  const char *kind; /* at most 256 bytes; NULL counts as empty */
+  const char *kind; /* UTF-8 of at most 256 bytes, else it is refused as permanent; NULL counts as empty */
   disperse_bytes input;
 } disperse_action;
 

@@ -7,6 +7,7 @@
 package disperse
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,7 +28,14 @@ func Encode(value any) ([]byte, error) {
 	case Text:
 		return []byte(value), nil
 	}
-	return json.Marshal(value)
+	// Not json.Marshal, which writes <, > and & as no other language does.
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // Decode reads a payload into a value. A Raw or a Text takes any payload; what is not the JSON of another type is an error.
@@ -60,18 +68,31 @@ const (
 	SortUnfit
 )
 
+func (s Sort) String() string {
+	switch s {
+	case SortPermanent:
+		return "permanent"
+	case SortBusy:
+		return "busy"
+	case SortUnfit:
+		return "unfit"
+	default:
+		return "retryable"
+	}
+}
+
 // Failure is what a worker returns when it cannot do an action. Every other error counts as retryable.
 type Failure struct {
 	Sort Sort
-	// Why, for all but SortBusy.
+	// Why, for all but SortBusy. Without it the sort is the text.
 	Err error
 	// How long, for SortBusy. 0: unknown.
 	Wait time.Duration
 }
 
 func (f *Failure) Error() string {
-	if f.Sort == SortBusy {
-		return "busy"
+	if f.Sort == SortBusy || f.Err == nil {
+		return f.Sort.String()
 	}
 	return f.Err.Error()
 }
@@ -99,7 +120,7 @@ func Unfit(format string, values ...any) error {
 // AsFailure is what an error means to the host: the Failure in it, with the text of the whole, or else a retryable one.
 func AsFailure(err error) *Failure {
 	var failure *Failure
-	if errors.As(err, &failure) {
+	if errors.As(err, &failure) && failure != nil {
 		if failure.Err != nil && err != error(failure) {
 			return &Failure{Sort: failure.Sort, Err: err, Wait: failure.Wait}
 		}

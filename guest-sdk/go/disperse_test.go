@@ -28,6 +28,9 @@ func TestPayloads(t *testing.T) {
 	if _, err := Decode[int]([]byte(`"x"`)); err == nil {
 		t.Error("text is no int")
 	}
+	if payload, _ := Encode("<a> & b"); string(payload) != `"<a> & b"` {
+		t.Error(string(payload))
+	}
 	if _, err := Encode(func() {}); err == nil {
 		t.Error("a function has no JSON")
 	}
@@ -45,11 +48,17 @@ func TestFailuresKeepTheirSort(t *testing.T) {
 		{Busy(time.Second), SortBusy, "busy"},
 		{Unfit("u"), SortUnfit, "u"},
 		{fmt.Errorf("more: %w", Unfit("u")), SortUnfit, "more: u"},
+		{&Failure{Sort: SortUnfit}, SortUnfit, "unfit"},
+		{&Failure{}, SortRetryable, "retryable"},
 	} {
 		failure := AsFailure(c.err)
 		if failure.Sort != c.sort || failure.Error() != c.text {
 			t.Errorf("%v: %v %v", c.err, failure.Sort, failure)
 		}
+	}
+	var none *Failure
+	if failure := AsFailure(none); failure.Sort != SortRetryable {
+		t.Error(failure.Sort)
 	}
 	if wait := AsFailure(Busy(time.Second)).Wait; wait != time.Second {
 		t.Error(wait)

@@ -3,15 +3,15 @@ package disperse
 import (
 	"fmt"
 	"log"
-	"strings"
 
+	"disperse/internal/common"
 	host "disperse/internal/imports/disperse_guest_log"
 )
 
 type logWriter struct{}
 
 func (logWriter) Write(line []byte) (int, error) {
-	host.Write(host.Level_Info, words(string(trimNewline(line))))
+	host.Write(host.Level_Info, common.Valid(string(trimNewline(line))))
 	return len(line), nil
 }
 
@@ -20,8 +20,6 @@ func init() {
 	log.SetOutput(logWriter{})
 }
 
-func words(line string) string { return strings.ToValidUTF8(line, "?") }
-
 func write(level uint8, format string, values []any) {
-	host.Write(level, words(fmt.Sprintf(format, values...)))
+	host.Write(level, common.Valid(fmt.Sprintf(format, values...)))
 }

@@ -31,12 +31,16 @@ def test():
         "arguments: [a][b c]",
         "empty: ",
         "forgot: 9",
+        "kinds: 16",
+        "large: 25884924",
         "log: ERR no luck",
+        "no text: the program or an argument is not UTF-8",
         "numbers: 9223372036854775807",
-        "often: 1",
+        "often: within 2 MiB: 1",
         "refused: its one attempt failed",
         r"/attempt 1 on probe/\d: not today/",
         r"/sleep: 25\d\d/",
+        "window: 10000 within 2 MiB: 1",
         "é😀: 6",
     ])
     told("C: the error of `finish`", errors, "the operation failed: no end")
@@ -48,5 +52,8 @@ def test():
     breaks("C: a worker that asserts", made, "break", "assert", trap + r'Assertion failed: !"asserted" \(')
     breaks("C: a worker that runs out of memory", made, "break", "memory", "ran out of memory: ")
     breaks("C: a worker that recurses too deep", made, "break", "deep", "(trapped|recursed)")
+    empties = (HOST, "map", made, "--workers", "1", "--attempts", "1", "--kind", "empty", "--memory", "1536KiB")
+    said, _ = run(*empties, input="1\n" * 60_000)
+    same("C: a worker that has nothing to say keeps nothing either", said, [""] * 60_000)
     plus = component("worker", "plus")
     breaks("C++: a worker that checks", plus, "line", "x", r'text != "x" does not hold \(plus\.cpp line \d+, in disperse_handle\)')

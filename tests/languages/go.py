@@ -26,9 +26,14 @@ def test():
         "all: 9176640500",
         "any: 204 cancelled: the result of `square` was taken already",
         "args: [a b]",
+        "blocks: 100",
         "cancel: cancelled",
         "forgot: 9",
-        "goroutines: 495400",
+        "goroutines: 9900400",
+        "kinds: permanent: its kind is not UTF-8 of at most 256 bytes / permanent: its kind is not UTF-8 of at most 256 bytes"
+        " / 257 / [1] / invalid: the verb, the URL or a header is not UTF-8"
+        " / invalid: the verb, the URL or a header is not UTF-8 / failed: the program or an argument is not UTF-8",
+        "large: 0",
         "often: less than 20 MB: true",
         r"/panic: ERR panic: assignment to entry in nil map \(main.go line \d+, in main.try\)/",
         r"/random: \d+/",
@@ -48,4 +53,25 @@ def test():
     why = r"panic: out of ideas \(main.go line \d+, in main.fail\)"
     breaks("Go: a worker that panics", made, "break", "panic", why)
     breaks("Go: a worker with an error", made, "break", "error", "an ordinary error")
+    why = r"panic: .*nil pointer dereference \(main.go line \d+, in main.\(\*wordless\).Error\)"
+    breaks("Go: a worker with a typed nil", made, "break", "typed nil", why)
+    why = r"panic: regexp: Compile\(`\(`\): .* \(main.go line \d+, in main.fail\)"
+    breaks("Go: a worker that panics in a library", made, "break", "pattern", why)
     breaks("Go: a worker that ends itself", made, "break", "exit", r"ended itself.*\n    last words")
+    for line, why in (("sorted", "permanent"), ("sorted panic", r"panic: never again \(main.go line")):
+        _, errors = run(HOST, "map", made, "--workers", "1", "--kind", "break", input=f"{line}\n", code=1)
+        told("Go: a permanent failure", errors, rf"it can never work\n.*{why}")
+    ok("Go: failures keep their sort")
+
+    # Twice what there is room for: nothing that a worker is given may stay.
+    mib = "x" * (1 << 20)
+    said, _ = run(HOST, "map", made, "--workers", "1", "--attempts", "1", "--memory", "32MiB", "--kind", "size",
+                  input=f"{mib}\n" * 64)
+    same("Go: a worker that takes large payloads", said, [str(len(mib))] * 64)
+
+    late = built / "late.wasm"
+    run("go", "build", "-buildmode=c-shared", "-o", late, "./late", cwd=sdk / "tests" / "probe", path=tools, env=OFFLINE | target)
+    for command in ("map", "run"):
+        _, errors = run(HOST, command, late, input="1\n", code=1)
+        told("Go: a function that main names", errors, "in an init function; main does not run")
+    ok("Go: what main names is not there")

@@ -1,11 +1,13 @@
-"""`examples/polyglot`: five languages for one kind of action, the operation in all of them, and three more languages."""
+"""`examples/polyglot`: five languages for one kind of action, the operation in all of them, two more with both, and one with a worker."""
 
 import json
 
 from . import c, go, python
-from .common import HOST, ROOT, ok, run, same, toolchain
+from .common import HOST, ROOT, ok, run, same, told, toolchain
 
 EXAMPLE = ROOT / "examples" / "polyglot"
+# A large number with a short way, one whose next is too large, and one whose next would be 2^64.
+LARGE = (2**52, 2**53 - 1, (2**64 - 1) // 3)
 RANGES = "1 100\n101 1000\n"
 LONGEST = ['"1-100: 97 takes 118 steps"', '"101-1000: 871 takes 178 steps"']
 LANGUAGES = ("rust", "python", "typescript", "go", "c")
@@ -37,9 +39,21 @@ def test():
         if got != wanted:
             raise SystemExit(f"{language} and Rust differ: {got}")
         ok(f"{language}: a thousand numbers as in Rust")
+    for language in LANGUAGES + ("cpp", "zig", "assemblyscript"):
+        input = "".join(f"{n}\n" for n in LARGE)
+        said, errors = run(HOST, "map", component(language, "worker"), "--workers", "1", input=input, code=1)
+        same(f"{language}: a large number", said, ["52"])
+        for number in (2, 3):
+            why = rf"line {number}: it can never work\n.*: a number on the way is over 2\^53 - 1\n"
+            told(f"{language}: a number that is too large", errors, why)
+
+    # What it leaves behind is far more than it may have.
+    leaving = (HOST, "map", component("assemblyscript", "worker"), "--workers", "1", "--attempts", "1", "--memory", "256KiB")
+    said, _ = run(*leaving, input="1\n" * 30_000)
+    same("assemblyscript: memory is freed", said, ["0"] * 30_000)
 
     everybody = [word for language in LANGUAGES for word in ("--worker", component(language, "worker"))]
-    for language in LANGUAGES:
+    for language in LANGUAGES + ("cpp", "zig"):
         if language != "rust":
             # Built by the manifest beside it, with its own worker.
             run(HOST, "run", EXAMPLE / language, "--worker", component(language, "worker"), input="1 3\n", path=path)

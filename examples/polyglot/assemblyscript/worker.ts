@@ -5,6 +5,10 @@ const OK: u8 = 0;
 const FAILED: u8 = 1;
 const PERMANENT: u8 = 1;
 
+/** Where the numbers of some languages end. */
+const MOST: i64 = (1 << 53) - 1;
+const TOO_LARGE = "a number on the way is over 2^53 - 1";
+
 /** The result of `handle`: whether it failed, how, and where its bytes are. */
 const result = memory.data(16);
 
@@ -17,16 +21,22 @@ export function handle(kind: usize, _kindLength: usize, payload: usize, length: 
   let n = I64.parseInt(String.UTF8.decodeUnsafe(payload, length));
   heap.free(kind);
   heap.free(payload);
+  // What does not fit is no error for `parseInt`.
+  if (length > 18) return failed(TOO_LARGE);
   if (n < 1) return failed(n.toString() + " has no way to 1");
   let count: i64 = 0;
-  for (; n !== 1; count++) n = n % 2 === 0 ? n / 2 : 3 * n + 1;
+  for (; n !== 1; count++) {
+    if (n > MOST) return failed(TOO_LARGE);
+    n = n % 2 === 0 ? n / 2 : 3 * n + 1;
+  }
   store<u8>(result, OK);
   return text(count.toString(), 4);
 }
 
-/** What the host has read is freed. */
+/** What the host has read is freed, and then the texts that were on the way to it, which nothing else collects. */
 export function cabi_post_handle(result: usize): void {
   heap.free(load<usize>(result + (load<u8>(result) === OK ? 4 : 8)));
+  __collect();
 }
 
 function failed(why: string): usize {

@@ -6,8 +6,10 @@
 bool disperse_next(disperse_bytes *task) { return disperse_line(task); }
 
 disperse_result disperse_run(disperse_bytes task) {
+  enum { MOST = 100000 };
   long long from, to;
-  DISPERSE_CHECK(sscanf(task.data, "%lld %lld", &from, &to) == 2 && to >= from);
+  DISPERSE_CHECK(sscanf(task.data, "%lld %lld", &from, &to) == 2);
+  DISPERSE_CHECK(1 <= from && from <= to && to - from < MOST);
   size_t count = to - from + 1, longest = 0;
   disperse_action *actions = calloc(count, sizeof *actions);
   disperse_outcome *outcomes = calloc(count, sizeof *outcomes);

@@ -3,12 +3,18 @@
 import disperse
 
 
+# Where the numbers of some languages end.
+MOST = 2**53 - 1
+
+
 @disperse.worker
 def steps(n: int) -> int:
     if n < 1:
         raise disperse.Permanent(f"{n} has no way to 1")
     count = 0
     while n != 1:
+        if n > MOST:
+            raise disperse.Permanent("a number on the way is over 2^53 - 1")
         n = n // 2 if n % 2 == 0 else 3 * n + 1
         count += 1
     return count

@@ -76,14 +76,81 @@ static disperse_outcome settled_as(bool ok, guest_list_u8_t *result, disperse_gu
   return (disperse_outcome){false, TAKEN(refusal->message), (disperse_reason)refusal->reason};
 }
 
+/* The handle of an action that no host was asked for: those of the host are positive, and 0 is what was taken. */
+enum { REFUSED = -1 };
+
+/* A kind that breaks the contract would end the task; here it is only the action that is refused. */
+static bool is_kind(const char *kind) { return lent_text(kind).len <= 256 && is_text(kind); }
+
+disperse_pending disperse_submit(const char *kind, disperse_bytes input, const disperse_options *options) {
+  if (!is_kind(kind)) return (disperse_pending){REFUSED};
+  disperse_guest_host_action_t action = {lent_text(kind), lent(input)};
+  if (!options) return (disperse_pending){disperse_guest_host_submit(&action).__handle};
+  disperse_guest_host_options_t chosen = to_wit(options);
+  return (disperse_pending){disperse_guest_host_submit_with(&action, &chosen).__handle};
+}
+
+static disperse_guest_host_borrow_pending_t borrowed(disperse_pending pending) {
+  return disperse_guest_host_borrow_pending((disperse_guest_host_own_pending_t){pending.handle});
+}
+
+static disperse_outcome refused(const char *why, disperse_reason reason) {
+  return (disperse_outcome){false, disperse_text(why), reason};
+}
+
+disperse_outcome disperse_take(disperse_pending *pending) {
+  guest_list_u8_t result;
+  disperse_guest_host_refusal_t refusal;
+  if (!pending->handle) return refused("it was taken or cancelled already", DISPERSE_REASON_CANCELLED);
+  if (pending->handle == REFUSED) {
+    pending->handle = 0;
+    return refused("its kind is not UTF-8 of at most 256 bytes", DISPERSE_REASON_PERMANENT);
+  }
+  bool ok = disperse_guest_host_method_pending_take(borrowed(*pending), &result, &refusal);
+  disperse_cancel(pending);
+  return settled_as(ok, &result, &refusal);
+}
+
+void disperse_cancel(disperse_pending *pending) {
+  if (pending->handle > 0) disperse_guest_host_pending_drop_own((disperse_guest_host_own_pending_t){pending->handle});
+  pending->handle = 0;
+}
+
 disperse_outcome disperse_perform(const char *kind, disperse_bytes input, const disperse_options *options) {
   disperse_pending pending = disperse_submit(kind, input, options);
   return disperse_take(&pending);
 }
 
+/* Whether one call of the host can take all of these: it copies no more than 16 MiB for a call, and what it makes of
+ * each action counts. */
+static bool in_one_call(const disperse_action *actions, size_t count) {
+  const size_t most = 4 << 20, each = 64;
+  for (size_t i = 0, bytes = 0; i < count; i++) {
+    if (actions[i].input.size > most || !is_kind(actions[i].kind)) return false;
+    bytes += each + actions[i].input.size;
+    if (bytes > most) return false;
+  }
+  return true;
+}
+
+static void perform_one_by_one(const disperse_action *actions, size_t count, const disperse_options *options,
+                               disperse_outcome *outcomes) {
+  disperse_pending open[1024];
+  const size_t most = sizeof open / sizeof *open;
+  for (size_t i = 0; i < count + most; i++) {
+    disperse_pending *place = &open[i % most];
+    if (i >= most && i - most < count) outcomes[i - most] = disperse_take(place);
+    if (i < count) *place = disperse_submit(actions[i].kind, actions[i].input, options);
+  }
+}
+
 void disperse_perform_all(const disperse_action *actions, size_t count, const disperse_options *options,
                           disperse_outcome *outcomes) {
-  disperse_guest_host_action_t *asked = room(count, sizeof *asked);
+  if (!in_one_call(actions, count)) {
+    perform_one_by_one(actions, count, options, outcomes);
+    return;
+  }
+  disperse_guest_host_action_t *asked = scratch(count, sizeof *asked);
   for (size_t i = 0; i < count; i++) {
     asked[i].kind = lent_text(actions[i].kind);
     asked[i].payload = lent(actions[i].input);
@@ -96,52 +163,30 @@ void disperse_perform_all(const disperse_action *actions, size_t count, const di
   } else {
     disperse_guest_host_perform_all(&list, &said);
   }
+  free(asked);
   for (size_t i = 0; i < said.len && i < count; i++)
     outcomes[i] = settled_as(!said.ptr[i].is_err, &said.ptr[i].val.ok, &said.ptr[i].val.err);
-  if (said.len) keep(said.ptr);
-}
-
-disperse_pending disperse_submit(const char *kind, disperse_bytes input, const disperse_options *options) {
-  disperse_guest_host_action_t action = {lent_text(kind), lent(input)};
-  if (!options) return (disperse_pending){disperse_guest_host_submit(&action).__handle};
-  disperse_guest_host_options_t chosen = to_wit(options);
-  return (disperse_pending){disperse_guest_host_submit_with(&action, &chosen).__handle};
-}
-
-static disperse_guest_host_borrow_pending_t borrowed(disperse_pending pending) {
-  return disperse_guest_host_borrow_pending((disperse_guest_host_own_pending_t){pending.handle});
-}
-
-disperse_outcome disperse_take(disperse_pending *pending) {
-  guest_list_u8_t result;
-  disperse_guest_host_refusal_t refusal;
-  if (!pending->handle)
-    return (disperse_outcome){false, disperse_text("its outcome was taken already"), DISPERSE_REASON_CANCELLED};
-  bool ok = disperse_guest_host_method_pending_take(borrowed(*pending), &result, &refusal);
-  disperse_cancel(pending);
-  return settled_as(ok, &result, &refusal);
-}
-
-void disperse_cancel(disperse_pending *pending) {
-  if (pending->handle) disperse_guest_host_pending_drop_own((disperse_guest_host_own_pending_t){pending->handle});
-  pending->handle = 0;
+  if (said.len) free(said.ptr);
 }
 
 size_t disperse_wait_any(const disperse_pending *pendings, size_t count, size_t *settled) {
-  disperse_guest_host_borrow_pending_t *open = room(count, sizeof *open);
-  size_t *places = room(count, sizeof *places);
-  size_t waiting = 0;
+  size_t found = 0;
+  for (size_t i = 0; i < count; i++)
+    if (pendings[i].handle == REFUSED) settled[found++] = i;
+  if (found) return found;
+  disperse_guest_host_borrow_pending_t *open = scratch(count, sizeof *open);
   for (size_t i = 0; i < count; i++) {
     if (!pendings[i].handle) continue;
-    places[waiting] = i;
-    open[waiting++] = borrowed(pendings[i]);
+    settled[found] = i;
+    open[found++] = borrowed(pendings[i]);
   }
-  if (!waiting) return 0;
-  disperse_guest_host_list_borrow_pending_t list = {open, waiting};
-  guest_list_u32_t ready;
-  disperse_guest_host_wait_any(&list, &ready);
-  for (size_t i = 0; i < ready.len; i++) settled[i] = places[ready.ptr[i]];
-  if (ready.len) keep(ready.ptr);
+  disperse_guest_host_list_borrow_pending_t list = {open, found};
+  guest_list_u32_t ready = {NULL, 0};
+  if (found) disperse_guest_host_wait_any(&list, &ready);
+  free(open);
+  /* They ascend, so that no place is overwritten before it is read. */
+  for (size_t i = 0; i < ready.len; i++) settled[i] = settled[ready.ptr[i]];
+  if (ready.len) free(ready.ptr);
   return ready.len;
 }
 

@@ -32,14 +32,24 @@ disperse_attempt_info disperse_attempt(void) {
 }
 
 void disperse_report_quota(const char *bucket, uint32_t remaining, uint32_t resets) {
-  disperse_guest_quota_report_t report = {lent_text(bucket), remaining, resets};
+  guest_string_t name = given_text(disperse_text(bucket));
+  disperse_guest_quota_report_t report = {name, remaining, resets};
   disperse_guest_quota_update(&report);
+  free(name.ptr);
+}
+
+static disperse_response no_response(const char *problem, const char *message) {
+  return (disperse_response){.problem = problem, .message = message, .body = disperse_text("")};
 }
 
 disperse_response disperse_fetch(const disperse_request *request) {
   static const char *const problems[] = {"denied", "invalid", "timeout", "unreachable", "oversize"};
   size_t count = request->headers_count;
-  disperse_guest_http_types_header_t *lines = room(count, sizeof *lines);
+  bool texts = is_text(request->verb) && is_text(request->url);
+  for (size_t i = 0; i < count; i++)
+    texts = texts && is_text(request->headers[i].name) && is_text(request->headers[i].value);
+  if (!texts) return no_response("invalid", "the verb, the URL or a header is not UTF-8");
+  disperse_guest_http_types_header_t *lines = scratch(count, sizeof *lines);
   for (size_t i = 0; i < count; i++) {
     lines[i].name = lent_text(request->headers[i].name);
     lines[i].value = lent_text(request->headers[i].value);
@@ -48,17 +58,15 @@ disperse_response disperse_fetch(const disperse_request *request) {
       lent_text(request->verb), lent_text(request->url), {lines, count}, lent(request->body), request->timeout};
   disperse_guest_http_response_t said;
   disperse_guest_http_problem_t problem;
-  if (!disperse_guest_http_fetch(&asked, &said, &problem)) {
-    disperse_response none = {.problem = problems[problem.tag], .message = TAKEN(problem.val.denied).data};
-    none.body = disperse_text("");
-    return none;
-  }
+  bool ok = disperse_guest_http_fetch(&asked, &said, &problem);
+  free(lines);
+  if (!ok) return no_response(problems[problem.tag], TAKEN(problem.val.denied).data);
   disperse_header *headers = room(said.headers.len, sizeof *headers);
   for (size_t i = 0; i < said.headers.len; i++) {
     headers[i].name = TAKEN(said.headers.ptr[i].name).data;
     headers[i].value = TAKEN(said.headers.ptr[i].value).data;
   }
-  if (said.headers.len) keep(said.headers.ptr);
+  if (said.headers.len) free(said.headers.ptr);
   return (disperse_response){
       .status = said.status, .headers = headers, .headers_count = said.headers.len, .body = TAKEN(said.body)};
 }
@@ -72,17 +80,23 @@ const char *disperse_header_of(const disperse_response *response, const char *na
   return NULL;
 }
 
+static disperse_ended not_ended(const char *problem, const char *message) {
+  return (disperse_ended){problem, message, -1, disperse_text(""), disperse_text("")};
+}
+
 disperse_ended disperse_program(const char *program, const char *const *arguments, size_t count, disperse_bytes input,
                                 uint32_t timeout) {
   static const char *const problems[] = {"denied", "failed", "timeout", "oversize"};
-  guest_string_t *texts = room(count, sizeof *texts);
+  bool are_texts = is_text(program);
+  for (size_t i = 0; i < count; i++) are_texts = are_texts && is_text(arguments[i]);
+  if (!are_texts) return not_ended("failed", "the program or an argument is not UTF-8");
+  guest_string_t *texts = scratch(count, sizeof *texts);
   for (size_t i = 0; i < count; i++) texts[i] = lent_text(arguments[i]);
   disperse_guest_exec_command_t command = {lent_text(program), {texts, count}, lent(input), timeout};
   disperse_guest_exec_ended_t ended;
   disperse_guest_exec_problem_t problem;
-  if (!disperse_guest_exec_run(&command, &ended, &problem)) {
-    disperse_bytes none = disperse_text("");
-    return (disperse_ended){problems[problem.tag], TAKEN(problem.val.denied).data, -1, none, none};
-  }
+  bool ok = disperse_guest_exec_run(&command, &ended, &problem);
+  free(texts);
+  if (!ok) return not_ended(problems[problem.tag], TAKEN(problem.val.denied).data);
   return (disperse_ended){NULL, NULL, ended.code.is_some ? ended.code.val : -1, TAKEN(ended.output), TAKEN(ended.errors)};
 }

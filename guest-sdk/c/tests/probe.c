@@ -31,6 +31,25 @@ static disperse_result fail_as(const char *how) {
   return disperse_ok(disperse_text(how));
 }
 
+/* Whether the memory of this instance is no larger than this. */
+static bool within(size_t mib) { return __builtin_wasm_memory_size(0) <= mib * 16; }
+
+/* What is not text is told to the asker and does not end the attempt. */
+static disperse_result no_text(void) {
+  static const char bad[] = "https://example.com/\xff";
+  disperse_header header = {"A", bad};
+  disperse_request requests[] = {{.url = bad}, {.url = "https://example.com/", .headers = &header, .headers_count = 1}};
+  for (size_t i = 0; i < 2; i++) {
+    disperse_response response = disperse_fetch(&requests[i]);
+    DISPERSE_CHECK(response.problem && !strcmp(response.problem, "invalid"));
+  }
+  const char *arguments[] = {"-l", bad};
+  disperse_ended ended = disperse_program("/bin/ls", arguments, 2, disperse_text(""), 0);
+  DISPERSE_CHECK(ended.problem && !strcmp(ended.problem, "failed"));
+  disperse_report_quota(bad, 7, 100);
+  return disperse_okf("%s", ended.message);
+}
+
 static disperse_result about(disperse_bytes name) {
   disperse_attempt_info info = disperse_attempt();
   disperse_report_quota(NULL, 7, 100);
@@ -48,6 +67,9 @@ disperse_result disperse_handle(const char *kind, disperse_bytes input) {
   if (!strcmp(kind, "break")) return fail_as(input.data);
   if (!strcmp(kind, "about")) return about(input);
   if (!strcmp(kind, "echo")) return disperse_ok(input);
+  if (!strcmp(kind, "empty")) return disperse_ok((disperse_bytes){NULL, 0});
+  if (!strcmp(kind, "size")) return disperse_ok_number((int64_t)input.size);
+  if (!strcmp(kind, "no text")) return no_text();
   if (!disperse_number(input, &n)) return disperse_permanent("`%s` is not a number", input.data);
   if (n == 14) return disperse_permanent("14 is never squared");
   if (__builtin_mul_overflow(n, n, &square)) return disperse_permanent("%" PRId64 " is too large", n);
@@ -90,6 +112,67 @@ static disperse_result any(void) {
   return disperse_ok_number(sum);
 }
 
+/* More than the host takes in one call, and among them some that no host takes. */
+static disperse_result large(void) {
+  enum { COUNT = 1200, LARGE = 24 };
+  static char block[1 << 20];
+  static disperse_action actions[COUNT];
+  static disperse_outcome outcomes[COUNT];
+  int64_t size, sum = 0;
+  for (int i = 0; i < COUNT; i++) actions[i] = (disperse_action){"size", {block, i < LARGE ? sizeof block : (size_t)i}};
+  actions[LARGE].kind = "\xff";
+  disperse_perform_all(actions, COUNT, NULL, outcomes);
+  for (int i = 0; i < COUNT; i++) {
+    DISPERSE_CHECK(outcomes[i].ok == (i != LARGE));
+    if (i == LARGE) continue;
+    DISPERSE_CHECK(disperse_number(outcomes[i].bytes, &size) && (size_t)size == actions[i].input.size);
+    sum += size;
+  }
+  return disperse_ok_number(sum);
+}
+
+/* A kind that no host takes is refused at once; what else was asked for goes on. */
+static disperse_result kinds(void) {
+  static char longest[258];
+  memset(longest, 'k', 257);
+  disperse_outcome outcome = disperse_perform(longest, disperse_text("1"), NULL);
+  DISPERSE_CHECK(!outcome.ok && outcome.reason == DISPERSE_REASON_PERMANENT);
+  longest[256] = 0;
+  DISPERSE_CHECK(disperse_perform(longest, disperse_text("1"), NULL).ok);
+  disperse_pending pendings[] = {disperse_submit("", disperse_text("4"), NULL),
+                                 disperse_submit("\xff", disperse_text("1"), NULL)};
+  size_t settled[2];
+  DISPERSE_CHECK(disperse_wait_any(pendings, 2, settled) == 1 && settled[0] == 1);
+  outcome = disperse_take(&pendings[1]);
+  DISPERSE_CHECK(!outcome.ok && outcome.reason == DISPERSE_REASON_PERMANENT);
+  DISPERSE_CHECK(disperse_wait_any(pendings, 2, settled) == 1 && settled[0] == 0);
+  return disperse_ok(disperse_take(&pendings[0]).bytes);
+}
+
+/* Ten thousand actions, of which a thousand are open all the time: what that takes is freed along the way. */
+static disperse_result window(void) {
+  enum { OPEN = 1000, COUNT = 10000 };
+  static disperse_pending pendings[OPEN];
+  static size_t settled[OPEN];
+  int asked = 0, done = 0;
+  while (asked < OPEN) pendings[asked++] = disperse_submit("empty", disperse_text(""), NULL);
+  for (size_t count; (count = disperse_wait_any(pendings, OPEN, settled)); done += (int)count)
+    for (size_t i = 0; i < count; i++) {
+      size_t mark = disperse_mark();
+      DISPERSE_CHECK(disperse_take(&pendings[settled[i]]).ok);
+      disperse_release(mark);
+      if (asked < COUNT) pendings[settled[i]] = disperse_submit("empty", disperse_text(""), NULL), asked++;
+    }
+  return disperse_okf("%d within 2 MiB: %d", done, within(2));
+}
+
+static disperse_result logs(void) {
+  disperse_log(DISPERSE_INFO, "a line %d", 1);
+  for (int i = 0; i < 50000; i++) disperse_log(DISPERSE_DEBUG, "%100d", i);
+  DISPERSE_CHECK(within(2));
+  return disperse_fail("no %s", "luck");
+}
+
 static disperse_result arguments(void) {
   size_t count;
   const char *const *given = disperse_arguments(&count);
@@ -103,6 +186,7 @@ static disperse_result numbers(void) {
   int64_t n = 0;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) DISPERSE_CHECK(!disperse_number(disperse_text(bad[i]), &n));
   DISPERSE_CHECK(!disperse_number((disperse_bytes){"1\0", 2}, &n));
+  DISPERSE_CHECK(disperse_number((disperse_bytes){"-123", 3}, &n) && n == -12);
   DISPERSE_CHECK(disperse_number(disperse_text("-9223372036854775808"), &n) && n == INT64_MIN);
   disperse_bytes most = disperse_digits(INT64_MAX);
   DISPERSE_CHECK(disperse_number(most, &n) && n == INT64_MAX && most.size == 19);
@@ -118,7 +202,7 @@ static disperse_result often(void) {
     DISPERSE_CHECK(outcome.ok && outcome.bytes.size == sizeof block);
     disperse_release(mark);
   }
-  return disperse_okf("%d", __builtin_wasm_memory_size(0) < 32);
+  return disperse_okf("within 2 MiB: %d", within(2));
 }
 
 static disperse_result refused(void) {
@@ -130,8 +214,8 @@ static disperse_result refused(void) {
   return disperse_ok(outcome.bytes);
 }
 
-static const char *const tasks[] = {"all",     "any",    "arguments", "about", "empty", "forgot", "log",
-                                    "numbers", "often", "refused",   "sleep", "é😀"};
+static const char *const tasks[] = {"all", "any",     "arguments", "about", "empty",   "forgot", "kinds",  "large",
+                                    "log", "no text", "numbers",   "often", "refused", "sleep",  "window", "é😀"};
 
 bool disperse_next(disperse_bytes *task) {
   static size_t next;
@@ -146,21 +230,21 @@ disperse_result disperse_run(disperse_bytes task) {
   if (!strcmp(name, "any")) return any();
   if (!strcmp(name, "arguments")) return arguments();
   if (!strcmp(name, "empty")) return disperse_ok((disperse_bytes){NULL, 0});
+  if (!strcmp(name, "kinds")) return kinds();
+  if (!strcmp(name, "large")) return large();
+  if (!strcmp(name, "log")) return logs();
   if (!strcmp(name, "numbers")) return numbers();
   if (!strcmp(name, "often")) return often();
   if (!strcmp(name, "refused")) return refused();
   if (!strcmp(name, "sleep")) return disperse_ok_number(disperse_sleep(2500));
-  if (!strcmp(name, "about")) {
-    disperse_outcome outcome = disperse_perform("about", disperse_text("me"), NULL);
+  if (!strcmp(name, "window")) return window();
+  if (!strcmp(name, "about") || !strcmp(name, "no text")) {
+    disperse_outcome outcome = disperse_perform(name, disperse_text("me"), NULL);
     return outcome.ok ? disperse_ok(outcome.bytes) : disperse_fail("%s", outcome.bytes.data);
   }
   if (!strcmp(name, "forgot")) {
     disperse_submit("square", disperse_text("2"), NULL);
     return disperse_ok(disperse_perform("square", disperse_text("3"), NULL).bytes);
-  }
-  if (!strcmp(name, "log")) {
-    disperse_log(DISPERSE_INFO, "a line %d", 1);
-    return disperse_fail("no %s", "luck");
   }
   return disperse_ok_number((int64_t)task.size);
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"disperse"
 	"disperse/internal/common"
@@ -26,6 +27,14 @@ import (
 const OpenMax = 1024
 
 const outputChunkBytes = 1 << 20
+
+const kindBytesMax = 256
+
+// What goes to the host in one call: it copies no more than 16 MiB for a call, and what it makes of each action counts.
+const (
+	callBytesMax    = 4 << 20
+	actionBytesSelf = 64
+)
 
 // Of is what an operation is made of. It needs Next and Run.
 //
@@ -177,7 +186,11 @@ func chosen(options []Options) (types.Options, bool) {
 	}, true
 }
 
+// A kind that breaks the contract would end the task; here it is only the action that is refused.
 func asked(kind string, input any) (types.Action, error) {
+	if len(kind) > kindBytesMax || !utf8.ValidString(kind) {
+		return types.Action{}, &Refusal{Permanent, "its kind is not UTF-8 of at most 256 bytes"}
+	}
 	payload, err := disperse.Encode(input)
 	if err != nil {
 		return types.Action{}, &Refusal{Permanent, "the input of `" + kind + "` cannot be encoded: " + err.Error()}
@@ -185,7 +198,9 @@ func asked(kind string, input any) (types.Action, error) {
 	return types.Action{Kind: kind, Payload: payload}, nil
 }
 
-func settle[Out any](kind string, said wit.Result[[]uint8, types.Refusal]) (Out, error) {
+type outcome = wit.Result[[]uint8, types.Refusal]
+
+func settle[Out any](kind string, said outcome) (Out, error) {
 	if said.IsErr() {
 		var none Out
 		return none, &Refusal{Reason(said.Err().Reason), said.Err().Message}
@@ -214,6 +229,7 @@ func PerformAll[Out, In any](kind string, inputs []In, options ...Options) []Out
 	outcomes := make([]Outcome[Out], len(inputs))
 	var actions []types.Action
 	var places []int
+	bytes := 0
 	for place, input := range inputs {
 		action, err := asked(kind, input)
 		if err != nil {
@@ -221,18 +237,40 @@ func PerformAll[Out, In any](kind string, inputs []In, options ...Options) []Out
 			continue
 		}
 		actions, places = append(actions, action), append(places, place)
+		bytes += actionBytesSelf + len(action.Payload)
 	}
-	said := witRuntime.Call(func() []wit.Result[[]uint8, types.Refusal] {
+	settled := func(index int, said outcome) {
+		place := places[index]
+		outcomes[place].Value, outcomes[place].Err = settle[Out](kind, said)
+	}
+	if bytes > callBytesMax {
+		performOneByOne(actions, options, settled)
+		return outcomes
+	}
+	said := witRuntime.Call(func() []outcome {
 		if with, some := chosen(options); some {
 			return host.PerformAllWith(actions, with)
 		}
 		return host.PerformAll(actions)
 	})
 	for index, outcome := range said {
-		place := places[index]
-		outcomes[place].Value, outcomes[place].Err = settle[Out](kind, outcome)
+		settled(index, outcome)
 	}
 	return outcomes
+}
+
+func performOneByOne(actions []types.Action, options []Options, settled func(int, outcome)) {
+	var open [OpenMax]*host.Pending
+	for index := range len(actions) + OpenMax {
+		place := &open[index%OpenMax]
+		if *place != nil {
+			settled(index-OpenMax, take(*place))
+			*place = nil
+		}
+		if index < len(actions) {
+			*place = submit(actions[index], options)
+		}
+	}
 }
 
 // Values are the results of outcomes, or the first error.
@@ -260,6 +298,10 @@ func Submit[Out any](kind string, input any, options ...Options) *Pending[Out] {
 	if err != nil {
 		return &Pending[Out]{kind, nil, err}
 	}
+	return &Pending[Out]{kind, submit(action, options), nil}
+}
+
+func submit(action types.Action, options []Options) *host.Pending {
 	var inner *host.Pending
 	if with, some := chosen(options); some {
 		inner = host.SubmitWith(action, with)
@@ -267,12 +309,18 @@ func Submit[Out any](kind string, input any, options ...Options) *Pending[Out] {
 		inner = host.Submit(action)
 	}
 	held[inner] = struct{}{}
-	return &Pending[Out]{kind, inner, nil}
+	return inner
 }
 
 // What is under way. An action that nobody waits for goes on: without this the garbage collector would cancel it at a
 // moment that nobody chose.
 var held = map[*host.Pending]struct{}{}
+
+func take(inner *host.Pending) outcome {
+	said := witRuntime.Call(inner.Take)
+	drop(inner)
+	return said
+}
 
 func drop(inner *host.Pending) {
 	delete(held, inner)
@@ -290,9 +338,7 @@ func (p *Pending[Out]) Take() (Out, error) {
 		return none, p.err
 	}
 	p.inner = nil
-	said := witRuntime.Call(inner.Take)
-	drop(inner)
-	return settle[Out](p.kind, said)
+	return settle[Out](p.kind, take(inner))
 }
 
 // Cancel cancels the action. After Take it does nothing.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"disperse"
 	"disperse/internal/common"
@@ -30,7 +31,8 @@ var handlers = map[string]func(payload []byte) ([]byte, error){}
 // init function.
 //
 // Inputs and results travel as JSON, as themselves where they are a disperse.Raw or a disperse.Text. Errors are
-// retryable unless they come from disperse.Permanent, Busy or Unfit. A panic is a retryable failure too.
+// retryable unless they come from disperse.Permanent, Busy or Unfit. A panic with such an error counts as it, any other is
+// retryable.
 func Handle[In, Out any](kind string, handle func(In) (Out, error)) {
 	if handlers[kind] != nil {
 		panic("there are two workers for kind `" + kind + "`")
@@ -68,6 +70,9 @@ func do(kind string, payload []byte) (result []byte, err error) {
 	if handle == nil {
 		handle = handlers[""]
 	}
+	if len(handlers) == 0 {
+		return nil, disperse.Permanent("no worker.Handle was called in an init function; main does not run")
+	}
 	if handle == nil {
 		var known []string
 		for kind := range handlers {
@@ -79,7 +84,13 @@ func do(kind string, payload []byte) (result []byte, err error) {
 	return handle(payload)
 }
 
-func toFailure(err error) types.Failure {
+func toFailure(err error) (said types.Failure) {
+	// The methods of an error are the worker's code too.
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			said = types.MakeFailureRetryable(common.Words(common.Recovered(panicked)))
+		}
+	}()
 	failure := disperse.AsFailure(err)
 	why := common.Words(failure)
 	switch failure.Sort {
@@ -120,7 +131,7 @@ func Current() Attempt {
 // long it starts afresh (0: unknown). An empty bucket means the worker's only one.
 func ReportQuota(bucket string, remaining uint32, resets time.Duration) {
 	disperse_guest_quota.Update(disperse_guest_quota.Report{
-		Bucket: bucket, Remaining: remaining, Resets: common.Milliseconds(resets),
+		Bucket: common.Valid(bucket), Remaining: remaining, Resets: common.Milliseconds(resets),
 	})
 }
 
@@ -169,9 +180,14 @@ func (r *Response) Header(name string) string {
 // Fetch sends a request and waits for the whole response, at most 8 MiB. Redirects are followed as far as they stay
 // within what the operator grants. An error is a *Problem: "denied", "invalid", "timeout", "unreachable" or "oversize".
 func Fetch(request Request) (*Response, error) {
+	texts := utf8.ValidString(request.Verb) && utf8.ValidString(request.URL)
 	var headers []http.Header
 	for _, header := range request.Headers {
+		texts = texts && utf8.ValidString(header.Name) && utf8.ValidString(header.Value)
 		headers = append(headers, http.Header{Name: header.Name, Value: header.Value})
+	}
+	if !texts {
+		return nil, &Problem{"invalid", "the verb, the URL or a header is not UTF-8"}
 	}
 	asked := http.Request{
 		Verb: request.Verb, Url: request.URL, Headers: headers, Body: request.Body, Timeout: common.Milliseconds(request.Timeout),
@@ -213,6 +229,9 @@ type Ended struct {
 // whatever its exit code, as far as the operator allows it. A timeout of 0 is that of the attempt. An error is a *Problem:
 // "denied", "failed", "timeout" or "oversize".
 func Program(program string, arguments []string, input []byte, timeout time.Duration) (*Ended, error) {
+	if !utf8.ValidString(program) || slices.ContainsFunc(arguments, func(text string) bool { return !utf8.ValidString(text) }) {
+		return nil, &Problem{"failed", "the program or an argument is not UTF-8"}
+	}
 	asked := disperse_guest_exec.Command{
 		Program: program, Arguments: arguments, Input: input, Timeout: common.Milliseconds(timeout),
 	}

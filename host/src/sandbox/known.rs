@@ -172,7 +172,10 @@ mod tests {
             ("wasi:io/poll@0.2.0", Use::Free),
             ("disperse:guest/host@0.1.0", Use::OfOperations),
             ("disperse:guest/quota@0.1.3", Use::OfWorkers),
-            ("wasi:http/incoming-handler@0.2.0", Use::Missing(None)),
+            (
+                "wasi:http/incoming-handler@0.2.0",
+                Use::Missing(Some("`outgoing-handler` is near".into())),
+            ),
             (
                 "wasi:cli/stdin@0.3.0",
                 Use::Missing(Some("this host has WASI 0.2".into())),

@@ -2,11 +2,12 @@
 package main
 
 import (
-	"fmt"
-
 	"disperse"
 	"disperse/worker"
 )
+
+// Where the numbers of some languages end.
+const most = 1<<53 - 1
 
 func init() {
 	worker.Handle("", steps)
@@ -14,10 +15,13 @@ func init() {
 
 func steps(n int) (int, error) {
 	if n < 1 {
-		return 0, disperse.Permanent(fmt.Sprintf("%d has no way to 1", n))
+		return 0, disperse.Permanent("%d has no way to 1", n)
 	}
 	count := 0
 	for ; n != 1; count++ {
+		if n > most {
+			return 0, disperse.Permanent("a number on the way is over 2^53 - 1")
+		}
 		if n%2 == 0 {
 			n /= 2
 		} else {

@@ -9,20 +9,22 @@ import (
 	"time"
 )
 
-// Recovered is a panic as an error with the line that it came from. For a deferred function, with what recover returned.
+// Recovered is a panic as an error with the line that it came from, which is not one of the standard library. For a
+// deferred function, with what recover returned.
 func Recovered(panicked any) error {
 	place := ""
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
-	for seen := false; ; {
-		frame, more := frames.Next()
+	// Where the standard library is; with -trimpath there is no telling.
+	library := ""
+	for seen, more := false, true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
 		if strings.HasPrefix(frame.Function, "runtime.") {
 			seen = true
-		} else if seen {
+			library = strings.TrimSuffix(frame.File, "runtime/"+path.Base(frame.File))
+		} else if seen && (library == "" || !strings.HasPrefix(frame.File, library)) {
 			place = fmt.Sprintf(" (%s line %d, in %s)", path.Base(frame.File), frame.Line, frame.Function)
-			break
-		}
-		if !more {
 			break
 		}
 	}
@@ -32,8 +34,19 @@ func Recovered(panicked any) error {
 	return fmt.Errorf("panic: %v%s", panicked, place)
 }
 
-// Words is the text of an error as the host takes it: what is no UTF-8 in it becomes question marks.
-func Words(err error) string { return strings.ToValidUTF8(err.Error(), "?") }
+// Words is the text of an error as the host takes it. An error that panics when it is asked for its text, as many do that
+// are a nil pointer, has the panic as its text.
+func Words(err error) (words string) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			words = Valid(Recovered(panicked).Error())
+		}
+	}()
+	return Valid(err.Error())
+}
+
+// Valid is a text as the host takes it: what is no UTF-8 in it becomes question marks.
+func Valid(text string) string { return strings.ToValidUTF8(text, "?") }
 
 // Milliseconds is a duration in whole ms, rounded up so that a short one does not become zero, which would mean the
 // default.

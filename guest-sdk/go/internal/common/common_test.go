@@ -13,6 +13,31 @@ func TestWordsAreText(t *testing.T) {
 	}
 }
 
+type wordless struct{ words string }
+
+func (w *wordless) Error() string { return w.words }
+
+func TestAnErrorWithoutWordsHasThoseOfItsPanic(t *testing.T) {
+	var none *wordless
+	want := regexp.MustCompile(`^panic: .*nil pointer dereference \(common_test\.go line \d+, in .*\)$`)
+	if words := Words(none); !want.MatchString(words) {
+		t.Error(words)
+	}
+}
+
+func compiles(pattern string) (err error) {
+	defer func() { err = Recovered(recover()) }()
+	regexp.MustCompile(pattern)
+	return nil
+}
+
+func TestThePlaceOfAPanicIsNotInTheStandardLibrary(t *testing.T) {
+	want := regexp.MustCompile(`\(common_test\.go line \d+, in disperse/internal/common\.compiles\)$`)
+	if err := compiles("("); !want.MatchString(err.Error()) {
+		t.Error(err)
+	}
+}
+
 func panics() (err error) {
 	defer func() { err = Recovered(recover()) }()
 	var none *struct{ X int }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"math/rand"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -18,10 +19,17 @@ import (
 
 type point struct{ X, Y int }
 
+type wordless struct{ words string }
+
+func (w *wordless) Error() string { return w.words }
+
 func init() {
 	worker.Handle("square", square)
 	worker.Handle("break", fail)
 	worker.Handle("who", who)
+	worker.Handle("no text", noText)
+	worker.Handle("size", func(block disperse.Raw) (int, error) { return len(block), nil })
+	worker.Handle("echo", func(block disperse.Raw) (disperse.Raw, error) { return block, nil })
 	worker.Handle("", func(size int) (string, error) { return worker.Kind() + strings.Repeat(".", size), nil })
 	operation.Define(operation.Of[string, disperse.Text]{Next: next, Run: run, Collect: collect, Finish: finish})
 }
@@ -49,6 +57,15 @@ func fail(how disperse.Text) (disperse.Text, error) {
 		return "", disperse.Permanent("\xff is no text")
 	case "wrapped":
 		return "", fmt.Errorf("wrapped: %w", disperse.Permanent("never"))
+	case "typed nil":
+		var none *wordless
+		return "", none
+	case "sorted":
+		return "", &disperse.Failure{Sort: disperse.SortPermanent}
+	case "sorted panic":
+		panic(disperse.Permanent("never again"))
+	case "pattern":
+		regexp.MustCompile("(")
 	case "unfit":
 		return "", disperse.Unfit("gone")
 	case "exit":
@@ -71,7 +88,17 @@ func who(name disperse.Text) (disperse.Text, error) {
 	return disperse.Text(fmt.Sprint(name, " ", attempt.Number, " ", in, " ", attempt.Worker, " / ", http, " / ", program)), nil
 }
 
-var tasks = strings.Fields("all any args cancel forgot goroutines often panic random random refused sleep stall wide who é😀")
+// What is not text is told to the asker and does not end the attempt.
+func noText(string) (string, error) {
+	const bad = "https://example.com/\xff"
+	worker.ReportQuota(bad, 4, time.Second)
+	_, url := worker.Fetch(worker.Request{URL: bad})
+	_, header := worker.Fetch(worker.Request{URL: "https://example.com", Headers: []worker.Header{{Name: "A", Value: bad}}})
+	_, program := worker.Program("/bin/ls", []string{"-l", bad}, nil, 0)
+	return fmt.Sprint(url, " / ", header, " / ", program), nil
+}
+
+var tasks = strings.Fields("all any args blocks cancel forgot goroutines kinds large often panic random random refused sleep stall wide who é😀")
 
 func next() (string, bool) {
 	if len(tasks) == 0 {
@@ -81,6 +108,8 @@ func next() (string, bool) {
 	tasks = tasks[1:]
 	return task, true
 }
+
+var block = make(disperse.Raw, 1<<20)
 
 func run(task string) (disperse.Text, error) {
 	value, err := try(task)
@@ -117,6 +146,13 @@ func try(task string) (any, error) {
 	case "args":
 		log.Printf("hello %d", 1)
 		return operation.Arguments(), nil
+	case "blocks":
+		for range 100 {
+			if answer, err := operation.Perform[disperse.Raw]("echo", block); err != nil || len(answer) != len(block) {
+				return nil, err
+			}
+		}
+		return 100, nil
 	case "cancel":
 		pending := operation.Submit[int64]("square", 1)
 		pending.Cancel()
@@ -130,7 +166,7 @@ func try(task string) (any, error) {
 		answers := make(chan int)
 		for i := range 100 {
 			go func() {
-				text, _ := operation.Perform[string]("long", i*100)
+				text, _ := operation.Perform[string]("long", i*2000)
 				answers <- len(text) + len(make([]byte, 100_000)) - 100_000
 			}()
 		}
@@ -139,6 +175,31 @@ func try(task string) (any, error) {
 			total += <-answers
 		}
 		return total, nil
+	case "kinds":
+		_, text := operation.Perform[string]("\xff", 1)
+		_, long := operation.Perform[string](strings.Repeat("k", 257), 1)
+		longest, _ := operation.Perform[string](strings.Repeat("k", 256), 1)
+		pendings := []*operation.Pending[int]{operation.Submit[int]("square", 4), operation.Submit[int]("\xff", 1)}
+		words, err := operation.Perform[string]("no text", "")
+		return fmt.Sprint(text, " / ", long, " / ", len(longest), " / ", operation.WaitAny(pendings), " / ", words), err
+	case "large":
+		blocks := make([]disperse.Raw, 1200)
+		wanted := 0
+		for i := range blocks {
+			blocks[i] = make(disperse.Raw, i)
+			if i%50 == 0 {
+				blocks[i] = block
+			}
+			wanted += len(blocks[i])
+		}
+		sizes, err := operation.Values(operation.PerformAll[int]("size", blocks))
+		for i, size := range sizes {
+			if size != len(blocks[i]) {
+				return nil, fmt.Errorf("%d and not %d", size, len(blocks[i]))
+			}
+			wanted -= size
+		}
+		return wanted, err
 	case "often":
 		for i := range 1000 {
 			if _, err := operation.Perform[string]("long", 100_000+i); err != nil {

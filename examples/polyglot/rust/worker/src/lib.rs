@@ -3,6 +3,9 @@
 
 use disperse_guest::{Action, Failure, Worker, export_worker};
 
+/// Where the numbers of some languages end.
+const MOST: u64 = (1 << 53) - 1;
+
 #[derive(Default)]
 struct Steps;
 
@@ -16,6 +19,9 @@ impl Worker for Steps {
             return Err(Failure::Permanent("0 has no way to 1".into()));
         }
         while n != 1 {
+            if n > MOST {
+                return Err(Failure::Permanent("a number on the way is over 2^53 - 1".into()));
+            }
             n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
             steps += 1;
         }

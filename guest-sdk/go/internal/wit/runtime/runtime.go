@@ -1,5 +1,5 @@
 // Package runtime is of the support library of wit-bindgen for Go 0.63 (LICENSE in the folder above), changed in two
-// places: where early memory comes from, and when the garbage collector may run.
+// places: where early memory comes from, and when garbage is collected.
 package runtime
 
 import (
@@ -119,9 +119,31 @@ func init() {
 	collecting = debug.SetGCPercent(-1)
 }
 
+// How many bytes the host has allocated since the last spark, and what is enough for one.
+var passed uintptr
+
+const passedEnough = 1 << 20
+
+// A collection that is due starts with the next large allocation, but with none that was made while the collector was
+// off; and code that takes large payloads need not allocate anything itself. So this does.
+var spark []byte
+
+// How many goroutines there were when the export was entered. While it has others, a collection that starts here would
+// wait for the clock, and they are left to what they allocate.
+var goroutines int
+
+func kindle() {
+	debug.SetGCPercent(collecting)
+	if passed > passedEnough && runtime.NumGoroutine() <= goroutines {
+		passed = 0
+		spark = make([]byte, 64<<10)
+	}
+}
+
 // Enter lets the garbage collector run, for the code of an export, until the function that it returns is called.
 func Enter() func() {
-	debug.SetGCPercent(collecting)
+	goroutines = runtime.NumGoroutine()
+	kindle()
 	return func() { debug.SetGCPercent(-1) }
 }
 
@@ -136,7 +158,7 @@ func Call[T any](ask func() T) T {
 	debug.SetGCPercent(-1)
 	answer := ask()
 	pinner.Unpin()
-	debug.SetGCPercent(collecting)
+	kindle()
 	return answer
 }
 
@@ -163,6 +185,7 @@ func cabiRealloc(oldPointer unsafe.Pointer, oldSize, align, newSize uintptr) uns
 		// See https://github.com/bytecodealliance/wasmtime/pull/13563
 		// for more details.
 		adapterMonotonicClockSetPaused(true)
+		passed += newSize
 		pointer := Allocate(&pinner, newSize, align)
 		adapterMonotonicClockSetPaused(false)
 		return pointer

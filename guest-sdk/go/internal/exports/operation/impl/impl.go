@@ -2,6 +2,9 @@
 package impl
 
 import (
+	"os"
+
+	"disperse"
 	"disperse/internal/common"
 	"disperse/internal/wit/runtime"
 	wit "disperse/internal/wit/types"
@@ -9,15 +12,27 @@ import (
 
 // The functions that package operation sets.
 var (
-	DoNext    func() ([]byte, bool)
+	DoNext = func() ([]byte, bool) {
+		panic("no operation.Define was called in an init function; main does not run")
+	}
 	DoRun     func(task []byte) ([]byte, error)
 	DoCollect func(task, result []byte, why *string)
 	DoFinish  func() error
 )
 
+// A panic of the planner is the end of the run, and the log is where it can be told. The Go runtime would wait for the
+// clock before it says a word, which the host does not let it.
+func planned() {
+	if panicked := recover(); panicked != nil {
+		disperse.Error("%s", common.Words(common.Recovered(panicked)))
+		os.Exit(2)
+	}
+}
+
 // Next is what the host calls.
 func Next() wit.Option[[]uint8] {
 	defer runtime.Enter()()
+	defer planned()
 	if task, more := DoNext(); more {
 		return wit.Some([]uint8(task))
 	}
@@ -37,6 +52,7 @@ func Run(task []uint8) wit.Result[[]uint8, string] {
 // Collect is what the host calls.
 func Collect(task []uint8, outcome wit.Result[[]uint8, string]) {
 	defer runtime.Enter()()
+	defer planned()
 	if outcome.IsErr() {
 		why := outcome.Err()
 		DoCollect(task, nil, &why)
