@@ -1,6 +1,6 @@
 //! `new`, and the building of projects. Rust's is built here; the others in `tests/languages.py`, with their tools.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use crate::support::{Ended, Folder, host, root};
 
@@ -21,7 +21,14 @@ fn a_project_in_rust_builds_runs_and_passes_its_test_away_from_here() {
         Path::new(&project).join("Cargo.lock"),
     )
     .unwrap();
-    host(["run", &project]).input("1 2 3\n").run().exits(0).prints("14\n");
+    // Compiles all that the SDK needs, beside other tests.
+    host(["run", &project])
+        .input("1 2 3\n")
+        .start()
+        .within(Duration::from_secs(300))
+        .end()
+        .exits(0)
+        .prints("14\n");
     host(["run", &project, "--no-build", "--quiet"])
         .input("4\n")
         .run()

@@ -113,6 +113,10 @@ pub(crate) const PIECE: usize = 256;
 /// answers, which is a megabyte.
 const COUNTED_MIN: u64 = 1 << 10;
 
+/// What a task that runs is thought to take, in bytes, beside what it is known to. Chosen freely: more than most do, and so
+/// little that a thousand of them, which is how many instances there may be, fit into half of a small machine.
+const EXPECTED: u64 = 4 << 20;
+
 /// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that nobody has
 /// read. It is kept by slowing down, never by failing: over it idle instances are dropped, `submit` waits and `next` is
 /// not called.
@@ -125,6 +129,8 @@ pub(crate) struct Budget {
     open: AtomicU64,
     /// How many tasks have begun and are not collected.
     begun: AtomicU64,
+    /// How many of them have not ended.
+    running: AtomicU64,
     freed: Notify,
     /// How many guests wait to be started because all instances that there may be are there.
     crowd: AtomicU64,
@@ -140,6 +146,7 @@ impl Budget {
             peak: AtomicU64::new(0),
             open: AtomicU64::new(0),
             begun: AtomicU64::new(0),
+            running: AtomicU64::new(0),
             freed: Notify::new(),
             crowd: AtomicU64::new(0),
             pressed: Notify::new(),
@@ -207,21 +214,31 @@ impl Budget {
     ///
     /// Cancel safe.
     pub(crate) async fn room(&self) {
-        self.room_from(&self.open).await;
+        self.room_from(&self.open, || self.is_over()).await;
     }
 
-    /// Has a task wait for room as long as others are between their beginning and being collected, which makes room.
+    /// Has a task wait for room as long as others are between their beginning and being collected, which makes room. What one
+    /// that runs will take is not known yet: it is thought to be [`EXPECTED`], or all that wait would begin before the first of
+    /// them has taken anything.
     ///
     /// Cancel safe.
     pub(crate) async fn begin(self: &Arc<Self>) -> Begun {
-        self.room_from(&self.begun).await;
+        let is_over = || {
+            let expected = self.running.load(Ordering::Relaxed).saturating_mul(EXPECTED);
+            self.used.load(Ordering::Relaxed).saturating_add(expected) > self.limit
+        };
+        self.room_from(&self.begun, is_over).await;
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Begun(self.clone())
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Begun {
+            budget: self.clone(),
+            runs: true,
+        }
     }
 
     /// Waits until there is room again, or nothing left of what could make room.
-    async fn room_from(&self, going_on: &AtomicU64) {
-        let waits = || self.is_over() && going_on.load(Ordering::Relaxed) > 0;
+    async fn room_from(&self, going_on: &AtomicU64, is_over: impl Fn() -> bool) {
+        let waits = || is_over() && going_on.load(Ordering::Relaxed) > 0;
         while waits() {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -245,14 +262,33 @@ impl Drop for Crowd<'_> {
     }
 }
 
-/// A task that has begun, until this is dropped.
+/// A task that has begun, until this is dropped, which is when it is collected.
 #[derive(Debug)]
-pub(crate) struct Begun(Arc<Budget>);
+pub(crate) struct Begun {
+    budget: Arc<Budget>,
+    runs: bool,
+}
+
+impl Begun {
+    /// It has ended: what it takes from now on is known.
+    pub(crate) fn ended(mut self) -> Self {
+        self.end();
+        self
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.runs) {
+            self.budget.running.fetch_sub(1, Ordering::Relaxed);
+            self.budget.freed.notify_waiters();
+        }
+    }
+}
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if self.0.begun.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.freed.notify_waiters();
+        self.end();
+        if self.budget.begun.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.budget.freed.notify_waiters();
         }
     }
 }
@@ -410,6 +446,29 @@ mod tests {
         std::fs::write(inner.join("memory.max"), "4096\n").unwrap();
         assert_eq!(group_memory("0::/a/b\n", root.path()), Some(4096));
         assert_eq!(group_memory("4:memory:/a\n", root.path()), None);
+    }
+
+    #[tokio::test]
+    async fn tasks_begin_as_there_is_room_for_what_they_may_take() {
+        let budget = Budget::new(2 * EXPECTED);
+        let first = budget.begin().await;
+        let second = budget.begin().await;
+        let third = budget.begin().await;
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.begin().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        // What it left behind is counted by others.
+        let first = first.ended();
+        let fourth = waiting.await.unwrap();
+        drop((first, second, third));
+        budget.charge(100 * EXPECTED);
+        drop(fourth);
+        // Nobody is left who could make room.
+        drop(budget.begin().await);
+        assert_eq!(budget.running.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -339,21 +339,30 @@ fn results_of_an_untrusted_pool_count_when_two_owners_have_them() {
 
 #[test]
 fn a_function_reports_what_is_left_of_its_quota() {
+    const WAIT: Duration = Duration::from_millis(300);
+    let begun = Arc::new(Mutex::new(Vec::new()));
     let told = Told::by(|| {
-        let pool = Pool::native("p", |attempt: Attempt| async move {
-            if attempt.action() == 1 {
-                attempt.report_quota("hourly", 1, Duration::from_millis(20));
+        let begun = begun.clone();
+        let pool = Pool::native("p", move |attempt: Attempt| {
+            begun.lock().unwrap().push(Instant::now());
+            async move {
+                if attempt.action() == 1 {
+                    attempt.report_quota("hourly", 0, WAIT);
+                }
+                Ok(attempt.payload().clone())
             }
-            Ok(attempt.payload().clone())
         });
-        // Without what it reports, the third line would wait for an hour. The fifth would all the same.
-        let quota = Quota::window(2, Duration::from_secs(3600)).fixed().name("hourly");
+        // Of which there would be plenty, but for what is reported.
+        let quota = Quota::window(1000, Duration::from_secs(3600)).name("hourly");
         host()
             .run(Operation::lines("line"))
             .pool(pool.workers(1).quota(quota).quota(Quota::concurrent(1)))
-            .input(Cursor::new("1\n2\n3\n4\n"))
+            .input(Cursor::new("1\n2\n"))
     });
-    assert_eq!(told.summary.tasks_done, 4);
+    assert_eq!(told.summary.tasks_done, 2);
+    let begun = begun.lock().unwrap();
+    let waited = begun[1] - begun[0];
+    assert!(waited >= WAIT, "{waited:?}");
 }
 
 #[test]

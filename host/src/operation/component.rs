@@ -133,7 +133,7 @@ impl Operation for ComponentOperation {
         self.running.spawn(async move {
             let begun = sandbox.budget().begin().await;
             let mut end = run_task(&sandbox, &spec, port, input, world, &logger).await;
-            end.room.begun = Some(begun);
+            end.room.begun = Some(begun.ended());
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
         answers

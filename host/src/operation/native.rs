@@ -105,7 +105,7 @@ impl Operation for Native {
             let result = outcome.as_ref().map_or(0, Bytes::len);
             let end = TaskEnd {
                 room: TaskRoom {
-                    begun: Some(begun),
+                    begun: Some(begun.ended()),
                     result: Charge::of(&budget, result),
                     ..TaskRoom::default()
                 },
