@@ -19,9 +19,14 @@ pub(crate) fn worker_with(folder: &Folder, functions: &str) -> String {
 
 /// One function of about seven megabytes, as large as one may be: seconds and a gigabyte for a compiler.
 pub(crate) fn large_function() -> String {
+    function_of(1_000_000)
+}
+
+/// A function of so many steps, each of seven bytes.
+pub(crate) fn function_of(steps: usize) -> String {
     format!(
         "(func (param i32) (result i32) (local.get 0) {})",
-        "(i32.const 3) (i32.mul) (i32.load) ".repeat(1_000_000)
+        "(i32.const 3) (i32.mul) (i32.load) ".repeat(steps)
     )
 }
 
