@@ -167,7 +167,7 @@ fn what_is_newer_than_its_sources_is_not_built_again() {
     };
     let later = |path: &str, seconds: u64| {
         let file = fs::File::options().append(true).open(folder.path(path)).unwrap();
-        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(seconds))
+        file.set_modified(std::time::SystemTime::now() + Duration::from_secs(seconds))
             .unwrap();
     };
     assert!(builds(&[]));
