@@ -254,7 +254,13 @@ fn what_is_no_webassembly_is_not_explained() {
         let file = folder.file("words.wasm", bytes);
         for format in ["text", "json"] {
             let ended = host(["inspect", &file, "--format", format]).run();
-            ended.exits(2).prints("").says(&["error: cannot use `", "hint: "]);
+            let ended = ended.exits(2).says(&["error: cannot use `", "hint: "]);
+            if format == "text" {
+                ended.prints("");
+            } else {
+                let line = &ended.events()[0];
+                assert!(line["type"] == "failed" && line["path"] == file.as_str(), "{line}");
+            }
         }
     }
 }

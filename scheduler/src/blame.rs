@@ -308,7 +308,7 @@ impl Scheduler {
             let Standing::Usable { trust, rest } = worker.standing else {
                 continue;
             };
-            let enough = worker.record.score >= self.policy.score_max;
+            let enough = worker.record.score >= self.policy.quarantine_score;
             match trust {
                 Trust::Healthy | Trust::Suspect { .. } if !enough => {}
                 _ if self.may_condemn(accused.wx) => self.condemn(accused.wx, true, out),
@@ -346,7 +346,8 @@ impl Scheduler {
             };
             let trust = match trust {
                 Trust::Suspect { .. }
-                    if worker.record.row.len() < suspect_after && worker.record.score < self.policy.score_max =>
+                    if worker.record.row.len() < suspect_after
+                        && worker.record.score < self.policy.quarantine_score =>
                 {
                     Trust::Healthy
                 }
@@ -391,7 +392,7 @@ impl Scheduler {
         };
         let doubtful = |accused: &Accused| {
             self.workers.get(accused.wx).is_some_and(|worker| {
-                worker.standing.is_usable() && worker.record.score >= DOUBT * self.policy.score_max
+                worker.standing.is_usable() && worker.record.score >= DOUBT * self.policy.quarantine_score
             })
         };
         self.policy.blame == Blame::Deferred && !trials.revived && trials.accused.iter().any(doubtful)

@@ -144,7 +144,7 @@ impl Lag {
 impl Scheduler {
     /// An attempt was given to a worker: if it becomes slow it may get a second one beside it.
     pub(crate) fn watch(&mut self, ax: Ax, attempt: AttemptId) {
-        if self.policy.hedge_share <= 0.0 {
+        if self.policy.hedge <= 0.0 {
             return;
         }
         let (now, running) = (self.now, self.tallies.running);
@@ -164,7 +164,7 @@ impl Scheduler {
 
     /// An attempt had a result after so long.
     pub(crate) fn timed(&mut self, kx: Kx, took: Duration) {
-        let (least, share) = (self.policy.hedge_min, self.policy.hedge_share);
+        let (least, share) = (self.policy.hedge_min, self.policy.hedge);
         if share > 0.0
             && let Some(kind) = self.kinds.get_mut(kx)
         {
@@ -279,7 +279,7 @@ impl Scheduler {
         let State::Running { first, second: None } = action.state else {
             return None;
         };
-        let may = self.kinds.get(action.kx)?.lag.may(self.policy.hedge_share);
+        let may = self.kinds.get(action.kx)?.lag.may(self.policy.hedge);
         let nothing_waits = self.queues.is_empty(action.rx);
         let is_believed = self.workers.get(first.wx).is_some_and(|worker| worker.ox.is_none());
         if !may || !nothing_waits || self.draining || action.is_solo() || !is_believed {

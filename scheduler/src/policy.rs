@@ -38,7 +38,7 @@ pub struct Policy {
     /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
     /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000: with 20 workers and 6,000 actions of which a fifth
     /// fails by chance, ln 200 took out 2.7 innocents, this one 0.25 (`simulate --preset flaky`).
-    pub score_max: f64,
+    pub quarantine_score: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
     /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s.
@@ -97,7 +97,7 @@ pub struct Policy {
     pub hedge_min: Duration,
     /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
     /// any, and only while nothing waits. Default 0.05; 0: none.
-    pub hedge_share: f64,
+    pub hedge: f64,
     /// How many different things workers with owners may say of an action before it is given up. At least 2. Default 5.
     pub votes_max: u32,
     /// How many results in a row others have to confirm before what a worker with an owner says is only checked by chance.
@@ -120,7 +120,7 @@ impl Default for Policy {
             retries: 20,
             retries_earned: 0.1,
             blame: Blame::Deferred,
-            score_max: 7.6,
+            quarantine_score: 7.6,
             losses: 3,
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
@@ -145,7 +145,7 @@ impl Default for Policy {
             prefetch: 1,
             prefetch_below: Duration::from_millis(1),
             hedge_min: Duration::from_millis(250),
-            hedge_share: 0.05,
+            hedge: 0.05,
             votes_max: 5,
             trusted_after: 10,
             check_min: 0.02,
@@ -206,8 +206,8 @@ impl Policy {
         if matches!(self.blame, Blame::InARow { failures: 0 }) {
             return fail("blame", "at least 1 failure in a row");
         }
-        if !(self.score_max > 0.0 && self.score_max.is_finite()) {
-            return fail("score-max", "above 0");
+        if !(self.quarantine_score > 0.0 && self.quarantine_score.is_finite()) {
+            return fail("quarantine-score", "above 0");
         }
         if !(0.0..=1.0).contains(&self.retries_earned) {
             return fail("retries-earned", "between 0 and 1");
@@ -225,8 +225,8 @@ impl Policy {
         if !(0.0..=1.0).contains(&self.quarantine_share) {
             return fail("quarantine-share", "between 0 and 1");
         }
-        if !(0.0..=1.0).contains(&self.hedge_share) {
-            return fail("hedge-share", "between 0 and 1");
+        if !(0.0..=1.0).contains(&self.hedge) {
+            return fail("hedge", "between 0 and 1");
         }
         if !(0.0..=0.5).contains(&self.quarantine_jitter) {
             return fail("quarantine-jitter", "between 0 and 0.5");

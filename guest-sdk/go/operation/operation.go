@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -308,13 +309,19 @@ func submit(action types.Action, options []Options) *host.Pending {
 	} else {
 		inner = host.Submit(action)
 	}
+	heldBy.Lock()
 	held[inner] = struct{}{}
+	heldBy.Unlock()
 	return inner
 }
 
 // What is under way. An action that nobody waits for goes on: without this the garbage collector would cancel it at a
-// moment that nobody chose.
-var held = map[*host.Pending]struct{}{}
+// moment that nobody chose. The lock is there because a map that grows allocates, which may start a collection, which lets
+// other goroutines run.
+var (
+	held   = map[*host.Pending]struct{}{}
+	heldBy sync.Mutex
+)
 
 func take(inner *host.Pending) outcome {
 	said := witRuntime.Call(inner.Take)
@@ -323,7 +330,9 @@ func take(inner *host.Pending) outcome {
 }
 
 func drop(inner *host.Pending) {
+	heldBy.Lock()
 	delete(held, inner)
+	heldBy.Unlock()
 	inner.Drop()
 }
 

@@ -75,7 +75,7 @@ pub(super) enum Command {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `test` or `compile`, or of disperse.toml
+    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `inspect`, `test` or `compile`, or of disperse.toml
     Schema {
         /// Which one
         name: SchemaName,
@@ -89,6 +89,7 @@ pub(super) enum SchemaName {
     Explain,
     Test,
     Compile,
+    Inspect,
 }
 
 #[derive(Debug, Args)]

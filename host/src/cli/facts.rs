@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use super::{error::Failure, plan};
 use crate::{
     digest::Digest,
@@ -45,7 +43,7 @@ impl Facts {
         let (module, digest) = (is_module(bytes), Digest::of(bytes));
         let (shape, contract) = match sandbox.component(bytes, &digest) {
             Ok(component) => {
-                let shape = Shape::of(&component).map_err(|error| plan::unusable(path, &error.into()))?;
+                let shape = Shape::of_all(&component).map_err(|error| plan::unusable(path, &error.into()))?;
                 let contract = Contract::of_shape(shape.clone()).map_err(LoadError::from);
                 // What is linked here is not kept: it is none of the component's code.
                 let contract = contract.and_then(|contract| sandbox.links(&contract, &component).map(|()| contract));
@@ -76,12 +74,12 @@ impl Facts {
                 .is_err_and(|error| matches!(error, LoadError::Module(_) | LoadError::Compile(_)))
     }
 
-    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let form = |form| if form == Form::Async { "async" } else { "blocking" };
+    /// What it can be, and the form of its functions as that.
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, Form)> {
         let contract = self.contract.as_ref().ok();
         let operation = contract.and_then(|contract| contract.operation);
         let worker = contract.and_then(|contract| contract.worker);
-        [("operation", operation.map(form)), ("worker", worker.map(form))]
+        [("operation", operation), ("worker", worker)]
             .into_iter()
             .filter_map(|(role, form)| Some((role, form?)))
     }
@@ -134,44 +132,5 @@ impl Facts {
         found.sort_by_key(|(flag, _)| ORDER.iter().position(|other| other == flag));
         found.dedup();
         found
-    }
-
-    /// All of it, for programs.
-    pub(super) fn json(&self, path: &Path, limits: impl Iterator<Item = (&'static str, String)>) -> Value {
-        let role = |wanted| self.roles().find(|(role, _)| *role == wanted).map(|(_, form)| form);
-        let import = |import: &Import| {
-            let note = self.note(import);
-            json!({
-                "name": import.name,
-                "known": import.known,
-                "grant": note.as_ref().and_then(|note| note.grant),
-                "note": note.map(|note| note.text),
-            })
-        };
-        let misspelt = self.misspelt();
-        let misspelt = misspelt
-            .iter()
-            .map(|(name, meant)| json!({ "export": name, "meant": meant }));
-        let error = self.contract.as_ref().err();
-        json!({
-            "type": "component",
-            "path": path.display().to_string(),
-            "sha256": self.digest.to_string(),
-            "bytes": self.size,
-            "core_module": self.module,
-            "language": self.origin.language,
-            "producers": self.origin.producers,
-            "operation": role("operation"),
-            "worker": role("worker"),
-            "program": self.is_program(),
-            "worlds": self.worlds(),
-            "imports": self.shape.imports.iter().map(import).collect::<Vec<_>>(),
-            "exports": self.shape.exports,
-            "misspelt": misspelt.collect::<Vec<_>>(),
-            "limits": limits.collect::<std::collections::BTreeMap<_, _>>(),
-            "grants": self.grants().into_iter().map(|(flag, _)| flag).collect::<Vec<_>>(),
-            "error": error.map(ToString::to_string),
-            "hint": error.and_then(LoadError::hint),
-        })
     }
 }

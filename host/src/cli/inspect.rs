@@ -2,11 +2,11 @@
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
-use super::{args::InspectArgs, error::Failure, exit, facts::Facts, plan};
+use super::{args::InspectArgs, error::Failure, exit, facts::Facts, inspected::Line, plan};
 use crate::{
     limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::{Format, plain},
-    sandbox::shown,
+    sandbox::{Form, shown},
     units::{Fuel, Size, Time},
 };
 
@@ -32,13 +32,16 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
             Err(failure) => {
                 failure.print();
                 code = code.max(failure.code);
+                if args.format == Format::Json {
+                    print_line(&Line::failed(&path, &failure))?;
+                }
                 continue;
             }
         };
-        print(&match args.format {
-            Format::Json => format!("{}\n", facts.json(&path, limits())),
-            Format::Text => text(&path, &facts),
-        })?;
+        match args.format {
+            Format::Json => print_line(&Line::of(&path, &facts, limits())),
+            Format::Text => print(&text(&path, &facts)),
+        }?;
         if let Err(error) = &facts.contract {
             let failure = plan::unusable(&path, error);
             failure.print();
@@ -46,6 +49,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
         }
     }
     Ok(code)
+}
+
+fn print_line(line: &Line) -> Result<(), Failure> {
+    print(&format!("{}\n", serde_json::to_string(line).unwrap_or_default()))
 }
 
 /// All of it, for people.
@@ -70,6 +77,7 @@ fn text(path: &Path, facts: &Facts) -> String {
         row("role", "worker: a program of WASI, run once for each action");
     } else {
         for (role, form) in facts.roles() {
+            let form = if form == Form::Async { "async" } else { "blocking" };
             row("role", &format!("{role}, {form}"));
         }
     }

@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod facts;
 mod inspect;
+mod inspected;
 mod loading;
 mod man;
 mod new;
@@ -115,6 +116,7 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Explain => crate::control::schema(),
                 SchemaName::Test => test::schema(),
                 SchemaName::Compile => compile::schema(),
+                SchemaName::Inspect => inspected::schema(),
             };
             inspect::print(&format!(
                 "{}\n",
@@ -197,6 +199,7 @@ mod tests {
             ("explain", crate::control::schema()),
             ("test", test::schema()),
             ("compile", compile::schema()),
+            ("inspect", inspected::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

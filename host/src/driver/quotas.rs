@@ -7,7 +7,11 @@ use std::{
 
 use disperse_scheduler::{AttemptId, BucketId, Event, Moment, Quota, QuotaView, Report, WorkerId};
 
-use crate::{inbox::Reported, report::QuotaSummary, settings::quota_words};
+use crate::{
+    inbox::Reported,
+    report::QuotaSummary,
+    settings::{is_reported, quota_words},
+};
 
 /// One bucket, as the driver is given it. Its number is its place in the list.
 pub(crate) struct BucketSetup {
@@ -30,9 +34,7 @@ pub(super) struct Quotas {
 
 impl Quotas {
     pub(super) fn add_bucket(&mut self, setup: &BucketSetup) {
-        // Of attempts at once nothing is reported, so that a report without a name means another one.
-        let is_told = !(setup.name.is_empty() && matches!(setup.quota, Quota::Concurrent { .. }));
-        let name = is_told.then(|| setup.name.clone());
+        let name = is_reported(&setup.name, setup.quota).then(|| setup.name.clone());
         self.names.push((name, setup.label.clone()));
     }
 

@@ -7,10 +7,10 @@ use futures::{Stream, StreamExt, stream, stream::BoxStream};
 
 use super::{Component, Host, Limits, StartError, Task, TaskError};
 use crate::{
+    inbox::cut,
     limits,
     operation::{NativeTask, NativeTasks},
     run::What,
-    worker::MESSAGE_MAX,
 };
 
 /// Where the actions of a run come from.
@@ -58,8 +58,7 @@ fn told(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
         }
         behind = error.source();
     }
-    text.truncate(text.floor_char_boundary(MESSAGE_MAX));
-    text
+    cut(text)
 }
 
 impl Operation {

@@ -18,12 +18,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{OUTPUT_ROOM, Operation, output_room, take};
+use super::{Operation, output_room, take};
 use crate::{
     inbox::{
         Action, Answers, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used,
         answers, panic_message, reap,
     },
+    limits::OUTPUT_ROOM,
     units::Size,
 };
 

@@ -15,15 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     inbox::{Answers, PlannerCall},
-    limits::PIECE,
+    limits::{OUTPUT_ROOM, PIECE},
 };
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use lines::{Lines, LinesOptions};
 pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
-
-/// How many bytes of results may be on their way out before more are waited for.
-const OUTPUT_ROOM: usize = 16 << 20;
 
 /// What the driver can ask for. Everything is answered by a notice.
 pub(crate) trait Operation: Send {

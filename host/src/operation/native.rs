@@ -23,13 +23,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{OUTPUT_ROOM, Operation, output_room};
+use super::{Operation, output_room};
 use crate::{
     inbox::{
         Action, Answer, Answers, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal, Request,
         RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
-    limits::{Budget, Charge},
+    limits::{Budget, Charge, OUTPUT_ROOM},
 };
 
 /// A task's logic: from its port, which has its input, to what is written to the output, or an error in words.

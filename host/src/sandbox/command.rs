@@ -15,11 +15,11 @@ use super::{
     fault::{Fault, chain},
     program::Sandbox,
     stdio::Capture,
-    worker::{Handled, WorkerSpec, cut, last_words, set_current, started},
+    worker::{Handled, WorkerSpec, last_words, set_current, started},
     world::{Pipes, World},
 };
 use crate::{
-    inbox::{Job, Used},
+    inbox::{Job, Used, cut},
     logger::Logger,
 };
 

@@ -17,12 +17,9 @@ use super::{
 };
 use crate::{
     inbox::{PlannerPort, Speaker},
-    limits::{Limits, PIECE},
+    limits::{Limits, OUTPUT_ROOM, PIECE},
     logger::Logger,
 };
-
-/// How many bytes of output may be on their way out before the planner waits.
-const OUTPUT_ROOM: usize = 16 << 20;
 
 /// A planner that runs.
 pub(crate) struct PlannerInstance {

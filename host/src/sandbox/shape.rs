@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{Component, RawSection};
 use wasmparser::{
-    BinaryReaderError, ComponentTypeRef, ExternalKind, Parser, Payload, Validator, WasmFeatures,
-    component_types::ComponentEntityType,
+    BinaryReaderError, ComponentTypeRef, ExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+    component_types::ComponentEntityType, types::Types,
 };
 
 use super::{contract::ContractError, engine::Form, known, wit::Printer};
@@ -47,8 +47,22 @@ fn invalid(error: BinaryReaderError) -> ContractError {
     ContractError::Invalid(error.to_string())
 }
 
+/// Validates a component but for what its functions do.
+fn types(bytes: &[u8], form: Form) -> Result<Types, BinaryReaderError> {
+    let mut validator = Validator::new_with_features(features(form));
+    let mut ended = None;
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let ValidPayload::End(types) = validator.payload(&payload?)? {
+            ended = Some(types);
+        }
+    }
+    // The last end is that of all; without one this is an error.
+    ended.map_or_else(|| validator.end(0), Ok)
+}
+
 impl Shape {
-    /// Looks at a component.
+    /// Looks at a component, but not at what its functions do: who compiles it does, and it takes longer than all else at a
+    /// start.
     ///
     /// # Errors
     /// It is not valid here, or no WebAssembly at all.
@@ -56,12 +70,9 @@ impl Shape {
         if !bytes.starts_with(b"\0asm") {
             return Err(ContractError::NotWasm);
         }
-        let (types, engine) = match Validator::new_with_features(features(Form::Blocking)).validate_all(bytes) {
+        let (types, engine) = match types(bytes, Form::Blocking) {
             Ok(types) => (types, Form::Blocking),
-            Err(_) => Validator::new_with_features(features(Form::Async))
-                .validate_all(bytes)
-                .map(|types| (types, Form::Async))
-                .map_err(invalid)?,
+            Err(_) => (types(bytes, Form::Async).map_err(invalid)?, Form::Async),
         };
         let (imports, export_names, composed) = names(bytes)?;
         let (mut exports, mut forms, mut runs) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
@@ -92,6 +103,17 @@ impl Shape {
             forms,
             runs,
         })
+    }
+
+    /// Looks at a component and all that is in it.
+    ///
+    /// # Errors
+    /// It is not valid here, or no WebAssembly at all.
+    pub(crate) fn of_all(bytes: &[u8]) -> Result<Self, ContractError> {
+        let shape = Self::of(bytes)?;
+        let mut validator = Validator::new_with_features(features(shape.engine));
+        validator.validate_all(bytes).map_err(invalid)?;
+        Ok(shape)
     }
 
     /// Looks at a core module.

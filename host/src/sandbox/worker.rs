@@ -23,7 +23,7 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{Job, Reports, Speaker, Used, Words},
+    inbox::{Job, Reports, Speaker, Used, Words, cut},
     limits::Limits,
     logger::{Level, Logger},
 };
@@ -260,16 +260,6 @@ pub(super) async fn started(
         slots: spec.slots,
     };
     Running::start(sandbox, spec.program.inner(), start).await
-}
-
-/// The longest message of a failure that is kept.
-const MESSAGE_MAX: usize = 4 << 10;
-
-pub(super) fn cut(text: String) -> String {
-    match text.char_indices().nth(MESSAGE_MAX) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text,
-    }
 }
 
 fn read(failure: Failure) -> (End, String) {

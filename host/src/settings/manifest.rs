@@ -134,8 +134,8 @@ impl Health {
     pub(crate) fn over(&self, mut policy: Policy) -> Policy {
         let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
         set(&mut policy.suspect_after, self.suspect_after);
-        policy.score_max = self.quarantine_score.unwrap_or(policy.score_max);
-        policy.hedge_share = self.hedge.unwrap_or(policy.hedge_share);
+        policy.quarantine_score = self.quarantine_score.unwrap_or(policy.quarantine_score);
+        policy.hedge = self.hedge.unwrap_or(policy.hedge);
         set(&mut policy.probation, self.probation);
         set(&mut policy.evict_after, self.evict_after);
         set(&mut policy.attempts, self.attempts);
@@ -156,8 +156,6 @@ impl Health {
     /// It cannot. Says why, in the words of this table.
     pub(crate) fn check(policy: Policy) -> Result<Policy, String> {
         let known = |field| match field {
-            "score-max" => "quarantine-score",
-            "hedge-share" => "hedge",
             "quarantine-min" => "quarantine",
             "backoff-min" => "backoff",
             other => other,

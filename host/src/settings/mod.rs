@@ -6,4 +6,4 @@ mod quota;
 
 pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{Component, FILE_NAME, Health, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
-pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, quota_words};
+pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported, quota_words};

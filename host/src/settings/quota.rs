@@ -158,10 +158,8 @@ pub(crate) fn check_quotas<'a>(
 fn check(whose: &str, tables: &[QuotaTable]) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for table in tables {
-        table.quota().map_err(|why| wrong(whose, &why))?;
-        // Nothing is reported of attempts at once, so that it takes no name to tell them apart.
-        let needs_no_name = table.name.is_empty() && table.concurrent.is_some();
-        if !needs_no_name && !names.insert(&table.name) {
+        let quota = table.quota().map_err(|why| wrong(whose, &why))?;
+        if is_reported(&table.name, quota) && !names.insert(&table.name) {
             let twice = match table.name.as_str() {
                 "" => "two have no `name`, by which workers could report of each".to_owned(),
                 name => format!("two are named `{name}`"),
@@ -174,6 +172,12 @@ fn check(whose: &str, tables: &[QuotaTable]) -> Result<(), String> {
 
 fn wrong(whose: &str, why: &str) -> String {
     format!("a quota of {whose} cannot be meant: {why}")
+}
+
+/// Whether a report can mean it. Of attempts at once nothing is reported, so that they take no name to be told apart by, and a
+/// report without a name means another one.
+pub(crate) fn is_reported(name: &str, quota: Quota) -> bool {
+    !(name.is_empty() && matches!(quota, Quota::Concurrent { .. }))
 }
 
 /// A quota in words, for people.

@@ -24,7 +24,7 @@ use crate::{
     sandbox::{Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
 
-pub(crate) use native::{MESSAGE_MAX, NativeAttempt, NativeCall, NativeWorker};
+pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
 
 /// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
 const CALLS_MAX: u32 = 10_000;

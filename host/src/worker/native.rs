@@ -21,12 +21,9 @@ use tokio::{
 };
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, panic_message},
+    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, cut, panic_message},
     units::{Size, Time},
 };
-
-/// The longest message of a failure that is kept, in bytes.
-pub(crate) const MESSAGE_MAX: usize = 4 << 10;
 
 /// How long an attempt that is dropped may take to come back before it is stuck. Chosen freely: what waits comes back at once,
 /// on a machine that is busy a little later.
@@ -123,12 +120,7 @@ impl NativeWorker {
             }
             if going.stuck > 0 {
                 for job in hand.drain(..) {
-                    self.tell(
-                        job.attempt,
-                        Duration::ZERO,
-                        Err((End::Busy { wait: STUCK_WAIT }, "busy".to_owned())),
-                        None,
-                    );
+                    self.tell_failed(job.attempt, End::Busy { wait: STUCK_WAIT }, "busy", None);
                 }
             }
             if let Some(at) = going.look
@@ -180,12 +172,7 @@ impl NativeWorker {
             going.stuck += 1;
             if let Some(attempt) = flight.attempt.take() {
                 let why = "was not done in its time, and does not wait for anything, so that it cannot be interrupted";
-                self.tell(
-                    attempt,
-                    Duration::ZERO,
-                    Err((End::Transient, why.to_owned())),
-                    going.reports.take(attempt),
-                );
+                self.tell_failed(attempt, End::Transient, why, going.reports.take(attempt));
             }
         }
         going.look = next;
@@ -229,21 +216,20 @@ impl NativeWorker {
             let overdue = flight.overdue;
             going.watch(overdue);
         }
-        self.tell(
-            attempt,
-            Duration::ZERO,
-            Err((End::Stopped, "was stopped".to_owned())),
-            going.reports.take(attempt),
-        );
+        self.tell_failed(attempt, End::Stopped, "was stopped", going.reports.take(attempt));
+    }
+
+    /// The end of an attempt of which there is nothing but why it ended.
+    fn tell_failed(&self, attempt: AttemptId, end: End, why: &str, reports: Option<Box<[Reported]>>) {
+        self.tell(attempt, Duration::ZERO, Err((end, why.to_owned())), reports);
     }
 
     fn tell(&self, attempt: AttemptId, wall: Duration, result: NativeResult, reports: Option<Box<[Reported]>>) {
         let (end, result, words) = match result {
             Ok(result) => (End::Ok, result, None),
-            Err((end, mut message)) => {
-                message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+            Err((end, message)) => {
                 let words = Words {
-                    message,
+                    message: cut(message),
                     ..Words::default()
                 };
                 (end, Bytes::new(), Some(Box::new(words)))

@@ -3,7 +3,7 @@
 use super::script::{check, play};
 
 /// Three workers of which the first one fails whatever it is given, until its fourth time.
-const ONE_FAILS: &str = "policy score_max=5.3 quarantine_jitter=0 quarantine_min=1s
+const ONE_FAILS: &str = "policy quarantine_score=5.3 quarantine_jitter=0 quarantine_min=1s
     0ms kind k0 pools=p0
     join w1 p0 slots=1
     join w2 p0 slots=1
@@ -213,7 +213,7 @@ fn a_worker_that_is_taken_out_gives_an_attempt_back() {
 }
 
 /// Three convictions: a doubt, and not enough. Then an action has no attempt left.
-const DOUBTED: &str = "policy score_max=5.3 quarantine_jitter=0
+const DOUBTED: &str = "policy quarantine_score=5.3 quarantine_jitter=0
          0ms kind k0 pools=p0
          join w1 p0 slots=9
          submit a1

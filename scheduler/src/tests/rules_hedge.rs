@@ -40,7 +40,7 @@ fn after(policy: &str, script: &str, expect: &str) {
 #[test]
 fn a_slow_attempt_gets_a_second_one_and_the_first_result_counts() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -65,7 +65,7 @@ fn a_slow_attempt_gets_a_second_one_and_the_first_result_counts() {
 #[test]
 fn the_first_attempt_may_still_win() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -88,7 +88,7 @@ fn the_first_attempt_may_still_win() {
 #[test]
 fn only_what_may_run_twice_gets_a_second_attempt() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -107,7 +107,7 @@ fn only_what_may_run_twice_gets_a_second_attempt() {
 fn while_anything_waits_nothing_gets_a_second_attempt() {
     // a20 and a21 take all that there is, and a22 waits. When it is done, its worker helps with the oldest.
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -136,7 +136,7 @@ fn while_anything_waits_nothing_gets_a_second_attempt() {
 #[test]
 fn one_of_two_that_fails_is_not_tried_again_while_the_other_goes_on() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -159,7 +159,7 @@ fn one_of_two_that_fails_is_not_tried_again_while_the_other_goes_on() {
 #[test]
 fn the_last_of_two_decides_when_no_attempt_is_left() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -184,7 +184,7 @@ fn the_last_of_two_decides_when_no_attempt_is_left() {
 #[test]
 fn a_cancelled_action_has_both_attempts_stopped() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -208,7 +208,7 @@ fn a_cancelled_action_has_both_attempts_stopped() {
 #[test]
 fn who_leaves_with_one_of_two_leaves_the_other() {
     after(
-        "policy hedge_share=1",
+        "policy hedge=1",
         "
         1s drain w1
         1s drain w2
@@ -233,7 +233,7 @@ fn who_leaves_with_one_of_two_leaves_the_other() {
 fn before_ten_durations_are_known_nothing_is_slow() {
     check(
         "
-        policy hedge_share=1
+        policy hedge=1
         0ms kind k0 pools=p0
         0ms join w1 p0 slots=1
         0ms join w2 p0 slots=1
@@ -272,7 +272,7 @@ fn now_and_then(policy: &str, slow: u32) -> HedgeView {
 #[test]
 fn what_seldom_wins_is_given_up() {
     // Whatever is slow is as slow the second time, and began first.
-    let view = now_and_then("policy hedge_share=1", 30);
+    let view = now_and_then("policy hedge=1", 30);
     assert_eq!((view.made, view.won, view.off), (20, 0, true), "{view:?}");
     assert_eq!(view.slow, Some(Duration::from_millis(250)));
 }
@@ -280,11 +280,11 @@ fn what_seldom_wins_is_given_up() {
 #[test]
 fn few_attempts_are_second_ones() {
     // One in 26 would be 4 %.
-    let view = now_and_then("policy hedge_share=0.02", 15);
+    let view = now_and_then("policy hedge=0.02", 15);
     assert_eq!(
         (view.made, view.off),
         (7, false),
         "2 % of 390 and of those themselves: {view:?}"
     );
-    assert_eq!(now_and_then("policy hedge_share=0", 15).made, 0);
+    assert_eq!(now_and_then("policy hedge=0", 15).made, 0);
 }

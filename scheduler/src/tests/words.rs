@@ -248,7 +248,7 @@ policy_words! {
     retries: plain, same;
     retries_earned: plain, same;
     blame: blame, blamed;
-    score_max: plain, same;
+    quarantine_score: plain, same;
     systemic_after: duration, shown;
     probe_every: duration, shown;
     quarantine_min: duration, shown;
@@ -268,7 +268,7 @@ policy_words! {
     prefetch: plain, same;
     prefetch_below: duration, shown;
     hedge_min: duration, shown;
-    hedge_share: plain, same;
+    hedge: plain, same;
     votes_max: plain, same;
     trusted_after: plain, same;
     check_min: plain, same;

@@ -343,7 +343,8 @@ extern bool disperse_guest_host_perform(disperse_guest_host_action_t *action, gu
 // As `perform`, with options.
 extern bool disperse_guest_host_perform_with(disperse_guest_host_action_t *action, disperse_guest_host_options_t *options, guest_list_u8_t *ret, disperse_guest_host_refusal_t *err);
 // Has all of them done, as many at once as there is room, and waits for the last. The outcomes are in the order of
-// the actions. An empty list answers at once.
+// the actions. An empty list answers at once. All of them together may have 16 MiB, or twice what one may have if that
+// is more.
 extern void disperse_guest_host_perform_all(disperse_guest_host_list_action_t *actions, disperse_guest_host_list_result_list_u8_refusal_t *ret);
 // As `perform-all`, with the same options for each.
 extern void disperse_guest_host_perform_all_with(disperse_guest_host_list_action_t *actions, disperse_guest_host_options_t *options, disperse_guest_host_list_result_list_u8_refusal_t *ret);

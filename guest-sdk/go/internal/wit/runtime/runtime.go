@@ -128,13 +128,9 @@ const passedEnough = 1 << 20
 // off; and code that takes large payloads need not allocate anything itself. So this does.
 var spark []byte
 
-// How many goroutines there were when the export was entered. While it has others, a collection that starts here would
-// wait for the clock, and they are left to what they allocate.
-var goroutines int
-
 func kindle() {
 	debug.SetGCPercent(collecting)
-	if passed > passedEnough && runtime.NumGoroutine() <= goroutines {
+	if passed > passedEnough {
 		passed = 0
 		spark = make([]byte, 64<<10)
 	}
@@ -142,7 +138,6 @@ func kindle() {
 
 // Enter lets the garbage collector run, for the code of an export, until the function that it returns is called.
 func Enter() func() {
-	goroutines = runtime.NumGoroutine()
 	kindle()
 	return func() { debug.SetGCPercent(-1) }
 }
