@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How many attempts, a good one among each round of sorts included. A million, in about five minutes:
-/// `DISPERSE_HOSTILE_ATTEMPTS=1000000 cargo test --profile ci -p disperse-host flat`.
+/// `DISPERSE_HOSTILE_ATTEMPTS=1000000 cargo test --profile ci --workspace flat`.
 const ATTEMPTS: usize = 50_000;
 const ATTEMPTS_ENV: &str = "DISPERSE_HOSTILE_ATTEMPTS";
 

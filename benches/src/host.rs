@@ -64,7 +64,7 @@ impl Host {
             ensure!(status.success(), "{command:?} failed");
             Ok(())
         };
-        run(Command::new(&cargo).args("build --quiet --profile ci -p disperse-host --bin disperse-host".split(' ')))?;
+        run(Command::new(&cargo).args("build --quiet --profile ci --bin disperse-host".split(' ')))?;
         run(Command::new(&cargo).args(
             "build --quiet --locked --release --target wasm32-wasip2 --manifest-path benches/guest/Cargo.toml"
                 .split(' '),

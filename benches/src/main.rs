@@ -1,4 +1,4 @@
-//! The benchmark of Disperse: `cargo run --profile ci -p disperse-bench`.
+//! The benchmark of Disperse: `cargo run --profile ci --bin disperse-bench`.
 //!
 //! Absolute times on shared machines mean little, so each row is measured beside what bounds it, in the same run, and
 //! compared by ratio. The layers: raw wasmtime (a hand-written loop over the same component, [`raw`]), our host as a

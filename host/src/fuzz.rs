@@ -3,7 +3,7 @@
 //! A short run is part of every `cargo test`. A long one:
 //!
 //! ```sh
-//! BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --profile ci -p disperse-host --lib fuzz::
+//! BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --profile ci --workspace --lib fuzz::
 //! ```
 //! `cargo bolero test --engine libfuzzer fuzz::components`, from the package cargo-bolero, is led by coverage. What it finds goes
 //! beside the seeds below.
