@@ -51,6 +51,21 @@ fn a_part_of_a_role_is_an_error() {
 }
 
 #[test]
+fn functions_that_are_not_valid_do_not_compile() {
+    let folder = Folder::new();
+    let path = folder.worker("untyped.wasm", "f32.const 1");
+    refused(&path).says(&["does not compile", "type mismatch"]);
+    host(["map", &path, "--trust"])
+        .run()
+        .exits(2)
+        .says(&["does not compile", "type mismatch", "hint: "]);
+    host(["inspect", &path])
+        .run()
+        .exits(2)
+        .says(&["not valid", "type mismatch", "hint: "]);
+}
+
+#[test]
 fn a_file_that_is_cut_short_is_not_valid() {
     let folder = Folder::new();
     let whole = std::fs::read(wasm("square")).unwrap();

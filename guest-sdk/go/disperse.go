@@ -28,7 +28,11 @@ func Encode(value any) ([]byte, error) {
 	case Text:
 		return []byte(value), nil
 	}
-	// Not json.Marshal, which writes <, > and & as no other language does.
+	plain, err := json.Marshal(value)
+	if err != nil || !bytes.Contains(plain, []byte(`\u00`)) {
+		return plain, err
+	}
+	// It writes <, > and & as no other language does, which takes longer to undo.
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)

@@ -48,6 +48,10 @@ pub(crate) struct Contract {
     pub(crate) exports: BTreeMap<String, String>,
 }
 
+/// What to do about a component that is not valid.
+pub(super) const INVALID_HINT: &str =
+    "the file may be cut short or need WebAssembly features that are off here; build it again";
+
 /// Why a file cannot be used. Every variant says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContractError {
@@ -71,9 +75,7 @@ impl ContractError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
-            Self::Invalid(_) => {
-                "the file may be cut short or need WebAssembly features that are off here; build it again"
-            }
+            Self::Invalid(_) => INVALID_HINT,
             Self::Version { .. } => "build it against the WIT of this host, or use a newer host",
             Self::NoRole(_) => "export the functions of one of the worlds in wit/disperse.wit, for instance `worker`",
             Self::Partial { .. } => "a role counts when all of its exports fit; see wit/disperse.wit",

@@ -19,7 +19,7 @@ use super::{
     adapt::{self, AdaptError},
     cache::Cache,
     compile::{self, CompileError, Work},
-    contract::{Contract, ContractError},
+    contract::{Contract, ContractError, INVALID_HINT},
     engine::{self, Form, INSTANCES_MAX},
     fault, imports,
     shape::imports_alone,
@@ -62,6 +62,8 @@ impl LoadError {
                 "a core module exports the functions of a world in wit/disperse.wit, or `_start` as programs do, and imports \
                  only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
             ),
+            // What functions do is looked at by the compiler alone.
+            Self::Compile(CompileError::Refused(_)) => Some(INVALID_HINT),
             Self::Link(_) => Some(
                 "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2",
             ),
