@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::Failure,
     exit,
-    inspect::print,
+    inspect::{json_line, print},
     loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
     plan::{self, Source, build_all, source},
 };
@@ -159,7 +159,7 @@ impl Teller<'_> {
     }
 
     fn line(&self, line: &Line) {
-        self.print(&format!("{}\n", serde_json::to_string(line).unwrap_or_default()));
+        self.print(&json_line(line));
     }
 
     fn print(&self, text: &str) {

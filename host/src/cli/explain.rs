@@ -6,7 +6,7 @@ use super::{
     args::{AskArgs, Explain},
     error::Failure,
     exit,
-    inspect::print,
+    inspect::{json_line, print},
     words,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
         error => Failure::machine(format!("the run {} cannot be asked", run.id), &error),
     })?;
     let text = match args.format {
-        Format::Json => format!("{}\n", serde_json::to_string(&said).unwrap_or_default()),
+        Format::Json => json_line(&said),
         Format::Text => words::said(&said),
     };
     print(&text)?;

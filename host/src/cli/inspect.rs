@@ -2,11 +2,13 @@
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
+use serde::Serialize;
+
 use super::{args::InspectArgs, error::Failure, exit, facts::Facts, inspected::Line, plan};
 use crate::{
     limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::{Format, plain},
-    sandbox::{Form, shown},
+    sandbox::shown,
     units::{Fuel, Size, Time},
 };
 
@@ -51,8 +53,13 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
+/// One of the lines of `--format json`.
+pub(super) fn json_line(line: &impl Serialize) -> String {
+    format!("{}\n", serde_json::to_string(line).unwrap_or_default())
+}
+
 fn print_line(line: &Line) -> Result<(), Failure> {
-    print(&format!("{}\n", serde_json::to_string(line).unwrap_or_default()))
+    print(&json_line(line))
 }
 
 /// All of it, for people.
@@ -77,8 +84,7 @@ fn text(path: &Path, facts: &Facts) -> String {
         row("role", "worker: a program of WASI, run once for each action");
     } else {
         for (role, form) in facts.roles() {
-            let form = if form == Form::Async { "async" } else { "blocking" };
-            row("role", &format!("{role}, {form}"));
+            row("role", &format!("{role}, {}", form.word()));
         }
     }
     row("world", &facts.worlds().join(", "));

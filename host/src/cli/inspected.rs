@@ -125,12 +125,7 @@ impl Line {
             meant: (*meant).to_owned(),
         });
         let error = facts.contract.as_ref().err();
-        let called = |wanted| {
-            facts
-                .roles()
-                .find(|(role, _)| *role == wanted)
-                .map(|(_, form)| form.into())
-        };
+        let contract = facts.contract.as_ref().ok();
         Self::Component(Box::new(Inspected {
             path: path.display().to_string(),
             sha256: facts.digest.to_string(),
@@ -138,8 +133,8 @@ impl Line {
             core_module: facts.module,
             language: facts.origin.language.clone(),
             producers: facts.origin.producers.clone(),
-            operation: called("operation"),
-            worker: called("worker"),
+            operation: contract.and_then(|contract| contract.operation).map(Form::into),
+            worker: contract.and_then(|contract| contract.worker).map(Form::into),
             program: facts.is_program(),
             worlds: facts.worlds().into_iter().map(str::to_owned).collect(),
             imports: imported.collect(),

@@ -46,7 +46,7 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// An error with what is behind it, for people; at most 4 KiB.
+/// An error with what is behind it, for people, as much of it as is kept.
 fn told(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();

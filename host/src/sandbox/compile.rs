@@ -44,8 +44,7 @@ impl Work {
 
     fn word(self) -> &'static str {
         match self {
-            Self::Compile(Form::Blocking) => "blocking",
-            Self::Compile(Form::Async) => "async",
+            Self::Compile(form) => form.word(),
             Self::Adapt => "adapt",
         }
     }

@@ -34,6 +34,15 @@ pub(crate) enum Form {
     Async,
 }
 
+impl Form {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocking",
+            Self::Async => "async",
+        }
+    }
+}
+
 /// Makes an engine whose guests have `stack` bytes of it. Where the address space for a pool cannot be had, instances are made
 /// one by one, which is slower.
 pub(super) fn engine(form: Form, stack: usize) -> wasmtime::Result<Engine> {

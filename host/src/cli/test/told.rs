@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::args::TestArgs,
+    super::{args::TestArgs, inspect::json_line},
     verdict::{Problem, Verdict},
 };
 use crate::report::{Format, KindSummary, QuotaSummary, TaskCounts, plain};
@@ -76,7 +76,7 @@ pub(super) fn test(path: &Path, verdict: &Verdict, args: &TestArgs) -> String {
     }
     match args.format {
         Format::Text => text(path, verdict, args),
-        Format::Json => json(&Line::Test(Box::new(tested(path, verdict, args)))),
+        Format::Json => json_line(&Line::Test(Box::new(tested(path, verdict, args)))),
     }
 }
 
@@ -85,12 +85,8 @@ pub(super) fn all(passed: u64, failed: u64, args: &TestArgs) -> String {
     match args.format {
         Format::Text if args.quiet => String::new(),
         Format::Text => format!("{passed} passed, {failed} failed\n"),
-        Format::Json => json(&Line::Report { passed, failed }),
+        Format::Json => json_line(&Line::Report { passed, failed }),
     }
-}
-
-fn json(line: &Line) -> String {
-    format!("{}\n", serde_json::to_string(line).unwrap_or_default())
 }
 
 fn tested(path: &Path, verdict: &Verdict, args: &TestArgs) -> Test {
