@@ -17,6 +17,7 @@ use super::{
     program::{Inner, Sandbox},
     state::{Role, State},
     stdio::Tail,
+    turn::Turn,
     world::World,
 };
 use crate::{inbox::Used, limits::Limits, logger::Logger};
@@ -73,6 +74,8 @@ impl Running {
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
         store.limiter(|state| &mut state.limiter);
+        let mut turn = Turn::new(start.debt.clone());
+        store.call_hook(move |store, way| turn.hook(store, way));
         store.set_hostcall_fuel(hostcall_max(&limits));
         store.set_max_component_handles(limits.handles.get() as usize);
         let started = async {

@@ -19,6 +19,8 @@ pub(super) struct Limiter {
     held: u64,
     peak: u64,
     refused: Option<u64>,
+    /// Whether a growth was asked for since the last time this was asked.
+    has_grown: bool,
     budget: Arc<Budget>,
 }
 
@@ -29,6 +31,7 @@ impl Limiter {
             held: 0,
             peak: 0,
             refused: None,
+            has_grown: false,
             budget,
         }
     }
@@ -45,6 +48,11 @@ impl Limiter {
     /// How much was wanted when a growth was refused, since the last time this was asked.
     pub(super) fn take_refused(&mut self) -> Option<u64> {
         self.refused.take()
+    }
+
+    /// Whether a growth was asked for since the last time this was asked, granted or not.
+    pub(super) fn take_grown(&mut self) -> bool {
+        std::mem::take(&mut self.has_grown)
     }
 
     fn grow(&mut self, current: u64, desired: u64) -> bool {
@@ -82,6 +90,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.has_grown = true;
         // What the memory's own type forbids fails anyway and must not be counted.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
@@ -90,6 +99,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.has_grown = true;
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -29,6 +29,7 @@ mod shape;
 mod state;
 mod stdio;
 mod task;
+mod turn;
 mod wit;
 mod worker;
 mod world;

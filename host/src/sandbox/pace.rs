@@ -25,32 +25,73 @@ const DEBT_MAX: Duration = Duration::from_millis(500);
 /// By how much the turns of a guest were too long. Of a worker and not of an instance: who traps after every long turn would
 /// begin each time without debt.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Debt(Arc<AtomicU64>);
+pub(crate) struct Debt(Arc<Account>);
+
+/// Times are in nanoseconds.
+#[derive(Debug)]
+struct Account {
+    owed: AtomicU64,
+    /// When the turn that goes on began, after `since`. No two turns have the same.
+    turn: AtomicU64,
+    since: Instant,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            owed: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
+            since: Instant::now(),
+        }
+    }
+}
 
 impl Debt {
     fn get(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.0.owed.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a turn begins.
+    fn begin(&self, now: Instant) {
+        let last = self.0.turn.load(Ordering::Relaxed);
+        let began = nanos(now.saturating_duration_since(self.0.since));
+        self.0.turn.store(began.max(last.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    /// When the turn that goes on began; tells turns apart.
+    pub(super) fn turn(&self) -> Duration {
+        Duration::from_nanos(self.0.turn.load(Ordering::Relaxed))
+    }
+
+    /// The time, as [`Debt::turn`] says it.
+    pub(super) fn now(&self) -> Duration {
+        self.0.since.elapsed()
     }
 
     /// What is owed here becomes that of whoever comes next: who ends after every long turn is followed by one that begins
     /// with its debt.
     pub(super) fn hand_on(&self) -> Self {
-        Self(Arc::new(AtomicU64::new(self.0.swap(0, Ordering::Relaxed))))
+        Self(Arc::new(Account {
+            owed: AtomicU64::new(self.0.owed.swap(0, Ordering::Relaxed)),
+            ..Account::default()
+        }))
     }
 
     /// Takes over what somebody who has ended still owes.
     pub(super) fn inherit(&self, from: &Self) {
-        let most = u64::try_from(DEBT_MAX.as_nanos()).unwrap_or(u64::MAX);
-        let left = from.0.swap(0, Ordering::Relaxed);
-        let sum = |owed: u64| Some(owed.saturating_add(left).min(most));
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+        let left = from.0.owed.swap(0, Ordering::Relaxed);
+        let sum = |owed: u64| Some(owed.saturating_add(left).min(nanos(DEBT_MAX)));
+        let _ = self.0.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
     }
 
     /// One instance at a time has it, so nobody writes in between.
     fn set(&self, debt: Duration) {
-        self.0
-            .store(u64::try_from(debt.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.owed.store(nanos(debt), Ordering::Relaxed);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The account of one instance.
@@ -88,6 +129,7 @@ impl Pace {
                 return Poll::Pending;
             }
             let began = now.take().unwrap_or_else(Instant::now);
+            self.debt.begin(began);
             let polled = call.as_mut().poll(cx);
             self.ended = Instant::now();
             self.spend(self.ended.saturating_duration_since(began));
