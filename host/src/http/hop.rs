@@ -7,7 +7,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{Cause, Problem, Request, address::Origin, secrets::Secrets};
+use super::{Cause, HEADER, Problem, Request, address::Origin, secrets::Secrets};
 use crate::{grants::Secret, units::Size};
 
 /// Header lines that say how a message is framed and where it goes; they are the host's to write.
@@ -63,7 +63,7 @@ impl Hop {
         let mut headers = Vec::with_capacity(request.headers.len());
         let mut size = 0;
         for (name, value) in request.headers {
-            size += name.len() + value.len();
+            size += name.len() as u64 + value.len() as u64 + HEADER;
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 return invalid(format!("`{}` is no name of a header", short(&name)));
             };
@@ -75,8 +75,10 @@ impl Hop {
             }
             headers.push((name, value));
         }
-        if size as u64 > headers_max {
-            return invalid(format!("the headers are more than {most}; raise it with --header-size"));
+        if size > headers_max {
+            return invalid(format!(
+                "the headers, each with {HEADER} bytes more, are more than {most}; raise it with --header-size"
+            ));
         }
         Ok(Self {
             method,
@@ -106,7 +108,8 @@ impl Hop {
                 .map_err(|_| Problem::Invalid(format!("the header `{name}` has a value that no header can have")))?;
             value.set_sensitive(filled.is_some());
             has_secret |= filled.is_some();
-            request.headers_mut().append(name, value);
+            let has_room = request.headers_mut().try_append(name, value);
+            has_room.map_err(|_| Problem::Invalid("more headers than a request can have".to_owned()))?;
         }
         if has_secret {
             // What comes back compressed cannot be looked through.

@@ -42,6 +42,10 @@ const AT_ONCE_MAX: usize = 64;
 /// more: what is being sent, and what was not read yet.
 const OPEN_MAX: u64 = 8;
 
+/// What a header line counts beside its text, in bytes, as in HTTP/2. It bounds how many there are, too: the map that they are
+/// put into has no room for 24,577.
+const HEADER: u64 = 32;
+
 /// `http-types.request`, and what wasi:http can say beside it.
 #[derive(Default)]
 pub(crate) struct Request {
@@ -58,7 +62,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// Bytes that all but the body takes in the host.
-    fn head(&self) -> usize {
+    pub(crate) fn head(&self) -> usize {
         let headers = self.headers.iter();
         let texts: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
         self.verb.len() + self.url.len() + texts + self.headers.len() * size_of::<(String, String)>()
@@ -128,6 +132,33 @@ impl Access {
             budget,
             denials,
         }
+    }
+
+    /// Looks at a request before it is copied: how many header lines it has, and how large its body is.
+    ///
+    /// # Errors
+    /// `Invalid` or `Oversize`: more than allowed.
+    pub(crate) fn check(&self, headers: usize, body: usize) -> Result<(), Problem> {
+        if (headers as u64).saturating_mul(HEADER) > self.headers_max {
+            return Err(self.too_long());
+        }
+        if body as u64 > self.body_max {
+            return Err(self.too_large(Part::Request));
+        }
+        Ok(())
+    }
+
+    /// The most bytes that the text of a request can have: a URL, headers and a method that are each looked at on their own.
+    pub(crate) fn texts_max(&self) -> usize {
+        usize::try_from(self.headers_max.saturating_mul(3)).unwrap_or(usize::MAX)
+    }
+
+    /// A request has more text than that, or more header lines.
+    pub(crate) fn too_long(&self) -> Problem {
+        Problem::Invalid(format!(
+            "the URL or the headers, each with {HEADER} bytes more, are more than {}; raise it with --header-size",
+            Size(self.headers_max)
+        ))
     }
 
     /// Counts a request.

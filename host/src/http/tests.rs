@@ -5,6 +5,7 @@ use std::{io, net::IpAddr};
 use futures::future::BoxFuture;
 
 use super::{client::Resolver, *};
+use crate::limits::HEADERS_MAX;
 
 /// Every name is this.
 struct Fixed(Vec<IpAddr>);
@@ -176,4 +177,19 @@ fn what_is_open_at_once_is_counted() {
     assert!(matches!(access.hold(&headers), Err(Problem::Oversize(..))));
     held.pop();
     assert!(access.hold(&headers).is_ok());
+}
+
+/// The map of headers that they are put into panics when it is asked to hold so many.
+#[tokio::test]
+async fn more_headers_than_a_map_can_hold_are_refused() {
+    let mut access = access(&["http://a.example"], &["93.184.216.34"]);
+    access.headers_max = HEADERS_MAX;
+    let names: Vec<String> = (0..24_577).map(|number| format!("x{number:x}")).collect();
+    let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let problem = problem(&access, request("http://a.example/", &headers)).await;
+    assert!(
+        matches!(&problem, Problem::Invalid(why) if why.contains("--header-size")),
+        "{problem:?}"
+    );
+    assert!(access.check(8192, 0).is_ok() && access.check(8193, 0).is_err());
 }

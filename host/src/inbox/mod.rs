@@ -144,6 +144,16 @@ pub(crate) struct Answer {
     pub(crate) room: Option<Charge>,
 }
 
+impl Answer {
+    /// Bytes of result, or of words.
+    pub(crate) fn size(&self) -> usize {
+        match &self.value {
+            Ok(result) => result.len(),
+            Err(refusal) => refusal.message.len(),
+        }
+    }
+}
+
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {

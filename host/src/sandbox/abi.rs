@@ -9,7 +9,7 @@ use bytes::Bytes;
 use disperse_scheduler::Reason;
 use wasmtime::{
     StoreContextMut,
-    component::{ComponentType, Lift, Lower, WasmStr},
+    component::{ComponentType, Lift, Lower, WasmList, WasmStr},
     format_err,
 };
 
@@ -213,7 +213,15 @@ pub(super) struct QuotaReport {
     pub(super) resets: u32,
 }
 
-/// `http-types.header`.
+/// `http-types.header` on its way out of a guest, read in place.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct WasmHeader {
+    pub(super) name: WasmStr,
+    pub(super) value: WasmStr,
+}
+
+/// `http-types.header` on its way into a guest.
 #[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(super) struct Header {
@@ -225,10 +233,11 @@ pub(super) struct Header {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct HttpRequest {
-    pub(super) verb: String,
-    pub(super) url: String,
-    pub(super) headers: Vec<Header>,
-    pub(super) body: Vec<u8>,
+    // Read in place, as an `ExecCommand`.
+    pub(super) verb: WasmStr,
+    pub(super) url: WasmStr,
+    pub(super) headers: WasmList<WasmHeader>,
+    pub(super) body: WasmList<u8>,
     pub(super) timeout: u32,
 }
 
@@ -261,9 +270,10 @@ pub(super) enum HttpProblem {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct ExecCommand {
-    pub(super) program: String,
-    pub(super) arguments: Vec<String>,
-    pub(super) input: Vec<u8>,
+    // Read in place: how much there is of it is looked at first.
+    pub(super) program: WasmStr,
+    pub(super) arguments: WasmList<WasmStr>,
+    pub(super) input: WasmList<u8>,
     pub(super) timeout: u32,
 }
 

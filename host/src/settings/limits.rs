@@ -40,7 +40,7 @@ pub(crate) struct LimitsTable {
     /// Random bytes that a guest may ask for at once [default: 64KiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) random_size: Option<Size>,
-    /// The largest URL, and the largest headers of an HTTP request or answer; at most 256KiB [default: 64KiB]
+    /// The largest URL, and the largest headers of an HTTP request, each with 32 bytes more, or answer; at most 256KiB [default: 64KiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) header_size: Option<Size>,
     /// How much of what one guest says is passed on in a second [default: 64KiB]

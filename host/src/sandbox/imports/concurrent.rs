@@ -11,7 +11,7 @@ use wasmtime::{
     component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
 };
 
-use super::{check_size, others_first};
+use super::{charge, check_size, pay};
 use crate::{
     inbox,
     sandbox::{
@@ -45,7 +45,7 @@ async fn submit(
     options: inbox::Options,
 ) -> Result<(FutureReader<Outcome>,)> {
     check_size(store.data(), "a payload", action.payload.len())?;
-    others_first(action.payload.len()).await;
+    charge(&mut store, action.payload.len(), 0).await?;
     let hold = store.data().limiter.budget().is_over();
     let action = action.read(&mut store)?;
     let port = store.data_mut().task()?;
@@ -101,6 +101,7 @@ impl<T: Send + 'static> FutureProducer<State> for Wait<T> {
         match store.data_mut().task()?.poll_take(number, cx) {
             Poll::Ready(Some(answer)) => {
                 self.number = None;
+                pay(&mut store, answer.size(), 0)?;
                 Poll::Ready(Ok(Some((self.finish)(store.data_mut(), answer))))
             }
             Poll::Ready(None) => Poll::Ready(Ok(None)),

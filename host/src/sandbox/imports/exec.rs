@@ -10,9 +10,12 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
 };
-use wasmtime::{Result, StoreContextMut, component::LinkerInstance};
+use wasmtime::{
+    Result, StoreContextMut,
+    component::{LinkerInstance, WasmStr},
+};
 
-use super::others_first;
+use super::charge;
 use crate::{
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
@@ -22,36 +25,89 @@ use crate::{
     units::{Size, Time},
 };
 
+/// How many arguments a program may be given, and how many bytes its name and they may have together. Arbitrary, and far below
+/// what systems take; a program reads more from its input.
+const ARGUMENTS_MAX: usize = 4096;
+const WORDS_MAX: usize = 1 << 20;
+
 pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap_async(
         "run",
         |mut store: StoreContextMut<'_, State>, (command,): (ExecCommand,)| {
             Box::new(async move {
                 Calls::attribute(&mut store)?;
-                let words = std::iter::once(&command.program).chain(&command.arguments);
-                others_first(command.input.len() + words.map(String::len).sum::<usize>()).await;
+                // Before anything waits: then others may call from the same instance.
+                let time = store.data_mut().worker()?.time(command.timeout);
+                let call = match Call::read(&mut store, command).await? {
+                    Ok(call) => call,
+                    Err(problem) => return Ok((Err(problem),)),
+                };
                 let output_max = store.data().result_max;
                 let worker = store.data_mut().worker()?;
-                if !worker
-                    .grants
-                    .exec
-                    .iter()
-                    .any(|rule| rule.allows(&command.program, &command.arguments))
-                {
-                    let shown: String = std::iter::once(&command.program)
-                        .chain(&command.arguments)
-                        .flat_map(|word| [word.as_str(), " "])
-                        .collect();
-                    let shown: String = shown.trim_end().chars().take(200).collect();
-                    let why = format!("no grant to run `{shown}`; the operator's flag is --exec");
+                let rules = &worker.grants.exec;
+                if !rules.iter().any(|rule| rule.allows(&call.program, &call.arguments)) {
+                    let why = format!("no grant to run `{}`; the operator's flag is --exec", call.shown());
                     worker.denials.note(&why);
                     return Ok((Err(ExecProblem::Denied(why)),));
                 }
-                let time = worker.time(command.timeout);
-                Ok((run(command, time, output_max).await,))
+                let ended = run(call, time, output_max).await;
+                if let Ok(ended) = &ended {
+                    charge(&mut store, ended.output.len() + ended.errors.len(), 0).await?;
+                }
+                Ok((ended,))
             })
         },
     )
+}
+
+/// `exec.command`, read.
+struct Call {
+    program: String,
+    arguments: Vec<String>,
+    input: Vec<u8>,
+}
+
+impl Call {
+    /// Takes it out of the guest, and charges it.
+    ///
+    /// # Errors
+    /// It is not text, or there is no fuel for it; traps the guest. Within: it is more than may be passed.
+    async fn read(
+        store: &mut StoreContextMut<'_, State>,
+        command: ExecCommand,
+    ) -> Result<std::result::Result<Self, ExecProblem>> {
+        let too_much = |what: String| Ok(Err(ExecProblem::Failed(format!("a program is given {what} at most"))));
+        if command.arguments.len() > ARGUMENTS_MAX {
+            return too_much(format!("{ARGUMENTS_MAX} arguments"));
+        }
+        let arguments: Vec<WasmStr> = command.arguments.iter(&mut *store)?.collect::<Result<_>>()?;
+        charge(store, command.input.len(), 1 + arguments.len()).await?;
+        let mut bytes = 0;
+        let mut words = Vec::with_capacity(1 + arguments.len());
+        for word in std::iter::once(&command.program).chain(&arguments) {
+            let word = word.to_str(&*store)?;
+            bytes += word.len();
+            if bytes > WORDS_MAX {
+                return too_much(format!("{} of arguments", Size(WORDS_MAX as u64)));
+            }
+            words.push(word.into_owned());
+        }
+        charge(store, bytes, 0).await?;
+        let input = command.input.as_le_slice(&*store).to_vec();
+        let mut words = words.into_iter();
+        Ok(Ok(Self {
+            program: words.next().unwrap_or_default(),
+            arguments: words.collect(),
+            input,
+        }))
+    }
+
+    /// The beginning of it, for people.
+    fn shown(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        let letters = words.flat_map(|word| word.chars().chain([' ']));
+        letters.take(200).collect::<String>().trim_end().to_owned()
+    }
 }
 
 /// A program and all that it started. Dropping it kills them.
@@ -69,7 +125,7 @@ impl Drop for Group {
     }
 }
 
-async fn run(command: ExecCommand, time: Duration, output_max: u64) -> std::result::Result<ExecEnded, ExecProblem> {
+async fn run(command: Call, time: Duration, output_max: u64) -> std::result::Result<ExecEnded, ExecProblem> {
     let failed = |error: std::io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
     let mut child = Command::new(&command.program)
         .args(&command.arguments)

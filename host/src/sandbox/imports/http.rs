@@ -5,18 +5,22 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use wasmtime::{
     Result, StoreContextMut,
-    component::{FutureReader, LinkerInstance},
+    component::{FutureReader, LinkerInstance, WasmStr},
 };
 
-use super::others_first;
+use super::{charge, pay};
 use crate::{
     http::{Access, Cause, Held, Problem, Request, Response},
     sandbox::{
-        abi::{Header, HttpProblem, HttpRequest, HttpResponse},
+        abi::{Header, HttpProblem, HttpRequest, HttpResponse, WasmHeader},
         calls::Calls,
         state::State,
     },
 };
+
+/// What a request costs at least, in elements of a list. Enough for a turn of others: of those who drop what they have asked for, the
+/// one that they have dropped is gone before the next.
+const REQUEST: usize = 64;
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
@@ -29,6 +33,9 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                     Ok(call) => call.make().await,
                     Err(problem) => Err(problem),
                 };
+                if let Ok(answer) = &answer {
+                    charge(&mut store, answer.body.len(), answer.headers.len()).await?;
+                }
                 // What is counted is counted until it is the guest's.
                 let (answer, _held) = split(answer);
                 Ok((answer,))
@@ -66,15 +73,6 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     )
 }
 
-/// How many bytes it has.
-fn size(request: &HttpRequest) -> usize {
-    let headers = request
-        .headers
-        .iter()
-        .map(|header| header.name.len() + header.value.len());
-    request.verb.len() + request.url.len() + request.body.len() + headers.sum::<usize>()
-}
-
 /// A request on its way. Dropping it abandons the request.
 struct Task(JoinHandle<Result<Response, Problem>>);
 
@@ -93,14 +91,23 @@ struct Call {
 }
 
 impl Call {
+    /// Takes a request out of the guest, and charges it.
+    ///
     /// # Errors
-    /// The guest is no worker; traps it. Within: it sends too much.
+    /// The guest is no worker, or it is not text; traps it. Within: it sends too much.
     async fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
         Calls::attribute(store)?;
-        others_first(size(&request)).await;
         let worker = store.data_mut().worker()?;
         let (access, time) = (worker.http.clone(), worker.time(request.timeout));
-        let request = Request::from(request);
+        if let Err(problem) = access.check(request.headers.len(), request.body.len()) {
+            return Ok(Err(problem));
+        }
+        charge(store, request.body.len(), REQUEST + request.headers.len()).await?;
+        let request = match read(store, &request, access.texts_max())? {
+            Ok(request) => request,
+            Err(_) => return Ok(Err(access.too_long())),
+        };
+        pay(store, request.head(), 0)?;
         Ok(access.hold(&request).map(|held| Self {
             access,
             request,
@@ -116,20 +123,47 @@ impl Call {
     }
 }
 
-impl From<HttpRequest> for Request {
-    fn from(request: HttpRequest) -> Self {
-        Self {
-            verb: request.verb,
-            url: request.url,
-            headers: request
-                .headers
-                .into_iter()
-                .map(|header| (header.name, header.value))
-                .collect(),
-            body: request.body.into(),
-            ..Self::default()
-        }
+/// More text than a request may have.
+struct TooLong;
+
+/// Copies a request out of the guest, if all that is text in it has no more than so many bytes.
+///
+/// # Errors
+/// It is not text; traps the guest. Within: it is too much.
+fn read(
+    store: &mut StoreContextMut<'_, State>,
+    request: &HttpRequest,
+    texts_max: usize,
+) -> Result<Result<Request, TooLong>> {
+    let lines: Vec<WasmHeader> = request.headers.iter(&mut *store)?.collect::<Result<_>>()?;
+    let mut left = texts_max;
+    let mut text = |text: &WasmStr| -> Result<Result<String, TooLong>> {
+        let text = text.to_str(&*store)?;
+        Ok(match left.checked_sub(text.len()) {
+            Some(rest) => {
+                left = rest;
+                Ok(text.into_owned())
+            }
+            None => Err(TooLong),
+        })
+    };
+    let (Ok(verb), Ok(url)) = (text(&request.verb)?, text(&request.url)?) else {
+        return Ok(Err(TooLong));
+    };
+    let mut headers = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let (Ok(name), Ok(value)) = (text(&line.name)?, text(&line.value)?) else {
+            return Ok(Err(TooLong));
+        };
+        headers.push((name, value));
     }
+    Ok(Ok(Request {
+        verb,
+        url,
+        headers,
+        body: request.body.as_le_slice(&*store).to_vec().into(),
+        ..Request::default()
+    }))
 }
 
 /// An answer as the guest gets it, and what counts until it has it.

@@ -1,9 +1,11 @@
 //! What guests can call, one file for each sort of guest.
 
+mod charge;
 mod clock;
 mod concurrent;
 mod exec;
 mod http;
+mod poll;
 mod random;
 mod sockets;
 mod task;
@@ -11,15 +13,14 @@ mod unknown;
 mod wasi_http;
 mod worker;
 
-use std::task::Poll;
-
 use wasmtime::{
     Result, StoreContextMut,
-    component::{Linker, LinkerInstance},
+    component::{Linker, LinkerInstance, WasmList, WasmStr},
     format_err,
 };
 use wasmtime_wasi::I32Exit;
 
+use self::charge::{charge, pay};
 pub(super) use unknown::link_unknown;
 pub(super) use wasi_http::Web;
 
@@ -40,6 +41,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
             Err(I32Exit(status.cast_signed()).into())
         })?;
     clock::link(linker)?;
+    poll::link(linker)?;
     random::link(linker)?;
     sockets::link(linker)?;
     wasi_http::link(linker)?;
@@ -64,48 +66,32 @@ fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> Result<LinkerInst
 fn log(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap_async(
         "write",
-        |mut store: StoreContextMut<'_, State>, (level, message): (abi::Level, String)| {
+        |mut store: StoreContextMut<'_, State>, (level, message): (abi::Level, WasmStr)| {
             Box::new(async move {
                 Calls::attribute(&mut store)?;
+                let message = message.to_str(&store)?;
+                // Before it is paid for, so that a line that costs all fuel is counted at least.
                 store.data().log(level.into(), &message);
-                others_first(message.len()).await;
-                Ok(())
+                let bytes = message.len();
+                charge(&mut store, bytes, 0).await
             })
         },
     )
 }
 
-/// From how many bytes on a call lets others have a turn.
-const LARGE: usize = 4 << 10;
-
-/// Lets others have a turn after a call in which so many bytes were moved: what is done for a guest in the host burns none of
-/// its fuel, so a loop of such calls would hold its thread. The waker is used at once: an async task that waits here is not
-/// quiet.
-async fn others_first(bytes: usize) {
-    let mut waited = bytes <= LARGE;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap_async(
         "write",
-        |mut store: StoreContextMut<'_, State>, (bytes,): (Vec<u8>,)| {
+        |mut store: StoreContextMut<'_, State>, (bytes,): (WasmList<u8>,)| {
             Box::new(async move {
-                let state = store.data_mut();
-                check_size(state, "an output", bytes.len())?;
-                let moved = bytes.len();
-                let (port, room) = state.planner()?;
+                check_size(store.data(), "an output", bytes.len())?;
+                let (_, room) = store.data_mut().planner()?;
+                let room = room.clone();
+                charge(&mut store, bytes.len(), 0).await?;
                 let size = u32::try_from(bytes.len().saturating_add(PIECE)).unwrap_or(u32::MAX);
-                let room = room.clone().acquire_many_owned(size).await.ok();
-                port.output(bytes.into(), room);
-                others_first(moved).await;
+                let room = room.acquire_many_owned(size).await.ok();
+                let bytes = bytes.as_le_slice(&store).to_vec();
+                store.data_mut().planner()?.0.output(bytes.into(), room);
                 Ok(())
             })
         },
@@ -125,10 +111,11 @@ fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
     }
 }
 
-/// Whoever waits in a host function of a task: asks, and lets the task see answers until its own is there.
+/// Whoever waits in a host function of a task: lets the task see answers until its own is there, and has it pay for that.
 async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32) -> Result<inbox::Answer> {
     loop {
         if let Some(answer) = store.data_mut().task()?.take(number) {
+            pay(store, answer.size(), 0)?;
             return Ok(answer);
         }
         next_batch(store).await?;

@@ -4,7 +4,7 @@
 use wasmtime::{Result, StoreContextMut, component::Linker, format_err};
 use wasmtime_wasi::{WasiView, p2::bindings::random};
 
-use super::others_first;
+use super::charge;
 use crate::{sandbox::state::State, units::Size};
 
 /// The version that wasmtime-wasi links, so that this takes its place.
@@ -19,7 +19,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
             Box::new(async move {
                 check(store.data(), len)?;
                 let bytes = random::random::Host::get_random_bytes(store.data_mut().ctx().ctx.random(), len)?;
-                others_first(bytes.len()).await;
+                charge(&mut store, bytes.len(), 0).await?;
                 Ok((bytes,))
             })
         },
@@ -31,7 +31,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
                 check(store.data(), len)?;
                 let random = store.data_mut().ctx().ctx.random();
                 let bytes = random::insecure::Host::get_insecure_random_bytes(random, len)?;
-                others_first(bytes.len()).await;
+                charge(&mut store, bytes.len(), 0).await?;
                 Ok((bytes,))
             })
         },

@@ -8,7 +8,7 @@ use wasmtime::{
     format_err,
 };
 
-use super::{check_size, next_batch, others_first, wait_for};
+use super::{charge, check_size, next_batch, wait_for};
 use crate::{
     inbox,
     sandbox::{
@@ -93,7 +93,7 @@ async fn submit(
     if budget.is_over() {
         budget.room().await;
     }
-    others_first(action.payload.len()).await;
+    charge(store, action.payload.len(), 0).await?;
     let action = action.read(store)?;
     Ok(store.data_mut().task()?.submit(action, options, false))
 }
@@ -113,6 +113,7 @@ async fn perform_all(
     actions: Vec<abi::Action>,
     options: inbox::Options,
 ) -> Result<(Vec<Outcome>,)> {
+    charge(&mut store, 0, actions.len()).await?;
     let mut numbers = Vec::with_capacity(actions.len());
     for action in actions {
         numbers.push(submit(&mut store, action, options).await?);
@@ -128,6 +129,8 @@ async fn perform_all(
 async fn wait_any(mut store: StoreContextMut<'_, State>, pendings: Vec<Resource<Pending>>) -> Result<(Vec<u32>,)> {
     let numbers: Vec<u32> = pendings.iter().map(Resource::rep).collect();
     loop {
+        // Each look: one handle may stand in the list four thousand times.
+        charge(&mut store, 0, numbers.len()).await?;
         let port = store.data_mut().task()?;
         if !numbers.iter().any(|&number| port.is_open(number)) {
             return Err(format_err!(

@@ -56,11 +56,12 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "update",
         |mut store: StoreContextMut<'_, State>, (report,): (QuotaReport,)| {
             Calls::attribute(&mut store)?;
-            let bucket = report.bucket.to_str(&store)?.into_owned();
-            if bucket.len() > BUCKET_MAX {
-                let long = bucket.len();
+            let bucket = report.bucket.to_str(&store)?;
+            let long = bucket.len();
+            if long > BUCKET_MAX {
                 return Err(format_err!("the name of a bucket has {long} bytes, of {BUCKET_MAX}"));
             }
+            let bucket = bucket.into_owned();
             let QuotaReport { remaining, resets, .. } = report;
             let told = Instant::now();
             let worker = store.data_mut().worker()?;
