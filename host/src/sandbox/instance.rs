@@ -70,6 +70,10 @@ impl Running {
             }
         };
         let limits = start.limits;
+        let pre = match (&start.role, &program.operation) {
+            (Role::Planner { .. } | Role::Task(_), Some(operation)) => operation,
+            _ => &program.pre,
+        };
         let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
@@ -81,7 +85,7 @@ impl Running {
         let started = async {
             store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
             store.set_fuel(limits.fuel)?;
-            program.pre.instantiate_async(&mut store).await
+            pre.instantiate_async(&mut store).await
         };
         let mut pace = Pace::new(start.debt);
         match pace.run(pace.ended(), started).await {

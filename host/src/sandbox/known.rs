@@ -21,6 +21,8 @@ const OURS: [&str; 11] = [
 const OF_OPERATIONS: [&str; 3] = ["output", "host", "host-async"];
 /// Of these only workers can.
 const OF_WORKERS: [&str; 5] = ["attempt", "quota", "http", "http-async", "exec"];
+/// The version that wasmtime-wasi links. Others of 0.2 are taken for it.
+pub(super) const WASI_VERSION: &str = "0.2.12";
 /// The interfaces of WASI that are linked, by package.
 const WASI: [(&str, &[&str]); 7] = [
     (
@@ -99,6 +101,17 @@ impl Use {
             ("wasi:sockets", _) => Self::Closed,
             _ => Self::Free,
         }
+    }
+}
+
+/// The name under which the host has an import that only workers may call; none if others may call it too.
+pub(super) fn of_workers(name: &str) -> Option<String> {
+    match parts(name) {
+        ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => {
+            Some(format!("disperse:guest/{interface}@{}", super::imports::VERSION))
+        }
+        ("wasi:http", interface, _) if is_known(name) => Some(format!("wasi:http/{interface}@{WASI_VERSION}")),
+        _ => None,
     }
 }
 

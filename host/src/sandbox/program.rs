@@ -21,7 +21,7 @@ use super::{
     compile::{self, CompileError, Work},
     contract::{Contract, ContractError, INVALID_HINT},
     engine::{self, Form, INSTANCES_MAX},
-    fault, imports,
+    fault, imports, known,
     shape::imports_alone,
     state::State,
 };
@@ -139,6 +139,8 @@ pub(crate) struct Program(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) contract: Contract,
     pub(super) pre: InstancePre<State>,
+    /// The same for planners and tasks, if it has them: what only workers may call traps.
+    pub(super) operation: Option<InstancePre<State>>,
     pub(super) side: Arc<Side>,
     pub(super) exports: Exports,
     /// Whether an instance of it was ever started.
@@ -381,6 +383,15 @@ fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Resul
         imports::link_unknown(&mut linker, &side.engine, component, &import.name).map_err(link)?;
     }
     let pre = linker.instantiate_pre(component).map_err(link)?;
+    let mut operation = None;
+    if contract.operation.is_some() {
+        for import in &contract.imports {
+            if let Some(linked) = known::of_workers(&import.name) {
+                imports::refuse(&mut linker, &side.engine, component, &import.name, &linked).map_err(link)?;
+            }
+        }
+        operation = Some(linker.instantiate_pre(component).map_err(link)?);
+    }
     let export = |name| component.get_export_index(None, name);
     let exports = Exports {
         next: export("next"),
@@ -396,6 +407,7 @@ fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Resul
     Ok(Program(Arc::new(Inner {
         contract: contract.clone(),
         pre,
+        operation,
         side,
         exports,
         has_started: AtomicBool::new(false),

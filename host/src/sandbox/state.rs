@@ -134,7 +134,10 @@ impl State {
     pub(super) fn worker(&mut self) -> Result<&mut WorkerRole> {
         match &mut self.role {
             Role::Worker(worker) => Ok(worker),
-            other => Err(not_for(other, "only `handle` may ask about its attempt or its quota")),
+            other => Err(not_for(
+                other,
+                "only `handle` has an attempt, a quota, HTTP and programs",
+            )),
         }
     }
 

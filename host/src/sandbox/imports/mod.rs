@@ -21,7 +21,7 @@ use wasmtime::{
 use wasmtime_wasi::I32Exit;
 
 use self::charge::{charge, pay};
-pub(super) use unknown::link_unknown;
+pub(super) use unknown::{link_unknown, refuse};
 pub(super) use wasi_http::Web;
 
 use super::{abi, adapt, calls::Calls, engine::Form, state::State};

@@ -1,4 +1,4 @@
-//! Imports that the host does not know. A component may have them; calling one traps.
+//! Imports that trap when they are called: those that the host does not know, and those that are not for a role.
 //!
 //! Wasmtime's own `define_unknown_imports_as_traps` is not used because it also shadows what is linked under a compatible
 //! version.
@@ -36,6 +36,37 @@ pub(in crate::sandbox) fn link_unknown(
         Some(item) => link(&mut linker.root(), name, name, &item.ty),
         None => Ok(()),
     }
+}
+
+/// Takes the functions of an interface from a component that is not a worker: what they are given is not even copied. `name`: as
+/// the component has it, `linked`: as the host has it. Its types stay.
+pub(in crate::sandbox) fn refuse(
+    linker: &mut Linker<State>,
+    engine: &Engine,
+    component: &Component,
+    name: &str,
+    linked: &str,
+) -> Result<()> {
+    let ty = component.component_type();
+    let Some(ComponentExtern {
+        ty: ComponentItem::ComponentInstance(instance),
+        ..
+    }) = ty.get_import(engine, name)
+    else {
+        return Ok(());
+    };
+    linker.allow_shadowing(true);
+    let mut to = linker.instance(linked)?;
+    for (export, item) in instance.exports(engine) {
+        if let ComponentItem::ComponentFunc(_) = item.ty {
+            to.func_new(export, |mut store, _, _, _| {
+                let refused = store.data_mut().worker().err();
+                Err(refused.unwrap_or_else(|| format_err!("it is started as an operation")))
+            })?;
+        }
+    }
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 fn link(to: &mut LinkerInstance<'_, State>, path: &str, name: &str, item: &ComponentItem) -> Result<()> {
