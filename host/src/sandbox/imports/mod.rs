@@ -4,6 +4,7 @@ mod charge;
 mod clock;
 mod concurrent;
 mod exec;
+mod fields;
 mod http;
 mod poll;
 mod random;
@@ -45,6 +46,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     random::link(linker)?;
     sockets::link(linker)?;
     wasi_http::link(linker)?;
+    fields::link(linker)?;
     log(&mut interface(linker, "log")?)?;
     output(&mut interface(linker, "output")?)?;
     task::link(&mut interface(linker, "host")?)?;

@@ -2,14 +2,14 @@
 //!
 //! Redirects are the guest's business here: it gets the answer as it is, and what it asks for next is looked at as anything is.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use wasmtime::{
     Result, StoreContextMut,
-    component::{Lift, Linker, LinkerInstance, Lower, Resource},
+    component::{Lift, Linker, LinkerInstance, Lower, Resource, WasmStr},
 };
 use wasmtime_wasi_http::{
     Error, FieldMap, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
@@ -29,7 +29,7 @@ use crate::{
     sandbox::{calls::Calls, state::State},
 };
 
-const TYPES: &str = "wasi:http/types@0.2.12";
+pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 
 /// How much the headers and unsent requests of one instance may hold. Resources are counted, but each of these may be large.
@@ -74,21 +74,14 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         Some(Scheme::Other(word)) if word.len() > WORD_MAX => Ok(Err(())),
         _ => view.set_scheme(request, scheme),
     })?;
-    setter(
-        &mut to,
-        "set-authority",
-        |view, request, name: Option<String>| match &name {
-            Some(word) if word.len() > WORD_MAX => Ok(Err(())),
-            _ => view.set_authority(request, name),
-        },
-    )?;
-    setter(
+    words(&mut to, "set-authority", WORD_MAX, |view, request, name| {
+        view.set_authority(request, name)
+    })?;
+    words(
         &mut to,
         "set-path-with-query",
-        |view, request, path: Option<String>| match &path {
-            Some(path) if path.len() as u64 > HEADERS_MAX => Ok(Err(())),
-            _ => view.set_path_with_query(request, path),
-        },
+        HEADERS_MAX as usize,
+        |view, request, path| view.set_path_with_query(request, path),
     )?;
     linker.allow_shadowing(false);
     linker.instance(HANDLER)?.func_wrap("handle", handle)
@@ -109,6 +102,22 @@ fn setter<T: Lift + Lower + Send + Sync + 'static>(
                 return Ok((Err(()),));
             }
             Ok((set(&mut store.data_mut().http(), request, value)?,))
+        },
+    )
+}
+
+/// A setter of something that is only text, which is not even copied if it has more than so many bytes.
+fn words(to: &mut LinkerInstance<'_, State>, name: &str, most: usize, set: Setter<Option<String>>) -> Result<()> {
+    to.func_wrap(
+        &format!("[method]outgoing-request.{name}"),
+        move |mut store: StoreContextMut<'_, State>,
+              (request, text): (Resource<HostOutgoingRequest>, Option<WasmStr>)| {
+            let text = text.as_ref().map(|text| text.to_str(&store)).transpose()?;
+            if store.data().web.hooks.is_full || text.as_ref().is_some_and(|text| text.len() > most) {
+                return Ok((Err(()),));
+            }
+            let text = text.map(Cow::into_owned);
+            Ok((set(&mut store.data_mut().http(), request, text)?,))
         },
     )
 }
@@ -268,7 +277,8 @@ async fn send(
     for (name, value) in answer.headers {
         // What was a header line is one with a secret hidden, too.
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes())) {
-            response.headers_mut().append(name, value);
+            let has_room = response.headers_mut().try_append(name, value);
+            has_room.map_err(|_| Error::HttpResponseHeaderSectionSize(None))?;
         }
     }
     Ok(response)
