@@ -67,6 +67,21 @@ fn an_async_task_that_asks_for_more_than_can_be_kept_is_stopped() {
         .says(&["task 1", "more than 64MiB of payloads wait", "--actions-in-flight"]);
 }
 
+/// What nobody waits for any more was kept until the guest could do nothing else, which this one always can: 100 MB a second.
+#[test]
+fn an_async_task_that_drops_what_it_asks_for_keeps_nothing() {
+    for asked in [
+        "(call $drop-woken (call $sleep (i32.const -1)))",
+        "(call $drop-woken (call $sleep (i32.const 0)))",
+        "(call $drop-answer (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 6)))",
+    ] {
+        let folder = Folder::new();
+        let run = format!("(loop $again {asked} (br $again)) unreachable");
+        let text = include_str!("../guests/async-asker.wat").replace("{RUN}", &run);
+        stays_below(100, &folder, &text, &["--fuel", "1000T"]);
+    }
+}
+
 #[test]
 fn a_million_actions_in_one_call_are_refused() {
     asked(

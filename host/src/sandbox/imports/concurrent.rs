@@ -30,7 +30,10 @@ pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         |store, (action, options): (abi::Action, abi::Options)| Box::new(submit(store, action, options.into())),
     )?;
     to.func_wrap("sleep", |mut store: StoreContextMut<'_, State>, (duration,): (u32,)| {
-        let number = store.data_mut().task()?.sleep(Duration::from_millis(duration.into()));
+        let port = store.data_mut().task()?;
+        // A guest that drops every future is never quiet, which is when they would be forgotten otherwise.
+        port.cancel_unwanted();
+        let number = port.sleep(Duration::from_millis(duration.into()));
         let reader = wait(store, number, |state, _| {
             let now_ms = state.task().map_or(0, |port| port.now_ms());
             u32::try_from(now_ms).unwrap_or(u32::MAX)
