@@ -2,6 +2,8 @@
 
 pub(crate) mod attacks;
 mod components;
+mod heavy;
+mod holding;
 pub(crate) mod operations;
 mod tasks;
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolConcurrencyLimitError, PoolingAllocationConfig,
-    ResourceLimiter, Result, Store, Trap, WasmBacktrace,
+    CallHook, Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolConcurrencyLimitError,
+    PoolingAllocationConfig, ResourceLimiter, Result, Store, Trap, WasmBacktrace,
     component::{Component, Linker},
 };
 use wasmtime_wasi::{WasiCtxView, WasiView};
@@ -73,6 +73,45 @@ async fn bulk_instructions_cost_by_length() {
     costs.variable.memory_fill_per_byte = 0;
     let mut guest = Guest::blocking(config(false).operator_cost(costs)).await;
     assert_eq!(guest.burns("fill", 1 << 20).await, guest.burns("fill", 0).await);
+}
+
+/// How `turn.rs` ends a turn that the host spends on a guest.
+#[tokio::test]
+async fn a_hook_can_end_the_turn_of_a_guest_and_takes_none_of_its_fuel() {
+    for concurrency in [false, true] {
+        let mut guest = Guest::blocking(&config(concurrency)).await;
+        let burns = guest.burns("ask", 10).await;
+        ends_turns(&mut guest);
+        assert_eq!(guest.burns("ask", 10).await, burns);
+        let mut polls = 0;
+        let mut call = pin!(guest.call::<_, ()>("ask", (10u32,)));
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            call.as_mut().poll(cx)
+        })
+        .await
+        .unwrap();
+        assert!(polls >= 10, "{polls} turns");
+    }
+}
+
+/// Why it does not after a growth, which the limiter and the time tell: a guest would have the fuel that it has in its register
+/// once more.
+#[tokio::test]
+async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_a_growth() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    ends_turns(&mut guest);
+    guest.store.set_fuel(PLENTY).unwrap();
+    guest.call::<_, ()>("grow", (0u32,)).await.unwrap();
+    assert!(guest.store.get_fuel().unwrap() > PLENTY);
+}
+
+/// Leaves a guest one unit of fuel for its turn at each way back from the host.
+fn ends_turns(guest: &mut Guest) {
+    guest.store.call_hook(|mut store, way| match way {
+        CallHook::ReturningFromHost => store.fuel_async_yield_interval(Some(1)),
+        _ => Ok(()),
+    });
 }
 
 /// `memory.fill` of 64 MiB costs 335 slices of fuel and is still not interrupted, which takes milliseconds. How much a

@@ -1,6 +1,7 @@
 //! The attacks that a worker can make, each on a limit: how it ends, what it takes of the machine, and (in `pace.rs`) what its
 //! neighbours have of their time.
 
+use super::heavy;
 use crate::support::{Folder, body, host};
 
 /// The most memory that the host may have while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
@@ -108,6 +109,40 @@ attacks! {
         FUEL, &["15000000 bytes, of 256"];
     four_gigabytes_of_randomness: calling("(call $random (i64.const 4000000000) (i32.const 32)) unreachable"),
         FUEL, &["asked for 3.7GiB of randomness at once, of 64KiB", "--random-size"];
+    // So many arguments took the host a minute before a timeout of 300 ms was heard.
+    programs_with_many_arguments: heavy::exec(300_000), TIME, OUT_OF_TIME;
+    a_program_with_too_many_arguments: heavy::exec_fails(4097), FUEL, TRAPPED;
+    programs_with_all_arguments_that_are_looked_at: heavy::exec(4096), TIME, OUT_OF_TIME;
+    requests_with_many_empty_headers: reaching(16_500_000, "(call $forget)
+        (call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const 150000)
+          (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 32))"), TIME, OUT_OF_TIME;
+    long_names_of_fields: heavy::web("(drop (call $has (local.get $stream) (i32.const 131072) (i32.const 15000000)))"),
+        TIME, OUT_OF_TIME;
+    long_names_that_fields_do_not_take: heavy::web(
+        "(call $append (local.get $stream) (i32.const 131072) (i32.const 15000000) (i32.const 0) (i32.const 0) (i32.const 32))"
+    ), TIME, OUT_OF_TIME;
+    long_servers_of_requests: heavy::web_once(&format!(
+        "(local.set $i (call $request (call $fields))) {}",
+        for_ever("(drop (call $authority (local.get $i) (i32.const 1) (i32.const 131072) (i32.const 15000000)))")
+    )), TIME, OUT_OF_TIME;
+    long_methods_of_requests: heavy::web_once(&format!(
+        "(local.set $i (call $request (call $fields))) {}",
+        for_ever("(drop (call $method (local.get $i) (i32.const 9) (i32.const 131072) (i32.const 15000000)))")
+    )), TIME, OUT_OF_TIME;
+    // Fuel is checked at loops and at functions, and here is neither.
+    long_calls_in_a_row: heavy::in_a_row(3000), TIME, &["without a loop or a function of its own in between"];
+    fields_of_many_lines: heavy::web_once("(call $from-list (i32.const 131072) (i32.const 100000) (i32.const 32)) unreachable"),
+        FUEL, &["total size of fields exceeds limit"];
+    a_value_that_is_too_large_for_fields: heavy::web_once(
+        "(call $append (local.get $stream) (i32.const 131072) (i32.const 4) (i32.const 131072) (i32.const 200000) (i32.const 32)) unreachable"
+    ), FUEL, &["total size of fields exceeds limit"];
+    responses_that_nobody_asked_for: heavy::web("(drop (call $response (call $fields)))"),
+        FUEL, &["it has no response to give"];
+    polling_one_handle_four_thousand_times: calling(&polling_often(4000)), TIME, OUT_OF_TIME;
+    transcoding_for_ever: heavy::composed("string", "utf8", "utf16", 12_000_000), TIME, OUT_OF_TIME;
+    copying_text_for_ever: heavy::composed("string", "utf8", "utf8", 25_000_000), TIME, OUT_OF_TIME;
+    copying_bytes_for_ever: heavy::composed("(list u8)", "utf8", "utf8", 25_000_000), TIME, OUT_OF_TIME;
+    growing_by_nothing_for_ever: plain("(loop $again (drop (memory.grow (i32.const 0))) (br $again)) unreachable"), TIME, OUT_OF_TIME;
     sleep_for_ever: calling("(call $block (call $subscribe (i64.const 1000000000000000))) unreachable"), TIME, OUT_OF_TIME;
 
     leaking_pollables: calling(&for_ever("(drop (call $subscribe (i64.const 1000000000)))")), SOON, RESOURCES;
@@ -205,13 +240,20 @@ pub(super) fn randomness() -> String {
 
 /// Polls a million times one handle, for ever.
 pub(super) fn polling() -> String {
+    polling_often(1_000_000)
+}
+
+/// Polls so many times one handle, for ever.
+fn polling_often(times: u32) -> String {
     format!(
         "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))
          (loop $fill
            (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-           (br_if $fill (i32.lt_u (local.get $i) (i32.const 1000000))))
+           (br_if $fill (i32.lt_u (local.get $i) (i32.const {times}))))
          {}",
-        for_ever("(call $forget) (call $poll (i32.const 65536) (i32.const 1000000) (i32.const 32))")
+        for_ever(&format!(
+            "(call $forget) (call $poll (i32.const 65536) (i32.const {times}) (i32.const 32))"
+        ))
     )
 }

@@ -3,9 +3,12 @@
 
 use rustix::process::Signal;
 
-use super::attacks::{
-    HANDLES, OUT_OF_FUEL, OUT_OF_MEMORY, RESOURCES, SHORT_LINE, TRAPPED, for_ever, growing_table, polling, randomness,
-    stays_small, stderr,
+use super::{
+    attacks::{
+        HANDLES, OUT_OF_FUEL, OUT_OF_MEMORY, RESOURCES, SHORT_LINE, TRAPPED, for_ever, growing_table, polling,
+        randomness, stays_small, stderr,
+    },
+    heavy,
 };
 use crate::support::{Ended, Folder, body, has, host};
 
@@ -51,6 +54,9 @@ pub(crate) fn operation(place: Place, body: &str, honest: u32, hostile: u32) -> 
         (Finish, "{FINISH}"),
     ] {
         text = text.replace(name, if this == place { body } else { "" });
+    }
+    if body.contains("$fields") {
+        text = heavy::web_in(&text);
     }
     text
 }
@@ -188,8 +194,8 @@ attacks! {
     a_planner_that_calls_for_ever: Next, for_ever("(drop (call $now))"), FUEL, OUT_OF_FUEL;
     a_task_that_floods_the_log: Run, for_ever(SHORT_LINE), MORE, FLOOD;
     a_planner_that_floods_the_log: Next, for_ever(SHORT_LINE), MORE, FLOOD;
-    a_task_that_floods_the_log_with_long_lines: Run, long_lines(), LEAST, FLOOD;
-    a_planner_that_floods_the_log_with_long_lines: Next, long_lines(), LEAST, FLOOD;
+    a_task_that_floods_the_log_with_long_lines: Run, long_lines(), FUEL, FLOOD;
+    a_planner_that_floods_the_log_with_long_lines: Next, long_lines(), FUEL, FLOOD;
     a_task_that_floods_stderr: Run, stderr(), LITTLE, FLOOD;
     a_planner_that_floods_stderr: Next, stderr(), LITTLE, FLOOD;
     a_task_that_floods_itself_with_randomness: Run, randomness(), LITTLE, OUT_OF_LITTLE_FUEL;
@@ -222,6 +228,14 @@ attacks! {
         FUEL, &["a kind of 15000000 bytes is over the limit of 256"];
     a_payload_that_is_too_large: Run, "(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 96) (i32.const 4) (i32.const 64) (i32.const 8388609)))",
         FUEL, &["a payload of 8MiB is over the limit of 8MiB", "--result-size"];
+    a_task_that_waits_for_one_action_four_thousand_times: Run, waiting(), FUEL, OUT_OF_FUEL;
+    a_task_that_asks_for_forty_thousand_actions_at_once: Run,
+        "(call $reach (i32.const 20000000)) (call $perform-all (i32.const 65536) (i32.const 40000) (i32.const 32))",
+        LITTLE, OUT_OF_LITTLE_FUEL;
+    a_task_with_large_payloads: Run, for_ever("(call $reach (i32.const 9000000)) (call $drop-pending (call $submit (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 8000000)))"),
+        FUEL, OUT_OF_FUEL;
+    a_task_with_headers_of_http: Run, WITH_FIELDS, FUEL, &["called a function that is not for it: only `handle` has"];
+    a_planner_with_headers_of_http: Next, WITH_FIELDS, FUEL, &["called a function that is not for it: only `handle` has"];
     a_task_that_writes_output: Run, "(call $output (i32.const 64) (i32.const 1))", FUEL, &["only `next`, `collect` and `finish` may write output"];
     a_planner_that_asks: Next, format!("(drop {SUBMIT})"), FUEL, &["only `run` may perform, submit or sleep"];
     a_planner_that_sleeps: Collect, "(drop (call $sleep (i32.const 1)))", FUEL, &["only `run` may perform, submit or sleep"];
@@ -233,6 +247,23 @@ attacks! {
     a_collect_that_floods_the_output: Collect, for_ever("(call $output (i32.const 64) (i32.const 1))"), LITTLE, OUT_OF_LITTLE_FUEL;
     an_output_that_is_too_large: Next, "(call $reach (i32.const 9000000)) (call $output (i32.const 64) (i32.const 8388609))",
         FUEL, &["an output of 8MiB is over the limit of 8MiB", "--result-size"];
+}
+
+/// What only workers may use, called for ever; see [`heavy::web_in`].
+const WITH_FIELDS: &str =
+    "(loop $again (drop (call $has (call $fields) (i32.const 64) (i32.const 7))) (br $again)) unreachable";
+
+/// Has one action done and then waits for it for ever, four thousand times at once.
+fn waiting() -> String {
+    format!(
+        "(call $reach (i32.const 200000)) (local.set $stream {SUBMIT})
+         (loop $fill
+           (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $i) (i32.const 2))) (local.get $stream))
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $fill (i32.lt_u (local.get $i) (i32.const 4000))))
+         {}",
+        for_ever("(call $forget) (call $wait-any (i32.const 65536) (i32.const 4000) (i32.const 32))")
+    )
 }
 
 /// Flags for what grows tables, which cannot be as large as the memory that a guest may have.
