@@ -161,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn no_two_turns_begin_at_the_same_time() {
+        let debt = Debt::default();
+        let now = Instant::now();
+        let turns: Vec<Duration> = (0..3)
+            .map(|_| {
+                debt.begin(now);
+                debt.turn()
+            })
+            .collect();
+        assert!(turns.is_sorted_by(|one, next| one < next), "{turns:?}");
+    }
+
+    #[test]
     fn what_is_left_of_a_debt_is_that_of_whoever_comes_next() {
         let all = Debt::default();
         let one = all.hand_on();
