@@ -5,8 +5,7 @@ use std::path::Path;
 use super::{error::Failure, plan};
 use crate::{
     digest::Digest,
-    limits::{CompileLimits, default_host_memory},
-    sandbox::{Contract, Form, Import, LoadError, Origin, Shape, Use, is_module, misspelt},
+    sandbox::{Contract, Form, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
 };
 
 /// What is known of a file.
@@ -29,49 +28,25 @@ pub(super) struct Note {
 }
 
 impl Facts {
-    /// Looks at a file.
+    /// Inspects a file.
     ///
     /// # Errors
-    /// It is not WebAssembly, or not valid.
+    /// It is not WebAssembly, not valid, or takes too much to be inspected.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let sandbox = plan::sandbox_of(
-            default_host_memory(),
-            true,
-            Some(CompileLimits::default()),
-            plan::stack(None)?,
-        );
-        let (module, digest) = (is_module(bytes), Digest::of(bytes));
-        let (shape, contract) = match sandbox.component(bytes, &digest) {
-            Ok(component) => {
-                let shape = Shape::of_all(&component).map_err(|error| plan::unusable(path, &error.into()))?;
-                let contract = Contract::of_shape(shape.clone()).map_err(LoadError::from);
-                // What is linked here is not kept: it is none of the component's code.
-                let contract = contract.and_then(|contract| sandbox.links(&contract, &component).map(|()| contract));
-                (shape, contract)
-            }
-            Err(error) => match Shape::of_module(bytes) {
-                Ok(shape) if module => (shape, Err(error)),
-                _ => return Err(plan::unusable(path, &error)),
-            },
-        };
+        let inspection = inspect(bytes).map_err(|error| plan::unusable(path, &error))?;
         Ok(Self {
-            digest,
+            digest: Digest::of(bytes),
             size: bytes.len(),
-            module,
-            // Not of what was made of it, which would be said to be by those who wrote what makes it.
-            origin: Origin::of(bytes),
-            shape,
-            contract,
+            module: is_module(bytes),
+            contract: inspection.contract(),
+            origin: inspection.origin,
+            shape: inspection.shape,
         })
     }
 
     /// Whether what is known is of the core module itself, because there is no component.
     fn is_bare(&self) -> bool {
-        self.module
-            && self
-                .contract
-                .as_ref()
-                .is_err_and(|error| matches!(error, LoadError::Module(_) | LoadError::Compile(_)))
+        matches!(self.contract, Err(LoadError::Module(_)))
     }
 
     /// What it can be, and the form of its functions as that.

@@ -90,15 +90,27 @@ fn text(path: &Path, facts: &Facts) -> String {
     row("world", &facts.worlds().join(", "));
     row("made by", &facts.origin.producers.join(", "));
     let misspelt = facts.misspelt();
-    list(&mut text, "exports", &facts.shape.exports, |(name, ty)| {
-        let meant = misspelt.iter().find(|(misspelt, _)| misspelt == name);
-        let note = meant.map(|(_, meant)| format!("  (near `{meant}`, which is missing)"));
-        format!("{}: {ty}{}", shown(name), note.unwrap_or_default())
-    });
-    list(&mut text, "imports", &facts.shape.imports, |import| {
-        let note = facts.note(import).map(|note| format!("  ({})", note.text));
-        format!("{}{}", shown(&import.name), note.unwrap_or_default())
-    });
+    list(
+        &mut text,
+        "exports",
+        &facts.shape.exports,
+        facts.shape.more_exports,
+        |(name, ty)| {
+            let meant = misspelt.iter().find(|(misspelt, _)| misspelt == name);
+            let note = meant.map(|(_, meant)| format!("  (near `{meant}`, which is missing)"));
+            format!("{}: {ty}{}", shown(name), note.unwrap_or_default())
+        },
+    );
+    list(
+        &mut text,
+        "imports",
+        &facts.shape.imports,
+        facts.shape.more_imports,
+        |import| {
+            let note = facts.note(import).map(|note| format!("  ({})", note.text));
+            format!("{}{}", shown(&import.name), note.unwrap_or_default())
+        },
+    );
     if facts.contract.is_err() {
         return plain(&text).into_owned();
     }
@@ -118,22 +130,25 @@ fn text(path: &Path, facts: &Facts) -> String {
     plain(&text).into_owned()
 }
 
-/// Adds a line for each, not more than a person reads.
+/// Adds a line for each, not more than a person reads. `unlisted`: how many there are beside `all`.
 fn list<T>(
     text: &mut String,
     name: &str,
     all: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    unlisted: usize,
     line: impl Fn(T) -> String,
 ) {
     let all = all.into_iter();
-    let more = all.len().saturating_sub(LISTED_MAX);
+    let more = all.len().saturating_sub(LISTED_MAX) + unlisted;
     let none = if all.len() == 0 { "  none" } else { "" };
     let _ = writeln!(text, "  {name}{none}");
     for one in all.take(LISTED_MAX) {
         let _ = writeln!(text, "    {}", line(one));
     }
-    if more > 0 {
-        let _ = writeln!(text, "    and {more} more, which `--format json` lists");
+    match (more, unlisted) {
+        (0, _) => {}
+        (_, 0) => drop(writeln!(text, "    and {more} more, which `--format json` lists")),
+        _ => drop(writeln!(text, "    and {more} more")),
     }
 }
 

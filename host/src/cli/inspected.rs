@@ -44,10 +44,18 @@ pub(super) struct Inspected {
     program: bool,
     /// The worlds of the contract that it has.
     worlds: Vec<String>,
-    /// What it imports; of the core module if no component can be made of it.
+    /// What it imports; of the core module if no component can be made of it. At most 512 KiB of names, of which one that is
+    /// longer than 1 KiB is cut.
     imports: Vec<Imported>,
-    /// What it exports, each with its type.
+    /// How many more it imports.
+    #[serde(default)]
+    more_imports: usize,
+    /// What it exports, each with its type. At most 512 KiB of names and types, of which a name that is longer than 1 KiB and a
+    /// type that is longer than 2 KiB is cut.
     exports: BTreeMap<String, String>,
+    /// How many more it exports.
+    #[serde(default)]
+    more_exports: usize,
     /// Exports that were perhaps meant to be one of the contract.
     misspelt: Vec<Misspelt>,
     /// By flag, what holds unless set otherwise.
@@ -138,7 +146,9 @@ impl Line {
             program: facts.is_program(),
             worlds: facts.worlds().into_iter().map(str::to_owned).collect(),
             imports: imported.collect(),
+            more_imports: facts.shape.more_imports,
             exports: facts.shape.exports.clone(),
+            more_exports: facts.shape.more_exports,
             misspelt: misspelt.collect(),
             limits: limits.map(|(flag, what)| (flag.to_owned(), what)).collect(),
             grants: facts.grants().into_iter().map(|(flag, _)| flag.to_owned()).collect(),

@@ -39,7 +39,7 @@ use crate::{
     control::Query,
     report::Finished,
     run::{self, Plan, Stopper},
-    sandbox::{Sandbox, as_compile_child},
+    sandbox::{Sandbox, as_compile_child, panics_are_caught},
 };
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
@@ -47,6 +47,9 @@ pub fn main() -> ExitCode {
     // A panic anywhere, also in a thread or a tokio task, is a bug of ours; going on would hang or lie.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        if panics_are_caught() {
+            return;
+        }
         told(info);
         error::say("error: this is a bug of disperse-host; please report it with the lines above");
         std::process::exit(exit::BUG.into());

@@ -13,13 +13,14 @@ use disperse_scheduler::Policy;
 use super::{
     args::{Common, MapArgs, RunArgs},
     build::{self, Build},
-    error::Failure,
+    error::{Failure, say},
     loading::{Programs, Role, Wanted},
     pools::{self, PoolMaker, name_of},
 };
 use crate::{
-    limits::{self, Budget, CompileLimits, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
+    report::plain,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{Cache, LoadError, Sandbox},
     settings::{Component, FILE_NAME, Health, Manifest, Operation},
@@ -245,19 +246,27 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
         .check()
         .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
     let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
-    Ok(sandbox_of(
-        common.host_memory.map_or_else(default_host_memory, |size| size.0),
-        !common.no_cache,
+    let memory = common.host_memory.map_or_else(default_host_memory, |size| size.0);
+    Ok(Sandbox::new(
+        cache(!common.no_cache, common.quiet),
         common.compiling.limits(manifest),
         stack,
+        Budget::new(memory),
     ))
 }
 
-/// A new sandbox. `cache`: whether compiled code is kept for the next start, if it can be. `compile` and `stack`: see
-/// [`Sandbox::new`].
-pub(super) fn sandbox_of(host_memory: u64, cache: bool, compile: Option<CompileLimits>, stack: usize) -> Sandbox {
-    let cache = cache.then(Cache::user).and_then(Result::ok);
-    Sandbox::new(cache, compile, stack, Budget::new(host_memory))
+/// Where compiled code is kept for the next start, if it is to be and can be. Without it each start is slower and nothing else;
+/// that its folder is open to others is reported, unless `quiet`.
+pub(super) fn cache(wanted: bool, quiet: bool) -> Option<Cache> {
+    match wanted.then(Cache::user)? {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            if error.is_danger() && !quiet {
+                say(&plain(&format!("warning: compiled code is not kept: {error}")));
+            }
+            None
+        }
+    }
 }
 
 /// How deep guests may recurse, if something is said of it.

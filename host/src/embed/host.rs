@@ -107,7 +107,7 @@ impl HostBuilder {
         })?;
         let cache = self.cache.map(|folder| match folder {
             Folder::User => Cache::user(),
-            Folder::Given(path) => Cache::at(path),
+            Folder::Given(path) => Cache::at(&path),
         });
         let cache = cache.transpose().map_err(|error| HostError::Cache(error.to_string()))?;
         let memory = self.memory.unwrap_or_else(default_host_memory);

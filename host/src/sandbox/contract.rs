@@ -52,6 +52,10 @@ pub(crate) struct Contract {
 pub(super) const INVALID_HINT: &str =
     "the file may be cut short or need WebAssembly features that are off here; build it again";
 
+/// What to do about a file that takes too much to be inspected.
+pub(super) const EXCESSIVE_HINT: &str = "no toolchain is known whose components come near this limit; is it the file that your \
+                                         build wrote?";
+
 /// Why a file cannot be used. Every variant says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContractError {
@@ -59,6 +63,9 @@ pub(crate) enum ContractError {
     NotWasm,
     #[error("this component is not valid: {0}")]
     Invalid(String),
+    /// It is over a bound of what is inspected.
+    #[error("{0}")]
+    Excessive(String),
     #[error(
         "this component was built for {found}, and this host serves disperse:guest@{}",
         super::imports::VERSION
@@ -76,6 +83,7 @@ impl ContractError {
         match self {
             Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
             Self::Invalid(_) => INVALID_HINT,
+            Self::Excessive(_) => EXCESSIVE_HINT,
             Self::Version { .. } => "build it against the WIT of this host, or use a newer host",
             Self::NoRole(_) => "export the functions of one of the worlds in wit/disperse.wit, for instance `worker`",
             Self::Partial { .. } => "a role counts when all of its exports fit; see wit/disperse.wit",
@@ -92,18 +100,10 @@ impl fmt::Display for Listed<'_> {
 }
 
 impl Contract {
-    /// Looks at a file.
+    /// The contract of a component with this shape.
     ///
     /// # Errors
     /// It is no component of this contract; says what it is instead, or which exports do not fit and how.
-    pub(crate) fn of(bytes: &[u8]) -> Result<Self, ContractError> {
-        Self::of_shape(Shape::of(bytes)?)
-    }
-
-    /// Looks at a component of which is known what it has.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of).
     pub(crate) fn of_shape(shape: Shape) -> Result<Self, ContractError> {
         let Shape {
             engine,
@@ -112,6 +112,7 @@ impl Contract {
             exports,
             forms,
             runs,
+            ..
         } = shape;
         if let Some(import) = imports.iter().find(|import| is_newer(&import.name)) {
             let found = import.name.clone();
@@ -161,6 +162,12 @@ impl Contract {
         });
         operation.into_iter().chain(worker).collect()
     }
+}
+
+/// Whether an export of this name can be a part of the contract.
+pub(super) fn is_of_contract(name: &str) -> bool {
+    let roles = OPERATION.iter().chain(&WORKER);
+    name.starts_with(PROGRAM) || roles.into_iter().any(|(known, _)| *known == name)
 }
 
 /// Which form of a role a component has, if any.

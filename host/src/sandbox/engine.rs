@@ -3,6 +3,7 @@
 //! There are two. A call on an engine without component-model async costs a third of one with it, so everything that
 //! can runs on the *blocking* engine, and only components that use component-model async run on the *async* one.
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
 
 /// After how much fuel a guest lets others run: a twentieth of a millisecond of plain computation, at most a few milliseconds
@@ -28,7 +29,7 @@ const HOST_STACK: usize = 1536 << 10;
 const KEEP_RESIDENT: usize = 2 << 20;
 
 /// Whether an engine has component-model async.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Form {
     Blocking,
     Async,
@@ -53,6 +54,12 @@ pub(super) fn engine(form: Form, stack: usize) -> wasmtime::Result<Engine> {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Engine::new(&config)
     })
+}
+
+/// Makes an engine on which imports are linked as on the others, and that runs nothing. It compiles with one thread, so that it
+/// takes the same memory on a machine with many cores.
+pub(super) fn inspector(form: Form) -> wasmtime::Result<Engine> {
+    Engine::new(config(form).parallel_compilation(false))
 }
 
 /// Makes an engine that compiles for the others and runs nothing.

@@ -1,14 +1,16 @@
 //! Everything that knows wasmtime. Above this floor a guest is a [`Program`] to be loaded and an instance to be called.
 //!
-//! The life of a guest, in types: a file is looked at ([`Contract`]), loaded and linked ([`Program`]), and started as a
+//! The life of a guest, in types: a file is inspected ([`inspect`], [`Contract`]), loaded and linked ([`Program`]), and started as a
 //! [`WorkerInstance`] (which as a [`SharedInstance`] takes several attempts at once), a [`PlannerInstance`] or, for one task,
 //! [`run_task`]. An instance that failed in any way is spent:
 //! wasmtime refuses to enter it again, so it is dropped and a fresh one started.
 
 mod abi;
 mod adapt;
+mod bounds;
 mod cache;
 mod calls;
+mod child;
 mod command;
 mod compile;
 mod contract;
@@ -16,6 +18,7 @@ mod engine;
 mod fault;
 mod imports;
 mod input;
+mod inspection;
 mod instance;
 mod known;
 mod limiter;
@@ -34,16 +37,17 @@ mod wit;
 mod worker;
 mod world;
 
-#[cfg(test)]
-pub(crate) use adapt::component as adapted;
 pub(crate) use adapt::is_module;
 pub(crate) use cache::Cache;
+pub(crate) use child::as_child as as_compile_child;
 pub(crate) use command::run_program;
-pub(crate) use compile::as_child as as_compile_child;
 pub(crate) use contract::{Contract, misspelt};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
 pub(crate) use input::Input;
+#[cfg(test)]
+pub(crate) use inspection::inspect_here;
+pub(crate) use inspection::{inspect, panics_are_caught};
 pub(crate) use known::Use;
 pub(crate) use many::{Ended, Remains, SharedInstance};
 pub(crate) use origin::Origin;

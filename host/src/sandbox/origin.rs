@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, ProducersSectionReader};
 
 use super::shape::shown;
@@ -14,7 +15,7 @@ const TOOLS_MAX: usize = 16;
 const ENTRIES_MAX: usize = 256;
 
 /// Who made it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// The language, with what translated it, where that is known.
     pub(crate) language: Option<String>,

@@ -1,10 +1,8 @@
 //! Loading: from bytes to something that can be started.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::Read,
-    panic::catch_unwind,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
@@ -16,12 +14,13 @@ use wasmtime::{
 };
 
 use super::{
-    adapt::{self, AdaptError},
     cache::Cache,
-    compile::{self, CompileError, Work},
-    contract::{Contract, ContractError, INVALID_HINT},
+    compile::{self, CompileError},
+    contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
     engine::{self, Form, INSTANCES_MAX},
-    fault, imports, known,
+    fault, imports,
+    inspection::{self, Depth, Inspection, InspectionError},
+    known::{is_known, of_workers},
     shape::imports_alone,
     state::State,
 };
@@ -29,7 +28,6 @@ use crate::{
     digest::Digest,
     grants::{Denials, Grants},
     http::{Access, Client, Placed},
-    inbox::panic_message,
     limits::{Budget, CompileLimits, Limits, cores},
 };
 
@@ -38,6 +36,8 @@ use crate::{
 pub(crate) enum LoadError {
     #[error("cannot read it: {0}")]
     Read(#[from] std::io::Error),
+    #[error(transparent)]
+    Inspection(#[from] InspectionError),
     #[error(transparent)]
     Contract(#[from] ContractError),
     /// No component was made of a core module.
@@ -57,6 +57,8 @@ impl LoadError {
     /// What to do about it, where there is something to be said.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Inspection(InspectionError::Start(_)) => None,
+            Self::Inspection(_) => Some(EXCESSIVE_HINT),
             Self::Contract(error) => Some(error.hint()),
             Self::Module(_) => Some(
                 "a core module exports the functions of a world in wit/disperse.wit, or `_start` as programs do, and imports \
@@ -222,51 +224,36 @@ impl Sandbox {
         Ok(bytes)
     }
 
-    /// The component that these bytes are, or that can be made of them if they are a core module; `digest` is theirs. Blocks.
+    /// Inspects a component, or a core module of which one is made; `file` is the digest of what is given. Blocks.
     ///
     /// # Errors
-    /// None can be made of this module.
-    pub(crate) fn component<'a>(&self, bytes: &'a [u8], digest: &Digest) -> Result<Cow<'a, [u8]>, LoadError> {
-        if !adapt::is_module(bytes) {
-            return Ok(Cow::Borrowed(bytes));
-        }
-        if let Some(made) = self.cache.as_ref().and_then(|cache| cache.load_adapted(digest)) {
-            return Ok(Cow::Owned(made));
-        }
-        let made = match &self.compile {
-            Some(limits) => compile::apart(Work::Adapt, bytes, limits).map_err(|error| match error {
-                CompileError::Refused(why) => LoadError::Module(why),
-                error => error.into(),
-            }),
-            // What makes it was not written against strangers, and may be in somebody's program here.
-            None => catch_unwind(|| adapt::component(bytes))
-                .unwrap_or_else(|panic| Err(AdaptError::Refused(panic_message(&*panic).to_owned())))
-                .map_err(|error| LoadError::Module(error.to_string())),
-        }?;
-        if let Some(cache) = &self.cache {
-            // As below.
-            let _ = cache.store_adapted(digest, &made);
-        }
-        Ok(Cow::Owned(made))
+    /// It is no component of this contract, or takes too much to be inspected.
+    pub(crate) fn look(&self, bytes: Vec<u8>, file: Digest) -> Result<Seen, LoadError> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.load_inspection(&file));
+        let (inspection, made) = match cached {
+            Some(cached) => cached,
+            None => self.inspected(&bytes, &file)?,
+        };
+        Ok(Seen {
+            contract: inspection.contract()?,
+            file,
+            digest: inspection.digest.unwrap_or(file),
+            bytes: made.unwrap_or(bytes),
+        })
     }
 
-    /// Looks at a component, or makes one of a core module first; `file` is the digest of what is given. Blocks.
-    ///
-    /// # Errors
-    /// It is no component of this contract.
-    pub(crate) fn look(&self, bytes: Vec<u8>, file: Digest) -> Result<Seen, LoadError> {
-        let made = match self.component(&bytes, &file)? {
-            Cow::Owned(made) => Some(made),
-            Cow::Borrowed(_) => None,
+    /// Inspects a file and keeps what was found out: apart, or here if it is trusted.
+    fn inspected(&self, bytes: &[u8], file: &Digest) -> Result<(Inspection, Option<Vec<u8>>), LoadError> {
+        let answer = match &self.compile {
+            Some(_) => inspection::apart(bytes, Depth::Declarations),
+            None => inspection::here(bytes, Depth::Declarations),
         };
-        let digest = made.as_deref().map_or(file, Digest::of);
-        let bytes = made.unwrap_or(bytes);
-        Ok(Seen {
-            contract: Contract::of(&bytes)?,
-            file,
-            digest,
-            bytes,
-        })
+        let (inspection, made) = answer?.found()?;
+        if let Some(cache) = &self.cache {
+            // Without it the next start is slower and nothing else.
+            let _ = cache.store_inspection(file, &inspection, made.as_deref());
+        }
+        Ok((inspection, made))
     }
 
     /// The program of a component that was compiled before, if it was kept.
@@ -316,21 +303,10 @@ impl Sandbox {
         Ok((program(side, &seen.contract, &component)?, told))
     }
 
-    /// Whether the host provides all that a component imports in the way in which it wants it. Blocks; compiles nothing of the
-    /// component.
-    ///
-    /// # Errors
-    /// It does not; says what is not there, or how it differs.
-    pub(crate) fn links(&self, contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
-        let side = self.side(contract.engine)?;
-        let (imports, _) = self.compiled(&side, contract.engine, &imports_alone(component)?)?;
-        program(side, contract, &imports).map(drop)
-    }
-
     /// A component compiled, and its code.
     fn compiled(&self, side: &Side, form: Form, bytes: &[u8]) -> Result<(Component, Vec<u8>), LoadError> {
         let code = match &self.compile {
-            Some(limits) => compile::apart(Work::Compile(form), bytes, limits)?,
+            Some(limits) => compile::apart(form, bytes, limits)?,
             None => compile::here(&side.engine, bytes)?,
         };
         // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
@@ -375,23 +351,53 @@ impl Sandbox {
     }
 }
 
-/// Links a component.
-fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Result<Program, LoadError> {
-    let link = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
-    let mut linker = side.linker.clone();
-    for import in contract.imports.iter().filter(|import| !import.known) {
-        imports::link_unknown(&mut linker, &side.engine, component, &import.name).map_err(link)?;
+/// Whether the host provides all that a component imports in the way in which it wants it. Compiles nothing of the component.
+///
+/// # Errors
+/// It does not; says what is not there, or how it differs.
+pub(super) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
+    let unavailable = |error: wasmtime::Error| LoadError::Engine(fault::chain(&error));
+    let engine = engine::inspector(contract.engine).map_err(unavailable)?;
+    let mut linker = Linker::new(&engine);
+    imports::link(&mut linker, contract.engine).map_err(unavailable)?;
+    let imports = Component::new(&engine, imports_alone(component)?)
+        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", fault::chain(&error))))?;
+    link(linker, &engine, &imports).map(drop)
+}
+
+/// Links a component. What the host does not know traps when it is called.
+fn link(mut linker: Linker<State>, engine: &Engine, component: &Component) -> Result<InstancePre<State>, LoadError> {
+    let failed = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
+    let imports = component.component_type();
+    for (name, import) in imports.imports(engine).filter(|(name, _)| !is_known(name)) {
+        imports::link_unknown(&mut linker, engine, name, &import.ty).map_err(failed)?;
     }
-    let pre = linker.instantiate_pre(component).map_err(link)?;
-    let mut operation = None;
-    if contract.operation.is_some() {
-        for import in &contract.imports {
-            if let Some(linked) = known::of_workers(&import.name) {
-                imports::refuse(&mut linker, &side.engine, component, &import.name, &linked).map_err(link)?;
-            }
+    linker.instantiate_pre(component).map_err(failed)
+}
+
+/// Links a component as an operation: what only workers may call refuses before it copies anything.
+fn link_operation(
+    mut linker: Linker<State>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<InstancePre<State>, LoadError> {
+    let imports = component.component_type();
+    for (name, import) in imports.imports(engine) {
+        if let Some(linked) = of_workers(name) {
+            imports::refuse(&mut linker, engine, &import.ty, &linked)
+                .map_err(|error| LoadError::Link(fault::chain(&error)))?;
         }
-        operation = Some(linker.instantiate_pre(component).map_err(link)?);
     }
+    link(linker, engine, component)
+}
+
+/// The program of a compiled component.
+fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Result<Program, LoadError> {
+    let pre = link(side.linker.clone(), &side.engine, component)?;
+    let operation = match contract.operation {
+        Some(_) => Some(link_operation(side.linker.clone(), &side.engine, component)?),
+        None => None,
+    };
     let export = |name| component.get_export_index(None, name);
     let exports = Exports {
         next: export("next"),

@@ -1,17 +1,32 @@
 //! What a file of WebAssembly has, whatever it is good for: imports and exports, of a component or of a core module.
+//!
+//! What is kept of a file has a bounded size: names are cut, and of long lists the beginning is kept and the rest counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use wasm_encoder::{Component, RawSection};
 use wasmparser::{
     BinaryReaderError, ComponentTypeRef, ExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures,
     component_types::ComponentEntityType, types::Types,
 };
 
-use super::{contract::ContractError, engine::Form, known, wit::Printer};
+use super::{
+    contract::{ContractError, is_of_contract},
+    engine::Form,
+    inspection::Depth,
+    known, wit,
+};
+
+/// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it is none that the host knows.
+const NAME_MAX: usize = 1 << 10;
+
+/// How many bytes of names and types are kept of the imports, and of the exports; each has [`ENTRY`] bytes beside.
+const LIST_MAX: usize = 512 << 10;
+const ENTRY: usize = 32;
 
 /// What a component or a core module has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shape {
     /// Which engine it needs.
     pub(crate) engine: Form,
@@ -19,16 +34,20 @@ pub(crate) struct Shape {
     pub(crate) composed: bool,
     /// Names of what it imports, sorted, each with whether the host knows it.
     pub(crate) imports: Vec<Import>,
+    /// How many imports there are beside these.
+    pub(crate) more_imports: usize,
     /// Exports and their types, sorted by name.
     pub(crate) exports: BTreeMap<String, String>,
-    /// The form of each export that is a function of a component.
+    /// How many exports there are beside these: none that is of the contract.
+    pub(crate) more_exports: usize,
+    /// The form of each of these exports that is a function of a component.
     pub(super) forms: BTreeMap<String, Form>,
-    /// Exports with a function `run` that takes nothing, as programs have it.
+    /// Those of these exports with a function `run` that takes nothing, as programs have it.
     pub(super) runs: BTreeSet<String>,
 }
 
 /// One import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Import {
     pub(crate) name: String,
     /// Whether the host provides it. If not, calling it traps.
@@ -47,9 +66,12 @@ fn invalid(error: BinaryReaderError) -> ContractError {
     ContractError::Invalid(error.to_string())
 }
 
-/// Validates a component but for what its functions do.
-fn types(bytes: &[u8], form: Form) -> Result<Types, BinaryReaderError> {
+/// Validates a component, and what its functions do only at [`Depth::Everything`].
+fn types(bytes: &[u8], form: Form, depth: Depth) -> Result<Types, BinaryReaderError> {
     let mut validator = Validator::new_with_features(features(form));
+    if depth == Depth::Everything {
+        return validator.validate_all(bytes);
+    }
     let mut ended = None;
     for payload in Parser::new(0).parse_all(bytes) {
         if let ValidPayload::End(types) = validator.payload(&payload?)? {
@@ -60,71 +82,124 @@ fn types(bytes: &[u8], form: Form) -> Result<Types, BinaryReaderError> {
     ended.map_or_else(|| validator.end(0), Ok)
 }
 
-impl Shape {
-    /// Looks at a component, but not at what its functions do: who compiles it does, and it takes longer than all else at a
-    /// start.
-    ///
-    /// # Errors
-    /// It is not valid here, or no WebAssembly at all.
-    pub(crate) fn of(bytes: &[u8]) -> Result<Self, ContractError> {
-        if !bytes.starts_with(b"\0asm") {
-            return Err(ContractError::NotWasm);
+/// A list that is kept as far as its names and types go into [`LIST_MAX`].
+struct Listing {
+    left: usize,
+    /// How many did not.
+    more: usize,
+}
+
+impl Listing {
+    fn new() -> Self {
+        Self {
+            left: LIST_MAX,
+            more: 0,
         }
-        let (types, engine) = match types(bytes, Form::Blocking) {
-            Ok(types) => (types, Form::Blocking),
-            Err(_) => (types(bytes, Form::Async).map_err(invalid)?, Form::Async),
-        };
-        let (imports, export_names, composed) = names(bytes)?;
-        let (mut exports, mut forms, mut runs) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let printer = Printer::new(&types);
-        for name in export_names {
-            let Some(item) = types.component_item_for_export(&name) else {
-                continue;
-            };
-            if let ComponentEntityType::Func(id) = item.ty
-                && let Some(func) = types.as_ref().get(id)
-            {
-                forms.insert(name.clone(), if func.async_ { Form::Async } else { Form::Blocking });
-            }
-            if let ComponentEntityType::Instance(id) = item.ty
-                && let Some(run) = types.as_ref().get(id).and_then(|within| within.exports.get("run"))
-                && let ComponentEntityType::Func(id) = run.ty
-                && types.as_ref().get(id).is_some_and(|func| func.params.is_empty())
-            {
-                runs.insert(name.clone());
-            }
-            exports.insert(name, printer.entity(item.ty));
-        }
-        Ok(Self {
-            engine,
-            composed,
-            imports: imports.into_iter().map(Import::new).collect(),
-            exports,
-            forms,
-            runs,
-        })
     }
 
-    /// Looks at a component and all that is in it.
+    /// Whether one more entry with so many bytes is kept. After one that is not, none is.
+    fn takes(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes + ENTRY) {
+            Some(left) => self.left = left,
+            None => (self.left, self.more) = (0, self.more + 1),
+        }
+        self.more == 0
+    }
+}
+
+/// A name as it is kept.
+fn kept(name: &str) -> String {
+    if name.len() <= NAME_MAX {
+        return name.to_owned();
+    }
+    format!("{}…", &name[..name.floor_char_boundary(NAME_MAX)])
+}
+
+impl Shape {
+    fn empty(engine: Form) -> Self {
+        Self {
+            engine,
+            composed: false,
+            imports: Vec::new(),
+            more_imports: 0,
+            exports: BTreeMap::new(),
+            more_exports: 0,
+            forms: BTreeMap::new(),
+            runs: BTreeSet::new(),
+        }
+    }
+
+    /// The shape of a component. What its functions do is validated at [`Depth::Everything`] only: its compiler does that too,
+    /// and it takes longer than all else at a start.
     ///
     /// # Errors
     /// It is not valid here, or no WebAssembly at all.
-    pub(crate) fn of_all(bytes: &[u8]) -> Result<Self, ContractError> {
-        let shape = Self::of(bytes)?;
-        let mut validator = Validator::new_with_features(features(shape.engine));
-        validator.validate_all(bytes).map_err(invalid)?;
+    pub(super) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
+        let (types, engine) = match types(bytes, Form::Blocking, depth) {
+            Ok(types) => (types, Form::Blocking),
+            Err(_) => (types(bytes, Form::Async, depth).map_err(invalid)?, Form::Async),
+        };
+        let mut shape = Self::empty(engine);
+        let (imports, exports, composed) = names(bytes)?;
+        shape.composed = composed;
+        shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
+        // Those of the contract are kept wherever the alphabet has them.
+        let (ours, others): (Vec<_>, Vec<_>) = exports.iter().partition(|name| is_of_contract(name));
+        let mut listing = Listing::new();
+        for name in ours.into_iter().chain(others) {
+            let Some(item) = types.component_item_for_export(name) else {
+                continue;
+            };
+            if listing.more > 0 {
+                listing.more += 1;
+                continue;
+            }
+            let (name, ty) = (kept(name), wit::text(&types, item.ty));
+            if listing.takes(name.len() + ty.len()) {
+                shape.export(&types, name, ty, item.ty);
+            }
+        }
+        shape.more_exports = listing.more;
         Ok(shape)
     }
 
-    /// Looks at a core module.
+    fn import(&mut self, all: impl Iterator<Item = (String, bool)>) {
+        let mut listing = Listing::new();
+        for (name, known) in all {
+            if listing.takes(name.len()) {
+                self.imports.push(Import { name, known });
+            }
+        }
+        self.more_imports = listing.more;
+    }
+
+    fn export(&mut self, types: &Types, name: String, text: String, ty: ComponentEntityType) {
+        if let ComponentEntityType::Func(id) = ty
+            && let Some(func) = types.as_ref().get(id)
+        {
+            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            self.forms.insert(name.clone(), form);
+        }
+        if let ComponentEntityType::Instance(id) = ty
+            && let Some(run) = types.as_ref().get(id).and_then(|within| within.exports.get("run"))
+            && let ComponentEntityType::Func(id) = run.ty
+            && types.as_ref().get(id).is_some_and(|func| func.params.is_empty())
+        {
+            self.runs.insert(name.clone());
+        }
+        self.exports.insert(name, text);
+    }
+
+    /// The shape of a core module.
     ///
     /// # Errors
     /// It is not valid here.
-    pub(crate) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
+    pub(super) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
         Validator::new_with_features(features(Form::Blocking))
             .validate_all(bytes)
             .map_err(invalid)?;
-        let (mut imports, mut exports) = (BTreeSet::new(), BTreeMap::new());
+        let mut shape = Self::empty(Form::Blocking);
+        let (mut imports, mut listing) = (BTreeSet::new(), Listing::new());
         for payload in Parser::new(0).parse_all(bytes) {
             match payload.map_err(invalid)? {
                 Payload::ImportSection(section) => {
@@ -143,33 +218,21 @@ impl Shape {
                             ExternalKind::Tag => "core tag",
                             _ => "core func",
                         };
-                        exports.insert(export.name.to_owned(), kind.to_owned());
+                        let name = kept(export.name);
+                        if listing.takes(name.len() + kind.len()) {
+                            shape.exports.insert(name, kind.to_owned());
+                        }
                     }
                 }
                 _ => {}
             }
         }
-        let import = |(module, name): (&str, &str)| Import {
-            name: format!("{module} {name}"),
-            known: known::is_known_to_modules(module),
-        };
-        Ok(Self {
-            engine: Form::Blocking,
-            composed: false,
-            imports: imports.into_iter().map(import).collect(),
-            exports,
-            forms: BTreeMap::new(),
-            runs: BTreeSet::new(),
-        })
-    }
-}
-
-impl Import {
-    fn new(name: String) -> Self {
-        Self {
-            known: known::is_known(&name),
-            name,
-        }
+        shape.more_exports = listing.more;
+        shape.import(imports.into_iter().map(|(module, name)| {
+            let known = known::is_known_to_modules(module);
+            (format!("{} {}", kept(module), kept(name)), known)
+        }));
+        Ok(shape)
     }
 }
 

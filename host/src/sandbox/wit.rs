@@ -1,6 +1,4 @@
-//! Types of a component in words.
-
-use std::cell::Cell;
+//! Types of a component as text, of a bounded length.
 
 use wasmparser::{
     component_types::{
@@ -9,113 +7,150 @@ use wasmparser::{
     types::Types,
 };
 
-/// How many types are written for one that consists of them, and for all exports. A type that has another one twice, which
-/// has another one twice, is written in a few bytes and never ends here.
-const PARTS: u32 = 512;
-const PARTS_OF_ALL: u32 = 1 << 18;
+/// The longest text of one type, in bytes. A type that has another one twice, which has another one twice, takes a few bytes in
+/// a file and gigabytes as text; and so does a long name that is used a thousand times.
+const TEXT_MAX: usize = 2 << 10;
 
-/// Writes types the way WIT does, with everything that has a name written out.
-pub(super) struct Printer<'a> {
-    types: &'a Types,
-    /// How much is still written of the type, and of all.
-    left: Cell<u32>,
-    left_of_all: Cell<u32>,
+/// The type the way WIT has it, with everything that has a name written out; cut, with an ellipsis, at 2 KiB.
+pub(super) fn text(types: &Types, ty: ComponentEntityType) -> String {
+    let mut printer = Printer {
+        types,
+        text: String::new(),
+        is_full: false,
+    };
+    printer.entity(ty);
+    printer.text
 }
 
-impl<'a> Printer<'a> {
-    pub(super) fn new(types: &'a Types) -> Self {
-        Self {
-            types,
-            left: Cell::new(0),
-            left_of_all: Cell::new(PARTS_OF_ALL),
+/// Writes until the text is full, and then nothing more.
+struct Printer<'a> {
+    types: &'a Types,
+    text: String,
+    is_full: bool,
+}
+
+impl Printer<'_> {
+    fn word(&mut self, word: &str) {
+        if self.is_full {
+            return;
+        }
+        let left = TEXT_MAX.saturating_sub(self.text.len());
+        if word.len() <= left {
+            self.text.push_str(word);
+        } else {
+            self.text.push_str(&word[..word.floor_char_boundary(left)]);
+            self.text.push('…');
+            self.is_full = true;
         }
     }
 
-    /// Whether one more part of a type is written.
-    fn one_more(&self) -> bool {
-        let (left, of_all) = (self.left.get(), self.left_of_all.get());
-        self.left.set(left.saturating_sub(1));
-        self.left_of_all.set(of_all.saturating_sub(1));
-        left > 0 && of_all > 0
+    /// Writes each of them, with commas between. Ends early when the text is full, however many there are.
+    fn list<T>(&mut self, all: impl IntoIterator<Item = T>, mut one: impl FnMut(&mut Self, T)) {
+        for (at, item) in all.into_iter().enumerate() {
+            if self.is_full {
+                return;
+            }
+            if at > 0 {
+                self.word(", ");
+            }
+            one(self, item);
+        }
     }
 
-    pub(super) fn entity(&self, ty: ComponentEntityType) -> String {
-        self.left.set(PARTS);
+    fn entity(&mut self, ty: ComponentEntityType) {
         match ty {
             ComponentEntityType::Func(id) => self.func(id),
-            ComponentEntityType::Instance(_) => "interface".into(),
+            ComponentEntityType::Instance(_) => self.word("interface"),
             ComponentEntityType::Type {
                 referenced: ComponentAnyTypeId::Resource(_),
                 ..
-            } => "resource".into(),
-            ComponentEntityType::Type { .. } | ComponentEntityType::Value(_) => "type".into(),
-            ComponentEntityType::Module(_) => "core module".into(),
-            ComponentEntityType::Component(_) => "component".into(),
+            } => self.word("resource"),
+            ComponentEntityType::Type { .. } | ComponentEntityType::Value(_) => self.word("type"),
+            ComponentEntityType::Module(_) => self.word("core module"),
+            ComponentEntityType::Component(_) => self.word("component"),
         }
     }
 
-    fn func(&self, id: ComponentFuncTypeId) -> String {
-        let Some(func) = self.types.as_ref().get(id) else {
-            return "func".into();
+    fn func(&mut self, id: ComponentFuncTypeId) {
+        let types = self.types;
+        let Some(func) = types.as_ref().get(id) else {
+            return self.word("func");
         };
-        let params: Vec<String> = func.params.iter().map(|(_, ty)| self.value(*ty)).collect();
-        let word = if func.async_ { "async func" } else { "func" };
-        match func.result {
-            Some(result) => format!("{word}({}) -> {}", params.join(", "), self.value(result)),
-            None => format!("{word}({})", params.join(", ")),
+        self.word(if func.async_ { "async func(" } else { "func(" });
+        self.list(func.params.iter(), |printer, (_, ty)| printer.value(*ty));
+        self.word(")");
+        if let Some(result) = func.result {
+            self.word(" -> ");
+            self.value(result);
         }
     }
 
-    fn value(&self, ty: ComponentValType) -> String {
-        if !self.one_more() {
-            return "…".into();
+    /// The types within a type, `_` for one that is not there.
+    fn of(&mut self, name: &str, types: &[Option<ComponentValType>]) {
+        self.word(name);
+        self.word("<");
+        self.list(types, |printer, ty| match ty {
+            Some(ty) => printer.value(*ty),
+            None => printer.word("_"),
+        });
+        self.word(">");
+    }
+
+    /// Recursion is bounded by the validator, which has no types that are nested deeper than 100.
+    fn value(&mut self, ty: ComponentValType) {
+        if self.is_full {
+            return;
         }
         let id = match ty {
-            ComponentValType::Primitive(primitive) => return primitive.to_string(),
+            ComponentValType::Primitive(primitive) => return self.word(&primitive.to_string()),
             ComponentValType::Type(id) => id,
         };
-        let or_none = |ty: &Option<ComponentValType>| ty.map_or_else(|| "_".into(), |ty| self.value(ty));
-        match self.types.as_ref().get(id) {
-            Some(ComponentDefinedType::Primitive(primitive)) => primitive.to_string(),
+        let types = self.types;
+        match types.as_ref().get(id) {
+            Some(ComponentDefinedType::Primitive(primitive)) => self.word(&primitive.to_string()),
             Some(ComponentDefinedType::Record(record)) => {
-                let fields: Vec<String> = record
-                    .fields
-                    .iter()
-                    .map(|(name, ty)| format!("{name}: {}", self.value(*ty)))
-                    .collect();
-                format!("record {{ {} }}", fields.join(", "))
+                self.word("record { ");
+                self.list(record.fields.iter(), |printer, (name, ty)| {
+                    printer.word(name);
+                    printer.word(": ");
+                    printer.value(*ty);
+                });
+                self.word(" }");
             }
             Some(ComponentDefinedType::Variant(variant)) => {
-                let cases: Vec<String> = variant
-                    .cases
-                    .iter()
-                    .map(|(name, case)| match case.ty {
-                        Some(ty) => format!("{name}({})", self.value(ty)),
-                        None => name.to_string(),
-                    })
-                    .collect();
-                format!("variant {{ {} }}", cases.join(", "))
+                self.word("variant { ");
+                self.list(variant.cases.iter(), |printer, (name, case)| {
+                    printer.word(name);
+                    if let Some(ty) = case.ty {
+                        printer.word("(");
+                        printer.value(ty);
+                        printer.word(")");
+                    }
+                });
+                self.word(" }");
             }
-            Some(ComponentDefinedType::List { element, .. }) => format!("list<{}>", self.value(*element)),
-            Some(ComponentDefinedType::Option { ty, .. }) => format!("option<{}>", self.value(*ty)),
+            Some(ComponentDefinedType::List { element, .. }) => self.of("list", &[Some(*element)]),
+            Some(ComponentDefinedType::Option { ty, .. }) => self.of("option", &[Some(*ty)]),
             Some(ComponentDefinedType::Result { ok, err, .. }) => match (ok, err) {
-                (None, None) => "result".into(),
-                (Some(_), None) => format!("result<{}>", or_none(ok)),
-                _ => format!("result<{}, {}>", or_none(ok), or_none(err)),
+                (None, None) => self.word("result"),
+                (Some(_), None) => self.of("result", &[*ok]),
+                _ => self.of("result", &[*ok, *err]),
             },
             Some(ComponentDefinedType::Tuple(tuple)) => {
-                let types: Vec<String> = tuple.types.iter().map(|ty| self.value(*ty)).collect();
-                format!("tuple<{}>", types.join(", "))
+                self.word("tuple<");
+                self.list(tuple.types.iter(), |printer, ty| printer.value(*ty));
+                self.word(">");
             }
             Some(ComponentDefinedType::Enum(names)) => {
-                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-                format!("enum {{ {} }}", names.join(", "))
+                self.word("enum { ");
+                self.list(names.iter(), |printer, name| printer.word(name));
+                self.word(" }");
             }
-            Some(ComponentDefinedType::Future { ty, .. }) => format!("future<{}>", or_none(ty)),
-            Some(ComponentDefinedType::Stream { ty, .. }) => format!("stream<{}>", or_none(ty)),
-            Some(ComponentDefinedType::Own(_)) => "own".into(),
-            Some(ComponentDefinedType::Borrow(_)) => "borrow".into(),
-            _ => "another type".into(),
+            Some(ComponentDefinedType::Future { ty, .. }) => self.of("future", &[*ty]),
+            Some(ComponentDefinedType::Stream { ty, .. }) => self.of("stream", &[*ty]),
+            Some(ComponentDefinedType::Own(_)) => self.word("own"),
+            Some(ComponentDefinedType::Borrow(_)) => self.word("borrow"),
+            _ => self.word("another type"),
         }
     }
 }

@@ -24,9 +24,10 @@ use super::{
     runtime,
 };
 use crate::{
-    limits::Limits,
+    limits::{Budget, Limits},
     logger::Level,
     run::Stage,
+    sandbox::Sandbox,
     script::Script,
     settings::{FILE_NAME, Manifest},
     units::Time,
@@ -105,11 +106,11 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
             .hint("add an [operation] table; a worker alone has no logic that a script could test"));
     };
     let policy = plan::checked(manifest.health.over(Policy::default()))?;
-    let sandbox = plan::sandbox_of(
-        u64::MAX,
-        !args.no_cache,
+    let sandbox = Sandbox::new(
+        plan::cache(!args.no_cache, args.quiet),
         args.compiling.limits(manifest),
         plan::stack(manifest.limits.stack)?,
+        Budget::new(u64::MAX),
     );
     if !args.no_build {
         // Workers are scripted: only the operation has to be there.

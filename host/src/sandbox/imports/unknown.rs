@@ -5,54 +5,38 @@
 
 use wasmtime::{
     Engine, Result,
-    component::{
-        Component, Linker, LinkerInstance, ResourceType,
-        types::{ComponentExtern, ComponentItem},
-    },
+    component::{Linker, LinkerInstance, ResourceType, types::ComponentItem},
     format_err,
 };
 
 use crate::sandbox::state::State;
 
-/// Links the import of this name, with everything in it.
+/// Links the import of this name and type, with everything in it.
 pub(in crate::sandbox) fn link_unknown(
     linker: &mut Linker<State>,
     engine: &Engine,
-    component: &Component,
     name: &str,
+    ty: &ComponentItem,
 ) -> Result<()> {
-    let ty = component.component_type();
-    match ty.get_import(engine, name) {
-        Some(ComponentExtern {
-            ty: ComponentItem::ComponentInstance(instance),
-            ..
-        }) => {
-            let mut to = linker.instance(name)?;
-            for (export, item) in instance.exports(engine) {
-                link(&mut to, &format!("{name}#{export}"), export, &item.ty)?;
-            }
-            Ok(())
-        }
-        Some(item) => link(&mut linker.root(), name, name, &item.ty),
-        None => Ok(()),
+    let ComponentItem::ComponentInstance(instance) = ty else {
+        return link(&mut linker.root(), name, name, ty);
+    };
+    let mut to = linker.instance(name)?;
+    for (export, item) in instance.exports(engine) {
+        link(&mut to, &format!("{name}#{export}"), export, &item.ty)?;
     }
+    Ok(())
 }
 
-/// Takes the functions of an interface from a component that is not a worker: what they are given is not even copied. `name`: as
-/// the component has it, `linked`: as the host has it. Its types stay.
+/// Takes the functions of an interface of this type from a component that is not a worker: what they are given is not even
+/// copied. `linked`: its name as the host has it. Its types stay.
 pub(in crate::sandbox) fn refuse(
     linker: &mut Linker<State>,
     engine: &Engine,
-    component: &Component,
-    name: &str,
+    ty: &ComponentItem,
     linked: &str,
 ) -> Result<()> {
-    let ty = component.component_type();
-    let Some(ComponentExtern {
-        ty: ComponentItem::ComponentInstance(instance),
-        ..
-    }) = ty.get_import(engine, name)
-    else {
+    let ComponentItem::ComponentInstance(instance) = ty else {
         return Ok(());
     };
     linker.allow_shadowing(true);

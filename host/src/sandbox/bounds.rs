@@ -1,0 +1,171 @@
+//! Bounds on what a file declares, checked before anything is made of it.
+//!
+//! Parsers of types recurse: instance types in instance types, 2,000 deep and 6 KB long, overflow the stack of a thread. This
+//! reads the same bytes with a stack of its own making.
+
+use wasmparser::{
+    BinaryReader, BinaryReaderError, ComponentAlias, ComponentExternName, ComponentImport, ComponentType,
+    ComponentTypeRef, CoreType, InstanceTypeDeclaration, Parser, Payload,
+};
+
+/// How deep types may be nested in types and components in components. Wasmparser 0.254 has the same limit on how deep values
+/// are nested (`MAX_WASM_COMPONENT_TYPE_DEPTH`).
+pub(super) const DEPTH_MAX: usize = 100;
+
+/// How many items (types, their fields, functions, imports, exports and so on) one file may declare. Each takes some hundred bytes of memory
+/// when it is looked at. The largest known guest, Python, has 60,000.
+pub(super) const ITEMS_MAX: u64 = 2_000_000;
+
+/// Why a file is not looked at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BoundsError {
+    #[error("its types or components are nested more than {DEPTH_MAX} deep")]
+    Depth,
+    #[error("it declares more than {ITEMS_MAX} types, fields, functions, imports and exports")]
+    Items,
+    #[error(transparent)]
+    Invalid(#[from] BinaryReaderError),
+}
+
+/// Checks a component or a core module, and the types that toolchains leave in custom sections of core modules.
+///
+/// # Errors
+/// It is over a bound, or cannot be read.
+pub(super) fn check(bytes: &[u8]) -> Result<(), BoundsError> {
+    let mut items = 0;
+    file(bytes, &mut items, true)
+}
+
+/// Checks a file; `customs`: also what is embedded in its custom sections.
+fn file(bytes: &[u8], items: &mut u64, customs: bool) -> Result<(), BoundsError> {
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        let declared = match &payload {
+            Payload::Version { .. } => {
+                depth += 1;
+                1
+            }
+            Payload::End(_) => {
+                depth -= 1;
+                0
+            }
+            Payload::TypeSection(section) => section.count(),
+            Payload::ImportSection(section) => section.count(),
+            Payload::FunctionSection(section) => section.count(),
+            Payload::TableSection(section) => section.count(),
+            Payload::MemorySection(section) => section.count(),
+            Payload::TagSection(section) => section.count(),
+            Payload::GlobalSection(section) => section.count(),
+            Payload::ExportSection(section) => section.count(),
+            Payload::ElementSection(section) => section.count(),
+            Payload::DataSection(section) => section.count(),
+            Payload::InstanceSection(section) => section.count(),
+            Payload::CoreTypeSection(section) => section.count(),
+            Payload::ComponentInstanceSection(section) => section.count(),
+            Payload::ComponentAliasSection(section) => section.count(),
+            Payload::ComponentCanonicalSection(section) => section.count(),
+            Payload::ComponentImportSection(section) => section.count(),
+            Payload::ComponentExportSection(section) => section.count(),
+            Payload::ComponentTypeSection(_) => {
+                if let Some((_, range)) = payload.as_section() {
+                    let data = bytes.get(range.clone()).unwrap_or_default();
+                    types(BinaryReader::new(data, range.start), items)?;
+                }
+                0
+            }
+            Payload::CustomSection(section) if customs && section.name().starts_with("component-type") => {
+                // One that is not valid is the business of the toolchain's library, which is given it.
+                match file(section.data(), items, false) {
+                    Err(BoundsError::Invalid(_)) | Ok(()) => 0,
+                    Err(error) => return Err(error),
+                }
+            }
+            _ => 0,
+        };
+        count(items, declared)?;
+        if depth > DEPTH_MAX {
+            return Err(BoundsError::Depth);
+        }
+    }
+    Ok(())
+}
+
+fn count(items: &mut u64, more: u32) -> Result<(), BoundsError> {
+    *items += u64::from(more);
+    if *items > ITEMS_MAX {
+        return Err(BoundsError::Items);
+    }
+    Ok(())
+}
+
+/// Checks a section of component types.
+fn types(mut reader: BinaryReader<'_>, items: &mut u64) -> Result<(), BoundsError> {
+    // For each type that is open, the outermost first: how many declarations of it are still to come.
+    let mut open: Vec<u32> = Vec::new();
+    let mut left = reader.read_var_u32()?;
+    count(items, left)?;
+    loop {
+        if left == 0 {
+            match open.pop() {
+                Some(outer) => left = outer,
+                None => return Ok(()),
+            }
+            continue;
+        }
+        left -= 1;
+        let is_type = open.is_empty() || declaration(&mut reader)?;
+        if !is_type {
+            continue;
+        }
+        match nested(&reader)? {
+            true => {
+                reader.read_u8()?;
+                open.push(left);
+                if open.len() > DEPTH_MAX {
+                    return Err(BoundsError::Depth);
+                }
+                left = reader.read_var_u32()?;
+                count(items, left)?;
+            }
+            false => count(items, parts(&reader.read()?))?,
+        }
+    }
+}
+
+/// Reads one declaration of a component or instance type, unless it is a type: then only that it is one.
+fn declaration(reader: &mut BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
+    let mut whole = reader.clone();
+    match reader.read_u8()? {
+        0x00 => drop(reader.read::<CoreType<'_>>()?),
+        0x01 => return Ok(true),
+        0x02 => drop(reader.read::<ComponentAlias<'_>>()?),
+        0x03 => drop(reader.read::<ComponentImport<'_>>()?),
+        0x04 => {
+            reader.read::<ComponentExternName<'_>>()?;
+            reader.read::<ComponentTypeRef>()?;
+        }
+        // There is none that begins like that, which is said best by what reads them otherwise.
+        _ => drop(whole.read::<InstanceTypeDeclaration<'_>>()?),
+    }
+    Ok(false)
+}
+
+/// Whether the type that comes next has declarations: a component type or an instance type.
+fn nested(reader: &BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
+    Ok(matches!(reader.clone().read_u8()?, 0x41 | 0x42))
+}
+
+/// How many parts a type has that has no declarations.
+fn parts(ty: &ComponentType<'_>) -> u32 {
+    use wasmparser::ComponentDefinedType as Defined;
+    let parts = match ty {
+        ComponentType::Func(func) => func.params.len(),
+        ComponentType::Defined(Defined::Record(fields)) => fields.len(),
+        ComponentType::Defined(Defined::Variant(cases)) => cases.len(),
+        ComponentType::Defined(Defined::Tuple(types)) => types.len(),
+        ComponentType::Defined(Defined::Flags(names) | Defined::Enum(names)) => names.len(),
+        _ => 0,
+    };
+    u32::try_from(parts).unwrap_or(u32::MAX)
+}

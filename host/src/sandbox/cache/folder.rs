@@ -1,0 +1,133 @@
+//! The folder of the cache, which no other user can change or exchange.
+
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat},
+    process::geteuid,
+};
+
+use super::CacheError;
+
+/// What others may do with a folder of mode `rwx`: all of it, writing, and only with what is theirs.
+const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// A folder that was checked, by its descriptor: what its path leads to later does not matter.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(Arc<OwnedFd>);
+
+impl Folder {
+    /// Opens a folder, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made, others can do anything with it, or others can write to a folder that it lies in.
+    pub(super) fn open(path: &Path) -> Result<Self, CacheError> {
+        let make = |error: io::Error| CacheError::Make {
+            path: path.display().to_string(),
+            error,
+        };
+        // Symbolic links are followed here, and none after this: the folders that they lead to are those that are checked.
+        let (real, missing) = real(path).map_err(make)?;
+        let mut folder = step(CWD, Path::new("/")).map_err(make)?;
+        let mut walked = PathBuf::from("/");
+        let names = real.components().filter_map(|part| match part {
+            Component::Normal(name) => Some((name.to_owned(), false)),
+            _ => None,
+        });
+        for (name, is_missing) in names.chain(missing.into_iter().map(|name| (name, true))) {
+            check_parent(&folder, &walked, path)?;
+            if is_missing {
+                match mkdirat(&folder, &name, Mode::RWXU) {
+                    // Another process may be as far.
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(error) => return Err(make(error.into())),
+                }
+            }
+            folder = step(&folder, Path::new(&name)).map_err(make)?;
+            walked.push(name);
+        }
+        let stat = fstat(&folder).map_err(|error| make(error.into()))?;
+        if !is_of_user(&stat) || stat.st_mode & OTHERS != 0 {
+            return Err(CacheError::Shared(path.display().to_string()));
+        }
+        Ok(Self(Arc::new(folder)))
+    }
+
+    /// Where the folder is for the functions of `std::fs`: its descriptor.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+
+    /// Opens one of its files to be read. None: it is no file, or not this user's.
+    pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
+        // Opening a pipe would wait for its writer.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(self.path().join(name))?;
+        let stat = fstat(&file)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok((is_file && is_of_user(&stat)).then_some(file))
+    }
+}
+
+/// The part of a path that is there, without symbolic links, and the names that are missing.
+fn real(path: &Path) -> io::Result<(PathBuf, Vec<OsString>)> {
+    let mut there = std::path::absolute(path)?;
+    let mut missing = Vec::new();
+    loop {
+        match there.canonicalize() {
+            Ok(real) => {
+                missing.reverse();
+                return Ok((real, missing));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let Some(name) = there.file_name() else {
+                    return Err(error);
+                };
+                missing.push(name.to_owned());
+                there.pop();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn step(from: impl std::os::fd::AsFd, name: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(from, name, flags, Mode::empty())?)
+}
+
+fn is_of_user(stat: &Stat) -> bool {
+    stat.st_uid == geteuid().as_raw()
+}
+
+/// Whoever can write to a folder can exchange what is in it, unless it is sticky as `/tmp` is.
+fn check_parent(folder: &OwnedFd, walked: &Path, path: &Path) -> Result<(), CacheError> {
+    let stat = fstat(folder).map_err(|error| CacheError::Make {
+        path: path.display().to_string(),
+        error: error.into(),
+    })?;
+    let is_trusted = stat.st_uid == 0 || is_of_user(&stat);
+    if is_trusted && (stat.st_mode & OTHERS_WRITE == 0 || stat.st_mode & STICKY != 0) {
+        return Ok(());
+    }
+    Err(CacheError::Exposed {
+        path: path.display().to_string(),
+        parent: walked.display().to_string(),
+    })
+}

@@ -1,0 +1,229 @@
+//! Work on a file from outside, in a child process with limits of its own.
+//!
+//! Parsers and compilers take as long and as much memory as their input makes them. So this program starts itself once more
+//! for each file: the child lowers its own limits, reads the file from stdin and writes what it made to stdout. Whatever
+//! happens to the child, the host gets a bounded answer or an error.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+
+use super::{
+    compile,
+    engine::{self, Form},
+    fault,
+    inspection::{self, Depth},
+};
+use crate::limits::cores;
+
+/// The word that makes this program a child; what follows is the work, the memory in bytes and the time in seconds.
+const CHILD: &str = "compile-child";
+
+/// What a child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Compiles a component for the engine of this form.
+    Compile(Form),
+    /// Finds out what a file is, and makes a component of a core module.
+    Inspect(Depth),
+}
+
+impl Work {
+    const ALL: [Self; 4] = [
+        Self::Compile(Form::Blocking),
+        Self::Compile(Form::Async),
+        Self::Inspect(Depth::Declarations),
+        Self::Inspect(Depth::Everything),
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Compile(form) => form.word(),
+            Self::Inspect(depth) => depth.word(),
+        }
+    }
+}
+
+/// What a child may take, and how much of its output is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChildLimits {
+    /// Bytes of address space.
+    pub(super) memory: u64,
+    /// Wall time. The time of all cores together is limited to as much on each.
+    pub(super) timeout: Duration,
+    /// Bytes of output. More counts as a failure of the child.
+    pub(super) output: u64,
+}
+
+/// Why a child did not do its work.
+#[derive(Debug)]
+pub(super) enum ChildError {
+    /// The work cannot be done with this input; says why.
+    Refused(String),
+    Timeout,
+    /// It ended otherwise; says how. Too little memory or stack is the usual reason.
+    Broken(String),
+    /// It could not be started.
+    Start(io::Error),
+}
+
+/// How much of the child's stderr is kept, in bytes.
+const WORDS_MAX: u64 = 64 << 10;
+
+/// What the child writes before its output, so that nothing else is taken for that.
+const MADE: &[u8] = b"disperse: made\n";
+
+/// Does the work in a child process. Blocks until it is done.
+///
+/// # Errors
+/// It cannot be done, or not within the limits.
+pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
+    let until = Instant::now() + limits.timeout;
+    // This very program, also when its file has been exchanged for a newer one meanwhile.
+    let mut child = Command::new("/proc/self/exe")
+        .args([
+            CHILD,
+            work.word(),
+            &limits.memory.to_string(),
+            &limits.timeout.as_secs().to_string(),
+        ])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(ChildError::Start)?;
+    let most = limits.output.saturating_add(MADE.len() as u64);
+    let done = talk(&mut child, input, most, until);
+    // Ends it if it goes on, and is nothing to it if it has ended.
+    let _ = child.kill();
+    let status = child.wait().map_err(ChildError::Start)?;
+    let Some((mut output, words)) = done else {
+        return Err(ChildError::Timeout);
+    };
+    match (status.code(), status.signal()) {
+        (Some(0), _) if output.len() as u64 > most => Err(ChildError::Broken("its output is too large".to_owned())),
+        (Some(0), _) if output.starts_with(MADE) => {
+            output.drain(..MADE.len());
+            Ok(output)
+        }
+        (Some(0), _) => Err(ChildError::Start(io::Error::other(
+            "this program, started once more, did something else: it has to offer itself as a compiler first of all",
+        ))),
+        (Some(code), _) if code == i32::from(REFUSED) => Err(ChildError::Refused(words.trim_end().to_owned())),
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => Err(ChildError::Timeout),
+        _ => Err(ChildError::Broken(how(status, &words))),
+    }
+}
+
+/// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took too long.
+fn talk(child: &mut Child, input: &[u8], most: u64, until: Instant) -> Option<(Vec<u8>, String)> {
+    let (stdin, stdout, stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut stdin = stdin;
+            // A child that stops reading says why on stderr.
+            let _ = stdin.write_all(input);
+        });
+        let (done, wait) = mpsc::channel();
+        scope.spawn(move || {
+            let words = read(stderr, WORDS_MAX);
+            let output = read(stdout, most.saturating_add(1)).join().unwrap_or_default();
+            let words = words.join().unwrap_or_default();
+            let _ = done.send((output, String::from_utf8_lossy(&words).into_owned()));
+        });
+        match wait.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(done) => Some(done),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                // The threads above end when the child does.
+                let _ = child.kill();
+                None
+            }
+        }
+    })
+}
+
+fn read(from: impl Read + Send + 'static, most: u64) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read until an error is what there is.
+        let _ = from.take(most).read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+fn how(status: ExitStatus, words: &str) -> String {
+    match words.lines().find(|line| !line.is_empty()) {
+        Some(line) => format!("{status}: {line}"),
+        None => status.to_string(),
+    }
+}
+
+/// The child's exit code for an input with which the work cannot be done.
+const REFUSED: u8 = 65;
+
+/// If this process was started as a child: does the work, and returns the exit code.
+pub(crate) fn as_child() -> Option<u8> {
+    let mut args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().unwrap_or_default());
+    let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
+    match asked {
+        (Some(child), Some(work), Some(memory), Some(seconds), None) if child == CHILD => {
+            Some(child_of(&work, memory.parse().ok()?, seconds.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// The child: does this work on stdin, to stdout, and returns its exit code.
+fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
+    let work = Work::ALL.into_iter().find(|known| known.word() == work);
+    let known = work.ok_or_else(|| io::Error::other("there is no such work"));
+    match known.and_then(|work| confine(memory, seconds).and_then(|()| done(work))) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The parent reads it or is gone.
+            let _ = writeln!(io::stderr(), "{error}");
+            REFUSED
+        }
+    }
+}
+
+fn confine(memory: u64, seconds: u64) -> io::Result<()> {
+    let limit = |most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(Resource::As, limit(memory))?;
+    // All cores together, so it is the wall clock that ends it first.
+    let cores = cores() as u64;
+    setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores).saturating_add(1)))?;
+    setrlimit(Resource::Core, limit(0))?;
+    setrlimit(Resource::Fsize, limit(0))?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+fn done(work: Work) -> io::Result<()> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input)?;
+    let output = match work {
+        Work::Compile(form) => engine::compiler(form)
+            .map_err(|error| io::Error::other(fault::chain(&error)))
+            .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
+        Work::Inspect(depth) => inspection::here(&input, depth)
+            .map_err(io::Error::other)
+            .and_then(|answer| answer.encode()),
+    }?;
+    io::stdout().write_all(MADE)?;
+    io::stdout().write_all(&output)
+}
