@@ -117,6 +117,16 @@ pub(crate) fn children(parent: u32) -> Vec<i32> {
     ids.collect()
 }
 
+/// Those of them that compile within so much memory and have lowered all their limits; others inspect files.
+pub(crate) fn compilers(parent: u32, memory: u64) -> impl Iterator<Item = i32> {
+    let memory = memory.to_string();
+    // That on files is the last one.
+    children(parent).into_iter().filter(move |process| {
+        limit(*process, "Max address space").as_ref() == Some(&memory)
+            && limit(*process, "Max file size").as_deref() == Some("0")
+    })
+}
+
 /// A limit of a process that it cannot raise.
 pub(crate) fn limit(process: i32, name: &str) -> Option<String> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
@@ -147,10 +157,8 @@ fn a_compiler_is_confined_and_ends_with_the_host() {
     .start();
     let host = live.id();
     let mut compiler = 0;
-    // Its limit on files is the last one.
     live.wait_until("a compiler with limits", |_, _| {
-        let confined = |process: &i32| limit(*process, "Max file size").as_deref() == Some("0");
-        compiler = children(host).into_iter().find(confined).unwrap_or_default();
+        compiler = compilers(host, 3 << 30).next().unwrap_or_default();
         compiler != 0
     });
     let pid = Pid::from_raw(compiler).unwrap();

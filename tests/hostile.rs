@@ -4,6 +4,7 @@ pub(crate) mod attacks;
 mod components;
 mod heavy;
 mod holding;
+mod files;
 pub(crate) mod operations;
 mod tasks;
 

@@ -10,6 +10,7 @@
 
 mod ahead;
 mod api;
+mod cache;
 mod compile;
 mod components;
 mod concurrency;

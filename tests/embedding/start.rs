@@ -163,6 +163,23 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
 }
 
 #[test]
+fn a_file_that_is_nested_deep_is_an_error_without_a_compiler_too() {
+    let host = Host::builder().memory(1 << 30).build().unwrap();
+    // Instance types in each other.
+    let deep = 100_000;
+    let types = [b"\x01", &*b"\x42\x01\x01".repeat(deep), b"\x42\x00"].concat();
+    let length = [
+        types.len() as u8 | 0x80,
+        (types.len() >> 7) as u8 | 0x80,
+        (types.len() >> 14) as u8,
+    ];
+    let file = [b"\0asm\x0d\0\x01\0\x07", &length[..], &types].concat();
+    let error = Component::new(&host, "deep", &file).unwrap_err();
+    assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
+    assert!(error.to_string().contains("nested more than 100 deep"), "{error}");
+}
+
+#[test]
 fn a_guest_traps_where_the_stack_of_its_host_ends() {
     // Here, because it is a setting of the host: the others have another one.
     let host = Host::builder().stack(64 << 10).memory(1 << 30).build().unwrap();

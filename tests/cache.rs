@@ -1,0 +1,177 @@
+//! The folder of compiled code: what a disk damages, and who else can write to it.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    ahead::{kept, own},
+    support::{Folder, Host, body, host},
+};
+
+/// Whether the code was in the cache.
+fn was_cached(folder: &Folder, path: &str) -> bool {
+    let ended = own(folder, &["compile", path, "--format", "json"]).run().exits(0);
+    ended.events()[0]["cached"] == true
+}
+
+/// Everything that is in the cache, with its name.
+fn files(folder: &Folder) -> Vec<PathBuf> {
+    let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse")).unwrap();
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn changed(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn damaged_code_is_compiled_again() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    assert!(!was_cached(&folder, &worker));
+    let code = kept(&folder).remove(0);
+    let whole = fs::read(&code).unwrap();
+    let changes: [(&str, fn(&mut Vec<u8>)); 5] = [
+        ("a flipped bit", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+        }),
+        ("a page of zeroes", |bytes| {
+            let page = bytes.len() / 2 & !4095;
+            bytes[page..page + 4096].fill(0);
+        }),
+        ("cut short", |bytes| bytes.truncate(bytes.len() - 4096)),
+        ("empty", Vec::clear),
+        ("longer", |bytes| bytes.extend([0; 16])),
+    ];
+    for (what, change) in changes {
+        changed(&code, change);
+        assert_ne!(fs::read(&code).unwrap(), whole, "{what}");
+        // A run does not notice.
+        own(&folder, &["map", &worker])
+            .input("a\n")
+            .run()
+            .exits(0)
+            .prints("a\n");
+        assert!(was_cached(&folder, &worker), "{what}");
+        assert_eq!(fs::read(&code).unwrap(), whole, "{what}: it is there as it was");
+        changed(&code, change);
+        assert!(!was_cached(&folder, &worker), "{what}");
+    }
+}
+
+#[test]
+fn code_of_another_component_is_not_taken_for_that_of_this_one() {
+    let folder = Folder::new();
+    let (echo, other) = (
+        folder.worker("echo.wasm", body::ECHO),
+        folder.worker("other.wasm", &body::large(3)),
+    );
+    was_cached(&folder, &echo);
+    let code = kept(&folder).remove(0);
+    was_cached(&folder, &other);
+    let wrong = kept(&folder).into_iter().find(|path| *path != code).unwrap();
+    fs::copy(wrong, code).unwrap();
+    own(&folder, &["map", &echo])
+        .input("abc\n")
+        .run()
+        .exits(0)
+        .prints("abc\n");
+}
+
+#[test]
+fn whatever_is_damaged_of_a_core_module_is_made_again() {
+    let folder = Folder::new();
+    let program = folder.guest("program.wasm", include_str!("guests/program.wat"));
+    let map = || {
+        own(&folder, &["map", &program])
+            .input("a\n")
+            .run()
+            .exits(0)
+            .prints("a\n")
+    };
+    map();
+    let all = files(&folder);
+    assert_eq!(all.len(), 3, "the code, the component and what was found out: {all:?}");
+    for path in &all {
+        let whole = fs::read(path).unwrap();
+        changed(path, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+        map();
+        assert_eq!(files(&folder), all);
+        assert_eq!(fs::read(path).unwrap(), whole, "{}", path.display());
+    }
+}
+
+/// The host with a cache below this folder.
+fn below(folder: &str, args: &[&str]) -> Host {
+    host(args).env("XDG_CACHE_HOME", folder)
+}
+
+#[test]
+fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let cache = folder.path("open/mine");
+    fs::create_dir_all(&cache).unwrap();
+    let link = folder.path("link");
+    symlink(&cache, &link).unwrap();
+    let mode = |mode| fs::set_permissions(folder.path("open"), fs::Permissions::from_mode(mode)).unwrap();
+    for open in [0o777, 0o775, 0o757] {
+        mode(open);
+        for cache in [&cache, &link] {
+            below(cache, &["map", &worker])
+                .input("a\n")
+                .run()
+                .exits(0)
+                .prints("a\n")
+                .says(&[
+                    "warning: compiled code is not kept: ",
+                    "/open`, which is not closed to others",
+                ]);
+            let quiet = below(cache, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
+            assert_eq!(quiet.stderr, "");
+            below(cache, &["compile", &worker])
+                .run()
+                .exits(4)
+                .says(&["compiled code cannot be kept", "/open`, which is not closed to others"]);
+        }
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is made there");
+    }
+    // In a folder such as /tmp others cannot touch what is not theirs.
+    for safe in [0o1777, 0o755] {
+        mode(safe);
+        for cache in [&cache, &link] {
+            let ended = below(cache, &["map", &worker]).input("a\n").run().exits(0);
+            assert!(!ended.stderr.contains("warning: "), "{}", ended.stderr);
+        }
+    }
+    let kept = fs::read_dir(Path::new(&cache).join("disperse")).unwrap().count();
+    assert_eq!(kept, 2, "the code, and what was found out");
+}
+
+#[test]
+fn a_file_of_the_cache_that_is_a_link_or_a_pipe_is_not_read() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    assert!(!was_cached(&folder, &worker));
+    let code = kept(&folder).remove(0);
+    let elsewhere = folder.path("elsewhere");
+    fs::rename(&code, &elsewhere).unwrap();
+    symlink(&elsewhere, &code).unwrap();
+    assert!(!was_cached(&folder, &worker));
+    assert!(fs::symlink_metadata(&code).unwrap().is_file());
+    fs::remove_file(&code).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &code, rustix::fs::Mode::RUSR).unwrap();
+    assert!(!was_cached(&folder, &worker));
+    assert!(was_cached(&folder, &worker));
+}
