@@ -1,4 +1,4 @@
-//! The folder of compiled code: what a disk damages, and who else can write to it.
+//! The folder of compiled code: damaged files, and access of other users.
 
 use std::{
     fs,
@@ -136,14 +136,14 @@ fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
                 .prints("a\n")
                 .says(&[
                     "warning: compiled code is not kept: ",
-                    "/open`, which is not closed to others",
+                    "/open`, which others own or can write to",
                 ]);
             let quiet = below(cache, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
             assert_eq!(quiet.stderr, "");
-            below(cache, &["compile", &worker])
-                .run()
-                .exits(4)
-                .says(&["compiled code cannot be kept", "/open`, which is not closed to others"]);
+            below(cache, &["compile", &worker]).run().exits(4).says(&[
+                "compiled code cannot be kept",
+                "/open`, which others own or can write to",
+            ]);
         }
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is made there");
     }

@@ -216,6 +216,15 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
     fn put(file: &mut Vec<u8>, section: impl wasm_encoder::ComponentSection) {
         section.append_to_component(file);
     }
+    // The last type again, with the name that it needs to be one of a function.
+    let named = |file: &mut Vec<u8>, types: &mut u32| {
+        let mut imports = ComponentImportSection::new();
+        let name = format!("t{types}");
+        imports.import(name.as_str(), ComponentTypeRef::Type(TypeBounds::Eq(*types)));
+        put(file, imports);
+        *types += 2;
+        ComponentValType::Type(*types - 1)
+    };
     for extreme in all.iter().take(8) {
         match *extreme {
             Extreme::Nested { component, deep } => {
@@ -230,8 +239,7 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
                 let mut section = ComponentTypeSection::new();
                 section.defined_type().enum_type(names.iter().map(String::as_str));
                 put(&mut file, section);
-                last = ComponentValType::Type(types);
-                types += 1;
+                last = named(&mut file, &mut types);
             }
             Extreme::Record { fields } => {
                 let names: Vec<_> = (0..fields.max(1)).map(|n| format!("f{n}")).collect();
@@ -240,8 +248,7 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
                     .defined_type()
                     .record(names.iter().map(|name| (name.as_str(), last)));
                 put(&mut file, section);
-                last = ComponentValType::Type(types);
-                types += 1;
+                last = named(&mut file, &mut types);
             }
             Extreme::Tuples { deep, width } => {
                 let mut section = ComponentTypeSection::new();

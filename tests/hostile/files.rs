@@ -140,7 +140,7 @@ fn types_that_are_nested_a_hundred_deep_are_inspected() {
 }
 
 #[test]
-fn what_is_trusted_is_no_crash_either() {
+fn a_trusted_file_that_is_nested_deep_is_an_error() {
     let folder = Folder::new();
     let deep = [b"\x42\x01\x01".repeat(100_000), b"\x42\x00".to_vec()].concat();
     let path = folder.file("deep.wasm", types(&[deep]));

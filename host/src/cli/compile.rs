@@ -38,7 +38,7 @@ pub(super) struct Compiling {
     /// [default: 4GiB]
     #[arg(long, value_name = "SIZE")]
     compile_memory: Option<Size>,
-    /// Compile within the host and not in a process apart, without limits: for components that you trust
+    /// Inspect and compile within the host and not in processes apart, without limits: for components that you trust
     #[arg(long)]
     trust: bool,
 }

@@ -63,8 +63,8 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps compiled code in this folder, which is made if need be. It has to be this user's alone: whoever can write there can
-    /// have anything run.
+    /// Keeps compiled code in this folder, which is made if need be. It has to be this user's alone, and others must not be able
+    /// to write to a folder that it lies in: code that they put there would be run.
     #[must_use]
     pub fn cache_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(Folder::Given(folder.into()));
@@ -86,8 +86,8 @@ impl HostBuilder {
         self
     }
 
-    /// Has components compiled in processes of their own. Default: they are compiled in this process, without limits, which
-    /// is for components that you trust.
+    /// Has components inspected and compiled in processes of their own. Default: in this process, without limits on time and
+    /// memory, which is for components that you trust. What is nested too deep or declares too much is an error there too.
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = Some(compiler);
@@ -118,8 +118,8 @@ impl HostBuilder {
     }
 }
 
-/// Says that this program can be a compiler: it is started once more for each component that is compiled, as a process with
-/// limits. For programs that load components from strangers.
+/// Says that this program can be a compiler: it is started once more for each component that is inspected or compiled, as a
+/// process with limits. For programs that load components from strangers.
 ///
 /// To have one is to have called [`Compiler::prepare`], without which such a process would be your whole program once more.
 #[derive(Debug)]

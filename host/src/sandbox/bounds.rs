@@ -12,8 +12,8 @@ use wasmparser::{
 /// are nested (`MAX_WASM_COMPONENT_TYPE_DEPTH`).
 pub(super) const DEPTH_MAX: usize = 100;
 
-/// How many items (types, their fields, functions, imports, exports and so on) one file may declare. Each takes some hundred bytes of memory
-/// when it is looked at. The largest known guest, Python, has 60,000.
+/// How many items (types, their fields, functions, imports, exports and so on) one file may declare: twice as many as one core
+/// module may have functions (`MAX_WASM_FUNCTIONS`). Each takes 100 to 300 bytes of memory when it is inspected.
 pub(super) const ITEMS_MAX: u64 = 2_000_000;
 
 /// Why a file is not looked at.
@@ -168,4 +168,72 @@ fn parts(ty: &ComponentType<'_>) -> u32 {
         _ => 0,
     };
     u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A component with one section of types.
+    fn component(types: &[u8]) -> Vec<u8> {
+        let mut component = wasm_encoder::Component::new();
+        component.section(&wasm_encoder::RawSection { id: 7, data: types });
+        component.finish()
+    }
+
+    fn nested(deep: usize) -> Vec<u8> {
+        component(&[b"\x01", &*b"\x42\x01\x01".repeat(deep), b"\x42\x00"].concat())
+    }
+
+    #[test]
+    fn nesting_ends_at_its_bound() {
+        check(&nested(DEPTH_MAX - 1)).unwrap();
+        for deep in [DEPTH_MAX, 1_000_000] {
+            assert!(matches!(check(&nested(deep)), Err(BoundsError::Depth)), "{deep}");
+        }
+    }
+
+    /// What is read here is what the validator's parser reads: all declarations, and what comes behind a nested type.
+    #[test]
+    fn a_type_behind_all_kinds_of_declarations_is_found() {
+        let text = r#"(component
+            (type $t (list u8))
+            (type (component
+                (core type (module (import "a" "b" (func))))
+                (type (record (field "a" u8)))
+                (alias outer 1 $t (type $u))
+                (import "i" (func (param "x" $u)))
+                (export "r" (type (sub resource)))
+                (type (instance (export "f" (func async (result u8)))))
+                (export "e" (instance))
+                (type (instance DEEP)))))"#;
+        let deep = |levels: usize| {
+            let nested = "(type (instance ".repeat(levels) + &"))".repeat(levels);
+            wat::parse_str(text.replace("DEEP", &nested)).unwrap()
+        };
+        check(&deep(DEPTH_MAX - 2)).unwrap();
+        assert!(matches!(check(&deep(DEPTH_MAX - 1)), Err(BoundsError::Depth)));
+    }
+
+    #[test]
+    fn what_is_declared_is_counted_wherever_it_is() {
+        let counted = |text: &str| {
+            let mut items = 0;
+            file(&wat::parse_str(text).unwrap(), &mut items, true).unwrap();
+            items
+        };
+        let none = counted("(component)");
+        assert_eq!(
+            counted("(component (type (record (field \"a\" u8) (field \"b\" u8))))"),
+            none + 3
+        );
+        assert_eq!(
+            counted("(component (type (instance (type (enum \"a\" \"b\")))))"),
+            none + 4
+        );
+        // A component, its module, and a type, a function and an export in that.
+        assert_eq!(counted("(component (core module (func (export \"f\"))))"), none + 4);
+        let lies = component(b"\xff\xff\xff\xff\x0f");
+        assert!(matches!(check(&lies), Err(BoundsError::Items)));
+    }
 }

@@ -1,7 +1,7 @@
 //! What a file is, found out without running it and answered in a bounded size.
 //!
-//! Everything that parses a file from outside is called from here: its types and names, who made it, what is made of a core
-//! module, whether it can be linked. The host calls [`apart`], so that this happens in a child process under limits; [`here`]
+//! Everything that parses a file from outside is called from here: its types and names, its producers, the component that is
+//! made of a core module, and whether it can be linked. The host calls [`apart`], so that this happens in a child process under limits; [`here`]
 //! is what the child does, and what a program does that has no child.
 
 use std::{
@@ -28,18 +28,18 @@ use crate::{
 };
 
 /// Memory for inspecting a file, in bytes of address space: so much for any, and so many times its own size beside. A core
-/// module is copied five times while a component is made of it.
+/// module is copied several times while a component is made of it.
 const MEMORY: u64 = 640 << 20;
 const MEMORY_TIMES_SIZE: u64 = 8;
 
-/// Time for inspecting a file. Python's takes a tenth of a second.
+/// Time for inspecting a file. Types that fill the memory above take 3 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The stack of the thread that inspects, in bytes. What is nested a hundred deep takes one of them.
+/// The stack of the thread that inspects, in bytes. Parsers take 4 KiB for each of at most a hundred levels of types.
 const STACK: usize = 64 << 20;
 
-/// The largest answer, without the component that was made of a core module, in bytes. The lists in it have a quarter of that
-/// before they are written as JSON, where one byte can become six.
+/// The largest answer, without the component that was made of a core module, in bytes. The lists in it have 2 MiB
+/// at most before they are written as JSON, where one byte can become six.
 const ANSWER_MAX: u64 = 16 << 20;
 
 /// The largest component that is made of a core module, in bytes beyond the module's own size: adapters and types.
@@ -65,7 +65,7 @@ pub(crate) fn panics_are_caught() -> bool {
 pub(crate) enum Depth {
     /// What a run needs: everything but what functions do, which the compiler validates.
     Declarations,
-    /// Functions too, who made it and whether it can be linked.
+    /// Functions too, the producers, and whether it can be linked.
     Everything,
 }
 
@@ -281,7 +281,7 @@ fn inspected(bytes: &[u8], depth: Depth, made: &mut Option<Vec<u8>>) -> Result<I
     bounded(bytes, "file")?;
     let origin = match depth {
         Depth::Declarations => Origin::default(),
-        // Of the file as it is: what is made of a module has the marks of those who wrote what makes it.
+        // Of the file as it is: the component that is made of a module has the marks of adapters.
         Depth::Everything => Origin::of(bytes),
     };
     let component = match adapt::is_module(bytes) {

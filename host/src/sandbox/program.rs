@@ -439,6 +439,31 @@ mod tests {
         }
     }
 
+    /// Here no child can be had: this program does not offer itself as one.
+    #[test]
+    fn a_file_that_was_inspected_before_needs_no_child() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&folder.path().join("cache")).unwrap();
+        let text = include_str!("../../../tests/guests/worker.wat");
+        let worker = text.replace("{HANDLE}", "unreachable").replace("{EXPORT}", "handle");
+        let program = include_str!("../../../tests/guests/program.wat");
+        for text in [&*worker, program] {
+            let bytes = wat::parse_str(text).unwrap();
+            let file = Digest::of(&bytes);
+            let stack = usize::try_from(STACK).unwrap();
+            let limits = Some(CompileLimits::default());
+            let sandbox = Sandbox::new(Some(cache.clone()), limits, stack, Budget::new(u64::MAX));
+            let error = sandbox.look(bytes.clone(), file).err();
+            assert!(matches!(error, Some(LoadError::Inspection(_))), "{error:?}");
+            let found = inspection::here(&bytes, Depth::Declarations).unwrap().found();
+            let (inspection, made) = found.unwrap();
+            cache.store_inspection(&file, &inspection, made.as_deref()).unwrap();
+            let seen = sandbox.look(bytes.clone(), file).unwrap();
+            assert_eq!(seen.digest(), Digest::of(made.as_deref().unwrap_or(&bytes)));
+            assert_eq!(seen.contract(), &inspection.contract().unwrap());
+        }
+    }
+
     #[test]
     fn threads_that_come_at_once_get_one_engine() {
         let stack = usize::try_from(STACK).unwrap();

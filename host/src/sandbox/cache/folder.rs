@@ -116,7 +116,7 @@ fn is_of_user(stat: &Stat) -> bool {
     stat.st_uid == geteuid().as_raw()
 }
 
-/// Whoever can write to a folder can exchange what is in it, unless it is sticky as `/tmp` is.
+/// Write access to a folder is enough to exchange what is in it, unless it is sticky as `/tmp` is.
 fn check_parent(folder: &OwnedFd, walked: &Path, path: &Path) -> Result<(), CacheError> {
     let stat = fstat(folder).map_err(|error| CacheError::Make {
         path: path.display().to_string(),

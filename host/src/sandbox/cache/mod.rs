@@ -54,7 +54,7 @@ pub(crate) enum CacheError {
     Make { path: String, error: io::Error },
     #[error("`{0}` is not this user's alone: code that others put there would be run")]
     Shared(String),
-    #[error("`{path}` lies in `{parent}`, which is not closed to others: code that they put there would be run")]
+    #[error("`{path}` lies in `{parent}`, which others own or can write to: code that they put there would be run")]
     Exposed { path: String, parent: String },
 }
 
@@ -272,7 +272,8 @@ fn inspected(file: &Digest) -> String {
 }
 
 /// A checksum of a file's name and content. It is there against damage and not against an attacker, to whom the folder is
-/// closed: so it is a fast one of 64 bits, 8 GB/s, where SHA-256 has 1.5 GB/s and would take a third of a start in Python.
+/// closed: so it is a fast one of 64 bits. Python's 60 MiB take 13 ms, where SHA-256 took 145 on the same machine, as long as
+/// the whole start does.
 struct Sum(FxHasher);
 
 impl Sum {
