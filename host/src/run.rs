@@ -140,7 +140,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         Err(error) => (None, Some(error.to_string())),
     };
     report.begun(id.as_str(), deaf.as_deref());
-    let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver);
+    let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver).map_err(RunError::Start)?;
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.slots() as usize).sum();

@@ -37,6 +37,7 @@ use self::{
 };
 use crate::{
     control::Query,
+    limits,
     report::Finished,
     run::{self, Plan, Stopper},
     sandbox::{Sandbox, as_compile_child, panics_are_caught},
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = as_compile_child() {
         return ExitCode::from(code);
     }
+    limits::raise_open_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -87,8 +87,14 @@ fn grants<S: AsRef<str>>(
     base: &Path,
 ) -> Result<Grants, Failure> {
     let dir = |text: &String| {
-        let failed = |error| Failure::usage(format!("cannot grant the folder `{text}`")).because(error);
-        Dir::parse(text, base).map_err(failed)
+        let what = || format!("cannot grant the folder `{text}`");
+        Dir::parse(text, base).map_err(|error| {
+            if error.is_of_machine() {
+                Failure::machine(what(), &error)
+            } else {
+                Failure::usage(what()).because(error)
+            }
+        })
     };
     let rule = |words: &[S]| {
         let shown = || words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");

@@ -1,16 +1,31 @@
 //! Folders.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, open, openat2},
+    io::Errno,
+};
 
 /// A folder that workers see, written `HOST[::GUEST][:rw]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It is opened when it is read here, once, and every instance of the run is given this descriptor: what becomes of the path
+/// afterwards changes nothing.
+#[derive(Clone, Debug)]
 pub(crate) struct Dir {
-    /// Where it is.
-    pub(crate) host: PathBuf,
+    /// The folder itself.
+    pub(crate) folder: Arc<File>,
     /// How guests call it; what was written for the host's side unless said otherwise.
     pub(crate) guest: String,
     /// Whether they may write.
     pub(crate) writable: bool,
+    /// Its path when it was opened, for messages and for [`tampering`](super::Tampering).
+    pub(super) host: PathBuf,
 }
 
 /// Why a folder cannot be granted.
@@ -22,13 +37,26 @@ pub(crate) enum DirError {
     Missing { path: String, error: std::io::Error },
     #[error("`{0}` is not a folder")]
     NotAFolder(String),
+    #[error(
+        "`{0}` belongs to a proc file system, which shows the host itself; grant copies of the files that are needed"
+    )]
+    Proc(String),
+    #[error("this system cannot confine paths to a folder: it needs `openat2`, which Linux has from 5.6 on: {0}")]
+    Kernel(std::io::Error),
+}
+
+impl DirError {
+    /// Whether the machine is at fault and not the grant.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        matches!(self, Self::Kernel(_))
+    }
 }
 
 impl Dir {
-    /// Reads one; `base` is what a relative path is relative to.
+    /// Reads one and opens it; `base` is what a relative path is relative to.
     ///
     /// # Errors
-    /// It is not written as it should be, or there is no such folder.
+    /// It is not written as it should be, there is no such folder, or it is one of a proc file system.
     pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
         let (rest, writable) = match text.strip_suffix(":rw") {
             Some(rest) => (rest, true),
@@ -39,20 +67,35 @@ impl Dir {
             return Err(DirError::Empty(text.to_owned()));
         }
         let path = base.join(host);
-        let missing = |error| DirError::Missing {
-            path: path.display().to_string(),
-            error,
-        };
+        let shown = || path.display().to_string();
+        let missing = |error| DirError::Missing { path: shown(), error };
         let resolved = path.canonicalize().map_err(missing)?;
-        if !resolved.is_dir() {
-            return Err(DirError::NotAFolder(path.display().to_string()));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(&resolved, flags, Mode::empty()).map_err(|error| match error {
+            Errno::NOTDIR => DirError::NotAFolder(shown()),
+            other => missing(other.into()),
+        })?;
+        if is_proc(&folder).map_err(missing)? {
+            return Err(DirError::Proc(shown()));
         }
+        // Asked now, so that no guest has to find out.
+        let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        openat2(&folder, ".", flags, Mode::empty(), confined).map_err(|error| DirError::Kernel(error.into()))?;
         Ok(Self {
-            host: resolved,
+            folder: Arc::new(folder.into()),
             guest: guest.to_owned(),
             writable,
+            host: resolved,
         })
     }
+}
+
+/// Whether this lies on a proc file system, wherever that is mounted. What is there shows, and changes, the host itself.
+///
+/// # Errors
+/// The system does not say.
+pub(crate) fn is_proc(file: impl AsFd) -> std::io::Result<bool> {
+    Ok(fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
 }
 
 #[cfg(test)]
@@ -73,5 +116,6 @@ mod tests {
         assert!(matches!(read("file"), Err(DirError::NotAFolder(_))));
         assert!(matches!(read("::/in"), Err(DirError::Empty(_))));
         assert!(matches!(read(":rw"), Err(DirError::Empty(_))));
+        assert!(matches!(read("/proc/self::/p"), Err(DirError::Proc(_))));
     }
 }

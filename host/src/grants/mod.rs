@@ -7,13 +7,13 @@ mod http;
 mod secret;
 
 pub(crate) use denials::{Denials, Denied};
-pub(crate) use dir::Dir;
+pub(crate) use dir::{Dir, is_proc};
 pub(crate) use exec::ExecRule;
 pub(crate) use http::{HttpRule, HttpRuleError};
 pub(crate) use secret::Secret;
 
 /// What the workers of one pool may do beside computing. The default is nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
     /// Folders that they see.
     pub(crate) dirs: Vec<Dir>,

@@ -1,12 +1,14 @@
 //! How much a guest may use, and how much all of them together.
 
 mod budget;
+mod files;
 mod machine;
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 pub(crate) use self::{
     budget::{Begun, Budget, Charge, OpenActions},
+    files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
     machine::{cores, default_host_memory},
 };
 

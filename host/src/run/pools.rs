@@ -12,7 +12,7 @@ use crate::{
     inbox::Notice,
     limits::Limits,
     logger::Logger,
-    sandbox::{Debt, Program, Sandbox, Tail, WorkerSpec},
+    sandbox::{Debt, Program, Sandbox, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
     transport::Member,
     worker::{NativeCall, NativeWorker, Worker},
@@ -66,13 +66,18 @@ impl WorkerPlan {
 }
 
 /// The pools with their workers, and what these draw from.
+///
+/// # Errors
+/// There are no descriptors left for the folders that are granted.
 pub(super) fn pools(
     plans: Vec<PoolPlan>,
     seed: u64,
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
-) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
+) -> std::io::Result<(Vec<PoolSetup>, Vec<BucketSetup>)> {
+    let with_folders = plans.iter().filter(|plan| !plan.grants.dirs.is_empty());
+    let with_folders: usize = with_folders.map(|plan| plan.workers.len()).sum();
     let mut buckets = Vec::new();
     let mut known = BTreeMap::new();
     let mut ids = (0..).map(WorkerId);
@@ -80,6 +85,7 @@ pub(super) fn pools(
         let spenders = plan.workers.iter().map(WorkerPlan::spender);
         let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
         let owners = owned(&plan, &mut known);
+        let folders = folders(&plan.grants)?;
         let worker = |worker: WorkerPlan| {
             let id = ids.next().unwrap_or(WorkerId(u32::MAX));
             let name = format!("{}/{}", plan.name, worker.name).into();
@@ -106,6 +112,7 @@ pub(super) fn pools(
                     env: worker.env.into(),
                     limits: plan.limits,
                     grants: plan.grants.clone(),
+                    files: sandbox.files(&folders, with_folders, &plan.limits),
                     http: Arc::new(http),
                     voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
                     debt: Debt::default(),
@@ -121,17 +128,17 @@ pub(super) fn pools(
             }))
         };
         let workers = plan.workers.into_iter().map(worker).collect();
-        PoolSetup {
+        Ok(PoolSetup {
             name: plan.name.clone(),
             kinds: plan.kinds,
             limits: plan.limits,
             workers,
             buckets: drawn,
             owners,
-        }
+        })
     };
-    let pools = plans.into_iter().map(pool).collect();
-    (pools, buckets)
+    let pools = plans.into_iter().map(pool).collect::<std::io::Result<_>>()?;
+    Ok((pools, buckets))
 }
 
 /// Who runs each worker of a pool, in the order of the workers, if nobody vouches for them. `known`: the owners so far; one

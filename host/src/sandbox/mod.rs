@@ -16,6 +16,7 @@ mod compile;
 mod contract;
 mod engine;
 mod fault;
+mod files;
 mod imports;
 mod input;
 mod inspection;
@@ -44,6 +45,7 @@ pub(crate) use command::run_program;
 pub(crate) use contract::{Contract, misspelt};
 pub(crate) use engine::Form;
 pub(crate) use fault::Fault;
+pub(crate) use files::folders;
 pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use inspection::inspect_here;

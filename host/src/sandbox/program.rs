@@ -18,7 +18,9 @@ use super::{
     compile::{self, CompileError},
     contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
     engine::{self, Form, INSTANCES_MAX},
-    fault, imports,
+    fault,
+    files::{FileAccess, FileLimits, Folders},
+    imports,
     inspection::{self, Depth, Inspection, InspectionError},
     known::{is_known, of_workers},
     shape::imports_alone,
@@ -91,6 +93,8 @@ pub(crate) struct Sandbox {
     pub(super) budget: Arc<Budget>,
     /// Of all workers.
     http: Arc<Client>,
+    /// Of all workers.
+    files: FileLimits,
 }
 
 /// One engine with everything linked, and room for its instances.
@@ -189,6 +193,7 @@ impl Sandbox {
             stack,
             budget,
             http: Arc::default(),
+            files: FileLimits::default(),
         }
     }
 
@@ -203,6 +208,12 @@ impl Sandbox {
     ) -> Access {
         let (client, budget) = (self.http.clone(), self.budget.clone());
         Access::new(client, grants.clone(), secrets, limits, budget, denials.clone(), slots)
+    }
+
+    /// What one of `workers` workers with these folders may do with files; none: it has no folders.
+    pub(crate) fn files(&self, folders: &Folders, workers: usize, limits: &Limits) -> Option<Arc<FileAccess>> {
+        let access = || FileAccess::new(&self.files, folders.clone(), workers, limits.handles.get() as usize);
+        (!folders.is_empty()).then(access)
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Result, component::ResourceTable, format_err};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::{calls::Calls, imports::Web, limiter::Limiter, stdio::Tail, world::World};
+use super::{calls::Calls, files::Files, imports::Web, limiter::Limiter, stdio::Tail, world::World};
 use crate::{
     grants::{Denials, Grants},
     http::Access,
@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) last_kind: Arc<str>,
     pub(super) table: ResourceTable,
     pub(super) web: Web,
+    /// Made when a guest that has folders first asks for anything of files.
+    pub(super) files: Option<Files>,
     /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
     wasi: Option<WasiCtx>,
 }
@@ -112,6 +114,7 @@ impl State {
             last_kind: Arc::default(),
             table,
             web: Web::default(),
+            files: None,
             wasi: None,
         }
     }
@@ -160,6 +163,14 @@ impl State {
                 other,
                 "only `next`, `collect` and `finish` may write output; return it instead",
             )),
+        }
+    }
+
+    /// Sees to it that a guest that has folders has what goes with them.
+    pub(super) fn prepare_files(&mut self) {
+        if self.files.is_none() {
+            let budget = self.limiter.budget();
+            self.files = self.world.files.clone().map(|access| Files::new(access, budget));
         }
     }
 

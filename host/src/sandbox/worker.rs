@@ -13,6 +13,7 @@ use wasmtime::component::Func;
 use super::{
     abi::{ActionRef, Failure},
     fault::Fault,
+    files::FileAccess,
     instance::{Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
@@ -38,6 +39,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
+    /// What it sees of the machine's files; none: nothing is granted.
+    pub(crate) files: Option<Arc<FileAccess>>,
     /// What it reaches by HTTP.
     pub(crate) http: Arc<Access>,
     /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
@@ -237,7 +240,7 @@ pub(super) async fn started(
         stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
     }
     let world = World {
-        grants: Some(spec.grants.clone()),
+        files: spec.files.clone(),
         logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
         ..world
     };

@@ -11,13 +11,13 @@ use std::{
 use bytes::Bytes;
 use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
 use disperse_scheduler::ActionId;
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::MemoryInputPipe};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::MemoryInputPipe};
 
 use super::{
+    files::FileAccess,
     input::Input,
     stdio::{Capture, Out, Tail},
 };
-use crate::grants::Grants;
 
 /// What the planner, the tasks or one worker are shown.
 #[derive(Clone, Default)]
@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
     /// Only workers have any.
-    pub(crate) grants: Option<Arc<Grants>>,
+    pub(crate) files: Option<Arc<FileAccess>>,
     /// Only the planner has one.
     pub(crate) stdin: Option<Input>,
     /// Only a program has them.
@@ -62,15 +62,6 @@ impl World {
             .max_random_size(random_max)
             .allow_tcp(false)
             .allow_udp(false);
-        for dir in self.grants.iter().flat_map(|grants| &grants.dirs) {
-            let perms = if dir.writable {
-                FsPerms::ReadWrite
-            } else {
-                FsPerms::ReadOnly
-            };
-            // A folder that was there when the run began and is gone is not there for the guest either.
-            let _ = wasi.preopened_dir(&dir.host, &dir.guest, perms);
-        }
         if let Some(stdin) = &self.stdin {
             wasi.stdin(stdin.clone());
         }

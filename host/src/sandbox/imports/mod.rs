@@ -5,6 +5,7 @@ mod clock;
 mod concurrent;
 mod exec;
 mod fields;
+mod files;
 mod http;
 mod poll;
 mod random;
@@ -45,6 +46,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     poll::link(linker)?;
     random::link(linker)?;
     sockets::link(linker)?;
+    files::link(linker)?;
     wasi_http::link(linker)?;
     fields::link(linker)?;
     log(&mut interface(linker, "log")?)?;

@@ -1,9 +1,11 @@
 //! A worker that tries what each line tells it, a word and its arguments, and answers what came of it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::cell::Cell;
 use std::error::Error;
+use std::ffi::{CString, c_char, c_int};
 use std::fs;
+use std::io::Write;
 use std::time::Instant;
 
 use disperse_guest::{Action, Failure, OrFail, Text, Worker, exec, export_worker, http};
@@ -62,6 +64,44 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             fs::remove_file(path)?;
             Ok(String::new())
         }
+        ["rename", from, to] => {
+            fs::rename(from, to)?;
+            Ok(String::new())
+        }
+        ["symlink", to, path] => {
+            link(to, path)?;
+            Ok(String::new())
+        }
+        ["mkdir", path] => {
+            fs::create_dir(path)?;
+            Ok(String::new())
+        }
+        ["append", path, text] => {
+            fs::OpenOptions::new()
+                .append(true)
+                .open(path)?
+                .write_all(text.as_bytes())?;
+            Ok(String::new())
+        }
+        // Opened for writing, and nothing written.
+        ["touch", path] => {
+            fs::OpenOptions::new().write(true).open(path)?;
+            Ok(String::new())
+        }
+        ["date", path] => {
+            let file = fs::File::open(path)?;
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH)?;
+            Ok(String::new())
+        }
+        ["type", path] => Ok(format!("{:?}", fs::symlink_metadata(path)?.file_type())),
+        ["count", path] => Ok(fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.len().to_string()),
+        // Opens so many and holds them; says how many there were and what the next one said.
+        ["opens", path, count] => Ok(held(count.parse()?, || fs::File::open(path))),
+        ["lists", path, count] => Ok(held(count.parse()?, || {
+            let mut entries = fs::read_dir(path)?;
+            entries.next().transpose()?;
+            Ok(entries)
+        })),
         ["list", path] => {
             let mut names = Vec::new();
             for entry in fs::read_dir(path)? {
@@ -121,6 +161,37 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
         }
         _ => Err("what?".into()),
     }
+}
+
+// What Rust's own library has for it is not stable.
+#[allow(
+    unsafe_code,
+    reason = "a function of wasi-libc, which reads two texts that end in zero"
+)]
+unsafe extern "C" {
+    fn symlink(to: *const c_char, path: *const c_char) -> c_int;
+}
+
+#[allow(unsafe_code, reason = "see above")]
+fn link(to: &str, path: &str) -> Result<(), Box<dyn Error>> {
+    let (to, path) = (CString::new(to)?, CString::new(path)?);
+    // SAFETY: both are C strings that live until it returns.
+    match unsafe { symlink(to.as_ptr(), path.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error().into()),
+    }
+}
+
+/// How many of these there can be at once, up to so many, and why there are no more.
+fn held<T>(count: usize, mut open: impl FnMut() -> std::io::Result<T>) -> String {
+    let mut all = Vec::new();
+    while all.len() < count {
+        match open() {
+            Ok(one) => all.push(one),
+            Err(error) => return format!("{} {error}", all.len()),
+        }
+    }
+    all.len().to_string()
 }
 
 export_worker!(Probe);

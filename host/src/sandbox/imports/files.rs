@@ -1,0 +1,521 @@
+//! `wasi:filesystem`, once more: it begins at descriptors that were opened when the run began, opens nothing that could make a
+//! thread wait, and has bounds; see [`files`](crate::sandbox::files). Paths are resolved by wasmtime-wasi.
+
+use std::{sync::Arc, time::SystemTime};
+
+use wasmtime::{
+    Result,
+    component::{HasData, Linker, Resource, ResourceTable},
+    format_err,
+};
+use wasmtime_wasi::{
+    FsPerms, OpenMode,
+    filesystem::{Descriptor, Dir, File, WasiFilesystemCtx, WasiFilesystemCtxView},
+    p2::{
+        DynInputStream, DynOutputStream, FsError, FsResult,
+        bindings::{
+            clocks::wall_clock::Datetime,
+            filesystem::{
+                preopens,
+                types::{
+                    self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+                    DirectoryEntryStream, ErrorCode, Filesize, Host, HostDescriptor, HostDirectoryEntryStream,
+                    MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+                },
+            },
+        },
+    },
+};
+
+use crate::{
+    grants::Denials,
+    limits::UNREAD_MAX,
+    sandbox::{
+        files::{Calls, Entries, Files, How, OpenError, OpenPermit, Opened, Reader, Writer, at_once, open},
+        state::{Role, State},
+    },
+    units::Size,
+};
+
+pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
+    linker.allow_shadowing(true);
+    types::add_to_linker::<State, Linked>(linker, view)?;
+    preopens::add_to_linker::<State, Linked>(linker, view)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+struct Linked;
+
+impl HasData for Linked {
+    type Data<'a> = View<'a>;
+}
+
+/// What these functions see of a store.
+struct View<'a> {
+    table: &'a mut ResourceTable,
+    /// None of a guest without folders.
+    files: Option<&'a Files>,
+    /// Where the operator is told what was not done, and why.
+    denials: Option<&'a Arc<Denials>>,
+}
+
+fn view(state: &mut State) -> View<'_> {
+    state.prepare_files();
+    View {
+        table: &mut state.table,
+        files: state.files.as_ref(),
+        denials: match &state.role {
+            Role::Worker(worker) => Some(&worker.denials),
+            _ => None,
+        },
+    }
+}
+
+/// A descriptor and leave to have it open, as the table has them.
+fn key(fd: &Resource<Descriptor>) -> Resource<Opened> {
+    Resource::new_borrow(fd.rep())
+}
+
+fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Entries> {
+    Resource::new_borrow(of.rep())
+}
+
+impl<'a> View<'a> {
+    /// # Errors
+    /// The guest has no folders, and so no descriptors either; traps it.
+    fn files(&self) -> FsResult<&'a Files> {
+        let files = self.files;
+        files.ok_or_else(|| FsError::trap(format_err!("it has no descriptors")))
+    }
+
+    fn get(&self, fd: &Resource<Descriptor>) -> FsResult<&Opened> {
+        Ok(self.table.get(&key(fd))?)
+    }
+
+    fn folder(&self, fd: &Resource<Descriptor>) -> FsResult<Dir> {
+        match &self.get(fd)?.descriptor {
+            Descriptor::Dir(folder) => Ok(folder.clone()),
+            Descriptor::File(_) => Err(ErrorCode::NotDirectory.into()),
+        }
+    }
+
+    /// A file that is to be written, if `write`, and leave to have it open.
+    fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
+        let opened = self.get(fd)?;
+        match &opened.descriptor {
+            Descriptor::File(file) if write && file.perms.write_not_permitted() => Err(ErrorCode::NotPermitted.into()),
+            Descriptor::File(file) => Ok((file.clone(), opened.permit.clone())),
+            Descriptor::Dir(_) if write => Err(ErrorCode::BadDescriptor.into()),
+            Descriptor::Dir(_) => Err(ErrorCode::IsDirectory.into()),
+        }
+    }
+
+    /// Has wasmtime-wasi do something with a descriptor, in a thread that may block.
+    fn with<R, W>(&self, fd: &Resource<Descriptor>, work: W) -> impl Future<Output = FsResult<R>> + Send + use<R, W>
+    where
+        R: Send + 'static,
+        W: FnOnce(&mut WasiFilesystemCtxView<'_>, Resource<Descriptor>) -> FsResult<R> + Send + 'static,
+    {
+        let known = self.known(fd);
+        async move {
+            let (descriptor, calls) = known?;
+            let work = move || {
+                let (mut ctx, mut table) = (WasiFilesystemCtx::default(), ResourceTable::new());
+                let fd = table.push(descriptor)?;
+                let mut view = WasiFilesystemCtxView {
+                    ctx: &mut ctx,
+                    table: &mut table,
+                };
+                work(&mut view, fd)
+            };
+            calls.run(work).await.map_err(FsError::trap)?
+        }
+    }
+
+    /// The same with two.
+    fn with_both<R, W>(
+        &self,
+        fd: &Resource<Descriptor>,
+        other: &Resource<Descriptor>,
+        work: W,
+    ) -> impl Future<Output = FsResult<R>> + Send + use<R, W>
+    where
+        R: Send + 'static,
+        W: FnOnce(&mut WasiFilesystemCtxView<'_>, Resource<Descriptor>, Resource<Descriptor>) -> FsResult<R>
+            + Send
+            + 'static,
+    {
+        let other = self.known(other);
+        self.with(fd, move |view, fd| {
+            let other = view.table.push(other?.0)?;
+            work(view, fd, other)
+        })
+    }
+
+    fn known(&self, fd: &Resource<Descriptor>) -> FsResult<(Descriptor, Calls)> {
+        let calls = self.files()?.calls().clone();
+        Ok((self.get(fd)?.descriptor.clone(), calls))
+    }
+
+    /// Leave to have one more file open.
+    ///
+    /// # Errors
+    /// There is none; the operator is told.
+    fn one_more(&self) -> FsResult<Arc<OpenPermit>> {
+        let files = self.files()?;
+        files.one_more().ok_or_else(|| {
+            note(self.denials, &format!(
+                "more than {} files open at once; half of what the process may have open (`ulimit -n`) is shared by all workers",
+                files.access.open_max
+            ));
+            ErrorCode::InsufficientMemory.into()
+        })
+    }
+
+    /// Opens a file below a folder, in a thread that may block. Says whether it is a folder itself.
+    fn opened(
+        &self,
+        below: &Dir,
+        path: String,
+        how: How,
+    ) -> impl Future<Output = FsResult<(std::fs::File, bool)>> + Send + use<> {
+        let calls = self.files().map(|files| files.calls().clone());
+        let (below, denials) = (below.dir.clone(), self.denials.cloned());
+        async move {
+            let work = move || open(&below, &path, how).map_err(|error| (error, path));
+            let done = calls?.run(work).await.map_err(FsError::trap)?;
+            done.map_err(|(error, path)| match error {
+                OpenError::System(error) => error.into(),
+                OpenError::Refused(why) => {
+                    note(denials.as_ref(), &format!("`{path}` cannot be opened: {why}"));
+                    ErrorCode::NotPermitted.into()
+                }
+            })
+        }
+    }
+}
+
+/// Tells the operator what was not done, and why.
+fn note(denials: Option<&Arc<Denials>>, what: &str) {
+    if let Some(denials) = denials {
+        denials.note(what);
+    }
+}
+
+impl preopens::Host for View<'_> {
+    fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+        let folders = self.files.map(|files| files.access.folders.clone());
+        let mut given = Vec::new();
+        for (folder, name) in folders.iter().flat_map(|folders| folders.iter()) {
+            let opened = self.table.push(Opened {
+                descriptor: Descriptor::Dir(folder.clone()),
+                permit: None,
+            })?;
+            given.push((Resource::new_own(opened.rep()), name.clone()));
+        }
+        Ok(given)
+    }
+}
+
+impl Host for View<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
+        let error = self.table.get(&error)?;
+        Ok(error.downcast_ref::<std::io::Error>().map(ErrorCode::from))
+    }
+}
+
+impl HostDescriptor for View<'_> {
+    async fn open_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let below = self.folder(&fd)?;
+        let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
+            | DescriptorFlags::DATA_INTEGRITY_SYNC
+            | DescriptorFlags::REQUESTED_WRITE_SYNC;
+        if flags.intersects(unsupported) {
+            return Err(ErrorCode::Unsupported.into());
+        }
+        let how = How {
+            follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
+            // What is not opened for writing is opened for reading, or the system would not open it.
+            read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),
+            write: flags.contains(DescriptorFlags::WRITE)
+                || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE),
+            create: open_flags.contains(OpenFlags::CREATE),
+            exclusive: open_flags.contains(OpenFlags::EXCLUSIVE),
+            truncate: open_flags.contains(OpenFlags::TRUNCATE),
+            folder: open_flags.contains(OpenFlags::DIRECTORY),
+        };
+        if how.folder && (how.create || how.exclusive || how.truncate) {
+            return Err(ErrorCode::Invalid.into());
+        }
+        if how.write && below.perms.write_not_permitted() {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        let permit = self.one_more()?;
+        let (file, is_folder) = self.opened(&below, path, how).await?;
+        let mut mode = OpenMode::empty();
+        mode.set(OpenMode::READ, how.read);
+        mode.set(OpenMode::WRITE, how.write);
+        let descriptor = if is_folder {
+            Descriptor::Dir(Dir::new(file, below.perms, mode, true))
+        } else {
+            Descriptor::File(File::new(file, below.perms, mode, true))
+        };
+        let opened = self.table.push(Opened {
+            descriptor,
+            permit: Some(permit),
+        })?;
+        Ok(Resource::new_own(opened.rep()))
+    }
+
+    fn drop(&mut self, fd: Resource<Descriptor>) -> Result<()> {
+        self.table.delete(Resource::<Opened>::new_own(fd.rep()))?;
+        Ok(())
+    }
+
+    fn read_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
+        let (file, permit) = self.file(&fd, false)?;
+        let reader: DynInputStream = Box::new(Reader::new(&file.file, permit, self.files()?, offset));
+        Ok(self.table.push(reader)?)
+    }
+
+    fn write_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
+        let (file, permit) = self.file(&fd, true)?;
+        let writer: DynOutputStream = Box::new(Writer::new(&file.file, permit, self.files()?, Some(offset)));
+        Ok(self.table.push(writer)?)
+    }
+
+    fn append_via_stream(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
+        let (file, permit) = self.file(&fd, true)?;
+        let writer: DynOutputStream = Box::new(Writer::new(&file.file, permit, self.files()?, None));
+        Ok(self.table.push(writer)?)
+    }
+
+    async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
+        let folder = self.folder(&fd)?.dir;
+        let permit = self.one_more()?;
+        let files = self.files()?;
+        let opened = files.calls().run(move || Entries::open(&folder)).await;
+        let entries = Entries::new(opened.map_err(FsError::trap)??, permit, &files.unread);
+        let Some(entries) = entries else {
+            let most = Size(UNREAD_MAX as u64);
+            note(
+                self.denials,
+                &format!("more than {most} of files and folders read ahead"),
+            );
+            return Err(ErrorCode::InsufficientMemory.into());
+        };
+        let entries = self.table.push(entries)?;
+        Ok(Resource::new_own(entries.rep()))
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        if !path_flags.contains(PathFlags::SYMLINK_FOLLOW) {
+            let work = move |view: &mut WasiFilesystemCtxView<'_>, fd| {
+                at_once(view.set_times_at(fd, path_flags, path, accessed, modified))
+            };
+            return self.with(&fd, work).await;
+        }
+        // wasmtime-wasi would open it, whatever it is.
+        let below = self.folder(&fd)?;
+        if below.perms == FsPerms::ReadOnly {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        let mut times = std::fs::FileTimes::new();
+        if let Some(time) = time_of(accessed)? {
+            times = times.set_accessed(time);
+        }
+        if let Some(time) = time_of(modified)? {
+            times = times.set_modified(time);
+        }
+        let how = How {
+            follow: true,
+            read: true,
+            ..How::default()
+        };
+        let (file, _) = self.opened(&below, path, how).await?;
+        let set = self.files()?.calls().run(move || file.set_times(times)).await;
+        Ok(set.map_err(FsError::trap)??)
+    }
+
+    async fn advise(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+        len: Filesize,
+        advice: Advice,
+    ) -> FsResult<()> {
+        self.with(&fd, move |view, fd| at_once(view.advise(fd, offset, len, advice)))
+            .await
+    }
+
+    async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.sync_data(fd))).await
+    }
+
+    async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        self.with(&fd, |view, fd| at_once(view.get_flags(fd))).await
+    }
+
+    async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        self.with(&fd, |view, fd| at_once(view.get_type(fd))).await
+    }
+
+    async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
+        self.with(&fd, move |view, fd| at_once(view.set_size(fd, size))).await
+    }
+
+    async fn set_times(
+        &mut self,
+        fd: Resource<Descriptor>,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        self.with(&fd, move |view, fd| at_once(view.set_times(fd, accessed, modified)))
+            .await
+    }
+
+    async fn read(&mut self, fd: Resource<Descriptor>, len: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+        self.with(&fd, move |view, fd| at_once(view.read(fd, len, offset)))
+            .await
+    }
+
+    async fn write(&mut self, fd: Resource<Descriptor>, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+        self.with(&fd, move |view, fd| at_once(view.write(fd, bytes, offset)))
+            .await
+    }
+
+    async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.sync(fd))).await
+    }
+
+    async fn create_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.create_directory_at(fd, path)))
+            .await
+    }
+
+    async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        self.with(&fd, |view, fd| at_once(HostDescriptor::stat(view, fd))).await
+    }
+
+    async fn stat_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+        self.with(&fd, move |view, fd| at_once(view.stat_at(fd, flags, path)))
+            .await
+    }
+
+    async fn link_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+        new: Resource<Descriptor>,
+        new_path: String,
+    ) -> FsResult<()> {
+        self.with_both(&fd, &new, move |view, fd, new| {
+            at_once(view.link_at(fd, flags, path, new, new_path))
+        })
+        .await
+    }
+
+    async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
+        self.with(&fd, |view, fd| at_once(view.readlink_at(fd, path))).await
+    }
+
+    async fn remove_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.remove_directory_at(fd, path)))
+            .await
+    }
+
+    async fn rename_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+        new: Resource<Descriptor>,
+        new_path: String,
+    ) -> FsResult<()> {
+        self.with_both(&fd, &new, |view, fd, new| {
+            at_once(view.rename_at(fd, path, new, new_path))
+        })
+        .await
+    }
+
+    async fn symlink_at(&mut self, fd: Resource<Descriptor>, to: String, path: String) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.symlink_at(fd, to, path))).await
+    }
+
+    async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        self.with(&fd, |view, fd| at_once(view.unlink_file_at(fd, path))).await
+    }
+
+    async fn is_same_object(&mut self, one: Resource<Descriptor>, other: Resource<Descriptor>) -> Result<bool> {
+        let same = self.with_both(&one, &other, |view, one, other| {
+            at_once(async { view.is_same_object(one, other).await.map_err(FsError::trap) })
+        });
+        // What the system does not say is no.
+        match same.await {
+            Ok(same) => Ok(same),
+            Err(error) => error.downcast().map(|_| false),
+        }
+    }
+
+    async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        self.with(&fd, |view, fd| at_once(view.metadata_hash(fd))).await
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
+        self.with(&fd, move |view, fd| at_once(view.metadata_hash_at(fd, flags, path)))
+            .await
+    }
+}
+
+impl HostDirectoryEntryStream for View<'_> {
+    async fn read_directory_entry(&mut self, of: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+        let calls = self.files()?.calls().clone();
+        self.table.get_mut(&stream(&of))?.next(&calls).await
+    }
+
+    fn drop(&mut self, of: Resource<DirectoryEntryStream>) -> Result<()> {
+        self.table.delete(Resource::<Entries>::new_own(of.rep()))?;
+        Ok(())
+    }
+}
+
+/// When that is; none: it stays as it is.
+///
+/// # Errors
+/// There is no such time.
+fn time_of(time: NewTimestamp) -> FsResult<Option<SystemTime>> {
+    match time {
+        NewTimestamp::NoChange => Ok(None),
+        NewTimestamp::Now => Ok(Some(SystemTime::now())),
+        NewTimestamp::Timestamp(Datetime { seconds, nanoseconds }) => {
+            let since =
+                std::time::Duration::new(seconds, 0).checked_add(std::time::Duration::from_nanos(nanoseconds.into()));
+            let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+            time.map(Some).ok_or_else(|| ErrorCode::Overflow.into())
+        }
+    }
+}
