@@ -5,12 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroize::Zeroizing;
 
 use super::{args::Common, error::Failure};
 use crate::{
     grants::{Dir, ExecRule, Grants, HttpRule, Secret},
-    settings::{SecretForm, SecretTable},
+    sandbox::forget_variables,
+    settings::{Manifest, SecretForm, SecretTable},
 };
 
 /// The largest file of a secret. A header cannot hold more anyway.
@@ -144,6 +146,54 @@ pub(super) fn variable(text: &str) -> Result<(String, String), Failure> {
 /// One is not there or cannot be meant.
 pub(super) fn secrets(tables: &BTreeMap<String, SecretTable>, folder: &Path) -> Result<Vec<Secret>, Failure> {
     tables.iter().map(|(name, table)| secret(name, table, folder)).collect()
+}
+
+/// What every secret that was typed or written is read from.
+pub(super) fn sources<'a>(common: &'a Common, manifest: &'a Manifest) -> impl Iterator<Item = Source<'a>> {
+    let typed = common.secret.iter().filter_map(|text| {
+        let (_, from) = text.split_once('=')?;
+        Some(match from.split_once(':')? {
+            ("env", variable) => Source::Variable(variable),
+            ("file", path) => Source::Typed(Path::new(path)),
+            _ => return None,
+        })
+    });
+    let pools = manifest.pool.iter();
+    let workers = pools.clone().flat_map(|pool| &pool.worker);
+    let tables = manifest.worker.iter().map(|worker| &worker.secrets);
+    let tables = tables.chain(pools.map(|pool| &pool.secrets));
+    let tables = tables.chain(workers.map(|worker| &worker.secrets));
+    let source = |table: &'a SecretTable| match (&table.env, &table.file) {
+        (Some(variable), _) => Some(Source::Variable(variable)),
+        (None, Some(path)) => Some(Source::Written(path)),
+        (None, None) => None,
+    };
+    typed.chain(tables.flat_map(move |table| table.values().filter_map(source)))
+}
+
+/// Where a secret comes from.
+pub(super) enum Source<'a> {
+    Variable(&'a str),
+    /// A file, relative to the current folder.
+    Typed(&'a Path),
+    /// A file, relative to the manifest's folder.
+    Written(&'a Path),
+}
+
+/// Sees to it that no other process can read the secrets that were read, by `/proc` or as a debugger would: not from this
+/// process's first environment, and, of processes without privileges, not from its memory. To be called once all are read and
+/// before the runtime starts.
+pub(super) fn hide(common: &Common, manifest: &Manifest) {
+    let mut any = false;
+    let variables = sources(common, manifest).inspect(|_| any = true);
+    forget_variables(variables.filter_map(|source| match source {
+        Source::Variable(name) => Some(name),
+        Source::Typed(_) | Source::Written(_) => None,
+    }));
+    if any {
+        // Linux has it; where it is refused, the system's own rules remain.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// `NAME=env:VAR` or `NAME=file:PATH`.

@@ -15,6 +15,7 @@ use super::{
     build::{self, Build},
     error::{Failure, say},
     loading::{Programs, Role, Wanted},
+    opened,
     pools::{self, PoolMaker, name_of},
 };
 use crate::{
@@ -127,7 +128,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let maker = PoolMaker::new(&programs, &args.common, limits)?;
     let mut pools = Vec::new();
-    for (path, count) in typed {
+    for &(path, count) in &typed {
         let mut pool = maker.component(path, count)?;
         // Two files of one name are two pools.
         let like = |one: &PoolPlan| one.name == pool.name || one.name.starts_with(&format!("{}#", pool.name));
@@ -149,6 +150,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         }
         pools.push(maker.own(&component, program.clone())?);
     }
+    opened::hide(&args.common, &manifest);
     let what = What::Component {
         program,
         args: operation_args,
@@ -185,6 +187,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
     }
+    opened::hide(&args.common, &manifest);
     let policy = manifest.health.over(Policy::default());
     let payload = pools
         .iter()
