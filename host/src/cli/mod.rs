@@ -16,6 +16,7 @@ mod opened;
 mod plan;
 mod pools;
 mod simulate;
+mod tampering;
 mod test;
 mod tools;
 mod words;

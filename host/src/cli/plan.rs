@@ -17,6 +17,7 @@ use super::{
     loading::{Programs, Role, Wanted},
     opened,
     pools::{self, PoolMaker, name_of},
+    tampering,
 };
 use crate::{
     limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
@@ -150,6 +151,15 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         }
         pools.push(maker.own(&component, program.clone())?);
     }
+    let workers = typed.iter().map(|(path, _)| *path);
+    tampering::check(
+        &sandbox,
+        &pools,
+        &args.common,
+        &args.path,
+        (&manifest, &folder),
+        workers,
+    )?;
     opened::hide(&args.common, &manifest);
     let what = What::Component {
         program,
@@ -187,6 +197,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
     }
+    tampering::check(&sandbox, &pools, &args.common, &args.path, (&manifest, &folder), [])?;
     opened::hide(&args.common, &manifest);
     let policy = manifest.health.over(Policy::default());
     let payload = pools

@@ -13,7 +13,7 @@ use super::{id::RunId, kept::Kept};
 
 /// Its name, in the current folder. Always used as it is and never as a whole path: the address of a socket has 107 bytes,
 /// and the current folder may be deep.
-const NAME: &str = ".disperse";
+pub(crate) const NAME: &str = ".disperse";
 
 const SOCKET: &str = "sock";
 const ENDED: &str = "ended";

@@ -12,7 +12,7 @@ mod protocol;
 mod server;
 
 pub(crate) use client::{AskError, ask};
-pub(crate) use folder::{Folder, Known, State};
+pub(crate) use folder::{Folder, Known, NAME as FOLDER, State};
 pub(crate) use id::RunId;
 pub(crate) use kept::{Kept, find_worker, forgotten};
 pub(crate) use protocol::{

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fmt, io::Read};
 
 use super::{Host, Operation, Policy, Pool, Run, StartError};
 use crate::{
+    grants::{Dir, Tampering},
     logger::Level,
     report::{self, Format},
-    run::{InputSource, Plan},
+    run::{InputSource, Plan, PoolPlan},
 };
 
 /// A run before it starts: see [`Host::run`].
@@ -105,10 +106,12 @@ impl RunBuilder {
         let policy = self.policy.checked()?;
         let what = self.operation.what(&self.host)?;
         let pools = self.pools.into_iter().map(|pool| pool.plan(&self.host));
+        let pools = pools.collect::<Result<Vec<_>, _>>()?;
+        cannot_be_exchanged(&pools, &self.host)?;
         let (stream, reader) = report::stream();
         let plan = Plan {
             what,
-            pools: pools.collect::<Result<_, _>>()?,
+            pools,
             input: self.input.map_or(InputSource::Nothing, InputSource::Reader),
             output: None,
             policy,
@@ -124,4 +127,38 @@ impl RunBuilder {
         };
         Ok(Run::start(&runtime, self.host.sandbox, plan, reader))
     }
+}
+
+/// Whether no guest may write where a program lies that one may run, or compiled code.
+///
+/// # Errors
+/// One may.
+fn cannot_be_exchanged(pools: &[PoolPlan], host: &Host) -> Result<(), StartError> {
+    let tampering = Tampering::with(pools.iter().map(|pool| &*pool.grants));
+    let refused = |pool: &PoolPlan, what: String, dir: &Dir| StartError::Grant {
+        pool: pool.name.clone(),
+        what,
+        why: format!("guests could exchange it: they may write to `{dir}`"),
+    };
+    for pool in pools {
+        for rule in &pool.grants.exec {
+            if let Some(dir) = tampering.exchange(rule.program()) {
+                return Err(refused(pool, format!("the program `{rule}`"), dir));
+            }
+        }
+        for dir in pool.grants.dirs.iter().filter(|dir| dir.writable) {
+            let cache = host.sandbox.cache();
+            if let Some(cache) = cache.filter(|cache| tampering.exchange_in(cache).is_some()) {
+                return Err(StartError::Grant {
+                    pool: pool.name.clone(),
+                    what: format!("the folder `{dir}`"),
+                    why: format!(
+                        "compiled code is kept at `{}`, and guests could exchange it",
+                        cache.display()
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
 }

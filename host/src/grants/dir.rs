@@ -1,6 +1,7 @@
 //! Folders.
 
 use std::{
+    fmt,
     fs::File,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -24,7 +25,7 @@ pub(crate) struct Dir {
     pub(crate) guest: String,
     /// Whether they may write.
     pub(crate) writable: bool,
-    /// Its path when it was opened, for messages and for [`tampering`](super::Tampering).
+    /// Its path when it was opened, for messages and for [`Tampering`](super::Tampering).
     pub(super) host: PathBuf,
 }
 
@@ -87,6 +88,13 @@ impl Dir {
             writable,
             host: resolved,
         })
+    }
+}
+
+impl fmt::Display for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.writable { ":rw" } else { "" };
+        write!(f, "{}::{}{mode}", self.host.display(), self.guest)
     }
 }
 

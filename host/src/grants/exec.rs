@@ -62,6 +62,11 @@ impl ExecRule {
         })
     }
 
+    /// The program's path.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Whether it allows this.
     pub(crate) fn allows(&self, program: &str, arguments: &[String]) -> bool {
         let enough = if self.open {

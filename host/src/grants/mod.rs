@@ -5,12 +5,14 @@ mod dir;
 mod exec;
 mod http;
 mod secret;
+mod tampering;
 
 pub(crate) use denials::{Denials, Denied};
 pub(crate) use dir::{Dir, is_proc};
 pub(crate) use exec::ExecRule;
 pub(crate) use http::{HttpRule, HttpRuleError};
 pub(crate) use secret::Secret;
+pub(crate) use tampering::Tampering;
 
 /// What the workers of one pool may do beside computing. The default is nothing.
 #[derive(Clone, Debug, Default)]

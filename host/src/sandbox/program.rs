@@ -210,6 +210,11 @@ impl Sandbox {
         Access::new(client, grants.clone(), secrets, limits, budget, denials.clone(), slots)
     }
 
+    /// Where compiled code is kept, if it is.
+    pub(crate) fn cache(&self) -> Option<&Path> {
+        self.cache.as_ref().map(Cache::folder)
+    }
+
     /// What one of `workers` workers with these folders may do with files; none: it has no folders.
     pub(crate) fn files(&self, folders: &Folders, workers: usize, limits: &Limits) -> Option<Arc<FileAccess>> {
         let access = || FileAccess::new(&self.files, folders.clone(), workers, limits.handles.get() as usize);

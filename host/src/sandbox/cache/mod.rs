@@ -67,7 +67,11 @@ impl CacheError {
 
 /// The folder of compiled code.
 #[derive(Clone, Debug)]
-pub(crate) struct Cache(Folder);
+pub(crate) struct Cache {
+    folder: Folder,
+    /// As it was given.
+    path: PathBuf,
+}
 
 impl Cache {
     /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
@@ -90,7 +94,15 @@ impl Cache {
     /// # Errors
     /// It cannot be made, or is not ours alone.
     pub(crate) fn at(path: &Path) -> Result<Self, CacheError> {
-        Folder::open(path).map(Self)
+        Ok(Self {
+            folder: Folder::open(path)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the folder was when it was opened.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.path
     }
 
     /// The compiled code of a component and its size, if it is there and fits the engine.
@@ -158,12 +170,12 @@ impl Cache {
     }
 
     fn is_there(&self, name: &str) -> bool {
-        self.0.path().join(name).is_file()
+        self.folder.path().join(name).is_file()
     }
 
     fn remove(&self, name: &str) {
         // What cannot be removed cannot be exchanged either, and is found out the next time.
-        let _ = std::fs::remove_file(self.0.path().join(name));
+        let _ = std::fs::remove_file(self.folder.path().join(name));
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -174,7 +186,7 @@ impl Cache {
 
     /// A file as it was put there, read to its end, and the size of its content. One that is damaged is removed.
     fn whole(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
-        let checked = match self.0.file(name) {
+        let checked = match self.folder.file(name) {
             Ok(Some(mut file)) => match check(&mut file, name, block) {
                 Ok(Some(size)) => Some((file, size)),
                 _ => None,
@@ -191,7 +203,7 @@ impl Cache {
     }
 
     fn keep(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let folder = self.0.path();
+        let folder = self.folder.path();
         let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&folder)?;
         let mut sum = Sum::of(name);
         content.chunks(BLOCK).for_each(|block| sum.add(block));
@@ -208,7 +220,7 @@ impl Cache {
     fn trim(&self) -> io::Result<()> {
         let mut files = Vec::new();
         let now = SystemTime::now();
-        for entry in std::fs::read_dir(self.0.path())? {
+        for entry in std::fs::read_dir(self.folder.path())? {
             let entry = entry?;
             let is_new = entry.file_name().as_encoded_bytes().starts_with(NEW.as_bytes());
             if !is_new && !is_ours(&entry.path()) {
