@@ -5,6 +5,7 @@ mod components;
 mod heavy;
 mod holding;
 mod files;
+mod folders;
 pub(crate) mod operations;
 mod tasks;
 

@@ -1,6 +1,7 @@
 //! The host as a library: what a program sees that has it built in.
 
 mod ends;
+mod folders;
 mod native;
 mod start;
 

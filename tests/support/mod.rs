@@ -253,6 +253,18 @@ impl Live {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// How many bytes of results there are so far.
+    pub(crate) fn results(&self) -> usize {
+        self.stdout.so_far().len()
+    }
+
+    /// Who owns this file of the process in `/proc`, where there is one.
+    pub(crate) fn owner_of(&self, name: &str) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt;
+        let path = format!("/proc/{}/{name}", self.child.id());
+        Some(std::fs::metadata(path).ok()?.uid())
+    }
+
     /// What the process holds now: memory in MiB, open files, threads; where the system tells.
     pub(crate) fn holds(&self) -> Option<(u64, usize, usize)> {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));

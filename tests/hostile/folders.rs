@@ -1,0 +1,448 @@
+//! Workers that attack by way of their folders: out of them, into what the host takes for its own, and by holding what all need.
+
+use std::{
+    os::unix::{fs::symlink, net::UnixListener},
+    time::Duration,
+};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use super::attacks::stays_small;
+use crate::support::{Ended, Folder, body, host, probe, shell};
+
+/// The probe with these lines, one after the other, each with a new instance.
+fn try_lines(lines: &[&str], flags: &[&str]) -> Ended {
+    let probe = probe();
+    let args = ["map", &probe, "--workers", "1", "--attempts", "1", "--fresh"];
+    host(args.iter().chain(flags)).input(lines.join("\n") + "\n").run()
+}
+
+/// `work/in` with the file `p`, and beside `work` a private folder with the file `s`.
+fn nested() -> Folder {
+    let folder = Folder::new();
+    for name in ["work/in", "private"] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    folder.file("work/in/p", "public");
+    folder.file("private/s", "secret");
+    folder
+}
+
+/// What a guest does that may write around another of its folders: it has a link take that folder's place.
+const EXCHANGE: [&str; 2] = ["rename /w/in /w/old", "symlink ../private /w/in"];
+
+#[test]
+fn a_granted_folder_that_is_exchanged_for_a_link_stays_the_folder_that_it_was() {
+    for rights in ["", ":rw"] {
+        let folder = nested();
+        let (outer, inner) = (folder.path("work"), folder.path("work/in"));
+        let flags = [
+            "--dir",
+            &format!("{outer}::/w:rw"),
+            "--dir",
+            &format!("{inner}::/in{rights}"),
+        ];
+        let [rename, link] = EXCHANGE;
+        let lines = [
+            rename,
+            link,
+            "list /in",
+            "read /in/p",
+            "read /in/s",
+            "write /in/s x",
+            "list /w/in",
+        ];
+        let ended = try_lines(&lines, &flags).exits(1);
+        let ended = ended.says(&["line 5: ", "line 7: "]);
+        assert!(ended.out().starts_with("\n\np\npublic\n"), "{}", ended.out());
+        assert_eq!(std::fs::read_to_string(folder.path("private/s")).unwrap(), "secret");
+        let written = std::fs::exists(folder.path("work/old/s")).unwrap();
+        assert_eq!(written, rights == ":rw");
+    }
+}
+
+#[test]
+fn folders_of_a_manifest_are_opened_once_too() {
+    let folder = nested();
+    std::fs::create_dir(folder.path("project")).unwrap();
+    let manifest = format!(
+        "[worker]\ncomponent = \"{}\"\ndirs = [\"../work::/w:rw\", \"../work/in::/in\"]\n",
+        probe()
+    );
+    let manifest = folder.file("project/disperse.toml", manifest);
+    let args = ["map", &manifest, "--workers", "1", "--attempts", "1", "--fresh"];
+    let lines = [&EXCHANGE[..], &["list /in", "read /in/s"]].concat();
+    let ended = host(args).input(lines.join("\n") + "\n").run().exits(1);
+    ended.prints("\n\np\n").says(&["line 4: "]);
+}
+
+#[test]
+fn what_becomes_of_a_folders_path_changes_nothing() {
+    // Granted by a link, which then leads elsewhere, and by a path at which then something else is.
+    let folder = nested();
+    symlink(folder.path("work/in"), folder.path("link")).unwrap();
+    let (link, inner) = (folder.path("link::/link"), folder.path("work/in::/in"));
+    let probe = probe();
+    let args = [
+        "map",
+        &probe,
+        "--workers",
+        "1",
+        "--fresh",
+        "--dir",
+        &link,
+        "--dir",
+        &inner,
+    ];
+    let mut live = host(args).endless("read /link/p\nread /in/p\n").start();
+    live.wait_until("a result", |stdout, _| !stdout.is_empty());
+    std::fs::remove_file(folder.path("link")).unwrap();
+    symlink(folder.path("private"), folder.path("link")).unwrap();
+    std::fs::rename(folder.path("work/in"), folder.path("work/old")).unwrap();
+    std::fs::rename(folder.path("private"), folder.path("work/in")).unwrap();
+    folder.file("work/in/p", "other");
+    let seen = live.results();
+    live.wait_until("what was read after that", |stdout, _| stdout.len() > seen + 4096);
+    live.close();
+    let ended = live.end().exits(0);
+    assert!(ended.out().lines().all(|line| line == "public"), "{}", ended.out());
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_not_opened_and_holds_no_thread() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("d")).unwrap();
+    mknodat(
+        CWD,
+        folder.path("d/pipe"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o666),
+        0,
+    )
+    .unwrap();
+    let _socket = UnixListener::bind(folder.path("d/socket")).unwrap();
+    symlink("pipe", folder.path("d/link")).unwrap();
+    let file = folder.file("d/file", "fine");
+    std::fs::hard_link(folder.path("d/pipe"), folder.path("d/hard")).unwrap();
+    let grant = format!("{}::/d:rw", folder.path("d"));
+    for line in [
+        "read /d/pipe",
+        "read /d/link",
+        "read /d/hard",
+        "read /d/socket",
+        "touch /d/pipe",
+        "append /d/pipe x",
+        "write /d/pipe x",
+        "date /d/pipe",
+    ] {
+        let ended = try_lines(&[line], &["--dir", &grant]).exits(1).prints("");
+        ended.says(&[
+            "Operation not permitted",
+            "was denied: ",
+            "only regular files and folders are opened",
+        ]);
+    }
+    // As such they can be seen, renamed and removed.
+    let ended = try_lines(
+        &["list /d", "rename /d/hard /d/other", "remove /d/other"],
+        &["--dir", &grant],
+    )
+    .exits(0);
+    ended.prints("file hard link pipe socket\n\n\n");
+
+    // Each attempt would hold a thread for good, of the few hundred that there are.
+    let lines = format!("{}{}", "read /d/pipe\n".repeat(600), "read /d/file\n".repeat(3));
+    let probe = probe();
+    let args = [
+        "map",
+        &probe,
+        "--workers",
+        "4",
+        "--attempts",
+        "1",
+        "--timeout",
+        "5s",
+        "--dir",
+        &grant,
+    ];
+    let mut live = host(args).once(lines).start();
+    live.wait_until("the last", |stdout, _| stdout.ends_with(b"fine\nfine\nfine\n"));
+    let threads = live.holds().map(|(_, _, threads)| threads);
+    live.close();
+    live.end().exits(1).says(&["600 failed"]);
+    assert!(threads.is_none_or(|threads| threads < 100), "{threads:?}");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "fine");
+}
+
+#[test]
+fn a_pipe_that_takes_a_files_place_at_any_moment_holds_nobody_up() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("d")).unwrap();
+    mknodat(
+        CWD,
+        folder.path("d/pipe"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o666),
+        0,
+    )
+    .unwrap();
+    folder.file("d/file", "regular");
+    let grant = format!("{}::/d:rw", folder.path("d"));
+    let probe = probe();
+    let args = [
+        "map",
+        &probe,
+        "--workers",
+        "2",
+        "--attempts",
+        "1",
+        "--timeout",
+        "30s",
+        "--dir",
+        &grant,
+    ];
+    let lines = "swap /d/file /d/pipe /d/between 2000\ntries /d/file 4000\n";
+    host(args).input(lines).run().exits(0).prints("\n4000\n");
+}
+
+#[test]
+fn nothing_of_a_proc_file_system_is_opened() {
+    let refused = try_lines(&["list /p"], &["--dir", "/proc/self::/p"])
+        .exits(2)
+        .prints("");
+    refused.says(&["cannot grant the folder", "a proc file system"]);
+    let lines = [
+        "read /r/proc/self/environ",
+        "list /r/proc/self",
+        "write /r/proc/self/comm x",
+    ];
+    let ended = try_lines(&lines, &["--dir", "/::/r:rw", "--no-socket", "--no-cache"]);
+    // The component lies there too, so that it could be exchanged.
+    ended.exits(2).says(&["workers could exchange"]);
+    let ended = try_lines(&lines, &["--dir", "/::/r"]).exits(1).prints("");
+    ended.says(&[
+        "line 1: ",
+        "line 2: ",
+        "line 3: ",
+        "was denied: `proc/self/environ` cannot be opened",
+        "a proc file system",
+    ]);
+}
+
+#[test]
+fn a_folder_is_listed_in_pieces() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("d")).unwrap();
+    for number in 0..5000 {
+        folder.file(&format!("d/{number}-a-name-that-is-longer-than-most-names-are"), "");
+    }
+    let probe = probe();
+    let grant = format!("{}::/d", folder.path("d"));
+    let args = [
+        "map",
+        &probe,
+        "--workers",
+        "1",
+        "--attempts",
+        "1",
+        "--timeout",
+        "20s",
+        "--dir",
+        &grant,
+    ];
+    let mut live = host(args).once("count /d\nlists /d 4000\n").start();
+    live.wait_until("both", |stdout, _| {
+        stdout.iter().filter(|&&byte| byte == b'\n').count() == 2
+    });
+    let peak = live.peak_memory();
+    live.close();
+    let ended = live.end().exits(0);
+    let out = ended.out();
+    assert!(out.starts_with("5000\n512 ") && out.contains("emory"), "{out}");
+    ended.says(&["was denied: more than 8MiB of files and folders read ahead"]);
+    // As a whole, each would take more than half a megabyte.
+    stays_small(peak);
+}
+
+#[test]
+fn files_that_some_hold_open_leave_enough_for_others() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("d")).unwrap();
+    folder.file("d/a", "");
+    let lines = format!("{}{}", "opens /d/a 4000\n".repeat(4), "run /bin/true\n".repeat(20));
+    let line = format!(
+        "ulimit -n 1024; exec disperse-host map {} --workers 8 --attempts 1 --dir {}::/d --exec /bin/true",
+        probe(),
+        folder.path("d")
+    );
+    let ended = shell(&line).input(lines).run().exits(0);
+    // Half of them, for eight workers.
+    let held = ended.out().lines().filter(|line| line.starts_with("64 ")).count();
+    let ran = ended.out().lines().filter(|line| *line == "Some(0) ").count();
+    assert_eq!((held, ran), (4, 20), "{}", ended.out());
+    ended.says(&["was denied: more than 64 files open at once", "ulimit -n"]);
+    // One that closes what it has opened may open as many as it likes.
+    let line = line.replace("1024", "64");
+    let ended = shell(&line)
+        .input("tries /d/b 500\ntries /d/a 1\n".repeat(3))
+        .run()
+        .exits(0);
+    assert!(!ended.stderr.contains("was denied"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_as_far_as_it_goes() {
+    let folder = Folder::new();
+    folder.file("a", "");
+    let line = format!(
+        "ulimit -S -n 128; exec disperse-host map {} --workers 1 --dir {}::/d",
+        probe(),
+        folder.path("")
+    );
+    shell(&line).input("opens /d/a 200\n").run().exits(0).prints("200\n");
+}
+
+#[test]
+fn files_are_written_and_read_whole() {
+    let folder = Folder::new();
+    let grant = format!("{}::/d:rw", folder.path(""));
+    let lines = [
+        "fill /d/small 3",
+        "fill /d/large 1000003",
+        "mkdir /d/m",
+        "rename /d/small /d/m/small",
+        "list /d/m",
+        "type /d/m",
+    ];
+    let ended = try_lines(&lines, &["--dir", &grant]).exits(0);
+    assert!(ended.out().starts_with("true\ntrue\n\n\nsmall\n"), "{}", ended.out());
+}
+
+/// A folder with `open`, which is granted for writing, and `shut`, in both of which there is each of these files.
+fn open_and_shut(files: &[&str]) -> Folder {
+    let folder = Folder::new();
+    for name in ["open", "shut"] {
+        std::fs::create_dir(folder.path(name)).unwrap();
+        for file in files {
+            folder.file(&format!("{name}/{file}"), "value");
+        }
+    }
+    symlink(folder.path("shut"), folder.path("open/link")).unwrap();
+    symlink(folder.path("open"), folder.path("shut/link")).unwrap();
+    folder
+}
+
+#[test]
+fn workers_may_not_write_where_something_lies_that_the_host_uses() {
+    let folder = open_and_shut(&["tool", "token", "input"]);
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    for place in ["open", "shut"] {
+        folder.worker(&format!("{place}/worker.wasm"), body::ECHO);
+        folder.file(
+            &format!("{place}/disperse.toml"),
+            "[worker]\ncomponent = \"worker.wasm\"\n",
+        );
+    }
+    let grant = format!("{}::/w:rw", folder.path("open"));
+    let run = |component: &str, flags: &[&str]| {
+        let args = ["map", component, "--dir", &grant];
+        host(args.iter().chain(flags)).input("a\n").run()
+    };
+    // Within, by way of a link within, and by a link that leads there.
+    for place in ["open", "open/link", "shut/link"] {
+        let path = |name: &str| folder.path(&format!("{place}/{name}"));
+        let (program, secret, output) = (path("tool"), format!("TOKEN=file:{}", path("token")), path("output"));
+        for (what, flags) in [
+            ("program", ["--exec", &program]),
+            ("secret", ["--secret", &secret]),
+            ("output", ["--output", &output]),
+            ("input", ["--input", &path("input")]),
+        ] {
+            let ended = run(&worker, &flags).exits(2).prints("");
+            ended.says(&[&format!("workers could exchange the {what} `"), &grant, "hint: "]);
+        }
+        run(&path("worker.wasm"), &[])
+            .exits(2)
+            .says(&["workers could exchange the project"]);
+        run(&path(""), &[])
+            .exits(2)
+            .says(&["workers could exchange the manifest"]);
+    }
+    let path = |name: &str| folder.path(&format!("shut/{name}"));
+    let flags = [
+        "--exec",
+        &path("tool"),
+        "--output",
+        &path("output"),
+        "--input",
+        &path("input"),
+    ];
+    run(&worker, &flags).exits(0);
+    run(&path(""), &["--secret", &format!("TOKEN=file:{}", path("token"))]).exits(0);
+    // For reading, all may lie there.
+    let args = ["map", &folder.path("open/worker.wasm"), "--dir", &folder.path("open")];
+    host(args).input("a\n").run().exits(0).prints("a\n");
+}
+
+#[test]
+fn workers_may_not_write_to_what_the_host_keeps() {
+    let folder = open_and_shut(&[]);
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let grant = format!("{}::/w:rw", folder.path("open"));
+    let run = |flags: &[&str], cache: &str, current: &str| {
+        let args = ["map", &worker, "--dir", &grant];
+        let command = host(args.iter().chain(flags)).env("XDG_CACHE_HOME", folder.path(cache));
+        command.folder(&folder.root().join(current)).input("a\n").run()
+    };
+    run(&[], "shut", "shut").exits(0);
+    run(&[], "open", "shut")
+        .exits(2)
+        .says(&["workers could exchange the compiled code", "--no-cache"]);
+    run(&["--no-cache"], "open", "shut").exits(0);
+    run(&[], "shut", "open")
+        .exits(2)
+        .says(&["run's own folder `.disperse`", "--no-socket"]);
+    run(&["--no-socket"], "shut", "open").exits(0);
+}
+
+#[test]
+fn secrets_of_the_environment_leave_it() {
+    let flags = ["--secret", "TOKEN=env:MY_TOKEN", "--exec", "/bin/sh -c *"];
+    let probe = probe();
+    let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
+    // The worker's programs are children of the host.
+    let command = host(args.iter().chain(&flags))
+        .env("MY_TOKEN", "canary-1742")
+        .env("MY_TOKENS", "others");
+    let mut live = command.once("run /bin/sh -c cat</proc/$PPID/environ\n").start();
+    live.wait_until("it has read", |stdout, _| !stdout.is_empty());
+    let owner = live.owner_of("environ");
+    live.close();
+    let ended = live.end().exits(0);
+    assert!(
+        !ended.out().contains("canary") && !ended.stderr.contains("canary"),
+        "{}",
+        ended.out()
+    );
+    if rustix::process::geteuid().is_root() {
+        // Who may read everything finds the rest as it was.
+        assert!(ended.out().contains("MY_TOKENS=others"), "{}", ended.out());
+    } else {
+        // Others of this user cannot even look, nor into its memory.
+        assert_eq!(owner, Some(0));
+    }
+}
+
+#[test]
+fn a_thousand_workers_with_folders_still_have_files() {
+    let folder = Folder::new();
+    folder.file("a", "fine");
+    let grant = format!("{}::/d", folder.path(""));
+    let probe = probe();
+    let args = ["map", &probe, "--workers", "1000", "--dir", &grant];
+    let live = host(args)
+        .input("read /d/a\n".repeat(2000))
+        .start()
+        .within(Duration::from_secs(120));
+    live.end().exits(0).prints(&"fine\n".repeat(2000));
+}
