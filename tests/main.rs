@@ -15,6 +15,7 @@ mod compile;
 mod components;
 mod concurrency;
 mod control;
+mod control_files;
 mod embedding;
 mod examples;
 mod facts;

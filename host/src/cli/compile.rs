@@ -21,8 +21,9 @@ use super::{
     plan::{self, Source, build_all, source},
 };
 use crate::{
+    escape::plain,
     limits::{Budget, CompileLimits},
-    report::{Format, plain},
+    report::Format,
     sandbox::{Cache, Code, Sandbox},
     settings::{CompileTable, Manifest},
     units::{Size, Time},

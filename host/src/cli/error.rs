@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::exit;
-use crate::report::plain;
+use crate::escape::plain;
 
 /// Why a command failed.
 #[derive(Debug)]

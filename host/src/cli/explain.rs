@@ -1,16 +1,17 @@
 //! `explain`, `readmit` and `drain`: talking to a run that goes on, or to what is kept of one.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use super::{
     args::{AskArgs, Explain},
-    error::Failure,
+    error::{Failure, say},
     exit,
     inspect::{json_line, print},
     words,
 };
 use crate::{
     control::{AskError, Folder, Known, Query, State, ask},
+    escape::{plain, plain_line},
     report::Format,
 };
 
@@ -32,7 +33,8 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
     let changes = matches!(query, Query::Readmit { .. } | Query::Drain { .. });
     let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder `.disperse`", &error);
     let folder = Folder::find().map_err(unusable)?.ok_or_else(nothing)?;
-    let runs = folder.runs().map_err(unusable)?;
+    let (runs, foreign) = folder.look().map_err(unusable)?;
+    skipped(&foreign);
     let run = match &args.run {
         Some(text) => named(text, &runs)?,
         None => newest(&runs, changes)?,
@@ -42,9 +44,10 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
     }
     let said = ask(&folder, &run.id, query).map_err(|error| match error {
         AskError::Problem(problem) => {
-            let failure = Failure::usage(problem.what);
+            // Names in it can be forged, and neither part of it has more than one line.
+            let failure = Failure::usage(plain_line(&problem.what));
             match problem.hint {
-                Some(hint) => failure.hint(hint),
+                Some(hint) => failure.hint(plain_line(&hint)),
                 None => failure,
             }
         }
@@ -59,6 +62,19 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
     };
     print(&text)?;
     Ok(exit::DONE)
+}
+
+/// Warns of files that have a name of a run and are none of its files.
+fn skipped(foreign: &[PathBuf]) {
+    let Some(first) = foreign.first() else { return };
+    let more = match foreign.len() {
+        1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    say(&plain(&format!(
+        "warning: `{}`{more} skipped: a link, or neither a file nor a socket",
+        first.display()
+    )));
 }
 
 /// An action, as it is written somewhere: `17`, `#17`, `a17`, or an attempt at it, `#17.2`.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{args::InspectArgs, error::Failure, exit, facts::Facts, inspected::Line, plan};
 use crate::{
+    escape::{plain, plain_json},
     limits::{CompileLimits, Limits, STACK, default_host_memory},
-    report::{Format, plain},
+    report::Format,
     sandbox::shown,
     units::{Fuel, Size, Time},
 };
@@ -55,7 +56,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
 
 /// One of the lines of `--format json`.
 pub(super) fn json_line(line: &impl Serialize) -> String {
-    format!("{}\n", serde_json::to_string(line).unwrap_or_default())
+    format!(
+        "{}\n",
+        plain_json(&serde_json::to_string(line).unwrap_or_default())
+    )
 }
 
 fn print_line(line: &Line) -> Result<(), Failure> {

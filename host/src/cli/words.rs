@@ -2,25 +2,50 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use serde_json::Value;
+
 use crate::{
     control::{ActionExplained, Explained, RunExplained, Said, WorkerExplained},
-    report::plain,
+    escape::{plain, plain_line},
     units::Time,
 };
 
-/// All of it. Much of it comes from guests: a terminal is given no commands, and nobody's text looks like a line of ours.
+/// All of it. Much of it comes from guests, and a kept file or a socket may be forged: a terminal is given no commands, and no
+/// text of others looks like a line of this program.
 pub(super) fn said(said: &Said) -> String {
+    let said = &one_line_each(said);
     let mut text = match &said.explained {
         Explained::Run(run) => explained_run(run, said),
         Explained::Action(action) => explained_action(action),
         Explained::Worker(worker) => explained_worker(worker, said),
-        Explained::Done { message } => message.clone(),
+        Explained::Done { message } => within(message),
     };
     if said.ended && !matches!(said.explained, Explained::Run(_)) {
         let _ = write!(text, "\nthe run {} has ended; this is how things stood then", said.run);
     }
     text.push('\n');
     plain(&text).into_owned()
+}
+
+/// The same with every text in one line, but messages of attempts, which are shown indented.
+fn one_line_each(said: &Said) -> Said {
+    fn escape(value: &mut Value, key: &str) {
+        match value {
+            Value::String(text) if key != "message" => *text = plain_line(text).into_owned(),
+            Value::Array(values) => values.iter_mut().for_each(|value| escape(value, "")),
+            Value::Object(fields) => {
+                let escaped = std::mem::take(fields).into_iter().map(|(key, mut value)| {
+                    escape(&mut value, &key);
+                    (plain_line(&key).into_owned(), value)
+                });
+                *fields = escaped.collect();
+            }
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(said).unwrap_or_default();
+    escape(&mut value, "");
+    serde_json::from_value(value).unwrap_or_else(|_| said.clone())
 }
 
 fn time(ms: u64) -> Time {

@@ -2,21 +2,22 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    os::unix::net::UnixStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use super::{
-    folder::Folder,
+    folder::{Folder, connect},
     id::RunId,
     protocol::{Answer, Problem, Query, Reply, Request, Said, VERSION},
 };
 
-/// How long a run may take to answer. Chosen freely: it answers in its turn, and it may be busy.
+/// How long a run may take to answer, from connecting to the end of the answer. Arbitrary: it answers in its turn, and it may
+/// be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest answer, in bytes. What runs say is bounded far below it.
-const ANSWER_MAX: u64 = 64 << 20;
+const ANSWER_MAX: usize = 64 << 20;
 
 /// How long is waited for the last word of a run that is ending, and how often is looked.
 const ENDING: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub(crate) enum AskError {
     Unreadable,
     #[error("what was answered cannot be understood: the run may be of another version of disperse-host")]
     Garbled,
+    #[error("it did not answer within {} s", PATIENCE.as_secs())]
+    Late,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -80,22 +83,99 @@ fn is_gone(kind: ErrorKind) -> bool {
 
 /// One question and its answer. None: the run is over and says nothing more.
 fn talk(folder: &Folder, id: &RunId, query: &Query) -> Result<Option<Answer>, AskError> {
-    let mut stream = UnixStream::connect(folder.socket(id))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let request = Request {
         v: VERSION,
         query: query.clone(),
     };
     let mut line = serde_json::to_vec(&request).map_err(io::Error::from)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    let mut text = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut text)?;
+    let text = exchange(&folder.socket(id), &line, PATIENCE)?;
     if text.is_empty() {
         return Ok(None);
     }
     let answer: Answer = serde_json::from_slice(&text).map_err(|_| AskError::Garbled)?;
     Ok(Some(answer))
+}
+
+/// Writes a line and reads all that comes back, within a time for all of it.
+///
+/// # Errors
+/// The socket cannot be used, the answer is larger than [`ANSWER_MAX`], or the time is up.
+fn exchange(socket: &Path, line: &[u8], within: Duration) -> Result<Vec<u8>, AskError> {
+    let until = Instant::now() + within;
+    // The system's own timeouts are for each step, and a byte now and then would be one for ever.
+    let left = || {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(AskError::Late) } else { Ok(left) }
+    };
+    let late = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => AskError::Late,
+        _ => AskError::Io(error),
+    };
+    let mut stream = connect(socket, within).map_err(late)?;
+    stream.set_write_timeout(Some(left()?))?;
+    // A line is smaller than what a socket takes at once.
+    stream.write_all(line).map_err(late)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let (mut text, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        stream.set_read_timeout(Some(left()?))?;
+        let read = match stream.read(&mut piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.map_err(late)?,
+        };
+        text.extend_from_slice(piece.get(..read).unwrap_or_default());
+        if text.len() > ANSWER_MAX {
+            return Err(AskError::Garbled);
+        }
+        if read == 0 {
+            return Ok(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// What comes of asking a server that answers like this.
+    fn asked(
+        within: Duration,
+        answer: impl FnOnce(std::os::unix::net::UnixStream) + Send + 'static,
+    ) -> Result<Vec<u8>, AskError> {
+        let temp = tempfile::tempdir().unwrap();
+        let socket = temp.path().join("sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || answer(listener.accept().unwrap().0));
+        let text = exchange(&socket, b"line\n", within);
+        server.join().unwrap();
+        text
+    }
+
+    #[test]
+    fn the_whole_exchange_has_a_deadline() {
+        let began = Instant::now();
+        let drip = |mut stream: std::os::unix::net::UnixStream| {
+            // Never silent for long, and without an end but that of the other side.
+            while stream.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        assert!(matches!(asked(Duration::from_millis(200), drip), Err(AskError::Late)));
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let flood = |mut stream: std::os::unix::net::UnixStream| while stream.write_all(&[b' '; 1 << 16]).is_ok() {};
+        assert!(matches!(asked(PATIENCE, flood), Err(AskError::Garbled)));
+        let short = |mut stream: std::os::unix::net::UnixStream| {
+            let mut line = String::new();
+            stream.read_to_string(&mut line).unwrap();
+            stream.write_all(line.as_bytes()).unwrap();
+        };
+        assert_eq!(asked(PATIENCE, short).unwrap(), b"line\n");
+    }
 }

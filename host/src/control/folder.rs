@@ -3,13 +3,16 @@
 use std::{
     io::{self, ErrorKind, Write},
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixStream,
     },
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
 use super::{id::RunId, kept::Kept};
+use crate::files;
 
 /// Its name, in the current folder. Always used as it is and never as a whole path: the address of a socket has 107 bytes,
 /// and the current folder may be deep.
@@ -23,6 +26,9 @@ const ENDED_MAX: usize = 10;
 
 /// The largest file that is read as one, in bytes. What is kept is bounded far below it.
 const FILE_MAX: u64 = 64 << 20;
+
+/// How long a run may take to let in whoever only looks whether it goes on. One that takes longer goes on.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// The folder, which is this user's alone.
 #[derive(Clone, Debug)]
@@ -110,32 +116,49 @@ impl Folder {
     /// # Errors
     /// The folder cannot be read.
     pub(crate) fn runs(&self) -> io::Result<Vec<Known>> {
-        let mut runs = Vec::new();
+        Ok(self.look()?.0)
+    }
+
+    /// The runs that are known, the newest first, and the files that have a name of theirs and are something else: links,
+    /// pipes, devices and folders, which are never opened.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn look(&self) -> io::Result<(Vec<Known>, Vec<PathBuf>)> {
+        let (mut runs, mut foreign) = (Vec::new(), Vec::new());
         for entry in std::fs::read_dir(&self.0)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             let name = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
             let Some(id) = name(path.file_stem()).as_deref().and_then(RunId::parse) else {
                 continue;
             };
+            // Of the name itself, not of what a link leads to.
+            let kind = entry.file_type()?;
             let state = match name(path.extension()).as_deref() {
-                Some(ENDED) => State::Ended,
-                Some(SOCKET) => match UnixStream::connect(&path) {
+                Some(ENDED) if kind.is_file() => State::Ended,
+                Some(SOCKET) if kind.is_socket() => match connect(&path, PROBE) {
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => State::Killed,
                     // It has ended just now.
                     Err(error) if error.kind() == ErrorKind::NotFound => continue,
                     _ => State::Up,
                 },
+                Some(ENDED | SOCKET) => {
+                    foreign.push(path);
+                    continue;
+                }
                 _ => continue,
             };
             runs.push(Known { id, state });
         }
+        foreign.sort();
         // A run that is ending has both; its last word counts once it is there.
         runs.sort_by(|a, b| {
             b.id.cmp(&a.id)
                 .then((a.state != State::Ended).cmp(&(b.state != State::Ended)))
         });
         runs.dedup_by(|later, first| later.id == first.id);
-        Ok(runs)
+        Ok((runs, foreign))
     }
 
     /// Removes the socket of a run that was killed.
@@ -166,16 +189,31 @@ impl Folder {
     /// # Errors
     /// It is there and cannot be read.
     pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Kept>> {
-        let path = self.path(id, ENDED);
-        let text = match std::fs::symlink_metadata(&path) {
-            Ok(meta) if meta.len() > FILE_MAX => return Err(io::Error::other("it is too large to be one of these")),
-            Ok(_) => std::fs::read(&path)?,
+        let text = match files::read_unlinked(&self.path(id, ENDED), FILE_MAX) {
+            Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let kept: Option<Kept> = serde_json::from_slice(&text).ok();
         Ok(kept.filter(Kept::is_readable))
     }
+}
+
+/// Connects to a socket that is not a link, within a time. A socket whose owner stands still lets no one in once its line is
+/// full, and the system would wait for it without end.
+///
+/// # Errors
+/// It cannot be connected to, or not in time.
+pub(super) fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
+    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no socket"));
+    }
+    let (done, connected) = mpsc::channel();
+    let path = path.to_owned();
+    // Left behind if it comes too late. It holds nothing but a descriptor.
+    std::thread::Builder::new().spawn(move || done.send(UnixStream::connect(path)))?;
+    let too_late = |_| Err(io::Error::new(ErrorKind::TimedOut, "nobody takes the connection"));
+    connected.recv_timeout(within).unwrap_or_else(too_late)
 }
 
 #[cfg(test)]
@@ -228,5 +266,35 @@ mod tests {
         folder.forget(&runs[0].id);
         assert_eq!(folder.runs().unwrap().len(), 1 + ENDED_MAX);
         drop((up, ending));
+    }
+
+    #[test]
+    fn what_is_no_file_or_socket_of_a_run_is_never_opened() {
+        use std::os::unix::fs::symlink;
+
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&temp.path().join("d")).unwrap();
+        let at = |name: &str| temp.path().join("d").join(name);
+        let elsewhere = temp.path().join("other.sock");
+        let other = UnixListener::bind(&elsewhere).unwrap();
+        other.set_nonblocking(true).unwrap();
+        symlink(&elsewhere, at("20260101-000000-aaaaa.sock")).unwrap();
+        symlink("/dev/zero", at("20260102-000000-aaaaa.ended")).unwrap();
+        let pipe = at("20260103-000000-aaaaa.ended");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        std::fs::create_dir(at("20260104-000000-aaaaa.ended")).unwrap();
+        std::fs::write(at("20260105-000000-aaaaa.sock"), "").unwrap();
+        folder.keep(&id("20260106-000000-aaaaa"), &kept()).unwrap();
+        let (runs, foreign) = folder.look().unwrap();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        assert_eq!(foreign.len(), 5, "{foreign:?}");
+        for number in 2..=4 {
+            assert!(
+                folder.kept(&id(&format!("2026010{number}-000000-aaaaa"))).is_err(),
+                "{number}"
+            );
+        }
+        assert!(connect(&at("20260101-000000-aaaaa.sock"), PROBE).is_err());
+        assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};
-pub(crate) use text::{health as health_with_reason, health_word, left as time_left, plain};
+pub(crate) use text::{health as health_with_reason, health_word, left as time_left};
 pub(crate) use writer::{Target, Writer, bar};
 
 use crate::{

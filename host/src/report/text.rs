@@ -1,6 +1,6 @@
 //! Words for people.
 
-use std::{borrow::Cow, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use disperse_scheduler::{Evicted, Health, Moment};
 
@@ -47,24 +47,6 @@ pub(crate) fn health(health: Health, now: Moment) -> String {
         }
         other => health_word(other),
     }
-}
-
-/// What a terminal cannot take for commands: control characters, other than ends of lines and tabs, are written out. Much
-/// of what is said comes from guests.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let commands = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(commands) {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if commands(c) {
-            plain.extend(c.escape_default());
-        } else {
-            plain.push(c);
-        }
-    }
-    Cow::Owned(plain)
 }
 
 /// Something that is said, in one piece: what follows its first line is indented, so that nobody's text looks like a line
@@ -365,12 +347,6 @@ mod tests {
             "30/100 tasks done, 6 in flight, 10 failed · 50 actions/s, about 30s left · 12 retries · \
              1 of 5 workers quarantined · 1000 actions done, 4 running, 2 waiting"
         );
-    }
-
-    #[test]
-    fn a_terminal_is_given_no_commands() {
-        assert_eq!(plain("two lines,\n\tand ü"), "two lines,\n\tand ü");
-        assert_eq!(plain("\u{1b}[2Ja\rb\u{9b}"), "\\u{1b}[2Ja\\rb\\u{9b}");
     }
 
     #[test]

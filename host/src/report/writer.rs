@@ -14,8 +14,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::plain;
-use crate::inbox::OutputPiece;
+use crate::{escape::plain, inbox::OutputPiece};
 
 /// Where results go.
 #[derive(Debug)]

@@ -9,7 +9,10 @@ use super::{
     super::{args::TestArgs, inspect::json_line},
     verdict::{Problem, Verdict},
 };
-use crate::report::{Format, KindSummary, QuotaSummary, TaskCounts, plain};
+use crate::{
+    escape::plain,
+    report::{Format, KindSummary, QuotaSummary, TaskCounts},
+};
 
 /// One line of `test --format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -25,7 +25,7 @@ use super::{
     adapt,
     inspection::{self, Inspection},
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, files};
 
 /// How much is kept. The least recently used goes first.
 const SIZE_MAX: u64 = 1 << 30;
@@ -79,14 +79,7 @@ impl Cache {
     /// # Errors
     /// There is no place that is ours alone.
     pub(crate) fn user() -> Result<Self, CacheError> {
-        let absolute = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        let home = || absolute("HOME").map(|home| home.join(".cache"));
-        let base = absolute("XDG_CACHE_HOME").or_else(home).ok_or(CacheError::Nowhere)?;
-        Self::at(&base.join("disperse"))
+        Self::at(&files::user_folder("XDG_CACHE_HOME", ".cache").ok_or(CacheError::Nowhere)?)
     }
 
     /// A given folder, made if need be.

@@ -1,0 +1,327 @@
+//! Files in folders of unknown origin: read only if they are regular, of bounded size and, unless the folder is trusted, within
+//! it.
+
+use std::{
+    cell::Cell,
+    fs::{DirBuilder, Metadata, OpenOptions},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::fs::OFlags;
+
+use crate::units::Size;
+
+/// Reads a regular file of at most `max` bytes. Links are followed.
+///
+/// # Errors
+/// It is not a regular file, is larger, or cannot be read. Never waits for a pipe or a device.
+pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    regular(&std::fs::metadata(path)?)?;
+    read_opened(path, max, OFlags::empty())
+}
+
+/// Reads a regular file of at most `max` bytes that is not a link.
+///
+/// # Errors
+/// As [`read`], and for a link.
+pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    regular(&std::fs::symlink_metadata(path)?)?;
+    read_opened(path, max, OFlags::NOFOLLOW)
+}
+
+/// Reads a text as [`read`] does.
+///
+/// # Errors
+/// As [`read`], and if it is not UTF-8.
+pub(crate) fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    text(read(path, max)?)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error.utf8_error()))
+}
+
+fn read_opened(path: &Path, max: u64, flags: OFlags) -> io::Result<Vec<u8>> {
+    // What has the name may be exchanged after it was looked at: a pipe is opened without waiting, and looked at again.
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let meta = file.metadata()?;
+    regular(&meta)?;
+    let too_large = || {
+        Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it is larger than {}", Size(max)),
+        ))
+    };
+    if meta.len() > max {
+        return too_large();
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
+    // It may grow, and files of the kernel have a length of 0.
+    let read = file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if read as u64 > max { too_large() } else { Ok(bytes) }
+}
+
+fn regular(meta: &Metadata) -> io::Result<()> {
+    if meta.is_file() {
+        Ok(())
+    } else {
+        let kind = if meta.is_symlink() {
+            "a link"
+        } else {
+            "not a regular file"
+        };
+        Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {kind}")))
+    }
+}
+
+/// Where a path leads if it leads out of a folder: by `..`, as an absolute path or through a link. A relative path is relative
+/// to the folder. None: it stays within it, also if nothing is there yet.
+pub(crate) fn leads_out(folder: &Path, path: &Path) -> Option<PathBuf> {
+    let whole = folder.join(path);
+    let Ok(folder) = folder.canonicalize() else {
+        return Some(whole);
+    };
+    let resolved = resolved(&whole);
+    (!resolved.starts_with(folder)).then_some(resolved)
+}
+
+/// The canonical path, as far as it exists. A link that leads nowhere counts as what it says.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    let target = std::fs::read_link(path);
+    let (Some(parent), Some(last)) = (path.parent(), path.components().next_back()) else {
+        return path.to_owned();
+    };
+    let mut found = if parent.as_os_str().is_empty() {
+        resolved(Path::new("."))
+    } else {
+        resolved(parent)
+    };
+    match (target, last) {
+        // Its target is not there, or it is one of a circle: whatever it names is not within any folder.
+        (Ok(target), _) => return target,
+        (_, Component::ParentDir) => drop(found.pop()),
+        (_, Component::Normal(name)) => found.push(name),
+        _ => {}
+    }
+    found
+}
+
+/// Reads the files that scripts name: within a folder, unless that is trusted, and in all of a bounded size.
+pub(crate) struct Shelf<'a> {
+    /// The folder that none of them may lead out of. None: they may be anywhere.
+    within: Option<PathBuf>,
+    /// How many more bytes may be read, also through other shelves.
+    left: &'a Cell<u64>,
+}
+
+impl<'a> Shelf<'a> {
+    /// `within`: the folder that no file may lead out of; none: they may be anywhere. `left`: how many bytes may be read in
+    /// all, which reading lowers.
+    pub(crate) fn new(within: Option<PathBuf>, left: &'a Cell<u64>) -> Self {
+        Self { within, left }
+    }
+
+    /// Reads a file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// As [`read`]; if it leads out of the folder, or all of them together are too large.
+    pub(crate) fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+        let absolute = std::path::absolute(path)?;
+        if let Some(folder) = &self.within
+            && let Some(target) = leads_out(folder, &absolute)
+        {
+            let why = format!(
+                "it leads to `{}`, out of `{}`, which is not trusted: see `disperse-host trust`, or give --trust-manifest",
+                target.display(),
+                folder.display()
+            );
+            return Err(io::Error::new(ErrorKind::PermissionDenied, why));
+        }
+        let left = self.left.get();
+        let bytes = read(path, max.min(left)).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge if left < max => {
+                io::Error::new(ErrorKind::FileTooLarge, "all files of the tests together are too large")
+            }
+            _ => error,
+        })?;
+        self.left.set(left.saturating_sub(bytes.len() as u64));
+        Ok(bytes)
+    }
+
+    /// Reads a text as [`Shelf::read`] does.
+    ///
+    /// # Errors
+    /// As [`Shelf::read`], and if it is not UTF-8.
+    pub(crate) fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
+        text(self.read(path, max)?)
+    }
+}
+
+/// A folder of the user's for files of this program: that of a variable of the XDG base directories, else this one in the home
+/// folder. None: neither is an absolute path.
+pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(in_home)))?;
+    Some(base.join("disperse"))
+}
+
+/// Makes a folder, and those above it, that only this user can enter. Says whether it is one: not a link, owned by this user
+/// and closed to others.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    is_private(path)
+}
+
+/// Whether only this user can enter a folder; see [`make_private`].
+///
+/// # Errors
+/// It is not there.
+pub(crate) fn is_private(path: &Path) -> io::Result<bool> {
+    let meta = std::fs::symlink_metadata(path)?;
+    Ok(meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0)
+}
+
+/// Writes a file whole or not at all, in place of what has its name. A link there is replaced, and what it leads to stays as it
+/// is.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::PermissionsExt};
+
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_bounded_size_are_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        std::fs::write(at("file"), "four").unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("/dev/zero", at("zero")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RUSR).unwrap();
+        let kind = |result: io::Result<Vec<u8>>| result.unwrap_err().kind();
+        assert_eq!(read(&at("file"), 4).unwrap(), b"four");
+        assert_eq!(read(&at("link"), 4).unwrap(), b"four");
+        assert_eq!(kind(read(&at("file"), 3)), ErrorKind::FileTooLarge);
+        // The length that the kernel says of its own files is 0.
+        assert_eq!(kind(read(Path::new("/proc/self/status"), 3)), ErrorKind::FileTooLarge);
+        for name in ["zero", "pipe", "."] {
+            assert_eq!(kind(read(&at(name), 4)), ErrorKind::InvalidInput, "{name}");
+        }
+        assert_eq!(read_unlinked(&at("file"), 4).unwrap(), b"four");
+        assert_eq!(kind(read_unlinked(&at("link"), 4)), ErrorKind::InvalidInput);
+        // As if it had been exchanged in between.
+        assert_eq!(
+            kind(read_opened(&at("pipe"), 4, OFlags::empty())),
+            ErrorKind::InvalidInput
+        );
+        assert!(read_opened(&at("link"), 4, OFlags::NOFOLLOW).is_err());
+    }
+
+    #[test]
+    fn a_path_leads_out_by_dots_links_and_from_the_root() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("folder");
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        std::fs::write(folder.join("file"), "").unwrap();
+        for (name, target) in [
+            ("in", "file"),
+            ("up", ".."),
+            ("etc", "/etc/passwd"),
+            ("nowhere", "no-such-file"),
+            ("circle", "circle"),
+            ("deep/in", "../file"),
+        ] {
+            symlink(target, folder.join(name)).unwrap();
+        }
+        let out = |path: &str| leads_out(&folder, Path::new(path));
+        for path in [
+            "file",
+            "new",
+            "new/deep",
+            "deep/../file",
+            "in",
+            "deep/in",
+            ".",
+            "new/../file",
+        ] {
+            assert_eq!(out(path), None, "{path}");
+        }
+        assert_eq!(out(folder.join("file").to_str().unwrap()), None);
+        for path in [
+            "..",
+            "../x",
+            "up",
+            "up/x",
+            "etc",
+            "/etc/passwd",
+            "/x",
+            "new/../../x",
+            "nowhere",
+            "nowhere/x",
+            "circle",
+        ] {
+            assert!(out(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_of_a_shelf_are_bounded_together() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        std::fs::write(&path, "four").unwrap();
+        let left = Cell::new(6);
+        let shelf = Shelf::new(Some(temp.path().to_owned()), &left);
+        assert_eq!(shelf.read(&path, 4).unwrap(), b"four");
+        assert!(shelf.read(&path, 4).unwrap_err().to_string().contains("together"));
+        let denied = shelf.read(Path::new("/etc/passwd"), 1 << 20).unwrap_err();
+        assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
+        let left = Cell::new(1 << 20);
+        assert!(
+            Shelf::new(None, &left)
+                .read(Path::new("/proc/self/status"), 1 << 20)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_written_through() {
+        let temp = tempfile::tempdir().unwrap();
+        let (link, target) = (temp.path().join("link"), temp.path().join("target"));
+        std::fs::write(&target, "old").unwrap();
+        symlink(&target, &link).unwrap();
+        replace(&link, b"new", 0o600).unwrap();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "old");
+        assert_eq!(read_unlinked(&link, 3).unwrap(), b"new");
+    }
+}
