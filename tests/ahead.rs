@@ -64,7 +64,9 @@ fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
         .input("a\n")
         .run()
         .exits(2);
-    let first = own(&folder, &["compile", &manifest, &module]).run().exits(0);
+    let first = own(&folder, &["compile", "--trust-manifest", &manifest, &module])
+        .run()
+        .exits(0);
     assert!(Path::new(&folder.path("built")).exists(), "it is built first");
     assert_eq!(first.out().lines().count(), 3, "{}", first.out());
     for path in [&operation, &worker, &module] {
@@ -78,14 +80,16 @@ fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
     let files = kept(&folder);
     assert_eq!(files.len(), 3);
 
-    let again = own(&folder, &["compile", &manifest, &module]).run().exits(0);
+    let again = own(&folder, &["compile", "--trust-manifest", &manifest, &module])
+        .run()
+        .exits(0);
     assert_eq!(
         again.out().matches(": was there already, ").count(),
         3,
         "{}",
         again.out()
     );
-    own(&folder, &["compile", &manifest, "--quiet"])
+    own(&folder, &["compile", "--trust-manifest", &manifest, "--quiet"])
         .run()
         .exits(0)
         .prints("");
@@ -208,7 +212,7 @@ fn a_project_that_does_not_build_is_not_compiled() {
     folder.worker("echo.wasm", body::ECHO);
     let text = "[worker]\ncomponent = \"echo.wasm\"\nbuild = \"exit 7\"\n";
     let manifest = folder.file("disperse.toml", text);
-    own(&folder, &["compile", &manifest])
+    own(&folder, &["compile", "--trust-manifest", &manifest])
         .run()
         .exits(2)
         .prints("")

@@ -181,6 +181,7 @@ fn who_takes_most_of_anothers_time_answers_for_it() {
     let args = [
         "map",
         &manifest,
+        "--trust-manifest",
         "--workers",
         "1",
         "--timeout",
@@ -378,7 +379,7 @@ fn nothing_is_left_of_many_lines_and_many_spent_instances() {
         .lines()
         .filter(|line| *line == "echo x" || *line == "work 10")
         .count();
-    let mut live = host(["map", &manifest, "--workers", "2", "--unordered"])
+    let mut live = host(["map", &manifest, "--trust-manifest", "--workers", "2", "--unordered"])
         .once(lines)
         .start();
     let seen = |stdout: &[u8]| stdout.iter().filter(|&&byte| byte == b'\n').count();

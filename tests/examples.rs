@@ -25,7 +25,7 @@ fn shown(example: &str, command: &str) -> String {
 #[test]
 fn square_squares() {
     let shown = shown("square", "map examples/square");
-    host(["map", "examples/square"])
+    host(["map", "examples/square", "--trust-manifest"])
         .input("1\n2\n3\n4\n5\n")
         .run()
         .exits(0)
@@ -78,7 +78,7 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
     shell(
         &line
             .replace(known, "")
-            .replace("examples/fetch --http", &format!("{wasm} --http")),
+            .replace("examples/fetch --trust-manifest", &wasm),
     )
     .run()
     .exits(0)
@@ -93,8 +93,8 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
 
 #[test]
 fn roll_call_is_answered() {
-    let shown = shown("roll-call", "run examples/roll-call --ordered");
-    host(["run", "examples/roll-call", "--ordered"])
+    let shown = shown("roll-call", "run examples/roll-call --trust-manifest --ordered");
+    host(["run", "examples/roll-call", "--trust-manifest", "--ordered"])
         .run()
         .exits(0)
         .prints(&shown);
@@ -105,10 +105,14 @@ fn mandelbrot_is_one_picture() {
     let folder = Folder::new();
     let file = folder.path("picture.png");
     let size = ["--", "--width", "200", "--height", "120", "--iterations", "200"];
-    host(["run", "examples/mandelbrot", "--output", &file].iter().chain(&size))
-        .run()
-        .exits(0)
-        .prints("");
+    host(
+        ["run", "examples/mandelbrot", "--trust-manifest", "--output", &file]
+            .iter()
+            .chain(&size),
+    )
+    .run()
+    .exits(0)
+    .prints("");
     let picture = std::fs::read(file).unwrap();
     assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n", "the signature");
     assert_eq!(&picture[8..16], b"\0\0\0\x0dIHDR");
@@ -166,7 +170,9 @@ fn word_count_counts_as_others_do() {
         text.split_ascii_whitespace().count() as u64,
         text.len() as u64,
     ];
-    let counted = host(["run", "examples/word-count", "--input", &file]).run().exits(0);
+    let counted = host(["run", "examples/word-count", "--trust-manifest", "--input", &file])
+        .run()
+        .exits(0);
     assert_eq!(counts(counted.out()), wanted);
     let piped = host(["run", &wasm("word_count"), "--input", "-"])
         .input(text.clone())
@@ -196,7 +202,7 @@ fn squares(ended: &Ended) -> Vec<u64> {
 
 #[test]
 fn flaky_workers_lose_nothing_and_the_broken_one_is_evicted() {
-    let ended = host(["run", "examples/flaky"]).run().exits(0);
+    let ended = host(["run", "examples/flaky", "--trust-manifest"]).run().exits(0);
     assert_eq!(
         squares(&ended),
         (0..200).map(|number| number * number).collect::<Vec<u64>>()
@@ -208,7 +214,9 @@ fn flaky_workers_lose_nothing_and_the_broken_one_is_evicted() {
 
 #[test]
 fn flaky_actions_that_break_every_worker_are_given_up() {
-    let ended = host(["run", "examples/flaky", "--", "50", "2"]).run().exits(1);
+    let ended = host(["run", "examples/flaky", "--trust-manifest", "--", "50", "2"])
+        .run()
+        .exits(1);
     assert_eq!(
         squares(&ended),
         (0..48).map(|number| number * number).collect::<Vec<u64>>()

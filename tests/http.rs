@@ -95,7 +95,10 @@ fn a_manifest_grants_as_flags_do() {
         server.url("/a/b"),
         server.url("/a/c")
     );
-    let ended = host(["map", &manifest, "--attempts", "1"]).input(lines).run().exits(1);
+    let ended = host(["map", &manifest, "--trust-manifest", "--attempts", "1"])
+        .input(lines)
+        .run()
+        .exits(1);
     ended.says(&["line 2", "the secret TOKEN is not for GET"]);
     let asked = server.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
@@ -241,7 +244,7 @@ fn a_secret_does_not_go_where_it_is_not_bound() {
     .replace("workers = 1\n", "");
     let manifest = folder.file("disperse.toml", text);
     let try_line = |line: String| {
-        let args = ["map", &manifest, "--attempts", "1", "-vv"];
+        let args = ["map", &manifest, "--trust-manifest", "--attempts", "1", "-vv"];
         let ended = host(args).input(format!("{line}\n")).run();
         hidden(&ended);
         ended

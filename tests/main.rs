@@ -39,6 +39,7 @@ mod server;
 mod signals;
 mod signed;
 mod simulate;
+mod strangers;
 mod support;
 mod testing;
 mod tls;

@@ -13,7 +13,7 @@ fn a_hundred_thousand_lines_are_answered_in_order() {
             text
         })
     };
-    let ended = host(["map", "examples/square"])
+    let ended = host(["map", "examples/square", "--trust-manifest"])
         .input(lines(&|number| number))
         .run()
         .exits(0);

@@ -135,7 +135,10 @@ fn the_tools_of_a_project_come_before_those_of_the_machine() {
         "disperse.toml",
         "[worker]\nbuild = \"componentize-py\"\ncomponent = \"w.wasm\"\n",
     );
-    let ended = host(["map", "."]).folder(folder.root()).run().exits(2);
+    let ended = host(["map", ".", "--trust-manifest"])
+        .folder(folder.root())
+        .run()
+        .exits(2);
     ended.says(&["mine", "the build failed: exit status: 3", "--no-build"]);
 }
 
@@ -159,7 +162,7 @@ fn what_is_newer_than_its_sources_is_not_built_again() {
     folder.file("src/deep/a.txt", "");
     folder.file("disperse.toml", manifest("\"src\""));
     let builds = |flags: &[&str]| {
-        let ended = host(["map", "."].iter().chain(flags))
+        let ended = host(["map", ".", "--trust-manifest"].iter().chain(flags))
             .folder(folder.root())
             .input("x\n")
             .run();
@@ -182,7 +185,11 @@ fn what_is_newer_than_its_sources_is_not_built_again() {
     later("disperse.toml", 20);
     assert!(builds(&[]));
     folder.file("disperse.toml", manifest("\"no-such-folder\""));
-    let ended = host(["map", "."]).folder(folder.root()).input("x\n").run().exits(2);
+    let ended = host(["map", ".", "--trust-manifest"])
+        .folder(folder.root())
+        .input("x\n")
+        .run()
+        .exits(2);
     ended.says(&["cannot read `./no-such-folder`", "`sources` in the manifest"]);
 }
 
@@ -193,7 +200,10 @@ fn a_quiet_build_that_fails_says_why() {
         "disperse.toml",
         "[worker]\nbuild = \"echo the reason >&2; exit 3\"\ncomponent = \"w.wasm\"\n",
     );
-    let ended = host(["map", ".", "--quiet"]).folder(folder.root()).run().exits(2);
+    let ended = host(["map", ".", "--trust-manifest", "--quiet"])
+        .folder(folder.root())
+        .run()
+        .exits(2);
     ended.says(&["the reason", "the build failed: exit status: 3"]);
 }
 
@@ -204,6 +214,9 @@ fn a_program_that_the_host_does_not_know_is_missed_as_well() {
         "disperse.toml",
         "[worker]\nbuild = \"no-such-compiler\"\ncomponent = \"w.wasm\"\n",
     );
-    let ended = host(["map", "."]).folder(folder.root()).run().exits(2);
+    let ended = host(["map", ".", "--trust-manifest"])
+        .folder(folder.root())
+        .run()
+        .exits(2);
     ended.says(&["exit status: 127", "a program that it needs is not there"]);
 }

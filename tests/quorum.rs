@@ -192,7 +192,8 @@ fn strangers_are_given_nothing() {
             "disperse.toml",
             format!("{}{more}", strangers(&[("p", "honest.wasm", 2)])),
         );
-        let args: Vec<&str> = ["map", &manifest].into_iter().chain(flags.iter().copied()).collect();
+        let args = ["map", &manifest, "--trust-manifest"];
+        let args: Vec<&str> = args.into_iter().chain(flags.iter().copied()).collect();
         host(args)
             .input("line\n")
             .run()

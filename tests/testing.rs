@@ -50,7 +50,7 @@ const ECHO: &str = "[[answer]]\necho = true\n";
 #[test]
 fn the_tests_of_the_examples_pass() {
     for (example, tests) in [("word-count", 2), ("roll-call", 1), ("flaky", 1), ("api-mining", 1)] {
-        host(["test", &format!("examples/{example}")])
+        host(["test", &format!("examples/{example}"), "--trust-manifest"])
             .run()
             .shows(&[&format!("{tests} passed, 0 failed\n")])
             .exits(0);

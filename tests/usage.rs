@@ -90,7 +90,7 @@ fn a_number_of_workers_beside_listed_ones_is_a_usage_error() {
         "#,
     );
     for command in ["map", "run"] {
-        host([command, &manifest, "--workers", "3"])
+        host([command, &manifest, "--workers", "3", "--trust-manifest"])
             .input("a\n")
             .run()
             .exits(2)
@@ -105,13 +105,20 @@ fn a_number_of_workers_beside_listed_ones_is_a_usage_error() {
             ]);
     }
     assert!(!std::path::Path::new(&folder.path("built")).exists(), "nothing ran");
-    host(["map", &manifest]).input("a\n").run().exits(0).prints("a\n");
+    host(["map", &manifest, "--trust-manifest"])
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
     // These stand in for the pools, listed or not.
     for args in [["run", &manifest], ["run", &operation]] {
-        host(args.iter().chain(&["--worker", &echo, "--workers", "3"]))
-            .run()
-            .exits(0)
-            .says(&["1 tasks done, 0 failed"]);
+        host(
+            args.iter()
+                .chain(&["--worker", &echo, "--workers", "3", "--trust-manifest"]),
+        )
+        .run()
+        .exits(0)
+        .says(&["1 tasks done, 0 failed"]);
     }
 }
 
@@ -194,7 +201,7 @@ fn a_build_that_fails_ends_the_run() {
         "[worker]\nbuild = \"exit 7\"\ncomponent = \"echo.wasm\"\n",
     );
     folder.worker("echo.wasm", body::ECHO);
-    host(["map", &folder.path(".")])
+    host(["map", &folder.path("."), "--trust-manifest"])
         .input("a\n")
         .run()
         .exits(2)

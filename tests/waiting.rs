@@ -121,7 +121,7 @@ fn who_waits_for_a_window_is_given_work_when_it_opens() {
     let operation = format!("[operation]\ncomponent = \"{player}\"\n");
     let manifest = folder.file("disperse.toml", operation + &manifest);
     let _alone = alone();
-    let args = [&manifest, "--format", "json", "-v"];
+    let args = [&manifest, "--trust-manifest", "--format", "json", "-v"];
     let mut live = start(&folder, &args, "since", ACTIONS + 8 * WORKERS);
     let mut late = Late::default();
     live.wait_until("enough dispatches", |stdout, _| {

@@ -118,7 +118,16 @@ fn a_secret_reaches_the_server_and_nobody_else() {
         other.url("/"),
     );
     for format in ["text", "json"] {
-        let args = ["map", &manifest, "--attempts", "1", "-vv", "--format", format];
+        let args = [
+            "map",
+            &manifest,
+            "--trust-manifest",
+            "--attempts",
+            "1",
+            "-vv",
+            "--format",
+            format,
+        ];
         let ended = host(args).input(format!("{lines}\n")).run().exits(1);
         hidden(&ended);
         assert!(ended.out().contains("stolen=disperse-secret-"), "{}", ended.out());

@@ -1,12 +1,28 @@
 //! Whose component it is.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// What the name of a component's signature file has beyond the component's own.
-pub(crate) const SUFFIX: &str = ".minisig";
+const SUFFIX: &str = ".minisig";
+
+/// The largest signature file, in bytes. Two lines of comment and two of base64 have some hundred.
+const SIGNATURE_MAX: u64 = 4 << 10;
+
+/// The file that the signature of a component is expected in.
+pub(crate) fn signature_of(component: &Path) -> PathBuf {
+    let mut beside = component.as_os_str().to_owned();
+    beside.push(SUFFIX);
+    beside.into()
+}
 
 /// A public key of [minisign](https://jedisct1.github.io/minisign/), written as the second line of its file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +40,8 @@ pub(crate) struct SignerError(String);
 /// Why a component is not taken for the signer's.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignatureError {
+    #[error("cannot read `{0}`: {1}")]
+    Unread(String, std::io::Error),
     #[error("its signature is none of minisign: {0}")]
     Malformed(minisign_verify::Error),
     #[error("its signature is not by this key, or is for another file: {0}")]
@@ -31,12 +49,15 @@ pub(crate) enum SignatureError {
 }
 
 impl Signer {
-    /// Checks a component against the text of a signature file.
+    /// Checks a component against the signature file beside it.
     ///
     /// # Errors
-    /// It is not signed by this key.
-    pub(crate) fn check(&self, component: &[u8], signature: &str) -> Result<(), SignatureError> {
-        let signature = Signature::decode(signature).map_err(SignatureError::Malformed)?;
+    /// The signature cannot be read, or is not by this key.
+    pub(crate) fn check(&self, path: &Path, component: &[u8]) -> Result<(), SignatureError> {
+        let beside = signature_of(path);
+        let signature = files::read_text(&beside, SIGNATURE_MAX)
+            .map_err(|error| SignatureError::Unread(beside.display().to_string(), error))?;
+        let signature = Signature::decode(&signature).map_err(SignatureError::Malformed)?;
         // Not the old sort of signature, for which minisign itself needs a flag.
         self.key
             .verify(component, &signature, false)

@@ -168,10 +168,23 @@ fn print_scaled(value: u64, units: &[(u64, &str)], f: &mut fmt::Formatter<'_>) -
     }
 }
 
-/// The parser's words, and for an unknown key the known one that is spelt most alike.
+/// The longest line of a text that an error shows, in bytes. Arbitrary: a few lines of a terminal.
+const LINE_MAX: usize = 400;
+
+/// The parser's words, and for an unknown key the known one that is spelt most alike. A line of the text that is too long is
+/// not shown.
 pub(crate) fn explain(error: &toml::de::Error) -> String {
-    let text = error.to_string().trim_end().to_owned();
+    let mut text = error.to_string().trim_end().to_owned();
     let message = error.message();
+    if text.lines().any(|line| line.len() > LINE_MAX) {
+        let place = text
+            .lines()
+            .next()
+            .filter(|line| line.len() <= LINE_MAX)
+            .unwrap_or_default();
+        let message = message.get(..message.floor_char_boundary(LINE_MAX)).unwrap_or_default();
+        text = format!("{place}\n{message}").trim_start().to_owned();
+    }
     let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
     let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else {
         return text;
@@ -225,6 +238,23 @@ mod tests {
         }
         for text in ["30s", "250ms", "5min", "2h"] {
             assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_not_shown() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let long = "y".repeat(LINE_MAX);
+        for text in [
+            format!("x = [\"{long}\""),
+            format!("{long} = 1"),
+            format!("a = 1\n\n{long}"),
+        ] {
+            let error = explain(&toml::from_str::<Nothing>(&text).unwrap_err());
+            assert!(error.len() < 2 * LINE_MAX, "{error}");
+            assert!(error.starts_with("TOML parse error at line "), "{error}");
         }
     }
 

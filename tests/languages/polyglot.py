@@ -24,7 +24,7 @@ def test():
     # zig is a module of the Python that is found first.
     tools = [toolchain("c", c.ZIG), toolchain("python", python.COMPONENTIZE_PY), toolchain("go", go.GO)]
     path = ":".join(str(tool) for tool in tools)
-    said, _ = run(HOST, "run", EXAMPLE, "--format", "json", input=RANGES, path=path)
+    said, _ = run(HOST, "run", EXAMPLE, "--trust-manifest", "--format", "json", input=RANGES, path=path)
     events = [json.loads(line) for line in said.splitlines()]
     same("five pools", "".join(event["text"] for event in events if event["type"] == "output"), LONGEST)
     workers = {worker["pool"]: worker for event in events if event["type"] == "report" for worker in event["workers"]}
@@ -35,7 +35,7 @@ def test():
     numbers = "".join(f"{n}\n" for n in range(1, 1000))
     wanted, _ = run(HOST, "map", component("rust", "worker"), input=numbers)
     for language in LANGUAGES[1:] + ("cpp", "zig", "assemblyscript"):
-        got, _ = run(HOST, "map", EXAMPLE / language, input=numbers, path=path)
+        got, _ = run(HOST, "map", EXAMPLE / language, "--trust-manifest", input=numbers, path=path)
         if got != wanted:
             raise SystemExit(f"{language} and Rust differ: {got}")
         ok(f"{language}: a thousand numbers as in Rust")
@@ -56,6 +56,6 @@ def test():
     for language in LANGUAGES + ("cpp", "zig"):
         if language != "rust":
             # Built by the manifest beside it, with its own worker.
-            run(HOST, "run", EXAMPLE / language, "--worker", component(language, "worker"), input="1 3\n", path=path)
+            run(HOST, "run", EXAMPLE / language, "--trust-manifest", "--worker", component(language, "worker"), input="1 3\n", path=path)
         said, _ = run(HOST, "run", component(language, "operation"), *everybody, input=RANGES)
         same(f"{language}: the operation with everybody", said, LONGEST)

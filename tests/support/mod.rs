@@ -33,11 +33,13 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A command with the environment that tests have: a cache of their own, and nothing of the `cargo` that runs them.
+/// A command with the environment that tests have: a cache and trust of their own, and nothing of the `cargo` that runs them.
 fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
     command
-        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .env("XDG_CACHE_HOME", own.join("cache"))
+        .env("XDG_STATE_HOME", own.join("state"))
         .env("NO_COLOR", "1")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET_DIR")

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     compile::{CompileArgs, Compiling, HELP as COMPILE_HELP},
     simulate::SimulateArgs,
+    trust::{HELP as TRUST_HELP, Taking, TrustArgs},
 };
 use crate::{
     digest::Digest,
@@ -41,6 +42,9 @@ pub(super) enum Command {
     Compile(CompileArgs),
     /// Say what a component is, what it imports and which limits apply, or why it is of no use; changes nothing
     Inspect(InspectArgs),
+    /// Trust what the disperse.toml of a folder asks for: builds, grants, secrets and paths out of the folder
+    #[command(after_help = TRUST_HELP)]
+    Trust(TrustArgs),
     /// Compare how the scheduler fares in a world of simulated workers, in virtual time
     Simulate(SimulateArgs),
     /// Print completions for a shell
@@ -219,9 +223,8 @@ pub(super) struct Common {
     /// Give every attempt a new instance
     #[arg(long)]
     pub(super) fresh: bool,
-    /// Do not build, also if the manifest says how
-    #[arg(long)]
-    pub(super) no_build: bool,
+    #[command(flatten)]
+    pub(super) taking: Taking,
     /// Run the component only if its SHA-256 is this, in hexadecimal
     #[arg(long, value_name = "HEX")]
     pub(super) expect_sha256: Option<Digest>,
@@ -302,9 +305,8 @@ pub(super) struct TestArgs {
     /// How many threads run guests; it changes no result [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) threads: Option<u32>,
-    /// Do not build, also if the manifest says how
-    #[arg(long)]
-    pub(super) no_build: bool,
+    #[command(flatten)]
+    pub(super) taking: Taking,
     #[command(flatten)]
     pub(super) compiling: Compiling,
     /// Do not keep compiled code for the next start

@@ -19,13 +19,14 @@ use super::{
     inspect::{json_line, print},
     loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
     plan::{self, Source, build_all, source},
+    trust::{self, Taking},
 };
 use crate::{
     escape::plain,
     limits::{Budget, CompileLimits},
     report::Format,
     sandbox::{Cache, Code, Sandbox},
-    settings::{CompileTable, Manifest},
+    settings::{AskKind, CompileTable, Manifest},
     units::{Size, Time},
 };
 
@@ -67,9 +68,8 @@ pub(super) struct CompileArgs {
     /// Components (.wasm), core modules, disperse.toml files or folders with one, which are built first
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// Do not build, also if the manifest says how
-    #[arg(long)]
-    pub(super) no_build: bool,
+    #[command(flatten)]
+    pub(super) taking: Taking,
     #[command(flatten)]
     pub(super) compiling: Compiling,
     /// How it is written: as text, or as JSON Lines with one for each file
@@ -209,22 +209,25 @@ fn groups(teller: &Teller<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
 }
 
 fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec<Wanted>), Failure> {
-    let (manifest, folder) = match source(path)? {
-        Source::Project(manifest, folder) => (*manifest, folder),
+    let mut project = match source(path, args.taking.trust_manifest)? {
+        Source::Project(project) => project,
         Source::Component(path) => {
             let limits = args.compiling.limits(&Manifest::default());
-            return Ok((limits, vec![Wanted::new(path, None, None, Role::Any)]));
+            return Ok((limits, vec![Wanted::new(path, None, None, Role::Any).typed(true)]));
         }
     };
-    let wanted = loading::all(&manifest, &folder);
+    let wanted = loading::all(&project.manifest, &project.folder);
     if wanted.is_empty() {
         return Err(Failure::usage(format!("`{}` names no component", path.display()))
             .hint("add an [operation] or a [worker] table, or a [[pool]]"));
     }
-    if !args.no_build {
-        build_all(&manifest, &folder, args.quiet)?;
+    // Nothing is run, so that no grant is taken.
+    let asks = project.asks(false);
+    trust::check(&mut project, args.taking, &asks, &[AskKind::Build, AskKind::Path])?;
+    if !args.taking.no_build {
+        build_all(&project.manifest, &project.folder, args.quiet)?;
     }
-    Ok((args.compiling.limits(&manifest), wanted))
+    Ok((args.compiling.limits(&project.manifest), wanted))
 }
 
 /// Compiles what can be. Says of each file what became of it, as soon as that is known.

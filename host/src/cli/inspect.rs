@@ -1,12 +1,25 @@
 //! `inspect`: what a component is, and if it is of no use here, why.
 
-use std::{fmt::Write as _, io::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
-use super::{args::InspectArgs, error::Failure, exit, facts::Facts, inspected::Line, plan};
+use super::{
+    args::InspectArgs,
+    error::Failure,
+    exit,
+    facts::Facts,
+    inspected::Line,
+    plan::{self, Source},
+    trust,
+};
 use crate::{
-    escape::{plain, plain_json},
+    escape::{plain, plain_json, plain_line},
+    files::leads_out,
     limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::Format,
     sandbox::shown,
@@ -26,27 +39,88 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// A component that is inspected.
+struct Found {
+    path: PathBuf,
+    /// Whether it was typed itself.
+    typed: bool,
+    /// Where it leads, if that is out of its folder, which is not trusted.
+    out: Option<PathBuf>,
+}
+
+/// The components that are inspected. Of a manifest, prints what it asks for.
+fn found(args: &InspectArgs) -> Result<Vec<Found>, Failure> {
+    let project = match plan::source(&args.path, false)? {
+        Source::Project(project) => project,
+        Source::Component(path) => {
+            return Ok(vec![Found {
+                path,
+                typed: true,
+                out: None,
+            }]);
+        }
+    };
+    let asks = project.asks(false);
+    let path = project.shown.display().to_string();
+    let trusted = project.trusted;
+    match args.format {
+        Format::Json => print_line(&Line::Manifest { path, trusted, asks }),
+        Format::Text if asks.is_empty() => Ok(()),
+        Format::Text => {
+            let state = if trusted { "trusted" } else { "not trusted" };
+            print(&format!(
+                "{}\n  asks for ({state})\n{}",
+                plain_line(&path),
+                trust::lines(&asks, usize::MAX, usize::MAX)
+            ))
+        }
+    }?;
+    let mut paths = project.manifest.components();
+    paths.sort();
+    paths.dedup();
+    let found = paths.into_iter().map(|path| Found {
+        path: project.folder.join(path),
+        typed: false,
+        out: leads_out(&project.folder, path).filter(|_| !trusted),
+    });
+    Ok(found.collect())
+}
+
+fn facts(found: &Found) -> Result<Facts, Failure> {
+    let path = &found.path;
+    if let Some(target) = &found.out {
+        return Err(Failure::usage(format!("`{}` is not inspected", path.display()))
+            .because(format!(
+                "it leads to `{}`, out of its folder, which is not trusted",
+                target.display()
+            ))
+            .hint("inspect that file itself, or see `disperse-host trust`"));
+    }
+    plan::read(path, found.typed).and_then(|bytes| Facts::of(path, &bytes))
+}
+
 /// Explains each of them, and those that are of no use too. Of those that cannot even be read, it says so.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     let mut code = exit::DONE;
-    for path in plan::components(&args.path)? {
-        let facts = match plan::read(&path).and_then(|bytes| Facts::of(&path, &bytes)) {
+    for found in found(args)? {
+        let path = &found.path;
+        let facts = match facts(&found) {
             Ok(facts) => facts,
             Err(failure) => {
                 failure.print();
                 code = code.max(failure.code);
                 if args.format == Format::Json {
-                    print_line(&Line::failed(&path, &failure))?;
+                    print_line(&Line::failed(path, &failure))?;
                 }
                 continue;
             }
         };
         match args.format {
-            Format::Json => print_line(&Line::of(&path, &facts, limits())),
-            Format::Text => print(&text(&path, &facts)),
+            Format::Json => print_line(&Line::of(path, &facts, limits())),
+            Format::Text => print(&text(path, &facts)),
         }?;
         if let Err(error) = &facts.contract {
-            let failure = plan::unusable(&path, error);
+            let failure = plan::unusable(path, error);
             failure.print();
             code = code.max(failure.code);
         }
@@ -56,10 +130,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
 
 /// One of the lines of `--format json`.
 pub(super) fn json_line(line: &impl Serialize) -> String {
-    format!(
-        "{}\n",
-        plain_json(&serde_json::to_string(line).unwrap_or_default())
-    )
+    format!("{}\n", plain_json(&serde_json::to_string(line).unwrap_or_default()))
 }
 
 fn print_line(line: &Line) -> Result<(), Failure> {

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{error::Failure, facts::Facts};
-use crate::sandbox::{Form, LoadError};
+use crate::{
+    sandbox::{Form, LoadError},
+    settings::Ask,
+};
 
 /// One line of `inspect --format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +17,14 @@ use crate::sandbox::{Form, LoadError};
 pub(super) enum Line {
     /// A file of WebAssembly, of use here or not.
     Component(Box<Inspected>),
+    /// A manifest, before its components.
+    Manifest {
+        path: String,
+        /// Whether it is trusted as it is now: see `disperse-host trust`.
+        trusted: bool,
+        /// What it asks for, and is given only if it is trusted.
+        asks: Vec<Ask>,
+    },
     /// A file that cannot be read, or is no valid WebAssembly.
     Failed {
         path: String,

@@ -22,7 +22,7 @@ const CODES: [(u8, &str); 8] = [
     ),
     (
         exit::USAGE,
-        "The usage, a manifest, a component or a script is wrong; nothing ran.",
+        "The usage, a manifest, a component or a script is wrong, or a manifest is not trusted; nothing ran.",
     ),
     (
         exit::SYSTEMIC,
@@ -42,7 +42,7 @@ const CODES: [(u8, &str); 8] = [
 const WRITTEN: &str = "2026-11-25";
 
 /// The files and variables that are known without being typed.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     (
         "disperse.toml",
         "What a project consists of; `disperse-host schema manifest` describes it.",
@@ -54,6 +54,10 @@ const FILES: [(&str, &str); 3] = [
     (
         "$XDG_CACHE_HOME/disperse, $HOME/.cache/disperse",
         "Compiled code, for the next start. It can be removed at any time.",
+    ),
+    (
+        "$XDG_STATE_HOME/disperse/trust, $HOME/.local/state/disperse/trust",
+        "Which manifests are trusted. Without it none is.",
     ),
 ];
 

@@ -19,6 +19,7 @@ mod simulate;
 mod tampering;
 mod test;
 mod tools;
+mod trust;
 mod words;
 
 use std::{
@@ -97,6 +98,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
         Command::New(args) => new::new(&args),
+        Command::Trust(args) => trust::trust(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {

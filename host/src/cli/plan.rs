@@ -18,66 +18,126 @@ use super::{
     opened,
     pools::{self, PoolMaker, name_of},
     tampering,
+    trust::{self, Read, Taking},
 };
 use crate::{
+    files,
     limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     report::plain,
     run::{InputSource, Plan, PoolPlan, What},
-    sandbox::{Cache, LoadError, Sandbox},
-    settings::{Component, FILE_NAME, Health, Manifest, Operation},
+    sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
+    settings::{Ask, AskKind, Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation},
     units::Size,
 };
 
 /// A path as it was typed: a component, or a manifest with its folder.
 pub(super) enum Source {
     Component(PathBuf),
-    Project(Box<Manifest>, PathBuf),
+    Project(Box<Project>),
 }
 
-pub(super) fn source(path: &Path) -> Result<Source, Failure> {
-    let manifest = if path.is_dir() {
-        path.join(FILE_NAME)
-    } else if path.extension().is_some_and(|extension| extension == "toml") {
-        path.to_owned()
+/// A manifest and its folder.
+pub(super) struct Project {
+    pub(super) manifest: Manifest,
+    /// What its paths are relative to. Empty for a component alone, which has no manifest.
+    pub(super) folder: PathBuf,
+    /// The manifest's path as it was typed.
+    pub(super) shown: PathBuf,
+    pub(super) read: Read,
+    /// Whether it is trusted: for longer, or for this run.
+    pub(super) trusted: bool,
+}
+
+impl Project {
+    /// What the manifest asks for; see [`Manifest::asks`].
+    pub(super) fn asks(&self, signed: bool) -> Vec<Ask> {
+        self.manifest.asks(&self.folder, signed)
+    }
+
+    /// Whether it is a component that was typed, without a manifest.
+    pub(super) fn is_alone(&self) -> bool {
+        self.folder.as_os_str().is_empty()
+    }
+}
+
+/// The manifest's file, if a path is one or a folder.
+fn manifest_of(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        Some(path.join(FILE_NAME))
     } else {
+        let is_manifest = path.extension().is_some_and(|extension| extension == "toml");
+        is_manifest.then(|| path.to_owned())
+    }
+}
+
+fn folder_of(manifest: &Path) -> &Path {
+    let folder = manifest.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// The path that the manifest of a folder, or in a file, is known by. It need not be there any more.
+pub(super) fn manifest_path(path: &Path) -> PathBuf {
+    let manifest = manifest_of(path).unwrap_or_else(|| path.join(FILE_NAME));
+    let folder = folder_of(&manifest);
+    let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder));
+    folder.map_or_else(
+        |_| manifest.clone(),
+        |folder| folder.join(manifest.file_name().unwrap_or_default()),
+    )
+}
+
+/// What a path names. `trusted`: whether its manifest is, for this run.
+///
+/// # Errors
+/// There is no manifest, it cannot be read or is invalid, or it leads out of its folder and is not trusted.
+pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
+    let Some(shown) = manifest_of(path) else {
         return Ok(Source::Component(path.to_owned()));
     };
-    if !manifest.exists() {
+    if !shown.exists() {
         return Err(
-            Failure::usage(format!("`{}` is not there", manifest.display())).hint(format!(
+            Failure::usage(format!("`{}` is not there", shown.display())).hint(format!(
                 "a folder is run when it has a {FILE_NAME}; else give the .wasm file"
             )),
         );
     }
-    let (read, folder) = Manifest::read(&manifest)
-        .map_err(|error| Failure::usage(format!("cannot use `{}`", manifest.display())).because(error))?;
-    Ok(Source::Project(Box::new(read), folder))
-}
-
-/// The components that a path names, without building anything.
-pub(super) fn components(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    match source(path)? {
-        Source::Component(path) => Ok(vec![path]),
-        Source::Project(manifest, folder) => {
-            let operation = manifest.operation.iter().map(|operation| &operation.component);
-            let worker = manifest.worker.iter().map(|worker| &worker.component);
-            let pools = manifest.pool.iter().map(|pool| &pool.component);
-            let mut paths: Vec<_> = operation
-                .chain(worker)
-                .chain(pools)
-                .map(|path| folder.join(path))
-                .collect();
-            paths.sort();
-            paths.dedup();
-            Ok(paths)
-        }
+    let unusable = || Failure::usage(format!("cannot use `{}`", shown.display()));
+    let bytes =
+        files::read(&shown, MANIFEST_MAX).map_err(|error| unusable().because(format!("cannot read it: {error}")))?;
+    let folder = folder_of(&shown).to_owned();
+    let mut project = Project {
+        manifest: Manifest::default(),
+        read: Read {
+            path: manifest_path(&shown),
+            bytes,
+        },
+        folder,
+        shown: shown.clone(),
+        trusted,
+    };
+    project.trusted |= trust::is_trusted(&project);
+    // Before anything of it is shown: an error has a line of it.
+    if let Some(target) = files::leads_out(&project.folder, Path::new(shown.file_name().unwrap_or_default()))
+        && !project.trusted
+    {
+        return Err(unusable()
+            .because(format!("it leads to `{}`, out of its folder", target.display()))
+            .hint("if it is to be trusted all the same, give --trust-manifest, or see `disperse-host trust`"));
     }
+    let text = std::str::from_utf8(&project.read.bytes).map_err(|error| unusable().because(error))?;
+    project.manifest = Manifest::parse(text).map_err(|error| unusable().because(error))?;
+    Ok(Source::Project(Box::new(project)))
 }
 
-/// Reads a component's file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    Sandbox::read(path).map_err(|error| {
+/// Reads a component's file. `typed`: it is on the command line and may be a pipe; else it has to be a regular file.
+pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
+    let read = if typed {
+        Sandbox::read(path)
+    } else {
+        files::read(path, COMPONENT_MAX)
+    };
+    read.map_err(|error| {
         let failure = Failure::usage(format!("cannot read `{}`", path.display())).because(&error);
         match error.kind() {
             std::io::ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
@@ -97,29 +157,28 @@ pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
 
 /// `run`, ready to go.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
-    let (manifest, folder) = project(&args.path, operation_alone)?;
-    let sandbox = sandbox(&args.common, &manifest)?;
-    let Some(operation) = &manifest.operation else {
-        return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
-            .hint("add an [operation] table, or use `map` for a worker"));
-    };
-    let component = folder.join(&operation.component);
-    let mut operation_args = operation.args.clone();
+    let mut project = project(&args.path, args.common.taking, operation_alone)?;
+    let sandbox = sandbox(&args.common, &project.manifest)?;
+    let operation = project.manifest.operation.clone().ok_or_else(|| {
+        Failure::usage(format!("`{}` names no operation", args.path.display()))
+            .hint("add an [operation] table, or use `map` for a worker")
+    })?;
+    let component = project.folder.join(&operation.component);
+    let mut operation_args = operation.args;
     let typed = args.worker.iter().map(|spec| typed_worker(spec));
     let typed: Vec<_> = typed.collect::<Result<_, _>>()?;
     if typed.is_empty() {
-        workers_can_be_counted(&manifest, &args.common)?;
+        workers_can_be_counted(&project.manifest, &args.common)?;
     }
-    if !args.common.no_build {
-        build_all(&manifest, &folder, args.common.quiet)?;
-    }
+    take(&mut project, &args.common)?;
+    let (manifest, folder) = (&project.manifest, &project.folder);
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let pin = args.common.expect_sha256.or(operation.sha256);
-    let mut wanted = vec![Wanted::new(component.clone(), pin, signer, Role::Operation)];
+    let mut wanted = vec![Wanted::new(component.clone(), pin, signer, Role::Operation).typed(project.is_alone())];
     if typed.is_empty() {
-        wanted.extend(pools::wanted(&manifest, &folder, signer));
+        wanted.extend(pools::wanted(manifest, folder, signer));
     } else {
-        let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker);
+        let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker).typed(true);
         wanted.extend(typed.iter().map(worker));
     }
     let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
@@ -140,7 +199,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         pools.push(pool);
     }
     if pools.is_empty() {
-        pools = maker.manifest(&manifest, &folder, false)?;
+        pools = maker.manifest(manifest, folder, false)?;
     }
     if pools.is_empty() {
         if program.contract().worker.is_none() {
@@ -175,24 +234,24 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
 
 /// `map`, ready to go.
 pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
-    let (manifest, folder) = project(&args.path, |component| Manifest {
+    let mut project = project(&args.path, args.common.taking, |component| Manifest {
         worker: Some(Component {
             component,
             ..Component::default()
         }),
         ..Manifest::default()
     })?;
-    let sandbox = sandbox(&args.common, &manifest)?;
-    workers_can_be_counted(&manifest, &args.common)?;
-    if !args.common.no_build {
-        build_all(&manifest, &folder, args.common.quiet)?;
-    }
+    let sandbox = sandbox(&args.common, &project.manifest)?;
+    workers_can_be_counted(&project.manifest, &args.common)?;
+    take(&mut project, &args.common)?;
+    let (manifest, folder) = (&project.manifest, &project.folder);
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
-    let mut wanted = pools::wanted(&manifest, &folder, signer);
-    wanted.extend(pools::alone(&manifest, &folder, &args.common, signer));
+    let mut wanted = pools::wanted(manifest, folder, signer);
+    let alone = pools::alone(manifest, folder, &args.common, signer);
+    wanted.extend(alone.map(|one| one.typed(project.is_alone())));
     let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
-    let pools = PoolMaker::new(&programs, &args.common, limits)?.manifest(&manifest, &folder, true)?;
+    let pools = PoolMaker::new(&programs, &args.common, limits)?.manifest(manifest, folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
@@ -247,11 +306,36 @@ pub(super) fn checked(policy: Policy) -> Result<Policy, Failure> {
 }
 
 /// What a path names. A component alone is a project that says nothing else.
-pub(super) fn project(path: &Path, alone: impl FnOnce(PathBuf) -> Manifest) -> Result<(Manifest, PathBuf), Failure> {
-    Ok(match source(path)? {
-        Source::Component(component) => (alone(component), PathBuf::new()),
-        Source::Project(manifest, folder) => (*manifest, folder),
+///
+/// # Errors
+/// As [`source`].
+pub(super) fn project(
+    path: &Path,
+    taking: Taking,
+    alone: impl FnOnce(PathBuf) -> Manifest,
+) -> Result<Project, Failure> {
+    Ok(match source(path, taking.trust_manifest)? {
+        Source::Component(component) => Project {
+            manifest: alone(component),
+            folder: PathBuf::new(),
+            shown: PathBuf::new(),
+            read: Read::default(),
+            trusted: taking.trust_manifest,
+        },
+        Source::Project(project) => *project,
     })
+}
+
+/// Sees to it that a project is trusted as far as need be, and builds it.
+fn take(project: &mut Project, common: &Common) -> Result<(), Failure> {
+    if !project.is_alone() {
+        let asks = project.asks(common.signed_by.is_some());
+        trust::check(project, common.taking, &asks, &AskKind::ALL)?;
+    }
+    if !common.taking.no_build {
+        build_all(&project.manifest, &project.folder, common.quiet)?;
+    }
+    Ok(())
 }
 
 fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {

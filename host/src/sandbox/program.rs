@@ -77,7 +77,7 @@ impl LoadError {
 }
 
 /// The largest component that is looked at. The largest known guest, Python, has 18 MiB.
-const COMPONENT_MAX: u64 = 256 << 20;
+pub(crate) const COMPONENT_MAX: u64 = 256 << 20;
 
 /// The two engines, made when first needed, and what all instances share.
 pub(crate) struct Sandbox {

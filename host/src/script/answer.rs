@@ -1,15 +1,12 @@
 //! What a script's `[[answer]]` looks like, and which rule it means.
 
-use std::{
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use disperse_scheduler::End;
 use serde::Deserialize;
 
 use super::{
-    file::{ScriptedWorker, read},
+    file::{ReadFile, ScriptedWorker},
     rules::{Payload, Rule, Says, When},
 };
 use crate::{
@@ -59,11 +56,16 @@ struct ReportTable {
     resets: Option<Time>,
 }
 
-/// What an answer says, where these are the workers. Files are relative to the folder.
+/// What an answer says, where these are the workers. `read` reads the file that it names.
 ///
 /// # Errors
 /// It cannot be meant; says why.
-pub(super) fn rule(table: AnswerTable, line: usize, workers: &[ScriptedWorker], folder: &Path) -> Result<Rule, String> {
+pub(super) fn rule(
+    table: AnswerTable,
+    line: usize,
+    workers: &[ScriptedWorker],
+    read: &ReadFile<'_>,
+) -> Result<Rule, String> {
     if let Some(kind) = &table.kind
         && workers.iter().all(|worker| !worker.kinds.is_empty())
     {
@@ -96,7 +98,7 @@ pub(super) fn rule(table: AnswerTable, line: usize, workers: &[ScriptedWorker], 
         left: table.times.map(NonZeroU32::get),
         after: table.after.map(Time::duration).unwrap_or_default(),
         reports,
-        says: says(table, folder)?,
+        says: says(table, read)?,
     })
 }
 
@@ -139,7 +141,7 @@ fn known(problem: &str, name: &str, names: &[String]) -> Result<(), String> {
 }
 
 /// How the attempts of a rule end, which is said once.
-fn says(table: AnswerTable, folder: &Path) -> Result<Says, String> {
+fn says(table: AnswerTable, read: &ReadFile<'_>) -> Result<Says, String> {
     let fails = |end: End| move |message: String| Says::Fails { end, message };
     let on = |name: &str, given: Option<bool>| match given {
         Some(false) => Err(format!("`{name} = false` says nothing; leave it out")),
@@ -152,10 +154,7 @@ fn says(table: AnswerTable, folder: &Path) -> Result<Says, String> {
         ("base64", table.base64.map(|text| decoded(&text)).transpose()?),
         (
             "file",
-            table
-                .file
-                .map(|file| read(&folder.join(file)).map(Says::Result))
-                .transpose()?,
+            table.file.map(|file| read(&file).map(Says::Result)).transpose()?,
         ),
         ("echo", on("echo", table.echo)?.then_some(Says::Echo)),
         ("fail", table.fail.map(fails(End::Transient))),

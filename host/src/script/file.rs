@@ -14,6 +14,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
+    files::Shelf,
     settings::{QuotaTable, Spender, check_quotas},
     units::explain,
 };
@@ -21,6 +22,13 @@ use crate::{
 /// How many workers, and how many tasks at once, a test may have. Each task in flight takes an instance, of which there are a
 /// thousand: a task that waits for one could never be told from one that computes.
 const MANY_MAX: usize = 500;
+
+/// The largest script, and the largest file that it names or is compared with, in bytes.
+const SCRIPT_MAX: u64 = 16 << 20;
+pub(crate) const FILE_MAX: u64 = 64 << 20;
+
+/// Reads a file that a script names.
+pub(super) type ReadFile<'a> = dyn Fn(&Path) -> Result<Bytes, String> + 'a;
 
 /// A script, read.
 #[derive(Debug)]
@@ -109,20 +117,22 @@ struct WorkerTable {
 }
 
 impl Script {
-    /// Reads a script and the files that it names, which are relative to its folder.
+    /// Reads a script and, through this shelf, the files that it names, which are relative to its folder.
     ///
     /// # Errors
-    /// It cannot be read or cannot be meant; says what is wrong and where.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+    /// It or one of them cannot be read, or it is invalid; says what is wrong and where.
+    pub(crate) fn read(path: &Path, shelf: &Shelf<'_>) -> Result<Self, String> {
+        let text = shelf.read_text(path, SCRIPT_MAX);
+        let text = text.map_err(|error| format!("cannot read it: {error}"))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &|file| read(shelf, &folder.join(file)))
     }
 
-    /// Reads a text; see [`Script::read`].
+    /// Parses the text of a script; `read` reads the files that it names.
     ///
     /// # Errors
     /// As [`Script::read`].
-    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, read: &ReadFile<'_>) -> Result<Self, String> {
         let table: FileTable = toml::from_str(text).map_err(|error| explain(&error))?;
         let workers = workers(table.worker, &table.quota)?;
         if table.tasks.is_some_and(|tasks| tasks.get() > MANY_MAX) {
@@ -131,19 +141,19 @@ impl Script {
         let mut rules = Vec::with_capacity(table.answer.len());
         for answer in table.answer {
             let line = text.get(..answer.span().start).unwrap_or(text).matches('\n').count() + 1;
-            let rule = rule(answer.into_inner(), line, &workers, folder);
+            let rule = rule(answer.into_inner(), line, &workers, read);
             rules.push(rule.map_err(|problem| format!("the [[answer]] in line {line}: {problem}"))?);
         }
         Ok(Self {
             seed: table.seed,
             args: table.args,
-            input: either("input", table.input, table.input_file, folder)?,
+            input: either("input", table.input, table.input_file, read)?,
             tasks: table.tasks,
             ordered: table.ordered,
             golden: table.golden,
             workers,
             rules: Rules::new(rules),
-            output: either("output", table.expect.output, table.expect.output_file, folder)?,
+            output: either("output", table.expect.output, table.expect.output_file, read)?,
             exit: table.expect.exit,
         })
     }
@@ -207,31 +217,43 @@ fn workers(mut tables: Vec<WorkerTable>, quotas: &[QuotaTable]) -> Result<Vec<Sc
 }
 
 /// A text that is written here, or in a file.
-fn either(what: &str, text: Option<String>, file: Option<PathBuf>, folder: &Path) -> Result<Option<Bytes>, String> {
+fn either(
+    what: &str,
+    text: Option<String>,
+    file: Option<PathBuf>,
+    read: &ReadFile<'_>,
+) -> Result<Option<Bytes>, String> {
     match (text, file) {
         (Some(_), Some(_)) => Err(format!("`{what}` and `{what}-file` cannot both be meant")),
         (Some(text), None) => Ok(Some(text.into())),
-        (None, Some(file)) => read(&folder.join(file)).map(Some),
+        (None, Some(file)) => read(&file).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-pub(super) fn read(path: &Path) -> Result<Bytes, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+fn read(shelf: &Shelf<'_>, path: &Path) -> Result<Bytes, String> {
+    let bytes = shelf.read(path, FILE_MAX);
+    let bytes = bytes.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     Ok(bytes.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
+    fn parse(text: &str) -> Result<Script, String> {
+        Script::parse(text, &|file| read(&Shelf::new(None, &Cell::new(0)), file))
+    }
+
     fn error(text: &str) -> String {
-        Script::parse(text, Path::new("")).unwrap_err()
+        parse(text).unwrap_err()
     }
 
     #[test]
     fn a_script_that_says_little_is_enough() {
-        let script = Script::parse("[[answer]]\necho = true\n", Path::new("")).unwrap();
+        let script = parse("[[answer]]\necho = true\n").unwrap();
         assert_eq!((script.seed, script.exit, script.golden), (0, 0, true));
         assert_eq!((script.workers.len(), script.tasks_max(None)), (1, 3));
         assert_eq!((script.input, script.output), (None, None));

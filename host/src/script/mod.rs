@@ -11,7 +11,7 @@ mod log;
 mod rules;
 
 pub(crate) use diff::diff;
-pub(crate) use file::{Script, ScriptedWorker};
+pub(crate) use file::{FILE_MAX, Script, ScriptedWorker};
 pub(crate) use log::Log;
 pub(crate) use rules::{Attempt, Rules, Said};
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use disperse_scheduler::Policy;
@@ -11,18 +11,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    limits::{CompileTable, LimitsTable, WrongLimit},
-    quota::{QuotaTable, Spender, check_quotas},
+    check::check,
+    limits::{CompileTable, LimitsTable},
+    quota::{QuotaTable, Spender},
 };
 use crate::{
     digest::Digest,
-    limits::WORKERS_MAX,
     signer::Signer,
     units::{Time, explain},
 };
 
 /// The file's name in a project folder.
 pub(crate) const FILE_NAME: &str = "disperse.toml";
+
+/// The largest manifest, in bytes. 1 MiB holds some ten thousand workers with settings of their own.
+pub(crate) const MANIFEST_MAX: u64 = 1 << 20;
 
 /// A whole manifest. Paths are relative to its folder.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -244,7 +247,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn spender(&self) -> Spender<'_> {
+    pub(super) fn spender(&self) -> Spender<'_> {
         Spender {
             name: &self.name,
             quota: self.quota.as_deref(),
@@ -280,8 +283,6 @@ pub(crate) enum SecretForm {
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
-    #[error("cannot read it: {0}")]
-    Read(#[from] std::io::Error),
     #[error("{0}")]
     Syntax(String),
     #[error("{0}")]
@@ -289,76 +290,13 @@ pub(crate) enum ManifestError {
 }
 
 impl Manifest {
-    /// Reads a file; says the folder that its paths are relative to.
+    /// Parses the text of a manifest and checks it.
     ///
     /// # Errors
-    /// It cannot be read, is no TOML, or says what cannot be meant.
-    pub(crate) fn read(path: &Path) -> Result<(Self, PathBuf), ManifestError> {
-        let text = std::fs::read_to_string(path)?;
-        let manifest = Self::parse(&text)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        Ok((manifest, folder.to_owned()))
-    }
-
-    /// Reads a text.
-    ///
-    /// # Errors
-    /// As [`Manifest::read`].
+    /// It is no TOML, has a key or a value that is not known, or is invalid as a whole.
     pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(explain(&error)))?;
-        let mut names = std::collections::BTreeSet::new();
-        let meaning = |error: WrongLimit| ManifestError::Meaning(error.to_string());
-        manifest.limits.check().map_err(meaning)?;
-        for pool in &manifest.pool {
-            pool.limits.check().map_err(meaning)?;
-            if !names.insert(pool.name.clone()) {
-                return Err(ManifestError::Meaning(format!("two pools are named `{}`", pool.name)));
-            }
-            let whole = [
-                ("stack", pool.limits.stack.is_some()),
-                ("actions-in-flight", pool.limits.actions_in_flight.is_some()),
-            ];
-            if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
-                return Err(ManifestError::Meaning(format!(
-                    "`{key}` is in the limits of the pool `{}`, and is no limit of workers alone; write it in [limits]",
-                    pool.name
-                )));
-            }
-            if pool.workers == Some(0) && pool.worker.is_empty() {
-                return Err(ManifestError::Meaning(format!(
-                    "the pool `{}` has no workers",
-                    pool.name
-                )));
-            }
-            if pool.workers > Some(WORKERS_MAX as usize) {
-                return Err(ManifestError::Meaning(format!(
-                    "the pool `{}` has more than {WORKERS_MAX} workers",
-                    pool.name
-                )));
-            }
-            let whole = format!("the pool `{}`", pool.name);
-            let spenders = pool.worker.iter().map(Worker::spender);
-            check_quotas((&whole, &pool.quota), spenders, |name| {
-                format!("the worker `{}/{name}`", pool.name)
-            })
-            .map_err(ManifestError::Meaning)?;
-            // Those that are only counted have numbers for names.
-            let counted = |name: &str| name.parse().is_ok_and(|n| (1..=pool.workers.unwrap_or(0)).contains(&n));
-            let mut workers = std::collections::BTreeSet::new();
-            let twice = pool
-                .worker
-                .iter()
-                .find(|worker| counted(&worker.name) || !workers.insert(&worker.name));
-            if let Some(twice) = twice {
-                return Err(ManifestError::Meaning(format!(
-                    "two workers of the pool `{}` are named `{}`",
-                    pool.name, twice.name
-                )));
-            }
-        }
+        check(&manifest).map_err(ManifestError::Meaning)?;
         Ok(manifest)
     }
 }
@@ -394,14 +332,5 @@ mod tests {
         let policy = manifest.health.over(Policy::default());
         assert_eq!(policy.quarantine_min.as_secs(), 1);
         assert_eq!(policy.evict_after, Policy::default().evict_after);
-    }
-
-    #[test]
-    fn names_are_given_once() {
-        let pool = "[[pool]]\nname = \"a\"\ncomponent = \"a.wasm\"\n";
-        assert!(Manifest::parse(&format!("{pool}{pool}")).is_err());
-        assert!(Manifest::parse(&format!("{pool}workers = 0\n")).is_err());
-        assert!(Manifest::parse(&format!("{pool}workers = 100000\n")).is_ok());
-        assert!(Manifest::parse(&format!("{pool}workers = 100001\n")).is_err());
     }
 }

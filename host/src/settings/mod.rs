@@ -1,9 +1,14 @@
 //! What the operator wants: the manifest, read.
 
+mod asks;
+mod check;
 mod limits;
 mod manifest;
 mod quota;
 
+pub(crate) use asks::{Ask, AskKind};
 pub(crate) use limits::{CompileTable, LimitsTable};
-pub(crate) use manifest::{Component, FILE_NAME, Health, Manifest, Operation, Pool, SecretForm, SecretTable, schema};
+pub(crate) use manifest::{
+    Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
+};
 pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported, quota_words};

@@ -240,7 +240,7 @@ fn told(going: Going) -> AttemptEnded {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, time::Duration};
+    use std::time::Duration;
 
     use disperse_scheduler::ActionId;
 
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn slots_are_filled_in_order_and_limits_hold() {
         let script = "[[answer]]\npayload = \"slow\"\nafter = \"1h\"\nresult = \"\"\n[[answer]]\nresult = \"long\"\nafter = \"5ms\"\n";
-        let script = Script::parse(script, Path::new("")).unwrap();
+        let script = Script::parse(script, &|_| Ok(Bytes::new())).unwrap();
         let mut workers = Scripted::new(script.rules, 3);
         workers.add("w".into(), 1);
         let who = WorkerId(0);

@@ -23,7 +23,7 @@ use crate::{
     limits::default_host_memory,
     sandbox::{Code, Program, Sandbox, Seen},
     settings::Manifest,
-    signer::{self, Signer},
+    signer::{SignatureError, Signer},
 };
 
 /// A component that is to be loaded.
@@ -35,6 +35,8 @@ pub(super) struct Wanted {
     /// Who must have signed it.
     signer: Option<Signer>,
     role: Role,
+    /// Whether it is on the command line: then it may be a pipe.
+    typed: bool,
 }
 
 impl Wanted {
@@ -44,7 +46,13 @@ impl Wanted {
             pin,
             signer: signer.cloned(),
             role,
+            typed: false,
         }
+    }
+
+    /// The same, `typed` or not on the command line.
+    pub(super) fn typed(self, typed: bool) -> Self {
+        Self { typed, ..self }
     }
 }
 
@@ -209,7 +217,7 @@ pub(super) fn files(wanted: &[Wanted]) -> Vec<File> {
 /// Reads a component and looks at it. Whether it is the one that is wanted is found out before anything is made of it.
 fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
     let path = &file.path;
-    let bytes = read(path)?;
+    let bytes = read(path, file.wanted.iter().any(|wanted| wanted.typed))?;
     for signer in file.wanted.iter().filter_map(|wanted| wanted.signer.as_ref()) {
         check(path, &bytes, signer)?;
     }
@@ -244,15 +252,11 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
 
 /// Checks the signature that lies beside a component.
 fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(signer::SUFFIX);
-    let untrusted = || Failure::usage(format!("`{}` is not known to be by {signer}", path.display()));
-    let signature = std::fs::read_to_string(&beside).map_err(|error| {
-        untrusted()
-            .because(format!("cannot read `{}`: {error}", beside.display()))
-            .hint("who made it signs it with `minisign -Sm`")
-    })?;
-    signer
-        .check(component, &signature)
-        .map_err(|error| untrusted().because(error))
+    signer.check(path, component).map_err(|error| {
+        let untrusted = Failure::usage(format!("`{}` is not known to be by {signer}", path.display())).because(&error);
+        match error {
+            SignatureError::Unread(..) => untrusted.hint("the component's author signs it with `minisign -Sm`"),
+            _ => untrusted,
+        }
+    })
 }

@@ -9,7 +9,7 @@ use self::languages::Language;
 use super::{
     args::{Kind, NewArgs},
     error::{Failure, say},
-    exit, tools,
+    exit, tools, trust,
 };
 use crate::settings::FILE_NAME;
 
@@ -32,6 +32,7 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
         let path = folder.join(path);
         write(&path, &text).map_err(|error| Failure::machine(format!("cannot write `{}`", path.display()), &error))?;
     }
+    trust::made(folder);
     let shown = tools::shell_word(&folder.display().to_string());
     let mut said = format!(
         "created `{}`: {} in {}\n",

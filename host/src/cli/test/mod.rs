@@ -4,6 +4,7 @@ mod told;
 mod verdict;
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,17 +20,18 @@ use super::{
     exit,
     inspect::print,
     loading::{Programs, Role, Wanted},
-    plan,
+    plan::{self, Project},
     pools::name_of,
-    runtime,
+    runtime, trust,
 };
 use crate::{
+    files::{Shelf, leads_out},
     limits::{Budget, Limits},
     logger::Level,
     run::Stage,
     sandbox::Sandbox,
     script::Script,
-    settings::{FILE_NAME, Manifest},
+    settings::{AskKind, FILE_NAME},
     units::Time,
 };
 
@@ -41,16 +43,35 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Where the scripts of a project are.
 const FOLDER: &str = "tests";
 
+/// How many scripts one folder may have, and how large they and the files that they name may be together, in bytes. All of them
+/// are in memory before the first is run.
+const SCRIPTS_MAX: usize = 1000;
+const FILES_MAX: u64 = 512 << 20;
+
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
-    let (manifest, folder) = plan::project(&args.path, plan::operation_alone)?;
-    let paths = scripts(args, &folder)?;
+    let mut project = plan::project(&args.path, args.taking, plan::operation_alone)?;
+    if !project.is_alone() {
+        // Workers are scripted: nothing of theirs is taken.
+        project.manifest.worker = None;
+        project.manifest.pool.clear();
+        let asks = project.asks(false);
+        trust::check(&mut project, args.taking, &asks, &[AskKind::Build, AskKind::Path])?;
+    }
+    let paths = scripts(args, &project.folder)?;
     // All of them before any is run: a mistake in the last one is not found out after minutes.
+    let left = Cell::new(FILES_MAX);
+    let read = |path: PathBuf| {
+        let script = read(&path, &Shelf::new(within(args, &project, &path), &left))?;
+        Ok((path, script))
+    };
     let scripts: Vec<(PathBuf, Script)> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
-    let stage = stage(args, &manifest, &folder)?;
+    let stage = stage(args, &project)?;
     let threads = runtime(args.threads).map_err(|error| Failure::machine("cannot start", &error))?;
     let (mut passed, mut failed) = (0u64, 0u64);
     for (path, script) in scripts {
-        let verdict = threads.block_on(Verdict::of(&stage, &path, script, args.update))?;
+        let left = Cell::new(u64::MAX);
+        let shelf = Shelf::new(within(args, &project, &path), &left);
+        let verdict = threads.block_on(Verdict::of(&stage, &path, script, &shelf, args.update))?;
         if verdict.has_passed() {
             passed += 1;
         } else {
@@ -89,18 +110,39 @@ fn scripts(args: &TestArgs, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         if path.extension().is_some_and(|extension| extension == "toml") {
             found.push(path);
         }
+        if found.len() > SCRIPTS_MAX {
+            return Err(
+                Failure::usage(format!("`{}` has more than {SCRIPTS_MAX} tests", tests.display()))
+                    .hint("name some of them with --script"),
+            );
+        }
     }
     found.sort();
     if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
-fn read(path: PathBuf) -> Result<(PathBuf, Script), Failure> {
-    let unusable = |error: String| Failure::usage(format!("cannot use the script `{}`", path.display())).because(error);
-    let script = Script::read(&path).map_err(unusable)?;
-    Ok((path, script))
+/// The folder that files of a script may not lead out of: that of the project, or its own if it was typed and lies elsewhere.
+/// None: the project is trusted.
+fn within(args: &TestArgs, project: &Project, script: &Path) -> Option<PathBuf> {
+    if project.trusted {
+        return None;
+    }
+    let is_in_project =
+        || std::path::absolute(script).is_ok_and(|script| leads_out(&project.folder, &script).is_none());
+    if args.script.is_empty() || !project.is_alone() && is_in_project() {
+        return Some(project.folder.clone());
+    }
+    let folder = script.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Some(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
-fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, Failure> {
+fn read(path: &Path, shelf: &Shelf<'_>) -> Result<Script, Failure> {
+    let unusable = |error: String| Failure::usage(format!("cannot use the script `{}`", path.display())).because(error);
+    Script::read(path, shelf).map_err(unusable)
+}
+
+fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
+    let (manifest, folder) = (&project.manifest, &project.folder);
     let Some(operation) = &manifest.operation else {
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
             .hint("add an [operation] table; a worker alone has no logic that a script could test"));
@@ -112,13 +154,13 @@ fn stage(args: &TestArgs, manifest: &Manifest, folder: &Path) -> Result<Stage, F
         plan::stack(manifest.limits.stack)?,
         Budget::new(u64::MAX),
     );
-    if !args.no_build {
+    if !args.taking.no_build {
         // Workers are scripted: only the operation has to be there.
         build::build(folder, plan::operation_build(operation).into_iter(), args.quiet)?;
     }
     let component = folder.join(&operation.component);
     let signer = manifest.signed_by.as_ref();
-    let wanted = Wanted::new(component.clone(), operation.sha256, signer, Role::Operation);
+    let wanted = Wanted::new(component.clone(), operation.sha256, signer, Role::Operation).typed(project.is_alone());
     let program = Programs::load(&sandbox, &[wanted], args.quiet)?.of(&component)?;
     let mut operation_args = operation.args.clone();
     operation_args.insert(0, name_of(&component));

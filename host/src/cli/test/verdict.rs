@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::super::{error::Failure, exit};
 use crate::{
     driver::Rehearsed,
+    files::{self, Shelf},
     report::Summary,
     run::{self, Stage},
-    script::{Script, diff, shown},
+    script::{FILE_MAX, Script, diff, shown},
     units::Time,
 };
+
+/// The mode of a golden that is written, as far as the umask lets it.
+const GOLDEN_MODE: u32 = 0o666;
 
 /// How one test went.
 pub(super) struct Verdict {
@@ -71,11 +75,17 @@ impl Problem {
 }
 
 impl Verdict {
-    /// Runs a test. `update`: a golden that differs is written and no problem.
+    /// Runs a test. `shelf`: what the golden is read through. `update`: a golden that differs is written and no problem.
     ///
     /// # Errors
     /// The machine does not let it run, or a golden cannot be read or written.
-    pub(super) async fn of(stage: &Stage, path: &Path, script: Script, update: bool) -> Result<Self, Failure> {
+    pub(super) async fn of(
+        stage: &Stage,
+        path: &Path,
+        script: Script,
+        shelf: &Shelf<'_>,
+        update: bool,
+    ) -> Result<Self, Failure> {
         let (output, exit, compared) = (script.output.clone(), script.exit, script.golden);
         let rehearsed = run::rehearse(stage, script)
             .await
@@ -114,7 +124,7 @@ impl Verdict {
         verdict
             .problems
             .extend(output.and_then(|output| differs(&output, &written)));
-        verdict.compare(update)?;
+        verdict.compare(shelf, update)?;
         Ok(verdict)
     }
 
@@ -136,11 +146,11 @@ impl Verdict {
     }
 
     /// Compares the log with the golden one, or writes that.
-    fn compare(&mut self, update: bool) -> Result<(), Failure> {
+    fn compare(&mut self, shelf: &Shelf<'_>, update: bool) -> Result<(), Failure> {
         let Some((golden, written)) = &mut self.golden else {
             return Ok(());
         };
-        let known = match std::fs::read_to_string(&*golden) {
+        let known = match shelf.read_text(golden, FILE_MAX) {
             Ok(known) => Some(known),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -151,7 +161,7 @@ impl Verdict {
             return Ok(());
         }
         if update {
-            std::fs::write(&*golden, &self.log)
+            files::replace(golden, self.log.as_bytes(), GOLDEN_MODE)
                 .map_err(|error| Failure::machine(format!("cannot write `{}`", golden.display()), &error))?;
             *written = true;
             return Ok(());

@@ -1,0 +1,238 @@
+//! `trust`: what a folder asks for is not taken before the user has seen it.
+//!
+//! A single component on the command line, and grants that are given by flags, are the operator's own and need no trust.
+
+mod store;
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead, IsTerminal, Read as _, Write as _},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use clap::Args;
+
+pub(super) use self::store::{Read, Store, StoreError};
+use super::{
+    error::{Failure, say},
+    exit,
+    inspect::print,
+    plan::{self, Project, Source},
+};
+use crate::{
+    escape::{plain, plain_line},
+    settings::{Ask, AskKind},
+};
+
+/// How many lines an error lists, and how long one may be, in characters. Arbitrary: they fit a screen.
+const LISTED_MAX: usize = 20;
+const SHOWN_MAX: usize = 160;
+
+/// How trust is kept.
+pub(super) const HELP: &str = "\
+A disperse.toml may ask for more than sandboxed computation on files of its own folder: build commands, programs, folders, \
+requests, secrets, and paths that lead out of the folder. `run`, `map`, `test` and `compile` take that only if the folder is \
+trusted, or with --trust-manifest. `inspect` lists it too.
+
+Trust is kept in $XDG_STATE_HOME/disperse/trust, else ~/.local/state/disperse/trust, for the path and the content of \
+disperse.toml: when either changes, it has to be given again. What a build command runs is not looked at. `new` trusts the \
+folder that it makes. On a terminal, a folder that was trusted before, or that is yours and in a git work tree of yours, is \
+asked about at once.
+
+Exit codes: 0 done, 2 there is no such manifest, or it is not trusted, 4 trust cannot be kept";
+
+#[derive(Debug, Args)]
+pub(super) struct TrustArgs {
+    /// A folder with a disperse.toml, or that file
+    #[arg(required_unless_present = "list")]
+    path: Option<std::path::PathBuf>,
+    /// Only list what it asks for
+    #[arg(long, conflicts_with_all = ["revoke", "list"])]
+    show: bool,
+    /// Trust it no more
+    #[arg(long, conflicts_with = "list")]
+    revoke: bool,
+    /// List the manifests that are trusted in some state
+    #[arg(long, conflicts_with = "path")]
+    list: bool,
+}
+
+/// What is done with a project, beside computing.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Taking {
+    /// Do not build, also if the manifest says how. It does not imply trust: what else the manifest asks for still needs it
+    #[arg(long)]
+    pub(super) no_build: bool,
+    /// Trust the manifest for this run: its builds, grants, secrets and paths out of its folder. `trust` trusts it for longer
+    #[arg(long)]
+    pub(super) trust_manifest: bool,
+}
+
+/// Runs `trust`.
+pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
+    let store = Store::user().map_err(unkept)?;
+    let Some(path) = args.path.as_deref().filter(|_| !args.list) else {
+        let all = store.all().map_err(unkept)?;
+        let lines: String = all
+            .iter()
+            .map(|path| format!("{}\n", plain_line(&path.display().to_string())))
+            .collect();
+        print(&lines)?;
+        return Ok(exit::DONE);
+    };
+    if args.revoke {
+        let manifest = plan::manifest_path(path);
+        let was = store.revoke(&manifest).map_err(unkept)?;
+        let shown = manifest.display();
+        print(&plain(&if was {
+            format!("`{shown}` is trusted no more\n")
+        } else {
+            format!("`{shown}` was not trusted\n")
+        }))?;
+        return Ok(exit::DONE);
+    }
+    let Source::Project(project) = plan::source(path, !args.show)? else {
+        return Err(
+            Failure::usage(format!("`{}` is a component and asks for nothing", path.display()))
+                .hint("trust is of a folder with a disperse.toml"),
+        );
+    };
+    let asks = project.asks(false);
+    let shown = plain_line(&project.read.path.display().to_string()).into_owned();
+    if asks.is_empty() {
+        print(&format!("`{shown}` asks for nothing that needs trust\n"))?;
+    } else {
+        print(&format!("`{shown}` asks for\n{}", lines(&asks, usize::MAX, usize::MAX)))?;
+    }
+    if args.show {
+        let trusted = store.has(&project.read).map_err(unkept)?;
+        print(if trusted {
+            "it is trusted\n"
+        } else {
+            "it is not trusted\n"
+        })?;
+    } else {
+        store.record(&project.read).map_err(unkept)?;
+        print("it is trusted now, until it changes\n")?;
+    }
+    Ok(exit::DONE)
+}
+
+fn unkept(error: StoreError) -> Failure {
+    Failure::machine("cannot use what is kept of trust", &error)
+        .hint("XDG_STATE_HOME says where: the absolute path of a folder of yours")
+}
+
+/// Whether a project is trusted for longer than this run.
+pub(super) fn is_trusted(project: &Project) -> bool {
+    Store::user().is_ok_and(|store| store.has(&project.read).is_ok_and(|has| has))
+}
+
+/// Lets a project go on only if it is trusted or asks for nothing of these kinds. `all`: what it asks for.
+///
+/// # Errors
+/// It is not trusted; lists what it asks for.
+pub(super) fn check(project: &mut Project, taking: Taking, all: &[Ask], kinds: &[AskKind]) -> Result<(), Failure> {
+    if project.trusted {
+        return Ok(());
+    }
+    let needed = all
+        .iter()
+        .any(|ask| kinds.contains(&ask.what) && !(taking.no_build && ask.what == AskKind::Build));
+    if needed {
+        if !is_confirmed(project, all)? {
+            return Err(untrusted(project, all));
+        }
+        project.trusted = true;
+    }
+    Ok(())
+}
+
+fn untrusted(project: &Project, all: &[Ask]) -> Failure {
+    let listed = lines(all, LISTED_MAX, SHOWN_MAX);
+    let shown = project.folder.display().to_string();
+    Failure::usage(format!("`{}` asks for what needs your trust", project.shown.display()))
+        .because(format!("it asks for\n{listed}"))
+        .hint(format!(
+            "read it; then `disperse-host trust {}` trusts it until it changes, and --trust-manifest for this run",
+            super::tools::shell_word(&shown)
+        ))
+}
+
+/// Asks the user, if that is possible and the folder looks like one of the user's own. Then trust is recorded.
+fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let Some(store) = Store::user().ok().filter(|_| is_terminal) else {
+        return Ok(false);
+    };
+    let was_trusted = store.all().is_ok_and(|all| all.contains(&project.read.path));
+    let folder = project.read.path.parent().unwrap_or(Path::new("/"));
+    if !was_trusted && !is_own_work_tree(folder) {
+        return Ok(false);
+    }
+    let shown = project.read.path.display();
+    say(&plain(&format!(
+        "`{shown}` asks for{}\n{}",
+        if was_trusted { ", now that it has changed" } else { "" },
+        lines(all, usize::MAX, usize::MAX).trim_end()
+    )));
+    let mut stderr = std::io::stderr();
+    let asked = write!(stderr, "trust it until it changes? [y/N] ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    // A terminal gives one line at a time.
+    let read = asked.and_then(|()| std::io::stdin().lock().take(64).read_line(&mut answer));
+    let is_yes = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
+    if is_yes {
+        store.record(&project.read).map_err(unkept)?;
+    }
+    Ok(is_yes)
+}
+
+/// Whether a folder is this user's and in a git work tree whose `.git` is this user's too.
+fn is_own_work_tree(folder: &Path) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    let is_ours = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == us);
+    let git = folder
+        .ancestors()
+        .map(|folder| folder.join(".git"))
+        .find(|git| git.symlink_metadata().is_ok());
+    is_ours(folder) && git.is_some_and(|git| is_ours(&git))
+}
+
+/// A line for each, and not more lines or longer ones than these.
+pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String {
+    let mut text = String::new();
+    for ask in asks.iter().take(count_max) {
+        let value = plain_line(&ask.value);
+        let cut = value.char_indices().nth(length_max).map(|(at, _)| at);
+        let (value, more) = match cut {
+            Some(at) => (value.get(..at).unwrap_or_default(), "…"),
+            None => (&*value, ""),
+        };
+        let danger = if ask.dangerous { ", dangerous" } else { "" };
+        let (what, table) = (ask.what.word(), plain_line(&ask.table));
+        let _ = writeln!(text, "    {what:<6} {value}{more}  ({table}{danger})");
+    }
+    if asks.len() > count_max {
+        let _ = writeln!(
+            text,
+            "    and {} more, which `disperse-host trust --show` lists",
+            asks.len() - count_max
+        );
+    }
+    text
+}
+
+/// Trusts a folder that this program has just made itself.
+pub(super) fn made(folder: &Path) {
+    let recorded = plan::source(folder, true).and_then(|source| match source {
+        Source::Project(project) => Store::user()
+            .and_then(|store| store.record(&project.read))
+            .map_err(unkept),
+        Source::Component(_) => Ok(()),
+    });
+    if let Err(failure) = recorded {
+        say(&plain(&format!("warning: it is not trusted yet: {}", failure.text())));
+    }
+}

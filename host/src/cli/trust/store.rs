@@ -1,0 +1,225 @@
+//! Which manifests are trusted: one small file for each, named by the digest of its path and its bytes.
+//!
+//! The folder is this user's alone, or nothing is trusted. A manifest that changes or moves is another one. Files beside the
+//! manifest are not part of the digest, as with direnv: a build command that is trusted runs whatever its script says then.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+};
+
+use crate::{digest::Digest, files};
+
+/// What an entry begins with; the manifest's path follows, and nothing else.
+const HEADER: &[u8] = b"disperse trust 1\n";
+
+/// The largest entry, in bytes. Paths are at most 4 KiB long.
+const ENTRY_MAX: u64 = 8 << 10;
+
+/// Why nothing can be trusted, or nothing is.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cli) enum StoreError {
+    #[error("neither XDG_STATE_HOME nor HOME is an absolute path")]
+    Nowhere,
+    #[error("`{0}` is not this user's alone: another user could have anything trusted")]
+    Shared(String),
+    #[error("`{0}`: {1}")]
+    Io(String, io::Error),
+}
+
+/// A manifest as it was read: its canonical path and its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Read {
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) bytes: Vec<u8>,
+}
+
+/// The folder of entries, `$XDG_STATE_HOME/disperse/trust` or `~/.local/state/disperse/trust`.
+#[derive(Debug)]
+pub(in crate::cli) struct Store(PathBuf);
+
+impl Store {
+    /// The user's. It need not be there.
+    ///
+    /// # Errors
+    /// No variable says where it is.
+    pub(in crate::cli) fn user() -> Result<Self, StoreError> {
+        let base = files::user_folder("XDG_STATE_HOME", ".local/state").ok_or(StoreError::Nowhere)?;
+        Ok(Self(base.join("trust")))
+    }
+
+    fn io(&self, error: io::Error) -> StoreError {
+        StoreError::Io(self.0.display().to_string(), error)
+    }
+
+    /// Whether there is a folder of entries.
+    ///
+    /// # Errors
+    /// There is one that others can write to.
+    fn is_there(&self) -> Result<bool, StoreError> {
+        match files::is_private(&self.0) {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(StoreError::Shared(self.0.display().to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.io(error)),
+        }
+    }
+
+    /// Whether a manifest is trusted as it is now.
+    ///
+    /// # Errors
+    /// The folder of entries is not this user's alone.
+    pub(in crate::cli) fn has(&self, manifest: &Read) -> Result<bool, StoreError> {
+        Ok(self.is_there()? && entry(&self.0.join(name(manifest))).as_deref() == Some(&manifest.path))
+    }
+
+    /// Trusts a manifest as it is now.
+    ///
+    /// # Errors
+    /// The entry cannot be written, or the folder of entries is not this user's alone.
+    pub(in crate::cli) fn record(&self, manifest: &Read) -> Result<(), StoreError> {
+        if !files::make_private(&self.0).map_err(|error| self.io(error))? {
+            return Err(StoreError::Shared(self.0.display().to_string()));
+        }
+        let text = [HEADER, manifest.path.as_os_str().as_bytes()].concat();
+        files::replace(&self.0.join(name(manifest)), &text, 0o600).map_err(|error| self.io(error))
+    }
+
+    /// Every entry and the path of its manifest, in the order of paths. A path may be there several times: in several states.
+    ///
+    /// # Errors
+    /// The folder of entries cannot be read, or is not this user's alone.
+    fn entries(&self) -> Result<Vec<(PathBuf, PathBuf)>, StoreError> {
+        if !self.is_there()? {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for file in std::fs::read_dir(&self.0).map_err(|error| self.io(error))? {
+            let file = file.map_err(|error| self.io(error))?.path();
+            entries.extend(entry(&file).map(|manifest| (manifest, file)));
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// The paths of manifests that are trusted in some state, each once.
+    ///
+    /// # Errors
+    /// As [`Store::has`], or the folder of entries cannot be read.
+    pub(in crate::cli) fn all(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut paths: Vec<_> = self.entries()?.into_iter().map(|(manifest, _)| manifest).collect();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// Trusts no state of a manifest any more. Says whether any was trusted.
+    ///
+    /// # Errors
+    /// An entry cannot be removed, or as [`Store::all`].
+    pub(in crate::cli) fn revoke(&self, manifest: &Path) -> Result<bool, StoreError> {
+        let mut found = false;
+        for (_, file) in self.entries()?.into_iter().filter(|(path, _)| path == manifest) {
+            std::fs::remove_file(file).map_err(|error| self.io(error))?;
+            found = true;
+        }
+        Ok(found)
+    }
+}
+
+fn name(manifest: &Read) -> String {
+    // No path has a zero byte in it: what follows one is the manifest.
+    Digest::of(&[manifest.path.as_os_str().as_bytes(), &[0], &manifest.bytes].concat()).to_string()
+}
+
+/// The manifest's path, if the file is an entry.
+fn entry(file: &Path) -> Option<PathBuf> {
+    let text = files::read_unlinked(file, ENTRY_MAX).ok()?;
+    let path = text.strip_prefix(HEADER)?;
+    Some(OsString::from_vec(path.to_vec()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn read(path: &str, bytes: &str) -> Read {
+        Read {
+            path: path.into(),
+            bytes: bytes.into(),
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let temp = tempfile::tempdir().unwrap();
+        let store = Store(temp.path().join("disperse/trust"));
+        (temp, store)
+    }
+
+    #[test]
+    fn trust_is_of_a_path_and_of_the_bytes_there() {
+        let (_temp, store) = store();
+        let manifest = read("/a/disperse.toml", "text");
+        assert!(!store.has(&manifest).unwrap() && store.all().unwrap().is_empty());
+        store.record(&manifest).unwrap();
+        store.record(&manifest).unwrap();
+        assert!(store.has(&manifest).unwrap());
+        for other in [
+            read("/b/disperse.toml", "text"),
+            read("/a/disperse.toml", "text "),
+            read("/a/disperse.toml\0text", ""),
+        ] {
+            assert!(!store.has(&other).unwrap(), "{other:?}");
+        }
+        let changed = read("/a/disperse.toml", "changed");
+        store.record(&changed).unwrap();
+        store.record(&read("/b/disperse.toml", "text")).unwrap();
+        assert_eq!(
+            store.all().unwrap(),
+            [Path::new("/a/disperse.toml"), Path::new("/b/disperse.toml")]
+        );
+        assert!(store.revoke(&manifest.path).unwrap());
+        assert!(!store.revoke(&manifest.path).unwrap());
+        assert!(!store.has(&manifest).unwrap() && !store.has(&changed).unwrap());
+        assert_eq!(store.all().unwrap(), [Path::new("/b/disperse.toml")]);
+    }
+
+    #[test]
+    fn entries_are_closed_to_others_and_so_is_their_folder() {
+        let (_temp, store) = store();
+        let manifest = read("/a/disperse.toml", "text");
+        store.record(&manifest).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&store.0), mode(&store.0.join(name(&manifest)))), (0o700, 0o600));
+        for open in [0o701, 0o720, 0o777] {
+            fs::set_permissions(&store.0, PermissionsExt::from_mode(open)).unwrap();
+            assert!(matches!(store.has(&manifest), Err(StoreError::Shared(_))), "{open:o}");
+            assert!(
+                matches!(store.record(&manifest), Err(StoreError::Shared(_))),
+                "{open:o}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_a_link_holds_nothing() {
+        let (temp, store) = store();
+        let manifest = read("/a/disperse.toml", "text");
+        store.record(&manifest).unwrap();
+        let link = temp.path().join("link");
+        std::os::unix::fs::symlink(&store.0, &link).unwrap();
+        assert!(matches!(Store(link).has(&manifest), Err(StoreError::Shared(_))));
+        // Nor does an entry that is one, or that is of another path.
+        let file = store.0.join(name(&manifest));
+        let elsewhere = temp.path().join("entry");
+        fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        assert!(!store.has(&manifest).unwrap());
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, [HEADER, b"/b"].concat()).unwrap();
+        assert!(!store.has(&manifest).unwrap());
+    }
+}

@@ -1,0 +1,515 @@
+//! Folders of unknown origin: what their manifests ask for, and what their files are.
+
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration};
+
+use crate::support::{Ended, Folder, Host, body, has, host};
+
+/// The most memory that a host may take that refuses a file, in MiB.
+const MEMORY: u64 = 500;
+
+/// A folder with a worker, an operation, and a store of trust of its own.
+struct Stranger(Folder);
+
+impl Stranger {
+    /// `manifest` with `MARK` replaced by a path that nothing but a command of the manifest makes.
+    fn new(manifest: &str) -> Self {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.path("project/tests")).unwrap();
+        folder.worker("project/echo.wasm", body::ECHO);
+        folder.operation("project/operation.wasm", "run", "");
+        folder.file("project/tests/a.toml", "[[answer]]\necho = true\n");
+        let stranger = Self(folder);
+        stranger.manifest(manifest);
+        stranger
+    }
+
+    fn manifest(&self, text: &str) {
+        self.0
+            .file("project/disperse.toml", text.replace("MARK", &self.0.path("mark")));
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path(&format!("project/{name}"))
+    }
+
+    fn host(&self, args: &[&str]) -> Host {
+        host(args)
+            .folder(self.0.root())
+            .env("XDG_STATE_HOME", self.0.path("state"))
+            .input("a\n")
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Ended {
+        let ended = self.host(args).run();
+        assert!(
+            ended.peak_memory.is_none_or(|most| most < MEMORY),
+            "{:?} MiB",
+            ended.peak_memory
+        );
+        ended
+    }
+
+    fn is_marked(&self) -> bool {
+        Path::new(&self.0.path("mark")).exists()
+    }
+}
+
+/// Every sort of thing that a manifest can ask for.
+const GREEDY: &str = r#"
+    [operation]
+    component = "operation.wasm"
+    build = "touch MARK"
+
+    [[pool]]
+    name = "p"
+    component = "echo.wasm"
+    workers = 1
+    exec = [["/bin/sh", "-c", "..."]]
+    dirs = ["/::/host:rw", "."]
+    http = ["http://127.0.0.1"]
+    secrets = { TOKEN = { env = "HOME" } }
+"#;
+
+const ASKED: [&str; 6] = [
+    "build  touch ",
+    "exec   /bin/sh -c ...  ([[pool]] p, dangerous)",
+    "dir    /::/host:rw  ([[pool]] p, dangerous)",
+    "dir    .  ([[pool]] p)",
+    "http   http://127.0.0.1  ([[pool]] p, dangerous)",
+    "secret TOKEN=env:HOME  ([[pool]] p, dangerous)",
+];
+
+#[test]
+fn manifest_is_given_nothing_without_trust() {
+    let stranger = Stranger::new(GREEDY);
+    for args in [
+        &["run", "project"][..],
+        &["run", "project", "--no-build"],
+        &["map", "project"],
+        &["map", "project", "--no-build"],
+        &["map", "project/disperse.toml", "--no-build"],
+        &["compile", "project"],
+    ] {
+        stranger.run(args).exits(2).prints("").says(&ASKED).says(&[
+            "disperse.toml` asks for what needs your trust",
+            "hint: ",
+            "`disperse-host trust project`",
+            "--trust-manifest",
+        ]);
+    }
+    stranger.run(&["test", "project"]).exits(2).prints("").says(&[ASKED[0]]);
+    assert!(!stranger.is_marked(), "a command of the manifest ran");
+    // What a command does not take, it need not be trusted with.
+    stranger.run(&["compile", "project", "--no-build"]).exits(0);
+    stranger.run(&["test", "project", "--no-build", "--update"]).exits(0);
+    stranger.run(&["map", "project/echo.wasm"]).exits(0).prints("a\n");
+    stranger
+        .run(&["map", "project", "--trust-manifest"])
+        .exits(0)
+        .prints("a\n");
+    assert!(stranger.is_marked());
+}
+
+#[test]
+fn trust_lasts_until_the_manifest_changes() {
+    let stranger = Stranger::new(GREEDY);
+    let path = stranger.path("disperse.toml");
+    stranger
+        .run(&["trust", "--show", "project"])
+        .exits(0)
+        .shows(&ASKED)
+        .shows(&["it is not trusted"]);
+    stranger.run(&["map", "project"]).exits(2);
+    stranger
+        .run(&["trust", "project"])
+        .exits(0)
+        .shows(&ASKED)
+        .shows(&[&path]);
+    assert!(!stranger.is_marked(), "trust alone runs nothing");
+    for typed in ["project", "project/disperse.toml", "project/../project"] {
+        stranger.run(&["map", typed]).exits(0).prints("a\n");
+        stranger
+            .run(&["trust", "--show", typed])
+            .exits(0)
+            .shows(&["it is trusted"]);
+    }
+    stranger.run(&["trust", "--list"]).exits(0).prints(&format!("{path}\n"));
+    stranger.manifest(&format!("{GREEDY}\n"));
+    stranger.run(&["map", "project"]).exits(2).says(&ASKED);
+    stranger.manifest(GREEDY);
+    stranger.run(&["map", "project"]).exits(0);
+    // A copy elsewhere is another one.
+    let copied = Command::new("cp")
+        .args(["-r", "project", "copy"])
+        .current_dir(stranger.0.root())
+        .status();
+    assert!(copied.unwrap().success());
+    stranger
+        .run(&["map", "copy"])
+        .exits(2)
+        .says(&["`disperse-host trust copy`"]);
+    stranger
+        .run(&["trust", "--revoke", "project"])
+        .exits(0)
+        .shows(&["is trusted no more"]);
+    stranger.run(&["map", "project"]).exits(2);
+    stranger.run(&["trust", "--list"]).exits(0).prints("");
+}
+
+#[test]
+fn trust_that_others_could_give_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let stranger = Stranger::new(GREEDY);
+    stranger.run(&["trust", "project"]).exits(0);
+    let store = stranger.0.path("state/disperse/trust");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).unwrap();
+    stranger.run(&["map", "project"]).exits(2).says(&ASKED);
+    stranger
+        .run(&["trust", "project"])
+        .exits(4)
+        .says(&["is not this user's alone"]);
+}
+
+#[test]
+fn inspect_lists_what_is_asked_for() {
+    let stranger = Stranger::new(GREEDY);
+    stranger
+        .run(&["inspect", "project"])
+        .exits(0)
+        .shows(&ASKED)
+        .shows(&["asks for (not trusted)"]);
+    let json = || {
+        stranger
+            .run(&["inspect", "project", "--format", "json"])
+            .exits(0)
+            .events()[0]
+            .clone()
+    };
+    let manifest = json();
+    assert_eq!(
+        (&manifest["type"], &manifest["trusted"]),
+        (&"manifest".into(), &false.into())
+    );
+    let asks = manifest["asks"].as_array().unwrap();
+    let kinds: Vec<_> = asks.iter().map(|ask| ask["what"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["build", "exec", "dir", "dir", "http", "secret"]);
+    assert_eq!(asks.iter().filter(|ask| ask["dangerous"] == true).count(), 5);
+    stranger.run(&["trust", "project"]).exits(0);
+    assert_eq!(json()["trusted"], true);
+    assert!(!stranger.is_marked());
+}
+
+#[test]
+fn what_new_makes_is_trusted_until_it_changes() {
+    let folder = Folder::new();
+    let state = folder.path("state");
+    let run = |args: &[&str]| host(args).folder(folder.root()).env("XDG_STATE_HOME", &state).run();
+    run(&["new", "made", "--lang", "c"]).exits(0);
+    run(&["trust", "--show", "made"]).exits(0).shows(&["it is trusted"]);
+    let text = fs::read_to_string(folder.path("made/disperse.toml")).unwrap();
+    folder.file("made/disperse.toml", format!("{text}# changed\n"));
+    run(&["run", "made"]).exits(2).says(&["needs your trust"]);
+}
+
+#[test]
+fn paths_that_lead_out_of_the_folder_need_trust() {
+    let stranger = Stranger::new("");
+    let outside = stranger.0.worker("outside.wasm", body::ECHO);
+    symlink(&outside, stranger.path("link.wasm")).unwrap();
+    symlink("echo.wasm", stranger.path("inside.wasm")).unwrap();
+    symlink(stranger.0.root(), stranger.path("up")).unwrap();
+    for component in ["../outside.wasm", &outside, "link.wasm", "up/outside.wasm"] {
+        stranger.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
+        let asked = format!("path   {component} -> ");
+        for args in [&["map", "project"][..], &["compile", "project", "--no-build"]] {
+            stranger.run(args).exits(2).prints("").says(&[&asked, "outside.wasm"]);
+        }
+        let inspected = stranger.run(&["inspect", "project"]).exits(2);
+        inspected
+            .shows(&[&asked])
+            .says(&["out of its folder, which is not trusted"]);
+        stranger
+            .run(&["map", "project", "--trust-manifest"])
+            .exits(0)
+            .prints("a\n");
+    }
+    for component in ["inside.wasm", &stranger.path("echo.wasm"), "tests/../echo.wasm"] {
+        stranger.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
+        stranger.run(&["map", "project"]).exits(0).prints("a\n");
+    }
+    // The manifest itself: nothing of it is shown.
+    let secret = stranger.0.file("secret.toml", "canary-7261\n");
+    fs::remove_file(stranger.path("disperse.toml")).unwrap();
+    symlink(secret, stranger.path("disperse.toml")).unwrap();
+    for command in ["map", "run", "test", "compile", "inspect"] {
+        let ended = stranger
+            .run(&[command, "project"])
+            .exits(2)
+            .says(&["out of its folder"]);
+        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    }
+    stranger
+        .run(&["map", "project", "--trust-manifest"])
+        .exits(2)
+        .says(&["canary"]);
+}
+
+#[test]
+fn files_of_tests_stay_within_the_folder() {
+    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n");
+    let test = |flags: &[&str]| stranger.run(&[&["test", "project"], flags].concat());
+    test(&["--update"]).exits(0);
+    let (script, golden) = (stranger.path("tests/a.toml"), stranger.path("tests/a.golden"));
+    let log = fs::read_to_string(&golden).unwrap();
+    let secret = stranger.0.file("secret", "canary-7261\n");
+    for text in [
+        "[[answer]]\nfile = \"../../secret\"\n",
+        "[[answer]]\nfile = \"link\"\n",
+        "input-file = \"../../secret\"\n[[answer]]\necho = true\n",
+        &format!("[expect]\noutput-file = \"{secret}\"\n[[answer]]\necho = true\n"),
+    ] {
+        drop(fs::remove_file(stranger.path("tests/link")));
+        symlink(&secret, stranger.path("tests/link")).unwrap();
+        fs::write(&script, text).unwrap();
+        let typed = ["--script", script.as_str()];
+        for flags in [&[][..], &typed] {
+            let ended = test(flags)
+                .exits(2)
+                .prints("")
+                .says(&["which is not trusted", "--trust-manifest"]);
+            assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+        }
+        let ended = test(&["--trust-manifest"]);
+        assert_ne!(ended.code, 2, "{}", ended.stderr);
+    }
+    fs::write(&script, "[[answer]]\necho = true\n").unwrap();
+    // A golden that leads out is neither read nor written.
+    fs::remove_file(&golden).unwrap();
+    symlink(&secret, &golden).unwrap();
+    for flags in [&[][..], &["--update"]] {
+        let ended = test(flags).exits(2).says(&["which is not trusted"]);
+        assert!(!ended.out().contains("canary"), "{}", ended.out());
+    }
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "canary-7261\n");
+    // One that leads elsewhere within the folder is replaced, not written through.
+    fs::remove_file(&golden).unwrap();
+    symlink("a.toml", &golden).unwrap();
+    test(&["--update"]).exits(0);
+    assert_eq!(fs::read_to_string(&script).unwrap(), "[[answer]]\necho = true\n");
+    assert!(!Path::new(&golden).is_symlink());
+    assert_eq!(fs::read_to_string(&golden).unwrap(), log);
+}
+
+fn pipe(path: &str) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+}
+
+#[test]
+fn files_that_are_not_regular_are_neither_read_nor_waited_for() {
+    const REGULAR: &str = "it is not a regular file";
+    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n[worker]\ncomponent = \"echo.wasm\"\n");
+    let zero = |path: &str| symlink("/dev/zero", path).unwrap();
+    let sorts: [&dyn Fn(&str); 2] = [&zero, &pipe];
+    for make in sorts {
+        for (file, commands) in [
+            ("disperse.toml", &["map", "run", "test", "compile", "inspect"][..]),
+            ("echo.wasm", &["map", "compile", "inspect"]),
+            ("operation.wasm", &["run", "test"]),
+            ("tests/a.toml", &["test"]),
+        ] {
+            let path = stranger.path(file);
+            let kept = stranger.0.path("kept");
+            fs::rename(&path, &kept).unwrap();
+            make(&path);
+            for command in commands {
+                // Trust is of what is asked for: it makes no file a regular one.
+                let flags: &[&str] = if *command == "inspect" {
+                    &[]
+                } else {
+                    &["--trust-manifest"]
+                };
+                let ended = stranger.run(&[&[*command, "project"], flags].concat()).exits(2);
+                assert!(
+                    ended.stderr.contains(REGULAR) || ended.stderr.contains("out of its folder"),
+                    "{command} {file}: {}",
+                    ended.stderr
+                );
+            }
+            fs::remove_file(&path).unwrap();
+            fs::rename(&kept, &path).unwrap();
+        }
+        let golden = stranger.path("tests/a.golden");
+        make(&golden);
+        stranger
+            .run(&["test", "project", "--trust-manifest"])
+            .exits(2)
+            .says(&[REGULAR]);
+        fs::remove_file(&golden).unwrap();
+        let signature = stranger.path("echo.wasm.minisig");
+        make(&signature);
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        stranger
+            .run(&["map", "project", "--trust-manifest", "--signed-by", key])
+            .exits(2)
+            .says(&[REGULAR]);
+        fs::remove_file(&signature).unwrap();
+    }
+    // What is typed itself may be a pipe.
+    let typed = stranger.0.path("typed.wasm");
+    pipe(&typed);
+    let component = fs::read(stranger.path("echo.wasm")).unwrap();
+    std::thread::spawn({
+        let typed = typed.clone();
+        move || fs::write(typed, component).unwrap()
+    });
+    stranger.run(&["map", &typed]).exits(0).prints("a\n");
+}
+
+#[test]
+fn files_of_a_folder_are_of_bounded_size() {
+    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n");
+    let grow = |file: &str, size: u64| {
+        let file = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(stranger.path(file))
+            .unwrap();
+        file.set_len(size).unwrap();
+    };
+    let too_large = |args: &[&str], most: &str| {
+        stranger
+            .run(args)
+            .exits(2)
+            .says(&[&format!("it is larger than {most}")]);
+    };
+    grow("tests/a.golden", (64 << 20) + 1);
+    too_large(&["test", "project"], "64MiB");
+    grow("tests/a.toml", (16 << 20) + 1);
+    too_large(&["test", "project"], "16MiB");
+    grow("operation.wasm", (256 << 20) + 1);
+    too_large(&["run", "project"], "256MiB");
+    grow("disperse.toml", (1 << 20) + 1);
+    too_large(&["inspect", "project"], "1MiB");
+    // Many that are not too large each.
+    stranger.manifest("[operation]\ncomponent = \"operation.wasm\"\n");
+    grow("answer", 60 << 20);
+    let script = "[[answer]]\nfile = \"../answer\"\n".repeat(9);
+    fs::write(stranger.path("tests/a.toml"), script).unwrap();
+    let ended = stranger.host(&["test", "project"]).run().exits(2);
+    ended.says(&["all files of the tests together are too large"]);
+    for n in 0..=1000 {
+        fs::write(stranger.path(&format!("tests/{n}.toml")), "").unwrap();
+    }
+    stranger
+        .run(&["test", "project"])
+        .exits(2)
+        .says(&["more than 1000 tests"]);
+}
+
+#[test]
+fn deep_and_wide_manifests_are_refused_in_time() {
+    let stranger = Stranger::new("");
+    let wide: String = (0..5000)
+        .map(|n| format!("[[pool]]\nname=\"{n}\"\ncomponent=\"echo.wasm\"\n"))
+        .collect();
+    for (text, why) in [
+        (
+            format!("x = {}{}", "[".repeat(200_000), "]".repeat(200_000)),
+            "TOML parse error",
+        ),
+        (format!("{}b = 1", "a.".repeat(200_000)), "recursion limit"),
+        (
+            format!("x = {}1{}", "{a=".repeat(100_000), "}".repeat(100_000)),
+            "TOML parse error",
+        ),
+        (wide, "more than 1000 pools"),
+        (
+            "[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nworkers = 9223372036854775808\n".to_owned(),
+            "more than 100000 workers",
+        ),
+        (
+            "[[pool]]\nname = \"p\\u001b[2J\\nerror: forged\"\ncomponent = \"echo.wasm\"\n".to_owned(),
+            "unprintable character",
+        ),
+    ] {
+        stranger.manifest(&text);
+        let ended = stranger
+            .host(&["map", "project"])
+            .start()
+            .within(Duration::from_secs(30))
+            .end();
+        assert!(
+            !ended.stderr.contains('\u{1b}') && !ended.stderr.contains("\nerror: forged"),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.len() < 10_000, "{} bytes of error", ended.stderr.len());
+        ended.exits(2).says(&[why]);
+    }
+}
+
+/// A command on a terminal, which `answer` is typed into. None: there is no program `script`.
+fn on_terminal(folder: &Path, state: &str, line: &str, answer: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_disperse-host");
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            &format!("printf '{answer}\\n' | script -qec '{program} {line}' /dev/null"),
+        ])
+        .current_dir(folder)
+        .env("XDG_STATE_HOME", state)
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() == Some(127) {
+        eprintln!("not tried on a terminal: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(said)
+}
+
+#[test]
+fn user_is_asked_on_a_terminal_about_a_folder_of_their_own() {
+    let stranger = Stranger::new("[worker]\ncomponent = \"echo.wasm\"\nbuild = \"touch MARK\"\n");
+    // The folder of the tests is in a work tree: another one begins here, of which nothing is known.
+    let (root, state) = (tempfile::tempdir().unwrap(), stranger.0.path("state"));
+    let copied = Command::new("cp")
+        .args(["-r", &stranger.0.path("project")])
+        .arg(root.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let ask = |answer: &str| on_terminal(root.path(), &state, "map project --no-socket --input /dev/null", answer);
+    let Some(said) = ask("y") else { return };
+    assert!(
+        !said.contains("[y/N]") && !stranger.is_marked(),
+        "not in a work tree: {said}"
+    );
+    fs::create_dir(root.path().join(".git")).unwrap();
+    for answer in ["n", "", "yy", "no"] {
+        let said = ask(answer).unwrap();
+        has(
+            "the terminal",
+            &said,
+            &["build  touch ", "trust it until it changes? [y/N]", "needs your trust"],
+        );
+        assert!(!stranger.is_marked(), "{answer}: {said}");
+    }
+    let said = ask("y").unwrap();
+    assert!(said.contains("[y/N]") && stranger.is_marked(), "{said}");
+    fs::remove_file(stranger.0.path("mark")).unwrap();
+    // It is kept.
+    let said = ask("n").unwrap();
+    assert!(!said.contains("[y/N]") && stranger.is_marked(), "{said}");
+    // A folder that was trusted before is asked about again when it has changed, in a work tree or not.
+    fs::remove_file(stranger.0.path("mark")).unwrap();
+    fs::remove_dir(root.path().join(".git")).unwrap();
+    let manifest = root.path().join("project/disperse.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text + "# changed\n").unwrap();
+    let said = ask("n").unwrap();
+    has("the terminal", &said, &["now that it has changed", "[y/N]"]);
+    assert!(!stranger.is_marked(), "{said}");
+}
