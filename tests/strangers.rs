@@ -98,7 +98,7 @@ fn manifest_is_given_nothing_without_trust() {
             "--trust-manifest",
         ]);
     }
-    stranger.run(&["test", "project"]).exits(2).prints("").says(&[ASKED[0]]);
+    stranger.run(&["test", "project"]).exits(2).prints("").says(&ASKED);
     assert!(!stranger.is_marked(), "a command of the manifest ran");
     // What a command does not take, it need not be trusted with.
     stranger.run(&["compile", "project", "--no-build"]).exits(0);

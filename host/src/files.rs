@@ -116,14 +116,14 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 /// Reads the files that scripts name: within a folder, unless that is trusted, and in all of a bounded size.
-pub(crate) struct Shelf<'a> {
+pub(crate) struct FolderReader<'a> {
     /// The folder that none of them may lead out of. None: they may be anywhere.
     within: Option<PathBuf>,
     /// How many more bytes may be read, also through other shelves.
     left: &'a Cell<u64>,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> FolderReader<'a> {
     /// `within`: the folder that no file may lead out of; none: they may be anywhere. `left`: how many bytes may be read in
     /// all, which reading lowers.
     pub(crate) fn new(within: Option<PathBuf>, left: &'a Cell<u64>) -> Self {
@@ -157,10 +157,10 @@ impl<'a> Shelf<'a> {
         Ok(bytes)
     }
 
-    /// Reads a text as [`Shelf::read`] does.
+    /// Reads a text as [`FolderReader::read`] does.
     ///
     /// # Errors
-    /// As [`Shelf::read`], and if it is not UTF-8.
+    /// As [`FolderReader::read`], and if it is not UTF-8.
     pub(crate) fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
         text(self.read(path, max)?)
     }
@@ -296,19 +296,19 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_shelf_are_bounded_together() {
+    fn files_of_a_reader_are_bounded_together() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("file");
         std::fs::write(&path, "four").unwrap();
         let left = Cell::new(6);
-        let shelf = Shelf::new(Some(temp.path().to_owned()), &left);
-        assert_eq!(shelf.read(&path, 4).unwrap(), b"four");
-        assert!(shelf.read(&path, 4).unwrap_err().to_string().contains("together"));
-        let denied = shelf.read(Path::new("/etc/passwd"), 1 << 20).unwrap_err();
+        let reader = FolderReader::new(Some(temp.path().to_owned()), &left);
+        assert_eq!(reader.read(&path, 4).unwrap(), b"four");
+        assert!(reader.read(&path, 4).unwrap_err().to_string().contains("together"));
+        let denied = reader.read(Path::new("/etc/passwd"), 1 << 20).unwrap_err();
         assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
         let left = Cell::new(1 << 20);
         assert!(
-            Shelf::new(None, &left)
+            FolderReader::new(None, &left)
                 .read(Path::new("/proc/self/status"), 1 << 20)
                 .is_ok()
         );

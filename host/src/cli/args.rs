@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     compile::{CompileArgs, Compiling, HELP as COMPILE_HELP},
     simulate::SimulateArgs,
-    trust::{HELP as TRUST_HELP, Taking, TrustArgs},
+    trust::{HELP as TRUST_HELP, ManifestFlags, TrustArgs},
 };
 use crate::{
     digest::Digest,
@@ -224,7 +224,7 @@ pub(super) struct Common {
     #[arg(long)]
     pub(super) fresh: bool,
     #[command(flatten)]
-    pub(super) taking: Taking,
+    pub(super) manifest: ManifestFlags,
     /// Run the component only if its SHA-256 is this, in hexadecimal
     #[arg(long, value_name = "HEX")]
     pub(super) expect_sha256: Option<Digest>,
@@ -306,7 +306,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) threads: Option<u32>,
     #[command(flatten)]
-    pub(super) taking: Taking,
+    pub(super) manifest: ManifestFlags,
     #[command(flatten)]
     pub(super) compiling: Compiling,
     /// Do not keep compiled code for the next start

@@ -19,7 +19,7 @@ use super::{
     inspect::{json_line, print},
     loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
     plan::{self, Source, build_all, source},
-    trust::{self, Taking},
+    trust::{self, ManifestFlags},
 };
 use crate::{
     escape::plain,
@@ -69,7 +69,7 @@ pub(super) struct CompileArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) taking: Taking,
+    pub(super) manifest: ManifestFlags,
     #[command(flatten)]
     pub(super) compiling: Compiling,
     /// How it is written: as text, or as JSON Lines with one for each file
@@ -209,7 +209,7 @@ fn groups(teller: &Teller<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
 }
 
 fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec<Wanted>), Failure> {
-    let mut project = match source(path, args.taking.trust_manifest)? {
+    let mut project = match source(path, args.manifest.trust_manifest)? {
         Source::Project(project) => project,
         Source::Component(path) => {
             let limits = args.compiling.limits(&Manifest::default());
@@ -222,9 +222,10 @@ fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec
             .hint("add an [operation] or a [worker] table, or a [[pool]]"));
     }
     // Nothing is run, so that no grant is taken.
-    let asks = project.asks(false);
-    trust::check(&mut project, args.taking, &asks, &[AskKind::Build, AskKind::Path])?;
-    if !args.taking.no_build {
+    trust::require(&mut project, args.manifest, false, |ask| {
+        matches!(ask.what, AskKind::Build | AskKind::Path)
+    })?;
+    if !args.manifest.no_build {
         build_all(&project.manifest, &project.folder, args.quiet)?;
     }
     Ok((args.compiling.limits(&project.manifest), wanted))

@@ -40,7 +40,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// A component that is inspected.
-struct Found {
+struct InspectedFile {
     path: PathBuf,
     /// Whether it was typed itself.
     typed: bool,
@@ -49,11 +49,11 @@ struct Found {
 }
 
 /// The components that are inspected. Of a manifest, prints what it asks for.
-fn found(args: &InspectArgs) -> Result<Vec<Found>, Failure> {
+fn found(args: &InspectArgs) -> Result<Vec<InspectedFile>, Failure> {
     let project = match plan::source(&args.path, false)? {
         Source::Project(project) => project,
         Source::Component(path) => {
-            return Ok(vec![Found {
+            return Ok(vec![InspectedFile {
                 path,
                 typed: true,
                 out: None,
@@ -78,7 +78,7 @@ fn found(args: &InspectArgs) -> Result<Vec<Found>, Failure> {
     let mut paths = project.manifest.components();
     paths.sort();
     paths.dedup();
-    let found = paths.into_iter().map(|path| Found {
+    let found = paths.into_iter().map(|path| InspectedFile {
         path: project.folder.join(path),
         typed: false,
         out: leads_out(&project.folder, path).filter(|_| !trusted),
@@ -86,7 +86,7 @@ fn found(args: &InspectArgs) -> Result<Vec<Found>, Failure> {
     Ok(found.collect())
 }
 
-fn facts(found: &Found) -> Result<Facts, Failure> {
+fn facts(found: &InspectedFile) -> Result<Facts, Failure> {
     let path = &found.path;
     if let Some(target) = &found.out {
         return Err(Failure::usage(format!("`{}` is not inspected", path.display()))

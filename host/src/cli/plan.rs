@@ -18,7 +18,7 @@ use super::{
     opened,
     pools::{self, PoolMaker, name_of},
     tampering,
-    trust::{self, Read, Taking},
+    trust::{self, ManifestFlags, ManifestSource},
 };
 use crate::{
     files,
@@ -27,7 +27,7 @@ use crate::{
     report::plain,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
-    settings::{Ask, AskKind, Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation},
+    settings::{Ask, Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation},
     units::Size,
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Project {
     pub(super) folder: PathBuf,
     /// The manifest's path as it was typed.
     pub(super) shown: PathBuf,
-    pub(super) read: Read,
+    pub(super) source: ManifestSource,
     /// Whether it is trusted: for longer, or for this run.
     pub(super) trusted: bool,
 }
@@ -108,7 +108,7 @@ pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
     let folder = folder_of(&shown).to_owned();
     let mut project = Project {
         manifest: Manifest::default(),
-        read: Read {
+        source: ManifestSource {
             path: manifest_path(&shown),
             bytes,
         },
@@ -125,7 +125,7 @@ pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
             .because(format!("it leads to `{}`, out of its folder", target.display()))
             .hint("if it is to be trusted all the same, give --trust-manifest, or see `disperse-host trust`"));
     }
-    let text = std::str::from_utf8(&project.read.bytes).map_err(|error| unusable().because(error))?;
+    let text = std::str::from_utf8(&project.source.bytes).map_err(|error| unusable().because(error))?;
     project.manifest = Manifest::parse(text).map_err(|error| unusable().because(error))?;
     Ok(Source::Project(Box::new(project)))
 }
@@ -157,7 +157,7 @@ pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
 
 /// `run`, ready to go.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
-    let mut project = project(&args.path, args.common.taking, operation_alone)?;
+    let mut project = project(&args.path, args.common.manifest, operation_alone)?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
     let operation = project.manifest.operation.clone().ok_or_else(|| {
         Failure::usage(format!("`{}` names no operation", args.path.display()))
@@ -170,7 +170,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     if typed.is_empty() {
         workers_can_be_counted(&project.manifest, &args.common)?;
     }
-    take(&mut project, &args.common)?;
+    prepare(&mut project, &args.common)?;
     let (manifest, folder) = (&project.manifest, &project.folder);
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let pin = args.common.expect_sha256.or(operation.sha256);
@@ -234,7 +234,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
 
 /// `map`, ready to go.
 pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
-    let mut project = project(&args.path, args.common.taking, |component| Manifest {
+    let mut project = project(&args.path, args.common.manifest, |component| Manifest {
         worker: Some(Component {
             component,
             ..Component::default()
@@ -243,7 +243,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     })?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
     workers_can_be_counted(&project.manifest, &args.common)?;
-    take(&mut project, &args.common)?;
+    prepare(&mut project, &args.common)?;
     let (manifest, folder) = (&project.manifest, &project.folder);
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
@@ -311,28 +311,25 @@ pub(super) fn checked(policy: Policy) -> Result<Policy, Failure> {
 /// As [`source`].
 pub(super) fn project(
     path: &Path,
-    taking: Taking,
+    flags: ManifestFlags,
     alone: impl FnOnce(PathBuf) -> Manifest,
 ) -> Result<Project, Failure> {
-    Ok(match source(path, taking.trust_manifest)? {
+    Ok(match source(path, flags.trust_manifest)? {
         Source::Component(component) => Project {
             manifest: alone(component),
             folder: PathBuf::new(),
             shown: PathBuf::new(),
-            read: Read::default(),
-            trusted: taking.trust_manifest,
+            source: ManifestSource::default(),
+            trusted: flags.trust_manifest,
         },
         Source::Project(project) => *project,
     })
 }
 
 /// Sees to it that a project is trusted as far as need be, and builds it.
-fn take(project: &mut Project, common: &Common) -> Result<(), Failure> {
-    if !project.is_alone() {
-        let asks = project.asks(common.signed_by.is_some());
-        trust::check(project, common.taking, &asks, &AskKind::ALL)?;
-    }
-    if !common.taking.no_build {
+fn prepare(project: &mut Project, common: &Common) -> Result<(), Failure> {
+    trust::require(project, common.manifest, common.signed_by.is_some(), |_| true)?;
+    if !common.manifest.no_build {
         build_all(&project.manifest, &project.folder, common.quiet)?;
     }
     Ok(())

@@ -27,7 +27,7 @@ const ENDED_MAX: usize = 10;
 /// The largest file that is read as one, in bytes. What is kept is bounded far below it.
 const FILE_MAX: u64 = 64 << 20;
 
-/// How long a run may take to let in whoever only looks whether it goes on. One that takes longer goes on.
+/// How long a run may take to accept a connection that only probes whether it goes on. One that takes longer goes on.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// The folder, which is this user's alone.
@@ -199,8 +199,8 @@ impl Folder {
     }
 }
 
-/// Connects to a socket that is not a link, within a time. A socket whose owner stands still lets no one in once its line is
-/// full, and the system would wait for it without end.
+/// Connects to a socket that is not a link, within a time. Without it, the system would wait without end for a process that is
+/// stopped and whose backlog is full.
 ///
 /// # Errors
 /// It cannot be connected to, or not in time.
@@ -212,7 +212,7 @@ pub(super) fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
     let path = path.to_owned();
     // Left behind if it comes too late. It holds nothing but a descriptor.
     std::thread::Builder::new().spawn(move || done.send(UnixStream::connect(path)))?;
-    let too_late = |_| Err(io::Error::new(ErrorKind::TimedOut, "nobody takes the connection"));
+    let too_late = |_| Err(io::Error::new(ErrorKind::TimedOut, "the connection is not accepted"));
     connected.recv_timeout(within).unwrap_or_else(too_late)
 }
 

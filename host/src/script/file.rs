@@ -14,7 +14,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    files::Shelf,
+    files::FolderReader,
     settings::{QuotaTable, Spender, check_quotas},
     units::explain,
 };
@@ -117,15 +117,15 @@ struct WorkerTable {
 }
 
 impl Script {
-    /// Reads a script and, through this shelf, the files that it names, which are relative to its folder.
+    /// Reads a script and, through this reader, the files that it names, which are relative to its folder.
     ///
     /// # Errors
     /// It or one of them cannot be read, or it is invalid; says what is wrong and where.
-    pub(crate) fn read(path: &Path, shelf: &Shelf<'_>) -> Result<Self, String> {
-        let text = shelf.read_text(path, SCRIPT_MAX);
+    pub(crate) fn read(path: &Path, reader: &FolderReader<'_>) -> Result<Self, String> {
+        let text = reader.read_text(path, SCRIPT_MAX);
         let text = text.map_err(|error| format!("cannot read it: {error}"))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, &|file| read(shelf, &folder.join(file)))
+        Self::parse(&text, &|file| read(reader, &folder.join(file)))
     }
 
     /// Parses the text of a script; `read` reads the files that it names.
@@ -231,8 +231,8 @@ fn either(
     }
 }
 
-fn read(shelf: &Shelf<'_>, path: &Path) -> Result<Bytes, String> {
-    let bytes = shelf.read(path, FILE_MAX);
+fn read(reader: &FolderReader<'_>, path: &Path) -> Result<Bytes, String> {
+    let bytes = reader.read(path, FILE_MAX);
     let bytes = bytes.map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     Ok(bytes.into())
 }
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Script, String> {
-        Script::parse(text, &|file| read(&Shelf::new(None, &Cell::new(0)), file))
+        Script::parse(text, &|file| read(&FolderReader::new(None, &Cell::new(0)), file))
     }
 
     fn error(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! What a manifest asks for beyond sandboxed computation on files of its own folder.
 //!
-//! Whoever runs a folder has not written its manifest, perhaps not even read it. So everything in it that reaches out of the
-//! sandbox or out of the folder is only asked for, and taken when the folder is trusted: build commands, grants, secrets, and
+//! The user who runs a folder has often neither written nor read its manifest. So everything in it that reaches out of the
+//! sandbox or out of the folder is only asked for, and given when the folder is trusted: build commands, grants, secrets, and
 //! paths that lead out of the folder. Limits, pools, quotas, health, arguments and settings need no trust.
 
 use std::{
@@ -28,6 +28,9 @@ pub(crate) struct Ask {
     pub(crate) dangerous: bool,
 }
 
+/// The table of an operation, as [`Ask::table`] has it.
+pub(crate) const OPERATION: &str = "[operation]";
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -47,8 +50,6 @@ pub(crate) enum AskKind {
 }
 
 impl AskKind {
-    pub(crate) const ALL: [Self; 6] = [Self::Build, Self::Exec, Self::Dir, Self::Http, Self::Secret, Self::Path];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -100,7 +101,7 @@ impl Manifest {
 
     fn tables(&self) -> impl Iterator<Item = Table<'_>> {
         let operation = self.operation.iter().map(|operation| Table {
-            name: "[operation]".into(),
+            name: OPERATION.into(),
             component: &operation.component,
             build: operation.build.as_deref(),
             sources: &operation.sources,

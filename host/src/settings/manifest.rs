@@ -27,7 +27,8 @@ pub(crate) const FILE_NAME: &str = "disperse.toml";
 /// The largest manifest, in bytes. 1 MiB holds some ten thousand workers with settings of their own.
 pub(crate) const MANIFEST_MAX: u64 = 1 << 20;
 
-/// A whole manifest. Paths are relative to its folder.
+/// A whole manifest. Paths are relative to its folder. Build commands, grants, secrets and paths that lead out of the folder are
+/// only asked for: they need trust, see `disperse-host trust`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Manifest {

@@ -6,7 +6,7 @@ mod limits;
 mod manifest;
 mod quota;
 
-pub(crate) use asks::{Ask, AskKind};
+pub(crate) use asks::{Ask, AskKind, OPERATION};
 pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{
     Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation, Pool, SecretForm, SecretTable, schema,

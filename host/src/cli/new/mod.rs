@@ -32,7 +32,7 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
         let path = folder.join(path);
         write(&path, &text).map_err(|error| Failure::machine(format!("cannot write `{}`", path.display()), &error))?;
     }
-    trust::made(folder);
+    trust::record_new(folder);
     let shown = tools::shell_word(&folder.display().to_string());
     let mut said = format!(
         "created `{}`: {} in {}\n",

@@ -25,13 +25,13 @@ use super::{
     runtime, trust,
 };
 use crate::{
-    files::{Shelf, leads_out},
+    files::{FolderReader, leads_out},
     limits::{Budget, Limits},
     logger::Level,
     run::Stage,
     sandbox::Sandbox,
     script::Script,
-    settings::{AskKind, FILE_NAME},
+    settings::{AskKind, FILE_NAME, OPERATION},
     units::Time,
 };
 
@@ -49,19 +49,16 @@ const SCRIPTS_MAX: usize = 1000;
 const FILES_MAX: u64 = 512 << 20;
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
-    let mut project = plan::project(&args.path, args.taking, plan::operation_alone)?;
-    if !project.is_alone() {
-        // Workers are scripted: nothing of theirs is taken.
-        project.manifest.worker = None;
-        project.manifest.pool.clear();
-        let asks = project.asks(false);
-        trust::check(&mut project, args.taking, &asks, &[AskKind::Build, AskKind::Path])?;
-    }
+    let mut project = plan::project(&args.path, args.manifest, plan::operation_alone)?;
+    // Workers are scripted: nothing of theirs is taken.
+    trust::require(&mut project, args.manifest, false, |ask| {
+        ask.table == OPERATION && matches!(ask.what, AskKind::Build | AskKind::Path)
+    })?;
     let paths = scripts(args, &project.folder)?;
     // All of them before any is run: a mistake in the last one is not found out after minutes.
     let left = Cell::new(FILES_MAX);
     let read = |path: PathBuf| {
-        let script = read(&path, &Shelf::new(within(args, &project, &path), &left))?;
+        let script = read(&path, &FolderReader::new(within(args, &project, &path), &left))?;
         Ok((path, script))
     };
     let scripts: Vec<(PathBuf, Script)> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
@@ -70,8 +67,8 @@ pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
     let (mut passed, mut failed) = (0u64, 0u64);
     for (path, script) in scripts {
         let left = Cell::new(u64::MAX);
-        let shelf = Shelf::new(within(args, &project, &path), &left);
-        let verdict = threads.block_on(Verdict::of(&stage, &path, script, &shelf, args.update))?;
+        let reader = FolderReader::new(within(args, &project, &path), &left);
+        let verdict = threads.block_on(Verdict::of(&stage, &path, script, &reader, args.update))?;
         if verdict.has_passed() {
             passed += 1;
         } else {
@@ -136,9 +133,9 @@ fn within(args: &TestArgs, project: &Project, script: &Path) -> Option<PathBuf> 
     Some(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
-fn read(path: &Path, shelf: &Shelf<'_>) -> Result<Script, Failure> {
+fn read(path: &Path, reader: &FolderReader<'_>) -> Result<Script, Failure> {
     let unusable = |error: String| Failure::usage(format!("cannot use the script `{}`", path.display())).because(error);
-    Script::read(path, shelf).map_err(unusable)
+    Script::read(path, reader).map_err(unusable)
 }
 
 fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
@@ -154,7 +151,7 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
         plan::stack(manifest.limits.stack)?,
         Budget::new(u64::MAX),
     );
-    if !args.taking.no_build {
+    if !args.manifest.no_build {
         // Workers are scripted: only the operation has to be there.
         build::build(folder, plan::operation_build(operation).into_iter(), args.quiet)?;
     }

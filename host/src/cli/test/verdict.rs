@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{error::Failure, exit};
 use crate::{
     driver::Rehearsed,
-    files::{self, Shelf},
+    files::{self, FolderReader},
     report::Summary,
     run::{self, Stage},
     script::{FILE_MAX, Script, diff, shown},
@@ -75,7 +75,7 @@ impl Problem {
 }
 
 impl Verdict {
-    /// Runs a test. `shelf`: what the golden is read through. `update`: a golden that differs is written and no problem.
+    /// Runs a test. `reader`: what the golden is read through. `update`: a golden that differs is written and no problem.
     ///
     /// # Errors
     /// The machine does not let it run, or a golden cannot be read or written.
@@ -83,7 +83,7 @@ impl Verdict {
         stage: &Stage,
         path: &Path,
         script: Script,
-        shelf: &Shelf<'_>,
+        reader: &FolderReader<'_>,
         update: bool,
     ) -> Result<Self, Failure> {
         let (output, exit, compared) = (script.output.clone(), script.exit, script.golden);
@@ -124,7 +124,7 @@ impl Verdict {
         verdict
             .problems
             .extend(output.and_then(|output| differs(&output, &written)));
-        verdict.compare(shelf, update)?;
+        verdict.compare(reader, update)?;
         Ok(verdict)
     }
 
@@ -146,11 +146,11 @@ impl Verdict {
     }
 
     /// Compares the log with the golden one, or writes that.
-    fn compare(&mut self, shelf: &Shelf<'_>, update: bool) -> Result<(), Failure> {
+    fn compare(&mut self, reader: &FolderReader<'_>, update: bool) -> Result<(), Failure> {
         let Some((golden, written)) = &mut self.golden else {
             return Ok(());
         };
-        let known = match shelf.read_text(golden, FILE_MAX) {
+        let known = match reader.read_text(golden, FILE_MAX) {
             Ok(known) => Some(known),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {

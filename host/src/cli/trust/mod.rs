@@ -13,16 +13,17 @@ use std::{
 
 use clap::Args;
 
-pub(super) use self::store::{Read, Store, StoreError};
+pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
     error::{Failure, say},
     exit,
     inspect::print,
     plan::{self, Project, Source},
+    tools::shell_word,
 };
 use crate::{
     escape::{plain, plain_line},
-    settings::{Ask, AskKind},
+    settings::{Ask, AskKind, FILE_NAME},
 };
 
 /// How many lines an error lists, and how long one may be, in characters. Arbitrary: they fit a screen.
@@ -60,7 +61,7 @@ pub(super) struct TrustArgs {
 
 /// What is done with a project, beside computing.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Taking {
+pub(super) struct ManifestFlags {
     /// Do not build, also if the manifest says how. It does not imply trust: what else the manifest asks for still needs it
     #[arg(long)]
     pub(super) no_build: bool,
@@ -99,21 +100,21 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
         );
     };
     let asks = project.asks(false);
-    let shown = plain_line(&project.read.path.display().to_string()).into_owned();
+    let shown = plain_line(&project.source.path.display().to_string()).into_owned();
     if asks.is_empty() {
         print(&format!("`{shown}` asks for nothing that needs trust\n"))?;
     } else {
         print(&format!("`{shown}` asks for\n{}", lines(&asks, usize::MAX, usize::MAX)))?;
     }
     if args.show {
-        let trusted = store.has(&project.read).map_err(unkept)?;
+        let trusted = store.has(&project.source).map_err(unkept)?;
         print(if trusted {
             "it is trusted\n"
         } else {
             "it is not trusted\n"
         })?;
     } else {
-        store.record(&project.read).map_err(unkept)?;
+        store.record(&project.source).map_err(unkept)?;
         print("it is trusted now, until it changes\n")?;
     }
     Ok(exit::DONE)
@@ -126,23 +127,31 @@ fn unkept(error: StoreError) -> Failure {
 
 /// Whether a project is trusted for longer than this run.
 pub(super) fn is_trusted(project: &Project) -> bool {
-    Store::user().is_ok_and(|store| store.has(&project.read).is_ok_and(|has| has))
+    Store::user().is_ok_and(|store| store.has(&project.source).is_ok_and(|has| has))
 }
 
-/// Lets a project go on only if it is trusted or asks for nothing of these kinds. `all`: what it asks for.
+/// Lets a project go on only if it is trusted, or asks for nothing that is needed. `signed`: see [`Manifest::asks`]. `needs`:
+/// whether something that it asks for is about to be taken.
 ///
 /// # Errors
-/// It is not trusted; lists what it asks for.
-pub(super) fn check(project: &mut Project, taking: Taking, all: &[Ask], kinds: &[AskKind]) -> Result<(), Failure> {
-    if project.trusted {
+/// It is not trusted; lists all that it asks for.
+///
+/// [`Manifest::asks`]: crate::settings::Manifest::asks
+pub(super) fn require(
+    project: &mut Project,
+    flags: ManifestFlags,
+    signed: bool,
+    needs: impl Fn(&Ask) -> bool,
+) -> Result<(), Failure> {
+    if project.trusted || project.is_alone() {
         return Ok(());
     }
-    let needed = all
-        .iter()
-        .any(|ask| kinds.contains(&ask.what) && !(taking.no_build && ask.what == AskKind::Build));
-    if needed {
-        if !is_confirmed(project, all)? {
-            return Err(untrusted(project, all));
+    // All of it is listed, because all of it is trusted.
+    let all = project.asks(signed);
+    let is_taken = |ask: &&Ask| !(flags.no_build && ask.what == AskKind::Build);
+    if all.iter().filter(is_taken).any(needs) {
+        if !is_confirmed(project, &all)? {
+            return Err(untrusted(project, &all));
         }
         project.trusted = true;
     }
@@ -150,28 +159,31 @@ pub(super) fn check(project: &mut Project, taking: Taking, all: &[Ask], kinds: &
 }
 
 fn untrusted(project: &Project, all: &[Ask]) -> Failure {
+    let is_usual = project.shown.file_name().is_some_and(|name| name == FILE_NAME);
+    let named = if is_usual { &project.folder } else { &project.shown };
     let listed = lines(all, LISTED_MAX, SHOWN_MAX);
-    let shown = project.folder.display().to_string();
     Failure::usage(format!("`{}` asks for what needs your trust", project.shown.display()))
         .because(format!("it asks for\n{listed}"))
         .hint(format!(
             "read it; then `disperse-host trust {}` trusts it until it changes, and --trust-manifest for this run",
-            super::tools::shell_word(&shown)
+            shell_word(&named.display().to_string())
         ))
 }
 
 /// Asks the user, if that is possible and the folder looks like one of the user's own. Then trust is recorded.
 fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
     let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let Some(store) = Store::user().ok().filter(|_| is_terminal) else {
+    // What does not fit a screen could hide what matters: that is for `trust --show`.
+    let is_short = all.len() <= LISTED_MAX && all.iter().all(|ask| ask.value.len() <= SHOWN_MAX);
+    let Some(store) = Store::user().ok().filter(|_| is_terminal && is_short) else {
         return Ok(false);
     };
-    let was_trusted = store.all().is_ok_and(|all| all.contains(&project.read.path));
-    let folder = project.read.path.parent().unwrap_or(Path::new("/"));
+    let was_trusted = store.all().is_ok_and(|all| all.contains(&project.source.path));
+    let folder = project.source.path.parent().unwrap_or(Path::new("/"));
     if !was_trusted && !is_own_work_tree(folder) {
         return Ok(false);
     }
-    let shown = project.read.path.display();
+    let shown = project.source.path.display();
     say(&plain(&format!(
         "`{shown}` asks for{}\n{}",
         if was_trusted { ", now that it has changed" } else { "" },
@@ -184,7 +196,7 @@ fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
     let read = asked.and_then(|()| std::io::stdin().lock().take(64).read_line(&mut answer));
     let is_yes = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
     if is_yes {
-        store.record(&project.read).map_err(unkept)?;
+        store.record(&project.source).map_err(unkept)?;
     }
     Ok(is_yes)
 }
@@ -225,10 +237,10 @@ pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String
 }
 
 /// Trusts a folder that this program has just made itself.
-pub(super) fn made(folder: &Path) {
+pub(super) fn record_new(folder: &Path) {
     let recorded = plan::source(folder, true).and_then(|source| match source {
         Source::Project(project) => Store::user()
-            .and_then(|store| store.record(&project.read))
+            .and_then(|store| store.record(&project.source))
             .map_err(unkept),
         Source::Component(_) => Ok(()),
     });

@@ -31,7 +31,7 @@ pub(in crate::cli) enum StoreError {
 
 /// A manifest as it was read: its canonical path and its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::cli) struct Read {
+pub(in crate::cli) struct ManifestSource {
     pub(in crate::cli) path: PathBuf,
     pub(in crate::cli) bytes: Vec<u8>,
 }
@@ -71,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// The folder of entries is not this user's alone.
-    pub(in crate::cli) fn has(&self, manifest: &Read) -> Result<bool, StoreError> {
+    pub(in crate::cli) fn has(&self, manifest: &ManifestSource) -> Result<bool, StoreError> {
         Ok(self.is_there()? && entry(&self.0.join(name(manifest))).as_deref() == Some(&manifest.path))
     }
 
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// The entry cannot be written, or the folder of entries is not this user's alone.
-    pub(in crate::cli) fn record(&self, manifest: &Read) -> Result<(), StoreError> {
+    pub(in crate::cli) fn record(&self, manifest: &ManifestSource) -> Result<(), StoreError> {
         if !files::make_private(&self.0).map_err(|error| self.io(error))? {
             return Err(StoreError::Shared(self.0.display().to_string()));
         }
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-fn name(manifest: &Read) -> String {
+fn name(manifest: &ManifestSource) -> String {
     // No path has a zero byte in it: what follows one is the manifest.
     Digest::of(&[manifest.path.as_os_str().as_bytes(), &[0], &manifest.bytes].concat()).to_string()
 }
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn read(path: &str, bytes: &str) -> Read {
-        Read {
+    fn read(path: &str, bytes: &str) -> ManifestSource {
+        ManifestSource {
             path: path.into(),
             bytes: bytes.into(),
         }
