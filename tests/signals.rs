@@ -1,13 +1,35 @@
 //! Being stopped by the user or by the machine.
 
 use std::{
-    process::{Command, Stdio},
+    io::{Read, Write},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fd::OwnedFd,
+    fs::{CWD, Mode, OFlags, mkfifoat},
+    process::{Pid, Signal, kill_process},
+};
 
-use crate::support::{Folder, beside, body, host};
+use crate::support::{Folder, beside, body, comes, host, probe};
+
+/// How long a process may take to end after its second signal: two seconds, and more on a machine that is busy.
+const SOON: Duration = Duration::from_secs(6);
+
+/// Waits for the end.
+fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    let is_over = comes(SOON, || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    if !is_over {
+        child.kill().unwrap();
+        panic!("it did not end");
+    }
+    status.unwrap()
+}
 
 fn stopped_while_busy(signal: Signal, code: i32) {
     let folder = Folder::new();
@@ -38,6 +60,11 @@ fn an_interrupt_ends_a_long_run() {
 #[test]
 fn a_termination_ends_a_long_run() {
     stopped_while_busy(Signal::TERM, 143);
+}
+
+#[test]
+fn a_hangup_ends_a_long_run() {
+    stopped_while_busy(Signal::HUP, 129);
 }
 
 #[test]
@@ -73,21 +100,16 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
             break;
         }
     }
-    let mut code = None;
-    for _ in 0..2 {
-        assert_eq!(code, None, "it ended at the first one");
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        for _ in 0..100 {
-            std::thread::sleep(Duration::from_millis(10));
-            code = child.try_wait().unwrap().map(|status| status.code());
-            if code.is_some() {
-                break;
-            }
-        }
-    }
-    child.kill().unwrap();
-    let said = child.wait_with_output().unwrap().stderr;
-    assert_eq!(code, Some(Some(130)), "{}", String::from_utf8_lossy(&said));
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::INT).unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let said = stderr.read(&mut [0; 1000]).unwrap();
+    assert!(
+        said > 0 && child.try_wait().unwrap().is_none(),
+        "it ended at the first one"
+    );
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(130));
 }
 
 #[test]
@@ -108,4 +130,137 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     live.wait_until("a word about the interrupt", |_, stderr| !stderr.is_empty());
     live.send(Signal::INT);
     live.end().exits(130).prints("a\n");
+}
+
+/// A run in which a worker holds every thread there is, within the host: it waits for the certificates of the machine, which
+/// are a pipe with a writer that never writes.
+struct Held {
+    child: Child,
+    stdin: ChildStdin,
+    folder: Folder,
+    /// Both ends of it stay open.
+    writer: Option<OwnedFd>,
+}
+
+impl Held {
+    fn start(threads: u32, flags: &[&str]) -> Self {
+        let folder = Folder::new();
+        let certificates = folder.path("certificates");
+        mkfifoat(CWD, &certificates, Mode::RUSR | Mode::WUSR).unwrap();
+        let (threads, probe) = (threads.to_string(), probe());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+            .args([
+                "map",
+                &probe,
+                "--workers",
+                "4",
+                "--threads",
+                &threads,
+                "--http",
+                "http://127.0.0.1:9",
+            ])
+            .args(flags)
+            .env("SSL_CERT_FILE", &certificates)
+            .env_remove("SSL_CERT_DIR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        Self {
+            child,
+            stdin,
+            folder,
+            writer: None,
+        }
+    }
+
+    fn feed(&mut self, lines: &str) {
+        self.stdin.write_all(lines.as_bytes()).unwrap();
+    }
+
+    /// Has the threads held from now on.
+    fn hold(&mut self) {
+        self.feed(&"get http://127.0.0.1:9/\n".repeat(8));
+        let certificates = self.folder.path("certificates");
+        let held = comes(Duration::from_secs(60), || {
+            // A pipe can be opened for writing like this once a reader waits for it.
+            self.writer = rustix::fs::open(&certificates, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+            self.writer.is_some()
+        });
+        assert!(held, "no worker reads the certificates");
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Sends two signals, the second when the first was heard; says the exit code.
+    fn stop(&mut self, first: Signal, second: Signal) -> Option<i32> {
+        self.send(first);
+        let heard = self.child.stderr.as_mut().unwrap().read(&mut [0; 1000]).unwrap();
+        assert!(heard > 0, "nothing is said of the first signal");
+        self.send(second);
+        ended(&mut self.child).code()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It has ended, or a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn second_signal_ends_a_run_whose_threads_are_all_held() {
+    let _beside = beside();
+    for (threads, first, second, code) in [
+        (1, Signal::INT, Signal::INT, 130),
+        (1, Signal::INT, Signal::TERM, 143),
+        (2, Signal::TERM, Signal::HUP, 129),
+        (2, Signal::HUP, Signal::INT, 130),
+    ] {
+        let mut held = Held::start(threads, &[]);
+        held.hold();
+        assert_eq!(held.stop(first, second), Some(code), "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn programs_of_guests_end_with_a_process_whose_threads_are_held() {
+    let _beside = beside();
+    let mut held = Held::start(1, &["--exec", "/bin/sh *"]);
+    let (script, pid) = (held.folder.path("script"), held.folder.path("pid"));
+    // Renamed, so that it is whole when it is there.
+    let text = format!("echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 1000");
+    std::fs::write(&script, text).unwrap();
+    held.feed(&format!("run /bin/sh {script}\n"));
+    let started = comes(Duration::from_secs(60), || std::fs::exists(&pid).unwrap());
+    assert!(started, "the program was not started");
+    let program = std::fs::read_to_string(&pid).unwrap();
+    held.hold();
+    assert_eq!(held.stop(Signal::INT, Signal::INT), Some(130));
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", program.trim()));
+    // A zombie has ended; when it is gone is a matter of the process that inherits it.
+    let gone = comes(SOON, || {
+        state().is_ok_and(|stat| stat.contains(") Z ")) || state().is_err()
+    });
+    assert!(gone, "{:?}", state());
+}
+
+#[test]
+fn a_hangup_that_was_ignored_stays_ignored() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let program = env!("CARGO_BIN_EXE_disperse-host");
+    let mut live = crate::support::shell(&format!("exec nohup {program} map {worker}"))
+        .once("a line\n")
+        .start();
+    live.wait_until("a result", |stdout, _| !stdout.is_empty());
+    live.send(Signal::HUP);
+    live.send(Signal::INT);
+    live.end().exits(130).prints("a line\n");
 }

@@ -102,16 +102,6 @@ pub(crate) struct Ended {
     pub(crate) finished: Finished,
 }
 
-/// Runs a plan to its end. `on_start` is given what stops it gently.
-///
-/// # Errors
-/// The output cannot be written, or there are no threads to be had.
-pub(crate) async fn run(sandbox: Arc<Sandbox>, plan: Plan, on_start: impl FnOnce(Stopper)) -> Result<Ended, RunError> {
-    let (stopper, wires) = wires();
-    on_start(stopper);
-    run_with(sandbox, plan, wires).await
-}
-
 /// What the parts of a run talk over.
 pub(crate) struct Wires {
     to_driver: UnboundedSender<Notice>,
@@ -124,10 +114,10 @@ pub(crate) fn wires() -> (Stopper, Wires) {
     (Stopper(to_driver.clone()), Wires { to_driver, inbox })
 }
 
-/// As [`run`], for whoever has to be able to stop it before it has begun.
+/// Runs a plan to its end.
 ///
 /// # Errors
-/// As [`run`].
+/// The output cannot be written, or there are no threads to be had.
 pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires) -> Result<Ended, RunError> {
     let Wires { to_driver, inbox } = wires;
     let is_told = plan.stream.is_some();

@@ -1,4 +1,4 @@
-//! Exit codes. Where several hold, the first in this order counts: 70, 130 or 143, 4, 3, 1.
+//! Exit codes. Where several hold, the first in this order counts: 70, one of a signal, 4, 3, 1.
 
 use crate::report::Summary;
 
@@ -14,6 +14,8 @@ pub(super) const SYSTEMIC: u8 = 3;
 pub(super) const MACHINE: u8 = 4;
 /// A bug of ours.
 pub(super) const BUG: u8 = 70;
+/// Stopped by SIGHUP, as when its terminal is closed.
+pub(super) const HUNG_UP: u8 = 129;
 /// Stopped by SIGINT, that is Ctrl-C, or by `drain`.
 pub(super) const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM.

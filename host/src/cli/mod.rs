@@ -15,6 +15,7 @@ mod new;
 mod opened;
 mod plan;
 mod pools;
+mod signals;
 mod simulate;
 mod tampering;
 mod test;
@@ -22,13 +23,7 @@ mod tools;
 mod trust;
 mod words;
 
-use std::{
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
@@ -41,8 +36,8 @@ use crate::{
     control::Query,
     limits,
     report::Finished,
-    run::{self, Plan, Stopper},
-    sandbox::{Sandbox, as_compile_child, panics_are_caught},
+    run::{self, Plan},
+    sandbox::{self, Sandbox, as_compile_child, panics_are_caught},
 };
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
@@ -137,22 +132,21 @@ fn command(command: Command) -> Result<u8, Failure> {
 
 fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>) -> Result<u8, Failure> {
     let runtime = runtime(threads).map_err(|error| Failure::machine("cannot start", &error))?;
-    let interrupted = Arc::new(AtomicU8::new(0));
-    let seen = interrupted.clone();
+    let (stopper, wires) = run::wires();
+    let stopped = signals::listen(stopper).map_err(|error| Failure::machine("cannot start", &error))?;
     // The driver is a task like the guests: what it says to one, and one to it, often needs no other thread.
-    let run = runtime.spawn(run::run(Arc::new(sandbox), plan, |stopper| {
-        tokio::spawn(signals(stopper, seen));
-    }));
+    let run = runtime.spawn(run::run_with(Arc::new(sandbox), plan, wires));
     let ended = runtime.block_on(run);
-    // A thread that reads a terminal or a pipe ends only with the process.
+    // A thread that reads a terminal or a pipe ends only with the process, and so may a guest that holds one.
     runtime.shutdown_background();
+    sandbox::kill_programs();
     let ended = ended
         .map_err(|error| Failure::machine("the run broke off", &error))?
         .map_err(|error| Failure::machine("the run was stopped by the machine", &error))?;
     if ended.finished == Finished::BrokenPipe {
         return Ok(exit::DONE);
     }
-    Ok(exit::code(&ended.summary, interrupted.load(Ordering::Relaxed)))
+    Ok(exit::code(&ended.summary, stopped.code()))
 }
 
 fn runtime(threads: Option<u32>) -> std::io::Result<Runtime> {
@@ -164,26 +158,6 @@ fn runtime(threads: Option<u32>) -> std::io::Result<Runtime> {
         builder.worker_threads(threads as usize);
     }
     builder.enable_all().build()
-}
-
-/// The first Ctrl-C drains, the second one ends the process.
-async fn signals(stopper: Stopper, seen: Arc<AtomicU8>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    loop {
-        let code = tokio::select! {
-            _ = interrupt.recv() => exit::INTERRUPTED,
-            _ = terminate.recv() => exit::TERMINATED,
-        };
-        if seen.swap(code, Ordering::Relaxed) != 0 {
-            std::process::exit(code.into());
-        }
-        error::say("stopping: attempts that run are let end; once more ends at once");
-        stopper.stop();
-    }
 }
 
 #[cfg(test)]

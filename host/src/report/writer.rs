@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal, Write},
+    os::fd::AsFd,
     path::PathBuf,
     sync::{
         Arc,
@@ -75,8 +76,8 @@ impl Writer {
         let is_silent = matches!(target, Target::Nowhere);
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
-            Target::Stdout => (Box::new(io::stdout()), Box::new(io::stdout())),
-            Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(io::stdout()))),
+            Target::Stdout => (Box::new(stdout()?), Box::new(stdout()?)),
+            Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(stdout()?))),
             Target::Nowhere => (Box::new(io::sink()), Box::new(io::sink())),
         };
         let is_terminal = progress && io::stderr().is_terminal();
@@ -170,8 +171,13 @@ impl Writer {
     }
 }
 
+/// Stdout without the standard library's buffer, which is written when the process exits: that would wait for a reader.
+fn stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
 /// Events beside results that go to a file. Their reader may leave without an end to the run: the results are wanted.
-struct Aside(io::Stdout);
+struct Aside(File);
 
 impl Write for Aside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

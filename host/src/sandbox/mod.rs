@@ -48,6 +48,7 @@ pub(crate) use engine::Form;
 pub(crate) use environment::forget_variables;
 pub(crate) use fault::Fault;
 pub(crate) use files::folders;
+pub(crate) use imports::kill_programs;
 pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use inspection::inspect_here;

@@ -1,9 +1,15 @@
 //! `exec`: programs of the worker's machine, as far as they are granted.
 //!
 //! There is no shell, nothing of the host's environment, and nothing that outlives the attempt: a program is the leader of a
-//! process group, and the group is killed when the program ends, when its time is up, or when the attempt is given up.
+//! process group, and the group is killed when the program ends, when its time is up, or when the attempt is given up. A
+//! process that ends without dropping attempts kills the groups by [`kill_all`].
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    io,
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -110,37 +116,67 @@ impl Call {
     }
 }
 
+/// The leaders of all groups of this process; none once no more may be started.
+static LEADERS: Mutex<Option<Vec<Pid>>> = Mutex::new(Some(Vec::new()));
+
+/// Kills all programs that guests have started, and lets no more be started: the process is about to end.
+pub(crate) fn kill_all() {
+    let leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner).take();
+    for leader in leaders.into_iter().flatten() {
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+}
+
 /// A program and all that it started. Dropping it kills them.
 struct Group {
     child: Child,
     leader: Option<Pid>,
 }
 
+impl Group {
+    /// Starts a program as the leader of a group.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn start(command: &mut Command) -> io::Result<Self> {
+        // Held while it is started, so that no group is missed by [`kill_all`].
+        let mut leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(leaders) = &mut *leaders else {
+            return Err(io::Error::other("this process is about to end"));
+        };
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let leader = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        leaders.extend(leader);
+        Ok(Self { child, leader })
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.leader {
-            // There may be nobody left.
+            // The group may have ended.
             let _ = kill_process_group(leader, Signal::KILL);
+            let mut leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(leaders) = &mut *leaders {
+                leaders.retain(|other| *other != leader);
+            }
         }
     }
 }
 
 async fn run(command: Call, time: Duration, output_max: u64) -> std::result::Result<ExecEnded, ExecProblem> {
-    let failed = |error: std::io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
-    let mut child = Command::new(&command.program)
+    let failed = |error: io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
+    let mut start = Command::new(&command.program);
+    start
         .args(&command.arguments)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let leader = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        .stderr(Stdio::piped());
+    let mut group = Group::start(&mut start).map_err(failed)?;
+    let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut group = Group { child, leader };
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -178,7 +214,7 @@ async fn run(command: Call, time: Duration, output_max: u64) -> std::result::Res
 }
 
 /// Reads to the end, or one byte more than allowed, which closes the pipe under the writer.
-async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
         from.take(most.saturating_add(1)).read_to_end(&mut bytes).await?;

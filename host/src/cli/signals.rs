@@ -1,0 +1,128 @@
+//! Signals: the first one stops the run gently, the second one ends the process.
+//!
+//! A thread of its own waits for them, so that neither guests that hold every thread of the run nor a reader that never reads
+//! keeps the second one from ending the process within two seconds.
+
+use std::{
+    io,
+    process::exit,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{error::say, exit as code};
+use crate::{run::Stopper, sandbox};
+
+/// How long a run that is ended at once has for its final counts.
+const LAST_COUNTS: Duration = Duration::from_secs(1);
+
+/// How long the process has to exit by itself after that, before it is killed.
+const EXIT: Duration = Duration::from_millis(500);
+
+/// Which signal stopped a run, if any did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stopped(Arc<AtomicU8>);
+
+impl Stopped {
+    /// The exit code of the last signal, or 0.
+    pub(super) fn code(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Listens to SIGINT, SIGTERM and SIGHUP from now on: the first drains the run, the second ends the process, in any mixture.
+/// SIGHUP stays ignored where the parent process had it ignored, as `nohup` does.
+///
+/// # Errors
+/// No thread can be had, or no signal can be listened to.
+pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _within = runtime.enter();
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut hangup = match hangup_is_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
+        async move || {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = interrupt.recv() => code::INTERRUPTED,
+                _ = terminate.recv() => code::TERMINATED,
+                _ = hung_up => code::HUNG_UP,
+            }
+        }
+    };
+    let stopped = Stopped::default();
+    let seen = stopped.clone();
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        seen.0.store(runtime.block_on(signals()), Ordering::Relaxed);
+        aside(|| say("stopping: attempts that run are let end; once more ends at once"));
+        stopper.stop();
+        seen.0.store(runtime.block_on(signals()), Ordering::Relaxed);
+        end(&stopper, seen.code());
+    })?;
+    Ok(stopped)
+}
+
+/// Ends the process: with the run's final counts if it can still say them, and without if not. The exit code is the signal's
+/// either way.
+fn end(stopper: &Stopper, code: u8) {
+    stopper.cancel();
+    // The main thread ends the process meanwhile if the run does end.
+    thread::sleep(LAST_COUNTS);
+    aside(|| {
+        thread::sleep(EXIT);
+        // An exit runs code of libraries, which may wait for a thread that is held.
+        let _ = kill_process(getpid(), Signal::KILL);
+    });
+    sandbox::kill_programs();
+    exit(code.into());
+}
+
+/// Does this in another thread: it may block, as a write to a full pipe does.
+fn aside(what: impl FnOnce() + Send + 'static) {
+    // Without a thread it is left undone.
+    let _ = thread::Builder::new().spawn(what);
+}
+
+/// Whether this process was started with SIGHUP ignored. Where that cannot be read, it was not.
+fn hangup_is_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, Signal::HUP))
+}
+
+/// Whether the text of `/proc/PID/status` has this signal among those that are ignored.
+fn ignores(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(ignores(status, Signal::HUP));
+        assert!(ignores(status, Signal::PIPE));
+        assert!(!ignores(status, Signal::INT));
+        assert!(!ignores("", Signal::HUP));
+    }
+}
