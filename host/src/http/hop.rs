@@ -31,6 +31,9 @@ pub(crate) fn is_hosts_own(name: &str) -> bool {
     HOSTS_OWN.contains(&name)
 }
 
+/// The longest host of a URL in bytes, with its port. A name has at most 253; encoded it has more.
+const HOST_MAX: usize = 1 << 10;
+
 pub(super) struct Hop {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -53,6 +56,9 @@ impl Hop {
         let most = Size(headers_max);
         if request.url.len() as u64 > headers_max {
             return invalid(format!("the URL is longer than {most}; raise it with --header-size"));
+        }
+        if host_length(&request.url) > HOST_MAX {
+            return invalid(format!("the URL's host is longer than {}", Size(HOST_MAX as u64)));
         }
         let mut url = match Url::parse(&request.url) {
             Ok(url) => url,
@@ -108,8 +114,8 @@ impl Hop {
                 .map_err(|_| Problem::Invalid(format!("the header `{name}` has a value that no header can have")))?;
             value.set_sensitive(filled.is_some());
             has_secret |= filled.is_some();
-            let has_room = request.headers_mut().try_append(name, value);
-            has_room.map_err(|_| Problem::Invalid("more headers than a request can have".to_owned()))?;
+            let added = request.headers_mut().try_append(name, value);
+            added.map_err(|_| Problem::Invalid("it has more headers than a request can carry".to_owned()))?;
         }
         if has_secret {
             // What comes back compressed cannot be looked through.
@@ -122,15 +128,24 @@ impl Hop {
         Ok(request)
     }
 
-    /// Where an answer of this status with this `Location` leads; none if it is the answer.
+    /// Where an answer of this status with this `Location` leads; its URL has at most `headers_max` bytes.
     ///
     /// # Errors
     /// `Unreachable`: it leads to what is no URL.
-    pub(super) fn next(mut self, status: StatusCode, location: &str, secrets: &Secrets) -> Result<Self, Problem> {
+    pub(super) fn next(
+        mut self,
+        status: StatusCode,
+        location: &str,
+        secrets: &Secrets,
+        headers_max: u64,
+    ) -> Result<Self, Problem> {
         let lost = |why: &str| {
             let why = format!("{} redirects to {why}", Origin(&self.url));
             Problem::Unreachable(Cause::Other, why)
         };
+        if location.len() as u64 > headers_max || host_length(location) > HOST_MAX {
+            return Err(lost("a URL that is too long"));
+        }
         let mut url = self.url.join(location).map_err(|_| lost("what is no URL"))?;
         check(&url).map_err(|_| lost("a URL that cannot be followed"))?;
         url.set_fragment(None);
@@ -178,7 +193,84 @@ fn check(url: &Url) -> Result<(), Problem> {
     Ok(())
 }
 
+/// How long the host of a URL is, or could be if it is not absolute, before anything reads it: to read a name of other letters
+/// takes time in proportion to the square of its length.
+fn host_length(url: &str) -> usize {
+    let is_slash = |letter: char| matches!(letter, '/' | '\\');
+    let is_before_host = |letter: char| is_slash(letter) || letter <= ' ';
+    let is_scheme = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-. \t\r\n".contains(&byte))
+    };
+    let rest = match url.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        // A path, unless two slashes come first.
+        _ if url
+            .chars()
+            .take_while(|letter| is_before_host(*letter))
+            .filter(|letter| is_slash(*letter))
+            .count()
+            > 1 =>
+        {
+            url
+        }
+        _ => return 0,
+    };
+    let host = rest.trim_start_matches(is_before_host);
+    host.find(|letter| is_slash(letter) || matches!(letter, '?' | '#'))
+        .unwrap_or(host.len())
+}
+
 /// The beginning of a guest's words.
 fn short(text: &str) -> String {
     text.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_measured_before_it_is_read() {
+        for (url, length) in [
+            ("http://a.com:80/b", 8),
+            (" \thttps:\\\\a.com?b/c", 5),
+            ("http:a.com#b", 5),
+            ("//a.com/b", 5),
+            ("/\t/a.com", 5),
+            ("/a.com/b", 0),
+            ("a.com/b:c", 0),
+            ("?a:b//c", 0),
+            ("", 0),
+        ] {
+            assert_eq!(host_length(url), length, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_takes_long_to_read_is_invalid() {
+        let many: Vec<_> = (0..30_000).map(|n| (format!("x{n}"), String::new())).collect();
+        let hop = |url: &str, headers: &[(String, String)]| {
+            let request = Request {
+                url: url.to_owned(),
+                headers: headers.to_vec(),
+                ..Request::default()
+            };
+            Hop::new(request, 256 << 10)
+        };
+        let letters = "\u{4e00}".repeat(1000);
+        assert!(matches!(
+            hop(&format!("http://{letters}/"), &[]),
+            Err(Problem::Invalid(_))
+        ));
+        let hop = hop("http://a.com/", &many).map_err(|_| ()).unwrap();
+        assert!(matches!(hop.filled(&Secrets::default()), Err(Problem::Invalid(_))));
+        let next = hop.next(
+            StatusCode::FOUND,
+            &format!("//{letters}/"),
+            &Secrets::default(),
+            256 << 10,
+        );
+        assert!(matches!(next, Err(Problem::Unreachable(..))));
+    }
 }

@@ -245,7 +245,7 @@ impl Access {
             let sent = within(head_wait, &hop, client.execute(filled)).await?;
             let response = sent.map_err(|error| failed(&hop, error))?;
             match self.location(&response).filter(|_| !as_is) {
-                Some(location) => hop = hop.next(response.status(), &location, &self.secrets)?,
+                Some(location) => hop = hop.next(response.status(), &location, &self.secrets, self.headers_max)?,
                 None => return self.read(&hop, response, piece_wait).await,
             }
         }
