@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["worker", "transport"],
     &["settings", "sandbox", "report", "script"],
     &[
-        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "escape",
+        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "escape", "text",
     ],
 ];
 

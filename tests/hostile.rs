@@ -8,6 +8,7 @@ mod files;
 mod folders;
 pub(crate) mod operations;
 mod tasks;
+mod texts;
 
 use crate::support::{Ended, Folder, body, host};
 

@@ -22,7 +22,7 @@ use crate::{
     files::leads_out,
     limits::{CompileLimits, Limits, STACK, default_host_memory},
     report::Format,
-    sandbox::shown,
+    text::shown,
     units::{Fuel, Size, Time},
 };
 

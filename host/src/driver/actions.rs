@@ -1,13 +1,13 @@
 //! The actions that are not settled: their bytes, and what went wrong with them so far.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 
 use super::votes::{Strangers, Votes};
-use crate::inbox::RequestNumber;
+use crate::{inbox::RequestNumber, text::MESSAGE_MAX};
 
 /// One action that waits or runs.
 pub(super) struct Parked {
@@ -25,8 +25,7 @@ pub(super) struct Parked {
     pub(super) given: Moment,
     /// What was said of it by workers that nobody vouches for.
     pub(super) votes: Option<Box<Votes>>,
-    /// One line for each attempt that failed.
-    pub(super) failures: Vec<String>,
+    pub(super) failures: Failures,
     /// The result, between the end of the attempt that has it and the settling.
     pub(super) result: Bytes,
 }
@@ -35,7 +34,48 @@ impl Parked {
     /// What it takes in the host, in bytes.
     fn size(&self) -> u64 {
         let votes = self.votes.as_deref().map_or(0, Votes::size);
-        (self.payload.len() + self.result.len() + votes + size_of::<Self>()) as u64
+        (self.payload.len() + self.result.len() + votes + self.failures.text.len() + size_of::<Self>()) as u64
+    }
+}
+
+/// The longest line about one failed attempt, in bytes: two of them fit into a message.
+const LINE_MAX: usize = MESSAGE_MAX / 2;
+
+/// What went wrong with an action so far: a line for each failed attempt, the first ones that fit into a message. The others
+/// are counted.
+#[derive(Default)]
+pub(super) struct Failures {
+    /// Each line after a line break.
+    text: String,
+    told: usize,
+    count: usize,
+}
+
+impl Failures {
+    /// How many attempts failed.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn push(&mut self, line: &str) {
+        self.count += 1;
+        let end = line.floor_char_boundary(LINE_MAX);
+        if self.told + 1 == self.count && self.text.len() + end < MESSAGE_MAX {
+            self.told += 1;
+            self.text.push('\n');
+            self.text.push_str(line.get(..end).unwrap_or_default());
+            self.text.push_str(if end < line.len() { "…" } else { "" });
+        }
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match self.count - self.told {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more"),
+        }
     }
 }
 
@@ -99,6 +139,15 @@ impl Actions {
         end
     }
 
+    /// An attempt at an action failed; the line says how.
+    pub(super) fn fail(&mut self, id: ActionId, line: &str) {
+        if let Some(parked) = self.parked.get_mut(&id) {
+            self.size -= parked.size();
+            parked.failures.push(line);
+            self.size += parked.size();
+        }
+    }
+
     pub(super) fn get_mut(&mut self, id: ActionId) -> Option<&mut Parked> {
         self.parked.get_mut(&id)
     }
@@ -121,5 +170,25 @@ impl Actions {
         (1..=last_number)
             .filter_map(|number| self.of_request(task, number))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_an_action_are_bounded_and_the_rest_is_counted() {
+        let mut failures = Failures::default();
+        failures.push("attempt 1 on a");
+        failures.push("attempt 2 on b");
+        assert_eq!(failures.to_string(), "\nattempt 1 on a\nattempt 2 on b");
+        for _ in 0..1000 {
+            failures.push(&"ü".repeat(MESSAGE_MAX));
+        }
+        let text = failures.to_string();
+        assert!(text.len() < MESSAGE_MAX + 50, "{}", text.len());
+        assert!(text.ends_with("…\n… and 999 more"), "{text}");
+        assert_eq!(failures.count(), 1002);
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     limits::Charge,
     operation::Operation,
     report::TaskCounts,
+    text::cut,
 };
 
 /// A task between being handed out and being collected.
@@ -170,12 +171,12 @@ impl Tasks {
             PlannerNotice::Finished(said) => {
                 self.planner = Planner::Done;
                 if let Err(text) = said {
-                    self.failure = Some(format!("the operation failed: {text}"));
+                    self.failure = Some(cut(format!("the operation failed: {text}")));
                 }
             }
             PlannerNotice::Failed(text) => {
                 self.planner = Planner::Done;
-                self.failure = Some(text.clone());
+                self.failure = Some(cut(text.clone()));
             }
             PlannerNotice::Handed(..) | PlannerNotice::Output(_) => {}
         }

@@ -7,7 +7,12 @@ use disperse_scheduler::{
     ActionId, AttemptId, Class, Command, End, Event, Health, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
 };
 
-use super::{Driver, actions::Parked, evidence::Try, votes::Votes};
+use super::{
+    Driver,
+    actions::{Failures, Parked},
+    evidence::Try,
+    votes::Votes,
+};
 use crate::{
     inbox::{
         Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request, RequestNumber,
@@ -86,7 +91,7 @@ impl Driver<'_> {
             asked: self.now,
             given: self.now,
             votes: None,
-            failures: Vec::new(),
+            failures: Failures::default(),
             result: Bytes::new(),
         };
         let action = self.actions.park(parked);
@@ -147,13 +152,13 @@ impl Driver<'_> {
                     verdict: None,
                 };
                 self.evidence.failed(parked.task, &parked.name, one);
-                parked
-                    .failures
-                    .push(format!("attempt {} on {name}: {told}", attempt.number));
+                let kind = parked.name.clone();
+                self.actions
+                    .fail(id, &format!("attempt {} on {name}: {told}", attempt.number));
                 self.report.attempt_failed(AttemptFailed {
                     attempt,
                     worker: name,
-                    kind: parked.name.clone(),
+                    kind,
                     class: end.class(),
                     is_first_fault,
                     message,
@@ -252,7 +257,7 @@ impl Driver<'_> {
 
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
         let Some(parked) = self.actions.remove(id) else { return };
-        if !parked.failures.is_empty() {
+        if parked.failures.count() > 0 {
             self.evidence.settled(id, outcome);
         }
         let Parked {
@@ -286,7 +291,8 @@ impl Driver<'_> {
             }
         };
         self.tally.settled(kind, outcome);
-        let room = Charge::of(self.sandbox.budget(), value.as_ref().map_or(0, Bytes::len));
+        let size = value.as_ref().map_or_else(|refusal| refusal.message.len(), Bytes::len);
+        let room = Charge::of(self.sandbox.budget(), size);
         self.tasks.answer(
             task,
             Answer {
@@ -304,7 +310,7 @@ impl Driver<'_> {
         reason: Reason,
         kind: disperse_scheduler::KindId,
         name: &str,
-        failures: &[String],
+        failures: &Failures,
         different: usize,
     ) -> String {
         let what = match reason {
@@ -315,9 +321,9 @@ impl Driver<'_> {
             Reason::Unroutable if different > 0 => {
                 "nobody is left who could confirm its result: an untrusted worker of another owner has to".to_owned()
             }
-            Reason::Exhausted if failures.is_empty() => "its workers were busy too many times in a row".to_owned(),
-            Reason::Exhausted if failures.len() == 1 => "its one attempt failed".to_owned(),
-            Reason::Exhausted => format!("{} attempts failed", failures.len()),
+            Reason::Exhausted if failures.count() == 0 => "its workers were busy too many times in a row".to_owned(),
+            Reason::Exhausted if failures.count() == 1 => "its one attempt failed".to_owned(),
+            Reason::Exhausted => format!("{} attempts failed", failures.count()),
             Reason::Poison => "it broke distinct workers in the same way".to_owned(),
             Reason::Unroutable if self.routes.is_served(kind) => {
                 format!("no worker that could do `{name}` is left")
@@ -332,11 +338,6 @@ impl Driver<'_> {
             Reason::Deadline => "its deadline passed".to_owned(),
             Reason::Oversize => "its result is too large".to_owned(),
         };
-        let mut text = what;
-        for line in failures {
-            text.push('\n');
-            text.push_str(line);
-        }
-        text
+        format!("{what}{failures}")
     }
 }

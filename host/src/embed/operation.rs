@@ -7,10 +7,10 @@ use futures::{Stream, StreamExt, stream, stream::BoxStream};
 
 use super::{Component, Host, Limits, StartError, Task, TaskError};
 use crate::{
-    inbox::cut,
     limits,
     operation::{NativeTask, NativeTasks},
     run::What,
+    text::cut,
 };
 
 /// Where the actions of a run come from.

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::text::one_line;
+
 /// How many distinct denials are kept in words between two looks, and how long each may be. The rest is counted.
 const WORDS_MAX: usize = 5;
 const LENGTH_MAX: usize = 400;
@@ -24,10 +26,7 @@ impl Denials {
         denied.count += 1;
         if denied.what.len() < WORDS_MAX {
             // Some are a guest's own words, and these are for a terminal.
-            let what = what.chars().take(LENGTH_MAX);
-            let what: String = what
-                .map(|letter| if letter.is_control() { ' ' } else { letter })
-                .collect();
+            let what = one_line(what, LENGTH_MAX);
             if !denied.what.contains(&what) {
                 denied.what.push(what);
             }

@@ -201,18 +201,6 @@ pub(crate) struct AttemptEnded {
     pub(crate) reports: Option<Box<[Reported]>>,
 }
 
-/// The longest message of a failure that is kept, in bytes.
-const MESSAGE_MAX: usize = 4 << 10;
-
-/// As much of a message as is kept.
-pub(crate) fn cut(mut text: String) -> String {
-    if text.len() > MESSAGE_MAX {
-        text.truncate(text.floor_char_boundary(MESSAGE_MAX));
-        text.push('…');
-    }
-    text
-}
-
 /// What went wrong, for people. Apart, because most attempts have none and every message is copied on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Words {

@@ -24,6 +24,7 @@ pub(crate) use writer::{Target, Writer, bar};
 use crate::{
     inbox::{OutputPiece, TaskEnd},
     logger::{Level, Line},
+    text::said,
 };
 
 /// How results and events are written.
@@ -158,18 +159,19 @@ impl Reporter {
     }
 
     pub(crate) fn task_ended(&mut self, task: TaskId, end: &TaskEnd) {
+        // It may be as long as a result, and `collect` gets all of it.
+        let error = end.outcome.as_ref().err().and_then(|error| said(error, ""));
         if let Some(stream) = &mut self.stream {
-            let error = end.outcome.as_ref().err().cloned();
             return stream.tell(Told::TaskEnded { task, error });
         }
         if self.style.format == Format::Json {
             self.event(&Event::TaskEnded {
                 id: task.0,
-                error: end.outcome.as_ref().err().cloned(),
+                error,
                 fuel: end.used.fuel,
                 run_ms: end.used.wall.as_secs_f64() * 1e3,
             });
-        } else if let Err(error) = &end.outcome {
+        } else if let Some(error) = error {
             let what = match self.style.lines_a_task {
                 None => format!("task {}", task.0),
                 Some(1) => format!("line {}", task.0),

@@ -19,10 +19,8 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::{
-    contract::{OPERATION, WORKER, misspelt},
-    shape::shown,
-};
+use super::contract::{OPERATION, WORKER, misspelt};
+use crate::text::shown;
 
 /// The contract, and what is added to it here.
 const CONTRACT: &str = include_str!("../../../wit/disperse.wit");

@@ -19,7 +19,7 @@ use super::{
     world::{Pipes, World},
 };
 use crate::{
-    inbox::{Job, Used, cut},
+    inbox::{Job, Used},
     logger::Logger,
 };
 
@@ -145,7 +145,7 @@ fn meant(status: i32, said: &str) -> (End, String, &str) {
     let said = said.trim_end();
     let (rest, last) = said.rsplit_once('\n').unwrap_or(("", said));
     if let Some((end, message)) = last.strip_prefix(MARK).and_then(marked) {
-        return (end, cut(message.to_owned()), rest);
+        return (end, message.to_owned(), rest);
     }
     let end = match status {
         PERMANENT => End::Permanent,

@@ -8,9 +8,9 @@ use std::{
 use super::{
     engine::Form,
     known::is_newer,
-    shape::{Import, Shape, shown},
+    shape::{Import, Shape},
 };
-use crate::units::nearest;
+use crate::{text::shown, units::nearest};
 
 /// The exports of the contract and their types. The parameters' names do not count.
 pub(super) const OPERATION: [(&str, &str); 4] = [

@@ -9,11 +9,15 @@ use wasmtime_wasi::I32Exit;
 use super::instance::hostcall_max;
 use crate::{
     limits::Limits,
+    text::{MESSAGE_MAX, cut, said, shown},
     units::{Fuel, Size, Time},
 };
 
 /// How many frames of a trap's backtrace are shown.
 const FRAMES_MAX: usize = 8;
+
+/// How many bytes they have together, which leaves room for the rest of a message.
+const FRAMES_SIZE_MAX: usize = MESSAGE_MAX - 512;
 
 /// How a call into a guest failed. The instance is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,46 +201,54 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line of at most 4 KiB: names in it are the component's.
 pub(super) fn chain(error: &wasmtime::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         // The backtrace is a cause of many lines whose first says nothing.
-        let text = cause.to_string();
-        if !text.starts_with("error while executing at wasm backtrace") && parts.last() != Some(&text) {
-            parts.push(text);
+        match said(cause, "error while executing at wasm backtrace") {
+            Some(text) if parts.last() != Some(&text) => parts.push(text),
+            _ => {}
+        }
+        if parts.iter().map(String::len).sum::<usize>() > MESSAGE_MAX {
+            break;
         }
     }
-    parts.join(": ")
+    cut(parts.join(": "))
+}
+
+/// What is at the root of an error, in words.
+fn root(error: &wasmtime::Error) -> String {
+    said(error.root_cause(), "").unwrap_or_default()
 }
 
 /// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;
 /// `tests/facts/engine.rs` notices when its words change.
 fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
-    error
-        .root_cause()
-        .to_string()
-        .contains("allocated for hostcalls has been exhausted")
+    root(error).contains("allocated for hostcalls has been exhausted")
 }
 
 /// Whether this is wasmtime's refusal to give a guest one more handle. Its type is not public.
 fn is_handle_limit(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().contains("handle limit exceeded")
+    root(error).contains("handle limit exceeded")
 }
 
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    backtrace
-        .frames()
-        .iter()
-        .take(FRAMES_MAX)
+    let mut room = FRAMES_SIZE_MAX;
+    let frames = backtrace.frames().iter().take(FRAMES_MAX);
+    frames
         .map(|frame| {
             let name = frame
                 .func_name()
-                .map_or_else(|| format!("function {}", frame.func_index()), |name| name.to_owned());
+                .map_or_else(|| format!("function {}", frame.func_index()), shown);
             match frame.module().name() {
-                Some(module) => format!("{module}!{name}"),
+                Some(module) => format!("{}!{name}", shown(module)),
                 None => name,
             }
+        })
+        .take_while(|frame| {
+            room = room.saturating_sub(frame.len());
+            room > 0
         })
         .collect()
 }

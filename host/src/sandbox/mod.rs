@@ -59,7 +59,7 @@ pub(crate) use origin::Origin;
 pub(crate) use pace::Debt;
 pub(crate) use planner::PlannerInstance;
 pub(crate) use program::{COMPONENT_MAX, Code, LoadError, Program, Sandbox, Seen};
-pub(crate) use shape::{Import, Shape, shown};
+pub(crate) use shape::{Import, Shape};
 pub(crate) use stdio::Tail;
 pub(crate) use task::{TaskSpec, run_task};
 pub(crate) use worker::{Handled, WorkerInstance, WorkerSpec};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, ProducersSectionReader};
 
-use super::shape::shown;
+use crate::text::shown;
 
 /// How many tools are named, and how many entries of a section are looked at.
 const TOOLS_MAX: usize = 16;

@@ -291,22 +291,3 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError
     exports.sort();
     Ok((imports, exports, composed))
 }
-
-/// A name that a stranger chose, on one line, without commands for a terminal and not endless.
-pub(crate) fn shown(name: &str) -> String {
-    const LONGEST: usize = 160;
-    let mut text: String = name.chars().take(LONGEST).flat_map(written).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        text.push('…');
-    }
-    text
-}
-
-/// A character, or how it is written when it is none to be seen.
-fn written(c: char) -> impl Iterator<Item = char> {
-    let (seen, escaped) = match c.is_control() {
-        true => (None, Some(c.escape_default())),
-        false => (Some(c), None),
-    };
-    seen.into_iter().chain(escaped.into_iter().flatten())
-}

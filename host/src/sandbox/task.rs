@@ -19,6 +19,7 @@ use crate::{
     inbox::{Speaker, TaskEnd, TaskPort, TaskRoom, Used},
     limits::{Charge, Limits},
     logger::Logger,
+    text::cut_to,
 };
 
 /// What all tasks of a run have in common.
@@ -103,17 +104,7 @@ async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<By
             limit: spec.limits.result,
         }
         .to_string()),
-        Ok((Err(text),)) => Err(cut(text, spec.limits.result)),
+        Ok((Err(text),)) => Err(cut_to(text, usize::try_from(spec.limits.result).unwrap_or(usize::MAX))),
         Err(error) => Err(format!("the task {}", running.fault(&error))),
     }
-}
-
-/// A text of so many bytes at most.
-fn cut(mut text: String, most: u64) -> String {
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    if text.len() > most {
-        text.truncate(text.floor_char_boundary(most));
-        text.push('…');
-    }
-    text
 }

@@ -24,9 +24,10 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{Job, Reports, Speaker, Used, Words, cut},
+    inbox::{Job, Reports, Speaker, Used, Words},
     limits::Limits,
     logger::{Level, Logger},
+    text::cut,
 };
 
 /// What a worker is started from.
@@ -114,7 +115,7 @@ impl Handled {
 
     pub(super) fn failed(end: End, message: String, used: Used) -> Self {
         let words = Words {
-            message,
+            message: cut(message),
             ..Words::default()
         };
         Self {
@@ -267,14 +268,14 @@ pub(super) async fn started(
 
 fn read(failure: Failure) -> (End, String) {
     match failure {
-        Failure::Retryable(text) => (End::Transient, cut(text)),
-        Failure::Permanent(text) => (End::Permanent, cut(text)),
+        Failure::Retryable(text) => (End::Transient, text),
+        Failure::Permanent(text) => (End::Permanent, text),
         Failure::Busy(wait) => (
             End::Busy {
                 wait: Duration::from_millis(wait.into()),
             },
             "busy".into(),
         ),
-        Failure::Unfit(text) => (End::Unfit, cut(text)),
+        Failure::Unfit(text) => (End::Unfit, text),
     }
 }

@@ -21,7 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, cut, panic_message},
+    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, panic_message},
+    text::cut,
     units::{Size, Time},
 };
 

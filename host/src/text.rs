@@ -1,0 +1,111 @@
+//! Text of guests, files and servers, made fit to be kept and shown: of a bounded length, and without what a terminal or an
+//! editor obeys instead of showing it.
+
+use std::fmt::{self, Display, Write};
+
+use crate::escape::{is_printable, plain_line};
+
+/// The longest message of a failure, in bytes.
+pub(crate) const MESSAGE_MAX: usize = 4 << 10;
+
+/// The longest name that is shown, in characters.
+const NAME_MAX: usize = 160;
+
+/// A name on one line: commands are written out, and it is cut after 160 characters.
+pub(crate) fn shown(name: &str) -> String {
+    match name.char_indices().nth(NAME_MAX) {
+        Some((end, _)) => plain_line(name.get(..end).unwrap_or_default()).into_owned() + "…",
+        None => plain_line(name).into_owned(),
+    }
+}
+
+/// On one line, with a blank in the place of each command.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let letters = text.chars().take(most);
+    letters
+        .map(|letter| if is_printable(letter) { letter } else { ' ' })
+        .collect()
+}
+
+/// As much of a message as is kept: 4 KiB.
+pub(crate) fn cut(text: String) -> String {
+    cut_to(text, MESSAGE_MAX)
+}
+
+/// At most so many bytes of a text, and `…` if that is not all. What is cut off takes no memory any more.
+pub(crate) fn cut_to(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// What this says, cut to a message without the rest ever being made. None: it begins with `not`.
+pub(crate) fn said(what: &dyn Display, not: &str) -> Option<String> {
+    let mut said = Said {
+        text: String::new(),
+        not,
+    };
+    // Full, or of no interest.
+    let _ = write!(said, "{what}");
+    (not.is_empty() || !said.text.starts_with(not)).then(|| cut(said.text))
+}
+
+/// Takes no more than what is kept of a message.
+struct Said<'a> {
+    text: String,
+    not: &'a str,
+}
+
+impl Write for Said<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        // One byte more than is kept tells what is too long from what just fits.
+        let room = (MESSAGE_MAX + 4).saturating_sub(self.text.len());
+        let taken = piece.get(..piece.floor_char_boundary(room)).unwrap_or_default();
+        self.text.push_str(taken);
+        let is_wanted = self.not.is_empty() || !self.text.starts_with(self.not);
+        if is_wanted && taken.len() == piece.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_lines_have_no_commands_for_a_terminal() {
+        assert_eq!(shown("a\n\u{1b}b"), "a\\n\\u{1b}b");
+        assert_eq!(one_line("a\nb\u{202e}c", 4), "a b ");
+    }
+
+    #[test]
+    fn a_text_is_cut_where_a_character_ends() {
+        assert_eq!(cut_to("äöü".to_owned(), 3), "ä…");
+        assert_eq!(cut_to("äöü".to_owned(), 6), "äöü");
+        assert_eq!(shown(&"ä".repeat(161)), format!("{}…", "ä".repeat(160)));
+        assert_eq!(cut("x".repeat(MESSAGE_MAX)).len(), MESSAGE_MAX);
+        assert_eq!(cut("x".repeat(1 << 20)).len(), MESSAGE_MAX + "…".len());
+    }
+
+    #[test]
+    fn what_is_said_is_bounded_while_it_is_made() {
+        struct Endless;
+        impl Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("first: ")?;
+                loop {
+                    f.write_str("again ")?;
+                }
+            }
+        }
+        assert_eq!(said(&Endless, "").map(|text| text.len()), Some(MESSAGE_MAX + "…".len()));
+        assert_eq!(said(&Endless, "first"), None);
+        assert_eq!(said(&"all of it", "first").as_deref(), Some("all of it"));
+    }
+}
