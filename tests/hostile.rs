@@ -7,6 +7,7 @@ mod holding;
 mod files;
 mod folders;
 pub(crate) mod operations;
+mod readers;
 mod tasks;
 mod texts;
 

@@ -15,6 +15,7 @@ mod turn;
 mod votes;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -88,6 +89,8 @@ pub(crate) struct Driver<'a> {
     began: Instant,
     now: Moment,
     inbox: UnboundedReceiver<Notice>,
+    /// What came while the report was full, in order.
+    late: VecDeque<Notice>,
     /// What guests and the host have to say.
     lines: Receiver<Line>,
     operation: Box<dyn Operation>,
@@ -104,7 +107,7 @@ pub(crate) struct Driver<'a> {
     draining: bool,
     /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
     settled_by: Option<Moment>,
-    /// Whether it waits for a program to read what it was told.
+    /// Whether it waits for a reader of the report before it begins more tasks.
     unread: bool,
     /// Stopped at once: nobody waits for what still runs.
     cancelled: bool,
@@ -135,6 +138,7 @@ impl<'a> Driver<'a> {
             began: Instant::now(),
             now: Moment::START,
             inbox,
+            late: VecDeque::new(),
             lines,
             operation,
             workers: setup.workers,
@@ -204,11 +208,12 @@ impl<'a> Driver<'a> {
         while !self.is_over() {
             self.wait(&mut batch, &mut progress).await;
             self.now = self.clock();
-            for notice in batch.drain(..) {
-                self.take(notice);
+            self.take_all(&mut batch);
+            if self.late.is_empty() {
+                self.wake();
             }
-            self.wake();
             self.steer();
+            // A reader that is gone is no longer waited for.
             if self.report.is_output_lost() {
                 self.drain();
                 break;
@@ -218,12 +223,31 @@ impl<'a> Driver<'a> {
         (self.summary(), kept)
     }
 
-    /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for.
+    /// Takes notices, but while the report is full only those of the operator: the others wait with whoever sent them, which has
+    /// a bound for each of them. So a reader of the report that is slow slows the run, and what is said of it does not pile up.
+    fn take_all(&mut self, batch: &mut Vec<Notice>) {
+        while !self.report.is_full()
+            && let Some(notice) = self.late.pop_front()
+        {
+            self.take(notice);
+        }
+        for notice in batch.drain(..) {
+            let is_late = !self.late.is_empty() || self.report.is_full();
+            match notice {
+                Notice::Control(control) => self.control(control),
+                notice if is_late => self.late.push_back(notice),
+                notice => self.take(notice),
+            }
+        }
+    }
+
+    /// Waits for notices, or until a moment that the scheduler or a sleeping task waits for; while the report is full, until it
+    /// is no longer.
     async fn wait(&mut self, batch: &mut Vec<Notice>, progress: &mut Interval) {
-        let next = [self.scheduler.next_wakeup(), self.tasks.next_wakeup(), self.settled_by]
-            .into_iter()
-            .flatten()
-            .min();
+        let is_full = !self.late.is_empty();
+        let moments = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()];
+        let moments = moments.into_iter().flatten().filter(|_| !is_full);
+        let next = moments.chain(self.settled_by).min();
         loop {
             if self.inbox.is_empty() {
                 self.report.flush();
@@ -233,7 +257,7 @@ impl<'a> Driver<'a> {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
-                () = self.report.caught_up(), if self.unread => return,
+                () = self.report.caught_up(), if self.unread || is_full => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
                 Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.line(&line),
                 _ = progress.tick() => {
@@ -305,10 +329,10 @@ impl<'a> Driver<'a> {
     fn steer(&mut self) {
         let now_ms = self.now.as_millis();
         let budget = self.sandbox.budget();
-        self.charged.follow(self.actions.size());
+        self.charged.follow(self.actions.size() + self.report.waiting());
         self.open.set(self.scheduler.open() as u64);
-        let short = budget.is_over() || self.report.is_behind() || self.scheduler.is_full();
-        self.unread = self.report.is_unread();
+        let short = budget.is_over() || self.scheduler.is_full();
+        self.unread = self.report.is_behind();
         let hold = self.draining || self.unread || (short && self.tasks.in_flight() > 0);
         self.tasks.steer(self.operation.as_mut(), now_ms, hold);
     }

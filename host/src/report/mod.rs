@@ -111,28 +111,40 @@ impl Reporter {
         self.writer.flush();
     }
 
-    /// Whether writing is far behind, so that no more work should be begun.
+    /// Whether reading is so far behind that no more tasks should be begun.
     pub(crate) fn is_behind(&self) -> bool {
-        self.is_unread() || self.writer.waiting() > BEHIND_MAX
+        match &self.stream {
+            Some(stream) => stream.is_behind(),
+            None => self.is_full(),
+        }
     }
 
-    /// Whether it is a program that is far behind with reading. What it will be told has no other bound than that.
-    pub(crate) fn is_unread(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::is_behind)
+    /// Whether writing is so far behind that nothing more should be said. A program is never too far behind for that: what is
+    /// said to it beyond a bound is counted and not kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writer.is_behind()
     }
 
-    /// Whether a program has not read all that it was told.
+    /// Whether the run waits for a reader.
     pub(crate) fn has_unread(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::has_unread)
+        match &self.stream {
+            Some(stream) => stream.has_unread(),
+            None => self.is_full(),
+        }
     }
 
-    /// Waits until [`Reporter::is_unread`] may be over.
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.writer.waiting()
+    }
+
+    /// Waits until [`Reporter::is_behind`] may be over.
     ///
     /// Cancel safe.
     pub(crate) async fn caught_up(&self) {
         match &self.stream {
             Some(stream) => stream.caught_up().await,
-            None => std::future::pending().await,
+            None => self.writer.caught_up().await,
         }
     }
 
@@ -150,10 +162,10 @@ impl Reporter {
             } else {
                 Event::output(&piece.bytes)
             };
-            self.event(&event);
             if !self.style.output_is_file {
-                return;
+                return self.writer.event(json(&event), piece.room);
             }
+            self.event(&event);
         }
         self.writer.data(piece);
     }
@@ -380,7 +392,7 @@ impl Reporter {
 
     /// Whether it is to be shown now how far the run is.
     pub(crate) fn wants_progress(&self, elapsed: Duration) -> bool {
-        let is_shown = !self.style.quiet && self.style.format != Format::Json;
+        let is_shown = !self.style.quiet && self.style.format != Format::Json && !self.is_full();
         is_shown && (self.writer.is_terminal() || elapsed >= self.next_progress)
     }
 
@@ -410,10 +422,7 @@ impl Reporter {
     }
 
     fn event(&mut self, event: &Event) {
-        // Serializing plain data into memory does not fail.
-        let mut line = serde_json::to_string(event).unwrap_or_default();
-        line.push('\n');
-        self.writer.event(line);
+        self.writer.event(json(event), None);
     }
 
     /// Says something about one of many things: only so often, and then it is left to the count at the end.
@@ -436,6 +445,14 @@ impl Reporter {
 }
 
 pub(crate) use writer::Finished;
+
+/// A line of `--format json`.
+fn json(event: &Event) -> String {
+    // Serializing plain data into memory does not fail.
+    let mut line = serde_json::to_string(event).unwrap_or_default();
+    line.push('\n');
+    line
+}
 
 /// Bytes of text, or base64 of what is not text.
 fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {

@@ -14,8 +14,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::{escape::plain, inbox::OutputPiece};
+use super::BEHIND_MAX;
+use crate::{escape::plain, inbox::OutputPiece, limits::PIECE};
 
 /// Where results go.
 #[derive(Debug)]
@@ -32,7 +34,8 @@ const BATCH_MAX: usize = 32 << 10;
 
 enum Piece {
     Data(OutputPiece),
-    Event(String),
+    /// With the room of the output that it is.
+    Event(String, Option<OwnedSemaphorePermit>),
     Words(String),
     Progress(String),
 }
@@ -56,6 +59,8 @@ struct Shared {
     lost: AtomicBool,
     /// Bytes that wait to be written.
     waiting: AtomicU64,
+    /// Told when they are no longer too many.
+    caught_up: Notify,
 }
 
 /// How the writing ended.
@@ -109,8 +114,20 @@ impl Writer {
     }
 
     /// Bytes that wait to be written.
-    pub(crate) fn waiting(&self) -> u64 {
+    pub(super) fn waiting(&self) -> u64 {
         self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many wait that nothing more should be said.
+    pub(super) fn is_behind(&self) -> bool {
+        self.waiting() > BEHIND_MAX
+    }
+
+    /// Waits until [`Writer::is_behind`] is over; may end before.
+    ///
+    /// Cancel safe.
+    pub(super) async fn caught_up(&self) {
+        self.shared.caught_up.notified().await;
     }
 
     /// Bytes of the run's output.
@@ -119,8 +136,8 @@ impl Writer {
     }
 
     /// A line for stdout.
-    pub(crate) fn event(&mut self, line: String) {
-        self.send(line.len(), Piece::Event(line));
+    pub(crate) fn event(&mut self, line: String, room: Option<OwnedSemaphorePermit>) {
+        self.send(line.len(), Piece::Event(line, room));
     }
 
     /// A line for stderr.
@@ -150,7 +167,7 @@ impl Writer {
         if self.batch.is_empty() {
             return;
         }
-        let size = std::mem::take(&mut self.batch_size);
+        let size = std::mem::take(&mut self.batch_size) + PIECE * self.batch.len();
         self.shared.waiting.fetch_add(size as u64, Ordering::Relaxed);
         // The thread ends only with the channel.
         let _ = self.pieces.send(std::mem::take(&mut self.batch));
@@ -212,7 +229,7 @@ fn write(
         for piece in batch {
             let (size, done) = match piece {
                 Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
-                Piece::Event(line) => (line.len(), events.write_all(line.as_bytes())),
+                Piece::Event(line, _room) => (line.len(), events.write_all(line.as_bytes())),
                 Piece::Words(text) => {
                     // Stderr that is gone is nobody's loss.
                     let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
@@ -224,7 +241,11 @@ fn write(
                     (size, Ok(()))
                 }
             };
-            shared.waiting.fetch_sub(size as u64, Ordering::Relaxed);
+            let size = (size + PIECE) as u64;
+            let before = shared.waiting.fetch_sub(size, Ordering::Relaxed);
+            if before > BEHIND_MAX && before - size <= BEHIND_MAX {
+                shared.caught_up.notify_one();
+            }
             written = written.and(done);
         }
         next = inbox.try_recv().ok();

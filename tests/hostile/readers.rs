@@ -1,0 +1,186 @@
+//! Readers of what a run says that read slowly or never: the run waits, and does not grow.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::ioctl_fionread,
+    process::{Pid, Signal, kill_process},
+};
+
+use crate::support::{Folder, beside, body, comes};
+
+/// The most memory that the host may have while nobody reads, in MiB: what may wait to be written is 16 MiB, and its pieces
+/// take as much again.
+const CEILING: u64 = 250;
+
+/// How long a run may take until it stands still.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A run that is fed as fast as it reads, and whose stdout and stderr nobody reads.
+struct Unread {
+    child: Child,
+    fed: Arc<AtomicU64>,
+    enough: Arc<AtomicBool>,
+    feeder: Option<JoinHandle<()>>,
+    #[allow(dead_code, reason = "its worker is in it")]
+    folder: Folder,
+}
+
+impl Unread {
+    fn start(folder: Folder, worker: &str, flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+            .args(["map", worker, "--no-cache"])
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let (fed, enough) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let feeder = std::thread::spawn({
+            let (fed, enough) = (fed.clone(), enough.clone());
+            move || {
+                while !enough.load(Ordering::SeqCst) && stdin.write_all(b"a line of it\n").is_ok() {
+                    fed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        Self {
+            child,
+            fed,
+            enough,
+            feeder: Some(feeder),
+            folder,
+        }
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Whether anything waits to be read: it has begun.
+    fn has_spoken(&self) -> bool {
+        let (stdout, stderr) = (self.child.stdout.as_ref().unwrap(), self.child.stderr.as_ref().unwrap());
+        ioctl_fionread(stdout).unwrap() + ioctl_fionread(stderr).unwrap() > 0
+    }
+
+    /// Waits until nothing is fed and next to nothing computed for a second, and sees that it stays small until then.
+    fn stands_still(&self) {
+        let cpu = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+            let (_, fields) = stat.rsplit_once(')').unwrap();
+            let fields = fields.split_whitespace().skip(11).take(2);
+            fields.map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
+        };
+        let mut last = (0, 0, Instant::now());
+        let stands = comes(PATIENCE, || {
+            let memory = self.status("VmHWM:") / 1024;
+            assert!(memory < CEILING, "the host has {memory} MiB while nobody reads");
+            let (fed, cpu) = (self.fed.load(Ordering::SeqCst), cpu());
+            // In hundredths of a second: a look now and then is allowed.
+            if !self.has_spoken() || fed != last.0 || cpu > last.1 + 20 {
+                last = (fed, cpu, Instant::now());
+            }
+            last.2.elapsed() > Duration::from_secs(1)
+        });
+        assert!(stands, "it goes on though nobody reads");
+        eprintln!("{} MiB", self.status("VmHWM:") / 1024);
+    }
+
+    /// Lets it come to an end and counts the lines of stdout that have this in them.
+    fn read_to_the_end(mut self, part: &str) -> (u64, u64) {
+        self.enough.store(true, Ordering::SeqCst);
+        let mut stderr = self.child.stderr.take().unwrap();
+        let drained = std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let count = count(self.child.stdout.take().unwrap(), part);
+        self.feeder.take().unwrap().join().unwrap();
+        drained.join().unwrap().unwrap();
+        (count, self.fed.load(Ordering::SeqCst))
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It has ended, or a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn count(mut stdout: ChildStdout, part: &str) -> u64 {
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    text.lines().filter(|line| line.contains(part)).count() as u64
+}
+
+#[test]
+fn results_that_nobody_reads_wait_and_none_is_lost() {
+    let _beside = beside();
+    for (flags, part) in [(&[][..], "a line of it"), (&["--format", "json"], r#""type":"output""#)] {
+        let folder = Folder::new();
+        let worker = folder.worker("echo.wasm", body::ECHO);
+        let run = Unread::start(folder, &worker, flags);
+        run.stands_still();
+        let (read, fed) = run.read_to_the_end(part);
+        assert_eq!(read, fed, "{flags:?}");
+    }
+}
+
+/// Results of control characters are six times as long in JSON.
+#[test]
+fn results_that_grow_as_they_are_written_wait_too() {
+    let _beside = beside();
+    let folder = Folder::new();
+    let worker = folder.worker("zeros.wasm", "(call $answer (i32.const 2048) (i32.const 50000))");
+    let run = Unread::start(folder, &worker, &["--format", "json"]);
+    run.stands_still();
+}
+
+#[test]
+fn failures_that_nobody_reads_wait() {
+    let _beside = beside();
+    for flags in [&["-v"][..], &["--format", "json"], &["-v", "--attempts", "1000"]] {
+        let folder = Folder::new();
+        let worker = folder.worker("no.wasm", body::RETRYABLE);
+        let manifest = folder.file(
+            "disperse.toml",
+            "[worker]\ncomponent = \"no.wasm\"\n[health]\nquarantine-score = 1e9\nsuspect-after = 1000000\n",
+        );
+        drop(worker);
+        let run = Unread::start(folder, &manifest, flags);
+        run.stands_still();
+    }
+}
+
+#[test]
+fn signals_end_a_run_that_waits_for_readers_of_stdout_and_stderr() {
+    let _beside = beside();
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let mut run = Unread::start(folder, &worker, &["-v", "--format", "json"]);
+    run.stands_still();
+    let pid = Pid::from_child(&run.child);
+    let mut code = None;
+    // Nothing says when the first one was heard: its word waits for a reader too.
+    let ended = comes(Duration::from_secs(20), || {
+        if code.is_none() {
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+        code = run.child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    assert!(ended, "it goes on after many signals");
+    assert_eq!(code, Some(Some(143)));
+}
