@@ -15,7 +15,8 @@ const FLOORS: [&[&str]; 6] = [
     &["worker", "transport"],
     &["settings", "sandbox", "report", "script"],
     &[
-        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "escape", "text",
+        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "escape",
+        "text",
     ],
 ];
 

@@ -2,10 +2,10 @@
 
 pub(crate) mod attacks;
 mod components;
-mod heavy;
-mod holding;
 mod files;
 mod folders;
+mod heavy;
+mod holding;
 pub(crate) mod operations;
 mod readers;
 mod tasks;

@@ -21,10 +21,10 @@ use super::{
     trust::{self, ManifestFlags, ManifestSource},
 };
 use crate::{
+    escape::plain,
     files,
     limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
-    report::plain,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
     settings::{Ask, Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation},

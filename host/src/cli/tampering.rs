@@ -6,6 +6,7 @@ use super::{
     args::Common,
     error::Failure,
     opened::{self, Source},
+    trust::Store,
 };
 use crate::{
     control,
@@ -63,9 +64,7 @@ pub(super) fn check<'a>(
     let written = written.map(|path| folder.join(path));
     for component in written.chain(workers.into_iter().map(Path::to_owned)) {
         file("component", &component, None)?;
-        let mut signature = component.into_os_string();
-        signature.push(signer::SUFFIX);
-        file("signature", Path::new(&signature), None)?;
+        file("signature", &signer::signature_of(&component), None)?;
     }
     for (what, path) in [("input", &common.input), ("output", &common.output)] {
         if let Some(path) = path.as_ref().filter(|path| *path != Path::new("-")) {
@@ -79,6 +78,10 @@ pub(super) fn check<'a>(
     if let Some(cache) = sandbox.cache() {
         let hint = "grant a folder that holds only data, or keep no compiled code: --no-cache";
         in_folder("compiled code", cache, hint)?;
+    }
+    if let Ok(store) = Store::user() {
+        let hint = "grant a folder that holds only data; in this one a worker could have any manifest trusted";
+        in_folder("list of trusted manifests", store.folder(), hint)?;
     }
     if let Ok(program) = std::env::current_exe() {
         file("host itself", &program, None)?;

@@ -50,6 +50,10 @@ impl Store {
         Ok(Self(base.join("trust")))
     }
 
+    pub(in crate::cli) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     fn io(&self, error: io::Error) -> StoreError {
         StoreError::Io(self.0.display().to_string(), error)
     }
