@@ -17,8 +17,9 @@ use super::{
     bounds::{self, BoundsError},
     child::{self, ChildError, ChildLimits, Work},
     contract::{Contract, ContractError},
+    link::links,
     origin::Origin,
-    program::{LoadError, links},
+    program::LoadError,
     shape::Shape,
 };
 use crate::{

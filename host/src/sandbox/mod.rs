@@ -24,6 +24,7 @@ mod inspection;
 mod instance;
 mod known;
 mod limiter;
+mod link;
 mod many;
 mod origin;
 mod pace;
