@@ -206,11 +206,19 @@ mod tests {
                 (export "r" (type (sub resource)))
                 (type (instance (export "f" (func async (result u8)))))
                 (export "e" (instance))
-                (type (instance DEEP)))))"#;
-        let deep = |levels: usize| {
-            let nested = "(type (instance ".repeat(levels) + &"))".repeat(levels);
-            wat::parse_str(text.replace("DEEP", &nested)).unwrap()
-        };
+                (type (instance)))))"#;
+        let bytes = wat::parse_str(text).unwrap();
+        let section = Parser::new(0)
+            .parse_all(&bytes)
+            .find_map(|payload| match payload.unwrap() {
+                payload @ Payload::ComponentTypeSection(_) => payload.as_section(),
+                _ => None,
+            });
+        let types = &bytes[section.unwrap().1];
+        // The last one is the empty instance type, within two others' declarations.
+        let before = types.strip_suffix(b"\x42\x00").unwrap();
+        let deep = |levels: usize| component(&[before, &b"\x42\x01\x01".repeat(levels), b"\x42\x00"].concat());
+        assert!(bytes.starts_with(&deep(0)), "the names are behind it");
         check(&deep(DEPTH_MAX - 2)).unwrap();
         assert!(matches!(check(&deep(DEPTH_MAX - 1)), Err(BoundsError::Depth)));
     }
