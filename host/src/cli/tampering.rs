@@ -53,8 +53,8 @@ pub(super) fn check<'a>(
     }
     if path.is_dir() {
         file("manifest", &path.join(FILE_NAME), None)?;
-    } else {
-        file("project", path, None)?;
+    } else if path.extension().is_some_and(|extension| extension == "toml") {
+        file("manifest", path, None)?;
     }
     let operation = manifest.operation.iter().map(|operation| &operation.component);
     let worker = manifest.worker.iter().map(|worker| &worker.component);

@@ -28,7 +28,8 @@ struct Writable<'a> {
     dir: &'a Dir,
     /// Its device and number there.
     id: Option<(u64, u64)>,
-    place: Option<Place>,
+    /// Where it lies, and where what is mounted within it lies.
+    places: Vec<Place>,
 }
 
 /// Where something lies on its file system, however that is mounted.
@@ -67,7 +68,7 @@ impl<'a> Tampering<'a> {
         let writable = writable.into_iter().map(|dir| Writable {
             dir,
             id: dir.folder.metadata().ok().map(|meta| (meta.dev(), meta.ino())),
-            place: place(&mounts, &dir.host),
+            places: places(&mounts, &dir.host),
         });
         Self {
             writable: writable.collect(),
@@ -126,7 +127,7 @@ impl<'a> Tampering<'a> {
         let by_place = || {
             let place = place(&self.mounts, path)?;
             let mut writable = self.writable.iter();
-            writable.find(|folder| folder.place.as_ref().is_some_and(|around| place.is_in(around)))
+            writable.find(|folder| folder.places.iter().any(|around| place.is_in(around)))
         };
         by_id.or_else(by_place).map(|folder| folder.dir)
     }
@@ -159,6 +160,16 @@ fn place(mounts: &[Mount], path: &Path) -> Option<Place> {
         // Without a slash at the end where there is nothing below.
         path: mount.root.components().chain(below.components()).collect(),
     })
+}
+
+/// Where all lies that can be reached in this folder.
+fn places(mounts: &[Mount], folder: &Path) -> Vec<Place> {
+    let within = mounts.iter().filter(|mount| mount.at.starts_with(folder));
+    let within = within.map(|mount| Place {
+        device: mount.device.clone(),
+        path: mount.root.clone(),
+    });
+    place(mounts, folder).into_iter().chain(within).collect()
 }
 
 /// `ID PARENT DEVICE ROOT PLACE ...`.
@@ -241,21 +252,27 @@ mod tests {
             "30 22 8:1 /data/open\\040one/sub /bind rw - ext4 /dev/sda1 rw",
             "31 22 8:1 /data/open\\040one/tool /usr/bin/tool rw - ext4 /dev/sda1 rw",
             "32 22 8:2 / /data/open\\040one/other rw - ext4 /dev/sda2 rw",
+            "33 22 8:1 /opt/tools /data/open\\040one/tools rw - ext4 /dev/sda1 rw",
         ];
         let mounts: Vec<Mount> = lines.iter().filter_map(|line| mount(line.as_bytes())).collect();
-        let place = |path: &str| place(&mounts, Path::new(path)).unwrap();
-        let open = place("/data/open one");
+        let open = places(&mounts, Path::new("/data/open one"));
+        let is_in = |path: &str| {
+            let place = place(&mounts, Path::new(path)).unwrap();
+            open.iter().any(|around| place.is_in(around))
+        };
         for path in [
             "/data/open one",
             "/data/open one/a",
+            "/data/open one/other/a",
             "/bind",
             "/bind/a",
             "/usr/bin/tool",
+            "/opt/tools/a",
         ] {
-            assert!(place(path).is_in(&open), "{path}");
+            assert!(is_in(path), "{path}");
         }
-        for path in ["/data", "/bin/a", "/usr/bin/tool2", "/data/open one/other/a"] {
-            assert!(!place(path).is_in(&open), "{path}");
+        for path in ["/data", "/bin/a", "/usr/bin/tool2", "/opt/a"] {
+            assert!(!is_in(path), "{path}");
         }
     }
 }
