@@ -221,7 +221,9 @@ impl Pool {
         self
     }
 
-    /// A folder that the guests see, as `PATH[::GUEST][:rw]`; read-only without `:rw`.
+    /// A folder that the guests see, as `PATH[::GUEST][:rw]`; read-only without `:rw`. It is opened once, when the run starts.
+    /// Guests open regular files and folders in it and nothing else. A folder of a proc file system is refused, and so is one
+    /// for writing in which a program lies that guests of the run may run, or the host's cache of compiled code.
     #[must_use]
     pub fn dir(mut self, rule: impl Into<String>) -> Self {
         self.dirs.push(rule.into());

@@ -20,7 +20,7 @@ use wasmtime_wasi::{
 pub(super) use self::{
     entries::Entries,
     open::{How, OpenError, open},
-    streams::{Reader, Writer},
+    streams::{PIECE, Reader, Writer},
 };
 use crate::{
     grants::Grants,

@@ -125,3 +125,67 @@ fn check(file: &File) -> Result<bool, OpenError> {
         _ => Err(OpenError::Refused(Refused::Kind)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc::{RecvTimeoutError, channel},
+        },
+        time::Duration,
+    };
+
+    use rustix::fs::{CWD, RenameFlags, mknodat, renameat_with};
+
+    use super::*;
+
+    static OVER: AtomicBool = AtomicBool::new(false);
+
+    /// Far longer than it takes, unless an `open` waits.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_pipe_that_takes_a_files_place_between_two_looks_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, pipe) = (folder.path().join("file"), folder.path().join("pipe"));
+        std::fs::write(&file, "regular").unwrap();
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let below = File::open(folder.path()).unwrap();
+        let (tell, told) = channel();
+        // Not scoped: where an `open` waits the test has to end all the same.
+        std::thread::spawn(move || {
+            while !OVER.load(Ordering::Relaxed) {
+                renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        std::thread::spawn(move || {
+            let how = How {
+                read: true,
+                ..How::default()
+            };
+            // Until something was opened and refused often enough for the two to have met.
+            let (mut opened, mut refused) = (0, 0);
+            while opened < 5000 || refused < 5000 {
+                match open(&below, "file", how) {
+                    Ok((file, _)) => {
+                        assert!(file.metadata().unwrap().is_file());
+                        opened += 1;
+                    }
+                    Err(OpenError::Refused(Refused::Kind)) => refused += 1,
+                    // Too many renames at once.
+                    Err(OpenError::System(_)) => {}
+                    Err(OpenError::Refused(other)) => panic!("{other}"),
+                }
+            }
+            let _ = tell.send(());
+        });
+        let done = told.recv_timeout(DEADLINE);
+        OVER.store(true, Ordering::Relaxed);
+        assert_eq!(
+            done,
+            Ok::<(), RecvTimeoutError>(()),
+            "an open waits, or has given a pipe"
+        );
+    }
+}

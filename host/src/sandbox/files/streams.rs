@@ -20,7 +20,7 @@ use super::{Calls, Files, Kept, OpenPermit, Unread};
 use crate::{limits::UNREAD_MAX, units::Size};
 
 /// The most that is read or written at once.
-const PIECE: usize = 64 << 10;
+pub(in crate::sandbox) const PIECE: usize = 64 << 10;
 
 /// How much is read ahead of a guest that only waits until there is something.
 const AHEAD: usize = 4 << 10;

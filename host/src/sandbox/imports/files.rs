@@ -31,7 +31,7 @@ use crate::{
     grants::Denials,
     limits::UNREAD_MAX,
     sandbox::{
-        files::{Calls, Entries, Files, How, OpenError, OpenPermit, Opened, Reader, Writer, at_once, open},
+        files::{Calls, Entries, Files, How, OpenError, OpenPermit, Opened, PIECE, Reader, Writer, at_once, open},
         state::{Role, State},
     },
     units::Size,
@@ -398,7 +398,10 @@ impl HostDescriptor for View<'_> {
             .await
     }
 
-    async fn write(&mut self, fd: Resource<Descriptor>, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+    async fn write(&mut self, fd: Resource<Descriptor>, mut bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+        // It may always be less than was wanted. What a disk keeps waiting is not to be much.
+        bytes.truncate(PIECE);
+        bytes.shrink_to_fit();
         self.with(&fd, move |view, fd| at_once(view.write(fd, bytes, offset)))
             .await
     }

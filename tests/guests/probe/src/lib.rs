@@ -104,27 +104,10 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let whole = fs::read_to_string(path)?;
             Ok(format!("{}", whole == text.repeat(2)))
         }
-        // Two files change places, over and over.
-        ["swap", one, other, between, times] => {
-            for _ in 0..times.parse::<u32>()? {
-                fs::rename(one, between)?;
-                fs::rename(other, one)?;
-                fs::rename(between, other)?;
-            }
-            Ok(String::new())
-        }
-        // How often it could be read, was refused, and was not there.
+        // Opened and closed so many times; says how often it was there.
         ["tries", path, times] => {
-            let (mut read, mut refused, mut others) = (0, 0, 0);
-            for _ in 0..times.parse::<u32>()? {
-                match fs::read_to_string(path) {
-                    Ok(text) if text == "regular" => read += 1,
-                    Ok(text) => return Ok(text),
-                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => refused += 1,
-                    Err(_) => others += 1,
-                }
-            }
-            Ok(format!("{}", read + refused + others))
+            let times: u32 = times.parse()?;
+            Ok((0..times).filter(|_| fs::File::open(path).is_ok()).count().to_string())
         }
         ["type", path] => Ok(format!("{:?}", fs::symlink_metadata(path)?.file_type())),
         ["count", path] => Ok(fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.len().to_string()),
