@@ -229,9 +229,6 @@ attacks! {
     a_payload_that_is_too_large: Run, "(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 96) (i32.const 4) (i32.const 64) (i32.const 8388609)))",
         FUEL, &["a payload of 8MiB is over the limit of 8MiB", "--result-size"];
     a_task_that_waits_for_one_action_four_thousand_times: Run, waiting(), FUEL, OUT_OF_FUEL;
-    a_task_that_asks_for_forty_thousand_actions_at_once: Run,
-        "(call $reach (i32.const 20000000)) (call $perform-all (i32.const 65536) (i32.const 40000) (i32.const 32))",
-        LITTLE, OUT_OF_LITTLE_FUEL;
     a_task_with_large_payloads: Run, for_ever("(call $reach (i32.const 9000000)) (call $drop-pending (call $submit (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 8000000)))"),
         FUEL, OUT_OF_FUEL;
     a_task_with_headers_of_http: Run, WITH_FIELDS, FUEL, &["called a function that is not for it: only `handle` has"];
