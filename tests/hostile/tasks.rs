@@ -80,8 +80,7 @@ fn an_async_task_that_drops_what_it_asks_for_keeps_nothing() {
         let run = format!(
             "(loop $again {asked} {count} (br_if $again (i32.lt_u (global.get $handed) (i32.const 1000000)))) unreachable"
         );
-        let text = include_str!("../guests/async-asker.wat").replace("{RUN}", &run);
-        let operation = folder.guest("asker.wasm", &text);
+        let operation = folder.guest("dropper.wasm", &dropper(&run));
         let worker = folder.worker("echo.wasm", body::ECHO);
         let ended = host(["run", &operation, "--worker", &worker, "--fuel", "1000T"])
             .run()
@@ -91,6 +90,50 @@ fn an_async_task_that_drops_what_it_asks_for_keeps_nothing() {
             assert!(peak < 100, "the host had {peak} MiB");
         }
     }
+}
+
+/// An async operation that can sleep and drop its futures, too; see `guests/async-asker.wat`.
+fn dropper(run: &str) -> String {
+    let mut text = include_str!("../guests/async-asker.wat").replace("{RUN}", run);
+    for (place, more) in [
+        (
+            "\n  (core module $room",
+            r#"
+  (type $payload (list u8))
+  (type $settled (result $payload (error $refusal)))
+  (type $answer (future $settled))
+  (type $woken (future u32))"#,
+        ),
+        (
+            "\n  (core module $guest",
+            r#"
+  (core func $drop-answer (canon future.drop-readable $answer))
+  (core func $sleep (canon lower (func $host "sleep")))
+  (core func $drop-woken (canon future.drop-readable $woken))"#,
+        ),
+        (
+            "\n    (global $handed",
+            r#"
+    (import "host" "drop-answer" (func $drop-answer (param i32)))
+    (import "host" "sleep" (func $sleep (param $ms i32) (result i32)))
+    (import "host" "drop-woken" (func $drop-woken (param i32)))"#,
+        ),
+        (
+            r#"(export "submit" (func $submit))"#,
+            r#"(export "drop-answer" (func $drop-answer)) (export "sleep" (func $sleep))
+      (export "drop-woken" (func $drop-woken))"#,
+        ),
+        (
+            "\n    (export \"submit\"",
+            r#"
+    (type $a-sleep (future u32))
+    (export "sleep" (func (param "duration" u32) (result $a-sleep)))"#,
+        ),
+    ] {
+        let (before, after) = text.split_once(place).expect("its place");
+        text = format!("{before}{more}{place}{after}");
+    }
+    text
 }
 
 #[test]
