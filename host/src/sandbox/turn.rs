@@ -23,6 +23,9 @@ const TURN_MAX: Duration = Duration::from_millis(1);
 /// calls is ended by the fuel that the calls themselves burn, after a tenth of a second.
 const LONG: Duration = Duration::from_micros(5);
 
+/// The clock is read on one way back of so many, until a turn is old: reading it takes as long as a part of the shortest call.
+const READ_EVERY: u8 = 4;
+
 /// How many long calls a guest may make after its turn should have ended, and how long they may take together. Code without a
 /// loop or a call of its own never checks its fuel, but no compiler makes so much of it.
 const LATE_CALLS_MAX: u32 = 16;
@@ -40,6 +43,8 @@ pub(super) struct Turn {
     called_in: Duration,
     /// When that was, if this turn is looked at closely.
     called_at: Duration,
+    /// The ways back since the clock was read.
+    unread: u8,
     /// Whether the turn has lasted so long that calls are timed.
     is_old: bool,
     /// Whether the guest was left no fuel for this turn.
@@ -56,6 +61,7 @@ impl Turn {
             debt,
             called_in: Duration::ZERO,
             called_at: Duration::ZERO,
+            unread: 0,
             is_old: false,
             is_over: false,
             late_calls: 0,
@@ -92,6 +98,11 @@ impl Turn {
                 false => Ok(()),
             };
         }
+        self.unread += 1;
+        if !self.is_old && self.unread < READ_EVERY {
+            return Ok(());
+        }
+        self.unread = 0;
         let now = self.debt.now();
         if now.saturating_sub(turn) < TURN_MAX {
             self.is_old = false;
