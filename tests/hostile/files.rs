@@ -78,9 +78,14 @@ fn watched(folder: &Folder, args: &[&str]) -> Ended {
     ended
 }
 
-/// Every command refuses this file with these words.
+/// Every command refuses this file, with all of these words.
 #[track_caller]
 fn refused(name: &str, file: &[u8], words: &[&str]) {
+    refused_with(name, file, |said| words.iter().all(|words| said.contains(words)));
+}
+
+#[track_caller]
+fn refused_with(name: &str, file: &[u8], fits: impl Fn(&str) -> bool) {
     let folder = Folder::new();
     let path = folder.file("hostile.wasm", file);
     let script = folder.file("script.toml", "");
@@ -94,7 +99,8 @@ fn refused(name: &str, file: &[u8], words: &[&str]) {
         let ended = watched(&folder, args);
         assert_eq!(ended.code, 2, "{name}, {args:?}: {}", ended.stderr);
         assert!(ended.stderr.len() < 10_000, "{name}, {args:?}: {}", ended.stderr);
-        ended.says(&["error: cannot use `", "hint: "]).says(words);
+        let ended = ended.says(&["error: cannot use `", "hint: "]);
+        assert!(fits(&ended.stderr), "{name}, {args:?}: {}", ended.stderr);
     }
 }
 
@@ -205,11 +211,10 @@ fn clones(components: usize, functions: usize, imports: usize) -> Vec<u8> {
 
 #[test]
 fn types_that_imports_clone_are_refused() {
-    refused(
-        "clones",
-        &clones(100, 1_000, 300),
-        &["inspecting it takes more than 6", "MiB of memory"],
-    );
+    // On a machine that has much else to do the time is up first.
+    refused_with("clones", &clones(100, 1_000, 300), |said| {
+        said.contains("inspecting it takes more than 6") || said.contains("it was not inspected within 20s")
+    });
 }
 
 #[test]
