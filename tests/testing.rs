@@ -30,7 +30,7 @@ impl Project {
         let manifest = format!("[operation]\ncomponent = {:?}\n{}", player(), self.manifest);
         self.folder.file("disperse.toml", manifest);
         self.folder.file("tests/script.toml", &self.script);
-        host(["test", &self.folder.path("")].iter().chain(flags)).run()
+        host(["test", &self.folder.path(""), "--trust-manifest"].iter().chain(flags)).run()
     }
 
     /// Keeps its log and gives it back.

@@ -54,16 +54,22 @@ impl DirError {
 }
 
 impl Dir {
-    /// Reads one and opens it; `base` is what a relative path is relative to.
-    ///
-    /// # Errors
-    /// It is not written as it should be, there is no such folder, or it is one of a proc file system.
-    pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
+    /// The folder of `PATH[::GUEST][:rw]`, the guest's name for it, and whether it is writable.
+    pub(crate) fn parts(text: &str) -> (&str, &str, bool) {
         let (rest, writable) = match text.strip_suffix(":rw") {
             Some(rest) => (rest, true),
             None => (text, false),
         };
         let (host, guest) = rest.split_once("::").unwrap_or((rest, rest));
+        (host, guest, writable)
+    }
+
+    /// Reads one and opens it; `base` is what a relative path is relative to.
+    ///
+    /// # Errors
+    /// It is not written as it should be, there is no such folder, or it is one of a proc file system.
+    pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
+        let (host, guest, writable) = Self::parts(text);
         if host.is_empty() || guest.is_empty() {
             return Err(DirError::Empty(text.to_owned()));
         }

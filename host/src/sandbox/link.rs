@@ -6,8 +6,13 @@ use wasmtime::{
 };
 
 use super::{
-    compile::CompileError, contract::Contract, engine, fault, imports, known::{is_known, of_workers}, program::LoadError,
-    shape::imports_alone, state::State,
+    compile::CompileError,
+    contract::Contract,
+    engine, fault, imports,
+    known::{is_known, of_workers},
+    program::LoadError,
+    shape::imports_alone,
+    state::State,
 };
 
 /// Whether the host provides all that a component imports in the way in which it wants it. Compiles nothing of the component.

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, SecretTable};
-use crate::{files::leads_out, signer::signature_of};
+use crate::{files::leads_out, grants::Dir, signer::signature_of};
 
 /// One thing that a manifest asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -138,10 +138,9 @@ impl Manifest {
 
 impl Table<'_> {
     fn add(&self, folder: &Path, signed: bool, add: &mut impl FnMut(AskKind, String, bool)) {
-        let leads = |path: &Path, target: &Path| format!("{} -> {}", path.display(), target.display());
         let mut path = |path: &Path| {
             if let Some(target) = leads_out(folder, path) {
-                add(AskKind::Path, leads(path, &target), true);
+                add(AskKind::Path, leading(&path.display().to_string(), path, &target), true);
             }
         };
         path(self.component);
@@ -156,15 +155,9 @@ impl Table<'_> {
             add(AskKind::Exec, command(words), true);
         }
         for dir in self.dirs {
-            let (rest, writable) = dir
-                .strip_suffix(":rw")
-                .map_or((dir.as_str(), false), |rest| (rest, true));
-            let host = rest.split_once("::").map_or(rest, |(host, _)| host);
+            let (host, _, writable) = Dir::parts(dir);
             match leads_out(folder, Path::new(host)) {
-                Some(target) if target != Path::new(host) => {
-                    add(AskKind::Dir, format!("{dir} -> {}", target.display()), true);
-                }
-                Some(_) => add(AskKind::Dir, dir.clone(), true),
+                Some(target) => add(AskKind::Dir, leading(dir, Path::new(host), &target), true),
                 None => add(AskKind::Dir, dir.clone(), writable),
             }
         }
@@ -174,6 +167,15 @@ impl Table<'_> {
         for (name, secret) in self.secrets.iter().copied().flatten() {
             add(AskKind::Secret, origin(name, secret), true);
         }
+    }
+}
+
+/// What is written, and where its path leads, unless it says so itself.
+fn leading(written: &str, path: &Path, target: &Path) -> String {
+    if path == target {
+        written.to_owned()
+    } else {
+        format!("{written} -> {}", target.display())
     }
 }
 
@@ -259,9 +261,9 @@ mod tests {
         "#;
         use AskKind::*;
         let wanted = [
-            (Path, "/op.wasm -> /op.wasm", true),
-            (Path, "/op.wasm.minisig -> /op.wasm.minisig", true),
-            (Path, "/usr/src -> /usr/src", true),
+            (Path, "/op.wasm", true),
+            (Path, "/op.wasm.minisig", true),
+            (Path, "/usr/src", true),
             (Build, "make", true),
             (Exec, "/bin/sh -c 'a b'", true),
             (Dir, "data", false),
