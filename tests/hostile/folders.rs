@@ -70,7 +70,16 @@ fn folders_of_a_manifest_are_opened_once_too() {
         probe()
     );
     let manifest = folder.file("project/disperse.toml", manifest);
-    let args = ["map", &manifest, "--workers", "1", "--attempts", "1", "--fresh"];
+    let args = [
+        "map",
+        &manifest,
+        "--trust-manifest",
+        "--workers",
+        "1",
+        "--attempts",
+        "1",
+        "--fresh",
+    ];
     let lines = [&EXCHANGE[..], &["list /in", "read /in/s"]].concat();
     let ended = host(args).input(lines.join("\n") + "\n").run().exits(1);
     ended.prints("\n\np\n").says(&["line 4: "]);
