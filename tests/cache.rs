@@ -31,6 +31,8 @@ fn changed(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).unwrap();
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 #[test]
 fn damaged_code_is_compiled_again() {
     let folder = Folder::new();
@@ -38,13 +40,13 @@ fn damaged_code_is_compiled_again() {
     assert!(!was_cached(&folder, &worker));
     let code = kept(&folder).remove(0);
     let whole = fs::read(&code).unwrap();
-    let changes: [(&str, fn(&mut Vec<u8>)); 5] = [
+    let changes: [(&str, Damage); 5] = [
         ("a flipped bit", |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x10;
         }),
         ("a page of zeroes", |bytes| {
-            let page = bytes.len() / 2 & !4095;
+            let page = (bytes.len() / 2) & !4095;
             bytes[page..page + 4096].fill(0);
         }),
         ("cut short", |bytes| bytes.truncate(bytes.len() - 4096)),

@@ -165,7 +165,7 @@ fn long_names_that_are_used_often_are_cut_while_they_are_written() {
     });
     let before = format!("(type $ee (enum {names})) (import \"e\" (type $e (eq $ee)))");
     let exports: String = (0..400).fold(String::new(), |mut text, n| {
-        let _ = write!(text, "(export \"bomb{n}\" (func $bomb))\n");
+        let _ = writeln!(text, "(export \"bomb{n}\" (func $bomb))");
         text
     });
     let bomb = format!(

@@ -169,7 +169,7 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
                 function.result(None);
                 put(&mut file, section);
                 let mut imports = ComponentImportSection::new();
-                imports.import(&format!("n{names}"), ComponentTypeRef::Func(types));
+                imports.import(format!("n{names}").as_str(), ComponentTypeRef::Func(types));
                 put(&mut file, imports);
                 let mut section = ComponentExportSection::new();
                 for n in 0..exports % 2000 {
@@ -193,7 +193,7 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
                 put(&mut file, section);
                 let mut section = ComponentImportSection::new();
                 for _ in 0..imports {
-                    section.import(&format!("n{names}"), ComponentTypeRef::Instance(types));
+                    section.import(format!("n{names}").as_str(), ComponentTypeRef::Instance(types));
                     names += 1;
                 }
                 put(&mut file, section);

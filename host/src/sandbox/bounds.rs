@@ -137,16 +137,16 @@ fn types(mut reader: BinaryReader<'_>, items: &mut u64) -> Result<(), BoundsErro
 fn declaration(reader: &mut BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
     let mut whole = reader.clone();
     match reader.read_u8()? {
-        0x00 => drop(reader.read::<CoreType<'_>>()?),
+        0x00 => _ = reader.read::<CoreType<'_>>()?,
         0x01 => return Ok(true),
-        0x02 => drop(reader.read::<ComponentAlias<'_>>()?),
-        0x03 => drop(reader.read::<ComponentImport<'_>>()?),
+        0x02 => _ = reader.read::<ComponentAlias<'_>>()?,
+        0x03 => _ = reader.read::<ComponentImport<'_>>()?,
         0x04 => {
             reader.read::<ComponentExternName<'_>>()?;
             reader.read::<ComponentTypeRef>()?;
         }
         // There is none that begins like that, which is said best by what reads them otherwise.
-        _ => drop(whole.read::<InstanceTypeDeclaration<'_>>()?),
+        _ => _ = whole.read::<InstanceTypeDeclaration<'_>>()?,
     }
     Ok(false)
 }
