@@ -1,7 +1,8 @@
 //! The run's side: takes questions, has the driver answer them, and never lets anybody hold it up.
 //!
 //! The driver meets nothing of a client but its question, whole and understood. Reading, writing and waiting for those who do
-//! neither are done here, a few clients at once and one question at a time.
+//! neither are done here, a few clients at once and one question at a time, in a thread of its own: a client is told that the
+//! run is busy also while guests hold all threads of the run.
 
 use std::{
     io,
@@ -13,8 +14,9 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
+    runtime::Builder,
     sync::{Mutex, mpsc::UnboundedSender, oneshot},
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::timeout,
 };
 
@@ -35,6 +37,10 @@ const REQUEST_MAX: u64 = 4 << 10;
 /// How long is waited for a client to ask, and for it to take the answer. Chosen freely: a client writes and reads at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long is waited for the driver's answer, turns of other clients included: less than a client waits. Chosen freely: it
+/// answers within milliseconds unless its threads are held.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// How long the driver is left alone after a question, at least, and as a multiple of how long it took to be answered: so that
 /// who asks without end costs it a twentieth of its time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -46,7 +52,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     folder: Folder,
     id: RunId,
-    task: AbortHandle,
+    /// Dropped, it ends the thread.
+    _open: oneshot::Sender<()>,
 }
 
 impl Server {
@@ -60,14 +67,25 @@ impl Server {
             folder.forget(&run.id);
         }
         let (unfinished, socket) = (folder.unfinished(id), folder.socket(id));
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let within = runtime.enter();
         let listener = UnixListener::bind(&unfinished)?;
+        drop(within);
         std::fs::set_permissions(&unfinished, PermissionsExt::from_mode(0o600))?;
         std::fs::rename(unfinished, socket)?;
-        let task = tokio::spawn(serve(listener, to_driver)).abort_handle();
+        let (open, closed) = oneshot::channel();
+        std::thread::Builder::new().name("control".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = closed => {}
+                    () = serve(listener, to_driver) => {}
+                }
+            });
+        })?;
         Ok(Self {
             folder,
             id: id.clone(),
-            task,
+            _open: open,
         })
     }
 
@@ -82,7 +100,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.task.abort();
         self.folder.forget(&self.id);
     }
 }
@@ -123,9 +140,13 @@ async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Ar
         Ok(Err(_)) => return,
         Ok(Ok(_)) => match parse(&line) {
             Err(problem) => Reply::Problem(problem),
-            Ok(request) => match put(request, &to_driver, turn).await {
-                Some(reply) => reply,
-                None => return,
+            Ok(request) => match timeout(ANSWER, put(request, &to_driver, turn)).await {
+                Ok(Some(reply)) => reply,
+                Ok(None) => return,
+                Err(_) => Reply::Problem(Problem::new(format!(
+                    "the run did not answer within {} s: its threads are busy; what was asked is done when it can be",
+                    ANSWER.as_secs()
+                ))),
             },
         },
     };
