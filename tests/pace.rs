@@ -1,6 +1,10 @@
 //! A hostile guest slows others down by no more than its share.
 
-use std::time::Instant;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    time::Instant,
+};
 
 use crate::{
     hostile::{
@@ -270,4 +274,67 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
         slow.is_empty(),
         "honest tasks have only so much of their pace beside these: {slow:?}"
     );
+}
+
+/// A server that answers with this beginning and then with this without end.
+fn flooding(head: &'static str, flood: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let flood = flood.repeat(1 + (64 << 10) / flood.len());
+                // It asks for one thing, in one piece.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(head.as_bytes());
+                while stream.write_all(flood.as_bytes()).is_ok() {}
+            });
+        }
+    });
+    url
+}
+
+/// Reading what a server floods it with is work of the host for the worker that asked: one turn of it took 400 ms.
+#[test]
+fn an_honest_worker_keeps_its_pace_beside_a_server_that_floods_another() {
+    let folder = folder();
+    let _alone = alone();
+    for (name, head, flood) in [
+        ("interim answers", "", "HTTP/1.1 100 Continue\r\n\r\n"),
+        (
+            "interim answers with headers",
+            "",
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX: y\r\n\r\n",
+        ),
+        (
+            "a chunk's size without end",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "00000000",
+        ),
+        (
+            "tiny chunks",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "1\r\nx\r\n",
+        ),
+    ] {
+        let url = flooding(head, flood);
+        let place: String = url
+            .bytes()
+            .enumerate()
+            .map(|(at, byte)| format!("(i32.store8 (i32.const {}) (i32.const {byte}))", 131_072 + at))
+            .collect();
+        let fetch = format!(
+            "(call $forget) (call $fetch (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const {}) (i32.const 0)
+             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 32))",
+            url.len()
+        );
+        let handle = format!("(call $reach (i32.const 200000)) {place} {}", attacks::for_ever(&fetch));
+        folder.guest("flooded.wasm", &attacks::calling(&handle));
+        let median = pace(&folder, "flooded", 1, FEW, &["--threads", "1", "--http", &url]);
+        eprintln!("{median:.2} beside {name}");
+        assert!(
+            median >= FLOOR,
+            "an honest worker has {median:.2} of its pace beside {name}"
+        );
+    }
 }

@@ -1,20 +1,34 @@
 //! The one client of a run, and how it finds servers.
 
 use std::{
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::future::BoxFuture;
-use reqwest::{
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
+use bytes::Bytes;
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
+use http::Uri;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{Connected, Connection, HttpConnector, dns::Name},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower_service::Service;
 
-use super::address::{NotPublic, is_public};
+use super::{
+    address::{NotPublic, is_public},
+    paced::Paced,
+};
 use crate::limits::HEADERS_MAX;
 
 /// The longest wait for a connection.
@@ -25,11 +39,15 @@ const IDLE_MAX: usize = 32;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Sends requests; made when the first is sent, since it reads the machine's certificates. Its connections are shared by all
-/// workers: what a request may do is decided before it gets here, and nothing but the server's address outlives it.
+/// workers: what a request may do is decided before it gets here, and nothing but the server's address outlives it. It follows
+/// no redirects, takes no proxy from the environment and decompresses nothing.
 pub(crate) struct Client {
     resolver: Arc<dyn Resolver>,
-    made: OnceLock<Result<reqwest::Client, String>>,
+    made: OnceLock<Result<Connections, String>>,
 }
+
+/// The connections of all workers.
+pub(super) type Connections = legacy::Client<Connector, Full<Bytes>>;
 
 /// From names to addresses.
 pub(super) trait Resolver: Send + Sync {
@@ -45,6 +63,11 @@ pub(super) struct Unknown {
     error: io::Error,
 }
 
+/// A server takes too long to connect to.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
+pub(super) struct Slow;
+
 /// The system's.
 struct System;
 
@@ -57,11 +80,24 @@ impl Resolver for System {
     }
 }
 
+/// Why there is no connection.
+type BoxError = Box<dyn Error + Send + Sync>;
+type Opening<T> = BoxFuture<'static, Result<T, BoxError>>;
+
 /// Hands out the addresses that it has looked at and no others, so that a second answer cannot differ from the first.
+#[derive(Clone)]
 struct Checked(Arc<dyn Resolver>);
 
-impl Resolve for Checked {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Checked {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Opening<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let name = name.as_str().to_owned();
         let found = self.0.resolve(name.clone());
         Box::pin(async move {
@@ -73,9 +109,60 @@ impl Resolve for Checked {
             if let Some(&address) = found.iter().find(|address| !is_public(**address)) {
                 return Err(NotPublic { name, address }.into());
             }
-            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
+            let addresses = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(addresses.collect::<Vec<_>>().into_iter())
         })
+    }
+}
+
+/// Opens connections of TCP, which are read in small steps.
+#[derive(Clone)]
+struct Tcp(HttpConnector<Checked>);
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<Paced<TcpStream>>;
+    type Error = BoxError;
+    type Future = Opening<Self::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        let opening = self.0.call(server).map_err(Into::into);
+        opening
+            .map_ok(|stream| TokioIo::new(Paced::new(stream.into_inner())))
+            .boxed()
+    }
+}
+
+/// Opens connections, with TLS where the URL says so, and not for ever.
+#[derive(Clone)]
+pub(super) struct Connector(HttpsConnector<Tcp>);
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<Paced<TcpStream>>>;
+    type Error = BoxError;
+    type Future = Opening<Self::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        let opening = self.0.call(server);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
+                Ok(opened) => opened,
+                Err(_) => Err(Slow.into()),
+            }
+        })
+    }
+}
+
+impl Connection for Paced<TcpStream> {
+    fn connected(&self) -> Connected {
+        self.inner().connected()
     }
 }
 
@@ -95,36 +182,37 @@ impl Client {
 
     /// # Errors
     /// None can be made; says why.
-    pub(super) fn get(&self) -> Result<&reqwest::Client, &String> {
+    pub(super) fn get(&self) -> Result<&Connections, &String> {
         self.made
             .get_or_init(|| make(self.resolver.clone()).map_err(|error| error.to_string()))
             .as_ref()
     }
 }
 
-fn make(resolver: Arc<dyn Resolver>) -> Result<reqwest::Client, Box<dyn std::error::Error>> {
+fn make(resolver: Arc<dyn Resolver>) -> Result<Connections, rustls::Error> {
     let mut roots = RootCertStore::empty();
     // A machine without certificates still reaches servers that need none.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(Checked(resolver)))
-        // What the operator grants is a server and not the way to it, and redirects are looked at one by one.
-        .no_proxy()
-        .redirect(Policy::none())
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let mut tcp = HttpConnector::new_with_resolver(Checked(resolver));
+    // TLS comes on top of it.
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(Tcp(tcp));
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_MAX)
         .pool_idle_timeout(IDLE_TIME)
         .http2_max_header_list_size(HEADERS_MAX as u32)
-        // Some servers refuse who has no name. A request's own comes first.
-        .user_agent(concat!("disperse-host/", env!("CARGO_PKG_VERSION")))
-        .build()?;
+        .build(Connector(connector));
     Ok(client)
 }

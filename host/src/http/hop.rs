@@ -1,10 +1,11 @@
 //! One request of a chain of redirects, as the guest may know it: with placeholders and never with secrets.
 
 use bytes::Bytes;
-use reqwest::{
-    Method, StatusCode,
-    header::{HeaderName, HeaderValue},
+use http::{
+    Method, StatusCode, Uri,
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, USER_AGENT},
 };
+use http_body_util::Full;
 use url::Url;
 
 use super::{Cause, HEADER, Problem, Request, address::Origin, secrets::Secrets};
@@ -30,6 +31,9 @@ const HOSTS_OWN: [&str; 12] = [
 pub(crate) fn is_hosts_own(name: &str) -> bool {
     HOSTS_OWN.contains(&name)
 }
+
+/// What a request says of who sends it, unless the guest says something.
+const NAME: &str = concat!("disperse-host/", env!("CARGO_PKG_VERSION"));
 
 /// The longest host of a URL in bytes, with its port. A name has at most 253; encoded it has more.
 const HOST_MAX: usize = 1 << 10;
@@ -98,7 +102,7 @@ impl Hop {
     ///
     /// # Errors
     /// `Denied`: a secret may not go there.
-    pub(super) fn filled(&self, secrets: &Secrets) -> Result<reqwest::Request, Problem> {
+    pub(super) fn filled(&self, secrets: &Secrets) -> Result<http::Request<Full<Bytes>>, Problem> {
         let at = (self.method.as_str(), &self.url);
         let mut url = self.url.clone();
         let mut has_secret = false;
@@ -106,7 +110,13 @@ impl Hop {
             has_secret = true;
             url.set_query(Some(&query));
         }
-        let mut request = reqwest::Request::new(self.method.clone(), url);
+        let uri: Uri = url.as_str().parse().map_err(|error| {
+            // What it is has a secret in it, perhaps.
+            Problem::Invalid(format!("the URL cannot be sent: {error}"))
+        })?;
+        let mut request = http::Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
         for (name, text) in &self.headers {
             let filled = secrets.fill(text, at, Secret::header)?;
             let text = filled.as_ref().unwrap_or(text);
@@ -114,16 +124,22 @@ impl Hop {
                 .map_err(|_| Problem::Invalid(format!("the header `{name}` has a value that no header can have")))?;
             value.set_sensitive(filled.is_some());
             has_secret |= filled.is_some();
-            let added = request.headers_mut().try_append(name, value);
-            added.map_err(|_| Problem::Invalid("it has more headers than a request can carry".to_owned()))?;
+            request.headers_mut().try_append(name, value).map_err(too_many)?;
         }
         if has_secret {
             // What comes back compressed cannot be looked through.
-            let plain = HeaderValue::from_static("identity");
-            request.headers_mut().insert(reqwest::header::ACCEPT_ENCODING, plain);
+            request
+                .headers_mut()
+                .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        if !self.body.is_empty() {
-            *request.body_mut() = Some(self.body.clone().into());
+        // Some servers refuse a request without these.
+        for (name, value) in [(ACCEPT, "*/*"), (USER_AGENT, NAME)] {
+            let headers = request.headers_mut();
+            if !headers.contains_key(&name) {
+                headers
+                    .try_append(name, HeaderValue::from_static(value))
+                    .map_err(too_many)?;
+            }
         }
         Ok(request)
     }
@@ -174,6 +190,10 @@ impl Hop {
         self.url = url;
         Ok(self)
     }
+}
+
+fn too_many(_: http::header::MaxSizeReached) -> Problem {
+    Problem::Invalid("it has more headers than a request can carry".to_owned())
 }
 
 /// # Errors

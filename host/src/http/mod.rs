@@ -4,6 +4,7 @@
 mod address;
 mod client;
 mod hop;
+mod paced;
 mod problem;
 mod secrets;
 
@@ -16,7 +17,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use reqwest::StatusCode;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
@@ -45,6 +48,8 @@ const OPEN_MAX: u64 = 8;
 /// What a header line counts beside its text, in bytes, as in HTTP/2. It bounds how many there are, too: the map that they are
 /// put into has no room for 24,577.
 const HEADER: u64 = 32;
+/// The longest words of a problem with secrets hidden, in bytes.
+const WORDS_MAX: usize = 64 << 10;
 
 /// `http-types.request`, and what wasi:http can say beside it.
 #[derive(Default)]
@@ -226,7 +231,8 @@ impl Access {
         let late = |_| Err(Problem::Timeout(format!("no whole answer within {}", Time::from(time))));
         let answer = tokio::time::timeout(time, answer).await.unwrap_or_else(late);
         answer.map_err(|problem| {
-            let problem = problem.map(|text| self.secrets.hide_text(text));
+            let hidden = |text| self.secrets.hide_text(text, WORDS_MAX);
+            let problem = problem.map(|text| hidden(text).unwrap_or_else(|| "it is too long to be told".to_owned()));
             if let Problem::Denied(what) = &problem {
                 self.denials.note(what);
             }
@@ -242,8 +248,8 @@ impl Access {
             let filled = hop.filled(&self.secrets)?;
             let unusable = |why: &String| Problem::Unreachable(Cause::Other, why.clone());
             let client = self.client.get().map_err(unusable)?;
-            let sent = within(head_wait, &hop, client.execute(filled)).await?;
-            let response = sent.map_err(|error| failed(&hop, error))?;
+            let sent = within(head_wait, &hop, client.request(filled)).await?;
+            let response = sent.map_err(|error| failed(&hop, &error))?;
             match self.location(&response).filter(|_| !as_is) {
                 Some(location) => hop = hop.next(response.status(), &location, &self.secrets, self.headers_max)?,
                 None => return self.read(&hop, response, piece_wait).await,
@@ -270,7 +276,7 @@ impl Access {
     }
 
     /// Where an answer sends the asker, secrets hidden: they are put back in only where they may go.
-    fn location(&self, response: &reqwest::Response) -> Option<String> {
+    fn location(&self, response: &http::Response<Incoming>) -> Option<String> {
         let redirects = matches!(
             response.status(),
             StatusCode::MOVED_PERMANENTLY
@@ -279,46 +285,53 @@ impl Access {
                 | StatusCode::TEMPORARY_REDIRECT
                 | StatusCode::PERMANENT_REDIRECT
         );
-        let location = response
-            .headers()
-            .get(reqwest::header::LOCATION)
-            .filter(|_| redirects)?;
+        let location = response.headers().get(http::header::LOCATION).filter(|_| redirects)?;
         let location = std::str::from_utf8(location.as_bytes()).ok()?;
-        Some(self.secrets.hide_text(location.to_owned()))
+        self.secrets.hide_text(location.to_owned(), self.headers_most())
     }
 
     async fn read(
         &self,
         hop: &Hop,
-        mut response: reqwest::Response,
+        mut response: http::Response<Incoming>,
         piece_wait: Option<Duration>,
     ) -> Result<Response, Problem> {
         let status = response.status().as_u16();
         let mut headers = Vec::with_capacity(response.headers().len());
         let mut size = 0;
-        for (name, value) in response.headers() {
-            size += name.as_str().len() + value.len();
-            // A header need not be UTF-8, but what guests get is.
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            headers.push((self.secrets.hide_text(name.to_string()), self.secrets.hide_text(text)));
-        }
-        if size as u64 > self.headers_max {
+        let too_large = || {
             let why = format!(
                 "{} answers with headers of more than {}; raise it with --header-size",
                 Origin(&hop.url),
                 Size(self.headers_max)
             );
-            return Err(Problem::Oversize(Part::Headers, why));
+            Problem::Oversize(Part::Headers, why)
+        };
+        for (name, value) in response.headers() {
+            // A header need not be UTF-8, but what guests get is.
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            // Placeholders can be much longer than what they stand for.
+            let hidden = |text| self.secrets.hide_text(text, self.headers_most()).ok_or_else(too_large);
+            let (name, text) = (hidden(name.to_string())?, hidden(text)?);
+            size += name.len() + text.len();
+            if size > self.headers_most() {
+                return Err(too_large());
+            }
+            headers.push((name, text));
         }
-        if response.content_length().is_some_and(|length| length > self.body_max) && hop.method != "HEAD" {
+        let length = response.body().size_hint().exact();
+        if length.is_some_and(|length| length > self.body_max) && hop.method != "HEAD" {
             return Err(self.too_large(Part::Answer));
         }
         let mut body = Vec::new();
         let mut held = self.hold_nothing();
         self.grow(&mut held, size as u64, Part::Headers)?;
-        let failed = |error| failed(hop, error);
-        while let Some(piece) = within(piece_wait, hop, response.chunk()).await?.map_err(failed)? {
-            self.take(Part::Answer, &mut body, &mut held, &piece)?;
+        while let Some(frame) = within(piece_wait, hop, response.frame()).await? {
+            let frame = frame.map_err(|error| failed(hop, &error))?;
+            // Trailers are not for guests.
+            if let Ok(piece) = frame.into_data() {
+                self.take(Part::Answer, &mut body, &mut held, &piece)?;
+            }
         }
         let most = usize::try_from(self.body_max).unwrap_or(usize::MAX);
         let hidden = self.secrets.hide(body, most);
@@ -329,6 +342,11 @@ impl Access {
             body,
             held,
         })
+    }
+
+    /// [`Access::headers_max`], as a length.
+    fn headers_most(&self) -> usize {
+        usize::try_from(self.headers_max).unwrap_or(usize::MAX)
     }
 
     fn too_large(&self, part: Part) -> Problem {

@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use super::{
     address::{NotPublic, Origin},
-    client::Unknown,
+    client::{Slow, Unknown},
     hop::Hop,
 };
 
@@ -55,14 +55,14 @@ impl Problem {
     }
 }
 
-/// Why nothing came. The URL, which may hold a secret, is taken out of the words.
-pub(super) fn failed(hop: &Hop, error: reqwest::Error) -> Problem {
-    let is_timeout = error.is_timeout();
-    let error = error.without_url();
+/// Why nothing came. The words name the server and no more of the URL, which may hold a secret.
+pub(super) fn failed(hop: &Hop, error: &(dyn Error + 'static)) -> Problem {
+    let mut is_timeout = false;
     let mut text = Origin(&hop.url).to_string();
     let mut why = Cause::Other;
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    let mut cause = Some(error);
     while let Some(error) = cause {
+        is_timeout |= error.is::<Slow>();
         if let Some(not_public) = error.downcast_ref::<NotPublic>() {
             return Problem::Denied(format!("{not_public}; the operator's flag is --http"));
         }

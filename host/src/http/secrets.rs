@@ -87,15 +87,13 @@ impl Secrets {
     }
 
     /// The same for words.
-    pub(super) fn hide_text(&self, mut text: String) -> String {
-        for placed in self.0.iter() {
-            for form in placed.secret.forms() {
-                if text.contains(form) {
-                    text = text.replace(form, &placed.placeholder);
-                }
-            }
+    pub(super) fn hide_text(&self, text: String, most: usize) -> Option<String> {
+        if self.0.is_empty() {
+            return (text.len() <= most).then_some(text);
         }
-        text
+        let hidden = self.hide(text.into_bytes(), most)?;
+        // What is put in and what is taken out are whole characters.
+        Some(String::from_utf8_lossy(&hidden).into_owned())
     }
 }
 
@@ -179,5 +177,7 @@ mod tests {
         assert_eq!(secrets.hide(vec![b'a'; 1000], 10_000), None);
         assert_eq!(secrets.hide(vec![b'b'; 1000], 999), None);
         assert!(secrets.hide(vec![b'b'; 1000], 1000).is_some());
+        assert_eq!(secrets.hide_text("a".repeat(1000), 10_000), None);
+        assert_eq!(secrets.hide_text("bü".to_owned(), 3).as_deref(), Some("bü"));
     }
 }
