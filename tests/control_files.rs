@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::support::{Ended, Folder, body, host};
 
+/// The name of a file, and what makes something else of that name.
+type Foreign<'a> = (&'a str, &'a dyn Fn(&str));
+
 /// A folder with a run that has ended.
 struct Ran(Folder);
 
@@ -60,7 +63,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
     let pipe = |name: &str| {
         rustix::fs::mkfifoat(rustix::fs::CWD, ran.path(name), rustix::fs::Mode::RWXU).unwrap();
     };
-    let sorts: [(&str, &dyn Fn(&str)); 4] = [
+    let sorts: [Foreign<'_>; 4] = [
         // Newer than any run there is, so that it would be the one that is meant.
         ("20991231-235959-zzzzz.ended", &zero),
         ("20991231-235959-zzzzz.ended", &pipe),

@@ -127,7 +127,7 @@ mod tests {
         for count in ["100001", "9223372036854775807", "18446744073709551615"] {
             assert!(error(&format!("{POOL}workers = {count}\n")).contains("more than 100000 workers"));
         }
-        let other = POOL.replacen('a', "b", 1).replace("\"a\"", "\"b\"");
+        let other = POOL.replace("\"a\"", "\"b\"");
         let both = format!("{POOL}workers = 60000\n{other}workers = 60000\n");
         assert!(
             error(&both).contains("`b` makes more than 100000 workers"),
