@@ -66,7 +66,7 @@ const GREEDY: &str = r#"
     component = "echo.wasm"
     workers = 1
     exec = [["/bin/sh", "-c", "..."]]
-    dirs = ["/::/host:rw", "."]
+    dirs = ["/var/tmp::/host:rw", "."]
     http = ["http://127.0.0.1"]
     secrets = { TOKEN = { env = "HOME" } }
 "#;
@@ -74,7 +74,7 @@ const GREEDY: &str = r#"
 const ASKED: [&str; 6] = [
     "build  touch ",
     "exec   /bin/sh -c ...  ([[pool]] p, dangerous)",
-    "dir    /::/host:rw  ([[pool]] p, dangerous)",
+    "dir    /var/tmp::/host:rw  ([[pool]] p, dangerous)",
     "dir    .  ([[pool]] p)",
     "http   http://127.0.0.1  ([[pool]] p, dangerous)",
     "secret TOKEN=env:HOME  ([[pool]] p, dangerous)",
