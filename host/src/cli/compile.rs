@@ -18,7 +18,8 @@ use super::{
     exit,
     inspect::{json_line, print},
     loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
-    plan::{self, Source, build_all, source},
+    plan::{self, build_all},
+    project::{Source, source},
     trust::{self, ManifestFlags},
 };
 use crate::{

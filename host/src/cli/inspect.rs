@@ -14,7 +14,8 @@ use super::{
     exit,
     facts::Facts,
     inspected::Line,
-    plan::{self, Source},
+    plan,
+    project::{Source, source},
     trust,
 };
 use crate::{
@@ -50,7 +51,7 @@ struct InspectedFile {
 
 /// The components that are inspected. Of a manifest, prints what it asks for.
 fn found(args: &InspectArgs) -> Result<Vec<InspectedFile>, Failure> {
-    let project = match plan::source(&args.path, false)? {
+    let project = match source(&args.path, false)? {
         Source::Project(project) => project,
         Source::Component(path) => {
             return Ok(vec![InspectedFile {

@@ -15,6 +15,7 @@ mod new;
 mod opened;
 mod plan;
 mod pools;
+mod project;
 mod signals;
 mod simulate;
 mod tampering;

@@ -20,8 +20,9 @@ use super::{
     exit,
     inspect::print,
     loading::{Programs, Role, Wanted},
-    plan::{self, Project},
+    plan,
     pools::name_of,
+    project::{Project, project},
     runtime, trust,
 };
 use crate::{
@@ -49,7 +50,7 @@ const SCRIPTS_MAX: usize = 1000;
 const FILES_MAX: u64 = 512 << 20;
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
-    let mut project = plan::project(&args.path, args.manifest, plan::operation_alone)?;
+    let mut project = project(&args.path, args.manifest, plan::operation_alone)?;
     // Workers are scripted: nothing of theirs is taken.
     trust::require(&mut project, args.manifest, false, |ask| {
         ask.table == OPERATION && matches!(ask.what, AskKind::Build | AskKind::Path)

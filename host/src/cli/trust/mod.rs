@@ -18,7 +18,7 @@ use super::{
     error::{Failure, say},
     exit,
     inspect::print,
-    plan::{self, Project, Source},
+    project::{self, Project, Source},
     tools::shell_word,
 };
 use crate::{
@@ -83,7 +83,7 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
         return Ok(exit::DONE);
     };
     if args.revoke {
-        let manifest = plan::manifest_path(path);
+        let manifest = project::manifest_path(path);
         let was = store.revoke(&manifest).map_err(unkept)?;
         let shown = manifest.display();
         print(&plain(&if was {
@@ -93,7 +93,7 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
         }))?;
         return Ok(exit::DONE);
     }
-    let Source::Project(project) = plan::source(path, !args.show)? else {
+    let Source::Project(project) = project::source(path, !args.show)? else {
         return Err(
             Failure::usage(format!("`{}` is a component and asks for nothing", path.display()))
                 .hint("trust is of a folder with a disperse.toml"),
@@ -238,7 +238,7 @@ pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String
 
 /// Trusts a folder that this program has just made itself.
 pub(super) fn record_new(folder: &Path) {
-    let recorded = plan::source(folder, true).and_then(|source| match source {
+    let recorded = project::source(folder, true).and_then(|source| match source {
         Source::Project(project) => Store::user()
             .and_then(|store| store.record(&project.source))
             .map_err(unkept),
