@@ -276,7 +276,7 @@ mod tests {
                 headers: headers.to_vec(),
                 ..Request::default()
             };
-            Hop::new(request, 256 << 10)
+            Hop::new(request, 4 << 20)
         };
         let letters = "\u{4e00}".repeat(1000);
         assert!(matches!(
