@@ -8,6 +8,7 @@ mod heavy;
 mod holding;
 pub(crate) mod operations;
 mod readers;
+mod shares;
 mod tasks;
 mod texts;
 

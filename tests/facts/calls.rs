@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{AsContextMut, Engine, Store, Trap, component::types::ComponentItem};
+use wasmtime::{
+    AsContextMut, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap,
+    component::{Accessor, Linker, types::ComponentItem},
+};
 
 use super::{ASYNC, Guest, PLENTY, component, config};
 
@@ -176,5 +179,67 @@ async fn whose_call_was_at_it_can_be_told_when_a_store_has_ended() {
         }
         let at_it = guest.store.as_context_mut().async_call_stack().unwrap().last();
         assert_eq!(at_it, task.filter(|_| told), "{name}");
+    }
+}
+
+/// As many components, each with a function that waits in the host, on the async engine.
+fn waiters(count: usize) -> String {
+    let waiter = "(component $Waiter
+        (import \"wait\" (func $wait async))
+        (core func $wait (canon lower (func $wait)))
+        (core module $m
+          (import \"host\" \"wait\" (func $wait))
+          (func (export \"run\") (result i32) (call $wait) (i32.const 0))
+          (func (export \"again\") (param i32 i32 i32) (result i32) (i32.const 0)))
+        (core instance $i (instantiate $m (with \"host\" (instance (export \"wait\" (func $wait))))))
+        (func (export \"run\") async (canon lift (core func $i \"run\") async (callback (core func $i \"again\")))))";
+    let one = |i| {
+        format!(
+            "(instance $w{i} (instantiate $Waiter (with \"wait\" (func $wait)))) (export \"run{i}\" (func $w{i} \"run\"))"
+        )
+    };
+    let all: String = (0..count).map(one).collect();
+    format!("(component (import \"wait\" (func $wait async)) {waiter} {all})")
+}
+
+/// Why the pool of the async engine has three stacks for an instance that is one component, whatever goes on in it at once, and as
+/// many more as others have components: see `weight` in `engine.rs`.
+#[tokio::test]
+async fn a_component_that_waits_in_a_call_takes_one_stack_however_often_it_is_called() {
+    for components in [1, 6] {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_memories(1).total_stacks(100);
+        let mut config = config(true);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config).unwrap();
+        let mut linker = Linker::new(&engine);
+        linker
+            .root()
+            .func_wrap_concurrent("wait", |_: &Accessor<Arc<()>>, (): ()| {
+                Box::pin(pending::<wasmtime::Result<()>>())
+            })
+            .unwrap();
+        let mut guest = Guest::start(&engine, &linker, &waiters(components)).await;
+        let mut funcs = Vec::new();
+        for index in 0..components {
+            let func = guest
+                .instance
+                .get_typed_func::<(), ()>(&mut guest.store, &format!("run{index}"));
+            funcs.push(func.unwrap());
+        }
+        {
+            let calls = guest.store.run_concurrent(async |accessor| {
+                let calls = (0..10)
+                    .flat_map(|_| &funcs)
+                    .map(|func| func.call_concurrent(accessor, ()));
+                futures::future::join_all(calls).await
+            });
+            assert!(poll(pin!(calls)).0);
+            let stacks = engine.pooling_allocator_metrics().unwrap().stacks();
+            assert!(
+                (components..=components + 2).contains(&stacks),
+                "{stacks} of {components}"
+            );
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use secrets::Placed;
 use self::{address::Origin, hop::Hop, problem::failed, secrets::Secrets};
 use crate::{
     grants::{Denials, Grants},
-    limits::{Budget, Charge, Limits},
+    limits::{Account, Limits, Reservation},
     units::{Size, Time},
 };
 
@@ -97,7 +97,8 @@ pub(crate) struct Access {
     body_max: u64,
     /// The longest URL, and the largest headers.
     headers_max: u64,
-    budget: Arc<Budget>,
+    /// Of the memory of its pool.
+    memory: Arc<Account>,
     denials: Arc<Denials>,
 }
 
@@ -105,7 +106,7 @@ pub(crate) struct Access {
 pub(crate) struct Held {
     open: Arc<AtomicU64>,
     bytes: u64,
-    charge: Charge,
+    memory: Reservation,
 }
 
 impl Drop for Held {
@@ -121,7 +122,7 @@ impl Access {
         grants: Arc<Grants>,
         secrets: Arc<[Placed]>,
         limits: &Limits,
-        budget: Arc<Budget>,
+        memory: Arc<Account>,
         denials: Arc<Denials>,
         slots: u32,
     ) -> Self {
@@ -134,7 +135,7 @@ impl Access {
             open_max: OPEN_MAX.max(slots.into()).saturating_mul(limits.result),
             body_max: limits.result,
             headers_max: limits.headers,
-            budget,
+            memory,
             denials,
         }
     }
@@ -185,7 +186,7 @@ impl Access {
         Held {
             open: self.open.clone(),
             bytes: 0,
-            charge: Charge::new(&self.budget, 0),
+            memory: self.memory.empty(),
         }
     }
 
@@ -205,11 +206,17 @@ impl Access {
     fn grow(&self, held: &mut Held, bytes: u64, part: Part) -> Result<(), Problem> {
         let before = self.open.fetch_add(bytes, Ordering::Relaxed);
         held.bytes += bytes;
-        held.charge.grow(bytes);
         if before + bytes > self.open_max {
             let why = format!(
                 "the requests and answers that are open at once hold more than {}; read those that have come",
                 Size(self.open_max)
+            );
+            return Err(Problem::Oversize(part, why));
+        }
+        if !held.memory.try_grow(bytes) {
+            let why = format!(
+                "the host has no memory for it: guests hold what there is of {}; raise it with --host-memory",
+                Size(self.memory.limit())
             );
             return Err(Problem::Oversize(part, why));
         }

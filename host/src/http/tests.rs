@@ -31,7 +31,7 @@ fn access(rules: &[&str], addresses: &[&str]) -> Access {
             result: 1000,
             ..Limits::WORKER
         },
-        Budget::new(1 << 20),
+        crate::limits::Shares::new(1 << 20, 2, false).account(u64::MAX, Arc::default()),
         Arc::default(),
         1,
     )

@@ -108,6 +108,11 @@ impl TaskPort {
         self.task
     }
 
+    /// Whether it has asked for anything.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.last_number > 0
+    }
+
     /// The run's time as this task knows it: when the last batch that it saw was released.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now_ms

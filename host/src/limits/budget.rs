@@ -1,101 +1,74 @@
-//! How much all guests may use together.
+//! The memory that all guests may use together.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::Notify;
+use super::shares::{Account, Reservation, Shares};
 
 /// From how many bytes on what is on its way between guests counts toward the host's memory. A task may have 1,024 smaller
 /// answers, which is a megabyte.
 const COUNTED_MIN: u64 = 1 << 10;
 
-/// What a task that runs is thought to take, in bytes, beside what it is known to. Chosen freely: more than most do, and so
-/// little that a thousand of them, which is how many instances there may be, fit into half of a small machine.
+/// What is reserved for a task when it begins, in bytes, if others have not taken more; more is reserved as it grows. Arbitrary:
+/// more than most take, and so little that a thousand of them, which is how many instances there may be, fit into half of a
+/// small machine.
 const EXPECTED: u64 = 4 << 20;
 
-/// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that nobody has
-/// read. It is kept by slowing down, never by failing: over it idle instances are dropped, `submit` waits and `next` is
-/// not called.
+/// Half of the memory is guaranteed to accounts. Arbitrary: as much as a pool may need to go on beside others that take all they
+/// can, and not so much that one which is alone misses it.
+const GUARANTEED_PART: u64 = 2;
+
+/// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that were not read.
+///
+/// Instances reserve what they take of an [`Account`] before they have it. What is kept for them is counted afterwards, and
+/// kept down by slowing down: over its share `submit` waits and `next` is not called.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    limit: u64,
-    used: AtomicU64,
-    peak: AtomicU64,
-    /// How many actions are open, in all runs. While it is zero nothing can give memory back, so nobody waits for it.
+    memory: Arc<Shares>,
+    /// How many actions are open, in all runs. While it is zero nothing that is kept can be given back, so nothing waits for it.
     open: AtomicU64,
     /// How many tasks have begun and are not collected.
     begun: AtomicU64,
-    /// How many of them have not ended.
-    running: AtomicU64,
-    freed: Notify,
-    /// How many guests wait to be started because all instances that there may be are there.
-    crowd: AtomicU64,
-    /// Tells workers that have nothing to do to let their instances go.
-    pressed: Notify,
 }
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
-            limit,
-            used: AtomicU64::new(0),
-            peak: AtomicU64::new(0),
+            memory: Shares::new(limit, GUARANTEED_PART, true),
             open: AtomicU64::new(0),
             begun: AtomicU64::new(0),
-            running: AtomicU64::new(0),
-            freed: Notify::new(),
-            crowd: AtomicU64::new(0),
-            pressed: Notify::new(),
         })
     }
 
-    pub(crate) fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
+    /// Where the instances of a pool, a planner, or the tasks of an operation have an account each.
+    pub(crate) fn memory(&self) -> &Arc<Shares> {
+        &self.memory
     }
 
-    /// Whether more is used than allowed.
+    /// Bytes.
+    pub(crate) fn limit(&self) -> u64 {
+        self.memory.limit()
+    }
+
+    /// Bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.memory.peak()
+    }
+
+    /// Whether more is kept for guests than there is room for.
     pub(crate) fn is_over(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.limit
+        self.memory.is_over()
     }
 
     pub(crate) fn charge(&self, bytes: u64) {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.peak.fetch_max(used, Ordering::Relaxed);
-        if used > self.limit && used - bytes <= self.limit {
-            self.pressed.notify_waiters();
-        }
+        self.memory.force(bytes);
     }
 
     /// Gives back what was charged.
     pub(crate) fn release(&self, bytes: u64) {
-        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
-        if before > self.limit {
-            self.freed.notify_waiters();
-        }
-    }
-
-    /// Somebody waits for an instance, until what this gives back is dropped.
-    pub(crate) fn crowd(&self) -> Crowd<'_> {
-        self.crowd.fetch_add(1, Ordering::Relaxed);
-        self.pressed.notify_one();
-        Crowd(self)
-    }
-
-    /// Waits until an instance that has nothing to do is in the way of others. Whoever was told and has let it go says so
-    /// with [`Budget::let_go`].
-    ///
-    /// Cancel safe.
-    pub(crate) async fn pressed(&self) {
-        self.pressed.notified().await;
-    }
-
-    /// An instance was let go. If somebody still waits, it is the next one's turn.
-    pub(crate) fn let_go(&self) {
-        if self.crowd.load(Ordering::Relaxed) > 0 {
-            self.pressed.notify_one();
-        }
+        self.memory.unforce(bytes);
     }
 
     /// Has `charged`, which was counted, follow `used`, which is true now.
@@ -112,51 +85,29 @@ impl Budget {
     ///
     /// Cancel safe.
     pub(crate) async fn room(&self) {
-        self.room_from(&self.open, || self.is_over()).await;
+        let is_idle = || self.open.load(Ordering::Relaxed) == 0;
+        self.memory.until(None, || !self.is_over() || is_idle()).await;
     }
 
-    /// Has a task wait for room as long as others are between their beginning and being collected, which makes room. What one
-    /// that runs will take is not known yet: it is thought to be [`EXPECTED`], or all that wait would begin before the first of
-    /// them has taken anything.
+    /// Has a task wait until what it is expected to take, so many bytes or what most take, is reserved for it, as long as others
+    /// are between their beginning and being collected, which makes room. Without such others it begins with nothing reserved.
     ///
     /// Cancel safe.
-    pub(crate) async fn begin(self: &Arc<Self>) -> Begun {
-        let is_over = || {
-            let expected = self.running.load(Ordering::Relaxed).saturating_mul(EXPECTED);
-            self.used.load(Ordering::Relaxed).saturating_add(expected) > self.limit
+    pub(crate) async fn begin(self: &Arc<Self>, account: &Arc<Account>, expected: u64) -> Begun {
+        let expected = expected.max(EXPECTED).min(account.most());
+        let mut reservation = None;
+        let is_ready = || {
+            if !self.is_over() {
+                reservation = account.try_take(expected);
+            }
+            reservation.is_some() || self.begun.load(Ordering::SeqCst) == 0
         };
-        self.room_from(&self.begun, is_over).await;
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
+        self.memory.until(Some(account), is_ready).await;
+        self.begun.fetch_add(1, Ordering::SeqCst);
         Begun {
             budget: self.clone(),
-            runs: true,
+            reservation: Some(reservation.unwrap_or_else(|| account.empty())),
         }
-    }
-
-    /// Waits until there is room again, or nothing left of what could make room.
-    async fn room_from(&self, going_on: &AtomicU64, is_over: impl Fn() -> bool) {
-        let waits = || is_over() && going_on.load(Ordering::Relaxed) > 0;
-        while waits() {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
-            // Registered before the second look, so that a release in between is not missed.
-            freed.as_mut().enable();
-            if !waits() {
-                return;
-            }
-            freed.await;
-        }
-    }
-}
-
-/// Somebody who waits for an instance.
-#[derive(Debug)]
-pub(crate) struct Crowd<'a>(&'a Budget);
-
-impl Drop for Crowd<'_> {
-    fn drop(&mut self) {
-        self.0.crowd.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -164,29 +115,26 @@ impl Drop for Crowd<'_> {
 #[derive(Debug)]
 pub(crate) struct Begun {
     budget: Arc<Budget>,
-    runs: bool,
+    reservation: Option<Reservation>,
 }
 
 impl Begun {
-    /// It has ended: what it takes from now on is known.
-    pub(crate) fn ended(mut self) -> Self {
-        self.end();
-        self
+    /// What is reserved for its instance. None: it was taken before.
+    pub(crate) fn reservation(&mut self) -> Option<Reservation> {
+        self.reservation.take()
     }
 
-    fn end(&mut self) {
-        if std::mem::take(&mut self.runs) {
-            self.budget.running.fetch_sub(1, Ordering::Relaxed);
-            self.budget.freed.notify_waiters();
-        }
+    /// It has ended: what it takes from now on is known.
+    pub(crate) fn ended(mut self) -> Self {
+        self.reservation = None;
+        self
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.end();
-        if self.budget.begun.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.budget.freed.notify_waiters();
+        if self.budget.begun.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.budget.memory.tell_watchers();
         }
     }
 }
@@ -221,7 +169,7 @@ impl OpenActions {
             .wrapping_add(change);
         self.count = count;
         if all == 0 {
-            self.budget.freed.notify_waiters();
+            self.budget.memory.tell_watchers();
         }
     }
 }
@@ -254,11 +202,6 @@ impl Charge {
         }
     }
 
-    pub(crate) fn grow(&mut self, bytes: u64) {
-        self.budget.charge(bytes);
-        self.bytes += bytes;
-    }
-
     /// Counts as many as there are now.
     pub(crate) fn follow(&mut self, bytes: u64) {
         self.budget.follow(&mut self.bytes, bytes);
@@ -274,6 +217,11 @@ impl Drop for Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An account, of a budget in which what is kept has a fourth and this account another one.
+    fn account(budget: &Budget) -> Arc<Account> {
+        budget.memory().account(u64::MAX, Arc::default())
+    }
 
     #[tokio::test]
     async fn room_is_made_by_giving_back_or_by_running_dry() {
@@ -302,14 +250,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_kept_has_its_share_whatever_instances_hold() {
+        let budget = Budget::new(100);
+        let pool = account(&budget);
+        let _all = pool.try_take(75).unwrap();
+        assert!(pool.try_take(1).is_none());
+        budget.charge(25);
+        assert!(!budget.is_over());
+        budget.charge(1);
+        assert!(budget.is_over());
+    }
+
+    #[tokio::test]
     async fn tasks_begin_as_there_is_room_for_what_they_may_take() {
-        let budget = Budget::new(2 * EXPECTED);
-        let first = budget.begin().await;
-        let second = budget.begin().await;
-        let third = budget.begin().await;
+        let budget = Budget::new(4 * EXPECTED);
+        let account = account(&budget);
+        let first = budget.begin(&account, 0).await;
+        let second = budget.begin(&account, 0).await;
+        let third = budget.begin(&account, 0).await;
         let waiting = tokio::spawn({
-            let budget = budget.clone();
-            async move { budget.begin().await }
+            let (budget, account) = (budget.clone(), account.clone());
+            async move { budget.begin(&account, 0).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
@@ -319,9 +280,9 @@ mod tests {
         drop((first, second, third));
         budget.charge(100 * EXPECTED);
         drop(fourth);
-        // Nobody is left who could make room.
-        drop(budget.begin().await);
-        assert_eq!(budget.running.load(Ordering::Relaxed), 0);
+        // Nothing is left that could make room.
+        let mut last = budget.begin(&account, 0).await;
+        assert_eq!(last.reservation().unwrap().amount(), 0);
     }
 
     #[test]

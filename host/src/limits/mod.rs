@@ -3,6 +3,7 @@
 mod budget;
 mod files;
 mod machine;
+mod shares;
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
@@ -10,13 +11,13 @@ pub(crate) use self::{
     budget::{Begun, Budget, Charge, OpenActions},
     files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
     machine::{cores, default_host_memory},
+    shares::{Account, NoRoom, Reservation, Shares},
 };
 
 /// The most workers that differ in nothing. Chosen freely: far more than one machine has use for, and few enough to be kept.
 pub(crate) const WORKERS_MAX: u32 = 100_000;
 
-/// The most attempts that the workers of one pool take at once if each takes several: each may need a stack of its own, and the
-/// engine has a thousand.
+/// The most attempts that the workers of one pool take at once if each takes several. Arbitrary: as many as there may be instances.
 pub(crate) const CONCURRENCY_MAX: u32 = 1000;
 
 /// What one kind of guest may use. Every limit is on by default.

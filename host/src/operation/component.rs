@@ -11,10 +11,12 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, answers, reap},
+    inbox::{
+        Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used, answers, reap,
+    },
     limits::{Budget, Charge, Limits},
     logger::Logger,
-    sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, TaskSpec, World, run_task},
+    sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, Share, TaskSpec, World, run_task},
 };
 
 /// What an operation is started from.
@@ -63,11 +65,20 @@ impl ComponentOperation {
             logical: Some(Logical::new(settings.began_unix_ms, settings.seed, 0)),
             ..World::default()
         };
+        // Each has a share of its own: tasks must not keep the planner from collecting them.
+        let (own, share) = (Share::of_one(&sandbox, &program), Share::new(&sandbox, &program));
         running.spawn({
             let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());
             async move {
                 let limits = settings.planner_limits;
-                match PlannerInstance::start(&sandbox, &program, port.clone(), world, limits, &logger).await {
+                let started = match own.admit_with(own.memory().empty()).await {
+                    Ok(admission) => {
+                        let port = port.clone();
+                        PlannerInstance::start(&sandbox, &program, admission, port, world, limits, &logger).await
+                    }
+                    Err(fault) => Err(fault),
+                };
+                match started {
                     Ok(instance) => {
                         Planner {
                             budget: sandbox.budget().clone(),
@@ -87,6 +98,7 @@ impl ComponentOperation {
             task: TaskSpec {
                 program,
                 limits: settings.task_limits,
+                share,
                 debt: Debt::default(),
             },
             args: settings.args,
@@ -131,8 +143,16 @@ impl Operation for ComponentOperation {
             self.to_driver.clone(),
         );
         self.running.spawn(async move {
-            let begun = sandbox.budget().begin().await;
-            let mut end = run_task(&sandbox, &spec, port, input, world, &logger).await;
+            let mut begun = sandbox.budget().begin(spec.share.memory(), spec.share.expected()).await;
+            let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
+            let mut end = match spec.share.admit_with(memory).await {
+                Ok(admission) => run_task(&sandbox, &spec, admission, port, input, world, &logger).await,
+                Err(fault) => TaskEnd {
+                    outcome: Err(format!("the task {fault}")),
+                    used: Used::default(),
+                    room: TaskRoom::default(),
+                },
+            };
             end.room.begun = Some(begun.ended());
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });

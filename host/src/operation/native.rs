@@ -29,7 +29,7 @@ use crate::{
         Action, Answer, Answers, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal, Request,
         RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
-    limits::{Budget, Charge, OUTPUT_ROOM},
+    limits::{Account, Budget, Charge, OUTPUT_ROOM},
 };
 
 /// A task's logic: from its port, which has its input, to what is written to the output, or an error in words.
@@ -48,6 +48,8 @@ pub(crate) struct Native {
     run: NativeTask,
     in_flight: NonZeroU32,
     budget: Arc<Budget>,
+    /// Of the memory of tasks that run.
+    account: Arc<Account>,
     output: Output,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<PlannerCall>,
@@ -68,6 +70,7 @@ impl Native {
         Self {
             run: tasks.run,
             in_flight: tasks.in_flight,
+            account: budget.memory().account(u64::MAX, Arc::default()),
             budget,
             output,
             to_driver,
@@ -98,8 +101,9 @@ impl Operation for Native {
         let over = Over(port.0.clone());
         let answers = Answers::handed(move |answer| over.0.answer(answer));
         let (run, budget, to_driver) = (self.run.clone(), self.budget.clone(), self.to_driver.clone());
+        let account = self.account.clone();
         self.running.spawn(async move {
-            let begun = budget.begin().await;
+            let begun = budget.begin(&account, 0).await;
             let began = Instant::now();
             let outcome = task_to_its_end(run, port).await;
             let result = outcome.as_ref().map_or(0, Bytes::len);

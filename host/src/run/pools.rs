@@ -12,7 +12,7 @@ use crate::{
     inbox::Notice,
     limits::Limits,
     logger::Logger,
-    sandbox::{Debt, Program, Sandbox, Tail, WorkerSpec, folders},
+    sandbox::{Debt, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
     transport::Member,
     worker::{NativeCall, NativeWorker, Worker},
@@ -86,16 +86,20 @@ pub(super) fn pools(
         let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
         let owners = owned(&plan, &mut known);
         let folders = folders(&plan.grants)?;
+        let guest = match &plan.performer {
+            Performer::Component(program) => Ok((program, Share::new(sandbox, program))),
+            Performer::Native(call) => Err(call),
+        };
         let worker = |worker: WorkerPlan| {
             let id = ids.next().unwrap_or(WorkerId(u32::MAX));
             let name = format!("{}/{}", plan.name, worker.name).into();
-            let program = match &plan.performer {
-                Performer::Component(program) => program.clone(),
-                Performer::Native(call) => {
+            let (program, share) = match &guest {
+                Ok((program, share)) => ((*program).clone(), share.clone()),
+                Err(call) => {
                     return Member::Native(Box::new(NativeWorker {
                         id,
                         name,
-                        call: call.clone(),
+                        call: (*call).clone(),
                         slots: plan.concurrency,
                         result_max: plan.limits.result,
                         to_driver: to_driver.clone(),
@@ -103,7 +107,14 @@ pub(super) fn pools(
                 }
             };
             let denials = Arc::default();
-            let http = sandbox.access(&plan.grants, worker.secrets, &plan.limits, &denials, plan.concurrency);
+            let http = sandbox.access(
+                share.memory(),
+                &plan.grants,
+                worker.secrets,
+                &plan.limits,
+                &denials,
+                plan.concurrency,
+            );
             Member::Guest(Box::new(Worker {
                 id,
                 spec: WorkerSpec {
@@ -118,6 +129,8 @@ pub(super) fn pools(
                     debt: Debt::default(),
                     denials,
                     reports: Arc::default(),
+                    share,
+                    need: Need::default(),
                     slots: plan.concurrency,
                     repeatable: plan.untrusted.then_some(seed),
                 },

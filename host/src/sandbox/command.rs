@@ -14,6 +14,7 @@ use disperse_scheduler::End;
 use super::{
     fault::{Fault, chain},
     program::Sandbox,
+    share::Admission,
     stdio::Capture,
     worker::{Handled, WorkerSpec, last_words, set_current, started},
     world::{Pipes, World},
@@ -30,13 +31,19 @@ const UNFIT: i32 = 77;
 /// What a last line on stderr that is meant for us begins with.
 const MARK: &str = "disperse: ";
 
-/// Makes one attempt: runs the program from its start to its end.
+/// Makes one attempt: runs a program that was admitted from its start to its end.
 ///
 /// Cancel safe: nothing is left of a run that was given up.
-pub(crate) async fn run_program(sandbox: &Sandbox, spec: &WorkerSpec, logger: &Logger, job: Job) -> Handled {
+pub(crate) async fn run_program(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    admission: Admission,
+    logger: &Logger,
+    job: Job,
+) -> Handled {
     let began = Instant::now();
     let stdout = Capture::new(spec.limits.result);
-    let run = pin!(run(sandbox, spec, logger, &job, &stdout));
+    let run = pin!(run(sandbox, spec, admission, logger, &job, &stdout));
     let ended = tokio::time::timeout_at((began + job.timeout).into(), run).await;
     let mut ended = ended.unwrap_or_else(|_| Ran {
         said: spec.voice.end_attempt().map(|talk| talk.last_words).unwrap_or_default(),
@@ -94,7 +101,14 @@ impl Ran {
     }
 }
 
-async fn run(sandbox: &Sandbox, spec: &WorkerSpec, logger: &Logger, job: &Job, stdout: &Capture) -> Ran {
+async fn run(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    admission: Admission,
+    logger: &Logger,
+    job: &Job,
+    stdout: &Capture,
+) -> Ran {
     // Where it is compared with others, it is shown nothing that would be different on another worker.
     let number = if spec.repeatable.is_some() {
         1
@@ -114,7 +128,7 @@ async fn run(sandbox: &Sandbox, spec: &WorkerSpec, logger: &Logger, job: &Job, s
         }),
         ..World::default()
     };
-    let mut running = match started(sandbox, spec, logger, job.attempt.action, world).await {
+    let mut running = match started(sandbox, spec, admission, logger, job.attempt.action, world).await {
         Ok(running) => running,
         Err(fault) => return Ran::not(fault),
     };

@@ -10,9 +10,22 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 /// of whatever is slowest. So no guest holds a thread, and a timeout cuts a guest within that time. `pace.rs` times it.
 pub(super) const YIELD_INTERVAL: u64 = 200_000;
 
-/// How many instances may exist at once on one engine. More have to wait. Each takes 4 GiB of *address space*, of which a
+/// How many instances may exist at once on one engine. More have to wait. Each takes 8 GiB of *address space*, of which a
 /// process has 128 TiB.
 pub(super) const INSTANCES_MAX: u32 = 1000;
+
+/// A quarter of them is guaranteed to pools and operations. Arbitrary: far more than an honest pool needs to go on.
+pub(super) const GUARANTEED_PART: u64 = 4;
+
+/// How many memories the pool has for each instance. A component that has more takes the place of several instances.
+const MEMORIES_PER_INSTANCE: u32 = 2;
+
+/// How many tables it has for each instance, in the same way.
+const TABLES_PER_INSTANCE: u32 = 16;
+
+/// How many stacks the pool of the async engine has for each instance: one for the guest that runs, one that waits to be used
+/// again, and one for each component in it that waits in a call. Those that consist of one component need no more.
+const STACKS_PER_INSTANCE: u32 = 3;
 
 /// How many core instances, memories and tables one component may have. A Python guest has about twenty.
 pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
@@ -27,6 +40,12 @@ const HOST_STACK: usize = 1536 << 10;
 /// How much of an instance's memory is kept when it is dropped, for the next one. With `pagemap_scan` only what was
 /// touched is cleared; without it this many bytes would be cleared at every drop.
 const KEEP_RESIDENT: usize = 2 << 20;
+
+/// In how many slots it is kept at most.
+const WARM_MAX: u64 = 256;
+
+/// The part of the host's memory that one engine keeps in this way at most.
+const WARM_PART: u64 = 16;
 
 /// Whether an engine has component-model async.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,12 +63,29 @@ impl Form {
     }
 }
 
-/// Makes an engine whose guests have `stack` bytes of it. Where the address space for a pool cannot be had, instances are made
-/// one by one, which is slower.
-pub(super) fn engine(form: Form, stack: usize) -> wasmtime::Result<Engine> {
+/// How many slots an instance takes that has so many memories and tables. `composed`: whether components within it call each other,
+/// each of which can wait in a call, on a stack of its own.
+///
+/// Core instances are not counted: there may be as many as a component may have, for every instance.
+pub(super) fn weight(form: Form, memories: u32, tables: u32, composed: bool) -> u64 {
+    // Each has a core instance at least, to make a call.
+    let waiting = if composed { CORE_INSTANCES_PER_COMPONENT } else { 1 };
+    let stacks = match form {
+        // One call at a time.
+        Form::Blocking => 1,
+        Form::Async => (waiting + 2).div_ceil(STACKS_PER_INSTANCE),
+    };
+    let memories = memories.div_ceil(MEMORIES_PER_INSTANCE);
+    let tables = tables.div_ceil(TABLES_PER_INSTANCE);
+    memories.max(tables).max(stacks).max(1).into()
+}
+
+/// Makes an engine whose guests have `stack` bytes of it, in a host that has so much `memory` for all of them. Where the address
+/// space for a pool cannot be had, instances are made one by one, which is slower.
+pub(super) fn engine(form: Form, stack: usize, memory: u64) -> wasmtime::Result<Engine> {
     let mut config = config(form);
     config.max_wasm_stack(stack).async_stack_size(stack + HOST_STACK);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(form, memory)));
     Engine::new(&config).or_else(|_| {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Engine::new(&config)
@@ -82,13 +118,23 @@ fn config(form: Form) -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+/// In how many slots memory is kept for the next instance, in a host that has so much for all guests: it is not counted there.
+fn warm_slots(memory: u64) -> u32 {
+    let slots = (memory / WARM_PART / KEEP_RESIDENT as u64).clamp(1, WARM_MAX);
+    u32::try_from(slots).unwrap_or(1)
+}
+
+fn pool(form: Form, memory: u64) -> PoolingAllocationConfig {
+    let stacks = match form {
+        Form::Blocking => 1,
+        Form::Async => STACKS_PER_INSTANCE,
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * 4)
-        .total_memories(INSTANCES_MAX * 2)
-        .total_tables(INSTANCES_MAX * 4)
-        .total_stacks(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * CORE_INSTANCES_PER_COMPONENT)
+        .total_memories(INSTANCES_MAX * MEMORIES_PER_INSTANCE)
+        .total_tables(INSTANCES_MAX * TABLES_PER_INSTANCE)
+        .total_stacks(INSTANCES_MAX * stacks)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)
@@ -102,7 +148,7 @@ fn pool() -> PoolingAllocationConfig {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10)
-        .max_unused_warm_slots(256)
+        .max_unused_warm_slots(warm_slots(memory))
         .pagemap_scan(Enabled::Auto);
     pool
 }
@@ -121,9 +167,29 @@ mod tests {
             hasher.finish()
         };
         for form in [Form::Blocking, Form::Async] {
-            assert_eq!(hash(engine(form, 512 << 10)), hash(compiler(form)));
-            assert_eq!(hash(engine(form, 64 << 10)), hash(compiler(form)));
+            assert_eq!(hash(engine(form, 512 << 10, u64::MAX)), hash(compiler(form)));
+            assert_eq!(hash(engine(form, 64 << 10, 1 << 20)), hash(compiler(form)));
         }
         assert_ne!(hash(compiler(Form::Blocking)), hash(compiler(Form::Async)));
+    }
+
+    #[test]
+    fn instance_weighs_what_it_can_take_of_the_pool() {
+        assert_eq!(weight(Form::Blocking, 0, 0, false), 1);
+        assert_eq!(weight(Form::Blocking, 2, 16, true), 1);
+        assert_eq!(weight(Form::Blocking, 3, 1, false), 2);
+        assert_eq!(weight(Form::Blocking, MEMORIES_PER_COMPONENT, 17, false), 4);
+        assert_eq!(weight(Form::Blocking, 1, TABLES_PER_COMPONENT, false), 4);
+        assert_eq!(weight(Form::Async, 1, 1, false), 1);
+        assert_eq!(weight(Form::Async, 1, 1, true), 22);
+        // The heaviest fits into what is not guaranteed, so that it can always be admitted.
+        assert!(weight(Form::Async, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT, true) < u64::from(INSTANCES_MAX / 2));
+    }
+
+    #[test]
+    fn small_hosts_keep_little_for_the_next_instance() {
+        assert_eq!(warm_slots(0), 1);
+        assert_eq!(warm_slots(256 << 20), 8);
+        assert_eq!(warm_slots(u64::MAX), 256);
     }
 }

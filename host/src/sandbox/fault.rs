@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use disperse_scheduler::End;
-use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::instance::hostcall_max;
+use super::{instance::hostcall_max, limiter::Refused};
 use crate::{
-    limits::Limits,
+    limits::{Account, Limits},
     text::{MESSAGE_MAX, cut, said, shown},
     units::{Fuel, Size, Time},
 };
@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     Fuel { limit: u64 },
     /// It wanted more memory than it may have, and trapped.
     Memory { limit: u64, wanted: u64 },
+    /// It wanted more memory than the host has for one instance, and trapped.
+    HostMemory { most: u64, wanted: u64 },
+    /// The host had no room for it now, which is not its fault.
+    HostFull(HostResource),
     /// It recursed too deep.
     Stack { limit: u64 },
     /// It held more handles than it may.
@@ -59,19 +63,23 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Reads wasmtime's error. `wanted` is how much memory was refused during the call, if any was.
-    pub(super) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, wanted: Option<u64>) -> Self {
+    /// Reads wasmtime's error. `refused`: the growth of memory that was refused during the call, if one was.
+    pub(super) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, refused: Option<Refused>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
+        if let Some(resource) = error.downcast_ref::<HostResource>() {
+            return Self::HostFull(resource.clone());
+        }
+        // What one instance can take was reserved for it, so that only other instances can be the cause.
+        if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+            return Self::HostFull(HostResource::Pool(full.to_string()));
+        }
         if let Some(I32Exit(status)) = error.downcast_ref() {
             return Self::Exit { status: *status };
         }
-        match (error.downcast_ref::<Trap>(), wanted) {
+        match (error.downcast_ref::<Trap>(), refused) {
             (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: limits.fuel },
             (Some(Trap::StackOverflow), _) => Self::Stack { limit: stack },
-            (Some(_), Some(wanted)) => Self::Memory {
-                limit: limits.memory,
-                wanted,
-            },
+            (Some(_), Some(refused)) => Self::refused(limits, refused),
             (Some(trap), None) => Self::Trap {
                 message: match trap {
                     Trap::NoAsyncResult => "it waits for something that cannot come".to_owned(),
@@ -92,11 +100,18 @@ impl Fault {
                 limit: limits.handles.get(),
             },
             // An instance whose memories are larger to begin with.
-            (None, Some(wanted)) => Self::Memory {
+            (None, Some(refused)) => Self::refused(limits, refused),
+            (None, None) => Self::Broken(chain(error)),
+        }
+    }
+
+    fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
+        match most {
+            Some(most) => Self::HostMemory { most, wanted },
+            None => Self::Memory {
                 limit: limits.memory,
                 wanted,
             },
-            (None, None) => Self::Broken(chain(error)),
         }
     }
 
@@ -105,6 +120,7 @@ impl Fault {
         match self {
             Self::Fuel { .. }
             | Self::Memory { .. }
+            | Self::HostMemory { .. }
             | Self::Stack { .. }
             | Self::Handles { .. }
             | Self::Resources { .. }
@@ -117,6 +133,7 @@ impl Fault {
             | Self::Copied { .. }
             | Self::Start(_)
             | Self::Stillborn(_)
+            | Self::HostFull(_)
             | Self::Stopped => false,
         }
     }
@@ -131,6 +148,7 @@ impl Fault {
             },
             // What an instance has piled up over many attempts says nothing about the one that it broke at.
             Self::Memory { .. }
+            | Self::HostMemory { .. }
             | Self::Handles { .. }
             | Self::Resources { .. }
             | Self::Exit { .. }
@@ -140,7 +158,7 @@ impl Fault {
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
             Self::Stillborn(_) => End::Unfit,
-            Self::Stopped => End::Stopped,
+            Self::HostFull(_) | Self::Stopped => End::Stopped,
         }
     }
 }
@@ -158,6 +176,14 @@ impl fmt::Display for Fault {
                 Size(*wanted),
                 Size(*limit)
             ),
+            Self::HostMemory { most, wanted } => write!(
+                f,
+                "ran out of memory: wanted {}, and one instance can have {} of what there is for all; raise that with \
+                 --host-memory",
+                Size(*wanted),
+                Size(*most)
+            ),
+            Self::HostFull(resource) => resource.fmt(f),
             Self::Stack { limit } => write!(
                 f,
                 "recursed too deep: used all of {} of stack; raise it with --stack",
@@ -198,6 +224,25 @@ impl fmt::Display for Fault {
             Self::Start(text) | Self::Stillborn(text) => write!(f, "could not be started: {text}"),
             Self::Stopped => f.write_str("was stopped"),
         }
+    }
+}
+
+/// What the host had no more of when a guest was to have some.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HostResource {
+    #[error("had to wait for memory: other guests hold what there is of {}; raise it with --host-memory", Size(*.limit))]
+    Memory { limit: u64 },
+    #[error("had to wait for an instance: others have all that there may be at once")]
+    Instances,
+    /// Of what was not reserved.
+    #[error("had to wait for a part of the engine: {0}")]
+    Pool(String),
+}
+
+impl HostResource {
+    pub(super) fn memory(account: &Account) -> Self {
+        let limit = account.limit();
+        Self::Memory { limit }
     }
 }
 

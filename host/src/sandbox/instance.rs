@@ -2,7 +2,6 @@
 
 use std::{sync::atomic::Ordering, time::Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     AsContextMut, Store,
     component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc},
@@ -15,12 +14,17 @@ use super::{
     limiter::Limiter,
     pace::{Debt, Pace},
     program::{Inner, Sandbox},
+    share::{Admission, Need},
     state::{Role, State},
     stdio::Tail,
     turn::Turn,
     world::World,
 };
-use crate::{inbox::Used, limits::Limits, logger::Logger};
+use crate::{
+    inbox::{TaskPort, Used},
+    limits::{Limits, Reservation},
+    logger::Logger,
+};
 
 /// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
 const HOSTCALL_MIN: usize = 16 << 20;
@@ -33,12 +37,12 @@ pub(super) fn hostcall_max(limits: &Limits) -> usize {
 
 /// A guest that runs. Dropping it frees everything that it held.
 pub(super) struct Running {
-    // Declared before the permit: the pool's slot is free before somebody else may ask for one.
+    // Declared before the slots: those of the pool are free before another instance may be admitted.
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
     limits: Limits,
     pub(super) pace: Pace,
-    _permit: Option<OwnedSemaphorePermit>,
+    _slots: Reservation,
 }
 
 /// What a guest is started with.
@@ -49,35 +53,33 @@ pub(super) struct Start {
     pub(super) logger: Logger,
     pub(super) stderr: Tail,
     pub(super) debt: Debt,
-    /// How many calls may go on in it at once, from 1: each may need a stack of its own.
-    pub(super) slots: u32,
+    pub(super) admission: Admission,
+    /// What the next one in its place has to find reserved.
+    pub(super) need: Need,
 }
 
 impl Running {
-    /// Starts a guest: waits for room, then runs its start functions under the limits of one call.
+    /// Starts a guest that was admitted: runs its start functions under the limits of one call.
     ///
     /// # Errors
     /// It could not be started; says why.
     ///
     /// Cancel safe: nothing is left of a start that was given up.
     pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, Fault> {
-        let room = &program.side.room;
-        let permit = match room.clone().try_acquire_many_owned(start.slots) {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                let _waiting = sandbox.budget.crowd();
-                room.clone().acquire_many_owned(start.slots).await.ok()
-            }
-        };
+        let Admission { memory, slots } = start.admission;
         let limits = start.limits;
         let pre = match (&start.role, &program.operation) {
             (Role::Planner { .. } | Role::Task(_), Some(operation)) => operation,
             _ => &program.pre,
         };
-        let limiter = Limiter::new(limits.memory, sandbox.budget.clone());
+        let is_worker = matches!(start.role, Role::Worker(_));
+        let limiter = Limiter::new(limits.memory, memory, start.need, sandbox.budget.clone());
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
-        store.limiter(|state| &mut state.limiter);
+        match is_worker {
+            true => store.limiter(|state| &mut state.limiter),
+            false => store.limiter_async(|state| &mut state.limiter),
+        }
         let mut turn = Turn::new(start.debt.clone());
         store.call_hook(move |store, way| turn.hook(store, way));
         store.set_hostcall_fuel(hostcall_max(&limits));
@@ -96,11 +98,14 @@ impl Running {
                     instance,
                     limits,
                     pace,
-                    _permit: permit,
+                    _slots: slots,
                 })
             }
             Err(error) => {
                 let fault = read(&mut store, &limits, &error);
+                if matches!(fault, Fault::HostFull(_)) {
+                    return Err(fault);
+                }
                 let said = store.data().stderr.take();
                 let text = if said.is_empty() {
                     fault.to_string()
@@ -114,6 +119,14 @@ impl Running {
                     Fault::Start(text)
                 })
             }
+        }
+    }
+
+    /// Ends the instance, and gives back the port if it was a task's.
+    pub(super) fn into_port(self) -> Option<TaskPort> {
+        match self.store.into_data().role {
+            Role::Task(port) => Some(port),
+            _ => None,
         }
     }
 
@@ -181,6 +194,6 @@ impl Running {
 
 fn read(store: &mut Store<State>, limits: &Limits, error: &wasmtime::Error) -> Fault {
     let stack = store.engine().get_max_wasm_stack() as u64;
-    let wanted = store.data_mut().limiter.take_refused();
-    Fault::of(error, limits, stack, wanted)
+    let refused = store.data_mut().limiter.take_refused();
+    Fault::of(error, limits, stack, refused)
 }

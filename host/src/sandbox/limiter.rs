@@ -1,11 +1,26 @@
-//! Memory: what one instance may hold, and what it counts toward.
+//! Memory: what one instance may hold, and what is reserved for it.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, ResourceLimiterAsync};
+use wasmtime_wasi::async_trait;
 
-use super::engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
-use crate::limits::Budget;
+use super::{
+    engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT},
+    fault::HostResource,
+    share::Need,
+};
+use crate::limits::{Budget, NoRoom, Reservation};
+
+/// How long a task or a planner, which have no timeout, waits for more memory before it fails. The default timeout of an
+/// attempt, so that workers that hold what is spare have ended or were cut.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What one table element costs.
 const TABLE_ELEMENT: u64 = size_of::<usize>() as u64;
@@ -13,25 +28,52 @@ const TABLE_ELEMENT: u64 = size_of::<usize>() as u64;
 /// Counts the bytes of all memories and tables of one instance, because a limit on each of them alone would be none.
 ///
 /// A growth beyond the limit fails as the guest's language expects (`memory.grow` says -1), so a guest may cope. If it
-/// does not and traps, the trap was about memory.
+/// does not and traps, the trap was about memory. A growth within the limit for which the host has no memory now is not the
+/// guest's fault, which must not see it. An instance of a worker is stopped, and the next one is started only with what it
+/// needs reserved: so no instance waits for memory while it holds some, and no two of them can wait for each other. Tasks and
+/// planners, which cannot always be started anew, wait.
 pub(super) struct Limiter {
     limit: u64,
     held: u64,
     peak: u64,
-    refused: Option<u64>,
     /// Whether a growth was asked for since the last time this was asked.
     has_grown: bool,
+    refused: Option<Refused>,
+    /// What is reserved, from the beginning or as it was taken.
+    memory: Reservation,
+    /// How much of it was reserved at the beginning.
+    reserved: u64,
+    /// What the instance that is started in the place of this one has to find reserved.
+    need: Need,
+    /// Whether there was no memory for it to grow.
+    is_short: bool,
+    /// Whether a growth waits.
+    waits: Arc<AtomicBool>,
     budget: Arc<Budget>,
 }
 
+/// A growth that was beyond a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) wanted: u64,
+    /// The most that one instance can have of the host's memory, if that was the limit.
+    pub(super) most: Option<u64>,
+}
+
 impl Limiter {
-    pub(super) fn new(limit: u64, budget: Arc<Budget>) -> Self {
+    /// `memory`: what is reserved for the instance.
+    pub(super) fn new(limit: u64, memory: Reservation, need: Need, budget: Arc<Budget>) -> Self {
         Self {
             limit,
             held: 0,
             peak: 0,
             refused: None,
             has_grown: false,
+            reserved: memory.amount(),
+            memory,
+            need,
+            is_short: false,
+            waits: Arc::default(),
             budget,
         }
     }
@@ -41,12 +83,17 @@ impl Limiter {
         self.budget.clone()
     }
 
+    /// Whether a growth waits, which is told from outside by this.
+    pub(super) fn waits(&self) -> Arc<AtomicBool> {
+        self.waits.clone()
+    }
+
     pub(super) fn peak(&self) -> u64 {
         self.peak
     }
 
-    /// How much was wanted when a growth was refused, since the last time this was asked.
-    pub(super) fn take_refused(&mut self) -> Option<u64> {
+    /// What was wanted when a growth was refused, since the last time this was asked.
+    pub(super) fn take_refused(&mut self) -> Option<Refused> {
         self.refused.take()
     }
 
@@ -55,26 +102,98 @@ impl Limiter {
         std::mem::take(&mut self.has_grown)
     }
 
-    fn grow(&mut self, current: u64, desired: u64) -> bool {
-        let more = desired.saturating_sub(current);
-        let wanted = self.held.saturating_add(more);
-        if wanted > self.limit {
-            self.refused = Some(wanted);
-            return false;
+    /// How much it wants to hold, if that is within its limits.
+    fn wanted(&mut self, current: u64, desired: u64) -> Option<u64> {
+        let wanted = self.held.saturating_add(desired.saturating_sub(current));
+        let most = self.memory.account().most();
+        if wanted > self.limit.min(most) {
+            let most = (wanted <= self.limit).then_some(most);
+            self.refused = Some(Refused { wanted, most });
+            return None;
         }
+        Some(wanted)
+    }
+
+    /// What is missing for it to hold so much.
+    fn missing(&self, wanted: u64) -> u64 {
+        wanted.saturating_sub(self.memory.amount())
+    }
+
+    fn hold(&mut self, wanted: u64) {
         self.held = wanted;
         self.peak = self.peak.max(wanted);
-        self.budget.charge(more);
-        true
+        self.memory.note_used(wanted);
+    }
+
+    /// What ends an instance that there is no memory for.
+    fn short(&mut self, wanted: u64) -> wasmtime::Error {
+        self.is_short = true;
+        // Not step by step: what grows on although it had what it seemed to need is given much more the next time.
+        self.need
+            .set(wanted.max(self.reserved.saturating_mul(4)).min(self.limit));
+        HostResource::memory(self.memory.account()).into()
+    }
+
+    /// The growth of a worker's instance.
+    ///
+    /// # Errors
+    /// The host has no memory for it now; ends the instance.
+    fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
+        let Some(wanted) = self.wanted(current, desired) else {
+            return Ok(false);
+        };
+        if !self.memory.try_grow(self.missing(wanted)) {
+            return Err(self.short(wanted));
+        }
+        self.hold(wanted);
+        Ok(true)
+    }
+
+    /// The growth of an instance that waits for memory.
+    ///
+    /// # Errors
+    /// There is no prospect of it; ends the instance.
+    ///
+    /// Cancel safe.
+    async fn grow_patiently(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
+        let Some(wanted) = self.wanted(current, desired) else {
+            return Ok(false);
+        };
+        let missing = self.missing(wanted);
+        if !self.memory.try_grow(missing) {
+            self.waits.store(true, Ordering::SeqCst);
+            let grown = self.memory.grow(missing, PATIENCE).await;
+            self.waits.store(false, Ordering::SeqCst);
+            match grown {
+                Ok(()) => {}
+                Err(NoRoom::Never(most)) => {
+                    let most = Some(most);
+                    self.refused = Some(Refused { wanted, most });
+                    return Ok(false);
+                }
+                Err(NoRoom::Stuck) => return Err(self.short(wanted)),
+            }
+        }
+        self.hold(wanted);
+        Ok(true)
     }
 }
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        self.budget.release(self.held);
+        // What was reserved follows what was taken.
+        if !self.is_short && self.reserved > 0 {
+            self.need.set(self.peak);
+        }
     }
 }
 
+/// What the memory's own type forbids fails anyway and must not be counted.
+fn is_beyond(desired: usize, maximum: Option<usize>) -> bool {
+    maximum.is_some_and(|maximum| desired > maximum)
+}
+
+/// Of workers.
 impl ResourceLimiter for Limiter {
     // As the pool has them, for where there is no pool.
     fn instances(&self) -> usize {
@@ -91,18 +210,60 @@ impl ResourceLimiter for Limiter {
 
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.has_grown = true;
-        // What the memory's own type forbids fails anyway and must not be counted.
-        if maximum.is_some_and(|maximum| desired > maximum) {
+        if is_beyond(desired, maximum) {
             return Ok(false);
         }
-        Ok(self.grow(current as u64, desired as u64))
+        self.grow(current as u64, desired as u64)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.has_grown = true;
-        if maximum.is_some_and(|maximum| desired > maximum) {
+        if is_beyond(desired, maximum) {
             return Ok(false);
         }
-        Ok(self.grow(current as u64 * TABLE_ELEMENT, desired as u64 * TABLE_ELEMENT))
+        self.grow(current as u64 * TABLE_ELEMENT, desired as u64 * TABLE_ELEMENT)
+    }
+}
+
+/// Of tasks and planners.
+#[async_trait]
+impl ResourceLimiterAsync for Limiter {
+    fn instances(&self) -> usize {
+        ResourceLimiter::instances(self)
+    }
+
+    fn memories(&self) -> usize {
+        ResourceLimiter::memories(self)
+    }
+
+    fn tables(&self) -> usize {
+        ResourceLimiter::tables(self)
+    }
+
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.has_grown = true;
+        if is_beyond(desired, maximum) {
+            return Ok(false);
+        }
+        self.grow_patiently(current as u64, desired as u64).await
+    }
+
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.has_grown = true;
+        if is_beyond(desired, maximum) {
+            return Ok(false);
+        }
+        self.grow_patiently(current as u64 * TABLE_ELEMENT, desired as u64 * TABLE_ELEMENT)
+            .await
     }
 }

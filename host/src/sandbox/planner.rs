@@ -11,6 +11,7 @@ use super::{
     instance::{Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
+    share::{Admission, Need},
     state::Role,
     stdio::Tail,
     world::World,
@@ -36,13 +37,14 @@ type CollectParams<'a> = (&'a [u8], Result<&'a [u8], &'a str>);
 type FinishReturn = (Result<(), String>,);
 
 impl PlannerInstance {
-    /// Starts one.
+    /// Starts one that was admitted.
     ///
     /// # Errors
     /// It could not be started.
     pub(crate) async fn start(
         sandbox: &Sandbox,
         program: &Program,
+        admission: Admission,
         port: PlannerPort,
         world: World,
         limits: Limits,
@@ -62,7 +64,8 @@ impl PlannerInstance {
             logger: logger.clone(),
             stderr: stderr.clone(),
             debt: Debt::default(),
-            slots: 1,
+            admission,
+            need: Need::default(),
         };
         let mut running = Running::start(sandbox, program.inner(), start).await?;
         let exports = &program.inner().exports;

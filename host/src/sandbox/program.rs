@@ -7,7 +7,6 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
 
-use tokio::sync::Semaphore;
 use wasmtime::{
     Engine,
     component::{Component, ComponentExportIndex, InstancePre, Linker},
@@ -17,7 +16,7 @@ use super::{
     cache::Cache,
     compile::{self, CompileError},
     contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
-    engine::{self, Form, INSTANCES_MAX},
+    engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX},
     fault,
     files::{FileAccess, FileLimits, Folders},
     imports,
@@ -29,7 +28,7 @@ use crate::{
     digest::Digest,
     grants::{Denials, Grants},
     http::{Access, Client, Placed},
-    limits::{Budget, CompileLimits, Limits, cores},
+    limits::{Account, Budget, CompileLimits, Limits, Shares, cores},
 };
 
 /// Why a component could not be loaded.
@@ -78,6 +77,9 @@ impl LoadError {
 /// The largest component that is looked at. The largest known guest, Python, has 18 MiB.
 pub(crate) const COMPONENT_MAX: u64 = 256 << 20;
 
+/// What the size of a memory is counted in, in bytes.
+const PAGE: u64 = 64 << 10;
+
 /// The two engines, made when first needed, and what all instances share.
 pub(crate) struct Sandbox {
     blocking: OnceLock<Arc<Side>>,
@@ -100,8 +102,8 @@ pub(crate) struct Sandbox {
 pub(super) struct Side {
     pub(super) engine: Engine,
     linker: Linker<State>,
-    /// A pool refuses what it has no room for, so whoever wants an instance waits here first.
-    pub(super) room: Arc<Semaphore>,
+    /// The pool refuses what it has no slots for, so instances wait for these first.
+    pub(super) slots: Arc<Shares>,
 }
 
 /// A component that was looked at, and what it is.
@@ -148,6 +150,10 @@ pub(super) struct Inner {
     pub(super) operation: Option<InstancePre<State>>,
     pub(super) side: Arc<Side>,
     pub(super) exports: Exports,
+    /// How many slots an instance takes.
+    pub(super) weight: u64,
+    /// The memory that an instance has at its beginning, in bytes; of several the largest.
+    pub(super) initial: u64,
     /// Whether an instance of it was ever started.
     pub(super) has_started: AtomicBool,
 }
@@ -172,11 +178,6 @@ impl Program {
     pub(super) fn inner(&self) -> &Inner {
         &self.0
     }
-
-    /// Whether nobody can get an instance at once, so that idle ones should go.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.0.side.room.available_permits() == 0
-    }
 }
 
 impl Sandbox {
@@ -196,17 +197,18 @@ impl Sandbox {
         }
     }
 
-    /// What one worker may reach by HTTP; `slots`: how many attempts it makes at once.
+    /// What one worker may reach by HTTP, counted as `memory`; `slots`: how many attempts it makes at once.
     pub(crate) fn access(
         &self,
+        memory: &Arc<Account>,
         grants: &Arc<Grants>,
         secrets: Arc<[Placed]>,
         limits: &Limits,
         denials: &Arc<Denials>,
         slots: u32,
     ) -> Access {
-        let (client, budget) = (self.http.clone(), self.budget.clone());
-        Access::new(client, grants.clone(), secrets, limits, budget, denials.clone(), slots)
+        let (client, memory) = (self.http.clone(), memory.clone());
+        Access::new(client, grants.clone(), secrets, limits, memory, denials.clone(), slots)
     }
 
     /// Where compiled code is kept, if it is.
@@ -352,13 +354,13 @@ impl Sandbox {
             return Ok(side.clone());
         }
         let make = || -> wasmtime::Result<Side> {
-            let engine = engine::engine(form, self.stack)?;
+            let engine = engine::engine(form, self.stack, self.budget.limit())?;
             let mut linker = Linker::new(&engine);
             imports::link(&mut linker, form)?;
             Ok(Side {
                 engine,
                 linker,
-                room: Arc::new(Semaphore::new(INSTANCES_MAX as usize)),
+                slots: Shares::new(INSTANCES_MAX.into(), GUARANTEED_PART, false),
             })
         };
         let side = make().map_err(|error| LoadError::Engine(fault::chain(&error)))?;
@@ -385,7 +387,15 @@ fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Resul
             component.get_export_index(Some(&program), "run")
         }),
     };
+    // None where modules are imported, which no contract has.
+    let needs = component.resources_required();
+    let (memories, tables, pages) = needs.map_or(
+        (engine::MEMORIES_PER_COMPONENT, engine::TABLES_PER_COMPONENT, None),
+        |needs| (needs.num_memories, needs.num_tables, needs.max_initial_memory_size),
+    );
     Ok(Program(Arc::new(Inner {
+        initial: pages.unwrap_or_default().saturating_mul(PAGE),
+        weight: engine::weight(contract.engine, memories, tables, contract.composed),
         contract: contract.clone(),
         pre,
         operation,

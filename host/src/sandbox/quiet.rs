@@ -25,14 +25,28 @@ use wasmtime::{
 use super::{imports, state::State};
 
 /// Shared by the call and the pump inside its store.
-#[derive(Default)]
 pub(super) struct Quiet {
     /// Set by the call when nothing is left to run; cleared by the pump when it has released a batch.
     quiet: AtomicBool,
     /// Whether anything wants to be polled again.
     woken: AtomicBool,
+    /// Whether the guest waits for memory: it has more to do as soon as it has that.
+    grows: Arc<AtomicBool>,
     pump: AtomicWaker,
     call: AtomicWaker,
+}
+
+impl Quiet {
+    /// `grows`: whether the guest waits for memory.
+    pub(super) fn new(grows: Arc<AtomicBool>) -> Self {
+        Self {
+            quiet: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            grows,
+            pump: AtomicWaker::new(),
+            call: AtomicWaker::new(),
+        }
+    }
 }
 
 impl Wake for Quiet {
@@ -62,7 +76,7 @@ pub(super) async fn run<T>(quiet: Arc<Quiet>, call: impl Future<Output = T>) -> 
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if quiet.quiet.swap(true, Ordering::SeqCst) {
+            if quiet.grows.load(Ordering::SeqCst) || quiet.quiet.swap(true, Ordering::SeqCst) {
                 return Poll::Pending;
             }
             quiet.pump.wake();

@@ -11,6 +11,7 @@ use super::{
     pace::Debt,
     program::{Program, Sandbox},
     quiet::{self, Pump, Quiet},
+    share::{Admission, Need, Share},
     state::Role,
     stdio::Tail,
     world::World,
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) struct TaskSpec {
     pub(crate) program: Program,
     pub(crate) limits: Limits,
+    /// What their instances may take of the host.
+    pub(crate) share: Arc<Share>,
     /// What those that have ended owe.
     pub(crate) debt: Debt,
 }
@@ -34,12 +37,13 @@ pub(crate) struct TaskSpec {
 type Params<'a> = (&'a [u8],);
 type Return = (Result<Vec<u8>, String>,);
 
-/// Runs one task from its input to its end.
+/// Runs one task that was admitted from its input to its end.
 ///
 /// Cancel safe: giving it up ends the task.
 pub(crate) async fn run_task(
     sandbox: &Sandbox,
     spec: &TaskSpec,
+    admission: Admission,
     port: TaskPort,
     input: Bytes,
     world: World,
@@ -49,34 +53,49 @@ pub(crate) async fn run_task(
     let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
     stderr.aloud(Speaker::Task(port.task()), logger.clone());
     let debt = spec.debt.hand_on();
-    let start = Start {
-        role: Role::Task(port),
-        world,
-        limits: spec.limits,
-        logger: logger.clone(),
-        stderr: stderr.clone(),
-        debt: debt.clone(),
-        slots: 1,
-    };
-    let mut end = match Running::start(sandbox, spec.program.inner(), start).await {
-        Ok(mut running) => {
-            let outcome = call(&mut running, spec, &input).await;
-            // While the instance still counts, so that there is no moment at which neither does.
-            let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
-            TaskEnd {
-                outcome,
-                used: running.used(),
-                room: TaskRoom {
-                    result: Charge::of(&sandbox.budget, size),
-                    ..TaskRoom::default()
-                },
+    let need = Need::default();
+    let (mut port, mut admission) = (port, admission);
+    let mut end = loop {
+        let start = Start {
+            role: Role::Task(port),
+            world: world.clone(),
+            limits: spec.limits,
+            logger: logger.clone(),
+            stderr: stderr.clone(),
+            debt: debt.clone(),
+            admission,
+            need: need.clone(),
+        };
+        let mut running = match Running::start(sandbox, spec.program.inner(), start).await {
+            Ok(running) => running,
+            Err(fault @ Fault::HostFull(_)) => break failed(format!("the task {fault}")),
+            Err(fault) => break failed(fault.to_string()),
+        };
+        let called = call(&mut running, spec, &input).await;
+        let used = running.used();
+        spec.share.note_taken(used.memory);
+        let is_short = matches!(called, Err(Fault::HostFull(_)));
+        if is_short && running.store.data_mut().task().is_ok_and(|port| !port.has_asked()) {
+            // It has done nothing that was seen, so it is started again once what it needs is reserved.
+            let again = running.into_port();
+            match (again, readmit(spec, &need).await) {
+                (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
+                (_, Err(fault)) => break failed(format!("the task {fault}")),
+                (None, Ok(_)) => break failed("the task lost its port".to_owned()),
             }
+            continue;
         }
-        Err(fault) => TaskEnd {
-            outcome: Err(fault.to_string()),
-            used: Used::default(),
-            room: TaskRoom::default(),
-        },
+        let outcome = called.unwrap_or_else(|fault| Err(format!("the task {fault}")));
+        // While the instance still counts, so that there is no moment at which neither does.
+        let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
+        break TaskEnd {
+            outcome,
+            used,
+            room: TaskRoom {
+                result: Charge::of(&sandbox.budget, size),
+                ..TaskRoom::default()
+            },
+        };
     };
     spec.debt.inherit(&debt);
     stderr.end_line();
@@ -84,12 +103,31 @@ pub(crate) async fn run_task(
     end
 }
 
-async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<Bytes, String> {
+/// Waits until an instance may be started in the place of one that there was no memory for.
+async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
+    let memory = spec.share.reserve(need).await?;
+    spec.share.admit_with(memory).await
+}
+
+/// The end of a task that came to none.
+fn failed(error: String) -> TaskEnd {
+    TaskEnd {
+        outcome: Err(error),
+        used: Used::default(),
+        room: TaskRoom::default(),
+    }
+}
+
+/// Calls `run`. What it returned, or a text that says why that is none.
+///
+/// # Errors
+/// It failed.
+async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<Result<Bytes, String>, Fault> {
     running.set_fuel(spec.limits.fuel);
     let export = spec.program.inner().exports.run;
     let called = match running.func::<Params<'static>, Return>(export) {
         Ok(run) if spec.program.contract().engine == Form::Async => {
-            let quiet = Arc::new(Quiet::default());
+            let quiet = Arc::new(Quiet::new(running.store.data().limiter.waits()));
             match running.store.spawn(Pump(quiet.clone())) {
                 Ok(_) => quiet::run(quiet, running.call::<Params<'_>, Return>(Instant::now(), run, (input,))).await,
                 Err(error) => Err(error),
@@ -99,12 +137,15 @@ async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<By
         Err(error) => Err(error),
     };
     match called {
-        Ok((Ok(result),)) if result.len() as u64 <= spec.limits.result => Ok(result.into()),
-        Ok((Ok(_),)) => Err(Fault::Oversize {
+        Ok((Ok(result),)) if result.len() as u64 <= spec.limits.result => Ok(Ok(result.into())),
+        Ok((Ok(_),)) => Ok(Err(Fault::Oversize {
             limit: spec.limits.result,
         }
-        .to_string()),
-        Ok((Err(text),)) => Err(cut_to(text, usize::try_from(spec.limits.result).unwrap_or(usize::MAX))),
-        Err(error) => Err(format!("the task {}", running.fault(&error))),
+        .to_string())),
+        Ok((Err(text),)) => {
+            let most = usize::try_from(spec.limits.result).unwrap_or(usize::MAX);
+            Ok(Err(cut_to(text, most)))
+        }
+        Err(error) => Err(running.fault(&error)),
     }
 }

@@ -91,9 +91,10 @@ impl Turn {
         let has_grown = store.data_mut().limiter.take_grown();
         let turn = self.debt.turn();
         if turn != self.called_in {
-            // The call let others have a turn.
+            // The call let others have a turn. A growth that waited for memory does so too, and its fuel is left alone; the
+            // next check of fuel passes here again.
             self.is_old = false;
-            return match std::mem::take(&mut self.is_over) {
+            return match !has_grown && std::mem::take(&mut self.is_over) {
                 true => store.fuel_async_yield_interval(Some(YIELD_INTERVAL)),
                 false => Ok(()),
             };

@@ -17,6 +17,7 @@ use super::{
     instance::{Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
+    share::{Admission, Need, Share},
     state::{Role, WorkerRole},
     stdio::Tail,
     world::{Logical, World},
@@ -52,6 +53,10 @@ pub(crate) struct WorkerSpec {
     pub(crate) denials: Arc<Denials>,
     /// Where it says what is left of its quotas.
     pub(crate) reports: Arc<Reports>,
+    /// What the instances of its pool may take of the host.
+    pub(crate) share: Arc<Share>,
+    /// What its next instance has to find reserved.
+    pub(crate) need: Need,
     /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
     pub(crate) slots: u32,
     /// Of a worker that nobody vouches for, the run's luck: everything that it sees follows from that and the action, so that
@@ -132,7 +137,7 @@ type Params<'a> = (ActionRef<'a>,);
 pub(super) type Return = (Result<Vec<u8>, Failure>,);
 
 impl WorkerInstance {
-    /// Starts one.
+    /// Starts one that was admitted.
     ///
     /// # Errors
     /// It could not be started.
@@ -141,6 +146,7 @@ impl WorkerInstance {
     pub(crate) async fn start(
         sandbox: &Sandbox,
         spec: &WorkerSpec,
+        admission: Admission,
         logger: &Logger,
         action: ActionId,
     ) -> Result<Self, Fault> {
@@ -148,7 +154,7 @@ impl WorkerInstance {
             env: spec.env.clone(),
             ..World::default()
         };
-        let mut running = started(sandbox, spec, logger, action, world).await?;
+        let mut running = started(sandbox, spec, admission, logger, action, world).await?;
         let handle = running
             .func::<Params<'static>, Return>(spec.program.inner().exports.handle)
             .map_err(|error| Fault::Start(super::fault::chain(&error)))?;
@@ -230,6 +236,7 @@ pub(super) fn last_words(running: &Running) -> String {
 pub(super) async fn started(
     sandbox: &Sandbox,
     spec: &WorkerSpec,
+    admission: Admission,
     logger: &Logger,
     action: ActionId,
     world: World,
@@ -261,7 +268,8 @@ pub(super) async fn started(
         logger: logger.clone(),
         stderr,
         debt: spec.debt.clone(),
-        slots: spec.slots,
+        admission,
+        need: spec.need.clone(),
     };
     Running::start(sandbox, spec.program.inner(), start).await
 }

@@ -66,6 +66,9 @@ impl Worker {
             let goes_on = match self.start_shared(&mut orders, &mut hand).await {
                 Some(Ok(instance)) => self.serve(instance, &mut orders, &mut hand).await,
                 Some(Err(handled)) => {
+                    if handled.end == disperse_scheduler::End::Stopped {
+                        self.rest(&handled).await;
+                    }
                     self.cannot_start(handled, &mut hand);
                     true
                 }
@@ -74,7 +77,6 @@ impl Worker {
             if !goes_on {
                 return;
             }
-            self.sandbox.budget().let_go();
         }
     }
 
@@ -161,7 +163,7 @@ impl Worker {
                         None => break End::Closed,
                     },
                     Some((attempt, timeout)) = when_up(late) => break End::Late(attempt, timeout),
-                    () = self.sandbox.budget().pressed(), if flights.is_empty() && hand.is_empty() => break End::Idle,
+                    () = self.spec.share.in_the_way(), if flights.is_empty() && hand.is_empty() => break End::Idle,
                 }
             }
         };

@@ -15,19 +15,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{ActionId, AttemptId, WorkerId};
+use disperse_scheduler::{ActionId, AttemptId, End, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Used},
-    logger::Logger,
-    sandbox::{Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
+    inbox::{AttemptEnded, Job, Notice, Order, Speaker, Used},
+    logger::{Level, Logger},
+    sandbox::{Admission, Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
 
 pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
 
 /// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
 const CALLS_MAX: u32 = 10_000;
+
+/// How long a worker rests after an attempt that the host had no room for. Arbitrary: short for a wait, and long for a loop.
+const REST: Duration = Duration::from_millis(10);
 
 /// One worker at work. Lives in a tokio task of its own, because a guest may be in the middle of a call for long.
 pub(crate) struct Worker {
@@ -56,9 +59,8 @@ impl Worker {
                     let order = tokio::select! {
                         biased;
                         order = orders.recv() => order,
-                        () = self.sandbox.budget().pressed(), if instance.is_some() => {
+                        () = self.spec.share.in_the_way(), if instance.is_some() => {
                             instance = None;
-                            self.sandbox.budget().let_go();
                             continue;
                         }
                     };
@@ -99,9 +101,30 @@ impl Worker {
 
     /// Makes one attempt, with the instance that is there or a new one.
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
+        let handled = self.attempted(job, instance).await;
+        if handled.end == End::Stopped {
+            // What it holds is what others wait for.
+            *instance = None;
+            self.rest(&handled).await;
+        }
+        handled
+    }
+
+    /// Rests after an attempt that the host had no room for, so that it is not made again in a loop. The first of the pool is
+    /// reported.
+    async fn rest(&self, handled: &Handled) {
+        if let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once()) {
+            let speaker = Speaker::Worker(self.spec.name.clone(), None);
+            self.logger.guest(&speaker, Level::Warning, &words.message);
+        }
+        tokio::time::sleep(REST).await;
+    }
+
+    /// As [`Worker::attempt`], without the rest.
+    async fn attempted(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
         if self.spec.program.contract().program.is_some() {
             // Boxed, as below.
-            return Box::pin(run_program(&self.sandbox, &self.spec, &self.logger, job)).await;
+            return Box::pin(self.run(job)).await;
         }
         let instance = match instance {
             Some(instance) => instance,
@@ -113,14 +136,46 @@ impl Worker {
         instance.handle(job).await
     }
 
+    /// Makes one attempt with a program.
+    async fn run(&self, job: Job) -> Handled {
+        match self.admit(job.timeout).await {
+            Ok(admission) => run_program(&self.sandbox, &self.spec, admission, &self.logger, job).await,
+            Err(handled) => handled,
+        }
+    }
+
+    /// Waits until an instance may be started. The wait is the fault of neither the guest nor the worker.
+    ///
+    /// # Errors
+    /// That took longer than an attempt may: the one that it was for is stopped, and made anew.
+    async fn admit(&self, timeout: Duration) -> Result<Admission, Handled> {
+        let began = Instant::now();
+        let fault = match self.spec.share.admit(&self.spec.need, timeout).await {
+            Ok(admission) => return Ok(admission),
+            Err(fault) => fault,
+        };
+        let used = Used {
+            wall: began.elapsed(),
+            ..Used::default()
+        };
+        Err(Handled::fault(&fault, used))
+    }
+
     /// Starts an instance.
     ///
     /// # Errors
     /// It could not be started in time or at all: the attempt that it was for has ended.
     async fn start(&self, timeout: Duration, action: ActionId) -> Result<WorkerInstance, Handled> {
+        let admission = Box::pin(self.admit(timeout)).await?;
         let began = Instant::now();
         // Boxed: it is large, and most attempts find an instance.
-        let start = Box::pin(WorkerInstance::start(&self.sandbox, &self.spec, &self.logger, action));
+        let start = Box::pin(WorkerInstance::start(
+            &self.sandbox,
+            &self.spec,
+            admission,
+            &self.logger,
+            action,
+        ));
         let fault = match tokio::time::timeout(timeout, start).await {
             Ok(Ok(instance)) => return Ok(instance),
             Ok(Err(fault)) => fault,
@@ -135,7 +190,7 @@ impl Worker {
 
     /// Whether an instance that has nothing to do should go.
     fn is_in_the_way(&self) -> bool {
-        self.sandbox.budget().is_over() || self.spec.program.is_crowded()
+        self.spec.share.is_in_the_way()
     }
 
     /// Takes an attempt that has not begun out of the hand.

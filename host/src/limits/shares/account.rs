@@ -1,0 +1,299 @@
+//! What one account holds, and what it waits for.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{NoRoom, Request, Shares, Signals};
+
+/// One account: a pool, a planner, or the tasks of an operation.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(super) shares: Arc<Shares>,
+    pub(super) id: u64,
+    pub(super) signals: Arc<Signals>,
+    /// How many reservations there are.
+    pub(super) holders: AtomicU64,
+    /// How many wait for any release of this account.
+    pub(super) watchers: AtomicU64,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut ledger = self.shares.ledger();
+        // Nothing is held: every reservation keeps its account.
+        ledger.accounts.remove(&self.id);
+        self.shares.divide(&mut ledger);
+        drop(ledger);
+        self.shares.tell_watchers();
+    }
+}
+
+impl Account {
+    pub(crate) fn limit(&self) -> u64 {
+        self.shares.limit
+    }
+
+    /// The most that this account can ever hold.
+    pub(crate) fn most(&self) -> u64 {
+        let share = self.signals.share.load(Ordering::Relaxed);
+        share.saturating_add(self.shares.spare.load(Ordering::Relaxed))
+    }
+
+    /// Whether idle instances of this account hold what others wait for.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        self.signals.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Notes that an idle instance was notified, which is to be followed by [`Account::is_in_the_way`].
+    pub(crate) fn answer(&self) {
+        self.signals.called.store(false, Ordering::SeqCst);
+    }
+
+    /// A reservation of nothing.
+    pub(crate) fn empty(self: &Arc<Self>) -> Reservation {
+        self.holders.fetch_add(1, Ordering::SeqCst);
+        Reservation {
+            account: self.clone(),
+            amount: 0,
+            unused: 0,
+        }
+    }
+
+    /// A reservation of what was added to what is held.
+    fn reservation(self: &Arc<Self>, amount: u64) -> Reservation {
+        self.shares.unused.fetch_add(amount, Ordering::Relaxed);
+        let mut reservation = self.empty();
+        (reservation.amount, reservation.unused) = (amount, amount);
+        reservation
+    }
+
+    /// Reserves so much if that can be had at once.
+    pub(crate) fn try_take(self: &Arc<Self>, amount: u64) -> Option<Reservation> {
+        (amount == 0 || self.add(amount, false)).then(|| self.reservation(amount))
+    }
+
+    /// Reserves so much; waits, in order, until it can be had.
+    ///
+    /// # Errors
+    /// It is more than one account can ever hold.
+    ///
+    /// Cancel safe: nothing is held by a wait that was given up.
+    pub(crate) async fn take(self: &Arc<Self>, amount: u64) -> Result<Reservation, NoRoom> {
+        if amount > 0 && !self.add(amount, true) {
+            let ticket = self.request(amount, false)?;
+            ticket.granted().await.map_err(|()| NoRoom::Never(self.most()))?;
+        }
+        // No holder while it waited.
+        Ok(self.reservation(amount))
+    }
+
+    /// Takes so much if that can be had at once. `in_turn`: not before older requests of the same account.
+    pub(super) fn add(&self, amount: u64, in_turn: bool) -> bool {
+        let shares = &*self.shares;
+        let mut ledger = shares.ledger();
+        let waiting = shares.waiting.load(Ordering::Relaxed) > 0;
+        let Some(entry) = ledger.accounts.get(&self.id) else {
+            return false;
+        };
+        let needs_spare = entry.needs(amount) > 0;
+        let is_behind =
+            waiting && (in_turn && !entry.queue.is_empty() || needs_spare && shares.spare_is_wanted(&ledger));
+        if is_behind || !shares.fits(entry, amount) {
+            return false;
+        }
+        let Some(entry) = ledger.accounts.get_mut(&self.id) else {
+            return false;
+        };
+        let held = entry.held.saturating_add(amount);
+        shares.set_held(entry, held);
+        true
+    }
+
+    /// Waits in line for so much.
+    fn request(&self, amount: u64, grows: bool) -> Result<Ticket<'_>, NoRoom> {
+        let (granted, receiver) = oneshot::channel();
+        let mut ledger = self.shares.ledger();
+        let most = self.most();
+        if amount > most {
+            return Err(NoRoom::Never(most));
+        }
+        let number = ledger.next_ticket;
+        ledger.next_ticket += 1;
+        let request = Request { amount, grows, granted };
+        Shares::enqueue(&mut ledger, number, self.id, request);
+        self.shares.waiting.fetch_add(1, Ordering::SeqCst);
+        self.shares.settle(&mut ledger);
+        Ok(Ticket {
+            account: self,
+            number,
+            amount,
+            receiver: Some(receiver),
+        })
+    }
+
+    /// Whether all holders of this account wait for more but one, which is about to, and no other account can end that.
+    fn is_stuck(&self) -> bool {
+        let shares = &*self.shares;
+        let ledger = shares.ledger();
+        let own = ledger.accounts.get(&self.id);
+        let grows = own.map_or(0, |entry| entry.queue.values().filter(|request| request.grows).count());
+        let large = ledger
+            .large
+            .values()
+            .filter(|(id, request)| *id == self.id && request.grows);
+        let all_wait = (grows + large.count()) as u64 + 1 >= self.holders.load(Ordering::SeqCst);
+        let others = own.map_or(0, |entry| entry.beyond(entry.held));
+        let others = shares.taken.load(Ordering::Relaxed).saturating_sub(others);
+        all_wait && others == 0 && shares.forced.load(Ordering::SeqCst) == 0
+    }
+
+    /// Gives back so much.
+    pub(super) fn give(&self, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        let shares = &*self.shares;
+        let mut ledger = shares.ledger();
+        let before = shares.taken.load(Ordering::Relaxed);
+        if let Some(entry) = ledger.accounts.get_mut(&self.id) {
+            let held = entry.held.saturating_sub(amount);
+            shares.set_held(entry, held);
+        }
+        let is_of_spare = shares.taken.load(Ordering::Relaxed) < before;
+        if shares.waiting.load(Ordering::Relaxed) > 0 || ledger.is_pressed {
+            shares.settle(&mut ledger);
+        }
+        drop(ledger);
+        if is_of_spare || self.watchers.load(Ordering::SeqCst) > 0 {
+            shares.tell_watchers();
+        }
+    }
+}
+
+/// A request in line. Dropped before it is granted, it is taken out; dropped after, what was granted is given back.
+struct Ticket<'a> {
+    account: &'a Account,
+    number: u64,
+    amount: u64,
+    /// None once the grant was taken.
+    receiver: Option<oneshot::Receiver<()>>,
+}
+
+impl Ticket<'_> {
+    async fn granted(mut self) -> Result<(), ()> {
+        let Some(receiver) = &mut self.receiver else {
+            return Err(());
+        };
+        let granted = receiver.await.map_err(drop);
+        self.receiver = None;
+        granted
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let Some(mut receiver) = self.receiver.take() else {
+            return;
+        };
+        let shares = &*self.account.shares;
+        let mut ledger = shares.ledger();
+        let queued = ledger.accounts.get_mut(&self.account.id);
+        let queued = queued.and_then(|entry| entry.queue.remove(&self.number));
+        if queued.is_some() || ledger.large.remove(&self.number).is_some() {
+            shares.waiting.fetch_sub(1, Ordering::SeqCst);
+            shares.settle(&mut ledger);
+            return;
+        }
+        drop(ledger);
+        if receiver.try_recv().is_ok() {
+            self.account.give(self.amount);
+        }
+    }
+}
+
+/// What is held of an account until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    account: Arc<Account>,
+    amount: u64,
+    /// How much of it is not in use.
+    unused: u64,
+}
+
+impl Reservation {
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    pub(crate) fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Notes that so much of it is in use now.
+    pub(crate) fn note_used(&mut self, used: u64) {
+        let unused = self.amount.saturating_sub(used);
+        let shares = &self.account.shares;
+        // Wraps around where it becomes less, and comes out right.
+        shares
+            .unused
+            .fetch_add(unused.wrapping_sub(self.unused), Ordering::Relaxed);
+        self.unused = unused;
+        shares.note_peak();
+    }
+
+    /// Reserves so much more, to be used now, if that can be had at once. It goes before older requests of the same account: what
+    /// has begun has to end before others can begin.
+    pub(crate) fn try_grow(&mut self, more: u64) -> bool {
+        let grown = more == 0 || self.account.add(more, false);
+        if grown {
+            self.amount += more;
+            self.account.shares.note_peak();
+        }
+        grown
+    }
+
+    /// Reserves so much more, to be used now; waits for it as long as there is a prospect of it, and no longer than `patience`.
+    ///
+    /// # Errors
+    /// All holders of this account wait for more and this is the last of them, while no other account holds more than its share;
+    /// or the wait took too long.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), NoRoom> {
+        if self.try_grow(more) {
+            return Ok(());
+        }
+        let most = self.account.most();
+        if self.amount.saturating_add(more) > most {
+            return Err(NoRoom::Never(most));
+        }
+        if self.account.is_stuck() {
+            return Err(NoRoom::Stuck);
+        }
+        let ticket = self.account.request(more, true)?;
+        match tokio::time::timeout(patience, ticket.granted()).await {
+            Ok(Ok(())) => {
+                self.amount += more;
+                self.account.shares.note_peak();
+                Ok(())
+            }
+            Ok(Err(())) => Err(NoRoom::Never(self.account.most())),
+            Err(_) => Err(NoRoom::Stuck),
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.account.holders.fetch_sub(1, Ordering::SeqCst);
+        self.account.give(self.amount);
+        self.account.shares.unused.fetch_sub(self.unused, Ordering::Relaxed);
+    }
+}

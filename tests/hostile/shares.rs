@@ -1,0 +1,248 @@
+//! Pools whose guests take all that they can of the engine and of memory: an honest pool beside them goes on, and the host stays
+//! within what it was given.
+
+use super::attacks::{calling, concurrent};
+use crate::support::{Folder, Live, body, host};
+
+/// Says so, and then waits for longer than a test takes.
+const HOLD: &str = "(call $log (i32.const 1) (i32.const 64) (i32.const 10))
+    (call $block (call $subscribe (i64.const 3600000000000))) unreachable";
+/// What it says.
+const HELD: &str = "it says no";
+
+/// Takes so many bytes and touches all of them.
+fn take(bytes: u32) -> String {
+    format!(
+        "(call $reach (i32.const {bytes})) (memory.fill (i32.const 65536) (i32.const 1) (i32.const {}))",
+        bytes - 65536
+    )
+}
+
+/// Answers with this letter.
+fn answers(letter: char) -> String {
+    format!(
+        "(i32.store8 (i32.const 512) (i32.const {})) (call $answer (i32.const 512) (i32.const 1))",
+        u32::from(letter)
+    )
+}
+
+/// The same with more in its component.
+fn with(text: &str, more: &str) -> String {
+    let instance = "(core instance $room (instantiate $room";
+    text.replacen(instance, &format!("{more}\n{instance}"), 1)
+}
+
+/// See `guests/stacks.wat`; this many wait.
+fn stacks(count: u32) -> String {
+    let each = |one: &dyn Fn(u32) -> String| (0..count).map(one).collect::<String>();
+    include_str!("../guests/stacks.wat")
+        .replace(
+            "{WAITERS}",
+            &each(&|i| format!("(instance $w{i} (instantiate $Waiter (with \"never\" (func $never \"never\"))))\n")),
+        )
+        .replace(
+            "{IMPORTS}",
+            &each(&|i| format!("(import \"w{i}\" (func $x{i} async))\n")),
+        )
+        .replace(
+            "{LOWERED}",
+            &each(&|i| format!("(core func $w{i} (canon lower (func $x{i}) async))\n")),
+        )
+        .replace(
+            "{CORE-IMPORTS}",
+            &each(&|i| format!("(import \"waiters\" \"w{i}\" (func $w{i} (result i32)))\n")),
+        )
+        .replace("{CALLS}", &each(&|i| format!("(drop (call $w{i}))")))
+        .replace("{EXPORTS}", &each(&|i| format!("(export \"w{i}\" (func $w{i}))")))
+        .replace("{WITH}", &each(&|i| format!("(with \"w{i}\" (func $w{i} \"wait\"))")))
+}
+
+/// Lines without end for two honest workers, which say `h` and are started anew for each, and for so many hogs.
+fn beside(folder: &Folder, hog: &str, hogs: u32, honest: &str, flags: &[&str]) -> Live {
+    folder.guest("honest.wasm", honest);
+    folder.guest("hog.wasm", hog);
+    let manifest = folder.file(
+        "disperse.toml",
+        format!(
+            r#"
+                [limits]
+                fuel = "1000T"
+                timeout = "1h"
+
+                [[pool]]
+                name = "honest"
+                component = "honest.wasm"
+                kinds = ["line"]
+                workers = 2
+                fresh = true
+
+                [[pool]]
+                name = "hog"
+                component = "hog.wasm"
+                kinds = ["line"]
+                workers = {hogs}
+            "#
+        ),
+    );
+    host(["map", &manifest, "--unordered", "-v"].iter().chain(flags))
+        .endless("x\n")
+        .start()
+}
+
+/// Waits until so many hogs hold what they can, and then until the honest ones have done so many lines more. No attempt fails
+/// meanwhile.
+fn goes_on(live: &mut Live, holding: usize, more: usize) {
+    let honest = |stdout: &[u8]| stdout.iter().filter(|byte| **byte == b'h').count();
+    let mut begun = None;
+    live.wait_until("honest answers beside all hogs", |stdout, stderr| {
+        for words in ["could not be started", "maximum concurrent limit", "failed"] {
+            assert!(!stderr.contains(words), "{stderr}");
+        }
+        if stderr.matches(HELD).count() < holding {
+            return false;
+        }
+        let done = honest(stdout);
+        done >= *begun.get_or_insert(done) + more
+    });
+}
+
+#[test]
+fn tables_of_one_pool_are_no_loss_of_another() {
+    let folder = Folder::new();
+    let tables = "(table 1 funcref)".repeat(62);
+    let hog = with(
+        &calling(HOLD),
+        &format!("(core module $tables {tables}) (core instance (instantiate $tables))"),
+    );
+    let mut live = beside(&folder, &hog, 100, &calling(&answers('h')), &[]);
+    goes_on(&mut live, 100, 200);
+}
+
+#[test]
+fn memories_of_one_pool_are_no_loss_of_another() {
+    let folder = Folder::new();
+    let memories = "(memory 0)".repeat(7);
+    let hog = with(
+        &calling(HOLD),
+        &format!("(core module $memories {memories}) (core instance (instantiate $memories))"),
+    );
+    // Each takes the place of four instances, and an eighth of a thousand is guaranteed to the honest pool.
+    let mut live = beside(&folder, &hog, 300, &calling(&answers('h')), &[]);
+    goes_on(&mut live, 187, 200);
+}
+
+#[test]
+fn stacks_of_one_pool_are_no_loss_of_another() {
+    let folder = Folder::new();
+    let honest = "(i32.store8 (i32.const 512) (i32.const 104))
+        (call $return (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 0)) (i32.const 0)";
+    let mut live = beside(&folder, &stacks(55), 40, &concurrent(honest), &[]);
+    goes_on(&mut live, 0, 2000);
+}
+
+/// What all guests may have in these tests, in MiB.
+const HOST_MEMORY: u64 = 256;
+
+#[test]
+fn memory_of_one_pool_is_no_loss_of_another_and_the_host_keeps_its_limit() {
+    let folder = Folder::new();
+    let hog = calling(&format!("{} {HOLD}", take(62_000_000)));
+    let limit = format!("{HOST_MEMORY}MiB");
+    let mut live = beside(&folder, &hog, 16, &calling(&answers('h')), &["--host-memory", &limit]);
+    // Two fit into what is not guaranteed to others.
+    goes_on(&mut live, 2, 500);
+    if let Some(peak) = live.peak_memory() {
+        assert!(peak < 2 * HOST_MEMORY, "the host had {peak} MiB");
+    }
+}
+
+#[test]
+fn workers_that_all_want_much_memory_come_to_an_end() {
+    for (workers, bytes, host_memory) in [(2, 40_000_000, 64), (8, 25_000_000, 64), (16, 62_000_000, HOST_MEMORY)] {
+        let folder = Folder::new();
+        let handle = format!("{} {}", take(bytes), answers('h'));
+        let worker = folder.guest("large.wasm", &calling(&handle));
+        let lines = workers * 4;
+        let (workers, limit) = (workers.to_string(), format!("{host_memory}MiB"));
+        let args = [
+            "map",
+            &worker,
+            "--workers",
+            &workers,
+            "--host-memory",
+            &limit,
+            "--attempts",
+            "1",
+        ];
+        let ended = host(args).input("x\n".repeat(lines)).run().exits(0);
+        assert_eq!(ended.out(), "h\n".repeat(lines));
+        if let Some(peak) = ended.peak_memory {
+            assert!(peak < 2 * host_memory, "the host had {peak} of {limit}");
+        }
+    }
+}
+
+#[test]
+fn fresh_workers_that_all_want_much_memory_come_to_an_end() {
+    let folder = Folder::new();
+    let handle = format!("{} {}", take(40_000_000), answers('h'));
+    folder.guest("large.wasm", &calling(&handle));
+    let manifest = folder.file(
+        "disperse.toml",
+        "[[pool]]\nname = \"large\"\ncomponent = \"large.wasm\"\nkinds = [\"line\"]\nworkers = 6\nfresh = true\n",
+    );
+    let args = ["map", &manifest, "--host-memory", "64MiB", "--attempts", "1"];
+    host(args)
+        .input("x\n".repeat(12))
+        .run()
+        .exits(0)
+        .prints(&"h\n".repeat(12));
+}
+
+#[test]
+fn more_than_one_instance_can_ever_have_is_refused_in_words() {
+    let folder = Folder::new();
+    let worker = folder.guest("large.wasm", &calling(&format!("{} {}", take(62_000_000), body::ECHO)));
+    let args = ["map", &worker, "--host-memory", "64MiB", "--attempts", "1"];
+    host(args).input("x\n").run().exits(1).says(&[
+        "ran out of memory: wanted",
+        "one instance can have 48MiB",
+        "--host-memory",
+    ]);
+}
+
+#[test]
+fn tasks_that_all_want_much_memory_come_to_an_end() {
+    let folder = Folder::new();
+    let text = include_str!("../guests/operation.wat")
+        .replace(
+            "{NEXT}",
+            "(global.set $free (i32.const 1024))
+             (if (i32.lt_u (global.get $handed) (i32.const 12)) (then
+               (global.set $handed (i32.add (global.get $handed) (i32.const 1)))
+               (return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))))",
+        )
+        .replace(
+            "{RUN}",
+            "(if (i32.eq (memory.grow (i32.const 300)) (i32.const -1)) (then unreachable))
+             (memory.fill (i32.const 65536) (i32.const 1) (i32.const 19000000))",
+        )
+        .replace("{COLLECT}", "(global.set $free (i32.const 1024))")
+        .replace("{FINISH}", "");
+    let operation = folder.guest("large.wasm", &text);
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let args = [
+        "run",
+        &operation,
+        "--worker",
+        &worker,
+        "--tasks",
+        "12",
+        "--host-memory",
+        "64MiB",
+    ];
+    let ended = host(args).run().exits(0).says(&["12 tasks done, 0 failed"]);
+    if let Some(peak) = ended.peak_memory {
+        assert!(peak < 2 * 64, "the host had {peak} MiB");
+    }
+}
