@@ -112,15 +112,8 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         pools.push(maker.own(&component, program.clone())?);
     }
     let workers = typed.iter().map(|(path, _)| *path);
-    tampering::check(
-        &sandbox,
-        &pools,
-        &args.common,
-        &args.path,
-        (&manifest, &folder),
-        workers,
-    )?;
-    opened::hide(&args.common, &manifest);
+    tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), workers)?;
+    opened::hide(&args.common, manifest);
     let what = What::Component {
         program,
         args: operation_args,
@@ -157,8 +150,8 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
     }
-    tampering::check(&sandbox, &pools, &args.common, &args.path, (&manifest, &folder), [])?;
-    opened::hide(&args.common, &manifest);
+    tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), [])?;
+    opened::hide(&args.common, manifest);
     let policy = manifest.health.over(Policy::default());
     let payload = pools
         .iter()
