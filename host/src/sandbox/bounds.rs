@@ -23,6 +23,8 @@ pub(super) enum BoundsError {
     Depth,
     #[error("it declares more than {ITEMS_MAX} types, fields, functions, imports and exports")]
     Items,
+    #[error("its imports, exports and instances, each with its largest type, come to more than {ITEMS_MAX} items")]
+    Copies,
     #[error(transparent)]
     Invalid(#[from] BinaryReaderError),
 }
@@ -32,12 +34,50 @@ pub(super) enum BoundsError {
 /// # Errors
 /// It is over a bound, or cannot be read.
 pub(super) fn check(bytes: &[u8]) -> Result<(), BoundsError> {
-    let mut items = 0;
-    file(bytes, &mut items, true)
+    file(bytes, &mut Counts::default(), true)
+}
+
+/// What was counted so far in a file.
+#[derive(Debug, Default)]
+struct Counts {
+    items: u64,
+    /// Items of the largest type, with all that is declared in it.
+    largest: u64,
+    /// Imports, exports and instances of components: for each, the validator may copy a whole type.
+    copies: u64,
+}
+
+impl Counts {
+    fn add(&mut self, more: u32) -> Result<(), BoundsError> {
+        self.items += u64::from(more);
+        if self.items > ITEMS_MAX {
+            return Err(BoundsError::Items);
+        }
+        Ok(())
+    }
+
+    fn add_copies(&mut self, more: u32) -> Result<u32, BoundsError> {
+        self.copies += u64::from(more);
+        self.check_copies()?;
+        Ok(more)
+    }
+
+    /// A type came to an end before which so many items were counted.
+    fn end_type(&mut self, before: u64) -> Result<(), BoundsError> {
+        self.largest = self.largest.max(self.items.saturating_sub(before));
+        self.check_copies()
+    }
+
+    fn check_copies(&self) -> Result<(), BoundsError> {
+        if self.largest.saturating_mul(self.copies) > ITEMS_MAX {
+            return Err(BoundsError::Copies);
+        }
+        Ok(())
+    }
 }
 
 /// Checks a file; `customs`: also what is embedded in its custom sections.
-fn file(bytes: &[u8], items: &mut u64, customs: bool) -> Result<(), BoundsError> {
+fn file(bytes: &[u8], counts: &mut Counts, customs: bool) -> Result<(), BoundsError> {
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
@@ -62,28 +102,28 @@ fn file(bytes: &[u8], items: &mut u64, customs: bool) -> Result<(), BoundsError>
             Payload::DataSection(section) => section.count(),
             Payload::InstanceSection(section) => section.count(),
             Payload::CoreTypeSection(section) => section.count(),
-            Payload::ComponentInstanceSection(section) => section.count(),
+            Payload::ComponentInstanceSection(section) => counts.add_copies(section.count())?,
             Payload::ComponentAliasSection(section) => section.count(),
             Payload::ComponentCanonicalSection(section) => section.count(),
-            Payload::ComponentImportSection(section) => section.count(),
-            Payload::ComponentExportSection(section) => section.count(),
+            Payload::ComponentImportSection(section) => counts.add_copies(section.count())?,
+            Payload::ComponentExportSection(section) => counts.add_copies(section.count())?,
             Payload::ComponentTypeSection(_) => {
                 if let Some((_, range)) = payload.as_section() {
                     let data = bytes.get(range.clone()).unwrap_or_default();
-                    types(BinaryReader::new(data, range.start), items)?;
+                    types(BinaryReader::new(data, range.start), counts)?;
                 }
                 0
             }
             Payload::CustomSection(section) if customs && section.name().starts_with("component-type") => {
                 // One that is not valid is the business of the toolchain's library, which is given it.
-                match file(section.data(), items, false) {
+                match file(section.data(), counts, false) {
                     Err(BoundsError::Invalid(_)) | Ok(()) => 0,
                     Err(error) => return Err(error),
                 }
             }
             _ => 0,
         };
-        count(items, declared)?;
+        counts.add(declared)?;
         if depth > DEPTH_MAX {
             return Err(BoundsError::Depth);
         }
@@ -91,21 +131,19 @@ fn file(bytes: &[u8], items: &mut u64, customs: bool) -> Result<(), BoundsError>
     Ok(())
 }
 
-fn count(items: &mut u64, more: u32) -> Result<(), BoundsError> {
-    *items += u64::from(more);
-    if *items > ITEMS_MAX {
-        return Err(BoundsError::Items);
-    }
-    Ok(())
-}
-
 /// Checks a section of component types.
-fn types(mut reader: BinaryReader<'_>, items: &mut u64) -> Result<(), BoundsError> {
+fn types(mut reader: BinaryReader<'_>, counts: &mut Counts) -> Result<(), BoundsError> {
     // For each type that is open, the outermost first: how many declarations of it are still to come.
     let mut open: Vec<u32> = Vec::new();
     let mut left = reader.read_var_u32()?;
-    count(items, left)?;
+    counts.add(left)?;
+    // What was counted before the outermost type that is open.
+    let mut before = counts.items;
     loop {
+        if open.is_empty() {
+            counts.end_type(before)?;
+            before = counts.items;
+        }
         if left == 0 {
             match open.pop() {
                 Some(outer) => left = outer,
@@ -114,7 +152,7 @@ fn types(mut reader: BinaryReader<'_>, items: &mut u64) -> Result<(), BoundsErro
             continue;
         }
         left -= 1;
-        let is_type = open.is_empty() || declaration(&mut reader)?;
+        let is_type = open.is_empty() || declaration(&mut reader, counts)?;
         if !is_type {
             continue;
         }
@@ -126,21 +164,24 @@ fn types(mut reader: BinaryReader<'_>, items: &mut u64) -> Result<(), BoundsErro
                     return Err(BoundsError::Depth);
                 }
                 left = reader.read_var_u32()?;
-                count(items, left)?;
+                counts.add(left)?;
             }
-            false => count(items, parts(&reader.read()?))?,
+            false => counts.add(parts(&reader.read()?))?,
         }
     }
 }
 
 /// Reads one declaration of a component or instance type, unless it is a type: then only that it is one.
-fn declaration(reader: &mut BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
+fn declaration(reader: &mut BinaryReader<'_>, counts: &mut Counts) -> Result<bool, BoundsError> {
     let mut whole = reader.clone();
     match reader.read_u8()? {
         0x00 => _ = reader.read::<CoreType<'_>>()?,
         0x01 => return Ok(true),
         0x02 => _ = reader.read::<ComponentAlias<'_>>()?,
-        0x03 => _ = reader.read::<ComponentImport<'_>>()?,
+        0x03 => {
+            reader.read::<ComponentImport<'_>>()?;
+            counts.add_copies(1)?;
+        }
         0x04 => {
             reader.read::<ComponentExternName<'_>>()?;
             reader.read::<ComponentTypeRef>()?;
@@ -226,9 +267,9 @@ mod tests {
     #[test]
     fn what_is_declared_is_counted_wherever_it_is() {
         let counted = |text: &str| {
-            let mut items = 0;
-            file(&wat::parse_str(text).unwrap(), &mut items, true).unwrap();
-            items
+            let mut counts = Counts::default();
+            file(&wat::parse_str(text).unwrap(), &mut counts, true).unwrap();
+            counts.items
         };
         let none = counted("(component)");
         assert_eq!(
@@ -243,5 +284,23 @@ mod tests {
         assert_eq!(counted("(component (core module (func (export \"f\"))))"), none + 4);
         let lies = component(b"\xff\xff\xff\xff\x0f");
         assert!(matches!(check(&lies), Err(BoundsError::Items)));
+    }
+
+    /// Each import of an instance type with resources is a copy of all that is in it.
+    #[test]
+    fn a_large_type_is_not_imported_often() {
+        let text = |fields: usize, imports: usize| {
+            let fields: String = (0..fields).map(|n| format!("(field \"f{n}\" u8)")).collect();
+            let imports: String = (0..imports)
+                .map(|n| format!("(import \"i{n}\" (instance (type $t)))"))
+                .collect();
+            format!("(component (type $t (instance (type (record {fields})) (export \"r\" (type (sub resource))))) {imports})")
+        };
+        let bytes = |fields, imports| wat::parse_str(text(fields, imports)).unwrap();
+        check(&bytes(1000, 1000)).unwrap();
+        assert!(matches!(check(&bytes(1000, 2000)), Err(BoundsError::Copies)));
+        // Whatever comes first.
+        let nested = format!("(component {} (type (record (field \"a\" u8))))", text(3000, 1000));
+        assert!(matches!(check(&wat::parse_str(nested).unwrap()), Err(BoundsError::Copies)));
     }
 }
