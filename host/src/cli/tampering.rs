@@ -56,12 +56,7 @@ pub(super) fn check<'a>(
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         file("manifest", path, None)?;
     }
-    let operation = manifest.operation.iter().map(|operation| &operation.component);
-    let worker = manifest.worker.iter().map(|worker| &worker.component);
-    let written = operation
-        .chain(worker)
-        .chain(manifest.pool.iter().map(|pool| &pool.component));
-    let written = written.map(|path| folder.join(path));
+    let written = manifest.components().into_iter().map(|path| folder.join(path));
     for component in written.chain(workers.into_iter().map(Path::to_owned)) {
         file("component", &component, None)?;
         file("signature", &signer::signature_of(&component), None)?;
