@@ -4,7 +4,7 @@ mod guests;
 mod machine;
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{ErrorKind, Read, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -47,9 +47,21 @@ fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A value of `--host-memory`, in MiB, for every run that does not have one: each may take at most twice as much. `.ci/soak` sets it.
+fn memory_of_runs() -> Option<u64> {
+    std::env::var("DISPERSE_TEST_HOST_MEMORY").ok()?.parse().ok()
+}
+
 /// `disperse-host` with these arguments, in the folder of the project.
 pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
     let mut command = command(env!("CARGO_BIN_EXE_disperse-host"));
+    let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    if let (Some(memory), Some("map" | "run")) = (memory_of_runs(), args.first().and_then(|arg| arg.to_str())) {
+        if !args.iter().any(|arg| arg == "--host-memory") {
+            let flag = ["--host-memory".into(), format!("{memory}MiB").into()];
+            args.splice(1..1, flag);
+        }
+    }
     command.args(args).current_dir(root());
     Host {
         command,
@@ -309,6 +321,9 @@ impl Live {
         };
         while !(self.stdout.reader.is_finished() && self.stderr.reader.is_finished()) {
             self.look_again("the end of its output");
+        }
+        if let (Some(memory), Some(peak)) = (memory_of_runs(), peak_memory) {
+            assert!(peak < 2 * memory, "{peak} MiB, with a host memory of {memory} MiB");
         }
         Ended {
             code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
