@@ -427,7 +427,7 @@ fn deep_and_wide_manifests_are_refused_in_time() {
         (wide, "more than 1000 pools"),
         (
             "[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nworkers = 9223372036854775808\n".to_owned(),
-            "more than 100000 workers",
+            "more than 50000 workers",
         ),
         (
             "[[pool]]\nname = \"p\\u001b[2J\\nerror: forged\"\ncomponent = \"echo.wasm\"\n".to_owned(),

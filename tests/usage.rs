@@ -52,12 +52,12 @@ fn more_workers_than_can_be_kept_are_a_usage_error() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let operation = folder.operation("operation.wasm", "run", "");
-    for count in ["0", "100001", "4000000000", "many"] {
+    for count in ["0", "50001", "4000000000", "many"] {
         host(["run", &operation, "--worker", &format!("{echo}={count}")])
             .run()
             .exits(2)
             .prints("")
-            .says(&["error: ", "from 1 to 100000"]);
+            .says(&["error: ", "from 1 to 50000"]);
     }
 }
 

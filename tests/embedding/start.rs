@@ -66,7 +66,7 @@ fn pools_that_cannot_be_meant_are_refused() {
     );
     for (pool, said) in [
         (squares().workers(0), "it has 0 workers"),
-        (squares().workers(usize::MAX), "1 to 100000"),
+        (squares().workers(usize::MAX), "1 to 50000"),
         (squares().concurrency(0), "at least one attempt"),
         (squares().concurrency(2), "its workers are blocking"),
         (
@@ -98,7 +98,7 @@ fn pools_that_cannot_be_meant_are_refused() {
             squares().limits(Limits::default().result_size(u64::MAX)),
             "and the most is 2GiB",
         ),
-        (native().concurrency(u32::MAX), "at most 100000 attempts at once"),
+        (native().concurrency(u32::MAX), "at most 50000 attempts at once"),
         (native().untrusted(true), "functions of this program cannot be compared"),
         (squares().untrusted(true).env("A", "x"), "its workers are untrusted"),
         (

@@ -187,7 +187,7 @@ impl Pool {
         self
     }
 
-    /// How many attempts one worker makes at once, from 1, the default, to 100,000; all workers of a component together at most
+    /// How many attempts one worker makes at once, from 1, the default, to 50,000; all workers of a component together at most
     /// 1,000. Of a component only if its worker is async: they share an instance then.
     #[must_use]
     pub fn concurrency(mut self, attempts: u32) -> Self {

@@ -14,8 +14,8 @@ pub(crate) use self::{
     shares::{Account, NoRoom, Reservation, Shares},
 };
 
-/// The most workers that differ in nothing. Chosen freely: far more than one machine has use for, and few enough to be kept.
-pub(crate) const WORKERS_MAX: u32 = 100_000;
+/// The most workers of a run. Arbitrary: far more than one machine has use for, and half a gigabyte of the host's own memory.
+pub(crate) const WORKERS_MAX: u32 = 50_000;
 
 /// The most attempts that the workers of one pool take at once if each takes several. Arbitrary: as many as there may be instances.
 pub(crate) const CONCURRENCY_MAX: u32 = 1000;

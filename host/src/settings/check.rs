@@ -123,14 +123,14 @@ mod tests {
 
     #[test]
     fn workers_and_pools_are_bounded_together() {
-        assert!(Manifest::parse(&format!("{POOL}workers = 100000\n")).is_ok());
-        for count in ["100001", "9223372036854775807", "18446744073709551615"] {
-            assert!(error(&format!("{POOL}workers = {count}\n")).contains("more than 100000 workers"));
+        assert!(Manifest::parse(&format!("{POOL}workers = 50000\n")).is_ok());
+        for count in ["50001", "9223372036854775807", "18446744073709551615"] {
+            assert!(error(&format!("{POOL}workers = {count}\n")).contains("more than 50000 workers"));
         }
         let other = POOL.replace("\"a\"", "\"b\"");
-        let both = format!("{POOL}workers = 60000\n{other}workers = 60000\n");
+        let both = format!("{POOL}workers = 30000\n{other}workers = 30000\n");
         assert!(
-            error(&both).contains("`b` makes more than 100000 workers"),
+            error(&both).contains("`b` makes more than 50000 workers"),
             "{}",
             error(&both)
         );
