@@ -330,7 +330,8 @@ fn a_component_that_took_long_is_said_once() {
     let folder = Folder::new();
     let bomb = worker_with(&folder, &function_of(250_000));
     let map = |more: &[&str]| {
-        let args = [&["map", &bomb, "--compile-memory", "16GiB"], more].concat();
+        let limits = ["--compile-memory", "16GiB", "--compile-timeout", "4m"];
+        let args = [&["map", &bomb][..], &limits, more].concat();
         let live = own(&folder, &args).input("a\n").start();
         live.within(Duration::from_secs(300)).end().exits(0)
     };

@@ -122,7 +122,7 @@ pub(crate) fn compilers(parent: u32, memory: u64) -> impl Iterator<Item = i32> {
     let memory = memory.to_string();
     // That on files is the last one.
     children(parent).into_iter().filter(move |process| {
-        limit(*process, "Max address space").as_ref() == Some(&memory)
+        limit(*process, "Max data size").as_ref() == Some(&memory)
             && limit(*process, "Max file size").as_deref() == Some("0")
     })
 }
@@ -165,7 +165,7 @@ fn a_compiler_is_confined_and_ends_with_the_host() {
     // It cannot end by itself, however fast it is.
     kill_process(pid, Signal::STOP).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
-    let limits = ["Max core file size", "Max address space", "Max cpu time"].map(|name| limit(compiler, name).unwrap());
+    let limits = ["Max core file size", "Max data size", "Max cpu time"].map(|name| limit(compiler, name).unwrap());
     let environment = std::fs::read(format!("/proc/{compiler}/environ")).unwrap();
     live.send(Signal::KILL);
     let outlived = !comes(Duration::from_secs(20), || !is_running(compiler));
@@ -177,5 +177,6 @@ fn a_compiler_is_confined_and_ends_with_the_host() {
         limits,
         ["0".to_owned(), (3u64 << 30).to_string(), (50 * cores + 1).to_string()]
     );
-    assert_eq!(environment, b"", "the environment of the compiler");
+    let arenas = format!("MALLOC_ARENA_MAX={cores}\0");
+    assert_eq!(environment, arenas.as_bytes(), "the environment of the compiler");
 }

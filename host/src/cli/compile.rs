@@ -34,11 +34,11 @@ use crate::{
 /// What is said of compiling.
 #[derive(Debug, Args)]
 pub(super) struct Compiling {
-    /// How long one component may take to compile [default: 2m]
+    /// How long one component may take to compile [default: 20s and 3s for each MB of it, at most 2m]
     #[arg(long, value_name = "TIME")]
     compile_timeout: Option<Time>,
     /// Memory for compiling one component; several are compiled at once as far as half of the machine's memory goes
-    /// [default: 4GiB]
+    /// [default: 512MiB and 40 times its size, at most 4GiB]
     #[arg(long, value_name = "SIZE")]
     compile_memory: Option<Size>,
     /// Inspect and compile within the host and not in processes apart, without limits: for components that you trust

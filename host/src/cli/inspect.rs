@@ -21,7 +21,7 @@ use super::{
 use crate::{
     escape::{plain, plain_json, plain_line},
     files::leads_out,
-    limits::{CompileLimits, Limits, STACK, default_host_memory},
+    limits::{Limits, STACK, default_host_memory},
     report::Format,
     text::shown,
     units::{Fuel, Size, Time},
@@ -230,7 +230,7 @@ fn list<T>(
 
 /// The flags that set limits, and what holds without them.
 fn limits() -> impl Iterator<Item = (&'static str, String)> {
-    let (worker, planner, compile) = (Limits::WORKER, Limits::PLANNER, CompileLimits::default());
+    let (worker, planner) = (Limits::WORKER, Limits::PLANNER);
     [
         ("--fuel", Fuel(worker.fuel).to_string()),
         (
@@ -246,8 +246,11 @@ fn limits() -> impl Iterator<Item = (&'static str, String)> {
         ("--header-size", Size(worker.headers).to_string()),
         ("--log-rate", format!("{} a second", Size(worker.log_rate))),
         ("--log-size", format!("{} an attempt", Size(worker.log_size))),
-        ("--compile-timeout", Time::from(compile.timeout).to_string()),
-        ("--compile-memory", Size(compile.memory).to_string()),
+        ("--compile-timeout", "20s and 3s for each MB, at most 2m".to_owned()),
+        (
+            "--compile-memory",
+            "512MiB and 40 times the size, at most 4GiB".to_owned(),
+        ),
         (
             "--host-memory",
             format!("{}, half of this machine's", Size(default_host_memory())),

@@ -141,17 +141,18 @@ impl Compiler {
         }
     }
 
-    /// How long compiling one component may take, at most a year. Default two minutes.
+    /// How long compiling one component may take, at most a year. Default 20 s and 3 s for each MB of it, at most two
+    /// minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.limits.timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
+        self.limits.timeout = Some(timeout.min(Duration::from_secs(365 * 24 * 3600)));
         self
     }
 
-    /// Bytes of address space that compiling one component may take. Default 4 GiB.
+    /// Bytes of memory that compiling one component may take. Default 512 MiB and 40 times its size, at most 4 GiB.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
-        self.limits.memory = bytes;
+        self.limits.memory = Some(bytes);
         self
     }
 }

@@ -83,21 +83,34 @@ pub(crate) fn stack(bytes: u64) -> Option<usize> {
     usize::try_from(bytes).ok().filter(|_| STACK_RANGE.contains(&bytes))
 }
 
-/// What compiling one component may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What compiling one component may take. What is not set follows from the size of the component, so that a small file can
+/// take little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CompileLimits {
-    /// Default two minutes. The slowest known guest, Python, takes 15 s.
-    pub(crate) timeout: Duration,
-    /// Bytes of address space. Default 4 GiB.
-    pub(crate) memory: u64,
+    /// Wall time.
+    pub(crate) timeout: Option<Duration>,
+    /// Bytes.
+    pub(crate) memory: Option<u64>,
 }
 
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(120),
-            memory: 4 << 30,
-        }
+impl CompileLimits {
+    /// Of the default for any component.
+    const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+    /// Of the default for any component, in bytes.
+    const MEMORY_MAX: u64 = 4 << 30;
+
+    /// For a component of `size` bytes. Default 20 s and 3 s for each MB, at most two minutes: 50 s for 10 MB. Python has
+    /// 40 MB and takes 15 s on two cores; what Rust compiles to takes half a second for each MB.
+    pub(crate) fn timeout(&self, size: u64) -> Duration {
+        let default = Duration::from_secs(20) + Duration::from_micros(size.saturating_mul(3));
+        self.timeout.unwrap_or_else(|| default.min(Self::TIMEOUT_MAX))
+    }
+
+    /// Bytes for a component of `size` bytes. Default 512 MiB and 40 times the size, at most 4 GiB: 940 MB for 10 MB. What
+    /// Rust compiles to takes 17 times its size.
+    pub(crate) fn memory(&self, size: u64) -> u64 {
+        let default = (512_u64 << 20).saturating_add(size.saturating_mul(40));
+        self.memory.unwrap_or_else(|| default.min(Self::MEMORY_MAX))
     }
 }
 

@@ -294,13 +294,18 @@ mod tests {
             let imports: String = (0..imports)
                 .map(|n| format!("(import \"i{n}\" (instance (type $t)))"))
                 .collect();
-            format!("(component (type $t (instance (type (record {fields})) (export \"r\" (type (sub resource))))) {imports})")
+            format!(
+                "(component (type $t (instance (type (record {fields})) (export \"r\" (type (sub resource))))) {imports})"
+            )
         };
         let bytes = |fields, imports| wat::parse_str(text(fields, imports)).unwrap();
         check(&bytes(1000, 1000)).unwrap();
         assert!(matches!(check(&bytes(1000, 2000)), Err(BoundsError::Copies)));
         // Whatever comes first.
         let nested = format!("(component {} (type (record (field \"a\" u8))))", text(3000, 1000));
-        assert!(matches!(check(&wat::parse_str(nested).unwrap()), Err(BoundsError::Copies)));
+        assert!(matches!(
+            check(&wat::parse_str(nested).unwrap()),
+            Err(BoundsError::Copies)
+        ));
     }
 }

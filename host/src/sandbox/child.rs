@@ -54,7 +54,7 @@ impl Work {
 /// What a child may take, and how much of its output is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChildLimits {
-    /// Bytes of address space.
+    /// Bytes of memory.
     pub(super) memory: u64,
     /// Wall time. The time of all cores together is limited to as much on each.
     pub(super) timeout: Duration,
@@ -95,6 +95,8 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
             &limits.timeout.as_secs().to_string(),
         ])
         .env_clear()
+        // Else there may be eight of them a core, and each reserves address space.
+        .env("MALLOC_ARENA_MAX", cores().to_string())
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -170,6 +172,10 @@ fn how(status: ExitStatus, words: &str) -> String {
 /// The child's exit code for an input with which the work cannot be done.
 const REFUSED: u8 = 65;
 
+/// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, which is twice 64 MiB while
+/// it is being aligned.
+const RESERVED: u64 = 128 << 20;
+
 /// If this process was started as a child: does the work, and returns the exit code.
 pub(crate) fn as_child() -> Option<u8> {
     let mut args = std::env::args_os()
@@ -203,7 +209,10 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
         current: Some(most),
         maximum: Some(most),
     };
-    setrlimit(Resource::As, limit(memory))?;
+    setrlimit(Resource::Data, limit(memory))?;
+    // Not every kernel counts all memory as data. A thread for each core reserves beside that what it never uses.
+    let reserved = RESERVED.saturating_mul(cores() as u64);
+    setrlimit(Resource::As, limit(memory.saturating_add(reserved)))?;
     // All cores together, so it is the wall clock that ends it first.
     let cores = cores() as u64;
     setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores).saturating_add(1)))?;

@@ -37,16 +37,17 @@ pub(crate) enum CompileError {
 /// # Errors
 /// It does not compile, or not within the limits.
 pub(super) fn apart(form: Form, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+    let size = component.len() as u64;
     let child = ChildLimits {
-        memory: limits.memory,
-        timeout: limits.timeout,
+        memory: limits.memory(size),
+        timeout: limits.timeout(size),
         output: CODE_MAX,
     };
     child::run(Work::Compile(form), component, child).map_err(|error| match error {
         ChildError::Refused(why) => CompileError::Refused(why),
-        ChildError::Timeout => CompileError::Timeout(limits.timeout.into()),
+        ChildError::Timeout => CompileError::Timeout(child.timeout.into()),
         ChildError::Broken(how) => CompileError::Broken {
-            memory: Size(limits.memory),
+            memory: Size(child.memory),
             how,
         },
         ChildError::Start(error) => CompileError::Start(error),

@@ -129,6 +129,11 @@ impl Seen {
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// Bytes of the component.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
 }
 
 /// Compiled code, as it was found or made.
@@ -333,9 +338,10 @@ impl Sandbox {
         Ok((component, code))
     }
 
-    /// How many components may be compiled at once in so much memory: each by a core, and each may take all that one may.
-    pub(crate) fn compilers(&self, memory: u64) -> usize {
-        let one = self.compile.unwrap_or_default().memory.max(1);
+    /// How many components of at most `size` bytes may be compiled at once in so much memory: each by a core, and each may
+    /// take all that one may.
+    pub(crate) fn compilers(&self, memory: u64, size: u64) -> usize {
+        let one = self.compile.unwrap_or_default().memory(size).max(1);
         let fit = usize::try_from(memory / one).unwrap_or(usize::MAX);
         cores().min(fit).max(1)
     }
@@ -414,13 +420,13 @@ mod tests {
     fn no_more_are_compiled_at_once_than_memory_and_cores_allow() {
         let cores = std::thread::available_parallelism().unwrap().get();
         let limits = CompileLimits {
-            memory: 4 << 30,
+            memory: Some(4 << 30),
             ..CompileLimits::default()
         };
         let stack = usize::try_from(STACK).unwrap();
         let sandbox = Sandbox::new(None, Some(limits), stack, Budget::new(u64::MAX));
         for (memory, compilers) in [(0, 1), (1 << 30, 1), (8 << 30, cores.min(2)), (u64::MAX, cores)] {
-            assert_eq!(sandbox.compilers(memory), compilers, "{memory}");
+            assert_eq!(sandbox.compilers(memory, 0), compilers, "{memory}");
         }
     }
 

@@ -106,9 +106,9 @@ impl LimitsTable {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct CompileTable {
-    /// How long. Default 2m.
+    /// How long. Default: 20s and 3s for each MB of the component, at most 2m.
     pub(crate) timeout: Option<Time>,
-    /// Address space. Default 4GiB.
+    /// How much. Default: 512MiB and 40 times the size of the component, at most 4GiB.
     pub(crate) memory: Option<Size>,
 }
 
@@ -116,8 +116,8 @@ impl CompileTable {
     /// `base` with what is given here in its place.
     pub(crate) fn over(&self, base: CompileLimits) -> CompileLimits {
         CompileLimits {
-            timeout: self.timeout.map_or(base.timeout, Time::duration),
-            memory: self.memory.map_or(base.memory, |size| size.0),
+            timeout: self.timeout.map(Time::duration).or(base.timeout),
+            memory: self.memory.map(|size| size.0).or(base.memory),
         }
     }
 }

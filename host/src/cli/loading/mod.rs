@@ -101,15 +101,15 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// How many are worked at: as many as there are cores, and as fit into half of the machine's memory if each takes what
-    /// it may, at least one. The other half is for what else the machine does, as with `--host-memory`.
-    fn width(&self) -> usize {
-        self.sandbox.compilers(default_host_memory())
+    /// How many of at most this size are worked at: as many as there are cores, and as fit into half of the machine's memory
+    /// if each takes what it may, at least one. The other half is for what else the machine does, as with `--host-memory`.
+    fn width(&self, largest: u64) -> usize {
+        self.sandbox.compilers(default_host_memory(), largest)
     }
 
     /// Looks at components, and for their code.
     pub(super) fn look(&self, files: &[File]) -> Vec<Option<Result<Looked, Failure>>> {
-        each(files, self.width(), self.all, |file| {
+        each(files, self.width(u64::MAX), self.all, |file| {
             let seen = look(self.sandbox, file)?;
             let kept = self.sandbox.kept(&seen);
             Ok(Looked {
@@ -127,7 +127,8 @@ impl Loader<'_> {
         progress: &Progress,
         told: impl Fn(&Looked, &Result<Compiled, Failure>) + Sync,
     ) -> Vec<Option<Result<Compiled, Failure>>> {
-        each(components, self.width(), self.all, |one| {
+        let largest = components.iter().map(|one| one.seen.size()).max().unwrap_or_default();
+        each(components, self.width(largest), self.all, |one| {
             progress.begin(&one.path);
             let begun = Instant::now();
             let compiled = self.sandbox.compile(&one.seen);
