@@ -2,10 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    io::Cursor,
+    io::{Cursor, Read},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -290,9 +290,21 @@ fn the_error_of_a_task_is_told_with_what_is_behind_it() {
     assert_eq!(errors, ["the page cannot be had: the line is dead"]);
 }
 
+/// Lines without end, until it is told that there are enough.
+struct Lines(Arc<AtomicBool>);
+
+impl Read for Lines {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
+        (&b"line\n"[..]).read(into)
+    }
+}
+
 #[test]
 fn who_fails_what_others_do_goes_by_the_policy() {
-    let told = Told::by(|| {
+    let summary = go(async {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             match attempt.worker() {
                 "p/1" => Err(Failure::retryable("broken")),
@@ -304,15 +316,28 @@ fn who_fails_what_others_do_goes_by_the_policy() {
             .quarantine(Duration::from_millis(1))
             .quarantine_score(1.0)
             .suspect_after(100);
-        let lines: String = (0..200).map(|line| format!("{line}\n")).collect();
-        host()
+        let enough = Arc::new(AtomicBool::new(false));
+        let run = host()
             .run(Operation::lines("line"))
             .pool(pool.workers(3))
             .policy(policy)
-            .input(Cursor::new(lines))
+            .input(Lines(enough.clone()));
+        let mut run = run.start().unwrap();
+        while let Some(event) = run.next().await {
+            if matches!(
+                event,
+                Event::HealthChanged {
+                    health: Health::Evicted,
+                    ..
+                }
+            ) {
+                enough.store(true, Ordering::SeqCst);
+            }
+        }
+        run.finish().await.unwrap()
     });
-    assert_eq!(told.summary.tasks_done, 200);
-    let health: Vec<_> = told.summary.workers.iter().map(|worker| worker.health).collect();
+    assert_eq!(summary.tasks_failed, 0);
+    let health: Vec<_> = summary.workers.iter().map(|worker| worker.health).collect();
     assert_eq!(health, [Health::Evicted, Health::Healthy, Health::Healthy]);
 }
 
