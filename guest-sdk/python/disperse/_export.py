@@ -18,6 +18,8 @@ _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 
 _workers = {}
 _operations = []
+# The planner, once it is made. It cannot be kept in the `self` of an export: componentize-py makes one for each export.
+_planners = []
 
 
 class Operation:
@@ -76,6 +78,7 @@ def operation(cls: C) -> C:
     whole.__module__ = cls.__module__
     _fits("run", cls.run, f"{cls.__name__}.run")
     _operations[:] = [whole]
+    _planners.clear()
     _publish(cls.__module__)
     return whole
 
@@ -239,10 +242,10 @@ async def _run_async(self, task):
         _loop.let_go()
 
 
-def _planner(self):
-    if "planner" not in self.__dict__:
-        self.planner = _operations[0]()
-    return self.planner
+def _planner():
+    if not _planners:
+        _planners.append(_operations[0]())
+    return _planners[0]
 
 
 def _told(export):
@@ -261,14 +264,14 @@ def _told(export):
 
 @_told
 def _next(self):
-    planner = _planner(self)
+    planner = _planner()
     task = planner.next()
     return None if task is None else planner.codec.encode(task)
 
 
 @_told
 def _collect(self, task, outcome):
-    planner = _planner(self)
+    planner = _planner()
     _, to_task, to_result, *_ = takes(type(planner).collect)
     task = planner.codec.decode(task, to_task)
     if isinstance(outcome, _host.Err):
@@ -279,7 +282,7 @@ def _collect(self, task, outcome):
 
 def _finish(self):
     try:
-        _planner(self).finish()
+        _planner().finish()
     except BaseException as error:
         raise _host.Err(describe(error)) from None
 

@@ -20,9 +20,15 @@ import disperse.blocking
 from disperse import _export
 
 
+class World:
+    """What the component exports. As componentize-py does, it calls each export with a `self` of its own."""
+
+    def __getattr__(self, export):
+        return getattr(sys.modules[__name__].WitWorld(), export)
+
+
 def world():
-    """What the component exports."""
-    return sys.modules[__name__].WitWorld()
+    return World()
 
 
 @dataclass
@@ -314,6 +320,35 @@ class Operations(Base):
         planner.finish()
         self.assertEqual(host.written, b"2\n")
         self.assertEqual(host.lines, [("ERROR", "a task failed: why")])
+
+    def test_planner_keeps_its_state_from_export_to_export(self):
+        @disperse.operation
+        class Sum:
+            def __init__(self):
+                self.total = 0
+
+            def tasks(self):
+                self.total += 100
+                yield 1
+                yield 2
+
+            @staticmethod
+            def run(task):
+                return task * task
+
+            def collect(self, task, result, error):
+                self.total += result
+
+            def finish(self):
+                disperse.output_line(str(self.total))
+
+        planner = world()
+        tasks = [planner.next() for _ in range(3)]
+        self.assertEqual(tasks, [b"1", b"2", None])
+        for task in tasks[:2]:
+            planner.collect(task, fake_host.Ok(planner.run(task)))
+        planner.finish()
+        self.assertEqual(host.written, b"105\n")
 
     def test_run_has_no_self(self):
         with self.assertRaisesRegex(TypeError, "@staticmethod"):
