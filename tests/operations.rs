@@ -1,6 +1,6 @@
 //! Operations that trap, and operations that never end.
 
-use crate::support::{Ended, Folder, body, host, of_type};
+use crate::support::{Ended, Folder, body, host, of_type, player};
 
 fn run(function: &str, body: &str, flags: &[&str]) -> Ended {
     let folder = Folder::new();
@@ -12,6 +12,16 @@ fn run(function: &str, body: &str, flags: &[&str]) -> Ended {
 #[test]
 fn an_honest_one_succeeds() {
     run("next", "", &[]).exits(0).says(&["1 tasks done, 0 failed"]);
+}
+
+#[test]
+fn planner_keeps_its_state_from_call_to_call() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    host(["run", &player(), "--worker", &worker, "--", "count", "count", "count"])
+        .run()
+        .exits(0)
+        .prints("\n\n\n3 3\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 import shutil
 
-from .common import BUILT, HOST, SDK, breaks, example, run, same, shown, told, toolchain
+from .common import BUILT, HOST, SDK, breaks, counts, example, run, same, shown, stumbles, told, toolchain
 
 ZIG = "ziglang==0.17.1"
 
@@ -15,7 +15,7 @@ def test():
     example("C", squares, path=tools)
 
     built.mkdir(parents=True, exist_ok=True)
-    for name in ("probe.c", "plus.cpp"):
+    for name in ("probe.c", "counter.c", "plus.cpp"):
         shutil.copy(sdk / "tests" / name, built)
 
     def component(role, name):
@@ -49,11 +49,13 @@ def test():
     breaks("C: a worker that checks", made, "break", "check", why)
     trap = r"trapped: .*unreachable.*(\n      at .*)+\n    "
     breaks("C: a worker that aborts", made, "break", "abort", trap + "last words")
+    stumbles("C", made, "break")
     breaks("C: a worker that asserts", made, "break", "assert", trap + r'Assertion failed: !"asserted" \(')
     breaks("C: a worker that runs out of memory", made, "break", "memory", "ran out of memory: ")
     breaks("C: a worker that recurses too deep", made, "break", "deep", "(trapped|recursed)")
     empties = (HOST, "map", made, "--workers", "1", "--attempts", "1", "--kind", "empty", "--memory", "1536KiB")
     said, _ = run(*empties, input="1\n" * 60_000)
     same("C: a worker that has nothing to say keeps nothing either", said, [""] * 60_000)
+    counts("C", component("operation", "counter"), squares / "worker.wasm")
     plus = component("worker", "plus")
     breaks("C++: a worker that checks", plus, "line", "x", r'text != "x" does not hold \(plus\.cpp line \d+, in disperse_handle\)')

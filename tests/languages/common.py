@@ -83,6 +83,12 @@ def shown(what, readme, *sources):
     ok(f"{what}: README")
 
 
+def counts(what, operation, worker):
+    """An operation that counts what it hands out and what it takes, adds up the squares, and writes all of it when it ends."""
+    said, _ = run(HOST, "run", operation, "--worker", worker, input="1\n2\n3\n")
+    same(f"{what}: the planner keeps its state", said, ["3 3 14"])
+
+
 def breaks(what, worker, kind, line, pattern, done=("1", "2")):
     """A line with which a worker breaks: it is tried twice, each time the host tells why in the language's own words, and the
     same worker does the lines around it, 1 and 2."""
@@ -91,6 +97,12 @@ def breaks(what, worker, kind, line, pattern, done=("1", "2")):
     for number in (1, 2):
         told(what, errors, rf"#2\.{number}\] (transient|trap): {pattern}")
     same(f"{what}: breaks, is asked again, goes on", said, done)
+
+
+def stumbles(what, worker, kind):
+    """A line with which the first two attempts trap, each in a place of its own: that does not condemn it."""
+    said, _ = run(HOST, "map", worker, "--workers", "4", "--attempts", "10", "--kind", kind, input="stumble\n" * 4)
+    same(f"{what}: traps in two places", said, ["done at attempt 3"] * 4)
 
 
 def first_result(*command, input):

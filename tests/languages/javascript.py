@@ -3,7 +3,7 @@
 import shutil
 import sys
 
-from .common import BUILT, HOST, SDK, breaks, example, ok, run, same, shown, told
+from .common import BUILT, HOST, SDK, breaks, counts, example, ok, run, same, shown, told
 
 
 def test():
@@ -19,13 +19,19 @@ def test():
     shutil.rmtree(built, ignore_errors=True)
     built.mkdir(parents=True)
     (built / "node_modules").symlink_to(squares / "node_modules")
-    shutil.copy(sdk / "tests" / "probe" / "probe.ts", built)
+    for name in ("probe.ts", "counter.ts"):
+        shutil.copy(sdk / "tests" / "probe" / name, built)
     shutil.copy(squares / "package.json", built)
     tool = built / "node_modules" / ".bin" / "jco"
     package = built / "node_modules" / "disperse"
-    made = built / "probe.wasm"
-    run(tool, "componentize", built / "probe.ts", "-w", package / "wit", "-n", "both-javascript", "--backend", "qjs",
-        "--bundle", "--bundle-config", package / "bundle.js", "-o", made, cwd=built)
+
+    def component(world, module):
+        made = built / f"{module}.wasm"
+        run(tool, "componentize", built / f"{module}.ts", "-w", package / "wit", "-n", world, "--backend", "qjs",
+            "--bundle", "--bundle-config", package / "bundle.js", "-o", made, cwd=built)
+        return made
+
+    made = component("both-javascript", "probe")
     said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
     same("JavaScript: an operation with its own worker", said, [
         r"/abandon: ERR exhausted: its one attempt failed \| .*: no fourteen/",
@@ -62,3 +68,4 @@ def test():
     told("JavaScript: what the planner trips over", errors, r"`next` failed: Error: no tasks \(probe.ts line \d+, in tasks\)")
     why = "no fourteen\n"
     breaks("JavaScript: a worker that throws a text", made, "square", "14", why, done=["1", "4"])
+    counts("JavaScript", component("operation-javascript", "counter"), squares / "worker.wasm")

@@ -2,7 +2,7 @@
 
 import sys
 
-from .common import BUILT, HOST, ROOT, SDK, breaks, example, ok, run, same, second_start, shown, told, toolchain
+from .common import BUILT, HOST, ROOT, SDK, breaks, counts, example, ok, run, same, second_start, shown, stumbles, told, toolchain
 
 COMPONENTIZE_PY = "componentize-py==0.25.1"
 
@@ -61,8 +61,10 @@ def test():
     told("Python: the error of `finish`", errors, r"ValueError: finish fails \(asker.py line")
     _, errors = run(HOST, "run", operation, "--worker", worker, "--", "trip", code=1)
     told("Python: what the planner trips over", errors, r"`next` failed: ValueError: no tasks \(asker.py line \d+, in tasks\)")
+    counts("Python", component("operation-async", "counter"), worker)
     why = r"ValueError: thirteen \(squarer\.py line \d+, in square\)"
     breaks("Python: a worker that raises", worker, "square", "13", why, done=["1", "4"])
+    stumbles("Python", worker, "stumble")
     both = component("both", "blocking")
     said, _ = run(HOST, "run", both, input="1 2 3\n")
     same("Python: a blocking operation with its own worker", said, [

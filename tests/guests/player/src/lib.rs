@@ -6,12 +6,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
 use disperse_guest::{
-    Error, Operation, Pending, Text, arguments, export_operation, info, perform, perform_all, sleep, submit, wait_any,
+    Error, Operation, Pending, Text, arguments, error, export_operation, info, output, perform, perform_all, sleep, submit, wait_any,
 };
 
 #[derive(Default)]
 struct Player {
     next: usize,
+    taken: usize,
 }
 
 impl Operation for Player {
@@ -21,6 +22,23 @@ impl Operation for Player {
     fn next(&mut self) -> Option<Text<String>> {
         self.next += 1;
         arguments().get(self.next - 1).cloned().map(Text)
+    }
+
+    fn collect(&mut self, _: Text<String>, outcome: Result<Text<String>, String>) {
+        self.taken += 1;
+        match outcome {
+            Ok(result) => output(result.0 + "\n"),
+            Err(why) => error!("a task failed: {why}"),
+        }
+    }
+
+    /// Where one of its tasks is `count`: how many it handed out, and how many came to an end.
+    fn finish(&mut self) -> Result<(), String> {
+        let arguments = arguments();
+        if arguments.iter().any(|task| task == "count") {
+            output(format!("{} {}\n", self.next.min(arguments.len()), self.taken));
+        }
+        Ok(())
     }
 
     fn run(task: Text<String>) -> Result<Text<String>, Error> {
@@ -56,6 +74,7 @@ impl Operation for Player {
                     said.push(format!("{}s {}ns", since.as_secs(), nothing.as_nanos()));
                 }
                 ["say", word] => info!("{word}"),
+                ["count"] => {}
                 ["fail", word] => return Err(Error::new(word)),
                 _ => return Err(Error::new(format!("`{step}` is no step"))),
             }
