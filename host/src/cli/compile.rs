@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::Failure,
     exit,
-    inspect::{json_line, print},
+    inspect::json_line,
     loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
+    output::print,
     plan::{self, build_all},
     project::{Source, source},
     trust::{self, ManifestFlags},

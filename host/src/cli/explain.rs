@@ -6,7 +6,8 @@ use super::{
     args::{AskArgs, Explain},
     error::{Failure, say},
     exit,
-    inspect::{json_line, print},
+    inspect::json_line,
+    output::print,
     words,
 };
 use crate::{

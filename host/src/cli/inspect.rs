@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +13,7 @@ use super::{
     exit,
     facts::Facts,
     inspected::Line,
+    output::print,
     plan,
     project::{Source, source},
     trust,
@@ -29,16 +29,6 @@ use crate::{
 
 /// How many imports and how many exports are listed for people.
 const LISTED_MAX: usize = 256;
-
-/// Writes to stdout; a pipe that is closed is no error.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::machine("cannot write to stdout", &error))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// A component that is inspected.
 struct InspectedFile {

@@ -13,6 +13,7 @@ mod loading;
 mod man;
 mod new;
 mod opened;
+mod output;
 mod plan;
 mod pools;
 mod project;
@@ -32,6 +33,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::{
     args::{Cli, Command, SchemaName},
     error::Failure,
+    output::{print, to_stdout},
 };
 use crate::{
     control::Query,
@@ -60,20 +62,28 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit::DONE,
-                _ => exit::USAGE,
-            };
-            // A terminal that is gone is nobody's loss.
-            let _ = error.print();
-            return ExitCode::from(code);
+            return ended(unread(&error));
         }
     };
-    match command(cli.command) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            failure.print();
-            ExitCode::from(failure.code)
+    ended(command(cli.command))
+}
+
+/// The exit code; says first why the command failed, if it did.
+fn ended(done: Result<u8, Failure>) -> ExitCode {
+    ExitCode::from(done.unwrap_or_else(|failure| {
+        failure.print();
+        failure.code
+    }))
+}
+
+/// Says what clap has to say instead of reading the command line: help and the version on stdout, errors on stderr.
+fn unread(error: &clap::Error) -> Result<u8, Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => to_stdout(|| error.print()).map(|()| exit::DONE),
+        _ => {
+            // A stderr that is gone is nobody's loss.
+            let _ = error.print();
+            Ok(exit::USAGE)
         }
     }
 }
@@ -103,13 +113,13 @@ fn command(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
             // clap_complete 4.6 names a state in one way and looks for it in another where a program's name has a hyphen.
             let script = String::from_utf8_lossy(&script).replace("disperse__subcmd__host", "disperse__host");
-            inspect::print(&script)?;
+            print(&script)?;
             Ok(exit::DONE)
         }
         Command::Man { dir } => {
             match dir {
                 Some(dir) => man::write(&dir, Cli::command())?,
-                None => inspect::print(&man::page(Cli::command())?)?,
+                None => print(&man::page(Cli::command())?)?,
             }
             Ok(exit::DONE)
         }
@@ -122,7 +132,7 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Compile => compile::schema(),
                 SchemaName::Inspect => inspected::schema(),
             };
-            inspect::print(&format!(
+            print(&format!(
                 "{}\n",
                 serde_json::to_string_pretty(&schema).unwrap_or_default()
             ))?;

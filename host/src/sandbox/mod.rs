@@ -19,6 +19,7 @@ mod environment;
 mod fault;
 mod files;
 mod imports;
+mod inherited;
 mod input;
 mod inspection;
 mod instance;
@@ -51,6 +52,7 @@ pub(crate) use environment::forget_variables;
 pub(crate) use fault::Fault;
 pub(crate) use files::folders;
 pub(crate) use imports::kill_programs;
+pub(crate) use inherited::{stdin_was_open, stdout_was_open};
 pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use inspection::inspect_here;

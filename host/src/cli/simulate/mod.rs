@@ -9,7 +9,7 @@ use disperse_scheduler::{
 };
 
 pub(super) use self::args::SimulateArgs;
-use super::{error::Failure, exit, inspect};
+use super::{error::Failure, exit, output::print};
 use crate::{report::Format, settings::quota_words};
 
 /// A world and what came of it under each policy.
@@ -33,7 +33,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
     }
     let compared = worlds.into_iter().map(|preset| compare(preset, args));
     let compared = compared.collect::<Result<Vec<_>, _>>()?;
-    inspect::print(&match args.format {
+    print(&match args.format {
         Format::Text => table::text(&compared, args.is_overview()),
         Format::Json => compared.iter().flat_map(json_lines).collect(),
     })?;

@@ -17,7 +17,7 @@ pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
     error::{Failure, say},
     exit,
-    inspect::print,
+    output::print,
     project::{self, Project, Source},
     tools::shell_word,
 };
