@@ -31,6 +31,7 @@ mod man;
 mod map;
 mod mining;
 mod operations;
+mod outputs;
 mod pace;
 mod programs;
 mod projects;

@@ -220,21 +220,6 @@ fn quiet_is_quiet() {
 }
 
 #[test]
-fn what_cannot_be_written_is_an_error_of_the_machine() {
-    for args in [&["completions", "bash"][..], &["schema", "events"]] {
-        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_disperse-host"))
-            .args(args)
-            .stdout(full)
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(4), "{stderr}");
-        assert!(stderr.starts_with("error: cannot write to stdout"), "{stderr}");
-    }
-}
-
-#[test]
 fn words_of_guests_are_no_commands_for_a_terminal() {
     let folder = Folder::new();
     // The text of a refusal: a command that clears the screen, and what would look like a line of the host.

@@ -30,7 +30,9 @@ pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
 /// JSON in which everything unprintable within strings is written as `\u001b`. The value stays the same: serializers leave
 /// only non-ASCII characters unescaped, and those occur nowhere but in strings.
 pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
-    if json.chars().all(|c| is_printable(c) || c == '\n') {
+    // Bytes first: most JSON is ASCII, and each line of a run passes here.
+    let is_plain = json.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
+    if is_plain || json.chars().all(|c| is_printable(c) || c == '\n') {
         return Cow::Borrowed(json);
     }
     let mut plain = String::with_capacity(json.len());

@@ -11,6 +11,7 @@ use std::{
 };
 
 use disperse_scheduler::Policy;
+use rustix::io::Errno;
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     oneshot,
@@ -24,7 +25,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings},
     report::{Finished, Format, Reporter, Stream, Style, Summary, Target, Writer},
-    sandbox::{Input, Program, Sandbox},
+    sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
     transport::{InProcess, Workers},
 };
 
@@ -161,14 +162,18 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         // As with all that disks do: not in a thread that others need. What cannot be kept is not worth an error.
         let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }
-    report.summary(&summary);
-    let finished = if is_told {
+    let (summary, finished) = if is_told {
         // Nothing was written, and a program may have its blocking threads all at work.
-        report.finish()
+        let finished = report.finish(&summary);
+        (summary, finished)
     } else {
         // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
-        let finished = tokio::task::spawn_blocking(|| report.finish()).await;
-        finished.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        let finish = move || {
+            let finished = report.finish(&summary);
+            (summary, finished)
+        };
+        let finished = tokio::task::spawn_blocking(finish).await;
+        finished.map_err(|error| RunError::Output(std::io::Error::other(error)))?
     };
     Ok(Ended {
         summary,
@@ -196,7 +201,7 @@ fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
     };
     let target = plan.output.clone().map_or(Target::Stdout, Target::File);
     let progress = !plan.quiet && plan.format == Format::Text;
-    let writer = Writer::new(target, progress).map_err(|error| match &plan.output {
+    let writer = Writer::new(target, stdout_was_open(), progress).map_err(|error| match &plan.output {
         Some(path) => RunError::Target {
             path: path.display().to_string(),
             error,
@@ -232,6 +237,15 @@ impl Stopper {
     }
 }
 
+/// A stdin that the process was started without.
+struct ClosedStdin;
+
+impl Read for ClosedStdin {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(Errno::BADF.into())
+    }
+}
+
 fn operation(
     what: What,
     input: InputSource,
@@ -242,7 +256,8 @@ fn operation(
 ) -> Result<Box<dyn Operation>, RunError> {
     let source: Option<Box<dyn Read + Send>> = match input {
         InputSource::Nothing => None,
-        InputSource::Stdin => Some(Box::new(std::io::stdin())),
+        InputSource::Stdin if stdin_was_open() => Some(Box::new(std::io::stdin())),
+        InputSource::Stdin => Some(Box::new(ClosedStdin)),
         InputSource::File(file) => Some(Box::new(file)),
         InputSource::Reader(reader) => Some(reader),
     };

@@ -152,11 +152,37 @@ fn results_that_grow_as_they_are_written_wait_too() {
 #[test]
 fn failures_that_nobody_reads_wait() {
     let _beside = beside();
-    for flags in [["-v", "--attempts=1"], ["--format", "json"]] {
-        let folder = Folder::new();
-        let worker = folder.worker("no.wasm", "(call $refuse (i32.const 1))");
-        Unread::start(folder, &worker, &flags).stands_still();
-    }
+    let folder = Folder::new();
+    let worker = folder.worker("no.wasm", "(call $refuse (i32.const 1))");
+    Unread::start(folder, &worker, &["--format", "json"]).stands_still();
+}
+
+/// With `-v` each line is a failure that is told in words.
+#[test]
+fn stderr_that_is_not_read_neither_stops_a_run_nor_fills_the_host() {
+    /// What is told of so many takes twice what may wait.
+    const LINES: u64 = 400_000;
+    let _beside = beside();
+    let folder = Folder::new();
+    let worker = folder.worker("no.wasm", "(call $refuse (i32.const 1))");
+    let mut run = Unread::start(folder, &worker, &["-v", "--attempts=1", "--unordered"]);
+    let fed = || run.fed.load(Ordering::SeqCst);
+    assert!(
+        comes(PATIENCE, || fed() > LINES),
+        "it waits for a reader of its stderr: {} lines",
+        fed()
+    );
+    assert!(run.is_full(), "it says little");
+    let memory = run.status("VmHWM:") / 1024;
+    assert!(memory < CEILING, "the host has {memory} MiB while nobody reads");
+    run.enough.store(true, Ordering::SeqCst);
+    let mut code = None;
+    let ended = comes(PATIENCE, || {
+        code = run.child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    assert!(ended, "it waits for a reader of its report");
+    assert_eq!(code, Some(Some(1)));
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Words out: results, failures, progress and the final report, as text or as JSON Lines.
 //!
-//! Results go to stdout or to a file, everything else to stderr. Writing happens in a thread of its own, because a pipe or
-//! a disk may be slow and the driver must not be. A program that has this host built in is told values instead: `stream.rs`.
+//! Results go to stdout or to a file, everything else to stderr. Each is written in a thread of its own, because a pipe or
+//! a disk may be slow and the driver must not be. Slow results slow the run; words that are not read are dropped and counted.
+//! A program that has this host built in is told values instead: `stream.rs`.
 
 mod event;
+mod lane;
 mod said;
 mod stream;
 mod text;
 mod writer;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, Health, Moment, TaskId};
@@ -19,9 +21,11 @@ pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};
 pub(crate) use text::{health as health_with_reason, health_word, left as time_left};
-pub(crate) use writer::{Target, Writer, bar};
+use writer::Last;
+pub(crate) use writer::{Finished, Target, Writer, bar};
 
 use crate::{
+    escape::plain_json,
     inbox::{OutputPiece, TaskEnd},
     logger::{Level, Line},
     text::said,
@@ -97,7 +101,7 @@ impl Reporter {
         };
         Ok(Self {
             stream: Some(stream),
-            ..Self::new(style, Writer::new(Target::Nowhere, false)?)
+            ..Self::new(style, Writer::new(Target::Nowhere, true, false)?)
         })
     }
 
@@ -407,20 +411,6 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn summary(&mut self, summary: &Summary) {
-        if let Some(stream) = &mut self.stream {
-            // It is given to whoever waits for the run's end.
-            return stream.tell_missed();
-        }
-        if self.style.format == Format::Json {
-            self.event(&Event::report(summary));
-        } else if !self.style.quiet {
-            self.writer.words(&text::summary(summary, self.untold));
-        } else if let Some(failure) = &summary.failure {
-            self.writer.words(&text::host(Level::Error, failure));
-        }
-    }
-
     fn event(&mut self, event: &Event) {
         self.writer.event(json(event), None);
     }
@@ -438,20 +428,35 @@ impl Reporter {
         }
     }
 
-    /// Everything that was said is written when this returns.
-    pub(crate) fn finish(self) -> std::io::Result<Finished> {
-        self.writer.finish()
+    /// Reports how the run went, after all results. Everything is written when this returns, but for words that stderr does
+    /// not take.
+    ///
+    /// # Errors
+    /// The results could not be written.
+    pub(crate) fn finish(mut self, summary: &Summary) -> std::io::Result<Finished> {
+        if let Some(stream) = &mut self.stream {
+            // The summary is given to whoever waits for the run's end.
+            stream.tell_missed();
+        }
+        let last = match (&summary.failure, self.style.format) {
+            (_, Format::Json) => Last::Event(json(&Event::report(summary))),
+            (_, Format::Text) if !self.style.quiet => Last::Words(text::summary(summary, self.untold)),
+            (Some(failure), Format::Text) => Last::Words(text::host(Level::Error, failure)),
+            (None, Format::Text) => Last::Nothing,
+        };
+        self.writer.finish(last)
     }
 }
 
-pub(crate) use writer::Finished;
-
-/// A line of `--format json`.
+/// A line of `--format json`, which is safe to show on a terminal.
 fn json(event: &Event) -> String {
     // Serializing plain data into memory does not fail.
     let mut line = serde_json::to_string(event).unwrap_or_default();
     line.push('\n');
-    line
+    match plain_json(&line) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(plain) => plain,
+    }
 }
 
 /// Bytes of text, or base64 of what is not text.

@@ -1,23 +1,21 @@
-//! The thread that writes.
+//! What a run writes: results and events on one thread, words for people on another, so that a stderr that is not read keeps no
+//! result back.
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     os::fd::AsFd,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
-    thread::JoinHandle,
+    sync::{atomic::Ordering, mpsc::Receiver},
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use rustix::io::Errno;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::BEHIND_MAX;
-use crate::{escape::plain, inbox::OutputPiece, limits::PIECE};
+use super::lane::{Backlog, Lane};
+use crate::{escape::plain, inbox::OutputPiece};
 
 /// Where results go.
 #[derive(Debug)]
@@ -29,38 +27,36 @@ pub(crate) enum Target {
     Nowhere,
 }
 
-/// How many bytes are handed over at once at the latest.
-const BATCH_MAX: usize = 32 << 10;
+/// How long a stderr that takes nothing is waited for when all results are written. Arbitrary: longer than a pager takes to
+/// start. A terminal is waited for without an end.
+const STDERR_PATIENCE: Duration = Duration::from_secs(5);
 
 enum Piece {
     Data(OutputPiece),
     /// With the room of the output that it is.
     Event(String, Option<OwnedSemaphorePermit>),
-    Words(String),
+    /// The last event, which follows all results, also where those go to a file.
+    Report(String),
+}
+
+enum Words {
+    Line(String),
+    /// The line that is drawn again and again.
     Progress(String),
 }
 
-/// Hands pieces to the thread, many at a time: waking a thread costs more than most pieces.
+/// Hands what is to be written to the threads that write.
 pub(crate) struct Writer {
-    pieces: mpsc::Sender<Vec<Piece>>,
-    /// What was not handed over yet, and its bytes.
-    batch: Vec<Piece>,
-    batch_size: usize,
-    shared: Arc<Shared>,
     /// None: nothing is written.
-    thread: Option<JoinHandle<io::Result<Finished>>>,
+    lanes: Option<Lanes>,
     is_terminal: bool,
-    is_silent: bool,
+    /// How many lines were not written because too many wait for stderr.
+    unshown: u64,
 }
 
-#[derive(Default)]
-struct Shared {
-    /// Nobody reads the results any more, or they cannot be written.
-    lost: AtomicBool,
-    /// Bytes that wait to be written.
-    waiting: AtomicU64,
-    /// Told when they are no longer too many.
-    caught_up: Notify,
+struct Lanes {
+    results: Lane<Piece, io::Result<Finished>>,
+    words: Lane<Words, ()>,
 }
 
 /// How the writing ended.
@@ -72,36 +68,45 @@ pub(crate) enum Finished {
     BrokenPipe,
 }
 
+/// What follows all results.
+pub(super) enum Last {
+    Nothing,
+    Event(String),
+    Words(String),
+}
+
 impl Writer {
-    /// Opens the target and starts the thread.
+    /// Opens the target and starts the threads. `stdout_open`: whether the process was started with a stdout.
     ///
     /// # Errors
     /// The file cannot be created, or no thread can be had.
-    pub(crate) fn new(target: Target, progress: bool) -> io::Result<Self> {
-        let is_silent = matches!(target, Target::Nowhere);
+    pub(crate) fn new(target: Target, stdout_open: bool, progress: bool) -> io::Result<Self> {
+        let (is_terminal, stdout) = (progress && io::stderr().is_terminal(), || stdout(stdout_open));
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
-            Target::Stdout => (Box::new(stdout()?), Box::new(stdout()?)),
+            Target::Stdout => (stdout()?, stdout()?),
             Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(stdout()?))),
-            Target::Nowhere => (Box::new(io::sink()), Box::new(io::sink())),
+            Target::Nowhere => {
+                return Ok(Self {
+                    lanes: None,
+                    is_terminal: false,
+                    unshown: 0,
+                });
+            }
         };
-        let is_terminal = progress && io::stderr().is_terminal();
-        let (pieces, inbox) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
-        let start = || {
-            let shared = shared.clone();
-            let work = move || write(results, events, &inbox, &shared, is_terminal);
-            std::thread::Builder::new().name("writer".into()).spawn(work)
+        let bar = bar(is_terminal);
+        // Where both are drawn on a terminal, the line must not be in the way.
+        let beside = (is_terminal && io::stdout().is_terminal()).then(|| bar.clone());
+        let lanes = Lanes {
+            results: Lane::start("writer", move |inbox, backlog| {
+                write(results, events, &inbox, backlog, beside.as_ref())
+            })?,
+            words: Lane::start("words", move |inbox, backlog| say(&inbox, backlog, &bar))?,
         };
-        let thread = (!is_silent).then(start).transpose()?;
         Ok(Self {
-            pieces,
-            batch: Vec::new(),
-            batch_size: 0,
-            shared,
-            thread,
+            lanes: Some(lanes),
             is_terminal,
-            is_silent,
+            unshown: 0,
         })
     }
 
@@ -109,92 +114,132 @@ impl Writer {
         self.is_terminal
     }
 
+    /// Whether the reader of the results has gone, or they cannot be written.
     pub(crate) fn is_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.lanes.as_ref().is_some_and(|lanes| lanes.results.is_lost())
     }
 
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> u64 {
-        self.shared.waiting.load(Ordering::Relaxed)
+        let lanes = self.lanes.as_ref();
+        lanes.map_or(0, |lanes| lanes.results.waiting() + lanes.words.waiting())
     }
 
-    /// Whether so many wait that nothing more should be said.
+    /// Whether so many results and events wait that there should be no more. Words are dropped instead, see
+    /// [`Writer::words`].
     pub(super) fn is_behind(&self) -> bool {
-        self.waiting() > BEHIND_MAX
+        self.lanes.as_ref().is_some_and(|lanes| lanes.results.is_behind())
     }
 
     /// Waits until [`Writer::is_behind`] is over; may end before.
     ///
     /// Cancel safe.
     pub(super) async fn caught_up(&self) {
-        self.shared.caught_up.notified().await;
+        match &self.lanes {
+            Some(lanes) => lanes.results.caught_up().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Bytes of the run's output.
     pub(crate) fn data(&mut self, piece: OutputPiece) {
-        self.send(piece.bytes.len(), Piece::Data(piece));
+        if let Some(lanes) = &mut self.lanes {
+            lanes.results.send(piece.bytes.len(), Piece::Data(piece));
+        }
     }
 
     /// A line for stdout.
     pub(crate) fn event(&mut self, line: String, room: Option<OwnedSemaphorePermit>) {
-        self.send(line.len(), Piece::Event(line, room));
+        if let Some(lanes) = &mut self.lanes {
+            lanes.results.send(line.len(), Piece::Event(line, room));
+        }
     }
 
-    /// A line for stderr.
+    /// A line for stderr. Where too many wait for that it is counted and dropped, so that a stderr that is not read neither
+    /// stops the run nor fills the host.
     pub(crate) fn words(&mut self, text: &str) {
+        let Some(lanes) = &mut self.lanes else { return };
+        if lanes.words.is_behind() {
+            self.unshown += 1;
+            return;
+        }
         let text = plain(text).into_owned();
-        self.send(text.len(), Piece::Words(text));
+        lanes.words.send(text.len(), Words::Line(text));
     }
 
     /// The line that is drawn again and again.
     pub(crate) fn progress(&mut self, text: String) {
-        self.send(text.len(), Piece::Progress(text));
-    }
-
-    fn send(&mut self, size: usize, piece: Piece) {
-        if self.is_silent {
-            return;
-        }
-        self.batch.push(piece);
-        self.batch_size += size;
-        if self.batch_size >= BATCH_MAX {
-            self.flush();
+        if let Some(lanes) = &mut self.lanes
+            && !lanes.words.is_behind()
+        {
+            lanes.words.send(text.len(), Words::Progress(text));
         }
     }
 
     /// Hands over what there is.
     pub(crate) fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
+        if let Some(lanes) = &mut self.lanes {
+            lanes.results.flush();
+            lanes.words.flush();
         }
-        let size = std::mem::take(&mut self.batch_size) + PIECE * self.batch.len();
-        self.shared.waiting.fetch_add(size as u64, Ordering::Relaxed);
-        // The thread ends only with the channel.
-        let _ = self.pieces.send(std::mem::take(&mut self.batch));
     }
 
-    /// Waits until everything is written.
+    /// Writes this after all results, and waits until everything is written.
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(crate) fn finish(mut self) -> io::Result<Finished> {
-        self.flush();
-        drop(self.pieces);
-        match self.thread.map(JoinHandle::join) {
-            None => Ok(Finished::Whole),
-            Some(Ok(finished)) => finished,
-            Some(Err(_)) => Err(io::Error::other("the writing thread died")),
+    pub(super) fn finish(mut self, last: Last) -> io::Result<Finished> {
+        let Some(Lanes { mut results, mut words }) = self.lanes.take() else {
+            return Ok(Finished::Whole);
+        };
+        let last = match last {
+            Last::Event(line) => {
+                results.send(line.len(), Piece::Report(line));
+                None
+            }
+            Last::Words(text) => Some(plain(&text).into_owned()),
+            Last::Nothing => None,
+        };
+        words.flush();
+        let finished = results.finish(None);
+        let unshown = (self.unshown > 0).then(|| {
+            let lines = self.unshown;
+            format!("{lines} lines came faster than stderr was read, and are not shown")
+        });
+        for text in [unshown, last].into_iter().flatten() {
+            words.send(text.len(), Words::Line(text));
         }
+        let patience = (!io::stderr().is_terminal()).then_some(STDERR_PATIENCE);
+        // Words that are not read are no error.
+        let _ = words.finish(patience);
+        finished?.unwrap_or(Ok(Finished::Whole))
     }
 }
 
 /// Stdout without the standard library's buffer, which is written when the process exits: that would wait for a reader.
-fn stdout() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+fn stdout(is_open: bool) -> io::Result<Box<dyn Write + Send>> {
+    if !is_open {
+        return Ok(Box::new(Closed));
+    }
+    let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Box::new(File::from(stdout)))
+}
+
+/// A stdout that the process was started without.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(Errno::BADF.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Events beside results that go to a file. Their reader may leave without an end to the run: the results are wanted.
-struct Aside(File);
+struct Aside(Box<dyn Write + Send>);
 
 impl Write for Aside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -212,48 +257,35 @@ impl Write for Aside {
     }
 }
 
+/// The thread of results and events. `bar`: the line that is in the way of what is written.
 fn write(
     results: Box<dyn Write + Send>,
     events: Box<dyn Write + Send>,
-    inbox: &mpsc::Receiver<Vec<Piece>>,
-    shared: &Shared,
-    is_terminal: bool,
+    inbox: &Receiver<Vec<Piece>>,
+    backlog: &Backlog,
+    bar: Option<&ProgressBar>,
 ) -> io::Result<Finished> {
-    let mut results = io::BufWriter::with_capacity(64 << 10, results);
-    let mut events = io::BufWriter::with_capacity(64 << 10, events);
+    let mut results = BufWriter::with_capacity(64 << 10, results);
+    let mut events = BufWriter::with_capacity(64 << 10, events);
     let mut outcome = Ok(Finished::Whole);
-    let bar = bar(is_terminal);
     let mut next = inbox.recv().ok();
     while let Some(batch) = next {
-        let mut written = Ok(());
-        for piece in batch {
-            let (size, done) = match piece {
-                Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
-                Piece::Event(line, _room) => (line.len(), events.write_all(line.as_bytes())),
-                Piece::Words(text) => {
-                    // Stderr that is gone is nobody's loss.
-                    let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
-                    (text.len(), Ok(()))
-                }
-                Piece::Progress(text) => {
-                    let size = text.len();
-                    bar.set_message(text);
-                    (size, Ok(()))
-                }
+        let work = || {
+            let written = write_batch(batch, &mut results, &mut events, backlog);
+            let next = inbox.try_recv().ok();
+            let flushed = match next {
+                Some(_) => Ok(()),
+                None => results.flush().and(events.flush()),
             };
-            let size = (size + PIECE) as u64;
-            let before = shared.waiting.fetch_sub(size, Ordering::Relaxed);
-            if before > BEHIND_MAX && before - size <= BEHIND_MAX {
-                shared.caught_up.notify_one();
-            }
-            written = written.and(done);
-        }
-        next = inbox.try_recv().ok();
-        if next.is_none() {
-            written = written.and(results.flush()).and(events.flush());
-        }
+            (next, written.and(flushed))
+        };
+        let written;
+        (next, written) = match bar {
+            Some(bar) => bar.suspend(work),
+            None => work(),
+        };
         if let (Ok(Finished::Whole), Err(error)) = (&outcome, written) {
-            shared.lost.store(true, Ordering::Relaxed);
+            backlog.lost.store(true, Ordering::Relaxed);
             outcome = match error.kind() {
                 io::ErrorKind::BrokenPipe => Ok(Finished::BrokenPipe),
                 _ => Err(error),
@@ -263,8 +295,49 @@ fn write(
             next = inbox.recv().ok();
         }
     }
-    bar.finish_and_clear();
     outcome
+}
+
+/// Writes all of a batch, whatever fails. The first error.
+fn write_batch(
+    batch: Vec<Piece>,
+    results: &mut impl Write,
+    events: &mut impl Write,
+    backlog: &Backlog,
+) -> io::Result<()> {
+    let mut written = Ok(());
+    for piece in batch {
+        let (size, done) = match piece {
+            Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
+            Piece::Event(line, _room) => (line.len(), events.write_all(line.as_bytes())),
+            Piece::Report(line) => {
+                let done = results.flush();
+                (line.len(), done.and(events.write_all(line.as_bytes())))
+            }
+        };
+        backlog.wrote(size);
+        written = written.and(done);
+    }
+    written
+}
+
+/// The thread of words. A stderr that is gone is nobody's loss.
+fn say(inbox: &Receiver<Vec<Words>>, backlog: &Backlog, bar: &ProgressBar) {
+    for words in inbox.iter().flatten() {
+        let size = match words {
+            Words::Line(text) => {
+                let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
+                text.len()
+            }
+            Words::Progress(text) => {
+                let size = text.len();
+                bar.set_message(text);
+                size
+            }
+        };
+        backlog.wrote(size);
+    }
+    bar.finish_and_clear();
 }
 
 /// The line that is drawn again and again; nothing where there is no terminal.

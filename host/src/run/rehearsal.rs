@@ -48,7 +48,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         output_is_file: false,
         lines_a_task: None,
     };
-    let writer = Writer::new(Target::Nowhere, false).map_err(RunError::Start)?;
+    let writer = Writer::new(Target::Nowhere, true, false).map_err(RunError::Start)?;
     let mut report = Reporter::new(style, writer);
     let (to_driver, inbox) = unbounded_channel();
     let (logger, lines) = Logger::new(stage.log_level, false);

@@ -1,0 +1,121 @@
+//! What is written where it cannot be, where nobody reads, and in which order.
+
+use std::{
+    fs::File,
+    process::{Command, Output, Stdio},
+};
+
+use crate::support::{Folder, body, host, shell, wasm};
+
+/// What each command writes to stdout, as words of a shell.
+fn commands(folder: &Folder) -> Vec<String> {
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let input = folder.file("input", "1\n2\n3\n");
+    let project = folder.path("project");
+    host(["new", &project, "--lang", "rust", "--kind", "worker"])
+        .run()
+        .exits(0);
+    let mut commands: Vec<String> = [
+        "--help",
+        "--version",
+        "help run",
+        "map --help",
+        "completions bash",
+        "man",
+        "schema events",
+        "simulate --preset black-hole --seeds 1",
+        "test examples/word-count --no-build",
+    ]
+    .map(str::to_owned)
+    .into();
+    commands.extend([
+        format!("inspect {echo}"),
+        format!("inspect {echo} --format json"),
+        format!("compile {echo}"),
+        format!("trust --show {project}"),
+        format!("map -q {echo} --input {input}"),
+        format!("map -q {echo} --input {input} --format json"),
+        format!(
+            "map -q {echo} --input {input} --format json --output {}",
+            folder.path("output")
+        ),
+    ]);
+    commands
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_of_the_machine() {
+    let folder = Folder::new();
+    wasm("word-count");
+    for command in commands(&folder) {
+        for (to, why) in [
+            (">/dev/full", "No space left on device"),
+            (">&-", "Bad file descriptor"),
+        ] {
+            let ended = shell(&format!("disperse-host {command} {to}")).run();
+            assert_eq!(ended.code, 4, "{command} {to}: {}", ended.stderr);
+            assert!(ended.stderr.contains(why), "{command} {to}: {}", ended.stderr);
+            assert_eq!(ended.out(), "", "{command} {to}");
+        }
+        shell(&format!("disperse-host {command}")).run().exits(0);
+    }
+}
+
+#[test]
+fn closed_stdout_takes_nothing_from_results_in_a_file() {
+    let folder = Folder::new();
+    let (echo, output) = (folder.worker("echo.wasm", body::ECHO), folder.path("output"));
+    let line = format!("disperse-host map -q {echo} --output {output} >&- 2>&-");
+    shell(&line).input("1\n2\n").run().exits(0);
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "1\n2\n");
+}
+
+#[test]
+fn closed_stdin_is_an_error_and_no_empty_input() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let ended = shell(&format!("disperse-host map {echo} <&-")).run().exits(1);
+    ended.prints("").says(&["Bad file descriptor"]);
+}
+
+/// Both into the same file, as a terminal has it.
+fn both(command: &mut Command, folder: &Folder, name: &str) -> (Output, String) {
+    let path = folder.path(name);
+    let file = File::create(&path).unwrap();
+    let same = file.try_clone().unwrap();
+    let ended = command.stdin(Stdio::null()).stdout(file).stderr(same).output().unwrap();
+    (ended, std::fs::read_to_string(path).unwrap())
+}
+
+#[test]
+fn report_follows_all_results() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let lines: String = (0..200).map(|line| format!("{line}\n")).collect();
+    let input = folder.file("input", &lines);
+    for round in 0..30 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_disperse-host"));
+        command.args(["map", &echo, "--input", &input]);
+        let (ended, said) = both(&mut command, &folder, &format!("both-{round}"));
+        assert!(ended.status.success(), "{said}");
+        assert!(said.starts_with(&lines), "round {round}:\n{said}");
+        assert!(said.contains("200 tasks done, 0 failed"), "{said}");
+    }
+}
+
+#[test]
+fn json_of_a_run_has_no_commands_for_a_terminal() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let hostile = "a\u{9b}2J\u{202e}b\u{200b}ü";
+    let ended = host(["map", &echo, "--format", "json"])
+        .input(format!("{hostile}\n"))
+        .run()
+        .exits(0);
+    let ended = ended.shows(&[r"a\u009b2J\u202eb\u200bü"]);
+    let events = ended.events();
+    assert!(
+        events.iter().any(|event| event["text"] == format!("{hostile}\n")),
+        "{events:?}"
+    );
+}
