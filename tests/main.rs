@@ -33,6 +33,7 @@ mod mining;
 mod operations;
 mod outputs;
 mod pace;
+mod panics;
 mod programs;
 mod projects;
 mod quorum;

@@ -12,6 +12,26 @@ static int deep(volatile char *above) {
   return above[0] ? deep(here) + here[999] : 0;
 }
 
+static volatile int place;
+
+static __attribute__((noinline)) void fall(void) {
+  place = 1;
+  abort();
+}
+
+static __attribute__((noinline)) void trip(void) {
+  place = 2;
+  abort();
+}
+
+/* Two attempts trap, each in a place of its own, and say nothing. */
+static disperse_result stumble(void) {
+  uint32_t number = disperse_attempt().number;
+  if (number == 1) fall();
+  if (number == 2) trip();
+  return disperse_okf("done at attempt %" PRIu32, number);
+}
+
 /* What a line of `disperse-host map --kind break` asks for. */
 static disperse_result fail_as(const char *how) {
   DISPERSE_CHECK(strcmp(how, "check"));
@@ -19,6 +39,7 @@ static disperse_result fail_as(const char *how) {
   if (!strcmp(how, "binary")) return disperse_permanent("\xff is no text, nor is \xe2\x82, but \xe2\x82\xac is");
   if (!strcmp(how, "busy")) return disperse_busy(50);
   if (!strcmp(how, "unfit")) return disperse_unfit("gone");
+  if (!strcmp(how, "stumble")) return stumble();
   if (!strcmp(how, "abort")) {
     fprintf(stderr, "last words\n");
     abort();

@@ -73,11 +73,11 @@ impl Ran {
 
     /// What that means.
     fn read(self, stdout: &Capture, spec: &WorkerSpec) -> Handled {
-        let Self { status, mut said, used } = self;
+        let Self { status, said, used } = self;
         let over = Fault::Oversize {
             limit: spec.limits.result,
         };
-        let mut handled = match (status, stdout.take()) {
+        match (status, stdout.take()) {
             (Ok(0), Some(result)) => Handled {
                 end: End::Ok,
                 result: result.into(),
@@ -85,19 +85,13 @@ impl Ran {
                 used,
                 spent: true,
             },
-            (Ok(0) | Err(_), None) => Handled::fault(&over, used),
-            (Err(fault), Some(_)) => Handled::fault(&fault, used),
+            (Ok(0) | Err(_), None) => Handled::fault_after(&over, used, said),
+            (Err(fault), Some(_)) => Handled::fault_after(&fault, used, said),
             (Ok(status), _) => {
                 let (end, message, rest) = meant(status, &said);
-                let failed = Handled::failed(end, message, used);
-                said = rest.to_owned();
-                failed
+                Handled::failed(end, message, used).saying(rest.to_owned())
             }
-        };
-        if let Some(words) = &mut handled.words {
-            words.stderr = said;
         }
-        handled
     }
 }
 

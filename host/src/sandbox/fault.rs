@@ -6,7 +6,7 @@ use disperse_scheduler::End;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::{instance::hostcall_max, limiter::Refused};
+use super::{fingerprint, instance::hostcall_max, limiter::Refused};
 use crate::{
     limits::{Account, Limits},
     text::{MESSAGE_MAX, cut, said, shown},
@@ -44,6 +44,7 @@ pub(crate) enum Fault {
     Trap {
         message: String,
         backtrace: Vec<String>,
+        /// Of its frames; see `fingerprint.rs`.
         fingerprint: u64,
     },
     /// It ended itself, as programs do.
@@ -86,7 +87,7 @@ impl Fault {
                     trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
                 },
                 backtrace: backtrace.map(frames).unwrap_or_default(),
-                fingerprint: fingerprint(*trap, backtrace),
+                fingerprint: fingerprint::of_frames(*trap, backtrace),
             },
             // Without a backtrace the guest had returned and its result was being read.
             (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },
@@ -138,13 +139,17 @@ impl Fault {
         }
     }
 
-    /// What the scheduler is told.
-    pub(crate) fn end(&self) -> End {
+    /// What the scheduler is told. `stderr`: the end of what the guest wrote there before, which tells places apart.
+    pub(crate) fn end(&self, stderr: &str) -> End {
         match self {
-            Self::Fuel { .. } => End::Trap { fingerprint: 1 },
-            Self::Stack { .. } => End::Trap { fingerprint: 3 },
+            Self::Fuel { .. } => End::Trap {
+                fingerprint: fingerprint::FUEL,
+            },
+            Self::Stack { .. } => End::Trap {
+                fingerprint: fingerprint::STACK,
+            },
             Self::Trap { fingerprint, .. } => End::Trap {
-                fingerprint: *fingerprint,
+                fingerprint: fingerprint::after_words(*fingerprint, stderr),
             },
             // What an instance has piled up over many attempts says nothing about the one that it broke at.
             Self::Memory { .. }
@@ -296,20 +301,4 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
             room > 0
         })
         .collect()
-}
-
-/// The same trap at the same place has the same number, in every process and on every machine. FNV-1a.
-fn fingerprint(trap: Trap, backtrace: Option<&WasmBacktrace>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut mix = |value: u64| {
-        for byte in value.to_le_bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    mix(trap as u64);
-    if let Some(frame) = backtrace.and_then(|backtrace| backtrace.frames().first()) {
-        mix(frame.func_index().into());
-        mix(frame.func_offset().unwrap_or_default() as u64);
-    }
-    hash
 }

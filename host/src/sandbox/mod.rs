@@ -18,6 +18,7 @@ mod engine;
 mod environment;
 mod fault;
 mod files;
+mod fingerprint;
 mod imports;
 mod inherited;
 mod input;

@@ -86,10 +86,23 @@ pub(crate) struct Handled {
 impl Handled {
     /// An attempt that did not reach a guest's answer.
     pub(crate) fn fault(fault: &Fault, used: Used) -> Self {
+        Self::fault_after(fault, used, String::new())
+    }
+
+    /// The same, with the end of what the guest wrote to its stderr before.
+    pub(crate) fn fault_after(fault: &Fault, used: Used, stderr: String) -> Self {
         Self {
             spent: true,
-            ..Self::failed(fault.end(), fault.to_string(), used)
+            ..Self::failed(fault.end(&stderr), fault.to_string(), used).saying(stderr)
         }
+    }
+
+    /// The same with these last words, if it failed.
+    pub(super) fn saying(mut self, stderr: String) -> Self {
+        if let Some(words) = &mut self.words {
+            words.stderr = stderr;
+        }
+        self
     }
 
     /// An attempt that was given up on purpose.
@@ -196,15 +209,11 @@ impl WorkerInstance {
         };
         let said = last_words(&self.running);
         set_current(&mut self.running, None);
-        let mut handled = match answer {
-            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used),
-            Ok(Err(error)) => Handled::fault(&self.running.fault(&error), used),
-            Err(_) => Handled::fault(&Fault::Timeout { limit: job.timeout }, used),
-        };
-        if let Some(words) = &mut handled.words {
-            words.stderr = said;
+        match answer {
+            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used).saying(said),
+            Ok(Err(error)) => Handled::fault_after(&self.running.fault(&error), used, said),
+            Err(_) => Handled::fault_after(&Fault::Timeout { limit: job.timeout }, used, said),
         }
-        handled
     }
 }
 

@@ -223,10 +223,10 @@ impl Worker {
         for (attempt, flight) in flights {
             let used = remains.used.get(&attempt).copied().unwrap_or_default();
             let is_guilty = !flight.stopped && is_guilty(attempt, &flight);
-            let mut handled = Handled::fault(if is_guilty { fault } else { &Fault::Stopped }, used);
-            if let Some(words) = handled.words.as_mut().filter(|_| is_guilty) {
-                words.stderr.clone_from(&remains.stderr);
-            }
+            let handled = match is_guilty {
+                true => Handled::fault_after(fault, used, remains.stderr.clone()),
+                false => Handled::fault(&Fault::Stopped, used),
+            };
             self.tell(attempt, handled);
         }
     }

@@ -1,6 +1,8 @@
 """Squares, but for two numbers, and takes its time with another."""
 
 import asyncio
+import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -32,3 +34,19 @@ async def square(n: int) -> "Number":
     if n == 14:
         raise disperse.Permanent("14 is never squared")
     return n * n
+
+
+def aborts(why):
+    print(why, file=sys.stderr, flush=True)
+    os.abort()
+
+
+@disperse.worker(kind="stumble", codec=disperse.TEXT)
+async def stumble(line: str) -> str:
+    """Two attempts trap, each in a place of its own."""
+    number = disperse.attempt().number
+    if number == 1:
+        aborts("no answer")
+    if number == 2:
+        aborts("an answer that is none")
+    return f"done at attempt {number}"

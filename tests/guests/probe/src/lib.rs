@@ -171,12 +171,34 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             }
             Ok(String::new())
         }
+        // Good, but the first two attempts panic, each in a place of its own.
+        ["stumble"] => match disperse_guest::attempt().number {
+            1 => Ok(missing(3).to_string()),
+            2 => Ok(unreadable("x").to_string()),
+            number => Ok(format!("done at attempt {number}")),
+        },
+        // Always panics in the same place, with another value each time.
+        ["fall"] => {
+            let luck = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+            Ok(missing(usize::try_from(luck >> 40)?).to_string())
+        }
         ["connect", address] => {
             std::net::TcpStream::connect(address)?;
             Ok("connected".to_owned())
         }
         _ => Err("what?".into()),
     }
+}
+
+#[inline(never)]
+fn missing(index: usize) -> u8 {
+    let none: Vec<u8> = Vec::new();
+    none[index]
+}
+
+#[inline(never)]
+fn unreadable(text: &str) -> u32 {
+    text.parse().expect("a service answers with numbers")
 }
 
 // What Rust's own library has for it is not stable.
