@@ -24,7 +24,7 @@ fn commands(folder: &Folder) -> Vec<String> {
         "man",
         "schema events",
         "simulate --preset black-hole --seeds 1",
-        "test examples/word-count --no-build",
+        "test examples/word-count --no-build --trust-manifest",
     ]
     .map(str::to_owned)
     .into();
