@@ -2,10 +2,14 @@
 
 use std::{
     fs::File,
+    io::Read,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
-use crate::support::{Folder, body, host, shell, wasm};
+use rustix::io::ioctl_fionread;
+
+use crate::support::{Folder, body, comes, host, shell, wasm};
 
 /// What each command writes to stdout, as words of a shell.
 fn commands(folder: &Folder) -> Vec<String> {
@@ -91,16 +95,43 @@ fn both(command: &mut Command, folder: &Folder, name: &str) -> (Output, String) 
 fn report_follows_all_results() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
-    let lines: String = (0..200).map(|line| format!("{line}\n")).collect();
+    let lines: String = (0..20).map(|line| format!("{line}\n")).collect();
     let input = folder.file("input", &lines);
-    for round in 0..30 {
+    for round in 0..60 {
         let mut command = Command::new(env!("CARGO_BIN_EXE_disperse-host"));
         command.args(["map", &echo, "--input", &input]);
         let (ended, said) = both(&mut command, &folder, &format!("both-{round}"));
         assert!(ended.status.success(), "{said}");
         assert!(said.starts_with(&lines), "round {round}:\n{said}");
-        assert!(said.contains("200 tasks done, 0 failed"), "{said}");
+        assert!(said.contains("20 tasks done, 0 failed"), "{said}");
     }
+}
+
+#[test]
+fn report_waits_for_a_reader_of_the_results() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    // More than a pipe holds.
+    let lines = "a line of it\n".repeat(20_000);
+    let input = folder.file("input", &lines);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+        .args(["map", &echo, "--input", &input])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdout, mut stderr) = (run.stdout.take().unwrap(), run.stderr.take().unwrap());
+    let begun = comes(Duration::from_secs(60), || ioctl_fionread(&stdout).unwrap() > 32 << 10);
+    assert!(begun, "there are no results");
+    let said = comes(Duration::from_secs(2), || ioctl_fionread(&stderr).unwrap() > 0);
+    let (mut results, mut words) = (String::new(), String::new());
+    stdout.read_to_string(&mut results).unwrap();
+    stderr.read_to_string(&mut words).unwrap();
+    assert!(run.wait().unwrap().success());
+    assert_eq!(results, lines);
+    assert!(words.contains("20000 tasks done"), "{words}");
+    assert!(!said, "the report came before the results");
 }
 
 #[test]
