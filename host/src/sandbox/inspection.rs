@@ -25,6 +25,7 @@ use super::{
 use crate::{
     digest::Digest,
     inbox::panic_message,
+    text::cut,
     units::{Size, Time},
 };
 
@@ -45,9 +46,6 @@ const ANSWER_MAX: u64 = 16 << 20;
 
 /// The largest component that is made of a core module, in bytes beyond the module's own size: adapters and types.
 const ADDED_MAX: u64 = 64 << 20;
-
-/// The longest text of an error, in bytes. A name in it can be chosen by the file.
-const ERROR_MAX: usize = 4 << 10;
 
 /// Changed when the same file comes to have another answer, or the answer another form.
 pub(super) const VERSION: u32 = 1;
@@ -337,12 +335,4 @@ fn adapted(module: &[u8]) -> Result<Vec<u8>, String> {
             panic_message(&*panic)
         ))),
     }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > ERROR_MAX {
-        text.truncate(text.floor_char_boundary(ERROR_MAX));
-        text.push('…');
-    }
-    text
 }
