@@ -15,8 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["worker", "transport"],
     &["settings", "sandbox", "report", "script"],
     &[
-        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "escape",
-        "text",
+        "http", "inbox", "control", "digest", "signer", "grants", "limits", "logger", "units", "files", "text",
     ],
 ];
 

@@ -72,7 +72,7 @@
 //! | 5 | `driver`, `operation` | the loop; where actions come from |
 //! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
 //! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; words out; tests: what workers answer, and the log |
-//! | 2 | `inbox`, `control`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units`, `files`, `escape`, `text` | what the parts say to each other and to who asks from outside, what is open to workers, how it is reached, in which amounts; files and text of unknown origin |
+//! | 2 | `inbox`, `control`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units`, `files`, `text` | what the parts say to each other and to who asks from outside, what is open to workers, how it is reached, in which amounts; files and text of unknown origin |
 //! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
 
 #![deny(missing_docs)]
@@ -82,7 +82,6 @@ mod control;
 mod digest;
 mod driver;
 mod embed;
-mod escape;
 mod files;
 #[cfg(test)]
 mod fuzz;

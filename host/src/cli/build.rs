@@ -12,7 +12,7 @@ use super::{
     error::{Failure, say},
     tools,
 };
-use crate::{escape::plain, settings::FILE_NAME};
+use crate::{settings::FILE_NAME, text::plain};
 
 /// What shells say with their exit code of a program that is not there.
 const NOT_FOUND: i32 = 127;

@@ -24,11 +24,11 @@ use super::{
     trust::{self, ManifestFlags},
 };
 use crate::{
-    escape::plain,
     limits::{Budget, CompileLimits},
     report::Format,
     sandbox::{Cache, Code, Sandbox},
     settings::{AskKind, CompileTable, Manifest},
+    text::plain,
     units::{Size, Time},
 };
 

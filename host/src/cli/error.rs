@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::exit;
-use crate::escape::plain;
+use crate::text::plain;
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     control::{AskError, Folder, Known, Query, State, ask},
-    escape::{plain, plain_line},
     report::Format,
+    text::{plain, plain_line},
 };
 
 /// How many runs an error lists. Chosen freely.

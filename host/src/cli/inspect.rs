@@ -19,11 +19,10 @@ use super::{
     trust,
 };
 use crate::{
-    escape::{plain, plain_json, plain_line},
     files::leads_out,
     limits::{Limits, STACK, default_host_memory},
     report::Format,
-    text::shown,
+    text::{plain, plain_json, plain_line, shown},
     units::{Fuel, Size, Time},
 };
 

@@ -21,13 +21,13 @@ use super::{
     tampering, trust,
 };
 use crate::{
-    escape::plain,
     files,
     limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
     settings::{Component, Health, Manifest, Operation},
+    text::plain,
     units::Size,
 };
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     control::{ActionExplained, Explained, RunExplained, Said, WorkerExplained},
-    escape::{plain, plain_line},
+    text::{plain, plain_line},
     units::Time,
 };
 

@@ -25,10 +25,9 @@ use writer::Last;
 pub(crate) use writer::{Finished, Target, Writer, bar};
 
 use crate::{
-    escape::plain_json,
     inbox::{OutputPiece, TaskEnd},
     logger::{Level, Line},
-    text::said,
+    text::{plain_json, said},
 };
 
 /// How results and events are written.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::lane::{Backlog, Lane};
-use crate::{escape::plain, inbox::OutputPiece};
+use crate::{inbox::OutputPiece, text::plain};
 
 /// Where results go.
 #[derive(Debug)]

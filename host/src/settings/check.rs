@@ -6,7 +6,7 @@ use super::{
     manifest::{Manifest, Pool, Worker},
     quota::check_quotas,
 };
-use crate::{escape::is_printable, limits::WORKERS_MAX};
+use crate::{limits::WORKERS_MAX, text::is_printable};
 
 /// How many pools a manifest may have. Arbitrary: every pool has a component and at least one worker of its own.
 const POOLS_MAX: usize = 1000;

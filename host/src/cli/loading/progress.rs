@@ -10,7 +10,7 @@ use std::{
 use indicatif::ProgressBar;
 
 use super::super::error::say;
-use crate::{escape::plain, report::bar, sandbox::Code};
+use crate::{report::bar, sandbox::Code, text::plain};
 
 /// From when on it is said how long a component took: what takes less is not noticed.
 const NOTICED: Duration = Duration::from_secs(2);

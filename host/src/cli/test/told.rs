@@ -10,8 +10,8 @@ use super::{
     verdict::{Problem, Verdict},
 };
 use crate::{
-    escape::plain,
     report::{Format, KindSummary, QuotaSummary, TaskCounts},
+    text::plain,
 };
 
 /// One line of `test --format json`.

@@ -22,8 +22,8 @@ use super::{
     tools::shell_word,
 };
 use crate::{
-    escape::{plain, plain_line},
     settings::{Ask, AskKind, FILE_NAME},
+    text::{plain, plain_line},
 };
 
 /// How many lines an error lists, and how long one may be, in characters. Arbitrary: they fit a screen.

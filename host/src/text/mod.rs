@@ -1,9 +1,11 @@
 //! Text of guests, files and servers, made fit to be kept and shown: of a bounded length, and without what a terminal or an
 //! editor obeys instead of showing it.
 
+mod escape;
+
 use std::fmt::{self, Display, Write};
 
-use crate::escape::{is_printable, plain_line};
+pub(crate) use self::escape::{is_printable, plain, plain_json, plain_line};
 
 /// The longest message of a failure, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 4 << 10;
