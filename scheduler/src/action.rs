@@ -191,7 +191,7 @@ impl Scheduler {
         let Some(wx) = self.worker_ids.get(&worker).copied() else {
             return;
         };
-        let sent = end != End::Faulty;
+        let sent = !matches!(end, End::Faulty | End::Host { begun: false });
         let held = self.release(wx, attempt, sent);
         let (said, end) = (end, if held { self.taken_for(wx, end) } else { end });
         let ax = self.action_ids.get(&attempt.action).copied();
@@ -301,7 +301,7 @@ impl Scheduler {
                 true
             }
             Class::WorkerFault => true,
-            Class::Busy | Class::Neutral => false,
+            Class::Busy | Class::Host | Class::Neutral => false,
         };
         if goes_on {
             return;

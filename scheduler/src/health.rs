@@ -74,6 +74,7 @@ impl Scheduler {
                 }
             }
             Class::Lost => worker.tally.lost += 1,
+            Class::Host => self.starved(wx, out),
             Class::Permanent | Class::Transient | Class::Trap | Class::Neutral => {}
         }
     }
@@ -85,6 +86,7 @@ impl Scheduler {
         record.row.clear();
         record.straight = 0;
         record.busy_row = 0;
+        record.starved = 0;
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
@@ -145,6 +147,23 @@ impl Scheduler {
             }
             Blame::Nobody => {}
         }
+    }
+
+    /// Lets a worker rest for which the host had not enough of something. What is thought of it stays as it is.
+    fn starved(&mut self, wx: Wx, out: &mut Vec<Command>) {
+        let (min, max) = (self.policy.host_min, self.policy.host_max);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let wait = doubled(min, worker.record.starved, max);
+        worker.record.starved = worker.record.starved.saturating_add(1);
+        let Standing::Usable { trust, rest } = worker.standing else {
+            return;
+        };
+        let until = self.later(wait).max(rest.until());
+        let rest = match rest {
+            Rest::Busy { .. } => rest,
+            Rest::None | Rest::Damped { .. } => Rest::Damped { until },
+        };
+        self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 
     /// Slows a worker down that there is reason but no right to take out.

@@ -40,6 +40,12 @@ pub enum End {
     Unfit,
     /// Nobody knows: the worker went away with it.
     Lost,
+    /// The host had none left of something that the attempt needs: address space, open files, threads, memory. Costs no
+    /// attempt and accuses nobody; the worker rests, longer each time in a row ([`Policy::host_min`](crate::Policy::host_min)).
+    Host {
+        /// Whether the guest had begun. If not, nothing of a quota can have been used.
+        begun: bool,
+    },
     /// It was stopped on purpose, or because another attempt spent the instance that both were in. Costs nothing: whatever
     /// spends an instance costs somebody, so this cannot go on for ever.
     Stopped,
@@ -56,6 +62,7 @@ impl End {
             Self::Trap { .. } => Class::Trap,
             Self::Faulty | Self::Unfit => Class::WorkerFault,
             Self::Lost => Class::Lost,
+            Self::Host { .. } => Class::Host,
             Self::Stopped => Class::Neutral,
         }
     }
@@ -78,6 +85,8 @@ pub enum Class {
     WorkerFault,
     /// One loss spent, of a budget of its own.
     Lost,
+    /// The machine is at fault. Nothing spent, nobody accused; made again after a rest.
+    Host,
     /// Nothing spent, nobody accused.
     Neutral,
 }
@@ -92,6 +101,7 @@ impl fmt::Display for Class {
             Self::Trap => "trap",
             Self::WorkerFault => "worker-fault",
             Self::Lost => "lost",
+            Self::Host => "host",
             Self::Neutral => "neutral",
         })
     }
@@ -226,6 +236,8 @@ impl fmt::Display for End {
             Self::Faulty => f.write_str("faulty"),
             Self::Unfit => f.write_str("unfit"),
             Self::Lost => f.write_str("lost"),
+            Self::Host { begun: false } => f.write_str("host"),
+            Self::Host { begun: true } => f.write_str("host=begun"),
             Self::Stopped => f.write_str("stopped"),
         }
     }

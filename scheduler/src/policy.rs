@@ -77,6 +77,11 @@ pub struct Policy {
     pub damping_min: Duration,
     /// The longest such wait. Default 2 s.
     pub damping_max: Duration,
+    /// How long a worker rests after an attempt for which the host had not enough of something; doubles each further time in a
+    /// row. Default 10 ms: short beside what starting an instance or a program takes, and long for a loop.
+    pub host_min: Duration,
+    /// The longest such rest. Default 1 s: what a shortage that has passed costs at most.
+    pub host_max: Duration,
     /// How long a worker that is busy without saying for how long is left alone; doubles each time. Default 60 s.
     pub busy_min: Duration,
     /// The longest such wait. Default 15 min. A wait that the worker names itself is kept to whatever its length.
@@ -137,6 +142,8 @@ impl Default for Policy {
             quarantine_share: 1.0 / 3.0,
             damping_min: Duration::from_millis(250),
             damping_max: Duration::from_secs(2),
+            host_min: Duration::from_millis(10),
+            host_max: Duration::from_secs(1),
             busy_min: Duration::from_secs(60),
             busy_max: Duration::from_secs(15 * 60),
             busy_row: 20,
@@ -216,6 +223,7 @@ impl Policy {
             ("backoff", self.backoff_min, self.backoff_max),
             ("quarantine", self.quarantine_min, self.quarantine_max),
             ("damping", self.damping_min, self.damping_max),
+            ("host", self.host_min, self.host_max),
             ("busy", self.busy_min, self.busy_max),
         ] {
             if min > max {

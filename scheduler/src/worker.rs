@@ -59,13 +59,21 @@ pub(crate) enum Rest {
     Busy {
         until: Moment,
     },
-    /// It is suspect and given work slowly.
+    /// It is suspect and given work slowly, or the host had not enough of something for it.
     Damped {
         until: Moment,
     },
 }
 
 impl Rest {
+    /// When it is over; the beginning of all time if it is not left alone.
+    pub(crate) fn until(self) -> Moment {
+        match self {
+            Self::None => Moment::START,
+            Self::Busy { until } | Self::Damped { until } => until,
+        }
+    }
+
     /// The same, but not for being suspect.
     pub(crate) fn undamped(self) -> Self {
         match self {
@@ -154,6 +162,8 @@ pub(crate) struct Record {
     pub(crate) good: u32,
     /// Times in a row that it was busy without saying for how long.
     pub(crate) busy_row: u32,
+    /// Times in a row that the host had not enough of something for it.
+    pub(crate) starved: u32,
     /// Times in a row that it was busy though it had something to spend.
     pub(crate) busies: u32,
     /// When it was so, the last time.

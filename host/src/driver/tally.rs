@@ -118,7 +118,7 @@ impl Tally {
         };
         summary.attempts += 1;
         summary.ok += u64::from(class == Class::Ok);
-        summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
+        summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
         summary.fuel += used.fuel;
         summary.run_ms += used.wall.as_secs_f64() * 1e3;
         summary.peak_memory = summary.peak_memory.max(used.memory);
@@ -152,7 +152,7 @@ impl Tally {
             return;
         };
         kind.attempts += 1;
-        kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy));
+        kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
         kind.fuel += used.fuel;
         kind.run_ms += used.wall.as_secs_f64() * 1e3;
     }

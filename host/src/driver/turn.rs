@@ -136,7 +136,7 @@ impl Driver<'_> {
             if end == End::Ok {
                 end = self.actions.keep(&self.strangers, attempt, worker, result, used.fuel);
                 self.evidence.passed(attempt, worker);
-            } else if !matches!(end.class(), Class::Neutral | Class::Busy) {
+            } else if !matches!(end.class(), Class::Neutral | Class::Busy | Class::Host) {
                 let name = self.tally.worker_name(worker);
                 let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let words = *words.unwrap_or_default();

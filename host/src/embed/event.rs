@@ -175,7 +175,7 @@ impl FailureClass {
             Class::WorkerFault => Self::WorkerFault,
             Class::Lost => Self::Lost,
             // The others are no failures and are not told.
-            Class::Transient | Class::Ok | Class::Busy | Class::Neutral => Self::Transient,
+            Class::Transient | Class::Ok | Class::Busy | Class::Host | Class::Neutral => Self::Transient,
         }
     }
 }

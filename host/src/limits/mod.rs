@@ -4,6 +4,7 @@ mod budget;
 mod files;
 mod machine;
 mod shares;
+mod shortage;
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
@@ -12,6 +13,7 @@ pub(crate) use self::{
     files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
     machine::{cores, default_host_memory},
     shares::{Account, NoRoom, Reservation, Shares},
+    shortage::Shortage,
 };
 
 /// The most workers of a run. Arbitrary: far more than one machine has use for, and half a gigabyte of the host's own memory.

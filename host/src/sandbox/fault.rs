@@ -1,14 +1,15 @@
 //! What went wrong in a guest, in words and in outcome classes.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use disperse_scheduler::End;
+use rustix::io::Errno;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use super::{fingerprint, instance::hostcall_max, limiter::Refused};
 use crate::{
-    limits::{Account, Limits},
+    limits::{Account, Limits, Shortage},
     text::{MESSAGE_MAX, cut, said, shown},
     units::{Fuel, Size, Time},
 };
@@ -28,8 +29,8 @@ pub(crate) enum Fault {
     Memory { limit: u64, wanted: u64 },
     /// It wanted more memory than the host has for one instance, and trapped.
     HostMemory { most: u64, wanted: u64 },
-    /// The host had no room for it now, which is not its fault.
-    HostFull(HostResource),
+    /// The host had none left of something that it needs, which is not its fault. `begun`: whether it ran by then.
+    HostFull { resource: HostResource, begun: bool },
     /// It recursed too deep.
     Stack { limit: u64 },
     /// It held more handles than it may.
@@ -67,12 +68,8 @@ impl Fault {
     /// Reads wasmtime's error. `refused`: the growth of memory that was refused during the call, if one was.
     pub(super) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, refused: Option<Refused>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
-        if let Some(resource) = error.downcast_ref::<HostResource>() {
-            return Self::HostFull(resource.clone());
-        }
-        // What one instance can take was reserved for it, so that only other instances can be the cause.
-        if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-            return Self::HostFull(HostResource::Pool(full.to_string()));
+        if let Some(resource) = HostResource::of(error) {
+            return Self::HostFull { resource, begun: true };
         }
         if let Some(I32Exit(status)) = error.downcast_ref() {
             return Self::Exit { status: *status };
@@ -134,7 +131,7 @@ impl Fault {
             | Self::Copied { .. }
             | Self::Start(_)
             | Self::Stillborn(_)
-            | Self::HostFull(_)
+            | Self::HostFull { .. }
             | Self::Stopped => false,
         }
     }
@@ -163,7 +160,8 @@ impl Fault {
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
             Self::Stillborn(_) => End::Unfit,
-            Self::HostFull(_) | Self::Stopped => End::Stopped,
+            Self::HostFull { begun, .. } => End::Host { begun: *begun },
+            Self::Stopped => End::Stopped,
         }
     }
 }
@@ -188,7 +186,7 @@ impl fmt::Display for Fault {
                 Size(*wanted),
                 Size(*most)
             ),
-            Self::HostFull(resource) => resource.fmt(f),
+            Self::HostFull { resource, .. } => resource.fmt(f),
             Self::Stack { limit } => write!(
                 f,
                 "recursed too deep: used all of {} of stack; raise it with --stack",
@@ -242,9 +240,45 @@ pub(crate) enum HostResource {
     /// Of what was not reserved.
     #[error("had to wait for a part of the engine: {0}")]
     Pool(String),
+    #[error("could not go on: the machine has no {shortage} left ({error}); {}", shortage.hint())]
+    Machine { shortage: Shortage, error: String },
 }
 
 impl HostResource {
+    /// What an error says that the host had none left of, if it says so.
+    pub(super) fn of(error: &wasmtime::Error) -> Option<Self> {
+        if let Some(resource) = error.downcast_ref::<Self>() {
+            return Some(resource.clone());
+        }
+        // What one instance can take was reserved for it, so that only other instances can be the cause.
+        if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+            return Some(Self::Pool(full.to_string()));
+        }
+        let number = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
+            Some(error) => Errno::from_io_error(error),
+            None => cause.downcast_ref::<Errno>().copied(),
+        };
+        let number = error.chain().find_map(number)?;
+        let shortage = Shortage::of(&number.into())?;
+        let error = chain(error);
+        Some(Self::Machine { shortage, error })
+    }
+
+    /// What an error of the system says that the machine has none left of; `of`: how it is read.
+    pub(super) fn of_system(error: &io::Error, of: impl Fn(&io::Error) -> Option<Shortage>) -> Option<Self> {
+        let shortage = of(error)?;
+        let error = error.to_string();
+        Some(Self::Machine { shortage, error })
+    }
+
+    /// Before a guest ran.
+    pub(super) fn before(self) -> Fault {
+        Fault::HostFull {
+            resource: self,
+            begun: false,
+        }
+    }
+
     pub(super) fn memory(account: &Account) -> Self {
         let limit = account.limit();
         Self::Memory { limit }

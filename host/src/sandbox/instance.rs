@@ -103,8 +103,8 @@ impl Running {
             }
             Err(error) => {
                 let fault = read(&mut store, &limits, &error);
-                if matches!(fault, Fault::HostFull(_)) {
-                    return Err(fault);
+                if let Fault::HostFull { resource, .. } = fault {
+                    return Err(resource.before());
                 }
                 let said = store.data().stderr.take();
                 let text = if said.is_empty() {

@@ -193,6 +193,18 @@ fn is_beyond(desired: usize, maximum: Option<usize>) -> bool {
     maximum.is_some_and(|maximum| desired > maximum)
 }
 
+/// What a growth that was granted comes to when it fails all the same: nothing that the guest should see if the machine has no
+/// address space for it, because it would take that for its own limit. Everything else the guest sees.
+///
+/// # Errors
+/// The machine has no address space; ends the instance.
+fn not_grown(error: wasmtime::Error) -> wasmtime::Result<()> {
+    match HostResource::of(&error) {
+        Some(resource) => Err(resource.into()),
+        None => Ok(()),
+    }
+}
+
 /// Of workers.
 impl ResourceLimiter for Limiter {
     // As the pool has them, for where there is no pool.
@@ -214,6 +226,14 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         self.grow(current as u64, desired as u64)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        not_grown(error)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        not_grown(error)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -251,6 +271,14 @@ impl ResourceLimiterAsync for Limiter {
             return Ok(false);
         }
         self.grow_patiently(current as u64, desired as u64).await
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        not_grown(error)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        not_grown(error)
     }
 
     async fn table_growing(

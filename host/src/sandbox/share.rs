@@ -98,9 +98,9 @@ impl Share {
     pub(crate) async fn admit(&self, need: &Need, timeout: Duration) -> Result<Admission, Fault> {
         let until = Instant::now() + timeout;
         let slots = timeout_at(until, self.slots()).await;
-        let slots = slots.map_err(|_| Fault::HostFull(HostResource::Instances))??;
+        let slots = slots.map_err(|_| HostResource::Instances.before())??;
         let memory = timeout_at(until, self.reserve(need)).await;
-        let memory = memory.map_err(|_| Fault::HostFull(HostResource::memory(&self.memory)))??;
+        let memory = memory.map_err(|_| HostResource::memory(&self.memory).before())??;
         Ok(Admission { memory, slots })
     }
 
@@ -113,7 +113,7 @@ impl Share {
     pub(super) async fn reserve(&self, need: &Need) -> Result<Reservation, Fault> {
         let need = need.get().max(self.initial).min(self.memory.most());
         let memory = self.memory.take(need).await;
-        memory.map_err(|_| Fault::HostFull(HostResource::memory(&self.memory)))
+        memory.map_err(|_| HostResource::memory(&self.memory).before())
     }
 
     /// What an instance is expected to take, in bytes, by what those took that ended not long ago.

@@ -68,13 +68,13 @@ pub(crate) async fn run_task(
         };
         let mut running = match Running::start(sandbox, spec.program.inner(), start).await {
             Ok(running) => running,
-            Err(fault @ Fault::HostFull(_)) => break failed(format!("the task {fault}")),
+            Err(fault @ Fault::HostFull { .. }) => break failed(format!("the task {fault}")),
             Err(fault) => break failed(fault.to_string()),
         };
         let called = call(&mut running, spec, &input).await;
         let used = running.used();
         spec.share.note_taken(used.memory);
-        let is_short = matches!(called, Err(Fault::HostFull(_)));
+        let is_short = matches!(called, Err(Fault::HostFull { .. }));
         if is_short && running.store.data_mut().task().is_ok_and(|port| !port.has_asked()) {
             // It has done nothing that was seen, so it is started again once what it needs is reserved.
             let again = running.into_port();

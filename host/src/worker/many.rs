@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::AttemptId;
+use disperse_scheduler::{AttemptId, Class};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{CALLS_MAX, Worker};
@@ -66,8 +66,8 @@ impl Worker {
             let goes_on = match self.start_shared(&mut orders, &mut hand).await {
                 Some(Ok(instance)) => self.serve(instance, &mut orders, &mut hand).await,
                 Some(Err(handled)) => {
-                    if handled.end == disperse_scheduler::End::Stopped {
-                        self.rest(&handled).await;
+                    if handled.end.class() == Class::Host {
+                        self.report_shortage(&handled);
                     }
                     self.cannot_start(handled, &mut hand);
                     true

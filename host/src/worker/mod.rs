@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{ActionId, AttemptId, End, WorkerId};
+use disperse_scheduler::{ActionId, AttemptId, Class, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
@@ -28,9 +28,6 @@ pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
 
 /// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
 const CALLS_MAX: u32 = 10_000;
-
-/// How long a worker rests after an attempt that the host had no room for. Arbitrary: short for a wait, and long for a loop.
-const REST: Duration = Duration::from_millis(10);
 
 /// One worker at work. Lives in a tokio task of its own, because a guest may be in the middle of a call for long.
 pub(crate) struct Worker {
@@ -102,25 +99,23 @@ impl Worker {
     /// Makes one attempt, with the instance that is there or a new one.
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
         let handled = self.attempted(job, instance).await;
-        if handled.end == End::Stopped {
+        if handled.end.class() == Class::Host {
             // What it holds is what others wait for.
             *instance = None;
-            self.rest(&handled).await;
+            self.report_shortage(&handled);
         }
         handled
     }
 
-    /// Rests after an attempt that the host had no room for, so that it is not made again in a loop. The first of the pool is
-    /// reported.
-    async fn rest(&self, handled: &Handled) {
+    /// Reports that the host had none left of something, once for the pool. The scheduler lets the worker rest.
+    fn report_shortage(&self, handled: &Handled) {
         if let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once()) {
             let speaker = Speaker::Worker(self.spec.name.clone(), None);
             self.logger.guest(&speaker, Level::Warning, &words.message);
         }
-        tokio::time::sleep(REST).await;
     }
 
-    /// As [`Worker::attempt`], without the rest.
+    /// As [`Worker::attempt`], without the report.
     async fn attempted(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
         if self.spec.program.contract().program.is_some() {
             // Boxed, as below.

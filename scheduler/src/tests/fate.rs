@@ -18,6 +18,8 @@ pub(super) enum Nature {
     Broken,
     /// Falls silent; its ends come late or not at all.
     Silent,
+    /// The host has not enough of something for it, two times in three.
+    Starved,
     /// Finds out at some point that it is unfit.
     Weary,
 }
@@ -55,6 +57,7 @@ pub(super) fn random_policy(luck: &mut Luck) -> Policy {
         evict_after: 1 + roll(luck, 4) as u32,
         quarantine_share: roll(luck, 101) as f64 / 100.0,
         damping_min: ms(luck, 10),
+        host_min: ms(luck, 10),
         busy_min: ms(luck, 50),
         busy_row: 1 + roll(luck, 20) as u32,
         narrow_within: ms(luck, 100),
@@ -71,6 +74,7 @@ pub(super) fn random_policy(luck: &mut Luck) -> Policy {
     policy.backoff_max = policy.backoff_min * 8;
     policy.quarantine_max = policy.quarantine_min * 8;
     policy.damping_max = policy.damping_min * 8;
+    policy.host_max = policy.host_min * 8;
     policy.busy_max = policy.busy_min * 8;
     policy
 }

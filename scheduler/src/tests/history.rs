@@ -135,6 +135,7 @@ impl World {
             (_, 6) => Nature::Broken,
             (_, 7) => Nature::Silent,
             (_, 8) => Nature::Weary,
+            (_, 9) => Nature::Starved,
             _ => Nature::Good,
         };
         self.natures.insert(worker, nature);
@@ -342,6 +343,7 @@ impl World {
             Nature::Busy if chance < 33 => End::Busy {
                 wait: Duration::from_millis(chance / 2 * 3),
             },
+            Nature::Starved if chance < 66 => End::Host { begun: chance < 33 },
             Nature::Broken if chance < 50 => End::Faulty,
             Nature::Silent if chance < 50 => End::Lost,
             Nature::Weary if chance < 10 => End::Unfit,
@@ -361,7 +363,7 @@ impl World {
                 None => End::Ok,
             };
         }
-        if end != End::Faulty {
+        if !matches!(end, End::Faulty | End::Host { begun: false }) {
             self.ask_services(attempt, worker, after);
         }
         self.end(attempt, worker, end, after);

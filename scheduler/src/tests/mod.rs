@@ -23,6 +23,7 @@ mod rules_bucket;
 mod rules_busy;
 mod rules_health;
 mod rules_hedge;
+mod rules_host;
 mod rules_quorum;
 mod rules_quota;
 mod rules_retry;

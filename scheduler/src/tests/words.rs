@@ -58,6 +58,7 @@ fn end(word: &str) -> End {
         "faulty" => End::Faulty,
         "unfit" => End::Unfit,
         "lost" => End::Lost,
+        "host" => End::Host { begun: value == "begun" },
         "stopped" => End::Stopped,
         _ => panic!("not an end: {word}"),
     }
@@ -260,6 +261,8 @@ policy_words! {
     quarantine_share: plain, same;
     damping_min: duration, shown;
     damping_max: duration, shown;
+    host_min: duration, shown;
+    host_max: duration, shown;
     busy_min: duration, shown;
     busy_max: duration, shown;
     busy_row: plain, same;

@@ -130,7 +130,7 @@ pub(super) fn verdict(one: &Try) -> String {
         (Class::Transient | Class::Trap, None) => "nobody knows yet whose fault it was",
         (Class::Permanent, None) => "it is held against the action alone",
         (Class::WorkerFault, None) => "it is held against the worker alone",
-        (Class::Lost | Class::Ok | Class::Busy | Class::Neutral, None) => "it is held against nobody",
+        (Class::Lost | Class::Ok | Class::Busy | Class::Host | Class::Neutral, None) => "it is held against nobody",
     };
     fixed.to_owned()
 }

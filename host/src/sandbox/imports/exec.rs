@@ -2,13 +2,15 @@
 //!
 //! There is no shell, nothing of the host's environment, and nothing that outlives the attempt: a program is the leader of a
 //! process group, and the group is killed when the program ends, when its time is up, or when the attempt is given up. A
-//! process that ends without dropping attempts kills the groups by [`kill_all`].
+//! process that ends without dropping attempts kills the groups by [`kill_all`]. Where the machine has no file, thread or memory
+//! for a program now, its start waits a while, and then the attempt ends as one that is made again at no cost: the guest
+//! could not tell that from a program that does not work.
 
 use std::{
     io,
     process::Stdio,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -23,9 +25,11 @@ use wasmtime::{
 
 use super::charge;
 use crate::{
+    limits::Shortage,
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
         calls::Calls,
+        fault::HostResource,
         state::State,
     },
     units::{Size, Time},
@@ -35,6 +39,13 @@ use crate::{
 /// what systems take; a program reads more from its input.
 const ARGUMENTS_MAX: usize = 4096;
 const WORDS_MAX: usize = 1 << 20;
+
+/// How long the start of a program waits for what the machine has none left of. Arbitrary: enough for programs of a moment to
+/// end, and short for an attempt that holds what others wait for.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long it waits before it tries again.
+const START_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap_async(
@@ -56,7 +67,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                     worker.denials.note(&why);
                     return Ok((Err(ExecProblem::Denied(why)),));
                 }
-                let ended = run(call, time, output_max).await;
+                let ended = run(call, time, output_max).await?;
                 if let Ok(ended) = &ended {
                     charge(&mut store, ended.output.len() + ended.errors.len(), 0).await?;
                 }
@@ -164,17 +175,62 @@ impl Drop for Group {
     }
 }
 
-async fn run(command: Call, time: Duration, output_max: u64) -> std::result::Result<ExecEnded, ExecProblem> {
-    let failed = |error: io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
-    let mut start = Command::new(&command.program);
-    start
+/// Starts a program, and waits for what the machine has none left of.
+///
+/// # Errors
+/// That did not pass within [`START_PATIENCE`] or `time`; ends the attempt. Within: it cannot be started for another reason.
+///
+/// Cancel safe.
+async fn start(command: &mut Command, time: Duration) -> Result<io::Result<Group>> {
+    let until = Instant::now() + time.min(START_PATIENCE);
+    loop {
+        let error = match Group::start(command) {
+            Ok(group) => return Ok(Ok(group)),
+            Err(error) => error,
+        };
+        let Some(resource) = HostResource::of_system(&error, Shortage::of_start) else {
+            return Ok(Err(error));
+        };
+        if Instant::now() + START_AGAIN > until {
+            return Err(resource.into());
+        }
+        tokio::time::sleep(START_AGAIN).await;
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// The machine has not what starting it takes; ends the attempt. Within: it did not end as it should.
+async fn run(
+    command: Call,
+    time: Duration,
+    output_max: u64,
+) -> Result<std::result::Result<ExecEnded, ExecProblem>> {
+    let began = Instant::now();
+    let mut program = Command::new(&command.program);
+    program
         .args(&command.arguments)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut group = Group::start(&mut start).map_err(failed)?;
+    Ok(match start(&mut program, time).await? {
+        Ok(group) => talk(command, group, time.saturating_sub(began.elapsed()), time, output_max).await,
+        Err(error) => Err(ExecProblem::Failed(format!("{}: {error}", command.program))),
+    })
+}
+
+/// Feeds a program that was started, and reads what it writes until it ends; `left` of its `time` is left for that.
+async fn talk(
+    command: Call,
+    mut group: Group,
+    left: Duration,
+    time: Duration,
+    output_max: u64,
+) -> std::result::Result<ExecEnded, ExecProblem> {
+    let failed = |error: io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let talk = async {
@@ -191,7 +247,7 @@ async fn run(command: Call, time: Duration, output_max: u64) -> std::result::Res
             group.child.wait().await.map_err(failed)?,
         ))
     };
-    let (output, errors, status) = match tokio::time::timeout(time, talk).await {
+    let (output, errors, status) = match tokio::time::timeout(left, talk).await {
         Ok(done) => done?,
         Err(_) => {
             let why = format!("{} was not done within {}", command.program, Time::from(time));
