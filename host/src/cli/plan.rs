@@ -49,7 +49,11 @@ pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
 
 /// Why a file is of no use here.
 pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
-    let failure = Failure::usage(format!("cannot use `{}`", path.display())).because(error);
+    let what = format!("cannot use `{}`", path.display());
+    if error.is_of_machine() {
+        return Failure::machine(what, error);
+    }
+    let failure = Failure::usage(what).because(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -11,7 +11,7 @@ use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 pub(crate) use self::{
     budget::{Begun, Budget, Charge, OpenActions},
     files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
-    machine::{cores, default_host_memory},
+    machine::{cores, default_host_memory, startable_threads},
     shares::{Account, NoRoom, Reservation, Shares},
     shortage::Shortage,
 };

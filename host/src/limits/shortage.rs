@@ -81,7 +81,10 @@ mod tests {
         // What waits without blocking fails in the same way.
         assert_eq!(Shortage::of(&error(Errno::AGAIN)), None);
         assert_eq!(Shortage::of_start(&error(Errno::AGAIN)), Some(Shortage::Threads));
-        assert_eq!(Shortage::of_connection(&error(Errno::ADDRNOTAVAIL)), Some(Shortage::Ports));
+        assert_eq!(
+            Shortage::of_connection(&error(Errno::ADDRNOTAVAIL)),
+            Some(Shortage::Ports)
+        );
         assert_eq!(Shortage::of_start(&error(Errno::NOENT)), None);
         assert_eq!(Shortage::of(&io::Error::other("Cannot allocate memory")), None);
     }

@@ -8,16 +8,16 @@ use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
-    thread::JoinHandle,
+    sync::mpsc,
+    thread::{Builder, Scope, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 
 use super::{
     compile,
-    engine::{self, Form},
+    engine::{self, Form, Space},
     fault,
     inspection::{self, Depth},
 };
@@ -29,29 +29,35 @@ const CHILD: &str = "compile-child";
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Compiles a component for the engine of this form.
-    Compile(Form),
+    /// Compiles a component for the engine of this form, with memories that have their address space in this way.
+    Compile(Form, Space),
     /// Finds out what a file is, and makes a component of a core module.
     Inspect(Depth),
 }
 
 impl Work {
-    const ALL: [Self; 4] = [
-        Self::Compile(Form::Blocking),
-        Self::Compile(Form::Async),
+    const ALL: [Self; 6] = [
+        Self::Compile(Form::Blocking, Space::Reserved),
+        Self::Compile(Form::Async, Space::Reserved),
+        Self::Compile(Form::Blocking, Space::Grown),
+        Self::Compile(Form::Async, Space::Grown),
         Self::Inspect(Depth::Declarations),
         Self::Inspect(Depth::Everything),
     ];
 
     fn word(self) -> &'static str {
         match self {
-            Self::Compile(form) => form.word(),
+            Self::Compile(Form::Blocking, Space::Reserved) => "blocking",
+            Self::Compile(Form::Async, Space::Reserved) => "async",
+            Self::Compile(Form::Blocking, Space::Grown) => "blocking-grown",
+            Self::Compile(Form::Async, Space::Grown) => "async-grown",
+
             Self::Inspect(depth) => depth.word(),
         }
     }
 }
 
-/// What a child may take, and how much of its output is read.
+/// What a child may take, as far as this process may, and how much of its output is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChildLimits {
     /// Bytes of memory.
@@ -68,9 +74,11 @@ pub(super) enum ChildError {
     /// The work cannot be done with this input; says why.
     Refused(String),
     Timeout,
+    /// It took all the CPU time that this process is limited to, which is less than it was to have.
+    Cpu(Duration),
     /// It ended otherwise; says how. Too little memory or stack is the usual reason.
     Broken(String),
-    /// It could not be started.
+    /// It could not be started, or not go on: the machine has not what that takes.
     Start(io::Error),
 }
 
@@ -104,11 +112,11 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         .spawn()
         .map_err(ChildError::Start)?;
     let most = limits.output.saturating_add(MADE.len() as u64);
-    let done = talk(&mut child, input, most, until);
+    let done = talk(&mut child, input, most, until).map_err(ChildError::Start);
     // Ends it if it goes on, and is nothing to it if it has ended.
     let _ = child.kill();
     let status = child.wait().map_err(ChildError::Start)?;
-    let Some((mut output, words)) = done else {
+    let Some((mut output, words)) = done? else {
         return Err(ChildError::Timeout);
     };
     match (status.code(), status.signal()) {
@@ -121,40 +129,59 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
             "this program, started once more, did something else: it has to offer itself as a compiler first of all",
         ))),
         (Some(code), _) if code == i32::from(REFUSED) => Err(ChildError::Refused(words.trim_end().to_owned())),
-        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => Err(ChildError::Timeout),
+        (Some(code), _) if code == i32::from(MACHINE) => {
+            Err(ChildError::Start(io::Error::other(words.trim_end().to_owned())))
+        }
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {
+            let (asked, own) = (cpu(limits.timeout.as_secs()), own(Resource::Cpu));
+            let lower = own.filter(|own| *own < asked);
+            Err(lower.map_or(ChildError::Timeout, |own| ChildError::Cpu(Duration::from_secs(own))))
+        }
         _ => Err(ChildError::Broken(how(status, &words))),
     }
 }
 
 /// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took too long.
-fn talk(child: &mut Child, input: &[u8], most: u64, until: Instant) -> Option<(Vec<u8>, String)> {
-    let (stdin, stdout, stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+///
+/// # Errors
+/// There are no threads for it; the child is killed.
+fn talk(child: &mut Child, input: &[u8], most: u64, until: Instant) -> io::Result<Option<(Vec<u8>, String)>> {
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Ok(None);
+    };
     std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut stdin = stdin;
-            // A child that stops reading says why on stderr.
-            let _ = stdin.write_all(input);
-        });
-        let (done, wait) = mpsc::channel();
-        scope.spawn(move || {
-            let words = read(stderr, WORDS_MAX);
-            let output = read(stdout, most.saturating_add(1)).join().unwrap_or_default();
-            let words = words.join().unwrap_or_default();
-            let _ = done.send((output, String::from_utf8_lossy(&words).into_owned()));
-        });
-        match wait.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(done) => Some(done),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                // The threads above end when the child does.
-                let _ = child.kill();
-                None
-            }
+        let started = (|| {
+            Builder::new().spawn_scoped(scope, move || {
+                let mut stdin = stdin;
+                // A child that stops reading says why on stderr.
+                let _ = stdin.write_all(input);
+            })?;
+            let words = read(scope, stderr, WORDS_MAX)?;
+            let output = read(scope, stdout, most.saturating_add(1))?;
+            let (done, wait) = mpsc::channel();
+            Builder::new().spawn_scoped(scope, move || {
+                let output = output.join().unwrap_or_default();
+                let words = words.join().unwrap_or_default();
+                let _ = done.send((output, String::from_utf8_lossy(&words).into_owned()));
+            })?;
+            Ok(wait)
+        })();
+        let done = started.map(|wait| wait.recv_timeout(until.saturating_duration_since(Instant::now())));
+        if !matches!(done, Ok(Ok(_))) {
+            // The threads above end when the child does.
+            let _ = child.kill();
         }
+        done.map(Result::ok)
     })
 }
 
-fn read(from: impl Read + Send + 'static, most: u64) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
+fn read<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    from: impl Read + Send + 'static,
+    most: u64,
+) -> io::Result<ScopedJoinHandle<'scope, Vec<u8>>> {
+    Builder::new().spawn_scoped(scope, move || {
         let mut bytes = Vec::new();
         // What was read until an error is what there is.
         let _ = from.take(most).read_to_end(&mut bytes);
@@ -168,6 +195,10 @@ fn how(status: ExitStatus, words: &str) -> String {
         None => status.to_string(),
     }
 }
+
+/// The child's exit code for a machine on which the work cannot be done. Also that of this program for everybody else, so that
+/// it is the same where a thread that cannot be had ends it.
+const MACHINE: u8 = 4;
 
 /// The child's exit code for an input with which the work cannot be done.
 const REFUSED: u8 = 65;
@@ -194,39 +225,73 @@ pub(crate) fn as_child() -> Option<u8> {
 fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
     let work = Work::ALL.into_iter().find(|known| known.word() == work);
     let known = work.ok_or_else(|| io::Error::other("there is no such work"));
-    match known.and_then(|work| confine(memory, seconds).and_then(|()| done(work))) {
-        Ok(()) => 0,
-        Err(error) => {
-            // The parent reads it or is gone.
-            let _ = writeln!(io::stderr(), "{error}");
-            REFUSED
-        }
-    }
+    let (code, error) = match (known, confine(memory, seconds)) {
+        (_, Err(error)) => (MACHINE, error),
+        (Err(error), _) => (REFUSED, error),
+        (Ok(work), Ok(())) => match done(work) {
+            Ok(()) => return 0,
+            Err(error) => (REFUSED, error),
+        },
+    };
+    // The parent reads it or is gone.
+    let _ = writeln!(io::stderr(), "{error}");
+    code
 }
 
+/// Lowers the limits of this process. None is raised, which only the superuser may.
 fn confine(memory: u64, seconds: u64) -> io::Result<()> {
-    let limit = |most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
-    setrlimit(Resource::Data, limit(memory))?;
+    lower(Resource::Data, "memory", memory)?;
     // Not every kernel counts all memory as data. A thread for each core reserves beside that what it never uses.
     let reserved = RESERVED.saturating_mul(cores() as u64);
-    setrlimit(Resource::As, limit(memory.saturating_add(reserved)))?;
-    // All cores together, so it is the wall clock that ends it first.
-    let cores = cores() as u64;
-    setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores).saturating_add(1)))?;
-    setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::Fsize, limit(0))?;
+    lower(Resource::As, "address space", memory.saturating_add(reserved))?;
+    lower(Resource::Cpu, "CPU time", cpu(seconds))?;
+    lower(Resource::Core, "core files", 0)?;
+    lower(Resource::Fsize, "file sizes", 0)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
     Ok(())
+}
+
+/// How much CPU time a child has that may take so many seconds: as many on all cores together, so that it is the wall clock that
+/// ends it first.
+fn cpu(seconds: u64) -> u64 {
+    seconds.saturating_mul(cores() as u64).saturating_add(1)
+}
+
+/// What this process may have of something itself. None: as much as there is.
+fn own(resource: Resource) -> Option<u64> {
+    getrlimit(resource).current
+}
+
+/// The memory that a child has which is to have so much, in bytes.
+pub(super) fn memory(asked: u64) -> u64 {
+    let own = [Resource::As, Resource::Data].into_iter().filter_map(own);
+    own.fold(asked, u64::min)
+}
+
+/// Lowers a limit; one that is lower stays.
+fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
+    let before = getrlimit(resource);
+    let maximum = before.maximum.map_or(most, |own| own.min(most));
+    // At the hard limit on CPU time a process is killed; at a soft one below it is told, which is what can be seen.
+    let soft = match resource {
+        Resource::Cpu => maximum.saturating_sub(1).max(1),
+        _ => maximum,
+    };
+    let limit = Rlimit {
+        current: Some(before.current.map_or(soft, |own| own.min(soft))),
+        maximum: Some(maximum),
+    };
+    setrlimit(resource, limit).map_err(|error| {
+        let error = io::Error::from(error);
+        io::Error::other(format!("its limit on {name} cannot be lowered to {most}: {error}"))
+    })
 }
 
 fn done(work: Work) -> io::Result<()> {
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     let output = match work {
-        Work::Compile(form) => engine::compiler(form)
+        Work::Compile(form, space) => engine::compiler(form, space)
             .map_err(|error| io::Error::other(fault::chain(&error)))
             .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
         Work::Inspect(depth) => inspection::here(&input, depth)

@@ -6,7 +6,7 @@ use wasmtime::Engine;
 
 use super::{
     child::{self, ChildError, ChildLimits, Work},
-    engine::Form,
+    engine::{Form, Space},
     fault,
 };
 use crate::{
@@ -25,9 +25,17 @@ pub(crate) enum CompileError {
     #[error("it was not compiled within {0}; raise it with --compile-timeout")]
     Timeout(Time),
     #[error(
-        "compiling it took more than {memory} of memory, or broke the compiler ({how}); raise it with --compile-memory"
+        "compiling it took more than {memory} of memory, or broke the compiler ({how}); raise it with {}",
+        if *.own { "`ulimit -v`" } else { "--compile-memory" }
     )]
-    Broken { memory: Size, how: String },
+    Broken {
+        memory: Size,
+        /// Whether it is a limit of this process, lower than ours.
+        own: bool,
+        how: String,
+    },
+    #[error("it was not compiled within {0} of CPU time, which this process is limited to; raise it with `ulimit -t`")]
+    Cpu(Time),
     #[error("the compiler could not be started: {0}")]
     Start(io::Error),
 }
@@ -36,20 +44,30 @@ pub(crate) enum CompileError {
 ///
 /// # Errors
 /// It does not compile, or not within the limits.
-pub(super) fn apart(form: Form, component: &[u8], limits: &CompileLimits) -> Result<Vec<u8>, CompileError> {
+pub(super) fn apart(
+    form: Form,
+    space: Space,
+    component: &[u8],
+    limits: &CompileLimits,
+) -> Result<Vec<u8>, CompileError> {
     let size = component.len() as u64;
-    let child = ChildLimits {
+    let limits = ChildLimits {
         memory: limits.memory(size),
         timeout: limits.timeout(size),
         output: CODE_MAX,
     };
-    child::run(Work::Compile(form), component, child).map_err(|error| match error {
+    child::run(Work::Compile(form, space), component, limits).map_err(|error| match error {
         ChildError::Refused(why) => CompileError::Refused(why),
-        ChildError::Timeout => CompileError::Timeout(child.timeout.into()),
-        ChildError::Broken(how) => CompileError::Broken {
-            memory: Size(child.memory),
-            how,
-        },
+        ChildError::Timeout => CompileError::Timeout(limits.timeout.into()),
+        ChildError::Cpu(limit) => CompileError::Cpu(limit.into()),
+        ChildError::Broken(how) => {
+            let memory = child::memory(limits.memory);
+            CompileError::Broken {
+                memory: Size(memory),
+                own: memory < limits.memory,
+                how,
+            }
+        }
         ChildError::Start(error) => CompileError::Start(error),
     })
 }

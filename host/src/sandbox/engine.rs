@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
 
+use crate::limits::{cores, startable_threads};
+
 /// After how much fuel a guest lets others run: a twentieth of a millisecond of plain computation, at most a few milliseconds
 /// of whatever is slowest. So no guest holds a thread, and a timeout cuts a guest within that time. `pace.rs` times it.
 pub(super) const YIELD_INTERVAL: u64 = 200_000;
@@ -63,6 +65,23 @@ impl Form {
     }
 }
 
+/// Whether the memories of instances have their address space from the beginning. Code that was compiled for one does not run
+/// on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    /// All that they can grow to. Code needs no checks of bounds.
+    Reserved,
+    /// As they grow, which is slower and takes a thousandth of the address space.
+    Grown,
+}
+
+/// What a memory has of address space beside what is in use, where it has it as it grows, in bytes. Arbitrary: few moves for a
+/// guest that grows in small steps, and little beside what the smallest guests take.
+const GROWTH: u64 = 1 << 20;
+
+/// What is behind it, in bytes: two pages of the largest size that systems have.
+const GUARD: u64 = 128 << 10;
+
 /// How many slots an instance takes that has so many memories and tables. `composed`: whether components within it call each other,
 /// each of which can wait in a call, on a stack of its own.
 ///
@@ -81,29 +100,32 @@ pub(super) fn weight(form: Form, memories: u32, tables: u32, composed: bool) -> 
 }
 
 /// Makes an engine whose guests have `stack` bytes of it, in a host that has so much `memory` for all of them. Where the address
-/// space for a pool cannot be had, instances are made one by one, which is slower.
-pub(super) fn engine(form: Form, stack: usize, memory: u64) -> wasmtime::Result<Engine> {
-    let mut config = config(form);
-    config.max_wasm_stack(stack).async_stack_size(stack + HOST_STACK);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(form, memory)));
-    Engine::new(&config).or_else(|_| {
-        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        Engine::new(&config)
-    })
+/// space for a pool cannot be had (`ulimit -v`), instances are made one by one and their memories take it as they grow.
+pub(super) fn engine(form: Form, stack: usize, memory: u64) -> wasmtime::Result<(Engine, Space)> {
+    let make = |space, strategy| {
+        let mut config = config(form, space);
+        config.max_wasm_stack(stack).async_stack_size(stack + HOST_STACK);
+        config.allocation_strategy(strategy);
+        Engine::new(&config).map(|engine| (engine, space))
+    };
+    let pooling = InstanceAllocationStrategy::Pooling(pool(form, memory));
+    make(Space::Reserved, pooling).or_else(|_| make(Space::Grown, InstanceAllocationStrategy::OnDemand))
 }
 
 /// Makes an engine on which imports are linked as on the others, and that runs nothing. It compiles with one thread, so that it
 /// takes the same memory on a machine with many cores.
 pub(super) fn inspector(form: Form) -> wasmtime::Result<Engine> {
-    Engine::new(config(form).parallel_compilation(false))
+    Engine::new(config(form, Space::Grown).parallel_compilation(false))
 }
 
-/// Makes an engine that compiles for the others and runs nothing.
-pub(super) fn compiler(form: Form) -> wasmtime::Result<Engine> {
-    Engine::new(&config(form))
+/// Makes an engine that compiles for the others and runs nothing. It uses all cores, as far as threads can be had.
+pub(super) fn compiler(form: Form, space: Space) -> wasmtime::Result<Engine> {
+    let cores = cores();
+    let threads = startable_threads(cores).0;
+    Engine::new(config(form, space).parallel_compilation(threads == cores))
 }
 
-fn config(form: Form) -> Config {
+fn config(form: Form, space: Space) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(form == Form::Async)
@@ -115,6 +137,12 @@ fn config(form: Form) -> Config {
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
         .wasm_memory64(false)
         .memory_init_cow(true);
+    if space == Space::Grown {
+        config
+            .memory_reservation(0)
+            .memory_reservation_for_growth(GROWTH)
+            .memory_guard_size(GUARD);
+    }
     config
 }
 
@@ -166,11 +194,21 @@ mod tests {
             engine.unwrap().precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
+        let made = |form, stack, memory| {
+            let (engine, space) = engine(form, stack, memory).unwrap();
+            (hash(Ok(engine)), hash(compiler(form, space)))
+        };
         for form in [Form::Blocking, Form::Async] {
-            assert_eq!(hash(engine(form, 512 << 10, u64::MAX)), hash(compiler(form)));
-            assert_eq!(hash(engine(form, 64 << 10, 1 << 20)), hash(compiler(form)));
+            for (engine, compiler) in [made(form, 512 << 10, u64::MAX), made(form, 64 << 10, 1 << 20)] {
+                assert_eq!(engine, compiler);
+            }
+            assert_ne!(
+                hash(compiler(form, Space::Reserved)),
+                hash(compiler(form, Space::Grown))
+            );
         }
-        assert_ne!(hash(compiler(Form::Blocking)), hash(compiler(Form::Async)));
+        let of = |form| hash(compiler(form, Space::Reserved));
+        assert_ne!(of(Form::Blocking), of(Form::Async));
     }
 
     #[test]

@@ -160,8 +160,18 @@ impl From<Rejection> for LoadError {
 pub(crate) enum InspectionError {
     #[error("it was not inspected within {0}")]
     Timeout(Time),
-    #[error("inspecting it takes more than {memory} of memory, or more stack than there is ({how})")]
-    Broken { memory: Size, how: String },
+    #[error(
+        "inspecting it takes more than {memory} of memory, or more stack than there is ({how}){}",
+        if *.own { "; raise it with `ulimit -v`" } else { "" }
+    )]
+    Broken {
+        memory: Size,
+        /// Whether it is a limit of this process, lower than ours.
+        own: bool,
+        how: String,
+    },
+    #[error("it was not inspected within {0} of CPU time, which this process is limited to; raise it with `ulimit -t`")]
+    Cpu(Time),
     #[error("inspecting it failed: {0}")]
     Failed(String),
     #[error("what inspects it could not be started: {0}")]
@@ -220,13 +230,18 @@ pub(super) fn apart(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionErro
         timeout: TIMEOUT,
         output: 4 + ANSWER_MAX + size + ADDED_MAX,
     };
-    let broken = |how: String| InspectionError::Broken {
-        memory: Size(limits.memory),
-        how,
+    let broken = |how: String| {
+        let memory = child::memory(limits.memory);
+        InspectionError::Broken {
+            memory: Size(memory),
+            own: memory < limits.memory,
+            how,
+        }
     };
     match child::run(Work::Inspect(depth), bytes, limits) {
         Ok(output) => Answer::decode(output).ok_or_else(|| broken("it gave no answer".to_owned())),
         Err(ChildError::Timeout) => Err(InspectionError::Timeout(TIMEOUT.into())),
+        Err(ChildError::Cpu(limit)) => Err(InspectionError::Cpu(limit.into())),
         Err(ChildError::Refused(why)) => Err(InspectionError::Failed(why)),
         Err(ChildError::Broken(how)) => Err(broken(how)),
         Err(ChildError::Start(error)) => Err(InspectionError::Start(error)),

@@ -20,7 +20,7 @@ use super::{
 /// # Errors
 /// It does not; says what is not there, or how it differs.
 pub(super) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
-    let unavailable = |error: wasmtime::Error| LoadError::Engine(fault::chain(&error));
+    let unavailable = |error: wasmtime::Error| LoadError::of(&error, LoadError::Engine);
     let engine = engine::inspector(contract.engine).map_err(unavailable)?;
     let mut linker = Linker::new(&engine);
     imports::link(&mut linker, contract.engine).map_err(unavailable)?;

@@ -16,8 +16,8 @@ use super::{
     cache::Cache,
     compile::{self, CompileError},
     contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
-    engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX},
-    fault,
+    engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX, Space},
+    fault::{self, HostResource},
     files::{FileAccess, FileLimits, Folders},
     imports,
     inspection::{self, Depth, Inspection, InspectionError},
@@ -51,13 +51,35 @@ pub(crate) enum LoadError {
     Link(String),
     #[error("no engine could be made: {0}")]
     Engine(String),
+    #[error("it {0}")]
+    Machine(HostResource),
 }
 
 impl LoadError {
+    /// Of an error of the engine; `other`: what it is unless the machine has none left of something.
+    pub(super) fn of(error: &wasmtime::Error, other: impl Fn(String) -> Self) -> Self {
+        HostResource::of(error).map_or_else(|| other(fault::chain(error)), Self::Machine)
+    }
+
+    /// Whether it says nothing of the file: the machine did not do its part.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Machine(_)
+            | Self::Engine(_)
+            | Self::Inspection(InspectionError::Start(_) | InspectionError::Cpu(_))
+            | Self::Compile(CompileError::Start(_) | CompileError::Cpu(_)) => true,
+            Self::Inspection(InspectionError::Broken { own, .. }) | Self::Compile(CompileError::Broken { own, .. }) => {
+                *own
+            }
+            _ => false,
+        }
+    }
+
     /// What to do about it, where there is something to be said.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Inspection(InspectionError::Start(_)) => None,
+            Self::Inspection(InspectionError::Start(_) | InspectionError::Cpu(_)) => None,
+            Self::Inspection(InspectionError::Broken { own: true, .. }) => None,
             Self::Inspection(_) => Some(EXCESSIVE_HINT),
             Self::Contract(error) => Some(error.hint()),
             Self::Module(_) => Some(
@@ -101,6 +123,7 @@ pub(crate) struct Sandbox {
 /// One engine with everything linked, and room for its instances.
 pub(super) struct Side {
     pub(super) engine: Engine,
+    space: Space,
     linker: Linker<State>,
     /// The pool refuses what it has no slots for, so instances wait for these first.
     pub(super) slots: Arc<Shares>,
@@ -328,13 +351,13 @@ impl Sandbox {
     /// A component compiled, and its code.
     fn compiled(&self, side: &Side, form: Form, bytes: &[u8]) -> Result<(Component, Vec<u8>), LoadError> {
         let code = match &self.compile {
-            Some(limits) => compile::apart(form, bytes, limits)?,
+            Some(limits) => compile::apart(form, side.space, bytes, limits)?,
             None => compile::here(&side.engine, bytes)?,
         };
         // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
         #[allow(unsafe_code, reason = "the only way to load compiled code")]
         let component = unsafe { Component::deserialize(&side.engine, &code) };
-        let component = component.map_err(|error| LoadError::Code(fault::chain(&error)))?;
+        let component = component.map_err(|error| LoadError::of(&error, LoadError::Code))?;
         Ok((component, code))
     }
 
@@ -360,16 +383,17 @@ impl Sandbox {
             return Ok(side.clone());
         }
         let make = || -> wasmtime::Result<Side> {
-            let engine = engine::engine(form, self.stack, self.budget.limit())?;
+            let (engine, space) = engine::engine(form, self.stack, self.budget.limit())?;
             let mut linker = Linker::new(&engine);
             imports::link(&mut linker, form)?;
             Ok(Side {
                 engine,
+                space,
                 linker,
                 slots: Shares::new(INSTANCES_MAX.into(), GUARANTEED_PART, false),
             })
         };
-        let side = make().map_err(|error| LoadError::Engine(fault::chain(&error)))?;
+        let side = make().map_err(|error| LoadError::of(&error, LoadError::Engine))?;
         Ok(cell.get_or_init(|| Arc::new(side)).clone())
     }
 }

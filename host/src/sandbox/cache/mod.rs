@@ -22,7 +22,7 @@ use wasmtime::{Engine, component::Component};
 
 use self::folder::Folder;
 use super::{
-    adapt,
+    adapt, fault,
     inspection::{self, Inspection},
 };
 use crate::{digest::Digest, files};
@@ -113,8 +113,11 @@ impl Cache {
         let component = unsafe { Component::deserialize_file(engine, path) };
         match component {
             Ok(component) => Some((component, size)),
-            Err(_) => {
-                self.remove(&name);
+            Err(error) => {
+                // One that the machine has no address space for now is as good as it was.
+                if fault::HostResource::of(&error).is_none() {
+                    self.remove(&name);
+                }
                 None
             }
         }

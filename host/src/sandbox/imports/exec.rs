@@ -202,11 +202,7 @@ async fn start(command: &mut Command, time: Duration) -> Result<io::Result<Group
 ///
 /// # Errors
 /// The machine has not what starting it takes; ends the attempt. Within: it did not end as it should.
-async fn run(
-    command: Call,
-    time: Duration,
-    output_max: u64,
-) -> Result<std::result::Result<ExecEnded, ExecProblem>> {
+async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::result::Result<ExecEnded, ExecProblem>> {
     let began = Instant::now();
     let mut program = Command::new(&command.program);
     program
