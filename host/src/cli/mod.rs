@@ -25,7 +25,7 @@ mod tools;
 mod trust;
 mod words;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
@@ -37,11 +37,19 @@ use self::{
 };
 use crate::{
     control::Query,
-    limits,
+    inbox::panic_message,
+    limits::{self, Shortage},
     report::Finished,
-    run::{self, Plan},
+    run::{self, Plan, RunError},
     sandbox::{self, Sandbox, as_compile_child, panics_are_caught},
 };
+
+/// How many threads a run has beside those that guests run on: for signals, input, output, the control socket, and one that may
+/// block. Without one of them it cannot go on.
+const THREADS_BESIDE: usize = 5;
+
+/// For how long a thread that may block is kept when it has nothing to do: as good as for ever, so that there always is one.
+const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
 pub fn main() -> ExitCode {
@@ -50,6 +58,12 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(move |info| {
         if panics_are_caught() {
             return;
+        }
+        if let Some(why) = no_thread(info) {
+            Failure::machine("cannot go on", &std::io::Error::other(why))
+                .hint(Shortage::Threads.hint())
+                .print();
+            std::process::exit(exit::MACHINE.into());
         }
         told(info);
         error::say("error: this is a bug of disperse-host; please report it with the lines above");
@@ -142,9 +156,9 @@ fn command(command: Command) -> Result<u8, Failure> {
 }
 
 fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>) -> Result<u8, Failure> {
-    let runtime = runtime(threads).map_err(|error| Failure::machine("cannot start", &error))?;
+    let runtime = runtime(threads)?;
     let (stopper, wires) = run::wires();
-    let stopped = signals::listen(stopper).map_err(|error| Failure::machine("cannot start", &error))?;
+    let stopped = signals::listen(stopper).map_err(|error| cannot_start(&error))?;
     // The driver is a task like the guests: what it says to one, and one to it, often needs no other thread.
     let run = runtime.spawn(run::run_with(Arc::new(sandbox), plan, wires));
     let ended = runtime.block_on(run);
@@ -153,22 +167,70 @@ fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>) -> Result<u8, Fai
     sandbox::kill_programs();
     let ended = ended
         .map_err(|error| Failure::machine("the run broke off", &error))?
-        .map_err(|error| Failure::machine("the run was stopped by the machine", &error))?;
+        .map_err(|error| {
+            let failure = Failure::machine("the run was stopped by the machine", &error);
+            match &error {
+                RunError::Start(error) => with_hint(failure, error),
+                _ => failure,
+            }
+        })?;
     if ended.finished == Finished::BrokenPipe {
         return Ok(exit::DONE);
     }
     Ok(exit::code(&ended.summary, stopped.code()))
 }
 
-fn runtime(threads: Option<u32>) -> std::io::Result<Runtime> {
-    let mut builder = match threads {
-        Some(1) => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    if let Some(threads) = threads {
-        builder.worker_threads(threads as usize);
+fn cannot_start(error: &std::io::Error) -> Failure {
+    with_hint(Failure::machine("cannot start", error), error)
+}
+
+/// A failure with what to do about what the machine has none left of.
+fn with_hint(failure: Failure, error: &std::io::Error) -> Failure {
+    match Shortage::of_start(error) {
+        Some(shortage) => failure.hint(shortage.hint()),
+        None => failure,
     }
-    builder.enable_all().build()
+}
+
+/// What a panic says that a library makes of a thread that could not be started, if it is one: tokio, the standard library and
+/// rayon have no other way to say it.
+fn no_thread(info: &PanicHookInfo<'_>) -> Option<String> {
+    let text = panic_message(info.payload());
+    let threads = [
+        "OS can't spawn worker thread",
+        "failed to spawn thread",
+        "The global thread pool has not been initialized",
+    ];
+    let is_one = threads.iter().any(|known| text.starts_with(known)) && text.contains("unavailable");
+    is_one.then(|| text.to_owned())
+}
+
+/// A runtime of so many threads, by default of as many as there are cores, or of as many as can be had. It has one that may block.
+///
+/// # Errors
+/// Not even one can be had beside those that a run has anyway.
+fn runtime(threads: Option<u32>) -> Result<Runtime, Failure> {
+    let wanted = threads.map_or_else(limits::cores, |threads| threads as usize);
+    // With one, guests run on the main thread.
+    let (all, refused) = limits::startable_threads(wanted + THREADS_BESIDE);
+    let had = match (all.checked_sub(THREADS_BESIDE), refused) {
+        (Some(had), _) => had,
+        (None, Some(refused)) => return Err(cannot_start(&refused)),
+        (None, None) => 0,
+    };
+    let mut builder = match (threads, had) {
+        (Some(1), _) | (_, 0 | 1) => Builder::new_current_thread(),
+        (_, had) => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(had);
+            builder
+        }
+    };
+    let runtime = builder.enable_all().thread_keep_alive(BLOCKING_KEPT).build();
+    let runtime = runtime.map_err(|error| cannot_start(&error))?;
+    // It cannot fail: a pool of threads has no result to give.
+    let _ = runtime.block_on(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
 }
 
 #[cfg(test)]

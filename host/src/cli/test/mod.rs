@@ -64,7 +64,7 @@ pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
     };
     let scripts: Vec<(PathBuf, Script)> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
     let stage = stage(args, &project)?;
-    let threads = runtime(args.threads).map_err(|error| Failure::machine("cannot start", &error))?;
+    let threads = runtime(args.threads)?;
     let (mut passed, mut failed) = (0u64, 0u64);
     for (path, script) in scripts {
         let left = Cell::new(u64::MAX);
