@@ -93,6 +93,9 @@ pub(crate) enum RunError {
     Target { path: String, error: std::io::Error },
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    /// What a run needs was not to be had for too long.
+    #[error("{0}")]
+    Shortage(String),
     #[error("the health settings cannot be meant: {0}")]
     Policy(#[from] disperse_scheduler::PolicyError),
 }
@@ -175,10 +178,11 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         let finished = tokio::task::spawn_blocking(finish).await;
         finished.map_err(|error| RunError::Output(std::io::Error::other(error)))?
     };
-    Ok(Ended {
-        summary,
-        finished: finished.map_err(RunError::Output)?,
-    })
+    let finished = finished.map_err(RunError::Output)?;
+    match summary.shortage {
+        Some(why) => Err(RunError::Shortage(why)),
+        None => Ok(Ended { summary, finished }),
+    }
 }
 
 /// Who says how it goes.

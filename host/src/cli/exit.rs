@@ -10,7 +10,7 @@ pub(super) const FAILED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 /// The workers or what they depend on failed: actions were left for which no worker was.
 pub(super) const SYSTEMIC: u8 = 3;
-/// The machine stopped it: the output cannot be written.
+/// The machine stopped it: the output cannot be written, or there is no memory, open file or thread left that it needs.
 pub(super) const MACHINE: u8 = 4;
 /// A bug of ours.
 pub(super) const BUG: u8 = 70;

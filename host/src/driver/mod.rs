@@ -9,6 +9,7 @@ mod explain;
 mod quotas;
 mod rehearsal;
 mod routes;
+mod shortage;
 mod tally;
 mod tasks;
 mod turn;
@@ -28,7 +29,8 @@ use tokio::{
 
 pub(crate) use self::quotas::BucketSetup;
 use self::{
-    actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, tally::Tally, tasks::Tasks, votes::Strangers,
+    actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, shortage::Shortages, tally::Tally,
+    tasks::Tasks, votes::Strangers,
 };
 use crate::{
     control::{Kept, RunId},
@@ -102,6 +104,7 @@ pub(crate) struct Driver<'a> {
     quotas: Quotas,
     evidence: Evidence,
     strangers: Strangers,
+    shortages: Shortages,
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
@@ -149,6 +152,7 @@ impl<'a> Driver<'a> {
             quotas: Quotas::default(),
             evidence: Evidence::new(setup.id),
             strangers: Strangers::default(),
+            shortages: Shortages::default(),
             report,
             sandbox,
             draining: false,
@@ -387,6 +391,7 @@ impl<'a> Driver<'a> {
         let quotas: Vec<_> = self.scheduler.quotas().collect();
         Summary {
             interrupted: self.draining && !self.tasks.is_over(),
+            shortage: self.shortages.take_fatal(),
             wall: self.began.elapsed(),
             tasks: self.tasks.counts(),
             failure: self.tasks.take_failure(),

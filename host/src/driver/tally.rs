@@ -1,6 +1,6 @@
 //! Counting, for the final report.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::{Class, HedgeView, KindId, Outcome, PoolId, Reason, WorkerId, WorkerView};
 
@@ -104,6 +104,12 @@ impl Tally {
         self.workers
             .get(worker.0 as usize)
             .map_or(Limits::WORKER, |entry| entry.limits)
+    }
+
+    /// The longest time that an attempt of any worker may take.
+    pub(super) fn longest_timeout(&self) -> Duration {
+        let timeouts = self.workers.iter().map(|entry| entry.limits.timeout);
+        timeouts.max().unwrap_or_default()
     }
 
     pub(super) fn asked(&mut self, kind: KindId) {

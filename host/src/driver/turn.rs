@@ -129,6 +129,7 @@ impl Driver<'_> {
                 self.report.denied(&name, &what);
             }
         }
+        self.watch_shortage(end.class(), words.as_deref());
         self.tally.attempt(worker, end.class(), &used);
         let id = attempt.action;
         if let Some(parked) = self.actions.get_mut(id) {

@@ -158,7 +158,7 @@ pub enum ControlError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The machine did not do its part: no thread could be had.
+    /// The machine did not do its part: no thread could be had, or nothing else that every attempt needs.
     #[error("the machine stopped the run: {0}")]
     Machine(std::io::Error),
     /// The tokio runtime was shut down.
@@ -175,6 +175,7 @@ impl RunError {
             run::RunError::Output(error) | run::RunError::Start(error) | run::RunError::Target { error, .. } => {
                 Self::Machine(error)
             }
+            run::RunError::Shortage(why) => Self::Machine(std::io::Error::other(why)),
             // Checked before.
             run::RunError::Policy(error) => Self::Bug(error.to_string()),
         }

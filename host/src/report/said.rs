@@ -47,6 +47,8 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) interrupted: bool,
+    /// What the machine had none left of, if that ended the run.
+    pub(crate) shortage: Option<String>,
     pub(crate) wall: Duration,
     pub(crate) tasks: TaskCounts,
     /// Why the operation itself failed, if it did.

@@ -58,7 +58,9 @@ fn end(word: &str) -> End {
         "faulty" => End::Faulty,
         "unfit" => End::Unfit,
         "lost" => End::Lost,
-        "host" => End::Host { begun: value == "begun" },
+        "host" => End::Host {
+            begun: value == "begun",
+        },
         "stopped" => End::Stopped,
         _ => panic!("not an end: {word}"),
     }
