@@ -38,6 +38,7 @@ mod programs;
 mod projects;
 mod quorum;
 mod server;
+mod shortage;
 mod signals;
 mod signed;
 mod simulate;

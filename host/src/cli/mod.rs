@@ -44,9 +44,9 @@ use crate::{
     sandbox::{self, Sandbox, as_compile_child, panics_are_caught},
 };
 
-/// How many threads a run has beside those that guests run on: for signals, input, output, the control socket, and one that may
+/// How many threads a run has beside those that guests run on: for signals, input, results, words, the control socket, and one that may
 /// block. Without one of them it cannot go on.
-const THREADS_BESIDE: usize = 5;
+const THREADS_BESIDE: usize = 6;
 
 /// For how long a thread that may block is kept when it has nothing to do: as good as for ever, so that there always is one.
 const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);

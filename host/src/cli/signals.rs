@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    pin::pin,
     process::exit,
     sync::{
         Arc,
@@ -18,10 +19,15 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 
 use super::{error::say, exit as code};
-use crate::{run::Stopper, sandbox};
+use crate::{
+    limits::{TICK, tick},
+    run::Stopper,
+    sandbox,
+};
 
 /// How long a run that is ended at once has for its final counts.
 const LAST_COUNTS: Duration = Duration::from_secs(1);
@@ -46,7 +52,7 @@ impl Stopped {
 /// # Errors
 /// No thread can be had, or no signal can be listened to.
 pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let mut signals = {
         let _within = runtime.enter();
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -71,13 +77,24 @@ pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
     let stopped = Stopped::default();
     let seen = stopped.clone();
     thread::Builder::new().name("signals".into()).spawn(move || {
-        seen.0.store(runtime.block_on(signals()), Ordering::Relaxed);
+        seen.0.store(runtime.block_on(ticking(signals())), Ordering::Relaxed);
         aside(|| say("stopping: attempts that run are let end; once more ends at once"));
         stopper.stop();
-        seen.0.store(runtime.block_on(signals()), Ordering::Relaxed);
+        seen.0.store(runtime.block_on(ticking(signals())), Ordering::Relaxed);
         end(&stopper, seen.code());
     })?;
     Ok(stopped)
+}
+
+/// Waits for a signal, and shows meanwhile that the process runs.
+async fn ticking(signal: impl Future<Output = u8>) -> u8 {
+    let mut signal = pin!(signal);
+    loop {
+        tick();
+        if let Ok(code) = timeout(TICK, &mut signal).await {
+            return code;
+        }
+    }
 }
 
 /// Ends the process: with the run's final counts if it can still say them, and without if not. The exit code is the signal's

@@ -35,7 +35,7 @@ use self::{
 use crate::{
     control::{Kept, RunId},
     inbox::{Control, Notice},
-    limits::{Charge, Limits, OpenActions},
+    limits::{Charge, Limits, OpenActions, stopped},
     logger::Line,
     operation::Operation,
     report::{Progress, Reporter, Summary},
@@ -89,6 +89,8 @@ pub(crate) struct Driver<'a> {
     scheduler: Scheduler,
     commands: Vec<Command>,
     began: Instant,
+    /// How long the process had been stopped by then.
+    stopped_before: Duration,
     now: Moment,
     inbox: UnboundedReceiver<Notice>,
     /// What came while the report was full, in order.
@@ -139,6 +141,7 @@ impl<'a> Driver<'a> {
             scheduler: Scheduler::new(setup.policy, setup.seed)?,
             commands: Vec::new(),
             began: Instant::now(),
+            stopped_before: stopped(),
             now: Moment::START,
             inbox,
             late: VecDeque::new(),
@@ -256,7 +259,7 @@ impl<'a> Driver<'a> {
             if self.inbox.is_empty() {
                 self.report.flush();
             }
-            let until = next.map(|moment| self.began + Duration::from_micros(moment.as_micros()));
+            let until = next.map(|moment| self.began + self.stopped() + Duration::from_micros(moment.as_micros()));
             tokio::select! {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
@@ -296,8 +299,15 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// How long the process was stopped since the run began.
+    fn stopped(&self) -> Duration {
+        stopped().saturating_sub(self.stopped_before)
+    }
+
+    /// The time of the run, which stands still while the process is stopped: nothing runs out meanwhile.
     fn clock(&self) -> Moment {
-        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = self.began.elapsed().saturating_sub(self.stopped());
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         Moment::from_micros(micros).max(self.now)
     }
 

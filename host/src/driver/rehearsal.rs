@@ -253,7 +253,7 @@ fn source(notice: &Notice) -> u64 {
         Notice::TaskEnded { task, .. } | Notice::Resting { task, .. } => task.0,
         Notice::Planner(_) => 0,
         // Of these there are none in the inbox of a rehearsal.
-        Notice::AttemptEnded(_) | Notice::Control(_) => u64::MAX,
+        Notice::AttemptEnded(_) | Notice::Control(_) | Notice::Shortage(_) => u64::MAX,
     }
 }
 

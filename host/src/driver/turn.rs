@@ -36,6 +36,7 @@ impl Driver<'_> {
             Notice::Planner(notice) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),
+            Notice::Shortage(message) => self.end_for_shortage(message),
             // Only a rehearsal is told, and it takes note before.
             Notice::Resting { .. } => {}
         }

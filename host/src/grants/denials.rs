@@ -1,8 +1,11 @@
-//! What was asked for and is not granted.
+//! What was asked for and not had: it is not granted, or the machine has none left.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
 
-use crate::text::one_line;
+use crate::{limits::Shortage, text::one_line};
 
 /// How many distinct denials are kept in words between two looks, and how long each may be. The rest is counted.
 const WORDS_MAX: usize = 5;
@@ -10,7 +13,11 @@ const LENGTH_MAX: usize = 400;
 
 /// Takes note of what one worker is denied, from wherever it asks. **Words that come in hold no secret.**
 #[derive(Debug, Default)]
-pub(crate) struct Denials(Mutex<Denied>);
+pub(crate) struct Denials {
+    denied: Mutex<Denied>,
+    /// What the machine had none left of the last time, and its error.
+    shortage: Mutex<Option<(Shortage, String)>>,
+}
 
 /// What was denied since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,7 +29,7 @@ pub(crate) struct Denied {
 
 impl Denials {
     pub(crate) fn note(&self, what: &str) {
-        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         denied.count += 1;
         if denied.what.len() < WORDS_MAX {
             // Some are a guest's own words, and these are for a terminal.
@@ -33,9 +40,21 @@ impl Denials {
         }
     }
 
+    /// Takes note that something could not be done because the machine has none left of what that takes. A guest may cope; if its
+    /// attempt fails, that is not its fault.
+    pub(crate) fn note_shortage(&self, shortage: Shortage, error: &io::Error) {
+        let mut noted = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = Some((shortage, error.to_string()));
+    }
+
+    /// What the machine had none left of since the last look.
+    pub(crate) fn take_shortage(&self) -> Option<(Shortage, String)> {
+        self.shortage.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// What was denied since the last look; none if nothing was.
     pub(crate) fn take(&self) -> Option<Box<Denied>> {
-        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         (denied.count > 0).then(|| Box::new(std::mem::take(&mut *denied)))
     }
 }

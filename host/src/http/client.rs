@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use super::{
     address::{NotPublic, is_public},
     paced::Paced,
 };
-use crate::limits::HEADERS_MAX;
+use crate::limits::{Deadline, HEADERS_MAX};
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,6 +61,12 @@ pub(super) trait Resolver: Send + Sync {
 pub(super) struct Unknown {
     name: String,
     error: io::Error,
+}
+
+impl Unknown {
+    pub(super) fn error(&self) -> &io::Error {
+        &self.error
+    }
 }
 
 /// A server takes too long to connect to.
@@ -152,7 +158,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, server: Uri) -> Self::Future {
         let opening = self.0.call(server);
         Box::pin(async move {
-            match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
+            match Deadline::after(Instant::now(), CONNECT_TIMEOUT).bound(opening).await {
                 Ok(opened) => opened,
                 Err(_) => Err(Slow.into()),
             }

@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,10 +27,15 @@ pub(crate) use hop::is_hosts_own;
 pub(crate) use problem::{Cause, Part, Problem};
 pub(crate) use secrets::Placed;
 
-use self::{address::Origin, hop::Hop, problem::failed, secrets::Secrets};
+use self::{
+    address::Origin,
+    hop::Hop,
+    problem::{failed, shortage},
+    secrets::Secrets,
+};
 use crate::{
     grants::{Denials, Grants},
-    limits::{Account, Limits, Reservation},
+    limits::{Account, Deadline, Limits, Reservation},
     units::{Size, Time},
 };
 
@@ -40,6 +45,13 @@ const REDIRECTS_MAX: usize = 10;
 /// How many requests of one instance are on their way at once, or one for each attempt in it if that is more; more wait. Chosen
 /// freely: a server sees as many connections.
 const AT_ONCE_MAX: usize = 64;
+
+/// How long a request waits for a connection for which the machine has no file, port or memory. Arbitrary: enough for others to
+/// be closed, and short for an attempt that is better made later.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long it waits before it tries again.
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 
 /// How much the requests and answers of one instance may hold, in largest results, or one for each attempt in it if that is
 /// more: what is being sent, and what was not read yet.
@@ -236,7 +248,8 @@ impl Access {
             self.follow(request).await
         };
         let late = |_| Err(Problem::Timeout(format!("no whole answer within {}", Time::from(time))));
-        let answer = tokio::time::timeout(time, answer).await.unwrap_or_else(late);
+        let deadline = Deadline::after(Instant::now(), time);
+        let answer = deadline.bound(answer).await.unwrap_or_else(late);
         answer.map_err(|problem| {
             let hidden = |text| self.secrets.hide_text(text, WORDS_MAX);
             let problem = problem.map(|text| hidden(text).unwrap_or_else(|| "it is too long to be told".to_owned()));
@@ -255,7 +268,19 @@ impl Access {
             let filled = hop.filled(&self.secrets)?;
             let unusable = |why: &String| Problem::Unreachable(Cause::Other, why.clone());
             let client = self.client.get().map_err(unusable)?;
-            let sent = within(head_wait, &hop, client.request(filled)).await?;
+            let mut sent = within(head_wait, &hop, client.request(filled)).await?;
+            let again_until = Instant::now() + CONNECT_PATIENCE;
+            while let Err(error) = &sent
+                && let Some((shortage, error)) = error.is_connect().then(|| shortage(error)).flatten()
+            {
+                if Instant::now() >= again_until {
+                    self.denials.note_shortage(shortage, error);
+                    break;
+                }
+                tokio::time::sleep(CONNECT_AGAIN).await;
+                // Nothing was sent.
+                sent = within(head_wait, &hop, client.request(hop.filled(&self.secrets)?)).await?;
+            }
             let response = sent.map_err(|error| failed(&hop, &error))?;
             match self.location(&response).filter(|_| !as_is) {
                 Some(location) => hop = hop.next(response.status(), &location, &self.secrets, self.headers_max)?,

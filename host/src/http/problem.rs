@@ -7,6 +7,7 @@ use super::{
     client::{Slow, Unknown},
     hop::Hop,
 };
+use crate::limits::Shortage;
 
 /// `http-types.problem`, with what wasi:http tells apart beyond it. Each has words for people.
 #[derive(Debug)]
@@ -76,6 +77,22 @@ pub(super) fn failed(hop: &Hop, error: &(dyn Error + 'static)) -> Problem {
     } else {
         Problem::Unreachable(why, text)
     }
+}
+
+/// What the machine had none left of to open a connection, by an error and what it came of.
+pub(super) fn shortage<'a>(error: &'a (dyn Error + 'static)) -> Option<(Shortage, &'a io::Error)> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let of_system = match error.downcast_ref::<Unknown>() {
+            Some(unknown) => Some(unknown.error()),
+            None => error.downcast_ref::<io::Error>(),
+        };
+        if let Some(found) = of_system.and_then(|error| Some((Shortage::of_connection(error)?, error))) {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// What one error of a chain tells, if anything.

@@ -48,6 +48,8 @@ pub(crate) enum Notice {
     AttemptEnded(AttemptEnded),
     /// The operator wants something.
     Control(Control),
+    /// The machine has none left of something without which there is no use in going on. Says what.
+    Shortage(String),
     /// A task can do nothing more before it sees another answer. Said only where answers wait behind a gate.
     Resting {
         /// Which.

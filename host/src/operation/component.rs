@@ -16,7 +16,9 @@ use crate::{
     },
     limits::{Budget, Charge, Limits},
     logger::Logger,
-    sandbox::{Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, Share, TaskSpec, World, run_task},
+    sandbox::{
+        Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, Share, Starts, TaskSpec, World, run_task,
+    },
 };
 
 /// What an operation is started from.
@@ -69,14 +71,22 @@ impl ComponentOperation {
         let (own, share) = (Share::of_one(&sandbox, &program), Share::new(&sandbox, &program));
         running.spawn({
             let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());
+            let shortage = to_driver.clone();
             async move {
                 let limits = settings.planner_limits;
-                let started = match own.admit_with(own.memory().empty()).await {
-                    Ok(admission) => {
-                        let port = port.clone();
-                        PlannerInstance::start(&sandbox, &program, admission, port, world, limits, &logger).await
+                let mut starts = Starts::default();
+                let started = loop {
+                    let started = match own.admit_with(own.memory().empty()).await {
+                        Ok(admission) => {
+                            let (port, world) = (port.clone(), world.clone());
+                            PlannerInstance::start(&sandbox, &program, admission, port, world, limits, &logger).await
+                        }
+                        Err(fault) => Err(fault),
+                    };
+                    match started {
+                        Err(fault) if starts.again(&fault).await => {}
+                        started => break started,
                     }
-                    Err(fault) => Err(fault),
                 };
                 match started {
                     Ok(instance) => {
@@ -88,6 +98,10 @@ impl ComponentOperation {
                         }
                         .live(calls)
                         .await
+                    }
+                    // A rehearsal has another end for it.
+                    Err(fault) if fault.is_of_machine() && !settings.gated => {
+                        let _ = shortage.send(Notice::Shortage(format!("the planner {fault}")));
                     }
                     Err(fault) => port.say(PlannerNotice::Failed(format!("the planner {fault}"))),
                 }

@@ -13,7 +13,10 @@ use disperse_scheduler::AttemptId;
 use wasmtime::{Result, StoreContextMut, component::GuestTaskId};
 
 use super::state::{Role, State};
-use crate::inbox::{Job, Used};
+use crate::{
+    inbox::{Job, Used},
+    limits::Deadline,
+};
 
 /// What goes on in an instance that takes several attempts at once.
 pub(super) struct Calls {
@@ -32,7 +35,7 @@ struct Call {
     attempt: AttemptId,
     began: Instant,
     /// When its time is up.
-    cut: Instant,
+    cut: Deadline,
     /// Its budget; units.
     fuel: u64,
     /// What [`Calls::each`] was when it began.
@@ -130,7 +133,7 @@ impl Calls {
         let call = Call {
             attempt: job.attempt,
             began,
-            cut: began + job.timeout,
+            cut: Deadline::after(began, job.timeout),
             fuel: job.fuel,
             from: calls.each,
         };

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     inbox::{Job, Used},
+    limits::Deadline,
     logger::Logger,
 };
 
@@ -44,7 +45,7 @@ pub(crate) async fn run_program(
     let began = Instant::now();
     let stdout = Capture::new(spec.limits.result);
     let run = pin!(run(sandbox, spec, admission, logger, &job, &stdout));
-    let ended = tokio::time::timeout_at((began + job.timeout).into(), run).await;
+    let ended = Deadline::after(began, job.timeout).bound(run).await;
     let mut ended = ended.unwrap_or_else(|_| Ran {
         said: spec.voice.end_attempt().map(|talk| talk.last_words).unwrap_or_default(),
         ..Ran::not(Fault::Timeout { limit: job.timeout })
@@ -132,7 +133,7 @@ async fn run(
     };
     running.set_fuel(job.fuel);
     let now = Instant::now();
-    set_current(&mut running, Some((job.attempt, now + job.timeout)));
+    set_current(&mut running, Some((job.attempt, Deadline::after(now, job.timeout))));
     let answer = running.call::<(), (Result<(), ()>,)>(now, main, ()).await;
     let status = match answer {
         Ok((answer,)) => Ok(answer.map_or(1, |()| 0)),

@@ -75,9 +75,9 @@ pub(super) enum Space {
     Grown,
 }
 
-/// What a memory has of address space beside what is in use, where it has it as it grows, in bytes. Arbitrary: few moves for a
-/// guest that grows in small steps, and little beside what the smallest guests take.
-const GROWTH: u64 = 1 << 20;
+/// What a memory has of address space beside what is in use, where it has it as it grows, in bytes. It is copied whenever it has
+/// grown by as much: half of what a worker may have by default, so that most are copied once.
+const GROWTH: u64 = 32 << 20;
 
 /// What is behind it, in bytes: two pages of the largest size that systems have.
 const GUARD: u64 = 128 << 10;

@@ -1,6 +1,10 @@
 //! What went wrong in a guest, in words and in outcome classes.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use disperse_scheduler::End;
 use rustix::io::Errno;
@@ -136,6 +140,17 @@ impl Fault {
         }
     }
 
+    /// Whether the machine had none left of something.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::HostFull {
+                resource: HostResource::Machine { .. },
+                ..
+            }
+        )
+    }
+
     /// What the scheduler is told. `stderr`: the end of what the guest wrote there before, which tells places apart.
     pub(crate) fn end(&self, stderr: &str) -> End {
         match self {
@@ -242,6 +257,43 @@ pub(crate) enum HostResource {
     Pool(String),
     #[error("could not go on: the machine has no {shortage} left ({error}); {}", shortage.hint())]
     Machine { shortage: Shortage, error: String },
+}
+
+/// How long the start of a task or a planner is tried again for what the machine has none left of. As long as the driver waits
+/// where that is so for every attempt.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it rests before it is tried again, the first time and at most.
+const START_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
+
+/// Starts that the machine had not enough for, one after the other.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    began: Instant,
+    rest: Duration,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            rest: *START_AGAIN.start(),
+        }
+    }
+}
+
+impl Starts {
+    /// Rests before another start, longer each time. False: this one failed for another reason, or it was tried for long enough.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn again(&mut self, fault: &Fault) -> bool {
+        if !fault.is_of_machine() || self.began.elapsed() >= START_PATIENCE {
+            return false;
+        }
+        tokio::time::sleep(self.rest).await;
+        self.rest = (self.rest * 2).min(*START_AGAIN.end());
+        true
+    }
 }
 
 impl HostResource {

@@ -45,6 +45,18 @@ pub(super) struct Running {
     _slots: Reservation,
 }
 
+/// A guest that could not be started, and the role that it was to have.
+pub(super) struct NotStarted {
+    pub(super) fault: Fault,
+    pub(super) role: Role,
+}
+
+impl From<NotStarted> for Fault {
+    fn from(not_started: NotStarted) -> Self {
+        not_started.fault
+    }
+}
+
 /// What a guest is started with.
 pub(super) struct Start {
     pub(super) role: Role,
@@ -65,7 +77,7 @@ impl Running {
     /// It could not be started; says why.
     ///
     /// Cancel safe: nothing is left of a start that was given up.
-    pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, Fault> {
+    pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, NotStarted> {
         let Admission { memory, slots } = start.admission;
         let limits = start.limits;
         let pre = match (&start.role, &program.operation) {
@@ -102,22 +114,12 @@ impl Running {
                 })
             }
             Err(error) => {
-                let fault = read(&mut store, &limits, &error);
-                if let Fault::HostFull { resource, .. } = fault {
-                    return Err(resource.before());
-                }
-                let said = store.data().stderr.take();
-                let text = if said.is_empty() {
-                    fault.to_string()
-                } else {
-                    format!("{fault}\n  {said}")
+                let fault = match read(&mut store, &limits, &error) {
+                    Fault::HostFull { resource, .. } => resource.before(),
+                    fault => not_started(&store, program, &fault),
                 };
-                let stillborn = fault.is_of_guest() && !program.has_started.load(Ordering::Relaxed);
-                Err(if stillborn {
-                    Fault::Stillborn(text)
-                } else {
-                    Fault::Start(text)
-                })
+                let role = store.into_data().role;
+                Err(NotStarted { fault, role })
             }
         }
     }
@@ -189,6 +191,21 @@ impl Running {
         let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
         let Self { store, pace, .. } = self;
         pace.run(now, typed.call_async(store.as_context_mut(), params)).await
+    }
+}
+
+/// What a fault means that a guest had before it was started; with its last words.
+fn not_started(store: &Store<State>, program: &Inner, fault: &Fault) -> Fault {
+    let said = store.data().stderr.take();
+    let text = if said.is_empty() {
+        fault.to_string()
+    } else {
+        format!("{fault}\n  {said}")
+    };
+    if fault.is_of_guest() && !program.has_started.load(Ordering::Relaxed) {
+        Fault::Stillborn(text)
+    } else {
+        Fault::Start(text)
     }
 }
 

@@ -1,9 +1,6 @@
 //! What a store holds beside the guest itself.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::AttemptId;
 use tokio::sync::Semaphore;
@@ -15,7 +12,7 @@ use crate::{
     grants::{Denials, Grants},
     http::Access,
     inbox::{PlannerPort, Reports, Speaker, TaskPort},
-    limits::Limits,
+    limits::{Deadline, Limits},
     logger::{Level, Logger},
 };
 
@@ -68,7 +65,7 @@ pub(super) struct WorkerRole {
     pub(super) reports: Arc<Reports>,
     /// The attempt that goes on, and when it is cut. Where several go on at once: the one that is calling the host, found out
     /// by [`Calls::attribute`](super::calls::Calls::attribute).
-    pub(super) current: Option<(AttemptId, Instant)>,
+    pub(super) current: Option<(AttemptId, Deadline)>,
     /// What goes on in an instance that takes several attempts at once.
     pub(super) calls: Option<Box<Calls>>,
 }
@@ -84,8 +81,7 @@ impl WorkerRole {
 
     /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
     pub(super) fn left(&self) -> Duration {
-        self.current
-            .map_or(Duration::ZERO, |(_, cut)| cut.saturating_duration_since(Instant::now()))
+        self.current.map_or(Duration::ZERO, |(_, cut)| cut.left())
     }
 }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{
     engine::Form,
-    fault::Fault,
-    instance::{Running, Start},
+    fault::{Fault, Starts},
+    instance::{NotStarted, Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
     quiet::{self, Pump, Quiet},
@@ -54,6 +54,7 @@ pub(crate) async fn run_task(
     stderr.aloud(Speaker::Task(port.task()), logger.clone());
     let debt = spec.debt.hand_on();
     let need = Need::default();
+    let mut starts = Starts::default();
     let (mut port, mut admission) = (port, admission);
     let mut end = loop {
         let start = Start {
@@ -68,8 +69,23 @@ pub(crate) async fn run_task(
         };
         let mut running = match Running::start(sandbox, spec.program.inner(), start).await {
             Ok(running) => running,
-            Err(fault @ Fault::HostFull { .. }) => break failed(format!("the task {fault}")),
-            Err(fault) => break failed(fault.to_string()),
+            Err(NotStarted { fault, role }) => {
+                let again = match role {
+                    Role::Task(port) if !port.has_asked() => port,
+                    _ => break failed(fault.to_string()),
+                };
+                if !starts.again(&fault).await {
+                    break failed(match fault {
+                        Fault::HostFull { .. } => format!("the task {fault}"),
+                        fault => fault.to_string(),
+                    });
+                }
+                match readmit(spec, &need).await {
+                    Ok(admitted) => (port, admission) = (again, admitted),
+                    Err(fault) => break failed(format!("the task {fault}")),
+                }
+                continue;
+            }
         };
         let called = call(&mut running, spec, &input).await;
         let used = running.used();

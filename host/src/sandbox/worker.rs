@@ -12,7 +12,7 @@ use wasmtime::component::Func;
 
 use super::{
     abi::{ActionRef, Failure},
-    fault::Fault,
+    fault::{Fault, HostResource},
     files::FileAccess,
     instance::{Running, Start},
     pace::Debt,
@@ -26,7 +26,7 @@ use crate::{
     grants::{Denials, Grants},
     http::Access,
     inbox::{Job, Reports, Speaker, Used, Words},
-    limits::Limits,
+    limits::{Deadline, Limits, Shortage},
     logger::{Level, Logger},
     text::cut,
 };
@@ -103,6 +103,21 @@ impl Handled {
             words.stderr = stderr;
         }
         self
+    }
+
+    /// The same failure as one of the machine, which had none left of something that the guest asked for.
+    pub(crate) fn for_shortage(self, (shortage, error): (Shortage, String)) -> Self {
+        let resource = HostResource::Machine { shortage, error };
+        let fault = Fault::HostFull { resource, begun: true };
+        let words = self.words.map(|words| Words {
+            message: format!("{fault}: {}", words.message),
+            ..*words
+        });
+        Self {
+            end: fault.end(""),
+            words: words.map(Box::new),
+            ..self
+        }
     }
 
     /// An attempt that was given up on purpose.
@@ -190,7 +205,7 @@ impl WorkerInstance {
     pub(crate) async fn handle(&mut self, job: Job) -> Handled {
         self.calls += 1;
         let began = Instant::now();
-        let cut = began + job.timeout;
+        let cut = Deadline::after(began, job.timeout);
         self.running.set_fuel(job.fuel);
         set_current(&mut self.running, Some((job.attempt, cut)));
         let action = ActionRef {
@@ -200,7 +215,7 @@ impl WorkerInstance {
         let answer: Result<wasmtime::Result<Return>, _> = {
             let call = pin!(self.running.call(began, self.handle, (action,)));
             // Most calls end at the first poll, before the timer is armed.
-            tokio::time::timeout_at(cut.into(), call).await
+            cut.bound(call).await
         };
         let mut used = self.running.used();
         used.wall = match &answer {
@@ -218,7 +233,7 @@ impl WorkerInstance {
 }
 
 /// Says which attempt is going on.
-pub(super) fn set_current(running: &mut Running, current: Option<(AttemptId, Instant)>) {
+pub(super) fn set_current(running: &mut Running, current: Option<(AttemptId, Deadline)>) {
     if let Role::Worker(worker) = &mut running.store.data_mut().role {
         worker.current = current;
     }
@@ -280,7 +295,7 @@ pub(super) async fn started(
         admission,
         need: spec.need.clone(),
     };
-    Running::start(sandbox, spec.program.inner(), start).await
+    Ok(Running::start(sandbox, spec.program.inner(), start).await?)
 }
 
 fn read(failure: Failure) -> (End, String) {

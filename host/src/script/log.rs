@@ -92,7 +92,7 @@ impl Log {
                 }
                 self.ended(ended)
             }
-            Notice::Planner(_) | Notice::Control(_) | Notice::Resting { .. } => return,
+            Notice::Planner(_) | Notice::Control(_) | Notice::Shortage(_) | Notice::Resting { .. } => return,
         };
         self.line(now, &line);
     }

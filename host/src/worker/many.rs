@@ -10,12 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{AttemptId, Class};
+use disperse_scheduler::AttemptId;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{CALLS_MAX, Worker};
 use crate::{
     inbox::{Job, Order, Used},
+    limits::Deadline,
     sandbox::{Ended, Fault, Handled, Remains, SharedInstance},
 };
 
@@ -23,7 +24,7 @@ use crate::{
 struct Flight {
     timeout: Duration,
     /// When its time is up.
-    cut: Instant,
+    cut: Deadline,
     /// Whether nobody wants it any more. It goes on all the same: ending it would end the others.
     stopped: bool,
 }
@@ -32,7 +33,7 @@ impl Flight {
     fn of(job: &Job) -> Self {
         Self {
             timeout: job.timeout,
-            cut: Instant::now() + job.timeout,
+            cut: Deadline::after(Instant::now(), job.timeout),
             stopped: false,
         }
     }
@@ -66,9 +67,6 @@ impl Worker {
             let goes_on = match self.start_shared(&mut orders, &mut hand).await {
                 Some(Ok(instance)) => self.serve(instance, &mut orders, &mut hand).await,
                 Some(Err(handled)) => {
-                    if handled.end.class() == Class::Host {
-                        self.report_shortage(&handled);
-                    }
                     self.cannot_start(handled, &mut hand);
                     true
                 }
@@ -148,7 +146,7 @@ impl Worker {
                 if flights.is_empty() && (calls >= CALLS_MAX || in_the_way()) || all_stopped(&flights) {
                     break End::Idle;
                 }
-                let first = flights.iter().min_by_key(|(_, flight)| flight.cut);
+                let first = flights.iter().min_by_key(|(_, flight)| flight.cut.rank());
                 let late = first.map(|(attempt, flight)| (*attempt, flight.timeout, flight.cut));
                 tokio::select! {
                     biased;
@@ -197,16 +195,16 @@ impl Worker {
     /// Ends what is in flight because the time of one is up. It is that one's own fault unless another one took most of its
     /// time.
     fn settle_late(&self, late: AttemptId, timeout: Duration, flights: Flights, remains: Remains) {
-        let (now, held) = (Instant::now(), remains.held);
+        let held = remains.held;
         let over = Fault::Timeout { limit: timeout };
         match remains.interrupted.filter(|_| held > timeout / 2) {
             Some(hog) => {
-                let is_up = flights.get(&hog).is_some_and(|flight| flight.cut <= now);
+                let is_up = flights.get(&hog).is_some_and(|flight| flight.cut.left().is_zero());
                 let fault = if is_up { over } else { Fault::Hog { held } };
                 self.settle(flights, remains, &fault, |attempt, _| attempt == hog);
             }
             None => self.settle(flights, remains, &over, |attempt, flight| {
-                attempt == late || flight.cut <= now
+                attempt == late || flight.cut.left().is_zero()
             }),
         }
     }
@@ -235,7 +233,7 @@ impl Worker {
     fn land(&self, flights: &mut Flights, attempt: AttemptId, handled: Handled) {
         let handled = match flights.remove(&attempt) {
             Some(flight) if flight.stopped => Handled::fault(&Fault::Stopped, handled.used),
-            _ => handled,
+            _ => self.excused(handled),
         };
         self.tell(attempt, handled);
     }
@@ -247,8 +245,8 @@ fn all_stopped(flights: &Flights) -> bool {
 }
 
 /// Waits until the time of an attempt is up, if there is one.
-async fn when_up(first: Option<(AttemptId, Duration, Instant)>) -> Option<(AttemptId, Duration)> {
+async fn when_up(first: Option<(AttemptId, Duration, Deadline)>) -> Option<(AttemptId, Duration)> {
     let (attempt, timeout, cut) = first?;
-    tokio::time::sleep_until(cut.into()).await;
+    cut.over().await;
     Some((attempt, timeout))
 }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
     inbox::{AttemptEnded, Job, Notice, Order, Speaker, Used},
+    limits::Deadline,
     logger::{Level, Logger},
     sandbox::{Admission, Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
@@ -98,20 +99,22 @@ impl Worker {
 
     /// Makes one attempt, with the instance that is there or a new one.
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
-        let handled = self.attempted(job, instance).await;
+        let handled = self.excused(self.attempted(job, instance).await);
         if handled.end.class() == Class::Host {
             // What it holds is what others wait for.
             *instance = None;
-            self.report_shortage(&handled);
         }
         handled
     }
 
-    /// Reports that the host had none left of something, once for the pool. The scheduler lets the worker rest.
-    fn report_shortage(&self, handled: &Handled) {
-        if let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once()) {
-            let speaker = Speaker::Worker(self.spec.name.clone(), None);
-            self.logger.guest(&speaker, Level::Warning, &words.message);
+    /// A failure that the guest has of the machine, which had none left of what it asked for, is not its own.
+    fn excused(&self, handled: Handled) -> Handled {
+        let shortage = self.spec.denials.take_shortage();
+        match (handled.end.class(), shortage) {
+            (Class::Permanent | Class::Transient | Class::Trap | Class::WorkerFault, Some(shortage)) => {
+                handled.for_shortage(shortage)
+            }
+            _ => handled,
         }
     }
 
@@ -171,7 +174,7 @@ impl Worker {
             &self.logger,
             action,
         ));
-        let fault = match tokio::time::timeout(timeout, start).await {
+        let fault = match Deadline::after(began, timeout).bound(start).await {
             Ok(Ok(instance)) => return Ok(instance),
             Ok(Err(fault)) => fault,
             Err(_) => Fault::Start(Fault::Timeout { limit: timeout }.to_string()),
@@ -197,6 +200,13 @@ impl Worker {
     }
 
     fn tell(&self, attempt: AttemptId, handled: Handled) {
+        if handled.end.class() == Class::Host
+            && let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once())
+        {
+            // The first of the pool. What comes of it, the driver says.
+            let speaker = Speaker::Worker(self.spec.name.clone(), None);
+            self.logger.guest(&speaker, Level::Warning, &words.message);
+        }
         let Handled {
             end,
             result,

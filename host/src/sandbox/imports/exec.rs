@@ -25,7 +25,7 @@ use wasmtime::{
 
 use super::charge;
 use crate::{
-    limits::Shortage,
+    limits::{Deadline, Shortage},
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
         calls::Calls,
@@ -243,7 +243,7 @@ async fn talk(
             group.child.wait().await.map_err(failed)?,
         ))
     };
-    let (output, errors, status) = match tokio::time::timeout(left, talk).await {
+    let (output, errors, status) = match Deadline::after(Instant::now(), left).bound(talk).await {
         Ok(done) => done?,
         Err(_) => {
             let why = format!("{} was not done within {}", command.program, Time::from(time));

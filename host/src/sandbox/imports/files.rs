@@ -29,7 +29,7 @@ use wasmtime_wasi::{
 
 use crate::{
     grants::Denials,
-    limits::UNREAD_MAX,
+    limits::{Shortage, UNREAD_MAX},
     sandbox::{
         files::{Calls, Entries, Files, How, OpenError, OpenPermit, Opened, PIECE, Reader, Writer, at_once, open},
         state::{Role, State},
@@ -186,7 +186,12 @@ impl<'a> View<'a> {
             let work = move || open(&below, &path, how).map_err(|error| (error, path));
             let done = calls?.run(work).await.map_err(FsError::trap)?;
             done.map_err(|(error, path)| match error {
-                OpenError::System(error) => error.into(),
+                OpenError::System(error) => {
+                    if let (Some(shortage), Some(denials)) = (Shortage::of(&error), &denials) {
+                        denials.note_shortage(shortage, &error);
+                    }
+                    error.into()
+                }
                 OpenError::Refused(why) => {
                     note(denials.as_ref(), &format!("`{path}` cannot be opened: {why}"));
                     ErrorCode::NotPermitted.into()

@@ -38,7 +38,7 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 worker: "untrusted".to_owned(),
             },
             false => {
-                let remaining = cut.saturating_duration_since(Instant::now()).as_millis();
+                let remaining = cut.left().as_millis();
                 AttemptInfo {
                     action,
                     number: attempt.number,

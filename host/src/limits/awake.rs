@@ -1,0 +1,168 @@
+//! Time without that in which this process was stopped, by Ctrl-Z or `kill -STOP`.
+//!
+//! What may take a while for a guest is not to run out while it cannot run. A thread that wakes regularly ([`tick`]) shows that
+//! the process runs; where it did not for a second, the process was stopped, or the machine was so busy that it may as well
+//! have been: then what waits is given as much time more, once, and nothing else follows. Without such a thread, in a program
+//! that has the host built in, no time is left out. Time in which the whole machine sleeps is not counted by the clock anyway.
+
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::time::{error::Elapsed, sleep_until, timeout_at};
+
+/// How often [`tick`] is to be called.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+/// From how long on a gap between two ticks is time in which the process was stopped: four ticks, which a busy machine seldom
+/// delays.
+const GAP: Duration = Duration::from_secs(1);
+
+static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch {
+    began: Instant::now(),
+    ticked: AtomicU64::new(0),
+    stopped: AtomicU64::new(0),
+});
+
+/// Microseconds, from `began` on.
+struct Watch {
+    began: Instant,
+    /// When the last tick was. 0: there was none.
+    ticked: AtomicU64,
+    /// How long the process was stopped.
+    stopped: AtomicU64,
+}
+
+impl Watch {
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes that the process runs now.
+    fn tick(&self, now: Instant) {
+        let micros = self.micros(now).max(1);
+        let before = self.ticked.fetch_max(micros, Ordering::SeqCst);
+        self.count(before, micros);
+    }
+
+    /// Counts a gap between two ticks.
+    fn count(&self, before: u64, now: u64) {
+        let gap = Duration::from_micros(now.saturating_sub(before));
+        if before > 0 && gap >= GAP {
+            let micros = u64::try_from((gap - TICK).as_micros()).unwrap_or(u64::MAX);
+            self.stopped.fetch_add(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// How long the process was stopped until `now`, also if it goes on again just now.
+    fn stopped(&self, now: Instant) -> Duration {
+        let ticked = self.ticked.load(Ordering::SeqCst);
+        if ticked > 0 && self.micros(now).saturating_sub(ticked) >= GAP.as_micros() as u64 {
+            self.tick(now);
+        }
+        Duration::from_micros(self.stopped.load(Ordering::SeqCst))
+    }
+}
+
+/// Shows that the process runs. To be called each [`TICK`], by one thread that does nothing else.
+pub(crate) fn tick() {
+    WATCH.tick(Instant::now());
+}
+
+/// How long the process was stopped until now.
+pub(crate) fn stopped() -> Duration {
+    WATCH.stopped(Instant::now())
+}
+
+/// When something is to be over that began at some moment; later by the time in which the process is stopped until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    cut: Instant,
+    /// How long the process had been stopped when it was set.
+    before: Duration,
+}
+
+impl Deadline {
+    /// So long after `began`, which is now or not long ago.
+    pub(crate) fn after(began: Instant, limit: Duration) -> Self {
+        Self {
+            cut: began + limit,
+            before: Duration::from_micros(WATCH.stopped.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// When it is, by what is known now.
+    pub(crate) fn moment(&self) -> Instant {
+        self.cut + stopped().saturating_sub(self.before)
+    }
+
+    /// What the earlier of two has less of.
+    pub(crate) fn rank(&self) -> Instant {
+        self.cut.checked_sub(self.before).unwrap_or(self.cut)
+    }
+
+    /// How much time is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.moment().saturating_duration_since(Instant::now())
+    }
+
+    /// Waits until it is over.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn over(self) {
+        while !self.left().is_zero() {
+            sleep_until(self.moment().into()).await;
+        }
+    }
+
+    /// Waits for something until the deadline is over.
+    ///
+    /// # Errors
+    /// It is over.
+    pub(crate) async fn bound<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut what = std::pin::pin!(what);
+        let mut cut = self.cut;
+        loop {
+            let late = match timeout_at(cut.into(), &mut what).await {
+                Ok(done) => return Ok(done),
+                Err(late) => late,
+            };
+            cut = self.moment();
+            if cut <= Instant::now() {
+                return Err(late);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gap_between_two_ticks_is_time_in_which_the_process_was_stopped() {
+        let began = Instant::now();
+        let watch = Watch {
+            began,
+            ticked: AtomicU64::new(0),
+            stopped: AtomicU64::new(0),
+        };
+        let at = |ms| began + Duration::from_millis(ms);
+        // Without ticks nothing is known.
+        assert_eq!(watch.stopped(at(60_000)), Duration::ZERO);
+        watch.tick(at(60_000));
+        watch.tick(at(60_250));
+        assert_eq!(watch.stopped(at(61_200)), Duration::ZERO);
+        // Found out before the next tick, and counted once.
+        assert_eq!(watch.stopped(at(70_250)), Duration::from_millis(9750));
+        watch.tick(at(70_250));
+        watch.tick(at(70_500));
+        assert_eq!(watch.stopped(at(70_500)), Duration::from_millis(9750));
+        watch.tick(at(72_500));
+        assert_eq!(watch.stopped(at(72_500)), Duration::from_millis(9750 + 1750));
+    }
+}

@@ -1,0 +1,204 @@
+//! A machine that has not enough of something: whatever that is, it is no guest's fault and no worker's.
+
+use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::support::{Ended, Folder, Host, body, comes, host, probe, shell};
+
+/// A run with the limits of the process set by this command of a shell.
+fn limited(limits: &str, args: &[&str]) -> Host {
+    shell(&format!("{limits} && exec disperse-host {}", args.join(" ")))
+}
+
+fn lines(count: u32, line: &str) -> String {
+    format!("{line}\n").repeat(count as usize)
+}
+
+/// Nothing is said of workers, actions or the host that would be the machine's fault.
+fn blames_nobody(ended: &Ended) {
+    for word in ["quarantined", "evicted", "broke the contract", "panicked", "bug of"] {
+        assert!(!ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn eight_workers_run_and_compile_in_three_gigabytes_of_address_space() {
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    for flag in ["--no-cache", "", ""] {
+        let ended = limited("ulimit -v 3000000", &["map", &worker, "--workers 8", flag])
+            .input(lines(200, "x"))
+            .run()
+            .exits(0);
+        assert_eq!(ended.out().lines().count(), 200);
+        blames_nobody(&ended);
+    }
+}
+
+#[test]
+fn memory_that_the_machine_never_has_ends_the_run_with_exit_code_4() {
+    let folder = Folder::new();
+    // It wants 2.4 GB at once.
+    let hungry = format!("(drop (memory.grow (i32.const 40000))) {}", body::ECHO);
+    let hungry = folder.worker("hungry.wasm", &hungry);
+    let flags = ["map", &hungry, "--workers 4 --memory 4GiB --host-memory 32GiB"];
+    let ended = limited("ulimit -v 2000000", &flags).input(lines(9, "x")).run().exits(4);
+    blames_nobody(&ended);
+    ended.prints("").says(&[
+        "error: the run was stopped by the machine",
+        "the machine has no memory or address space left",
+        "ulimit -v",
+        "0 tasks done, 0 failed",
+    ]);
+    // It has it without that limit.
+    host(["map", &hungry, "--memory", "4GiB", "--host-memory", "32GiB"])
+        .input(lines(1, "x"))
+        .run()
+        .exits(0);
+}
+
+#[test]
+fn programs_wait_for_open_files_and_no_attempt_is_spent() {
+    let flags = ["map", &probe(), "--workers 60 --attempts 1 --exec '/bin/sleep *'"];
+    let ended = limited("ulimit -n 120", &flags)
+        .input(lines(120, "run /bin/sleep 0.1"))
+        .run()
+        .exits(0);
+    assert_eq!(ended.out().lines().count(), 120);
+    blames_nobody(&ended);
+}
+
+/// A control group for threads, until it is dropped.
+struct ThreadGroup(PathBuf);
+
+impl ThreadGroup {
+    /// None: none can be made here, which only the superuser can.
+    fn new() -> Option<Self> {
+        let name = format!("disperse-test-{}", std::process::id());
+        let roots = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
+        let folder = roots.map(|root| PathBuf::from(root).join(&name));
+        let group = folder.into_iter().find(|folder| std::fs::create_dir(folder).is_ok())?;
+        let group = Self(group);
+        group.set(64).then_some(group)
+    }
+
+    fn set(&self, threads: u32) -> bool {
+        std::fs::write(self.0.join("pids.max"), threads.to_string()).is_ok()
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        let enter = format!("echo $$ > {}/cgroup.procs", self.0.display());
+        limited(&enter, args).input("x\n").run()
+    }
+}
+
+impl Drop for ThreadGroup {
+    fn drop(&mut self) {
+        // Processes that have just ended may be in it for a moment.
+        comes(Duration::from_secs(10), || std::fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn too_few_threads_are_an_error_of_the_machine_or_are_enough() {
+    let Some(group) = ThreadGroup::new() else {
+        eprintln!("skipped: no control group for threads can be made here");
+        return;
+    };
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let mut codes = Vec::new();
+    for (threads, cache) in (1..=12).flat_map(|threads| [(threads, ""), (threads, "--no-cache")]) {
+        assert!(group.set(threads));
+        let ended = group.run(&["map -q", &worker, cache]);
+        assert!(
+            ended.code == 0 || ended.code == 4,
+            "{threads}: {} {}",
+            ended.code,
+            ended.stderr
+        );
+        assert_eq!(ended.code == 0, ended.stderr.is_empty(), "{}", ended.stderr);
+        blames_nobody(&ended);
+        assert!(!ended.stderr.contains("--compile-memory"), "{}", ended.stderr);
+        codes.push(ended.code);
+    }
+    assert_eq!(codes.first(), Some(&4));
+    assert_eq!(codes.last(), Some(&0));
+    // More than can be had are as many as can be had.
+    assert!(group.set(32));
+    group.run(&["map -q", &worker, "--threads 64"]).exits(0).prints("x\n");
+}
+
+#[test]
+fn limits_of_the_user_that_are_lower_than_those_of_the_compiler_stay() {
+    // What the superuser may and others may not, if that is who tests.
+    let dropped = "setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource";
+    let dropped = match shell(&format!("{dropped} true")).run().code {
+        0 => dropped,
+        _ => "",
+    };
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    for limit in [
+        "ulimit -v 3900000",
+        "ulimit -t 100",
+        "ulimit -Sv 3900000",
+        "ulimit -c 0",
+    ] {
+        shell(&format!(
+            "{limit} && exec {dropped} disperse-host map --no-cache {worker}"
+        ))
+        .input("x\n")
+        .run()
+        .exits(0)
+        .prints("x\n");
+    }
+    // Where one is too low, it is that one which is named.
+    let low = "ulimit -Sv 400000";
+    let ended = shell(&format!("{low} && exec disperse-host map --no-cache {worker}"))
+        .input("x\n")
+        .run();
+    assert!(ended.code == 0 || ended.code == 4, "{}", ended.stderr);
+    if ended.code == 4 {
+        ended.says(&["ulimit -v"]);
+    }
+}
+
+#[test]
+fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
+    let folder = Folder::new();
+    let pipe = folder.path("pipe");
+    assert_eq!(shell(&format!("mkfifo {pipe}")).run().code, 0);
+    let mut run = host([
+        "map",
+        &probe(),
+        "--attempts",
+        "1",
+        "--timeout",
+        "6s",
+        "--exec",
+        "/bin/cat *",
+    ])
+    .input(format!("run /bin/cat {pipe}\n"))
+    .start();
+    // Opened once the program reads: the attempt has begun.
+    let mut writer: Option<File> = None;
+    let opened = comes(Duration::from_secs(30), || {
+        let mut options = File::options();
+        let options = options
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        writer = options.open(&pipe).ok();
+        writer.is_some()
+    });
+    assert!(opened, "nothing reads the pipe");
+    run.send(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(7));
+    run.send(Signal::CONT);
+    // Long enough for a time that is up to be noticed.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(run.is_running());
+    drop(writer);
+    run.end().exits(0).prints("Some(0) \n");
+}
