@@ -9,6 +9,7 @@ use crate::{
     ids::{ActionId, AttemptId, Ax, Gx, Kx, Rx, TaskId, WorkerId, Wx},
     moment::Moment,
     outcome::{Class, End, Outcome, Reason},
+    policy::Blame,
     queue::{Key, Turn},
     quorum::Count,
     retry::{Bar, Trials},
@@ -297,6 +298,17 @@ impl Scheduler {
                 self.remember(ax, wx);
                 if self.lost(ax, wx) {
                     return self.give_up(ax, Reason::Poison, out);
+                }
+                true
+            }
+            Class::WorkerFault if end == End::Unfit && self.policy.blame == Blame::Deferred => {
+                self.remember(ax, wx);
+                if self.accuse(ax, wx, attempt.number, end) {
+                    return self.give_up(ax, Reason::Poison, out);
+                }
+                match self.is_usable(wx) {
+                    true => self.check_unfit(wx, out),
+                    false => self.annul(wx, out),
                 }
                 true
             }

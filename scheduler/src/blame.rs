@@ -151,8 +151,18 @@ pub(crate) struct Accused {
     spent: u32,
     /// When the last of them failed.
     at: Moment,
-    /// Where it trapped; 0: it did not, or nobody can tell.
-    fingerprint: u64,
+    /// What the last of them has in common with failures elsewhere.
+    mark: Mark,
+}
+
+/// What two failures of one action on different workers may have in common, so that they speak against the action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    None,
+    /// The place of a trap.
+    Trap(u64),
+    /// The worker reported that it is unfit.
+    Unfit,
 }
 
 impl Accused {
@@ -163,7 +173,7 @@ impl Accused {
             number,
             spent: 1,
             at,
-            fingerprint: 0,
+            mark: Mark::None,
         }
     }
 
@@ -224,30 +234,34 @@ impl Scheduler {
     /// Takes note that an action failed on a worker. True: it broke two workers that can be trusted in the same way, so the
     /// fault is its own.
     pub(crate) fn accuse(&mut self, ax: Ax, wx: Wx, number: u32, end: End) -> bool {
-        let fingerprint = match end {
-            End::Trap { fingerprint } if self.is_trusted(wx) => fingerprint,
-            _ => 0,
+        let mark = match end {
+            End::Trap { fingerprint } if fingerprint != 0 && self.is_trusted(wx) => Mark::Trap(fingerprint),
+            End::Unfit => Mark::Unfit,
+            _ => Mark::None,
         };
+        let spent = u32::from(mark != Mark::Unfit);
         let now = self.now;
         let (Some(action), Some(worker)) = (self.actions.get_mut(ax), self.workers.get_mut(wx)) else {
             return false;
         };
         let trials = action.trials.get_or_insert_default();
-        let alike = |other: &Accused| other.wx != wx && other.fingerprint == fingerprint;
-        let poison = fingerprint != 0 && trials.accused.iter().any(alike);
+        // A worker that is unfit for an action twice, and succeeded with others, is as good as two.
+        let has_worked = mark == Mark::Unfit && worker.tally.ok > 0;
+        let alike = |other: &Accused| (other.wx != wx || has_worked) && other.mark == mark;
+        let poison = mark != Mark::None && trials.accused.iter().any(alike);
         match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
             Some(accused) => {
                 accused.number = number;
-                accused.spent += 1;
+                accused.spent += spent;
                 accused.at = now;
-                accused.fingerprint = fingerprint;
+                accused.mark = mark;
             }
             None => trials.accused.push(Accused {
                 wx,
                 number,
-                spent: 1,
+                spent,
                 at: now,
-                fingerprint,
+                mark,
             }),
         }
         worker.accusers.insert(ax);
@@ -304,6 +318,11 @@ impl Scheduler {
             let Some(worker) = self.workers.get_mut(accused.wx) else {
                 continue;
             };
+            // One that had a success since then is fit after all: it only failed.
+            if accused.mark == Mark::Unfit && worker.record.unfit.contains(&id) {
+                self.evict_unfit(accused.wx, out);
+                continue;
+            }
             worker.record.convict(id, guilt / others as f64, relief);
             let Standing::Usable { trust, rest } = worker.standing else {
                 continue;
@@ -311,6 +330,8 @@ impl Scheduler {
             let enough = worker.record.score >= self.policy.quarantine_score;
             match trust {
                 Trust::Healthy | Trust::Suspect { .. } if !enough => {}
+                // It reported once that it is unfit, and was never quarantined.
+                Trust::Probation { round: 0, .. } if !enough => {}
                 _ if self.may_condemn(accused.wx) => self.condemn(accused.wx, true, out),
                 Trust::Suspect { .. } => {}
                 _ => self.suspect(accused.wx, 0, rest, out),
@@ -337,6 +358,7 @@ impl Scheduler {
     pub(crate) fn acquit(&mut self, ax: Ax, id: ActionId, accused: &[Accused], out: &mut Vec<Command>) {
         for accused in accused {
             self.decided(ax, id, accused, 0, out);
+            self.fit_again(accused.wx, id, out);
             let suspect_after = self.policy.suspect_after as usize;
             let Some(worker) = self.workers.get(accused.wx) else {
                 continue;
@@ -375,7 +397,8 @@ impl Scheduler {
             let Some(index) = trials.accused.iter().position(|accused| accused.wx == wx) else {
                 continue;
             };
-            if std::mem::replace(&mut trials.revived, true) {
+            let is_free = trials.accused.get(index).is_some_and(|accused| accused.spent == 0);
+            if !is_free && std::mem::replace(&mut trials.revived, true) {
                 continue;
             }
             let accused = trials.accused.swap_remove(index);

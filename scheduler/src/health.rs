@@ -1,7 +1,7 @@
 //! What to think of a worker.
 //!
-//! Two sorts of evidence. An explicit fault (it could not be started, it says itself that it is unfit) is believed at
-//! once and of anybody. Failures are circumstantial: who fails several actions in a row is only given work slowly until it
+//! Two sorts of evidence. An explicit fault (it could not be started) is believed at once and of anybody; what a worker says of
+//! itself is checked (see `unfit.rs`). Failures are circumstantial: who fails several actions in a row is only given work slowly until it
 //! is known whose fault it was (see `blame.rs`), and what follows then is capped.
 
 use std::time::Duration;
@@ -64,11 +64,7 @@ impl Scheduler {
             Class::WorkerFault => {
                 worker.tally.faults += 1;
                 match (end, worker.standing) {
-                    (End::Unfit, Standing::Evicted(_) | Standing::Gone) => {}
-                    (End::Unfit, _) => {
-                        self.stand(wx, Standing::Evicted(Evicted::Unfit), out);
-                        self.annul(wx, out);
-                    }
+                    (End::Unfit, _) => self.unfit(wx, action, current, out),
                     (_, Standing::Usable { .. }) => self.condemn(wx, false, out),
                     _ => {}
                 }
@@ -87,6 +83,8 @@ impl Scheduler {
         record.straight = 0;
         record.busy_row = 0;
         record.starved = 0;
+        record.unfit.clear();
+        record.unfit_row = 0;
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
@@ -174,7 +172,7 @@ impl Scheduler {
     }
 
     /// What a worker's rest becomes when it is to be slowed down.
-    fn slowed(&self, rest: Rest, further: u32) -> Rest {
+    pub(crate) fn slowed(&self, rest: Rest, further: u32) -> Rest {
         match rest {
             Rest::Busy { .. } => rest,
             Rest::None | Rest::Damped { .. } => self.damp(further),
@@ -190,7 +188,7 @@ impl Scheduler {
     }
 
     /// Whether without this one there would be a usable worker left for every kind that it serves, over all pools.
-    fn is_spare(&self, wx: Wx) -> bool {
+    pub(crate) fn is_spare(&self, wx: Wx) -> bool {
         let Some(worker) = self.workers.get(wx) else {
             return false;
         };
@@ -240,6 +238,8 @@ impl Scheduler {
         record.round = record.round.saturating_add(1);
         record.unproved = record.unproved.saturating_add(1);
         record.row.clear();
+        record.unfit.clear();
+        record.unfit_row = 0;
         record.straight = 0;
         record.score = 0.0;
         record.past.clear();

@@ -66,6 +66,7 @@ mod slab;
 mod solo;
 mod systemic;
 mod timers;
+mod unfit;
 mod view;
 mod worker;
 

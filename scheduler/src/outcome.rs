@@ -36,7 +36,8 @@ pub enum End {
     },
     /// The worker could not be started. Costs no attempt; the worker is quarantined at once.
     Faulty,
-    /// The worker says that it can do no more work. Costs no attempt; the worker is evicted at once.
+    /// The worker says that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
+    /// action makes others say so too, and evicted if it does not: see `unfit.rs`.
     Unfit,
     /// Nobody knows: the worker went away with it.
     Lost,
@@ -81,7 +82,7 @@ pub enum Class {
     Transient,
     /// One attempt spent; undecided, leaning to the action. The instance is spent too.
     Trap,
-    /// No attempt spent; the worker is at fault.
+    /// No attempt spent; the worker is at fault, or if it says that it is unfit and another one does too, the action.
     WorkerFault,
     /// One loss spent, of a budget of its own.
     Lost,
@@ -168,7 +169,7 @@ pub enum Health {
     },
     /// It is given one action at a time until it has proved itself.
     Probation {
-        /// How many quarantines led here, from 1.
+        /// How many quarantines led here; 0: it reported that it is unfit.
         round: u32,
     },
     /// It said that it is at its limit and is given nothing until then. It is not at fault.

@@ -172,6 +172,10 @@ pub(crate) struct Record {
     pub(crate) valid: u32,
     /// Successes since it was last given more or less at once.
     pub(crate) widened: u32,
+    /// The distinct actions since its last success for which it reported that it is unfit and that have no verdict.
+    pub(crate) unfit: Vec<ActionId>,
+    /// How often it reported that since its last success.
+    pub(crate) unfit_row: u32,
 }
 
 /// A failure of a worker, and what came before it.

@@ -36,6 +36,7 @@ pub(crate) fn health(health: Health, now: Moment) -> String {
     let left = |until: Moment| Time::from(until.since(now));
     match health {
         Health::Quarantined { until, round } => format!("quarantined for {} (round {round})", left(until)),
+        Health::Probation { round: 0 } => "on probation: it reported that it is unfit".to_owned(),
         Health::Probation { round } => format!("on probation after quarantine {round}"),
         Health::Busy { until } => format!("busy for {}", left(until)),
         Health::Evicted(Evicted::Unfit) => "evicted: it can do no more work".to_owned(),

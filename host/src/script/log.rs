@@ -246,6 +246,7 @@ fn thought(health: Health) -> String {
         Health::Healthy => "is healthy".to_owned(),
         Health::Suspect => "is suspect".to_owned(),
         Health::Quarantined { until, round } => format!("is quarantined until {until} (round {round})"),
+        Health::Probation { round: 0 } => "is on probation: unfit".to_owned(),
         Health::Probation { round } => format!("is on probation after quarantine {round}"),
         Health::Busy { until } => format!("is busy until {until}"),
         Health::Draining => "is taken out".to_owned(),

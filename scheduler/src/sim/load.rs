@@ -77,7 +77,7 @@ pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Resu
         tally: Tally::default(),
         out: Vec::new(),
     };
-    for event in opening(load.workers, load.slots, |_| Vec::new()) {
+    for event in opening(1, load.workers, load.slots, |_| Vec::new()) {
         crowd.tell(event);
     }
     for _ in 0..load.open_max.min(load.actions) {

@@ -32,10 +32,18 @@ pub use world::{Bad, Span, World};
 
 use crate::{BucketId, Event, KindId, PoolId, WorkerId};
 
-/// What the scheduler is told first: one kind, one pool, and so many workers in it, each with these buckets.
-fn opening(workers: u32, slots: u32, buckets: impl Fn(WorkerId) -> Vec<BucketId>) -> impl Iterator<Item = Event> {
-    let (kind, pool) = (KindId(0), PoolId(0));
-    let pools = vec![pool];
+/// What the scheduler is told first: so many kinds, one pool, and so many workers in it, each with these buckets.
+fn opening(
+    kinds: u32,
+    workers: u32,
+    slots: u32,
+    buckets: impl Fn(WorkerId) -> Vec<BucketId>,
+) -> impl Iterator<Item = Event> {
+    let pool = PoolId(0);
+    let define = move |kind| Event::KindDefined {
+        kind,
+        pools: vec![pool],
+    };
     let join = move |worker| Event::WorkerJoined {
         worker,
         pool,
@@ -43,5 +51,6 @@ fn opening(workers: u32, slots: u32, buckets: impl Fn(WorkerId) -> Vec<BucketId>
         buckets: buckets(worker),
         owner: None,
     };
-    std::iter::once(Event::KindDefined { kind, pools }).chain((0..workers).map(WorkerId).map(join))
+    let kinds = (0..kinds).map(KindId).map(define);
+    kinds.chain((0..workers).map(WorkerId).map(join))
 }

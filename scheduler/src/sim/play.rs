@@ -128,7 +128,7 @@ impl Play<'_> {
         }
         let accounts = &self.accounts;
         let buckets = |worker: WorkerId| accounts.buckets(world.account(worker.0));
-        let opening: Vec<Event> = opening(world.workers, world.slots, buckets).collect();
+        let opening: Vec<Event> = opening(world.kinds, world.workers, world.slots, buckets).collect();
         for event in opening {
             self.tell(event);
         }
@@ -179,7 +179,10 @@ impl Play<'_> {
 
     fn ask(&mut self) {
         let action = ActionId(self.asked);
-        let spec = Spec::usual(TaskId(self.asked), KindId(0));
+        let spec = Spec {
+            attempts: self.world.attempts,
+            ..Spec::usual(TaskId(self.asked), KindId(self.world.kind(self.asked)))
+        };
         self.asked += 1;
         self.tell(Event::Submitted { action, spec });
     }

@@ -96,6 +96,19 @@ pub fn presets() -> Vec<Preset> {
         ),
         uncapped("poison-2", "the same with 2", 2),
         Preset::new(
+            "poison-unfit",
+            "60 actions spread over all make all 4 workers say that they are unfit",
+            &[Figure::Done, Figure::Innocents],
+            World {
+                workers: 4,
+                actions: 1200,
+                poison: 60,
+                poison_spread: true,
+                poison_unfit: true,
+                ..usual()
+            },
+        ),
+        Preset::new(
             "flaky",
             "every fifth attempt fails, whoever makes it",
             &[Figure::Innocents, Figure::Lost],

@@ -59,12 +59,22 @@ pub struct World {
     pub bad: Vec<Bad>,
     /// How many workers fail always. Default none.
     pub black_holes: u32,
+    /// How many workers always fail actions of the first kind and no others. Default none.
+    pub bad_at_one: u32,
+    /// How many kinds of actions there are, which actions have in turn. At least 1. Default 1.
+    pub kinds: u32,
+    /// How many attempts of an action may fail. Default 0: as many as the policy says.
+    pub attempts: u32,
     /// How many actions fail always, wherever they are tried. Default none.
     pub poison: u64,
     /// Whether the poison is spread evenly over all actions. Default: no, it comes first and in a row.
     pub poison_spread: bool,
     /// Whether poison traps, at the same place each time. Default: no, it looks like any failure.
     pub poison_traps: bool,
+    /// Whether a worker that tries poison reports that it is unfit. Default: no.
+    pub poison_unfit: bool,
+    /// Every attempt that begins during these fails, after as long as on a bad worker. Default none.
+    pub hiccups: Vec<Span>,
     /// During these everything fails that ends then, as if the service that the workers use were down. Default none.
     pub outages: Vec<Span>,
     /// What the service that the workers use allows each account; all of these at once. Every attempt takes one unit, also
@@ -91,9 +101,14 @@ impl Default for World {
             flake: 0.0,
             bad: Vec::new(),
             black_holes: 0,
+            bad_at_one: 0,
+            kinds: 1,
+            attempts: 0,
             poison: 0,
             poison_spread: false,
             poison_traps: false,
+            poison_unfit: false,
+            hiccups: Vec::new(),
             outages: Vec::new(),
             quotas: Vec::new(),
             accounts: None,
@@ -116,6 +131,7 @@ pub(super) enum Nature {
     Innocent,
     Bad { rate: f64 },
     BlackHole,
+    BadAtOne,
 }
 
 impl World {
@@ -128,6 +144,7 @@ impl World {
         for (field, value) in [
             ("workers", u64::from(self.workers)),
             ("slots", u64::from(self.slots)),
+            ("kinds", u64::from(self.kinds)),
             ("open", self.open_max),
         ] {
             if value == 0 {
@@ -139,7 +156,12 @@ impl World {
                 return fail(field, "a range from the shorter to the longer");
             }
         }
-        if self.outages.iter().any(|outage| outage.from > outage.to) {
+        if self
+            .outages
+            .iter()
+            .chain(&self.hiccups)
+            .any(|outage| outage.from > outage.to)
+        {
             return fail("outage", "a range from the earlier to the later");
         }
         if !(0.0..=1.0).contains(&self.flake) {
@@ -173,21 +195,27 @@ impl World {
         worker % self.account_count().max(1)
     }
 
-    /// How many workers are bad ones or black holes.
+    /// How many workers are bad ones, if only for one kind, or black holes.
     pub fn guilty(&self) -> u64 {
         let bad: u64 = self.bad.iter().map(|bad| u64::from(bad.count)).sum();
-        bad + u64::from(self.black_holes)
+        bad + u64::from(self.black_holes) + u64::from(self.bad_at_one)
     }
 
-    /// The workers in the order of joining: black holes, the bad ones, the innocent.
+    /// The workers in the order of joining: black holes, the bad ones, those bad at one kind, the innocent.
     pub(super) fn natures(&self) -> impl Iterator<Item = Nature> {
         let holes = std::iter::repeat_n(Nature::BlackHole, self.black_holes as usize);
         let bad = self
             .bad
             .iter()
             .flat_map(|bad| std::iter::repeat_n(Nature::Bad { rate: bad.rate }, bad.count as usize));
+        let narrow = std::iter::repeat_n(Nature::BadAtOne, self.bad_at_one as usize);
         let rest = std::iter::repeat(Nature::Innocent);
-        holes.chain(bad).chain(rest).take(self.workers as usize)
+        holes.chain(bad).chain(narrow).chain(rest).take(self.workers as usize)
+    }
+
+    /// The kind, from 0, of the action of this number, from 0.
+    pub(super) fn kind(&self, action: u64) -> u32 {
+        u32::try_from(action % u64::from(self.kinds.max(1))).unwrap_or(0)
     }
 
     /// Whether the action of this number, from 0, always fails.
@@ -206,19 +234,23 @@ impl World {
             Nature::Innocent => false,
             Nature::Bad { rate } => chance(&mut own, rate),
             Nature::BlackHole => true,
+            Nature::BadAtOne => self.kind(action) == 0,
         };
-        if own_fault {
+        let begun = now.since(Moment::START);
+        let hiccup = self.hiccups.iter().any(|span| (span.from..span.to).contains(&begun));
+        if own_fault || hiccup {
             return (between(&mut own, self.failing), End::Transient);
         }
         let took = between(&mut self.dice([action, 0, 0]), self.lengths);
         let at = (now + took).since(Moment::START);
         let is_out = self.outages.iter().any(|outage| (outage.from..outage.to).contains(&at));
         let end = if self.is_poison(action) {
-            match self.poison_traps {
-                true => End::Trap {
+            match (self.poison_traps, self.poison_unfit) {
+                (true, _) => End::Trap {
                     fingerprint: FINGERPRINT,
                 },
-                false => End::Transient,
+                (false, true) => End::Unfit,
+                (false, false) => End::Transient,
             }
         } else if is_out || chance(&mut self.dice([action, u64::from(number), 0]), self.flake) {
             End::Transient

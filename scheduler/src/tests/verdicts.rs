@@ -103,3 +103,28 @@ fn pools_of_every_size_settle_everything_and_stay() {
         }
     }
 }
+
+#[test]
+fn poison_that_makes_workers_unfit_takes_out_no_worker() {
+    for (workers, poison_spread, poison) in [
+        (1, true, 8),
+        (2, true, 20),
+        (4, true, 1),
+        (4, false, 60),
+        (20, false, 60),
+    ] {
+        let world = World {
+            workers,
+            actions: 600,
+            poison,
+            poison_spread,
+            poison_unfit: true,
+            ..World::default()
+        };
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        let what = format!("{workers} workers, {poison} bad actions, spread: {poison_spread}");
+        assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{what}");
+        assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{what}");
+        assert_eq!(ours.worst(Figure::PoisonSettled), Some(poison as f64), "{what}");
+    }
+}

@@ -28,6 +28,8 @@ struct Worker {
     busies: u32,
     /// How often it failed, as it is said.
     failed: u64,
+    /// It reported that it is unfit, and had no success since.
+    unfit: bool,
 }
 
 impl Worker {
@@ -164,6 +166,7 @@ impl Watch {
                     may_be_narrow: false,
                     busies: 0,
                     failed: 0,
+                    unfit: false,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -214,6 +217,11 @@ impl Watch {
                         seen.busies = 0;
                     }
                     seen.failed = failed;
+                    seen.unfit = *end == End::Unfit || seen.unfit && class != Class::Ok;
+                    // Whose fault it was that a worker is unfit is open, as after a failure.
+                    if *end == End::Unfit && self.policy.blame == Blame::Deferred {
+                        class = Class::Transient;
+                    }
                     self.over(*attempt, *worker, class);
                     if *end == End::Faulty {
                         return Some(*worker);
@@ -408,8 +416,11 @@ impl Watch {
             Command::HealthChanged { worker, health } => {
                 let known = self.workers.get(worker).ok_or("never joined")?;
                 let pool = known.pool;
-                let by_failures = matches!(health, Health::Quarantined { .. } if faulty != Some(*worker))
-                    || matches!(health, Health::Evicted(Evicted::Unreliable { .. }) if faulty != Some(*worker));
+                let admitted = faulty == Some(*worker) || known.unfit;
+                let by_failures = matches!(
+                    health,
+                    Health::Quarantined { .. } | Health::Evicted(Evicted::Unreliable { .. }) if !admitted
+                );
                 let usable_in = |pools: &[PoolId]| {
                     let mut others = self.workers.iter().filter(|(id, _)| *id != worker);
                     others.any(|(_, other)| pools.contains(&other.pool) && other.is_usable())
