@@ -192,7 +192,7 @@ impl Scheduler {
         let Some(wx) = self.worker_ids.get(&worker).copied() else {
             return;
         };
-        let sent = !matches!(end, End::Faulty | End::Host { begun: false });
+        let sent = !matches!(end, End::Faulty | End::Unstartable | End::Host { begun: false });
         let held = self.release(wx, attempt, sent);
         let (said, end) = (end, if held { self.taken_for(wx, end) } else { end });
         let ax = self.action_ids.get(&attempt.action).copied();

@@ -241,14 +241,18 @@ impl Scheduler {
         };
         let spent = u32::from(mark != Mark::Unfit);
         let now = self.now;
-        let (Some(action), Some(worker)) = (self.actions.get_mut(ax), self.workers.get_mut(wx)) else {
+        let works = |wx: Wx| self.workers.get(wx).is_some_and(|worker| worker.tally.ok > 0);
+        let has_worked = works(wx);
+        let Some(action) = self.actions.get_mut(ax) else {
             return false;
         };
         let trials = action.trials.get_or_insert_default();
-        // A worker that is unfit for an action twice, and succeeded with others, is as good as two.
-        let has_worked = mark == Mark::Unfit && worker.tally.ok > 0;
-        let alike = |other: &Accused| (other.wx != wx || has_worked) && other.mark == mark;
-        let poison = mark != Mark::None && trials.accused.iter().any(alike);
+        let poison = trials.accused.iter().any(|other| match mark {
+            Mark::None => false,
+            Mark::Trap(_) => other.mark == mark && other.wx != wx,
+            // One that is unfit for an action twice, and succeeded with others, is as good as two.
+            Mark::Unfit => other.mark == mark && (has_worked || works(other.wx)),
+        });
         match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
             Some(accused) => {
                 accused.number = number;
@@ -264,7 +268,9 @@ impl Scheduler {
                 mark,
             }),
         }
-        worker.accusers.insert(ax);
+        if let Some(worker) = self.workers.get_mut(wx) {
+            worker.accusers.insert(ax);
+        }
         poison
     }
 

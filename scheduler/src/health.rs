@@ -64,7 +64,12 @@ impl Scheduler {
             Class::WorkerFault => {
                 worker.tally.faults += 1;
                 match (end, worker.standing) {
-                    (End::Unfit, _) => self.unfit(wx, action, current, out),
+                    (End::Unfit, _) => self.unfit(wx, action, current, took, out),
+                    (End::Unstartable, Standing::Evicted(_) | Standing::Gone) => {}
+                    (End::Unstartable, _) => {
+                        self.stand(wx, Standing::Evicted(Evicted::Unfit), out);
+                        self.annul(wx, out);
+                    }
                     (_, Standing::Usable { .. }) => self.condemn(wx, false, out),
                     _ => {}
                 }

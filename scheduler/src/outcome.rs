@@ -39,6 +39,8 @@ pub enum End {
     /// The worker says that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
     /// action makes others say so too, and evicted if it does not: see `unfit.rs`.
     Unfit,
+    /// No instance of the worker's component ever started. Costs no attempt; the worker is evicted at once.
+    Unstartable,
     /// Nobody knows: the worker went away with it.
     Lost,
     /// The host had none left of something that the attempt needs: address space, open files, threads, memory. Costs no
@@ -61,7 +63,7 @@ impl End {
             Self::Permanent | Self::Oversize => Class::Permanent,
             Self::Transient => Class::Transient,
             Self::Trap { .. } => Class::Trap,
-            Self::Faulty | Self::Unfit => Class::WorkerFault,
+            Self::Faulty | Self::Unfit | Self::Unstartable => Class::WorkerFault,
             Self::Lost => Class::Lost,
             Self::Host { .. } => Class::Host,
             Self::Stopped => Class::Neutral,
@@ -236,6 +238,7 @@ impl fmt::Display for End {
             Self::Trap { fingerprint } => write!(f, "trap={fingerprint}"),
             Self::Faulty => f.write_str("faulty"),
             Self::Unfit => f.write_str("unfit"),
+            Self::Unstartable => f.write_str("unstartable"),
             Self::Lost => f.write_str("lost"),
             Self::Host { begun: false } => f.write_str("host"),
             Self::Host { begun: true } => f.write_str("host=begun"),

@@ -2,11 +2,13 @@
 //!
 //! A report costs the action no attempt, and says as little as any other failure about whose fault it was: a revoked key
 //! makes a worker unfit for everything, and one input may make every worker report it. So the worker goes on probation and
-//! the action to another worker. The action's success there evicts the worker. A second worker that is unfit for the same
-//! action makes it poison and clears both. A worker that reports it for [`ACTIONS`] different actions in a row with no verdict
-//! is evicted without waiting for either, and so is one that reports it [`ROW`] times without any success: all keys of a
-//! pool may be revoked. Before that it is given the last action in line instead of the first, in case bad actions stand in
-//! front.
+//! the action to another worker. The action's success there evicts the worker. If a second worker is unfit for the action,
+//! and one of the two ever succeeded with another, the action is poison and both are cleared.
+//!
+//! Reports in a row evict a worker without a verdict: all keys of a pool may be revoked. Bad actions may stand in front of
+//! the line, so before that the worker is tried with the last one in it.
+
+use std::time::Duration;
 
 use crate::{
     command::Command,
@@ -17,26 +19,28 @@ use crate::{
     worker::{Rest, Standing, Trust, Worker},
 };
 
-/// For how many different actions in a row, with no verdict, a worker has to be unfit to be evicted. As many as make a worker
-/// suspect by default: two could be two bad actions that stood side by side.
-const ACTIONS: usize = 3;
+/// How many reports in a row with no verdict evict a worker; as many as failures make one suspect by default. For a worker
+/// that succeeded before, they have to be of different actions.
+const REPORTS: usize = 3;
 
-/// After how many reports without a success in between a worker is evicted, whatever became of the actions. As many failures
-/// as it takes to hold that a whole pool fails (`systemic.rs`).
+/// After how many of them it is tried with the last action in line: the last of [`REPORTS`] is then of such an action.
+const PROBED_AFTER: u32 = 2;
+
+/// How many reports in a row evict a worker whatever became of the actions. As many failures as it takes to hold that a whole
+/// pool fails (`systemic.rs`).
 const ROW: u32 = 20;
 
 impl Scheduler {
-    /// Whether a worker is to be given the last action in line: it reported that it is unfit for as many as [`ACTIONS`] in
-    /// front of it.
+    /// Whether a worker is to be tried with the last action in line.
     pub(crate) fn seems_unfit(&self, wx: Wx) -> bool {
         self.workers
             .get(wx)
-            .is_some_and(|worker| worker.record.unfit_row as usize >= ACTIONS)
+            .is_some_and(|worker| worker.record.unfit_row >= PROBED_AFTER)
     }
 
-    /// A worker reported that it is unfit. `open`: its action is open, so that there may be a verdict.
-    pub(crate) fn unfit(&mut self, wx: Wx, action: ActionId, open: bool, out: &mut Vec<Command>) {
-        let is_deferred = self.policy.blame == Blame::Deferred;
+    /// A worker reported that it is unfit, after `took`. `open`: its action is open, so that there may be a verdict.
+    pub(crate) fn unfit(&mut self, wx: Wx, action: ActionId, open: bool, took: Duration, out: &mut Vec<Command>) {
+        let (now, is_deferred) = (self.now, self.policy.blame == Blame::Deferred);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         if !is_deferred {
             return self.evict_unfit(wx, out);
@@ -45,12 +49,15 @@ impl Scheduler {
         if !record.unfit.contains(&action) {
             record.unfit.push(action);
         }
-        record.unfit_row = record.unfit_row.saturating_add(1);
-        let round = record.round;
+        // Attempts that began before the last report was made are the same piece of evidence.
+        if now.since(record.unfit_at) >= took {
+            record.unfit_at = now;
+            record.unfit_row = record.unfit_row.saturating_add(1);
+        }
         if let Standing::Usable { trust, rest } = worker.standing {
             let round = match trust {
                 Trust::Probation { round, .. } => round,
-                Trust::Healthy | Trust::Suspect { .. } => round,
+                Trust::Healthy | Trust::Suspect { .. } => worker.record.round,
             };
             let trust = Trust::Probation { round, passed: 0 };
             // There is no hurry until there is a verdict.
@@ -62,9 +69,13 @@ impl Scheduler {
         }
     }
 
-    /// Evicts a worker that was unfit for too many different actions in a row.
+    /// Evicts a worker that made too many reports in a row.
     pub(crate) fn check_unfit(&mut self, wx: Wx, out: &mut Vec<Command>) {
-        let enough = |worker: &Worker| worker.record.unfit.len() >= ACTIONS || worker.record.unfit_row >= ROW;
+        let enough = |worker: &Worker| {
+            let (row, open) = (worker.record.unfit_row, worker.record.unfit.len());
+            let of_different = open >= REPORTS || worker.tally.ok == 0;
+            row >= ROW || row as usize >= REPORTS && of_different
+        };
         if self.workers.get(wx).is_some_and(enough) {
             self.evict_unfit(wx, out);
         }

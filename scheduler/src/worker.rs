@@ -174,8 +174,9 @@ pub(crate) struct Record {
     pub(crate) widened: u32,
     /// The distinct actions since its last success for which it reported that it is unfit and that have no verdict.
     pub(crate) unfit: Vec<ActionId>,
-    /// How often it reported that since its last success.
+    /// How often it reported that since its last success, and when it last did.
     pub(crate) unfit_row: u32,
+    pub(crate) unfit_at: Moment,
 }
 
 /// A failure of a worker, and what came before it.

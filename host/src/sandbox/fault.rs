@@ -174,7 +174,7 @@ impl Fault {
             Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
-            Self::Stillborn(_) => End::Unfit,
+            Self::Stillborn(_) => End::Unstartable,
             Self::HostFull { begun, .. } => End::Host { begun: *begun },
             Self::Stopped => End::Stopped,
         }

@@ -344,6 +344,7 @@ impl World {
                 wait: Duration::from_millis(chance / 2 * 3),
             },
             Nature::Starved if chance < 66 => End::Host { begun: chance < 33 },
+            Nature::Broken if chance == 50 => End::Unstartable,
             Nature::Broken if chance < 50 => End::Faulty,
             Nature::Silent if chance < 50 => End::Lost,
             Nature::Weary if chance < 10 => End::Unfit,
@@ -363,7 +364,7 @@ impl World {
                 None => End::Ok,
             };
         }
-        if !matches!(end, End::Faulty | End::Host { begun: false }) {
+        if !matches!(end, End::Faulty | End::Unstartable | End::Host { begun: false }) {
             self.ask_services(attempt, worker, after);
         }
         self.end(attempt, worker, end, after);

@@ -357,27 +357,30 @@ fn action_for_which_two_workers_are_unfit_is_poison_and_both_stay() {
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1
-         does w1 unfit,ok 1ms
-         does w2 unfit,ok 1ms
+         does w1 ok,unfit,ok 1ms
+         does w2 unfit,ok 2ms
          submit a1
-         idle
          submit a2
+         idle
          submit a3
+         submit a4
          idle",
         "0ms assign a1#1 w1
-         1ms health w1 probation round=0
-         1ms retry a1#1 w1 at=1ms
-         1ms assign a1#2 w2
+         0ms assign a2#1 w2
+         1ms settle a1 done #1
          2ms health w2 probation round=0
-         2ms settle a1 refused poison
-         2ms judged a1#1 w1 cleared
-         2ms health w1 healthy
-         2ms judged a1#2 w2 cleared
-         2ms health w2 healthy
-         2ms assign a2#1 w1
-         2ms assign a3#1 w2
-         3ms settle a2 done #1
-         3ms settle a3 done #1",
+         2ms retry a2#1 w2 at=2ms
+         2ms assign a2#2 w1
+         3ms health w1 probation round=0
+         3ms settle a2 refused poison
+         3ms judged a2#1 w2 cleared
+         3ms health w2 healthy
+         3ms judged a2#2 w1 cleared
+         3ms health w1 healthy
+         3ms assign a3#1 w2
+         3ms assign a4#1 w1
+         4ms settle a4 done #1
+         5ms settle a3 done #1",
     );
 }
 

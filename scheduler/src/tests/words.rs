@@ -57,6 +57,7 @@ fn end(word: &str) -> End {
         },
         "faulty" => End::Faulty,
         "unfit" => End::Unfit,
+        "unstartable" => End::Unstartable,
         "lost" => End::Lost,
         "host" => End::Host {
             begun: value == "begun",
