@@ -319,10 +319,11 @@ impl Scheduler {
             return;
         }
         if self.is_spent(ax) {
-            return match self.is_in_doubt(ax) {
-                true => self.hold(ax),
-                false => self.give_up(ax, Reason::Exhausted, out),
-            };
+            if !self.is_in_doubt(ax) {
+                return self.give_up(ax, Reason::Exhausted, out);
+            }
+            self.hold(ax);
+            return self.weigh_open(ax, out);
         }
         if matches!(end.class(), Class::Transient | Class::Trap) {
             self.charge(ax);
@@ -387,7 +388,7 @@ impl Scheduler {
         let runs = self.runs(ax);
         self.leave(ax);
         let Some(action) = self.actions.remove(ax) else { return };
-        let (id, kx) = (action.id, action.kx);
+        let (id, kx, rx) = (action.id, action.kx, action.rx);
         self.action_ids.remove(&action.id);
         self.timers.clear(action.deadline, Timer::Deadline(ax));
         let stopped = if self.planted(Plant::KeepSecond) { 0 } else { 2 };
@@ -427,7 +428,10 @@ impl Scheduler {
         match outcome {
             _ if accused.is_empty() => {}
             Outcome::Done { .. } => self.convict(ax, id, kx, by, &accused, out),
-            Outcome::Refused(_) => self.acquit(ax, id, &accused, out),
+            Outcome::Refused(Reason::Poison | Reason::Permanent | Reason::Oversize) => {
+                self.acquit(ax, (id, kx), &accused, out)
+            }
+            Outcome::Refused(_) => self.close_open(ax, id, (kx, rx), &accused, out),
         }
     }
 }

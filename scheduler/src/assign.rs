@@ -137,15 +137,14 @@ impl Scheduler {
         }
         self.probed(px);
         self.pay(wx, kx, seq);
-        match standing {
-            Standing::Usable {
-                trust: trust @ Trust::Suspect { further },
-                rest: Rest::None,
-            } => {
-                let rest = self.damp(further);
-                self.stand(wx, Standing::Usable { trust, rest }, out);
-            }
-            _ => self.relist(wx),
+        if let Standing::Usable {
+            trust: trust @ Trust::Suspect { further },
+            rest: Rest::None,
+        } = standing
+        {
+            let rest = self.damp(wx, Some(kx), further);
+            self.stand(wx, Standing::Usable { trust, rest }, out);
         }
+        self.relist(wx);
     }
 }

@@ -9,15 +9,15 @@
 //! When a worker is taken out, what it did to actions counts no more: their failures there are annulled, once for each
 //! action, and an action that is about to die while one that failed it is under strong suspicion is held for a moment.
 
-use std::collections::BTreeMap;
-
 use crate::{
     command::Command,
-    ids::{ActionId, AttemptId, Ax, Kx, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, Kx, Px, Rx, WorkerId, Wx},
     moment::Moment,
     outcome::{End, Verdict},
     policy::{Blame, Policy},
     scheduler::Scheduler,
+    slab::Slot,
+    systemic::Spells,
     worker::{Past, Record, Standing, Trust},
 };
 
@@ -44,33 +44,51 @@ const DOUBT: f64 = 0.5;
 /// a kilobyte.
 const PAST_MAX: usize = 32;
 
+/// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker suspect by
+/// default.
+const JURY: usize = 3;
+
+/// When the weights of observations begin anew: far below the largest f64, and seldom.
+const WEIGHT_MAX: f64 = 1e100;
+
 /// Successes between two looks at the logarithms: they move by less than a hundredth meanwhile.
 const REFRESH: u32 = 16;
 
+/// Ends of attempts, each counted with its weight.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    ok: f64,
+    /// Failures of which it is known that the action was not at fault.
+    failed: f64,
+    /// Failures of actions that died before enough workers had tried them.
+    unproved: f64,
+}
+
 /// How flaky a kind of action is, whoever tries it.
+///
+/// Observations count less as they age. Instead of making all of them smaller with each new one, the new one counts more, and
+/// what is read is divided by that.
 #[derive(Clone, Debug)]
 pub(crate) struct Flake {
-    failed: f64,
-    ok: f64,
+    all: Ends,
+    /// The same of each worker, by its place. Whether a worker fails more than others is measured by the others alone, failures
+    /// and successes: in a small pool it would otherwise set the rate that it is measured by.
+    own: Vec<Ends>,
+    /// What the newest observation counts.
+    weight: f64,
     /// What a success adds to a score (it is negative), by the rate as it was lately.
     relief: f64,
     unread: u32,
-    /// How many observations there were in all.
-    seen: u64,
-    /// Who was found guilty how often, as of which observation. Whether somebody fails more than others is measured by the
-    /// others: in a small pool a bad worker would otherwise set the rate that it is measured by.
-    shares: BTreeMap<Wx, (f64, u64)>,
 }
 
 impl Default for Flake {
     fn default() -> Self {
         let mut flake = Self {
-            failed: 0.0,
-            ok: 0.0,
+            all: Ends::default(),
+            own: Vec::new(),
+            weight: 1.0,
             relief: 0.0,
             unread: 0,
-            seen: 0,
-            shares: BTreeMap::new(),
         };
         flake.refresh();
         flake
@@ -80,29 +98,47 @@ impl Default for Flake {
 impl Flake {
     /// The rate at which attempts of this kind fail by chance.
     pub(crate) fn rate(&self) -> f64 {
-        rate(self.failed, self.ok)
+        rate(self.all.failed / self.weight, self.all.ok / self.weight, RATE)
+    }
+
+    /// The rate at which attempts of this kind fail by chance on workers other than this one.
+    pub(crate) fn rate_elsewhere(&self, wx: Wx) -> f64 {
+        let others = self.others(wx);
+        rate(others.failed, others.ok, RATE)
     }
 
     /// What guilt adds to this worker's score.
     fn guilt(&self, wx: Wx) -> f64 {
-        let own = self.shares.get(&wx).map_or(0.0, |share| self.faded(*share));
-        let usual = rate((self.failed - own).max(0.0), self.ok);
+        let usual = self.rate_elsewhere(wx);
         (bad(usual) / usual).ln()
     }
 
-    /// What of a share still counts.
-    fn faded(&self, (failures, at): (f64, u64)) -> f64 {
-        failures * KEEP.powf((self.seen - at) as f64)
+    /// What a failure adds to this worker's score if so many workers failed the action before it died: each bears an equal part,
+    /// and it is nothing where as many actions die on the others.
+    fn suspicion(&self, wx: Wx, workers: usize) -> f64 {
+        let others = self.others(wx);
+        let usual = rate(others.failed + others.unproved, others.ok, (RATE.0, 1.0));
+        (bad(usual) / usual).ln().max(0.0) / workers.max(1) as f64
     }
 
     /// How many attempts may fail before chance alone is no explanation.
     pub(crate) fn attempts(&self, policy: &Policy) -> u32 {
-        let wanted = (LOST_PART.ln() / self.rate().ln()).ceil();
-        (wanted as u32).clamp(policy.attempts_min, policy.attempts_max)
+        row_below(LOST_PART, self.rate()).clamp(policy.attempts_min, policy.attempts_max)
     }
 
-    fn succeeded(&mut self) {
-        self.seen(0.0, 1.0);
+    /// What was seen of all workers but one, by what it counts now.
+    fn others(&self, wx: Wx) -> Ends {
+        let own = self.own.get(wx.index() as usize).copied().unwrap_or_default();
+        let part = |all: f64, own: f64| (all - own).max(0.0) / self.weight;
+        Ends {
+            ok: part(self.all.ok, own.ok),
+            failed: part(self.all.failed, own.failed),
+            unproved: part(self.all.unproved, own.unproved),
+        }
+    }
+
+    fn succeeded(&mut self, wx: Wx) {
+        self.see(wx, |ends, weight| ends.ok += weight);
         self.unread += 1;
         if self.unread >= REFRESH {
             self.refresh();
@@ -110,30 +146,53 @@ impl Flake {
     }
 
     fn convicted(&mut self, wx: Wx, failures: u32) {
-        let failures = f64::from(failures);
-        self.seen(failures, 0.0);
-        let before = self.shares.get(&wx).map_or(0.0, |share| self.faded(*share));
-        self.shares.insert(wx, (before + failures, self.seen));
+        self.see(wx, |ends, weight| ends.failed += f64::from(failures) * weight);
         self.refresh();
     }
 
-    fn seen(&mut self, failed: f64, ok: f64) {
-        self.seen += 1;
-        self.failed = self.failed * KEEP + failed;
-        self.ok = self.ok * KEEP + ok;
+    fn unproved(&mut self, wx: Wx, failures: u32) {
+        self.see(wx, |ends, weight| ends.unproved += f64::from(failures) * weight);
+        self.refresh();
+    }
+
+    fn see(&mut self, wx: Wx, add: impl Fn(&mut Ends, f64)) {
+        self.weight /= KEEP;
+        let index = wx.index() as usize;
+        if self.own.len() <= index {
+            self.own.resize(index + 1, Ends::default());
+        }
+        add(&mut self.all, self.weight);
+        if let Some(own) = self.own.get_mut(index) {
+            add(own, self.weight);
+        }
+        if self.weight > WEIGHT_MAX {
+            for ends in self.own.iter_mut().chain([&mut self.all]) {
+                ends.ok /= self.weight;
+                ends.failed /= self.weight;
+                ends.unproved /= self.weight;
+            }
+            self.weight = 1.0;
+        }
     }
 
     fn refresh(&mut self) {
         self.unread = 0;
-        let usual = self.rate();
+        // A worker that succeeds where many actions die has shown more.
+        let failed = self.all.failed + self.all.unproved;
+        let usual = rate(failed / self.weight, self.all.ok / self.weight, RATE);
         self.relief = ((1.0 - bad(usual)) / (1.0 - usual)).ln();
     }
 }
 
+/// How many failures in a row are less likely than this where attempts fail at this rate.
+pub(crate) fn row_below(chance: f64, rate: f64) -> u32 {
+    (chance.ln() / rate.ln()).ceil() as u32
+}
+
 /// The rate that so many failures and successes speak for.
-fn rate(failed: f64, ok: f64) -> f64 {
+fn rate(failed: f64, ok: f64, (least, most): (f64, f64)) -> f64 {
     let (before, all) = PRIOR;
-    ((failed + before) / (ok + failed + all)).clamp(RATE.0, RATE.1)
+    ((failed + before) / (ok + failed + all)).clamp(least, most)
 }
 
 /// How often a bad worker fails where everybody fails at this rate.
@@ -192,15 +251,30 @@ impl Accused {
 
 impl Record {
     /// Takes note of a failure of which nobody knows yet whose fault it was.
-    pub(crate) fn failed(&mut self, action: ActionId) {
+    pub(crate) fn failed(&mut self, action: ActionId, at: Moment) {
         if self.past.len() >= PAST_MAX {
             self.past.pop_front();
         }
         self.past.push_back(Past {
             before: std::mem::take(&mut self.since),
             action,
+            at,
             guilt: 0.0,
         });
+    }
+
+    /// Whether this failure belongs to a spell in which the worker failed another action, and that counts already.
+    fn is_told(&self, action: ActionId, spells: &Spells) -> bool {
+        let mut all = self.past.iter().rev();
+        let spell = all
+            .find(|past| past.action == action)
+            .and_then(|past| spells.at(past.at));
+        spell.is_some_and(|spell| {
+            let counts = |past: &Past| {
+                past.action != action && past.guilt > 0.0 && (spell.since..=spell.until).contains(&past.at)
+            };
+            self.past.iter().any(counts)
+        })
     }
 
     /// It was the worker's fault. What it did well before and after is weighed in its order, however late this is known: a
@@ -222,7 +296,7 @@ impl Scheduler {
     /// Takes note that a worker succeeded with an action of this kind.
     pub(crate) fn relieve(&mut self, wx: Wx, kx: Kx) {
         let Some(kind) = self.kinds.get_mut(kx) else { return };
-        kind.flake.succeeded();
+        kind.flake.succeeded(wx);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
         if !record.past.is_empty() {
@@ -253,6 +327,7 @@ impl Scheduler {
             // One that is unfit for an action twice, and succeeded with others, is as good as two.
             Mark::Unfit => other.mark == mark && (has_worked || works(other.wx)),
         });
+        trials.first_failed.get_or_insert(now);
         match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
             Some(accused) => {
                 accused.number = number;
@@ -310,7 +385,7 @@ impl Scheduler {
             // How flaky the kind is, it says all the same.
             kind.flake.convicted(own.wx, own.spent);
         }
-        self.acquit(ax, id, &innocent, out);
+        self.acquit(ax, (id, kx), &innocent, out);
         for accused in &guilty {
             self.decided(ax, id, accused, others, out);
         }
@@ -321,27 +396,46 @@ impl Scheduler {
             if self.policy.blame != Blame::Deferred {
                 continue;
             }
-            let Some(worker) = self.workers.get_mut(accused.wx) else {
-                continue;
-            };
+            let record = self.workers.get(accused.wx).map(|worker| &worker.record);
             // One that had a success since then is fit after all: it only failed.
-            if accused.mark == Mark::Unfit && worker.record.unfit.contains(&id) {
+            if accused.mark == Mark::Unfit && record.is_some_and(|record| record.unfit.contains(&id)) {
                 self.evict_unfit(accused.wx, out);
                 continue;
             }
-            worker.record.convict(id, guilt / others as f64, relief);
-            let Standing::Usable { trust, rest } = worker.standing else {
-                continue;
-            };
-            let enough = worker.record.score >= self.policy.quarantine_score;
-            match trust {
-                Trust::Healthy | Trust::Suspect { .. } if !enough => {}
-                // It reported once that it is unfit, and was never quarantined.
-                Trust::Probation { round: 0, .. } if !enough => {}
-                _ if self.may_condemn(accused.wx) => self.condemn(accused.wx, true, out),
-                Trust::Suspect { .. } => {}
-                _ => self.suspect(accused.wx, 0, rest, out),
-            }
+            self.weigh(accused.wx, (id, kx), (guilt / others as f64, relief), true, out);
+        }
+    }
+
+    /// A failure says this much against a worker, a success that much for it: it is quarantined if that makes it enough, and
+    /// on probation for any guilt that is proved.
+    fn weigh(
+        &mut self,
+        wx: Wx,
+        (id, kx): (ActionId, Kx),
+        (guilt, relief): (f64, f64),
+        proved: bool,
+        out: &mut Vec<Command>,
+    ) {
+        let px = self.workers.get(wx).map(|worker| worker.px);
+        let spells = px.and_then(|px| Some(&self.pools.get(px)?.spells));
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let guilt = match spells {
+            Some(spells) if worker.record.is_told(id, spells) => 0.0,
+            _ => guilt,
+        };
+        worker.record.convict(id, guilt, relief);
+        let Standing::Usable { trust, rest } = worker.standing else {
+            return;
+        };
+        let enough = worker.record.score >= self.policy.quarantine_score;
+        match trust {
+            Trust::Healthy | Trust::Suspect { .. } if !enough => {}
+            // It reported once that it is unfit, and was never quarantined.
+            Trust::Probation { round: 0, .. } if !enough => {}
+            Trust::Probation { .. } if !enough && !proved => {}
+            _ if self.may_condemn(wx) => self.condemn(wx, true, out),
+            Trust::Suspect { .. } => {}
+            _ => self.suspect(wx, Some(kx), 0, rest, out),
         }
     }
 
@@ -361,11 +455,11 @@ impl Scheduler {
     }
 
     /// The action died wherever it went, or nobody wants to know any more: nobody is guilty.
-    pub(crate) fn acquit(&mut self, ax: Ax, id: ActionId, accused: &[Accused], out: &mut Vec<Command>) {
+    pub(crate) fn acquit(&mut self, ax: Ax, (id, kx): (ActionId, Kx), accused: &[Accused], out: &mut Vec<Command>) {
         for accused in accused {
             self.decided(ax, id, accused, 0, out);
             self.fit_again(accused.wx, id, out);
-            let suspect_after = self.policy.suspect_after as usize;
+            let suspect_after = self.suspect_after(accused.wx, Some(kx));
             let Some(worker) = self.workers.get(accused.wx) else {
                 continue;
             };
@@ -384,6 +478,74 @@ impl Scheduler {
             };
             let rest = rest.undamped();
             self.stand(accused.wx, Standing::Usable { trust, rest }, out);
+        }
+    }
+
+    /// The action died, or its asker lost interest, before it was known whose fault it was. If enough workers failed it that is
+    /// no evidence against them; if only few tried it, it is none for them either.
+    pub(crate) fn close_open(
+        &mut self,
+        ax: Ax,
+        id: ActionId,
+        (kx, rx): (Kx, Rx),
+        accused: &[Accused],
+        out: &mut Vec<Command>,
+    ) {
+        let failed_by = accused.len();
+        if failed_by >= JURY.min(self.usable(rx)) || self.policy.blame != Blame::Deferred {
+            return self.acquit(ax, (id, kx), accused, out);
+        }
+        for accused in accused {
+            let px = self.workers.get(accused.wx).map(|worker| worker.px);
+            let is_told = |px: Px| {
+                let spell = self.pools.get(px).and_then(|pool| pool.spells.at(accused.at));
+                self.is_systemic(px) || self.was_out(px, accused.at) || spell.is_some()
+            };
+            if accused.spent == 0 || px.is_none_or(is_told) {
+                self.acquit(ax, (id, kx), &[*accused], out);
+                continue;
+            }
+            let Some(kind) = self.kinds.get_mut(kx) else { return };
+            let (guilt, relief) = (kind.flake.suspicion(accused.wx, failed_by), kind.flake.relief);
+            kind.flake.unproved(accused.wx, accused.spent);
+            if let Some(worker) = self.workers.get_mut(accused.wx) {
+                worker.accusers.remove(&ax);
+                self.stirred.push(accused.wx);
+                out.push(accused.judged(id, worker.id, Verdict::Unproved));
+            }
+            self.weigh(accused.wx, (id, kx), (guilt, relief), false, out);
+            // On probation a worker waits for verdicts, and this is the last word.
+            if let Some(worker) = self.workers.get_mut(accused.wx)
+                && let Standing::Usable { trust, rest } = worker.standing
+                && matches!(trust, Trust::Probation { .. })
+            {
+                worker.record.row.retain(|action| *action != id);
+                if worker.record.row.is_empty() {
+                    let rest = rest.undamped();
+                    self.stand(accused.wx, Standing::Usable { trust, rest }, out);
+                }
+            }
+        }
+    }
+
+    /// An action that too few workers have tried has no attempt left and waits for what becomes of those that failed it: its own
+    /// failures count already.
+    pub(crate) fn weigh_open(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        let Some(action) = self.actions.get(ax) else { return };
+        let (id, kx, rx) = (action.id, action.kx, action.rx);
+        let accused: Vec<Accused> = action
+            .trials
+            .as_ref()
+            .map_or_else(Vec::new, |trials| trials.accused.clone());
+        if accused.len() >= JURY.min(self.usable(rx)) {
+            return;
+        }
+        for one in &accused {
+            let Some(kind) = self.kinds.get(kx).filter(|_| one.spent > 0) else {
+                continue;
+            };
+            let evidence = (kind.flake.suspicion(one.wx, accused.len()), kind.flake.relief);
+            self.weigh(one.wx, (id, kx), evidence, false, out);
         }
     }
 

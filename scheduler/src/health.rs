@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::{
+    blame::row_below,
     command::Command,
     ids::{ActionId, Kx, Px, WorkerId, Wx},
     luck::doubled,
@@ -15,6 +16,20 @@ use crate::{
     scheduler::{Plant, Scheduler},
     worker::{Held, Record, Rest, Standing, Trust},
 };
+
+/// A row of failures that is less likely than this is no chance. One worker in a thousand is slowed down by it for a moment.
+const BY_CHANCE: f64 = 1e-3;
+
+/// How often a suspect's pause is doubled at most. Chosen freely: a worker that fails everything then costs an eighth of a good one.
+const DOUBLINGS: u32 = 3;
+
+/// The shortest such pause. Chosen freely: less is no pause on a real clock.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as
+/// much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a row of bad
+/// actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
+const UNPRESSED: Duration = Duration::from_millis(500);
 
 /// What an attempt that ended was an attempt of.
 pub(crate) struct Of {
@@ -34,14 +49,17 @@ impl Scheduler {
         match end.class() {
             Class::Ok => {
                 worker.tally.ok += 1;
-                worker.took(took);
+                worker.took.add(took);
                 let px = worker.px;
                 self.retries = (self.retries + self.policy.retries_earned).min(f64::from(self.policy.retries));
                 if let Some(kx) = kx {
                     self.relieve(wx, kx);
                     self.timed(kx, took);
+                    if let Some(kind) = self.kinds.get_mut(kx) {
+                        kind.took.add(took);
+                    }
                 }
-                self.one_works(px, out);
+                self.one_works(px, took, out);
                 self.widen(wx);
                 self.succeeded(wx, out);
             }
@@ -56,7 +74,11 @@ impl Scheduler {
             Class::Transient | Class::Trap if current => {
                 worker.tally.failed += 1;
                 let px = worker.px;
-                self.failed(wx, action, out);
+                if let Some(kind) = kx.and_then(|kx| self.kinds.get_mut(kx)) {
+                    kind.failing.add(took);
+                }
+                self.one_fails(px, wx);
+                self.failed(wx, action, kx, out);
                 if end == End::Transient {
                     self.all_fail(px, wx, action, out);
                 }
@@ -64,7 +86,7 @@ impl Scheduler {
             Class::WorkerFault => {
                 worker.tally.faults += 1;
                 match (end, worker.standing) {
-                    (End::Unfit, _) => self.unfit(wx, action, current, took, out),
+                    (End::Unfit, _) => self.unfit(wx, &of, took, out),
                     (End::Unstartable, Standing::Evicted(_) | Standing::Gone) => {}
                     (End::Unstartable, _) => {
                         self.stand(wx, Standing::Evicted(Evicted::Unfit), out);
@@ -85,11 +107,13 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
         record.row.clear();
-        record.straight = 0;
         record.busy_row = 0;
         record.starved = 0;
         record.unfit.clear();
         record.unfit_row = 0;
+        self.straight(wx, 0);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let record = &mut worker.record;
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
@@ -117,27 +141,29 @@ impl Scheduler {
         self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 
-    fn failed(&mut self, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
-        let limit = self.policy.suspect_after as usize;
+    fn failed(&mut self, wx: Wx, action: ActionId, kx: Option<Kx>, out: &mut Vec<Command>) {
+        let (now, limit) = (self.now, self.suspect_after(wx, kx));
+        let straight = self.workers.get(wx).map_or(0, |worker| worker.record.straight);
+        let straight = straight.saturating_add(1);
+        self.straight(wx, straight);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
-        record.failed(action);
-        record.straight = record.straight.saturating_add(1);
+        record.failed(action, now);
         if record.row.len() < limit && !record.row.contains(&action) {
             record.row.push(action);
         }
-        let (doubtful, straight) = (record.row.len() >= limit, record.straight);
+        let doubtful = record.row.len() >= limit;
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
         match self.policy.blame {
             Blame::Deferred => match trust {
                 Trust::Healthy if !doubtful => {}
-                Trust::Healthy => self.suspect(wx, 0, rest, out),
-                Trust::Suspect { further } => self.suspect(wx, further.saturating_add(1), rest, out),
+                Trust::Healthy => self.suspect(wx, kx, 0, rest, out),
+                Trust::Suspect { further } => self.suspect(wx, kx, further.saturating_add(1), rest, out),
                 Trust::Probation { round, .. } => {
                     // It may be the action's fault. Until that is known there is no hurry.
-                    let rest = self.slowed(rest, u32::MAX);
+                    let rest = self.slowed(wx, kx, rest, u32::MAX);
                     let trust = Trust::Probation { round, passed: 0 };
                     self.stand(wx, Standing::Usable { trust, rest }, out);
                 }
@@ -169,24 +195,57 @@ impl Scheduler {
         self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 
-    /// Slows a worker down that there is reason but no right to take out.
-    pub(crate) fn suspect(&mut self, wx: Wx, further: u32, rest: Rest, out: &mut Vec<Command>) {
-        let rest = self.slowed(rest, further);
+    /// How many failures in a row with no verdict make a worker suspect that failed an action of this kind: as many as chance alone
+    /// explains less than once in a thousand times, by the rate of the other workers.
+    pub(crate) fn suspect_after(&self, wx: Wx, kx: Option<Kx>) -> usize {
+        let rate = kx.and_then(|kx| Some(self.kinds.get(kx)?.flake.rate_elsewhere(wx)));
+        let learned = rate.map_or(0, |rate| row_below(BY_CHANCE, rate));
+        learned.max(self.policy.suspect_after) as usize
+    }
+
+    /// Takes note of how many failures in a row a worker had, known or not.
+    fn straight(&mut self, wx: Wx, failures: u32) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let before = std::mem::replace(&mut worker.record.straight, failures);
+        if worker.standing.is_usable() && (before > 0) != (failures > 0) {
+            let px = worker.px;
+            self.blemished(px, before > 0, failures > 0);
+        }
+    }
+
+    /// Slows a worker down that there is reason but no right to take out, after an action of this kind.
+    pub(crate) fn suspect(&mut self, wx: Wx, kx: Option<Kx>, further: u32, rest: Rest, out: &mut Vec<Command>) {
+        let rest = self.slowed(wx, kx, rest, further);
         let trust = Trust::Suspect { further };
         self.stand(wx, Standing::Usable { trust, rest }, out);
     }
 
     /// What a worker's rest becomes when it is to be slowed down.
-    pub(crate) fn slowed(&self, rest: Rest, further: u32) -> Rest {
+    pub(crate) fn slowed(&self, wx: Wx, kx: Option<Kx>, rest: Rest, further: u32) -> Rest {
         match rest {
             Rest::Busy { .. } => rest,
-            Rest::None | Rest::Damped { .. } => self.damp(further),
+            Rest::None | Rest::Damped { .. } => self.damp(wx, kx, further),
         }
     }
 
-    /// How long a suspect is left alone from now.
-    pub(crate) fn damp(&self, further: u32) -> Rest {
-        let wait = doubled(self.policy.damping_min, further, self.policy.damping_max);
+    /// How long a suspect is left alone from now: as long as an action of this kind takes, since another worker may then have done
+    /// what it failed. So it never costs more than a good worker that has the same work.
+    pub(crate) fn damp(&self, wx: Wx, kx: Option<Kx>, further: u32) -> Rest {
+        let spell = self.workers.get(wx).and_then(|worker| self.spell(worker.px));
+        // That most workers fail at once says nothing against one of them. If it goes on it may be a service that is down, which is
+        // not to be pressed.
+        if spell.is_some_and(|lasts| lasts < UNPRESSED) {
+            return Rest::None;
+        }
+        let is_spell = spell.is_some();
+        let usual = match kx.and_then(|kx| self.kinds.get(kx)) {
+            Some(kind) if kind.took.samples() > 0 => kind.took.get(),
+            // Nothing works yet, wherever it is tried.
+            Some(kind) if is_spell => kind.failing.get(),
+            _ => self.policy.damping_min,
+        };
+        let further = if is_spell { further } else { further.min(DOUBLINGS) };
+        let wait = doubled(usual.max(PAUSE_MIN), further, self.policy.damping_max);
         Rest::Damped {
             until: self.later(wait),
         }
@@ -245,12 +304,12 @@ impl Scheduler {
         record.row.clear();
         record.unfit.clear();
         record.unfit_row = 0;
-        record.straight = 0;
         record.score = 0.0;
         record.past.clear();
         record.since = 0;
         worker.tally.quarantines += 1;
         let round = record.round;
+        self.straight(wx, 0);
         let length = doubled(self.policy.quarantine_min, round - 1, self.policy.quarantine_max);
         let until = self.now + self.luck.around(length, self.policy.quarantine_jitter);
         self.stand(wx, Standing::Quarantined { until, round, judged }, out);
@@ -287,6 +346,8 @@ impl Scheduler {
         if worker.standing == Standing::Gone {
             return;
         }
+        self.straight(wx, 0);
+        let Some(worker) = self.workers.get_mut(wx) else { return };
         worker.record = Record::default();
         worker.width = worker.slots;
         self.stand(wx, Standing::FRESH, out);

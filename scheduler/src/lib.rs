@@ -53,6 +53,7 @@ mod health;
 mod hedge;
 mod ids;
 mod luck;
+mod mean;
 mod moment;
 mod outcome;
 mod policy;

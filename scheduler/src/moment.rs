@@ -34,6 +34,12 @@ impl Moment {
         self.0 / 1000
     }
 
+    /// So much earlier, but not before the start.
+    pub(crate) fn before(self, length: Duration) -> Self {
+        let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How much later this is than `earlier`; zero if it is not later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

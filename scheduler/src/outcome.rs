@@ -207,8 +207,10 @@ pub enum Verdict {
         /// How many.
         shares: u32,
     },
-    /// The action died wherever it went, or the worker made good for it, or nobody wanted to know any more.
+    /// The action was at fault: it died wherever it went; or the worker made good for it.
     Cleared,
+    /// The action died, or its asker lost interest, before enough workers had tried it. Counts against the worker, but less.
+    Unproved,
     /// The worker was taken out, and the action does not count what failed there.
     Annulled,
 }
@@ -219,6 +221,7 @@ impl fmt::Display for Verdict {
             Self::Guilty { shares: 1 } => f.write_str("guilty"),
             Self::Guilty { shares } => write!(f, "guilty 1/{shares}"),
             Self::Cleared => f.write_str("cleared"),
+            Self::Unproved => f.write_str("unproved"),
             Self::Annulled => f.write_str("annulled"),
         }
     }

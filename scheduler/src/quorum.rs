@@ -119,6 +119,7 @@ impl Scheduler {
     /// An action is settled by votes: who was right has one more to its credit, who was not has none any more and is accused.
     /// `last`: whose vote was the last.
     fn close_ballot(&mut self, ax: Ax, ballot: u32, last: Option<Wx>) {
+        let now = self.now;
         let Some(action) = self.actions.get_mut(ax) else { return };
         let id = action.id;
         let Some(trials) = action.trials.as_deref_mut() else {
@@ -139,7 +140,7 @@ impl Scheduler {
         for vote in wrong {
             if let Some(worker) = self.workers.get_mut(vote.wx) {
                 worker.record.valid = 0;
-                worker.record.failed(id);
+                worker.record.failed(id, now);
                 worker.accusers.insert(ax);
                 worker.tally.outvoted += 1;
             }

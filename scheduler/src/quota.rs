@@ -338,7 +338,7 @@ impl Scheduler {
         let mut shared: std::collections::BTreeMap<Bx, u64> = std::collections::BTreeMap::new();
         for worker in self.workers.iter().filter(|worker| worker.standing.is_usable()) {
             let from = worker.standing.until().since(self.now);
-            let mean = worker.mean().max(Duration::from_millis(1));
+            let mean = worker.took.get().max(Duration::from_millis(1));
             let time = ahead.saturating_sub(match worker.standing.until() {
                 Moment::NEVER => Duration::ZERO,
                 _ => from,

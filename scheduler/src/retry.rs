@@ -28,6 +28,8 @@ pub(crate) struct Trials {
     rounds: u32,
     /// Those who failed it, until it is known whose fault it was. Each once.
     pub(crate) accused: Vec<Accused>,
+    /// When it first failed, if it did.
+    pub(crate) first_failed: Option<Moment>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
     /// In how many rows of failures of its pool it failed, and the number of the last.
@@ -90,7 +92,10 @@ impl Scheduler {
     /// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
     /// the report.
     pub(crate) fn place(&mut self, ax: Ax, failed: Option<(AttemptId, Wx)>, out: &mut Vec<Command>) {
-        let plan = self.plan(ax);
+        let mut plan = self.plan(ax);
+        if failed.is_some() {
+            plan = self.spread(ax, plan);
+        }
         if let Some((attempt, wx)) = failed
             && let Some(worker) = self.workers.get(wx)
         {
@@ -106,6 +111,36 @@ impl Scheduler {
             }));
         }
         self.carry_out(ax, plan, self.later(self.policy.patience), out);
+    }
+
+    /// Has an action that failed rest from its second failure on, even if there is a worker that it was not tried on: whatever is
+    /// wrong for a moment is wrong on all of them. Its last attempt is no sooner than the shortest backoff after its first failure.
+    fn spread(&mut self, ax: Ax, plan: Plan) -> Plan {
+        let Some(action) = self.actions.get(ax) else {
+            return plan;
+        };
+        let Some(first) = action.trials.as_deref().and_then(|trials| trials.first_failed) else {
+            return plan;
+        };
+        let (failed, most, least) = (action.failed, self.attempts_max(action), self.policy.backoff_min);
+        if failed < 2 || least.is_zero() {
+            return plan;
+        }
+        let earliest = if failed + 1 >= most { first + least } else { self.now };
+        let until = match plan {
+            Plan::Unroutable => return plan,
+            Plan::Rest { until } => until,
+            Plan::Queue(_) => {
+                // Together these rests take as long as the shortest backoff on average.
+                let rests = most.saturating_sub(2).max(1);
+                let wait = self.luck.up_to(least.saturating_mul(2) / rests);
+                self.later(wait)
+            }
+        };
+        match until.max(earliest) {
+            until if until > self.now => Plan::Rest { until },
+            _ => plan,
+        }
     }
 
     /// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not

@@ -10,6 +10,7 @@ use crate::{
     hedge::Lag,
     ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
+    mean::Mean,
     moment::Moment,
     outcome::{Health, Reason},
     policy::{Policy, PolicyError},
@@ -72,6 +73,10 @@ pub(crate) struct Kind {
     pub(crate) rx: Rx,
     pub(crate) flake: Flake,
     pub(crate) lag: Lag,
+    /// What its attempts take that have a result.
+    pub(crate) took: Mean,
+    /// What its attempts take that fail.
+    pub(crate) failing: Mean,
 }
 
 /// Defects that a test plants, to see that the simulation would find them.
@@ -233,6 +238,8 @@ impl Scheduler {
             rx,
             flake: Flake::default(),
             lag: Lag::default(),
+            took: Mean::default(),
+            failing: Mean::default(),
         });
         self.kind_ids.insert(kind, kx);
         if new {
@@ -316,7 +323,11 @@ impl Scheduler {
         let (id, px) = (worker.id, worker.px);
         self.timers.clear(before.until(), Timer::Worker(wx));
         self.timers.set(next.until(), Timer::Worker(wx));
+        let is_blemished = worker.record.straight > 0;
         self.counted(px, Some(before), Some(next));
+        if is_blemished {
+            self.blemished(px, before.is_usable(), next.is_usable());
+        }
         if !next.is_usable() {
             self.relist(wx);
         }
@@ -346,6 +357,15 @@ impl Scheduler {
         shift(&mut pool.present, Standing::is_present);
         shift(&mut pool.usable, Standing::is_usable);
         shift(&mut pool.judged, Standing::is_judged);
+    }
+
+    /// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker, or is
+    /// one now.
+    pub(crate) fn blemished(&mut self, px: Px, was: bool, is: bool) {
+        if let Some(pool) = self.pools.get_mut(px) {
+            pool.blemished += usize::from(is);
+            pool.blemished = pool.blemished.saturating_sub(usize::from(was));
+        }
     }
 
     /// Puts a worker where its pool's lists should have it now.

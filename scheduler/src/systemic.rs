@@ -4,8 +4,15 @@
 //! not there, attempt after attempt. So after a while in which a pool had no success, with enough failures from enough actions
 //! on enough workers, it is only *probed*: one attempt, then a long pause; every success doubles what may be tried until the
 //! next pause. Traps do not count: a service that is down makes nobody trap, bad actions do.
+//!
+//! Less than that is a *spell*: most workers of a pool fail within a moment, with no success of an attempt that began in
+//! between. It may be a hiccup of the service or a row of bad actions, and is one piece of evidence against each of them however
+//! often it failed meanwhile.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use crate::{
     command::Command,
@@ -28,8 +35,84 @@ const OVER: u32 = 8;
 /// From when to when nothing worked in a pool, the last time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outage {
-    since: Moment,
-    until: Moment,
+    pub(crate) since: Moment,
+    pub(crate) until: Moment,
+}
+
+/// Failures of a pool's workers that are further apart than this do not make a spell. Chosen freely: a service that restarts
+/// or moves its address is away for about as long.
+pub(crate) const SPELL: Duration = Duration::from_secs(2);
+
+/// How many spells are remembered. Chosen freely: verdicts come within seconds, and there is one spell at most for each success.
+const SPELLS: usize = 64;
+
+/// When most workers of a pool failed, the last times.
+#[derive(Debug, Default)]
+pub(crate) struct Spells {
+    /// When the youngest attempt began that had a result.
+    worked_at: Moment,
+    /// The last failure of each worker since then.
+    failed: BTreeMap<Wx, Moment>,
+    /// The same by when it was.
+    by_time: BTreeSet<(Moment, Wx)>,
+    /// The oldest first.
+    last: VecDeque<Outage>,
+}
+
+impl Spells {
+    fn failed(&mut self, now: Moment, wx: Wx, usable: usize) {
+        if let Some(before) = self.failed.insert(wx, now) {
+            self.by_time.remove(&(before, wx));
+        }
+        self.by_time.insert((now, wx));
+        while let Some((at, wx)) = self.by_time.first().copied()
+            && at + SPELL < now
+        {
+            self.forget(at, wx);
+        }
+        let many = self.by_time.len();
+        if many < 2 || 2 * many <= usable {
+            return;
+        }
+        let since = self.worked_at;
+        match self.last.back_mut() {
+            Some(spell) if spell.since == since => spell.until = now,
+            _ => {
+                if self.last.len() >= SPELLS {
+                    self.last.pop_front();
+                }
+                self.last.push_back(Outage { since, until: now });
+            }
+        }
+    }
+
+    /// An attempt that began then has a result: what failed before is over.
+    fn worked(&mut self, begun: Moment) {
+        self.worked_at = self.worked_at.max(begun);
+        while let Some((at, wx)) = self.by_time.first().copied()
+            && at < self.worked_at
+        {
+            self.forget(at, wx);
+        }
+    }
+
+    fn forget(&mut self, at: Moment, wx: Wx) {
+        self.by_time.remove(&(at, wx));
+        self.failed.remove(&wx);
+    }
+
+    /// How long there has been one, if there is one now.
+    fn lasts(&self, now: Moment) -> Option<Duration> {
+        let last = self.last.back();
+        let last = last.filter(|spell| spell.since == self.worked_at && now <= spell.until + SPELL);
+        last.map(|spell| now.since(spell.since))
+    }
+
+    /// The one in which this moment is.
+    pub(crate) fn at(&self, at: Moment) -> Option<Outage> {
+        let mut spells = self.last.iter().rev();
+        spells.find(|spell| (spell.since..=spell.until).contains(&at)).copied()
+    }
 }
 
 /// What happened in a pool since its last success.
@@ -88,6 +171,19 @@ impl Scheduler {
         }
     }
 
+    /// A worker of this pool failed.
+    pub(crate) fn one_fails(&mut self, px: Px, wx: Wx) {
+        let now = self.now;
+        if let Some(pool) = self.pools.get_mut(px) {
+            pool.spells.failed(now, wx, pool.usable);
+        }
+    }
+
+    /// For how long most workers of a pool have failed, if they do now.
+    pub(crate) fn spell(&self, px: Px) -> Option<Duration> {
+        self.pools.get(px)?.spells.lasts(self.now)
+    }
+
     /// A worker of this pool failed an action in a way that a service which is down explains.
     pub(crate) fn all_fail(&mut self, px: Px, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
         let (now, pause, after) = (self.now, self.policy.probe_every, self.policy.systemic_after);
@@ -136,10 +232,11 @@ impl Scheduler {
         trials.streaks > 1
     }
 
-    /// A worker of this pool had a result.
-    pub(crate) fn one_works(&mut self, px: Px, out: &mut Vec<Command>) {
+    /// A worker of this pool had a result, after `took`.
+    pub(crate) fn one_works(&mut self, px: Px, took: Duration, out: &mut Vec<Command>) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(px) else { return };
+        pool.spells.worked(now.before(took));
         if pool.streak.failures > 0 {
             let next = Streak {
                 number: pool.streak.number.wrapping_add(1),

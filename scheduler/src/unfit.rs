@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::{
     command::Command,
+    health::Of,
     ids::{ActionId, Wx},
     outcome::Evicted,
     policy::Blame,
@@ -38,8 +39,9 @@ impl Scheduler {
             .is_some_and(|worker| worker.record.unfit_row >= PROBED_AFTER)
     }
 
-    /// A worker reported that it is unfit, after `took`. `open`: its action is open, so that there may be a verdict.
-    pub(crate) fn unfit(&mut self, wx: Wx, action: ActionId, open: bool, took: Duration, out: &mut Vec<Command>) {
+    /// A worker reported that it is unfit, after `took`. There may be a verdict if its action still wants the attempt.
+    pub(crate) fn unfit(&mut self, wx: Wx, of: &Of, took: Duration, out: &mut Vec<Command>) {
+        let (action, open) = (of.action, of.current);
         let (now, is_deferred) = (self.now, self.policy.blame == Blame::Deferred);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         if !is_deferred {
@@ -61,7 +63,7 @@ impl Scheduler {
             };
             let trust = Trust::Probation { round, passed: 0 };
             // There is no hurry until there is a verdict.
-            let rest = if open { self.slowed(rest, 0) } else { rest };
+            let rest = if open { self.slowed(wx, of.kx, rest, 0) } else { rest };
             self.stand(wx, Standing::Usable { trust, rest }, out);
         }
         if !open {

@@ -246,7 +246,7 @@ impl Scheduler {
             outvoted: tally.outvoted,
             quarantines: tally.quarantines,
             score: worker.record.score,
-            mean: worker.mean(),
+            mean: worker.took.get(),
         }
     }
 }

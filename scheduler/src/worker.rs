@@ -1,24 +1,18 @@
 //! A worker as the dispatcher knows it, and the pool that it belongs to.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     ids::{ActionId, AttemptId, Ax, Bx, Ox, PoolId, Px, Rx, WorkerId, Wx},
+    mean::Mean,
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
-    systemic::{Outage, Probe, Streak},
+    systemic::{Outage, Probe, Spells, Streak},
 };
 
 /// How many durations a mean needs before it is believed. Chosen freely: "a few".
 const SAMPLES_MIN: u32 = 4;
-
-/// How much a new duration weighs in the running mean: one part of this many. Chosen freely: the mean follows a change
-/// of the work within about ten attempts.
-const MEAN_WEIGHT: i64 = 8;
 
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +179,8 @@ pub(crate) struct Past {
     /// Successes since the failure before.
     pub(crate) before: u32,
     pub(crate) action: ActionId,
+    /// When it failed.
+    pub(crate) at: Moment,
     /// What it adds to the score. Zero while nobody knows whose fault it was, and if it was not the worker's.
     pub(crate) guilt: f64,
 }
@@ -269,8 +265,8 @@ pub(crate) struct Worker {
     pub(crate) last_assigned: u64,
     /// Where its pool lists it.
     pub(crate) listed: (Room, Entry),
-    samples: u32,
-    mean_us: i64,
+    /// Of its attempts with a result.
+    pub(crate) took: Mean,
 }
 
 impl Worker {
@@ -292,26 +288,12 @@ impl Worker {
             kept: None,
             last_assigned: 0,
             listed: (Room::None, Entry::NONE),
-            samples: 0,
-            mean_us: 0,
+            took: Mean::default(),
         }
     }
 
     pub(crate) fn load(&self) -> u32 {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Takes note of how long a successful attempt took.
-    pub(crate) fn took(&mut self, took: Duration) {
-        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
-        self.samples = self.samples.saturating_add(1);
-        let weight = MEAN_WEIGHT.min(i64::from(self.samples));
-        self.mean_us += (micros - self.mean_us) / weight;
-    }
-
-    /// The running mean of its successful attempts; zero if there is none.
-    pub(crate) fn mean(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.mean_us).unwrap_or(0))
     }
 
     /// Whether it can be given one more attempt.
@@ -344,7 +326,7 @@ impl Worker {
     }
 
     fn is_quick(&self, policy: &Policy) -> bool {
-        self.record.row.is_empty() && self.samples >= SAMPLES_MIN && self.mean() < policy.prefetch_below
+        self.record.row.is_empty() && self.took.samples() >= SAMPLES_MIN && self.took.get() < policy.prefetch_below
     }
 }
 
@@ -368,6 +350,10 @@ pub(crate) struct Pool {
     pub(crate) streak: Streak,
     /// When that was so, the last time.
     pub(crate) outage: Option<Outage>,
+    /// When most of its workers failed at about the same time.
+    pub(crate) spells: Spells,
+    /// How many of its usable workers have failed since their last success.
+    pub(crate) blemished: usize,
     /// While everything fails: how it is probed.
     pub(crate) probe: Option<Probe>,
     /// Workers with a free slot.
@@ -388,6 +374,8 @@ impl Pool {
             judged: 0,
             streak: Streak::default(),
             outage: None,
+            spells: Spells::default(),
+            blemished: 0,
             probe: None,
             free: BTreeSet::new(),
             prefetch: BTreeSet::new(),

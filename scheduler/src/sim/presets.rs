@@ -96,6 +96,90 @@ pub fn presets() -> Vec<Preset> {
         ),
         uncapped("poison-2", "the same with 2", 2),
         Preset::new(
+            "one-attempt",
+            "one of 4 workers fails everything at once, and actions have one attempt",
+            &[Figure::Lost, Figure::Innocents],
+            World {
+                workers: 4,
+                actions: 1000,
+                lengths: Span::of_millis(10, 30),
+                black_holes: 1,
+                attempts: 1,
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "half-bad",
+            "2 of 4 workers fail everything at once",
+            &[Figure::Lost, Figure::Attempts],
+            World {
+                workers: 4,
+                actions: 1200,
+                black_holes: 2,
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "two-flaky",
+            "every tenth attempt fails on 2 workers",
+            &[Figure::Innocents, Figure::Makespan],
+            World {
+                workers: 2,
+                actions: 1500,
+                lengths: Span::of_millis(10, 30),
+                flake: 0.1,
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "hiccup",
+            "everything that begins within 50 ms fails, on 4 workers",
+            &[Figure::Lost, Figure::Innocents],
+            World {
+                workers: 4,
+                actions: 1500,
+                lengths: Span::of_millis(10, 30),
+                hiccups: vec![Span::of_millis(1000, 1050)],
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "hiccup-2",
+            "the same for a second, on 2 workers",
+            &[Figure::Lost, Figure::Innocents],
+            World {
+                workers: 2,
+                actions: 1000,
+                lengths: Span::of_millis(10, 30),
+                hiccups: vec![Span::of_millis(1000, 2000)],
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "flaky-fast",
+            "two of five attempts fail, after 1 to 3 ms",
+            &[Figure::Innocents, Figure::Makespan],
+            World {
+                lengths: Span::of_millis(1, 3),
+                actions: 20_000,
+                flake: 0.4,
+                ..usual()
+            },
+        ),
+        Preset::new(
+            "bad-kind",
+            "one of 4 workers always fails one kind of three",
+            &[Figure::Innocents, Figure::Makespan],
+            World {
+                workers: 4,
+                actions: 3000,
+                lengths: Span::of_millis(10, 30),
+                bad_at_one: 1,
+                kinds: 3,
+                ..guilty()
+            },
+        ),
+        Preset::new(
             "poison-unfit",
             "60 actions spread over all make all 4 workers say that they are unfit",
             &[Figure::Done, Figure::Innocents],

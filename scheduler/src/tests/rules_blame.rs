@@ -106,24 +106,38 @@ fn who_is_slow_to_be_judged_is_given_work_slowly() {
 #[test]
 fn an_action_that_dies_everywhere_clears_who_failed_it() {
     check(
-        "policy suspect_after=1
-         0ms kind k0 pools=p0
-         join w1 p0 slots=1
-         join w2 p0 slots=1
-         does w1 transient,ok 1ms
-         does w2 transient,ok 1ms
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=3
          submit a1 attempts=2
+         submit a2 attempts=2
+         submit a3 attempts=2
+         join w2 p0 slots=3
+         does w1 ok 1ms
+         does w2 transient 1ms
+         1ms ended a1#1 w1 transient
+         ended a2#1 w1 transient
+         ended a3#1 w1 transient
          idle",
         "0ms assign a1#1 w1
-         1ms health w1 suspect
+         0ms assign a2#1 w1
+         0ms assign a3#1 w1
          1ms retry a1#1 w1 at=1ms
          1ms assign a1#2 w2
-         2ms health w2 suspect
+         1ms retry a2#1 w1 at=1ms
+         1ms assign a2#2 w2
+         1ms health w1 suspect
+         1ms retry a3#1 w1 at=1ms
+         1ms assign a3#2 w2
          2ms settle a1 refused exhausted
          2ms judged a1#1 w1 cleared
          2ms health w1 healthy
          2ms judged a1#2 w2 cleared
-         2ms health w2 healthy",
+         2ms settle a2 refused exhausted
+         2ms judged a2#1 w1 cleared
+         2ms judged a2#2 w2 cleared
+         2ms settle a3 refused exhausted
+         2ms judged a3#1 w1 cleared
+         2ms judged a3#2 w2 cleared",
     );
 }
 
@@ -150,7 +164,8 @@ fn the_same_trap_on_two_workers_is_poison() {
 #[test]
 fn another_trap_or_an_unknown_one_is_not() {
     check(
-        "0ms kind k0 pools=p0
+        "policy backoff_min=0ms backoff_max=0ms
+         0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1
          join w3 p0 slots=1
@@ -375,7 +390,7 @@ fn when_everything_fails_a_pool_is_probed_and_nobody_is_judged() {
     assert_eq!(
         probed.collect::<Vec<_>>(),
         [
-            "12750ms", "22750ms", "32750ms", "32850ms", "32950ms", "32950ms", "33050ms"
+            "12250ms", "22250ms", "32250ms", "32350ms", "32450ms", "32450ms", "32550ms"
         ]
     );
     assert!(!log.iter().any(|line| line.contains("quarantined")), "{log:?}");

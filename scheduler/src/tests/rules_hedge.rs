@@ -176,7 +176,7 @@ fn the_last_of_two_decides_when_no_attempt_is_left() {
         1250ms assign a20#2 w4
         3000ms health w4 busy until=63000ms
         3000ms settle a20 refused exhausted
-        3000ms judged a20#1 w3 cleared
+        3000ms judged a20#1 w3 unproved
         ",
     );
 }

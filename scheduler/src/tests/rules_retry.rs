@@ -3,7 +3,7 @@
 use super::script::check;
 
 #[test]
-fn a_retry_goes_to_another_worker_at_once() {
+fn first_retry_goes_to_another_worker_at_once_and_others_after_a_rest() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=9
@@ -12,15 +12,15 @@ fn a_retry_goes_to_another_worker_at_once() {
          submit a1
          1ms ended a1#1 w1 transient
          2ms ended a1#2 w2 trap
-         3ms ended a1#3 w3 ok",
+         1000ms run
+         1000ms ended a1#3 w3 transient
+         1001ms run",
         "0ms assign a1#1 w1
          1ms retry a1#1 w1 at=1ms
          1ms assign a1#2 w2
-         2ms retry a1#2 w2 at=2ms
-         2ms assign a1#3 w3
-         3ms settle a1 done #3
-         3ms judged a1#1 w1 guilty 1/2
-         3ms judged a1#2 w2 guilty 1/2",
+         2ms retry a1#2 w2 at=568.562ms
+         568.562ms assign a1#3 w3
+         1000ms retry a1#3 w3 at=1745.782ms",
     );
 }
 
@@ -46,7 +46,7 @@ fn it_waits_for_an_untried_worker_while_the_failer_is_free() {
 #[test]
 fn patience_ends_with_a_worker_that_failed_less_recently_then_with_any() {
     check(
-        "policy patience=10ms
+        "policy patience=10ms backoff_min=0ms backoff_max=0ms
          0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1
@@ -106,13 +106,13 @@ fn when_all_were_tried_it_rests_and_the_least_recent_is_next() {
          1ms assign a1#2 w2
          2ms retry a1#2 w2 at=568.562ms
          568.562ms assign a1#3 w1
-         569.562ms retry a1#3 w1 at=569.562ms
-         569.562ms assign a1#4 w2
-         570.562ms retry a1#4 w2 at=2062.126ms
-         2062.126ms assign a1#5 w1
-         2063.126ms settle a1 refused exhausted
-         2063.126ms judged a1#5 w1 cleared
-         2063.126ms judged a1#4 w2 cleared",
+         569.562ms retry a1#3 w1 at=1066.750ms
+         1066.750ms assign a1#4 w2
+         1067.750ms retry a1#4 w2 at=3009.756ms
+         3009.756ms assign a1#5 w1
+         3010.756ms settle a1 refused exhausted
+         3010.756ms judged a1#5 w1 cleared
+         3010.756ms judged a1#4 w2 cleared",
     );
 }
 

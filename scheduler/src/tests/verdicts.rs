@@ -128,3 +128,70 @@ fn poison_that_makes_workers_unfit_takes_out_no_worker() {
         assert_eq!(ours.worst(Figure::PoisonSettled), Some(poison as f64), "{what}");
     }
 }
+
+#[test]
+fn black_hole_is_found_though_actions_have_one_attempt() {
+    let ours = table("one-attempt", 0);
+    assert!(ours.outcomes.iter().all(|outcome| outcome.found == 1), "{ours:?}");
+    assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
+    assert!(ours.worst(Figure::Lost) <= Some(5.0), "{:?}", ours.worst(Figure::Lost));
+}
+
+#[test]
+fn bad_actions_with_one_attempt_quarantine_no_innocent() {
+    for (poison_spread, actions) in [(false, 1000), (true, 1000), (true, 400)] {
+        let world = World {
+            workers: 4,
+            actions,
+            poison: 100,
+            poison_spread,
+            attempts: 1,
+            lengths: Span::of_millis(10, 30),
+            ..World::default()
+        };
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        // By chance alone three bad actions in a row meet the same worker now and then.
+        assert!(mean(&ours, Figure::Innocents) <= 0.25, "{world:?}");
+        assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{world:?}");
+    }
+}
+
+#[test]
+fn hiccup_costs_no_action_and_no_innocent() {
+    for (workers, millis) in [(1, 50), (2, 50), (2, 1000), (4, 50), (4, 1000), (20, 50), (20, 900)] {
+        let world = World {
+            workers,
+            actions: 300 + 300 * u64::from(workers),
+            lengths: Span::of_millis(10, 30),
+            hiccups: vec![Span::of_millis(1000, 1000 + millis)],
+            ..World::default()
+        };
+        let ours = play_seeds(&world, &Policy::default(), 2 * SEEDS).expect("a world that can be meant");
+        let what = format!("{workers} workers, {millis} ms");
+        assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{what}");
+        assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{what}");
+    }
+}
+
+#[test]
+fn evenly_flaky_workers_are_hardly_slowed_down() {
+    for (length, workers) in [(1, 4), (1, 20), (10, 4), (10, 20), (100, 20)] {
+        for flake in [0.2, 0.4] {
+            let world = World {
+                workers,
+                actions: 60_000 * u64::from(workers) / (20 * length).max(20),
+                lengths: Span::of_millis(length, length),
+                flake,
+                ..World::default()
+            };
+            let never = Policy {
+                suspect_after: 1000,
+                ..Policy::default()
+            };
+            let span = |policy| mean(&play_seeds(&world, policy, 4).expect("a world"), Figure::Makespan);
+            let (ours, undamped) = (span(&Policy::default()), span(&never));
+            let what = format!("{length} ms, {workers} workers, {flake} fail");
+            assert!(ours < 1.2 * undamped, "{what}: {ours} s, undamped {undamped} s");
+        }
+    }
+}

@@ -395,13 +395,13 @@ impl Watch {
                 let settled = action.settled;
                 let accused = self.workers.get_mut(worker).ok_or("never joined")?;
                 match verdict {
-                    Verdict::Guilty { .. } => accused.guilty = true,
+                    Verdict::Guilty { .. } | Verdict::Unproved => accused.guilty = true,
                     Verdict::Annulled if accused.is_usable() => {
                         return Err("annulled though the worker was not taken out".to_owned());
                     }
                     _ => {}
                 }
-                match settled == matches!(verdict, Verdict::Guilty { .. } | Verdict::Cleared) {
+                match settled == !matches!(verdict, Verdict::Annulled) {
                     true => Ok(()),
                     false => Err("judged too soon or too late".to_owned()),
                 }
@@ -437,7 +437,10 @@ impl Watch {
                 if by_failures && self.systemic.contains(&pool) {
                     return Err("judged while everything fails".to_owned());
                 }
-                if by_failures && self.policy.blame == Blame::Deferred && !known.guilty {
+                // Failures count before there is a verdict if an action that has no attempt left waits for it.
+                let accuses = |action: &Action| !action.settled && action.accused.iter().any(|(id, _)| id == worker);
+                let is_guilty = known.guilty || self.actions.values().any(accuses);
+                if by_failures && self.policy.blame == Blame::Deferred && !is_guilty {
                     return Err("taken out though it was never found guilty".to_owned());
                 }
                 if by_failures && self.policy.blame == Blame::Nobody {

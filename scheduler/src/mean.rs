@@ -1,0 +1,33 @@
+//! The running mean of durations.
+
+use std::time::Duration;
+
+/// How much a new duration weighs: one part of this many. Chosen freely: the mean follows a change of the work within about
+/// ten attempts.
+const WEIGHT: i64 = 8;
+
+/// A running mean of durations, in whole microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mean {
+    samples: u32,
+    micros: i64,
+}
+
+impl Mean {
+    pub(crate) fn add(&mut self, took: Duration) {
+        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        self.samples = self.samples.saturating_add(1);
+        let weight = WEIGHT.min(i64::from(self.samples));
+        self.micros += (micros - self.micros) / weight;
+    }
+
+    /// How many durations it is of.
+    pub(crate) fn samples(self) -> u32 {
+        self.samples
+    }
+
+    /// Zero if it is of none.
+    pub(crate) fn get(self) -> Duration {
+        Duration::from_micros(u64::try_from(self.micros).unwrap_or(0))
+    }
+}
