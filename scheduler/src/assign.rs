@@ -16,8 +16,10 @@ use crate::{
 
 impl Scheduler {
     /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
-    pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx]) -> Option<Wx> {
-        let best = |list| self.best(rx, kx, avoid, list, |_| true);
+    /// `choosy`: one that has not failed since its last success.
+    pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx], choosy: bool) -> Option<Wx> {
+        let suits = |entry: &Entry| !choosy || !self.has_failed(entry.wx);
+        let best = |list| self.best(rx, kx, avoid, list, suits);
         best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
     }
 
@@ -63,6 +65,9 @@ impl Scheduler {
                 return;
             }
             let Some(key) = first else { return self.help(wx, out) };
+            if self.shun(key.ax, wx, out) {
+                continue;
+            }
             if !self.pays_for(wx, key.ax) {
                 return;
             }
@@ -79,7 +84,7 @@ impl Scheduler {
         };
         let avoid = self.avoided(ax, Bar::Tried);
         match avoid.binary_search(&wx) {
-            Ok(_) => self.find(action.rx, action.kx, &avoid).unwrap_or(wx),
+            Ok(_) => self.find(action.rx, action.kx, &avoid, false).unwrap_or(wx),
             Err(_) => wx,
         }
     }

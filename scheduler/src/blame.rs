@@ -573,6 +573,7 @@ impl Scheduler {
             action.failed = action.failed.saturating_sub(accused.spent);
             out.push(accused.judged(action.id, id, Verdict::Annulled));
             self.revive(ax, out);
+            self.is_less_choosy(ax, out);
         }
     }
 

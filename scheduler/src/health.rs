@@ -112,6 +112,7 @@ impl Scheduler {
         record.unfit.clear();
         record.unfit_row = 0;
         self.straight(wx, 0);
+        self.is_clean_again(wx, out);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
         let Standing::Usable { trust, rest } = worker.standing else {
@@ -309,7 +310,6 @@ impl Scheduler {
         record.since = 0;
         worker.tally.quarantines += 1;
         let round = record.round;
-        self.straight(wx, 0);
         let length = doubled(self.policy.quarantine_min, round - 1, self.policy.quarantine_max);
         let until = self.now + self.luck.around(length, self.policy.quarantine_jitter);
         self.stand(wx, Standing::Quarantined { until, round, judged }, out);
@@ -351,6 +351,7 @@ impl Scheduler {
         worker.record = Record::default();
         worker.width = worker.slots;
         self.stand(wx, Standing::FRESH, out);
+        self.is_clean_again(wx, out);
         self.relist(wx);
         self.pull(wx, out);
     }

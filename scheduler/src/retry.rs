@@ -12,6 +12,7 @@ use crate::{
     luck::doubled,
     moment::Moment,
     outcome::{Health, Reason},
+    policy::Blame,
     quorum::Vote,
     scheduler::{Plant, Scheduler},
     timers::Timer,
@@ -30,6 +31,8 @@ pub(crate) struct Trials {
     pub(crate) accused: Vec<Accused>,
     /// When it first failed, if it did.
     pub(crate) first_failed: Option<Moment>,
+    /// Workers that failed lately and did not get its last attempt: see [`Scheduler::is_choosy`].
+    shunned: Vec<Wx>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
     /// In how many rows of failures of its pool it failed, and the number of the last.
@@ -184,6 +187,7 @@ impl Scheduler {
         let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
             return Plan::Queue(Bar::Open);
         };
+        trials.shunned.clear();
         trials.forget(|wx| {
             workers
                 .get(wx)
@@ -233,16 +237,22 @@ impl Scheduler {
     fn queue(&mut self, ax: Ax, bar: Bar, patience: Moment, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
         let (rx, kx, key) = (action.rx, action.kx, action.key(ax));
-        let avoid = self.avoided(ax, bar);
+        let mut avoid = self.avoided(ax, bar);
         let solo = action.is_solo();
         if solo {
             if self.queue_solo(ax, bar, out) {
                 return;
             }
             self.save_for(rx, kx, &avoid);
-        } else if let Some(wx) = self.find(rx, kx, &avoid) {
-            return self.assign(ax, wx, out);
         } else {
+            let choosy = matches!(bar, Bar::Tried | Bar::AllBut(_)) && self.is_choosy(ax);
+            if let Some(wx) = self.find(rx, kx, &avoid, choosy) {
+                return self.assign(ax, wx, out);
+            }
+            if choosy {
+                self.shun_free(ax, rx);
+                avoid = self.avoided(ax, bar);
+            }
             self.save_for(rx, kx, &avoid);
         }
         let patience = if avoid.is_empty() || bar == Bar::Open || self.planted(Plant::EndlessPatience) {
@@ -258,6 +268,89 @@ impl Scheduler {
         self.note_voting(ax, rx);
         self.timers.set(patience, Timer::Patience(ax));
         self.tallies.waiting += 1;
+    }
+
+    /// Whether an action has one attempt left, and a worker that did not fail it and has not failed since its last success could
+    /// have it. It waits for such a worker, as long as its patience lasts: in a pool of which half is bad, others lose it.
+    fn is_choosy(&self, ax: Ax) -> bool {
+        let Some(action) = self.actions.get(ax) else {
+            return false;
+        };
+        let Some(trials) = action.trials.as_deref() else {
+            return false;
+        };
+        let is_last = action.failed > 0 && action.failed + 1 >= self.attempts_max(action);
+        if !is_last || trials.solo || self.policy.blame != Blame::Deferred {
+            return false;
+        }
+        let is_clean = |wx: &&Wx| self.is_usable(**wx) && !self.has_failed(**wx);
+        let tried = trials.failed_on.iter().filter(is_clean).count();
+        let failing = self.over_pools(action.rx, |pool| pool.blemished);
+        self.allowed(ax, action.rx) > tried + failing
+    }
+
+    /// Whether a worker has failed since its last success.
+    pub(crate) fn has_failed(&self, wx: Wx) -> bool {
+        self.workers.get(wx).is_some_and(|worker| worker.record.straight > 0)
+    }
+
+    /// Has an action avoid those workers with room that have failed since their last success.
+    fn shun_free(&mut self, ax: Ax, rx: Rx) {
+        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
+        let pools = pools.iter().filter_map(|px| self.pools.get(*px));
+        let entries = pools.flat_map(|pool| pool.free.iter().chain(&pool.prefetch));
+        let failing: Vec<Wx> = entries
+            .map(|entry| entry.wx)
+            .filter(|wx| self.has_failed(*wx))
+            .collect();
+        self.avoid_failing(ax, &failing);
+    }
+
+    /// Has a waiting action avoid a worker that it should not have its last attempt on. False: it may have it there.
+    pub(crate) fn shun(&mut self, ax: Ax, wx: Wx, out: &mut Vec<Command>) -> bool {
+        let Some(State::Waiting { bar, patience, .. }) = self.actions.get(ax).map(|action| action.state) else {
+            return false;
+        };
+        if !matches!(bar, Bar::Tried | Bar::AllBut(_)) || !self.has_failed(wx) || !self.is_choosy(ax) {
+            return false;
+        }
+        self.leave(ax);
+        self.avoid_failing(ax, &[wx]);
+        self.queue(ax, bar, patience, out);
+        true
+    }
+
+    fn avoid_failing(&mut self, ax: Ax, failing: &[Wx]) {
+        if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+            trials.shunned.extend(failing);
+        }
+        for wx in failing {
+            if let Some(worker) = self.workers.get_mut(*wx) {
+                worker.shunned_by.push(ax);
+            }
+        }
+    }
+
+    /// An action was given an attempt back: the next one is not its last.
+    pub(crate) fn is_less_choosy(&mut self, ax: Ax, out: &mut Vec<Command>) {
+        let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
+        if trials.is_some_and(|trials| !trials.shunned.is_empty()) {
+            self.place_again(ax, out);
+        }
+    }
+
+    /// A worker has a success after failures: actions need not avoid it any more for these.
+    pub(crate) fn is_clean_again(&mut self, wx: Wx, out: &mut Vec<Command>) {
+        let shunned_by = match self.workers.get_mut(wx) {
+            Some(worker) if !worker.shunned_by.is_empty() => std::mem::take(&mut worker.shunned_by),
+            _ => return,
+        };
+        for ax in shunned_by {
+            let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
+            if trials.is_some_and(|trials| trials.shunned.contains(&wx)) {
+                self.place_again(ax, out);
+            }
+        }
     }
 
     /// The workers that an action avoids under this bar: rising, each once.
@@ -288,10 +381,15 @@ impl Scheduler {
         let State::Waiting { bar, patience, .. } = action.state else {
             return;
         };
-        let last = action
-            .trials
-            .as_deref()
-            .and_then(|trials| trials.failed_on.last().copied());
+        let trials = action.trials.as_deref();
+        let gives_up = trials
+            .and_then(|trials| trials.first_failed)
+            .map_or(self.now, |first| first + self.policy.backoff_max);
+        if matches!(bar, Bar::Tried | Bar::AllBut(_)) && self.now < gives_up && self.is_choosy(ax) {
+            self.leave(ax);
+            return self.rest(ax, self.later(self.policy.backoff_min));
+        }
+        let last = trials.and_then(|trials| trials.failed_on.last().copied());
         let last_counts = last.is_some_and(|wx| self.is_usable(wx) && !self.barred(ax).any(|barred| barred == wx));
         let others = self.allowed(ax, action.rx) > usize::from(last_counts);
         let next = match bar {
@@ -299,6 +397,9 @@ impl Scheduler {
             _ => Bar::Open,
         };
         self.leave(ax);
+        if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+            trials.shunned.clear();
+        }
         // Counted from when this was due, not from when it was noticed: twice the patience is the most.
         self.queue(ax, next, patience + self.policy.patience, out);
     }
@@ -358,13 +459,18 @@ impl Trials {
 
     /// The workers that this bar bars: rising, each once.
     fn avoid(&self, bar: Bar) -> Vec<Wx> {
-        let mut avoid = match bar {
-            Bar::Tried => self.failed_on.clone(),
-            Bar::AllBut(turn) => self.failed_on.iter().copied().filter(|wx| *wx != turn).collect(),
+        let failed_on = self.failed_on.iter().copied();
+        let mut avoid: Vec<Wx> = match bar {
+            Bar::Tried => failed_on.chain(self.shunned.iter().copied()).collect(),
+            Bar::AllBut(turn) => failed_on
+                .filter(|wx| *wx != turn)
+                .chain(self.shunned.iter().copied())
+                .collect(),
             Bar::Last => self.failed_on.last().copied().into_iter().collect(),
             Bar::Open => Vec::new(),
         };
         avoid.sort_unstable();
+        avoid.dedup();
         avoid
     }
 }

@@ -257,6 +257,8 @@ pub(crate) struct Worker {
     pub(crate) saving: bool,
     /// Actions that it failed and that are open: they accuse it.
     pub(crate) accusers: BTreeSet<Ax>,
+    /// Actions that avoid it because it failed lately; among them some that are settled or do so no more.
+    pub(crate) shunned_by: Vec<Ax>,
     /// It makes an attempt that must be the only one.
     pub(crate) alone: bool,
     /// It is given nothing more until it is free for such an attempt of this route.
@@ -284,6 +286,7 @@ impl Worker {
             buckets: Box::default(),
             saving: false,
             accusers: BTreeSet::new(),
+            shunned_by: Vec::new(),
             alone: false,
             kept: None,
             last_assigned: 0,

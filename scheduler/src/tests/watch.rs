@@ -30,6 +30,8 @@ struct Worker {
     failed: u64,
     /// It reported that it is unfit, and had no success since.
     unfit: bool,
+    /// It failed since its last success.
+    failing: bool,
 }
 
 impl Worker {
@@ -167,6 +169,7 @@ impl Watch {
                     busies: 0,
                     failed: 0,
                     unfit: false,
+                    failing: false,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -217,6 +220,11 @@ impl Watch {
                         seen.busies = 0;
                     }
                     seen.failed = failed;
+                    seen.failing = match class {
+                        Class::Ok => false,
+                        Class::Transient | Class::Trap => true,
+                        _ => seen.failing,
+                    };
                     seen.unfit = *end == End::Unfit || seen.unfit && class != Class::Ok;
                     // Whose fault it was that a worker is unfit is open, as after a failure.
                     if *end == End::Unfit && self.policy.blame == Blame::Deferred {
@@ -625,7 +633,19 @@ impl Watch {
         }
         for (id, action) in &self.actions {
             let Some(since) = action.waits_since else { continue };
-            if let Some(worker) = self.untried(action) {
+            // For its last attempt an action waits for a worker that did not fail lately.
+            // How many there are may have become more meanwhile.
+            let is_own = action.spec.attempts > 0 || self.policy.attempts > 0;
+            let is_last = scheduler.action(*id).is_some_and(|view| {
+                let most = if is_own {
+                    view.failed_max
+                } else {
+                    self.policy.attempts_min
+                };
+                view.failed + 1 >= most
+            });
+            let is_failing = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.failing);
+            if let Some(worker) = self.untried(action).filter(|id| !is_last || !is_failing(id)) {
                 return Err(format!("{id} waits though {worker} is free and untried"));
             }
             let tired = now.since(since) >= self.policy.patience * 2;
