@@ -121,6 +121,12 @@ impl Flake {
         (bad(usual) / usual).ln().max(0.0) / workers.max(1) as f64
     }
 
+    /// The workers that succeeded with an action of this kind.
+    fn workers_that_worked(&self) -> impl Iterator<Item = Wx> {
+        let own = self.own.iter().enumerate().filter(|(_, own)| own.ok > 0.0);
+        own.map(|(index, _)| Wx::at(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
     /// How many attempts may fail before chance alone is no explanation.
     pub(crate) fn attempts(&self, policy: &Policy) -> u32 {
         row_below(LOST_PART, self.rate()).clamp(policy.attempts_min, policy.attempts_max)
@@ -320,10 +326,11 @@ impl Scheduler {
         let Some(action) = self.actions.get_mut(ax) else {
             return false;
         };
+        let (rx, kx) = (action.rx, action.kx);
         let trials = action.trials.get_or_insert_default();
         let poison = trials.accused.iter().any(|other| match mark {
             Mark::None => false,
-            Mark::Trap(_) => other.mark == mark && other.wx != wx,
+            Mark::Trap(_) => false,
             // One that is unfit for an action twice, and succeeded with others, is as good as two.
             Mark::Unfit => other.mark == mark && (has_worked || works(other.wx)),
         });
@@ -343,10 +350,30 @@ impl Scheduler {
                 mark,
             }),
         }
+        let alike = |other: &&Accused| matches!(mark, Mark::Trap(_)) && other.mark == mark;
+        let alike = trials.accused.iter().filter(alike).count();
         if let Some(worker) = self.workers.get_mut(wx) {
             worker.accusers.insert(ax);
         }
-        poison
+        poison || alike > 2 || alike == 2 && !self.has_another(ax, rx, kx)
+    }
+
+    /// Whether a usable worker that did not fail this action succeeded with others of its kind. Two may trap at the same place for
+    /// another reason than the action, as where every error ends: one that can do such work is asked before it is poison.
+    fn has_another(&self, ax: Ax, rx: Rx, kx: Kx) -> bool {
+        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
+        let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
+        let accused = trials.map_or(&[][..], |trials| &trials.accused);
+        let serves = |wx: Wx| {
+            let worker = self.workers.get(wx);
+            worker.is_some_and(|worker| worker.standing.is_usable() && pools.contains(&worker.px))
+        };
+        let mut worked = self
+            .kinds
+            .get(kx)
+            .into_iter()
+            .flat_map(|kind| kind.flake.workers_that_worked());
+        worked.any(|wx| serves(wx) && accused.iter().all(|accused| accused.wx != wx))
     }
 
     /// Whether a trap on this worker speaks against the action.

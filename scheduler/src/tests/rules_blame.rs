@@ -162,6 +162,34 @@ fn the_same_trap_on_two_workers_is_poison() {
 }
 
 #[test]
+fn same_trap_on_two_workers_is_no_poison_while_a_third_can_do_the_kind() {
+    let ends = |third: &str| {
+        let log = play(&format!(
+            "policy backoff_min=0ms backoff_max=0ms
+             0ms kind k0 pools=p0
+             join w1 p0 slots=1
+             join w2 p0 slots=1
+             join w3 p0 slots=1
+             does w1 trap=7 1ms
+             does w2 trap=7 1ms
+             does w3 ok,{third} 1ms
+             drain w1
+             drain w2
+             submit a1
+             idle
+             readmit w1
+             readmit w2
+             submit a2
+             idle"
+        ));
+        let end = log.log.into_iter().find(|line| line.contains("settle a2"));
+        end.expect("it is settled")
+    };
+    assert!(ends("ok").contains("done #3"), "{}", ends("ok"));
+    assert!(ends("trap=7").contains("refused poison"), "{}", ends("trap=7"));
+}
+
+#[test]
 fn another_trap_or_an_unknown_one_is_not() {
     check(
         "policy backoff_min=0ms backoff_max=0ms
