@@ -65,7 +65,7 @@ impl Scheduler {
                 return;
             }
             let Some(key) = first else { return self.help(wx, out) };
-            if self.shun(key.ax, wx, out) {
+            if self.shun(key.ax, wx, out) || self.turns_away(key.ax, wx, out) {
                 continue;
             }
             if !self.pays_for(wx, key.ax) {

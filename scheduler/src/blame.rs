@@ -9,7 +9,10 @@
 //! When a worker is taken out, what it did to actions counts no more: their failures there are annulled, once for each
 //! action, and an action that is about to die while one that failed it is under strong suspicion is held for a moment.
 
+use std::collections::{BTreeSet, VecDeque};
+
 use crate::{
+    action::Action,
     command::Command,
     ids::{ActionId, AttemptId, Ax, Kx, Px, Rx, WorkerId, Wx},
     moment::Moment,
@@ -18,7 +21,7 @@ use crate::{
     scheduler::Scheduler,
     slab::Slot,
     systemic::Spells,
-    worker::{Past, Record, Standing, Trust},
+    worker::{PAST_MAX, Past, Record, Standing, Trust},
 };
 
 /// What is left of an observation after each further one: after 1,000 of them it counts half. scheduler-policy.
@@ -39,10 +42,6 @@ const LOST_PART: f64 = 1e-4;
 
 /// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Chosen freely.
 const DOUBT: f64 = 0.5;
-
-/// How many of a worker's last failures are weighed. Chosen freely: more than a bad worker needs to be found, and less than
-/// a kilobyte.
-const PAST_MAX: usize = 32;
 
 /// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker suspect by
 /// default.
@@ -257,13 +256,14 @@ impl Accused {
 
 impl Record {
     /// Takes note of a failure of which nobody knows yet whose fault it was.
-    pub(crate) fn failed(&mut self, action: ActionId, at: Moment) {
+    pub(crate) fn failed(&mut self, action: ActionId, kx: Option<Kx>, at: Moment) {
         if self.past.len() >= PAST_MAX {
             self.past.pop_front();
         }
         self.past.push_back(Past {
             before: std::mem::take(&mut self.since),
             action,
+            kx,
             at,
             guilt: 0.0,
         });
@@ -283,19 +283,24 @@ impl Record {
         })
     }
 
-    /// It was the worker's fault. What it did well before and after is weighed in its order, however late this is known: a
-    /// hundred successes after a failure mean the same whether they came before its verdict or behind it.
+    /// It was the worker's fault.
     fn convict(&mut self, action: ActionId, guilt: f64, relief: f64) {
-        if let Some(past) = self.past.iter_mut().rev().find(|past| past.action == action) {
-            past.guilt = guilt;
-        }
-        let after = |score: f64, successes: u32| (score + f64::from(successes) * relief).max(0.0);
-        let score = self
-            .past
-            .iter()
-            .fold(0.0, |score, past| after(score, past.before) + past.guilt);
-        self.score = after(score, self.since);
+        self.score = scored(&mut self.past, self.since, action, guilt, relief);
     }
+}
+
+/// The score by these failures, with so many successes after the last, when one of them is known to be the worker's fault. What
+/// it did well before and after is weighed in its order, however late this is known: a hundred successes after a failure mean the
+/// same whether they came before its verdict or behind it.
+pub(crate) fn scored(past: &mut VecDeque<Past>, since: u32, action: ActionId, guilt: f64, relief: f64) -> f64 {
+    if let Some(past) = past.iter_mut().rev().find(|past| past.action == action) {
+        past.guilt = guilt;
+    }
+    let after = |score: f64, successes: u32| (score + f64::from(successes) * relief).max(0.0);
+    let score = past
+        .iter()
+        .fold(0.0, |score, past| after(score, past.before) + past.guilt);
+    after(score, since)
 }
 
 impl Scheduler {
@@ -309,6 +314,8 @@ impl Scheduler {
             record.since = record.since.saturating_add(1);
             record.score = (record.score + kind.flake.relief).max(0.0);
         }
+        let relief = kind.flake.relief;
+        self.skill_shown(wx, kx, relief);
     }
 
     /// Takes note that an action failed on a worker. True: it broke two workers that can be trusted in the same way, so the
@@ -444,6 +451,10 @@ impl Scheduler {
         out: &mut Vec<Command>,
     ) {
         let px = self.workers.get(wx).map(|worker| worker.px);
+        if self.is_barred(wx, kx) {
+            // It pays for this kind already.
+            return;
+        }
         let spells = px.and_then(|px| Some(&self.pools.get(px)?.spells));
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let guilt = match spells {
@@ -451,9 +462,14 @@ impl Scheduler {
             _ => guilt,
         };
         worker.record.convict(id, guilt, relief);
+        let is_unskilled = self.is_unskilled(wx, (kx, id), guilt, relief);
+        let Some(worker) = self.workers.get(wx) else { return };
         let Standing::Usable { trust, rest } = worker.standing else {
             return;
         };
+        if is_unskilled && matches!(trust, Trust::Healthy | Trust::Suspect { .. }) && self.may_bar(wx, kx) {
+            return self.bar_kind(wx, kx, out);
+        }
         let enough = worker.record.score >= self.policy.quarantine_score;
         match trust {
             Trust::Healthy | Trust::Suspect { .. } if !enough => {}
@@ -579,10 +595,27 @@ impl Scheduler {
     /// A worker was taken out: what failed there was not the actions' fault.
     pub(crate) fn annul(&mut self, wx: Wx, out: &mut Vec<Command>) {
         let Some(worker) = self.workers.get_mut(wx) else { return };
-        let id = worker.id;
         worker.record.row.clear();
+        let accusers = std::mem::take(&mut worker.accusers);
+        self.annul_each(wx, accusers, out);
+    }
+
+    /// A worker was barred from a kind: what failed there of it was not the actions' fault.
+    pub(crate) fn annul_kind(&mut self, wx: Wx, kx: Kx, out: &mut Vec<Command>) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let (actions, is_of) = (&self.actions, |action: &Action| action.kx == kx);
+        let all = std::mem::take(&mut worker.accusers);
+        let (of_it, rest) = all.into_iter().partition(|ax| actions.get(*ax).is_some_and(is_of));
+        worker.accusers = rest;
+        worker.record.row.clear();
+        self.annul_each(wx, of_it, out);
+    }
+
+    fn annul_each(&mut self, wx: Wx, accusers: BTreeSet<Ax>, out: &mut Vec<Command>) {
+        let Some(worker) = self.workers.get(wx) else { return };
+        let id = worker.id;
         self.stirred.push(wx);
-        for ax in std::mem::take(&mut worker.accusers) {
+        for ax in accusers {
             let Some(action) = self.actions.get_mut(ax) else {
                 continue;
             };

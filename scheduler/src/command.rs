@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    ids::{ActionId, AttemptId, PoolId, WorkerId},
+    ids::{ActionId, AttemptId, KindId, PoolId, WorkerId},
     moment::Moment,
     outcome::{Health, Outcome, Verdict},
 };
@@ -65,6 +65,15 @@ pub enum Command {
         /// Whether it begins or is over.
         on: bool,
     },
+    /// A worker is bad at a kind and good at others: it is given nothing of that kind until then, or again. For reports.
+    Barred {
+        /// Who.
+        worker: WorkerId,
+        /// Which kind.
+        kind: KindId,
+        /// Until when. None: it is given such actions again.
+        until: Option<Moment>,
+    },
     /// A worker is thought of differently now. For reports and the journal.
     HealthChanged {
         /// Who.
@@ -89,6 +98,10 @@ impl fmt::Display for Command {
                 verdict,
             } => write!(f, "judged {attempt} {worker} {verdict}"),
             Self::Systemic { pool, on } => write!(f, "systemic {pool} {}", if *on { "on" } else { "off" }),
+            Self::Barred { worker, kind, until } => match until {
+                Some(until) => write!(f, "barred {worker} {kind} until={until}"),
+                None => write!(f, "barred {worker} {kind} no more"),
+            },
             Self::HealthChanged { worker, health } => write!(f, "health {worker} {health}"),
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     luck::doubled,
     outcome::{Class, End, Evicted},
     policy::Blame,
-    scheduler::{Plant, Scheduler},
+    scheduler::{Kind, Plant, Scheduler},
     worker::{Held, Record, Rest, Standing, Trust},
 };
 
@@ -78,6 +78,9 @@ impl Scheduler {
                     kind.failing.add(took);
                 }
                 self.one_fails(px, wx);
+                if let Some(kx) = kx {
+                    self.skill_missed(wx, kx, action);
+                }
                 self.failed(wx, action, kx, out);
                 if end == End::Transient {
                     self.all_fail(px, wx, action, out);
@@ -149,7 +152,7 @@ impl Scheduler {
         self.straight(wx, straight);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
-        record.failed(action, now);
+        record.failed(action, kx, now);
         if record.row.len() < limit && !record.row.contains(&action) {
             record.row.push(action);
         }
@@ -268,7 +271,16 @@ impl Scheduler {
                 pools.iter().map(usable).sum::<usize>() > own
             })
         };
-        self.planted(Plant::QuarantineLast) || spare
+        // Those that are barred from a kind are none for it.
+        let is_left = |kind: &Kind| {
+            let serves = routes.contains(&kind.rx);
+            let barred = kind
+                .barred
+                .iter()
+                .filter(|other| **other != wx && self.is_usable(**other));
+            kind.barred.is_empty() || !serves || self.usable(kind.rx) > own + barred.count()
+        };
+        self.planted(Plant::QuarantineLast) || spare && self.kinds.iter().all(is_left)
     }
 
     /// Whether failures alone may take this worker out.
@@ -352,6 +364,7 @@ impl Scheduler {
         worker.width = worker.slots;
         self.stand(wx, Standing::FRESH, out);
         self.is_clean_again(wx, out);
+        self.forget_skills(wx, out);
         self.relist(wx);
         self.pull(wx, out);
     }

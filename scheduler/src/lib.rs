@@ -63,6 +63,7 @@ mod quota;
 mod retry;
 mod scheduler;
 pub mod sim;
+mod skill;
 mod slab;
 mod solo;
 mod systemic;

@@ -193,6 +193,23 @@ impl Queues {
             .is_some_and(|group| group.avoid.binary_search(&wx).is_ok())
     }
 
+    /// The actions of this route that stand in line and avoid somebody, in order: all of them, or those that avoid this worker.
+    pub(crate) fn choosy(&self, rx: Rx, wx: Option<Wx>) -> Vec<Ax> {
+        let Some(route) = self.routes.get(rx) else {
+            return Vec::new();
+        };
+        let avoids = |avoid: &[Wx]| wx.is_none_or(|wx| avoid.binary_search(&wx).is_ok());
+        let groups = route.by_avoided.iter().filter(|(avoid, _)| avoids(avoid));
+        let groups = groups.filter_map(|(_, gx)| self.groups.get(*gx));
+        let mut keys: Vec<Key> = groups
+            .flat_map(|group| group.line.iter())
+            .chain(&route.solo)
+            .copied()
+            .collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|key| key.ax).collect()
+    }
+
     /// The actions of this route that avoid every worker which they could have, in order. `usable` says how many there
     /// are, `is_usable` which.
     pub(crate) fn stuck(&self, rx: Rx, usable: usize, is_usable: impl Fn(Wx) -> bool) -> Vec<Ax> {

@@ -121,7 +121,7 @@ impl Scheduler {
     fn close_ballot(&mut self, ax: Ax, ballot: u32, last: Option<Wx>) {
         let now = self.now;
         let Some(action) = self.actions.get_mut(ax) else { return };
-        let id = action.id;
+        let (id, kx) = (action.id, action.kx);
         let Some(trials) = action.trials.as_deref_mut() else {
             return;
         };
@@ -140,7 +140,7 @@ impl Scheduler {
         for vote in wrong {
             if let Some(worker) = self.workers.get_mut(vote.wx) {
                 worker.record.valid = 0;
-                worker.record.failed(id, now);
+                worker.record.failed(id, Some(kx), now);
                 worker.accusers.insert(ax);
                 worker.tally.outvoted += 1;
             }
@@ -154,13 +154,21 @@ impl Scheduler {
     }
 
     /// Who of its route an action must not go to, because somebody of the same owner has voted: in no order.
-    pub(crate) fn barred(&self, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
+    fn voted(&self, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
         let action = self.actions.get(ax).filter(|_| !self.planted(Plant::SameOwner));
         let route = action.and_then(|action| self.queues.routes.get(action.rx));
         let pools = route.map_or(&[][..], |route| &route.pools);
         let serves = |wx: &Wx| self.workers.get(*wx).is_some_and(|worker| pools.contains(&worker.px));
         let owners = self.votes(ax).iter().filter_map(|vote| self.owners.get(vote.ox));
         owners.flatten().copied().filter(serves)
+    }
+
+    /// Who of its route an action must not go to, for that or because it is barred from its kind: in no order, each once.
+    pub(crate) fn barred(&self, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
+        let kind = self.actions.get(ax).and_then(|action| self.kinds.get(action.kx));
+        let barred = kind.map_or(&[][..], |kind| &kind.barred);
+        let is_new = move |wx: &Wx| barred.binary_search(wx).is_err();
+        barred.iter().copied().chain(self.voted(ax).filter(is_new))
     }
 
     /// How many usable workers of its route an action may go to at all.
@@ -175,7 +183,7 @@ impl Scheduler {
             return false;
         }
         let is_present = |wx: &Wx| self.workers.get(*wx).is_some_and(|worker| worker.standing.is_present());
-        self.barred(ax).filter(is_present).count() >= self.over_pools(rx, |pool| pool.present)
+        self.voted(ax).filter(is_present).count() >= self.over_pools(rx, |pool| pool.present)
     }
 
     /// A worker of this owner has joined: what its fellows have voted on is not for it.

@@ -314,8 +314,8 @@ impl Scheduler {
         if !matches!(bar, Bar::Tried | Bar::AllBut(_)) || !self.has_failed(wx) || !self.is_choosy(ax) {
             return false;
         }
-        self.leave(ax);
         self.avoid_failing(ax, &[wx]);
+        self.leave(ax);
         self.queue(ax, bar, patience, out);
         true
     }
@@ -356,10 +356,10 @@ impl Scheduler {
     /// The workers that an action avoids under this bar: rising, each once.
     pub(crate) fn avoided(&self, ax: Ax, bar: Bar) -> Vec<Wx> {
         let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
-        let Some(trials) = trials else { return Vec::new() };
-        let mut avoid = trials.avoid(bar);
-        if !trials.votes.is_empty() {
-            avoid.extend(self.barred(ax));
+        let mut avoid = trials.map_or_else(Vec::new, |trials| trials.avoid(bar));
+        let mut barred = self.barred(ax).peekable();
+        if barred.peek().is_some() {
+            avoid.extend(barred);
             avoid.sort_unstable();
             avoid.dedup();
         }

@@ -73,6 +73,8 @@ pub(crate) struct Kind {
     pub(crate) rx: Rx,
     pub(crate) flake: Flake,
     pub(crate) lag: Lag,
+    /// Workers that are given nothing of it: rising, each once.
+    pub(crate) barred: Vec<Wx>,
     /// What its attempts take that have a result.
     pub(crate) took: Mean,
     /// What its attempts take that fail.
@@ -214,6 +216,7 @@ impl Scheduler {
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
                 Timer::Worker(wx) => self.woke(wx, out),
+                Timer::Barred(wx, kx) => self.unbar(wx, kx, out),
                 Timer::Deadline(ax) => self.give_up(ax, Reason::Deadline, out),
                 Timer::Rested(ax) => self.rested(ax, out),
                 Timer::Patience(ax) => self.impatient(ax, out),
@@ -238,6 +241,7 @@ impl Scheduler {
             rx,
             flake: Flake::default(),
             lag: Lag::default(),
+            barred: Vec::new(),
             took: Mean::default(),
             failing: Mean::default(),
         });

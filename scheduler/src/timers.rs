@@ -12,6 +12,8 @@ use crate::{
 pub(crate) enum Timer {
     /// A worker's quarantine, busy time or damping is over.
     Worker(Wx),
+    /// A worker is given actions of a kind again.
+    Barred(Wx, Kx),
     /// An action is given up.
     Deadline(Ax),
     /// An action's backoff is over.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    ids::{ActionId, AttemptId, Ax, Bx, Ox, PoolId, Px, Rx, WorkerId, Wx},
+    ids::{ActionId, AttemptId, Ax, Bx, Kx, Ox, PoolId, Px, Rx, WorkerId, Wx},
     mean::Mean,
     moment::Moment,
     outcome::{Evicted, Health},
     policy::Policy,
+    skill::Skill,
     systemic::{Outage, Probe, Spells, Streak},
 };
 
@@ -173,12 +174,18 @@ pub(crate) struct Record {
     pub(crate) unfit_at: Moment,
 }
 
+/// How many of a worker's last failures are weighed. Chosen freely: more than a bad worker needs to be found, and less than
+/// two kilobytes.
+pub(crate) const PAST_MAX: usize = 32;
+
 /// A failure of a worker, and what came before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past {
     /// Successes since the failure before.
     pub(crate) before: u32,
     pub(crate) action: ActionId,
+    /// The kind of that, if it is known.
+    pub(crate) kx: Option<Kx>,
     /// When it failed.
     pub(crate) at: Moment,
     /// What it adds to the score. Zero while nobody knows whose fault it was, and if it was not the worker's.
@@ -265,6 +272,8 @@ pub(crate) struct Worker {
     pub(crate) kept: Option<Rx>,
     /// Counts assignments over all workers: the number of its last one.
     pub(crate) last_assigned: u64,
+    /// What it is like at each kind that it was given: rising, each once. Empty while there is only one kind.
+    pub(crate) skills: Vec<Skill>,
     /// Where its pool lists it.
     pub(crate) listed: (Room, Entry),
     /// Of its attempts with a result.
@@ -290,6 +299,7 @@ impl Worker {
             alone: false,
             kept: None,
             last_assigned: 0,
+            skills: Vec::new(),
             listed: (Room::None, Entry::NONE),
             took: Mean::default(),
         }

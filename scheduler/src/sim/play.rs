@@ -199,6 +199,7 @@ impl Play<'_> {
                 Command::Settle { action, outcome } => self.settle(action, outcome),
                 Command::Retry { .. } => self.outcome.retries += 1,
                 Command::HealthChanged { worker, health } => self.judged(worker, health),
+                Command::Barred { worker, until, .. } if until.is_some() => self.barred(worker),
                 // What else comes is only for reports.
                 _ => {}
             }
@@ -344,6 +345,18 @@ impl Play<'_> {
         }
     }
 
+    fn barred(&mut self, worker: WorkerId) {
+        let now = self.now.since(Moment::START);
+        let Some(member) = self.member(worker) else { return };
+        let first = !std::mem::replace(&mut member.was_taken_out, true);
+        if member.nature == Nature::Innocent {
+            self.outcome.innocents += u64::from(first);
+        } else {
+            self.outcome.found += u64::from(first);
+            self.outcome.first_found.get_or_insert(now);
+        }
+    }
+
     fn judged(&mut self, worker: WorkerId, health: Health) {
         let quarantined = matches!(health, Health::Quarantined { .. });
         if !quarantined && !matches!(health, Health::Evicted(_)) {
@@ -352,7 +365,8 @@ impl Play<'_> {
         let now = self.now.since(Moment::START);
         let Some(member) = self.member(worker) else { return };
         let first = !std::mem::replace(&mut member.was_taken_out, true);
-        if member.nature == Nature::Innocent {
+        // One that is bad at a kind is innocent of the others.
+        if matches!(member.nature, Nature::Innocent | Nature::BadAtOne) {
             self.outcome.innocents += u64::from(first);
             self.outcome.innocent_quarantines += u64::from(quarantined);
         } else {

@@ -85,6 +85,11 @@ struct Said {
 }
 
 impl Action {
+    /// Whether it is open and nobody said yet that this worker was not at fault.
+    fn accuses(&self, worker: WorkerId) -> bool {
+        !self.settled && self.accused.iter().any(|(id, _)| *id == worker)
+    }
+
     /// Takes one of its runs off. False: it is none.
     fn take(&mut self, worker: WorkerId, number: u32) -> bool {
         let before = self.runs.len();
@@ -101,6 +106,8 @@ pub(super) struct Watch {
     workers: BTreeMap<WorkerId, Worker>,
     actions: BTreeMap<ActionId, Action>,
     draining: bool,
+    /// Workers that are given nothing of a kind.
+    barred: BTreeSet<(WorkerId, KindId)>,
     /// Pools in which everything fails.
     systemic: BTreeSet<PoolId>,
 }
@@ -404,7 +411,7 @@ impl Watch {
                 let accused = self.workers.get_mut(worker).ok_or("never joined")?;
                 match verdict {
                     Verdict::Guilty { .. } | Verdict::Unproved => accused.guilty = true,
-                    Verdict::Annulled if accused.is_usable() => {
+                    Verdict::Annulled if accused.is_usable() && !self.barred.contains(&(*worker, action.spec.kind)) => {
                         return Err("annulled though the worker was not taken out".to_owned());
                     }
                     _ => {}
@@ -420,6 +427,29 @@ impl Watch {
                     false => self.systemic.remove(pool),
                 };
                 changed.then_some(()).ok_or_else(|| "said twice".to_owned())
+            }
+            Command::Barred { worker, kind, until } => {
+                let known = self.workers.get(worker).ok_or("never joined")?;
+                if until.is_none() {
+                    return match self.barred.remove(&(*worker, *kind)) {
+                        true => Ok(()),
+                        false => Err("it was not barred".to_owned()),
+                    };
+                }
+                if !self.barred.insert((*worker, *kind)) {
+                    return Err("barred twice".to_owned());
+                }
+                let pools = self.kinds.get(kind).ok_or("never defined")?;
+                let can = |(id, other): (&WorkerId, &Worker)| {
+                    other.is_usable() && pools.contains(&other.pool) && !self.barred.contains(&(*id, *kind))
+                };
+                if !self.workers.iter().any(can) {
+                    return Err("the last usable worker was barred".to_owned());
+                }
+                match known.guilty || self.actions.values().any(|action| action.accuses(*worker)) {
+                    true => Ok(()),
+                    false => Err("barred though it was never found guilty".to_owned()),
+                }
             }
             Command::HealthChanged { worker, health } => {
                 let known = self.workers.get(worker).ok_or("never joined")?;
@@ -446,8 +476,7 @@ impl Watch {
                     return Err("judged while everything fails".to_owned());
                 }
                 // Failures count before there is a verdict if an action that has no attempt left waits for it.
-                let accuses = |action: &Action| !action.settled && action.accused.iter().any(|(id, _)| id == worker);
-                let is_guilty = known.guilty || self.actions.values().any(accuses);
+                let is_guilty = known.guilty || self.actions.values().any(|action| action.accuses(*worker));
                 if by_failures && self.policy.blame == Blame::Deferred && !is_guilty {
                     return Err("taken out though it was never found guilty".to_owned());
                 }
@@ -485,6 +514,9 @@ impl Watch {
             Health::Probation { .. } => 1,
             _ => return Err(format!("the worker is {}", worker.health)),
         };
+        if self.barred.contains(&(id, action.spec.kind)) {
+            return Err("the worker is barred from the kind".to_owned());
+        }
         if load >= limit {
             return Err(format!("the worker has {load} already"));
         }
@@ -583,6 +615,7 @@ impl Watch {
                     && !self.systemic.contains(&worker.pool)
                     && !action.votes.iter().any(|vote| vote.owner == worker.owner)
                     && self.serves(worker.pool, action.spec.kind)
+                    && !self.barred.contains(&(**id, action.spec.kind))
                     && !except.contains(id)
             })
             .map(|(id, _)| *id)
