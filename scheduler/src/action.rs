@@ -151,7 +151,7 @@ impl Scheduler {
     }
 
     /// Whether an action has no attempt left.
-    fn is_spent(&self, ax: Ax) -> bool {
+    pub(crate) fn is_spent(&self, ax: Ax) -> bool {
         self.actions
             .get(ax)
             .is_some_and(|action| action.failed > 0 && action.failed >= self.attempts_max(action))
@@ -193,8 +193,16 @@ impl Scheduler {
             return;
         };
         let sent = !matches!(end, End::Faulty | End::Unstartable | End::Host { begun: false });
-        let held = self.release(wx, attempt, sent);
-        let (said, end) = (end, if held { self.taken_for(wx, end) } else { end });
+        let seq = self.release(wx, attempt, sent);
+        let held = seq.is_some();
+        let (said, end) = (
+            end,
+            if held {
+                self.taken_for(wx, attempt.action, end)
+            } else {
+                end
+            },
+        );
         let ax = self.action_ids.get(&attempt.action).copied();
         let current = ax.filter(|ax| self.is_current(*ax, attempt, wx));
         if held {
@@ -207,8 +215,11 @@ impl Scheduler {
             };
             self.judge(wx, of, end, took, out);
             if let (End::Busy { wait }, End::Transient) = (said, end) {
-                self.busied(wx, wait, out);
+                self.busied(wx, attempt.action, wait, out);
             }
+        }
+        if let Some(seq) = seq {
+            self.tried(wx, attempt.action, seq, said, out);
         }
         match (current, ax) {
             (Some(ax), _) => self.resolve(ax, wx, attempt, end, out),
@@ -224,23 +235,20 @@ impl Scheduler {
         }
     }
 
-    /// Takes an attempt off a worker's list. False: it is not on it.
-    fn release(&mut self, wx: Wx, attempt: AttemptId, sent: bool) -> bool {
+    /// Takes an attempt off a worker's list. Its number among all dispatches; none: it is not on it.
+    fn release(&mut self, wx: Wx, attempt: AttemptId, sent: bool) -> Option<u64> {
         let keep = self.planted(Plant::KeepSlot);
-        let Some(worker) = self.workers.get_mut(wx) else {
-            return false;
-        };
-        let Some(index) = worker.attempts.iter().position(|held| held.attempt == attempt) else {
-            return false;
-        };
+        let worker = self.workers.get_mut(wx)?;
+        let index = worker.attempts.iter().position(|held| held.attempt == attempt)?;
+        let seq = worker.attempts.get(index)?.seq;
         if !keep {
-            let held = worker.attempts.swap_remove(index);
+            worker.attempts.swap_remove(index);
             self.held = self.held.saturating_sub(1);
             if !worker.buckets.is_empty() {
-                self.paid(wx, held.seq, sent);
+                self.paid(wx, seq, sent);
             }
         }
-        true
+        Some(seq)
     }
 
     pub(crate) fn is_current(&self, ax: Ax, attempt: AttemptId, wx: Wx) -> bool {
@@ -327,6 +335,9 @@ impl Scheduler {
         }
         if matches!(end.class(), Class::Transient | Class::Trap) {
             self.charge(ax);
+        }
+        if let End::Busy { wait } = end {
+            return self.place_busied(ax, wx, wait, out);
         }
         self.place(ax, retry.then_some((attempt, wx)), out);
     }

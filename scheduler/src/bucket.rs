@@ -303,6 +303,15 @@ impl Bucket {
         self.closed = self.closed.max(until);
     }
 
+    /// That it is closed until then was a mistake. Whether it was closed until just then.
+    pub(crate) fn reopen(&mut self, now: Moment, until: Moment) -> bool {
+        let is_closed = self.closed == until && now < until;
+        if is_closed {
+            self.closed = now;
+        }
+        is_closed
+    }
+
     /// When what is left now goes to waste if it is not spent; [`Moment::NEVER`] if nothing is left, or no reset is known.
     pub(crate) fn expires(&self, now: Moment) -> Moment {
         let resets = self.resets(now).filter(|resets| self.closed < *resets);

@@ -69,7 +69,7 @@ impl Scheduler {
                     End::Busy { wait } => wait,
                     _ => Duration::ZERO,
                 };
-                self.busied(wx, wait, out);
+                self.busied(wx, action, wait, out);
             }
             Class::Transient | Class::Trap if current => {
                 worker.tally.failed += 1;

@@ -84,6 +84,9 @@ pub struct Policy {
     pub host_max: Duration,
     /// How long a worker that is busy without saying for how long is left alone; doubles each time. Default 60 s.
     pub busy_min: Duration,
+    /// The same, at first, of a worker that is hardly at its limit: its declared quota has room, or it just succeeded with
+    /// other work. Default 1 s (the first wait of gRPC's connection backoff and of Google Cloud's truncated backoff).
+    pub busy_open: Duration,
     /// The longest such wait. Default 15 min. A wait that the worker names itself is kept to whatever its length.
     pub busy_max: Duration,
     /// How many times in a row a worker may be busy though its own buckets have something to spend, before that counts as a
@@ -145,6 +148,7 @@ impl Default for Policy {
             host_min: Duration::from_millis(10),
             host_max: Duration::from_secs(1),
             busy_min: Duration::from_secs(60),
+            busy_open: Duration::from_secs(1),
             busy_max: Duration::from_secs(15 * 60),
             busy_row: 20,
             narrow_within: Duration::from_secs(60),
@@ -225,6 +229,7 @@ impl Policy {
             ("damping", self.damping_min, self.damping_max),
             ("host", self.host_min, self.host_max),
             ("busy", self.busy_min, self.busy_max),
+            ("busy-open", self.busy_open, self.busy_max),
         ] {
             if min > max {
                 return fail(field, "a range from the shorter to the longer");

@@ -234,6 +234,20 @@ impl Scheduler {
         }
     }
 
+    /// A worker was told to wait until then, and that was not about its quota: buckets that were closed for it are open.
+    pub(crate) fn reopen_shared(&mut self, wx: Wx, until: Moment) {
+        let now = self.now;
+        let buckets = self.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+        for index in 0..buckets {
+            let Some(bx) = self.bucket_of(wx, index) else { continue };
+            if let Some(well) = self.wells.get_mut(bx)
+                && well.bucket.reopen(now, until)
+            {
+                self.changed(bx);
+            }
+        }
+    }
+
     /// More or less is in a bucket than before.
     fn changed(&mut self, bx: Bx) {
         self.look_again(bx);

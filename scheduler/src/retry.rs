@@ -7,6 +7,7 @@
 use crate::{
     action::State,
     blame::Accused,
+    busy::Busies,
     command::Command,
     ids::{AttemptId, Ax, Px, Rx, Wx},
     luck::doubled,
@@ -46,6 +47,8 @@ pub(crate) struct Trials {
     pub(crate) votes: Vec<Vote>,
     /// Where it got lost though it was alone.
     pub(crate) lost_alone: Option<Wx>,
+    /// Which workers were busy with it.
+    pub(crate) busies: Busies,
 }
 
 /// Whom a waiting action avoids.
@@ -97,6 +100,9 @@ impl Scheduler {
     pub(crate) fn place(&mut self, ax: Ax, failed: Option<(AttemptId, Wx)>, out: &mut Vec<Command>) {
         let mut plan = self.plan(ax);
         if failed.is_some() {
+            if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+                trials.busies.deferred = false;
+            }
             plan = self.spread(ax, plan);
         }
         if let Some((attempt, wx)) = failed
@@ -144,6 +150,12 @@ impl Scheduler {
             until if until > self.now => Plan::Rest { until },
             _ => plan,
         }
+    }
+
+    /// As [`Scheduler::place`], of an action that stands behind fresh work, or avoids workers, until then.
+    pub(crate) fn place_until(&mut self, ax: Ax, patience: Moment, out: &mut Vec<Command>) {
+        let plan = self.plan(ax);
+        self.carry_out(ax, plan, patience, out);
     }
 
     /// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not
@@ -221,7 +233,7 @@ impl Scheduler {
         self.rest(ax, self.later(self.policy.patience));
     }
 
-    fn rest(&mut self, ax: Ax, until: Moment) {
+    pub(crate) fn rest(&mut self, ax: Ax, until: Moment) {
         let Some(action) = self.actions.get_mut(ax) else { return };
         action.state = State::Resting { until };
         let rx = action.rx;
@@ -255,7 +267,8 @@ impl Scheduler {
             }
             self.save_for(rx, kx, &avoid);
         }
-        let patience = if avoid.is_empty() || bar == Bar::Open || self.planted(Plant::EndlessPatience) {
+        let may_wait = (avoid.is_empty() || bar == Bar::Open) && !self.is_deferred(ax);
+        let patience = if may_wait || self.planted(Plant::EndlessPatience) {
             Moment::NEVER
         } else {
             patience
@@ -400,6 +413,7 @@ impl Scheduler {
         if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
             trials.shunned.clear();
         }
+        self.undefer(ax);
         // Counted from when this was due, not from when it was noticed: twice the patience is the most.
         self.queue(ax, next, patience + self.policy.patience, out);
     }
@@ -455,6 +469,11 @@ impl Trials {
             !gone
         });
         self.tried = tried;
+    }
+
+    /// Whether it may go to every worker.
+    pub(crate) fn avoids_none(&self) -> bool {
+        self.failed_on.is_empty() && self.votes.is_empty()
     }
 
     /// The workers that this bar bars: rising, each once.

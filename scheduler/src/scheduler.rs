@@ -79,6 +79,8 @@ pub(crate) struct Kind {
     pub(crate) took: Mean,
     /// What its attempts take that fail.
     pub(crate) failing: Mean,
+    /// How many times in a row a worker that was busy with it was busy with other work as well.
+    pub(crate) refuted: u32,
 }
 
 /// Defects that a test plants, to see that the simulation would find them.
@@ -244,6 +246,7 @@ impl Scheduler {
             barred: Vec::new(),
             took: Mean::default(),
             failing: Mean::default(),
+            refuted: 0,
         });
         self.kind_ids.insert(kind, kx);
         if new {

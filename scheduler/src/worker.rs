@@ -1,8 +1,12 @@
 //! A worker as the dispatcher knows it, and the pool that it belongs to.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use crate::{
+    busy::BusyTrial,
     ids::{ActionId, AttemptId, Ax, Bx, Kx, Ox, PoolId, Px, Rx, WorkerId, Wx},
     mean::Mean,
     moment::Moment,
@@ -172,6 +176,18 @@ pub(crate) struct Record {
     /// How often it reported that since its last success, and when it last did.
     pub(crate) unfit_row: u32,
     pub(crate) unfit_at: Moment,
+    /// How many at once were too many, the last time that it was given less; 0: that is not known.
+    pub(crate) failed_at: u32,
+    /// How many times that was tried again in vain.
+    pub(crate) width_tries: u32,
+    /// The action that it rests for, if it is busy because of that one alone.
+    pub(crate) busy_by: Option<ActionId>,
+    /// It is tried with other work before its time is up.
+    pub(crate) trial: Option<BusyTrial>,
+    /// The first of its waits in a row without a hint.
+    pub(crate) busy_first: Duration,
+    /// It succeeded since it was last busy.
+    pub(crate) worked: bool,
 }
 
 /// How many of a worker's last failures are weighed. Chosen freely: more than a bad worker needs to be found, and less than
@@ -323,6 +339,7 @@ impl Worker {
             return Room::None;
         }
         match trust {
+            _ if self.record.trial.is_some() && load > 0 => Room::None,
             Trust::Probation { .. } if load == 0 => Room::Slot,
             Trust::Probation { .. } => Room::None,
             Trust::Healthy | Trust::Suspect { .. } if load < self.width => Room::Slot,

@@ -75,6 +75,7 @@ pub(super) fn random_policy(luck: &mut Luck) -> Policy {
     policy.quarantine_max = policy.quarantine_min * 8;
     policy.damping_max = policy.damping_min * 8;
     policy.host_max = policy.host_min * 8;
+    policy.busy_open = policy.busy_min / 4;
     policy.busy_max = policy.busy_min * 8;
     policy
 }

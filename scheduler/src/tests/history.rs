@@ -212,6 +212,11 @@ impl World {
             0 => drop(self.poison.insert(action, End::Trap { fingerprint: 7 })),
             1 => drop(self.poison.insert(action, End::Permanent)),
             2 => drop(self.poison.insert(action, End::Oversize)),
+            // It has a limit of its own, whoever tries it.
+            3 => {
+                let wait = Duration::from_millis(self.roll(20));
+                self.poison.insert(action, End::Busy { wait });
+            }
             _ => {}
         }
         self.plan(when, Event::Submitted { action, spec });

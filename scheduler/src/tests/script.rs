@@ -13,6 +13,7 @@
 //! 90ms run                                  ticks at every wake-up until then
 //! does w1 trap,ok 5ms                       from now on it ends by itself what it is given, after 5 ms, in this order
 //!                                           and then over again
+//! limits a1,a2 busy=5s                      whoever is given these is busy, whatever it does else
 //! idle                                      time goes on until nothing is left to happen
 //! ```
 //!
@@ -21,7 +22,7 @@
 use std::collections::BTreeMap;
 
 use super::words;
-use crate::{AttemptId, Command, End, Event, Moment, Policy, Scheduler, WorkerId};
+use crate::{ActionId, AttemptId, Command, End, Event, Moment, Policy, Scheduler, WorkerId};
 
 /// No test goes on for more turns than this: one that would never be idle fails instead.
 const TURNS_MAX: usize = 100_000;
@@ -95,6 +96,8 @@ pub(super) struct Desk {
     seed: Option<u64>,
     scheduler: Option<Scheduler>,
     habits: BTreeMap<WorkerId, Habit>,
+    /// How actions end that have a limit of their own.
+    limits: BTreeMap<ActionId, End>,
     /// Ends that the habits have made sure of.
     coming: BTreeMap<(Moment, usize), (AttemptId, WorkerId, End)>,
     turns: usize,
@@ -129,6 +132,11 @@ impl Desk {
                 };
                 let worker = WorkerId(worker[1..].parse().expect("a worker"));
                 self.habits.insert(worker, habit);
+            }
+            ["limits", actions, end] => {
+                let end = words::ends(end)[0];
+                let ids = actions.split(',').map(|id| id[1..].parse().expect("an action"));
+                self.limits.extend(ids.map(|id| (ActionId(id), end)));
             }
             ["idle"] => self.run(Moment::NEVER),
             words => self.handle(words::event(words)),
@@ -172,7 +180,8 @@ impl Desk {
             if let Command::Assign { attempt, worker } = command
                 && let Some(habit) = self.habits.get_mut(&worker)
             {
-                let end = habit.ends[habit.done % habit.ends.len()];
+                let usual = habit.ends[habit.done % habit.ends.len()];
+                let end = self.limits.get(&attempt.action).copied().unwrap_or(usual);
                 habit.done += 1;
                 let at = now + habit.after.since(Moment::START);
                 self.coming.insert((at, self.log.len()), (attempt, worker, end));

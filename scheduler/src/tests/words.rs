@@ -267,6 +267,7 @@ policy_words! {
     host_min: duration, shown;
     host_max: duration, shown;
     busy_min: duration, shown;
+    busy_open: duration, shown;
     busy_max: duration, shown;
     busy_row: plain, same;
     narrow_within: duration, shown;
