@@ -64,13 +64,11 @@ impl Scheduler {
             if self.pull_solo(wx, first, out) {
                 return;
             }
-            let Some(key) = first else { return self.help(wx, out) };
-            if self.shun(key.ax, wx, out) || self.turns_away(key.ax, wx, out) {
+            let Some(first) = first else { return self.help(wx, out) };
+            if self.shun(first.ax, wx, out) || self.turns_away(first.ax, wx, out) {
                 continue;
             }
-            if !self.pays_for(wx, key.ax) {
-                return;
-            }
+            let Some(key) = self.affordable(wx, first) else { return };
             self.leave(key.ax);
             let wx = self.better(key.ax, wx);
             self.assign(key.ax, wx, out);

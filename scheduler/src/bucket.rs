@@ -303,6 +303,14 @@ impl Bucket {
         self.closed = self.closed.max(until);
     }
 
+    /// Whether so many units are there only after a reset that is known, whatever is spent before.
+    pub(crate) fn waits_for_reset(&self, now: Moment, units: u32) -> bool {
+        match &self.rule {
+            Rule::Span(span) => span.waits_for_reset(now.max(self.closed), u64::from(units)),
+            Rule::Pace(_) | Rule::Flying => false,
+        }
+    }
+
     /// That it is closed until then was a mistake. Whether it was closed until just then.
     pub(crate) fn reopen(&mut self, now: Moment, until: Moment) -> bool {
         let is_closed = self.closed == until && now < until;

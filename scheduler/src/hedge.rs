@@ -280,7 +280,7 @@ impl Scheduler {
             return None;
         };
         let may = self.kinds.get(action.kx)?.lag.may(self.policy.hedge);
-        let nothing_waits = self.queues.is_empty(action.rx);
+        let nothing_waits = self.nothing_waits(action.rx);
         let is_believed = self.workers.get(first.wx).is_some_and(|worker| worker.ox.is_none());
         if !may || !nothing_waits || self.draining || action.is_solo() || !is_believed {
             return None;
@@ -290,6 +290,15 @@ impl Scheduler {
             avoid.insert(index, first.wx);
         }
         Some((action.rx, action.kx, avoid))
+    }
+
+    /// Whether nothing waits in this route, nor in another one of the same pools.
+    fn nothing_waits(&self, rx: Rx) -> bool {
+        let pools = self.queues.routes.get(rx).map(|route| &route.pools);
+        let first = pools.and_then(|pools| self.pools.get(*pools.first()?));
+        let mut routes = first.map_or(&[][..], |pool| &pool.routes).iter();
+        let is_same = |other: &Rx| self.queues.routes.get(*other).map(|route| &route.pools) == pools;
+        self.queues.is_empty(rx) && routes.all(|other| !is_same(other) || self.queues.is_empty(*other))
     }
 
     /// Whether a worker would begin at once and is in good standing: others have enough to prove.

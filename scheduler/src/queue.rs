@@ -1,6 +1,7 @@
 //! Who waits, in which order, and for whom not.
 //!
-//! Three words: a **route** is a set of pools; kinds that the same pools serve share one. Within a route, actions that no
+//! Three words: a **route** is a set of pools; kinds that the same pools serve share one. A kind that takes more of a quota
+//! than usual has one of its own, so that a worker which cannot pay for it sees what stands behind. Within a route, actions that no
 //! worker is barred from stand in one line, the **open line**. Actions that avoid some workers stand in **groups**: all
 //! that avoid the same workers stand together, so a free worker steps over a whole group at once and compares only heads.
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     hedge::Begun,
-    ids::{ActionId, Ax, Gx, Px, Rx, TaskId, Wx},
+    ids::{ActionId, Ax, Gx, Kx, Px, Rx, TaskId, Wx},
     slab::{Slab, Slot},
 };
 
@@ -87,22 +88,22 @@ pub(crate) struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     pub(crate) routes: Slab<Rx, Route>,
-    by_pools: BTreeMap<Box<[Px]>, Rx>,
+    by_pools: BTreeMap<(Box<[Px]>, Option<Kx>), Rx>,
     groups: Slab<Gx, Group>,
 }
 
 impl Queues {
-    /// The route of these pools (rising, each once) and whether it is new.
-    pub(crate) fn route(&mut self, pools: Vec<Px>) -> (Rx, bool) {
-        let pools = pools.into_boxed_slice();
-        if let Some(rx) = self.by_pools.get(&pools) {
+    /// The route of these pools (rising, each once) and whether it is new. `costly`: of this kind alone.
+    pub(crate) fn route(&mut self, pools: &[Px], costly: Option<Kx>) -> (Rx, bool) {
+        let of: (Box<[Px]>, Option<Kx>) = (pools.into(), costly);
+        if let Some(rx) = self.by_pools.get(&of) {
             return (*rx, false);
         }
         let rx = self.routes.insert(Route {
-            pools: pools.clone(),
+            pools: pools.into(),
             ..Route::default()
         });
-        self.by_pools.insert(pools, rx);
+        self.by_pools.insert(of, rx);
         (rx, true)
     }
 
@@ -170,6 +171,12 @@ impl Queues {
             }
         }
         open
+    }
+
+    /// The first of these routes' heads for this worker that comes after this one.
+    pub(crate) fn next_for(&self, routes: &[Rx], wx: Wx, after: Key) -> Option<Key> {
+        let heads = routes.iter().filter_map(|rx| self.first_for(*rx, wx));
+        heads.filter(|key| *key > after).min()
     }
 
     /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the front

@@ -10,6 +10,7 @@ use crate::{
     bucket::{Bucket, BucketView, Quota, Report},
     ids::{AttemptId, Ax, BucketId, Bx, IdMap, KindId, Kx, Rx, WorkerId, Wx},
     moment::Moment,
+    queue::Key,
     scheduler::Scheduler,
     timers::Timer,
     worker::Pool,
@@ -50,6 +51,11 @@ impl Scheduler {
     pub(crate) fn define_bucket(&mut self, id: BucketId, quota: Quota, costs: Vec<(KindId, u32)>) {
         if self.bucket_ids.contains_key(&id) || quota.check().is_err() {
             return;
+        }
+        for (kind, _) in costs.iter().filter(|(_, cost)| *cost > 1) {
+            if let Some(kx) = self.kind_ids.get(kind) {
+                self.stand_apart(*kx);
+            }
         }
         let bx = self.wells.insert(Well {
             id,
@@ -284,7 +290,9 @@ impl Scheduler {
             let ready = wells.map(|(_, well)| well.bucket.when(self.now, well.cost(kind)).unwrap_or(Moment::NEVER));
             ready.max()
         };
-        if let Some(wx) = free.into_iter().min_by_key(ready) {
+        if let Some(wx) = free.into_iter().min_by_key(ready)
+            && self.saving_helps(wx, kx)
+        {
             self.save(wx);
         }
     }
@@ -386,16 +394,40 @@ impl Scheduler {
         all
     }
 
-    /// The first of a worker's candidates that it can pay for; if it cannot pay for the very first, it saves for that.
+    /// Whether a worker can pay for this action; if it cannot and that helps, it saves for it.
     pub(crate) fn pays_for(&mut self, wx: Wx, ax: Ax) -> bool {
         let Some(kx) = self.actions.get(ax).map(|action| action.kx) else {
             return false;
         };
         let pays = self.can_pay(wx, Some(kx));
-        if !pays {
+        if !pays && self.saving_helps(wx, kx) {
             self.save(wx);
         }
         pays
+    }
+
+    /// The first action in line that a worker can pay for; those before it, `first` among them, have to wait for a reset
+    /// whatever is spent until then.
+    pub(crate) fn affordable(&mut self, wx: Wx, first: Key) -> Option<Key> {
+        let mut key = first;
+        loop {
+            if self.pays_for(wx, key.ax) {
+                return Some(key);
+            }
+            let worker = self.workers.get(wx).filter(|worker| !worker.saving)?;
+            let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
+            key = self.queues.next_for(routes, wx, key)?;
+        }
+    }
+
+    /// Whether what a worker does not spend now is there when it can pay for an action of this kind. Not if it is short only
+    /// of what a reset brings anyway.
+    fn saving_helps(&self, wx: Wx, kx: Kx) -> bool {
+        let kind = self.kinds.get(kx).map(|kind| kind.id);
+        self.wells(wx).any(|(_, well)| {
+            let cost = well.bucket.most(well.cost(kind));
+            well.bucket.available(self.now) < cost && !well.bucket.waits_for_reset(self.now, cost)
+        })
     }
 
     /// A worker may be given something again, whatever it saved for.
@@ -415,7 +447,7 @@ impl Scheduler {
 
 impl Well {
     /// What an action of this kind takes; the least that anything takes if no kind is given.
-    fn cost(&self, kind: Option<KindId>) -> u32 {
+    pub(crate) fn cost(&self, kind: Option<KindId>) -> u32 {
         kind.and_then(|kind| self.costs.get(&kind).copied()).unwrap_or(1)
     }
 

@@ -237,7 +237,7 @@ impl Scheduler {
         let mut places: Vec<Px> = pools.iter().map(|pool| self.pool(*pool)).collect();
         places.sort_unstable();
         places.dedup();
-        let (rx, new) = self.queues.route(places.clone());
+        let rx = self.route_of(&places, None);
         let kx = self.kinds.insert(Kind {
             id: kind,
             rx,
@@ -249,12 +249,34 @@ impl Scheduler {
             refuted: 0,
         });
         self.kind_ids.insert(kind, kx);
+        if self.wells.iter().any(|well| well.cost(Some(kind)) > 1) {
+            self.stand_apart(kx);
+        }
+    }
+
+    /// The route of these pools, which they are part of from now on. `costly`: of this kind alone.
+    fn route_of(&mut self, places: &[Px], costly: Option<Kx>) -> Rx {
+        let (rx, new) = self.queues.route(places, costly);
         if new {
             for px in places {
-                if let Some(pool) = self.pools.get_mut(px) {
+                if let Some(pool) = self.pools.get_mut(*px) {
                     pool.routes.push(rx);
                 }
             }
+        }
+        rx
+    }
+
+    /// A kind takes more of some quota than usual: what is submitted from now on has a route of its own.
+    pub(crate) fn stand_apart(&mut self, kx: Kx) {
+        let rx = self.kinds.get(kx).map(|kind| kind.rx);
+        let route = rx.and_then(|rx| self.queues.routes.get(rx));
+        let Some(places) = route.map(|route| route.pools.to_vec()) else {
+            return;
+        };
+        let rx = self.route_of(&places, Some(kx));
+        if let Some(kind) = self.kinds.get_mut(kx) {
+            kind.rx = rx;
         }
     }
 

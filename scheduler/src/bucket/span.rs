@@ -123,6 +123,11 @@ impl Span {
         Some(if falls <= self.cut(at) { at } else { falls })
     }
 
+    /// Whether so many units are there only after a reset that is known, whatever is spent before.
+    pub(super) fn waits_for_reset(&self, at: Moment, units: u64) -> bool {
+        self.is_fixed && self.open(at).is_some_and(|window| window.left(self.limit) < units)
+    }
+
     pub(super) fn debit(&mut self, flight: &mut Flight) {
         flight.ended_before = self.ended;
         if let Some(window) = &mut self.window {

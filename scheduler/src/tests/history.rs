@@ -212,7 +212,7 @@ impl World {
             0 => drop(self.poison.insert(action, End::Trap { fingerprint: 7 })),
             1 => drop(self.poison.insert(action, End::Permanent)),
             2 => drop(self.poison.insert(action, End::Oversize)),
-            // It has a limit of its own, whoever tries it.
+            // It has a limit of its own for a while, whoever tries it.
             3 => {
                 let wait = Duration::from_millis(self.roll(20));
                 self.poison.insert(action, End::Busy { wait });
@@ -355,7 +355,9 @@ impl World {
             Nature::Weary if chance < 10 => End::Unfit,
             _ => End::Ok,
         };
-        if let (End::Ok, Some(poison)) = (end, self.poison.get(&attempt.action)) {
+        let poison = self.poison.get(&attempt.action);
+        let poison = poison.filter(|poison| attempt.number <= 12 || !matches!(poison, End::Busy { .. }));
+        if let (End::Ok, Some(poison)) = (end, poison) {
             end = *poison;
         }
         if end == End::Ok {
