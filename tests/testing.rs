@@ -393,7 +393,7 @@ fn who_has_spent_a_quota_waits_in_virtual_time() {
 
 #[test]
 fn an_account_is_spent_by_all_who_have_it() {
-    let workers = "quota = [{ name = \"calls\", limit = 1, per = \"10s\", costs = { other = 2 } }]\n\
+    let workers = "quota = [{ name = \"calls\", limit = 1, per = \"10s\" }]\n\
                    [[worker]]\nname = \"ann\"\naccount = \"alice\"\n[[worker]]\nname = \"ben\"\naccount = \"alice\"\n\
                    [[worker]]\nname = \"cid\"\nquota = [{ limit = 3, per = \"1h\" }]\n\
                    [[worker]]\nname = \"dot\"\nquota = []\nkinds = [\"other\"]\n";

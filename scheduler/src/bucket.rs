@@ -91,8 +91,8 @@ impl Quota {
         Ok(())
     }
 
-    /// The most that can be spent at once. An attempt that costs more is treated as if it cost this.
-    const fn most(&self) -> u32 {
+    /// The most that can be spent at once: what no attempt should cost more than. One that does is treated as if it cost this.
+    pub const fn most(&self) -> u32 {
         match *self {
             Self::Sliding { limit, .. } | Self::Fixed { limit, .. } | Self::Concurrent { limit } => limit,
             Self::Rate { burst, .. } => burst,
@@ -301,6 +301,14 @@ impl Bucket {
     /// The service said "not before": nothing is spent until then.
     pub(crate) fn close(&mut self, until: Moment) {
         self.closed = self.closed.max(until);
+    }
+
+    /// The service refused an attempt though there was room.
+    pub(crate) fn contradicted(&mut self, now: Moment) {
+        self.advance(now);
+        if let Rule::Span(span) = &mut self.rule {
+            span.contradicted(self.tally.resets);
+        }
     }
 
     /// Whether so many units are there only after a reset that is known, whatever is spent before.

@@ -146,6 +146,9 @@ impl Scheduler {
             now + wait
         };
         record.worked = false;
+        if known <= now && !dry {
+            self.contradicted(wx);
+        }
         let until = until.max(known);
         let rest = Rest::Busy { until };
         self.close_shared(wx, until);
@@ -155,7 +158,10 @@ impl Scheduler {
     /// Finds the next state of an action after a busy answer.
     pub(crate) fn place_busied(&mut self, ax: Ax, wx: Wx, wait: Duration, out: &mut Vec<Command>) {
         let Some(action) = self.actions.get(ax) else { return };
-        let (id, kx) = (action.id, action.kx);
+        let (id, kx, rx) = (action.id, action.kx, action.rx);
+        if self.is_unroutable(rx) || self.is_out_of_voters(ax, rx) {
+            return self.give_up(ax, Reason::Unroutable, out);
+        }
         if self.has_own_limit(id) {
             return self.rest_itself(ax, wait, out);
         }

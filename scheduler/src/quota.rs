@@ -254,6 +254,16 @@ impl Scheduler {
         }
     }
 
+    /// A worker was busy though each of its buckets had room.
+    pub(crate) fn contradicted(&mut self, wx: Wx) {
+        let buckets = self.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+        for index in 0..buckets {
+            if let Some(well) = self.bucket_of(wx, index).and_then(|bx| self.wells.get_mut(bx)) {
+                well.bucket.contradicted(self.now);
+            }
+        }
+    }
+
     /// More or less is in a bucket than before.
     fn changed(&mut self, bx: Bx) {
         self.look_again(bx);

@@ -78,8 +78,12 @@ impl QuotaTable {
             (None, None, Some(_), ..) => return Err("`concurrent` stands by itself".to_owned()),
         };
         quota.check().map_err(|error| error.to_string())?;
-        match self.costs.iter().find(|(_, cost)| **cost == 0) {
-            Some((kind, _)) => Err(format!("the kind `{kind}` costs nothing; the least is 1")),
+        match self.costs.iter().find(|(_, cost)| **cost == 0 || **cost > quota.most()) {
+            Some((kind, 0)) => Err(format!("the kind `{kind}` costs nothing; the least is 1")),
+            Some((kind, cost)) => Err(format!(
+                "the kind `{kind}` costs {cost} units, more than the {} that can be spent at once",
+                quota.most()
+            )),
             None => Ok(quota),
         }
     }
@@ -253,6 +257,15 @@ mod tests {
                 .unwrap_err()
                 .contains("`a`")
         );
+        for (table, most) in [
+            (table("limit = 10\nper = \"1s\"\ncosts = { a = 10, b = 11 }"), 10),
+            (table("limit = 100\nper = \"1s\"\nburst = 3\ncosts = { b = 4 }"), 3),
+            (table("concurrent = 2\ncosts = { b = 3 }"), 2),
+        ] {
+            let why = table.unwrap_err();
+            assert!(why.contains("`b`") && why.contains(&format!("the {most} that")), "{why}");
+        }
+        assert!(table("limit = 10\nper = \"1s\"\ncosts = { a = 10 }").is_ok());
         assert!(table("").is_err());
     }
 }

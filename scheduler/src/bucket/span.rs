@@ -47,7 +47,13 @@ pub(super) struct Span {
     cap: Option<Cap>,
     /// The newest attempt whose report was applied.
     applied: Option<u64>,
+    /// After how many resets in a row the service contradicted what it had reported, and the number of the last.
+    contradicted: (u32, u64),
 }
+
+/// After how many such resets in a row what a service reports of resets is not believed any more. Two, because one may be
+/// the doing of somebody else who spends the same account.
+const CONTRADICTIONS: u32 = 2;
 
 /// How far two clocks and two ideas of "now" may be apart.
 pub(super) fn margin(per: Duration) -> Duration {
@@ -67,6 +73,7 @@ impl Span {
             window: None,
             cap: None,
             applied: None,
+            contradicted: (0, 0),
         }
     }
 
@@ -121,6 +128,21 @@ impl Span {
         let spare = self.limit.checked_sub(flying.saturating_add(units))?;
         let falls = self.ledger.falls_to(spare);
         Some(if falls <= self.cut(at) { at } else { falls })
+    }
+
+    /// The service refused an attempt though there was room after so many resets. If that is so after each of them, its
+    /// reports of resets are wrong: from then on this counts as a sliding window does, which holds for fixed ones too.
+    pub(super) fn contradicted(&mut self, resets: u64) {
+        let (row, last) = self.contradicted;
+        if !self.is_fixed || resets == 0 || resets == last {
+            return;
+        }
+        let row = if resets == last + 1 { row + 1 } else { 1 };
+        self.contradicted = (row, resets);
+        if row >= CONTRADICTIONS {
+            self.is_fixed = false;
+            self.window = None;
+        }
     }
 
     /// Whether so many units are there only after a reset that is known, whatever is spent before.

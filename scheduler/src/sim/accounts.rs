@@ -47,6 +47,8 @@ pub(super) struct Accounts {
     quotas: usize,
     /// Account by account.
     tills: Vec<Till>,
+    resets_early: Duration,
+    dates: bool,
 }
 
 /// A service, and what it counted.
@@ -81,6 +83,8 @@ impl Accounts {
         Self {
             quotas: world.quotas.len(),
             tills: tills.collect(),
+            resets_early: world.resets_early,
+            dates: world.dates,
         }
     }
 
@@ -109,7 +113,15 @@ impl Accounts {
             return Err(wait);
         }
         let reports = tills.iter_mut().zip(buckets);
-        let reports = reports.map(|(till, bucket)| Ok((bucket, till.count(now)?)));
+        let late = Duration::from_micros(if self.dates { now.as_micros() % 1_000_000 } else { 0 });
+        let reports = reports.map(|(till, bucket)| {
+            let report = till.count(now)?;
+            let resets_in = match report.resets_in {
+                Duration::ZERO => Duration::ZERO,
+                resets => (resets + late).saturating_sub(self.resets_early),
+            };
+            Ok((bucket, Report { resets_in, ..report }))
+        });
         reports.collect::<Result<_, Refused>>().map_err(|refused| refused.wait)
     }
 

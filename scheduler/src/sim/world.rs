@@ -85,6 +85,11 @@ pub struct World {
     pub accounts: Option<u32>,
     /// Whether workers report what the service says of a quota, with every answer. Default: yes.
     pub reports: bool,
+    /// By how much the resets that services report are too early. Default 0.
+    pub resets_early: Duration,
+    /// Whether services report resets by a clock of whole seconds, as a `Date` header has it: they seem up to a second later than
+    /// they are. Default: no.
+    pub dates: bool,
     /// Decides everything. Default 1.
     pub seed: u64,
 }
@@ -113,6 +118,8 @@ impl Default for World {
             quotas: Vec::new(),
             accounts: None,
             reports: true,
+            resets_early: Duration::ZERO,
+            dates: false,
             seed: 1,
         }
     }

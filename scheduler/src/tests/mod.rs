@@ -21,6 +21,7 @@ mod rules_assign;
 mod rules_blame;
 mod rules_bucket;
 mod rules_busy;
+mod rules_cost;
 mod rules_health;
 mod rules_hedge;
 mod rules_host;

@@ -202,6 +202,110 @@ fn without_reports_a_fixed_window_is_safe() {
     }
 }
 
+/// Services as they are: none refuses anything, and what they allow is used.
+#[test]
+fn quotas_of_many_sorts_are_used_and_not_overrun() {
+    let seconds = Duration::from_secs;
+    let rate = |burst| Quota::Rate {
+        limit: 3,
+        per: seconds(1),
+        burst,
+    };
+    let in_windows = |per, limit| Quota::Fixed {
+        limit,
+        per: seconds(per),
+    };
+    let usual = || greedy(in_windows(7, 70));
+    // A burst of 1 is used but for the time that the answer takes: until then it is unknown when it was counted.
+    let short = Span::of_millis(10, 30);
+    let cases: [(&str, f64, World); 8] = [
+        ("fixed windows of 7 s", 0.95, usual()),
+        (
+            "fixed windows of 13 s",
+            0.95,
+            World {
+                quotas: vec![in_windows(13, 130)],
+                ..usual()
+            },
+        ),
+        (
+            "a leaky bucket, burst 1",
+            0.90,
+            World {
+                quotas: vec![rate(1)],
+                lengths: short,
+                actions: 400,
+                ..usual()
+            },
+        ),
+        (
+            "a leaky bucket, burst 20",
+            0.95,
+            World {
+                quotas: vec![rate(20)],
+                actions: 1000,
+                ..usual()
+            },
+        ),
+        (
+            "an account of four workers",
+            0.95,
+            World {
+                accounts: Some(1),
+                actions: 1000,
+                ..usual()
+            },
+        ),
+        ("a clock of whole seconds", 0.95, World { dates: true, ..usual() }),
+        (
+            "a secondary limit at once and one a minute",
+            0.95,
+            World {
+                quotas: vec![in_windows(13, 130), Quota::Concurrent { limit: 3 }],
+                ..usual()
+            },
+        ),
+        (
+            "a sliding window",
+            0.95,
+            World {
+                quotas: vec![Quota::Sliding {
+                    limit: 70,
+                    per: seconds(7),
+                }],
+                ..usual()
+            },
+        ),
+    ];
+    for (name, least, world) in cases {
+        for world in seeds(&world) {
+            let outcome = played(&world);
+            for spending in outcome.spendings.iter().filter(|spending| spending.offered > 0) {
+                let used = spending.used().unwrap();
+                assert!(used >= least, "{name}, seed {}: {used} of {spending:?}", world.seed);
+            }
+        }
+    }
+}
+
+/// It says that windows end three seconds before they do: that is believed twice, and then no more.
+#[test]
+fn resets_that_a_service_contradicts_are_not_believed_for_long() {
+    let world = World {
+        resets_early: Duration::from_secs(3),
+        ..greedy(fixed(100))
+    };
+    for world in seeds(&world) {
+        let outcome = play(&world, &Policy::default()).unwrap();
+        assert_eq!((outcome.done, outcome.lost), (world.actions, 0));
+        for spending in &outcome.spendings {
+            // Each time as many as are in flight at once, and no more of them in the one that was begun before.
+            assert!(spending.refused <= 12, "seed {}: {spending:?}", world.seed);
+            assert!(spending.used() > Some(0.85), "seed {}: {spending:?}", world.seed);
+        }
+    }
+}
+
 /// The service counts for itself: if the scheduler is told of more than it allows, it says so. Nothing is lost by it.
 #[test]
 fn a_service_refuses_what_is_over_its_quota() {
