@@ -19,8 +19,33 @@ impl Scheduler {
     /// `choosy`: one that has not failed since its last success.
     pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx], choosy: bool) -> Option<Wx> {
         let suits = |entry: &Entry| !choosy || !self.has_failed(entry.wx);
-        let best = |list| self.best(rx, kx, avoid, list, suits);
-        best(|pool| &pool.free).or_else(|| best(|pool| &pool.prefetch))
+        match self.queues.routes.get(rx)?.is_wide() {
+            true => self.first_free(rx, kx, avoid, suits),
+            false => self.best(rx, kx, avoid, |pool| &pool.free, suits),
+        }
+        .or_else(|| self.best(rx, kx, avoid, |pool| &pool.prefetch, suits))
+    }
+
+    /// The best worker with a free slot that suits, of a route of so many pools that not all of them are looked at.
+    fn first_free(&self, rx: Rx, kx: Kx, avoid: &[Wx], suits: impl Fn(&Entry) -> bool) -> Option<Wx> {
+        if self.draining {
+            return None;
+        }
+        let mut best: Option<&Entry> = None;
+        for (head, px) in &self.queues.routes.get(rx)?.free {
+            if best.is_some_and(|best| best < head) {
+                break;
+            }
+            if self.is_held_back(*px) {
+                continue;
+            }
+            let may = |entry: &&Entry| {
+                avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx) && suits(entry)
+            };
+            let found = self.pools.get(*px).and_then(|pool| pool.free.iter().find(may));
+            best = best.into_iter().chain(found).min();
+        }
+        best.map(|entry| entry.wx)
     }
 
     /// The best worker of these lists of a route's pools that is not in `avoid` (rising), can pay for it and is suitable.
@@ -68,7 +93,16 @@ impl Scheduler {
             if self.shun(first.ax, wx, out) || self.turns_away(first.ax, wx, out) {
                 continue;
             }
-            let Some(key) = self.affordable(wx, first) else { return };
+            let Some(key) = self.affordable(wx, first) else {
+                if self.workers.get(wx).is_some_and(|worker| !worker.saving) {
+                    self.pull_solo(wx, None, out);
+                }
+                return;
+            };
+            // A cheaper one instead of the first.
+            if key.ax != first.ax && (self.shun(key.ax, wx, out) || self.turns_away(key.ax, wx, out)) {
+                continue;
+            }
             self.leave(key.ax);
             let wx = self.better(key.ax, wx);
             self.assign(key.ax, wx, out);

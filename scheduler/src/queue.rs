@@ -11,6 +11,7 @@ use crate::{
     hedge::Begun,
     ids::{ActionId, Ax, Gx, Kx, Px, Rx, TaskId, Wx},
     slab::{Slab, Slot},
+    worker::Entry,
 };
 
 /// When an action has its turn among those of the same priority.
@@ -67,6 +68,8 @@ struct Group {
 pub(crate) struct Route {
     /// Rising, each once. Empty: nobody serves it.
     pub(crate) pools: Box<[Px]>,
+    /// The first worker with a free slot of each of its pools, if they are many: see [`Route::is_wide`].
+    pub(crate) free: BTreeSet<(Entry, Px)>,
     /// Those that back off. Kept here so that they are found when the last worker goes.
     pub(crate) resting: BTreeSet<Ax>,
     open: BTreeSet<Key>,
@@ -82,6 +85,17 @@ pub(crate) struct Route {
     heads: BTreeSet<(Key, Gx)>,
     /// Groups by how many workers they avoid: only those that avoid at least as many as are usable can be stuck.
     by_length: BTreeSet<(usize, Gx)>,
+}
+
+/// From how many pools on a route keeps the first free worker of each. Below that, looking at all of them costs less than
+/// keeping this. Arbitrary: about where both cost the same.
+const WIDE: usize = 16;
+
+impl Route {
+    /// Whether it keeps the first free worker of each of its pools.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.pools.len() >= WIDE
+    }
 }
 
 /// Everything that waits for a worker.

@@ -4,7 +4,7 @@
 //! not on its pool's list, and the bucket remembers that somebody is thirsty and for how much; one timer for each such bucket
 //! goes off when there is so much in it, not sooner, and nothing looks before. So waiting costs nothing.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     bucket::{Bucket, BucketView, Quota, Report},
@@ -19,6 +19,10 @@ use crate::{
 /// How long ahead an estimate looks at most.
 const AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// By how much the moment at which the quota of several workers goes to waste may be off in the lists of pools: each report moves
+/// it a little, and the lists need not follow each time. Arbitrary: windows are mostly a minute or longer.
+const EXPIRES_OFF: Duration = Duration::from_secs(1);
+
 /// A bucket and those who draw from it.
 #[derive(Debug)]
 pub(crate) struct Well {
@@ -28,6 +32,12 @@ pub(crate) struct Well {
     costs: IdMap<KindId, u32>,
     /// Who draws from it.
     workers: Vec<Wx>,
+    /// Those who were short of something, each with its place in line.
+    waiting: BTreeSet<(u64, Wx)>,
+    /// Those that are on their pool's list.
+    listed: BTreeSet<Wx>,
+    /// When what is left goes to waste, as the lists of pools have it if several draw from it: nearly.
+    expires: Moment,
     /// The least that somebody waits for.
     thirst: Option<u32>,
     /// When there is so much; [`Moment::NEVER`] while that is not known.
@@ -62,6 +72,9 @@ impl Scheduler {
             bucket: Bucket::new(quota),
             costs: costs.into_iter().collect(),
             workers: Vec::new(),
+            waiting: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            expires: Moment::NEVER,
             thirst: None,
             wakes: Moment::NEVER,
             draws: 0,
@@ -103,12 +116,13 @@ impl Scheduler {
         })
     }
 
-    /// Whether an action of this kind can be paid for, or if none is given anything at all. If not, that somebody waits for it
-    /// is remembered.
+    /// Whether an action of this kind can be paid for, or if none is given anything at all. If not, the worker stands in the
+    /// bucket's line.
     pub(crate) fn can_pay(&mut self, wx: Wx, kx: Option<Kx>) -> bool {
         match self.short(wx, kx) {
             Some((bx, cost)) => {
                 self.want(bx, cost);
+                self.wait_at(wx, bx);
                 false
             }
             None => true,
@@ -120,9 +134,87 @@ impl Scheduler {
         self.short(wx, Some(kx)).is_none()
     }
 
+    /// Puts a worker that is short of something into the line of that bucket: when there is so much in it, it looks for work.
+    fn wait_at(&mut self, wx: Wx, bx: Bx) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        if worker.waits.iter().any(|(at, _)| *at == bx) {
+            return;
+        }
+        self.waited += 1;
+        worker.waits.push((bx, self.waited));
+        well.waiting.insert((self.waited, wx));
+    }
+
+    /// Takes a worker out of the line of a bucket.
+    fn wait_no_more(&mut self, wx: Wx, bx: Bx) {
+        let Some(worker) = self.workers.get_mut(wx) else { return };
+        let at = worker.waits.iter().position(|(at, _)| *at == bx);
+        if let Some((_, place)) = at.map(|at| worker.waits.swap_remove(at))
+            && let Some(well) = self.wells.get_mut(bx)
+        {
+            well.waiting.remove(&(place, wx));
+        }
+    }
+
+    /// Takes note that a worker is on its pool's list now, or is not.
+    pub(crate) fn note_listed(&mut self, wx: Wx, is_listed: bool) {
+        let Some(worker) = self.workers.get(wx) else { return };
+        for bx in &worker.buckets {
+            if let Some(well) = self.wells.get_mut(*bx) {
+                match is_listed {
+                    true => well.listed.insert(wx),
+                    false => well.listed.remove(&wx),
+                };
+            }
+        }
+    }
+
+    /// Has as many of those who wait for a bucket look for work as it has units, if they came before `place`.
+    fn wake_some(&mut self, bx: Bx, place: u64) {
+        let now = self.now;
+        let Some(well) = self.wells.get_mut(bx) else { return };
+        let units = well.bucket.available(now);
+        for _ in 0..units {
+            let Some((_, wx)) = well.waiting.first().filter(|(at, _)| *at <= place).copied() else {
+                break;
+            };
+            well.waiting.pop_first();
+            if let Some(worker) = self.workers.get_mut(wx) {
+                worker.waits.retain(|(at, _)| *at != bx);
+            }
+            self.stirred.push(wx);
+        }
+        if !well.waiting.is_empty() {
+            self.refilling.push((bx, place));
+        }
+    }
+
+    /// Those who had their turn with a bucket that has more in it again may have left something for others. True: somebody is to
+    /// look for work.
+    pub(crate) fn wake_more(&mut self) -> bool {
+        while let Some((bx, place)) = self.refilling.pop() {
+            let now = self.now;
+            let Some(well) = self.wells.get(bx) else { continue };
+            let has_more = well.waiting.first().is_some_and(|(at, _)| *at <= place);
+            if has_more && well.bucket.available(now) > 0 {
+                self.wake_some(bx, place);
+                return true;
+            }
+            // Whoever had its turn and waits again has said for how much.
+            if has_more {
+                self.want(bx, 1);
+            }
+        }
+        !self.stirred.is_empty()
+    }
+
     /// When what a worker could spend goes to waste.
     pub(crate) fn expires(&self, wx: Wx) -> Moment {
-        let expire = self.wells(wx).map(|(_, well)| well.bucket.expires(self.now));
+        let expire = self.wells(wx).map(|(_, well)| match well.workers.len() {
+            0 | 1 => well.bucket.expires(self.now),
+            _ => well.expires,
+        });
         expire.min().unwrap_or(Moment::NEVER)
     }
 
@@ -156,11 +248,31 @@ impl Scheduler {
         let Some(well) = self.wells.get_mut(bx) else { return };
         well.thirst = None;
         well.wakes = Moment::NEVER;
-        // In turn, so that whoever is first in the list is not always first.
-        if let [_, _, ..] = well.workers.as_slice() {
-            well.workers.rotate_left(1);
+        self.follow_expiry(bx);
+        self.wake_some(bx, self.waited);
+    }
+
+    /// Has the lists of pools follow the moment at which a bucket's units go to waste, if it has moved far.
+    fn follow_expiry(&mut self, bx: Bx) {
+        let now = self.now;
+        let Some(well) = self.wells.get_mut(bx).filter(|well| well.workers.len() > 1) else {
+            return;
+        };
+        let (before, expires) = (well.expires, well.bucket.expires(now));
+        let moved = before.max(expires).since(before.min(expires));
+        if before != expires && moved > EXPIRES_OFF {
+            well.expires = expires;
+            self.relist_listed(bx);
         }
-        self.stirred.extend(&well.workers);
+    }
+
+    /// Something changed for all who are listed and draw from this bucket.
+    fn relist_listed(&mut self, bx: Bx) {
+        let listed = self.wells.get(bx).map(|well| well.listed.iter().copied().collect());
+        let listed: Vec<Wx> = listed.unwrap_or_default();
+        for wx in listed {
+            self.relist(wx);
+        }
     }
 
     /// An attempt is given to a worker: it is paid for.
@@ -177,7 +289,7 @@ impl Scheduler {
             well.bucket.debit(self.now, seq, cost);
             well.draws += 1;
             if well.workers.len() > 1 && well.bucket.available(self.now) == 0 {
-                emptied.extend(&well.workers);
+                emptied.extend(&well.listed);
             }
         }
         for other in emptied {
@@ -267,9 +379,13 @@ impl Scheduler {
     /// More or less is in a bucket than before.
     fn changed(&mut self, bx: Bx) {
         self.look_again(bx);
-        let workers = self.wells.get(bx).map_or_else(Vec::new, |well| well.workers.clone());
-        for wx in workers {
-            self.relist(wx);
+        let now = self.now;
+        let Some(well) = self.wells.get(bx) else { return };
+        match well.workers.as_slice() {
+            [] => {}
+            [only] => self.relist(*only),
+            _ if well.bucket.available(now) == 0 => self.relist_listed(bx),
+            _ => self.follow_expiry(bx),
         }
     }
 
@@ -303,16 +419,20 @@ impl Scheduler {
         if let Some(wx) = free.into_iter().min_by_key(ready)
             && self.saving_helps(wx, kx)
         {
-            self.save(wx);
+            self.save(wx, kx);
         }
     }
 
     /// A worker is given nothing until it can pay for what it was found to be short of.
-    fn save(&mut self, wx: Wx) {
+    fn save(&mut self, wx: Wx, kx: Kx) {
         if let Some(worker) = self.workers.get_mut(wx) {
             worker.saving = true;
         }
         self.relist(wx);
+        if let Some((bx, _)) = self.short(wx, Some(kx)) {
+            self.wait_no_more(wx, bx);
+            self.wait_at(wx, bx);
+        }
     }
 
     /// What became of each bucket so far, in the order in which they were defined.
@@ -411,7 +531,7 @@ impl Scheduler {
         };
         let pays = self.can_pay(wx, Some(kx));
         if !pays && self.saving_helps(wx, kx) {
-            self.save(wx);
+            self.save(wx, kx);
         }
         pays
     }

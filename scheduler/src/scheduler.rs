@@ -1,6 +1,6 @@
 //! The desk itself: what the dispatcher remembers, and where each note goes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     action::Action,
@@ -58,6 +58,10 @@ pub struct Scheduler {
     pub(crate) retries: f64,
     /// Workers that may have room since something else than their own attempt ended.
     pub(crate) stirred: Vec<Wx>,
+    /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
+    pub(crate) refilling: Vec<(Bx, u64)>,
+    /// How many times a worker began to wait for a bucket.
+    pub(crate) waited: u64,
     /// How many assignments there were.
     pub(crate) assigned: u64,
     /// How many attempts are with workers, also those that were told to stop.
@@ -146,6 +150,8 @@ impl Scheduler {
             tallies: Tallies::default(),
             retries,
             stirred: Vec::new(),
+            refilling: Vec::new(),
+            waited: 0,
             assigned: 0,
             held: 0,
             #[cfg(test)]
@@ -192,7 +198,7 @@ impl Scheduler {
 
     /// Gives those something who may have room now.
     fn stir(&mut self, out: &mut Vec<Command>) {
-        while !self.stirred.is_empty() {
+        while !self.stirred.is_empty() || self.wake_more() {
             let mut stirred = std::mem::take(&mut self.stirred);
             // All of them first: whoever is given something may not be the best of them for it.
             for wx in &stirred {
@@ -258,10 +264,15 @@ impl Scheduler {
     fn route_of(&mut self, places: &[Px], costly: Option<Kx>) -> Rx {
         let (rx, new) = self.queues.route(places, costly);
         if new {
+            let mut free = BTreeSet::new();
             for px in places {
                 if let Some(pool) = self.pools.get_mut(*px) {
                     pool.routes.push(rx);
+                    free.extend(pool.free.first().map(|entry| (*entry, *px)));
                 }
+            }
+            if let Some(route) = self.queues.routes.get_mut(rx).filter(|route| route.is_wide()) {
+                route.free = free;
             }
         }
         rx
@@ -430,6 +441,7 @@ impl Scheduler {
         let Some(pool) = self.pools.get_mut(worker.px) else {
             return;
         };
+        let head = pool.free.first().copied();
         match before {
             (Room::Slot, entry) => pool.free.remove(&entry),
             (Room::Prefetch, entry) => pool.prefetch.remove(&entry),
@@ -440,6 +452,19 @@ impl Scheduler {
             (Room::Prefetch, entry) => pool.prefetch.insert(entry),
             (Room::None, _) => false,
         };
+        let next = pool.free.first().copied();
+        if head != next {
+            let px = worker.px;
+            for rx in &pool.routes {
+                if let Some(route) = self.queues.routes.get_mut(*rx).filter(|route| route.is_wide()) {
+                    head.map(|entry| route.free.remove(&(entry, px)));
+                    next.map(|entry| route.free.insert((entry, px)));
+                }
+            }
+        }
+        if has_quota && (before.0 == Room::None) != (listed.0 == Room::None) {
+            self.note_listed(wx, listed.0 != Room::None);
+        }
     }
 
     /// How many workers of a route are usable, busy ones included.
@@ -450,9 +475,9 @@ impl Scheduler {
     /// Whether nobody is left who could ever take an action of this route. While the run is being drained nobody is
     /// ever missing: workers go away then, and what waits is for the next run.
     pub(crate) fn is_unroutable(&self, rx: Rx) -> bool {
-        let nobody_joined = self.over_pools(rx, |pool| usize::from(pool.joined)) == 0;
-        let no_pools = self.queues.routes.get(rx).is_none_or(|route| route.pools.is_empty());
-        !self.draining && (no_pools || !nobody_joined && self.over_pools(rx, |pool| pool.present) == 0)
+        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
+        let any = |holds: fn(&Pool) -> bool| pools.iter().any(|px| self.pools.get(*px).is_some_and(holds));
+        !self.draining && !any(|pool| pool.present > 0) && (pools.is_empty() || any(|pool| pool.joined))
     }
 
     /// One of the routes that a pool is part of, by its place among them.

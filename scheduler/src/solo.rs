@@ -82,33 +82,27 @@ impl Scheduler {
         };
         let load = worker.load();
         let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
-        let next = routes
+        let mut waiting: Vec<(Key, Rx)> = routes
             .iter()
             .filter_map(|rx| Some((self.solo_for(*rx, wx)?, *rx)))
-            .min();
-        let Some((key, rx)) = next.filter(|(key, _)| first.is_none_or(|first| *key < first)) else {
+            .filter(|(key, _)| first.is_none_or(|first| *key < first))
+            .collect();
+        waiting.sort_unstable();
+        if load == 0 {
+            for (key, _) in waiting {
+                if self.pays_for(wx, key.ax) {
+                    self.pull_alone(wx, key, out);
+                    return true;
+                }
+                if self.workers.get(wx).is_none_or(|worker| worker.saving) {
+                    return true;
+                }
+            }
+            return false;
+        }
+        let Some((_, rx)) = waiting.first().copied() else {
             return false;
         };
-        if load == 0 {
-            if !self.pays_for(wx, key.ax) {
-                return true;
-            }
-            let Some(kx) = self.actions.get(key.ax).map(|action| action.kx) else {
-                return false;
-            };
-            self.leave(key.ax);
-            let avoid = self.avoided(key.ax, Bar::Tried);
-            // As for any other action: somebody else who did not fail it, if there happens to be one.
-            let better = avoid
-                .binary_search(&wx)
-                .ok()
-                .and_then(|_| self.find_idle(rx, kx, &avoid));
-            self.assign_alone(key.ax, better.unwrap_or(wx), out);
-            if better.is_some() {
-                self.pull(wx, out);
-            }
-            return true;
-        }
         // One worker is kept free for it, not all of them.
         let reserved = self.queues.routes.get(rx).and_then(|route| route.reserved);
         let is_kept = |wx| {
@@ -126,6 +120,23 @@ impl Scheduler {
         }
         self.relist(wx);
         true
+    }
+
+    /// Gives a solo action that waits to a worker that has nothing, or to one that did not fail it, if there happens to be one.
+    fn pull_alone(&mut self, wx: Wx, key: Key, out: &mut Vec<Command>) {
+        let Some((rx, kx)) = self.actions.get(key.ax).map(|action| (action.rx, action.kx)) else {
+            return;
+        };
+        self.leave(key.ax);
+        let avoid = self.avoided(key.ax, Bar::Tried);
+        let better = avoid
+            .binary_search(&wx)
+            .ok()
+            .and_then(|_| self.find_idle(rx, kx, &avoid));
+        self.assign_alone(key.ax, better.unwrap_or(wx), out);
+        if better.is_some() {
+            self.pull(wx, out);
+        }
     }
 
     /// The first solo action of a route that does not avoid this worker.

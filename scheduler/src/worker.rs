@@ -169,6 +169,8 @@ pub(crate) struct Record {
     pub(crate) pressed: Option<Moment>,
     /// Results in a row that others have confirmed.
     pub(crate) valid: u32,
+    /// Results in a row that others have contradicted.
+    pub(crate) outvoted: u32,
     /// Successes since it was last given more or less at once.
     pub(crate) widened: u32,
     /// The distinct actions since its last success for which it reported that it is unfit and that have no verdict.
@@ -278,6 +280,8 @@ pub(crate) struct Worker {
     pub(crate) buckets: Box<[Bx]>,
     /// It is given nothing until it can pay for an action that costs more than usual.
     pub(crate) saving: bool,
+    /// In the lines of which buckets it waits, and its places there: as few as it has buckets.
+    pub(crate) waits: Vec<(Bx, u64)>,
     /// Actions that it failed and that are open: they accuse it.
     pub(crate) accusers: BTreeSet<Ax>,
     /// Actions that avoid it because it failed lately; among them some that are settled or do so no more.
@@ -310,6 +314,7 @@ impl Worker {
             ox: None,
             buckets: Box::default(),
             saving: false,
+            waits: Vec::new(),
             accusers: BTreeSet::new(),
             shunned_by: Vec::new(),
             alone: false,

@@ -11,6 +11,7 @@ use crate::{
 /// The first thing that is wrong.
 pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
     lists(scheduler)?;
+    heads(scheduler)?;
     lines(scheduler)
 }
 
@@ -82,6 +83,22 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
     for (name, counted, kept) in sizes {
         if counted != kept {
             return Err(format!("{counted} are {name}, not {kept}"));
+        }
+    }
+    Ok(())
+}
+
+/// A route of many pools knows the first free worker of each.
+fn heads(scheduler: &Scheduler) -> Result<(), String> {
+    for (rx, route) in scheduler.queues.routes.places() {
+        let heads = route
+            .pools
+            .iter()
+            .filter_map(|px| Some((*scheduler.pools.get(*px)?.free.first()?, *px)));
+        if route.is_wide() && !heads.clone().eq(heads.clone().filter(|head| route.free.contains(head)))
+            || route.free.len() != if route.is_wide() { heads.count() } else { 0 }
+        {
+            return Err(format!("{rx:?} has other first workers than its pools"));
         }
     }
     Ok(())

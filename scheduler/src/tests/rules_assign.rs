@@ -210,3 +210,36 @@ fn a_worker_that_is_drained_ends_what_it_does_and_gets_no_more() {
          3ms assign a3#1 w2",
     );
 }
+
+/// What an action costs does not grow with the number of pools that serve it, and it goes where it would go among few.
+#[test]
+fn kind_of_many_pools_goes_to_the_worker_that_was_idle_for_longest() {
+    let pools: Vec<String> = (0..40).map(|pool| format!("p{pool}")).collect();
+    let mut script = format!("0ms kind k0 pools={}\n", pools.join(","));
+    for worker in 1..=80 {
+        script += &format!("join w{worker} p{} slots=1\n", worker % 40);
+    }
+    for action in 1..=80 {
+        script += &format!("submit a{action}\n");
+    }
+    script += "1ms ended a7#1 w7 ok\n2ms ended a50#1 w50 ok\n3ms ended a3#1 w3 ok\n4ms submit a100\nsubmit a101\nsubmit a102\nsubmit a103\n";
+    script += "5ms ended a80#1 w80 ok\n";
+    let mut desk = super::script::play(&script);
+    super::integrity::check(desk.scheduler()).unwrap();
+    let given: Vec<&str> = desk
+        .log
+        .iter()
+        .filter(|line| line.contains("assign a10"))
+        .map(String::as_str)
+        .collect();
+    let later: Vec<&str> = given.into_iter().filter(|line| !line.starts_with("0ms")).collect();
+    assert_eq!(
+        later,
+        [
+            "4ms assign a100#1 w3",
+            "4ms assign a101#1 w7",
+            "4ms assign a102#1 w50",
+            "5ms assign a103#1 w80"
+        ]
+    );
+}
