@@ -266,7 +266,7 @@ impl Scheduler {
         let losses = self.policy.losses;
         let goes_on = self.run_over(ax, attempt.number, end);
         if self.is_vote(wx, end) {
-            match self.count(ax, wx, attempt, end) {
+            match self.count(ax, wx, attempt, end, out) {
                 Count::Decided => {}
                 Count::Open if goes_on => return,
                 Count::Open => return self.place(ax, None, out),
@@ -345,7 +345,7 @@ impl Scheduler {
     /// An attempt that was thought lost has a result.
     fn resolve_late(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) {
         let had = self.votes(ax).len();
-        match self.count(ax, wx, attempt, end) {
+        match self.count(ax, wx, attempt, end, out) {
             Count::Decided => self.settle(ax, Outcome::Done { number: attempt.number }, Some(wx), out),
             Count::Hung => self.give_up(ax, Reason::Exhausted, out),
             // What waits avoids one owner more.

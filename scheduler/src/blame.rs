@@ -217,6 +217,19 @@ pub(crate) struct Accused {
     at: Moment,
     /// What the last of them has in common with failures elsewhere.
     mark: Mark,
+    /// It gave a result, which others have contradicted.
+    is_outvoted: bool,
+}
+
+/// How sure it is that a worker was at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// The action died, and nothing is proved.
+    Open,
+    /// Another worker had a result.
+    Result,
+    /// Others had the same result, which was another one.
+    Votes,
 }
 
 /// What two failures of one action on different workers may have in common, so that they speak against the action.
@@ -238,6 +251,7 @@ impl Accused {
             spent: 1,
             at,
             mark: Mark::None,
+            is_outvoted: true,
         }
     }
 
@@ -355,6 +369,7 @@ impl Scheduler {
                 spent,
                 at: now,
                 mark,
+                is_outvoted: false,
             }),
         }
         let alike = |other: &&Accused| matches!(mark, Mark::Trap(_)) && other.mark == mark;
@@ -436,7 +451,8 @@ impl Scheduler {
                 self.evict_unfit(accused.wx, out);
                 continue;
             }
-            self.weigh(accused.wx, (id, kx), (guilt / others as f64, relief), true, out);
+            let proof = if accused.is_outvoted { Proof::Votes } else { Proof::Result };
+            self.weigh(accused.wx, (id, kx), (guilt / others as f64, relief), proof, out);
         }
     }
 
@@ -447,7 +463,7 @@ impl Scheduler {
         wx: Wx,
         (id, kx): (ActionId, Kx),
         (guilt, relief): (f64, f64),
-        proved: bool,
+        proof: Proof,
         out: &mut Vec<Command>,
     ) {
         let px = self.workers.get(wx).map(|worker| worker.px);
@@ -475,7 +491,9 @@ impl Scheduler {
             Trust::Healthy | Trust::Suspect { .. } if !enough => {}
             // It reported once that it is unfit, and was never quarantined.
             Trust::Probation { round: 0, .. } if !enough => {}
-            Trust::Probation { .. } if !enough && !proved => {}
+            Trust::Probation { .. } if !enough && proof == Proof::Open => {}
+            // What was proved wrong is no matter of chance: the share of a pool that may be taken out does not protect it.
+            _ if proof == Proof::Votes && self.may_condemn_outvoted(wx) => self.condemn(wx, false, out),
             _ if self.may_condemn(wx) => self.condemn(wx, true, out),
             Trust::Suspect { .. } => {}
             _ => self.suspect(wx, Some(kx), 0, rest, out),
@@ -556,7 +574,7 @@ impl Scheduler {
                 self.stirred.push(accused.wx);
                 out.push(accused.judged(id, worker.id, Verdict::Unproved));
             }
-            self.weigh(accused.wx, (id, kx), (guilt, relief), false, out);
+            self.weigh(accused.wx, (id, kx), (guilt, relief), Proof::Open, out);
             // On probation a worker waits for verdicts, and this is the last word.
             if let Some(worker) = self.workers.get_mut(accused.wx)
                 && let Standing::Usable { trust, rest } = worker.standing
@@ -588,7 +606,7 @@ impl Scheduler {
                 continue;
             };
             let evidence = (kind.flake.suspicion(one.wx, accused.len()), kind.flake.relief);
-            self.weigh(one.wx, (id, kx), evidence, false, out);
+            self.weigh(one.wx, (id, kx), evidence, Proof::Open, out);
         }
     }
 

@@ -53,7 +53,6 @@ impl Scheduler {
                 let px = worker.px;
                 self.retries = (self.retries + self.policy.retries_earned).min(f64::from(self.policy.retries));
                 if let Some(kx) = kx {
-                    self.relieve(wx, kx);
                     self.timed(kx, took);
                     if let Some(kind) = self.kinds.get_mut(kx) {
                         kind.took.add(took);
@@ -61,7 +60,13 @@ impl Scheduler {
                 }
                 self.one_works(px, took, out);
                 self.widen(wx);
-                self.succeeded(wx, out);
+                // A vote counts for its worker when others have said the same: see `quorum.rs`.
+                if !self.is_unconfirmed(wx, end) {
+                    if let Some(kx) = kx {
+                        self.relieve(wx, kx);
+                    }
+                    self.succeeded(wx, out);
+                }
             }
             Class::Busy => {
                 worker.tally.busy += 1;
@@ -105,7 +110,7 @@ impl Scheduler {
         }
     }
 
-    fn succeeded(&mut self, wx: Wx, out: &mut Vec<Command>) {
+    pub(crate) fn succeeded(&mut self, wx: Wx, out: &mut Vec<Command>) {
         let (forgive_after, probation) = (self.policy.forgive_after, self.policy.probation);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
@@ -299,6 +304,12 @@ impl Scheduler {
         self.planted(Plant::IgnoreShare)
             || worker.record.unproved >= self.policy.evict_after
             || pool.judged < share.max(1)
+    }
+
+    /// The same for a worker that was proved wrong, whatever part of its pool is taken out already.
+    pub(crate) fn may_condemn_outvoted(&self, wx: Wx) -> bool {
+        let px = self.workers.get(wx).map(|worker| worker.px);
+        self.is_spare(wx) && px.is_some_and(|px| !self.is_systemic(px))
     }
 
     /// Quarantines a worker, or evicts it if that was done too often.

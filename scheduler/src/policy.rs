@@ -109,7 +109,7 @@ pub struct Policy {
     /// How many different things workers with owners may say of an action before it is given up. At least 2. Default 5.
     pub votes_max: u32,
     /// How many results in a row others have to confirm before what a worker with an owner says is only checked by chance.
-    /// Default 10 (BOINC's adaptive replication).
+    /// Default 10 (BOINC's adaptive replication). `u32::MAX`: every result has to be confirmed.
     pub trusted_after: u32,
     /// The least part of its results that is checked then, 0 to 1; it is 1 of as many as were confirmed, until that is less.
     /// Default 0.02.

@@ -14,6 +14,7 @@ use crate::{
     moment::Moment,
     outcome::{Class, End},
     scheduler::{Plant, Scheduler},
+    worker::{Standing, Trust},
 };
 
 /// The ballots of those who say that an action can never work, or that its result is too large.
@@ -58,7 +59,7 @@ impl End {
 
 impl Scheduler {
     /// Counts what a worker said of an action.
-    pub(crate) fn count(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Count {
+    pub(crate) fn count(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End, out: &mut Vec<Command>) -> Count {
         let owner = self.workers.get(wx).and_then(|worker| worker.ox);
         let votes = self.votes(ax);
         let is_believed = owner.is_none() && votes.is_empty() || self.planted(Plant::BelieveAll);
@@ -67,7 +68,7 @@ impl Scheduler {
             return Count::Decided;
         };
         let Some(ox) = owner else {
-            self.close_ballot(ax, ballot, None);
+            self.close_ballot(ax, ballot, None, out);
             return Count::Decided;
         };
         if votes.iter().any(|vote| vote.ox == ox) {
@@ -77,8 +78,10 @@ impl Scheduler {
         let equal = votes.iter().filter(|vote| vote.ballot == ballot).count() + 1;
         let all = votes.len() + 1;
         if (all == 1 && !self.is_checked(wx)) || equal >= EQUAL {
-            if equal >= EQUAL {
-                self.close_ballot(ax, ballot, Some(wx));
+            match equal >= EQUAL {
+                true => self.close_ballot(ax, ballot, Some(wx), out),
+                // It is believed: its result counts as a success of any worker does.
+                false => self.credit(wx, ax, out),
             }
             return Count::Decided;
         }
@@ -118,7 +121,7 @@ impl Scheduler {
 
     /// An action is settled by votes: who was right has one more to its credit, who was not has none any more and is accused.
     /// `last`: whose vote was the last.
-    fn close_ballot(&mut self, ax: Ax, ballot: u32, last: Option<Wx>) {
+    fn close_ballot(&mut self, ax: Ax, ballot: u32, last: Option<Wx>, out: &mut Vec<Command>) {
         let now = self.now;
         let Some(action) = self.actions.get_mut(ax) else { return };
         let (id, kx) = (action.id, action.kx);
@@ -135,16 +138,46 @@ impl Scheduler {
         for wx in right.iter().map(|vote| vote.wx).chain(last) {
             if let Some(worker) = self.workers.get_mut(wx) {
                 worker.record.valid = worker.record.valid.saturating_add(1);
+                worker.record.outvoted = 0;
             }
+            self.credit(wx, ax, out);
         }
         for vote in wrong {
-            if let Some(worker) = self.workers.get_mut(vote.wx) {
-                worker.record.valid = 0;
-                worker.record.failed(id, Some(kx), now);
-                worker.accusers.insert(ax);
-                worker.tally.outvoted += 1;
+            let Some(worker) = self.workers.get_mut(vote.wx) else {
+                continue;
+            };
+            worker.record.valid = 0;
+            worker.record.failed(id, Some(kx), now);
+            worker.record.outvoted = worker.record.outvoted.saturating_add(1);
+            worker.accusers.insert(ax);
+            worker.tally.outvoted += 1;
+            // From the second time in a row it is given work slowly, until a result of it is confirmed.
+            let Some(further) = worker.record.outvoted.checked_sub(2) else {
+                continue;
+            };
+            if let Standing::Usable {
+                trust: Trust::Healthy | Trust::Suspect { .. },
+                rest,
+            } = worker.standing
+            {
+                self.suspect(vote.wx, Some(kx), further, rest, out);
             }
         }
+    }
+
+    /// A vote of a worker counts as a success: others have said the same, or it is believed.
+    fn credit(&mut self, wx: Wx, ax: Ax, out: &mut Vec<Command>) {
+        if let Some(kx) = self.actions.get(ax).map(|action| action.kx) {
+            self.relieve(wx, kx);
+        }
+        self.succeeded(wx, out);
+        self.stirred.push(wx);
+    }
+
+    /// Whether the end of an attempt is a vote that nobody has confirmed yet.
+    pub(crate) fn is_unconfirmed(&self, wx: Wx, end: End) -> bool {
+        let owned = self.workers.get(wx).is_some_and(|worker| worker.ox.is_some());
+        owned && matches!(end, End::Vote { .. })
     }
 
     /// What the end of an attempt says if nobody vouches for its worker.

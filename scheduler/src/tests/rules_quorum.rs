@@ -226,3 +226,77 @@ fn whoever_lies_is_found_and_taken_out() {
         .filter(|line| line.contains("guilty") && !line.contains(" w1 "));
     assert_eq!(wrong.count(), 0);
 }
+
+/// Two of five lie, each in its own way: more than the third of a pool that may be taken out for failing.
+#[test]
+fn liars_are_taken_out_whatever_part_of_the_pool_they_are() {
+    let mut script = "0ms kind k0 pools=p0\n".to_owned();
+    for (worker, vote) in [(1, 8), (2, 9), (3, 0), (4, 0), (5, 0)] {
+        script += &format!("join w{worker} p0 slots=1 owner=o{worker}\ndoes w{worker} vote={vote} 5ms\n");
+    }
+    for id in 1..=500 {
+        script += &format!("{}ms submit a{id}\n{}ms run\n", id * 500, id * 500 + 499);
+    }
+    let mut desk = play(&format!("{script}idle"));
+    let worker = |desk: &mut super::script::Desk, id| desk.scheduler().worker(WorkerId(id)).unwrap();
+    for liar in [1, 2] {
+        let liar = worker(&mut desk, liar);
+        assert!(liar.quarantines >= 1 && liar.outvoted < 60, "of 500: {liar:?}");
+    }
+    for honest in 3..=5 {
+        assert_eq!(worker(&mut desk, honest).quarantines, 0);
+    }
+    assert_eq!(desk.scheduler().counts().done, 500);
+}
+
+/// What is not confirmed is no success: otherwise whoever lies would pass its probation by lying.
+#[test]
+fn vote_that_is_not_confirmed_passes_no_probation() {
+    // w2 takes so long that w1 votes on a1 to a3 before any of it is confirmed.
+    let script = "policy quarantine_jitter=0 probation=2
+         0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         does w1 faulty,vote=0,vote=0,vote=0,vote=0,vote=0 1ms
+         does w2 vote=0 100s
+         submit a0
+         31s run
+         31s submit a1
+         submit a2
+         submit a3
+         32s run";
+    let mut desk = play(script);
+    let health = |desk: &mut super::script::Desk| desk.scheduler().worker(WorkerId(1)).unwrap().health;
+    assert_eq!(
+        health(&mut desk),
+        crate::Health::Probation { round: 1 },
+        "{:?}",
+        desk.log
+    );
+    desk.line("350s run");
+    assert_eq!(
+        health(&mut desk),
+        crate::Health::Healthy,
+        "they are confirmed: {:?}",
+        desk.log
+    );
+}
+
+#[test]
+fn every_result_is_confirmed_if_that_is_asked_for() {
+    let mut desk = play(&format!(
+        "policy trusted_after={}\n{}",
+        u32::MAX,
+        "0ms kind k0 pools=p0
+         join w1 p0 slots=1 owner=o1
+         join w2 p0 slots=1 owner=o2
+         does w1 vote=0 1ms
+         does w2 vote=0 1ms"
+    ));
+    for id in 1..=100 {
+        desk.line(&format!("{}ms submit a{id}", id * 10));
+        desk.line(&format!("{}ms run", id * 10 + 9));
+    }
+    let ok = |id, desk: &mut super::script::Desk| desk.scheduler().worker(WorkerId(id)).unwrap().ok;
+    assert_eq!((ok(1, &mut desk), ok(2, &mut desk)), (100, 100));
+}

@@ -16,6 +16,8 @@ struct Worker {
     judged: bool,
     /// It was found guilty since it was last taken out.
     guilty: bool,
+    /// Others have contradicted it: then it may be taken out whatever part of the pool that is.
+    outvoted: bool,
     /// Who runs it, if nobody vouches for it.
     owner: Option<OwnerId>,
     /// Its results in a row that others have confirmed.
@@ -169,6 +171,7 @@ impl Watch {
                     holds: BTreeSet::new(),
                     judged: false,
                     guilty: false,
+                    outvoted: false,
                     owner: *owner,
                     valid: 0,
                     has_quota: !buckets.is_empty(),
@@ -341,6 +344,7 @@ impl Watch {
             action.accused.push((vote.worker, vote.number));
             if let Some(worker) = self.workers.get_mut(&vote.worker) {
                 worker.valid = 0;
+                worker.outvoted = true;
             }
         }
         for vote in right {
@@ -483,7 +487,7 @@ impl Watch {
                 if by_failures && self.policy.blame == Blame::Nobody {
                     return Err("taken out though nobody is to be".to_owned());
                 }
-                let judged = by_failures && matches!(health, Health::Quarantined { .. });
+                let judged = by_failures && matches!(health, Health::Quarantined { .. }) && !known.outvoted;
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.health = *health;
                     worker.judged = judged;
