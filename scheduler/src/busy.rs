@@ -55,6 +55,13 @@ pub(crate) struct Busies {
     pub(crate) deferred: bool,
 }
 
+impl Busies {
+    /// Whether an action that rests does so for them.
+    pub(crate) fn rests(&self) -> bool {
+        self.deferred || self.own_limit
+    }
+}
+
 /// A worker that rested for one action is tried with other work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BusyTrial {

@@ -8,6 +8,7 @@ use crate::{
     moment::Moment,
     outcome::Health,
     policy::Policy,
+    retry::Trials,
     scheduler::Scheduler,
     worker::Worker,
 };
@@ -72,10 +73,12 @@ pub enum ActionState {
         /// When it avoids fewer of the workers that failed it; [`Moment::NEVER`]: it avoids nobody.
         patience: Moment,
     },
-    /// Every worker was tried.
+    /// Every worker was tried, or several were busy with it.
     BackingOff {
         /// When it is tried again.
         until: Moment,
+        /// Whether it rests because workers were busy with it.
+        busy: bool,
     },
     /// A worker has it.
     Running {
@@ -181,10 +184,20 @@ impl Scheduler {
     }
 
     fn state(&self, action: &Action) -> Option<ActionState> {
+        let trials = action.trials.as_deref();
         Some(match action.state {
             State::Between => return None,
-            State::Waiting { patience, .. } => ActionState::Waiting { patience },
-            State::Resting { until } => ActionState::BackingOff { until },
+            State::Waiting { patience, .. } => ActionState::Waiting {
+                // One that only stands behind fresh work avoids no worker.
+                patience: match trials.is_some_and(Trials::avoids_none) {
+                    true => Moment::NEVER,
+                    false => patience,
+                },
+            },
+            State::Resting { until } => ActionState::BackingOff {
+                until,
+                busy: trials.is_some_and(|trials| trials.busies.rests()),
+            },
             State::Running { first, second } => ActionState::Running {
                 worker: self.workers.get(first.wx)?.id,
                 second: second.and_then(|run| Some(self.workers.get(run.wx)?.id)),

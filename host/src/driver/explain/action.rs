@@ -68,8 +68,13 @@ impl Driver<'_> {
                 };
                 (ActionState::Running, words)
             }
-            Now::BackingOff { until: moment } => {
-                let words = format!("every worker failed it; it rests for another {}", until(moment));
+            Now::BackingOff { until: moment, busy } => {
+                let why = if busy {
+                    "workers were busy with it"
+                } else {
+                    "every worker failed it"
+                };
+                let words = format!("{why}; it rests for another {}", until(moment));
                 (ActionState::Resting, words)
             }
             Now::Waiting { patience } => {
