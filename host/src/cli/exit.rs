@@ -1,6 +1,8 @@
 //! Exit codes. Where several hold, the first in this order counts: 70, one of a signal, 4, 3, 1.
 
-use crate::report::Summary;
+use std::collections::BTreeSet;
+
+use crate::report::{Summary, TAKEN_OUT, WorkerSummary};
 
 /// Every task is done.
 pub(super) const DONE: u8 = 0;
@@ -8,7 +10,8 @@ pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 /// Wrong usage, manifest or component; nothing ran.
 pub(super) const USAGE: u8 = 2;
-/// The workers or what they depend on failed: actions were left for which no worker was.
+/// The workers or what they depend on failed: actions were left for which no worker was, or tasks failed while everything
+/// failed in a pool or none of its workers was in use in the end.
 pub(super) const SYSTEMIC: u8 = 3;
 /// The machine stopped it: the output cannot be written, or there is no memory, open file or thread left that it needs.
 pub(super) const MACHINE: u8 = 4;
@@ -26,11 +29,54 @@ pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
     if summary.interrupted {
         // Without a signal somebody asked for it through the socket.
         if signal == 0 { INTERRUPTED } else { signal }
-    } else if summary.unroutable > 0 || (!summary.systemic.is_empty() && summary.tasks.failed > 0) {
+    } else if summary.unroutable > 0 || (summary.tasks.failed > 0 && is_any_pool_out(summary)) {
         SYSTEMIC
     } else if summary.failure.is_some() || summary.tasks.failed > 0 {
         FAILED
     } else {
         DONE
+    }
+}
+
+/// Whether everything fails in some pool, or all of its workers are taken out.
+fn is_any_pool_out(summary: &Summary) -> bool {
+    let is_out = |worker: &WorkerSummary| TAKEN_OUT.contains(&worker.health.as_str());
+    let is_empty = |pool: &str| {
+        let mut workers = summary.workers.iter().filter(|worker| worker.pool == pool);
+        workers.all(is_out)
+    };
+    let pools: BTreeSet<&str> = summary.workers.iter().map(|worker| worker.pool.as_str()).collect();
+    !summary.systemic.is_empty() || pools.into_iter().any(is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(healths: &[(&str, &str)]) -> Summary {
+        let worker = |(pool, health): &(&str, &str)| WorkerSummary {
+            pool: (*pool).to_owned(),
+            health: (*health).to_owned(),
+            ..WorkerSummary::default()
+        };
+        let mut summary = Summary {
+            workers: healths.iter().map(worker).collect(),
+            ..Summary::default()
+        };
+        summary.tasks.failed = 1;
+        summary
+    }
+
+    #[test]
+    fn pool_without_a_worker_in_use_is_seen_in_the_code_if_tasks_failed() {
+        let all = [("a", "quarantined"), ("a", "evicted"), ("b", "healthy")];
+        assert_eq!(code(&summary(&all), 0), SYSTEMIC);
+        assert_eq!(code(&summary(&all[1..]), 0), SYSTEMIC);
+        assert_eq!(code(&summary(&[("a", "quarantined"), ("a", "suspect")]), 0), FAILED);
+        let mut coped = summary(&all);
+        coped.tasks.failed = 0;
+        assert_eq!(code(&coped, 0), DONE);
+        coped.unroutable = 1;
+        assert_eq!(code(&coped, 0), SYSTEMIC);
     }
 }

@@ -20,7 +20,6 @@ pub(super) struct Tally {
     kinds: Vec<KindSummary>,
     workers: Vec<Entry>,
     retries: u64,
-    evicted: u64,
     unroutable: u64,
     pools: Vec<PoolEntry>,
 }
@@ -183,13 +182,9 @@ impl Tally {
         self.retries
     }
 
-    pub(super) fn evicted(&mut self) {
-        self.evicted += 1;
-    }
-
-    /// Actions that nobody was left to do, if workers were lost on the way.
+    /// Actions that no worker could do, because none serves their kind or none of those is left.
     pub(super) fn unroutable(&self) -> u64 {
-        if self.evicted > 0 { self.unroutable } else { 0 }
+        self.unroutable
     }
 
     /// What became of each kind; `hedges`: of its second attempts.

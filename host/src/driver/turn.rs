@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use disperse_scheduler::{
-    ActionId, AttemptId, Class, Command, End, Event, Health, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
+    ActionId, AttemptId, Class, Command, End, Event, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
 };
 
 use super::{
@@ -205,9 +205,6 @@ impl Driver<'_> {
             }
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
-                if let Health::Evicted(_) = health {
-                    self.tally.evicted();
-                }
                 self.evidence.turned(worker, health, self.now);
                 self.report.health(&name, health, self.now);
             }

@@ -20,7 +20,7 @@ pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};
-pub(crate) use text::{health as health_with_reason, health_word, left as time_left};
+pub(crate) use text::{TAKEN_OUT, health as health_with_reason, health_word, left as time_left};
 use writer::Last;
 pub(crate) use writer::{Finished, Target, Writer, bar};
 
@@ -353,6 +353,15 @@ impl Reporter {
         }
     }
 
+    /// Something that the user should know before it goes wrong.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.line(&Line {
+            speaker: None,
+            level: Level::Warning,
+            text,
+        });
+    }
+
     /// The run has begun, under this name. `deaf`: why nobody can talk to it.
     pub(crate) fn begun(&mut self, run: &str, deaf: Option<&str>) {
         if self.style.format == Format::Json {
@@ -361,12 +370,7 @@ impl Reporter {
             self.writer.words(&text::host(Level::Info, &format!("run {run}")));
         }
         if let (true, Some(why)) = (self.style.verbose, deaf) {
-            let text = format!("explain, readmit and drain cannot reach this run: {why}");
-            self.line(&Line {
-                speaker: None,
-                level: Level::Warning,
-                text,
-            });
+            self.warn(format!("explain, readmit and drain cannot reach this run: {why}"));
         }
     }
 

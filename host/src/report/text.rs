@@ -15,6 +15,11 @@ const ROWS_MAX: usize = 40;
 
 /// The word for a worker that is given nothing for a while.
 const QUARANTINED: &str = "quarantined";
+const EVICTED: &str = "evicted";
+const GONE: &str = "gone";
+
+/// What workers are called that are given nothing.
+pub(crate) const TAKEN_OUT: [&str; 3] = [QUARANTINED, EVICTED, GONE];
 
 /// One word for what is thought of a worker.
 pub(crate) fn health_word(health: Health) -> String {
@@ -25,8 +30,8 @@ pub(crate) fn health_word(health: Health) -> String {
         Health::Probation { .. } => "probation",
         Health::Busy { .. } => "busy",
         Health::Draining => "draining",
-        Health::Evicted(_) => "evicted",
-        Health::Gone => "gone",
+        Health::Evicted(_) => EVICTED,
+        Health::Gone => GONE,
     }
     .to_owned()
 }
