@@ -26,17 +26,50 @@ fn a_kind_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn a_payload_and_an_output_one_byte_over_are_refused() {
-    for (what, call) in [
-        (
-            "a payload",
-            "(drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 8388609)))",
-        ),
-        ("an output", "(call $output (i32.const 64) (i32.const 8388609))"),
-    ] {
-        asked(&format!("(drop (memory.grow (i32.const 200))) {call}"))
-            .says(&[&format!("{what} of 8MiB is over the limit of 8MiB"), "--result-size"]);
-    }
+fn an_output_one_byte_over_is_refused() {
+    asked("(drop (memory.grow (i32.const 200))) (call $output (i32.const 64) (i32.const 8388609))")
+        .says(&["an output of 8MiB is over the limit of 8MiB", "--result-size"]);
+}
+
+/// One action with a payload of so many bytes, and a trap unless its outcome has this case and this reason.
+fn performed(payload: u32, case: u32, reason: u32) -> String {
+    format!(
+        "(drop (memory.grow (i32.const 300)))
+         (i32.store (i32.const 128) (i32.const 64)) (i32.store (i32.const 132) (i32.const 1))
+         (i32.store (i32.const 136) (i32.const 64)) (i32.store (i32.const 140) (i32.const {payload}))
+         (call $perform-all (i32.const 128) (i32.const 1) (i32.const 32))
+         (if (i32.ne (i32.load8_u (i32.load (i32.const 32))) (i32.const {case})) (then (unreachable)))
+         (if (i32.ne (i32.load8_u offset=4 (i32.load (i32.const 32))) (i32.const {reason})) (then (unreachable)))"
+    )
+}
+
+/// An asker and a worker for this kind, run to the end.
+fn ran(run: &str, kinds: &str) -> Ended {
+    let folder = Folder::new();
+    let text = include_str!("../guests/asker.wat").replace("{RUN}", run);
+    folder.guest("asker.wasm", &text);
+    folder.worker("echo.wasm", body::ECHO);
+    let manifest = format!(
+        "[operation]\ncomponent = \"asker.wasm\"\n[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nworkers = 1\nkinds = {kinds}\n"
+    );
+    let manifest = folder.file("disperse.toml", manifest);
+    host(["run", &manifest]).run()
+}
+
+#[test]
+fn payload_one_byte_over_is_answered_with_oversize() {
+    ran(&performed(8_388_609, 1, 6), "[]").exits(0).says(&[
+        "oversize",
+        "a payload of 8MiB is over the limit of 8MiB",
+        "--result-size",
+    ]);
+}
+
+#[test]
+fn kind_that_no_pool_serves_is_seen_in_the_exit_code_though_the_task_handles_it() {
+    ran(&performed(6, 1, 3), "[\"other\"]")
+        .exits(3)
+        .says(&["1 done", "no pool serves the kind `a`"]);
 }
 
 /// An async task need not wait for room, so what it asks for beyond is kept, and that was without end.

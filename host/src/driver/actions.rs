@@ -52,6 +52,19 @@ pub(super) struct Failures {
 }
 
 impl Failures {
+    /// What was wrong before any attempt.
+    pub(super) fn beforehand(text: String) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
+
+    /// Whether something was wrong before any attempt.
+    pub(super) fn is_beforehand(&self) -> bool {
+        self.count == 0 && !self.text.is_empty()
+    }
+
     /// How many attempts failed.
     pub(super) fn count(&self) -> usize {
         self.count

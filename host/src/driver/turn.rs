@@ -50,6 +50,11 @@ impl Driver<'_> {
                     self.submit(task, number, action, options);
                 }
             }
+            Ask::Oversize { kind, message } => {
+                if self.tasks.asked(task, number) {
+                    self.oversize(task, number, &kind, message);
+                }
+            }
             Ask::Sleep(duration) => {
                 if self.tasks.asked(task, number) {
                     self.tasks.sleep(self.now + duration, task, number);
@@ -97,6 +102,27 @@ impl Driver<'_> {
         };
         let action = self.actions.park(parked);
         self.tell(Event::Submitted { action, spec });
+    }
+
+    /// An action whose payload is larger than allowed is over before it begins: the scheduler need not know of it.
+    fn oversize(&mut self, task: TaskId, number: RequestNumber, kind: &str, message: String) {
+        let (kind, name) = self.kind(kind);
+        self.tally.asked(kind);
+        let action = self.actions.park(Parked {
+            task,
+            number,
+            kind,
+            name,
+            payload: Bytes::new(),
+            fuel: 0,
+            timeout: Duration::ZERO,
+            asked: self.now,
+            given: self.now,
+            votes: None,
+            failures: Failures::beforehand(message),
+            result: Bytes::new(),
+        });
+        self.settle(action, Outcome::Refused(Reason::Oversize));
     }
 
     fn task_ended(&mut self, task: TaskId, end: TaskEnd) {
@@ -335,6 +361,7 @@ impl Driver<'_> {
             }
             Reason::Cancelled => "it was cancelled".to_owned(),
             Reason::Deadline => "its deadline passed".to_owned(),
+            Reason::Oversize if failures.is_beforehand() => String::new(),
             Reason::Oversize => "its result is too large".to_owned(),
         };
         format!("{what}{failures}")

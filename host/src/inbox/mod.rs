@@ -92,7 +92,7 @@ impl Request {
     fn size(&self) -> usize {
         match &self.ask {
             Ask::Action(action, _) => action.payload.len(),
-            Ask::Sleep(_) | Ask::Cancel => 0,
+            Ask::Oversize { .. } | Ask::Sleep(_) | Ask::Cancel => 0,
         }
     }
 }
@@ -102,6 +102,8 @@ impl Request {
 pub(crate) enum Ask {
     /// An action.
     Action(Action, Options),
+    /// An action whose payload is larger than allowed, and was not taken: what is wrong with it, for people.
+    Oversize { kind: Arc<str>, message: String },
     /// To be woken after this long.
     Sleep(Duration),
     /// That an earlier request be dropped. It is answered all the same.

@@ -152,6 +152,11 @@ impl TaskPort {
         self.ask(Ask::Action(action, options), hold)
     }
 
+    /// Asks for an action that is too large: it is answered with that. Counts as a request like any other.
+    pub(crate) fn oversize(&mut self, kind: Arc<str>, message: String) -> RequestNumber {
+        self.ask(Ask::Oversize { kind, message }, false)
+    }
+
     /// Asks to be woken. Counts as a request like any other.
     pub(crate) fn sleep(&mut self, duration: Duration) -> RequestNumber {
         self.ask(Ask::Sleep(duration), false)

@@ -214,6 +214,7 @@ fn asked(request: &Request) -> String {
                 shown(&action.payload)
             )
         }
+        Ask::Oversize { kind, message } => format!("task {task} asks {name} {}: {message}", escaped(kind)),
         Ask::Sleep(length) => format!("task {task} sleeps {name} for {}", Moment::START + *length),
         Ask::Cancel => format!("task {task} drops {name}"),
     }

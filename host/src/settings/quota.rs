@@ -263,7 +263,10 @@ mod tests {
             (table("concurrent = 2\ncosts = { b = 3 }"), 2),
         ] {
             let why = table.unwrap_err();
-            assert!(why.contains("`b`") && why.contains(&format!("the {most} that")), "{why}");
+            assert!(
+                why.contains("`b`") && why.contains(&format!("the {most} that")),
+                "{why}"
+            );
         }
         assert!(table("limit = 10\nper = \"1s\"\ncosts = { a = 10 }").is_ok());
         assert!(table("").is_err());

@@ -11,7 +11,7 @@ use wasmtime::{
     component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
 };
 
-use super::{charge, check_size, pay};
+use super::{charge, over_size, pay};
 use crate::{
     inbox,
     sandbox::{
@@ -47,13 +47,21 @@ async fn submit(
     action: abi::Action,
     options: inbox::Options,
 ) -> Result<(FutureReader<Outcome>,)> {
-    check_size(store.data(), "a payload", action.payload.len())?;
+    let oversize = over_size(store.data(), "a payload", action.payload.len());
     charge(&mut store, action.payload.len(), 0).await?;
     let hold = store.data().limiter.budget().is_over();
     let action = action.read(&mut store)?;
     let port = store.data_mut().task()?;
-    port.make_room(action.payload.len())?;
-    let number = port.submit(action, options, hold);
+    let number = match oversize {
+        None => {
+            port.make_room(action.payload.len())?;
+            port.submit(action, options, hold)
+        }
+        Some(message) => {
+            port.make_room(0)?;
+            port.oversize(action.kind, message)
+        }
+    };
     Ok((wait(store, number, |_, answer| abi::outcome(answer.value))?,))
 }
 

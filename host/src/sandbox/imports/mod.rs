@@ -106,14 +106,22 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
 /// # Errors
 /// The bytes are more than allowed; traps the guest.
 fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
-    match u64::try_from(size) {
-        Ok(size) if size <= state.result_max => Ok(()),
-        _ => Err(format_err!(
-            "{what} of {} is over the limit of {}; raise it with --result-size",
-            Size(size as u64),
-            Size(state.result_max)
-        )),
+    match over_size(state, what, size) {
+        None => Ok(()),
+        Some(message) => Err(format_err!("{message}")),
     }
+}
+
+/// What is wrong with so many bytes, if they are more than allowed.
+fn over_size(state: &State, what: &str, size: usize) -> Option<String> {
+    let size = u64::try_from(size).unwrap_or(u64::MAX);
+    (size > state.result_max).then(|| {
+        format!(
+            "{what} of {} is over the limit of {}; raise it with --result-size",
+            Size(size),
+            Size(state.result_max)
+        )
+    })
 }
 
 /// Whoever waits in a host function of a task: lets the task see answers until its own is there, and has it pay for that.

@@ -8,7 +8,7 @@ use wasmtime::{
     format_err,
 };
 
-use super::{charge, check_size, next_batch, wait_for};
+use super::{charge, next_batch, over_size, wait_for};
 use crate::{
     inbox,
     sandbox::{
@@ -85,7 +85,7 @@ async fn submit(
     action: abi::Action,
     options: inbox::Options,
 ) -> Result<inbox::RequestNumber> {
-    check_size(store.data(), "a payload", action.payload.len())?;
+    let oversize = over_size(store.data(), "a payload", action.payload.len());
     while store.data_mut().task()?.is_full() {
         next_batch(store).await?;
     }
@@ -95,7 +95,11 @@ async fn submit(
     }
     charge(store, action.payload.len(), 0).await?;
     let action = action.read(store)?;
-    Ok(store.data_mut().task()?.submit(action, options, false))
+    let port = store.data_mut().task()?;
+    Ok(match oversize {
+        None => port.submit(action, options, false),
+        Some(message) => port.oversize(action.kind, message),
+    })
 }
 
 async fn perform(
