@@ -1,7 +1,10 @@
 //! Pools whose guests take all that they can of the engine and of memory: an honest pool beside them goes on, and the host stays
 //! within what it was given.
 
-use super::attacks::{calling, concurrent};
+use super::{
+    attacks::{calling, concurrent},
+    operations::{Place, operation},
+};
 use crate::support::{Folder, Live, body, host};
 
 /// Says so, and then waits for longer than a test takes.
@@ -245,4 +248,23 @@ fn tasks_that_all_want_much_memory_come_to_an_end() {
     if let Some(peak) = ended.peak_memory {
         assert!(peak < 2 * 64, "the host had {peak} MiB");
     }
+}
+
+/// Each task holds an instance while it waits for a worker, and there are as many tasks as instances.
+#[test]
+fn thousand_tasks_in_flight_leave_four_workers_their_instances() {
+    let folder = Folder::new();
+    let operation = folder.guest("tasks.wasm", &operation(Place::Run, "", 2000, 0));
+    let worker = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let args = [
+        "run",
+        &operation,
+        "--worker",
+        &worker,
+        "--workers",
+        "4",
+        "--tasks",
+        "1000",
+    ];
+    host(args).run().exits(0).says(&["2000 tasks done, 0 failed"]);
 }

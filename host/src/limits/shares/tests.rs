@@ -278,3 +278,78 @@ async fn limit_and_shares_hold_in_any_history() {
         }
     }
 }
+
+/// Tasks hold a slot while they wait for workers, and workers keep theirs for the next action: whatever the numbers are, all tasks
+/// come to an end, because no account takes what is guaranteed to another.
+#[tokio::test]
+async fn any_number_of_tasks_workers_and_slots_makes_progress() {
+    for seed in 0..300u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let slots = 2 + next(60);
+        let pools = 1 + next(4.min(slots - 1)) as usize;
+        let shares = Shares::new(slots, 1 + next(4), false);
+        let tasks = account(&shares);
+        let crews: Vec<_> = (0..pools).map(|_| (account(&shares), 1 + next(60) as usize)).collect();
+        let all = 1 + next(300) as usize;
+        let take = |account: &Arc<Account>| {
+            let account = account.clone();
+            Box::pin(async move { account.take(1).await })
+        };
+        let mut waiting: Vec<_> = (0..all).map(|_| take(&tasks)).collect();
+        let mut running: Vec<(Reservation, usize)> = Vec::new();
+        let mut starting: Vec<Vec<_>> = crews.iter().map(|_| Vec::new()).collect();
+        let mut idle: Vec<Vec<Reservation>> = crews.iter().map(|_| Vec::new()).collect();
+        let mut done = 0;
+        for round in 0.. {
+            assert!(
+                round < 10_000,
+                "seed {seed}: {done} of {all} with {slots} slots and {pools} pools"
+            );
+            // A task that never yields is not told that something is ready.
+            tokio::task::yield_now().await;
+            let mut still = Vec::new();
+            for mut one in waiting {
+                match is_ready(&mut one).await {
+                    Some(granted) => running.push((granted.unwrap(), next(pools as u64) as usize)),
+                    None => still.push(one),
+                }
+            }
+            waiting = still;
+            for (pool, (account, workers)) in crews.iter().enumerate() {
+                let wanted = running.iter().filter(|(_, at)| *at == pool).count().min(*workers);
+                while idle[pool].len() + starting[pool].len() < wanted {
+                    starting[pool].push(take(account));
+                }
+                let mut still = Vec::new();
+                for mut one in std::mem::take(&mut starting[pool]) {
+                    match is_ready(&mut one).await {
+                        Some(granted) => idle[pool].push(granted.unwrap()),
+                        None => still.push(one),
+                    }
+                }
+                starting[pool] = still;
+                // Some of those who have a slot come to the end of an action now.
+                for _ in 0..idle[pool].len().min(1 + next(3) as usize) {
+                    if let Some(at) = running.iter().position(|(_, at)| *at == pool) {
+                        running.swap_remove(at);
+                        done += 1;
+                    }
+                }
+                // An idle instance goes where it is in the way.
+                if account.is_in_the_way() {
+                    idle[pool].pop();
+                    account.answer();
+                }
+            }
+            if done == all {
+                break;
+            }
+        }
+    }
+}
