@@ -452,3 +452,35 @@ fn ten_runs_that_have_ended_are_kept_and_the_first_event_names_the_run() {
     assert_eq!(files(folder.root(), "ended").len(), 10);
     assert_eq!(told(folder.root(), &["explain", "--run", &last])["actions_done"], 1);
 }
+
+#[test]
+fn workers_that_join_a_run_are_given_work() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::SLOW_ECHO);
+    let pools = "[[pool]]\nname = \"many\"\ncomponent = \"echo.wasm\"\nkinds = [\"line\"]\nworkers = 1\n\
+                 [[pool]]\nname = \"own\"\ncomponent = \"echo.wasm\"\nkinds = [\"other\"]\n[[pool.worker]]\nname = \"a\"\n";
+    let manifest = folder.file("disperse.toml", pools);
+    let root = folder.root();
+    let live = endless(root, &["map", &manifest]);
+    ask(root, &["workers", "add", "many", "--count", "2"])
+        .exits(0)
+        .shows(&["many/2 to many/3 have joined"]);
+    until("their work", || {
+        let ok = |name| told(root, &["explain", "worker", name])["ok"].as_u64();
+        ok("many/2") > Some(0) && ok("many/3") > Some(0)
+    });
+    ask(root, &["workers", "add", "many"])
+        .exits(0)
+        .shows(&["many/4 has joined"]);
+    ask(root, &["workers", "add", "more"])
+        .exits(2)
+        .says(&["there is no pool `more`", "many, own"]);
+    ask(root, &["workers", "add", "own"])
+        .exits(2)
+        .says(&["has settings of its own", "workers = N"]);
+    ask(root, &["workers", "add", "many", "--count", "100000"])
+        .exits(2)
+        .says(&["at most 100000 workers"]);
+    live.close();
+    live.end().exits(0);
+}

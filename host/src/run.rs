@@ -138,16 +138,22 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.slots() as usize).sum();
-    let tasks_default = match plan.what {
-        What::Component { .. } | What::Native(_) => 3 * slots,
+    let (least, each) = match plan.what {
+        What::Component { .. } | What::Native(_) => (0, 3),
         // Lines are light, and the more of them are on their way the less often threads wake each other.
-        What::Lines { .. } => (64 * workers).max(3 * slots),
+        What::Lines { .. } => (64, 3),
     };
+    let tasks_default = (least * workers).max(each * slots);
     let setup = Setup {
         id,
         policy: plan.policy,
         seed: plan.seed,
         tasks_max: plan.tasks_max.unwrap_or(tasks_default).max(1),
+        tasks_each: if plan.tasks_max.is_none() {
+            (least, each)
+        } else {
+            (0, 0)
+        },
         ordered: plan.ordered,
         pools,
         buckets,

@@ -1,6 +1,9 @@
 //! What can be typed.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -72,6 +75,11 @@ pub(super) enum Command {
         #[command(flatten)]
         ask: AskArgs,
     },
+    /// Have more workers join a run
+    Workers {
+        #[command(subcommand)]
+        what: WorkersCommand,
+    },
     /// Have a run give a worker nothing more, or end as the first Ctrl-C would have it
     Drain {
         /// Its name, `pool/worker`, or what follows the `/`; without it the whole run is stopped
@@ -83,6 +91,20 @@ pub(super) enum Command {
     Schema {
         /// Which one
         name: SchemaName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkersCommand {
+    /// Add workers to a pool: as those that the pool has a number of, with nothing of their own
+    Add {
+        /// The pool's name
+        pool: String,
+        /// How many
+        #[arg(long, value_name = "N", default_value = "1")]
+        count: NonZeroU32,
+        #[command(flatten)]
+        ask: AskArgs,
     },
 }
 
@@ -239,7 +261,7 @@ pub(super) struct Common {
     /// What the run's luck is drawn from [default: 0]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(super) seed: u64,
-    /// Do not listen for `explain`, `readmit` and `drain` in the folder .disperse
+    /// Do not listen for `explain`, `readmit`, `workers` and `drain` in the folder .disperse
     #[arg(long)]
     pub(super) no_socket: bool,
     /// Say nothing but errors

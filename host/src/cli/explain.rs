@@ -1,4 +1,4 @@
-//! `explain`, `readmit` and `drain`: talking to a run that goes on, or to what is kept of one.
+//! `explain`, `readmit`, `workers` and `drain`: talking to a run that goes on, or to what is kept of one.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -31,7 +31,10 @@ pub(super) fn explain(what: Option<&Explain>, args: &AskArgs) -> Result<u8, Fail
 
 /// Asks, and prints what is said. For a change: only a run that goes on can be changed.
 pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
-    let changes = matches!(query, Query::Readmit { .. } | Query::Drain { .. });
+    let changes = matches!(
+        query,
+        Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. }
+    );
     let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder `.disperse`", &error);
     let folder = Folder::find().map_err(unusable)?.ok_or_else(nothing)?;
     let (runs, foreign) = folder.look().map_err(unusable)?;

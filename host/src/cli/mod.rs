@@ -31,7 +31,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use self::{
-    args::{Cli, Command, SchemaName},
+    args::{Cli, Command, SchemaName, WorkersCommand},
     error::Failure,
     output::{print, to_stdout},
 };
@@ -116,6 +116,9 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Compile(args) => compile::compile(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
+        Command::Workers {
+            what: WorkersCommand::Add { pool, count, ask },
+        } => explain::put(&Query::Workers { pool, add: count.get() }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
         Command::New(args) => new::new(&args),
         Command::Trust(args) => trust::trust(&args),

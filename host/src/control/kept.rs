@@ -62,7 +62,7 @@ impl Kept {
                 let at = find_worker(name, self.workers.iter().map(|worker| worker.id.as_str()))?;
                 Explained::Worker(Box::new(self.workers.get(at).cloned().unwrap_or_default()))
             }
-            Query::Readmit { .. } | Query::Drain { .. } => {
+            Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. } => {
                 return Err(Problem::new(format!("the run {} has ended", self.run.id)));
             }
         };

@@ -27,6 +27,8 @@ pub(crate) enum Query {
     Worker { name: String },
     /// Give a worker work again, with a clean record.
     Readmit { worker: String },
+    /// Let more workers join a pool.
+    Workers { pool: String, add: u32 },
     /// Give a worker nothing more; without one, start no more attempts at all.
     Drain { worker: Option<String> },
 }
@@ -102,7 +104,7 @@ pub(crate) enum Explained {
     Run(Box<RunExplained>),
     Action(Box<ActionExplained>),
     Worker(Box<WorkerExplained>),
-    /// What `readmit` and `drain` did.
+    /// What `readmit`, `workers` and `drain` did.
     Done {
         message: String,
     },

@@ -21,7 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, OwnerId, Policy, PolicyError, PoolId, Scheduler};
+use disperse_scheduler::{
+    BucketId, Command, Event, KindId, Moment, OwnerId, Policy, PolicyError, PoolId, Scheduler, WorkerId,
+};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
     time::Interval,
@@ -67,6 +69,24 @@ pub(crate) struct PoolSetup {
     pub(crate) buckets: Vec<Vec<BucketId>>,
     /// Who runs each of them, in the same order, if nobody vouches for what they say. Empty: somebody does.
     pub(crate) owners: Vec<OwnerId>,
+    /// What makes more of them while the run goes on. None: nothing does.
+    pub(crate) recruiter: Option<Box<dyn Recruiter>>,
+}
+
+/// Makes workers of a pool while a run goes on.
+pub(crate) trait Recruiter: Send {
+    /// One more worker, of this number. None: every worker of the pool was given something of its own, so that none can be made
+    /// without being told of that.
+    fn one_more(&mut self, id: WorkerId) -> Option<Joining>;
+}
+
+/// A worker that joins a run.
+pub(crate) struct Joining {
+    pub(crate) member: Member,
+    /// What it draws from, and no other worker.
+    pub(crate) buckets: Vec<BucketSetup>,
+    /// Who runs it, if nobody vouches for what it says.
+    pub(crate) owner: Option<OwnerId>,
 }
 
 /// What the driver is started with.
@@ -80,6 +100,8 @@ pub(crate) struct Setup {
     pub(crate) workers: Workers,
     /// How many tasks may be in flight, from 1.
     pub(crate) tasks_max: usize,
+    /// How many more may be in flight for each worker that joins later, at least, and for each of its slots.
+    pub(crate) tasks_each: (usize, usize),
     /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
     pub(crate) ordered: bool,
 }
@@ -107,6 +129,9 @@ pub(crate) struct Driver<'a> {
     evidence: Evidence,
     strangers: Strangers,
     shortages: Shortages,
+    /// By number: what pools are called, what their workers may use, and what makes more of them.
+    pools: Vec<(String, Limits, Option<Box<dyn Recruiter>>)>,
+    tasks_each: (usize, usize),
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
     draining: bool,
@@ -156,6 +181,8 @@ impl<'a> Driver<'a> {
             evidence: Evidence::new(setup.id),
             strangers: Strangers::default(),
             shortages: Shortages::default(),
+            pools: Vec::new(),
+            tasks_each: setup.tasks_each,
             report,
             sandbox,
             draining: false,
@@ -170,40 +197,55 @@ impl<'a> Driver<'a> {
             driver.tally.add_kind(name);
             driver.tell(event);
         }
-        for (bucket, setup) in (0..).map(BucketId).zip(setup.buckets) {
-            driver.quotas.add_bucket(&setup);
-            let costs = setup.costs.iter().map(|(kind, cost)| (driver.kind(kind).0, *cost));
-            let costs = costs.collect();
-            driver.tell(Event::BucketDefined {
-                bucket,
-                quota: setup.quota,
-                costs,
-            });
+        for setup in setup.buckets {
+            driver.define_bucket(&setup);
         }
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
             driver.tally.add_pool(&setup.name);
+            driver.pools.push((setup.name, setup.limits, setup.recruiter));
             let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
             let owners = setup.owners.into_iter().map(Some).chain(std::iter::repeat(None));
             for ((worker, buckets), owner) in setup.workers.into_iter().zip(drawn).zip(owners) {
-                let (id, slots) = (worker.id(), worker.slots());
-                driver.tally.add_worker(&setup.name, &worker.name(), setup.limits);
-                driver.evidence.add_worker();
-                driver.strangers.add_worker(pool, owner.is_some());
-                driver.quotas.add_worker(buckets.clone());
-                driver.workers.add(worker);
-                driver.tell(Event::WorkerJoined {
-                    worker: id,
-                    pool,
-                    slots,
-                    buckets,
-                    owner,
-                });
+                driver.join(pool, worker, buckets, owner);
             }
         }
         if let Workers::Scripted(workers) = &driver.workers {
             driver.log = Some(Box::new(Log::new(workers.names())));
         }
         Ok(driver)
+    }
+
+    /// Makes a bucket known, whose number is the next one.
+    fn define_bucket(&mut self, setup: &BucketSetup) -> BucketId {
+        let bucket = self.quotas.add_bucket(setup);
+        let costs = setup.costs.iter().map(|(kind, cost)| (self.kind(kind).0, *cost));
+        let costs = costs.collect();
+        self.tell(Event::BucketDefined {
+            bucket,
+            quota: setup.quota,
+            costs,
+        });
+        bucket
+    }
+
+    /// Sets a worker to work, whose number is the next one.
+    fn join(&mut self, pool: PoolId, worker: Member, buckets: Vec<BucketId>, owner: Option<OwnerId>) {
+        let (id, slots) = (worker.id(), worker.slots());
+        let Some((name, limits, _)) = self.pools.get(pool.0 as usize) else {
+            return;
+        };
+        self.tally.add_worker(name, &worker.name(), *limits);
+        self.evidence.add_worker();
+        self.strangers.add_worker(pool, owner.is_some());
+        self.quotas.add_worker(buckets.clone());
+        self.workers.add(worker);
+        self.tell(Event::WorkerJoined {
+            worker: id,
+            pool,
+            slots,
+            buckets,
+            owner,
+        });
     }
 
     /// Runs to the end and says how it went, and if that is to be kept what can be asked of it from now on.

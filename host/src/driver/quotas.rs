@@ -33,9 +33,11 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    pub(super) fn add_bucket(&mut self, setup: &BucketSetup) {
+    pub(super) fn add_bucket(&mut self, setup: &BucketSetup) -> BucketId {
+        let id = BucketId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
         let name = is_reported(&setup.name, setup.quota).then(|| setup.name.clone());
         self.names.push((name, setup.label.clone()));
+        id
     }
 
     /// What the next worker draws from.

@@ -85,6 +85,11 @@ impl Tasks {
         }
     }
 
+    /// Lets so many more be in flight.
+    pub(super) fn allow(&mut self, more: usize) {
+        self.in_flight_max = self.in_flight_max.saturating_add(more);
+    }
+
     /// Handed out and not yet collected.
     pub(super) fn in_flight(&self) -> usize {
         self.entries.len() + self.ended.len() + self.collecting

@@ -179,6 +179,20 @@ impl Control {
         self.change(Query::Drain { worker }).await
     }
 
+    /// Lets so many more workers join a pool; they are as those that the pool was given a [number](crate::Pool::workers) of. Says what was
+    /// done, for people.
+    ///
+    /// # Errors
+    /// There is no such pool, each of its workers has settings of its own, there are too many workers, or the run is being stopped
+    /// or over.
+    ///
+    /// # Cancel safety
+    /// It is done all the same if the future is dropped.
+    pub async fn add_workers(&self, pool: impl Into<String>, count: u32) -> Result<String, ControlError> {
+        let pool = pool.into();
+        self.change(Query::Workers { pool, add: count }).await
+    }
+
     async fn change(&self, query: Query) -> Result<String, ControlError> {
         match self.ask(query).await?.explained {
             Explained::Done { message } => Ok(message),

@@ -6,13 +6,13 @@ use disperse_scheduler::{BucketId, OwnerId, WorkerId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    driver::{BucketSetup, PoolSetup},
+    driver::{BucketSetup, Joining, PoolSetup, Recruiter},
     grants::Grants,
     http::Placed,
     inbox::Notice,
     limits::Limits,
     logger::Logger,
-    sandbox::{Debt, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
+    sandbox::{Debt, Folders, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
     transport::Member,
     worker::{NativeCall, NativeWorker, Worker},
@@ -42,6 +42,7 @@ pub(crate) struct PoolPlan {
 }
 
 /// One worker of a pool.
+#[derive(Clone)]
 pub(crate) struct WorkerPlan {
     pub(crate) name: String,
     /// Settings, and the placeholders of secrets.
@@ -56,6 +57,12 @@ pub(crate) struct WorkerPlan {
 }
 
 impl WorkerPlan {
+    /// Whether it is one of those that a pool only has a number of, with nothing of its own.
+    fn is_counted(&self) -> bool {
+        let own = self.quotas.is_some() || self.account.is_some() || self.owner.is_some();
+        !own && self.name.parse::<u32>().is_ok()
+    }
+
     fn spender(&self) -> Spender<'_> {
         Spender {
             name: &self.name,
@@ -85,73 +92,141 @@ pub(super) fn pools(
         let spenders = plan.workers.iter().map(WorkerPlan::spender);
         let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
         let owners = owned(&plan, &mut known);
-        let folders = folders(&plan.grants)?;
-        let guest = match &plan.performer {
-            Performer::Component(program) => Ok((program, Share::new(sandbox, program))),
+        let performer = match plan.performer {
+            Performer::Component(program) => {
+                let share = Share::new(sandbox, &program);
+                Ok((program, share))
+            }
             Performer::Native(call) => Err(call),
         };
-        let worker = |worker: WorkerPlan| {
-            let id = ids.next().unwrap_or(WorkerId(u32::MAX));
-            let name = format!("{}/{}", plan.name, worker.name).into();
-            let (program, share) = match &guest {
-                Ok((program, share)) => ((*program).clone(), share.clone()),
-                Err(call) => {
-                    return Member::Native(Box::new(NativeWorker {
-                        id,
-                        name,
-                        call: (*call).clone(),
-                        slots: plan.concurrency,
-                        result_max: plan.limits.result,
-                        to_driver: to_driver.clone(),
-                    }));
-                }
-            };
-            let denials = Arc::default();
-            let http = sandbox.access(
-                share.memory(),
-                &plan.grants,
-                worker.secrets,
-                &plan.limits,
-                &denials,
-                plan.concurrency,
-            );
-            Member::Guest(Box::new(Worker {
-                id,
-                spec: WorkerSpec {
-                    program,
-                    name,
-                    env: worker.env.into(),
-                    limits: plan.limits,
-                    grants: plan.grants.clone(),
-                    files: sandbox.files(&folders, with_folders, &plan.limits),
-                    http: Arc::new(http),
-                    voice: Tail::new(plan.limits.log_rate, plan.limits.log_size),
-                    debt: Debt::default(),
-                    denials,
-                    reports: Arc::default(),
-                    share,
-                    need: Need::default(),
-                    slots: plan.concurrency,
-                    repeatable: plan.untrusted.then_some(seed),
-                },
-                fresh: plan.fresh,
-                sandbox: sandbox.clone(),
-                logger: logger.clone(),
-                to_driver: to_driver.clone(),
-            }))
+        let maker = Maker {
+            pool: plan.name.clone(),
+            performer,
+            limits: plan.limits,
+            folders: folders(&plan.grants)?,
+            grants: plan.grants,
+            with_folders,
+            fresh: plan.fresh,
+            repeatable: plan.untrusted.then_some(seed),
+            slots: plan.concurrency,
+            quotas: plan.quotas,
+            template: plan.workers.iter().find(|worker| worker.is_counted()).cloned(),
+            made: plan.workers.len(),
+            sandbox: sandbox.clone(),
+            logger: logger.clone(),
+            to_driver: to_driver.clone(),
         };
+        let worker = |worker| maker.worker(ids.next().unwrap_or(WorkerId(u32::MAX)), worker);
         let workers = plan.workers.into_iter().map(worker).collect();
         Ok(PoolSetup {
-            name: plan.name.clone(),
+            name: plan.name,
             kinds: plan.kinds,
             limits: plan.limits,
             workers,
             buckets: drawn,
             owners,
+            recruiter: Some(Box::new(maker)),
         })
     };
     let pools = plans.into_iter().map(pool).collect::<std::io::Result<_>>()?;
     Ok((pools, buckets))
+}
+
+/// Makes the workers of one pool: those of its plan, and more of them while the run goes on.
+struct Maker {
+    pool: String,
+    performer: Result<(Program, Arc<Share>), NativeCall>,
+    limits: Limits,
+    folders: Folders,
+    grants: Arc<Grants>,
+    /// How many workers of the plan share the descriptors of granted folders.
+    with_folders: usize,
+    fresh: bool,
+    repeatable: Option<u64>,
+    slots: u32,
+    quotas: Vec<QuotaTable>,
+    /// A worker of the plan that has nothing of its own, as those that join later are. None: all have.
+    template: Option<WorkerPlan>,
+    /// How many there were so far: their numbers are names.
+    made: usize,
+    sandbox: Arc<Sandbox>,
+    logger: Logger,
+    to_driver: UnboundedSender<Notice>,
+}
+
+impl Recruiter for Maker {
+    fn one_more(&mut self, id: WorkerId) -> Option<Joining> {
+        self.made += 1;
+        let worker = WorkerPlan {
+            name: self.made.to_string(),
+            ..self.template.clone()?
+        };
+        let mut buckets = Vec::new();
+        draw(
+            &self.quotas,
+            [worker.spender()],
+            &format!("{}/", self.pool),
+            &mut buckets,
+        );
+        Some(Joining {
+            member: self.worker(id, worker),
+            buckets,
+            // Owners of the plan are numbered from 0, and there are fewer of them.
+            owner: self.repeatable.map(|_| OwnerId(u32::MAX - id.0)),
+        })
+    }
+}
+
+impl Maker {
+    fn worker(&self, id: WorkerId, worker: WorkerPlan) -> Member {
+        let name = format!("{}/{}", self.pool, worker.name).into();
+        let (program, share) = match &self.performer {
+            Ok((program, share)) => (program.clone(), share.clone()),
+            Err(call) => {
+                return Member::Native(Box::new(NativeWorker {
+                    id,
+                    name,
+                    call: call.clone(),
+                    slots: self.slots,
+                    result_max: self.limits.result,
+                    to_driver: self.to_driver.clone(),
+                }));
+            }
+        };
+        let denials = Arc::default();
+        let http = self.sandbox.access(
+            share.memory(),
+            &self.grants,
+            worker.secrets,
+            &self.limits,
+            &denials,
+            self.slots,
+        );
+        Member::Guest(Box::new(Worker {
+            id,
+            spec: WorkerSpec {
+                program,
+                name,
+                env: worker.env.into(),
+                limits: self.limits,
+                grants: self.grants.clone(),
+                files: self.sandbox.files(&self.folders, self.with_folders, &self.limits),
+                http: Arc::new(http),
+                voice: Tail::new(self.limits.log_rate, self.limits.log_size),
+                debt: Debt::default(),
+                denials,
+                reports: Arc::default(),
+                share,
+                need: Need::default(),
+                slots: self.slots,
+                repeatable: self.repeatable,
+            },
+            fresh: self.fresh,
+            sandbox: self.sandbox.clone(),
+            logger: self.logger.clone(),
+            to_driver: self.to_driver.clone(),
+        }))
+    }
 }
 
 /// Who runs each worker of a pool, in the order of the workers, if nobody vouches for them. `known`: the owners so far; one

@@ -58,6 +58,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         policy: stage.policy.clone(),
         seed: script.seed,
         tasks_max: script.tasks_max(stage.tasks_max),
+        tasks_each: (0, 0),
         ordered: script.ordered,
         pools,
         buckets,
@@ -95,6 +96,7 @@ fn pools(workers: &[ScriptedWorker], limits: Limits) -> (Vec<PoolSetup>, Vec<Buc
                 workers: Vec::new(),
                 buckets: Vec::new(),
                 owners: Vec::new(),
+                recruiter: None,
             });
         }
     }

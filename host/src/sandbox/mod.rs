@@ -51,7 +51,7 @@ pub(crate) use contract::{Contract, misspelt};
 pub(crate) use engine::Form;
 pub(crate) use environment::forget_variables;
 pub(crate) use fault::{Fault, Starts};
-pub(crate) use files::folders;
+pub(crate) use files::{Folders, folders};
 pub(crate) use imports::kill_programs;
 pub(crate) use inherited::{stdin_was_open, stdout_was_open};
 pub(crate) use input::Input;

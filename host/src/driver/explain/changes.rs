@@ -1,10 +1,11 @@
-//! What `readmit` and `drain` change.
+//! What `readmit`, `drain` and `workers` change.
 
-use disperse_scheduler::{Event, Health};
+use disperse_scheduler::{Event, Health, PoolId, WorkerId};
 
 use crate::{
     control::{Explained, Problem},
     driver::Driver,
+    limits::WORKERS_MAX,
     report::health_with_reason,
 };
 
@@ -46,6 +47,48 @@ impl Driver<'_> {
         }
         self.tell(Event::WorkerDrained { worker: view.worker });
         let message = format!("{name} is given nothing more; {}", let_end(view.holds as usize));
+        Ok(Explained::Done { message })
+    }
+
+    /// Lets so many more workers join a pool.
+    pub(super) fn add_workers(&mut self, pool: &str, count: u32) -> Result<Explained, Problem> {
+        let known: Vec<&str> = self.pools.iter().map(|(name, ..)| name.as_str()).collect();
+        let Some(index) = known.iter().position(|name| *name == pool) else {
+            let hint = format!("pools of this run: {}", known.join(", "));
+            return Err(Problem::new(format!("there is no pool `{pool}`")).hint(hint));
+        };
+        if self.draining {
+            return Err(Problem::new("the run is being stopped and starts no more attempts"));
+        }
+        let before = self.tally.worker_names().count();
+        if before.saturating_add(count as usize) > WORKERS_MAX as usize {
+            return Err(Problem::new(format!(
+                "a run has at most {WORKERS_MAX} workers, and this one has {before}"
+            )));
+        }
+        let mut names = Vec::new();
+        for _ in 0..count {
+            let id = WorkerId(u32::try_from(self.tally.worker_names().count()).unwrap_or(u32::MAX));
+            let recruiter = self.pools.get_mut(index).and_then(|(.., recruiter)| recruiter.as_mut());
+            let Some(joining) = recruiter.and_then(|recruiter| recruiter.one_more(id)) else {
+                return Err(
+                    Problem::new(format!("each worker of the pool `{pool}` has settings of its own"))
+                        .hint("more workers can join a pool that has `workers = N`, as those that are only counted"),
+                );
+            };
+            let buckets = joining.buckets.iter().map(|setup| self.define_bucket(setup)).collect();
+            names.push(joining.member.name());
+            let (least, each) = self.tasks_each;
+            self.tasks
+                .allow(least.max(each.saturating_mul(joining.member.slots() as usize)));
+            let pool = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
+            self.join(pool, joining.member, buckets, joining.owner);
+        }
+        let message = match names.as_slice() {
+            [] => "no worker was asked for".to_owned(),
+            [only] => format!("{only} has joined"),
+            [first, .., last] => format!("{first} to {last} have joined"),
+        };
         Ok(Explained::Done { message })
     }
 

@@ -46,6 +46,7 @@ impl Driver<'_> {
                 Explained::Worker(Box::new(self.explain_worker(&view, &self.survey())))
             }
             Query::Readmit { worker } => self.readmit(worker)?,
+            Query::Workers { pool, add } => self.add_workers(pool, *add)?,
             Query::Drain { worker: None } => self.drain_all(),
             Query::Drain { worker: Some(worker) } => self.drain_worker(worker)?,
         };
