@@ -262,3 +262,38 @@ fn what_may_not_run_twice_is_waited_for() {
         scope.spawn(|| folder_wide(&["--idempotent"], "hedge = 0.0"));
     });
 }
+
+#[test]
+fn pool_of_one_owner_is_warned_of_since_it_can_confirm_nothing() {
+    let folder = Folder::new();
+    folder.worker("honest.wasm", body::ECHO);
+    let pool = "[[pool]]\nname = \"p\"\ncomponent = \"honest.wasm\"\nkinds = [\"line\"]\nuntrusted = true\n";
+    let worker = |name: &str, owner: &str| format!("[[pool.worker]]\nname = \"{name}\"\nowner = \"{owner}\"\n");
+    let warning = "pool p: no result can be confirmed";
+    let one = folder.file(
+        "disperse.toml",
+        format!("{pool}{}{}", worker("a", "ann"), worker("b", "ann")),
+    );
+    host(["map", &one]).input("one\n").run().exits(3).says(&[warning]);
+    let two = folder.file(
+        "disperse.toml",
+        format!("{pool}{}{}", worker("a", "ann"), worker("b", "ben")),
+    );
+    let ended = host(["map", &two]).input("one\n").run().exits(0);
+    assert!(!ended.stderr.contains(warning), "{}", ended.stderr);
+    let all = folder.file(
+        "disperse.toml",
+        format!(
+            "[health]\nconfirm = \"all\"\n{pool}{}{}",
+            worker("a", "ann"),
+            worker("b", "ben")
+        ),
+    );
+    let ended = host(["map", &all, "--format", "json"])
+        .input("a line\n".repeat(100))
+        .run()
+        .exits(0);
+    let report = report(&ended);
+    let asked = report["kinds"][0]["asked"].as_u64().unwrap();
+    assert_eq!(attempts(&report), 2 * asked, "each result is confirmed");
+}

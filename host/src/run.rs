@@ -29,7 +29,7 @@ use crate::{
     transport::{InProcess, Workers},
 };
 
-use self::pools::pools;
+use self::pools::{pools, unconfirmed};
 pub(crate) use self::{
     pools::{Performer, PoolPlan, WorkerPlan},
     rehearsal::{Stage, rehearse},
@@ -135,6 +135,9 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     };
     report.begun(id.as_str(), deaf.as_deref());
     let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver).map_err(RunError::Start)?;
+    for warning in unconfirmed(&pools) {
+        report.warn(warning);
+    }
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.slots() as usize).sum();

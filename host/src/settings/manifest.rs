@@ -131,6 +131,18 @@ pub(crate) struct Health {
     /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
     /// any, and only while nothing waits. Default 0.05; 0: none.
     pub(crate) hedge: Option<f64>,
+    /// Which results of untrusted pools others have to confirm. Default `chance`.
+    pub(crate) confirm: Option<ConfirmTable>,
+}
+
+/// Which results of untrusted pools have to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ConfirmTable {
+    /// All of a worker at first, and after ten in a row that were confirmed ever fewer, down to one in 50.
+    Chance,
+    /// Every one.
+    All,
 }
 
 impl Health {
@@ -140,6 +152,9 @@ impl Health {
         set(&mut policy.suspect_after, self.suspect_after);
         policy.quarantine_score = self.quarantine_score.unwrap_or(policy.quarantine_score);
         policy.hedge = self.hedge.unwrap_or(policy.hedge);
+        if self.confirm == Some(ConfirmTable::All) {
+            policy.trusted_after = u32::MAX;
+        }
         set(&mut policy.probation, self.probation);
         set(&mut policy.evict_after, self.evict_after);
         set(&mut policy.attempts, self.attempts);
