@@ -94,6 +94,12 @@ impl Tally {
             .map_or_else(|| "?".into(), |entry| entry.name.clone())
     }
 
+    pub(super) fn kind_name(&self, kind: KindId) -> Arc<str> {
+        self.kinds
+            .get(kind.0 as usize)
+            .map_or_else(|| "?".into(), |kind| kind.kind.as_str().into())
+    }
+
     /// In the order of their numbers.
     pub(super) fn worker_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.workers.iter().map(|entry| &*entry.name)

@@ -229,6 +229,10 @@ impl Driver<'_> {
                 self.tally.systemic(pool, on);
                 self.report.systemic(&name, on, self.now);
             }
+            Command::Barred { worker, kind, until } => {
+                let (name, kind) = (self.tally.worker_name(worker), self.tally.kind_name(kind));
+                self.report.barred(&name, &kind, until, self.now);
+            }
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
                 self.evidence.turned(worker, health, self.now);

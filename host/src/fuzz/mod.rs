@@ -362,6 +362,7 @@ fn events_in_any_order() {
                         Command::Stop { .. }
                         | Command::Hedge { .. }
                         | Command::Retry { .. }
+                        | Command::Barred { .. }
                         | Command::HealthChanged { .. }
                         | Command::Judged { .. }
                         | Command::Systemic { .. } => {}

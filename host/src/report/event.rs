@@ -180,6 +180,16 @@ pub(crate) enum Event {
         /// The run's time.
         at_ms: u64,
     },
+    /// A worker fails actions of one kind and does others well: it is given none of that kind until then, or is given them again.
+    Barred {
+        worker: String,
+        kind: String,
+        /// The run's time. Without it, it is given them again.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until_ms: Option<u64>,
+        /// The run's time.
+        at_ms: u64,
+    },
     /// Everything that a pool is given fails, whoever tries it: it is only probed from now on, and no worker is blamed. Or that
     /// is over.
     Systemic {

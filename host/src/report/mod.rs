@@ -301,6 +301,29 @@ impl Reporter {
         }
     }
 
+    /// A worker is given nothing of a kind until then, or is given it again.
+    pub(crate) fn barred(&mut self, worker: &str, kind: &str, until: Option<Moment>, now: Moment) {
+        if self.stream.is_some() {
+            return;
+        }
+        if self.style.format == Format::Json {
+            return self.event(&Event::Barred {
+                worker: worker.to_owned(),
+                kind: kind.to_owned(),
+                until_ms: until.map(Moment::as_millis),
+                at_ms: now.as_millis(),
+            });
+        }
+        let what = match until {
+            Some(until) => format!(
+                "no actions of kind {kind} for {}: it fails them and does others",
+                crate::units::Time::from(until.since(now))
+            ),
+            None => format!("actions of kind {kind} again"),
+        };
+        self.tell(Level::Info, &format!("worker {worker} is given {what}"));
+    }
+
     /// Everything fails in a pool, or that is over.
     pub(crate) fn systemic(&mut self, pool: &str, on: bool, now: Moment) {
         if let Some(stream) = &mut self.stream {

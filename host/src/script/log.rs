@@ -153,6 +153,13 @@ impl Log {
             }
             Command::Systemic { pool, on: true } => format!("everything fails in {pool}"),
             Command::Systemic { pool, on: false } => format!("{pool} works again"),
+            Command::Barred { worker, until, .. } => {
+                let worker = self.worker(*worker);
+                match until {
+                    Some(until) => format!("{worker} is given nothing of the kind that it fails until {until}"),
+                    None => format!("{worker} is given all kinds again"),
+                }
+            }
             Command::HealthChanged { worker, health } => format!("{} {}", self.worker(*worker), thought(*health)),
         };
         self.line(now, &line);

@@ -219,3 +219,44 @@ fn no_action_is_lost_to_bad_workers_while_there_is_a_good_one() {
         }
     }
 }
+
+#[test]
+fn worker_bad_at_one_kind_goes_on_with_the_others() {
+    for kinds in [2, 3, 9] {
+        let world = World {
+            workers: 4,
+            actions: 1000 * u64::from(kinds),
+            lengths: Span::of_millis(10, 30),
+            bad_at_one: 1,
+            kinds,
+            ..World::default()
+        };
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        // Innocents are workers that are taken out as a whole.
+        assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{kinds} kinds");
+        assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{kinds} kinds");
+        assert!(ours.outcomes.iter().all(|outcome| outcome.found == 1), "{kinds} kinds");
+        let least = mean(&ours, Figure::LeastUtilisation);
+        assert!(least > 0.5, "{kinds} kinds: it works {least} of the time");
+    }
+}
+
+#[test]
+fn worker_bad_at_every_kind_is_quarantined_as_a_whole() {
+    let world = World {
+        workers: 4,
+        actions: 3000,
+        lengths: Span::of_millis(10, 30),
+        failing: Span::of_millis(10, 10),
+        black_holes: 1,
+        kinds: 3,
+        ..World::default()
+    };
+    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+    assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
+    assert!(
+        ours.worst(Figure::Attempts) < Some(3020.0),
+        "{:?}",
+        ours.worst(Figure::Attempts)
+    );
+}

@@ -131,10 +131,13 @@ pub(super) fn verdict(one: &Try) -> String {
         (_, Some(Verdict::Guilty { shares: 1 })) => "the worker was at fault",
         (_, Some(Verdict::Guilty { shares })) => return format!("the worker was at fault, as one of {shares}"),
         (_, Some(Verdict::Cleared)) => "the worker was not at fault",
+        (_, Some(Verdict::Unproved)) => {
+            "too few workers tried it to tell whose fault it was; it counts a little against the worker"
+        }
         (_, Some(Verdict::Annulled)) => "the worker was taken out, so it does not count against the action",
         (Class::Transient | Class::Trap, None) => "nobody knows yet whose fault it was",
         (Class::Permanent, None) => "it is held against the action alone",
-        (Class::WorkerFault, None) => "it is held against the worker alone",
+        (Class::WorkerFault, None) => "it is held against the worker, unless others say the same of the action",
         (Class::Lost | Class::Ok | Class::Busy | Class::Host | Class::Neutral, None) => "it is held against nobody",
     };
     fixed.to_owned()
