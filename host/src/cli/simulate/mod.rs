@@ -149,7 +149,7 @@ fn world(compared: &Compared) -> serde_json::Value {
     let world = &compared.preset.world;
     let span = |span: &disperse_scheduler::sim::Span| [span.from, span.to].map(|end| end.as_secs_f64() * 1e3);
     let bad = world.bad.iter();
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "workers": world.workers,
         "slots": world.slots,
         "actions": world.actions,
@@ -169,7 +169,24 @@ fn world(compared: &Compared) -> serde_json::Value {
         "quarantine_share": compared.preset.quarantine_share,
         "seed": world.seed,
         "seeds": compared.seeds,
-    })
+    });
+    // What only presets have.
+    let usual = World::default();
+    let hiccups: Vec<_> = world.hiccups.iter().map(span).collect();
+    let more = [
+        ("kinds", (world.kinds != usual.kinds).then(|| world.kinds.into())),
+        ("bad_at_one", (world.bad_at_one > 0).then(|| world.bad_at_one.into())),
+        ("attempts", (world.attempts > 0).then(|| world.attempts.into())),
+        ("poison_unfit", world.poison_unfit.then(|| true.into())),
+        ("hiccups_ms", (!hiccups.is_empty()).then(|| serde_json::json!(hiccups))),
+    ];
+    if let Some(json) = json.as_object_mut() {
+        json.extend(
+            more.into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+        );
+    }
+    json
 }
 
 /// With the keys that it has in a manifest, times in ms.

@@ -254,17 +254,33 @@ fn wrong(world: &World) -> Vec<String> {
         let rate = percent(bad.rate);
         wrong.push(format!("{} failing {rate}", count(u64::from(bad.count), "bad worker")));
     }
+    if world.bad_at_one > 0 {
+        let bad = count(u64::from(world.bad_at_one), "worker");
+        wrong.push(format!("{bad} failing one kind of {}", world.kinds));
+    }
+    if world.attempts > 0 {
+        wrong.push(count(u64::from(world.attempts), "attempt"));
+    }
     if world.guilty() > 0 {
         wrong.push(format!("the guilty fail after {}", span(world.failing)));
     }
     if world.poison > 0 {
         let how = if world.poison_spread { "spread" } else { "in a row" };
-        let traps = if world.poison_traps { " that trap" } else { "" };
+        let traps = match (world.poison_traps, world.poison_unfit) {
+            (true, _) => " that trap",
+            (false, true) => " that make workers unfit",
+            (false, false) => "",
+        };
         wrong.push(format!("{} {how}{traps}", count(world.poison, "poison action")));
     }
     if world.flake > 0.0 {
         wrong.push(format!("{} flaky", percent(world.flake)));
     }
+    let hiccups = world.hiccups.iter();
+    wrong.extend(hiccups.map(|hiccup| {
+        let (from, to) = (Time::from(hiccup.from), Time::from(hiccup.to));
+        format!("a hiccup from {from} to {to}")
+    }));
     let outages = world.outages.iter();
     wrong.extend(outages.map(|outage| {
         format!(
