@@ -77,13 +77,14 @@ fn the_last_line_of_a_program_says_what_the_status_cannot() {
 }
 
 #[test]
-fn a_program_that_is_busy_or_unfit_costs_no_attempt() {
+fn line_for_which_every_program_is_unfit_fails_alone() {
     let folder = Folder::new();
     let ended = host(["map", &program(&folder), "--workers", "2", "--attempts", "1"])
         .input("xM\nfine\n")
         .run()
-        .exits(3);
-    ended.says(&["evicted: it can do no more work"]);
+        .exits(1);
+    ended.says(&["line 1"]);
+    assert!(!ended.stderr.contains("evicted"), "{}", ended.stderr);
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub struct Policy {
     pub quarantine_score: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
-    /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s.
+    /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s. The last attempt of an action
+    /// is also no sooner than this after its first failure, if it has more than two.
     pub backoff_min: Duration,
     /// The longest wait however often every worker was tried. Default 60 s. The wait is drawn evenly between zero and
     /// the longest ("full jitter"), so that retries do not arrive in waves.
@@ -50,7 +51,8 @@ pub struct Policy {
     pub patience: Duration,
     /// How many failures in a row, from as many distinct actions and with no verdict yet, make a worker suspect: it is given
     /// work slowly until there are verdicts. At least 1. Default 3: fewer would slow down workers that are merely flaky, more
-    /// let a black hole eat many actions before it is known as one.
+    /// let a black hole eat many actions before it is known as one. It takes more where the other workers are so flaky that chance
+    /// explains so many more often than once in 1,000 times.
     pub suspect_after: u32,
     /// How long the first quarantine takes; doubles each time. Default 30 s (Envoy's base ejection time).
     pub quarantine_min: Duration,
@@ -73,9 +75,11 @@ pub struct Policy {
     /// Which part of a pool may be in quarantine for failing, 0 to 1; at least one worker always may, and the last usable
     /// worker never. Default one third.
     pub quarantine_share: f64,
-    /// How long a suspect waits between two attempts; doubles with each further failure. Default 250 ms.
+    /// How long a suspect waits between two attempts while it is not known how long actions of the kind take; after that it is their
+    /// mean duration, at least 1 ms. Doubles with each further failure, three times at most unless most of the pool fails. Default
+    /// 250 ms.
     pub damping_min: Duration,
-    /// The longest such wait. Default 2 s.
+    /// The longest such wait. Default 2 s: a service that is down is not asked more often by each worker.
     pub damping_max: Duration,
     /// How long a worker rests after an attempt for which the host had not enough of something; doubles each further time in a
     /// row. Default 10 ms: short beside what starting an instance or a program takes, and long for a loop.
