@@ -161,7 +161,7 @@ impl Flake {
     }
 
     fn see(&mut self, wx: Wx, add: impl Fn(&mut Ends, f64)) {
-        self.weight /= KEEP;
+        self.weight *= 1.0 / KEEP;
         let index = wx.index() as usize;
         if self.own.len() <= index {
             self.own.resize(index + 1, Ends::default());

@@ -9,7 +9,7 @@ use crate::{
     blame::Accused,
     busy::Busies,
     command::Command,
-    ids::{AttemptId, Ax, Px, Rx, Wx},
+    ids::{AttemptId, Ax, Kx, Px, Rx, Wx},
     luck::doubled,
     moment::Moment,
     outcome::{Health, Reason},
@@ -369,6 +369,10 @@ impl Scheduler {
     /// The workers that an action avoids under this bar: rising, each once.
     pub(crate) fn avoided(&self, ax: Ax, bar: Bar) -> Vec<Wx> {
         let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
+        let is_open = |kx: Kx| self.kinds.get(kx).is_none_or(|kind| kind.barred.is_empty());
+        if trials.is_none() && self.actions.get(ax).is_none_or(|action| is_open(action.kx)) {
+            return Vec::new();
+        }
         let mut avoid = trials.map_or_else(Vec::new, |trials| trials.avoid(bar));
         let mut barred = self.barred(ax).peekable();
         if barred.peek().is_some() {
