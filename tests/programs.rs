@@ -83,7 +83,7 @@ fn line_for_which_every_program_is_unfit_fails_alone() {
         .input("xM\nfine\n")
         .run()
         .exits(1);
-    ended.says(&["line 1"]);
+    let ended = ended.says(&["line 1"]);
     assert!(!ended.stderr.contains("evicted"), "{}", ended.stderr);
 }
 
