@@ -72,6 +72,16 @@ fn attempt_that_never_began_leaves_its_quota() {
          submit a1
          submit a2
          idle",
-        "",
+        "0ms assign a1#1 w1
+         11ms assign a1#2 w1
+         32ms assign a1#3 w1
+         73ms assign a1#4 w1
+         74ms settle a1 done #4
+         74ms assign a2#1 w1
+         60675ms assign a2#2 w1
+         60696ms assign a2#3 w1
+         60737ms assign a2#4 w1
+         60818ms assign a2#5 w1
+         60819ms settle a2 done #5",
     );
 }

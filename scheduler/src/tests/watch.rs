@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome,
-    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId,
+    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId, luck::doubled,
 };
 
 struct Worker {
@@ -34,6 +34,9 @@ struct Worker {
     unfit: bool,
     /// It failed since its last success.
     failing: bool,
+    /// Times in a row that the host had not enough of something for it, and until when it rests for that.
+    starved: u32,
+    rests_until: Moment,
 }
 
 impl Worker {
@@ -130,7 +133,7 @@ impl Watch {
         commands: &[Command],
         scheduler: &Scheduler,
     ) -> Result<(), String> {
-        let faulty = self.event(event, scheduler);
+        let faulty = self.event(now, event, scheduler);
         for command in commands {
             self.command(command, faulty)
                 .map_err(|broken| format!("{command}: {broken}"))?;
@@ -152,7 +155,7 @@ impl Watch {
     }
 
     /// Says which worker admitted a fault, if one did.
-    fn event(&mut self, event: &Event, scheduler: &Scheduler) -> Option<WorkerId> {
+    fn event(&mut self, now: Moment, event: &Event, scheduler: &Scheduler) -> Option<WorkerId> {
         match event {
             Event::KindDefined { kind, pools } => {
                 self.kinds.entry(*kind).or_insert_with(|| pools.clone());
@@ -180,6 +183,8 @@ impl Watch {
                     failed: 0,
                     unfit: false,
                     failing: false,
+                    starved: 0,
+                    rests_until: Moment::START,
                 });
             }
             Event::WorkerLeft { worker } => {
@@ -228,6 +233,12 @@ impl Watch {
                         }
                     } else if class == Class::Ok {
                         seen.busies = 0;
+                        seen.starved = 0;
+                        seen.rests_until = Moment::START;
+                    } else if class == Class::Host {
+                        let wait = doubled(self.policy.host_min, seen.starved, self.policy.host_max);
+                        seen.starved += 1;
+                        seen.rests_until = seen.rests_until.max(now + wait);
                     }
                     seen.failed = failed;
                     seen.failing = match class {
@@ -255,6 +266,8 @@ impl Watch {
                     .filter(|worker| worker.health != Health::Gone)
                 {
                     worker.valid = 0;
+                    worker.starved = 0;
+                    worker.rests_until = Moment::START;
                 }
             }
             Event::WorkerDrained { .. } | Event::Cancelled { .. } | Event::Tick => {}
@@ -567,7 +580,8 @@ impl Watch {
             return Err("another one is to have the worker for itself".to_owned());
         }
         if action.failed_on.last() == Some(&id)
-            && let Some(other) = self.untried(action)
+            // Timers that are due come after the event: whoever is to rest may not have been woken.
+            && let Some(other) = self.untried(Moment::START, action)
         {
             return Err(format!("it failed there, and {other} is free and untried"));
         }
@@ -592,11 +606,11 @@ impl Watch {
     }
 
     /// A free worker that could take the action and never failed it.
-    fn untried(&self, action: &Action) -> Option<WorkerId> {
-        self.free(action, &action.failed_on)
+    fn untried(&self, now: Moment, action: &Action) -> Option<WorkerId> {
+        self.free(now, action, &action.failed_on)
     }
 
-    fn free(&self, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
+    fn free(&self, now: Moment, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
         // Who is kept free for an action that got lost cannot be seen from outside.
         let solo = self
             .actions
@@ -614,6 +628,7 @@ impl Watch {
         workers
             .find(|(id, worker)| {
                 worker.is_free()
+                    && worker.rests_until <= now
                     && (!solo || worker.holds.is_empty())
                     && !is_left_alone(id, worker)
                     && !self.systemic.contains(&worker.pool)
@@ -682,11 +697,11 @@ impl Watch {
                 view.failed + 1 >= most
             });
             let is_failing = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.failing);
-            if let Some(worker) = self.untried(action).filter(|id| !is_last || !is_failing(id)) {
+            if let Some(worker) = self.untried(now, action).filter(|id| !is_last || !is_failing(id)) {
                 return Err(format!("{id} waits though {worker} is free and untried"));
             }
             let tired = now.since(since) >= self.policy.patience * 2;
-            if tired && let Some(worker) = self.free(action, &[]) {
+            if tired && let Some(worker) = self.free(now, action, &[]) {
                 return Err(format!("{id} has waited since {since} though {worker} is free"));
             }
         }
