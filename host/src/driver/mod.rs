@@ -37,7 +37,7 @@ use self::{
 use crate::{
     control::{Kept, RunId},
     inbox::{Control, Notice},
-    limits::{Charge, Limits, OpenActions, stopped},
+    limits::{Charge, Limits, OpenActions, stopped, stopped_so_far},
     logger::Line,
     operation::Operation,
     report::{Progress, Reporter, Summary},
@@ -166,7 +166,7 @@ impl<'a> Driver<'a> {
             scheduler: Scheduler::new(setup.policy, setup.seed)?,
             commands: Vec::new(),
             began: Instant::now(),
-            stopped_before: stopped(),
+            stopped_before: stopped_so_far(),
             now: Moment::START,
             inbox,
             late: VecDeque::new(),
@@ -301,7 +301,8 @@ impl<'a> Driver<'a> {
             if self.inbox.is_empty() {
                 self.report.flush();
             }
-            let until = next.map(|moment| self.began + self.stopped() + Duration::from_micros(moment.as_micros()));
+            let stopped = stopped_so_far().saturating_sub(self.stopped_before);
+            let until = next.map(|moment| self.began + stopped + Duration::from_micros(moment.as_micros()));
             tokio::select! {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
@@ -341,14 +342,11 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// How long the process was stopped since the run began.
-    fn stopped(&self) -> Duration {
-        stopped().saturating_sub(self.stopped_before)
-    }
-
     /// The time of the run, which stands still while the process is stopped: nothing runs out meanwhile.
     fn clock(&self) -> Moment {
-        let elapsed = self.began.elapsed().saturating_sub(self.stopped());
+        let now = Instant::now();
+        let stopped = stopped(now).saturating_sub(self.stopped_before);
+        let elapsed = now.saturating_duration_since(self.began).saturating_sub(stopped);
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         Moment::from_micros(micros).max(self.now)
     }
