@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{limits::Shortage, text::one_line};
@@ -17,6 +20,8 @@ pub(crate) struct Denials {
     denied: Mutex<Denied>,
     /// What the machine had none left of the last time, and its error.
     shortage: Mutex<Option<(Shortage, String)>>,
+    /// Whether there is one. Looked at after each attempt.
+    is_short: AtomicBool,
 }
 
 /// What was denied since the last look.
@@ -45,11 +50,17 @@ impl Denials {
     pub(crate) fn note_shortage(&self, shortage: Shortage, error: &io::Error) {
         let mut noted = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
         *noted = Some((shortage, error.to_string()));
+        self.is_short.store(true, Ordering::Release);
     }
 
     /// What the machine had none left of since the last look.
     pub(crate) fn take_shortage(&self) -> Option<(Shortage, String)> {
-        self.shortage.lock().unwrap_or_else(PoisonError::into_inner).take()
+        if !self.is_short.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut noted = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_short.store(false, Ordering::Release);
+        noted.take()
     }
 
     /// What was denied since the last look; none if nothing was.
@@ -62,6 +73,16 @@ impl Denials {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shortage_is_told_once() {
+        let denials = Denials::default();
+        assert_eq!(denials.take_shortage(), None);
+        let error = io::Error::from(rustix::io::Errno::MFILE);
+        denials.note_shortage(Shortage::Files, &error);
+        assert_eq!(denials.take_shortage(), Some((Shortage::Files, error.to_string())));
+        assert_eq!(denials.take_shortage(), None);
+    }
 
     #[test]
     fn denials_are_counted_and_each_is_kept_once() {

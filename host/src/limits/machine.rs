@@ -7,6 +7,8 @@ use std::{
     thread,
 };
 
+use rustix::process::{Resource, getrlimit};
+
 /// How many cores there are for this process, from 1.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -30,8 +32,8 @@ pub(crate) fn startable_threads(wanted: usize) -> (usize, Option<io::Error>) {
     })
 }
 
-/// Half of the memory that there is for this process: of the machine's, or of what its control groups allow if that is less. 4
-/// GiB where that cannot be found out.
+/// Half of the memory that there is for this process: of the machine's, or of what its control groups or its limit on address
+/// space (`ulimit -v`) allow if that is less. 4 GiB where that cannot be found out.
 pub(crate) fn default_host_memory() -> u64 {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -43,6 +45,7 @@ pub(crate) fn default_host_memory() -> u64 {
     machine
         .into_iter()
         .chain(group)
+        .chain(getrlimit(Resource::As).current)
         .min()
         .map_or(4 << 30, |bytes| bytes / 2)
 }

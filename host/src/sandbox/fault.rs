@@ -1,19 +1,14 @@
 //! What went wrong in a guest, in words and in outcome classes.
 
-use std::{
-    fmt, io,
-    ops::RangeInclusive,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use disperse_scheduler::End;
-use rustix::io::Errno;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::{fingerprint, instance::hostcall_max, limiter::Refused};
+use super::{fingerprint, instance::hostcall_max, limiter::Refused, shortage::HostResource};
 use crate::{
-    limits::{Account, Limits, Shortage},
+    limits::Limits,
     text::{MESSAGE_MAX, cut, said, shown},
     units::{Fuel, Size, Time},
 };
@@ -242,98 +237,6 @@ impl fmt::Display for Fault {
             Self::Start(text) | Self::Stillborn(text) => write!(f, "could not be started: {text}"),
             Self::Stopped => f.write_str("was stopped"),
         }
-    }
-}
-
-/// What the host had no more of when a guest was to have some.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HostResource {
-    #[error("had to wait for memory: other guests hold what there is of {}; raise it with --host-memory", Size(*.limit))]
-    Memory { limit: u64 },
-    #[error("had to wait for an instance: others have all that there may be at once")]
-    Instances,
-    /// Of what was not reserved.
-    #[error("had to wait for a part of the engine: {0}")]
-    Pool(String),
-    #[error("could not go on: the machine has no {shortage} left ({error}); {}", shortage.hint())]
-    Machine { shortage: Shortage, error: String },
-}
-
-/// How long the start of a task or a planner is tried again for what the machine has none left of. As long as the driver waits
-/// where that is so for every attempt.
-const START_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long it rests before it is tried again, the first time and at most.
-const START_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
-
-/// Starts that the machine had not enough for, one after the other.
-#[derive(Debug)]
-pub(crate) struct Starts {
-    began: Instant,
-    rest: Duration,
-}
-
-impl Default for Starts {
-    fn default() -> Self {
-        Self {
-            began: Instant::now(),
-            rest: *START_AGAIN.start(),
-        }
-    }
-}
-
-impl Starts {
-    /// Rests before another start, longer each time. False: this one failed for another reason, or it was tried for long enough.
-    ///
-    /// Cancel safe.
-    pub(crate) async fn again(&mut self, fault: &Fault) -> bool {
-        if !fault.is_of_machine() || self.began.elapsed() >= START_PATIENCE {
-            return false;
-        }
-        tokio::time::sleep(self.rest).await;
-        self.rest = (self.rest * 2).min(*START_AGAIN.end());
-        true
-    }
-}
-
-impl HostResource {
-    /// What an error says that the host had none left of, if it says so.
-    pub(super) fn of(error: &wasmtime::Error) -> Option<Self> {
-        if let Some(resource) = error.downcast_ref::<Self>() {
-            return Some(resource.clone());
-        }
-        // What one instance can take was reserved for it, so that only other instances can be the cause.
-        if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-            return Some(Self::Pool(full.to_string()));
-        }
-        let number = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
-            Some(error) => Errno::from_io_error(error),
-            None => cause.downcast_ref::<Errno>().copied(),
-        };
-        let number = error.chain().find_map(number)?;
-        let shortage = Shortage::of(&number.into())?;
-        let error = chain(error);
-        Some(Self::Machine { shortage, error })
-    }
-
-    /// What an error of the system says that the machine has none left of; `of`: how it is read.
-    pub(super) fn of_system(error: &io::Error, of: impl Fn(&io::Error) -> Option<Shortage>) -> Option<Self> {
-        let shortage = of(error)?;
-        let error = error.to_string();
-        Some(Self::Machine { shortage, error })
-    }
-
-    /// Before a guest ran.
-    pub(super) fn before(self) -> Fault {
-        Fault::HostFull {
-            resource: self,
-            begun: false,
-        }
-    }
-
-    pub(super) fn memory(account: &Account) -> Self {
-        let limit = account.limit();
-        Self::Memory { limit }
     }
 }
 

@@ -13,8 +13,8 @@ use wasmtime_wasi::async_trait;
 
 use super::{
     engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT},
-    fault::HostResource,
     share::Need,
+    shortage::HostResource,
 };
 use crate::limits::{Budget, NoRoom, Reservation};
 

@@ -17,11 +17,12 @@ use super::{
     compile::{self, CompileError},
     contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
     engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX, Space},
-    fault::{self, HostResource},
+    fault,
     files::{FileAccess, FileLimits, Folders},
     imports,
     inspection::{self, Depth, Inspection, InspectionError},
     link::{link, link_operation},
+    shortage::HostResource,
     state::State,
 };
 use crate::{

@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use super::{
-    fault::{Fault, HostResource},
+    fault::Fault,
     program::{Program, Sandbox},
+    shortage::HostResource,
 };
 use crate::limits::{Account, Reservation};
 

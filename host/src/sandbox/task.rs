@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::{
     engine::Form,
-    fault::{Fault, Starts},
+    fault::Fault,
     instance::{NotStarted, Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
     quiet::{self, Pump, Quiet},
     share::{Admission, Need, Share},
+    shortage::Starts,
     state::Role,
     stdio::Tail,
     world::World,

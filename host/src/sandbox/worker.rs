@@ -12,12 +12,13 @@ use wasmtime::component::Func;
 
 use super::{
     abi::{ActionRef, Failure},
-    fault::{Fault, HostResource},
+    fault::Fault,
     files::FileAccess,
     instance::{Running, Start},
     pace::Debt,
     program::{Program, Sandbox},
     share::{Admission, Need, Share},
+    shortage::HostResource,
     state::{Role, WorkerRole},
     stdio::Tail,
     world::{Logical, World},

@@ -22,8 +22,9 @@ use wasmtime::{Engine, component::Component};
 
 use self::folder::Folder;
 use super::{
-    adapt, fault,
+    adapt,
     inspection::{self, Inspection},
+    shortage::HostResource,
 };
 use crate::{digest::Digest, files};
 
@@ -115,7 +116,7 @@ impl Cache {
             Ok(component) => Some((component, size)),
             Err(error) => {
                 // One that the machine has no address space for now is as good as it was.
-                if fault::HostResource::of(&error).is_none() {
+                if HostResource::of(&error).is_none() {
                     self.remove(&name);
                 }
                 None

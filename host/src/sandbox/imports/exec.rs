@@ -29,7 +29,7 @@ use crate::{
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
         calls::Calls,
-        fault::HostResource,
+        shortage::HostResource,
         state::State,
     },
     units::{Size, Time},

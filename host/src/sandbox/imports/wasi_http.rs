@@ -2,7 +2,12 @@
 //!
 //! Redirects are the guest's business here: it gets the answer as it is, and what it asks for next is looked at as anything is.
 
-use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -25,7 +30,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     http::{Access, Cause, Part, Problem, Request, is_hosts_own},
-    limits::{Charge, HEADERS_MAX},
+    limits::{Charge, Deadline, HEADERS_MAX},
     sandbox::{calls::Calls, state::State},
 };
 
@@ -215,7 +220,8 @@ impl WasiHttpHooks for Hooks {
         let sender = self.sender.take();
         Box::new(async move {
             let (access, time) = sender.ok_or(Error::HttpRequestDenied)?;
-            let sent = tokio::time::timeout(time, send(&access, request, options.unwrap_or_default(), time));
+            let sent =
+                Deadline::after(Instant::now(), time).bound(send(&access, request, options.unwrap_or_default(), time));
             let response = sent.await.map_err(|_| Error::HttpResponseTimeout)??;
             let nothing: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             Ok((response, nothing))

@@ -1,0 +1,148 @@
+//! What the host has none left of, which is the fault of no guest: read from errors, and waited for where something starts.
+
+use std::{
+    io,
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+use wasmtime::PoolConcurrencyLimitError;
+
+use super::fault::{Fault, chain};
+use crate::{
+    limits::{Account, Shortage},
+    units::Size,
+};
+
+/// What the host had no more of when a guest was to have some.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HostResource {
+    #[error("had to wait for memory: other guests hold what there is of {}; raise it with --host-memory", Size(*.limit))]
+    Memory { limit: u64 },
+    #[error("had to wait for an instance: others have all that there may be at once")]
+    Instances,
+    /// Of what was not reserved.
+    #[error("had to wait for a part of the engine: {0}")]
+    Pool(String),
+    #[error("could not go on: the machine has no {shortage} left ({error}); {}", shortage.hint())]
+    Machine { shortage: Shortage, error: String },
+}
+
+/// How long the start of a task or a planner is tried again for what the machine has none left of. As long as the driver waits
+/// where that is so for every attempt.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it rests before it is tried again, the first time and at most.
+const START_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
+
+/// Starts that the machine had not enough for, one after the other.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    began: Instant,
+    rest: Duration,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            rest: *START_AGAIN.start(),
+        }
+    }
+}
+
+impl Starts {
+    /// Rests before another start, longer each time. False: this one failed for another reason, or it was tried for long enough.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn again(&mut self, fault: &Fault) -> bool {
+        if !fault.is_of_machine() || self.began.elapsed() >= START_PATIENCE {
+            return false;
+        }
+        tokio::time::sleep(self.rest).await;
+        self.rest = (self.rest * 2).min(*START_AGAIN.end());
+        true
+    }
+}
+
+impl HostResource {
+    /// What an error says that the host had none left of, if it says so.
+    pub(super) fn of(error: &wasmtime::Error) -> Option<Self> {
+        if let Some(resource) = error.downcast_ref::<Self>() {
+            return Some(resource.clone());
+        }
+        // What one instance can take was reserved for it, so that only other instances can be the cause.
+        if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+            return Some(Self::Pool(full.to_string()));
+        }
+        let number = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
+            Some(error) => Errno::from_io_error(error),
+            None => cause.downcast_ref::<Errno>().copied(),
+        };
+        let number = error.chain().find_map(number)?;
+        let shortage = Shortage::of(&number.into())?;
+        let error = chain(error);
+        Some(Self::Machine { shortage, error })
+    }
+
+    /// What an error of the system says that the machine has none left of; `of`: how it is read.
+    pub(super) fn of_system(error: &io::Error, of: impl Fn(&io::Error) -> Option<Shortage>) -> Option<Self> {
+        let shortage = of(error)?;
+        let error = error.to_string();
+        Some(Self::Machine { shortage, error })
+    }
+
+    /// Before a guest ran.
+    pub(super) fn before(self) -> Fault {
+        Fault::HostFull {
+            resource: self,
+            begun: false,
+        }
+    }
+
+    pub(super) fn memory(account: &Account) -> Self {
+        let limit = account.limit();
+        Self::Memory { limit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortage_of_the_machine_is_found_below_the_words_of_the_engine() {
+        let of = |errno: Errno| {
+            let error = wasmtime::Error::from(errno).context("mmap failed to reserve 0x1000 bytes");
+            HostResource::of(&error)
+        };
+        let Some(HostResource::Machine { shortage, error }) = of(Errno::NOMEM) else {
+            panic!("not found");
+        };
+        assert_eq!(shortage, Shortage::Memory);
+        assert!(error.starts_with("mmap failed"), "{error}");
+        assert_eq!(of(Errno::INVAL), None);
+        let error = wasmtime::Error::from(io::Error::from(Errno::MFILE)).context("x");
+        assert!(matches!(
+            HostResource::of(&error),
+            Some(HostResource::Machine {
+                shortage: Shortage::Files,
+                ..
+            })
+        ));
+        assert_eq!(HostResource::of(&wasmtime::format_err!("Cannot allocate memory")), None);
+    }
+
+    #[tokio::test]
+    async fn start_is_tried_again_only_for_what_the_machine_has_none_left_of() {
+        let machine = HostResource::Machine {
+            shortage: Shortage::Memory,
+            error: String::new(),
+        };
+        let mut starts = Starts::default();
+        assert!(starts.again(&machine.before()).await);
+        assert!(!starts.again(&HostResource::Instances.before()).await);
+        assert!(!starts.again(&Fault::Stopped).await);
+    }
+}
