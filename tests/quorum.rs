@@ -179,7 +179,7 @@ fn workers_of_one_owner_do_not_confirm_each_other() {
     host(["map", &manifest])
         .input("line\n")
         .run()
-        .exits(1)
+        .exits(3)
         .says(&["nobody is left who could confirm its result"]);
 }
 

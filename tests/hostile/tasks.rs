@@ -69,7 +69,7 @@ fn payload_one_byte_over_is_answered_with_oversize() {
 fn kind_that_no_pool_serves_is_seen_in_the_exit_code_though_the_task_handles_it() {
     ran(&performed(6, 1, 3), "[\"other\"]")
         .exits(3)
-        .says(&["1 done", "no pool serves the kind `a`"]);
+        .says(&["1 tasks done, 0 failed", "no pool serves the kind `a`"]);
 }
 
 /// An async task need not wait for room, so what it asks for beyond is kept, and that was without end.
