@@ -163,7 +163,7 @@ struct Flight {
 /// How a quota is kept.
 #[derive(Debug)]
 enum Rule {
-    Span(Span),
+    Span(Box<Span>),
     Pace(Pace),
     /// What is in flight is all there is to it.
     Flying,
@@ -190,8 +190,8 @@ impl Bucket {
         Self {
             quota,
             rule: match quota {
-                Quota::Sliding { limit, per } => Rule::Span(Span::new(limit, per, false)),
-                Quota::Fixed { limit, per } => Rule::Span(Span::new(limit, per, true)),
+                Quota::Sliding { limit, per } => Rule::Span(Box::new(Span::new(limit, per, false))),
+                Quota::Fixed { limit, per } => Rule::Span(Box::new(Span::new(limit, per, true))),
                 Quota::Rate { limit, per, burst } => Rule::Pace(Pace::new(limit, per, burst)),
                 Quota::Concurrent { .. } => Rule::Flying,
             },
