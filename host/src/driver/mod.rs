@@ -106,6 +106,13 @@ pub(crate) struct Setup {
     pub(crate) ordered: bool,
 }
 
+/// What workers that join a pool later need.
+struct PoolEntry {
+    name: String,
+    limits: Limits,
+    recruiter: Option<Box<dyn Recruiter>>,
+}
+
 /// The loop's state.
 pub(crate) struct Driver<'a> {
     scheduler: Scheduler,
@@ -129,8 +136,8 @@ pub(crate) struct Driver<'a> {
     evidence: Evidence,
     strangers: Strangers,
     shortages: Shortages,
-    /// By number: what pools are called, what their workers may use, and what makes more of them.
-    pools: Vec<(String, Limits, Option<Box<dyn Recruiter>>)>,
+    /// By number.
+    pools: Vec<PoolEntry>,
     tasks_each: (usize, usize),
     report: &'a mut Reporter,
     sandbox: &'a Sandbox,
@@ -202,7 +209,11 @@ impl<'a> Driver<'a> {
         }
         for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
             driver.tally.add_pool(&setup.name);
-            driver.pools.push((setup.name, setup.limits, setup.recruiter));
+            driver.pools.push(PoolEntry {
+                name: setup.name,
+                limits: setup.limits,
+                recruiter: setup.recruiter,
+            });
             let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
             let owners = setup.owners.into_iter().map(Some).chain(std::iter::repeat(None));
             for ((worker, buckets), owner) in setup.workers.into_iter().zip(drawn).zip(owners) {
@@ -231,10 +242,10 @@ impl<'a> Driver<'a> {
     /// Sets a worker to work, whose number is the next one.
     fn join(&mut self, pool: PoolId, worker: Member, buckets: Vec<BucketId>, owner: Option<OwnerId>) {
         let (id, slots) = (worker.id(), worker.slots());
-        let Some((name, limits, _)) = self.pools.get(pool.0 as usize) else {
+        let Some(entry) = self.pools.get(pool.0 as usize) else {
             return;
         };
-        self.tally.add_worker(name, &worker.name(), *limits);
+        self.tally.add_worker(&entry.name, &worker.name(), entry.limits);
         self.evidence.add_worker();
         self.strangers.add_worker(pool, owner.is_some());
         self.quotas.add_worker(buckets.clone());

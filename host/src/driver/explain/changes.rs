@@ -52,7 +52,7 @@ impl Driver<'_> {
 
     /// Lets so many more workers join a pool.
     pub(super) fn add_workers(&mut self, pool: &str, count: u32) -> Result<Explained, Problem> {
-        let known: Vec<&str> = self.pools.iter().map(|(name, ..)| name.as_str()).collect();
+        let known: Vec<&str> = self.pools.iter().map(|entry| entry.name.as_str()).collect();
         let Some(index) = known.iter().position(|name| *name == pool) else {
             let hint = format!("pools of this run: {}", known.join(", "));
             return Err(Problem::new(format!("there is no pool `{pool}`")).hint(hint));
@@ -69,7 +69,7 @@ impl Driver<'_> {
         let mut names = Vec::new();
         for _ in 0..count {
             let id = WorkerId(u32::try_from(self.tally.worker_names().count()).unwrap_or(u32::MAX));
-            let recruiter = self.pools.get_mut(index).and_then(|(.., recruiter)| recruiter.as_mut());
+            let recruiter = self.pools.get_mut(index).and_then(|entry| entry.recruiter.as_mut());
             let Some(joining) = recruiter.and_then(|recruiter| recruiter.one_more(id)) else {
                 return Err(
                     Problem::new(format!("each worker of the pool `{pool}` has settings of its own"))
