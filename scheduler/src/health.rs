@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::{
-    blame::row_below,
     command::Command,
+    flake::row_below,
     ids::{ActionId, Kx, Px, WorkerId, Wx},
     luck::doubled,
     outcome::{Class, End, Evicted},

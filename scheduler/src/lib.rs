@@ -49,6 +49,7 @@ mod bucket;
 mod busy;
 mod command;
 mod event;
+mod flake;
 mod health;
 mod hedge;
 mod ids;

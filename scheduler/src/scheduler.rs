@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     action::Action,
-    blame::Flake,
     command::Command,
     event::Event,
+    flake::Flake,
     hedge::Lag,
     ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
     luck::Luck,
