@@ -19,9 +19,9 @@ use super::{
     compile,
     engine::{self, Form, Space},
     fault,
-    inspection::{self, Depth},
+    inspection::{self, Depth, InspectionError},
 };
-use crate::limits::cores;
+use crate::limits::{Shortage, cores};
 
 /// The word that makes this program a child; what follows is the work, the memory in bytes and the time in seconds.
 const CHILD: &str = "compile-child";
@@ -230,6 +230,7 @@ fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
         (Err(error), _) => (REFUSED, error),
         (Ok(work), Ok(())) => match done(work) {
             Ok(()) => return 0,
+            Err(error) if Shortage::of_start(&error).is_some() => (MACHINE, error),
             Err(error) => (REFUSED, error),
         },
     };
@@ -295,7 +296,11 @@ fn done(work: Work) -> io::Result<()> {
             .map_err(|error| io::Error::other(fault::chain(&error)))
             .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
         Work::Inspect(depth) => inspection::here(&input, depth)
-            .map_err(io::Error::other)
+            .map_err(|error| match error {
+                // What the machine has none left of is read from it.
+                InspectionError::Start(error) => error,
+                error => io::Error::other(error),
+            })
             .and_then(|answer| answer.encode()),
     }?;
     io::stdout().write_all(MADE)?;
