@@ -276,7 +276,11 @@ impl Scheduler {
                 self.evict_unfit(accused.wx, out);
                 continue;
             }
-            let proof = if accused.is_outvoted { Proof::Votes } else { Proof::Result };
+            let proof = if accused.is_outvoted {
+                Proof::Votes
+            } else {
+                Proof::Result
+            };
             self.weigh(accused.wx, (id, kx), (guilt / others as f64, relief), proof, out);
         }
     }

@@ -35,7 +35,7 @@ use crate::{
 /// What is said of compiling.
 #[derive(Debug, Args)]
 pub(super) struct Compiling {
-    /// How long one component may take to compile [default: 20s and 3s for each MB of it, at most 2m]
+    /// How long one component may take to compile [default: 15s and 4s for each MB of it, at most 2m]
     #[arg(long, value_name = "TIME")]
     compile_timeout: Option<Time>,
     /// Memory for compiling one component; several are compiled at once as far as half of the machine's memory goes

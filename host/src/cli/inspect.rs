@@ -235,7 +235,7 @@ fn limits() -> impl Iterator<Item = (&'static str, String)> {
         ("--header-size", Size(worker.headers).to_string()),
         ("--log-rate", format!("{} a second", Size(worker.log_rate))),
         ("--log-size", format!("{} an attempt", Size(worker.log_size))),
-        ("--compile-timeout", "20s and 3s for each MB, at most 2m".to_owned()),
+        ("--compile-timeout", "15s and 4s for each MB, at most 2m".to_owned()),
         (
             "--compile-memory",
             "512MiB and 40 times the size, at most 4GiB".to_owned(),

@@ -141,7 +141,7 @@ impl Compiler {
         }
     }
 
-    /// How long compiling one component may take, at most a year. Default 20 s and 3 s for each MB of it, at most two
+    /// How long compiling one component may take, at most a year. Default 15 s and 4 s for each MB of it, at most two
     /// minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -103,10 +103,10 @@ impl CompileLimits {
     /// Of the default for any component, in bytes.
     const MEMORY_MAX: u64 = 4 << 30;
 
-    /// For a component of `size` bytes. Default 20 s and 3 s for each MB, at most two minutes: 50 s for 10 MB. Python has
-    /// 40 MB and takes 15 s on two cores; what Rust compiles to takes half a second for each MB.
+    /// For a component of `size` bytes. Default 15 s and 4 s for each MB, at most two minutes: 55 s for 10 MB. Python has
+    /// 20 MB and takes 15 s on two cores; what Rust compiles to takes half a second for each MB.
     pub(crate) fn timeout(&self, size: u64) -> Duration {
-        let default = Duration::from_secs(20) + Duration::from_micros(size.saturating_mul(3));
+        let default = Duration::from_secs(15) + Duration::from_micros(size.saturating_mul(4));
         self.timeout.unwrap_or_else(|| default.min(Self::TIMEOUT_MAX))
     }
 

@@ -106,7 +106,7 @@ impl LimitsTable {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct CompileTable {
-    /// How long. Default: 20s and 3s for each MB of the component, at most 2m.
+    /// How long. Default: 15s and 4s for each MB of the component, at most 2m.
     pub(crate) timeout: Option<Time>,
     /// How much. Default: 512MiB and 40 times the size of the component, at most 4GiB.
     pub(crate) memory: Option<Size>,

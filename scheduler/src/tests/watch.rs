@@ -134,6 +134,13 @@ impl Watch {
         scheduler: &Scheduler,
     ) -> Result<(), String> {
         let faulty = self.event(now, event, scheduler);
+        // One that waited may rest since this very event, and be placed before the commands that follow.
+        for (id, action) in &mut self.actions {
+            let view = scheduler.action(*id);
+            if view.is_some_and(|view| matches!(view.state, ActionState::BackingOff { .. })) {
+                action.waits_since = None;
+            }
+        }
         for command in commands {
             self.command(command, faulty)
                 .map_err(|broken| format!("{command}: {broken}"))?;
@@ -233,8 +240,11 @@ impl Watch {
                         }
                     } else if class == Class::Ok {
                         seen.busies = 0;
-                        seen.starved = 0;
-                        seen.rests_until = Moment::START;
+                        // A vote is a success only once it is confirmed.
+                        if *end == End::Ok {
+                            seen.starved = 0;
+                            seen.rests_until = Moment::START;
+                        }
                     } else if class == Class::Host {
                         let wait = doubled(self.policy.host_min, seen.starved, self.policy.host_max);
                         seen.starved += 1;
@@ -242,11 +252,11 @@ impl Watch {
                     }
                     seen.failed = failed;
                     seen.failing = match class {
-                        Class::Ok => false,
+                        Class::Ok if *end == End::Ok => false,
                         Class::Transient | Class::Trap => true,
                         _ => seen.failing,
                     };
-                    seen.unfit = *end == End::Unfit || seen.unfit && class != Class::Ok;
+                    seen.unfit = *end == End::Unfit || seen.unfit && *end != End::Ok;
                     // Whose fault it was that a worker is unfit is open, as after a failure.
                     if *end == End::Unfit && self.policy.blame == Blame::Deferred {
                         class = Class::Transient;
