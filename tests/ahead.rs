@@ -52,7 +52,7 @@ fn project(folder: &Folder) -> String {
 }
 
 /// What no compiler can be content with: a start with it succeeds only if nothing is compiled.
-const NO_COMPILER: [&str; 2] = ["--compile-memory", "1MiB"];
+const NO_COMPILER: [&str; 2] = ["--compile-memory", "1KiB"];
 
 #[test]
 fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
@@ -60,7 +60,7 @@ fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
     let manifest = project(&folder);
     let module = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let (operation, worker) = (folder.path("operation.wasm"), folder.path("echo.wasm"));
-    own(&folder, &["map", &worker, "--compile-memory", "1MiB"])
+    own(&folder, &["map", &worker, "--compile-memory", "1KiB"])
         .input("a\n")
         .run()
         .exits(2);
@@ -176,13 +176,13 @@ fn pins_and_limits_of_a_manifest_hold() {
         .exits(2)
         .prints("")
         .says(&["is not the component that is expected"]);
-    let text = "[worker]\ncomponent = \"echo.wasm\"\n[compile]\nmemory = \"1MiB\"\n";
+    let text = "[worker]\ncomponent = \"echo.wasm\"\n[compile]\nmemory = \"1KiB\"\n";
     folder.file("disperse.toml", text);
     own(&folder, &["compile", &manifest])
         .run()
         .exits(2)
         .prints("")
-        .says(&["more than 1MiB"]);
+        .says(&["more than 1KiB"]);
     own(&folder, &["compile", &manifest, "--compile-memory", "4GiB"])
         .run()
         .exits(0);

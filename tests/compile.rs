@@ -89,7 +89,7 @@ fn what_is_trusted_is_compiled_within_the_host_and_does_the_same() {
 fn a_compiler_without_room_is_an_error_and_not_a_crash() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
-    let ended = host(["map", &worker, "--no-cache", "--compile-memory", "1MiB"])
+    let ended = host(["map", &worker, "--no-cache", "--compile-memory", "1KiB"])
         .input("a\n")
         .run()
         .exits(2);
