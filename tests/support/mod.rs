@@ -56,11 +56,11 @@ fn memory_of_runs() -> Option<u64> {
 pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
     let mut command = command(env!("CARGO_BIN_EXE_disperse-host"));
     let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    if let (Some(memory), Some("map" | "run")) = (memory_of_runs(), args.first().and_then(|arg| arg.to_str())) {
-        if !args.iter().any(|arg| arg == "--host-memory") {
-            let flag = ["--host-memory".into(), format!("{memory}MiB").into()];
-            args.splice(1..1, flag);
-        }
+    if let (Some(memory), Some("map" | "run")) = (memory_of_runs(), args.first().and_then(|arg| arg.to_str()))
+        && !args.iter().any(|arg| arg == "--host-memory")
+    {
+        let flag = ["--host-memory".into(), format!("{memory}MiB").into()];
+        args.splice(1..1, flag);
     }
     command.args(args).current_dir(root());
     Host {

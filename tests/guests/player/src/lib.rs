@@ -6,7 +6,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
 use disperse_guest::{
-    Error, Operation, Pending, Text, arguments, error, export_operation, info, output, perform, perform_all, sleep, submit, wait_any,
+    Error, Operation, Pending, Text, arguments, error, export_operation, info, output, perform, perform_all, sleep,
+    submit, wait_any,
 };
 
 #[derive(Default)]
