@@ -86,7 +86,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
         ended.exits(0).prints("b\n");
         fs::remove_file(ran.path(name)).unwrap();
     }
-    assert!(other.accept().is_err(), "somebody else's socket was connected to");
+    assert!(other.accept().is_err(), "the socket of another user was connected to");
 }
 
 /// Every text of a value with something at its end.

@@ -70,7 +70,7 @@ disperse_result disperse_fail(const char *format, ...) __attribute__((format(pri
 disperse_result disperse_permanent(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* This worker is at its limit for this long; 0: unknown. Costs no attempt. */
 disperse_result disperse_busy(uint32_t ms);
-/* This worker can do no more work. It is evicted at once and the action goes to another one at no cost. */
+/* This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted. */
 disperse_result disperse_unfit(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Leaves a function that returns a disperse_result with a retryable failure that names the file and the line, unless

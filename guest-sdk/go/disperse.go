@@ -116,7 +116,7 @@ func Permanent(format string, values ...any) error {
 // Busy makes an error that says that this worker is at its limit for this long; 0: unknown. It costs no attempt.
 func Busy(wait time.Duration) error { return &Failure{Sort: SortBusy, Wait: wait} }
 
-// Unfit makes an error that says that this worker can do no more work. It is evicted at once and the action goes to another one at no cost.
+// Unfit makes an error that says that this worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted.
 func Unfit(format string, values ...any) error {
 	return &Failure{Sort: SortUnfit, Err: fmt.Errorf(format, values...)}
 }

@@ -24,7 +24,7 @@ export declare class Busy extends Failure {
   constructor(ms?: number);
   readonly ms: number;
 }
-/** This worker can do no more work. It is evicted at once; the action goes to another one at no cost. */
+/** This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted. */
 export declare class Unfit extends Failure {}
 
 /** Why an action ended without a result. */

@@ -199,7 +199,7 @@ export class Busy extends Failure {
   }
 }
 
-/** This worker can do no more work. It is evicted at once; the action goes to another one at no cost. */
+/** This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted. */
 export class Unfit extends Failure {
   name = "Unfit";
 }

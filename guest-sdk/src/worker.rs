@@ -55,8 +55,8 @@ pub enum Failure {
     Permanent(String),
     /// This worker is at its limit (a quota, a rate limit) for this long; zero: unknown. Costs no attempt.
     Busy(Duration),
-    /// This worker can do no more work, for instance because its credential was revoked. It is evicted at once and the
-    /// action goes to another one at no cost.
+    /// This worker can do no more work, for instance because its credential was revoked. The action goes to
+    /// another one at no cost; if that can do it, this worker is evicted.
     Unfit(String),
 }
 
@@ -77,7 +77,7 @@ impl Failure {
         Self::Busy(wait)
     }
 
-    /// This worker can do no more work.
+    /// This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted.
     pub fn unfit(why: impl Display) -> Self {
         Self::Unfit(format!("{why:#}"))
     }

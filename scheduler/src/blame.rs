@@ -23,7 +23,7 @@ use crate::{
     worker::{PAST_MAX, Past, Record, Standing, Trust},
 };
 
-/// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Chosen freely.
+/// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Arbitrary.
 const DOUBT: f64 = 0.5;
 
 /// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker suspect by

@@ -20,10 +20,10 @@ use crate::{
 /// A row of failures that is less likely than this is no chance. One worker in a thousand is slowed down by it for a moment.
 const BY_CHANCE: f64 = 1e-3;
 
-/// How often a suspect's pause is doubled at most. Chosen freely: a worker that fails everything then costs an eighth of a good one.
+/// How often a suspect's pause is doubled at most. Arbitrary: a worker that fails everything then costs an eighth of a good one.
 const DOUBLINGS: u32 = 3;
 
-/// The shortest such pause. Chosen freely: less is no pause on a real clock.
+/// The shortest such pause. Arbitrary: less is no pause on a real clock.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as

@@ -20,7 +20,7 @@ use crate::{
     worker::{Room, Standing, Trust},
 };
 
-/// From how many of the last durations it is judged what is slow. Chosen freely: enough for a 95th percentile that three slow
+/// From how many of the last durations it is judged what is slow. Arbitrary: enough for a 95th percentile that three slow
 /// ones do not decide, and few enough to follow a change of the work.
 const LAST: usize = 64;
 
@@ -38,7 +38,7 @@ const OVER_MEDIAN: f64 = 1.5;
 const TRIED: u64 = 20;
 const WINS: u64 = 10;
 
-/// How many slow attempts a worker that has nothing to do looks at. Chosen freely: one that may have a second one is nearly
+/// How many slow attempts a worker that has nothing to do looks at. Arbitrary: one that may have a second one is nearly
 /// always among the first.
 const LOOKS: usize = 16;
 

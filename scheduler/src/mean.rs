@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How much a new duration weighs: one part of this many. Chosen freely: the mean follows a change of the work within about
+/// How much a new duration weighs: one part of this many. Arbitrary: the mean follows a change of the work within about
 /// ten attempts.
 const WEIGHT: i64 = 8;
 

@@ -39,11 +39,11 @@ pub(crate) struct Outage {
     pub(crate) until: Moment,
 }
 
-/// Failures of a pool's workers that are further apart than this do not make a spell. Chosen freely: a service that restarts
+/// Failures of a pool's workers that are further apart than this do not make a spell. Arbitrary: a service that restarts
 /// or moves its address is away for about as long.
 pub(crate) const SPELL: Duration = Duration::from_secs(2);
 
-/// How many spells are remembered. Chosen freely: verdicts come within seconds, and there is one spell at most for each success.
+/// How many spells are remembered. Arbitrary: verdicts come within seconds, and there is one spell at most for each success.
 const SPELLS: usize = 64;
 
 /// When most workers of a pool failed, the last times.

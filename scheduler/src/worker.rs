@@ -16,7 +16,7 @@ use crate::{
     systemic::{Outage, Probe, Spells, Streak},
 };
 
-/// How many durations a mean needs before it is believed. Chosen freely: "a few".
+/// How many durations a mean needs before it is believed. Arbitrary: "a few".
 const SAMPLES_MIN: u32 = 4;
 
 /// Where a worker stands.
@@ -192,7 +192,7 @@ pub(crate) struct Record {
     pub(crate) worked: bool,
 }
 
-/// How many of a worker's last failures are weighed. Chosen freely: more than a bad worker needs to be found, and less than
+/// How many of a worker's last failures are weighed. Arbitrary: more than a bad worker needs to be found, and less than
 /// two kilobytes.
 pub(crate) const PAST_MAX: usize = 32;
 

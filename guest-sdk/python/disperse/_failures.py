@@ -38,8 +38,8 @@ class Busy(Failure):
 
 
 class Unfit(Failure):
-    """This worker can do no more work, for instance because its credential was revoked. It is evicted at once and the
-    action goes to another one at no cost."""
+    """This worker can do no more work, for instance because its credential was revoked. The action
+    goes to another one at no cost; if that can do it, this worker is evicted."""
 
 
 class Reason(enum.Enum):

@@ -16,7 +16,7 @@ use crate::{
     text::{plain, plain_line},
 };
 
-/// How many runs an error lists. Chosen freely.
+/// How many runs an error lists. Arbitrary.
 const LISTED_MAX: usize = 5;
 
 /// Explains a run, an action or a worker.

@@ -21,7 +21,7 @@ pub(crate) const NAME: &str = ".disperse";
 const SOCKET: &str = "sock";
 const ENDED: &str = "ended";
 
-/// How many runs that have ended are kept. Chosen freely: enough for whoever compares a few.
+/// How many runs that have ended are kept. Arbitrary: enough for whoever compares a few.
 const ENDED_MAX: usize = 10;
 
 /// The largest file that is read as one, in bytes. What is kept is bounded far below it.

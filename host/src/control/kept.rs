@@ -7,7 +7,7 @@ use super::protocol::{
 };
 use crate::units::nearest;
 
-/// How many names an error lists. Chosen freely.
+/// How many names an error lists. Arbitrary.
 const LISTED_MAX: usize = 12;
 
 /// All that can still be asked of a run once it has ended.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The version of what is asked and answered, and of the files that are kept.
 pub(super) const VERSION: u32 = 1;
 
-/// How much of an attempt's message is kept, in bytes. Chosen freely: it says what is wrong, and a trap has room for its
+/// How much of an attempt's message is kept, in bytes. Arbitrary: it says what is wrong, and a trap has room for its
 /// first functions.
 pub(crate) const MESSAGE_MAX: usize = 240;
 

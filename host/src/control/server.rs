@@ -28,16 +28,16 @@ use super::{
 };
 use crate::inbox::{Control, Notice};
 
-/// How many clients are talked to at once; more wait to be let in. Chosen freely: one is usual.
+/// How many clients are talked to at once; more wait to be let in. Arbitrary: one is usual.
 const CLIENTS_MAX: usize = 8;
 
 /// The longest line that is read, in bytes. A question is a few words.
 const REQUEST_MAX: u64 = 4 << 10;
 
-/// How long is waited for a client to ask, and for it to take the answer. Chosen freely: a client writes and reads at once.
+/// How long is waited for a client to ask, and for it to take the answer. Arbitrary: a client writes and reads at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long is waited for the driver's answer, turns of other clients included: less than a client waits. Chosen freely: it
+/// How long is waited for the driver's answer, turns of other clients included: less than a client waits. Arbitrary: it
 /// answers within milliseconds unless its threads are held.
 const ANSWER: Duration = Duration::from_secs(10);
 

@@ -51,7 +51,7 @@ pub(crate) use self::rehearsal::Rehearsed;
 /// How many notices are taken out of the inbox in one turn.
 const TURN_MAX: usize = 512;
 
-/// How long a run that is being stopped waits for what tasks and planner make of results that are there. Chosen freely: more
+/// How long a run that is being stopped waits for what tasks and planner make of results that are there. Arbitrary: more
 /// than nearly every `collect` takes, and not too long for whoever pressed Ctrl-C.
 const SETTLING: Duration = Duration::from_secs(2);
 

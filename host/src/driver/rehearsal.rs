@@ -38,7 +38,7 @@ use crate::{
 /// rehearsal, because what is over it depends on chance; a test that holds this much is at fault.
 const HELD_MAX: u64 = 1 << 30;
 
-/// How many lines of guests are kept. Chosen freely.
+/// How many lines of guests are kept. Arbitrary.
 const SAID_MAX: usize = 1000;
 
 /// How a rehearsal went.

@@ -11,7 +11,7 @@ use crate::{
     report::{KindSummary, WorkerSummary, health_word},
 };
 
-/// How many denials of one worker are said in words. Chosen freely.
+/// How many denials of one worker are said in words. Arbitrary.
 const DENIED_SAID_MAX: usize = 5;
 
 /// All counters of a run.

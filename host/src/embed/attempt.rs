@@ -73,7 +73,8 @@ pub enum Failure {
     /// This worker is at its limit and gets nothing for so long; zero: it does not know how long. Costs no attempt.
     #[error("busy")]
     Busy(Duration),
-    /// This worker can do no more work. It is evicted at once, and the action goes elsewhere at no cost. Says why.
+    /// This worker can do no more work. The action goes elsewhere at no cost; if another worker can do it, this one is evicted.
+    /// Says why.
     #[error("{0}")]
     Unfit(String),
 }

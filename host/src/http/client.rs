@@ -34,7 +34,7 @@ use crate::limits::{Deadline, HEADERS_MAX};
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many idle connections to one server are kept, and for how long. Chosen freely.
+/// How many idle connections to one server are kept, and for how long. Arbitrary.
 const IDLE_MAX: usize = 32;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 

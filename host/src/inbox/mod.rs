@@ -233,7 +233,7 @@ impl Words {
     }
 }
 
-/// How much of what a guest wrote is told with its failure: a panic of Rust has three lines. Chosen freely.
+/// How much of what a guest wrote is told with its failure: a panic of Rust has three lines. Arbitrary.
 const LAST_LINES: usize = 4;
 const LAST_LINE_MAX: usize = 256;
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Action, Answer, Arrivals, Ask, Notice, Options, Request, RequestNumber};
 
-/// How many answers are taken at once. Chosen freely.
+/// How many answers are taken at once. Arbitrary.
 const ANSWERS_MAX: usize = 1024;
 
 /// How many bytes of payload an async task may have asked to be handed on beyond what is in flight.

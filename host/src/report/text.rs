@@ -10,7 +10,7 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
-/// The longest table. Chosen freely: a screen.
+/// The longest table. Arbitrary: a screen.
 const ROWS_MAX: usize = 40;
 
 /// The word for a worker that is given nothing for a while.

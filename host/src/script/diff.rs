@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// How many equal lines are shown around a difference.
 const AROUND: usize = 3;
 
-/// How many lines are shown at most. Chosen freely: two screens.
+/// How many lines are shown at most. Arbitrary: two screens.
 const SHOWN_MAX: usize = 100;
 
 /// How many pairs of lines are compared. Beyond that everything between the first and the last difference counts as different.

@@ -12,7 +12,7 @@ use disperse_scheduler::{
 use super::{escaped, shown};
 use crate::inbox::{Ask, AttemptEnded, Notice, Options, PlannerNotice, Reported, Request, RequestNumber};
 
-/// How many lines and how much output a test may come to. Chosen freely: far more than anybody wants to read, and so few that
+/// How many lines and how much output a test may come to. Arbitrary: far more than anybody wants to read, and so few that
 /// a task which asks for ever is not written down for long.
 const LINES_MAX: usize = 100_000;
 const OUTPUT_MAX: usize = 64 << 20;

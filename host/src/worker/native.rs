@@ -26,7 +26,7 @@ use crate::{
     units::{Size, Time},
 };
 
-/// How long an attempt that is dropped may take to come back before it is stuck. Chosen freely: what waits comes back at once,
+/// How long an attempt that is dropped may take to come back before it is stuck. Arbitrary: what waits comes back at once,
 /// on a machine that is busy a little later.
 const GRACE: Duration = Duration::from_secs(1);
 

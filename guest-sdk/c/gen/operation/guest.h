@@ -69,8 +69,8 @@ typedef struct disperse_guest_types_failure_t {
 #define DISPERSE_GUEST_TYPES_FAILURE_PERMANENT 1
 // This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
 #define DISPERSE_GUEST_TYPES_FAILURE_BUSY 2
-// This worker can do no more work, for instance because its credential was revoked. It is evicted at once and
-// the action goes to another one at no cost. Says why.
+// This worker can do no more work, for instance because its credential was revoked. The action goes to another one
+// at no cost; if that can do it, this worker is evicted. Says why.
 #define DISPERSE_GUEST_TYPES_FAILURE_UNFIT 3
 
 // Why an action ended without a result.

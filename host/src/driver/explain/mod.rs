@@ -18,7 +18,7 @@ use crate::{
     units::Time,
 };
 
-/// How many workers a run lists, and attempts a worker. Chosen freely: a screen.
+/// How many workers a run lists, and attempts a worker. Arbitrary: a screen.
 const LISTED_MAX: usize = 20;
 
 /// How many workers and open actions are kept of a run that has ended, beside those of which there is more to say.

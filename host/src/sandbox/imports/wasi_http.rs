@@ -46,7 +46,7 @@ const WEIGHED_EVERY: u32 = 64;
 /// The largest piece of a request's body, of which two wait until somebody reads them.
 const PIECE_MAX: usize = 16 << 10;
 
-/// The longest method, scheme and server. Chosen freely; the longest name of a server has 253 bytes.
+/// The longest method, scheme and server. Arbitrary; the longest name of a server has 253 bytes.
 const WORD_MAX: usize = 1 << 10;
 
 /// What one instance has of wasi:http.

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The longest name of a bucket, in bytes. Chosen freely.
+/// The longest name of a bucket, in bytes. Arbitrary.
 const BUCKET_MAX: usize = 256;
 
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {

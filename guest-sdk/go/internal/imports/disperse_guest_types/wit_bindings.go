@@ -39,8 +39,8 @@ const (
 	Failure_Permanent uint8 = 1
 	// This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
 	Failure_Busy uint8 = 2
-	// This worker can do no more work, for instance because its credential was revoked. It is evicted at once and
-	// the action goes to another one at no cost. Says why.
+	// This worker can do no more work, for instance because its credential was revoked. The action goes to another one
+	// at no cost; if that can do it, this worker is evicted. Says why.
 	Failure_Unfit uint8 = 3
 )
 
