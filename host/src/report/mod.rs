@@ -11,7 +11,7 @@ mod stream;
 mod text;
 mod writer;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, Health, Moment, TaskId};
@@ -56,7 +56,7 @@ pub(crate) struct Style {
 /// How far the driver's words may be ahead of the writing, in bytes.
 const BEHIND_MAX: u64 = 16 << 20;
 
-/// How many dead actions and failed tasks are told in words; the rest is counted.
+/// How many lines of one level are written about dead actions, failed tasks, workers and the like; the rest is counted.
 const TOLD_MAX: u64 = 100;
 
 /// How often progress is told where there is no terminal.
@@ -68,7 +68,8 @@ pub(crate) struct Reporter {
     writer: Writer,
     /// Who is told everything as values; then nothing is written.
     stream: Option<Stream>,
-    told: u64,
+    /// How many such lines were written, by level: news of workers must not use up the room of errors.
+    told: BTreeMap<Level, u64>,
     /// How many of those were left to the count at the end.
     untold: u64,
     next_progress: Duration,
@@ -80,7 +81,7 @@ impl Reporter {
             style,
             writer,
             stream: None,
-            told: 0,
+            told: BTreeMap::new(),
             untold: 0,
             next_progress: PROGRESS_LINES,
         }
@@ -446,8 +447,9 @@ impl Reporter {
         if self.style.quiet && level < Level::Error {
             return;
         }
-        if self.told < TOLD_MAX || self.style.verbose {
-            self.told += 1;
+        let told = self.told.entry(level).or_default();
+        if *told < TOLD_MAX || self.style.verbose {
+            *told += 1;
             self.writer.words(&text::host(level, text));
         } else {
             self.untold += 1;
@@ -496,5 +498,28 @@ fn text_or_base64(bytes: &Bytes) -> (Option<String>, Option<String>) {
                 bytes,
             )),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_do_not_use_up_the_room_of_errors() {
+        let style = Style {
+            format: Format::Text,
+            quiet: false,
+            verbose: false,
+            output_is_file: false,
+            lines_a_task: None,
+        };
+        let mut reporter = Reporter::new(style, Writer::new(Target::Nowhere, true, false).unwrap());
+        for _ in 0..2 * TOLD_MAX {
+            reporter.tell(Level::Info, "worker w/1: busy");
+        }
+        reporter.tell(Level::Error, "line 1: it can never work");
+        assert_eq!(reporter.untold, TOLD_MAX);
+        assert_eq!(reporter.told.get(&Level::Error), Some(&1));
     }
 }
