@@ -137,6 +137,19 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
     assert!(ended, "a child of the program goes on");
 }
 
+/// It has the pipe that the program's output is read from, and would hold it for longer than the attempt may take.
+#[test]
+fn what_a_program_leaves_in_the_background_is_killed_when_it_ends() {
+    let folder = Folder::new();
+    let seconds = format!("{}", 2_000_000 + std::process::id());
+    let script = folder.file("script", format!("sleep {seconds} &\necho started"));
+    let args = ["map", &probe(), "--exec", "/bin/sh ...", "--attempts", "1"];
+    let ended = host(args).input(format!("run /bin/sh {script}\n")).run().exits(0);
+    ended.prints("Some(0) started\n");
+    let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
+    assert!(ended, "what the program started goes on");
+}
+
 /// How many processes have this word among their arguments.
 fn sleeping(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

@@ -8,7 +8,7 @@
 
 use std::{
     io,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -43,6 +43,10 @@ const WORDS_MAX: usize = 1 << 20;
 /// How long the start of a program waits for what the machine has none left of. Arbitrary: enough for programs of a moment to
 /// end, and short for an attempt that holds what others wait for.
 const START_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a program's output is read on after its end, where something that has left its process group holds the pipes.
+/// Arbitrary: what the program wrote itself is there at once.
+const REST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long it waits before it tries again.
 const START_AGAIN: Duration = Duration::from_millis(20);
@@ -160,11 +164,19 @@ impl Group {
         leaders.extend(leader);
         Ok(Self { child, leader })
     }
-}
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.leader {
+    /// Waits for the end of the program, and kills what it leaves in its group.
+    ///
+    /// Cancel safe.
+    async fn end(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.kill();
+        Ok(status)
+    }
+
+    /// Once only: later the number may be that of another group.
+    fn kill(&mut self) {
+        if let Some(leader) = self.leader.take() {
             // The group may have ended.
             let _ = kill_process_group(leader, Signal::KILL);
             let mut leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,6 +184,12 @@ impl Drop for Group {
                 leaders.retain(|other| *other != leader);
             }
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -218,7 +236,8 @@ async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::resu
     })
 }
 
-/// Feeds a program that was started, and reads what it writes until it ends; `left` of its `time` is left for that.
+/// Feeds a program that was started, and reads what it writes until it ends; `left` of its `time` is left for that. What it
+/// started is killed when it ends.
 async fn talk(
     command: Call,
     mut group: Group,
@@ -229,6 +248,7 @@ async fn talk(
     let failed = |error: io::Error| ExecProblem::Failed(format!("{}: {error}", command.program));
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -236,14 +256,27 @@ async fn talk(
                 let _ = stdin.write_all(&command.input).await;
             }
         };
-        let ((), output, errors) = tokio::join!(feed, read(stdout, output_max), read(stderr, output_max));
-        Ok((
-            output.map_err(failed)?,
-            errors.map_err(failed)?,
-            group.child.wait().await.map_err(failed)?,
-        ))
+        let pipes = async {
+            let out = read(stdout, output_max, &mut output);
+            let ((), out, err) = tokio::join!(feed, out, read(stderr, output_max, &mut errors));
+            out.and(err)
+        };
+        let mut pipes = std::pin::pin!(pipes);
+        let mut read = None;
+        let status = loop {
+            tokio::select! {
+                status = group.end() => break status.map_err(failed)?,
+                done = &mut pipes, if read.is_none() => read = Some(done),
+            }
+        };
+        if read.is_none() {
+            // What has left the group may hold the pipes for as long as it likes.
+            read = tokio::time::timeout(REST_PATIENCE, &mut pipes).await.ok();
+        }
+        read.unwrap_or(Ok(())).map_err(failed)?;
+        Ok(status)
     };
-    let (output, errors, status) = match Deadline::after(Instant::now(), left).bound(talk).await {
+    let status = match Deadline::after(Instant::now(), left).bound(talk).await {
         Ok(done) => done?,
         Err(_) => {
             let why = format!("{} was not done within {}", command.program, Time::from(time));
@@ -266,10 +299,9 @@ async fn talk(
 }
 
 /// Reads to the end, or one byte more than allowed, which closes the pipe under the writer.
-async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) -> io::Result<()> {
     if let Some(from) = from {
-        from.take(most.saturating_add(1)).read_to_end(&mut bytes).await?;
+        from.take(most.saturating_add(1)).read_to_end(into).await?;
     }
-    Ok(bytes)
+    Ok(())
 }
