@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{Folder, body, host, of_type, wasm};
+use crate::support::{Folder, body, host, of_type, shell, wasm};
 
 #[test]
 fn a_hundred_thousand_lines_are_answered_in_order() {
@@ -202,15 +202,31 @@ fn input_and_output_can_be_files() {
 }
 
 #[test]
-fn an_input_is_not_cut_to_nothing_by_its_output() {
+fn nothing_that_is_read_is_cut_to_nothing_by_the_output() {
     let folder = Folder::new();
     let file = folder.file("same.txt", "3\n4\n");
     let again = folder.path("./same.txt");
-    host(["map", &wasm("square"), "--input", &file, "--output", &again])
-        .run()
-        .exits(2)
-        .says(&["error: ", "same file", "hint: "]);
-    assert_eq!(std::fs::read_to_string(file).unwrap(), "3\n4\n");
+    let secret = folder.file("token", "secret\n");
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let manifest = folder.file("disperse.toml", "[worker]\ncomponent = \"worker.wasm\"\n");
+    let with_secret = format!("{worker} --http http://127.0.0.1:9 --secret T=file:{secret}");
+    for (read, args) in [
+        (&file, format!("{worker} --input {file} --output {again}")),
+        (&file, format!("{worker} --output {again} <{file}")),
+        (&file, format!("{worker} --input - --output {again} <{file}")),
+        (&worker, format!("{worker} --output {worker}")),
+        (&worker, format!("{manifest} --output {worker}")),
+        (&manifest, format!("{manifest} --output {manifest}")),
+        (&secret, format!("{with_secret} --output {secret}")),
+    ] {
+        let before = std::fs::read(read).unwrap();
+        let ended = shell(&format!("disperse-host map {args}")).run().exits(2);
+        ended.says(&["error: ", "is the same file", "hint: "]);
+        assert_eq!(std::fs::read(read).unwrap(), before, "{args}");
+    }
+    let to_stdout = host(["map", &worker, "--output", "-"]).folder(folder.root());
+    to_stdout.input("a\n").run().exits(0).prints("a\n");
+    assert!(!folder.root().join("-").exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -202,7 +202,7 @@ pub(super) struct Common {
     /// Where the input comes from; `-` is stdin [default: stdin unless it is a terminal]
     #[arg(long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
-    /// Where the results go [default: stdout]
+    /// Where the results go; `-` is stdout [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// How results and events are written
@@ -273,6 +273,18 @@ pub(super) struct Common {
     // The last: what follows would be under its heading.
     #[command(flatten)]
     pub(super) limits: LimitsTable,
+}
+
+impl Common {
+    /// The file that the input comes from. None: none, or stdin.
+    pub(super) fn input(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
+    /// The file that the results go to. None: stdout.
+    pub(super) fn output(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
 }
 
 /// What a script looks like.

@@ -1,10 +1,9 @@
 //! From what was typed to what it means.
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::IsTerminal,
     num::NonZeroUsize,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -295,8 +294,8 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
     let policy = checked(policy)?;
     Ok(Plan {
         what,
-        input: input(common.input.as_deref(), common.output.as_deref())?,
-        output: common.output.clone(),
+        input: input(common)?,
+        output: common.output().map(Path::to_owned),
         pools,
         policy,
         tasks_max: None,
@@ -315,26 +314,20 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
     })
 }
 
-fn input(path: Option<&Path>, output: Option<&Path>) -> Result<InputSource, Failure> {
-    match path {
-        None if std::io::stdin().is_terminal() => Ok(InputSource::Nothing),
-        None => Ok(InputSource::Stdin),
-        Some(path) if path == Path::new("-") => Ok(InputSource::Stdin),
-        Some(path) => {
-            let unusable = || Failure::usage(format!("cannot read the input `{}`", path.display()));
-            let file = File::open(path).map_err(|error| unusable().because(error))?;
-            let found = file.metadata().map_err(|error| unusable().because(error))?;
-            if found.is_dir() {
-                return Err(unusable().because("it is a folder"));
-            }
-            let target = output.and_then(|output| std::fs::metadata(output).ok());
-            let same = |other: Metadata| (other.dev(), other.ino()) == (found.dev(), found.ino());
-            if found.is_file() && target.is_some_and(same) {
-                return Err(unusable()
-                    .because("the output is the same file, and would be cut to nothing first")
-                    .hint("give --output another name"));
-            }
-            Ok(InputSource::File(file))
-        }
+fn input(common: &Common) -> Result<InputSource, Failure> {
+    let Some(path) = common.input() else {
+        // A terminal is read only if it was asked for.
+        let nothing = common.input.is_none() && std::io::stdin().is_terminal();
+        return Ok(if nothing {
+            InputSource::Nothing
+        } else {
+            InputSource::Stdin
+        });
+    };
+    let unusable = || Failure::usage(format!("cannot read the input `{}`", path.display()));
+    let file = File::open(path).map_err(|error| unusable().because(error))?;
+    if file.metadata().map_err(|error| unusable().because(error))?.is_dir() {
+        return Err(unusable().because("it is a folder"));
     }
+    Ok(InputSource::File(file))
 }

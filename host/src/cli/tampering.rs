@@ -1,6 +1,10 @@
 //! What guests must not be able to exchange: whatever the run, or the next one, takes for its own.
 
-use std::path::Path;
+use std::{
+    fs::{File, Metadata},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
 
 use super::{
     args::Common,
@@ -41,30 +45,13 @@ pub(super) fn check<'a>(
         None => Ok(()),
         Some(dir) => Err(refused(what, path, &dir.to_string(), Some(hint))),
     };
-    for rule in pools.iter().flat_map(|pool| &pool.grants.exec) {
-        file("program", rule.program(), None)?;
+    let read = files_read(pools, common, path, (manifest, folder), workers);
+    for (what, path) in &read {
+        file(what, path, None)?;
     }
-    for source in opened::sources(common, manifest) {
-        match source {
-            Source::Variable(_) => {}
-            Source::Typed(path) => file("secret", path, None)?,
-            Source::Written(path) => file("secret", &folder.join(path), None)?,
-        }
-    }
-    if path.is_dir() {
-        file("manifest", &path.join(FILE_NAME), None)?;
-    } else if path.extension().is_some_and(|extension| extension == "toml") {
-        file("manifest", path, None)?;
-    }
-    let written = manifest.components().into_iter().map(|path| folder.join(path));
-    for component in written.chain(workers.into_iter().map(Path::to_owned)) {
-        file("component", &component, None)?;
-        file("signature", &signer::signature_of(&component), None)?;
-    }
-    for (what, path) in [("input", &common.input), ("output", &common.output)] {
-        if let Some(path) = path.as_ref().filter(|path| *path != Path::new("-")) {
-            file(what, path, None)?;
-        }
+    if let Some(output) = common.output() {
+        file("output", output, None)?;
+        is_apart(output, &read)?;
     }
     if !common.no_socket {
         let hint = "run it in another folder, or without what is kept there: --no-socket";
@@ -82,6 +69,66 @@ pub(super) fn check<'a>(
         file("host itself", &program, None)?;
     }
     Ok(())
+}
+
+/// What a run reads by its path, and what that is.
+fn files_read<'a>(
+    pools: &[PoolPlan],
+    common: &Common,
+    path: &Path,
+    (manifest, folder): (&Manifest, &Path),
+    workers: impl IntoIterator<Item = &'a Path>,
+) -> Vec<(&'static str, PathBuf)> {
+    let mut read = Vec::new();
+    for rule in pools.iter().flat_map(|pool| &pool.grants.exec) {
+        read.push(("program", rule.program().to_owned()));
+    }
+    read.extend(opened::sources(common, manifest).filter_map(|source| match source {
+        Source::Variable(_) => None,
+        Source::Typed(path) => Some(("secret", path.to_owned())),
+        Source::Written(path) => Some(("secret", folder.join(path))),
+    }));
+    if path.is_dir() {
+        read.push(("manifest", path.join(FILE_NAME)));
+    } else if path.extension().is_some_and(|extension| extension == "toml") {
+        read.push(("manifest", path.to_owned()));
+    }
+    let written = manifest.components().into_iter().map(|path| folder.join(path));
+    for component in written.chain(workers.into_iter().map(Path::to_owned)) {
+        let signature = signer::signature_of(&component);
+        read.extend([("component", component), ("signature", signature)]);
+    }
+    if let Some(input) = common.input() {
+        read.push(("input", input.to_owned()));
+    }
+    read
+}
+
+/// Sees to it that the output, which is cut to nothing first, is none of the files that are read, nor stdin.
+fn is_apart(output: &Path, read: &[(&str, PathBuf)]) -> Result<(), Failure> {
+    let Some(found) = std::fs::metadata(output).ok().filter(Metadata::is_file) else {
+        return Ok(());
+    };
+    let is_same = |other: Metadata| (other.dev(), other.ino()) == (found.dev(), found.ino());
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    let stdin = stdin.and_then(|stdin| stdin.metadata()).is_ok_and(is_same);
+    let what = match stdin {
+        true => Some("stdin"),
+        false => read
+            .iter()
+            .find(|(_, path)| std::fs::metadata(path).is_ok_and(is_same))
+            .map(|(what, _)| *what),
+    };
+    match what {
+        None => Ok(()),
+        Some(what) => Err(
+            Failure::usage(format!("cannot write the output `{}`", output.display()))
+                .because(format!(
+                    "the {what} is the same file, and would be cut to nothing first"
+                ))
+                .hint("give --output another name"),
+        ),
+    }
 }
 
 fn refused(what: &str, path: &Path, dir: &str, hint: Option<&str>) -> Failure {
