@@ -39,7 +39,7 @@ pub enum Event {
         slots: u32,
         /// What it may spend, together with others that have the same.
         buckets: Vec<BucketId>,
-        /// Who runs it, if nobody vouches for what it says: its results count when others say the same. None: it is believed.
+        /// The owner, if its results count only when other owners have the same. None: it is believed.
         owner: Option<OwnerId>,
     },
     /// A service has said how much of a quota remains, in its answer to an attempt that is not over.

@@ -214,7 +214,7 @@ impl Queues {
             .is_some_and(|group| group.avoid.binary_search(&wx).is_ok())
     }
 
-    /// The actions of this route that stand in line and avoid somebody, in order: all of them, or those that avoid this worker.
+    /// The waiting actions of this route that avoid a worker, in order: all of them, or those that avoid this one.
     pub(crate) fn choosy(&self, rx: Rx, wx: Option<Wx>) -> Vec<Ax> {
         let Some(route) = self.routes.get(rx) else {
             return Vec::new();

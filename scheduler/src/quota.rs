@@ -190,8 +190,8 @@ impl Scheduler {
         }
     }
 
-    /// Those who had their turn with a bucket that has more in it again may have left something for others. True: somebody is to
-    /// look for work.
+    /// The workers that were woken for a bucket that was refilled may have left units for others. True: another worker is woken and
+    /// has to look for work.
     pub(crate) fn wake_more(&mut self) -> bool {
         while let Some((bx, place)) = self.refilling.pop() {
             let now = self.now;

@@ -274,7 +274,7 @@ pub(crate) struct Worker {
     pub(crate) tally: Tally,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
     pub(crate) attempts: Vec<Held>,
-    /// Who runs it, if nobody vouches for what it says.
+    /// The owner, if its results count only when they are confirmed.
     pub(crate) ox: Option<Ox>,
     /// What it draws from: rising, each once.
     pub(crate) buckets: Box<[Bx]>,

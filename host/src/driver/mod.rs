@@ -85,7 +85,7 @@ pub(crate) struct Joining {
     pub(crate) member: Member,
     /// What it draws from, and no other worker.
     pub(crate) buckets: Vec<BucketSetup>,
-    /// Who runs it, if nobody vouches for what it says.
+    /// The owner, if its results count only when they are confirmed.
     pub(crate) owner: Option<OwnerId>,
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Span {
 }
 
 /// After how many such resets in a row what a service reports of resets is not believed any more. Two, because one may be
-/// the doing of somebody else who spends the same account.
+/// caused by another program that spends the same account.
 const CONTRADICTIONS: u32 = 2;
 
 /// How far two clocks and two ideas of "now" may be apart.

@@ -18,7 +18,7 @@ struct Worker {
     guilty: bool,
     /// Others have contradicted it: then it may be taken out whatever part of the pool that is.
     outvoted: bool,
-    /// Who runs it, if nobody vouches for it.
+    /// The owner, if its results count only when they are confirmed.
     owner: Option<OwnerId>,
     /// Its results in a row that others have confirmed.
     valid: u32,
