@@ -289,6 +289,19 @@ impl Live {
         Some((memory, count("fd")?, count("task")?))
     }
 
+    /// Waits until the process has no more open files and threads than these. One look may find a file that is open for a moment,
+    /// such as the one that tells how much memory is left.
+    pub(crate) fn settles_at(&mut self, files: usize, threads: usize) {
+        while let Some((_, files_now, threads_now)) = self.holds() {
+            if files_now <= files && threads_now <= threads {
+                return;
+            }
+            self.look_again(&format!(
+                "the end of {files_now} open files and {threads_now} threads, {files} and {threads} before,"
+            ));
+        }
+    }
+
     /// How much time of a core the process has taken so far, in steps of 10 ms; where the system tells.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
