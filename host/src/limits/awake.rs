@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        LazyLock,
+        LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch {
     began: Instant::now(),
     ticked: AtomicU64::new(0),
     stopped: AtomicU64::new(0),
+    counting: Mutex::new(()),
 });
 
 /// Microseconds, from `began` on.
@@ -33,8 +34,10 @@ struct Watch {
     began: Instant,
     /// When the last tick was. 0: there was none.
     ticked: AtomicU64,
-    /// How long the process was stopped.
+    /// How long the process was stopped until then.
     stopped: AtomicU64,
+    /// Held while the two change.
+    counting: Mutex<()>,
 }
 
 impl Watch {
@@ -44,18 +47,16 @@ impl Watch {
 
     /// Notes that the process runs now.
     fn tick(&self, now: Instant) {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let micros = self.micros(now).max(1);
-        let before = self.ticked.fetch_max(micros, Ordering::SeqCst);
-        self.count(before, micros);
-    }
-
-    /// Counts a gap between two ticks.
-    fn count(&self, before: u64, now: u64) {
-        let gap = Duration::from_micros(now.saturating_sub(before));
+        let before = self.ticked.load(Ordering::SeqCst);
+        let gap = Duration::from_micros(micros.saturating_sub(before));
         if before > 0 && gap >= GAP {
-            let micros = u64::try_from((gap - TICK).as_micros()).unwrap_or(u64::MAX);
-            self.stopped.fetch_add(micros, Ordering::SeqCst);
+            let stopped = u64::try_from((gap - TICK).as_micros()).unwrap_or(u64::MAX);
+            self.stopped.fetch_add(stopped, Ordering::SeqCst);
         }
+        // Last: all threads wake at the same moment, and one that sees this looks no further than at what was counted.
+        self.ticked.fetch_max(micros, Ordering::SeqCst);
     }
 
     /// How long the process was stopped until `now`, also if it goes on again just now. Asking shows that it runs, too: so a
@@ -152,6 +153,8 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -161,6 +164,7 @@ mod tests {
             began,
             ticked: AtomicU64::new(0),
             stopped: AtomicU64::new(0),
+            counting: Mutex::new(()),
         };
         let at = |ms| began + Duration::from_millis(ms);
         // Without ticks nothing is known.
@@ -175,5 +179,32 @@ mod tests {
         assert_eq!(watch.stopped(at(70_500)), Duration::from_millis(8800));
         watch.tick(at(72_500));
         assert_eq!(watch.stopped(at(72_500)), Duration::from_millis(8800 + 1750));
+    }
+    /// All threads wake at once after a stop: each of them is to see all of it.
+    #[test]
+    fn every_thread_that_wakes_after_a_stop_sees_how_long_it_was() {
+        for _ in 0..2_000 {
+            let began = Instant::now();
+            let watch = Watch {
+                began,
+                ticked: AtomicU64::new(0),
+                stopped: AtomicU64::new(0),
+                counting: Mutex::new(()),
+            };
+            let at = |ms| began + Duration::from_millis(ms);
+            watch.tick(at(1_000));
+            let start = Barrier::new(4);
+            std::thread::scope(|scope| {
+                let asked: [_; 4] = std::array::from_fn(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        watch.stopped(at(11_000))
+                    })
+                });
+                for asked in asked {
+                    assert_eq!(asked.join().unwrap(), Duration::from_millis(9_750));
+                }
+            });
+        }
     }
 }
