@@ -1,6 +1,6 @@
 //! Files that are no worker: what they are instead, what to do about it, and exit code 2 before anything runs.
 
-use crate::support::{Ended, Folder, host, wasm};
+use crate::support::{Ended, Folder, host, operation_text, wasm};
 
 /// `map` and `inspect` on this file; what `map` ended with.
 fn refused(path: &str) -> Ended {
@@ -38,10 +38,7 @@ fn a_misspelt_export_is_named() {
 #[test]
 fn a_part_of_a_role_is_an_error() {
     let folder = Folder::new();
-    let text = include_str!("guests/operation.wat").replace("(export \"finish\" (func $finish))", "");
-    let text = ["{NEXT}", "{RUN}", "{COLLECT}", "{FINISH}"]
-        .iter()
-        .fold(text, |text, name| text.replace(name, ""));
+    let text = operation_text(&[]).replace("(export \"finish\" (func $finish))", "");
     let partial = folder.guest("partial.wasm", &text);
     host(["run", &partial])
         .run()

@@ -5,7 +5,7 @@ use super::{
     attacks::{calling, concurrent},
     operations::{Place, operation},
 };
-use crate::support::{Folder, Live, body, host};
+use crate::support::{Folder, Live, body, host, operation_text};
 
 /// Says so, and then waits for longer than a test takes.
 const HOLD: &str = "(call $log (i32.const 1) (i32.const 64) (i32.const 10))
@@ -217,21 +217,21 @@ fn more_than_one_instance_can_ever_have_is_refused_in_words() {
 #[test]
 fn tasks_that_all_want_much_memory_come_to_an_end() {
     let folder = Folder::new();
-    let text = include_str!("../guests/operation.wat")
-        .replace(
-            "{NEXT}",
+    let text = operation_text(&[
+        (
+            "next",
             "(global.set $free (i32.const 1024))
              (if (i32.lt_u (global.get $handed) (i32.const 12)) (then
                (global.set $handed (i32.add (global.get $handed) (i32.const 1)))
                (return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))))",
-        )
-        .replace(
-            "{RUN}",
+        ),
+        (
+            "run",
             "(if (i32.eq (memory.grow (i32.const 300)) (i32.const -1)) (then unreachable))
              (memory.fill (i32.const 65536) (i32.const 1) (i32.const 19000000))",
-        )
-        .replace("{COLLECT}", "(global.set $free (i32.const 1024))")
-        .replace("{FINISH}", "");
+        ),
+        ("collect", "(global.set $free (i32.const 1024))"),
+    ]);
     let operation = folder.guest("large.wasm", &text);
     let worker = folder.worker("echo.wasm", body::ECHO);
     let args = [

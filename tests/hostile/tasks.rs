@@ -1,6 +1,6 @@
 //! Tasks and planners that ask for more than they may.
 
-use crate::support::{Ended, Folder, body, host};
+use crate::support::{Ended, Folder, body, host, operation_text};
 
 /// An operation whose one task does this.
 fn asked(run: &str) -> Ended {
@@ -184,14 +184,13 @@ const CEILING: u64 = 250;
 fn an_endless_list_of_tasks_is_handed_out_only_as_there_is_room() {
     let folder = Folder::new();
     // It keeps nothing of what it collects.
-    let text = include_str!("../guests/operation.wat")
-        .replace(
-            "{NEXT}",
+    let text = operation_text(&[
+        (
+            "next",
             "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
-        )
-        .replace("{COLLECT}", "(global.set $free (i32.const 1024))")
-        .replace("{RUN}", "")
-        .replace("{FINISH}", "");
+        ),
+        ("collect", "(global.set $free (i32.const 1024))"),
+    ]);
     stays_below(CEILING, &folder, &text, &[]);
 }
 
@@ -212,25 +211,25 @@ fn stays_below(ceiling: u64, folder: &Folder, operation: &str, flags: &[&str]) {
 fn results_that_wait_to_be_collected_are_room_that_is_taken() {
     let folder = Folder::new();
     // Five hundred tasks may be in flight, each ends at once with 4 MiB, and the planner takes its time with each of them.
-    let text = include_str!("../guests/operation.wat")
-        .replace(
-            "{NEXT}",
+    let text = operation_text(&[
+        (
+            "next",
             "(if (i32.lt_u (memory.size) (i32.const 100)) (then (drop (memory.grow (i32.const 100)))))
              (return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
-        )
-        .replace(
-            "{RUN}",
+        ),
+        (
+            "run",
             "(drop (memory.grow (i32.const 100)))
              (return (call $say (i32.const 0) (i32.const 1024) (i32.const 4194304)))",
-        )
-        .replace(
-            "{COLLECT}",
+        ),
+        (
+            "collect",
             "(global.set $free (i32.const 1024))
              (loop $again
                (global.set $handed (i32.add (global.get $handed) (i32.const 1)))
                (br_if $again (i32.and (global.get $handed) (i32.const 0x3ffffff))))",
-        )
-        .replace("{FINISH}", "");
+        ),
+    ]);
     // They would take 2 GiB.
     stays_below(
         2 * CEILING,

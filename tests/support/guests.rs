@@ -45,12 +45,7 @@ impl Folder {
 
     /// An operation with this in the place of one of its functions; see `guests/operation.wat`.
     pub(crate) fn operation(&self, name: &str, function: &str, body: &str) -> String {
-        let mut text =
-            include_str!("../guests/operation.wat").replace(&format!("{{{}}}", function.to_uppercase()), body);
-        for other in ["{NEXT}", "{RUN}", "{COLLECT}", "{FINISH}"] {
-            text = text.replace(other, "");
-        }
-        self.guest(name, &text)
+        self.guest(name, &operation_text(&[(function, body)]))
     }
 
     /// A manifest with these settings and two pools for the kind of `map`: two honest workers, and `mallory` with this body in
@@ -172,4 +167,18 @@ fn built(workspace: &Path) -> PathBuf {
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{}: {said}", workspace.display());
     workspace.join("target/wasm32-wasip2/release")
+}
+
+/// The text of an operation with these in the places of its functions, and nothing in the others; see `guests/operation.wat`.
+pub(crate) fn operation_text(bodies: &[(&str, &str)]) -> String {
+    let text = include_str!("../guests/operation.wat").to_owned();
+    ["next", "run", "collect", "finish"]
+        .iter()
+        .fold(text, |text, &function| {
+            let body = bodies.iter().find(|(name, _)| *name == function);
+            text.replace(
+                &format!("{{{}}}", function.to_uppercase()),
+                body.map_or("", |(_, body)| body),
+            )
+        })
 }

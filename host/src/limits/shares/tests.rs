@@ -191,17 +191,22 @@ async fn growth_waits_for_others_that_hold_the_spare_but_not_for_ever() {
     assert_eq!(task.grow(1000, LONG).await, Err(NoRoom::Never(75)));
 }
 
+/// Numbers below what is asked for, the same ones for a seed (xorshift).
+fn arbitrary(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |below| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    }
+}
+
 /// Whatever is taken, forced, waited for and given back, in an arbitrary order: the limit holds, and so does every share.
 #[tokio::test]
 async fn limit_and_shares_hold_in_any_history() {
     for seed in 0..200u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
+        let mut next = arbitrary(seed);
         let limit = 1 + next(1000);
         let shares = Shares::new(limit, 1 + next(4), false);
         let accounts: Vec<_> = (0..=next(5))
@@ -284,13 +289,7 @@ async fn limit_and_shares_hold_in_any_history() {
 #[tokio::test]
 async fn any_number_of_tasks_workers_and_slots_makes_progress() {
     for seed in 0..300u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
+        let mut next = arbitrary(seed);
         let slots = 2 + next(60);
         let pools = 1 + next(4.min(slots - 1)) as usize;
         let shares = Shares::new(slots, 1 + next(4), false);
