@@ -198,7 +198,6 @@ fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
     run.send(Signal::CONT);
     // Long enough for a time that is up to be noticed.
     std::thread::sleep(Duration::from_secs(1));
-    assert!(run.is_running());
     drop(writer);
     run.end().exits(0).prints("Some(0) \n");
 }

@@ -76,6 +76,8 @@ pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
     };
     let stopped = Stopped::default();
     let seen = stopped.clone();
+    // Here, before there is anything whose time could run: on a busy machine the thread may be late.
+    tick();
     thread::Builder::new().name("signals".into()).spawn(move || {
         seen.0.store(runtime.block_on(ticking(signals())), Ordering::Relaxed);
         aside(|| say("stopping: attempts that run are let end; once more ends at once"));

@@ -221,7 +221,8 @@ async fn start(command: &mut Command, time: Duration) -> Result<io::Result<Group
 /// # Errors
 /// The machine has not what starting it takes; ends the attempt. Within: it did not end as it should.
 async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::result::Result<ExecEnded, ExecProblem>> {
-    let began = Instant::now();
+    // From here on: the program may have begun, and the process be stopped, before it is known here that it was started.
+    let deadline = Deadline::after(Instant::now(), time);
     let mut program = Command::new(&command.program);
     program
         .args(&command.arguments)
@@ -231,17 +232,17 @@ async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::resu
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Ok(match start(&mut program, time).await? {
-        Ok(group) => talk(command, group, time.saturating_sub(began.elapsed()), time, output_max).await,
+        Ok(group) => talk(command, group, deadline, time, output_max).await,
         Err(error) => Err(ExecProblem::Failed(format!("{}: {error}", command.program))),
     })
 }
 
-/// Feeds a program that was started, and reads what it writes until it ends; `left` of its `time` is left for that. What it
+/// Feeds a program that was started, and reads what it writes until it ends, at the latest at the end of its `time`. What it
 /// started is killed when it ends.
 async fn talk(
     command: Call,
     mut group: Group,
-    left: Duration,
+    deadline: Deadline,
     time: Duration,
     output_max: u64,
 ) -> std::result::Result<ExecEnded, ExecProblem> {
@@ -276,7 +277,7 @@ async fn talk(
         read.unwrap_or(Ok(())).map_err(failed)?;
         Ok(status)
     };
-    let status = match Deadline::after(Instant::now(), left).bound(talk).await {
+    let status = match deadline.bound(talk).await {
         Ok(done) => done?,
         Err(_) => {
             let why = format!("{} was not done within {}", command.program, Time::from(time));
