@@ -26,31 +26,33 @@ pub(super) const RUST: Files = files!("guest-sdk/templates/rust": "Cargo.toml");
 pub(super) const RUST_OPERATION: Files =
     files!("guest-sdk/templates/rust": "operation/Cargo.toml", "operation/src/lib.rs");
 pub(super) const RUST_WORKER: Files = files!("guest-sdk/templates/rust": "worker/Cargo.toml", "worker/src/lib.rs");
-pub(super) const RUST_SDK: Files = &[
-    (
-        "Cargo.toml",
-        include_str!("../../../../guest-sdk/templates/rust/sdk.toml"),
-    ),
-    ("README.md", include_str!("../../../../guest-sdk/README.md")),
-    ("src/action.rs", include_str!("../../../../guest-sdk/src/action.rs")),
-    ("src/bindings.rs", include_str!("../../../../guest-sdk/src/bindings.rs")),
-    ("src/codec.rs", include_str!("../../../../guest-sdk/src/codec.rs")),
-    (
-        "src/concurrent.rs",
-        include_str!("../../../../guest-sdk/src/concurrent.rs"),
-    ),
-    ("src/exec.rs", include_str!("../../../../guest-sdk/src/exec.rs")),
-    ("src/export.rs", include_str!("../../../../guest-sdk/src/export.rs")),
-    ("src/http.rs", include_str!("../../../../guest-sdk/src/http.rs")),
-    ("src/lib.rs", include_str!("../../../../guest-sdk/src/lib.rs")),
-    ("src/log.rs", include_str!("../../../../guest-sdk/src/log.rs")),
-    ("src/many.rs", include_str!("../../../../guest-sdk/src/many.rs")),
-    (
-        "src/operation.rs",
-        include_str!("../../../../guest-sdk/src/operation.rs"),
-    ),
-    ("src/worker.rs", include_str!("../../../../guest-sdk/src/worker.rs")),
-];
+/// The SDK's own manifest inherits from the workspace, so that a project gets another one.
+pub(super) const RUST_SDK_MANIFEST: Files = &[(
+    "Cargo.toml",
+    include_str!("../../../../guest-sdk/templates/rust/sdk.toml"),
+)];
+pub(super) const RUST_SDK: Files = files!("guest-sdk":
+    "README.md",
+    "src/action.rs",
+    "src/bindings.rs",
+    "src/bindings/both.rs",
+    "src/bindings/both_async.rs",
+    "src/bindings/imports.rs",
+    "src/bindings/operation.rs",
+    "src/bindings/operation_async.rs",
+    "src/bindings/worker.rs",
+    "src/bindings/worker_async.rs",
+    "src/codec.rs",
+    "src/concurrent.rs",
+    "src/exec.rs",
+    "src/export.rs",
+    "src/http.rs",
+    "src/lib.rs",
+    "src/log.rs",
+    "src/many.rs",
+    "src/operation.rs",
+    "src/worker.rs",
+);
 
 pub(super) const PYTHON_OPERATION: Files = files!("guest-sdk/python/examples/squares": "operation.py");
 pub(super) const PYTHON_WORKER: Files = files!("guest-sdk/python/examples/squares": "worker.py");
@@ -226,7 +228,7 @@ mod tests {
         let root =
             |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap();
         let (written, sdk, workspace) = (
-            table(RUST_SDK[0].1),
+            table(RUST_SDK_MANIFEST[0].1),
             table(&root("guest-sdk/Cargo.toml")),
             table(&root("Cargo.toml")),
         );

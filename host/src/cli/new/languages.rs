@@ -54,7 +54,7 @@ const RUST: Language = Language {
     common: files::RUST,
     operation: files::RUST_OPERATION,
     worker: files::RUST_WORKER,
-    sdk: &[("sdk", files::RUST_SDK), ("wit", files::WIT)],
+    sdk: &[("sdk", files::RUST_SDK_MANIFEST), ("sdk", files::RUST_SDK)],
 };
 
 const PYTHON: Language = Language {
