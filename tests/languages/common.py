@@ -99,6 +99,13 @@ def breaks(what, worker, kind, line, pattern, done=("1", "2")):
     same(f"{what}: breaks, is asked again, goes on", said, done)
 
 
+def fails(what, worker, kind, pattern):
+    """A line with which a worker fails, and the host tells why."""
+    _, errors = run(HOST, "map", worker, "--workers", "1", "--attempts", "1", "--kind", kind, input="1\n", code=1)
+    told(what, errors, pattern)
+    ok(what)
+
+
 def stumbles(what, worker, kind):
     """A line with which the first two attempts trap, each in a place of its own: that does not condemn it."""
     said, _ = run(HOST, "map", worker, "--workers", "4", "--attempts", "10", "--kind", kind, input="stumble\n" * 4)

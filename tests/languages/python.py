@@ -2,7 +2,8 @@
 
 import sys
 
-from .common import BUILT, HOST, ROOT, SDK, breaks, counts, example, ok, run, same, second_start, shown, stumbles, told, toolchain
+from .common import (BUILT, HOST, ROOT, SDK, breaks, counts, example, fails, ok, run, same, second_start, shown, stumbles, told,
+                     toolchain)
 
 COMPONENTIZE_PY = "componentize-py==0.25.1"
 
@@ -15,7 +16,7 @@ def test():
     tool = tools / "componentize-py"
     squares = sdk / "examples" / "squares"
     example("Python", squares, path=tools)
-    shown("Python", sdk / "README.md", squares / "worker.py", squares / "operation.py")
+    shown("Python", sdk / "README.md", squares / "worker.py", squares / "operation.py", sdk / "examples/words/worker.py")
     second_start("Python: an operation and its workers", HOST, "run", squares, "--no-build", input="1 2 3\n", gate=2)
 
     built.mkdir(parents=True, exist_ok=True)
@@ -65,6 +66,10 @@ def test():
     why = r"ValueError: thirteen \(squarer\.py line \d+, in square\)"
     breaks("Python: a worker that raises", worker, "square", "13", why, done=["1", "4"])
     stumbles("Python", worker, "stumble")
+    why = r"what `wrong` returned for `wrong` cannot be a result: it is None and not int"
+    fails("Python: a result of another type than annotated", worker, "wrong", why)
+    why = r"ModuleNotFoundError: .*'colorsys' \(squarer\.py line \d+, in late\): there are no files .* import it at the top of the module"
+    fails("Python: an import within a function", worker, "late", why)
     both = component("both", "blocking")
     said, _ = run(HOST, "run", both, input="1 2 3\n")
     same("Python: a blocking operation with its own worker", said, [

@@ -12,6 +12,7 @@ What is read from JSON becomes what the annotation of the function says; text be
 import dataclasses
 import enum
 import json
+import types
 from typing import Any
 
 from ._fill import CodecError, fill
@@ -34,7 +35,18 @@ def _plain(value):
         return dataclasses.asdict(value)
     if isinstance(value, enum.Enum):
         return value.value
-    raise TypeError(f"JSON has no form for {type(value).__name__}")
+    hint = _INSTEAD.get(type(value))
+    raise TypeError(f"JSON has no form for {type(value).__name__}" + (f": {hint}" if hint else ""))
+
+
+# What to do about types that JSON does not have and results often are.
+_INSTEAD = {
+    set: "make it a list",
+    frozenset: "make it a list",
+    bytes: "say codec=disperse.RAW, or decode it",
+    types.GeneratorType: "make it a list",
+    types.CoroutineType: "await it",
+}
 
 
 class _Json(Codec):

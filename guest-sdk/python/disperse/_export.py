@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from . import _asking, _context, _host, _loop, log
 from ._codec import JSON, Codec, CodecError
 from ._failures import Busy, Permanent, Problem, Retryable, Unfit, describe, leaves
-from ._fill import signature, takes
+from ._fill import check, hints, signature, takes
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,14 +170,24 @@ def _given(action):
     except CodecError as error:
         of = f" of `{action.kind}`" if action.kind else ""
         raise Permanent(f"the input{of} cannot be read: {error}") from None
-    return functools.partial(call, value, action.kind), codec
+    return functools.partial(call, value, action.kind), functools.partial(_encoded, function, codec, action.kind)
 
 
-def _encoded(codec, value):
+def _encoded(function, codec, kind, value):
     try:
-        return codec.encode(value)
+        return _written(function, codec, value)
     except CodecError as error:
-        raise Permanent(f"the result cannot be encoded: {error}") from None
+        of = f" for `{kind}`" if kind else ""
+        name = getattr(function, "__name__", "the worker")
+        raise Permanent(f"what `{name}` returned{of} cannot be a result: {error}") from None
+
+
+def _written(function, codec, value):
+    """The payload of what a function returned, if that is what its annotation says."""
+    returns = hints(function).get("return")
+    if returns is not None:
+        check(value, returns)
+    return codec.encode(value)
 
 
 async def _awaited(value):
@@ -187,8 +197,8 @@ async def _awaited(value):
 def _handle(self, action):
     _host.role.set("handle")
     try:
-        call, codec = _given(action)
-        return _encoded(codec, call())
+        call, encoded = _given(action)
+        return encoded(call())
     except BaseException as error:
         raise _host.Err(_wit_error(error)) from None
 
@@ -196,8 +206,8 @@ def _handle(self, action):
 async def _handle_async(self, action):
     _loop.begin("handle")
     try:
-        call, codec = _given(action)
-        return _encoded(codec, await _awaited(call()))
+        call, encoded = _given(action)
+        return encoded(await _awaited(call()))
     except BaseException as error:
         raise _host.Err(_wit_error(error)) from None
     finally:
@@ -213,9 +223,9 @@ def _task(cls, task):
 
 def _came_to(cls, value):
     try:
-        return cls.codec.encode(value)
+        return _written(cls.run, cls.codec, value)
     except CodecError as error:
-        raise _host.Err(f"the task's result cannot be encoded: {error}") from None
+        raise _host.Err(f"what `run` returned cannot be a result: {error}") from None
 
 
 def _run(self, task):

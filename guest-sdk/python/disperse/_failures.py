@@ -99,6 +99,8 @@ def describe(error, depth=0):
         if len(parts) > len(told):
             told.append(f"{len(parts) - len(told)} more")
         text += f": {'; '.join(told)}"
+    if isinstance(error, ImportError) and _host.wit_world is not None:
+        text += ": there are no files to import from while a component runs; import it at the top of the module"
     cause = error.__cause__
     if cause is not None and cause is not error:
         text += f", caused by {describe(cause, depth + 1)}"

@@ -18,6 +18,8 @@ else:
     _HINTS, _SIGNATURE = {}, {}
 
 _CHECKED = (int, float, str, bool, list, dict, type(None))
+# What is written as the annotated type is.
+_GOOD_FOR = {float: (float, int), list: (list, tuple), tuple: (tuple, list), bytes: (bytes, bytearray, memoryview)}
 
 
 class CodecError(ValueError):
@@ -43,6 +45,22 @@ def takes(function):
     """The annotations of a function's parameters, in their order, and then None for as many as anyone asks for."""
     known = hints(function)
     return [*map(known.get, signature(function).parameters), None, None, None]
+
+
+def check(value, to):
+    """Raises a `CodecError` unless the value is what an annotation says, as far as its outermost type tells. A tuple is as good
+    as a list, an int as a float; types that payloads do not have are not checked."""
+    kind, parts = typing.get_origin(to) or to, typing.get_args(to)
+    if kind in (typing.Union, types.UnionType):
+        known = [typing.get_origin(part) or part for part in parts]
+    elif kind in (*_CHECKED, bytes, tuple) or dataclasses.is_dataclass(kind):
+        known = [kind]
+    else:
+        return
+    accepted = tuple(other for one in known for other in _GOOD_FOR.get(one, (one,)))
+    if all(isinstance(one, type) for one in accepted) and not isinstance(value, accepted):
+        wanted = " or ".join("None" if one is type(None) else one.__name__ for one in known)
+        raise CodecError(f"it is {'None' if value is None else type(value).__name__} and not {wanted}")
 
 
 def fill(value, to, at=""):

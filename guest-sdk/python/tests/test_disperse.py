@@ -18,6 +18,7 @@ host = fake_host.install(world_async=False)
 import disperse
 import disperse.blocking
 from disperse import _export
+from disperse._fill import check
 
 
 class World:
@@ -84,6 +85,48 @@ class Workers(Base):
         self.assertEqual(self.handle(b"12"), b"144")
         sort, why = self.failure(b'"x"')
         self.assertEqual((sort, why), ("Permanent", "the input of `k` cannot be read: it is not int but str"))
+
+    def test_a_result_of_the_wrong_type_names_the_function_the_kind_and_both_types(self):
+        @disperse.worker
+        def shape(which: str) -> Point | None:
+            return {"point": Point(1), "none": None, "number": 3}[which]
+
+        self.assertEqual(self.handle(b'"point"'), b'{"x":1,"y":0}')
+        self.assertEqual(self.handle(b'"none"'), b"null")
+        why = "what `shape` returned for `k` cannot be a result: it is int and not Point or None"
+        self.assertEqual(self.failure(b'"number"'), ("Permanent", why))
+
+        values = {"none": None, "set": {1}, "bytes": b"x", "tuple": (1, 2)}
+
+        @disperse.worker(kind="l")
+        def numbers(which: str) -> list[int]:
+            return values[which]
+
+        @disperse.worker(kind="a")
+        def anything(which: str):
+            return values[which]
+
+        self.assertEqual(self.handle(b'"tuple"', "l"), b"[1,2]")
+        self.assertIn("`numbers` returned for `l` cannot be a result: it is None and not list", self.failure(b'"none"', "l")[1])
+        self.assertEqual(self.handle(b'"none"', "a"), b"null")
+        self.assertIn("JSON has no form for set: make it a list", self.failure(b'"set"', "a")[1])
+        self.assertIn("JSON has no form for bytes: say codec=disperse.RAW", self.failure(b'"bytes"', "a")[1])
+
+    def test_what_an_annotation_accepts(self):
+        for value, to in [(1, int), (1, float), (True, int), ((), list), ([], tuple[int, ...]), (b"", bytes), (None, None.__class__),
+                          ({}, dict[str, int]), (1, Literal[2]), ("x", "int"), (object(), Decimal), (1, int | str), (Colour.RED, Colour)]:
+            check(value, to)
+        for value, to in [(None, int), ("1", int), (1, str), (1.5, int), (1, bool), ("x", list[str]), ("x", Optional[int]), ({}, Point)]:
+            with self.assertRaises(disperse.CodecError):
+                check(value, to)
+
+    def test_an_import_that_comes_too_late_says_so(self):
+        @disperse.worker
+        def late(value):
+            import no_such_module
+
+        _, why = self.failure(b"1")
+        self.assertRegex(why, r"^ModuleNotFoundError: .*no_such_module' \(test_disperse.py line \d+, in late\): there are no files.* at the top")
 
     def test_an_exception_is_retryable_with_its_text_and_line(self):
         @disperse.worker
@@ -392,6 +435,11 @@ class Operations(Base):
         with self.assertRaises(fake_host.Err) as caught:
             planner.run(b'{"x":"1"}')
         self.assertEqual(caught.exception.value, "the task cannot be read: `x` is not int but str")
+        Points.run = staticmethod(lambda point: None)
+        Points.run.__annotations__["return"] = Point
+        with self.assertRaises(fake_host.Err) as caught:
+            planner.run(b'{"x":1,"y":2}')
+        self.assertEqual(caught.exception.value, "what `run` returned cannot be a result: it is None and not Point")
         planner.collect(b'{"x":1,"y":2}', fake_host.Ok(b'{"x":2,"y":1}'))
         planner.collect(b'{"x":1,"y":2}', fake_host.Err("why"))
         self.assertEqual(seen, [(Point(1, 2), Point(2, 1), None), (Point(1, 2), None, "why")])

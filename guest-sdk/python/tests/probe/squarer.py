@@ -36,6 +36,19 @@ async def square(n: int) -> "Number":
     return n * n
 
 
+@disperse.worker(kind="wrong")
+async def wrong(n: int) -> int:
+    """Forgets to return what it made."""
+    n * n
+
+
+@disperse.worker(kind="late")
+async def late(n: int) -> float:
+    import colorsys
+
+    return colorsys.rgb_to_hsv(n, n, n)[2]
+
+
 def aborts(why):
     print(why, file=sys.stderr, flush=True)
     os.abort()
