@@ -4,6 +4,7 @@
 // you wrote and not one of the bundle or of this SDK.
 
 import { readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
 
 const OURS = ["common.js", "operation.js", "timers.js", "worker.js"];
 
@@ -45,10 +46,38 @@ export function fileNames(sources, texts) {
   return sources.map((path, place) => (ours.has(texts?.[place]) ? "" : path.replace(/^.*\//, "")));
 }
 
+// What stands in for Node's modules in bundles of jco. Who imports from there did not ask for it.
+const STAND_INS = /[\\/]node_modules[\\/](@bytecodealliance|unenv)[\\/]/;
+
+/** A plugin that refuses modules of Node that would ask the host for something: jco adds imports to the WIT files for them, which no
+ * host has. Those that do not, such as `node:util`, stay. */
+export function refuseNode() {
+  const imports = new Set();
+  return {
+    name: "disperse-node",
+    resolveId: {
+      order: "pre",
+      handler(source, importer = "") {
+        const isNode = source.startsWith("node:") || builtinModules.includes(source);
+        if (isNode && !STAND_INS.test(importer)) imports.add(`${importer.replace(/^.*[\\/]/, "")} imports \`${source}\``);
+        const host = /^jco:node\/([\w-]+)/.exec(source)?.[1];
+        if (host === undefined) return null;
+        const error = new Error(
+          `\`node:${host}\` is not there, a component has no Node around it: ${[...imports].join(", ")}. The SDK has \`fetch\`, ` +
+            "`runProgram` and `environment` for workers, `input`, `lines` and `output` for operations",
+        );
+        error.stack = "";
+        throw error;
+      },
+    },
+  };
+}
+
 export default {
   external: [/^disperse:/, /^wasi:/],
   output: { sourcemap: "inline" },
   plugins: [
+    refuseNode(),
     {
       name: "disperse-lines",
       generateBundle(_options, bundle) {

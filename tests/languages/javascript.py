@@ -12,26 +12,26 @@ def test():
     ok("JavaScript: tests of the SDK")
     squares = sdk / "examples" / "squares"
     example("JavaScript", squares)
-    shown("JavaScript", sdk / "README.md", squares / "worker.ts", squares / "operation.ts")
+    shown("JavaScript", sdk / "README.md", squares / "worker.ts", squares / "operation.ts", sdk / "examples" / "words" / "worker.ts")
     _, errors = run(HOST, "run", squares, "--no-build", input="1  3\n1 x 3\n", code=1)
     told("JavaScript: a line that has no numbers", errors, r"`next` failed: Error: x is no number \(operation.ts line \d+, in number\)")
 
     shutil.rmtree(built, ignore_errors=True)
     built.mkdir(parents=True)
     (built / "node_modules").symlink_to(squares / "node_modules")
-    for name in ("probe.ts", "counter.ts"):
+    for name in ("probe.ts", "counter.ts", "counter.js"):
         shutil.copy(sdk / "tests" / "probe" / name, built)
     shutil.copy(squares / "package.json", built)
     tool = built / "node_modules" / ".bin" / "jco"
     package = built / "node_modules" / "disperse"
 
-    def component(world, module):
-        made = built / f"{module}.wasm"
-        run(tool, "componentize", built / f"{module}.ts", "-w", package / "wit", "-n", world, "--backend", "qjs",
-            "--bundle", "--bundle-config", package / "bundle.js", "-o", made, cwd=built)
-        return made
+    def component(world, source, code=0):
+        made = (built / source).with_suffix(".wasm")
+        _, errors = run(tool, "componentize", built / source, "-w", package / "wit", "-n", world, "--backend", "qjs",
+            "--bundle", "--bundle-config", package / "bundle.js", "-o", made, cwd=built, code=code)
+        return errors if code else made
 
-    made = component("both-javascript", "probe")
+    made = component("both-javascript", "probe.ts")
     said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
     same("JavaScript: an operation with its own worker", said, [
         r"/abandon: ERR exhausted: its one attempt failed \| .*: no fourteen/",
@@ -68,4 +68,14 @@ def test():
     told("JavaScript: what the planner trips over", errors, r"`next` failed: Error: no tasks \(probe.ts line \d+, in tasks\)")
     why = "no fourteen\n"
     breaks("JavaScript: a worker that throws a text", made, "square", "14", why, done=["1", "4"])
-    counts("JavaScript", component("operation-javascript", "counter"), squares / "worker.wasm")
+    counts("TypeScript", component("operation-javascript", "counter.ts"), squares / "worker.wasm")
+    counts("JavaScript", component("operation-javascript", "counter.js"), squares / "worker.wasm")
+
+    contract = {path: path.read_bytes() for path in (sdk / "wit").rglob("*.wit")}
+    source = built / "files.ts"
+    source.write_text('import { readFileSync } from "node:fs";\nexport const handle = readFileSync;\n')
+    errors = component("worker-javascript", source.name, code=1)
+    told("JavaScript: a module of Node", errors, r"`node:fs` is not there.*: files.ts imports `node:fs`\. The SDK has `fetch`")
+    if contract != {path: path.read_bytes() for path in (sdk / "wit").rglob("*.wit")}:
+        sys.exit("JavaScript: a module of Node has changed the WIT files of the SDK")
+    ok("JavaScript: a module of Node is refused, and changes nothing")
