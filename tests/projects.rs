@@ -41,6 +41,73 @@ fn a_project_in_rust_builds_runs_and_passes_its_test_away_from_here() {
         .exits(0)
         .prints("9\n16\n");
     host(["test", &project, "--no-build"]).run().exits(0);
+    // The planner keeps its state from the first task to the end.
+    fs::write(Path::new(&project).join("operation/src/lib.rs"), COUNTER).unwrap();
+    host(["run", &project])
+        .input("1\n2\n3\n")
+        .start()
+        .within(Duration::from_secs(300))
+        .end()
+        .exits(0)
+        .prints("3 3 14\n");
+}
+
+/// Counts in every part of the planner, and writes in `finish` what that came to.
+const COUNTER: &str = r#"
+use disperse_guest::{Error, Operation, export_operation, output_line, perform};
+
+#[derive(Default)]
+struct Counter {
+    handed: u64,
+    taken: u64,
+    sum: u64,
+}
+
+impl Operation for Counter {
+    type Task = u64;
+    type Output = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let number = std::io::stdin().lines().next()?.ok()?.parse().ok()?;
+        self.handed += 1;
+        Some(number)
+    }
+
+    fn run(number: u64) -> Result<u64, Error> {
+        Ok(perform("square", number)?)
+    }
+
+    fn collect(&mut self, _: u64, result: Result<u64, String>) {
+        self.taken += 1;
+        self.sum += result.unwrap_or_default();
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        output_line(format!("{} {} {}", self.handed, self.taken, self.sum));
+        Ok(())
+    }
+}
+
+export_operation!(Counter);
+"#;
+
+#[test]
+fn a_worker_alone_in_rust_takes_lines_of_text() {
+    let folder = Folder::new();
+    new(&folder, &["--kind", "worker"]).exits(0);
+    let project = folder.path("project");
+    fs::copy(
+        root().join("examples/Cargo.lock"),
+        Path::new(&project).join("Cargo.lock"),
+    )
+    .unwrap();
+    host(["map", &project])
+        .input("one two\n\n \"three\"\n")
+        .start()
+        .within(Duration::from_secs(300))
+        .end()
+        .exits(0)
+        .prints("2\n0\n1\n");
 }
 
 #[test]
@@ -150,47 +217,132 @@ fn a_repository_that_was_just_made_is_empty() {
     assert!(Path::new(&folder.path("project/worker.py")).exists());
 }
 
-#[test]
-fn what_is_newer_than_its_sources_is_not_built_again() {
-    let folder = Folder::new();
-    let echo = folder.worker("echo.wat.wasm", crate::support::body::ECHO);
-    let manifest = |sources: &str| {
-        let build = format!("echo built >&2 && cp {echo} w.wasm");
-        format!("[worker]\nbuild = \"{build}\"\nsources = [{sources}]\ncomponent = \"w.wasm\"\n")
-    };
-    fs::create_dir_all(folder.path("src/deep")).unwrap();
-    folder.file("src/deep/a.txt", "");
-    folder.file("disperse.toml", manifest("\"src\""));
-    let builds = |flags: &[&str]| {
-        let ended = host(["map", ".", "--trust-manifest"].iter().chain(flags))
-            .folder(folder.root())
+/// A project of one worker, whose build says so, and whether a run of it builds.
+struct Built {
+    folder: Folder,
+}
+
+impl Built {
+    fn new(sources: &str) -> Self {
+        let folder = Folder::new();
+        folder.worker("echo.wasm", crate::support::body::ECHO);
+        fs::create_dir_all(folder.path("src/deep")).unwrap();
+        folder.file("src/deep/a.txt", "a");
+        folder.file("src/b.txt", "b");
+        let built = Self { folder };
+        built.manifest("echo built >&2 && cp echo.wasm w.wasm", sources);
+        built
+    }
+
+    fn manifest(&self, build: &str, sources: &str) {
+        self.folder.file(
+            "disperse.toml",
+            format!("[worker]\nbuild = \"{build}\"\nsources = [{sources}]\ncomponent = \"w.wasm\"\n"),
+        );
+    }
+
+    fn host(&self, flags: &[&str]) -> Ended {
+        host(["map", ".", "--trust-manifest"].iter().chain(flags))
+            .folder(self.folder.root())
             .input("x\n")
-            .run();
-        ended.exits(0).prints("x\n").stderr.contains("built")
-    };
-    let later = |path: &str, seconds: u64| {
-        let file = fs::File::options().append(true).open(folder.path(path)).unwrap();
-        file.set_modified(std::time::SystemTime::now() + Duration::from_secs(seconds))
+            .run()
+    }
+
+    fn builds(&self) -> bool {
+        self.host(&[]).exits(0).prints("x\n").stderr.contains("built")
+    }
+
+    /// Dates a file later than anything else.
+    fn touch(&self, path: &str) {
+        let file = fs::File::options().append(true).open(self.folder.path(path)).unwrap();
+        file.set_modified(std::time::SystemTime::now() + Duration::from_secs(20))
             .unwrap();
-    };
-    assert!(builds(&[]));
-    later("w.wasm", 10);
-    assert!(!builds(&[]));
-    later("src/deep/a.txt", 20);
-    assert!(builds(&[]));
-    // The manifest counts too.
-    later("src/deep/a.txt", 0);
-    later("w.wasm", 10);
-    assert!(!builds(&[]));
-    later("disperse.toml", 20);
-    assert!(builds(&[]));
-    folder.file("disperse.toml", manifest("\"no-such-folder\""));
-    let ended = host(["map", ".", "--trust-manifest"])
-        .folder(folder.root())
-        .input("x\n")
-        .run()
-        .exits(2);
-    ended.says(&["cannot read `./no-such-folder`", "`sources` in the manifest"]);
+    }
+}
+
+#[test]
+fn sources_that_have_the_same_content_are_not_built_again() {
+    let built = Built::new("\"src\"");
+    assert!(built.builds());
+    assert!(!built.builds());
+    // Neither times nor files that are no sources count, nor the rest of the manifest.
+    built.touch("src/deep/a.txt");
+    built.touch("disperse.toml");
+    built.folder.file("src/.swap", "");
+    built.folder.file("output.txt", "results");
+    assert!(!built.builds());
+    let manifest = fs::read_to_string(built.folder.path("disperse.toml")).unwrap();
+    built
+        .folder
+        .file("disperse.toml", format!("{manifest}\n[limits]\ntimeout = \"9s\"\n"));
+    assert!(!built.builds());
+    // Of the same size, at once, and with an old date.
+    for content in ["c", "d", "e"] {
+        let file = built.folder.file("src/deep/a.txt", content);
+        let file = fs::File::options().append(true).open(file).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(built.builds(), "{content}");
+        assert!(!built.builds(), "{content}");
+    }
+    // Files that come, go and get another name, and a component that is another one or gone.
+    built.folder.file("src/new.txt", "");
+    assert!(built.builds());
+    fs::rename(built.folder.path("src/new.txt"), built.folder.path("src/newer.txt")).unwrap();
+    assert!(built.builds());
+    fs::remove_file(built.folder.path("src/newer.txt")).unwrap();
+    assert!(built.builds());
+    built.touch("w.wasm");
+    assert!(built.builds());
+    fs::remove_file(built.folder.path("w.wasm")).unwrap();
+    assert!(built.builds());
+    assert!(!built.builds());
+    built.manifest("echo built >&2 && cp echo.wasm w.wasm && true", "\"src\"");
+    assert!(built.builds());
+    assert!(!built.builds());
+}
+
+#[test]
+fn sources_can_be_patterns_and_leave_files_out() {
+    let built = Built::new("\"**/*.txt\", \"!src/b.txt\"");
+    assert!(built.builds());
+    built.folder.file("src/b.txt", "other");
+    built.folder.file("src/c.csv", "other");
+    assert!(!built.builds());
+    built.folder.file("src/deep/a.txt", "other");
+    assert!(built.builds());
+    built.folder.file("new.txt", "other");
+    assert!(built.builds());
+    assert!(!built.builds());
+}
+
+#[test]
+fn a_failed_build_is_made_again_and_a_source_that_is_not_there_is_named() {
+    let built = Built::new("\"src\"");
+    built.manifest("echo built >&2 && cp echo.wasm w.wasm && exit 3", "\"src\"");
+    for _ in 0..2 {
+        built
+            .host(&[])
+            .exits(2)
+            .says(&["built", "the build failed: exit status: 3"]);
+    }
+    built.manifest("true", "\"no-such-folder\"");
+    built
+        .host(&[])
+        .exits(2)
+        .says(&["cannot read `./no-such-folder`", "`sources` in the manifest"]);
+}
+
+#[test]
+fn what_a_failed_build_says_on_stdout_is_told() {
+    let built = Built::new("");
+    built.manifest("echo the reason; exit 3", "");
+    built
+        .host(&["--quiet"])
+        .exits(2)
+        .says(&["the reason", "the build failed: exit status: 3"]);
+    built.manifest("printf 'no %s' news; cp echo.wasm w.wasm", "");
+    let ended = built.host(&[]).exits(0).prints("x\n");
+    assert!(!ended.stderr.contains("no news"), "{}", ended.stderr);
 }
 
 #[test]

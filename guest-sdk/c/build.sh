@@ -17,7 +17,7 @@ elif echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -xc - -o /
   compile='clang -Wl,--stack-first'
   case ${CFLAGS-} in *-g*) ;; *) compile="$compile -Wl,-s" ;; esac
 else
-  echo 'disperse: no C compiler for WebAssembly; get one with: python3 -m venv .venv && .venv/bin/pip install ziglang' >&2
+  echo 'disperse: no C compiler for WebAssembly; get one with: python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.1' >&2
   exit 127
 fi
 

@@ -225,6 +225,8 @@ uint32_t disperse_sleep(uint32_t ms);
 
 /* Appends to the run's output, exactly as it is, in pieces of 1 MiB. Not for `disperse_run`. */
 void disperse_output(disperse_bytes bytes);
+/* As `disperse_output`, with a newline after it. */
+void disperse_output_line(disperse_bytes bytes);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ def test():
     sdk, built = SDK / "c", BUILT / "c"
     tools = toolchain("c", ZIG)
     squares = sdk / "examples" / "squares"
-    shown("C", sdk / "README.md", squares / "worker.c", squares / "operation.c")
+    shown("C", sdk / "README.md", squares / "worker.c", squares / "operation.c", sdk / "examples" / "words" / "worker.c")
     example("C", squares, path=tools)
 
     built.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ def test():
     sdk, built = SDK / "go", BUILT / "go"
     tools = toolchain("go", GO)
     squares = sdk / "examples" / "squares"
-    shown("Go", sdk / "README.md", squares / "worker" / "main.go", squares / "operation" / "main.go")
+    shown("Go", sdk / "README.md", squares / "worker" / "main.go", squares / "operation" / "main.go",
+          sdk / "examples" / "words" / "worker" / "main.go")
     run("go", "test", ".", "./internal/common", cwd=sdk, path=tools, env=OFFLINE)
     ok("Go: tests of the SDK")
     example("Go", squares, path=tools, env=OFFLINE)

@@ -38,10 +38,7 @@ __attribute__((weak)) void disperse_collect(disperse_bytes task, disperse_result
     disperse_log(DISPERSE_ERROR, "a task failed: %s", outcome.bytes.data);
     return;
   }
-  char *line = room(outcome.bytes.size + 1, 1);
-  memcpy(line, outcome.bytes.data, outcome.bytes.size);
-  line[outcome.bytes.size] = '\n';
-  disperse_output((disperse_bytes){line, outcome.bytes.size + 1});
+  disperse_output_line(outcome.bytes);
 }
 
 __attribute__((weak)) disperse_result disperse_finish(void) { return disperse_ok(disperse_text("")); }
@@ -201,4 +198,12 @@ void disperse_output(disperse_bytes bytes) {
     bytes.data += part.size;
     bytes.size -= part.size;
   }
+}
+
+void disperse_output_line(disperse_bytes bytes) {
+  char *line = scratch(bytes.size + 1, 1);
+  if (bytes.size) memcpy(line, bytes.data, bytes.size);
+  line[bytes.size] = '\n';
+  disperse_output((disperse_bytes){line, bytes.size + 1});
+  free(line);
 }

@@ -26,7 +26,7 @@ void disperse_collect(disperse_bytes task, disperse_result outcome) {
 }
 
 disperse_result disperse_finish(void) {
-  disperse_bytes line = disperse_format("%" PRId64 " %" PRId64 " %" PRId64 "\n", handed, taken, sum);
-  disperse_output(line);
+  disperse_bytes line = disperse_format("%" PRId64 " %" PRId64 " %" PRId64, handed, taken, sum);
+  disperse_output_line(line);
   return disperse_ok(disperse_text(""));
 }

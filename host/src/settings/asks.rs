@@ -148,7 +148,10 @@ impl Table<'_> {
             path(&signature_of(self.component));
         }
         if let Some(build) = self.build {
-            self.sources.iter().for_each(|source| path(source));
+            for source in self.sources {
+                let text = source.to_str().and_then(|text| text.strip_prefix('!'));
+                path(text.map_or(source, Path::new));
+            }
             add(AskKind::Build, build.to_owned(), true);
         }
         for words in self.exec {

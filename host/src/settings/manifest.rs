@@ -63,8 +63,9 @@ pub(crate) struct Operation {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
-    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
-    /// built again. Default: it is built each time, for commands that look themselves, as cargo does.
+    /// What the build reads, relative to the manifest: files, folders, patterns with `*` for a part of a name and `**` for any
+    /// folders, and after a `!` what is not read of those before. It is built again only when one of them has another content,
+    /// or the command changes. Default: it is built each time, for commands that look themselves, as cargo does.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
     /// How many tasks may be in flight. Default: three for each attempt that workers take at once.
@@ -84,8 +85,7 @@ pub(crate) struct Component {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
-    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
-    /// built again. Default: it is built each time.
+    /// What the build reads, relative to the manifest; as of an operation. Default: it is built each time.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
     /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
@@ -197,8 +197,7 @@ pub(crate) struct Pool {
     pub(crate) sha256: Option<Digest>,
     /// A command that makes it, run in the manifest's folder with your rights before anything else.
     pub(crate) build: Option<String>,
-    /// Files and folders that the build reads, relative to the manifest. A component that is newer than all of them is not
-    /// built again. Default: it is built each time.
+    /// What the build reads, relative to the manifest; as of an operation. Default: it is built each time.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
     /// The kinds of action that it serves. None: every kind that no pool lists.

@@ -26,6 +26,16 @@ pub(super) const RUST: Files = files!("guest-sdk/templates/rust": "Cargo.toml");
 pub(super) const RUST_OPERATION: Files =
     files!("guest-sdk/templates/rust": "operation/Cargo.toml", "operation/src/lib.rs");
 pub(super) const RUST_WORKER: Files = files!("guest-sdk/templates/rust": "worker/Cargo.toml", "worker/src/lib.rs");
+pub(super) const RUST_LINES_WORKER: Files = &[
+    (
+        "worker/Cargo.toml",
+        include_str!("../../../../guest-sdk/templates/rust/worker/Cargo.toml"),
+    ),
+    (
+        "worker/src/lib.rs",
+        include_str!("../../../../guest-sdk/templates/rust/words/src/lib.rs"),
+    ),
+];
 /// The SDK's own manifest inherits from the workspace, so that a project gets another one.
 pub(super) const RUST_SDK_MANIFEST: Files = &[(
     "Cargo.toml",
@@ -56,6 +66,7 @@ pub(super) const RUST_SDK: Files = files!("guest-sdk":
 
 pub(super) const PYTHON_OPERATION: Files = files!("guest-sdk/python/examples/squares": "operation.py");
 pub(super) const PYTHON_WORKER: Files = files!("guest-sdk/python/examples/squares": "worker.py");
+pub(super) const PYTHON_LINES_WORKER: Files = files!("guest-sdk/python/examples/words": "worker.py");
 pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
     "README.md",
     "pyproject.toml",
@@ -86,6 +97,7 @@ pub(super) const TYPESCRIPT: Files = &[
 ];
 pub(super) const TYPESCRIPT_OPERATION: Files = files!("guest-sdk/javascript/examples/squares": "operation.ts");
 pub(super) const TYPESCRIPT_WORKER: Files = files!("guest-sdk/javascript/examples/squares": "worker.ts");
+pub(super) const TYPESCRIPT_LINES_WORKER: Files = files!("guest-sdk/javascript/examples/words": "worker.ts");
 pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
     "README.md",
     "bundle.js",
@@ -107,6 +119,7 @@ pub(super) const TYPESCRIPT_SDK: Files = files!("guest-sdk/javascript":
 pub(super) const GO: Files = files!("guest-sdk/go/examples/squares": "go.mod");
 pub(super) const GO_OPERATION: Files = files!("guest-sdk/go/examples/squares": "operation/main.go");
 pub(super) const GO_WORKER: Files = files!("guest-sdk/go/examples/squares": "worker/main.go");
+pub(super) const GO_LINES_WORKER: Files = files!("guest-sdk/go/examples/words": "worker/main.go");
 pub(super) const GO_SDK: Files = files!("guest-sdk/go":
     "README.md",
     "disperse.go",
@@ -151,6 +164,7 @@ pub(super) const GO_SDK: Files = files!("guest-sdk/go":
 
 pub(super) const C_OPERATION: Files = files!("guest-sdk/c/examples/squares": "operation.c");
 pub(super) const C_WORKER: Files = files!("guest-sdk/c/examples/squares": "worker.c");
+pub(super) const C_LINES_WORKER: Files = files!("guest-sdk/c/examples/words": "worker.c");
 pub(super) const C_SDK: Files = files!("guest-sdk/c":
     "README.md",
     "build.sh",

@@ -17,11 +17,17 @@ pub(super) struct Language {
     pub(super) components: [&'static str; 2],
     /// What the operation makes a task of the line `1 2 3`, as logs show it.
     pub(super) task: &'static str,
-    /// Whether its build is quick where there is nothing to do.
-    pub(super) builds_each_time: bool,
+    /// What the builds of both roles read, as `sources` has it. Empty: the build itself looks, and is quick where there is
+    /// nothing to do.
+    pub(super) sources: &'static [&'static str],
+    /// What of it only the operation and only the worker reads.
+    pub(super) own_sources: [&'static str; 2],
     pub(super) common: Files,
     pub(super) operation: Files,
+    /// The worker of the operation: it squares numbers.
     pub(super) worker: Files,
+    /// A worker without an operation: it counts the words of lines.
+    pub(super) lines_worker: Files,
     /// What it needs of ours, by folder.
     pub(super) sdk: &'static [(&'static str, Files)],
 }
@@ -50,26 +56,30 @@ const RUST: Language = Language {
         "target/wasm32-wasip2/release/worker.wasm",
     ],
     task: "[1,2,3]",
-    builds_each_time: true,
+    sources: &[],
+    own_sources: [""; 2],
     common: files::RUST,
     operation: files::RUST_OPERATION,
     worker: files::RUST_WORKER,
+    lines_worker: files::RUST_LINES_WORKER,
     sdk: &[("sdk", files::RUST_SDK_MANIFEST), ("sdk", files::RUST_SDK)],
 };
 
 const PYTHON: Language = Language {
     name: "Python",
-    needs: "componentize-py",
+    needs: "componentize-py 0.25.1",
     builds: [
         "componentize-py -q -d wit -w operation-async componentize -p . -p sdk operation -o operation.wasm",
         "componentize-py -q -d wit -w worker-async componentize -p . -p sdk worker -o worker.wasm",
     ],
     components: BESIDE,
     task: "[1,2,3]",
-    builds_each_time: false,
+    sources: &["**/*.py", "wit"],
+    own_sources: ["operation.py", "worker.py"],
     common: &[],
     operation: files::PYTHON_OPERATION,
     worker: files::PYTHON_WORKER,
+    lines_worker: files::PYTHON_LINES_WORKER,
     sdk: &[("sdk", files::PYTHON_SDK), ("wit", files::WIT)],
 };
 
@@ -82,10 +92,12 @@ const TYPESCRIPT: Language = Language {
     ],
     components: BESIDE,
     task: "[1,2,3]",
-    builds_each_time: false,
+    sources: &["**/*.ts", "**/*.js", "**/*.wit", "package.json", "tsconfig.json"],
+    own_sources: ["operation.ts", "worker.ts"],
     common: files::TYPESCRIPT,
     operation: files::TYPESCRIPT_OPERATION,
     worker: files::TYPESCRIPT_WORKER,
+    lines_worker: files::TYPESCRIPT_LINES_WORKER,
     sdk: &[("sdk", files::TYPESCRIPT_SDK), ("sdk/wit", files::WIT)],
 };
 
@@ -98,22 +110,26 @@ const GO: Language = Language {
     ],
     components: BESIDE,
     task: "\"1 2 3\"",
-    builds_each_time: false,
+    sources: &["**/*.go", "go.mod"],
+    own_sources: ["operation", "worker"],
     common: files::GO,
     operation: files::GO_OPERATION,
     worker: files::GO_WORKER,
+    lines_worker: files::GO_LINES_WORKER,
     sdk: &[("sdk", files::GO_SDK)],
 };
 
 const C: Language = Language {
     name: "C",
-    needs: "`zig cc`, as `pip install ziglang` brings it, or clang with wasi-libc",
+    needs: "`zig cc`, as `pip install ziglang==0.17.1` brings it, or clang with wasi-libc",
     builds: ["sh sdk/build.sh operation operation", "sh sdk/build.sh worker worker"],
     components: BESIDE,
     task: "1 2 3",
-    builds_each_time: false,
+    sources: &["**/*.c", "**/*.h", "sdk"],
+    own_sources: ["operation.c", "worker.c"],
     common: &[],
     operation: files::C_OPERATION,
     worker: files::C_WORKER,
+    lines_worker: files::C_LINES_WORKER,
     sdk: &[("sdk", files::C_SDK)],
 };

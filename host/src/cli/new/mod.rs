@@ -72,7 +72,7 @@ fn next(kind: Kind) -> &'static [(&'static str, &'static str)] {
                 "run it",
             ),
         ],
-        Kind::Worker => &[("seq 1 5 | disperse-host map {}", "run it")],
+        Kind::Worker => &[("printf 'one two\\nthree\\n' | disperse-host map {}", "run it")],
         Kind::Both => &[("printf '1 2 3\\n' | disperse-host run {}", "run it"), TEST],
     }
 }
@@ -88,7 +88,8 @@ fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
     let groups = [
         (true, language.common),
         (operation, language.operation),
-        (worker, language.worker),
+        (kind == Kind::Both, language.worker),
+        (kind == Kind::Worker, language.lines_worker),
         (operation, files::TESTS),
     ];
     let members: Vec<_> = [(operation, "\"operation\""), (worker, "\"worker\"")]
@@ -123,22 +124,33 @@ fn builds(language: &Language, kind: Kind) -> impl Iterator<Item = &'static str>
 
 fn manifest(language: &Language, kind: Kind) -> String {
     let ([operation, worker], [operation_at, worker_at]) = (language.builds, language.components);
-    // cargo knows itself whether there is anything to do.
-    let sources = if language.builds_each_time {
-        ""
-    } else {
-        "sources = [\".\"]\n"
+    let [operation_source, worker_source] = language.own_sources;
+    // What only the other role reads is no reason to build.
+    let sources = |other: &str| {
+        let mut sources: Vec<_> = language.sources.iter().map(|source| format!("\"{source}\"")).collect();
+        if sources.is_empty() {
+            return String::new();
+        }
+        if kind == Kind::Both {
+            sources.push(format!("\"!{other}\""));
+        }
+        format!(
+            "# Built again when one of these has changed: add what else it reads.\nsources = [{}]\n",
+            sources.join(", ")
+        )
     };
-    let table = |table: &str, build: &str, component: &str| {
+    let table = |table: &str, build: &str, sources: String, component: &str| {
         format!("[{table}]\nbuild = \"{build}\"\n{sources}component = \"{component}\"\n")
     };
+    let operation = || table("operation", operation, sources(worker_source), operation_at);
+    let worker = |name: &str| table(name, worker, sources(operation_source), worker_at);
     match kind {
-        Kind::Operation => table("operation", operation, operation_at),
-        Kind::Worker => table("worker", worker, worker_at),
+        Kind::Operation => operation(),
+        Kind::Worker => worker("worker"),
         Kind::Both => format!(
             "{}\n{}",
-            table("operation", operation, operation_at),
-            table("[pool]", worker, worker_at).replace("]]\n", "]]\nname = \"squares\"\n"),
+            operation(),
+            worker("[pool]").replace("]]\n", "]]\nname = \"squares\"\n"),
         ),
     }
 }

@@ -1,5 +1,5 @@
-//! Compiled code on disk, so that a component is compiled once; components that were made of core modules; and what was found
-//! out about files.
+//! Compiled code on disk, so that a component is compiled once; components that were made of core modules; what was found
+//! out about files; and what components were built from.
 //!
 //! What wasmtime loads from here it trusts, so the folder is ours alone: owned by this user, closed to others, and below folders
 //! that others cannot write to, or it is not used. Files are named by the digest of the component and by what made them, and
@@ -28,9 +28,6 @@ use super::{
 };
 use crate::{digest::Digest, files};
 
-/// How much is kept. The least recently used goes first.
-const SIZE_MAX: u64 = 1 << 30;
-
 /// What the names of files begin with that are not written yet, and after how long nobody writes them any more.
 const NEW: &str = ".new-";
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -39,6 +36,15 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 const COMPILED: &str = "cwasm";
 const ADAPTED: &str = "wasm";
 const INSPECTED: &str = "json";
+const BUILT: &str = "built";
+
+/// These, with the words for what they are.
+const KINDS: [(&str, &str); 4] = [
+    (COMPILED, "compiled"),
+    (ADAPTED, "adapted"),
+    (INSPECTED, "inspected"),
+    (BUILT, "built"),
+];
 
 /// The bytes of the checksum at the end of a file.
 const SUM: usize = 8;
@@ -74,13 +80,34 @@ pub(crate) struct Cache {
     path: PathBuf,
 }
 
+/// How much of one kind is in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheUsage {
+    /// `compiled`, `adapted`, `inspected` or `built`.
+    pub(crate) kind: &'static str,
+    pub(crate) files: u64,
+    /// With their checksums.
+    pub(crate) bytes: u64,
+}
+
 impl Cache {
+    /// How many bytes are kept. The least recently used files go first.
+    pub(crate) const SIZE_MAX: u64 = 1 << 30;
+
     /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
     ///
     /// # Errors
     /// There is no place that is ours alone.
     pub(crate) fn user() -> Result<Self, CacheError> {
-        Self::at(&files::user_folder("XDG_CACHE_HOME", ".cache").ok_or(CacheError::Nowhere)?)
+        Self::at(&Self::user_path()?)
+    }
+
+    /// Where the user's folder is, or would be.
+    ///
+    /// # Errors
+    /// The environment does not say where.
+    pub(crate) fn user_path() -> Result<PathBuf, CacheError> {
+        files::user_folder("XDG_CACHE_HOME", ".cache").ok_or(CacheError::Nowhere)
     }
 
     /// A given folder, made if need be.
@@ -166,6 +193,50 @@ impl Cache {
         self.keep(&inspected(file), &serde_json::to_vec(inspection)?)
     }
 
+    /// What a component was built from, by the digest that names it.
+    pub(crate) fn load_build(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.read(&format!("{key}.{BUILT}"))
+    }
+
+    /// Keeps what a component was built from, as [`Cache::store`] does.
+    pub(crate) fn store_build(&self, key: &Digest, content: &[u8]) -> io::Result<()> {
+        self.keep(&format!("{key}.{BUILT}"), content)
+    }
+
+    /// How much is in it, of each kind that there is.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn usage(&self) -> io::Result<Vec<CacheUsage>> {
+        let files = self.files()?;
+        let usage = KINDS.iter().map(|(extension, kind)| {
+            let sizes = files
+                .iter()
+                .filter(|file| has_extension(&file.path, extension))
+                .map(|file| file.size);
+            CacheUsage {
+                kind,
+                files: sizes.clone().count() as u64,
+                bytes: sizes.sum(),
+            }
+        });
+        Ok(usage.filter(|usage| usage.files > 0).collect())
+    }
+
+    /// Removes all files but those that are being written. How many, and their bytes. Whoever uses one goes on.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file cannot be removed.
+    pub(crate) fn clear(&self) -> io::Result<(u64, u64)> {
+        let mut removed = (0, 0);
+        for file in self.files()? {
+            if unless_gone(std::fs::remove_file(&file.path))?.is_some() {
+                removed = (removed.0 + 1, removed.1 + file.size);
+            }
+        }
+        Ok(removed)
+    }
+
     fn is_there(&self, name: &str) -> bool {
         self.folder.path().join(name).is_file()
     }
@@ -215,6 +286,21 @@ impl Cache {
     }
 
     fn trim(&self) -> io::Result<()> {
+        let mut files = self.files()?;
+        let mut size: u64 = files.iter().map(|file| file.size).sum();
+        files.sort_by_key(|file| file.modified);
+        for file in files {
+            if size <= Self::SIZE_MAX {
+                break;
+            }
+            unless_gone(std::fs::remove_file(file.path))?;
+            size -= file.size;
+        }
+        Ok(())
+    }
+
+    /// The files that are there. What was begun to be written and is abandoned is removed.
+    fn files(&self) -> io::Result<Vec<Kept>> {
         let mut files = Vec::new();
         let now = SystemTime::now();
         for entry in std::fs::read_dir(self.folder.path())? {
@@ -228,23 +314,25 @@ impl Cache {
             };
             let modified = meta.modified()?;
             if !is_new {
-                files.push((modified, meta.len(), entry.path()));
+                files.push(Kept {
+                    modified,
+                    size: meta.len(),
+                    path: entry.path(),
+                });
             } else if now.duration_since(modified).is_ok_and(|age| age > ABANDONED) {
                 // Whoever wrote it was killed.
                 unless_gone(std::fs::remove_file(entry.path()))?;
             }
         }
-        let mut size: u64 = files.iter().map(|(_, size, _)| size).sum();
-        files.sort();
-        for (_, bytes, path) in files {
-            if size <= SIZE_MAX {
-                break;
-            }
-            unless_gone(std::fs::remove_file(path))?;
-            size -= bytes;
-        }
-        Ok(())
+        Ok(files)
     }
+}
+
+/// A file of the cache.
+struct Kept {
+    modified: SystemTime,
+    size: u64,
+    path: PathBuf,
 }
 
 /// Others, of this host or of one beside it, tidy the same folder.
@@ -257,8 +345,11 @@ fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn is_ours(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| [COMPILED, ADAPTED, INSPECTED].iter().any(|ours| extension == *ours))
+    KINDS.iter().any(|(extension, _)| has_extension(path, extension))
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|other| other == extension)
 }
 
 /// The name of compiled code.

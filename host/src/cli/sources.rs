@@ -1,0 +1,322 @@
+//! Whether a component was built from the sources that are there now, by their content: an editor that saves without a change, a
+//! checkout and an output beside the sources cost no build.
+//!
+//! What a component was built from is kept in the cache. A file whose size and time of change are as they were then is not read
+//! again, unless it changed so shortly before that the time might not tell.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{build::Build, error::Failure};
+use crate::{digest::Digest, sandbox::Cache};
+
+/// What the names of folders and files begin with that tools make, and which tools make them.
+const MADE_PREFIXES: [&str; 2] = [".", "__"];
+const MADE: [&str; 3] = ["target", "node_modules", "package-lock.json"];
+const MADE_SUFFIX: &str = ".wasm";
+
+/// Within how many ns before the files were looked at a time of change does not say that nothing changed after: the clock of some
+/// file systems ticks in steps of up to two seconds.
+const UNSURE_NS: i64 = 2_000_000_000;
+
+/// What a file looks like without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    size: u64,
+    /// In ns since 1970: of a source the time of its last change of any kind, of a component that of its content.
+    time: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Source {
+    stamp: Stamp,
+    digest: Digest,
+}
+
+/// What a component was built from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Sources {
+    /// By their paths, relative to the manifest's folder.
+    files: BTreeMap<String, Source>,
+    /// When they were looked at, in ns since 1970.
+    looked: i64,
+    /// The component that came of them.
+    component: Option<Stamp>,
+}
+
+impl Sources {
+    /// Whether the component is there and was built from what these are, whatever its times.
+    fn made(&self, before: &Self, component: &Path) -> bool {
+        let same =
+            |(one, other): ((&String, &Source), (&String, &Source))| one.0 == other.0 && one.1.digest == other.1.digest;
+        self.files.len() == before.files.len()
+            && self.files.iter().zip(&before.files).all(same)
+            && before.component.is_some()
+            && before.component == stamp_of(component)
+    }
+}
+
+/// Looks at what a component is built from: nothing if it is up to date, else what to keep once it is built.
+///
+/// # Errors
+/// A source is not there, or cannot be read.
+pub(super) fn changed(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -> Result<Option<Sources>, Failure> {
+    let kept = cache.and_then(|cache| cache.load_build(&key(folder, build)));
+    let before: Option<Sources> = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+    let now = look(folder, build, before.as_ref())?;
+    let is_made = before.is_some_and(|before| now.made(&before, &folder.join(build.component)));
+    Ok((!is_made).then_some(now))
+}
+
+/// Keeps what a component was built from. What cannot be kept costs a build the next time.
+pub(super) fn keep(cache: &Cache, folder: &Path, build: &Build<'_>, mut sources: Sources) {
+    sources.component = stamp_of(&folder.join(build.component));
+    if let Ok(text) = serde_json::to_vec(&sources) {
+        let _ = cache.store_build(&key(folder, build), &text);
+    }
+}
+
+/// Names a component and how it is built, wherever the manifest's folder is.
+fn key(folder: &Path, build: &Build<'_>) -> Digest {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let mut text = Vec::new();
+    for part in [folder.as_os_str(), build.component.as_os_str(), build.line.as_ref()] {
+        text.extend_from_slice(part.as_encoded_bytes());
+        text.push(0);
+    }
+    for source in build.sources {
+        text.extend_from_slice(source.as_os_str().as_encoded_bytes());
+        text.push(0);
+    }
+    Digest::of(&text)
+}
+
+fn stamp_of(component: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(component).ok()?;
+    Some(Stamp {
+        size: meta.len(),
+        time: nanoseconds(meta.mtime(), meta.mtime_nsec()),
+    })
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<Sources, Failure> {
+    let looked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let looked = i64::try_from(looked.as_nanos()).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for source in build.sources {
+        let text = source.to_string_lossy();
+        match text.strip_prefix('!') {
+            Some(pattern) => {
+                let mut out = BTreeMap::new();
+                add(folder, Path::new(pattern), &mut out)?;
+                found.retain(|path, _| !out.contains_key(path));
+            }
+            None => add(folder, source, &mut found)?,
+        }
+    }
+    let mut files = BTreeMap::new();
+    for (path, meta) in found {
+        let name = path.to_string_lossy().into_owned();
+        let stamp = Stamp {
+            size: meta.len(),
+            time: nanoseconds(meta.ctime(), meta.ctime_nsec()),
+        };
+        let known = before.and_then(|before| {
+            let source = before.files.get(&name)?;
+            (source.stamp == stamp && stamp.time < before.looked - UNSURE_NS).then_some(source.digest)
+        });
+        let digest = match known {
+            Some(digest) => digest,
+            None => content(&folder.join(&path)).map_err(|error| unreadable(&folder.join(&path), &error))?,
+        };
+        files.insert(name, Source { stamp, digest });
+    }
+    Ok(Sources {
+        files,
+        looked,
+        component: None,
+    })
+}
+
+/// The digest of a file's content, or of the path in a link that leads to no file.
+fn content(path: &Path) -> io::Result<Digest> {
+    if fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+        return Digest::read(&mut File::open(path)?);
+    }
+    Ok(Digest::of(fs::read_link(path)?.as_os_str().as_encoded_bytes()))
+}
+
+fn unreadable(source: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!(
+        "cannot read `{}`, from which a component is built",
+        source.display()
+    ))
+    .because(error)
+    .hint("`sources` in the manifest names it")
+}
+
+type Found = BTreeMap<PathBuf, Metadata>;
+
+/// Adds the files that an entry of `sources` names.
+fn add(folder: &Path, source: &Path, found: &mut Found) -> Result<(), Failure> {
+    let text = source.to_string_lossy();
+    if text.contains('*') {
+        let root = if source.is_absolute() { "/" } else { "" };
+        let parts: Vec<_> = text
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .collect();
+        matching(folder, Path::new(root), &parts, found);
+        return Ok(());
+    }
+    let whole = folder.join(source);
+    let meta = fs::metadata(&whole).map_err(|error| unreadable(&whole, &error))?;
+    everything(folder, source.components().collect(), meta, found);
+    Ok(())
+}
+
+/// Adds a file, or every file below a folder but those that tools make. What is neither cannot be a source.
+fn everything(folder: &Path, path: PathBuf, meta: Metadata, found: &mut Found) {
+    if meta.is_dir() {
+        for (name, meta) in entries(folder, &path) {
+            everything(folder, path.join(name), meta, found);
+        }
+    } else if meta.is_file() || meta.is_symlink() {
+        found.insert(path, meta);
+    }
+}
+
+/// Adds what a pattern matches: `*` stands for any part of a name, `**` for any number of folders.
+fn matching(folder: &Path, base: &Path, parts: &[&str], found: &mut Found) {
+    let Some((part, rest)) = parts.split_first() else {
+        if let Ok(meta) = fs::metadata(folder.join(base)) {
+            everything(folder, base.to_owned(), meta, found);
+        }
+        return;
+    };
+    if *part == "**" {
+        matching(folder, base, rest, found);
+        for (name, meta) in entries(folder, base) {
+            if meta.is_dir() {
+                matching(folder, &base.join(name), parts, found);
+            }
+        }
+    } else if part.contains('*') {
+        for (name, _) in entries(folder, base) {
+            if fits(part, &name) {
+                matching(folder, &base.join(name), rest, found);
+            }
+        }
+    } else {
+        matching(folder, &base.join(part), rest, found);
+    }
+}
+
+/// What is in a folder but for what tools make. A link to a file is that file; one to a folder is a link, or there might be no end.
+fn entries(folder: &Path, path: &Path) -> Vec<(String, Metadata)> {
+    let there = folder.join(path);
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &there
+    };
+    let Ok(entries) = fs::read_dir(there) else {
+        return Vec::new();
+    };
+    let entries = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_made = MADE.contains(&&*name)
+            || name.ends_with(MADE_SUFFIX)
+            || MADE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let meta = entry.metadata().ok().filter(|_| !is_made)?;
+        let target = meta.is_symlink().then(|| fs::metadata(entry.path()).ok()).flatten();
+        Some((name, target.filter(Metadata::is_file).unwrap_or(meta)))
+    });
+    entries.collect()
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any part of it, also an empty one.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|left| {
+            let mut ends = left.char_indices().map(|(at, _)| at).chain([left.len()]);
+            ends.any(|at| fits(rest, left.get(at..).unwrap_or_default()))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_parts_of_names() {
+        for (pattern, name, fit) in [
+            ("*", "a.py", true),
+            ("*.py", "a.py", true),
+            ("*.py", "a.pyc", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("é*", "é", true),
+            ("a", "a", true),
+        ] {
+            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn sources_are_files_folders_and_patterns() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "a.py",
+            "b.py",
+            "data.csv",
+            "out.wasm",
+            "sub/c.py",
+            "sub/deep/d.py",
+            "sub/d.txt",
+            ".venv/e.py",
+            "__pycache__/f.py",
+            "node_modules/g.py",
+        ] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink(".", folder.path().join("sub/round")).unwrap();
+        let found = |sources: &[&str]| {
+            let sources: Vec<_> = sources.iter().map(PathBuf::from).collect();
+            let build = Build {
+                line: "",
+                component: Path::new("out.wasm"),
+                sources: &sources,
+            };
+            let looked = look(folder.path(), &build, None).unwrap();
+            looked.files.into_keys().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(found(&["a.py"]), "a.py");
+        assert_eq!(found(&["./a.py", "a.py"]), "a.py");
+        assert_eq!(found(&["*.py", "sub/*.txt"]), "a.py b.py sub/d.txt");
+        assert_eq!(found(&["**/*.py", "!b.py"]), "a.py sub/c.py sub/deep/d.py");
+        assert_eq!(found(&["**/*.py", "!sub"]), "a.py b.py");
+        assert_eq!(found(&["sub", "!sub/deep/*"]), "sub/c.py sub/d.txt sub/round");
+        assert_eq!(
+            found(&["."]),
+            "a.py b.py data.csv sub/c.py sub/d.txt sub/deep/d.py sub/round"
+        );
+        assert_eq!(found(&["no-*"]), "");
+    }
+}
