@@ -177,3 +177,94 @@ fn a_file_of_the_cache_that_is_a_link_or_a_pipe_is_not_read() {
     assert!(!was_cached(&folder, &worker));
     assert!(was_cached(&folder, &worker));
 }
+
+#[test]
+fn the_cache_is_measured_and_emptied() {
+    let folder = Folder::new();
+    let cache = Path::new(&folder.path("cache")).join("disperse");
+    let shown = cache.display().to_string();
+    own(&folder, &["cache", "dir"])
+        .run()
+        .exits(0)
+        .prints(&format!("{shown}\n"));
+    own(&folder, &["cache"])
+        .run()
+        .exits(0)
+        .prints(&format!("{shown}: 0B in 0 files, of at most 1GiB\n"));
+    own(&folder, &["cache", "clean"])
+        .run()
+        .exits(0)
+        .prints(&format!("{shown}: removed 0 files, 0B\n"));
+    assert!(!cache.exists(), "a look has made the folder");
+
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    assert!(!was_cached(&folder, &worker));
+    let foreign = cache.join("a.txt");
+    fs::write(&foreign, "not ours").unwrap();
+    let begun = cache.join(".new-1");
+    fs::write(&begun, "half").unwrap();
+    let ended = own(&folder, &["cache", "--format", "json"]).run().exits(0);
+    let size = &ended.events()[0];
+    let bytes: u64 = files(&folder)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end != "txt"))
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert_eq!((&size["type"], &size["path"]), (&"size".into(), &shown.clone().into()));
+    assert_eq!(
+        (size["files"].as_u64(), size["bytes"].as_u64()),
+        (Some(2), Some(bytes)),
+        "{size}"
+    );
+    assert_eq!(size["contents"][0]["kind"], "compiled");
+    let ended = own(&folder, &["cache", "size"]).run().exits(0);
+    let text = ended.out();
+    assert!(
+        text.contains(" in 2 files, of at most 1GiB\n  compiled ") && text.contains("  inspected "),
+        "{text}"
+    );
+
+    let ended = own(&folder, &["cache", "clean", "--format", "json"]).run().exits(0);
+    let cleaned = &ended.events()[0];
+    assert_eq!(
+        (&cleaned["type"], cleaned["files"].as_u64()),
+        (&"cleaned".into(), Some(2))
+    );
+    // What others are writing now, and what is not ours, stays.
+    assert_eq!(files(&folder), [begun, foreign]);
+    assert!(!was_cached(&folder, &worker));
+}
+
+#[test]
+fn runs_go_on_while_the_cache_is_emptied() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let cleaning = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let cleaner = scope.spawn(|| {
+            while cleaning.load(std::sync::atomic::Ordering::Relaxed) {
+                own(&folder, &["cache", "clean"]).run().exits(0);
+            }
+        });
+        let runs: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        own(&folder, &["map", &worker, "--workers", "4"])
+                            .input("a\nb\n")
+                            .run()
+                            .exits(0)
+                            .prints("a\nb\n");
+                    }
+                })
+            })
+            .collect();
+        let ended = runs
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .all(|run| run.is_ok());
+        cleaning.store(false, std::sync::atomic::Ordering::Relaxed);
+        cleaner.join().unwrap();
+        assert!(ended);
+    });
+}

@@ -8,6 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
+    cache::{CacheArgs, HELP as CACHE_HELP},
     compile::{CompileArgs, Compiling, HELP as COMPILE_HELP},
     simulate::SimulateArgs,
     trust::{HELP as TRUST_HELP, ManifestFlags, TrustArgs},
@@ -43,6 +44,9 @@ pub(super) enum Command {
     /// Compile components into the cache ahead of time, so that a later `run`, `map` or `test` starts at once
     #[command(after_help = COMPILE_HELP)]
     Compile(CompileArgs),
+    /// Print where the cache of compiled code is and how large it is, or empty it
+    #[command(after_help = CACHE_HELP)]
+    Cache(CacheArgs),
     /// Say what a component is, what it imports and which limits apply, or why it is of no use; changes nothing
     Inspect(InspectArgs),
     /// Trust what the disperse.toml of a folder asks for: builds, grants, secrets and paths out of the folder
@@ -87,7 +91,7 @@ pub(super) enum Command {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `inspect`, `test` or `compile`, or of disperse.toml
+    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `inspect`, `test`, `compile` or `cache`, or of disperse.toml
     Schema {
         /// Which one
         name: SchemaName,
@@ -116,6 +120,7 @@ pub(super) enum SchemaName {
     Test,
     Compile,
     Inspect,
+    Cache,
 }
 
 #[derive(Debug, Args)]

@@ -53,7 +53,7 @@ const FILES: [(&str, &str); 4] = [
     ),
     (
         "$XDG_CACHE_HOME/disperse, $HOME/.cache/disperse",
-        "Compiled code, for the next start. It can be removed at any time.",
+        "Compiled code, for the next start; `disperse-host cache clean` empties it, at any time.",
     ),
     (
         "$XDG_STATE_HOME/disperse/trust, $HOME/.local/state/disperse/trust",

@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod cache;
 mod compile;
 mod error;
 mod exit;
@@ -123,6 +124,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
         Command::New(args) => new::new(&args),
         Command::Trust(args) => trust::trust(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
@@ -149,6 +151,7 @@ fn command(command: Command) -> Result<u8, Failure> {
                 SchemaName::Test => test::schema(),
                 SchemaName::Compile => compile::schema(),
                 SchemaName::Inspect => inspected::schema(),
+                SchemaName::Cache => cache::schema(),
             };
             print(&format!(
                 "{}\n",
@@ -259,6 +262,7 @@ mod tests {
             ("test", test::schema()),
             ("compile", compile::schema()),
             ("inspect", inspected::schema()),
+            ("cache", cache::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
             let published: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

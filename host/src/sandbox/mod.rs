@@ -45,7 +45,7 @@ mod worker;
 mod world;
 
 pub(crate) use adapt::is_module;
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, CacheError, CacheUsage};
 pub(crate) use child::as_child as as_compile_child;
 pub(crate) use command::run_program;
 pub(crate) use contract::{Contract, misspelt};
