@@ -435,6 +435,9 @@ impl Scheduler {
             Outcome::Done { .. } => self.tallies.done += 1,
             Outcome::Refused(_) => self.tallies.refused += 1,
         }
+        if let Some(trials) = &action.trials {
+            self.forget_shunned(ax, trials);
+        }
         let accused = action.trials.map_or(Vec::new(), |trials| trials.accused);
         match outcome {
             _ if accused.is_empty() => {}

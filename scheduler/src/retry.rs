@@ -33,7 +33,7 @@ pub(crate) struct Trials {
     /// When it first failed, if it did.
     pub(crate) first_failed: Option<Moment>,
     /// Workers that failed lately and did not get its last attempt: see [`Scheduler::is_choosy`].
-    shunned: Vec<Wx>,
+    pub(crate) shunned: Vec<Wx>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
     /// In how many rows of failures of its pool it failed, and the number of the last.
@@ -191,6 +191,7 @@ impl Scheduler {
         if self.actions.get(ax).is_none_or(|action| action.trials.is_none()) {
             return Plan::Queue(Bar::Open);
         }
+        self.shuns_none(ax);
         let usable = self.allowed(ax, rx);
         let barred: Vec<Wx> = self.barred(ax).collect();
         let workers = &self.workers;
@@ -199,7 +200,6 @@ impl Scheduler {
         let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
             return Plan::Queue(Bar::Open);
         };
-        trials.shunned.clear();
         trials.forget(|wx| {
             workers
                 .get(wx)
@@ -334,14 +334,38 @@ impl Scheduler {
     }
 
     fn avoid_failing(&mut self, ax: Ax, failing: &[Wx]) {
-        if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
-            trials.shunned.extend(failing);
-        }
+        let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) else {
+            return;
+        };
         for wx in failing {
+            if !trials.shunned.contains(wx) {
+                trials.shunned.push(*wx);
+            }
             if let Some(worker) = self.workers.get_mut(*wx) {
-                worker.shunned_by.push(ax);
+                worker.shunned_by.insert(ax);
             }
         }
+    }
+
+    /// Ends what [`Scheduler::avoid_failing`] began.
+    fn shuns_none(&mut self, ax: Ax) {
+        let trials = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut());
+        let shunned = trials.map_or_else(Vec::new, |trials| std::mem::take(&mut trials.shunned));
+        self.is_shunned_no_more(ax, &shunned);
+    }
+
+    /// An action does not avoid these workers any more for their failures.
+    fn is_shunned_no_more(&mut self, ax: Ax, shunned: &[Wx]) {
+        for wx in shunned {
+            if let Some(worker) = self.workers.get_mut(*wx) {
+                worker.shunned_by.remove(&ax);
+            }
+        }
+    }
+
+    /// Takes a settled action off the lists of the workers that it avoided.
+    pub(crate) fn forget_shunned(&mut self, ax: Ax, trials: &Trials) {
+        self.is_shunned_no_more(ax, &trials.shunned);
     }
 
     /// An action was given an attempt back: the next one is not its last.
@@ -359,10 +383,10 @@ impl Scheduler {
             _ => return,
         };
         for ax in shunned_by {
-            let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
-            if trials.is_some_and(|trials| trials.shunned.contains(&wx)) {
-                self.place_again(ax, out);
+            if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
+                trials.shunned.retain(|shunned| *shunned != wx);
             }
+            self.place_again(ax, out);
         }
     }
 
@@ -414,9 +438,7 @@ impl Scheduler {
             _ => Bar::Open,
         };
         self.leave(ax);
-        if let Some(trials) = self.actions.get_mut(ax).and_then(|action| action.trials.as_deref_mut()) {
-            trials.shunned.clear();
-        }
+        self.shuns_none(ax);
         self.undefer(ax);
         // Counted from when this was due, not from when it was noticed: twice the patience is the most.
         self.queue(ax, next, patience + self.policy.patience, out);

@@ -284,8 +284,8 @@ pub(crate) struct Worker {
     pub(crate) waits: Vec<(Bx, u64)>,
     /// Actions that it failed and that are open: they accuse it.
     pub(crate) accusers: BTreeSet<Ax>,
-    /// Actions that avoid it because it failed lately; among them some that are settled or do so no more.
-    pub(crate) shunned_by: Vec<Ax>,
+    /// The open actions that avoid it because it failed lately.
+    pub(crate) shunned_by: BTreeSet<Ax>,
     /// It makes an attempt that must be the only one.
     pub(crate) alone: bool,
     /// It is given nothing more until it is free for such an attempt of this route.
@@ -316,7 +316,7 @@ impl Worker {
             saving: false,
             waits: Vec::new(),
             accusers: BTreeSet::new(),
-            shunned_by: Vec::new(),
+            shunned_by: BTreeSet::new(),
             alone: false,
             kept: None,
             last_assigned: 0,

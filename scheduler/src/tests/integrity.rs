@@ -2,7 +2,7 @@
 
 use crate::{
     action::State,
-    ids::Wx,
+    ids::{Ax, Wx},
     scheduler::Scheduler,
     slab::Slot,
     worker::{Entry, Room, Standing, Worker},
@@ -12,6 +12,7 @@ use crate::{
 pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
     lists(scheduler)?;
     heads(scheduler)?;
+    shunned(scheduler)?;
     lines(scheduler)
 }
 
@@ -99,6 +100,25 @@ fn heads(scheduler: &Scheduler) -> Result<(), String> {
             || route.free.len() != if route.is_wide() { heads.count() } else { 0 }
         {
             return Err(format!("{rx:?} has other first workers than its pools"));
+        }
+    }
+    Ok(())
+}
+
+/// A worker lists exactly the open actions that avoid it because it failed lately: what is settled takes no memory there.
+fn shunned(scheduler: &Scheduler) -> Result<(), String> {
+    for (wx, worker) in places(scheduler) {
+        let avoids = |ax: &Ax| {
+            let trials = scheduler.actions.get(*ax).and_then(|action| action.trials.as_deref());
+            trials.is_some_and(|trials| trials.shunned.contains(&wx))
+        };
+        let avoided = scheduler.actions.places().filter(|(ax, _)| avoids(ax)).count();
+        if avoided != worker.shunned_by.len() || !worker.shunned_by.iter().all(avoids) {
+            let listed = worker.shunned_by.len();
+            return Err(format!(
+                "{} lists {listed} actions that avoid it, not {avoided}",
+                worker.id
+            ));
         }
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Where an action goes after it failed.
 
-use super::script::check;
+use std::time::Duration;
+
+use super::script::{Desk, check, play};
 
 #[test]
 fn first_retry_goes_to_another_worker_at_once_and_others_after_a_rest() {
@@ -289,4 +291,36 @@ fn workers_that_come_and_go_do_not_renew_patience() {
          18ms health w1 gone
          30ms assign a1#4 w3",
     );
+}
+
+/// A worker that fails everything and is never taken out is avoided by one action after the other. Settled ones are forgotten.
+#[test]
+fn worker_that_is_avoided_for_its_failures_remembers_no_settled_action() {
+    let mut script = "policy quarantine_score=1000000 backoff_min=0ms backoff_max=0ms
+                      0ms kind k0 pools=p0
+                      join w1 p0 slots=1
+                      join w2 p0 slots=1
+                      join w3 p0 slots=1
+                      does w1 transient 1ms
+                      does w2 transient,ok 2ms
+                      does w3 ok,transient 2ms\n"
+        .to_owned();
+    for action in 1..=400 {
+        script += &format!("submit a{action} attempts=2\n");
+    }
+    let mut desk = play(&script);
+    let listed = |desk: &mut Desk| {
+        let workers = desk.scheduler().workers.iter();
+        workers.map(|worker| worker.shunned_by.len()).max().unwrap_or(0)
+    };
+    let mut most = 0;
+    while desk.scheduler().open() > 0 {
+        let next = desk.now + Duration::from_millis(1);
+        desk.line(&format!("{}ms run", next.as_micros() / 1000));
+        let (listed, open) = (listed(&mut desk), desk.scheduler().open());
+        assert!(listed <= open, "{listed} actions avoid one worker, and {open} are open");
+        most = most.max(listed);
+    }
+    assert!(most > 0, "none avoided a worker");
+    assert_eq!(listed(&mut desk), 0, "none is left");
 }
