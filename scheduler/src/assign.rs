@@ -82,7 +82,7 @@ impl Scheduler {
                 return;
             }
             let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
-            let first = match self.is_systemic(worker.px) || self.seems_unfit(wx) {
+            let first = match self.is_systemic(worker.px) || self.seems_unfit(wx) || self.is_pressed(wx) {
                 false => routes.iter().filter_map(|rx| self.queues.first_for(*rx, wx)).min(),
                 true => routes.iter().filter_map(|rx| self.queues.probe_for(*rx, wx)).min(),
             };

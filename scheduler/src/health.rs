@@ -14,6 +14,7 @@ use crate::{
     outcome::{Class, End, Evicted},
     policy::Blame,
     scheduler::{Kind, Plant, Scheduler},
+    systemic::PRESSED_JITTER,
     worker::{Held, Record, Rest, Standing, Trust},
 };
 
@@ -25,11 +26,6 @@ const DOUBLINGS: u32 = 3;
 
 /// The shortest such pause. Arbitrary: less is no pause on a real clock.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-
-/// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as
-/// much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a row of bad
-/// actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
-const UNPRESSED: Duration = Duration::from_millis(500);
 
 /// What an attempt that ended was an attempt of.
 pub(crate) struct Of {
@@ -58,7 +54,7 @@ impl Scheduler {
                         kind.took.add(took);
                     }
                 }
-                self.one_works(px, took, out);
+                self.one_works(px, wx, took, out);
                 self.widen(wx);
                 // A vote counts for its worker when others have said the same: see `quorum.rs`.
                 if !self.is_unconfirmed(wx, end) {
@@ -79,10 +75,7 @@ impl Scheduler {
             Class::Transient | Class::Trap if current => {
                 worker.tally.failed += 1;
                 let px = worker.px;
-                if let Some(kind) = kx.and_then(|kx| self.kinds.get_mut(kx)) {
-                    kind.failing.add(took);
-                }
-                self.one_fails(px, wx);
+                self.one_fails(px, wx, action);
                 if let Some(kx) = kx {
                     self.skill_missed(wx, kx, action);
                 }
@@ -216,6 +209,9 @@ impl Scheduler {
     fn straight(&mut self, wx: Wx, failures: u32) {
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let before = std::mem::replace(&mut worker.record.straight, failures);
+        if before == 0 {
+            worker.record.failing_since = self.now;
+        }
         if worker.standing.is_usable() && (before > 0) != (failures > 0) {
             let px = worker.px;
             self.blemished(px, before > 0, failures > 0);
@@ -230,7 +226,7 @@ impl Scheduler {
     }
 
     /// What a worker's rest becomes when it is to be slowed down.
-    pub(crate) fn slowed(&self, wx: Wx, kx: Option<Kx>, rest: Rest, further: u32) -> Rest {
+    pub(crate) fn slowed(&mut self, wx: Wx, kx: Option<Kx>, rest: Rest, further: u32) -> Rest {
         match rest {
             Rest::Busy { .. } => rest,
             Rest::None | Rest::Damped { .. } => self.damp(wx, kx, further),
@@ -239,22 +235,23 @@ impl Scheduler {
 
     /// How long a suspect is left alone from now: as long as an action of this kind takes, since another worker may then have done
     /// what it failed. So it never costs more than a good worker that has the same work.
-    pub(crate) fn damp(&self, wx: Wx, kx: Option<Kx>, further: u32) -> Rest {
-        let spell = self.workers.get(wx).and_then(|worker| self.spell(worker.px));
-        // That most workers fail at once says nothing against one of them. If it goes on it may be a service that is down, which is
-        // not to be pressed.
-        if spell.is_some_and(|lasts| lasts < UNPRESSED) {
-            return Rest::None;
-        }
-        let is_spell = spell.is_some();
-        let usual = match kx.and_then(|kx| self.kinds.get(kx)) {
-            Some(kind) if kind.took.samples() > 0 => kind.took.get(),
-            // Nothing works yet, wherever it is tried.
-            Some(kind) if is_spell => kind.failing.get(),
-            _ => self.policy.damping_min,
+    pub(crate) fn damp(&mut self, wx: Wx, kx: Option<Kx>, further: u32) -> Rest {
+        let wait = match self.spell(wx) {
+            // That most workers fail at once says nothing against one of them, nor does it if they fail bad actions.
+            Some(spell) if !spell.is_long() => return Rest::None,
+            Some(spell) => {
+                // Not all of them at the same moment, and never later than the longest pause.
+                let longest = self.policy.damping_max.div_f64(1.0 + PRESSED_JITTER);
+                self.luck.around(spell.pause().min(longest), PRESSED_JITTER)
+            }
+            None => {
+                let usual = match kx.and_then(|kx| self.kinds.get(kx)).map(|kind| kind.took) {
+                    Some(took) if took.samples() > 0 => took.get(),
+                    _ => self.policy.damping_min,
+                };
+                doubled(usual.max(PAUSE_MIN), further.min(DOUBLINGS), self.policy.damping_max)
+            }
         };
-        let further = if is_spell { further } else { further.min(DOUBLINGS) };
-        let wait = doubled(usual.max(PAUSE_MIN), further, self.policy.damping_max);
         Rest::Damped {
             until: self.later(wait),
         }

@@ -36,8 +36,8 @@ pub struct Policy {
     /// Who is taken out for failing. Default [`Blame::Deferred`].
     pub blame: Blame,
     /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
-    /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000: with 20 workers and 6,000 actions of which a fifth
-    /// fails by chance, ln 200 took out 2.7 innocents, this one 0.25 (`simulate --preset flaky`).
+    /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
+    /// [`Scheduler::quarantine_score`](crate::Scheduler::quarantine_score).
     pub quarantine_score: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
@@ -76,8 +76,8 @@ pub struct Policy {
     /// worker never. Default one third.
     pub quarantine_share: f64,
     /// How long a suspect waits between two attempts while it is not known how long actions of the kind take; after that it is their
-    /// mean duration, at least 1 ms. Doubles with each further failure, three times at most unless most of the pool fails. Default
-    /// 250 ms.
+    /// mean duration, at least 1 ms. Doubles with each further failure, three times at most. While most of the pool fails it is
+    /// another time: see `systemic.rs`. Default 250 ms.
     pub damping_min: Duration,
     /// The longest such wait. Default 2 s: a service that is down is not asked more often by each worker.
     pub damping_max: Duration,

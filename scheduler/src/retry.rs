@@ -36,9 +36,10 @@ pub(crate) struct Trials {
     pub(crate) shunned: Vec<Wx>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
-    /// In how many rows of failures of its pool it failed, and the number of the last.
-    pub(crate) streaks: u8,
-    pub(crate) last_streak: u32,
+    /// The number of the last row of failures of its pool in which it failed.
+    pub(crate) last_streak: Option<u32>,
+    /// It failed in one before that: see [`Scheduler::is_notorious`].
+    pub(crate) is_notorious: bool,
     /// Whether it has no attempt left and only waits for that.
     pub(crate) held: bool,
     /// Whether it got lost and is tried alone.
@@ -292,7 +293,12 @@ impl Scheduler {
         let Some(trials) = action.trials.as_deref() else {
             return false;
         };
-        let is_last = action.failed > 0 && action.failed + 1 >= self.attempts_max(action);
+        // How many it has by the rate of its kind may become fewer, but never fewer than the fewest.
+        let fewest = self.attempts_max(action).min(match action.attempts {
+            0 => self.policy.attempts_min,
+            own => own,
+        });
+        let is_last = action.failed > 0 && action.failed + 1 >= fewest;
         if !is_last || trials.solo || self.policy.blame != Blame::Deferred {
             return false;
         }

@@ -60,6 +60,8 @@ pub struct Scheduler {
     pub(crate) stirred: Vec<Wx>,
     /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
     pub(crate) refilling: Vec<(Bx, u64)>,
+    /// How many failures had a verdict that speaks against a worker.
+    pub(crate) verdicts: u64,
     /// How many times a worker began to wait for a bucket.
     pub(crate) waited: u64,
     /// How many assignments there were.
@@ -81,8 +83,6 @@ pub(crate) struct Kind {
     pub(crate) barred: Vec<Wx>,
     /// What its attempts take that have a result.
     pub(crate) took: Mean,
-    /// What its attempts take that fail.
-    pub(crate) failing: Mean,
     /// How many times in a row a worker that was busy with it was busy with other work as well.
     pub(crate) refuted: u32,
 }
@@ -151,6 +151,7 @@ impl Scheduler {
             retries,
             stirred: Vec::new(),
             refilling: Vec::new(),
+            verdicts: 0,
             waited: 0,
             assigned: 0,
             held: 0,
@@ -251,7 +252,6 @@ impl Scheduler {
             lag: Lag::default(),
             barred: Vec::new(),
             took: Mean::default(),
-            failing: Mean::default(),
             refuted: 0,
         });
         self.kind_ids.insert(kind, kx);

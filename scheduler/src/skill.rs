@@ -96,7 +96,7 @@ impl Scheduler {
     /// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and good at
     /// another one.
     pub(crate) fn is_unskilled(&mut self, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
-        let enough = self.policy.quarantine_score;
+        let enough = self.quarantine_score();
         let Some(skill) = self.skill(wx, kx) else { return false };
         skill.score = scored(&mut skill.past, skill.since, action, guilt, relief);
         let is_bad = skill.score >= enough || skill.on_trial && guilt > 0.0;

@@ -7,7 +7,9 @@
 //!
 //! Less than that is a *spell*: most workers of a pool fail within a moment, with no success of an attempt that began in
 //! between. It may be a hiccup of the service or a row of bad actions, and is one piece of evidence against each of them however
-//! often it failed meanwhile.
+//! often it failed meanwhile. If it goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with
+//! what never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a row of failures which a
+//! success ended soon, and fail again, are bad ones: nobody pauses for these.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,6 +23,7 @@ use crate::{
     policy::Blame,
     scheduler::Scheduler,
     timers::Timer,
+    worker::{Pool, Standing, Trust},
 };
 
 /// How many failures without a success it takes. scheduler-policy: "the last 20 attempts".
@@ -43,6 +46,20 @@ pub(crate) struct Outage {
 /// or moves its address is away for about as long.
 pub(crate) const SPELL: Duration = Duration::from_secs(2);
 
+/// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as
+/// much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a row of bad
+/// actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
+const UNPRESSED: Duration = Duration::from_millis(500);
+
+/// Then a pool makes an attempt each time that another such part of the time has passed that it has failed so far: its workers pause
+/// for as many parts as they are. So a service that is back is idle for no more than such a part of the time that it was away. Chosen
+/// by simulation: with twice as many attempts, outages again and again cost actions; with half as many, a service that was
+/// away for a second is idle for longer (`simulate --preset hiccup-2`).
+const PRESSED_PARTS: u32 = 16;
+
+/// How much such a pause varies, as a part of it: workers that failed at the same moment are not to try again at the same moment.
+pub(crate) const PRESSED_JITTER: f64 = 0.5;
+
 /// How many spells are remembered. Arbitrary: verdicts come within seconds, and there is one spell at most for each success.
 const SPELLS: usize = 64;
 
@@ -57,10 +74,42 @@ pub(crate) struct Spells {
     by_time: BTreeSet<(Moment, Wx)>,
     /// The oldest first.
     last: VecDeque<Outage>,
+    /// The first failure of the last of them.
+    began: Moment,
+    /// When an action last failed that has not failed in an earlier row: see [`Scheduler::is_notorious`].
+    news: Moment,
+}
+
+/// A spell that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spell {
+    /// When the youngest attempt began that had a result before.
+    pub(crate) since: Moment,
+    /// How long ago the first failure was.
+    pub(crate) lasts: Duration,
+    /// Whether more than actions failed that had failed before.
+    has_news: bool,
+    /// How many usable workers the pool has.
+    workers: u32,
+}
+
+impl Spell {
+    /// How long a worker pauses after a failure in it.
+    pub(crate) fn pause(&self) -> Duration {
+        self.lasts.saturating_mul(self.workers) / PRESSED_PARTS
+    }
+
+    /// Whether it is to be expected that the service is down, which is not to be pressed then.
+    pub(crate) fn is_long(&self) -> bool {
+        self.has_news && self.lasts >= UNPRESSED
+    }
 }
 
 impl Spells {
-    fn failed(&mut self, now: Moment, wx: Wx, usable: usize) {
+    fn failed(&mut self, now: Moment, wx: Wx, is_news: bool, usable: usize) {
+        if is_news {
+            self.news = now;
+        }
         if let Some(before) = self.failed.insert(wx, now) {
             self.by_time.remove(&(before, wx));
         }
@@ -70,7 +119,7 @@ impl Spells {
         {
             self.forget(at, wx);
         }
-        let many = self.by_time.len();
+        let (many, first) = (self.by_time.len(), self.by_time.first().map_or(now, |(at, _)| *at));
         if many < 2 || 2 * many <= usable {
             return;
         }
@@ -82,6 +131,7 @@ impl Spells {
                     self.last.pop_front();
                 }
                 self.last.push_back(Outage { since, until: now });
+                self.began = first;
             }
         }
     }
@@ -101,11 +151,17 @@ impl Spells {
         self.failed.remove(&wx);
     }
 
-    /// How long there has been one, if there is one now.
-    fn lasts(&self, now: Moment) -> Option<Duration> {
+    /// The one that goes on, if there is one now.
+    fn now(&self, now: Moment, usable: usize) -> Option<Spell> {
+        let since = self.worked_at;
         let last = self.last.back();
-        let last = last.filter(|spell| spell.since == self.worked_at && now <= spell.until + SPELL);
-        last.map(|spell| now.since(spell.since))
+        last.filter(|spell| spell.since == since && now <= spell.until + SPELL)?;
+        Some(Spell {
+            since,
+            lasts: now.since(self.began),
+            has_news: self.news >= self.began,
+            workers: u32::try_from(usable).unwrap_or(u32::MAX),
+        })
     }
 
     /// The one in which this moment is.
@@ -146,6 +202,13 @@ impl Streak {
     }
 }
 
+impl Pool {
+    /// Whether this row of failures is over and was short. One that lasted was an outage.
+    fn refutes(&self, streak: Option<u32>) -> bool {
+        streak.is_some_and(|number| number != self.streak.number && !self.long_streaks.contains(&number))
+    }
+}
+
 impl Scheduler {
     /// Whether nobody of this pool may be given anything now.
     pub(crate) fn is_held_back(&self, px: Px) -> bool {
@@ -171,23 +234,56 @@ impl Scheduler {
         }
     }
 
-    /// A worker of this pool failed.
-    pub(crate) fn one_fails(&mut self, px: Px, wx: Wx) {
+    /// A worker of this pool failed an action.
+    pub(crate) fn one_fails(&mut self, px: Px, wx: Wx, action: ActionId) {
         let now = self.now;
+        self.note_streak(px, action);
+        let is_news = !self.is_notorious(wx, action);
         if let Some(pool) = self.pools.get_mut(px) {
-            pool.spells.failed(now, wx, pool.usable);
+            pool.spells.failed(now, wx, is_news, pool.usable);
         }
     }
 
-    /// For how long most workers of a pool have failed, if they do now.
-    pub(crate) fn spell(&self, px: Px) -> Option<Duration> {
-        self.pools.get(px)?.spells.lasts(self.now)
+    /// Most workers of a pool failed, and now one of them succeeded: the pauses of the others are over.
+    fn end_pauses(&mut self, pressed: &[Wx], out: &mut Vec<Command>) {
+        for wx in pressed {
+            let Some(Standing::Usable { trust, rest }) = self.workers.get(*wx).map(|worker| worker.standing) else {
+                continue;
+            };
+            let trust = match trust {
+                Trust::Suspect { .. } => Trust::Suspect { further: 0 },
+                trust => trust,
+            };
+            let now = self.now;
+            if let Some(worker) = self.workers.get_mut(*wx) {
+                worker.record.failing_since = now;
+            }
+            let rest = rest.undamped();
+            self.stand(*wx, Standing::Usable { trust, rest }, out);
+            self.stirred.push(*wx);
+        }
+    }
+
+    /// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for it. It is
+    /// to be probed with what never failed: if the front of the line is bad work, that is found out.
+    pub(crate) fn is_pressed(&self, wx: Wx) -> bool {
+        let worker = self.workers.get(wx).filter(|worker| worker.record.straight > 0);
+        worker.is_some_and(|_| self.spell(wx).is_some_and(|spell| spell.is_long()))
+    }
+
+    /// The spell in which this worker fails since its last success as most of its pool. Not if it failed before: then it is no better
+    /// for the others being worse.
+    pub(crate) fn spell(&self, wx: Wx) -> Option<Spell> {
+        let worker = self.workers.get(wx)?;
+        let pool = self.pools.get(worker.px)?;
+        let spell = pool.spells.now(self.now, pool.usable)?;
+        (worker.record.failing_since >= spell.since).then_some(spell)
     }
 
     /// A worker of this pool failed an action in a way that a service which is down explains.
     pub(crate) fn all_fail(&mut self, px: Px, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
         let (now, pause, after) = (self.now, self.policy.probe_every, self.policy.systemic_after);
-        if self.policy.blame != Blame::Deferred || self.is_notorious(px, action) {
+        if self.policy.blame != Blame::Deferred || self.is_notorious(wx, action) {
             return;
         }
         let Some(pool) = self.pools.get_mut(px) else { return };
@@ -214,28 +310,41 @@ impl Scheduler {
         out.push(Command::Systemic { pool, on: true });
     }
 
-    /// Whether an action that just failed did so before, with a success of somebody in between: that says something of the
-    /// action, and nothing of the service.
-    fn is_notorious(&mut self, px: Px, action: ActionId) -> bool {
-        let Some(number) = self.pools.get(px).map(|pool| pool.streak.number) else {
-            return false;
-        };
+    /// Takes note that an action failed in the row of failures that its pool is in.
+    fn note_streak(&mut self, px: Px, action: ActionId) {
         let ax = self.action_ids.get(&action).copied();
-        let Some(action) = ax.and_then(|ax| self.actions.get_mut(ax)) else {
-            return false;
+        let pool = self.pools.get(px);
+        let (Some(pool), Some(action)) = (pool, ax.and_then(|ax| self.actions.get_mut(ax))) else {
+            return;
         };
         let trials = action.trials.get_or_insert_default();
-        if trials.streaks == 0 || trials.last_streak != number {
-            trials.streaks = trials.streaks.saturating_add(1);
-            trials.last_streak = number;
+        if trials.last_streak != Some(pool.streak.number) {
+            trials.is_notorious |= pool.refutes(trials.last_streak);
+            trials.last_streak = Some(pool.streak.number);
         }
-        trials.streaks > 1
     }
 
-    /// A worker of this pool had a result, after `took`.
-    pub(crate) fn one_works(&mut self, px: Px, took: Duration, out: &mut Vec<Command>) {
+    /// Whether an action failed in an earlier row of failures of this worker's pool, which a success of another one ended so soon that
+    /// nothing but the action explains it.
+    pub(crate) fn is_notorious(&self, wx: Wx, action: ActionId) -> bool {
+        let pool = self.workers.get(wx).and_then(|worker| self.pools.get(worker.px));
+        let ax = self.action_ids.get(&action).copied();
+        let trials = ax.and_then(|ax| self.actions.get(ax)?.trials.as_deref());
+        pool.zip(trials)
+            .is_some_and(|(pool, trials)| trials.is_notorious || pool.refutes(trials.last_streak))
+    }
+
+    /// This worker of the pool had a result, after `took`.
+    pub(crate) fn one_works(&mut self, px: Px, wx: Wx, took: Duration, out: &mut Vec<Command>) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(px) else { return };
+        // One that failed as the others did: they would succeed as well.
+        let is_over = pool.spells.failed.contains_key(&wx)
+            && pool.spells.now(now, pool.usable).is_some_and(|spell| spell.is_long());
+        let pressed: Vec<Wx> = match is_over {
+            true => pool.spells.failed.keys().copied().collect(),
+            false => Vec::new(),
+        };
         pool.spells.worked(now.before(took));
         if pool.streak.failures > 0 {
             let next = Streak {
@@ -243,6 +352,12 @@ impl Scheduler {
                 ..Streak::default()
             };
             let streak = std::mem::replace(&mut pool.streak, next);
+            if now.since(streak.since) >= SPELL {
+                if pool.long_streaks.len() >= SPELLS {
+                    pool.long_streaks.pop_front();
+                }
+                pool.long_streaks.push_back(streak.number);
+            }
             if streak.is_everywhere(pool.usable) {
                 pool.outage = Some(Outage {
                     since: streak.since,
@@ -250,11 +365,16 @@ impl Scheduler {
                 });
             }
         }
-        let Some(probe) = &mut pool.probe else { return };
+        self.end_pauses(&pressed, out);
+        let Some(probe) = self.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+            return;
+        };
         let until = std::mem::replace(&mut probe.until, Moment::NEVER);
         probe.left = probe.left.saturating_add(probe.width);
         probe.width = probe.width.saturating_mul(2);
-        if probe.width > OVER {
+        if probe.width > OVER
+            && let Some(pool) = self.pools.get_mut(px)
+        {
             pool.probe = None;
             out.push(Command::Systemic {
                 pool: pool.id,

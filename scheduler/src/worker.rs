@@ -147,6 +147,8 @@ pub(crate) struct Record {
     pub(crate) row: Vec<ActionId>,
     /// Its failures in a row, known or not.
     pub(crate) straight: u32,
+    /// When the first of these was, or when the service was back for all if that is later.
+    pub(crate) failing_since: Moment,
     /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm.
     pub(crate) score: f64,
     /// Its last failures, the oldest first.
@@ -383,6 +385,8 @@ pub(crate) struct Pool {
     pub(crate) judged: usize,
     /// What speaks for everything failing, whoever tries it.
     pub(crate) streak: Streak,
+    /// The numbers of the last of these that took long.
+    pub(crate) long_streaks: VecDeque<u32>,
     /// When that was so, the last time.
     pub(crate) outage: Option<Outage>,
     /// When most of its workers failed at about the same time.
@@ -408,6 +412,7 @@ impl Pool {
             usable: 0,
             judged: 0,
             streak: Streak::default(),
+            long_streaks: VecDeque::new(),
             outage: None,
             spells: Spells::default(),
             blemished: 0,

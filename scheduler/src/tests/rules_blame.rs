@@ -418,7 +418,13 @@ fn when_everything_fails_a_pool_is_probed_and_nobody_is_judged() {
     assert_eq!(
         probed.collect::<Vec<_>>(),
         [
-            "12250ms", "22250ms", "32250ms", "32350ms", "32450ms", "32450ms", "32550ms"
+            "11630.075ms",
+            "21630.075ms",
+            "31630.075ms",
+            "31730.075ms",
+            "31830.075ms",
+            "31830.075ms",
+            "31930.075ms"
         ]
     );
     assert!(!log.iter().any(|line| line.contains("quarantined")), "{log:?}");

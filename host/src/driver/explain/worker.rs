@@ -54,7 +54,7 @@ impl Driver<'_> {
             faults: view.faults,
             quarantines: view.quarantines,
             score: view.score,
-            score_max: self.scheduler.policy().quarantine_score,
+            score_max: self.scheduler.quarantine_score(),
             outvoted: view.outvoted,
             slots: view.slots,
             width: view.width,
