@@ -2,7 +2,7 @@
 //!
 //! A module that exports functions of the contract, as bindings for C name them, is a *reactor*; it gets the world of the
 //! roles whose functions it exports, unless its own toolchain has left its types in it. One that exports `_start` is a
-//! *program*. Whatever either wants of WASI 0.1 comes from wasmtime's published adapters, which ask for WASI 0.2 in turn;
+//! *program*. Whatever either wants of WASI 0.1 (or of what was before it, see `snapshot0.rs`) comes from wasmtime's published adapters, which ask for WASI 0.2 in turn;
 //! only the exit status goes past them, because WASI 0.2 has none.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,10 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::contract::{OPERATION, WORKER, misspelt};
+use super::{
+    contract::{OPERATION, WORKER, misspelt},
+    snapshot0,
+};
 use crate::text::shown;
 
 /// The contract, and what is added to it here.
@@ -83,6 +86,8 @@ struct Found {
 /// # Errors
 /// It is not valid, exports nothing of ours, or imports what is neither ours nor of WASI 0.1.
 pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
+    let moved = snapshot0::on_snapshot_1(module).map_err(AdaptError::Invalid)?;
+    let module = moved.as_deref().unwrap_or(module);
     let found = Found::of(module)?;
     let (world, adapter) = found.world()?;
     let mut module = if found.exits {

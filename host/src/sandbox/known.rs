@@ -139,7 +139,7 @@ pub(super) fn is_known(name: &str) -> bool {
 /// Whether a component could be made of a core module that imports from this module.
 pub(super) fn is_known_to_modules(module: &str) -> bool {
     // What has a `$` or a bracket is of the component model itself.
-    module == "wasi_snapshot_preview1" || module.starts_with(['$', '[']) || is_known(module)
+    matches!(module, "wasi_snapshot_preview1" | "wasi_unstable") || module.starts_with(['$', '[']) || is_known(module)
 }
 
 /// Whether this is an interface of ours of a version that this host does not serve.

@@ -36,6 +36,7 @@ mod quiet;
 mod shape;
 mod share;
 mod shortage;
+mod snapshot0;
 mod state;
 mod stdio;
 mod task;
