@@ -149,8 +149,8 @@ fn an_import_is_shown_with_what_it_needs() {
             None,
         ),
         (
-            "wasi:cli/stdin@0.3.0",
-            "(not provided: traps when called; this host has WASI 0.2)",
+            "wasi:cli/stdin@0.4.0",
+            "(not provided: traps when called; this host has WASI 0.2 and 0.3)",
             None,
         ),
         (

@@ -34,6 +34,7 @@ mod operations;
 mod outputs;
 mod pace;
 mod panics;
+mod preview3;
 mod programs;
 mod projects;
 mod quorum;

@@ -144,6 +144,21 @@ pub(crate) fn several() -> String {
     of(&FOLDER, "tests/guests/several", "several")
 }
 
+/// The program of WASI 0.3 that does what its input tells it; see `guests/preview3`.
+pub(crate) fn preview3() -> String {
+    of_preview3("preview3")
+}
+
+/// The async worker that calls functions of WASI 0.3; see `guests/preview3/worker`.
+pub(crate) fn preview3_worker() -> String {
+    of_preview3("preview3_worker")
+}
+
+fn of_preview3(name: &str) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    of(&FOLDER, "tests/guests/preview3", name)
+}
+
 /// The operation whose tasks do what its arguments say; see `guests/player`.
 pub(crate) fn player() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();

@@ -1,9 +1,6 @@
 //! Which roles a component can play, read from the component itself without compiling it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use super::{
     engine::Form,
@@ -26,6 +23,8 @@ pub(super) const WORKER: [(&str, &str); 1] = [(
 )];
 /// What any program of WASI exports, before its version.
 const PROGRAM: &str = "wasi:cli/run@";
+/// What this version begins with.
+const PROGRAM_VERSIONS: [&str; 2] = ["0.2.", "0.3."];
 /// The ones that an async world makes async.
 const MAY_BE_ASYNC: [&str; 2] = ["run", "handle"];
 
@@ -120,12 +119,13 @@ impl Contract {
         }
         let operation = role(&exports, &forms, "an operation", &OPERATION)?;
         let worker = role(&exports, &forms, "a worker", &WORKER)?;
-        let is_program = |name: &&String| {
+        let is_program = |(name, _): &(&String, &Form)| {
             let version = name.strip_prefix(PROGRAM);
-            version.is_some_and(|version| version.starts_with("0.2.")) && runs.contains(*name)
+            version.is_some_and(|version| PROGRAM_VERSIONS.iter().any(|known| version.starts_with(known)))
         };
         let program = match (operation, worker) {
-            (None, None) => exports.keys().find(is_program).cloned(),
+            // Of several versions the newest: what is built for 0.3 can have a `main` of 0.2 that does nothing.
+            (None, None) => runs.iter().rfind(is_program),
             _ => None,
         };
         if operation.is_none() && worker.is_none() && program.is_none() {
@@ -133,8 +133,8 @@ impl Contract {
         }
         Ok(Self {
             operation,
-            worker: worker.or(program.as_ref().map(|_| Form::Blocking)),
-            program,
+            worker: worker.or(program.map(|(_, form)| *form)),
+            program: program.map(|(name, _)| name.clone()),
             engine,
             composed,
             imports,
@@ -227,16 +227,16 @@ pub(crate) fn misspelt<'a>(exports: impl Iterator<Item = &'a String> + Clone) ->
 }
 
 /// What the exports look like that were perhaps meant to be a role.
-fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeSet<String>) -> Vec<String> {
+fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeMap<String, Form>) -> Vec<String> {
     let mut lines: Vec<String> = misspelt(exports.keys())
         .into_iter()
         .map(|(near, name)| format!("`{}` is near `{name}`", shown(near)))
         .collect();
     lines.extend(exports.keys().take(8).map(|name| match name.split_once('@') {
-        Some(("wasi:cli/run", _)) if !runs.contains(name) => {
+        Some(("wasi:cli/run", _)) if !runs.contains_key(name) => {
             format!("it exports `{name}`: a program, but there is no function `run` in it that takes nothing")
         }
-        Some(("wasi:cli/run", _)) => format!("it exports `{name}`: a program, but not of WASI 0.2"),
+        Some(("wasi:cli/run", _)) => format!("it exports `{name}`: a program, but not of WASI 0.2 or 0.3"),
         Some(("wasi:http/incoming-handler", _)) => {
             format!("it exports `{name}`: a server, and nothing here sends requests to guests")
         }

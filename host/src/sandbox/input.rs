@@ -6,13 +6,18 @@
 
 use std::{
     collections::VecDeque,
-    io::Read,
+    io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use tokio::{io::AsyncRead, sync::Notify};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    sync::Notify,
+};
 use wasmtime_wasi::{
     async_trait,
     cli::{IsTerminal, StdinStream},
@@ -148,7 +153,7 @@ impl Shared {
         loop {
             // It may be a program's own, and whoever waits for it must hear of its end.
             let read = catch_unwind(AssertUnwindSafe(|| source.read(&mut piece))).unwrap_or_else(|panic| {
-                Err(std::io::Error::other(format!(
+                Err(io::Error::other(format!(
                     "its reader panicked: {}",
                     panic_message(&*panic)
                 )))
@@ -157,7 +162,7 @@ impl Shared {
             match read {
                 Ok(0) => inner.ended = true,
                 Ok(count) => inner.ahead.extend(piece.iter().take(count)),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     inner.ended = true;
                     inner.error = Some(error.to_string());
@@ -194,12 +199,21 @@ impl IsTerminal for Input {
 
 impl StdinStream for Input {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        // Only WASI 0.3 asks for this one, and it is not linked.
-        Box::new(tokio::io::empty())
+        // Of WASI 0.3: `next` is not async, so that a planner could not wait for what it reads in this way.
+        Box::new(NotAsync)
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
         Box::new(self.clone())
+    }
+}
+
+/// Fails at the first read.
+struct NotAsync;
+
+impl AsyncRead for NotAsync {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::Error::other("a planner reads its input by WASI 0.2")))
     }
 }
 
@@ -220,7 +234,7 @@ impl InputStream for Input {
         }
         let bytes = inner.take(size);
         if let (true, Some(error)) = (bytes.is_empty(), &inner.error) {
-            let error = std::io::Error::other(error.clone());
+            let error = io::Error::other(error.clone());
             return Err(StreamError::LastOperationFailed(error.into()));
         }
         self.shared().taken.notify_all();
@@ -246,10 +260,10 @@ mod tests {
     use super::*;
 
     /// Gives one byte at a time.
-    struct Drip(std::io::Cursor<Vec<u8>>);
+    struct Drip(io::Cursor<Vec<u8>>);
 
     impl Read for Drip {
-        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
             let buf = buf.get_mut(..1).unwrap_or_default();
             self.0.read(buf)
         }
@@ -258,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn reads_are_full_however_the_bytes_come() {
         let text: Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
-        let mut input = Input::new(Drip(std::io::Cursor::new(text.clone())));
+        let mut input = Input::new(Drip(io::Cursor::new(text.clone())));
         let mut seen = Vec::new();
         for expect in [300, 300, 300, 100] {
             let bytes = input.blocking_read(300).await.unwrap();
@@ -274,7 +288,7 @@ mod tests {
     struct Endless(#[allow(dead_code, reason = "whoever waits at the other end is told by its drop")] mpsc::Sender<()>);
 
     impl Read for Endless {
-        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
             Ok(buf.len())
         }
     }
@@ -295,7 +309,7 @@ mod tests {
     async fn a_reader_that_panics_breaks_the_input_off() {
         struct Panics;
         impl Read for Panics {
-            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 panic!("no more")
             }
         }

@@ -48,7 +48,7 @@ const ANSWER_MAX: u64 = 16 << 20;
 const ADDED_MAX: u64 = 64 << 20;
 
 /// Changed when the same file comes to have another answer, or the answer another form.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The name of the thread that inspects.
 const THREAD: &str = "inspection";

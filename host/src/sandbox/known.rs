@@ -23,8 +23,12 @@ const OF_OPERATIONS: [&str; 3] = ["output", "host", "host-async"];
 const OF_WORKERS: [&str; 5] = ["attempt", "quota", "http", "http-async", "exec"];
 /// The version that wasmtime-wasi links. Others of 0.2 are taken for it.
 pub(super) const WASI_VERSION: &str = "0.2.12";
-/// The interfaces of WASI that are linked, by package.
-const WASI: [(&str, &[&str]); 7] = [
+/// The same of 0.3.
+const WASI_3_VERSION: &str = "0.3.0";
+/// What one version of WASI has.
+type Wasi = [(&'static str, &'static [&'static str])];
+/// The interfaces of WASI 0.2 that are linked, by package.
+const WASI: &Wasi = &[
     (
         "wasi:cli",
         &[
@@ -59,10 +63,51 @@ const WASI: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The interfaces of a package of WASI; none: it is none that the host knows.
-fn of_wasi(package: &str) -> Option<&'static [&'static str]> {
-    let found = WASI.iter().find(|(name, _)| *name == package);
-    found.map(|(_, interfaces)| *interfaces)
+/// The interfaces of WASI 0.3 that are linked, by package, on the engine with component-model async.
+const WASI_3: &Wasi = &[
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+            "types",
+        ],
+    ),
+    ("wasi:clocks", &["monotonic-clock", "system-clock", "types"]),
+    ("wasi:filesystem", &["preopens", "types"]),
+    ("wasi:http", &["client", "types"]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    ("wasi:sockets", &["ip-name-lookup", "types"]),
+];
+
+/// The interfaces of a package of WASI, and whether the version is one that is linked; none: the package is none of WASI.
+fn of_wasi(package: &str, version: &str) -> Option<(&'static [&'static str], bool)> {
+    let of = |wasi: &'static Wasi| {
+        let found = wasi.iter().find(|(name, _)| *name == package);
+        found.map(|(_, interfaces)| *interfaces)
+    };
+    if is_wasi_3(version) {
+        return of(WASI_3).map(|interfaces| (interfaces, true));
+    }
+    of(WASI).map(|interfaces| (interfaces, version.starts_with("0.2.")))
+}
+
+fn is_wasi_3(version: &str) -> bool {
+    version.starts_with("0.3.")
+}
+
+/// Whether an import of this name needs the engine with component-model async, where WASI 0.3 is linked.
+pub(super) fn needs_async(name: &str) -> bool {
+    let (package, _, version) = parts(name);
+    package.starts_with("wasi:") && is_wasi_3(version)
 }
 
 /// What calls to an import are good for.
@@ -92,7 +137,7 @@ impl Use {
         match (package, interface) {
             ("wasi:filesystem", _) => Self::Granted("--dir", "folders"),
             ("wasi:cli", "environment") => Self::Granted("--env", "environment variables"),
-            ("disperse:guest", "http" | "http-async") | ("wasi:http", "outgoing-handler") => {
+            ("disperse:guest", "http" | "http-async") | ("wasi:http", "outgoing-handler" | "client") => {
                 Self::Granted("--http", "requests to servers")
             }
             ("disperse:guest", "exec") => Self::Granted("--exec", "programs of the machine"),
@@ -110,7 +155,14 @@ pub(super) fn of_workers(name: &str) -> Option<String> {
         ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => {
             Some(format!("disperse:guest/{interface}@{}", super::imports::VERSION))
         }
-        ("wasi:http", interface, _) if is_known(name) => Some(format!("wasi:http/{interface}@{WASI_VERSION}")),
+        ("wasi:http", interface, version) if is_known(name) => {
+            let linked = if is_wasi_3(version) {
+                WASI_3_VERSION
+            } else {
+                WASI_VERSION
+            };
+            Some(format!("wasi:http/{interface}@{linked}"))
+        }
         _ => None,
     }
 }
@@ -131,7 +183,8 @@ pub(super) fn is_known(name: &str) -> bool {
     match parts(name) {
         ("disperse:guest", interface, version) => OURS.contains(&interface) && version.starts_with("0.1."),
         (package, interface, version) => {
-            version.starts_with("0.2.") && of_wasi(package).is_some_and(|known| known.contains(&interface))
+            let known = of_wasi(package, version);
+            known.is_some_and(|(known, is_linked)| is_linked && known.contains(&interface))
         }
     }
 }
@@ -165,9 +218,9 @@ fn instead(name: &str) -> Option<String> {
             near(&OURS)
         };
     }
-    match of_wasi(package) {
-        Some(_) if !version.starts_with("0.2.") => Some("this host has WASI 0.2".to_owned()),
-        Some(known) => near(known),
+    match of_wasi(package, version) {
+        Some((_, false)) => Some("this host has WASI 0.2 and 0.3".to_owned()),
+        Some((known, true)) => near(known),
         None => None,
     }
 }
@@ -190,8 +243,14 @@ mod tests {
                 Use::Missing(Some("`outgoing-handler` is near".into())),
             ),
             (
-                "wasi:cli/stdin@0.3.0",
-                Use::Missing(Some("this host has WASI 0.2".into())),
+                "wasi:cli/stdin@0.4.0",
+                Use::Missing(Some("this host has WASI 0.2 and 0.3".into())),
+            ),
+            ("wasi:cli/stdin@0.3.0", Use::Free),
+            ("wasi:sockets/types@0.3.0", Use::Closed),
+            (
+                "wasi:clocks/system-clocks@0.3.0",
+                Use::Missing(Some("`system-clock` is near".into())),
             ),
             (
                 "wasi:cli/environmant@0.2.0",

@@ -90,7 +90,7 @@ impl LoadError {
             // What functions do is looked at by the compiler alone.
             Self::Compile(CompileError::Refused(_)) => Some(INVALID_HINT),
             Self::Link(_) => Some(
-                "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2",
+                "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2 and 0.3",
             ),
             _ => None,
         }

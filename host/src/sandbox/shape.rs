@@ -42,8 +42,8 @@ pub(crate) struct Shape {
     pub(crate) more_exports: usize,
     /// The form of each of these exports that is a function of a component.
     pub(super) forms: BTreeMap<String, Form>,
-    /// Those of these exports with a function `run` that takes nothing, as programs have it.
-    pub(super) runs: BTreeSet<String>,
+    /// Those of these exports with a function `run` that takes nothing, as programs have it, each with its form.
+    pub(super) runs: BTreeMap<String, Form>,
 }
 
 /// One import.
@@ -125,7 +125,7 @@ impl Shape {
             exports: BTreeMap::new(),
             more_exports: 0,
             forms: BTreeMap::new(),
-            runs: BTreeSet::new(),
+            runs: BTreeMap::new(),
         }
     }
 
@@ -135,12 +135,15 @@ impl Shape {
     /// # Errors
     /// It is not valid here, or no WebAssembly at all.
     pub(super) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
-        let (types, engine) = match types(bytes, Form::Blocking, depth) {
+        let (types, mut engine) = match types(bytes, Form::Blocking, depth) {
             Ok(types) => (types, Form::Blocking),
             Err(_) => (types(bytes, Form::Async, depth).map_err(invalid)?, Form::Async),
         };
-        let mut shape = Self::empty(engine);
         let (imports, exports, composed) = names(bytes)?;
+        if imports.iter().any(|name| known::needs_async(name)) {
+            engine = Form::Async;
+        }
+        let mut shape = Self::empty(engine);
         shape.composed = composed;
         shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
         // Those of the contract are kept wherever the alphabet has them.
@@ -183,9 +186,10 @@ impl Shape {
         if let ComponentEntityType::Instance(id) = ty
             && let Some(run) = types.as_ref().get(id).and_then(|within| within.exports.get("run"))
             && let ComponentEntityType::Func(id) = run.ty
-            && types.as_ref().get(id).is_some_and(|func| func.params.is_empty())
+            && let Some(func) = types.as_ref().get(id).filter(|func| func.params.is_empty())
         {
-            self.runs.insert(name.clone());
+            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            self.runs.insert(name.clone(), form);
         }
         self.exports.insert(name, text);
     }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    io,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -226,7 +229,7 @@ impl Inner {
 }
 
 /// Where a guest's stdout or stderr goes.
-pub(super) trait Sink: Clone + Send + Sync + 'static {
+pub(super) trait Sink: Clone + Send + Sync + Unpin + 'static {
     /// Takes what was written.
     ///
     /// # Errors
@@ -253,12 +256,28 @@ impl<S: Sink> IsTerminal for Out<S> {
 
 impl<S: Sink> StdoutStream for Out<S> {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this one, and it is not linked.
-        Box::new(tokio::io::sink())
+        Box::new(self.clone())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
+    }
+}
+
+/// As WASI 0.3 has it.
+impl<S: Sink> AsyncWrite for Out<S> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let part = bytes.get(..CHUNK).unwrap_or(bytes);
+        let put = self.0.put(part).map_err(|error| io::Error::other(error.to_string()));
+        Poll::Ready(put.map(|()| part.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

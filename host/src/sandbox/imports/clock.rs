@@ -41,7 +41,16 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
 }
 
 fn clock<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiClocksCtxView<'a> {
-    let view = store.data_mut().ctx();
+    of(store.data_mut())
+}
+
+/// The time on the guest's own clock, in ns.
+pub(super) fn now(state: &mut State) -> Result<u64> {
+    of(state).now()
+}
+
+fn of(state: &mut State) -> WasiClocksCtxView<'_> {
+    let view = state.ctx();
     WasiClocksCtxView {
         ctx: view.ctx.clocks(),
         table: view.table,
@@ -49,11 +58,18 @@ fn clock<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiClocksCtxView<'a>
 }
 
 fn subscribe(mut store: StoreContextMut<'_, State>, wait_ns: u64) -> Result<(Resource<DynPollable>,)> {
-    if wait_ns > 0 && store.data().world.logical.is_some() {
-        return Err(format_err!(
-            "it waited for the clock, which stands still for planners, tasks and untrusted workers; a task can use the \
-             host's sleep"
-        ));
-    }
+    check_wait(store.data(), wait_ns)?;
     Ok((clock(&mut store).subscribe_duration(wait_ns)?,))
+}
+
+/// # Errors
+/// A guest whose clock stands still wants to wait; traps it.
+pub(super) fn check_wait(state: &State, wait_ns: u64) -> Result<()> {
+    if wait_ns == 0 || state.world.logical.is_none() {
+        return Ok(());
+    }
+    Err(format_err!(
+        "it waited for the clock, which stands still for planners, tasks and untrusted workers; a task can use the host's \
+         sleep"
+    ))
 }

@@ -45,22 +45,22 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-struct Linked;
+pub(super) struct Linked;
 
 impl HasData for Linked {
     type Data<'a> = View<'a>;
 }
 
 /// What these functions see of a store.
-struct View<'a> {
-    table: &'a mut ResourceTable,
+pub(super) struct View<'a> {
+    pub(super) table: &'a mut ResourceTable,
     /// None of a guest without folders.
     files: Option<&'a Files>,
     /// Where the operator is told what was not done, and why.
     denials: Option<&'a Arc<Denials>>,
 }
 
-fn view(state: &mut State) -> View<'_> {
+pub(super) fn view(state: &mut State) -> View<'_> {
     state.prepare_files();
     View {
         table: &mut state.table,
@@ -84,7 +84,7 @@ fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Entries> {
 impl<'a> View<'a> {
     /// # Errors
     /// The guest has no folders, and so no descriptors either; traps it.
-    fn files(&self) -> FsResult<&'a Files> {
+    pub(super) fn files(&self) -> FsResult<&'a Files> {
         let files = self.files;
         files.ok_or_else(|| FsError::trap(format_err!("it has no descriptors")))
     }
@@ -101,7 +101,7 @@ impl<'a> View<'a> {
     }
 
     /// A file that is to be written, if `write`, and leave to have it open.
-    fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
+    pub(super) fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
         let opened = self.get(fd)?;
         match &opened.descriptor {
             Descriptor::File(file) if write && file.perms.write_not_permitted() => Err(ErrorCode::NotPermitted.into()),
@@ -112,7 +112,11 @@ impl<'a> View<'a> {
     }
 
     /// Has wasmtime-wasi do something with a descriptor, in a thread that may block.
-    fn with<R, W>(&self, fd: &Resource<Descriptor>, work: W) -> impl Future<Output = FsResult<R>> + Send + use<R, W>
+    pub(super) fn with<R, W>(
+        &self,
+        fd: &Resource<Descriptor>,
+        work: W,
+    ) -> impl Future<Output = FsResult<R>> + Send + use<R, W>
     where
         R: Send + 'static,
         W: FnOnce(&mut WasiFilesystemCtxView<'_>, Resource<Descriptor>) -> FsResult<R> + Send + 'static,
@@ -134,7 +138,7 @@ impl<'a> View<'a> {
     }
 
     /// The same with two.
-    fn with_both<R, W>(
+    pub(super) fn with_both<R, W>(
         &self,
         fd: &Resource<Descriptor>,
         other: &Resource<Descriptor>,
@@ -208,8 +212,9 @@ fn note(denials: Option<&Arc<Denials>>, what: &str) {
     }
 }
 
-impl preopens::Host for View<'_> {
-    fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+impl View<'_> {
+    /// The granted folders, each opened once more.
+    pub(super) fn granted(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = self.files.map(|files| files.access.folders.clone());
         let mut given = Vec::new();
         for (folder, name) in folders.iter().flat_map(|folders| folders.iter()) {
@@ -221,29 +226,55 @@ impl preopens::Host for View<'_> {
         }
         Ok(given)
     }
-}
 
-impl Host for View<'_> {
-    fn convert_error_code(&mut self, error: FsError) -> Result<ErrorCode> {
-        error.downcast()
+    /// Puts what was opened into the table.
+    pub(super) fn put(&mut self, opened: Opened) -> FsResult<Resource<Descriptor>> {
+        Ok(Resource::new_own(self.table.push(opened)?.rep()))
     }
 
-    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
-        let error = self.table.get(&error)?;
-        Ok(error.downcast_ref::<std::io::Error>().map(ErrorCode::from))
+    pub(super) fn close(&mut self, fd: &Resource<Descriptor>) -> Result<()> {
+        self.table.delete(Resource::<Opened>::new_own(fd.rep()))?;
+        Ok(())
     }
-}
 
-impl HostDescriptor for View<'_> {
-    async fn open_at(
-        &mut self,
-        fd: Resource<Descriptor>,
+    /// Opens what there is below a folder.
+    pub(super) fn open_below(
+        &self,
+        fd: &Resource<Descriptor>,
         path_flags: PathFlags,
         path: String,
         open_flags: OpenFlags,
         flags: DescriptorFlags,
-    ) -> FsResult<Resource<Descriptor>> {
-        let below = self.folder(&fd)?;
+    ) -> impl Future<Output = FsResult<Opened>> + Send + use<> {
+        let begun = self.may_open(fd, path_flags, open_flags, flags);
+        let begun = begun.map(|(below, how, permit)| (self.opened(&below, path, how), below, how, permit));
+        async move {
+            let (opening, below, how, permit) = begun?;
+            let (file, is_folder) = opening.await?;
+            let mut mode = OpenMode::empty();
+            mode.set(OpenMode::READ, how.read);
+            mode.set(OpenMode::WRITE, how.write);
+            let descriptor = if is_folder {
+                Descriptor::Dir(Dir::new(file, below.perms, mode, true))
+            } else {
+                Descriptor::File(File::new(file, below.perms, mode, true))
+            };
+            Ok(Opened {
+                descriptor,
+                permit: Some(permit),
+            })
+        }
+    }
+
+    /// How something is opened below a folder, and leave to have it open.
+    fn may_open(
+        &self,
+        fd: &Resource<Descriptor>,
+        path_flags: PathFlags,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<(Dir, How, Arc<OpenPermit>)> {
+        let below = self.folder(fd)?;
         let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
             | DescriptorFlags::DATA_INTEGRITY_SYNC
             | DescriptorFlags::REQUESTED_WRITE_SYNC;
@@ -267,26 +298,115 @@ impl HostDescriptor for View<'_> {
         if how.write && below.perms.write_not_permitted() {
             return Err(ErrorCode::NotPermitted.into());
         }
-        let permit = self.one_more()?;
-        let (file, is_folder) = self.opened(&below, path, how).await?;
-        let mut mode = OpenMode::empty();
-        mode.set(OpenMode::READ, how.read);
-        mode.set(OpenMode::WRITE, how.write);
-        let descriptor = if is_folder {
-            Descriptor::Dir(Dir::new(file, below.perms, mode, true))
-        } else {
-            Descriptor::File(File::new(file, below.perms, mode, true))
-        };
-        let opened = self.table.push(Opened {
-            descriptor,
-            permit: Some(permit),
-        })?;
-        Ok(Resource::new_own(opened.rep()))
+        Ok((below, how, self.one_more()?))
+    }
+
+    /// Sets the times of what there is below a folder.
+    pub(super) fn set_times_below(
+        &self,
+        fd: &Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> impl Future<Output = FsResult<()>> + Send + use<> {
+        let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
+        let of_link = (!follow).then(|| {
+            let path = path.clone();
+            self.with(fd, move |view, fd| {
+                at_once(view.set_times_at(fd, path_flags, path, accessed, modified))
+            })
+        });
+        // wasmtime-wasi would open it, whatever it is.
+        let of_file = follow.then(|| -> FsResult<_> {
+            let below = self.folder(fd)?;
+            if below.perms == FsPerms::ReadOnly {
+                return Err(ErrorCode::NotPermitted.into());
+            }
+            let mut times = std::fs::FileTimes::new();
+            if let Some(time) = time_of(accessed)? {
+                times = times.set_accessed(time);
+            }
+            if let Some(time) = time_of(modified)? {
+                times = times.set_modified(time);
+            }
+            let how = How {
+                follow: true,
+                read: true,
+                ..How::default()
+            };
+            Ok((self.opened(&below, path, how), times, self.files()?.calls().clone()))
+        });
+        async move {
+            if let Some(of_link) = of_link {
+                return of_link.await;
+            }
+            let Some(of_file) = of_file else { return Ok(()) };
+            let (opening, times, calls) = of_file?;
+            let (file, _) = opening.await?;
+            let set = calls.run(move || file.set_times(times)).await;
+            Ok(set.map_err(FsError::trap)??)
+        }
+    }
+
+    /// Begins to list a folder.
+    pub(super) fn list(&self, fd: &Resource<Descriptor>) -> impl Future<Output = FsResult<Entries>> + Send + use<> {
+        let begun = self.folder(fd).and_then(|folder| {
+            let files = self.files()?;
+            Ok((
+                folder.dir,
+                self.one_more()?,
+                files.calls().clone(),
+                files.unread.clone(),
+            ))
+        });
+        let denials = self.denials.cloned();
+        async move {
+            let (folder, permit, calls, unread) = begun?;
+            let opened = calls.run(move || Entries::open(&folder)).await;
+            let entries = Entries::new(opened.map_err(FsError::trap)??, permit, &unread);
+            entries.ok_or_else(|| {
+                let most = Size(UNREAD_MAX as u64);
+                let what = format!("more than {most} of files and folders read ahead");
+                note(denials.as_ref(), &what);
+                ErrorCode::InsufficientMemory.into()
+            })
+        }
+    }
+}
+
+impl preopens::Host for View<'_> {
+    fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+        self.granted()
+    }
+}
+
+impl Host for View<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
+        let error = self.table.get(&error)?;
+        Ok(error.downcast_ref::<std::io::Error>().map(ErrorCode::from))
+    }
+}
+
+impl HostDescriptor for View<'_> {
+    async fn open_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let opened = self.open_below(&fd, path_flags, path, open_flags, flags).await?;
+        self.put(opened)
     }
 
     fn drop(&mut self, fd: Resource<Descriptor>) -> Result<()> {
-        self.table.delete(Resource::<Opened>::new_own(fd.rep()))?;
-        Ok(())
+        self.close(&fd)
     }
 
     fn read_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
@@ -308,19 +428,7 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let folder = self.folder(&fd)?.dir;
-        let permit = self.one_more()?;
-        let files = self.files()?;
-        let opened = files.calls().run(move || Entries::open(&folder)).await;
-        let entries = Entries::new(opened.map_err(FsError::trap)??, permit, &files.unread);
-        let Some(entries) = entries else {
-            let most = Size(UNREAD_MAX as u64);
-            note(
-                self.denials,
-                &format!("more than {most} of files and folders read ahead"),
-            );
-            return Err(ErrorCode::InsufficientMemory.into());
-        };
+        let entries = self.list(&fd).await?;
         let entries = self.table.push(entries)?;
         Ok(Resource::new_own(entries.rep()))
     }
@@ -333,32 +441,7 @@ impl HostDescriptor for View<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        if !path_flags.contains(PathFlags::SYMLINK_FOLLOW) {
-            let work = move |view: &mut WasiFilesystemCtxView<'_>, fd| {
-                at_once(view.set_times_at(fd, path_flags, path, accessed, modified))
-            };
-            return self.with(&fd, work).await;
-        }
-        // wasmtime-wasi would open it, whatever it is.
-        let below = self.folder(&fd)?;
-        if below.perms == FsPerms::ReadOnly {
-            return Err(ErrorCode::NotPermitted.into());
-        }
-        let mut times = std::fs::FileTimes::new();
-        if let Some(time) = time_of(accessed)? {
-            times = times.set_accessed(time);
-        }
-        if let Some(time) = time_of(modified)? {
-            times = times.set_modified(time);
-        }
-        let how = How {
-            follow: true,
-            read: true,
-            ..How::default()
-        };
-        let (file, _) = self.opened(&below, path, how).await?;
-        let set = self.files()?.calls().run(move || file.set_times(times)).await;
-        Ok(set.map_err(FsError::trap)??)
+        self.set_times_below(&fd, path_flags, path, accessed, modified).await
     }
 
     async fn advise(

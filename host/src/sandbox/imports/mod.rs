@@ -6,8 +6,10 @@ mod concurrent;
 mod exec;
 mod fields;
 mod files;
+mod files3;
 mod http;
 mod poll;
+mod preview3;
 mod random;
 mod sockets;
 mod task;
@@ -58,6 +60,9 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     http::link(&mut interface(linker, "http")?)?;
     exec::link(&mut interface(linker, "exec")?)?;
     if form == Form::Async {
+        preview3::link(linker)?;
+        files3::link(linker)?;
+        wasi_http::link_3(linker)?;
         concurrent::link_host(&mut interface(linker, "host-async")?)?;
         http::link_async(&mut interface(linker, "http-async")?)?;
     }

@@ -4,7 +4,7 @@
 //! version.
 
 use wasmtime::{
-    Engine, Result,
+    Engine, Error, Result,
     component::{Linker, LinkerInstance, ResourceType, types::ComponentItem},
     format_err,
 };
@@ -42,10 +42,10 @@ pub(in crate::sandbox) fn refuse(
     linker.allow_shadowing(true);
     let mut to = linker.instance(linked)?;
     for (export, item) in instance.exports(engine) {
-        if let ComponentItem::ComponentFunc(_) = item.ty {
-            to.func_new(export, |mut store, _, _, _| {
-                let refused = store.data_mut().worker().err();
-                Err(refused.unwrap_or_else(|| format_err!("it is started as an operation")))
+        if let ComponentItem::ComponentFunc(func) = item.ty {
+            traps(&mut to, export, func.async_(), |state| {
+                let refused = state.worker().err();
+                refused.unwrap_or_else(|| format_err!("it is started as an operation"))
             })?;
         }
     }
@@ -55,14 +55,30 @@ pub(in crate::sandbox) fn refuse(
 
 fn link(to: &mut LinkerInstance<'_, State>, path: &str, name: &str, item: &ComponentItem) -> Result<()> {
     match item {
-        ComponentItem::ComponentFunc(_) => {
+        ComponentItem::ComponentFunc(func) => {
             let path = path.to_owned();
-            to.func_new(name, move |_, _, _, _| {
-                Err(format_err!("this host does not provide `{path}`"))
+            traps(to, name, func.async_(), move |_| {
+                format_err!("this host does not provide `{path}`")
             })
         }
         ComponentItem::Resource(_) => to.resource(name, ResourceType::host::<()>(), |_, _| Ok(())),
         // Types need nothing. A module or a component is refused when the import is linked.
         _ => Ok(()),
+    }
+}
+
+/// Links a function that traps with this.
+fn traps(
+    to: &mut LinkerInstance<'_, State>,
+    name: &str,
+    is_async: bool,
+    why: impl Fn(&mut State) -> Error + Clone + Send + Sync + 'static,
+) -> Result<()> {
+    match is_async {
+        false => to.func_new(name, move |mut store, _, _, _| Err(why(store.data_mut()))),
+        true => to.func_new_concurrent(name, move |store, _, _, _| {
+            let why = why.clone();
+            Box::pin(async move { Err(store.with(|mut access| why(access.get()))) })
+        }),
     }
 }

@@ -13,8 +13,8 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use wasmtime::{
-    Result, StoreContextMut,
-    component::{Lift, Linker, LinkerInstance, Lower, Resource, WasmStr},
+    AsContextMut, Result, StoreContextMut,
+    component::{Accessor, Lift, Linker, LinkerInstance, Lower, Resource, WasmStr},
 };
 use wasmtime_wasi_http::{
     Error, FieldMap, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{
         },
         types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest},
     },
+    p3::{Request as Request3, Response as Response3, bindings::http as p3},
 };
 
 use crate::{
@@ -36,6 +37,7 @@ use crate::{
 
 pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+const CLIENT: &str = "wasi:http/client@0.3.0";
 
 /// How much the headers and unsent requests of one instance may hold. Resources are counted, but each of these may be large.
 const OPEN_MAX: usize = 8 << 20;
@@ -90,6 +92,34 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     )?;
     linker.allow_shadowing(false);
     linker.instance(HANDLER)?.func_wrap("handle", handle)
+}
+
+/// Links the same of WASI 0.3, on an engine with component-model async.
+pub(super) fn link_3(linker: &mut Linker<State>) -> Result<()> {
+    p3::types::add_to_linker::<State, WasiHttp>(linker, State::http)?;
+    linker
+        .instance(CLIENT)?
+        .func_wrap_concurrent("send", |store, (request,)| Box::pin(send_3(store, request)))
+}
+
+type Sent3 = Result<Resource<Response3>, p3::types::ErrorCode>;
+
+async fn send_3(store: &Accessor<State>, request: Resource<Request3>) -> Result<(Sent3,)> {
+    store.with(|mut access| -> Result<()> {
+        let mut store = access.as_context_mut();
+        Calls::attribute(&mut store)?;
+        let state = store.data_mut();
+        let worker = state.worker()?;
+        let sender = (worker.http.clone(), worker.left());
+        state.web.hooks.sender = Some(sender);
+        Ok(())
+    })?;
+    // It is handed over at once, before anything else can run.
+    let http = store.with_getter::<WasiHttp>(State::http);
+    match <WasiHttp as p3::client::HostWithStore<State>>::send(&http, request).await {
+        Ok(response) => Ok((Ok(response),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
 }
 
 type Setter<T> = fn(&mut WasiHttpCtxView<'_>, Resource<HostOutgoingRequest>, T) -> Result<Result<(), ()>>;
@@ -177,6 +207,12 @@ fn weight(resource: &(dyn Any + Send)) -> usize {
         let path = request.path_with_query.as_ref().map_or(0, String::len);
         let body = request.body.as_ref().map_or(0, |_| 2 * PIECE_MAX);
         headers(&request.headers) + path + body
+    } else if let Some(request) = resource.downcast_ref::<Request3>() {
+        let path = request.path_with_query.as_ref().map_or(0, |path| path.as_str().len());
+        let server = request.authority.as_ref().map_or(0, |server| server.as_str().len());
+        headers(&request.headers) + path + server + request.method.as_str().len()
+    } else if let Some(response) = resource.downcast_ref::<Response3>() {
+        headers(&response.headers)
     } else if let Some(response) = resource.downcast_ref::<HostIncomingResponse>() {
         headers(&response.headers)
     } else {
