@@ -1,6 +1,7 @@
 //! Workers that attack a limit: a clear message that names the limit and the flag that raises it, and nothing hangs.
 
 pub(crate) mod attacks;
+pub(crate) mod collected;
 mod components;
 mod files;
 mod folders;

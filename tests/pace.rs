@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     hostile::{
-        attacks,
+        attacks, collected,
         operations::{self, MANY_TASKS, Place},
     },
     support::{Folder, Live, alone, body, host},
@@ -180,7 +180,7 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     let folder = folder();
     let _alone = alone();
     let mut slow = Vec::new();
-    for attack in attacks::all() {
+    for attack in attacks::all().into_iter().chain(collected::all()) {
         attack.component(&folder, "hostile.wasm");
         let median = pace(&folder, "hostile", 1, FEW, &["--threads", "1"]);
         eprintln!("{median:.2} beside {}", attack.name);

@@ -17,13 +17,27 @@ pub(crate) struct Attack {
 }
 
 impl Attack {
+    pub(super) fn new(
+        name: &'static str,
+        text: String,
+        flags: &'static [&'static str],
+        says: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            text,
+            flags,
+            says,
+        }
+    }
+
     /// Its component.
     pub(crate) fn component(&self, folder: &Folder, name: &str) -> String {
         folder.guest(name, &self.text)
     }
 
     /// One line for it: the attempt fails with the right words, and the host stays small.
-    fn ends(&self) {
+    pub(super) fn ends(&self) {
         let folder = Folder::new();
         let worker = self.component(&folder, "attack.wasm");
         let args = ["map", &worker, "--attempts", "1", "--workers", "1"];
@@ -45,14 +59,14 @@ pub(super) fn stays_small(peak: Option<u64>) {
 }
 
 /// Flags for what burns fuel.
-const FUEL: &[&str] = &["--fuel", "50M"];
+pub(super) const FUEL: &[&str] = &["--fuel", "50M"];
 /// Flags for what must be over long before the fuel is.
 const SOON: &[&str] = &["--fuel", "50k"];
 /// Flags for what burns next to none.
-const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
+pub(super) const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
 
 pub(super) const OUT_OF_FUEL: &[&str] = &["ran out of fuel: used all of 50M", "--fuel"];
-const OUT_OF_TIME: &[&str] = &["was not done within 300ms", "--timeout"];
+pub(super) const OUT_OF_TIME: &[&str] = &["was not done within 300ms", "--timeout"];
 pub(super) const OUT_OF_MEMORY: &[&str] = &["ran out of memory", "of 64MiB", "--memory"];
 pub(super) const HANDLES: &[&str] = &["held too many handles: used all of 4096", "--handles"];
 pub(super) const RESOURCES: &[&str] = &["held too many resources of the host: used all of 4096", "--handles"];
@@ -175,7 +189,7 @@ attacks! {
 const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
 
 /// A worker that calls nobody; see `guests/worker.wat`.
-fn plain(handle: &str) -> String {
+pub(super) fn plain(handle: &str) -> String {
     include_str!("../guests/worker.wat")
         .replace("{HANDLE}", handle)
         .replace("{EXPORT}", "handle")

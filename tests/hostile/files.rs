@@ -281,3 +281,42 @@ fn imports_that_are_not_listed_are_linked() {
     watched(&folder, &["inspect", &path]).exits(0);
     watched(&folder, &["map", &path]).exits(0).prints("a\n");
 }
+
+/// Types of WebAssembly 3.0: groups that refer to each other, and chains of subtypes.
+#[test]
+fn large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used() {
+    let module = |types: Vec<u8>| [b"\0asm\x01\0\0\0", &*section(1, &types)].concat();
+    let group = |types: usize, of: &[u8]| [b"\x01\x4e", &*leb(types), &of.repeat(types)].concat();
+    // A struct of one reference to the first type.
+    let node = b"\x5f\x01\x63\x00\x00";
+    refused("a group", &module(group(1_000_001, node)), &[]);
+    refused(
+        "groups",
+        &module([leb(20_000), group(200, node)[1..].repeat(20_000)].concat()),
+        &["declares more than 2000000"],
+    );
+    let wide = [b"\x5f", &*leb(10_000), &b"\x7f\x00".repeat(10_000)].concat();
+    refused(
+        "fields",
+        &module([leb(300), wide.repeat(300)].concat()),
+        &["declares more than 2000000"],
+    );
+    let worker = |types: String| worker_with("", &types, "");
+    let chain = |length: usize| {
+        (1..length).fold("(type $t0 (sub (struct)))".to_owned(), |mut text, n| {
+            let _ = write!(text, "(type $t{n} (sub $t{} (struct)))", n - 1);
+            text
+        })
+    };
+    refused("subtypes", &worker(chain(65)), &["sub type hierarchy too deep"]);
+    let folder = Folder::new();
+    let types = (0..50_000).fold(String::new(), |mut text, n| {
+        let _ = write!(text, "(type $s{n} (struct (field i32) (field (ref null $s{n}))))");
+        text
+    });
+    for (name, text) in [("chain.wasm", chain(60)), ("types.wasm", types)] {
+        let path = folder.file(name, worker(text));
+        watched(&folder, &["inspect", &path]).exits(0);
+        watched(&folder, &["map", &path]).exits(0).prints("a\n");
+    }
+}

@@ -5,7 +5,7 @@
 
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentAlias, ComponentExternName, ComponentImport, ComponentType,
-    ComponentTypeRef, CoreType, InstanceTypeDeclaration, Parser, Payload,
+    ComponentTypeRef, CompositeInnerType, CoreType, InstanceTypeDeclaration, Parser, Payload, SubType,
 };
 
 /// How deep types may be nested in types and components in components. Wasmparser 0.254 has the same limit on how deep values
@@ -90,7 +90,14 @@ fn file(bytes: &[u8], counts: &mut Counts, customs: bool) -> Result<(), BoundsEr
                 depth -= 1;
                 0
             }
-            Payload::TypeSection(section) => section.count(),
+            Payload::TypeSection(section) => {
+                for group in section.clone() {
+                    for ty in group?.types() {
+                        counts.add(core_parts(ty))?;
+                    }
+                }
+                0
+            }
             Payload::ImportSection(section) => section.count(),
             Payload::FunctionSection(section) => section.count(),
             Payload::TableSection(section) => section.count(),
@@ -195,6 +202,16 @@ fn declaration(reader: &mut BinaryReader<'_>, counts: &mut Counts) -> Result<boo
 /// Whether the type that comes next has declarations: a component type or an instance type.
 fn nested(reader: &BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
     Ok(matches!(reader.clone().read_u8()?, 0x41 | 0x42))
+}
+
+/// How many parts a type of a core module has, itself included.
+fn core_parts(ty: &SubType) -> u32 {
+    let parts = match &ty.composite_type.inner {
+        CompositeInnerType::Func(func) => func.params().len() + func.results().len(),
+        CompositeInnerType::Struct(fields) => fields.fields.len(),
+        CompositeInnerType::Array(_) | CompositeInnerType::Cont(_) => 1,
+    };
+    u32::try_from(parts).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// How many parts a type has that has no declarations.

@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use super::{
     child::{self, ChildError, ChildLimits, Work},
     engine::{Form, Space},
-    fault,
+    fault, features,
 };
 use crate::{
     limits::CompileLimits,
@@ -77,7 +77,9 @@ pub(super) fn apart(
 /// # Errors
 /// It does not compile.
 pub(super) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    engine
-        .precompile_component(component)
-        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", fault::chain(&error))))
+    engine.precompile_component(component).map_err(|error| {
+        // What functions do is validated here for the first time.
+        let why = features::missing_in(component).unwrap_or_else(|| fault::chain(&error));
+        CompileError::Refused(format!("it does not compile: {why}"))
+    })
 }

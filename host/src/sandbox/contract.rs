@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     engine::Form,
+    features,
     known::is_newer,
     shape::{Import, Shape},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Contract {
     pub(crate) engine: Form,
     /// Whether there are components in it that call each other.
     pub(crate) composed: bool,
+    /// Whether there are objects in it that are collected: structs, arrays and exceptions.
+    pub(crate) collects: bool,
     /// Names of what it imports, sorted, each with whether the host knows it.
     pub(crate) imports: Vec<Import>,
     /// Exports and their types, sorted by name.
@@ -49,7 +52,7 @@ pub(crate) struct Contract {
 
 /// What to do about a component that is not valid.
 pub(super) const INVALID_HINT: &str =
-    "the file may be cut short or need WebAssembly features that are off here; build it again";
+    "the file may be cut short, or was not written by a current toolchain; build it again";
 
 /// What to do about a file that takes too much to be inspected.
 pub(super) const EXCESSIVE_HINT: &str = "no toolchain is known whose components come near this limit; is it the file that your \
@@ -62,6 +65,9 @@ pub(crate) enum ContractError {
     NotWasm,
     #[error("this component is not valid: {0}")]
     Invalid(String),
+    /// It needs a feature of WebAssembly that is off.
+    #[error("this component is not valid here: {0}")]
+    Feature(String),
     /// It is over a bound of what is inspected.
     #[error("{0}")]
     Excessive(String),
@@ -72,6 +78,11 @@ pub(crate) enum ContractError {
     Version { found: String },
     #[error("this component exports neither an operation nor a worker{}", Listed(.0))]
     NoRole(Vec<String>),
+    #[error(
+        "this component exports an operation and has exceptions or garbage-collected types, which only workers may have: a \
+         collection burns no fuel, and planners and tasks have no other limit on their time"
+    )]
+    Collects,
     #[error("this component exports only a part of {role}{}", Listed(.problems))]
     Partial { role: &'static str, problems: Vec<String> },
 }
@@ -82,6 +93,8 @@ impl ContractError {
         match self {
             Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
             Self::Invalid(_) => INVALID_HINT,
+            Self::Feature(why) => features::hint(why).unwrap_or(INVALID_HINT),
+            Self::Collects => "build the operation without them, or move what needs them into a worker",
             Self::Excessive(_) => EXCESSIVE_HINT,
             Self::Version { .. } => "build it against the WIT of this host, or use a newer host",
             Self::NoRole(_) => "export the functions of one of the worlds in wit/disperse.wit, for instance `worker`",
@@ -107,6 +120,7 @@ impl Contract {
         let Shape {
             engine,
             composed,
+            collects,
             imports,
             exports,
             forms,
@@ -119,6 +133,9 @@ impl Contract {
         }
         let operation = role(&exports, &forms, "an operation", &OPERATION)?;
         let worker = role(&exports, &forms, "a worker", &WORKER)?;
+        if operation.is_some() && collects {
+            return Err(ContractError::Collects);
+        }
         let is_program = |(name, _): &(&String, &Form)| {
             let version = name.strip_prefix(PROGRAM);
             version.is_some_and(|version| PROGRAM_VERSIONS.iter().any(|known| version.starts_with(known)))
@@ -137,6 +154,7 @@ impl Contract {
             program: program.map(|(name, _)| name.clone()),
             engine,
             composed,
+            collects,
             imports,
             exports,
         })

@@ -33,8 +33,8 @@ const STACKS_PER_INSTANCE: u32 = 3;
 pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 pub(super) const MEMORIES_PER_COMPONENT: u32 = 8;
 pub(super) const TABLES_PER_COMPONENT: u32 = 64;
-/// Elements in one table, which cost 8 bytes each. Large enough for every language's function table that was met.
-const TABLE_ELEMENTS: usize = 100_000;
+/// Elements in one table, which cost 8 bytes each. Ten times the largest function table that was met, of a compiler for C++.
+pub(super) const TABLE_ELEMENTS: usize = 1_000_000;
 
 /// What a guest's stack has beyond what wasm may use of it, in bytes: for host functions.
 const HOST_STACK: usize = 1536 << 10;
@@ -135,7 +135,6 @@ fn config(form: Form, space: Space) -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
-        .wasm_memory64(false)
         .memory_init_cow(true);
     if space == Space::Grown {
         config

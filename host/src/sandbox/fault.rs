@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use disperse_scheduler::End;
-use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime::{ThrownException, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use super::{fingerprint, instance::hostcall_max, limiter::Refused, shortage::HostResource};
@@ -84,6 +84,11 @@ impl Fault {
                 },
                 backtrace: backtrace.map(frames).unwrap_or_default(),
                 fingerprint: fingerprint::of_frames(*trap, backtrace),
+            },
+            (None, None) if error.is::<ThrownException>() => Self::Trap {
+                message: "an exception that nothing caught".to_owned(),
+                backtrace: backtrace.map(frames).unwrap_or_default(),
+                fingerprint: fingerprint::of_exception(backtrace),
             },
             // Without a backtrace the guest had returned and its result was being read.
             (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },

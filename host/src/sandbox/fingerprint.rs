@@ -50,8 +50,18 @@ impl Hash {
 
 /// The place of a trap, by its frames alone.
 pub(super) fn of_frames(trap: Trap, backtrace: Option<&WasmBacktrace>) -> u64 {
+    of_kind(trap as u64, backtrace)
+}
+
+/// The place from which an exception was thrown that nothing caught.
+pub(super) fn of_exception(backtrace: Option<&WasmBacktrace>) -> u64 {
+    // No kind of trap has this number.
+    of_kind(u64::MAX, backtrace)
+}
+
+fn of_kind(kind: u64, backtrace: Option<&WasmBacktrace>) -> u64 {
     let mut hash = Hash::EMPTY;
-    hash.number(trap as u64);
+    hash.number(kind);
     for frame in backtrace.iter().flat_map(|backtrace| backtrace.frames()) {
         hash.number(frame.func_index().into());
         hash.number(frame.func_offset().unwrap_or_default() as u64);

@@ -129,6 +129,7 @@ impl Inspection {
 enum Rejection {
     NotWasm,
     Invalid(String),
+    Feature(String),
     Excessive(String),
     Module(String),
 }
@@ -139,6 +140,7 @@ impl From<ContractError> for Rejection {
             ContractError::NotWasm => Self::NotWasm,
             ContractError::Excessive(why) => Self::Excessive(why),
             ContractError::Invalid(why) => Self::Invalid(cut(why)),
+            ContractError::Feature(why) => Self::Feature(why),
             error => Self::Invalid(cut(error.to_string())),
         }
     }
@@ -149,6 +151,7 @@ impl From<Rejection> for LoadError {
         match rejection {
             Rejection::NotWasm => ContractError::NotWasm.into(),
             Rejection::Invalid(why) => ContractError::Invalid(why).into(),
+            Rejection::Feature(why) => ContractError::Feature(why).into(),
             Rejection::Excessive(why) => ContractError::Excessive(why).into(),
             Rejection::Module(why) => Self::Module(why),
         }

@@ -17,7 +17,7 @@ use super::{
     share::{Admission, Need},
     state::{Role, State},
     stdio::Tail,
-    turn::Turn,
+    turn::{CollectedTurn, Turn},
     world::World,
 };
 use crate::{
@@ -85,15 +85,26 @@ impl Running {
             _ => &program.pre,
         };
         let is_worker = matches!(start.role, Role::Worker(_));
-        let limiter = Limiter::new(limits.memory, memory, start.need, sandbox.budget.clone());
+        let limiter = Limiter::new(
+            limits.memory,
+            program.contract.collects,
+            memory,
+            start.need,
+            sandbox.budget.clone(),
+        );
         let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
         let mut store = Store::new(&program.side.engine, state);
         match is_worker {
             true => store.limiter(|state| &mut state.limiter),
             false => store.limiter_async(|state| &mut state.limiter),
         }
-        let mut turn = Turn::new(start.debt.clone());
-        store.call_hook(move |store, way| turn.hook(store, way));
+        match program.contract.collects {
+            true => store.call_hook_async(CollectedTurn::new(start.debt.clone())),
+            false => {
+                let mut turn = Turn::new(start.debt.clone());
+                store.call_hook(move |store, way| turn.hook(store, way));
+            }
+        }
         store.set_hostcall_fuel(hostcall_max(&limits));
         store.set_max_component_handles(limits.handles.get() as usize);
         let started = async {

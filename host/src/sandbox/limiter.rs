@@ -22,10 +22,15 @@ use crate::limits::{Budget, NoRoom, Reservation};
 /// attempt, so that workers that hold what is spare have ended or were cut.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What one table element costs.
+/// What one table element costs, in bytes.
 const TABLE_ELEMENT: u64 = size_of::<usize>() as u64;
 
-/// Counts the bytes of all memories and tables of one instance, because a limit on each of them alone would be none.
+/// What one costs of a guest whose objects are collected, in bytes: at the beginning of a collection the engine lists what tables
+/// refer to, in 16 bytes for each element, in a list that has grown by doubling.
+const COLLECTED_ELEMENT: u64 = TABLE_ELEMENT + 2 * 16;
+
+/// Counts the bytes of all memories and tables of one instance, and of the heap of objects that are collected (a memory like the
+/// others to wasmtime), because a limit on each of them alone would be none.
 ///
 /// A growth beyond the limit fails as the guest's language expects (`memory.grow` says -1), so a guest may cope. If it
 /// does not and traps, the trap was about memory. A growth within the limit for which the host has no memory now is not the
@@ -34,6 +39,8 @@ const TABLE_ELEMENT: u64 = size_of::<usize>() as u64;
 /// planners, which cannot always be started anew, wait.
 pub(super) struct Limiter {
     limit: u64,
+    /// What one table element costs, in bytes.
+    element: u64,
     held: u64,
     peak: u64,
     /// Whether a growth was asked for since the last time this was asked.
@@ -61,10 +68,11 @@ pub(super) struct Refused {
 }
 
 impl Limiter {
-    /// `memory`: what is reserved for the instance.
-    pub(super) fn new(limit: u64, memory: Reservation, need: Need, budget: Arc<Budget>) -> Self {
+    /// `memory`: what is reserved for the instance; `collects`: whether it has objects that are collected.
+    pub(super) fn new(limit: u64, collects: bool, memory: Reservation, need: Need, budget: Arc<Budget>) -> Self {
         Self {
             limit,
+            element: if collects { COLLECTED_ELEMENT } else { TABLE_ELEMENT },
             held: 0,
             peak: 0,
             refused: None,
@@ -241,7 +249,8 @@ impl ResourceLimiter for Limiter {
         if is_beyond(desired, maximum) {
             return Ok(false);
         }
-        self.grow(current as u64 * TABLE_ELEMENT, desired as u64 * TABLE_ELEMENT)
+        let of = |elements: usize| (elements as u64).saturating_mul(self.element);
+        self.grow(of(current), of(desired))
     }
 }
 
@@ -291,7 +300,7 @@ impl ResourceLimiterAsync for Limiter {
         if is_beyond(desired, maximum) {
             return Ok(false);
         }
-        self.grow_patiently(current as u64 * TABLE_ELEMENT, desired as u64 * TABLE_ELEMENT)
-            .await
+        let of = |elements: usize| (elements as u64).saturating_mul(self.element);
+        self.grow_patiently(of(current), of(desired)).await
     }
 }

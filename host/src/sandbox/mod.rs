@@ -17,6 +17,7 @@ mod contract;
 mod engine;
 mod environment;
 mod fault;
+mod features;
 mod files;
 mod fingerprint;
 mod imports;

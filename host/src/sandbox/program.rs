@@ -17,7 +17,7 @@ use super::{
     compile::{self, CompileError},
     contract::{Contract, ContractError, EXCESSIVE_HINT, INVALID_HINT},
     engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX, Space},
-    fault,
+    fault, features,
     files::{FileAccess, FileLimits, Folders},
     imports,
     inspection::{self, Depth, Inspection, InspectionError},
@@ -88,7 +88,7 @@ impl LoadError {
                  only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
             ),
             // What functions do is looked at by the compiler alone.
-            Self::Compile(CompileError::Refused(_)) => Some(INVALID_HINT),
+            Self::Compile(CompileError::Refused(why)) => Some(features::hint(why).unwrap_or(INVALID_HINT)),
             Self::Link(_) => Some(
                 "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2 and 0.3",
             ),
@@ -426,7 +426,13 @@ fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Resul
     );
     Ok(Program(Arc::new(Inner {
         initial: pages.unwrap_or_default().saturating_mul(PAGE),
-        weight: engine::weight(contract.engine, memories, tables, contract.composed),
+        // What is collected lies in a memory of its own.
+        weight: engine::weight(
+            contract.engine,
+            memories + u32::from(contract.collects),
+            tables,
+            contract.composed,
+        ),
         contract: contract.clone(),
         pre,
         operation,

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{Component, RawSection};
 use wasmparser::{
-    BinaryReaderError, ComponentTypeRef, ExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures,
-    component_types::ComponentEntityType, types::Types,
+    BinaryReaderError, ComponentTypeRef, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, ValidPayload,
+    Validator, component_types::ComponentEntityType, types::Types,
 };
 
 use super::{
     contract::{ContractError, is_of_contract},
     engine::Form,
+    features,
     inspection::Depth,
     known, wit,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Shape {
     pub(crate) engine: Form,
     /// Whether there are components in it that call each other.
     pub(crate) composed: bool,
+    /// Whether there are objects in it that are collected: structs, arrays and exceptions.
+    pub(crate) collects: bool,
     /// Names of what it imports, sorted, each with whether the host knows it.
     pub(crate) imports: Vec<Import>,
     /// How many imports there are beside these.
@@ -54,12 +57,12 @@ pub(crate) struct Import {
     pub(crate) known: bool,
 }
 
-/// The features of WebAssembly that the engines have.
-fn features(form: Form) -> WasmFeatures {
-    let mut features = WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL;
-    features.remove(WasmFeatures::THREADS | WasmFeatures::MEMORY64 | WasmFeatures::GC_TYPES | WasmFeatures::EXCEPTIONS);
-    features.set(WasmFeatures::CM_ASYNC, form == Form::Async);
-    features
+/// Why a file is not valid here.
+fn invalid_in(bytes: &[u8], error: &BinaryReaderError) -> ContractError {
+    match features::missing(bytes, error) {
+        Some(why) => ContractError::Feature(why),
+        None => ContractError::Invalid(error.to_string()),
+    }
 }
 
 fn invalid(error: BinaryReaderError) -> ContractError {
@@ -68,7 +71,7 @@ fn invalid(error: BinaryReaderError) -> ContractError {
 
 /// Validates a component, and what its functions do only at [`Depth::Everything`].
 fn types(bytes: &[u8], form: Form, depth: Depth) -> Result<Types, BinaryReaderError> {
-    let mut validator = Validator::new_with_features(features(form));
+    let mut validator = Validator::new_with_features(features::of(form));
     if depth == Depth::Everything {
         return validator.validate_all(bytes);
     }
@@ -120,6 +123,7 @@ impl Shape {
         Self {
             engine,
             composed: false,
+            collects: false,
             imports: Vec::new(),
             more_imports: 0,
             exports: BTreeMap::new(),
@@ -137,14 +141,17 @@ impl Shape {
     pub(super) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
         let (types, mut engine) = match types(bytes, Form::Blocking, depth) {
             Ok(types) => (types, Form::Blocking),
-            Err(_) => (types(bytes, Form::Async, depth).map_err(invalid)?, Form::Async),
+            Err(_) => {
+                let types = types(bytes, Form::Async, depth).map_err(|error| invalid_in(bytes, &error))?;
+                (types, Form::Async)
+            }
         };
         let (imports, exports, composed) = names(bytes)?;
         if imports.iter().any(|name| known::needs_async(name)) {
             engine = Form::Async;
         }
         let mut shape = Self::empty(engine);
-        shape.composed = composed;
+        (shape.composed, shape.collects) = (composed, collects(bytes)?);
         shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
         // Those of the contract are kept wherever the alphabet has them.
         let (ours, others): (Vec<_>, Vec<_>) = exports.iter().partition(|name| is_of_contract(name));
@@ -199,9 +206,9 @@ impl Shape {
     /// # Errors
     /// It is not valid here.
     pub(super) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
-        Validator::new_with_features(features(Form::Blocking))
+        Validator::new_with_features(features::of(Form::Blocking))
             .validate_all(bytes)
-            .map_err(invalid)?;
+            .map_err(|error| invalid_in(bytes, &error))?;
         let mut shape = Self::empty(Form::Blocking);
         let (mut imports, mut listing) = (BTreeSet::new(), Listing::new());
         for payload in Parser::new(0).parse_all(bytes) {
@@ -263,6 +270,38 @@ pub(super) fn imports_alone(bytes: &[u8]) -> Result<Vec<u8>, ContractError> {
         }
     }
     Ok(alone.finish())
+}
+
+/// Whether a module in this file can make objects that are collected: whether it declares a struct, an array or a tag. Without
+/// one there is nothing that it could make.
+fn collects(bytes: &[u8]) -> Result<bool, ContractError> {
+    let is_object = |ty: &wasmparser::SubType| {
+        matches!(
+            ty.composite_type.inner,
+            CompositeInnerType::Struct(_) | CompositeInnerType::Array(_)
+        )
+    };
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(invalid)? {
+            Payload::TagSection(section) if section.count() > 0 => return Ok(true),
+            Payload::TypeSection(section) => {
+                for group in section {
+                    if group.map_err(invalid)?.types().any(is_object) {
+                        return Ok(true);
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    if matches!(import.map_err(invalid)?.ty, TypeRef::Tag(_)) {
+                        return Ok(true);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.
