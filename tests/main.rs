@@ -19,6 +19,7 @@ mod control_files;
 mod embedding;
 mod examples;
 mod facts;
+mod features;
 mod flat;
 mod floors;
 mod grants;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     adapt,
     bounds::{self, BoundsError},
+    capacity::{self, CapacityError},
     child::{self, ChildError, ChildLimits, Work},
     contract::{Contract, ContractError},
     link::links,
@@ -320,6 +321,7 @@ fn inspected(bytes: &[u8], depth: Depth, made: &mut Option<Vec<u8>>) -> Result<I
         },
     };
     let shape = Shape::of(component, depth)?;
+    has_room(component)?;
     let problem = match (depth, Contract::of_shape(shape.clone())) {
         (Depth::Everything, Ok(contract)) => match links(&contract, component) {
             Err(LoadError::Link(why)) => Some(Problem::Link(cut(why))),
@@ -341,6 +343,14 @@ fn bounded(bytes: &[u8], what: &str) -> Result<(), Rejection> {
     bounds::check(bytes).map_err(|error| match error {
         BoundsError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
         error => Rejection::Excessive(format!("this {what} is not inspected: {error}")),
+    })
+}
+
+/// Whether an engine has room for it.
+fn has_room(component: &[u8]) -> Result<(), Rejection> {
+    capacity::check(component).map_err(|error| match error {
+        CapacityError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
+        error => Rejection::Excessive(format!("this component cannot be loaded: {error}")),
     })
 }
 

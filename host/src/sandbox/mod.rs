@@ -10,6 +10,7 @@ mod adapt;
 mod bounds;
 mod cache;
 mod calls;
+mod capacity;
 mod child;
 mod command;
 mod compile;
