@@ -7,10 +7,10 @@ and the exit code is 1. What the parts are is in the folder beside this file.
 
 import sys
 
-from languages import c, go, javascript, mixed, polyglot, programs, projects, python
+from languages import c, go, javascript, mixed, polyglot, programs, projects, python, real
 
 PARTS = {"python": python, "javascript": javascript, "go": go, "c": c, "mixed": mixed,
-         "projects": projects, "programs": programs, "polyglot": polyglot}
+         "projects": projects, "programs": programs, "real": real, "polyglot": polyglot}
 
 for name in sys.argv[2:] or PARTS:
     print(f"{name}:", flush=True)
