@@ -235,21 +235,13 @@ fn programs_of_guests_end_with_a_process_whose_threads_are_held() {
     let _beside = beside();
     let mut held = Held::start(1, &["--exec", "/bin/sh *"]);
     let (script, pid) = (held.folder.path("script"), held.folder.path("pid"));
-    // Renamed, so that it is whole when it is there.
-    let text = format!("echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 1000");
+    let text = format!("{}; exec sleep 1000", writes_pid("$$", &pid));
     std::fs::write(&script, text).unwrap();
     held.feed(&format!("run /bin/sh {script}\n"));
-    let started = comes(Duration::from_secs(60), || std::fs::exists(&pid).unwrap());
-    assert!(started, "the program was not started");
-    let program = std::fs::read_to_string(&pid).unwrap();
+    let program = pid_in(&pid);
     held.hold();
     assert_eq!(held.stop(Signal::INT, Signal::INT), Some(130));
-    let state = || std::fs::read_to_string(format!("/proc/{}/stat", program.trim()));
-    // A zombie has ended; when it is gone is a matter of the process that inherits it.
-    let gone = comes(SOON, || {
-        state().is_ok_and(|stat| stat.contains(") Z ")) || state().is_err()
-    });
-    assert!(gone, "{:?}", state());
+    ends(&program);
 }
 
 #[test]
@@ -264,4 +256,58 @@ fn a_hangup_that_was_ignored_stays_ignored() {
     live.send(Signal::HUP);
     live.send(Signal::INT);
     live.end().exits(130).prints("a line\n");
+}
+
+/// Waits until a file is there, and reads the process ID in it.
+fn pid_in(path: &str) -> String {
+    let is_there = comes(Duration::from_secs(60), || std::fs::exists(path).unwrap());
+    assert!(is_there, "nothing has written {path}");
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+/// Fails unless a process ends soon. A zombie has ended; when it is gone is a matter of the process that inherits it.
+fn ends(pid: &str) {
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    let gone = comes(SOON, || {
+        state().is_ok_and(|stat| stat.contains(") Z ")) || state().is_err()
+    });
+    assert!(gone, "{:?}", state());
+}
+
+/// Renamed, so that a process ID is whole when it is there.
+fn writes_pid(variable: &str, path: &str) -> String {
+    format!("echo {variable} > {path}.new; mv {path}.new {path}")
+}
+
+#[test]
+fn killed_host_leaves_no_program_and_no_child_of_one() {
+    let folder = Folder::new();
+    let (script, pid, child) = (folder.path("script"), folder.path("pid"), folder.path("child"));
+    let text = format!(
+        "sleep 1000 & {}; {}; exec sleep 1000",
+        writes_pid("$!", &child),
+        writes_pid("$$", &pid)
+    );
+    std::fs::write(&script, text).unwrap();
+    let args = ["map", &probe(), "--exec", "/bin/sh *", "--exec", "/bin/true"];
+    // Those before it have ended: they are none of those that are killed.
+    let lines = format!("run /bin/true\nrun /bin/true\nrun /bin/sh {script}\n");
+    let live = host(args).input(lines).start();
+    let (pid, child) = (pid_in(&pid), pid_in(&child));
+    live.send(Signal::KILL);
+    ends(&pid);
+    ends(&child);
+}
+
+#[test]
+fn killed_host_leaves_no_build() {
+    let folder = Folder::new();
+    let pid = folder.path("pid");
+    folder.file("build.sh", format!("sleep 1000 & {}; wait", writes_pid("$!", &pid)));
+    let manifest = "[worker]\nbuild = \"sh build.sh; true\"\ncomponent = \"w.wasm\"\n";
+    folder.file("disperse.toml", manifest);
+    let live = host(["map", ".", "--trust-manifest"]).folder(folder.root()).start();
+    let pid = pid_in(&pid);
+    live.send(Signal::KILL);
+    ends(&pid);
 }

@@ -10,7 +10,10 @@ use super::{
     error::{Failure, say},
     sources, tools,
 };
-use crate::{sandbox::Cache, text::plain};
+use crate::{
+    sandbox::{Cache, Guarded},
+    text::plain,
+};
 
 /// What shells say with their exit code of a program that is not there.
 const NOT_FOUND: i32 = 127;
@@ -78,7 +81,11 @@ fn run(folder: &Path, line: &str, quiet: bool) -> Result<(), Failure> {
     if let Some(path) = tools::path(folder) {
         command.env("PATH", path);
     }
-    let ended = command.spawn().and_then(std::process::Child::wait_with_output);
+    let ended = Guarded::tree(&mut command).and_then(|(child, guarded)| {
+        let ended = child.wait_with_output();
+        guarded.ended();
+        ended
+    });
     let ended = ended.map_err(|error| Failure::usage(format!("cannot run `{line}`")).because(error))?;
     if ended.status.success() {
         return Ok(());

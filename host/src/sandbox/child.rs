@@ -20,6 +20,7 @@ use super::{
     engine::{self, Form, Space},
     fault,
     inspection::{self, Depth, InspectionError},
+    processes,
 };
 use crate::limits::{Shortage, cores};
 
@@ -94,18 +95,8 @@ const MADE: &[u8] = b"disperse: made\n";
 /// It cannot be done, or not within the limits.
 pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
     let until = Instant::now() + limits.timeout;
-    // This very program, also when its file has been exchanged for a newer one meanwhile.
-    let mut child = Command::new("/proc/self/exe")
-        .args([
-            CHILD,
-            work.word(),
-            &limits.memory.to_string(),
-            &limits.timeout.as_secs().to_string(),
-        ])
-        .env_clear()
-        // Else there may be eight of them a core, and each reserves address space.
-        .env("MALLOC_ARENA_MAX", cores().to_string())
-        .current_dir("/")
+    let (memory, seconds) = (limits.memory.to_string(), limits.timeout.as_secs().to_string());
+    let mut child = again(&[work.word(), &memory, &seconds])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -139,6 +130,20 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         }
         _ => Err(ChildError::Broken(how(status, &words))),
     }
+}
+
+/// This program once more, as a child that does this work: its word and two numbers.
+pub(super) fn again(work: &[&str; 3]) -> Command {
+    // This very program, also when its file has been exchanged for a newer one meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg(CHILD)
+        .args(work)
+        .env_clear()
+        // Else there may be eight of them a core, and each reserves address space.
+        .env("MALLOC_ARENA_MAX", cores().to_string())
+        .current_dir("/");
+    command
 }
 
 /// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took too long.
@@ -214,10 +219,16 @@ pub(crate) fn as_child() -> Option<u8> {
         .map(|arg| arg.into_string().unwrap_or_default());
     let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
     match asked {
+        (Some(child), Some(work), Some(_), Some(_), None) if child == CHILD && work == processes::GUARD => {
+            Some(processes::guard())
+        }
         (Some(child), Some(work), Some(memory), Some(seconds), None) if child == CHILD => {
             Some(child_of(&work, memory.parse().ok()?, seconds.parse().ok()?))
         }
-        _ => None,
+        _ => {
+            processes::can_guard();
+            None
+        }
     }
 }
 

@@ -1,19 +1,16 @@
 //! `exec`: programs of the worker's machine, as far as they are granted.
 //!
 //! There is no shell, nothing of the host's environment, and nothing that outlives the attempt: a program is the leader of a
-//! process group, and the group is killed when the program ends, when its time is up, or when the attempt is given up. A
-//! process that ends without dropping attempts kills the groups by [`kill_all`]. Where the machine has no file, thread or memory
-//! for a program now, its start waits a while, and then the attempt ends as one that is made again at no cost: the guest
+//! process group, and the group is killed when the program ends, when its time is up, when the attempt is given up, and when this
+//! process ends, however that happens (`processes.rs`). Where the machine has no file, thread or memory for a program now, its start waits a while, and then the attempt ends as one that is made again at no cost: the guest
 //! could not tell that from a program that does not work.
 
 use std::{
     io,
     process::{ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
@@ -29,6 +26,7 @@ use crate::{
     sandbox::{
         abi::{ExecCommand, ExecEnded, ExecProblem},
         calls::Calls,
+        processes::Guarded,
         shortage::HostResource,
         state::State,
     },
@@ -131,21 +129,10 @@ impl Call {
     }
 }
 
-/// The leaders of all groups of this process; none once no more may be started.
-static LEADERS: Mutex<Option<Vec<Pid>>> = Mutex::new(Some(Vec::new()));
-
-/// Kills all programs that guests have started, and lets no more be started: the process is about to end.
-pub(crate) fn kill_all() {
-    let leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner).take();
-    for leader in leaders.into_iter().flatten() {
-        let _ = kill_process_group(leader, Signal::KILL);
-    }
-}
-
 /// A program and all that it started. Dropping it kills them.
 struct Group {
     child: Child,
-    leader: Option<Pid>,
+    guarded: Guarded,
 }
 
 impl Group {
@@ -154,15 +141,12 @@ impl Group {
     /// # Errors
     /// It cannot be started.
     fn start(command: &mut Command) -> io::Result<Self> {
-        // Held while it is started, so that no group is missed by [`kill_all`].
-        let mut leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(leaders) = &mut *leaders else {
-            return Err(io::Error::other("this process is about to end"));
-        };
-        let child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let leader = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
-        leaders.extend(leader);
-        Ok(Self { child, leader })
+        let (child, guarded) = Guarded::group(|| {
+            let child = command.process_group(0).kill_on_drop(true).spawn()?;
+            let id = child.id();
+            Ok((child, id))
+        })?;
+        Ok(Self { child, guarded })
     }
 
     /// Waits for the end of the program, and kills what it leaves in its group.
@@ -170,26 +154,8 @@ impl Group {
     /// Cancel safe.
     async fn end(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
-        self.kill();
+        self.guarded.kill();
         Ok(status)
-    }
-
-    /// Once only: later the number may be that of another group.
-    fn kill(&mut self) {
-        if let Some(leader) = self.leader.take() {
-            // The group may have ended.
-            let _ = kill_process_group(leader, Signal::KILL);
-            let mut leaders = LEADERS.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(leaders) = &mut *leaders {
-                leaders.retain(|other| *other != leader);
-            }
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

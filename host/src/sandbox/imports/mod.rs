@@ -25,7 +25,6 @@ use wasmtime::{
 use wasmtime_wasi::I32Exit;
 
 use self::charge::{charge, pay};
-pub(crate) use exec::kill_all as kill_programs;
 pub(super) use unknown::{link_unknown, refuse};
 pub(super) use wasi_http::Web;
 
