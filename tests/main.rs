@@ -31,6 +31,7 @@ mod limits;
 mod man;
 mod map;
 mod mining;
+mod map_input;
 mod operations;
 mod outputs;
 mod pace;

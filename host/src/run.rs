@@ -55,6 +55,10 @@ pub(crate) enum What {
     Lines {
         kind: String,
         batch: usize,
+        /// The byte that lines, and results, end with.
+        end: u8,
+        /// Whether each line is the path of a file with the payload.
+        files: bool,
         /// Whether a second run of a line does no harm.
         idempotent: bool,
         /// The longest line or batch in bytes.
@@ -304,6 +308,8 @@ fn operation(
         What::Lines {
             kind,
             batch,
+            end,
+            files,
             idempotent,
             payload_max,
         } => {
@@ -311,6 +317,8 @@ fn operation(
             let options = LinesOptions {
                 kind: kind.into(),
                 batch,
+                end,
+                files,
                 idempotent,
                 payload_max,
             };

@@ -194,6 +194,12 @@ pub(super) struct MapArgs {
     /// The kind of the actions
     #[arg(long, default_value = "line")]
     pub(super) kind: String,
+    /// Lines of the input, and results, end with a zero byte instead of a line break, as those of `find -print0`
+    #[arg(short = '0', long)]
+    pub(super) null: bool,
+    /// Each line of the input is the path of a file whose content is the payload
+    #[arg(long, conflicts_with = "batch")]
+    pub(super) files: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }

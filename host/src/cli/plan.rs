@@ -164,6 +164,8 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let what = What::Lines {
         kind: args.kind.clone(),
         batch: args.batch as usize,
+        end: if args.null { 0 } else { b'\n' },
+        files: args.files,
         idempotent: args.idempotent,
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };

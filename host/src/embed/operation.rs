@@ -201,6 +201,8 @@ impl Operation {
             } => Ok(What::Lines {
                 kind,
                 batch,
+                end: b'\n',
+                files: false,
                 idempotent,
                 payload_max: usize::try_from(task_limits.result).unwrap_or(usize::MAX),
             }),

@@ -1,9 +1,13 @@
-//! `map`: an operation without a component. Every line of the input is a task that asks for one action.
+//! `map`: an operation without a component. Every line of the input is a task that asks for one action. With `--files` a line is
+//! the path of a file, which is read as it comes: one that cannot be read is a task that fails without an action.
 
 use std::{
-    io::BufRead,
+    ffi::OsStr,
+    io::{BufRead, ErrorKind},
     num::NonZeroU32,
+    os::unix::ffi::OsStrExt,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::Arc,
 };
 
@@ -20,6 +24,7 @@ use tokio::{
 
 use super::{Operation, output_room, take};
 use crate::{
+    files,
     inbox::{
         Action, Answers, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used,
         answers, panic_message, reap,
@@ -44,6 +49,10 @@ pub(crate) struct LinesOptions {
     pub(crate) kind: Arc<str>,
     /// How many lines make one action, from 1.
     pub(crate) batch: usize,
+    /// The byte that lines of the input end with, and results too.
+    pub(crate) end: u8,
+    /// Whether each line is the path of a file whose content is the payload. Then `batch` is 1.
+    pub(crate) files: bool,
     /// Whether a second run of one does no harm.
     pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
@@ -96,7 +105,7 @@ impl Lines {
         })?;
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
-        running.spawn(plan(calls, read, port));
+        running.spawn(plan(calls, read, port, options.end));
         Ok(Self {
             options,
             to_driver,
@@ -115,6 +124,16 @@ impl Operation for Lines {
         reap(&mut self.running);
         let (answers, from_driver) = answers(false);
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
+        let input = match self.options.files {
+            false => input,
+            true => match content_of(input) {
+                Ok(content) => content,
+                Err(message) => {
+                    let _ = self.to_driver.send(ended(task, Err(message), TaskRoom::default()));
+                    return answers;
+                }
+            },
+        };
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
         // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
         let asked = Options {
@@ -136,20 +155,55 @@ impl Operation for Lines {
                 result: answer.room,
                 ..TaskRoom::default()
             };
-            let _ = to_driver.send(Notice::TaskEnded {
-                task,
-                end: TaskEnd {
-                    outcome,
-                    used: Used::default(),
-                    room,
-                },
-            });
+            let _ = to_driver.send(ended(task, outcome, room));
         });
         answers
     }
 
     fn look(&mut self) {
         reap(&mut self.running);
+    }
+}
+
+fn ended(task: TaskId, outcome: Result<Bytes, String>, room: TaskRoom) -> Notice {
+    let used = Used::default();
+    Notice::TaskEnded {
+        task,
+        end: TaskEnd { outcome, used, room },
+    }
+}
+
+/// What follows the content of a file, or the reason why there is none, on its way to the task.
+const CONTENT: u8 = 1;
+const NO_CONTENT: u8 = 0;
+
+/// Reads the file whose path is a line.
+fn read_file(path: &[u8], most: usize) -> Bytes {
+    let name = Path::new(OsStr::from_bytes(path));
+    let (mut bytes, tag) = match files::read(name, most as u64) {
+        Ok(bytes) => (bytes, CONTENT),
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::FileTooLarge => "; raise it with --result-size",
+                _ => "",
+            };
+            let message = format!("cannot read `{}`: {error}{hint}", name.display());
+            (message.into_bytes(), NO_CONTENT)
+        }
+    };
+    bytes.push(tag);
+    bytes.into()
+}
+
+/// The content of a file as [`read_file`] has read it.
+///
+/// # Errors
+/// It could not be read; says why.
+fn content_of(mut file: Bytes) -> Result<Bytes, String> {
+    let tag = file.split_off(file.len().saturating_sub(1));
+    match *tag == [CONTENT] {
+        true => Ok(file),
+        false => Err(String::from_utf8_lossy(&file).into_owned()),
     }
 }
 
@@ -172,16 +226,16 @@ fn read_lines(
             let mut line = Vec::new();
             // One byte more than allowed tells a line that is too long from one that just fits.
             let room = options.payload_max as u64 + 2;
-            let read = std::io::Read::take(&mut input, room).read_until(b'\n', &mut line);
+            let read = std::io::Read::take(&mut input, room).read_until(options.end, &mut line);
             match read {
                 Ok(0) => break,
                 Ok(_) => {
                     number += 1;
-                    if line.last() == Some(&b'\n') {
+                    if line.last() == Some(&options.end) {
                         line.pop();
                     }
                     if count > 0 {
-                        piece.put_u8(b'\n');
+                        piece.put_u8(options.end);
                     }
                     piece.extend_from_slice(&line);
                     if piece.len() > options.payload_max {
@@ -208,7 +262,12 @@ fn read_lines(
         if count == 0 {
             return Some(tasks);
         }
-        if !hand(Ok(piece.freeze())) {
+        let piece = piece.freeze();
+        let piece = match options.files {
+            true => read_file(&piece, options.payload_max),
+            false => piece,
+        };
+        if !hand(Ok(piece)) {
             return None;
         }
         tasks += 1;
@@ -216,7 +275,7 @@ fn read_lines(
 }
 
 /// Hands out lines and puts out results.
-async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>, port: PlannerPort) {
+async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>, port: PlannerPort, end: u8) {
     let room = Arc::new(Semaphore::new(OUTPUT_ROOM));
     let (mut wanted, mut handed) = (0, 0);
     // Why there are no more lines, if not because the input has ended. Told when those before are done.
@@ -230,7 +289,7 @@ async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiv
                 Some(PlannerCall::Collect { task, outcome, room: taken, .. }) => {
                     if let Ok(result) = outcome {
                         port.collects(Some(task));
-                        write(&port, &room, &result).await;
+                        write(&port, &room, &result, end).await;
                         port.collects(None);
                     }
                     drop(taken);
@@ -260,10 +319,10 @@ async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiv
     }
 }
 
-async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8]) {
+async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8], end: u8) {
     let mut record = BytesMut::with_capacity(result.len() + 1);
     record.extend_from_slice(result);
-    record.put_u8(b'\n');
+    record.put_u8(end);
     let room = output_room(room, record.len()).await;
     port.output(record.freeze(), room);
 }
