@@ -31,6 +31,7 @@ use crate::{
     logger::{Level, Logger},
     text::cut,
 };
+    units::{Fuel, Size},
 
 /// What a worker is started from.
 #[derive(Clone)]
@@ -94,7 +95,15 @@ impl Handled {
     pub(crate) fn fault_after(fault: &Fault, used: Used, stderr: String) -> Self {
         Self {
             spent: true,
-            ..Self::failed(fault.end(&stderr), fault.to_string(), used).saying(stderr)
+            ..Self::failed(fault.end(&stderr), message, used).saying(stderr)
+        let mut message = fault.to_string();
+        if matches!(fault, Fault::Timeout { .. }) && used.fuel > 0 {
+            message = format!(
+                "{message}; it has used {} of fuel and {} of memory",
+                Fuel(used.fuel),
+                Size(used.memory)
+            );
+        }
         }
     }
 
