@@ -3,6 +3,7 @@
 mod ends;
 mod folders;
 mod native;
+mod programs;
 mod start;
 
 use std::{

@@ -165,23 +165,36 @@ pub(crate) fn player() -> String {
     of(&FOLDER, "tests/guests/player", "player")
 }
 
+/// The program that does what its arguments say, a component; see `guests/tool`.
+pub(crate) fn tool() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    of(&FOLDER, "tests/guests/tool", "tool")
+}
+
+/// The same as a core module of WASI 0.1.
+pub(crate) fn tool_module() -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/tool"), "wasm32-wasip1"));
+    folder.join("tool.wasm").to_str().unwrap().to_owned()
+}
+
 /// One of the guests of a workspace, which are built once.
 fn of(folder: &OnceLock<PathBuf>, workspace: &str, name: &str) -> String {
-    let folder = folder.get_or_init(|| built(&root().join(workspace)));
+    let folder = folder.get_or_init(|| built(&root().join(workspace), "wasm32-wasip2"));
     folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
 }
 
-/// Builds the guests of a workspace, and says where they are.
-fn built(workspace: &Path) -> PathBuf {
+/// Builds the guests of a workspace for a target, and says where they are.
+fn built(workspace: &Path, target: &str) -> PathBuf {
     let _beside = beside();
     let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--target", "wasm32-wasip2"])
+        .args(["build", "--release", "--target", target])
         .current_dir(workspace)
         .output()
         .expect("cargo starts");
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{}: {said}", workspace.display());
-    workspace.join("target/wasm32-wasip2/release")
+    workspace.join("target").join(target).join("release")
 }
 
 /// The text of an operation with these in the places of its functions, and nothing in the others; see `guests/operation.wat`.

@@ -200,6 +200,10 @@ pub(super) struct MapArgs {
     /// Each line of the input is the path of a file whose content is the payload
     #[arg(long, conflicts_with = "batch")]
     pub(super) files: bool,
+    /// Arguments for a program: `{}` is the payload, `{file}` a file with it, `{file.EXT}` one whose name ends so, `{kind}`,
+    /// `{attempt}`; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin
+    #[arg(last = true)]
+    pub(super) args: Vec<String>,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -257,6 +261,8 @@ pub(super) struct Common {
     #[arg(long)]
     pub(super) fresh: bool,
     #[command(flatten)]
+    pub(super) program: ProgramFlags,
+    #[command(flatten)]
     pub(super) manifest: ManifestFlags,
     /// Run the component only if its SHA-256 is this, in hexadecimal
     #[arg(long, value_name = "HEX")]
@@ -284,6 +290,21 @@ pub(super) struct Common {
     // The last: what follows would be under its heading.
     #[command(flatten)]
     pub(super) limits: LimitsTable,
+}
+
+/// How workers that are programs are called.
+#[derive(Debug, Args)]
+pub(super) struct ProgramFlags {
+    /// Exit statuses of a program that are a success, as in `0,10,20` [default: 0]
+    #[arg(long, value_name = "N[,N...]", value_delimiter = ',', help_heading = "Programs")]
+    pub(super) ok_status: Option<Vec<u8>>,
+    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt [default: 16MiB if {file} or
+    /// --result-file is used, else there is none]
+    #[arg(long, value_name = "SIZE", help_heading = "Programs")]
+    pub(super) scratch: Option<Size>,
+    /// The file in a program's scratch folder that is its result [default: what it writes to stdout]
+    #[arg(long, value_name = "NAME", help_heading = "Programs")]
+    pub(super) result_file: Option<String>,
 }
 
 impl Common {

@@ -90,7 +90,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
-    let maker = PoolMaker::new(&programs, &args.common, limits)?;
+    let maker = PoolMaker::new(&programs, &args.common, limits, &[])?;
     let mut pools = Vec::new();
     for &(path, count) in &typed {
         let mut pool = maker.component(path, count)?;
@@ -148,7 +148,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let alone = pools::alone(manifest, folder, &args.common, signer);
     wanted.extend(alone.map(|one| one.typed(project.is_alone())));
     let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
-    let pools = PoolMaker::new(&programs, &args.common, limits)?.manifest(manifest, folder, true)?;
+    let pools = PoolMaker::new(&programs, &args.common, limits, &args.args)?.manifest(manifest, folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));

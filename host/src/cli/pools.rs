@@ -13,7 +13,7 @@ use crate::{
     http::Placed,
     limits::{CONCURRENCY_MAX, Limits, cores},
     run::{Performer, PoolPlan, WorkerPlan},
-    sandbox::{Form, Program},
+    sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
     signer::Signer,
 };
@@ -49,15 +49,31 @@ pub(super) struct PoolMaker<'a> {
     limits: Limits,
     opened: Opened,
     env: Vec<(String, String)>,
+    invocation: InvocationSettings,
 }
 
 impl<'a> PoolMaker<'a> {
-    /// Reads the grants that were typed.
+    /// Reads the grants that were typed. `args`: the arguments of programs; none if none were typed.
     ///
     /// # Errors
     /// One cannot be meant.
-    pub(super) fn new(programs: &'a Programs, common: &'a Common, limits: Limits) -> Result<Self, Failure> {
+    pub(super) fn new(
+        programs: &'a Programs,
+        common: &'a Common,
+        limits: Limits,
+        args: &[String],
+    ) -> Result<Self, Failure> {
         Ok(Self {
+            invocation: InvocationSettings {
+                args: (!args.is_empty()).then(|| args.to_vec()),
+                scratch: common.program.scratch.map(|size| size.0),
+                result_file: common.program.result_file.clone(),
+                ok_status: common
+                    .program
+                    .ok_status
+                    .as_ref()
+                    .map(|ok| ok.iter().copied().map(i32::from).collect()),
+            },
             programs,
             common,
             limits,
@@ -75,7 +91,9 @@ impl<'a> PoolMaker<'a> {
     /// # Errors
     /// A secret and a variable have one name.
     pub(super) fn own(&self, path: &Path, program: Program) -> Result<PoolPlan, Failure> {
-        self.pool(name_of(path), program, self.common.workers, None, &Opened::default())
+        let count = self.common.workers;
+        let settings = InvocationSettings::default();
+        self.pool(name_of(path), program, count, None, &Opened::default(), settings)
     }
 
     /// Workers of a component.
@@ -84,13 +102,8 @@ impl<'a> PoolMaker<'a> {
     /// A secret and a variable have one name.
     pub(super) fn component(&self, path: &Path, count: Option<u32>) -> Result<PoolPlan, Failure> {
         let program = self.programs.of(path)?;
-        self.pool(
-            name_of(path),
-            program,
-            count.or(self.common.workers),
-            None,
-            &Opened::default(),
-        )
+        let (count, settings) = (count.or(self.common.workers), InvocationSettings::default());
+        self.pool(name_of(path), program, count, None, &Opened::default(), settings)
     }
 
     /// The pools of a manifest; of none, for `map`, its worker, else its operation's own.
@@ -112,6 +125,12 @@ impl<'a> PoolMaker<'a> {
                     self.common.workers,
                     worker.concurrency,
                     &opened,
+                    InvocationSettings {
+                        args: worker.args.clone(),
+                        scratch: worker.scratch.map(|size| size.0),
+                        result_file: worker.result_file.clone(),
+                        ok_status: worker.ok_status.clone(),
+                    },
                 )?])
             }
             (None, Some(operation)) => Ok(vec![self.component(&folder.join(&operation.component), None)?]),
@@ -126,9 +145,11 @@ impl<'a> PoolMaker<'a> {
         count: Option<u32>,
         concurrency: Option<NonZeroU32>,
         more: &Opened,
+        settings: InvocationSettings,
     ) -> Result<PoolPlan, Failure> {
         let opened = self.opened.clone().and(more);
         let (count, fresh) = (workers(count), self.common.fresh);
+        let invocation = self.invocation(&name, &name, &program, settings, &opened)?;
         Ok(PoolPlan {
             concurrency: self.concurrency(&name, &program, concurrency, fresh, count)?,
             quotas: self.common.quota.clone(),
@@ -139,7 +160,7 @@ impl<'a> PoolMaker<'a> {
             fresh,
             untrusted: false,
             workers: (1..=count)
-                .map(|n| worker(n.to_string(), self.env.clone(), &opened.secrets, &opened))
+                .map(|n| worker(n.to_string(), self.env.clone(), &invocation, &opened.secrets, &opened))
                 .collect::<Result<_, _>>()?,
             grants: Arc::new(opened.grants),
         })
@@ -149,6 +170,14 @@ impl<'a> PoolMaker<'a> {
         let program = self.programs.of(&folder.join(&table.component))?;
         let written = Opened::written(&table.dirs, &table.exec, &table.http, &table.secrets, folder)?;
         let opened = self.opened.clone().and(&written);
+        let called = name_of(&table.component);
+        let settings = InvocationSettings {
+            args: table.args.clone(),
+            scratch: table.scratch.map(|size| size.0),
+            result_file: table.result_file.clone(),
+            ok_status: table.ok_status.clone(),
+        };
+        let invocation = self.invocation(&table.name, &called, &program, settings.clone(), &opened)?;
         let mut listed = Vec::new();
         for listing in &table.worker {
             let mut env: Vec<_> = listing.settings.clone().into_iter().collect();
@@ -158,11 +187,22 @@ impl<'a> PoolMaker<'a> {
             let own = opened::secrets(&listing.secrets, folder)?;
             let typed = self.opened.secrets.clone();
             let secrets = opened::over(opened::over(typed, &own), &opened.secrets);
+            let invocation = match &listing.args {
+                Some(_) => {
+                    let args = listing.args.clone();
+                    let settings = InvocationSettings {
+                        args,
+                        ..settings.clone()
+                    };
+                    self.invocation(&table.name, &called, &program, settings, &opened)?
+                }
+                None => invocation.clone(),
+            };
             listed.push(WorkerPlan {
                 quotas: listing.quota.clone().filter(|_| self.common.quota.is_empty()),
                 account: listing.account.clone(),
                 owner: listing.owner.clone(),
-                ..worker(listing.name.clone(), env, &secrets, &opened)?
+                ..worker(listing.name.clone(), env, &invocation, &secrets, &opened)?
             });
         }
         let more = match (table.workers, listed.is_empty()) {
@@ -171,7 +211,8 @@ impl<'a> PoolMaker<'a> {
             (None, false) => 0,
         };
         for n in 1..=more {
-            listed.push(worker(n.to_string(), self.env.clone(), &opened.secrets, &opened)?);
+            let env = self.env.clone();
+            listed.push(worker(n.to_string(), env, &invocation, &opened.secrets, &opened)?);
         }
         if table.untrusted {
             self.given_nothing(table, &opened)?;
@@ -195,6 +236,43 @@ impl<'a> PoolMaker<'a> {
         })
     }
 
+    /// How the workers of a pool are called, if they are programs: what was typed comes before what is written. `called`: the
+    /// program's name.
+    ///
+    /// # Errors
+    /// They are none and are to be called in some way, or cannot be called like that.
+    fn invocation(
+        &self,
+        pool: &str,
+        called: &str,
+        program: &Program,
+        settings: InvocationSettings,
+        opened: &Opened,
+    ) -> Result<Arc<Invocation>, Failure> {
+        let settings = self.invocation.clone().over(&settings);
+        let is_program = program.contract().program.is_some();
+        if let (false, Some(given)) = (is_program, settings.given()) {
+            let what = match given {
+                "args" => "be given arguments".to_owned(),
+                other => format!("have `{other}`"),
+            };
+            return Err(Failure::usage(format!("the workers of `{pool}` cannot {what}"))
+                .because("they export `handle`, which is called with the payload; only a program is started anew for each action")
+                .hint("give it to a component that exports wasi:cli/run, or to a core module with `_start`"));
+        }
+        let invalid = |why| Failure::usage(format!("the workers of `{pool}` cannot be called like that")).because(why);
+        let invocation = Invocation::new(called, settings).map_err(invalid)?;
+        let taken = opened.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
+        match (invocation.scratch(), taken) {
+            (Some(_), Some(dir)) => Err(Failure::usage(format!(
+                "the workers of `{pool}` see two folders as `{SCRATCH_FOLDER}`"
+            ))
+            .because(format!("`{dir}` is granted, and their scratch folder is there too"))
+            .hint("grant the folder by another name, as in PATH::/data")),
+            _ => Ok(Arc::new(invocation)),
+        }
+    }
+
     /// Whether the workers of an untrusted pool are given nothing that the results could depend on.
     ///
     /// # Errors
@@ -211,6 +289,10 @@ impl<'a> PoolMaker<'a> {
             ("requests", !grants.http.is_empty()),
             ("secrets", !opened.secrets.is_empty()),
             ("variables", settings || !self.env.is_empty()),
+            (
+                "arguments for one worker alone",
+                table.worker.iter().any(|worker| worker.args.is_some()),
+            ),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -268,6 +350,7 @@ impl<'a> PoolMaker<'a> {
 fn worker(
     name: String,
     mut env: Vec<(String, String)>,
+    invocation: &Arc<Invocation>,
     secrets: &[Secret],
     opened: &Opened,
 ) -> Result<WorkerPlan, Failure> {
@@ -287,6 +370,7 @@ fn worker(
     Ok(WorkerPlan {
         name,
         env,
+        invocation: invocation.clone(),
         secrets: placed.into(),
         quotas: None,
         account: None,

@@ -131,7 +131,8 @@ impl Compiler {
     /// Call it first in `main`, before there are threads: in a process that was started to compile it does that and exits, and
     /// does not return.
     ///
-    /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`.
+    /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`. One more, which
+    /// does not compile, is beside a process whose guests run programs of the machine: it kills them if that process is killed.
     pub fn prepare() -> Self {
         if let Some(code) = as_compile_child() {
             std::process::exit(code.into());

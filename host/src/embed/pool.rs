@@ -8,7 +8,7 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::{Attempt, Component, Failure, Limits, Quota, attempt};
-use crate::worker::NativeCall;
+use crate::{sandbox::InvocationSettings, worker::NativeCall};
 
 /// Workers that do the same: made from one component, or from one function of this program.
 ///
@@ -27,6 +27,7 @@ pub struct Pool {
     dirs: Vec<String>,
     exec: Vec<Vec<String>>,
     http: Vec<String>,
+    invocation: InvocationSettings,
     common: Worker,
 }
 
@@ -47,6 +48,7 @@ impl fmt::Debug for Who {
 /// One worker of a pool with a name and settings of its own: a token with its quota, for instance.
 pub struct Worker {
     name: String,
+    args: Option<Vec<String>>,
     env: Vec<(String, String)>,
     secrets: Vec<(String, Zeroizing<String>)>,
     quotas: Vec<Quota>,
@@ -68,12 +70,20 @@ impl Worker {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            args: None,
             env: Vec::new(),
             secrets: Vec::new(),
             quotas: Vec::new(),
             account: None,
             owner: None,
         }
+    }
+
+    /// Arguments of its own, if it is a program, instead of its pool's; see [`Pool::args`].
+    #[must_use]
+    pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args = Some(args.into_iter().map(Into::into).collect());
+        self
     }
 
     /// An environment variable, beside those of its pool.
@@ -127,6 +137,7 @@ impl Pool {
             dirs: Vec::new(),
             exec: Vec::new(),
             http: Vec::new(),
+            invocation: InvocationSettings::default(),
             common: Worker::new(name.clone()),
             name,
         }
@@ -231,7 +242,9 @@ impl Pool {
     }
 
     /// A program that the guests may run: its absolute path and patterns for its arguments. `*` in one stands for any text, a
-    /// last `...` for any number of arguments.
+    /// last `...` for any number of arguments. It is killed when the attempt ends, with all of its process group; if your process
+    /// is killed first, a small process beside it does that, which is there if your program offers itself by
+    /// [`Compiler::prepare`](crate::Compiler::prepare).
     #[must_use]
     pub fn exec<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.exec.push(words.into_iter().map(Into::into).collect());
@@ -243,6 +256,39 @@ impl Pool {
     #[must_use]
     pub fn http(mut self, rule: impl Into<String>) -> Self {
         self.http.push(rule.into());
+        self
+    }
+
+    /// Arguments, if the component is a program of WASI, which runs once for each action. In them `{}` stands for the payload,
+    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
+    /// the action; a placeholder in double braces, such as `{{}}`, is text. Without `{}` and `{file}` the payload is on stdin.
+    #[must_use]
+    pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.invocation.args = Some(args.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Bytes of a program's scratch folder, `/tmp`, from 64 KiB; files and folders count with their names. It is empty at each
+    /// attempt, and is kept in memory, as part of that of the host. Default: 16 MiB if `{file}` or a
+    /// [result file](Pool::result_file) is used, else there is none.
+    #[must_use]
+    pub fn scratch(mut self, bytes: u64) -> Self {
+        self.invocation.scratch = Some(bytes);
+        self
+    }
+
+    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout, without the end of its last
+    /// line.
+    #[must_use]
+    pub fn result_file(mut self, path: impl Into<String>) -> Self {
+        self.invocation.result_file = Some(path.into());
+        self
+    }
+
+    /// The exit statuses of a program that are a success. Default: 0 alone.
+    #[must_use]
+    pub fn ok_status(mut self, statuses: impl IntoIterator<Item = u8>) -> Self {
+        self.invocation.ok_status = Some(statuses.into_iter().map(i32::from).collect());
         self
     }
 

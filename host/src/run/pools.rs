@@ -15,7 +15,7 @@ use crate::{
     inbox::Notice,
     limits::Limits,
     logger::Logger,
-    sandbox::{Debt, Folders, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
+    sandbox::{Debt, Folders, Invocation, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
     transport::Member,
     worker::{NativeCall, NativeWorker, Worker},
@@ -50,6 +50,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) name: String,
     /// Settings, and the placeholders of secrets.
     pub(crate) env: Vec<(String, String)>,
+    /// How it is called, if it is a program.
+    pub(crate) invocation: Arc<Invocation>,
     pub(crate) secrets: Arc<[Placed]>,
     /// Instead of its pool's.
     pub(crate) quotas: Option<Vec<QuotaTable>>,
@@ -211,6 +213,7 @@ impl Maker {
                 program,
                 name,
                 env: worker.env.into(),
+                invocation: worker.invocation,
                 limits: self.limits,
                 grants: self.grants.clone(),
                 files: self.sandbox.files(&self.folders, self.with_folders, &self.limits),

@@ -107,7 +107,7 @@ impl Fault {
         }
     }
 
-    fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
+    pub(super) fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
         match most {
             Some(most) => Self::HostMemory { most, wanted },
             None => Self::Memory {

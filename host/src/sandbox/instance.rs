@@ -78,7 +78,7 @@ impl Running {
     ///
     /// Cancel safe: nothing is left of a start that was given up.
     pub(super) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, NotStarted> {
-        let Admission { memory, slots } = start.admission;
+        let Admission { memory, slots, .. } = start.admission;
         let limits = start.limits;
         let pre = match (&start.role, &program.operation) {
             (Role::Planner { .. } | Role::Task(_), Some(operation)) => operation,
@@ -168,6 +168,12 @@ impl Running {
     pub(super) fn fault(&mut self, error: &wasmtime::Error) -> Fault {
         let limits = self.limits;
         read(&mut self.store, &limits, error)
+    }
+
+    /// What a growth of memory that was refused comes to, if one was since the last fault was read.
+    pub(super) fn refused(&mut self) -> Option<Fault> {
+        let refused = self.store.data_mut().limiter.take_refused();
+        refused.map(|refused| Fault::refused(&self.limits, refused))
     }
 
     /// Finds an export and checks its type.

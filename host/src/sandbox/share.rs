@@ -56,6 +56,8 @@ impl Need {
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(super) memory: Reservation,
+    /// What is reserved for its scratch folder, if it has one.
+    pub(super) scratch: Option<Reservation>,
     pub(super) slots: Reservation,
 }
 
@@ -90,30 +92,32 @@ impl Share {
         &self.memory
     }
 
-    /// Waits until one more instance of a worker may be started: for its slots, and then for the memory that it needs.
+    /// Waits until one more instance of a worker may be started: for its slots, and then for the memory that it needs, with that of
+    /// a scratch folder of so many bytes.
     ///
     /// # Errors
     /// That was not to be had within `timeout`; says what.
     ///
     /// Cancel safe.
-    pub(crate) async fn admit(&self, need: &Need, timeout: Duration) -> Result<Admission, Fault> {
+    pub(crate) async fn admit(&self, need: &Need, scratch: Option<u64>, timeout: Duration) -> Result<Admission, Fault> {
         let until = Instant::now() + timeout;
         let slots = timeout_at(until, self.slots()).await;
         let slots = slots.map_err(|_| HostResource::Instances.before())??;
-        let memory = timeout_at(until, self.reserve(need)).await;
-        let memory = memory.map_err(|_| HostResource::memory(&self.memory).before())??;
-        Ok(Admission { memory, slots })
+        let memory = timeout_at(until, self.reserve(need, scratch.unwrap_or(0))).await;
+        let mut memory = memory.map_err(|_| HostResource::memory(&self.memory).before())??;
+        let scratch = scratch.map(|bytes| memory.split(bytes));
+        Ok(Admission { memory, scratch, slots })
     }
 
-    /// Waits for the memory that an instance needs.
+    /// Waits for the memory that an instance needs, and so many bytes more.
     ///
     /// # Errors
-    /// Accounts were added while it waited, and this one can have less now.
+    /// With these it is more than can be had, or accounts were added while it waited, and this one can have less now.
     ///
     /// Cancel safe.
-    pub(super) async fn reserve(&self, need: &Need) -> Result<Reservation, Fault> {
+    pub(super) async fn reserve(&self, need: &Need, more: u64) -> Result<Reservation, Fault> {
         let need = need.get().max(self.initial).min(self.memory.most());
-        let memory = self.memory.take(need).await;
+        let memory = self.memory.take(need.saturating_add(more)).await;
         memory.map_err(|_| HostResource::memory(&self.memory).before())
     }
 
@@ -136,7 +140,11 @@ impl Share {
     /// Cancel safe.
     pub(crate) async fn admit_with(&self, memory: Reservation) -> Result<Admission, Fault> {
         let slots = self.slots().await?;
-        Ok(Admission { memory, slots })
+        Ok(Admission {
+            memory,
+            scratch: None,
+            slots,
+        })
     }
 
     async fn slots(&self) -> Result<Reservation, Fault> {

@@ -228,6 +228,13 @@ impl Inner {
     }
 }
 
+/// The end of an output as it is kept for the report of a failed attempt.
+pub(super) fn tail(output: &[u8]) -> String {
+    let from = output.len().saturating_sub(TAIL);
+    let end = output.get(from..).unwrap_or_default();
+    String::from_utf8_lossy(end).trim_end().to_owned()
+}
+
 /// Where a guest's stdout or stderr goes.
 pub(super) trait Sink: Clone + Send + Sync + Unpin + 'static {
     /// Takes what was written.

@@ -122,7 +122,7 @@ pub(crate) async fn run_task(
 
 /// Waits until an instance may be started in the place of one that there was no memory for.
 async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
-    let memory = spec.share.reserve(need).await?;
+    let memory = spec.share.reserve(need, 0).await?;
     spec.share.admit_with(memory).await
 }
 

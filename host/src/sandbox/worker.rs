@@ -15,6 +15,7 @@ use super::{
     fault::Fault,
     files::FileAccess,
     instance::{Running, Start},
+    invocation::Invocation,
     pace::Debt,
     program::{Program, Sandbox},
     share::{Admission, Need, Share},
@@ -30,8 +31,8 @@ use crate::{
     limits::{Deadline, Limits, Shortage},
     logger::{Level, Logger},
     text::cut,
-};
     units::{Fuel, Size},
+};
 
 /// What a worker is started from.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) name: Arc<str>,
     /// Settings, as environment variables.
     pub(crate) env: Arc<[(String, String)]>,
+    /// How it is called, if it is a program.
+    pub(crate) invocation: Arc<Invocation>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     /// What it sees of the machine's files; none: nothing is granted.
@@ -93,9 +96,6 @@ impl Handled {
 
     /// The same, with the end of what the guest wrote to its stderr before.
     pub(crate) fn fault_after(fault: &Fault, used: Used, stderr: String) -> Self {
-        Self {
-            spent: true,
-            ..Self::failed(fault.end(&stderr), message, used).saying(stderr)
         let mut message = fault.to_string();
         if matches!(fault, Fault::Timeout { .. }) && used.fuel > 0 {
             message = format!(
@@ -104,6 +104,9 @@ impl Handled {
                 Size(used.memory)
             );
         }
+        Self {
+            spent: true,
+            ..Self::failed(fault.end(&stderr), message, used).saying(stderr)
         }
     }
 

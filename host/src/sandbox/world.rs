@@ -16,6 +16,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::Memory
 use super::{
     files::FileAccess,
     input::Input,
+    scratch::Scratch,
     stdio::{Capture, Out, Tail},
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct World {
     pub(crate) env: Arc<[(String, String)]>,
     /// Only workers have any.
     pub(crate) files: Option<Arc<FileAccess>>,
+    /// Only a program may have one.
+    pub(crate) scratch: Option<Scratch>,
     /// Only the planner has one.
     pub(crate) stdin: Option<Input>,
     /// Only a program has them.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     digest::Digest,
     signer::Signer,
-    units::{Time, explain},
+    units::{Size, Time, explain},
 };
 
 /// The file's name in a project folder.
@@ -88,6 +88,17 @@ pub(crate) struct Component {
     /// What the build reads, relative to the manifest; as of an operation. Default: it is built each time.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
+    /// Arguments of a program: a component or core module that runs once for each action. In them `{}` stands for the payload,
+    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
+    /// the action; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
+    pub(crate) args: Option<Vec<String>>,
+    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt. Default: 16MiB if `{file}` or
+    /// `result-file` is used, else there is none. It is kept in memory and counts as that of the host.
+    pub(crate) scratch: Option<Size>,
+    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout.
+    pub(crate) result_file: Option<String>,
+    /// The exit statuses of a program that are a success. Default: `[0]`.
+    pub(crate) ok_status: Option<Vec<i32>>,
     /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
     pub(crate) concurrency: Option<NonZeroU32>,
     /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
@@ -205,6 +216,17 @@ pub(crate) struct Pool {
     pub(crate) kinds: Vec<String>,
     /// How many workers without settings of their own. Default: one for each core, unless workers are listed.
     pub(crate) workers: Option<usize>,
+    /// Arguments of a program: a component or core module that runs once for each action. In them `{}` stands for the payload,
+    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
+    /// the action; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
+    pub(crate) args: Option<Vec<String>>,
+    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt. Default: 16MiB if `{file}` or
+    /// `result-file` is used, else there is none. It is kept in memory and counts as that of the host.
+    pub(crate) scratch: Option<Size>,
+    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout.
+    pub(crate) result_file: Option<String>,
+    /// The exit statuses of a program that are a success. Default: `[0]`.
+    pub(crate) ok_status: Option<Vec<i32>>,
     /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
     pub(crate) concurrency: Option<NonZeroU32>,
     /// Whether every attempt gets a new instance.
@@ -247,6 +269,8 @@ pub(crate) struct Pool {
 pub(crate) struct Worker {
     /// Its name, for reports.
     pub(crate) name: String,
+    /// Its arguments, if it is a program, instead of its pool's.
+    pub(crate) args: Option<Vec<String>>,
     /// What it is given as environment variables.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,

@@ -148,7 +148,12 @@ impl Worker {
     /// That took longer than an attempt may: the one that it was for is stopped, and made anew.
     async fn admit(&self, timeout: Duration) -> Result<Admission, Handled> {
         let began = Instant::now();
-        let fault = match self.spec.share.admit(&self.spec.need, timeout).await {
+        let fault = match self
+            .spec
+            .share
+            .admit(&self.spec.need, self.spec.invocation.scratch(), timeout)
+            .await
+        {
             Ok(admission) => return Ok(admission),
             Err(fault) => fault,
         };

@@ -9,7 +9,7 @@ use crate::{
     http::Placed,
     limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
     run::{Performer, PoolPlan, WorkerPlan},
-    sandbox::{Form, Program},
+    sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
     settings::{QuotaTable, Spender, check_quotas},
 };
 
@@ -66,11 +66,16 @@ impl Pool {
         }
         let mut names = BTreeSet::new();
         let mut workers = Vec::with_capacity(all);
+        let invocation = self.invocation(None, &performer, &grants)?;
         for one in &self.listed {
-            workers.push(self.worker_plan(&one.name, Some(one), &grants)?);
+            let own = match &one.args {
+                Some(args) => self.invocation(Some(args.clone()), &performer, &grants)?,
+                None => invocation.clone(),
+            };
+            workers.push(self.worker_plan(&one.name, Some(one), own, &grants)?);
         }
         for number in 1..=counted {
-            workers.push(self.worker_plan(&number.to_string(), None, &grants)?);
+            workers.push(self.worker_plan(&number.to_string(), None, invocation.clone(), &grants)?);
         }
         if let Some(twice) = workers.iter().find(|worker| !names.insert(&worker.name)) {
             return Err(StartError::SameName {
@@ -128,6 +133,10 @@ impl Pool {
             ("requests", !self.http.is_empty()),
             ("variables", listed().any(|worker| !worker.env.is_empty())),
             ("secrets", listed().any(|worker| !worker.secrets.is_empty())),
+            (
+                "arguments for one worker alone",
+                listed().any(|worker| worker.args.is_some()),
+            ),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -155,7 +164,47 @@ impl Pool {
         })
     }
 
-    fn worker_plan(&self, name: &str, own: Option<&Worker>, grants: &Grants) -> Result<WorkerPlan, StartError> {
+    /// How its workers are called; `own`: the arguments of one of them.
+    ///
+    /// # Errors
+    /// They are no programs and are to be called in some way, or cannot be called like that.
+    fn invocation(
+        &self,
+        own: Option<Vec<String>>,
+        performer: &Performer,
+        grants: &Grants,
+    ) -> Result<Arc<Invocation>, StartError> {
+        let own = InvocationSettings {
+            args: own,
+            ..InvocationSettings::default()
+        };
+        let settings = own.over(&self.invocation);
+        let is_program = matches!(performer, Performer::Component(program) if program.contract().program.is_some());
+        if let (false, Some(given)) = (is_program, settings.given()) {
+            return Err(self.wrong(format!("it has `{given}`, which is of use only to programs")));
+        }
+        let name = match &self.performer {
+            Who::Component(component) => component.name(),
+            Who::Native(_) => &self.name,
+        };
+        let invocation = Invocation::new(name, settings).map_err(|why| self.wrong(why.to_string()))?;
+        let taken = grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
+        match (invocation.scratch(), taken) {
+            (Some(_), Some(dir)) => Err(self.cannot_give(
+                &format!("the folder `{dir}`"),
+                format!("the scratch folder is `{SCRATCH_FOLDER}` too"),
+            )),
+            _ => Ok(Arc::new(invocation)),
+        }
+    }
+
+    fn worker_plan(
+        &self,
+        name: &str,
+        own: Option<&Worker>,
+        invocation: Arc<Invocation>,
+        grants: &Grants,
+    ) -> Result<WorkerPlan, StartError> {
         let mut env = self.common.env.clone();
         for (name, value) in own.into_iter().flat_map(|own| &own.env) {
             env.retain(|(other, _)| other != name);
@@ -190,6 +239,7 @@ impl Pool {
         Ok(WorkerPlan {
             name: name.to_owned(),
             env,
+            invocation,
             secrets: placed.into(),
             quotas: match own {
                 Some(own) if !own.quotas.is_empty() => Some(quotas(&own.quotas)),

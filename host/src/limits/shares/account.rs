@@ -248,6 +248,16 @@ impl Reservation {
         shares.note_peak();
     }
 
+    /// Takes so much out of it, or as much as there is, as a reservation of its own.
+    pub(crate) fn split(&mut self, amount: u64) -> Self {
+        let (amount, mut part) = (amount.min(self.amount), self.account.empty());
+        self.amount -= amount;
+        part.amount = amount;
+        part.unused = self.unused.min(amount);
+        self.unused -= part.unused;
+        part
+    }
+
     /// Reserves so much more, to be used now, if that can be had at once. It goes before older requests of the same account: what
     /// has begun has to end before others can begin.
     pub(crate) fn try_grow(&mut self, more: u64) -> bool {

@@ -22,6 +22,7 @@ pub(super) use self::{
     open::{How, OpenError, open},
     streams::{PIECE, Reader, Writer},
 };
+use super::scratch::ScratchFile;
 use crate::{
     grants::Grants,
     limits::{self, Budget, Charge, FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX},
@@ -159,10 +160,14 @@ pub(super) struct OpenPermit {
 }
 
 /// What a guest's descriptor stands for in the table of its store.
-pub(super) struct Opened {
-    pub(super) descriptor: Descriptor,
-    /// None of a granted folder, which is open anyway.
-    pub(super) permit: Option<Arc<OpenPermit>>,
+pub(super) enum Opened {
+    /// A file or folder of the machine.
+    Granted {
+        descriptor: Descriptor,
+        /// None of a granted folder, which is open anyway.
+        permit: Option<Arc<OpenPermit>>,
+    },
+    Scratch(ScratchFile),
 }
 
 /// Bytes that are kept for an instance because it has not taken them yet, or because a disk has not.

@@ -1,7 +1,10 @@
 //! `wasi:filesystem`, once more: it begins at descriptors that were opened when the run began, opens nothing that could make a
 //! thread wait, and has bounds; see [`files`](crate::sandbox::files). Paths are resolved by wasmtime-wasi.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use wasmtime::{
     Result,
@@ -32,6 +35,7 @@ use crate::{
     limits::{Shortage, UNREAD_MAX},
     sandbox::{
         files::{Calls, Entries, Files, How, OpenError, OpenPermit, Opened, PIECE, Reader, Writer, at_once, open},
+        scratch::{SCRATCH_FOLDER, Scratch, ScratchFile, ScratchList},
         state::{Role, State},
     },
     units::Size,
@@ -54,8 +58,10 @@ impl HasData for Linked {
 /// What these functions see of a store.
 pub(super) struct View<'a> {
     pub(super) table: &'a mut ResourceTable,
-    /// None of a guest without folders.
+    /// None of a guest without granted folders.
     files: Option<&'a Files>,
+    /// None of a guest without a scratch folder.
+    scratch: Option<&'a Scratch>,
     /// Where the operator is told what was not done, and why.
     denials: Option<&'a Arc<Denials>>,
 }
@@ -65,6 +71,7 @@ pub(super) fn view(state: &mut State) -> View<'_> {
     View {
         table: &mut state.table,
         files: state.files.as_ref(),
+        scratch: state.world.scratch.as_ref(),
         denials: match &state.role {
             Role::Worker(worker) => Some(&worker.denials),
             _ => None,
@@ -77,7 +84,23 @@ fn key(fd: &Resource<Descriptor>) -> Resource<Opened> {
     Resource::new_borrow(fd.rep())
 }
 
-fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Entries> {
+/// A folder that is being listed, as the table has it.
+pub(super) enum Listing {
+    Granted(Entries, Calls),
+    Scratch(ScratchList),
+}
+
+impl Listing {
+    /// The next entry; none at the end.
+    pub(super) async fn next(&mut self) -> FsResult<Option<DirectoryEntry>> {
+        match self {
+            Self::Granted(entries, calls) => entries.next(calls).await,
+            Self::Scratch(list) => Ok(list.next()?),
+        }
+    }
+}
+
+fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Listing> {
     Resource::new_borrow(of.rep())
 }
 
@@ -93,8 +116,49 @@ impl<'a> View<'a> {
         Ok(self.table.get(&key(fd))?)
     }
 
+    /// A descriptor of the machine's.
+    ///
+    /// # Errors
+    /// It is one of the scratch folder, with which the machine's have nothing in common.
+    fn granted(&self, fd: &Resource<Descriptor>) -> FsResult<(&Descriptor, Option<&Arc<OpenPermit>>)> {
+        match self.get(fd)? {
+            Opened::Granted { descriptor, permit } => Ok((descriptor, permit.as_ref())),
+            Opened::Scratch(_) => Err(ErrorCode::CrossDevice.into()),
+        }
+    }
+
+    /// A descriptor of the scratch folder, if it is one.
+    fn scratch(&self, fd: &Resource<Descriptor>) -> FsResult<Option<&ScratchFile>> {
+        match self.get(fd)? {
+            Opened::Granted { .. } => Ok(None),
+            Opened::Scratch(file) => Ok(Some(file)),
+        }
+    }
+
+    pub(super) fn is_scratch(&self, fd: &Resource<Descriptor>) -> bool {
+        matches!(self.scratch(fd), Ok(Some(_)))
+    }
+
+    /// Two descriptors of the scratch folder, if the first is one.
+    ///
+    /// # Errors
+    /// Only the first is.
+    fn scratches(
+        &self,
+        one: &Resource<Descriptor>,
+        other: &Resource<Descriptor>,
+    ) -> FsResult<Option<(&ScratchFile, &ScratchFile)>> {
+        let Some(one) = self.scratch(one)? else {
+            return Ok(None);
+        };
+        match self.scratch(other)? {
+            Some(other) => Ok(Some((one, other))),
+            None => Err(ErrorCode::CrossDevice.into()),
+        }
+    }
+
     fn folder(&self, fd: &Resource<Descriptor>) -> FsResult<Dir> {
-        match &self.get(fd)?.descriptor {
+        match self.granted(fd)?.0 {
             Descriptor::Dir(folder) => Ok(folder.clone()),
             Descriptor::File(_) => Err(ErrorCode::NotDirectory.into()),
         }
@@ -102,10 +166,10 @@ impl<'a> View<'a> {
 
     /// A file that is to be written, if `write`, and leave to have it open.
     pub(super) fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
-        let opened = self.get(fd)?;
-        match &opened.descriptor {
+        let (descriptor, permit) = self.granted(fd)?;
+        match descriptor {
             Descriptor::File(file) if write && file.perms.write_not_permitted() => Err(ErrorCode::NotPermitted.into()),
-            Descriptor::File(file) => Ok((file.clone(), opened.permit.clone())),
+            Descriptor::File(file) => Ok((file.clone(), permit.cloned())),
             Descriptor::Dir(_) if write => Err(ErrorCode::BadDescriptor.into()),
             Descriptor::Dir(_) => Err(ErrorCode::IsDirectory.into()),
         }
@@ -158,8 +222,8 @@ impl<'a> View<'a> {
     }
 
     fn known(&self, fd: &Resource<Descriptor>) -> FsResult<(Descriptor, Calls)> {
-        let calls = self.files()?.calls().clone();
-        Ok((self.get(fd)?.descriptor.clone(), calls))
+        let descriptor = self.granted(fd)?.0.clone();
+        Ok((descriptor, self.files()?.calls().clone()))
     }
 
     /// Leave to have one more file open.
@@ -213,16 +277,24 @@ fn note(denials: Option<&Arc<Denials>>, what: &str) {
 }
 
 impl View<'_> {
-    /// The granted folders, each opened once more.
-    pub(super) fn granted(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+    /// The granted folders and the scratch folder, each opened once more.
+    pub(super) fn preopened(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = self.files.map(|files| files.access.folders.clone());
         let mut given = Vec::new();
         for (folder, name) in folders.iter().flat_map(|folders| folders.iter()) {
-            let opened = self.table.push(Opened {
+            let opened = self.table.push(Opened::Granted {
                 descriptor: Descriptor::Dir(folder.clone()),
                 permit: None,
             })?;
             given.push((Resource::new_own(opened.rep()), name.clone()));
+        }
+        if let Some(scratch) = self.scratch {
+            // It is also where paths begin that say nothing else, unless a granted folder is.
+            let is_current = given.iter().all(|(_, name)| !matches!(name.as_str(), "/" | "." | ""));
+            for name in [Some(SCRATCH_FOLDER), is_current.then_some(".")].into_iter().flatten() {
+                let opened = self.table.push(Opened::Scratch(scratch.root()))?;
+                given.push((Resource::new_own(opened.rep()), name.to_owned()));
+            }
         }
         Ok(given)
     }
@@ -246,10 +318,22 @@ impl View<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> impl Future<Output = FsResult<Opened>> + Send + use<> {
-        let begun = self.may_open(fd, path_flags, open_flags, flags);
-        let begun = begun.map(|(below, how, permit)| (self.opened(&below, path, how), below, how, permit));
+        let begun = how_to_open(path_flags, open_flags, flags).and_then(|how| {
+            if let Some(below) = self.scratch(fd)? {
+                return Ok(Err(Opened::Scratch(below.open(&path, how)?)));
+            }
+            let below = self.folder(fd)?;
+            if how.write && below.perms.write_not_permitted() {
+                return Err(ErrorCode::NotPermitted.into());
+            }
+            let permit = self.one_more()?;
+            Ok(Ok((self.opened(&below, path, how), below, how, permit)))
+        });
         async move {
-            let (opening, below, how, permit) = begun?;
+            let (opening, below, how, permit) = match begun? {
+                Ok(begun) => begun,
+                Err(opened) => return Ok(opened),
+            };
             let (file, is_folder) = opening.await?;
             let mut mode = OpenMode::empty();
             mode.set(OpenMode::READ, how.read);
@@ -259,46 +343,29 @@ impl View<'_> {
             } else {
                 Descriptor::File(File::new(file, below.perms, mode, true))
             };
-            Ok(Opened {
+            Ok(Opened::Granted {
                 descriptor,
                 permit: Some(permit),
             })
         }
     }
 
-    /// How something is opened below a folder, and leave to have it open.
-    fn may_open(
-        &self,
-        fd: &Resource<Descriptor>,
-        path_flags: PathFlags,
-        open_flags: OpenFlags,
-        flags: DescriptorFlags,
-    ) -> FsResult<(Dir, How, Arc<OpenPermit>)> {
-        let below = self.folder(fd)?;
-        let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
-            | DescriptorFlags::DATA_INTEGRITY_SYNC
-            | DescriptorFlags::REQUESTED_WRITE_SYNC;
-        if flags.intersects(unsupported) {
-            return Err(ErrorCode::Unsupported.into());
+    /// What a file is read through, from a position on.
+    pub(super) fn reader(&self, fd: &Resource<Descriptor>, offset: Filesize) -> FsResult<DynInputStream> {
+        if let Some(file) = self.scratch(fd)? {
+            return Ok(Box::new(file.reader(offset)?));
         }
-        let how = How {
-            follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
-            // What is not opened for writing is opened for reading, or the system would not open it.
-            read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),
-            write: flags.contains(DescriptorFlags::WRITE)
-                || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE),
-            create: open_flags.contains(OpenFlags::CREATE),
-            exclusive: open_flags.contains(OpenFlags::EXCLUSIVE),
-            truncate: open_flags.contains(OpenFlags::TRUNCATE),
-            folder: open_flags.contains(OpenFlags::DIRECTORY),
-        };
-        if how.folder && (how.create || how.exclusive || how.truncate) {
-            return Err(ErrorCode::Invalid.into());
+        let (file, permit) = self.file(fd, false)?;
+        Ok(Box::new(Reader::new(&file.file, permit, self.files()?, offset)))
+    }
+
+    /// What a file is written through, from a position on; none: at its end.
+    pub(super) fn writer(&self, fd: &Resource<Descriptor>, offset: Option<Filesize>) -> FsResult<DynOutputStream> {
+        if let Some(file) = self.scratch(fd)? {
+            return Ok(Box::new(file.writer(offset)?));
         }
-        if how.write && below.perms.write_not_permitted() {
-            return Err(ErrorCode::NotPermitted.into());
-        }
-        Ok((below, how, self.one_more()?))
+        let (file, permit) = self.file(fd, true)?;
+        Ok(Box::new(Writer::new(&file.file, permit, self.files()?, offset)))
     }
 
     /// Sets the times of what there is below a folder.
@@ -310,6 +377,10 @@ impl View<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> impl Future<Output = FsResult<()>> + Send + use<> {
+        let done = self.scratch(fd).and_then(|folder| match folder {
+            Some(folder) => Ok(Some(folder.set_times(Some(&path), since_of(accessed)?, since_of(modified)?)?)),
+            None => Ok(None),
+        });
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
         let of_link = (!follow).then(|| {
             let path = path.clone();
@@ -338,6 +409,9 @@ impl View<'_> {
             Ok((self.opened(&below, path, how), times, self.files()?.calls().clone()))
         });
         async move {
+            if let Some(done) = done? {
+                return Ok(done);
+            }
             if let Some(of_link) = of_link {
                 return of_link.await;
             }
@@ -350,34 +424,37 @@ impl View<'_> {
     }
 
     /// Begins to list a folder.
-    pub(super) fn list(&self, fd: &Resource<Descriptor>) -> impl Future<Output = FsResult<Entries>> + Send + use<> {
-        let begun = self.folder(fd).and_then(|folder| {
-            let files = self.files()?;
-            Ok((
-                folder.dir,
-                self.one_more()?,
-                files.calls().clone(),
-                files.unread.clone(),
-            ))
+    pub(super) fn list(&self, fd: &Resource<Descriptor>) -> impl Future<Output = FsResult<Listing>> + Send + use<> {
+        let begun = self.scratch(fd).and_then(|folder| {
+            if let Some(folder) = folder {
+                return Ok(Err(Listing::Scratch(folder.list()?)));
+            }
+            let (folder, files) = (self.folder(fd)?, self.files()?);
+            let (calls, unread) = (files.calls().clone(), files.unread.clone());
+            Ok(Ok((folder.dir, self.one_more()?, calls, unread)))
         });
         let denials = self.denials.cloned();
         async move {
-            let (folder, permit, calls, unread) = begun?;
+            let (folder, permit, calls, unread) = match begun? {
+                Ok(begun) => begun,
+                Err(listing) => return Ok(listing),
+            };
             let opened = calls.run(move || Entries::open(&folder)).await;
             let entries = Entries::new(opened.map_err(FsError::trap)??, permit, &unread);
-            entries.ok_or_else(|| {
+            let entries = entries.ok_or_else(|| {
                 let most = Size(UNREAD_MAX as u64);
                 let what = format!("more than {most} of files and folders read ahead");
                 note(denials.as_ref(), &what);
-                ErrorCode::InsufficientMemory.into()
-            })
+                FsError::from(ErrorCode::InsufficientMemory)
+            })?;
+            Ok(Listing::Granted(entries, calls))
         }
     }
 }
 
 impl preopens::Host for View<'_> {
     fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
-        self.granted()
+        self.preopened()
     }
 }
 
@@ -410,27 +487,24 @@ impl HostDescriptor for View<'_> {
     }
 
     fn read_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
-        let (file, permit) = self.file(&fd, false)?;
-        let reader: DynInputStream = Box::new(Reader::new(&file.file, permit, self.files()?, offset));
+        let reader = self.reader(&fd, offset)?;
         Ok(self.table.push(reader)?)
     }
 
     fn write_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
-        let (file, permit) = self.file(&fd, true)?;
-        let writer: DynOutputStream = Box::new(Writer::new(&file.file, permit, self.files()?, Some(offset)));
+        let writer = self.writer(&fd, Some(offset))?;
         Ok(self.table.push(writer)?)
     }
 
     fn append_via_stream(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
-        let (file, permit) = self.file(&fd, true)?;
-        let writer: DynOutputStream = Box::new(Writer::new(&file.file, permit, self.files()?, None));
+        let writer = self.writer(&fd, None)?;
         Ok(self.table.push(writer)?)
     }
 
     async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let entries = self.list(&fd).await?;
-        let entries = self.table.push(entries)?;
-        Ok(Resource::new_own(entries.rep()))
+        let listing = self.list(&fd).await?;
+        let listing = self.table.push(listing)?;
+        Ok(Resource::new_own(listing.rep()))
     }
 
     async fn set_times_at(
@@ -451,23 +525,38 @@ impl HostDescriptor for View<'_> {
         len: Filesize,
         advice: Advice,
     ) -> FsResult<()> {
+        if self.scratch(&fd)?.is_some() {
+            return Ok(());
+        }
         self.with(&fd, move |view, fd| at_once(view.advise(fd, offset, len, advice)))
             .await
     }
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        if self.scratch(&fd)?.is_some() {
+            return Ok(());
+        }
         self.with(&fd, |view, fd| at_once(view.sync_data(fd))).await
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.flags()?);
+        }
         self.with(&fd, |view, fd| at_once(view.get_flags(fd))).await
     }
 
     async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.kind()?);
+        }
         self.with(&fd, |view, fd| at_once(view.get_type(fd))).await
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.set_size(size)?);
+        }
         self.with(&fd, move |view, fd| at_once(view.set_size(fd, size))).await
     }
 
@@ -477,11 +566,19 @@ impl HostDescriptor for View<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.set_times(None, since_of(accessed)?, since_of(modified)?)?);
+        }
         self.with(&fd, move |view, fd| at_once(view.set_times(fd, accessed, modified)))
             .await
     }
 
     async fn read(&mut self, fd: Resource<Descriptor>, len: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+        if let Some(file) = self.scratch(&fd)? {
+            let bytes = file.read(offset, usize::try_from(len).unwrap_or(PIECE).min(PIECE))?;
+            let is_end = bytes.is_empty() && len > 0;
+            return Ok((bytes.into(), is_end));
+        }
         self.with(&fd, move |view, fd| at_once(view.read(fd, len, offset)))
             .await
     }
@@ -489,25 +586,41 @@ impl HostDescriptor for View<'_> {
     async fn write(&mut self, fd: Resource<Descriptor>, mut bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
         // It may always be less than was wanted. What a disk keeps waiting is not to be much.
         bytes.truncate(PIECE);
+        if let Some(file) = self.scratch(&fd)? {
+            file.write(Some(offset), &bytes)?;
+            return Ok(bytes.len() as u64);
+        }
         bytes.shrink_to_fit();
         self.with(&fd, move |view, fd| at_once(view.write(fd, bytes, offset)))
             .await
     }
 
     async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        if self.scratch(&fd)?.is_some() {
+            return Ok(());
+        }
         self.with(&fd, |view, fd| at_once(view.sync(fd))).await
     }
 
     async fn create_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.make_folder(&path)?);
+        }
         self.with(&fd, |view, fd| at_once(view.create_directory_at(fd, path)))
             .await
     }
 
     async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.stat(None)?);
+        }
         self.with(&fd, |view, fd| at_once(HostDescriptor::stat(view, fd))).await
     }
 
     async fn stat_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.stat(Some(&path))?);
+        }
         self.with(&fd, move |view, fd| at_once(view.stat_at(fd, flags, path)))
             .await
     }
@@ -520,6 +633,9 @@ impl HostDescriptor for View<'_> {
         new: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
+        if let Some((fd, new)) = self.scratches(&fd, &new)? {
+            return Ok(fd.link(&path, new, &new_path)?);
+        }
         self.with_both(&fd, &new, move |view, fd, new| {
             at_once(view.link_at(fd, flags, path, new, new_path))
         })
@@ -527,10 +643,17 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
+        if let Some(folder) = self.scratch(&fd)? {
+            folder.stat(Some(&path))?;
+            return Err(ErrorCode::Invalid.into());
+        }
         self.with(&fd, |view, fd| at_once(view.readlink_at(fd, path))).await
     }
 
     async fn remove_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.remove(&path, true)?);
+        }
         self.with(&fd, |view, fd| at_once(view.remove_directory_at(fd, path)))
             .await
     }
@@ -542,6 +665,9 @@ impl HostDescriptor for View<'_> {
         new: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
+        if let Some((fd, new)) = self.scratches(&fd, &new)? {
+            return Ok(fd.rename(&path, new, &new_path)?);
+        }
         self.with_both(&fd, &new, |view, fd, new| {
             at_once(view.rename_at(fd, path, new, new_path))
         })
@@ -549,14 +675,25 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn symlink_at(&mut self, fd: Resource<Descriptor>, to: String, path: String) -> FsResult<()> {
+        if self.scratch(&fd)?.is_some() {
+            return Err(ErrorCode::Unsupported.into());
+        }
         self.with(&fd, |view, fd| at_once(view.symlink_at(fd, to, path))).await
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.remove(&path, false)?);
+        }
         self.with(&fd, |view, fd| at_once(view.unlink_file_at(fd, path))).await
     }
 
     async fn is_same_object(&mut self, one: Resource<Descriptor>, other: Resource<Descriptor>) -> Result<bool> {
+        match self.scratches(&one, &other) {
+            Ok(Some((one, other))) => return Ok(one.is_same(other)),
+            Ok(None) => {}
+            Err(error) => return error.downcast().map(|_| false),
+        }
         let same = self.with_both(&one, &other, |view, one, other| {
             at_once(async { view.is_same_object(one, other).await.map_err(FsError::trap) })
         });
@@ -568,6 +705,9 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        if let Some(file) = self.scratch(&fd)? {
+            return Ok(file.hash(None)?);
+        }
         self.with(&fd, |view, fd| at_once(view.metadata_hash(fd))).await
     }
 
@@ -577,6 +717,9 @@ impl HostDescriptor for View<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
+        if let Some(folder) = self.scratch(&fd)? {
+            return Ok(folder.hash(Some(&path))?);
+        }
         self.with(&fd, move |view, fd| at_once(view.metadata_hash_at(fd, flags, path)))
             .await
     }
@@ -584,13 +727,54 @@ impl HostDescriptor for View<'_> {
 
 impl HostDirectoryEntryStream for View<'_> {
     async fn read_directory_entry(&mut self, of: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
-        let calls = self.files()?.calls().clone();
-        self.table.get_mut(&stream(&of))?.next(&calls).await
+        self.table.get_mut(&stream(&of))?.next().await
     }
 
     fn drop(&mut self, of: Resource<DirectoryEntryStream>) -> Result<()> {
-        self.table.delete(Resource::<Entries>::new_own(of.rep()))?;
+        self.table.delete(Resource::<Listing>::new_own(of.rep()))?;
         Ok(())
+    }
+}
+
+/// How something is to be opened.
+///
+/// # Errors
+/// Not in a way that is supported.
+fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: DescriptorFlags) -> FsResult<How> {
+    let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
+        | DescriptorFlags::DATA_INTEGRITY_SYNC
+        | DescriptorFlags::REQUESTED_WRITE_SYNC;
+    if flags.intersects(unsupported) {
+        return Err(ErrorCode::Unsupported.into());
+    }
+    let how = How {
+        follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
+        // What is not opened for writing is opened for reading, or the system would not open it.
+        read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),
+        write: flags.contains(DescriptorFlags::WRITE) || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE),
+        create: open_flags.contains(OpenFlags::CREATE),
+        exclusive: open_flags.contains(OpenFlags::EXCLUSIVE),
+        truncate: open_flags.contains(OpenFlags::TRUNCATE),
+        folder: open_flags.contains(OpenFlags::DIRECTORY),
+    };
+    match how.folder && (how.create || how.exclusive || how.truncate) {
+        true => Err(ErrorCode::Invalid.into()),
+        false => Ok(how),
+    }
+}
+
+/// The same since 1970, for a file of a scratch folder; none within: now, by its clock.
+///
+/// # Errors
+/// There is no such time.
+fn since_of(time: NewTimestamp) -> FsResult<Option<Option<Duration>>> {
+    match time {
+        NewTimestamp::Now => Ok(Some(None)),
+        time => {
+            let time = time_of(time)?;
+            let since = time.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+            Ok(since.map(Some))
+        }
     }
 }
 
@@ -603,8 +787,7 @@ fn time_of(time: NewTimestamp) -> FsResult<Option<SystemTime>> {
         NewTimestamp::NoChange => Ok(None),
         NewTimestamp::Now => Ok(Some(SystemTime::now())),
         NewTimestamp::Timestamp(Datetime { seconds, nanoseconds }) => {
-            let since =
-                std::time::Duration::new(seconds, 0).checked_add(std::time::Duration::from_nanos(nanoseconds.into()));
+            let since = Duration::new(seconds, 0).checked_add(Duration::from_nanos(nanoseconds.into()));
             let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
             time.map(Some).ok_or_else(|| ErrorCode::Overflow.into())
         }

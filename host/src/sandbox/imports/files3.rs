@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use tokio::sync::oneshot;
 use wasmtime::{
     Result, StoreContextMut,
@@ -19,7 +19,7 @@ use wasmtime::{
 use wasmtime_wasi::{
     filesystem::Descriptor,
     p2::{
-        FsError, FsResult, InputStream as _, OutputStream as _, StreamError,
+        DynInputStream, DynOutputStream, FsError, FsResult, StreamError,
         bindings::filesystem::types::{self as p2, HostDescriptor as _},
     },
     p3::{
@@ -37,9 +37,9 @@ use wasmtime_wasi::{
     },
 };
 
-use super::files::{View, view};
+use super::files::{Listing, View, view};
 use crate::sandbox::{
-    files::{Calls, Entries, PIECE, Reader, Writer, at_once},
+    files::{PIECE, at_once},
     state::State,
 };
 
@@ -65,7 +65,7 @@ trait Pieces: Send + Sized + Unpin + 'static {
     fn next(self) -> impl Future<Output = (Self, FsResult<Option<Self::Buffer>>)> + Send;
 }
 
-impl Pieces for Reader {
+impl Pieces for DynInputStream {
     type Item = u8;
     type Buffer = Bytes;
 
@@ -80,32 +80,32 @@ impl Pieces for Reader {
 }
 
 /// A folder that is listed, from when it is opened.
-enum Listing {
-    Opening(BoxFuture<'static, FsResult<Entries>>, Calls),
-    Open(Entries, Calls),
+enum Folder {
+    Opening(BoxFuture<'static, FsResult<Listing>>),
+    Open(Listing),
     Closed,
 }
 
-impl Pieces for Listing {
+impl Pieces for Folder {
     type Item = DirectoryEntry;
     type Buffer = Option<DirectoryEntry>;
 
     async fn next(self) -> (Self, FsResult<Option<Self::Buffer>>) {
-        let (mut entries, calls) = match self {
-            Self::Opening(opening, calls) => match opening.await {
-                Ok(entries) => (entries, calls),
+        let mut listing = match self {
+            Self::Opening(opening) => match opening.await {
+                Ok(listing) => listing,
                 Err(error) => return (Self::Closed, Err(error)),
             },
-            Self::Open(entries, calls) => (entries, calls),
+            Self::Open(listing) => listing,
             Self::Closed => return (Self::Closed, Ok(None)),
         };
-        match entries.next(&calls).await {
+        match listing.next().await {
             Ok(Some(p2::DirectoryEntry { type_, name })) => {
                 let entry = DirectoryEntry {
                     type_: type_of(type_),
                     name,
                 };
-                (Self::Open(entries, calls), Ok(Some(Some(entry))))
+                (Self::Open(listing), Ok(Some(Some(entry))))
             }
             Ok(None) => (Self::Closed, Ok(None)),
             Err(error) => (Self::Closed, Err(error)),
@@ -204,7 +204,7 @@ impl<D, S: Pieces> StreamProducer<D> for HostEnd<S, Option<S::Buffer>> {
     }
 }
 
-impl<D: 'static> StreamConsumer<D> for HostEnd<Writer, usize> {
+impl<D: 'static> StreamConsumer<D> for HostEnd<DynOutputStream, usize> {
     type Item = u8;
 
     fn poll_consume(
@@ -220,7 +220,7 @@ impl<D: 'static> StreamConsumer<D> for HostEnd<Writer, usize> {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let piece = piece.get(..PIECE).unwrap_or(piece);
-        let write = |mut writer: Writer| -> BoxFuture<'static, _> {
+        let write = |mut writer: DynOutputStream| -> BoxFuture<'static, _> {
             let bytes = Bytes::copy_from_slice(piece);
             let count = bytes.len();
             Box::pin(async move {
@@ -286,11 +286,7 @@ fn write_to<U: 'static>(
         state: At::Closed,
         told: Some(tell),
     };
-    let writer = {
-        let view = store.get();
-        view.file(fd, true)
-            .and_then(|(file, permit)| Ok(Writer::new(&file.file, permit, view.files()?, position)))
-    };
+    let writer = store.get().writer(fd, position);
     match writer {
         Ok(writer) => {
             end.state = At::Idle(writer);
@@ -304,10 +300,17 @@ fn write_to<U: 'static>(
     FutureReader::new(&mut store, told)
 }
 
-/// Does this with a descriptor, in a thread that may block.
+/// Does this with a descriptor, as WASI 0.2 has it: in a thread that may block, or at once if it is of the scratch folder.
 macro_rules! with {
     ($store:ident, $fd:ident, |$view:ident, $inner:ident| $work:expr) => {{
-        let done = $store.with(|mut access| access.get().with(&$fd, move |$view, $inner| at_once($work)));
+        let done = $store.with(|mut access| {
+            let mut state = access.get();
+            if state.is_scratch(&$fd) {
+                let ($view, $inner) = (&mut state, Resource::new_borrow($fd.rep()));
+                return Either::Left(std::future::ready(at_once($work)));
+            }
+            Either::Right(state.with(&$fd, move |$view, $inner| at_once($work)))
+        });
         done.await.map_err(error)
     }};
 }
@@ -316,8 +319,13 @@ macro_rules! with {
 macro_rules! with_both {
     ($store:ident, $fd:ident, $other:ident, |$view:ident, $inner:ident, $second:ident| $work:expr) => {{
         let done = $store.with(|mut access| {
-            let view = access.get();
-            view.with_both(&$fd, &$other, move |$view, $inner, $second| at_once($work))
+            let mut state = access.get();
+            if state.is_scratch(&$fd) {
+                let ($view, $inner) = (&mut state, Resource::new_borrow($fd.rep()));
+                let $second = Resource::new_borrow($other.rep());
+                return Either::Left(std::future::ready(at_once($work)));
+            }
+            Either::Right(state.with_both(&$fd, &$other, move |$view, $inner, $second| at_once($work)))
         });
         done.await.map_err(error)
     }};
@@ -337,7 +345,7 @@ impl types::HostDescriptor for View<'_> {
 
 impl preopens::Host for View<'_> {
     fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
-        self.granted()
+        self.preopened()
     }
 }
 
@@ -347,11 +355,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         fd: Resource<Descriptor>,
         offset: Filesize,
     ) -> Result<(StreamReader<u8>, Told)> {
-        let reader = {
-            let view = store.get();
-            view.file(&fd, false)
-                .and_then(|(file, permit)| Ok(Reader::new(&file.file, permit, view.files()?, offset)))
-        };
+        let reader = store.get().reader(&fd, offset);
         read_from(&mut store, reader)
     }
 
@@ -372,13 +376,8 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         mut store: Access<'_, U, Self>,
         fd: Resource<Descriptor>,
     ) -> Result<(StreamReader<DirectoryEntry>, Told)> {
-        let listing = {
-            let view = store.get();
-            let opening = view.list(&fd);
-            view.files()
-                .map(|files| Listing::Opening(Box::pin(opening), files.calls().clone()))
-        };
-        read_from(&mut store, listing)
+        let opening = store.get().list(&fd);
+        read_from(&mut store, Ok(Folder::Opening(Box::pin(opening))))
     }
 
     async fn advise(

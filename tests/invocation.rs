@@ -1,0 +1,206 @@
+//! How programs are called: arguments, exit statuses and what they write.
+
+use crate::support::{Ended, Folder, host, tool, tool_module};
+
+/// What the program does with each line, called with these arguments after `--`. It is a core module: components of WASI 0.2 have
+/// no exit statuses.
+fn called(flags: &[&str], args: &[&str], input: &str) -> Ended {
+    let tool = tool_module();
+    let host_args = ["map", &tool, "--workers", "1", "--attempts", "1"];
+    host(host_args.iter().chain(flags).chain(&["--"]).chain(args))
+        .input(input)
+        .run()
+}
+
+#[test]
+fn arguments_of_a_program_have_the_payload_the_kind_and_the_attempt() {
+    let args = ["args", "{}", "-k={kind}", "{attempt}", "{{}}", "{a: {}}", "two words"];
+    called(&["--kind", "job"], &args, "one\nü {file}\n")
+        .exits(0)
+        .prints("one|-k=job|a1.1|{}|{a: one}|two words\nü {file}|-k=job|a2.1|{}|{a: ü {file}}|two words\n");
+    // By its own name, and a component the same way.
+    for tool in [tool(), tool_module()] {
+        let args = ["map", &tool, "--workers", "1", "--"];
+        let run = |args: &[&str]| host(args).input("a b\n").run().exits(0);
+        run(&[&args[..], &["name"]].concat()).prints("tool\n");
+        run(&[&args[..], &["args", "{}"]].concat()).prints("a b\n");
+    }
+}
+
+#[test]
+fn environment_of_a_program_with_arguments_is_what_it_is_given() {
+    called(&[], &["variables"], "a\n").exits(0).prints("\n");
+    called(&["--env", "A=1"], &["variables"], "a\n")
+        .exits(0)
+        .prints("A=1\n");
+    let flags = ["--env", "TMPDIR=/x", "--scratch", "1MiB"];
+    called(&flags, &["variables"], "a\n").exits(0).prints("TMPDIR=/x\n");
+}
+
+#[test]
+fn payload_is_on_stdin_unless_an_argument_takes_it() {
+    called(&[], &["stdin"], "one\n").exits(0).prints("[one]\n");
+    called(&[], &["stdin", "{}"], "one\n")
+        .exits(1)
+        .says(&["exit status 98"]);
+    called(&[], &["cat", "{file}"], "one\n").exits(0).prints("one\n");
+}
+
+#[test]
+fn payload_that_cannot_be_an_argument_fails_for_good() {
+    let tool = tool();
+    host(["map", &tool, "--workers", "1", "--", "args", "{}"])
+        .input(b"a\0b\n\xff\nfine\n".to_vec())
+        .run()
+        .exits(1)
+        .prints("fine\n")
+        .says(&["line 1: ", "zero byte", "line 2: ", "not UTF-8", "{file}"]);
+}
+
+#[test]
+fn manifest_gives_arguments_to_pools_and_to_single_workers() {
+    let folder = Folder::new();
+    std::fs::copy(tool_module(), folder.path("tool.wasm")).unwrap();
+    folder.file(
+        "disperse.toml",
+        r#"
+            [[pool]]
+            name = "p"
+            component = "tool.wasm"
+            args = ["args", "pool", "{}"]
+            workers = 1
+            kinds = ["line"]
+
+            [[pool]]
+            name = "q"
+            component = "tool.wasm"
+            args = ["args", "pool", "{}"]
+            ok-status = [3]
+            kinds = ["own"]
+
+            [[pool.worker]]
+            name = "w"
+            args = ["status", "3", "own {}"]
+        "#,
+    );
+    let run = |kind: &str, flags: &[&str]| {
+        let args = ["map", ".", "--kind", kind];
+        host(args.iter().chain(flags))
+            .folder(folder.root())
+            .input("a\n")
+            .run()
+            .exits(0)
+    };
+    run("line", &[]).prints("pool|a\n");
+    run("own", &[]).prints("own a\n");
+    // What was typed comes before what is written.
+    run("line", &["--", "args", "typed"]).prints("typed\n");
+    folder.file(
+        "disperse.toml",
+        "[worker]\ncomponent = \"tool.wasm\"\nargs = [\"print\", \"w{}\\n\"]\n",
+    );
+    run("line", &[]).prints("wa\n");
+}
+
+#[test]
+fn only_programs_are_called_in_some_way() {
+    let folder = Folder::new();
+    let worker = folder.worker("w.wasm", crate::support::body::ECHO);
+    for (flags, words) in [
+        (&["--", "-v"][..], "cannot be given arguments"),
+        (&["--ok-status", "3"], "cannot have `ok-status`"),
+        (&["--scratch", "1MiB"], "cannot have `scratch`"),
+        (&["--result-file", "a"], "cannot have `result-file`"),
+    ] {
+        let args = ["map", &worker].into_iter().chain(flags.iter().copied());
+        host(args)
+            .input("a\n")
+            .run()
+            .exits(2)
+            .says(&[words, "export `handle`", "hint: "]);
+    }
+    folder.file("disperse.toml", "[worker]\ncomponent = \"w.wasm\"\nargs = [\"a\"]\n");
+    host(["map", "."])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(2)
+        .says(&["cannot be given arguments"]);
+}
+
+#[test]
+fn settings_of_a_call_that_are_invalid_are_told() {
+    let tool = tool();
+    for (flags, words) in [
+        (
+            &["--result-file", "../a"][..],
+            "`../a` names no file in the scratch folder",
+        ),
+        (
+            &["--scratch", "1KiB"],
+            "a scratch folder of 1KiB is too small; it has 64KiB at least",
+        ),
+        (&["--ok-status", "256"], "256"),
+        (&["--dir", ".::/tmp", "--scratch", "1MiB"], "two folders as `/tmp`"),
+    ] {
+        let args = ["map", &tool].into_iter().chain(flags.iter().copied());
+        host(args).input("a\n").run().exits(2).says(&[words]);
+    }
+}
+
+#[test]
+fn exit_statuses_that_are_a_success_are_a_setting() {
+    called(&["--ok-status", "0,10,20"], &["status", "20", "unsat\n"], "a\n")
+        .exits(0)
+        .prints("unsat\n");
+    called(&["--ok-status", "0,10"], &["status", "20", "unsat\n"], "a\n")
+        .exits(1)
+        .says(&["ended with the exit status 20"]);
+    // Those that have a meaning of their own have none if they are listed.
+    called(&["--ok-status", "65"], &["status", "65", "x"], "a\n")
+        .exits(0)
+        .prints("x\n");
+    called(&["--ok-status", "10"], &["status", "0", "x"], "a\n")
+        .exits(1)
+        .says(&["ended with the exit status 0"]);
+}
+
+#[test]
+fn failure_without_a_word_on_stderr_shows_the_end_of_stdout() {
+    let text = format!("{}\nthe reason\n", "x".repeat(5000));
+    let ended = called(&[], &["status", "3", &text], "a\n").exits(1);
+    let ended = ended.says(&[
+        "ended with the exit status 3 (--ok-status makes it a success); the end of its stdout:",
+        "said: the reason",
+    ]);
+    assert!(!ended.stderr.contains(&"x".repeat(4096)), "{}", ended.stderr);
+}
+
+#[test]
+fn line_end_of_a_text_is_no_data_and_bytes_stay_as_they_are() {
+    called(&[], &["print", "a\n"], "x\n").exits(0).prints("a\n");
+    called(&[], &["print", "a\n\n"], "x\n").exits(0).prints("a\n\n");
+    called(&[], &["print", "a"], "x\n").exits(0).prints("a\n");
+    let ended = called(&[], &["bytes"], "x\n").exits(0);
+    assert_eq!(ended.stdout, b"\xff\0\n\n");
+}
+
+#[test]
+fn refused_growth_is_told_also_if_the_program_copes() {
+    called(&["--memory", "8MiB"], &["grow", "64"], "a\n").exits(1).says(&[
+        "ended with the exit status 7, after it ran out of memory: wanted 6",
+        "of 8MiB; raise it with --memory",
+    ]);
+    let ended = called(&["--memory", "8MiB"], &["grow", "1"], "a\n").exits(0);
+    assert!(!ended.stderr.contains("--memory"), "{}", ended.stderr);
+}
+
+#[test]
+fn timed_out_program_is_told_its_fuel_and_memory() {
+    let flags = ["--timeout", "300ms", "--fuel", "1000T"];
+    let ended = called(&flags, &["spin", "8"], "a\n").exits(1);
+    let ended = ended.says(&["was not done within 300ms; raise it with --timeout; it has used "]);
+    let (_, used) = ended.stderr.split_once("it has used ").unwrap();
+    let memory = used.split_once(" of fuel and ").unwrap().1.split("MiB").next().unwrap();
+    assert!(memory.parse::<f64>().unwrap() >= 8.0, "{used}");
+}
