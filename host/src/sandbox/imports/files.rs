@@ -378,7 +378,11 @@ impl View<'_> {
         modified: NewTimestamp,
     ) -> impl Future<Output = FsResult<()>> + Send + use<> {
         let done = self.scratch(fd).and_then(|folder| match folder {
-            Some(folder) => Ok(Some(folder.set_times(Some(&path), since_of(accessed)?, since_of(modified)?)?)),
+            Some(folder) => Ok(Some(folder.set_times(
+                Some(&path),
+                since_of(accessed)?,
+                since_of(modified)?,
+            )?)),
             None => Ok(None),
         });
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);

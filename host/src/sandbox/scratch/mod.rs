@@ -28,8 +28,7 @@ pub(super) use self::{
     streams::{ScratchReader, ScratchWriter},
     tree::FileClock,
 };
-use super::files::How;
-use crate::limits::Reservation;
+use crate::{limits::Reservation, sandbox::files::How};
 
 /// Where a program finds it.
 pub(crate) const SCRATCH_FOLDER: &str = "/tmp";

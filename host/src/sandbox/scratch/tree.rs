@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
-use crate::limits::Reservation;
+use crate::{limits::Reservation, sandbox::files::How};
 
 /// The number of a file or folder, which no other one of the same scratch folder ever has.
 pub(super) type Id = u64;
