@@ -170,7 +170,7 @@ fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
     let folder = Folder::new();
     let pipe = folder.path("pipe");
     assert_eq!(shell(&format!("mkfifo {pipe}")).run().code, 0);
-    let mut run = host([
+    let run = host([
         "map",
         &probe(),
         "--attempts",
