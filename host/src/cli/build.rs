@@ -1,6 +1,7 @@
 //! Building a project before it is run, with the user's rights.
 
 use std::{
+    cell::LazyCell,
     collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -43,18 +44,18 @@ pub(super) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, 
         folder
     };
     // Without one nothing is known of earlier builds.
-    let cache = Cache::user().ok();
+    let cache = LazyCell::new(|| Cache::user().ok());
     let mut done = BTreeSet::new();
     for build in builds {
         if build.sources.is_empty() {
             if done.insert(build.line) {
                 run(folder, build.line, quiet)?;
             }
-        } else if let Some(sources) = sources::changed(cache.as_ref(), folder, &build)? {
+        } else if let Some(sources) = sources::changed((*cache).as_ref(), folder, &build)? {
             if done.insert(build.line) {
                 run(folder, build.line, quiet)?;
             }
-            if let Some(cache) = &cache {
+            if let Some(cache) = &*cache {
                 sources::keep(cache, folder, &build, sources);
             }
         }

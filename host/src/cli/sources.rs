@@ -9,7 +9,7 @@ use std::{
     fs::{self, File, Metadata},
     io,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -50,6 +50,9 @@ pub(super) struct Sources {
     looked: i64,
     /// The component that came of them.
     component: Option<Stamp>,
+    /// Whether a file was read, as what was kept did not tell its content.
+    #[serde(skip)]
+    read: bool,
 }
 
 impl Sources {
@@ -72,8 +75,13 @@ pub(super) fn changed(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -
     let kept = cache.and_then(|cache| cache.load_build(&key(folder, build)));
     let before: Option<Sources> = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
     let now = look(folder, build, before.as_ref())?;
-    let is_made = before.is_some_and(|before| now.made(&before, &folder.join(build.component)));
-    Ok((!is_made).then_some(now))
+    if !before.is_some_and(|before| now.made(&before, &folder.join(build.component))) {
+        return Ok(Some(now));
+    }
+    if let (true, Some(cache)) = (now.read, cache) {
+        keep(cache, folder, build, now);
+    }
+    Ok(None)
 }
 
 /// Keeps what a component was built from. What cannot be kept costs a build the next time.
@@ -120,13 +128,14 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
         match text.strip_prefix('!') {
             Some(pattern) => {
                 let mut out = BTreeMap::new();
-                add(folder, Path::new(pattern), &mut out)?;
+                // What is not there need not be left out.
+                let _ = add(folder, Path::new(pattern), &mut out);
                 found.retain(|path, _| !out.contains_key(path));
             }
             None => add(folder, source, &mut found)?,
         }
     }
-    let mut files = BTreeMap::new();
+    let (mut files, mut read) = (BTreeMap::new(), false);
     for (path, meta) in found {
         let name = path.to_string_lossy().into_owned();
         let stamp = Stamp {
@@ -137,6 +146,7 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
             let source = before.files.get(&name)?;
             (source.stamp == stamp && stamp.time < before.looked - UNSURE_NS).then_some(source.digest)
         });
+        read |= known.is_none();
         let digest = match known {
             Some(digest) => digest,
             None => content(&folder.join(&path)).map_err(|error| unreadable(&folder.join(&path), &error))?,
@@ -147,6 +157,7 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
         files,
         looked,
         component: None,
+        read,
     })
 }
 
@@ -183,7 +194,8 @@ fn add(folder: &Path, source: &Path, found: &mut Found) -> Result<(), Failure> {
     }
     let whole = folder.join(source);
     let meta = fs::metadata(&whole).map_err(|error| unreadable(&whole, &error))?;
-    everything(folder, source.components().collect(), meta, found);
+    let named = source.components().filter(|part| *part != Component::CurDir);
+    everything(folder, named.collect(), meta, found);
     Ok(())
 }
 
@@ -317,6 +329,6 @@ mod tests {
             found(&["."]),
             "a.py b.py data.csv sub/c.py sub/d.txt sub/deep/d.py sub/round"
         );
-        assert_eq!(found(&["no-*"]), "");
+        assert_eq!(found(&["no-*", "a.py", "!no-file"]), "a.py");
     }
 }
