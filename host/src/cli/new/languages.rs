@@ -87,8 +87,8 @@ const TYPESCRIPT: Language = Language {
     name: "TypeScript",
     needs: "Node 20 or later with npm",
     builds: [
-        "npm install --no-audit --no-fund --loglevel=error && npm run --silent build:operation",
-        "npm install --no-audit --no-fund --loglevel=error && npm run --silent build:worker",
+        "[ node_modules/.package-lock.json -nt package.json ] || npm install --no-audit --no-fund --loglevel=error && npm run --silent build:operation",
+        "[ node_modules/.package-lock.json -nt package.json ] || npm install --no-audit --no-fund --loglevel=error && npm run --silent build:worker",
     ],
     components: BESIDE,
     task: "[1,2,3]",
