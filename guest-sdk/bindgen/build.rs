@@ -1,4 +1,5 @@
 //! Generates the bindings of each world of `wit/` into `OUT_DIR`; the test of this crate compares them with the committed ones.
+#![allow(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
 use std::{env, fs, path::Path};
 

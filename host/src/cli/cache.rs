@@ -1,6 +1,6 @@
 //! `cache`: where compiled code is kept, how much that is, and emptying it.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::Path};
 
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -112,7 +112,7 @@ pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn opened(path: &PathBuf) -> Result<Option<Cache>, Failure> {
+fn opened(path: &Path) -> Result<Option<Cache>, Failure> {
     if path.exists() {
         Cache::at(path).map(Some).map_err(|error| unusable(&error))
     } else {
