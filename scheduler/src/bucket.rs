@@ -128,7 +128,7 @@ pub struct BucketView {
     pub quota: Quota,
     /// Units that could be spent now.
     pub available: u32,
-    /// Units of attempts that are not over.
+    /// Units of attempts that are not over and that the service may not have counted yet.
     pub in_flight: u64,
     /// Units spent, ever; those in flight are, those of attempts that were never sent are not.
     pub used: u64,
@@ -158,6 +158,8 @@ struct Flight {
     loose_before: (u32, u64),
     /// The generation of windows in which it is known to be counted.
     counted: u32,
+    /// A rate has it behind itself: the service has said that it was counted.
+    is_paced: bool,
 }
 
 /// How a quota is kept.
@@ -268,6 +270,9 @@ impl Bucket {
         let Some(flight) = self.flights.remove(&seq) else {
             return;
         };
+        if flight.is_paced {
+            return;
+        }
         self.flying -= flight.units;
         if !sent {
             self.tally.used -= flight.units;
@@ -291,7 +296,17 @@ impl Bucket {
                 span.report(now, seq, flight, self.flying, said, &mut self.tally)
             }
             Rule::Pace(pace) => {
+                if flight.is_paced {
+                    return false;
+                }
                 pace.lower(now, report.remaining, flight.units);
+                // What it is about is counted: the next unit is earned from now on, however long the attempt goes on. Of an attempt
+                // that takes several, some may be counted later.
+                if flight.units == 1 {
+                    flight.is_paced = true;
+                    self.flying -= flight.units;
+                    pace.ended(now, flight.units);
+                }
                 true
             }
             Rule::Flying => false,

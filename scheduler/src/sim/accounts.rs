@@ -151,9 +151,9 @@ impl Till {
         let first = || 1 + world.window_luck(account, index).draw() % span;
         let ends = matches!(quota, Quota::Fixed { .. }).then(first);
         Self {
-            service: Service::new(quota, Clock::exact(quota, ends)),
+            service: Service::new(quota, Clock::slower(quota, ends, world.clocks_slow)),
             window: Window {
-                span,
+                span: Clock::slower(quota, ends, world.clocks_slow).span,
                 begins: 0,
                 ends: ends.unwrap_or(span),
                 spent: 0,

@@ -25,7 +25,7 @@ pub fn play(world: &World, policy: &Policy) -> Result<Outcome, PolicyError> {
 }
 
 /// The same with a scheduler that is told of other quotas than the service has, as many of them.
-pub(crate) fn play_told(world: &World, policy: &Policy, quotas: &[Quota]) -> Result<Outcome, PolicyError> {
+pub(crate) fn play_told<'a>(world: &'a World, policy: &Policy, quotas: &'a [Quota]) -> Result<Outcome, PolicyError> {
     world.check()?;
     let mut play = Play {
         world,
@@ -37,6 +37,8 @@ pub(crate) fn play_told(world: &World, policy: &Policy, quotas: &[Quota]) -> Res
         settled: 0,
         crew: world.natures().map(Member::new).collect(),
         accounts: Accounts::new(world),
+        quotas,
+        restart: world.restarts.map(|after| Moment::START + after),
         outcome: Outcome::default(),
         out: Vec::new(),
     };
@@ -113,6 +115,10 @@ struct Play<'a> {
     settled: u64,
     crew: Vec<Member>,
     accounts: Accounts,
+    /// What the scheduler is told of.
+    quotas: &'a [Quota],
+    /// When another one takes over.
+    restart: Option<Moment>,
     outcome: Outcome,
     out: Vec<Command>,
 }
@@ -143,9 +149,14 @@ impl Play<'_> {
             return false;
         }
         let end = self.coming.first_key_value().map(|((at, _), _)| *at);
-        let Some(at) = end.into_iter().chain(self.scheduler.next_wakeup()).min() else {
-            return false;
-        };
+        let next = end.into_iter().chain(self.scheduler.next_wakeup()).min();
+        if let Some(restart) = self.restart.filter(|restart| next.is_none_or(|next| next >= *restart)) {
+            self.now = restart;
+            self.restart = None;
+            self.begin_anew();
+            return true;
+        }
+        let Some(at) = next else { return false };
         self.now = at;
         if end == Some(at)
             && let Some((_, coming)) = self.coming.pop_first()
@@ -178,13 +189,40 @@ impl Play<'_> {
     }
 
     fn ask(&mut self) {
-        let action = ActionId(self.asked);
+        let number = self.asked;
+        self.asked += 1;
+        self.submit(number);
+    }
+
+    fn submit(&mut self, number: u64) {
+        let action = ActionId(number);
         let spec = Spec {
             attempts: self.world.attempts,
-            ..Spec::usual(TaskId(self.asked), KindId(self.world.kind(self.asked)))
+            ..Spec::usual(TaskId(number), KindId(self.world.kind(number)))
         };
-        self.asked += 1;
         self.tell(Event::Submitted { action, spec });
+    }
+
+    /// Another scheduler, which knows nothing, goes on with what is not settled. What was in flight is lost; the services have
+    /// counted of it what they have counted.
+    fn begin_anew(&mut self) {
+        let Ok(scheduler) = Scheduler::new(self.scheduler.policy().clone(), self.world.seed) else {
+            return;
+        };
+        let before = std::mem::replace(&mut self.scheduler, scheduler);
+        for coming in std::mem::take(&mut self.coming).into_values() {
+            if let Stage::Ends(Some(_)) = coming.stage {
+                self.accounts.answer(self.world.account(coming.worker.0));
+            }
+        }
+        for member in &mut self.crew {
+            member.busy = 0;
+            member.ready.clear();
+        }
+        self.begin(self.quotas);
+        for number in (0..self.asked).filter(|number| before.action(ActionId(*number)).is_some()) {
+            self.submit(number);
+        }
     }
 
     /// Tells the scheduler and carries out what it says.

@@ -25,12 +25,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The same as ours. `ends`: when the first window ends, if they do not slide.
-    pub(crate) fn exact(quota: Quota, ends: Option<u64>) -> Self {
+    /// So many hundredths slower than ours. `ends`: when the first window ends, if they do not slide.
+    pub(crate) fn slower(quota: Quota, ends: Option<u64>, hundredths: i32) -> Self {
+        let pace = u64::try_from(100 + i64::from(hundredths)).unwrap_or(1).max(1);
         Self {
-            span: length(quota),
+            span: (length(quota).saturating_mul(pace) / 100).max(1),
             ends,
-            pace: 100,
+            pace,
         }
     }
 }

@@ -90,6 +90,11 @@ pub struct World {
     /// Whether services report resets by a clock of whole seconds, as a `Date` header has it: they seem up to a second later than
     /// they are. Default: no.
     pub dates: bool,
+    /// By how many hundredths the services' clocks are slower than ours: less than zero if they are faster. Default 0.
+    pub clocks_slow: i32,
+    /// When the host is started anew: it forgets everything, what is in flight is lost, and what is not done is asked for again.
+    /// Default: never.
+    pub restarts: Option<Duration>,
     /// Decides everything. Default 1.
     pub seed: u64,
 }
@@ -120,6 +125,8 @@ impl Default for World {
             reports: true,
             resets_early: Duration::ZERO,
             dates: false,
+            clocks_slow: 0,
+            restarts: None,
             seed: 1,
         }
     }

@@ -1,10 +1,15 @@
 //! Worlds with quotas: each account is used up, none is overrun, and nothing takes longer than the windows make it take.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    Policy, Quota,
-    sim::{Figure, Outcome, Span, Spending, World, contenders, play, play::play_told},
+    Moment, Policy, Quota,
+    bucket::Bucket,
+    sim::{
+        Figure, Outcome, Span, Spending, World, contenders, play,
+        play::play_told,
+        service::{Clock, Service},
+    },
 };
 
 const PER: Duration = Duration::from_secs(10);
@@ -218,7 +223,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
     let usual = || greedy(in_windows(7, 70));
     // A burst of 1 is used but for the time that the answer takes: until then it is unknown when it was counted.
     let short = Span::of_millis(10, 30);
-    let cases: [(&str, f64, World); 8] = [
+    let cases: [(&str, f64, World); 12] = [
         ("fixed windows of 7 s", 0.95, usual()),
         (
             "fixed windows of 13 s",
@@ -258,6 +263,42 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         ),
         ("a clock of whole seconds", 0.95, World { dates: true, ..usual() }),
         (
+            "fixed windows by a slow clock",
+            0.95,
+            World {
+                clocks_slow: 1,
+                ..usual()
+            },
+        ),
+        (
+            "fixed windows by a fast clock",
+            0.95,
+            World {
+                clocks_slow: -1,
+                ..usual()
+            },
+        ),
+        (
+            "a leaky bucket by a slow clock",
+            0.95,
+            World {
+                quotas: vec![rate(20)],
+                clocks_slow: 1,
+                actions: 1000,
+                ..usual()
+            },
+        ),
+        (
+            "a leaky bucket by a fast clock",
+            0.95,
+            World {
+                quotas: vec![rate(20)],
+                clocks_slow: -1,
+                actions: 1000,
+                ..usual()
+            },
+        ),
+        (
             "a secondary limit at once and one a minute",
             0.95,
             World {
@@ -283,6 +324,30 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
             for spending in outcome.spendings.iter().filter(|spending| spending.offered > 0) {
                 let used = spending.used().unwrap();
                 assert!(used >= least, "{name}, seed {}: {used} of {spending:?}", world.seed);
+            }
+        }
+    }
+}
+
+/// Until the first answer says what is left it can only be guessed: so many attempts as each worker begins at once may be refused.
+/// From then on none is, and the quota is used.
+#[test]
+fn host_that_is_started_anew_keeps_to_what_is_left() {
+    for (quota, accounts) in [(fixed(100), 4), (fixed(100), 1), (sliding(100), 4)] {
+        let world = World {
+            restarts: Some(Duration::from_secs(24)),
+            accounts: Some(accounts),
+            actions: 1000 * u64::from(accounts),
+            ..greedy(quota)
+        };
+        for world in seeds(&world) {
+            let outcome = play(&world, &Policy::default()).unwrap();
+            let told = format!("{quota}, {accounts} accounts, seed {}", world.seed);
+            assert_eq!((outcome.done, outcome.lost), (world.actions, 0), "{told}");
+            for spending in &outcome.spendings {
+                let begun_at_once = u64::from(world.slots * world.workers / accounts);
+                assert!(spending.refused <= begun_at_once, "{told}: {spending:?}");
+                assert!(spending.used() > Some(0.95), "{told}: {spending:?}");
             }
         }
     }
@@ -401,4 +466,47 @@ fn what_cannot_be_meant_is_refused() {
     ] {
         assert!(play(&world, &Policy::default()).is_err(), "{world:?}");
     }
+}
+
+/// A leaky bucket that holds one unit, and attempts that take three times as long as one is earned in: a report as soon as the service
+/// has answered says that it was counted, so the next attempt begins while this one goes on.
+#[test]
+fn rate_with_burst_one_is_used_by_long_attempts_that_report_early() {
+    let quota = Quota::Rate {
+        limit: 3,
+        per: Duration::from_secs(1),
+        burst: 1,
+    };
+    let used = |reports: bool| {
+        let mut service = Service::new(quota, Clock::slower(quota, None, 0));
+        let mut bucket = Bucket::new(quota);
+        let mut began = 0_u64;
+        let mut counting: VecDeque<(u64, u64)> = VecDeque::new();
+        let mut ending: VecDeque<(u64, u64)> = VecDeque::new();
+        for millis in 0..60_000 {
+            let now = Moment::from_micros(millis * 1000);
+            while let Some((_, seq)) = counting.pop_front_if(|(at, _)| *at == millis) {
+                let report = service.count(now, 1).expect("none is over the quota");
+                if reports {
+                    bucket.report(now, seq, report);
+                }
+            }
+            while let Some((_, seq)) = ending.pop_front_if(|(at, _)| *at == millis) {
+                bucket.ended(now, seq, true);
+            }
+            if ending.len() < 4 && bucket.available(now) > 0 {
+                began += 1;
+                bucket.debit(now, began, 1);
+                counting.push_back((millis + 20, began));
+                ending.push_back((millis + 1000, began));
+            }
+        }
+        began as f64 / 180.0
+    };
+    assert!(used(true) >= 0.9, "{}", used(true));
+    assert!(
+        used(false) < 0.3,
+        "without reports each waits for the one before: {}",
+        used(false)
+    );
 }
