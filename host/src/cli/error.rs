@@ -1,9 +1,9 @@
 //! Errors as people read them: what, where, why, one cause a line, and what to do.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::exit;
-use crate::text::plain;
+use crate::{limits::Shortage, text::plain};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -32,6 +32,14 @@ impl Failure {
             ..Self::usage(what)
         }
         .because(error)
+    }
+
+    /// A file cannot be read: wrong usage, unless the machine has none left of what that takes.
+    pub(super) fn unread(what: impl Into<String>, error: &io::Error) -> Self {
+        match Shortage::of(error) {
+            Some(shortage) => Self::machine(what, error).hint(shortage.hint()),
+            None => Self::usage(what).because(error),
+        }
     }
 
     /// Adds a cause.

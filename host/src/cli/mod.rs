@@ -61,9 +61,9 @@ pub fn main() -> ExitCode {
         if panics_are_caught() {
             return;
         }
-        if let Some(why) = no_thread(info) {
+        if let Some((shortage, why)) = shortage(info) {
             Failure::machine("cannot go on", &std::io::Error::other(why))
-                .hint(Shortage::Threads.hint())
+                .hint(shortage.hint())
                 .print();
             std::process::exit(exit::MACHINE.into());
         }
@@ -199,17 +199,21 @@ fn with_hint(failure: Failure, error: &std::io::Error) -> Failure {
     }
 }
 
-/// What a panic says that a library makes of a thread that could not be started, if it is one: tokio, the standard library and
+/// What a panic says that a library makes of a thread or a pipe that could not be had, if it is one: tokio, the standard library and
 /// rayon have no other way to say it.
-fn no_thread(info: &PanicHookInfo<'_>) -> Option<String> {
+fn shortage(info: &PanicHookInfo<'_>) -> Option<(Shortage, String)> {
     let text = panic_message(info.payload());
     let threads = [
         "OS can't spawn worker thread",
         "failed to spawn thread",
         "The global thread pool has not been initialized",
     ];
-    let is_one = threads.iter().any(|known| text.starts_with(known)) && text.contains("unavailable");
-    is_one.then(|| text.to_owned())
+    let shortage = match text {
+        _ if threads.iter().any(|known| text.starts_with(known)) && text.contains("unavailable") => Shortage::Threads,
+        _ if text.starts_with("failed to create UnixStream") && text.contains("open files") => Shortage::Files,
+        _ => return None,
+    };
+    Some((shortage, text.to_owned()))
 }
 
 /// A runtime of so many threads, by default of as many as there are cores, or of as many as can be had. It has one that may block.

@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
         files::read(path, COMPONENT_MAX)
     };
     read.map_err(|error| {
-        let failure = Failure::usage(format!("cannot read `{}`", path.display())).because(&error);
+        let failure = Failure::unread(format!("cannot read `{}`", path.display()), &error);
         match error.kind() {
             std::io::ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
             _ => failure,

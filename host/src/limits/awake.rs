@@ -51,8 +51,8 @@ impl Watch {
         let micros = self.micros(now).max(1);
         let before = self.ticked.load(Ordering::SeqCst);
         let gap = Duration::from_micros(micros.saturating_sub(before));
-        if before > 0 && gap >= GAP {
-            let stopped = u64::try_from((gap - TICK).as_micros()).unwrap_or(u64::MAX);
+        if before > 0 {
+            let stopped = u64::try_from((gap - awake(gap)).as_micros()).unwrap_or(u64::MAX);
             self.stopped.fetch_add(stopped, Ordering::SeqCst);
         }
         // Last: all threads wake at the same moment, and one that sees this looks no further than at what was counted.
@@ -73,6 +73,11 @@ impl Watch {
 /// Shows that the process runs. To be called each [`TICK`], by one thread that does nothing else.
 pub(crate) fn tick() {
     WATCH.tick(Instant::now());
+}
+
+/// How much of the time between two looks that were to be a [`TICK`] apart the process was not stopped.
+pub(crate) fn awake(gap: Duration) -> Duration {
+    if gap < GAP { gap } else { TICK }
 }
 
 /// How long the process was stopped until `now`.

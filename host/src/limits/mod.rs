@@ -10,7 +10,7 @@ mod shortage;
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 pub(crate) use self::{
-    awake::{Deadline, TICK, stopped, stopped_so_far, tick},
+    awake::{Deadline, TICK, awake, stopped, stopped_so_far, tick},
     budget::{Begun, Budget, Charge, OpenActions},
     files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
     machine::{cores, default_host_memory, startable_threads},

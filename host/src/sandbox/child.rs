@@ -22,7 +22,7 @@ use super::{
     inspection::{self, Depth, InspectionError},
     processes,
 };
-use crate::limits::{Shortage, cores};
+use crate::limits::{Shortage, TICK, awake, cores};
 
 /// The word that makes this program a child; what follows is the work, the memory in bytes and the time in seconds.
 const CHILD: &str = "compile-child";
@@ -94,7 +94,7 @@ const MADE: &[u8] = b"disperse: made\n";
 /// # Errors
 /// It cannot be done, or not within the limits.
 pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
-    let until = Instant::now() + limits.timeout;
+    let began = Instant::now();
     let (memory, seconds) = (limits.memory.to_string(), limits.timeout.as_secs().to_string());
     let mut child = again(&[work.word(), &memory, &seconds])
         .stdin(Stdio::piped())
@@ -103,7 +103,7 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         .spawn()
         .map_err(ChildError::Start)?;
     let most = limits.output.saturating_add(MADE.len() as u64);
-    let done = talk(&mut child, input, most, until).map_err(ChildError::Start);
+    let done = talk(&mut child, input, most, (began, limits.timeout)).map_err(ChildError::Start);
     // Ends it if it goes on, and is nothing to it if it has ended.
     let _ = child.kill();
     let status = child.wait().map_err(ChildError::Start)?;
@@ -146,11 +146,17 @@ pub(super) fn again(work: &[&str; 3]) -> Command {
     command
 }
 
-/// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took too long.
+/// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took longer than the
+/// time that there was when it began; while this process is stopped, so is the child.
 ///
 /// # Errors
 /// There are no threads for it; the child is killed.
-fn talk(child: &mut Child, input: &[u8], most: u64, until: Instant) -> io::Result<Option<(Vec<u8>, String)>> {
+fn talk(
+    child: &mut Child,
+    input: &[u8],
+    most: u64,
+    (began, time): (Instant, Duration),
+) -> io::Result<Option<(Vec<u8>, String)>> {
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Ok(None);
@@ -172,12 +178,23 @@ fn talk(child: &mut Child, input: &[u8], most: u64, until: Instant) -> io::Resul
             })?;
             Ok(wait)
         })();
-        let done = started.map(|wait| wait.recv_timeout(until.saturating_duration_since(Instant::now())));
-        if !matches!(done, Ok(Ok(_))) {
+        let done = started.map(|wait| {
+            let (mut looked, mut left) = (began, time);
+            loop {
+                let done = wait.recv_timeout(left.min(TICK)).ok();
+                let now = Instant::now();
+                left = left.saturating_sub(awake(now.saturating_duration_since(looked)));
+                looked = now;
+                if done.is_some() || left.is_zero() {
+                    return done;
+                }
+            }
+        });
+        if !matches!(done, Ok(Some(_))) {
             // The threads above end when the child does.
             let _ = child.kill();
         }
-        done.map(Result::ok)
+        done
     })
 }
 

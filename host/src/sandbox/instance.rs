@@ -15,6 +15,7 @@ use super::{
     pace::{Debt, Pace},
     program::{Inner, Sandbox},
     share::{Admission, Need},
+    shortage::got_on,
     state::{Role, State},
     stdio::Tail,
     turn::{CollectedTurn, Turn},
@@ -116,6 +117,7 @@ impl Running {
         match pace.run(pace.ended(), started).await {
             Ok(instance) => {
                 program.has_started.store(true, Ordering::Relaxed);
+                got_on(pace.ended());
                 Ok(Self {
                     store,
                     instance,
@@ -207,7 +209,9 @@ impl Running {
         // SAFETY: `func` was checked against these types, up to lifetimes, when it was found.
         let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
         let Self { store, pace, .. } = self;
-        pace.run(now, typed.call_async(store.as_context_mut(), params)).await
+        let returned = pace.run(now, typed.call_async(store.as_context_mut(), params)).await;
+        got_on(pace.ended());
+        returned
     }
 }
 
