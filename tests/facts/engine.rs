@@ -106,6 +106,40 @@ async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_a_growth() {
     assert!(guest.store.get_fuel().unwrap() > PLENTY);
 }
 
+/// Why a guest whose objects are collected has another hook, `CollectedTurn`: it calls the engine as it makes them, and has its
+/// fuel in a register meanwhile.
+#[tokio::test]
+async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_an_allocation() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    let burns = guest.burns("make", 1_000_000).await;
+    ends_turns(&mut guest);
+    guest.store.set_fuel(PLENTY).unwrap();
+    guest.call::<_, ()>("make", (1_000_000u32,)).await.unwrap();
+    assert!(guest.store.get_fuel().unwrap() > PLENTY - burns);
+}
+
+/// Why a collection ends no turn late: it lets others have one between its pieces.
+#[tokio::test]
+async fn collection_yields_and_burns_no_fuel() {
+    let mut guest = Guest::blocking(&config(false)).await;
+    // Objects of 16 bytes and more in 16 MiB at most, so that there is a collection.
+    let one = guest.burns("make", 1).await;
+    let two = guest.burns("make", 2).await;
+    let all = guest.burns("make", 1_000_000).await;
+    assert_eq!(all, one + 999_999 * (two - one));
+    guest.store.set_fuel(PLENTY).unwrap();
+    let mut polls = 0;
+    let mut call = pin!(guest.call::<_, ()>("make", (10_000u32,)));
+    std::future::poll_fn(|cx| {
+        polls += 1;
+        call.as_mut().poll(cx)
+    })
+    .await
+    .unwrap();
+    // Ten thousand turns of a loop are less than one slice of fuel.
+    assert!(polls > 2, "{polls} turns");
+}
+
 /// Leaves a guest one unit of fuel for its turn at each way back from the host.
 fn ends_turns(guest: &mut Guest) {
     guest.store.call_hook(|mut store, way| match way {

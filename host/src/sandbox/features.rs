@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn missing_feature_is_named() {
         let atomics = "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))";
-        let legacy = "(module (tag $e) (func (try (do) (catch $e))))";
+        let legacy = "(module (tag $e) (func try catch $e end))";
         for (text, name) in [
             (atomics, "`threads`"),
             ("(module (memory 1 1 shared))", "`threads`"),

@@ -6,7 +6,6 @@ mod concurrent;
 mod exec;
 mod fields;
 mod files;
-mod files3;
 mod http;
 mod poll;
 mod preview3;
@@ -60,7 +59,6 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     exec::link(&mut interface(linker, "exec")?)?;
     if form == Form::Async {
         preview3::link(linker)?;
-        files3::link(linker)?;
         wasi_http::link_3(linker)?;
         concurrent::link_host(&mut interface(linker, "host-async")?)?;
         http::link_async(&mut interface(linker, "http-async")?)?;

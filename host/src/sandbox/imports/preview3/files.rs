@@ -1,25 +1,15 @@
 //! `wasi:filesystem` of WASI 0.3: the same folders, bounds and refusals as in `files.rs`, which does the work. Only the shape
 //! differs: functions that wait do not keep the store, and what is read or written is a stream of the component model.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use bytes::Bytes;
-use futures::future::{BoxFuture, Either};
-use tokio::sync::oneshot;
+use futures::future::Either;
 use wasmtime::{
-    Result, StoreContextMut,
-    component::{
-        Access, Accessor, Destination, FutureReader, HasData, Lift, Linker, Lower, Resource, Source, StreamConsumer,
-        StreamProducer, StreamReader, StreamResult, WriteBuffer,
-    },
+    Result,
+    component::{Access, Accessor, HasData, Linker, Resource, StreamReader},
 };
 use wasmtime_wasi::{
     filesystem::Descriptor,
     p2::{
-        DynInputStream, DynOutputStream, FsError, FsResult, StreamError,
+        FsError, FsResult,
         bindings::filesystem::types::{self as p2, HostDescriptor as _},
     },
     p3::{
@@ -37,11 +27,11 @@ use wasmtime_wasi::{
     },
 };
 
-use super::files::{Listing, View, view};
-use crate::sandbox::{
-    files::{PIECE, at_once},
-    state::State,
+use super::{
+    super::files::{View, view},
+    streams::{Folder, Told, read_from, write_to},
 };
+use crate::sandbox::{files::at_once, state::State};
 
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     types::add_to_linker::<State, Linked>(linker, view)?;
@@ -52,252 +42,6 @@ struct Linked;
 
 impl HasData for Linked {
     type Data<'a> = View<'a>;
-}
-
-type Told = FutureReader<Result<(), ErrorCode>>;
-
-/// What reads piece by piece.
-trait Pieces: Send + Sized + Unpin + 'static {
-    type Item: Send + Sync + 'static;
-    type Buffer: WriteBuffer<Self::Item> + Default;
-
-    /// The next piece; none at the end.
-    fn next(self) -> impl Future<Output = (Self, FsResult<Option<Self::Buffer>>)> + Send;
-}
-
-impl Pieces for DynInputStream {
-    type Item = u8;
-    type Buffer = Bytes;
-
-    async fn next(mut self) -> (Self, FsResult<Option<Bytes>>) {
-        let piece = match self.blocking_read(PIECE).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StreamError::Closed) => Ok(None),
-            Err(error) => Err(failed(error)),
-        };
-        (self, piece)
-    }
-}
-
-/// A folder that is listed, from when it is opened.
-enum Folder {
-    Opening(BoxFuture<'static, FsResult<Listing>>),
-    Open(Listing),
-    Closed,
-}
-
-impl Pieces for Folder {
-    type Item = DirectoryEntry;
-    type Buffer = Option<DirectoryEntry>;
-
-    async fn next(self) -> (Self, FsResult<Option<Self::Buffer>>) {
-        let mut listing = match self {
-            Self::Opening(opening) => match opening.await {
-                Ok(listing) => listing,
-                Err(error) => return (Self::Closed, Err(error)),
-            },
-            Self::Open(listing) => listing,
-            Self::Closed => return (Self::Closed, Ok(None)),
-        };
-        match listing.next().await {
-            Ok(Some(p2::DirectoryEntry { type_, name })) => {
-                let entry = DirectoryEntry {
-                    type_: type_of(type_),
-                    name,
-                };
-                (Self::Open(listing), Ok(Some(Some(entry))))
-            }
-            Ok(None) => (Self::Closed, Ok(None)),
-            Err(error) => (Self::Closed, Err(error)),
-        }
-    }
-}
-
-/// The end of a stream that the host has, which says at last how it ended.
-struct HostEnd<S, T> {
-    state: At<S, T>,
-    told: Option<oneshot::Sender<Result<(), ErrorCode>>>,
-}
-
-enum At<S, T> {
-    Idle(S),
-    Busy(BoxFuture<'static, (S, FsResult<T>)>),
-    Closed,
-}
-
-impl<S, T> HostEnd<S, T> {
-    /// # Errors
-    /// It is one that traps.
-    fn close(&mut self, how: FsResult<()>) -> Result<StreamResult> {
-        self.state = At::Closed;
-        let how = match how {
-            Ok(()) => Ok(()),
-            Err(error) => Err(code(error.downcast()?)),
-        };
-        if let Some(told) = self.told.take() {
-            // The guest may have no interest.
-            let _ = told.send(how);
-        }
-        Ok(StreamResult::Dropped)
-    }
-
-    fn poll(
-        &mut self,
-        begin: impl FnOnce(S) -> BoxFuture<'static, (S, FsResult<T>)>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<FsResult<T>>> {
-        let mut going = match std::mem::replace(&mut self.state, At::Closed) {
-            At::Idle(state) => begin(state),
-            At::Busy(going) => going,
-            At::Closed => return Poll::Ready(None),
-        };
-        match going.as_mut().poll(cx) {
-            Poll::Pending => {
-                self.state = At::Busy(going);
-                Poll::Pending
-            }
-            Poll::Ready((state, done)) => {
-                self.state = At::Idle(state);
-                Poll::Ready(Some(done))
-            }
-        }
-    }
-}
-
-impl<S, T> Drop for HostEnd<S, T> {
-    fn drop(&mut self) {
-        if let Some(told) = self.told.take() {
-            let _ = told.send(Ok(()));
-        }
-    }
-}
-
-impl<D, S: Pieces> StreamProducer<D> for HostEnd<S, Option<S::Buffer>> {
-    type Item = S::Item;
-    type Buffer = S::Buffer;
-
-    fn poll_produce<'a>(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut store: StoreContextMut<'a, D>,
-        mut to: Destination<'a, Self::Item, Self::Buffer>,
-        finish: bool,
-    ) -> Poll<Result<StreamResult>> {
-        // A guest that asks whether it could read.
-        if to.remaining(&mut store) == Some(0) {
-            return Poll::Ready(Ok(StreamResult::Completed));
-        }
-        let done = match self.poll(|pieces| Box::pin(pieces.next()), cx) {
-            // What is under way is there for the next read.
-            Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(done) => done,
-        };
-        Poll::Ready(match done {
-            Some(Ok(Some(piece))) => {
-                to.set_buffer(piece);
-                Ok(StreamResult::Completed)
-            }
-            Some(Ok(None)) | None => self.close(Ok(())),
-            Some(Err(error)) => self.close(Err(error)),
-        })
-    }
-}
-
-impl<D: 'static> StreamConsumer<D> for HostEnd<DynOutputStream, usize> {
-    type Item = u8;
-
-    fn poll_consume(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        store: StoreContextMut<'_, D>,
-        from: Source<'_, u8>,
-        _: bool,
-    ) -> Poll<Result<StreamResult>> {
-        let mut from = from.as_direct(store);
-        let piece = from.remaining();
-        if piece.is_empty() {
-            return Poll::Ready(Ok(StreamResult::Completed));
-        }
-        let piece = piece.get(..PIECE).unwrap_or(piece);
-        let write = |mut writer: DynOutputStream| -> BoxFuture<'static, _> {
-            let bytes = Bytes::copy_from_slice(piece);
-            let count = bytes.len();
-            Box::pin(async move {
-                let written = writer.blocking_write_and_flush(bytes).await;
-                (writer, written.map(|()| count).map_err(failed))
-            })
-        };
-        // A write that was begun is not taken back: the guest is told what it took when it is done.
-        let Poll::Ready(done) = self.poll(write, cx) else {
-            return Poll::Pending;
-        };
-        Poll::Ready(match done {
-            Some(Ok(count)) => {
-                from.mark_read(count);
-                Ok(StreamResult::Completed)
-            }
-            Some(Err(error)) => self.close(Err(error)),
-            None => Ok(StreamResult::Dropped),
-        })
-    }
-}
-
-fn failed(error: StreamError) -> FsError {
-    match error {
-        StreamError::Closed => p2::ErrorCode::Pipe.into(),
-        StreamError::Trap(error) => FsError::trap(error),
-        StreamError::LastOperationFailed(error) => match error.downcast::<std::io::Error>() {
-            Ok(error) => error.into(),
-            Err(error) => FsError::trap(error),
-        },
-    }
-}
-
-/// A stream of what a source has, and how that ends.
-fn read_from<U: 'static, S: Pieces>(
-    store: &mut Access<'_, U, Linked>,
-    source: FsResult<S>,
-) -> Result<(StreamReader<S::Item>, Told)>
-where
-    S::Item: Lower + Lift,
-{
-    let (tell, told) = oneshot::channel();
-    let mut end = HostEnd {
-        state: At::Closed,
-        told: Some(tell),
-    };
-    match source {
-        Ok(source) => end.state = At::Idle(source),
-        Err(error) => _ = end.close(Err(error))?,
-    }
-    let stream = StreamReader::new(&mut *store, end)?;
-    Ok((stream, FutureReader::new(&mut *store, told)?))
-}
-
-fn write_to<U: 'static>(
-    mut store: Access<'_, U, Linked>,
-    fd: &Resource<Descriptor>,
-    mut data: StreamReader<u8>,
-    position: Option<u64>,
-) -> Result<Told> {
-    let (tell, told) = oneshot::channel();
-    let mut end = HostEnd {
-        state: At::Closed,
-        told: Some(tell),
-    };
-    let writer = store.get().writer(fd, position);
-    match writer {
-        Ok(writer) => {
-            end.state = At::Idle(writer);
-            data.pipe(&mut store, end)?;
-        }
-        Err(error) => {
-            end.close(Err(error))?;
-            data.close(&mut store)?;
-        }
-    }
-    FutureReader::new(&mut store, told)
 }
 
 /// Does this with a descriptor, as WASI 0.2 has it: in a thread that may block, or at once if it is of the scratch folder.
@@ -360,16 +104,22 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
     }
 
     fn write_via_stream(
-        store: Access<'_, U, Self>,
+        mut store: Access<'_, U, Self>,
         fd: Resource<Descriptor>,
         data: StreamReader<u8>,
         offset: Filesize,
     ) -> Result<Told> {
-        write_to(store, &fd, data, Some(offset))
+        let writer = store.get().writer(&fd, Some(offset));
+        write_to(&mut store, data, writer)
     }
 
-    fn append_via_stream(store: Access<'_, U, Self>, fd: Resource<Descriptor>, data: StreamReader<u8>) -> Result<Told> {
-        write_to(store, &fd, data, None)
+    fn append_via_stream(
+        mut store: Access<'_, U, Self>,
+        fd: Resource<Descriptor>,
+        data: StreamReader<u8>,
+    ) -> Result<Told> {
+        let writer = store.get().writer(&fd, None);
+        write_to(&mut store, data, writer)
     }
 
     fn read_directory(
@@ -658,7 +408,7 @@ fn stat_of(stat: p2::DescriptorStat) -> DescriptorStat {
     }
 }
 
-fn type_of(kind: p2::DescriptorType) -> DescriptorType {
+pub(super) fn type_of(kind: p2::DescriptorType) -> DescriptorType {
     match kind {
         p2::DescriptorType::Unknown => DescriptorType::Other(None),
         p2::DescriptorType::BlockDevice => DescriptorType::BlockDevice,
@@ -679,7 +429,7 @@ fn error(error: FsError) -> FilesystemError {
 }
 
 /// The same error of WASI 0.3.
-fn code(old: p2::ErrorCode) -> ErrorCode {
+pub(super) fn code(old: p2::ErrorCode) -> ErrorCode {
     macro_rules! same {
         ($($name:ident)*) => {
             match old {

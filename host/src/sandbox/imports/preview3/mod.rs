@@ -1,9 +1,12 @@
-//! WASI 0.3 but for files and HTTP: what wasmtime-wasi has, by the same grants as WASI 0.2, and some of it once more, for the
+//! WASI 0.3 but for HTTP: what wasmtime-wasi has, by the same grants as WASI 0.2, and some of it once more, for the
 //! same reasons.
 //!
 //! * A guest on logical time must not wait for real time to pass.
 //! * Making randomness burns no fuel.
 //! * Nothing of the network is ever open, so the name of a server is not even copied.
+
+mod files;
+mod streams;
 
 use std::time::Duration;
 
@@ -37,6 +40,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     p3::clocks::add_to_linker(linker)?;
     p3::random::add_to_linker(linker)?;
     p3::sockets::add_to_linker(linker)?;
+    files::link(linker)?;
     linker.allow_shadowing(true);
     let mut clock = linker.instance(CLOCK)?;
     clock.func_wrap_concurrent("wait-until", |store, (when,): (u64,)| {
