@@ -142,10 +142,10 @@ impl Scheduler {
             known
         } else {
             if record.busy_row == 0 {
-                let has_room = !worker.buckets.is_empty() && !dry;
-                record.busy_first = match has_room || record.worked {
-                    true => self.policy.busy_open,
-                    false => self.policy.busy_min,
+                // One that has no quota has none that could be spent.
+                record.busy_first = match dry && !record.worked {
+                    true => self.policy.busy_min,
+                    false => self.policy.busy_open,
                 };
             }
             let wait = doubled(record.busy_first, record.busy_row, self.policy.busy_max);

@@ -42,7 +42,8 @@ pub struct Policy {
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
     /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s. The last attempt of an action
-    /// is also no sooner than this after its first failure, if it has more than two.
+    /// is also no sooner than this after its first failure, if it has more than two; three times this while its service may be down,
+    /// since nothing has worked in its pools meanwhile.
     pub backoff_min: Duration,
     /// The longest wait however often every worker was tried. Default 60 s. The wait is drawn evenly between zero and
     /// the longest ("full jitter"), so that retries do not arrive in waves.
@@ -86,10 +87,11 @@ pub struct Policy {
     pub host_min: Duration,
     /// The longest such rest. Default 1 s: what a shortage that has passed costs at most.
     pub host_max: Duration,
-    /// How long a worker that is busy without saying for how long is left alone; doubles each time. Default 60 s.
+    /// How long a worker whose declared quota is spent is left alone at first if it is busy without saying for how long; doubles each
+    /// time. Default 60 s.
     pub busy_min: Duration,
-    /// The same, at first, of a worker that is hardly at its limit: its declared quota has room, or it just succeeded with
-    /// other work. Default 1 s (the first wait of gRPC's connection backoff and of Google Cloud's truncated backoff).
+    /// The same of any other worker: its quota has room, or it has none. Default 1 s (the first wait of gRPC's connection backoff
+    /// and of Google Cloud's truncated backoff).
     pub busy_open: Duration,
     /// The longest such wait. Default 15 min. A wait that the worker names itself is kept to whatever its length.
     pub busy_max: Duration,

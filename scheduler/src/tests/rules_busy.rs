@@ -38,20 +38,20 @@ fn busy_without_a_hint_doubles_until_a_success() {
          submit a3
          idle",
         "0ms assign a1#1 w1
-         0.500ms health w1 busy until=60000.500ms
-         60000.500ms health w1 healthy
-         60000.500ms assign a2#1 w1
-         60001ms health w1 busy until=180001ms
-         180001ms health w1 healthy
-         180001ms assign a1#2 w1
-         180001.500ms settle a1 done #2
-         180001.500ms assign a3#1 w1
-         180002ms health w1 busy until=181002ms
-         181002ms health w1 healthy
-         181002ms assign a2#2 w1
-         181002.500ms settle a2 done #2
-         181002.500ms assign a3#2 w1
-         181003ms settle a3 done #2",
+         0.500ms health w1 busy until=1000.500ms
+         1000.500ms health w1 healthy
+         1000.500ms assign a2#1 w1
+         1001ms health w1 busy until=3001ms
+         3001ms health w1 healthy
+         3001ms assign a3#1 w1
+         3001.500ms settle a3 done #1
+         3001.500ms assign a1#2 w1
+         3002ms health w1 busy until=4002ms
+         3002ms health w1 healthy
+         3002ms assign a2#2 w1
+         3002.500ms settle a2 done #2
+         4002ms assign a1#3 w1
+         4002.500ms settle a1 done #3",
     );
 }
 
@@ -83,7 +83,7 @@ fn several_slots_that_meet_the_same_limit_are_busy_once() {
          2ms ended a2#1 w1 busy",
         "0ms assign a1#1 w1
          0ms assign a2#1 w1
-         1ms health w1 busy until=60001ms",
+         1ms health w1 busy until=1001ms",
     );
 }
 

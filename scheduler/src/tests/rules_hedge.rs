@@ -151,7 +151,7 @@ fn one_of_two_that_fails_is_not_tried_again_while_the_other_goes_on() {
         1000ms assign a20#1 w3
         1250ms hedge a20#1
         1250ms assign a20#2 w4
-        3000ms retry a20#2 w4 at=3566.562ms
+        3000ms retry a20#2 w4 at=5000ms
         ",
     );
 }
@@ -174,7 +174,7 @@ fn the_last_of_two_decides_when_no_attempt_is_left() {
         1000ms assign a20#1 w3
         1250ms hedge a20#1
         1250ms assign a20#2 w4
-        3000ms health w4 busy until=63000ms
+        3000ms health w4 busy until=4000ms
         3000ms settle a20 refused exhausted
         3000ms judged a20#1 w3 unproved
         ",
