@@ -186,6 +186,7 @@ impl Scheduler {
             Mark::Unfit => other.mark == mark && (has_worked || works(other.wx)),
         });
         trials.first_failed.get_or_insert(now);
+        trials.has_trapped |= end != End::Transient;
         match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
             Some(accused) => {
                 accused.number = number;

@@ -19,6 +19,10 @@ use crate::{
     timers::Timer,
 };
 
+/// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by default are
+/// what a restart behind a proxy takes, and no more than one waits for the failure of a line that is wrong.
+const DOWN: u32 = 3;
+
 /// Where an action failed or got lost.
 #[derive(Debug, Default)]
 pub(crate) struct Trials {
@@ -36,6 +40,8 @@ pub(crate) struct Trials {
     pub(crate) shunned: Vec<Wx>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
+    /// One of its failures says more than that something is away: see [`Scheduler::may_be_down`].
+    pub(crate) has_trapped: bool,
     /// The number of the last row of failures of its pool in which it failed.
     pub(crate) last_streak: Option<u32>,
     /// It failed in one before that: see [`Scheduler::is_notorious`].
@@ -136,7 +142,11 @@ impl Scheduler {
         if failed < 2 || least.is_zero() {
             return plan;
         }
-        let earliest = if failed + 1 >= most { first + least } else { self.now };
+        let earliest = match failed + 1 >= most {
+            true if self.may_be_down(ax, first) => first + least.saturating_mul(DOWN),
+            true => first + least,
+            false => self.now,
+        };
         let until = match plan {
             Plan::Unroutable => return plan,
             Plan::Rest { until } => until,
@@ -151,6 +161,16 @@ impl Scheduler {
             until if until > self.now => Plan::Rest { until },
             _ => plan,
         }
+    }
+
+    /// Whether a service that is down explains all failures of an action: none of them is a trap, and no attempt that began since the
+    /// first has succeeded in a pool that serves it.
+    fn may_be_down(&self, ax: Ax, first: Moment) -> bool {
+        let Some(action) = self.actions.get(ax) else {
+            return false;
+        };
+        let works = self.over_pools(action.rx, |pool| usize::from(pool.spells.worked_at > first));
+        action.trials.as_deref().is_some_and(|trials| !trials.has_trapped) && works == 0
     }
 
     /// As [`Scheduler::place`], of an action that stands behind fresh work, or avoids workers, until then.

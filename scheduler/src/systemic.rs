@@ -67,7 +67,7 @@ const SPELLS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Spells {
     /// When the youngest attempt began that had a result.
-    worked_at: Moment,
+    pub(crate) worked_at: Moment,
     /// The last failure of each worker since then.
     failed: BTreeMap<Wx, Moment>,
     /// The same by when it was.

@@ -293,6 +293,30 @@ fn workers_that_come_and_go_do_not_renew_patience() {
     );
 }
 
+/// A service that is away for two and a half seconds costs none of three actions, though each has four attempts: while nothing works
+/// they are spread over three seconds. Where others succeed meanwhile, it is one second.
+#[test]
+fn few_actions_outlast_a_service_that_is_away_for_a_moment() {
+    for seed in 1..=20 {
+        let mut desk = play(&format!(
+            "seed {seed}
+             0ms kind k0 pools=p0
+             join w1 p0 slots=3
+             join w2 p0 slots=3
+             does w1 transient 1ms
+             does w2 transient 1ms
+             submit a1
+             submit a2
+             submit a3
+             2500ms run
+             does w1 ok 1ms
+             does w2 ok 1ms
+             idle"
+        ));
+        assert_eq!(desk.scheduler().counts().done, 3, "seed {seed}: {:?}", desk.log);
+    }
+}
+
 /// A worker that fails everything and is never taken out is avoided by one action after the other. Settled ones are forgotten.
 #[test]
 fn worker_that_is_avoided_for_its_failures_remembers_no_settled_action() {
