@@ -126,7 +126,7 @@ fn a_line_that_is_too_long_ends_the_input_and_not_what_came_before() {
     let folder = Folder::new();
     let slow = folder.worker("slow.wasm", body::SLOW_ECHO);
     let long = format!("1\n2\n3\n{}\n5\n", "x".repeat(101));
-    let args = ["map", &slow, "--result-size", "100"];
+    let args = ["map", &slow, "--result-size", "100B"];
     let ended = host(args).input(long.as_str()).run().exits(1);
     ended.prints("1\n2\n3\n").says(&["error: line 4 is longer than 100B"]);
     let batch = ["--batch", "3"];

@@ -31,6 +31,8 @@ fn an_amount_without_sense_is_a_usage_error() {
     for (flag, value, example) in [
         ("--fuel", "fast", "10G"),
         ("--memory", "64 potatoes", "64MiB"),
+        ("--memory", "64", "64MiB, 1GiB or 512KiB: it has no unit"),
+        ("--host-memory", "4096", "it has no unit"),
         ("--timeout", "30", "30s"),
         ("--result-size", "9 furlongs", "64MiB"),
     ] {

@@ -93,7 +93,7 @@ impl<I> Action<I> {
         self
     }
 
-    /// Fuel for one attempt in millions of units; only lowers the pool's fuel, 10,000 (10G) unless set. 0 means the
+    /// Fuel for one attempt in millions of units; only lowers the pool's fuel, 100,000 (100G) unless set. 0 means the
     /// default.
     #[must_use]
     pub fn fuel_millions(mut self, fuel: u32) -> Self {

@@ -2,14 +2,33 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 
 /// Why a text is no amount. Says what would be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not {wanted}")]
+#[error("`{given}` is not {wanted}{}", missing(*.bare))]
 pub(crate) struct UnitError {
     given: String,
     wanted: &'static str,
+    /// Whether it is a number without a unit.
+    bare: bool,
+}
+
+impl UnitError {
+    fn new(given: &str, wanted: &'static str) -> Self {
+        Self {
+            given: given.to_owned(),
+            wanted,
+            bare: split(given).is_some_and(|(_, unit)| unit.is_empty()),
+        }
+    }
+}
+
+fn missing(bare: bool) -> &'static str {
+    if bare { ": it has no unit" } else { "" }
 }
 
 /// Splits `12.5MiB` into 12.5 and `MiB`.
@@ -29,11 +48,29 @@ fn scaled(number: f64, factor: f64) -> Option<u64> {
     (value < 9.2e18).then_some(value.round() as u64)
 }
 
+/// Reads an amount out of a manifest. A number that is not in quotes is told what would be an amount.
+struct Amount<T> {
+    wanted: &'static str,
+    parse: fn(&str) -> Result<T, UnitError>,
+}
+
+impl<T> Visitor<'_> for Amount<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, in quotes", self.wanted)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
+    }
+}
+
 macro_rules! amount {
     ($(#[$doc:meta])* $name:ident, $wanted:literal, $parse:expr, $print:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(into = "String")]
         pub(crate) struct $name(pub(crate) u64);
 
         impl FromStr for $name {
@@ -41,15 +78,13 @@ macro_rules! amount {
 
             fn from_str(text: &str) -> Result<Self, UnitError> {
                 let parse: fn(&str) -> Option<u64> = $parse;
-                parse(text).map(Self).ok_or_else(|| UnitError { given: text.to_owned(), wanted: $wanted })
+                parse(text).map(Self).ok_or_else(|| UnitError::new(text, $wanted))
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = UnitError;
-
-            fn try_from(text: String) -> Result<Self, UnitError> {
-                text.parse()
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_any(Amount { wanted: $wanted, parse: str::parse })
             }
         }
 
@@ -79,7 +114,7 @@ macro_rules! amount {
 }
 
 amount! {
-    /// An amount of fuel in units, about a billion a second. Written `10G`, `500M`, `20k` or a plain number.
+    /// An amount of fuel in units, one for each simple instruction. Written `10G`, `500M`, `20k` or a plain number.
     Fuel, "an amount of fuel, such as 10G, 500M or 20k",
     |text| {
         let (number, unit) = split(text)?;
@@ -97,12 +132,14 @@ amount! {
 }
 
 amount! {
-    /// A number of bytes. Written `64MiB`, `8KiB`, `1GiB`, `5MB` or a plain number.
+    /// A number of bytes. Written `64MiB`, `8KiB`, `1GiB`, `5MB` or `100B`; a plain number is refused because nobody can tell
+    /// which unit it is in, and who writes 64 rarely means bytes. `0` is zero in every unit.
     Size, "a size, such as 64MiB, 1GiB or 512KiB",
     |text| {
         let (number, unit) = split(text)?;
         let factor = match unit {
-            "" | "B" => 1.0,
+            "" if number == 0.0 => 0.0,
+            "B" => 1.0,
             "KiB" | "K" | "k" => 1024.0,
             "MiB" | "M" => 1024.0 * 1024.0,
             "GiB" | "G" => 1024.0 * 1024.0 * 1024.0,
@@ -264,7 +301,34 @@ mod tests {
             let error = text.parse::<Fuel>().unwrap_err().to_string();
             assert!(error.contains("such as 10G"), "{error}");
         }
-        assert!("30".parse::<Time>().is_err(), "a time without a unit");
-        assert_eq!("0".parse::<Time>().unwrap(), Time(0));
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_unless_it_is_zero() {
+        let size = "64".parse::<Size>().unwrap_err().to_string();
+        assert_eq!(
+            size,
+            "`64` is not a size, such as 64MiB, 1GiB or 512KiB: it has no unit"
+        );
+        let time = "30".parse::<Time>().unwrap_err().to_string();
+        assert!(time.ends_with(": it has no unit"), "{time}");
+        assert_eq!("0".parse(), Ok(Time(0)));
+        assert_eq!("0".parse(), Ok(Size(0)));
+        assert_eq!("64".parse(), Ok(Fuel(64)));
+    }
+
+    #[test]
+    fn a_number_in_a_manifest_is_told_what_an_amount_is() {
+        #[derive(Debug, Deserialize)]
+        struct Table {
+            _memory: Size,
+        }
+        for (value, why) in [
+            ("64", "expected a size, such as 64MiB, 1GiB or 512KiB, in quotes"),
+            ("\"64\"", "it has no unit"),
+        ] {
+            let error = toml::from_str::<Table>(&format!("_memory = {value}")).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

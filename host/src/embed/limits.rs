@@ -19,8 +19,9 @@ use crate::{
 pub struct Limits(LimitsTable);
 
 impl Limits {
-    /// Units of computation, about a billion a second: for a worker in one attempt, for a task between two batches of
-    /// answers, for a planner in one call. From 1. Default 10 billion. Native workers and tasks have no such limit.
+    /// Units of computation, 1 to 20 billion a second of a core by what is computed: for a worker in one attempt, for a task
+    /// between two batches of answers, for a planner in one call. From 1. Default 100 billion. Native workers and tasks have no
+    /// such limit.
     #[must_use]
     pub fn fuel(mut self, units: u64) -> Self {
         self.0.fuel = Some(Fuel(units));

@@ -52,7 +52,7 @@ impl Action {
         self
     }
 
-    /// Units of fuel for one attempt, if that is less than the pool allows; about a billion are a second of computation. Zero:
+    /// Units of fuel for one attempt, if that is less than the pool allows; 1 to 20 billion are a second of computation. Zero:
     /// what the pool allows, which is the default. Native workers use none.
     #[must_use]
     pub fn fuel(mut self, fuel: u64) -> Self {

@@ -28,7 +28,9 @@ pub(crate) const CONCURRENCY_MAX: u32 = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Units of fuel: for a worker in one attempt; for a planner in one call; for a task between two batches of answers.
-    /// Default 10G, about ten seconds.
+    /// Default 100G, so that the time limit ends most attempts. Measured on one core of a cloud machine: 4.5 s of integer
+    /// arithmetic, 6 s of sorting, 15 s of text and hash maps, 46 s of sines, 84 s of reads all over 32 MiB, 98 s of an empty
+    /// loop.
     pub(crate) fuel: u64,
     /// Bytes in all memories and tables of one instance. Default 64 MiB; 1 GiB for a planner.
     pub(crate) memory: u64,
@@ -55,7 +57,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// For workers.
     pub(crate) const WORKER: Self = Self {
-        fuel: 10_000_000_000,
+        fuel: 100_000_000_000,
         memory: 64 << 20,
         timeout: Duration::from_secs(30),
         result: 8 << 20,

@@ -44,7 +44,7 @@ typedef struct disperse_guest_types_options_t {
   // How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
   // 0: for ever.
   uint32_t   deadline;
-  // Fuel for one attempt in millions of units. 0: the pool's fuel, 10,000 (10G) unless set. May only lower it.
+  // Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
   uint32_t   fuel;
   // How many attempts may fail before the action is given up. 0: the pool's number.
   uint32_t   attempts;

@@ -24,7 +24,7 @@ type Options struct {
 	// How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
 	// 0: for ever.
 	Deadline uint32
-	// Fuel for one attempt in millions of units. 0: the pool's fuel, 10,000 (10G) unless set. May only lower it.
+	// Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
 	Fuel uint32
 	// How many attempts may fail before the action is given up. 0: the pool's number.
 	Attempts uint32
