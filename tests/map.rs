@@ -1,8 +1,10 @@
 //! `map`: lines in, lines out.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
-use crate::support::{Folder, body, host, of_type, shell, wasm};
+use rustix::process::Signal;
+
+use crate::support::{Folder, body, comes, host, of_type, shell, wasm};
 
 #[test]
 fn a_hundred_thousand_lines_are_answered_in_order() {
@@ -122,24 +124,136 @@ fn a_bad_line_is_told_with_its_number_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_line_that_is_too_long_ends_the_input_and_not_what_came_before() {
+fn a_line_that_is_too_long_fails_alone() {
     let folder = Folder::new();
     let slow = folder.worker("slow.wasm", body::SLOW_ECHO);
     let long = format!("1\n2\n3\n{}\n5\n", "x".repeat(101));
     let args = ["map", &slow, "--result-size", "100B"];
     let ended = host(args).input(long.as_str()).run().exits(1);
-    ended.prints("1\n2\n3\n").says(&["error: line 4 is longer than 100B"]);
+    ended
+        .prints("1\n2\n3\n5\n")
+        .says(&["error: line 4: it is longer than 100B; raise it with --result-size"]);
     let batch = ["--batch", "3"];
     let together = "x".repeat(49) + "\n";
     let ended = host(args.iter().chain(&batch)).input(together.repeat(5)).run().exits(1);
-    ended
-        .prints("")
-        .says(&["error: lines 1 to 3 together are longer than 100B", "--batch"]);
+    ended.prints(&together.repeat(2)).says(&[
+        "error: the batch from line 1: lines 1 to 3 together are longer than 100B",
+        "--batch",
+    ]);
     // Newlines between the lines count.
     let ended = host(args.iter().chain(&["--batch", "2"]))
         .input(together.repeat(2))
         .run();
     ended.exits(0).prints(&together.repeat(2));
+}
+
+/// A worker that never ends with a line of one byte, and echoes the others.
+fn hanging(folder: &Folder) -> String {
+    let hang = format!(
+        "(if (i32.eq (local.get $len) (i32.const 1)) (then {})) {}",
+        body::ENDLESS,
+        body::ECHO
+    );
+    folder.worker("hanging.wasm", &hang)
+}
+
+#[test]
+fn one_slow_line_holds_up_nothing_but_what_is_written_after_it() {
+    let folder = Folder::new();
+    let hanging = hanging(&folder);
+    let others = "a line\n".repeat(10_000);
+    // Far longer than the others take.
+    let flags = ["--attempts", "1", "--timeout", "20s", "--fuel", "1000T", "-j2"];
+    let mut live = host(["map", &hanging].iter().chain(&flags))
+        .folder(folder.root())
+        .input(format!("x\n{others}"))
+        .start();
+    let mut run = serde_json::Value::Null;
+    let done = comes(Duration::from_secs(60), || {
+        let asked = host(["explain", "--format", "json"]).folder(folder.root()).run();
+        if asked.code == 0 {
+            run = asked.events().remove(0);
+        }
+        run["tasks_done"] == 10_000
+    });
+    assert!(done && live.is_running(), "{run}");
+    assert_eq!((&run["tasks_in_flight"], live.results()), (&1.into(), 0), "{run}");
+    let remarks = run["remarks"].to_string();
+    assert!(remarks.contains("10000 results wait for that of line 1"), "{remarks}");
+    live.wait_until("a line of progress", |_, stderr| {
+        stderr.contains(" · 10000 results wait for line 1 · ")
+    });
+    live.end()
+        .exits(1)
+        .prints(&others)
+        .says(&["error: line 1: its one attempt failed"]);
+}
+
+#[test]
+fn results_that_wait_are_written_when_the_run_is_stopped() {
+    let folder = Folder::new();
+    // Busy with a line of one byte for as long as anybody asks.
+    let busy = format!(
+        "(if (i32.eq (local.get $len) (i32.const 1)) (then (return (call $refuse (i32.const 2))))) {}",
+        body::ECHO
+    );
+    let busy = folder.worker("busy.wasm", &busy);
+    let others = "a line\n".repeat(500);
+    let mut live = host(["map", &busy, "-j2"])
+        .folder(folder.root())
+        .once(format!("x\n{others}"))
+        .start();
+    let done = comes(Duration::from_secs(60), || {
+        let asked = host(["explain", "--format", "json"]).folder(folder.root()).run();
+        asked.code == 0 && asked.events()[0]["tasks_done"] == 500
+    });
+    assert!(done && live.is_running());
+    live.send(Signal::INT);
+    live.end().exits(130).prints(&others);
+}
+
+#[test]
+fn more_results_than_fit_into_memory_wait_in_a_file() {
+    let folder = Folder::new();
+    let hanging = hanging(&folder);
+    let line = "a line that is long".repeat(2000);
+    // 38 MB, of which 4 MiB wait in memory.
+    let others: String = (0..1000).map(|number| format!("{number} {line}\n")).collect();
+    let flags = [
+        "--attempts",
+        "1",
+        "--timeout",
+        "4s",
+        "--fuel",
+        "1000T",
+        "-j2",
+        "--host-memory",
+        "32MiB",
+    ];
+    let live = host(["map", &hanging].iter().chain(&flags))
+        .folder(folder.root())
+        .input(format!("x\n{others}"))
+        .start();
+    let ended = live.end().exits(1);
+    assert!(ended.out() == others, "{} of {} bytes", ended.out().len(), others.len());
+    ended.says(&["1000 tasks done, 1 failed"]);
+}
+
+#[test]
+fn results_that_cannot_wait_in_a_file_are_written_and_the_run_ends() {
+    let folder = Folder::new();
+    let hanging = hanging(&folder);
+    let line = "a line that is long".repeat(2000);
+    let others = format!("{line}\n").repeat(1000);
+    let input = folder.file("input", format!("x\n{others}"));
+    // No file may be longer than 512 KiB.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 1024; exec disperse-host map {hanging} -i {input} --attempts 1 --timeout 10s --fuel 1000T -j2 \
+         --host-memory 32MiB --no-cache --no-socket"
+    );
+    let ended = shell(&line).run().exits(4);
+    let ended = ended.says(&["cannot be kept in a file", "TMPDIR", "--unordered"]);
+    assert!(!ended.stdout.is_empty(), "{}", ended.stderr);
 }
 
 #[test]
@@ -169,8 +283,8 @@ fn every_failure_is_told_or_counted() {
     let args = ["map", &strict, "--workers", "1"];
     let count = |text: &str| text.lines().filter(|line| line.starts_with("error: line ")).count();
     let ended = host(args).input("x\n".repeat(150)).run().exits(1);
-    assert_eq!(count(&ended.stderr), 100);
-    ended.says(&["… and 50 more lines like these"]);
+    assert_eq!(count(&ended.stderr), 10);
+    ended.says(&["… and 140 more lines like these"]);
     let ended = host(args.iter().chain(&["-v"])).input("x\n".repeat(150)).run().exits(1);
     assert_eq!(count(&ended.stderr), 150);
     assert!(!ended.stderr.contains("more lines"), "{}", ended.stderr);

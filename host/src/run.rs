@@ -23,7 +23,9 @@ use crate::{
     inbox::{Control, Notice},
     limits::Limits,
     logger::{Level, Logger},
-    operation::{ComponentOperation, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings},
+    operation::{
+        ComponentOperation, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings,
+    },
     report::{Finished, Format, Reporter, Stream, Style, Summary, Target, Writer},
     sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
     transport::{InProcess, Workers},
@@ -161,12 +163,22 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         } else {
             (0, 0)
         },
-        ordered: plan.ordered,
+        // Lines are put in order where they are written.
+        ordered: plan.ordered && !matches!(plan.what, What::Lines { .. }),
         pools,
         buckets,
         workers: Workers::InProcess(InProcess::default()),
     };
-    let operation = operation(plan.what, plan.input, plan.seed, &sandbox, &logger, &to_driver)?;
+    let source = source(plan.input);
+    let operation = operation(
+        plan.what,
+        source,
+        plan.ordered,
+        plan.seed,
+        &sandbox,
+        &logger,
+        &to_driver,
+    )?;
     let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
         .run(server.is_some())
         .await;
@@ -255,6 +267,17 @@ impl Stopper {
 }
 
 /// A stdin that the process was started without.
+/// What an input is read from, if there is one.
+fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
+    match input {
+        InputSource::Nothing => None,
+        InputSource::Stdin if stdin_was_open() => Some(Box::new(std::io::stdin())),
+        InputSource::Stdin => Some(Box::new(ClosedStdin)),
+        InputSource::File(file) => Some(Box::new(file)),
+        InputSource::Reader(reader) => Some(reader),
+    }
+}
+
 struct ClosedStdin;
 
 impl Read for ClosedStdin {
@@ -265,19 +288,13 @@ impl Read for ClosedStdin {
 
 fn operation(
     what: What,
-    input: InputSource,
+    source: Option<Box<dyn Read + Send>>,
+    ordered: bool,
     seed: u64,
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
 ) -> Result<Box<dyn Operation>, RunError> {
-    let source: Option<Box<dyn Read + Send>> = match input {
-        InputSource::Nothing => None,
-        InputSource::Stdin if stdin_was_open() => Some(Box::new(std::io::stdin())),
-        InputSource::Stdin => Some(Box::new(ClosedStdin)),
-        InputSource::File(file) => Some(Box::new(file)),
-        InputSource::Reader(reader) => Some(reader),
-    };
     match what {
         What::Component {
             program,
@@ -311,6 +328,8 @@ fn operation(
             end,
             files,
             idempotent,
+                // An eighth is little beside what guests need, and lets the rest of the run go on.
+                ordered: ordered.then(|| IN_MEMORY_MAX.min(sandbox.budget().limit() / 8)),
             payload_max,
         } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     control::{Kept, RunId},
-    inbox::{Control, Notice},
+    inbox::{Control, Held, Notice},
     limits::{Charge, Limits, OpenActions, stopped, stopped_so_far},
     logger::Line,
     operation::Operation,
@@ -340,9 +340,15 @@ impl<'a> Driver<'a> {
                 actions: self.scheduler.counts(),
                 retries: self.tally.retries(),
                 quota: self.waiting_for_quota(),
+                held: self.held(),
                 elapsed,
             });
         }
+    }
+
+    /// The results that wait for an earlier one, if they are so many that something holds them up.
+    fn held(&self) -> Option<Held> {
+        self.operation.held()?.beside(self.tasks.in_flight() as u64)
     }
 
     /// Who waits for a quota, and how long all that is open will take; none if nobody does.
@@ -433,12 +439,13 @@ impl<'a> Driver<'a> {
         if !self.draining || self.scheduler.held() > 0 {
             return false;
         }
-        if self.tasks.are_at_rest() {
+        let now_ms = self.now.as_millis();
+        if self.tasks.are_at_rest() && !self.tasks.write_held(self.operation.as_mut(), now_ms) {
             return true;
         }
         let until = *self.settled_by.get_or_insert(self.now + SETTLING);
-        if self.now >= until && self.report.has_unread() {
-            // What holds it up is who reads.
+        if self.now >= until && (self.report.has_unread() || self.operation.held().is_some()) {
+            // What holds it up is who reads, or how much waits to be written.
             self.settled_by = Some(self.now + SETTLING);
             return false;
         }
@@ -448,6 +455,11 @@ impl<'a> Driver<'a> {
     fn summary(mut self) -> Summary {
         while let Ok(line) = self.lines.try_recv() {
             self.report.line(&line);
+        }
+        if let Some(Held { results, line }) = self.operation.held() {
+            self.report.warn(format!(
+                "{results} results are not written: they waited for that of line {line}"
+            ));
         }
         let quotas: Vec<_> = self.scheduler.quotas().collect();
         Summary {

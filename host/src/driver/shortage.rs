@@ -66,10 +66,8 @@ impl Driver<'_> {
 
     /// Ends the run: what it needs is not to be had.
     pub(super) fn end_for_shortage(&mut self, message: String) {
-        if !self.draining {
-            self.shortages.fatal = Some(message);
-            self.drain();
-        }
+        self.shortages.fatal.get_or_insert(message);
+        self.drain();
     }
 
     /// Whether some attempt has been with its worker for so long that it is being made.

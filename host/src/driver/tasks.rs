@@ -63,6 +63,8 @@ pub(super) struct Tasks {
     /// How many there will be in all, once the planner knows.
     total: Option<u64>,
     failure: Option<String>,
+    /// Whether results that wait for earlier ones are to be written, as the run is being stopped.
+    released: bool,
 }
 
 impl Tasks {
@@ -82,6 +84,7 @@ impl Tasks {
             failed: 0,
             total: None,
             failure: None,
+            released: false,
         }
     }
 
@@ -116,6 +119,16 @@ impl Tasks {
     /// Whether nothing more happens unless a request is answered or the planner is asked.
     pub(super) fn are_at_rest(&self) -> bool {
         self.under_way == 0 && self.collecting == 0 && self.planner != Planner::Finishing
+    }
+
+    /// Has the results that wait for earlier ones written, once. Whether that is to be waited for.
+    pub(super) fn write_held(&mut self, operation: &mut dyn Operation, now_ms: u64) -> bool {
+        if !self.released && operation.held().is_some() {
+            self.released = true;
+            self.collecting += 1;
+            operation.call(PlannerCall::Release, now_ms);
+        }
+        self.released && self.collecting > 0
     }
 
     pub(super) fn take_failure(&mut self) -> Option<String> {

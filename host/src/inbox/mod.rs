@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(crate) use answers::{Answers, Arrivals, answers};
-pub(crate) use planner::{OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
+pub(crate) use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use reports::{Reported, Reports};
 pub(crate) use task::{TaskPort, Unwanted};
 

@@ -26,6 +26,8 @@ pub(crate) enum PlannerCall {
         /// What both take in the host.
         room: TaskRoom,
     },
+    /// Write the results that wait for an earlier one: the run is being stopped, and that one may never come.
+    Release,
     /// Nothing will follow.
     Finish,
 }
@@ -42,7 +44,7 @@ pub(crate) enum PlannerNotice {
     },
     /// It knows how many tasks there will be in all, those that it handed out among them. Not every planner ever does.
     Total(u64),
-    /// It took the end of a task.
+    /// It took the end of a task, or wrote what waited.
     Collected,
     /// It was told that nothing will follow, and what it said.
     Finished(Result<(), String>),
@@ -50,6 +52,22 @@ pub(crate) enum PlannerNotice {
     Output(OutputPiece),
     /// It cannot go on. The run is over.
     Failed(String),
+}
+
+/// Results of lines that wait for an earlier one before they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// How many.
+    pub(crate) results: u64,
+    /// The line that they wait for, or the first line of the batch.
+    pub(crate) line: u64,
+}
+
+impl Held {
+    /// The same if they are more than the tasks in flight, which overtake each other all the time.
+    pub(crate) fn beside(self, in_flight: u64) -> Option<Self> {
+        (self.results > in_flight).then_some(self)
+    }
 }
 
 /// Bytes of the run's output on their way out, and the room that they take in the host.

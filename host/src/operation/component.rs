@@ -230,6 +230,8 @@ impl Planner {
                 drop(room);
                 self.port.say(PlannerNotice::Collected);
             }
+            // Nothing waits here.
+            PlannerCall::Release => self.port.say(PlannerNotice::Collected),
             PlannerCall::Finish => {
                 let said = self
                     .instance

@@ -3,16 +3,20 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, ErrorKind},
+    io::{self, BufRead, ErrorKind},
     num::NonZeroU32,
     os::unix::ffi::OsStrExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
 use disperse_scheduler::TaskId;
+use rustc_hash::FxHashMap;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -22,12 +26,12 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Operation, output_room, take};
+use super::{Operation, in_order::InOrder, output_room, take};
 use crate::{
     files,
     inbox::{
-        Action, Answers, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used,
-        answers, panic_message, reap,
+        Action, Answers, Held, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom,
+        Used, answers, panic_message, reap,
     },
     limits::OUTPUT_ROOM,
     units::Size,
@@ -38,6 +42,9 @@ const AHEAD: usize = 1024;
 
 /// How many bytes of them are kept, and how many are handed out before the driver has a say again.
 const AHEAD_BYTES: usize = 16 << 20;
+
+/// How many bytes of results are taken out of the file at once.
+const READ_AT_ONCE: usize = 1 << 20;
 
 /// From how many bytes on they count for that. What is shorter makes a megabyte at most.
 const COUNTED_MIN: usize = 1 << 10;
@@ -57,6 +64,8 @@ pub(crate) struct LinesOptions {
     pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
     pub(crate) payload_max: usize,
+    /// How many bytes of results wait in memory for an earlier one. None: results are written as they come.
+    pub(crate) ordered: Option<u64>,
 }
 
 /// The lines of an input as an operation.
@@ -64,7 +73,25 @@ pub(crate) struct Lines {
     options: LinesOptions,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<PlannerCall>,
+    shared: Arc<Shared>,
     running: JoinSet<()>,
+}
+
+/// What the planner lets others know.
+#[derive(Default)]
+struct Shared {
+    /// What is wrong with the input of tasks that were handed out and did not start yet.
+    rejected: Mutex<FxHashMap<u64, String>>,
+    /// How many results wait for an earlier one, and which task is due.
+    waiting: AtomicU64,
+    due: AtomicU64,
+}
+
+impl Shared {
+    fn tell(&self, order: &InOrder) {
+        self.due.store(order.due(), Ordering::Relaxed);
+        self.waiting.store(order.waiting(), Ordering::Relaxed);
+    }
 }
 
 impl Lines {
@@ -76,7 +103,7 @@ impl Lines {
         input: impl BufRead + Send + 'static,
         options: LinesOptions,
         to_driver: UnboundedSender<Notice>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let (lines, read) = mpsc::channel(AHEAD);
         let (room, runtime) = (Arc::new(Semaphore::new(AHEAD_BYTES)), Handle::current());
         let port = PlannerPort::new(to_driver.clone());
@@ -85,7 +112,11 @@ impl Lines {
             move || {
                 let read = AssertUnwindSafe(|| {
                     read_lines(input, &options, |piece| {
-                        let size = piece.as_ref().map_or(0, Bytes::len);
+                        let size = if let Piece::Whole(bytes) = &piece {
+                            bytes.len()
+                        } else {
+                            0
+                        };
                         let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
                         let room = (size >= COUNTED_MIN).then(wait).flatten();
                         lines.blocking_send((piece, room)).is_ok()
@@ -98,18 +129,29 @@ impl Lines {
                     Err(panic) => {
                         let message = format!("the input panicked: {}", panic_message(&*panic));
                         // Nobody wants it if the run is over.
-                        let _ = lines.blocking_send((Err(message), None));
+                        let _ = lines.blocking_send((Piece::Broken(message), None));
                     }
                 }
             }
         })?;
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
-        running.spawn(plan(calls, read, port, options.end));
+        let shared = Arc::<Shared>::default();
+        let planned = Planned {
+            port,
+            to_driver: to_driver.clone(),
+            room: Arc::new(Semaphore::new(OUTPUT_ROOM)),
+            order: options.ordered.map(InOrder::new),
+            shared: shared.clone(),
+            handed: 0,
+            end: options.end,
+        };
+        running.spawn(planned.plan(calls, read));
         Ok(Self {
             options,
             to_driver,
             planner,
+            shared,
             running,
         })
     }
@@ -123,17 +165,19 @@ impl Operation for Lines {
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
         reap(&mut self.running);
         let (answers, from_driver) = answers(false);
+        let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejected = rejected.remove(&task.0);
+        if let Some(message) = rejected {
+            let end = TaskEnd {
+                outcome: Err(message),
+                used: Used::default(),
+                room: TaskRoom::default(),
+            };
+            // A driver that is gone hears nothing.
+            let _ = self.to_driver.send(Notice::TaskEnded { task, end });
+            return answers;
+        }
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
-        let input = match self.options.files {
-            false => input,
-            true => match content_of(input) {
-                Ok(content) => content,
-                Err(message) => {
-                    let _ = self.to_driver.send(ended(task, Err(message), TaskRoom::default()));
-                    return answers;
-                }
-            },
-        };
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
         // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
         let asked = Options {
@@ -155,9 +199,25 @@ impl Operation for Lines {
                 result: answer.room,
                 ..TaskRoom::default()
             };
-            let _ = to_driver.send(ended(task, outcome, room));
+            let _ = to_driver.send(Notice::TaskEnded {
+                task,
+                end: TaskEnd {
+                    outcome,
+                    used: Used::default(),
+                    room,
+                },
+            });
         });
         answers
+    }
+
+    fn held(&self) -> Option<Held> {
+        let results = self.shared.waiting.load(Ordering::Relaxed);
+        let task = self.shared.due.load(Ordering::Relaxed);
+        (results > 0).then(|| Held {
+            results,
+            line: task.saturating_sub(1) * self.options.batch as u64 + 1,
+        })
     }
 
     fn look(&mut self) {
@@ -165,96 +225,52 @@ impl Operation for Lines {
     }
 }
 
-fn ended(task: TaskId, outcome: Result<Bytes, String>, room: TaskRoom) -> Notice {
-    let used = Used::default();
-    Notice::TaskEnded {
-        task,
-        end: TaskEnd { outcome, used, room },
-    }
-}
-
-/// What follows the content of a file, or the reason why there is none, on its way to the task.
-const CONTENT: u8 = 1;
-const NO_CONTENT: u8 = 0;
-
-/// Reads the file whose path is a line.
-fn read_file(path: &[u8], most: usize) -> Bytes {
-    let name = Path::new(OsStr::from_bytes(path));
-    let (mut bytes, tag) = match files::read(name, most as u64) {
-        Ok(bytes) => (bytes, CONTENT),
-        Err(error) => {
-            let hint = match error.kind() {
-                ErrorKind::FileTooLarge => "; raise it with --result-size",
-                _ => "",
-            };
-            let message = format!("cannot read `{}`: {error}{hint}", name.display());
-            (message.into_bytes(), NO_CONTENT)
-        }
-    };
-    bytes.push(tag);
-    bytes.into()
-}
-
-/// The content of a file as [`read_file`] has read it.
-///
-/// # Errors
-/// It could not be read; says why.
-fn content_of(mut file: Bytes) -> Result<Bytes, String> {
-    let tag = file.split_off(file.len().saturating_sub(1));
-    match *tag == [CONTENT] {
-        true => Ok(file),
-        false => Err(String::from_utf8_lossy(&file).into_owned()),
-    }
-}
-
 /// What was read ahead, and the room that it takes in the host.
-type Ahead = (Result<Bytes, String>, Option<OwnedSemaphorePermit>);
+type Ahead = (Piece, Option<OwnedSemaphorePermit>);
+
+/// What makes one task.
+enum Piece {
+    Whole(Bytes),
+    /// It fails alone, for this reason.
+    Rejected(String),
+    /// There is none, and nothing follows, for this reason.
+    Broken(String),
+}
 
 /// Reads lines until the end, an error, or until `hand` says that nobody wants them. At the end it says how many tasks
 /// they make.
-fn read_lines(
-    mut input: impl BufRead,
-    options: &LinesOptions,
-    mut hand: impl FnMut(Result<Bytes, String>) -> bool,
-) -> Option<u64> {
+fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl FnMut(Piece) -> bool) -> Option<u64> {
     let mut number = 0u64;
     let mut tasks = 0u64;
     loop {
         let mut piece = BytesMut::new();
         let mut count = 0;
+        let mut is_too_long = false;
         while count < options.batch {
-            let mut line = Vec::new();
-            // One byte more than allowed tells a line that is too long from one that just fits.
-            let room = options.payload_max as u64 + 2;
-            let read = std::io::Read::take(&mut input, room).read_until(options.end, &mut line);
-            match read {
-                Ok(0) => break,
-                Ok(_) => {
-                    number += 1;
-                    if line.last() == Some(&options.end) {
-                        line.pop();
-                    }
+            if count > 0 {
+                piece.put_u8(options.end);
+            }
+            let room = options.payload_max.saturating_sub(piece.len());
+            match read_line(&mut input, options.end, &mut piece, room) {
+                Ok(None) => {
                     if count > 0 {
-                        piece.put_u8(options.end);
+                        piece.truncate(piece.len() - 1);
                     }
-                    piece.extend_from_slice(&line);
-                    if piece.len() > options.payload_max {
-                        let max = Size(options.payload_max as u64);
-                        hand(Err(if count == 0 {
-                            format!("line {number} is longer than {max}; raise it with --result-size")
-                        } else {
-                            let first = number - count as u64;
-                            format!(
-                                "lines {first} to {number} together are longer than {max}; \
-                                 lower --batch or raise it with --result-size"
-                            )
-                        }));
-                        return None;
-                    }
+                    break;
+                }
+                Ok(Some(is_whole)) => {
+                    number += 1;
                     count += 1;
+                    if !is_whole || piece.len() > options.payload_max {
+                        is_too_long = true;
+                        // Nothing more of it is needed.
+                        piece.truncate(options.payload_max);
+                    }
                 }
                 Err(error) => {
-                    hand(Err(format!("the input broke off after line {number}: {error}")));
+                    hand(Piece::Broken(format!(
+                        "the input broke off after line {number}: {error}"
+                    )));
                     return None;
                 }
             }
@@ -262,67 +278,305 @@ fn read_lines(
         if count == 0 {
             return Some(tasks);
         }
-        let piece = piece.freeze();
-        let piece = match options.files {
-            true => read_file(&piece, options.payload_max),
-            false => piece,
+        let piece = match is_too_long {
+            true => Piece::Rejected(too_long(number, count, options.payload_max)),
+            false if options.files => read_file(&piece, options.payload_max),
+            false => Piece::Whole(piece.freeze()),
         };
-        if !hand(Ok(piece)) {
+        if !hand(piece) {
             return None;
         }
         tasks += 1;
     }
 }
 
-/// Hands out lines and puts out results.
-async fn plan(mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>, port: PlannerPort, end: u8) {
-    let room = Arc::new(Semaphore::new(OUTPUT_ROOM));
-    let (mut wanted, mut handed) = (0, 0);
-    // Why there are no more lines, if not because the input has ended. Told when those before are done.
-    let mut broken = None;
-    loop {
-        tokio::select! {
-            biased;
-            call = calls.recv() => match call {
-                None => return,
-                Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
-                Some(PlannerCall::Collect { task, outcome, room: taken, .. }) => {
-                    if let Ok(result) = outcome {
-                        port.collects(Some(task));
-                        write(&port, &room, &result, end).await;
-                        port.collects(None);
-                    }
-                    drop(taken);
-                    port.say(PlannerNotice::Collected);
-                }
-                Some(PlannerCall::Finish) => port.say(match broken.take() {
-                    None => PlannerNotice::Finished(Ok(())),
-                    Some(message) => PlannerNotice::Failed(message),
-                }),
-            },
-            line = lines.recv(), if wanted > 0 => match line {
-                Some((Ok(line), _)) => {
-                    handed += line.len();
-                    wanted = if handed < AHEAD_BYTES { wanted - 1 } else { 0 };
-                    port.say(PlannerNotice::Handed(line, None));
-                    if wanted == 0 {
-                        port.say(PlannerNotice::Paused { none: false });
-                    }
-                }
-                Some((Err(message), _)) => broken = Some(message),
-                None => {
-                    wanted = 0;
-                    port.say(PlannerNotice::Paused { none: true });
-                }
-            },
+/// Reads the file whose path is a line.
+fn read_file(path: &[u8], most: usize) -> Piece {
+    let name = Path::new(OsStr::from_bytes(path));
+    match files::read(name, most as u64) {
+        Ok(bytes) => Piece::Whole(bytes.into()),
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::FileTooLarge => "; raise it with --result-size",
+                _ => "",
+            };
+            Piece::Rejected(format!("cannot read `{}`: {error}{hint}", name.display()))
         }
     }
 }
 
-async fn write(port: &PlannerPort, room: &Arc<Semaphore>, result: &[u8], end: u8) {
-    let mut record = BytesMut::with_capacity(result.len() + 1);
-    record.extend_from_slice(result);
-    record.put_u8(end);
-    let room = output_room(room, record.len()).await;
-    port.output(record.freeze(), room);
+/// Why the last so many lines, up to this one, cannot be one payload.
+fn too_long(number: u64, count: usize, most: usize) -> String {
+    let most = Size(most as u64);
+    match count {
+        1 => format!("it is longer than {most}; raise it with --result-size"),
+        _ => {
+            let first = number - count as u64 + 1;
+            format!(
+                "lines {first} to {number} together are longer than {most}; lower --batch or raise it with --result-size"
+            )
+        }
+    }
+}
+
+/// Reads a line without its end, of which `room` bytes are kept. None: the input has ended. Says whether all of it was kept.
+fn read_line(
+    input: &mut impl BufRead,
+    end_byte: u8,
+    into: &mut BytesMut,
+    mut room: usize,
+) -> io::Result<Option<bool>> {
+    let (mut is_any, mut is_whole) = (false, true);
+    loop {
+        let read = match input.fill_buf() {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if read.is_empty() {
+            return Ok(is_any.then_some(is_whole));
+        }
+        is_any = true;
+        let end = memchr::memchr(end_byte, read);
+        let line = read.get(..end.unwrap_or(read.len())).unwrap_or_default();
+        let kept = line.get(..room).unwrap_or(line);
+        into.extend_from_slice(kept);
+        room -= kept.len();
+        is_whole &= kept.len() == line.len();
+        let used = line.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return Ok(Some(is_whole));
+        }
+    }
+}
+
+/// What hands out lines and puts out results.
+struct Planned {
+    port: PlannerPort,
+    to_driver: UnboundedSender<Notice>,
+    /// Of the output that is on its way.
+    room: Arc<Semaphore>,
+    /// None: results are written as they come.
+    order: Option<InOrder>,
+    shared: Arc<Shared>,
+    /// How many tasks were handed out; the driver gives them these numbers.
+    handed: u64,
+    /// The byte that results end with.
+    end: u8,
+}
+
+impl Planned {
+    async fn plan(mut self, mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>) {
+        let (mut wanted, mut handed) = (0, 0);
+        // Why there are no more lines, if not because the input has ended. Told when those before are done.
+        let mut broken = None;
+        loop {
+            tokio::select! {
+                biased;
+                call = calls.recv() => match call {
+                    None => return,
+                    Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
+                    Some(PlannerCall::Collect { task, outcome, room, .. }) => {
+                        self.collect(task, outcome.ok(), room).await;
+                        self.port.say(PlannerNotice::Collected);
+                    }
+                    Some(PlannerCall::Release) => {
+                        self.release().await;
+                        self.port.say(PlannerNotice::Collected);
+                    }
+                    Some(PlannerCall::Finish) => self.port.say(match broken.take() {
+                        None => PlannerNotice::Finished(Ok(())),
+                        Some(message) => PlannerNotice::Failed(message),
+                    }),
+                },
+                line = lines.recv(), if wanted > 0 => match line {
+                    Some((Piece::Broken(message), _)) => broken = Some(message),
+                    Some((piece, _)) => {
+                        let line = self.hand(piece);
+                        handed += line.len();
+                        wanted = if handed < AHEAD_BYTES { wanted - 1 } else { 0 };
+                        self.port.say(PlannerNotice::Handed(line, None));
+                        if wanted == 0 {
+                            self.port.say(PlannerNotice::Paused { none: false });
+                        }
+                    }
+                    None => {
+                        wanted = 0;
+                        self.port.say(PlannerNotice::Paused { none: true });
+                    }
+                },
+            }
+        }
+    }
+
+    /// What is handed out for a piece: of one that is rejected nothing, and its task is told why.
+    fn hand(&mut self, piece: Piece) -> Bytes {
+        self.handed += 1;
+        match piece {
+            Piece::Whole(bytes) => bytes,
+            Piece::Rejected(message) | Piece::Broken(message) => {
+                let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+                rejected.insert(self.handed, message);
+                Bytes::new()
+            }
+        }
+    }
+
+    /// Takes the end of a task: writes it now, or once all earlier ones are written.
+    async fn collect(&mut self, task: TaskId, end: Option<Bytes>, room: TaskRoom) {
+        let Some(order) = &mut self.order else {
+            return self.write(task.0, end).await;
+        };
+        if order.due() == task.0 {
+            order.pass();
+            self.write(task.0, end).await;
+            drop(room);
+            self.write_due().await;
+        } else {
+            // What its input took is free now.
+            let room = TaskRoom {
+                result: room.result,
+                ..TaskRoom::default()
+            };
+            order.put(task.0, end, room);
+            if order.is_full() {
+                self.spill().await;
+            }
+        }
+        if let Some(order) = &self.order {
+            self.shared.tell(order);
+        }
+    }
+
+    /// Writes what is due.
+    async fn write_due(&mut self) {
+        loop {
+            while let Some((task, end, room)) = self.order.as_mut().and_then(InOrder::take) {
+                self.write(task, end).await;
+                drop(room);
+            }
+            if !self.order.as_ref().is_some_and(InOrder::is_due_in_file) {
+                return;
+            }
+            let read = self.on_disk(|order| order.read(READ_AT_ONCE)).await;
+            match read {
+                Ok(ends) => {
+                    for (task, end) in ends {
+                        self.write(task, end).await;
+                    }
+                }
+                Err(error) => {
+                    self.fail("cannot be read again", &error);
+                    // What the file has is lost, and was said to be.
+                    return self.order = Some(InOrder::new(0));
+                }
+            }
+        }
+    }
+
+    /// Moves what waits to the file. Where that cannot be written, what waits is put out with the gap before it, and the run ends.
+    async fn spill(&mut self) {
+        if let Err(error) = self.on_disk(InOrder::spill).await {
+            self.fail("cannot be kept in a file", &error);
+            self.release().await;
+        }
+    }
+
+    /// Puts out all that waits, in order, though earlier results are missing.
+    async fn release(&mut self) {
+        while self.order.as_mut().is_some_and(InOrder::skip) {
+            self.write_due().await;
+        }
+        if let Some(order) = &self.order {
+            self.shared.tell(order);
+        }
+    }
+
+    /// Does something that may wait for a disk: not in a thread that others need.
+    async fn on_disk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut InOrder) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let mut order = self.order.take().unwrap_or_default();
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&mut order);
+            (order, done)
+        });
+        let (order, done) = done.await.map_err(io::Error::other)?;
+        self.order = Some(order);
+        done
+    }
+
+    /// Ends the run: the machine did not do its part.
+    fn fail(&self, what: &str, error: &io::Error) {
+        let line = self.order.as_ref().map_or(0, InOrder::due);
+        let folder = std::env::temp_dir();
+        let message = format!(
+            "results that wait for those before {what}, in `{}`: {error}; set TMPDIR to a folder with more room, or write results \
+             as they come with --unordered (the first one that is missing is number {line})",
+            folder.display()
+        );
+        // A driver that is gone hears nothing.
+        let _ = self.to_driver.send(Notice::Shortage(message));
+    }
+
+    /// Writes a result, if it is one.
+    async fn write(&self, task: u64, end: Option<Bytes>) {
+        let Some(result) = end else { return };
+        let mut record = BytesMut::with_capacity(result.len() + 1);
+        record.extend_from_slice(&result);
+        record.put_u8(self.end);
+        let room = output_room(&self.room, record.len()).await;
+        self.port.output_of(Some(TaskId(task)), record.freeze(), room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str, batch: usize, payload_max: usize) -> Vec<Result<String, String>> {
+        let options = LinesOptions {
+            kind: "line".into(),
+            batch,
+            end: b'\n',
+            files: false,
+            idempotent: false,
+            payload_max,
+            ordered: None,
+        };
+        let mut pieces = Vec::new();
+        // A small buffer, so that lines are read in several pieces.
+        let input = io::BufReader::with_capacity(3, input.as_bytes());
+        let total = read_lines(input, &options, |piece| {
+            pieces.push(match piece {
+                Piece::Whole(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
+                Piece::Rejected(why) | Piece::Broken(why) => Err(why),
+            });
+            true
+        });
+        assert_eq!(total, Some(pieces.len() as u64));
+        pieces
+    }
+
+    #[test]
+    fn lines_are_read_whole_and_those_that_are_too_long_fail_alone() {
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!(read("", 1, 9), []);
+        assert_eq!(
+            read("a\n\nlong line\nb", 1, 9),
+            [ok("a"), ok(""), ok("long line"), ok("b")]
+        );
+        assert_eq!(read("1\n2\n3\n", 2, 9), [ok("1\n2"), ok("3")]);
+        let pieces = read("a\nlonger lines\nb\n", 1, 9);
+        assert_eq!((&pieces[0], &pieces[2]), (&ok("a"), &ok("b")));
+        assert!(pieces[1].as_ref().unwrap_err().contains("longer than 9B"), "{pieces:?}");
+        // The newlines in between count.
+        assert_eq!(read("1234\n1234\n1\n", 2, 9), [ok("1234\n1234"), ok("1")]);
+        let pieces = read("12345\n1234\nx\n12\n3\n", 2, 9);
+        let why = pieces[0].as_ref().unwrap_err();
+        assert!(why.starts_with("lines 1 to 2 together are longer than 9B"), "{why}");
+        assert_eq!(pieces[1..], [ok("x\n12"), ok("3")]);
+    }
 }

@@ -4,6 +4,7 @@
 //! input, or functions of a program that has this host built in.
 
 mod component;
+mod in_order;
 mod lines;
 mod native;
 
@@ -14,11 +15,12 @@ use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    inbox::{Answers, PlannerCall},
+    inbox::{Answers, Held, PlannerCall},
     limits::{OUTPUT_ROOM, PIECE},
 };
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
+pub(crate) use in_order::IN_MEMORY_MAX;
 pub(crate) use lines::{Lines, LinesOptions};
 pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
 
@@ -29,6 +31,11 @@ pub(crate) trait Operation: Send {
 
     /// Starts a task and says where its answers go. Once it has ended, answers are dropped there.
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers;
+
+    /// The results that wait for that of an earlier task before they are written. None: there are none.
+    fn held(&self) -> Option<Held> {
+        None
+    }
 
     /// Looks now and then whether everything is well.
     ///

@@ -307,6 +307,8 @@ async fn plan(
                     drop(room);
                     output.port.say(PlannerNotice::Collected);
                 }
+                // Nothing waits here.
+                Some(PlannerCall::Release) => output.port.say(PlannerNotice::Collected),
                 Some(PlannerCall::Finish) => output.port.say(PlannerNotice::Finished(Ok(()))),
             },
             input = AssertUnwindSafe(inputs.next()).catch_unwind(), if wanted > 0 => match input {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Reason, TaskId};
 
 use super::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
-use crate::inbox::Used;
+use crate::inbox::{Held, Used};
 
 /// A failed attempt.
 pub(crate) struct AttemptFailed {
@@ -42,6 +42,8 @@ pub(crate) struct Progress {
     pub(crate) quota: Option<(usize, Option<Duration>)>,
     pub(crate) elapsed: Duration,
 }
+    /// What of the results waits for an earlier one.
+    pub(crate) held: Option<Held>,
 
 /// How a run went.
 #[derive(Clone, Debug, Default)]

@@ -82,6 +82,7 @@ pub(super) fn with_stderr(mut text: String, stderr: &str) -> String {
     }
     text
 }
+        held,
 
 /// How far the run is, in one line. A narrow terminal cuts its end, so what matters most comes first.
 pub(super) fn progress(progress: &Progress) -> String {
@@ -104,6 +105,9 @@ pub(super) fn progress(progress: &Progress) -> String {
     let _ = write!(text, " · {}", rate(actions.done, *elapsed));
     if let Some(left) = left(tasks, *total, *elapsed) {
         let _ = write!(text, ", about {left} left");
+    }
+    if let Some(held) = held {
+        let _ = write!(text, " · {} results wait for line {}", held.results, held.line);
     }
     if *retries > 0 {
         let _ = write!(text, " · {retries} retries");
@@ -311,6 +315,7 @@ mod tests {
         tasks: TaskCounts {
             done: 30,
             failed: 0,
+        held: None,
             in_flight: 6,
         },
         total: None,

@@ -80,6 +80,12 @@ impl Driver<'_> {
         }
         if usable == 0 && crew.all > 0 {
             remarks.push("no worker is given work now".to_owned());
+        if let Some(held) = self.held() {
+            remarks.push(format!(
+                "{} results wait for that of line {}, which is not done; --unordered writes results as they come",
+                held.results, held.line
+            ));
+        }
         }
         remarks
     }
