@@ -150,3 +150,42 @@ fn json_of_a_run_has_no_commands_for_a_terminal() {
         "{events:?}"
     );
 }
+
+#[test]
+fn run_that_fails_to_start_leaves_the_output_alone() {
+    let folder = Folder::new();
+    let output = folder.file("output", "before\n");
+    let new = folder.path("new");
+    let broken = folder
+        .worker("broken.wasm", body::TRAP)
+        .replace("broken.wasm", "missing.wasm");
+    let operation = folder.operation("operation.wasm", "next", "unreachable");
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    for (path, is_there) in [(&output, true), (&new, false)] {
+        // No component, and a planner that traps before there is a result.
+        host(["map", &broken, "-o", path]).input("a\n").run().exits(2);
+        host(["run", &operation, "--worker", &echo, "-o", path]).run().exits(1);
+        assert_eq!(std::fs::exists(path).unwrap(), is_there, "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "before\n");
+    // A run without results has an output all the same.
+    for path in [&output, &new] {
+        host(["map", &echo, "-o", path]).run().exits(0);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_is_wrong_usage() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    for (path, why) in [
+        (folder.path(""), "it is a folder"),
+        (folder.path("missing/out"), "there is no folder"),
+        (folder.path("missing/"), "there is no folder"),
+        (format!("{echo}/out"), "Not a directory"),
+    ] {
+        let ended = host(["map", &echo, "-o", &path]).input("a\n").run().exits(2);
+        ended.prints("").says(&["error: cannot write the output `", why]);
+    }
+}

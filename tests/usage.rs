@@ -148,8 +148,7 @@ fn an_output_that_cannot_be_created_is_named() {
     let folder = Folder::new();
     let output = folder.path("no/such/folder/out.txt");
     let ended = host(["map", &wasm("square"), "--output", &output]).input("1\n").run();
-    assert_ne!(ended.code, 0, "{}", ended.stderr);
-    ended.says(&["error: ", &output]);
+    ended.exits(2).says(&["error: ", &output]);
 }
 
 #[test]

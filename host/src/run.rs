@@ -95,8 +95,6 @@ pub(crate) struct Plan {
 pub(crate) enum RunError {
     #[error("cannot write the output: {0}")]
     Output(std::io::Error),
-    #[error("cannot create `{path}`: {error}")]
-    Target { path: String, error: std::io::Error },
     #[error("cannot start: {0}")]
     Start(std::io::Error),
     /// What a run needs was not to be had for too long.
@@ -213,7 +211,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
 /// Who says how it goes.
 ///
 /// # Errors
-/// The output's file cannot be made, or no thread can be had.
+/// No thread can be had.
 fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
     if let Some(stream) = plan.stream.take() {
         return Reporter::telling(stream).map_err(RunError::Start);
@@ -230,13 +228,7 @@ fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
     };
     let target = plan.output.clone().map_or(Target::Stdout, Target::File);
     let progress = !plan.quiet && plan.format == Format::Text;
-    let writer = Writer::new(target, stdout_was_open(), progress).map_err(|error| match &plan.output {
-        Some(path) => RunError::Target {
-            path: path.display().to_string(),
-            error,
-        },
-        None => RunError::Start(error),
-    })?;
+    let writer = Writer::new(target, stdout_was_open(), progress).map_err(RunError::Start)?;
     Ok(Reporter::new(style, writer))
 }
 

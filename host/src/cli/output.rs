@@ -1,8 +1,15 @@
-//! Stdout of every command. What `run` and `map` write during a run is `report`'s.
+//! Stdout of every command, and whether an output can be written. What `run` and `map` write during a run is `report`'s.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    fs::OpenOptions,
+    io::{self, ErrorKind, Write},
+    path::Path,
+};
 
-use rustix::io::Errno;
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 
 use super::error::Failure;
 use crate::sandbox::stdout_was_open;
@@ -28,5 +35,37 @@ pub(super) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Fa
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::machine("cannot write to stdout", &error)),
         _ => Ok(()),
+    }
+}
+
+/// Sees to it that results can be written to this file, before anything else is done, and without changing what is there: it is
+/// opened when there is something to write.
+///
+/// # Errors
+/// It is a folder, cannot be written, or cannot be made where it is to be.
+pub(super) fn writable(path: &Path) -> Result<(), Failure> {
+    let cannot = || Failure::usage(format!("cannot write the output `{}`", path.display()));
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(cannot().because("it is a folder").hint("name a file in it")),
+        // A pipe would wait for a reader.
+        Ok(found) if found.is_file() => match OpenOptions::new().write(true).open(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(cannot().because(error)),
+        },
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            if path.as_os_str().as_encoded_bytes().ends_with(b"/") || !folder.is_dir() {
+                let missing = if folder.is_dir() { path } else { folder };
+                let missing = missing.display();
+                return Err(cannot()
+                    .because(format!("there is no folder `{missing}`"))
+                    .hint(format!("make it first: mkdir -p '{missing}'")));
+            }
+            access(folder, Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(|error| cannot().because(format!("no file can be made in `{}`: {error}", folder.display())))
+        }
+        Err(error) => Err(cannot().because(error)),
     }
 }

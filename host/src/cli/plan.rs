@@ -15,6 +15,7 @@ use super::{
     error::{Failure, say},
     loading::{Programs, Role, Wanted},
     opened,
+    output::writable,
     pools::{self, PoolMaker, name_of},
     project::{Project, project},
     tampering, trust,
@@ -61,6 +62,7 @@ pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
 
 /// `run`, ready to go.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
+    args.common.output().map_or(Ok(()), writable)?;
     let mut project = project(&args.path, args.common.manifest, operation_alone)?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
     let operation = project.manifest.operation.clone().ok_or_else(|| {
@@ -131,6 +133,11 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
 
 /// `map`, ready to go.
 pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
+    if args.common.input.is_none() && std::io::stdin().is_terminal() {
+        return Err(Failure::usage("there is no input: stdin is a terminal")
+            .hint("name a file with --input FILE, pipe lines in, or type them with --input -"));
+    }
+    args.common.output().map_or(Ok(()), writable)?;
     let mut project = project(&args.path, args.common.manifest, |component| Manifest {
         worker: Some(Component {
             component,

@@ -172,9 +172,7 @@ pub enum RunError {
 impl RunError {
     pub(super) fn of(error: run::RunError) -> Self {
         match error {
-            run::RunError::Output(error) | run::RunError::Start(error) | run::RunError::Target { error, .. } => {
-                Self::Machine(error)
-            }
+            run::RunError::Output(error) | run::RunError::Start(error) => Self::Machine(error),
             run::RunError::Shortage(why) => Self::Machine(std::io::Error::other(why)),
             // Checked before.
             run::RunError::Policy(error) => Self::Bug(error.to_string()),

@@ -21,7 +21,7 @@ use crate::{inbox::OutputPiece, text::plain};
 #[derive(Debug)]
 pub(crate) enum Target {
     Stdout,
-    /// Created or cut to nothing when the run begins.
+    /// Created, or cut to nothing, at the first byte or else at the end of a run that came to its end.
     File(PathBuf),
     /// Nowhere, and nothing else is said either: somebody else keeps what is needed.
     Nowhere,
@@ -40,6 +40,8 @@ enum Piece {
 }
 
 enum Words {
+    /// There are results, though they may be empty.
+    Begun,
     Line(String),
     /// The line that is drawn again and again.
     Progress(String),
@@ -60,6 +62,8 @@ struct Lanes {
 }
 
 /// How the writing ended.
+    /// Whether results go to a file that is not there yet.
+    is_file: bool,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     /// Everything is written.
@@ -85,7 +89,8 @@ impl Writer {
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
             Target::Stdout => (stdout()?, stdout()?),
-            Target::File(path) => (Box::new(File::create(path)?), Box::new(Aside(stdout()?))),
+            Target::File(path) => (Box::new(Late { path, file: None }), Box::new(Aside(stdout()?))),
+        let is_file = matches!(target, Target::File(_));
             Target::Nowhere => {
                 return Ok(Self {
                     lanes: None,
@@ -105,6 +110,7 @@ impl Writer {
         };
         Ok(Self {
             lanes: Some(lanes),
+            is_file,
             is_terminal,
             unshown: 0,
         })
@@ -184,17 +190,26 @@ impl Writer {
         }
     }
 
-    /// Writes this after all results, and waits until everything is written.
+    /// Writes this after all results, and waits until everything is written. `is_whole`: whether the results are all there, so
+    /// that there is a file of them even if there are none.
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(super) fn finish(mut self, last: Last) -> io::Result<Finished> {
-        let Some(Lanes { mut results, mut words }) = self.lanes.take() else {
+    pub(super) fn finish(mut self, last: Last, is_whole: bool) -> io::Result<Finished> {
+        let Some(Lanes {
+            mut results,
+            mut words,
+            is_file,
+        }) = self.lanes.take()
+        else {
             return Ok(Finished::Whole);
         };
         let last = match last {
             Last::Event(line) => {
                 results.send(line.len(), Piece::Report(line));
+        if is_whole && is_file {
+            results.send(0, Piece::Begun);
+        }
                 None
             }
             Last::Words(text) => Some(plain(&text).into_owned()),
@@ -227,6 +242,26 @@ fn stdout(is_open: bool) -> io::Result<Box<dyn Write + Send>> {
 
 /// A stdout that the process was started without.
 struct Closed;
+
+/// A file that is opened when something is written to it, if only nothing: a run that fails before leaves what was there.
+struct Late {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Write for Late {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::create(&self.path)?),
+        };
+        file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Write for Closed {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -301,7 +336,7 @@ fn write(
 /// Writes all of a batch, whatever fails. The first error.
 fn write_batch(
     batch: Vec<Piece>,
-    results: &mut impl Write,
+    results: &mut BufWriter<Box<dyn Write + Send>>,
     events: &mut impl Write,
     backlog: &Backlog,
 ) -> io::Result<()> {
@@ -313,6 +348,10 @@ fn write_batch(
             Piece::Report(line) => {
                 let done = results.flush();
                 (line.len(), done.and(events.write_all(line.as_bytes())))
+            Piece::Begun => {
+                let done = results.flush();
+                (0, done.and_then(|()| results.get_mut().write(&[]).map(drop)))
+            }
             }
         };
         backlog.wrote(size);
