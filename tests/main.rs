@@ -43,6 +43,7 @@ mod projects;
 mod quorum;
 mod scratch;
 mod server;
+mod reports;
 mod shortage;
 mod signals;
 mod signed;

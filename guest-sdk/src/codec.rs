@@ -67,7 +67,11 @@ impl<T: Serialize> Encode for T {
 
 impl<T: DeserializeOwned> Decode for T {
     fn decode(bytes: Vec<u8>) -> Result<Self, CodecError> {
-        serde_json::from_slice(&bytes).map_err(|error| CodecError(format!("it is not the JSON expected: {error}")))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            CodecError(format!(
+                "it is not the JSON expected: {error} (for lines of plain text, the type is `Text<T>` or `Raw`)"
+            ))
+        })
     }
 }
 

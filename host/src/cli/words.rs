@@ -120,7 +120,7 @@ fn explained_action(action: &ActionExplained) -> String {
     for one in &action.attempts {
         let _ = write!(
             text,
-            "\n  {:>7} attempt {} failed on {}, {}: {}\n          it {}",
+            "\n  {:>7} attempt {} failed on {}, {}: {}\n          {}",
             time(one.at_ms).to_string(),
             one.attempt,
             one.worker,

@@ -41,8 +41,8 @@ impl Parked {
 /// The longest line about one failed attempt, in bytes: two of them fit into a message.
 const LINE_MAX: usize = MESSAGE_MAX / 2;
 
-/// What went wrong with an action so far: a line for each failed attempt, the first ones that fit into a message. The others
-/// are counted.
+/// What went wrong with an action so far: each failed attempt and how, the first ones that fit into a message. The others are
+/// counted.
 #[derive(Default)]
 pub(super) struct Failures {
     /// Each line after a line break.
@@ -70,8 +70,11 @@ impl Failures {
         self.count
     }
 
-    fn push(&mut self, line: &str) {
+    /// Adds an attempt, and how it failed. What an earlier attempt failed with in the same words is not told again.
+    fn push(&mut self, attempt: &str, how: &str) {
         self.count += 1;
+        let how = if self.has(how) { "the same" } else { how };
+        let line = format!("{attempt}: {how}");
         let end = line.floor_char_boundary(LINE_MAX);
         if self.told + 1 == self.count && self.text.len() + end < MESSAGE_MAX {
             self.told += 1;
@@ -79,6 +82,15 @@ impl Failures {
             self.text.push_str(line.get(..end).unwrap_or_default());
             self.text.push_str(if end < line.len() { "…" } else { "" });
         }
+    }
+
+    /// Whether an attempt was told to have failed in just these words.
+    fn has(&self, how: &str) -> bool {
+        self.text.match_indices(how).any(|(at, _)| {
+            let before = self.text.get(..at).unwrap_or_default();
+            let after = self.text.get(at + how.len()..).unwrap_or_default();
+            !how.is_empty() && before.ends_with(": ") && (after.is_empty() || after.starts_with("\nattempt "))
+        })
     }
 }
 
@@ -152,11 +164,11 @@ impl Actions {
         end
     }
 
-    /// An attempt at an action failed; the line says how.
-    pub(super) fn fail(&mut self, id: ActionId, line: &str) {
+    /// An attempt at an action failed, and how.
+    pub(super) fn fail(&mut self, id: ActionId, attempt: &str, how: &str) {
         if let Some(parked) = self.parked.get_mut(&id) {
             self.size -= parked.size();
-            parked.failures.push(line);
+            parked.failures.push(attempt, how);
             self.size += parked.size();
         }
     }
@@ -193,15 +205,27 @@ mod tests {
     #[test]
     fn failures_of_an_action_are_bounded_and_the_rest_is_counted() {
         let mut failures = Failures::default();
-        failures.push("attempt 1 on a");
-        failures.push("attempt 2 on b");
-        assert_eq!(failures.to_string(), "\nattempt 1 on a\nattempt 2 on b");
+        failures.push("attempt 1 on a", "no");
+        failures.push("attempt 2 on b", "no way");
+        assert_eq!(failures.to_string(), "\nattempt 1 on a: no\nattempt 2 on b: no way");
         for _ in 0..1000 {
-            failures.push(&"ü".repeat(MESSAGE_MAX));
+            failures.push("attempt 3 on c", &"ü".repeat(MESSAGE_MAX));
         }
         let text = failures.to_string();
         assert!(text.len() < MESSAGE_MAX + 50, "{}", text.len());
         assert!(text.ends_with("…\n… and 999 more"), "{text}");
         assert_eq!(failures.count(), 1002);
+    }
+
+    #[test]
+    fn attempts_that_failed_in_the_same_words_are_told_so() {
+        let mut failures = Failures::default();
+        for (number, how) in (1..).zip(["panicked\n  at x", "panicked\n  at x", "panicked", "panicked\n  at x"]) {
+            failures.push(&format!("attempt {number} on a"), how);
+        }
+        assert_eq!(
+            failures.to_string(),
+            "\nattempt 1 on a: panicked\n  at x\nattempt 2 on a: the same\nattempt 3 on a: panicked\nattempt 4 on a: the same"
+        );
     }
 }

@@ -168,8 +168,8 @@ impl Driver<'_> {
                 let name = self.tally.worker_name(worker);
                 let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let words = *words.unwrap_or_default();
-                let told = words.with_last_lines();
-                let Words { message, stderr } = words;
+                let told = words.told();
+                let Words { message, stderr, .. } = words;
                 let one = Try {
                     attempt,
                     worker,
@@ -182,7 +182,7 @@ impl Driver<'_> {
                 self.evidence.failed(parked.task, &parked.name, one);
                 let kind = parked.name.clone();
                 self.actions
-                    .fail(id, &format!("attempt {} on {name}: {told}", attempt.number));
+                    .fail(id, &format!("attempt {} on {name}", attempt.number), &told);
                 self.report.attempt_failed(AttemptFailed {
                     attempt,
                     worker: name,
@@ -191,6 +191,7 @@ impl Driver<'_> {
                     is_first_fault,
                     message,
                     stderr,
+                    told,
                     used,
                 });
             }

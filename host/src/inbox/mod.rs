@@ -11,6 +11,7 @@ mod answers;
 mod planner;
 mod reports;
 mod task;
+mod words;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ pub(crate) use answers::{Answers, Arrivals, answers};
 pub(crate) use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use reports::{Reported, Reports};
 pub(crate) use task::{TaskPort, Unwanted};
+pub(crate) use words::Words;
 
 /// What reaches the driver.
 #[derive(Debug)]
@@ -204,38 +206,6 @@ pub(crate) struct AttemptEnded {
     /// What the service said about the worker's quotas.
     pub(crate) reports: Option<Box<[Reported]>>,
 }
-
-/// What went wrong, for people. Apart, because most attempts have none and every message is copied on its way.
-#[derive(Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) message: String,
-    /// The last of what the guest wrote to stderr.
-    pub(crate) stderr: String,
-}
-
-impl Words {
-    /// The message, and below it the last of what the guest wrote that is not in it.
-    pub(crate) fn with_last_lines(&self) -> String {
-        let mut last: Vec<&str> = self
-            .stderr
-            .lines()
-            .rev()
-            .filter(|line| !line.is_empty())
-            .take(LAST_LINES)
-            .collect();
-        last.reverse();
-        let mut text = self.message.clone();
-        for line in last.into_iter().filter(|line| !self.message.contains(line)) {
-            text.push_str("\n  said: ");
-            text.push_str(line.get(..line.floor_char_boundary(LAST_LINE_MAX)).unwrap_or(line));
-        }
-        text
-    }
-}
-
-/// How much of what a guest wrote is told with its failure: a panic of Rust has three lines. Arbitrary.
-const LAST_LINES: usize = 4;
-const LAST_LINE_MAX: usize = 256;
 
 /// What a panic said, for people.
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -6,6 +6,7 @@
 
 mod event;
 mod lane;
+mod reasons;
 mod said;
 mod stream;
 mod text;
@@ -15,9 +16,11 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, Health, Moment, TaskId};
+use rustc_hash::FxHashMap;
 
 pub(crate) use event::{Event, schema};
 pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
+use reasons::Reasons;
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};
 pub(crate) use text::{TAKEN_OUT, health as health_with_reason, health_word, left as time_left};
@@ -56,11 +59,29 @@ pub(crate) struct Style {
 /// How far the driver's words may be ahead of the writing, in bytes.
 const BEHIND_MAX: u64 = 16 << 20;
 
-/// How many lines of one level are written about dead actions, failed tasks, workers and the like; the rest is counted.
+/// How many lines of one level are written about one sort of thing: dead actions, failed tasks, the health of workers and the
+/// like; the rest is counted.
 const TOLD_MAX: u64 = 100;
+
+/// How many failures of one reason are written before that. Arbitrary: enough to see what they have in common.
+const ALIKE_MAX: u64 = 10;
+
+/// How many actions are remembered that were told to be dead and whose tasks may fail for it. Arbitrary.
+const DEAD_MAX: usize = 1024;
 
 /// How often progress is told where there is no terminal.
 const PROGRESS_LINES: Duration = Duration::from_secs(10);
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    Task,
+    Action,
+    Attempt,
+    Health,
+    Denied,
+    Pool,
+}
 
 /// The driver's mouth.
 pub(crate) struct Reporter {
@@ -68,10 +89,13 @@ pub(crate) struct Reporter {
     writer: Writer,
     /// Who is told everything as values; then nothing is written.
     stream: Option<Stream>,
-    /// How many such lines were written, by level: news of workers must not use up the room of errors.
-    told: BTreeMap<Level, u64>,
+    /// How many such lines were written, by level and sort: news of workers must not use up the room of errors.
+    told: BTreeMap<(Level, Sort), u64>,
     /// How many of those were left to the count at the end.
     untold: u64,
+    reasons: Reasons,
+    /// Of tasks: an action that was told to be dead, and how.
+    dead: FxHashMap<TaskId, (u64, String)>,
     next_progress: Duration,
 }
 
@@ -83,6 +107,8 @@ impl Reporter {
             stream: None,
             told: BTreeMap::new(),
             untold: 0,
+            reasons: Reasons::default(),
+            dead: FxHashMap::default(),
             next_progress: PROGRESS_LINES,
         }
     }
@@ -180,6 +206,16 @@ impl Reporter {
         if let Some(stream) = &mut self.stream {
             return stream.tell(Told::TaskEnded { task, error });
         }
+        let dead = if self.dead.is_empty() {
+            None
+        } else {
+            self.dead.remove(&task)
+        };
+        let failed = error.as_ref().map(|error| {
+            let name = self.task_name(task);
+            let alike = self.reasons.count(&name, error);
+            (name, alike)
+        });
         if self.style.format == Format::Json {
             self.event(&Event::TaskEnded {
                 id: task.0,
@@ -187,13 +223,27 @@ impl Reporter {
                 fuel: end.used.fuel,
                 run_ms: end.used.wall.as_secs_f64() * 1e3,
             });
-        } else if let Some(error) = error {
-            let what = match self.style.lines_a_task {
-                None => format!("task {}", task.0),
-                Some(1) => format!("line {}", task.0),
-                Some(batch) => format!("the batch from line {}", (task.0 - 1) * batch + 1),
-            };
-            self.tell(Level::Error, &format!("{what}: {error}"));
+        } else if let (Some((name, alike)), Some(mut error)) = (failed, error) {
+            if let Some((action, how)) = dead {
+                error = error.replace(&how, &format!("action {action} failed as told above"));
+            }
+            let text = format!("{name}: {error}");
+            match alike {
+                // The first of its reason is always told.
+                Some(1) => self.say(Level::Error, Sort::Task, &text),
+                Some(2..=ALIKE_MAX) => drop(self.tell(Level::Error, Sort::Task, &text)),
+                _ if self.style.verbose => drop(self.tell(Level::Error, Sort::Task, &text)),
+                _ => self.untold += 1,
+            }
+        }
+    }
+
+    /// What people call a task.
+    fn task_name(&self, task: TaskId) -> String {
+        match self.style.lines_a_task {
+            None => format!("task {}", task.0),
+            Some(1) => format!("line {}", task.0),
+            Some(batch) => format!("the batch from line {}", (task.0 - 1) * batch + 1),
         }
     }
 
@@ -217,13 +267,13 @@ impl Reporter {
             let (action, number) = (failed.attempt.action.0, failed.attempt.number);
             let text = format!(
                 "[{}#{action}.{number}] {}: {}",
-                failed.worker, failed.class, failed.message
+                failed.worker, failed.class, failed.told
             );
-            self.tell(Level::Info, &text::with_stderr(text, &failed.stderr));
+            self.tell(Level::Info, Sort::Attempt, &text);
         } else if failed.is_first_fault {
             // Its actions go elsewhere, so that nothing else would say what is wrong with it.
-            let text = format!("worker {}: {}", failed.worker, failed.message);
-            self.tell(Level::Warning, &text::with_stderr(text, &failed.stderr));
+            let text = format!("worker {}: {}", failed.worker, failed.told);
+            self.tell(Level::Warning, Sort::Attempt, &text);
         }
     }
 
@@ -238,7 +288,7 @@ impl Reporter {
             });
         } else if self.style.verbose {
             let text = format!("action {id} ({kind}): attempt {number} is slow, and gets a second one beside it");
-            self.tell(Level::Info, &text);
+            self.tell(Level::Info, Sort::Attempt, &text);
         }
     }
 
@@ -255,6 +305,7 @@ impl Reporter {
         } else {
             self.tell(
                 Level::Warning,
+                Sort::Attempt,
                 &format!("worker {worker} was outvoted on action {id}: {message}"),
             );
         }
@@ -277,7 +328,9 @@ impl Reporter {
                 "action {} of task {} ({}) is dead, {}: {}",
                 dead.action.0, dead.task.0, dead.kind, dead.reason, dead.message
             );
-            self.tell(Level::Warning, &text);
+            if self.tell(Level::Warning, Sort::Action, &text) && self.dead.len() < DEAD_MAX {
+                self.dead.insert(dead.task, (dead.action.0, dead.message));
+            }
         }
     }
 
@@ -298,7 +351,11 @@ impl Reporter {
             } else {
                 Level::Info
             };
-            self.tell(level, &format!("worker {worker}: {}", text::health(health, now)));
+            self.tell(
+                level,
+                Sort::Health,
+                &format!("worker {worker}: {}", text::health(health, now)),
+            );
         }
     }
 
@@ -322,7 +379,8 @@ impl Reporter {
             ),
             None => format!("actions of kind {kind} again"),
         };
-        self.tell(Level::Info, &format!("worker {worker} is given {what}"));
+        let text = format!("worker {worker} is given {what}");
+        self.tell(Level::Info, Sort::Health, &text);
     }
 
     /// Everything fails in a pool, or that is over.
@@ -340,9 +398,9 @@ impl Reporter {
         } else if on {
             let text = "everything fails, whoever tries it: the work or the service is failing, not your workers; \
                         one attempt is made every 10 s";
-            self.tell(Level::Warning, &format!("pool {pool}: {text}"));
+            self.tell(Level::Warning, Sort::Pool, &format!("pool {pool}: {text}"));
         } else {
-            self.tell(Level::Info, &format!("pool {pool}: it works again"));
+            self.tell(Level::Info, Sort::Pool, &format!("pool {pool}: it works again"));
         }
     }
 
@@ -358,7 +416,8 @@ impl Reporter {
                 message: message.to_owned(),
             });
         } else {
-            self.tell(Level::Warning, &format!("worker {worker} was denied: {message}"));
+            let text = format!("worker {worker} was denied: {message}");
+            self.tell(Level::Warning, Sort::Denied, &text);
         }
     }
 
@@ -442,18 +501,24 @@ impl Reporter {
         self.writer.event(json(event), None);
     }
 
-    /// Says something about one of many things: only so often, and then it is left to the count at the end.
-    fn tell(&mut self, level: Level, text: &str) {
+    /// Says something about one of many things: only so often, and then it is left to the count at the end. Whether it was said.
+    fn tell(&mut self, level: Level, sort: Sort, text: &str) -> bool {
         if self.style.quiet && level < Level::Error {
-            return;
+            return false;
         }
-        let told = self.told.entry(level).or_default();
-        if *told < TOLD_MAX || self.style.verbose {
-            *told += 1;
-            self.writer.words(&text::host(level, text));
+        let told = self.told.get(&(level, sort)).copied().unwrap_or_default();
+        let is_told = told < TOLD_MAX || self.style.verbose;
+        if is_told {
+            self.say(level, sort, text);
         } else {
             self.untold += 1;
         }
+        is_told
+    }
+
+    fn say(&mut self, level: Level, sort: Sort, text: &str) {
+        *self.told.entry((level, sort)).or_default() += 1;
+        self.writer.words(&text::host(level, text));
     }
 
     /// Reports how the run went, after all results. Everything is written when this returns, but for words that stderr does
@@ -466,13 +531,24 @@ impl Reporter {
             // The summary is given to whoever waits for the run's end.
             stream.tell_missed();
         }
-        let last = match (&summary.failure, self.style.format) {
-            (_, Format::Json) => Last::Event(json(&Event::report(summary))),
-            (_, Format::Text) if !self.style.quiet => Last::Words(text::summary(summary, self.untold)),
-            (Some(failure), Format::Text) => Last::Words(text::host(Level::Error, failure)),
-            (None, Format::Text) => Last::Nothing,
+        let mut head = String::new();
+        if self.untold > 0 {
+            head = format!("… and {} more lines like these; -v shows all\n", self.untold);
+        }
+        head += &self.reasons.table(summary.tasks.done);
+        if let Some(failure) = &summary.failure {
+            head = head + &text::host(Level::Error, failure) + "\n";
+        }
+        let last = match self.style.format {
+            Format::Json => Last::Event(json(&Event::report(summary))),
+            Format::Text if !self.style.quiet => Last::Words(head + &text::summary(summary)),
+            // Errors, and what was left out of them.
+            Format::Text if !head.is_empty() => Last::Words(head.trim_end().to_owned()),
+            Format::Text => Last::Nothing,
         };
-        self.writer.finish(last)
+        // A run that did not come to its end leaves an output alone to which it wrote nothing.
+        let is_whole = !summary.interrupted && summary.failure.is_none() && summary.shortage.is_none();
+        self.writer.finish(last, is_whole)
     }
 }
 
@@ -516,10 +592,42 @@ mod tests {
         };
         let mut reporter = Reporter::new(style, Writer::new(Target::Nowhere, true, false).unwrap());
         for _ in 0..2 * TOLD_MAX {
-            reporter.tell(Level::Info, "worker w/1: busy");
+            reporter.tell(Level::Info, Sort::Health, "worker w/1: busy");
         }
-        reporter.tell(Level::Error, "line 1: it can never work");
+        assert!(reporter.tell(Level::Info, Sort::Attempt, "worker w/1: no"));
+        assert!(reporter.tell(Level::Error, Sort::Task, "line 1: it can never work"));
         assert_eq!(reporter.untold, TOLD_MAX);
-        assert_eq!(reporter.told.get(&Level::Error), Some(&1));
+    }
+
+    #[test]
+    fn every_reason_is_told_and_few_failures_of_each() {
+        let style = Style {
+            format: Format::Text,
+            quiet: true,
+            verbose: false,
+            output_is_file: false,
+            lines_a_task: Some(1),
+        };
+        let mut reporter = Reporter::new(style, Writer::new(Target::Nowhere, true, false).unwrap());
+        let mut fail = |task: u64, error: &str| {
+            let end = TaskEnd {
+                outcome: Err(error.to_owned()),
+                used: crate::inbox::Used::default(),
+                room: crate::inbox::TaskRoom::default(),
+            };
+            reporter.task_ended(TaskId(task), &end);
+        };
+        for reason in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
+            for task in 1..=1000 {
+                fail(task, &format!("{reason} of {task}"));
+            }
+        }
+        let told = reporter.told.values().sum::<u64>();
+        assert_eq!(
+            told,
+            TOLD_MAX + 2,
+            "ten of each, and the first of those after a hundred"
+        );
+        assert_eq!(reporter.untold, 12_000 - told);
     }
 }

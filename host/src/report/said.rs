@@ -17,6 +17,8 @@ pub(crate) struct AttemptFailed {
     pub(crate) is_first_fault: bool,
     pub(crate) message: String,
     pub(crate) stderr: String,
+    /// Both, as people read them.
+    pub(crate) told: String,
     pub(crate) used: Used,
 }
 
@@ -40,10 +42,10 @@ pub(crate) struct Progress {
     pub(crate) retries: u64,
     /// How many workers wait for their quota, and how long all that is open will take, as far as that is known.
     pub(crate) quota: Option<(usize, Option<Duration>)>,
-    pub(crate) elapsed: Duration,
-}
     /// What of the results waits for an earlier one.
     pub(crate) held: Option<Held>,
+    pub(crate) elapsed: Duration,
+}
 
 /// How a run went.
 #[derive(Clone, Debug, Default)]

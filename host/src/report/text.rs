@@ -74,16 +74,6 @@ pub(super) fn line(line: &Line) -> String {
     }
 }
 
-/// What went wrong, and below it what the guest wrote about it.
-pub(super) fn with_stderr(mut text: String, stderr: &str) -> String {
-    for line in stderr.lines() {
-        text.push('\n');
-        text.push_str(line);
-    }
-    text
-}
-        held,
-
 /// How far the run is, in one line. A narrow terminal cuts its end, so what matters most comes first.
 pub(super) fn progress(progress: &Progress) -> String {
     let Progress {
@@ -92,6 +82,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         actions,
         retries,
         quota,
+        held,
         elapsed,
     } = progress;
     let mut text = match total {
@@ -106,9 +97,6 @@ pub(super) fn progress(progress: &Progress) -> String {
     if let Some(left) = left(tasks, *total, *elapsed) {
         let _ = write!(text, ", about {left} left");
     }
-    if let Some(held) = held {
-        let _ = write!(text, " · {} results wait for line {}", held.results, held.line);
-    }
     if *retries > 0 {
         let _ = write!(text, " · {retries} retries");
     }
@@ -117,6 +105,9 @@ pub(super) fn progress(progress: &Progress) -> String {
         if let Some(eta) = eta {
             let _ = write!(text, ", {} for what is open", Time::from(whole_seconds(*eta)));
         }
+    }
+    if let Some(held) = held {
+        let _ = write!(text, " · {} results wait for line {}", held.results, held.line);
     }
     if actions.quarantined > 0 {
         let (quarantined, workers) = (actions.quarantined, actions.workers);
@@ -156,14 +147,8 @@ pub(crate) fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) ->
 }
 
 /// The final report.
-pub(super) fn summary(summary: &Summary, untold: u64) -> String {
+pub(super) fn summary(summary: &Summary) -> String {
     let mut text = String::new();
-    if untold > 0 {
-        let _ = writeln!(text, "… and {untold} more lines like these; -v shows all");
-    }
-    if let Some(failure) = &summary.failure {
-        let _ = writeln!(text, "{}", host(Level::Error, failure));
-    }
     let tasks = &summary.tasks;
     let _ = write!(text, "{} tasks done, {} failed", tasks.done, tasks.failed);
     if summary.interrupted {
@@ -315,7 +300,6 @@ mod tests {
         tasks: TaskCounts {
             done: 30,
             failed: 0,
-        held: None,
             in_flight: 6,
         },
         total: None,
@@ -331,6 +315,7 @@ mod tests {
         },
         retries: 0,
         quota: None,
+        held: None,
         elapsed: Duration::from_secs(20),
     };
 

@@ -176,6 +176,8 @@ impl Ran {
             };
         }
         let (end, mut message, rest) = meant(status, &said);
+        // What was meant for us is no symptom.
+        let is_symptom = rest.len() == said.trim_end().len();
         let refused = refused.filter(|_| matches!(end, End::Transient | End::Permanent));
         let stdout = stdout.filter(|stdout| said.is_empty() && !stdout.is_empty());
         match (&refused, &stdout) {
@@ -190,7 +192,9 @@ impl Ran {
                 tail(&stdout)
             },
         );
-        Handled::failed(end, message, used).saying(last_words)
+        Handled::failed(end, message, used)
+            .saying(last_words)
+            .symptom(is_symptom)
     }
 }
 

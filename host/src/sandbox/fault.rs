@@ -6,18 +6,12 @@ use disperse_scheduler::End;
 use wasmtime::{ThrownException, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::{fingerprint, instance::hostcall_max, limiter::Refused, shortage::HostResource};
+use super::{fingerprint, frames::frames, instance::hostcall_max, limiter::Refused, shortage::HostResource};
 use crate::{
     limits::Limits,
-    text::{MESSAGE_MAX, cut, said, shown},
+    text::{MESSAGE_MAX, cut, said},
     units::{Fuel, Size, Time},
 };
-
-/// How many frames of a trap's backtrace are shown.
-const FRAMES_MAX: usize = 8;
-
-/// How many bytes they have together, which leaves room for the rest of a message.
-const FRAMES_SIZE_MAX: usize = MESSAGE_MAX - 512;
 
 /// How a call into a guest failed. The instance is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +132,11 @@ impl Fault {
             | Self::HostFull { .. }
             | Self::Stopped => false,
         }
+    }
+
+    /// Whether it only says how the guest ended and not why.
+    pub(super) fn is_symptom(&self) -> bool {
+        matches!(self, Self::Trap { .. } | Self::Exit { .. })
     }
 
     /// Whether the machine had none left of something.
@@ -275,24 +274,4 @@ fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
 /// Whether this is wasmtime's refusal to give a guest one more handle. Its type is not public.
 fn is_handle_limit(error: &wasmtime::Error) -> bool {
     root(error).contains("handle limit exceeded")
-}
-
-fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    let mut room = FRAMES_SIZE_MAX;
-    let frames = backtrace.frames().iter().take(FRAMES_MAX);
-    frames
-        .map(|frame| {
-            let name = frame
-                .func_name()
-                .map_or_else(|| format!("function {}", frame.func_index()), shown);
-            match frame.module().name() {
-                Some(module) => format!("{}!{name}", shown(module)),
-                None => name,
-            }
-        })
-        .take_while(|frame| {
-            room = room.saturating_sub(frame.len());
-            room > 0
-        })
-        .collect()
 }

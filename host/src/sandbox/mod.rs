@@ -21,6 +21,7 @@ mod fault;
 mod features;
 mod files;
 mod fingerprint;
+mod frames;
 mod imports;
 mod inherited;
 mod input;

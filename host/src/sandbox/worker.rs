@@ -104,10 +104,19 @@ impl Handled {
                 Size(used.memory)
             );
         }
+        let failed = Self::failed(fault.end(&stderr), message, used);
         Self {
             spent: true,
-            ..Self::failed(fault.end(&stderr), message, used).saying(stderr)
+            ..failed.saying(stderr).symptom(fault.is_symptom())
         }
+    }
+
+    /// The same with a message that only says how the guest ended.
+    pub(super) fn symptom(mut self, is_symptom: bool) -> Self {
+        if let Some(words) = &mut self.words {
+            words.is_symptom = is_symptom;
+        }
+        self
     }
 
     /// The same with these last words, if it failed.

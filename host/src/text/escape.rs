@@ -14,7 +14,10 @@ pub(crate) fn is_printable(c: char) -> bool {
                 // Line and paragraph separators, directional embeddings and overrides, invisible operators, isolates.
                 | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
                 // Byte order mark, interlinear annotations, tags.
-                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+                // Letters without a shape: the grapheme joiner, fillers of Hangul, inherent vowels of Khmer; musical formatting.
+                | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{1d173}'..='\u{1d17a}'))
 }
 
 /// A text of several lines in which everything unprintable but ends of lines and tabs is written out, as in `\u{1b}`.
@@ -67,13 +70,13 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    const HOSTILE: &str = "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}\u{2028}z";
+    const HOSTILE: &str = "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}\u{2028}\u{3164}\u{34f}z";
 
     #[test]
     fn unprintable_characters_are_written_out() {
         assert_eq!(
             plain(HOSTILE),
-            r"a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}\u{2028}z"
+            r"a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}\u{2028}\u{3164}\u{34f}z"
         );
         assert_eq!(plain("a\tb\nc"), "a\tb\nc");
         assert_eq!(plain_line("a\tb\nc"), r"a\tb\nc");

@@ -226,7 +226,7 @@ fn told(going: Going) -> AttemptEnded {
         words: (end != End::Ok).then(|| {
             Box::new(Words {
                 message,
-                stderr: String::new(),
+                ..Words::default()
             })
         }),
         used: Used {

@@ -1,0 +1,190 @@
+//! Why tasks failed, counted by reason, so that fifty thousand failures are a table of a few lines.
+//!
+//! Two failures have one reason if their messages differ only in words with digits and in what stands in quotes: the line, the
+//! value, the place in it.
+
+use std::fmt::Write as _;
+
+use rustc_hash::FxHashMap;
+
+/// How many reasons are told apart; failures for more of them are counted together. Arbitrary: more than anybody reads.
+const REASONS_MAX: usize = 256;
+
+/// How much of a reason is kept, in characters. Arbitrary: it fits a line of a wide terminal.
+const WORDS_MAX: usize = 160;
+
+/// How many reasons the table has. Arbitrary: half a screen.
+const ROWS_MAX: usize = 10;
+
+/// A reason, in the words of its first failure.
+struct Reason {
+    words: String,
+    /// The first task that failed for it, as people call it.
+    first: String,
+    count: u64,
+}
+
+/// All reasons of a run.
+#[derive(Default)]
+pub(super) struct Reasons {
+    by_sign: FxHashMap<String, usize>,
+    reasons: Vec<Reason>,
+    /// Failures for reasons that are too many.
+    others: u64,
+    failures: u64,
+}
+
+impl Reasons {
+    /// Counts the failure of a task. Says how many had its reason so far, this one included; none if there are too many reasons.
+    pub(super) fn count(&mut self, task: &str, error: &str) -> Option<u64> {
+        self.failures += 1;
+        let words = words(error);
+        let sign = sign(words);
+        let at = match self.by_sign.get(&sign) {
+            Some(at) => *at,
+            None if self.reasons.len() < REASONS_MAX => {
+                self.reasons.push(Reason {
+                    words: shortened(words),
+                    first: task.to_owned(),
+                    count: 0,
+                });
+                self.by_sign.insert(sign, self.reasons.len() - 1);
+                self.reasons.len() - 1
+            }
+            None => {
+                self.others += 1;
+                return None;
+            }
+        };
+        let reason = self.reasons.get_mut(at)?;
+        reason.count += 1;
+        Some(reason.count)
+    }
+
+    /// The table, a line each, the most frequent reason first. Nothing if a table would say no more than the failures did. `done`:
+    /// how many tasks did not fail.
+    pub(super) fn table(&self, done: u64) -> String {
+        let mut text = String::new();
+        if self.failures < 2 {
+            return text;
+        }
+        if let ([one], 0) = (&*self.reasons, self.others) {
+            let all = if done == 0 { "everything failed: " } else { "" };
+            let _ = writeln!(
+                text,
+                "{all}all {} failures have one reason: {} (first: {})",
+                one.count, one.words, one.first
+            );
+            return text;
+        }
+        let mut reasons: Vec<&Reason> = self.reasons.iter().collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+        let _ = writeln!(text, "{} failures, by reason:", self.failures);
+        let (shown, rest) = reasons.split_at(reasons.len().min(ROWS_MAX));
+        let width = shown.first().map_or(0, |reason| reason.count.to_string().len());
+        for reason in shown {
+            let _ = writeln!(
+                text,
+                "  {:>width$}  {} (first: {})",
+                reason.count, reason.words, reason.first
+            );
+        }
+        let others = self.others + rest.iter().map(|reason| reason.count).sum::<u64>();
+        if others > 0 {
+            let _ = writeln!(text, "  {others:>width$}  for other reasons");
+        }
+        text
+    }
+}
+
+/// Of an error, the line that says why: how the first attempt failed, or the first line.
+fn words(error: &str) -> &str {
+    let mut lines = error.lines();
+    let first = lines.next().unwrap_or_default();
+    let attempt = lines.find_map(|line| {
+        let (attempt, how) = line.split_once(": ")?;
+        attempt.trim_start().starts_with("attempt ").then_some(how)
+    });
+    attempt.unwrap_or(first)
+}
+
+fn shortened(words: &str) -> String {
+    match words.char_indices().nth(WORDS_MAX) {
+        Some((end, _)) => words.get(..end).unwrap_or_default().to_owned() + "…",
+        None => words.to_owned(),
+    }
+}
+
+/// What is the same for all failures of one reason.
+fn sign(words: &str) -> String {
+    let words = shortened(words);
+    let mut sign = String::with_capacity(words.len());
+    let mut rest = words.as_str();
+    while let Some(first) = rest.chars().next() {
+        let after = rest.get(first.len_utf8()..).unwrap_or_default();
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if matches!(first, '`' | '"' | '\'')
+            && let Some(end) = after.find(first)
+        {
+            sign.push('"');
+            rest = after.get(end + 1..).unwrap_or_default();
+        } else if is_word(first) {
+            let end = rest.find(|c| !is_word(c) && c != '\'').unwrap_or(rest.len());
+            let word = rest.get(..end).unwrap_or(rest);
+            sign.push_str(if word.contains(|c: char| c.is_ascii_digit()) {
+                "#"
+            } else {
+                word
+            });
+            rest = rest.get(end..).unwrap_or_default();
+        } else {
+            sign.push(first);
+            rest = after;
+        }
+    }
+    sign
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_reason() {
+        let mut reasons = Reasons::default();
+        assert_eq!(reasons.table(0), "");
+        for line in 1..=5 {
+            let error = format!("it can never work\nattempt 1 on w/{line}: `{line}x` is no number: at column {line}");
+            assert_eq!(reasons.count(&format!("line {line}"), &error), Some(line));
+        }
+        assert_eq!(
+            reasons.table(9),
+            "all 5 failures have one reason: `1x` is no number: at column 1 (first: line 1)\n"
+        );
+        assert!(reasons.table(0).starts_with("everything failed: all 5"));
+        reasons.count(
+            "line 9",
+            "2 attempts failed\nattempt 1 on w/1: it can't\nattempt 2 on w/2: the same",
+        );
+        assert_eq!(
+            reasons.table(0),
+            "6 failures, by reason:\n  5  `1x` is no number: at column 1 (first: line 1)\n  1  it can't (first: line 9)\n"
+        );
+    }
+
+    #[test]
+    fn too_many_reasons_are_counted_together() {
+        let mut reasons = Reasons::default();
+        let letters = |number: usize| "x".repeat(number % 17 + 1) + &"y".repeat(number / 17);
+        for number in 0..2 * REASONS_MAX {
+            let count = reasons.count("line 1", &letters(number));
+            assert_eq!(count.is_some(), number < REASONS_MAX);
+        }
+        let table = reasons.table(0);
+        assert_eq!(table.lines().count(), ROWS_MAX + 2);
+        assert!(
+            table.ends_with(&format!("{}  for other reasons\n", 2 * REASONS_MAX - ROWS_MAX)),
+            "{table}"
+        );
+    }
+}
