@@ -359,3 +359,130 @@ fn several_attempts_at_once_are_for_workers_that_can() {
         .exits(2)
         .says(&["the workers of `p`", "because they are blocking"]);
 }
+
+#[test]
+fn short_help_fits_a_screen_and_long_help_says_more() {
+    for command in [
+        "run", "map", "test", "new", "inspect", "compile", "trust", "explain", "drain", "simulate",
+    ] {
+        let (short, long) = (
+            host([command, "-h"]).run().exits(0),
+            host([command, "--help"]).run().exits(0),
+        );
+        assert!(!short.out().contains("Exit status:"), "{}", short.out());
+        assert!(
+            long.out().contains("Exit status:\n    0  ") && long.out().contains("Examples:\n  # "),
+            "{}",
+            long.out()
+        );
+    }
+    for command in ["run", "map"] {
+        let help = host([command, "-h"]).run().exits(0);
+        let lines: Vec<&str> = help.out().lines().collect();
+        assert!(lines.len() <= 50, "{} lines", lines.len());
+        // A line for each flag: none is continued.
+        let continued = lines.iter().filter(|line| line.starts_with(&" ".repeat(12)));
+        assert_eq!(continued.count(), 0, "{}", help.out());
+    }
+}
+
+#[test]
+fn flags_have_the_short_forms_of_other_programs() {
+    let folder = Folder::new();
+    let (echo, input, output) = (
+        folder.worker("echo.wasm", body::ECHO),
+        folder.file("in", "a\nb\n"),
+        folder.path("out"),
+    );
+    host(["-q", "map", &echo, "-k", "-j2", "-i", &input, "-o", &output])
+        .run()
+        .exits(0)
+        .says(&[]);
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "a\nb\n");
+    // Flags of every command stand before or after it.
+    let strict = folder.worker("strict.wasm", "(call $refuse (i32.const 1))");
+    for args in [["-v", "map", &strict], ["map", "-v", &strict]] {
+        host(args)
+            .input("a\n")
+            .run()
+            .exits(1)
+            .says(&["[strict/1#1.1] permanent: it says no"]);
+    }
+}
+
+#[test]
+fn project_of_the_current_folder_needs_no_path() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    folder.file("disperse.toml", "[worker]\ncomponent = \"echo.wasm\"\n");
+    host(["map"])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(0)
+        .prints("a\n");
+    host(["inspect"]).folder(folder.root()).run().exits(0);
+}
+
+#[test]
+fn errors_have_colors_where_they_are_wanted() {
+    for (flags, has_colors) in [
+        (&["--color", "always"][..], true),
+        (&["--color=never"], false),
+        (&[], false),
+    ] {
+        for args in [&["map", "missing.wasm"][..], &["map", "--no-such-flag"]] {
+            let ended = host(args.iter().chain(flags)).env("NO_COLOR", "").run().exits(2);
+            assert_eq!(ended.stderr.contains("\u{1b}["), has_colors, "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn names_of_runs_and_workers_are_completed() {
+    let folder = Folder::new();
+    let names = |what| {
+        host(["__complete", what])
+            .folder(folder.root())
+            .run()
+            .exits(0)
+            .out()
+            .to_owned()
+    };
+    assert_eq!((names("runs"), names("workers")), (String::new(), String::new()));
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    host(["map", &echo, "-j2"])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(0);
+    assert_eq!(names("workers"), "echo/1\necho/2\n");
+    let run = names("runs");
+    let script = folder.file("completions", host(["completions", "bash"]).run().exits(0).out());
+    for (words, wanted) in [
+        ("disperse-host explain --run ''", run.trim()),
+        ("disperse-host readmit echo/2", "echo/2"),
+        ("disperse-host readmit --ru", "--run"),
+    ] {
+        let complete = format!(
+            "cd {}; PATH={}:$PATH; . {script}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _disperse_host_names disperse-host \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo ${{COMPREPLY[*]}}",
+            folder.path(""),
+            std::path::Path::new(env!("CARGO_BIN_EXE_disperse-host"))
+                .parent()
+                .unwrap()
+                .display(),
+        );
+        let said = std::process::Command::new("bash")
+            .args(["-c", &complete])
+            .output()
+            .unwrap();
+        let replies = String::from_utf8_lossy(&said.stdout);
+        assert_eq!(
+            replies.trim(),
+            wanted,
+            "{words}: {}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+    }
+}

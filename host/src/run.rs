@@ -259,6 +259,14 @@ impl Stopper {
 }
 
 /// A stdin that the process was started without.
+struct ClosedStdin;
+
+impl Read for ClosedStdin {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(Errno::BADF.into())
+    }
+}
+
 /// What an input is read from, if there is one.
 fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
     match input {
@@ -267,14 +275,6 @@ fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
         InputSource::Stdin => Some(Box::new(ClosedStdin)),
         InputSource::File(file) => Some(Box::new(file)),
         InputSource::Reader(reader) => Some(reader),
-    }
-}
-
-struct ClosedStdin;
-
-impl Read for ClosedStdin {
-    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        Err(Errno::BADF.into())
     }
 }
 
@@ -320,8 +320,6 @@ fn operation(
             end,
             files,
             idempotent,
-                // An eighth is little beside what guests need, and lets the rest of the run go on.
-                ordered: ordered.then(|| IN_MEMORY_MAX.min(sandbox.budget().limit() / 8)),
             payload_max,
         } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
@@ -332,6 +330,8 @@ fn operation(
                 files,
                 idempotent,
                 payload_max,
+                // An eighth is little beside what guests need, and lets the rest of the run go on.
+                ordered: ordered.then(|| IN_MEMORY_MAX.min(sandbox.budget().limit() / 8)),
             };
             let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());
             Ok(Box::new(lines.map_err(RunError::Start)?))

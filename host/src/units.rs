@@ -327,7 +327,9 @@ mod tests {
             ("64", "expected a size, such as 64MiB, 1GiB or 512KiB, in quotes"),
             ("\"64\"", "it has no unit"),
         ] {
-            let error = toml::from_str::<Table>(&format!("_memory = {value}")).unwrap_err().to_string();
+            let error = toml::from_str::<Table>(&format!("_memory = {value}"))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(why), "{error}");
         }
     }

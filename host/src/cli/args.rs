@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
     cache::{CacheArgs, HELP as CACHE_HELP},
@@ -19,6 +19,7 @@ use crate::{
     report::Format,
     settings::{LimitsTable, QuotaTable},
     signer::Signer,
+    text::Color,
     units::{Size, Time},
 };
 
@@ -28,6 +29,23 @@ use crate::{
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Print failed attempts and guests' words; twice: debug lines
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true,
+        help = "When to use colors: auto, always or never [default: auto]",
+        hide_default_value = true
+    )]
+    pub(super) color: Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,65 +55,84 @@ pub(super) enum Command {
     /// Hand every line of the input to a worker, no operation needed
     Map(MapArgs),
     /// Test an operation: scripted workers, virtual time, golden logs
-    #[command(after_help = TEST_HELP)]
+    #[command(after_long_help = TEST_HELP)]
     Test(TestArgs),
-    /// Start a project: an operation, a worker or both, that build and run at once
+    /// Make a new project: an operation, a worker or both
     New(NewArgs),
-    /// Compile components into the cache ahead of time, so that a later `run`, `map` or `test` starts at once
-    #[command(after_help = COMPILE_HELP)]
+    /// Compile components into the cache ahead of time
+    #[command(after_long_help = COMPILE_HELP)]
     Compile(CompileArgs),
     /// Print where the cache of compiled code is and how large it is, or empty it
-    #[command(after_help = CACHE_HELP)]
+    #[command(after_long_help = CACHE_HELP)]
     Cache(CacheArgs),
-    /// Say what a component is, what it imports and which limits apply, or why it is of no use; changes nothing
+    /// Show what a component is, what it imports and which limits apply, or why it cannot be used
     Inspect(InspectArgs),
-    /// Trust what the disperse.toml of a folder asks for: builds, grants, secrets and paths out of the folder
-    #[command(after_help = TRUST_HELP)]
+    /// Trust what the disperse.toml of a folder asks for
+    ///
+    /// That is builds, grants, secrets and paths out of the folder.
+    #[command(after_long_help = TRUST_HELP)]
     Trust(TrustArgs),
-    /// Compare how the scheduler fares in a world of simulated workers, in virtual time
+    /// Compare scheduling policies with simulated workers, in virtual time
     Simulate(SimulateArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print names for completions, one a line
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// Of what
+        what: Completed,
+    },
     /// Print the manual page, or write the pages of all commands to a folder
     Man {
         /// Write a page for each command to this folder, which is made if it is not there
-        #[arg(long)]
+        #[arg(long, value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },
-    /// Say how a run in this folder is going, or went, and why it thinks what it thinks: of actions and of workers
+    /// Show the status of a run, and why an action or worker is in its current state
     Explain {
         #[command(subcommand)]
         what: Option<Explain>,
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Have a run give a worker work again, with a clean record
+    /// Give a worker of a run work again, with a clean record
     Readmit {
         /// Its name, `pool/worker`, or what follows the `/`
         worker: String,
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Have more workers join a run
+    /// Add workers to a run
     Workers {
         #[command(subcommand)]
         what: WorkersCommand,
     },
-    /// Have a run give a worker nothing more, or end as the first Ctrl-C would have it
+    /// Give a worker no more work, or stop a run as the first Ctrl-C does
     Drain {
         /// Its name, `pool/worker`, or what follows the `/`; without it the whole run is stopped
         worker: Option<String>,
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Print a JSON schema: of the lines of `--format json`, of those of `explain`, `inspect`, `test`, `compile` or `cache`, or of disperse.toml
+    /// Print a JSON schema
+    ///
+    /// Of the lines of `--format json`, of those of `explain`, `inspect`, `test`, `compile` or `cache`, or of disperse.toml.
     Schema {
         /// Which one
         name: SchemaName,
     },
+}
+
+/// What the shell asks for while a command line is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Completed {
+    /// Runs that `--run` can name
+    Runs,
+    /// Workers of the newest run
+    Workers,
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,6 +163,7 @@ pub(super) enum SchemaName {
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
     /// The folder that is made; it may be there already if it is empty
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(super) path: PathBuf,
     /// In which language
     #[arg(long, value_enum, ignore_case = true, default_value_t = Lang::Rust)]
@@ -160,15 +198,22 @@ pub(super) enum Kind {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// A component (.wasm), a disperse.toml, or a folder with one, which is built first
+    /// A .wasm file, a disperse.toml or a folder [default: .]
+    ///
+    /// A component, or a project, which is built first if its disperse.toml says how.
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Perform actions with this component instead; `=N` makes N workers of it. Can be given several times
-    #[arg(long, value_name = "FILE[=N]")]
+    /// Perform actions with this component instead
+    ///
+    /// `=N` makes N workers of it. Can be given several times.
+    #[arg(long, value_name = "FILE[=N]", value_hint = ValueHint::FilePath)]
     pub(super) worker: Vec<String>,
-    /// Collect the ends of tasks in the order in which they were handed out
-    #[arg(long)]
+    /// Collect tasks in the order in which they were handed out
+    #[arg(short = 'k', long)]
     pub(super) ordered: bool,
-    /// How many tasks may be in flight [default: three for each attempt that workers take at once]
+    /// How many tasks may be in flight [default: by workers]
+    ///
+    /// By default three for each attempt that workers take at once.
     #[arg(long, value_name = "N")]
     pub(super) tasks: Option<NonZeroUsize>,
     /// Arguments for the operation
@@ -180,15 +225,25 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MapArgs {
-    /// A worker: a component (.wasm), a disperse.toml, or a folder with one, which is built first
+    /// A worker: a .wasm file, a disperse.toml or a folder [default: .]
+    ///
+    /// A component, or a project, which is built first if its disperse.toml says how.
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Put results out as they come instead of in the order of the lines
-    #[arg(long)]
+    /// Write results in the order of the lines, which is the default
+    ///
+    /// Results that wait for an earlier one wait in memory, up to 64MiB, and then in a file in TMPDIR.
+    #[arg(short = 'k', long, overrides_with = "unordered")]
+    pub(super) ordered: bool,
+    /// Write results as they come
+    #[arg(long, overrides_with = "ordered")]
     pub(super) unordered: bool,
     /// How many lines make one action
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: u32,
-    /// Say that a second run of a line does no harm: a slow one may then be tried by a second worker beside the first
+    /// A second attempt of a line does no harm: try slow ones twice
+    ///
+    /// A slow line may then be tried by a second worker beside the first.
     #[arg(long)]
     pub(super) idempotent: bool,
     /// The kind of the actions
@@ -211,50 +266,71 @@ pub(super) struct MapArgs {
 /// What `run` and `map` share.
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// How many workers, unless the manifest lists them one by one [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+    /// How many workers [default: one for each core]
+    ///
+    /// Not for pools whose workers the manifest lists one by one.
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     pub(super) workers: Option<u32>,
-    /// Where the input comes from; `-` is stdin [default: stdin unless it is a terminal]
-    #[arg(long, value_name = "FILE")]
+    /// Where the input comes from; `-` is stdin [default: stdin]
+    ///
+    /// A terminal is read only with `-`.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) input: Option<PathBuf>,
     /// Where the results go; `-` is stdout [default: stdout]
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// The file is made, or cut to nothing, when the first result is there, or at the end of a run without results.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// How results and events are written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// Write results and events as text or json
+    ///
+    /// As text, results as they are and the rest for people. As json, JSON Lines with one `type` field each.
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     pub(super) format: Format,
-    /// How many attempts of an action may fail before it is given up [default: 4 to 8, by how flaky its kind is]
+    /// How many attempts of an action may fail [default: 4 to 8]
+    ///
+    /// By default 4 to 8, by how flaky the actions of its kind are.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
-    /// Let workers see this environment variable; without VALUE as it is here. Can be given several times
+    /// Let workers see this environment variable
+    ///
+    /// Without VALUE as it is here. Can be given several times.
     #[arg(long, value_name = "NAME[=VALUE]", help_heading = "Grants")]
     pub(super) env: Vec<String>,
-    /// Let workers read this folder, or with `:rw` write to it too. Can be given several times
-    #[arg(long, value_name = "PATH[::GUEST][:rw]", help_heading = "Grants")]
+    /// Let workers read this folder, or with `:rw` write to it
+    ///
+    /// With GUEST they see it under that path. Can be given several times.
+    #[arg(long, value_name = "PATH[::GUEST][:rw]", help_heading = "Grants", value_hint = ValueHint::DirPath)]
     pub(super) dir: Vec<String>,
-    /// Let workers run this program with arguments like these; `*` stands for any text, a last `...` for any arguments. Can
-    /// be given several times
-    #[arg(long, value_name = "PROGRAM [PATTERN ...]", help_heading = "Grants")]
+    /// Let workers run this program with such arguments
+    ///
+    /// `*` stands for any text, a last `...` for any arguments. Can be given several times.
+    #[arg(long, value_name = "PROGRAM [PATTERN ...]", help_heading = "Grants", value_hint = ValueHint::CommandString)]
     pub(super) exec: Vec<String>,
-    /// Let workers send such requests, as in `GET https://api.example.com/v1`; a name never stands for an address that is
-    /// not public, which is granted as itself. Can be given several times
-    #[arg(long, value_name = "[METHOD,... ]URL", help_heading = "Grants")]
+    /// Let workers send requests, as `GET https://example.com/v1`
+    ///
+    /// A name never stands for an address that is not public, which is granted as itself. Can be given several times.
+    #[arg(long, value_name = "[METHOD,... ]URL", help_heading = "Grants", value_hint = ValueHint::Url)]
     pub(super) http: Vec<String>,
-    /// Put this value into workers' requests to granted https servers where they write the placeholder that their variable
-    /// NAME holds; they never see it. Can be given several times
-    #[arg(long, value_name = "NAME=env:VAR|NAME=file:PATH", help_heading = "Grants")]
+    /// Put a secret from env:VAR or file:PATH into granted requests
+    ///
+    /// Its value replaces, in workers' requests to granted https servers, the placeholder that their variable NAME holds; they
+    /// never see it. Can be given several times.
+    #[arg(long, value_name = "NAME=SOURCE", help_heading = "Grants")]
     pub(super) secret: Vec<String>,
-    /// Memory for all guests and what is kept for them [default: half of the machine's]
-    #[arg(long, value_name = "SIZE")]
+    /// Memory for all guests and their data [default: half of the machine's]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(super) host_memory: Option<Size>,
     /// How many threads run guests [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), hide_short_help = true)]
     pub(super) threads: Option<u32>,
-    /// How many attempts one worker takes at once, for async workers that mostly wait [default: 1]
+    /// How many attempts one worker takes at once [default: 1]
+    ///
+    /// For async workers that mostly wait.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY_MAX)))]
     pub(super) concurrency: Option<u32>,
-    /// What a service allows each worker, as in `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`; workers wait
-    /// for it at no cost. Can be given several times
+    /// What a service allows each worker, as `100/10s`
+    ///
+    /// Or `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`. Workers wait for it at no cost. Can be given several times.
     #[arg(long, value_name = "LIMIT/TIME")]
     pub(super) quota: Vec<QuotaTable>,
     /// Give every attempt a new instance
@@ -265,27 +341,27 @@ pub(super) struct Common {
     #[command(flatten)]
     pub(super) manifest: ManifestFlags,
     /// Run the component only if its SHA-256 is this, in hexadecimal
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", hide_short_help = true)]
     pub(super) expect_sha256: Option<Digest>,
     /// Run only components with a signature by this key of minisign, in a file beside each: COMPONENT.minisig
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
     pub(super) signed_by: Option<Signer>,
     #[command(flatten)]
     pub(super) compiling: Compiling,
     /// Do not keep compiled code for the next start
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) no_cache: bool,
-    /// What the run's luck is drawn from [default: 0]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    /// The random seed of the run [default: 0]
+    #[arg(long, default_value_t = 0, hide_default_value = true, hide_short_help = true)]
     pub(super) seed: u64,
-    /// Do not listen for `explain`, `readmit`, `workers` and `drain` in the folder .disperse
-    #[arg(long)]
+    /// Do not listen for `explain`, `readmit`, `workers` and `drain`
+    #[arg(long, hide_short_help = true)]
     pub(super) no_socket: bool,
-    /// Say nothing but errors
-    #[arg(short, long)]
+    /// Print errors only: see [`Cli`].
+    #[arg(skip)]
     pub(super) quiet: bool,
-    /// Say every failed attempt and what workers write; twice: debug lines too
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    /// As [`Cli`] has it.
+    #[arg(skip)]
     pub(super) verbose: u8,
     // The last: what follows would be under its heading.
     #[command(flatten)]
@@ -351,16 +427,17 @@ A script:
                                   # fail = TEXT, permanent = TEXT, trap = TEXT, unfit = TEXT,
                                   # busy = TIME, lost = true
   report = [{ remaining = 1, resets = \"2s\" }]
-                                  # what it says of the quota; with `name` if it has several
-
-Exit codes: 0 all tests passed, 1 some failed, 2 a script or the component cannot be used";
+                                  # what it says of the quota; with `name` if it has several";
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
-    /// A component (.wasm), a disperse.toml, or a folder with one, whose operation is built first
+    /// A component (.wasm), a disperse.toml, or a folder with one, whose operation is built first [default: .]
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Run this script. Can be given several times [default: all of tests/*.toml beside disperse.toml]
-    #[arg(long, value_name = "FILE")]
+    /// Run this script [default: all of tests/*.toml beside disperse.toml]
+    ///
+    /// Can be given several times.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) script: Vec<PathBuf>,
     /// Keep the logs as they are now: write NAME.golden beside each NAME.toml
     #[arg(long)]
@@ -381,11 +458,11 @@ pub(super) struct TestArgs {
     /// How it is written: as text, or as JSON Lines with one for each test and a last one for all
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// Say nothing of tests that pass
-    #[arg(short, long)]
+    /// Print nothing of tests that pass: see [`Cli`].
+    #[arg(skip)]
     pub(super) quiet: bool,
-    /// Show the log of every test and what its guests say; twice: debug lines too
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    /// Print the log of every test and what its guests write; twice: debug lines too.
+    #[arg(skip)]
     pub(super) verbose: u8,
 }
 
@@ -419,7 +496,8 @@ pub(super) struct AskArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// A component or core module (.wasm), a disperse.toml, or a folder with one; nothing is built
+    /// A component or core module (.wasm), a disperse.toml, or a folder with one; nothing is built [default: .]
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
     /// How it is written
     #[arg(long, value_enum, default_value_t = Format::Text)]

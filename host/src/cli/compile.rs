@@ -36,14 +36,14 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Compiling {
     /// How long one component may take to compile [default: 15s and 4s for each MB of it, at most 2m]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
     compile_timeout: Option<Time>,
     /// Memory for compiling one component; several are compiled at once as far as half of the machine's memory goes
     /// [default: 512MiB and 40 times its size, at most 4GiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     compile_memory: Option<Size>,
     /// Inspect and compile within the host and not in processes apart, without limits: for components that you trust
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     trust: bool,
 }
 
@@ -61,14 +61,12 @@ impl Compiling {
 
 /// Where it goes, and how it ends.
 pub(super) const HELP: &str = "\
-The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. It keeps 1 GiB; what was not used for longest goes first.
-
-Exit codes: 0 all of them are there, 2 some cannot be compiled, 4 the cache cannot be used";
+The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. It keeps 1 GiB; what was not used for longest goes first.";
 
 #[derive(Debug, Args)]
 pub(super) struct CompileArgs {
-    /// Components (.wasm), core modules, disperse.toml files or folders with one, which are built first
-    #[arg(required = true, value_name = "PATH")]
+    /// Components (.wasm), core modules, disperse.toml files or folders with one, which are built first [default: .]
+    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true, value_hint = clap::ValueHint::AnyPath)]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) manifest: ManifestFlags,
@@ -77,8 +75,8 @@ pub(super) struct CompileArgs {
     /// How it is written: as text, or as JSON Lines with one for each file
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// Say nothing but errors
-    #[arg(short, long)]
+    /// Print errors only; see the flags of the program.
+    #[arg(skip)]
     pub(super) quiet: bool,
 }
 

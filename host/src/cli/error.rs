@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::exit;
-use crate::{limits::Shortage, text::plain};
+use crate::{
+    limits::Shortage,
+    text::{painted, plain},
+};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -76,5 +79,5 @@ impl Failure {
 
 /// A line on stderr. A stderr that is gone is nobody's loss.
 pub(super) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", painted(text));
 }

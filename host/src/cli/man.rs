@@ -8,34 +8,10 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use super::{error::Failure, exit};
-
-/// What ends how, in words.
-const CODES: [(u8, &str); 8] = [
-    (
-        exit::DONE,
-        "All tasks are done, or the command did what it was asked for.",
-    ),
-    (
-        exit::FAILED,
-        "Some tasks ended in an error, or the operation itself or a test failed.",
-    ),
-    (
-        exit::USAGE,
-        "The usage, a manifest, a component or a script is wrong, or a manifest is not trusted; nothing ran.",
-    ),
-    (
-        exit::SYSTEMIC,
-        "The workers, or what they depend on, failed: there were actions and nobody to perform them.",
-    ),
-    (
-        exit::MACHINE,
-        "The machine did not do its part: the output cannot be written, for instance.",
-    ),
-    (exit::BUG, "A bug of disperse-host."),
-    (exit::INTERRUPTED, "The run was stopped by SIGINT or by drain."),
-    (exit::TERMINATED, "The run was stopped by SIGTERM."),
-];
+use super::{
+    error::Failure,
+    help::{Page, codes, page as page_of},
+};
 
 /// Of which day the pages are: that of the last release, or of the beginning. Not that of the build, which would make two
 /// builds of the same thing differ.
@@ -66,7 +42,7 @@ const FILES: [(&str, &str); 4] = [
 /// # Errors
 /// None that a machine with memory has.
 pub(super) fn page(command: Command) -> Result<String, Failure> {
-    one(built(command), true)
+    one(built(command), true, None)
 }
 
 /// Writes a page for the program and one for each of its commands, but hidden ones, to a folder.
@@ -77,12 +53,12 @@ pub(super) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
     let cannot =
         |path: &Path, error: &std::io::Error| Failure::machine(format!("cannot write `{}`", path.display()), error);
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
-    let mut left = vec![(built(command), true)];
-    while let Some((command, whole)) = left.pop() {
+    let mut left = vec![(built(command), true, None)];
+    while let Some((command, whole, page)) = left.pop() {
         let below = command.get_subcommands().filter(|below| !below.is_hide_set());
-        left.extend(below.map(|below| (below.clone(), false)));
+        left.extend(below.map(|below| (below.clone(), false, page_of(below.get_name()).or(page))));
         let path = folder.join(Man::new(command.clone()).get_filename());
-        std::fs::write(&path, one(command, whole)?).map_err(|error| cannot(&path, &error))?;
+        std::fs::write(&path, one(command, whole, page)?).map_err(|error| cannot(&path, &error))?;
     }
     Ok(())
 }
@@ -95,7 +71,7 @@ fn built(command: Command) -> Command {
 }
 
 /// One page; with what holds for all of them if it is that of the program.
-fn one(command: Command, whole: bool) -> Result<String, Failure> {
+fn one(command: Command, whole: bool, page: Option<&Page>) -> Result<String, Failure> {
     let help = command
         .get_after_long_help()
         .or_else(|| command.get_after_help())
@@ -105,6 +81,7 @@ fn one(command: Command, whole: bool) -> Result<String, Failure> {
     // As `--help` says it, and not as the options of a command that has none.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    let about = page;
     let man = Man::new(command)
         .manual("Disperse")
         .source(concat!("disperse-host ", env!("CARGO_PKG_VERSION")))
@@ -125,7 +102,7 @@ fn one(command: Command, whole: bool) -> Result<String, Failure> {
         if has_commands {
             man.render_subcommands_section(&mut page)?;
         }
-        rest(help.as_deref(), whole).to_writer(&mut page)?;
+        rest(help.as_deref(), whole, about).to_writer(&mut page)?;
         if whole {
             man.render_version_section(&mut page)?;
         }
@@ -136,7 +113,7 @@ fn one(command: Command, whole: bool) -> Result<String, Failure> {
 }
 
 /// What follows the commands.
-fn rest(help: Option<&str>, whole: bool) -> Roff {
+fn rest(help: Option<&str>, whole: bool, page: Option<&Page>) -> Roff {
     let mut roff = Roff::new();
     if let Some(help) = help {
         // As it is, line by line: it shows what a file looks like.
@@ -146,13 +123,19 @@ fn rest(help: Option<&str>, whole: bool) -> Roff {
         }
         roff.control("fi", []);
     }
-    if whole {
-        roff.control("SH", ["EXIT STATUS"]);
-        for (code, what) in CODES {
-            roff.control("TP", [])
-                .text([bold(code.to_string())])
-                .text([roman(what)]);
+    if let Some(page) = page {
+        roff.control("SH", ["EXAMPLES"]);
+        for (what, line) in page.examples {
+            roff.control("TP", []).text([roman(*what)]).text([bold(*line)]);
         }
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    for (code, what) in codes(page) {
+        roff.control("TP", [])
+            .text([bold(code.to_string())])
+            .text([roman(what)]);
+    }
+    if whole {
         roff.control("SH", ["FILES"]);
         for (name, what) in FILES {
             roff.control("TP", []).text([bold(name)]).text([roman(what)]);

@@ -4,10 +4,12 @@ mod args;
 mod build;
 mod cache;
 mod compile;
+mod complete;
 mod error;
 mod exit;
 mod explain;
 mod facts;
+mod help;
 mod inspect;
 mod inspected;
 mod loading;
@@ -27,13 +29,13 @@ mod tools;
 mod trust;
 mod words;
 
-use std::{panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
+use std::{ffi::OsString, panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
 
 use self::{
-    args::{Cli, Command, SchemaName, WorkersCommand},
+    args::{Cli, Command, MapArgs, RunArgs, SchemaName, WorkersCommand},
     error::Failure,
     output::{print, to_stdout},
 };
@@ -44,6 +46,7 @@ use crate::{
     report::Finished,
     run::{self, Plan, RunError},
     sandbox::{self, Sandbox, as_compile_child, panics_are_caught},
+    text::Color,
 };
 
 /// How many threads a run has beside those that guests run on: for signals, input, results, words, the control socket, and one that may
@@ -75,13 +78,40 @@ pub fn main() -> ExitCode {
         return ExitCode::from(code);
     }
     limits::raise_open_files();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            return ended(unread(&error));
-        }
+    // Before the command line is read, as errors in it have colors too.
+    let color = color_typed(std::env::args_os().skip(1));
+    color.set();
+    let choice = match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
     };
-    ended(command(cli.command))
+    let read = || {
+        let mut known = help::documented(Cli::command()).color(choice);
+        let typed = known.try_get_matches_from_mut(std::env::args_os())?;
+        Cli::from_arg_matches(&typed).map_err(|error| error.format(&mut known))
+    };
+    ended(match read() {
+        Ok(cli) => command(cli),
+        Err(error) => unread(&error),
+    })
+}
+
+/// What was typed with `--color`, as far as it can be meant.
+fn color_typed(args: impl Iterator<Item = OsString>) -> Color {
+    let mut args = args.map(|arg| arg.to_string_lossy().into_owned());
+    while let Some(arg) = args.next() {
+        let value = match arg.split_once('=') {
+            Some(("--color", value)) => Some(value.to_owned()),
+            None if arg == "--color" => args.next(),
+            None if arg == "--" => break,
+            _ => continue,
+        };
+        return value
+            .and_then(|value| Color::from_str(&value, true).ok())
+            .unwrap_or_default();
+    }
+    Color::default()
 }
 
 /// The exit code; says first why the command failed, if it did.
@@ -104,7 +134,21 @@ fn unread(error: &clap::Error) -> Result<u8, Failure> {
     }
 }
 
-fn command(command: Command) -> Result<u8, Failure> {
+fn command(cli: Cli) -> Result<u8, Failure> {
+    let Cli {
+        mut command,
+        quiet,
+        verbose,
+        ..
+    } = cli;
+    match &mut command {
+        Command::Run(RunArgs { common, .. }) | Command::Map(MapArgs { common, .. }) => {
+            (common.quiet, common.verbose) = (quiet, verbose);
+        }
+        Command::Test(args) => (args.quiet, args.verbose) = (quiet, verbose),
+        Command::Compile(args) => args.quiet = quiet,
+        _ => {}
+    }
     match command {
         Command::Run(args) => {
             let (sandbox, plan) = plan::for_run(&args)?;
@@ -133,7 +177,11 @@ fn command(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
             // clap_complete 4.6 names a state in one way and looks for it in another where a program's name has a hyphen.
             let script = String::from_utf8_lossy(&script).replace("disperse__subcmd__host", "disperse__host");
-            print(&script)?;
+            print(&(script + complete::script(shell)))?;
+            Ok(exit::DONE)
+        }
+        Command::Complete { what } => {
+            print(&complete::names(what))?;
             Ok(exit::DONE)
         }
         Command::Man { dir } => {
@@ -252,7 +300,16 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        help::documented(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn color_is_read_before_the_command_line_is() {
+        let typed = |words: &str| color_typed(words.split(' ').map(OsString::from));
+        assert_eq!(typed("map x --color always"), Color::Always);
+        assert_eq!(typed("--color=never map x"), Color::Never);
+        assert_eq!(typed("map x --color"), Color::Auto);
+        assert_eq!(typed("run x -- --color always"), Color::Auto);
     }
 
     /// The published schemas are those of this code. When this fails after a wanted change:

@@ -63,8 +63,10 @@ impl Folder {
 
     fn at(path: &Path) -> io::Result<Self> {
         match std::fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            // It is nothing of the project it lies in. Without that it works all the same.
+            Ok(()) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
         let meta = Self::ours(path)?;
         if meta.mode() & 0o077 != 0 {

@@ -145,6 +145,9 @@ pub(crate) struct RunExplained {
     pub(crate) notable: Vec<WorkerBrief>,
     /// How many more of those there are.
     pub(crate) notable_more: u64,
+    /// The names of the workers, the first thousand of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) names: Vec<String>,
     /// What is to be said of limits of servers and the like: a line each.
     pub(crate) quotas: Vec<String>,
     /// What is wrong with the run as a whole: a line each.

@@ -15,7 +15,10 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::lane::{Backlog, Lane};
-use crate::{inbox::OutputPiece, text::plain};
+use crate::{
+    inbox::OutputPiece,
+    text::{painted, plain},
+};
 
 /// Where results go.
 #[derive(Debug)]
@@ -37,11 +40,11 @@ enum Piece {
     Event(String, Option<OwnedSemaphorePermit>),
     /// The last event, which follows all results, also where those go to a file.
     Report(String),
+    /// There are results, though they may be empty.
+    Begun,
 }
 
 enum Words {
-    /// There are results, though they may be empty.
-    Begun,
     Line(String),
     /// The line that is drawn again and again.
     Progress(String),
@@ -59,11 +62,11 @@ pub(crate) struct Writer {
 struct Lanes {
     results: Lane<Piece, io::Result<Finished>>,
     words: Lane<Words, ()>,
+    /// Whether results go to a file that is not there yet.
+    is_file: bool,
 }
 
 /// How the writing ended.
-    /// Whether results go to a file that is not there yet.
-    is_file: bool,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     /// Everything is written.
@@ -87,10 +90,10 @@ impl Writer {
     pub(crate) fn new(target: Target, stdout_open: bool, progress: bool) -> io::Result<Self> {
         let (is_terminal, stdout) = (progress && io::stderr().is_terminal(), || stdout(stdout_open));
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
+        let is_file = matches!(target, Target::File(_));
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
             Target::Stdout => (stdout()?, stdout()?),
             Target::File(path) => (Box::new(Late { path, file: None }), Box::new(Aside(stdout()?))),
-        let is_file = matches!(target, Target::File(_));
             Target::Nowhere => {
                 return Ok(Self {
                     lanes: None,
@@ -107,10 +110,10 @@ impl Writer {
                 write(results, events, &inbox, backlog, beside.as_ref())
             })?,
             words: Lane::start("words", move |inbox, backlog| say(&inbox, backlog, &bar))?,
+            is_file,
         };
         Ok(Self {
             lanes: Some(lanes),
-            is_file,
             is_terminal,
             unshown: 0,
         })
@@ -204,12 +207,12 @@ impl Writer {
         else {
             return Ok(Finished::Whole);
         };
-        let last = match last {
-            Last::Event(line) => {
-                results.send(line.len(), Piece::Report(line));
         if is_whole && is_file {
             results.send(0, Piece::Begun);
         }
+        let last = match last {
+            Last::Event(line) => {
+                results.send(line.len(), Piece::Report(line));
                 None
             }
             Last::Words(text) => Some(plain(&text).into_owned()),
@@ -240,9 +243,6 @@ fn stdout(is_open: bool) -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(File::from(stdout)))
 }
 
-/// A stdout that the process was started without.
-struct Closed;
-
 /// A file that is opened when something is written to it, if only nothing: a run that fails before leaves what was there.
 struct Late {
     path: PathBuf,
@@ -262,6 +262,9 @@ impl Write for Late {
         Ok(())
     }
 }
+
+/// A stdout that the process was started without.
+struct Closed;
 
 impl Write for Closed {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -345,13 +348,13 @@ fn write_batch(
         let (size, done) = match piece {
             Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
             Piece::Event(line, _room) => (line.len(), events.write_all(line.as_bytes())),
-            Piece::Report(line) => {
-                let done = results.flush();
-                (line.len(), done.and(events.write_all(line.as_bytes())))
             Piece::Begun => {
                 let done = results.flush();
                 (0, done.and_then(|()| results.get_mut().write(&[]).map(drop)))
             }
+            Piece::Report(line) => {
+                let done = results.flush();
+                (line.len(), done.and(events.write_all(line.as_bytes())))
             }
         };
         backlog.wrote(size);
@@ -365,7 +368,7 @@ fn say(inbox: &Receiver<Vec<Words>>, backlog: &Backlog, bar: &ProgressBar) {
     for words in inbox.iter().flatten() {
         let size = match words {
             Words::Line(text) => {
-                let _ = bar.suspend(|| writeln!(io::stderr(), "{text}"));
+                let _ = bar.suspend(|| writeln!(io::stderr(), "{}", painted(&text)));
                 text.len()
             }
             Words::Progress(text) => {

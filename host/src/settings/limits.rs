@@ -17,37 +17,46 @@ use crate::{
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct LimitsTable {
     /// Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed [default: 100G]
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Computation for one attempt [default: 100G]",
+        long_help = "Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed [default: 100G]"
+    )]
     pub(crate) fuel: Option<Fuel>,
     /// Memory of one instance [default: 64MiB; 1GiB for a planner]
-    #[arg(long)]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<Size>,
     /// How long one attempt may take [default: 30s]
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Time>,
     /// The largest payload, result or output; at most 2GiB [default: 8MiB]
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        help = "The largest payload or result [default: 8MiB]",
+        long_help = "The largest payload, result or output; at most 2GiB [default: 8MiB]"
+    )]
     pub(crate) result_size: Option<Size>,
     /// How deep a guest may recurse, in bytes of stack; the same for the whole run [default: 512KiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) stack: Option<Size>,
     /// Handles that one instance may hold: streams, folders, requests, futures and the like [default: 4096]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) handles: Option<NonZeroU32>,
     /// Actions of one task that may be without an answer; the next one waits [default: 1024]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) actions_in_flight: Option<NonZeroU32>,
     /// Random bytes that a guest may ask for at once [default: 64KiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) random_size: Option<Size>,
     /// The largest URL, and the largest headers of an HTTP request, each with 32 bytes more, or answer; at most 256KiB [default: 64KiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) header_size: Option<Size>,
     /// How much of what one guest says is passed on in a second [default: 64KiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) log_rate: Option<Size>,
     /// How much of what a worker says is passed on in one attempt [default: 1MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) log_size: Option<Size>,
 }
 

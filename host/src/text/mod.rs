@@ -2,10 +2,14 @@
 //! editor obeys instead of showing it.
 
 mod escape;
+mod paint;
 
 use std::fmt::{self, Display, Write};
 
-pub(crate) use self::escape::{is_printable, plain, plain_json, plain_line};
+pub(crate) use self::{
+    escape::{is_printable, plain, plain_json, plain_line},
+    paint::{Color, painted},
+};
 
 /// The longest message of a failure, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 4 << 10;

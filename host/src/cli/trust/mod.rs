@@ -39,14 +39,12 @@ trusted, or with --trust-manifest. `inspect` lists it too.
 Trust is kept in $XDG_STATE_HOME/disperse/trust, else ~/.local/state/disperse/trust, for the path and the content of \
 disperse.toml: when either changes, it has to be given again. What a build command runs is not looked at. `new` trusts the \
 folder that it makes. On a terminal, a folder that was trusted before, or that is yours and in a git work tree of yours, is \
-asked about at once.
-
-Exit codes: 0 done, 2 there is no such manifest, or it is not trusted, 4 trust cannot be kept";
+asked about at once.";
 
 #[derive(Debug, Args)]
 pub(super) struct TrustArgs {
     /// A folder with a disperse.toml, or that file
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", value_hint = clap::ValueHint::AnyPath)]
     path: Option<std::path::PathBuf>,
     /// Only list what it asks for
     #[arg(long, conflicts_with_all = ["revoke", "list"])]
@@ -62,10 +60,14 @@ pub(super) struct TrustArgs {
 /// What is done with a project, beside computing.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct ManifestFlags {
-    /// Do not build, also if the manifest says how. It does not imply trust: what else the manifest asks for still needs it
+    /// Do not build
+    ///
+    /// It does not imply trust: what else the manifest asks for still needs it.
     #[arg(long)]
     pub(super) no_build: bool,
-    /// Trust the manifest for this run: its builds, grants, secrets and paths out of its folder. `trust` trusts it for longer
+    /// Trust the manifest for this run
+    ///
+    /// Its builds, grants, secrets and paths out of its folder. `disperse-host trust` trusts it for longer.
     #[arg(long)]
     pub(super) trust_manifest: bool,
 }

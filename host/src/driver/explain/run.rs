@@ -18,13 +18,20 @@ use crate::{
 /// How many open actions are looked at to say what they wait for: as many as take about a millisecond.
 const LOOKED_AT_MAX: usize = 10_000;
 
+/// How many workers are named, for completions. Arbitrary: more than anybody chooses from.
+const NAMES_MAX: usize = 1000;
+
 impl Driver<'_> {
     pub(super) fn explain_run(&self, survey: &Survey) -> RunExplained {
         let (tasks, actions, total) = (self.tasks.counts(), self.scheduler.counts(), self.tasks.total());
         let mut workers = BTreeMap::new();
         let mut notable = Vec::new();
         let mut notable_more = 0;
+        let mut names = Vec::new();
         for view in self.scheduler.workers() {
+            if names.len() < NAMES_MAX {
+                names.push(self.name(view.worker));
+            }
             *workers.entry(health_word(view.health)).or_default() += 1;
             if view.health == Health::Healthy {
                 continue;
@@ -59,6 +66,7 @@ impl Driver<'_> {
             workers,
             notable,
             notable_more,
+            names,
             quotas: self.quota_lines(survey.quotas.iter()),
         }
     }
@@ -72,6 +80,12 @@ impl Driver<'_> {
             .collect();
         let crew = survey.crews.values().fold(Crew::default(), Crew::and);
         let usable = crew.usable + crew.busy;
+        if let Some(held) = self.held() {
+            remarks.push(format!(
+                "{} results wait for that of line {}, which is not done; --unordered writes results as they come",
+                held.results, held.line
+            ));
+        }
         if suspect > 0 && suspect == usable {
             remarks.push(
                 "every worker that is left keeps failing: the work, or what all of them need, may be at fault"
@@ -80,12 +94,6 @@ impl Driver<'_> {
         }
         if usable == 0 && crew.all > 0 {
             remarks.push("no worker is given work now".to_owned());
-        if let Some(held) = self.held() {
-            remarks.push(format!(
-                "{} results wait for that of line {}, which is not done; --unordered writes results as they come",
-                held.results, held.line
-            ));
-        }
         }
         remarks
     }

@@ -1,0 +1,63 @@
+//! Names that only this machine knows, for completions: of runs and of workers.
+
+use clap_complete::Shell;
+
+use super::args::Completed;
+use crate::{
+    control::{AskError, Explained, Folder, Query, State, ask},
+    text::plain_line,
+};
+
+/// What completes the names of runs and workers, after what clap has made for a shell. Not for every shell.
+pub(super) fn script(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => BASH,
+        Shell::Fish => FISH,
+        _ => "",
+    }
+}
+
+/// The word before the one that is completed says what it is; clap's own function does the rest.
+const BASH: &str = r#"
+_disperse_host_names() {
+    local last=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} what=
+    case $before in
+        --run) what=runs ;;
+        readmit | drain | worker) what=workers ;;
+    esac
+    if [[ -n $what && $last != -* ]]; then
+        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" __complete "$what" 2>/dev/null)" -- "$last"))
+    else
+        _disperse__host "$@"
+    fi
+}
+complete -F _disperse_host_names -o nosort -o bashdefault -o default disperse-host 2>/dev/null ||
+    complete -F _disperse_host_names -o bashdefault -o default disperse-host
+"#;
+
+const FISH: &str = r#"
+complete -c disperse-host -n "__fish_seen_subcommand_from explain readmit workers drain" -l run -x -a "(disperse-host __complete runs 2>/dev/null)"
+complete -c disperse-host -n "__fish_seen_subcommand_from readmit drain worker" -f -a "(disperse-host __complete workers 2>/dev/null)"
+"#;
+
+/// The names, one a line. What cannot be found out has none: an error has no place in a line that is typed.
+pub(super) fn names(what: Completed) -> String {
+    let mut names = Vec::new();
+    if let Ok(Some(folder)) = Folder::find()
+        && let Ok(runs) = folder.runs()
+    {
+        match what {
+            Completed::Runs => names.extend(runs.iter().map(|run| run.id.to_string())),
+            Completed::Workers => {
+                let asked = runs.iter().find(|run| run.state == State::Up).or(runs.first());
+                let said: Option<Result<_, AskError>> = asked.map(|run| ask(&folder, &run.id, &Query::Run));
+                if let Some(Ok(said)) = said
+                    && let Explained::Run(run) = said.explained
+                {
+                    names.extend(run.names);
+                }
+            }
+        }
+    }
+    names.iter().map(|name| plain_line(name).into_owned() + "\n").collect()
+}
