@@ -8,6 +8,9 @@ use crate::text::{MESSAGE_MAX, shown};
 /// How many frames of a trap's backtrace are shown.
 const FRAMES_MAX: usize = 8;
 
+/// How many of them if none has a name, as where debug information was stripped: numbers say little. Arbitrary.
+const NAMELESS_MAX: usize = 2;
+
 /// How many bytes they have together, which leaves room for the rest of a message.
 const FRAMES_SIZE_MAX: usize = MESSAGE_MAX - 512;
 
@@ -70,8 +73,10 @@ pub(super) fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     // Most components have one module with code of theirs, whose name says nothing.
     let first = frames.first().and_then(|(module, _)| *module);
     let are_of_one = frames.iter().all(|(module, _)| *module == first);
+    let are_named = backtrace.frames().iter().any(|frame| frame.func_name().is_some());
+    let most = if are_named { FRAMES_MAX } else { NAMELESS_MAX };
     let mut room = FRAMES_SIZE_MAX;
-    let frames = frames.iter().take(FRAMES_MAX).map(|(module, name)| match module {
+    let frames = frames.iter().take(most).map(|(module, name)| match module {
         Some(module) if !are_of_one => format!("{}!{}", shown(module), shown(name)),
         _ => shown(name),
     });
