@@ -30,14 +30,15 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
     /// Print errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     pub(super) quiet: bool,
     /// Print failed attempts and guests' words; twice: debug lines
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 901, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     #[arg(
         long,
         global = true,
+        display_order = 902,
         value_enum,
         value_name = "WHEN",
         default_value_t,
