@@ -145,6 +145,8 @@ pub struct BucketView {
     pub resets_at: Moment,
     /// Nothing is spent until then, because the service said so; in the past if it may be.
     pub closed_until: Moment,
+    /// When there is a unit again if none is left now; [`Moment::NEVER`] if some are, or if that depends on what is in flight.
+    pub refills_at: Moment,
 }
 
 /// An attempt that is not over.
@@ -370,9 +372,11 @@ impl Bucket {
             }),
             _ => 0,
         };
+        let available = self.available(now);
+        let refills = self.when(now, 1).filter(|_| available == 0);
         BucketView {
             quota: self.quota,
-            available: self.available(now),
+            available,
             in_flight: self.flying,
             used: tally.used,
             capacity,
@@ -381,6 +385,7 @@ impl Bucket {
             resets: tally.resets,
             resets_at: self.resets(now).unwrap_or(Moment::NEVER),
             closed_until: self.closed,
+            refills_at: refills.unwrap_or(Moment::NEVER),
         }
     }
 

@@ -83,6 +83,16 @@ impl Driver<'_> {
                     _ if self.draining => "it waits: the run is being stopped and starts no more attempts".to_owned(),
                     WaitsFor::Free => "it waits for a worker to be free".to_owned(),
                     WaitsFor::Limit => "it waits for workers that are at a limit".to_owned(),
+                    WaitsFor::Quota(refills, bucket) => {
+                        let quota = self.quotas.label(bucket);
+                        match refills {
+                            Moment::NEVER => format!("it waits for the quota {quota}, which is spent"),
+                            refills => format!(
+                                "it waits for the quota {quota}, which is spent; more in {}",
+                                until(refills)
+                            ),
+                        }
+                    }
                     WaitsFor::Any => "it waits for workers that are given no work now".to_owned(),
                     WaitsFor::Another => {
                         format!(

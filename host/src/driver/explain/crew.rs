@@ -1,6 +1,8 @@
 //! Who there is for an action that waits.
 
-use disperse_scheduler::{Health, KindId, Moment, WorkerView};
+use std::collections::BTreeMap;
+
+use disperse_scheduler::{BucketId, Health, KindId, Moment, Quota, QuotaView, WorkerId, WorkerView};
 
 use super::Survey;
 use crate::driver::Driver;
@@ -13,13 +15,18 @@ pub(super) struct Crew {
     pub(super) usable: u64,
     /// Of those, who makes as many attempts as it can.
     pub(super) at_work: u64,
+    /// Of the usable ones that are not at work, whose quota is spent.
+    pub(super) spent: u64,
+    /// When the first of these quotas has something again, and which it is.
+    pub(super) refill: Option<(Moment, BucketId)>,
     pub(super) busy: u64,
     pub(super) quarantined: u64,
     pub(super) out: u64,
 }
 
 impl Crew {
-    pub(super) fn count(&mut self, view: &WorkerView) {
+    /// `refill`: when a spent quota of the worker has something again.
+    pub(super) fn count(&mut self, view: &WorkerView, refill: Option<(Moment, BucketId)>) {
         self.all += 1;
         match view.health {
             Health::Busy { .. } => self.busy += 1,
@@ -27,7 +34,12 @@ impl Crew {
             Health::Draining | Health::Evicted(_) | Health::Gone => self.out += 1,
             _ => {
                 self.usable += 1;
-                self.at_work += u64::from(view.holds >= view.slots);
+                let at_work = view.holds >= view.slots;
+                self.at_work += u64::from(at_work);
+                if let Some(refill) = refill.filter(|_| !at_work) {
+                    self.spent += 1;
+                    self.refill = Some(self.refill.map_or(refill, |first| first.min(refill)));
+                }
             }
         }
     }
@@ -36,6 +48,8 @@ impl Crew {
         self.all += other.all;
         self.usable += other.usable;
         self.at_work += other.at_work;
+        self.spent += other.spent;
+        self.refill = self.refill.into_iter().chain(other.refill).min();
         self.busy += other.busy;
         self.quarantined += other.quarantined;
         self.out += other.out;
@@ -45,7 +59,11 @@ impl Crew {
     pub(super) fn words(&self) -> String {
         let parts = [
             (self.at_work, "at work"),
-            (self.usable - self.at_work, "free or slowed down"),
+            (
+                self.usable.saturating_sub(self.at_work + self.spent),
+                "free or slowed down",
+            ),
+            (self.spent, "with a spent quota"),
             (self.busy, "busy"),
             (self.quarantined, "quarantined"),
             (self.out, "out"),
@@ -64,6 +82,8 @@ impl Crew {
 pub(super) enum WaitsFor {
     Free,
     Limit,
+    /// Until this quota has something again; [`Moment::NEVER`]: it is not known when.
+    Quota(Moment, BucketId),
     Another,
     Any,
 }
@@ -80,11 +100,27 @@ impl Driver<'_> {
 pub(super) fn waits_for(crew: &Crew, patience: Moment) -> WaitsFor {
     if patience != Moment::NEVER {
         WaitsFor::Another
-    } else if crew.usable > 0 {
+    } else if crew.usable > crew.spent {
         WaitsFor::Free
+    } else if let Some((refills, bucket)) = crew.refill {
+        WaitsFor::Quota(refills, bucket)
     } else if crew.busy > 0 {
         WaitsFor::Limit
     } else {
         WaitsFor::Any
     }
+}
+
+/// The workers that have a spent quota, and when the last of theirs has something again.
+pub(super) fn spent(quotas: &[QuotaView]) -> BTreeMap<WorkerId, (Moment, BucketId)> {
+    let is_spent = |view: &&QuotaView| view.is.available == 0 && !matches!(view.is.quota, Quota::Concurrent { .. });
+    let mut spent: BTreeMap<WorkerId, (Moment, BucketId)> = BTreeMap::new();
+    for view in quotas.iter().filter(is_spent) {
+        let refill = (view.is.refills_at, view.bucket);
+        for worker in &view.workers {
+            let last = spent.entry(*worker).or_insert(refill);
+            *last = refill.max(*last);
+        }
+    }
+    spent
 }

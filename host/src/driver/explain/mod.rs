@@ -8,9 +8,9 @@ mod worker;
 
 use std::collections::BTreeMap;
 
-use disperse_scheduler::{ActionId, Health, PoolId, QuotaView, WorkerId, WorkerView};
+use disperse_scheduler::{ActionId, Health, Moment, PoolId, QuotaView, WorkerId, WorkerView};
 
-use self::crew::Crew;
+use self::crew::{Crew, spent};
 use super::Driver;
 use crate::{
     control::{Explained, Kept, Problem, Query, Said, find_worker},
@@ -86,21 +86,22 @@ impl Driver<'_> {
     }
 
     fn survey(&self) -> Survey {
+        let quotas: Vec<QuotaView> = self.scheduler.quotas().collect();
+        let spent = spent(&quotas);
         let mut crews: BTreeMap<PoolId, Crew> = BTreeMap::new();
         for view in self.scheduler.workers() {
-            crews.entry(view.pool).or_default().count(&view);
+            let refill = spent.get(&view.worker).copied();
+            crews.entry(view.pool).or_default().count(&view, refill);
         }
-        Survey {
-            crews,
-            quotas: self.scheduler.quotas().collect(),
-        }
+        Survey { crews, quotas }
     }
 
-    /// What was spent of the first of these quotas.
+    /// What was spent of the first of these quotas, and when there is more.
     fn quota_lines<'a>(&self, views: impl Iterator<Item = &'a QuotaView>) -> Vec<String> {
         let name = |worker| self.tally.worker_name(worker);
         let now_ms = self.now.as_millis();
-        let line = |quota: QuotaSummary| {
+        let views: Vec<&QuotaView> = views.take(LISTED_MAX).collect();
+        let line = |(quota, view): (QuotaSummary, &&QuotaView)| {
             let mut line = format!("quota {}: {}, {} spent", quota.quota, quota.allows, quota.used);
             if quota.capacity > 0 {
                 line += &format!(" of {} that were offered", quota.capacity);
@@ -114,10 +115,14 @@ impl Driver<'_> {
             if let Some(resets) = quota.resets_at_ms {
                 line += &format!(", resets in {}", Time(resets.saturating_sub(now_ms)));
             }
+            if view.is.refills_at != Moment::NEVER {
+                let more = view.is.refills_at.since(self.now);
+                line += &format!("; nothing is left, more in {}", Time::from(more));
+            }
             line
         };
-        let listed = self.quotas.summary(views.take(LISTED_MAX), name);
-        listed.into_iter().map(line).collect()
+        let listed = self.quotas.summary(views.iter().copied(), name);
+        listed.into_iter().zip(&views).map(line).collect()
     }
 
     fn name(&self, worker: WorkerId) -> String {

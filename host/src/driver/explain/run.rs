@@ -123,7 +123,7 @@ impl Driver<'_> {
                 .or_insert_with(|| self.crew(parked.kind, survey));
             match waits_for(crew, patience) {
                 WaitsFor::Free => waiting.for_a_free_worker += 1,
-                WaitsFor::Limit => waiting.for_a_limit += 1,
+                WaitsFor::Limit | WaitsFor::Quota(..) => waiting.for_a_limit += 1,
                 WaitsFor::Another => waiting.for_another_worker += 1,
                 WaitsFor::Any => waiting.for_any_worker += 1,
             }
