@@ -126,6 +126,11 @@ impl Driver<'_> {
     }
 
     fn task_ended(&mut self, task: TaskId, end: TaskEnd) {
+        if end.is_of_machine
+            && let Err(error) = &end.outcome
+        {
+            self.end_for_shortage(error.clone());
+        }
         self.report.task_ended(task, &end);
         let last_number = self.tasks.end(self.operation.as_mut(), task, end, self.now.as_millis());
         // What it asked for and did not wait for is nobody's any more.

@@ -244,6 +244,8 @@ pub(crate) struct Used {
 pub(crate) struct TaskEnd {
     /// The result, or the error in words.
     pub(crate) outcome: Result<Bytes, String>,
+    /// The machine has none left of something that the task needs, for as long as was waited.
+    pub(crate) is_of_machine: bool,
     pub(crate) used: Used,
     pub(crate) room: TaskRoom,
 }

@@ -11,9 +11,7 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{
-        Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, Used, answers, reap,
-    },
+    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, answers, reap},
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
@@ -156,18 +154,17 @@ impl Operation for ComponentOperation {
             self.logger.clone(),
             self.to_driver.clone(),
         );
+        let gated = self.gated;
         self.running.spawn(async move {
             let mut begun = sandbox.budget().begin(spec.share.memory(), spec.share.expected()).await;
             let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
             let mut end = match spec.share.admit_with(memory).await {
                 Ok(admission) => run_task(&sandbox, &spec, admission, port, input, world, &logger).await,
-                Err(fault) => TaskEnd {
-                    outcome: Err(format!("the task {fault}")),
-                    used: Used::default(),
-                    room: TaskRoom::default(),
-                },
+                Err(fault) => TaskEnd::of_fault(&fault),
             };
             end.room.begun = Some(begun.ended());
+            // A rehearsal has another end for it.
+            end.is_of_machine &= !gated;
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
         answers

@@ -203,6 +203,7 @@ impl Operation for Lines {
                 task,
                 end: TaskEnd {
                     outcome,
+                    is_of_machine: false,
                     used: Used::default(),
                     room,
                 },

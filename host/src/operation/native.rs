@@ -108,6 +108,7 @@ impl Operation for Native {
             let outcome = task_to_its_end(run, port).await;
             let result = outcome.as_ref().map_or(0, Bytes::len);
             let end = TaskEnd {
+                is_of_machine: false,
                 room: TaskRoom {
                     begun: Some(begun.ended()),
                     result: Charge::of(&budget, result),

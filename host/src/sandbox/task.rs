@@ -73,17 +73,18 @@ pub(crate) async fn run_task(
             Err(NotStarted { fault, role }) => {
                 let again = match role {
                     Role::Task(port) if !port.has_asked() => port,
-                    _ => break failed(fault.to_string()),
+                    _ => break failed(&fault, fault.to_string()),
                 };
                 if !starts.again(&fault).await {
-                    break failed(match fault {
+                    let text = match fault {
                         Fault::HostFull { .. } => format!("the task {fault}"),
-                        fault => fault.to_string(),
-                    });
+                        _ => fault.to_string(),
+                    };
+                    break failed(&fault, text);
                 }
                 match readmit(spec, &need).await {
                     Ok(admitted) => (port, admission) = (again, admitted),
-                    Err(fault) => break failed(format!("the task {fault}")),
+                    Err(fault) => break TaskEnd::of_fault(&fault),
                 }
                 continue;
             }
@@ -97,8 +98,15 @@ pub(crate) async fn run_task(
             let again = running.into_port();
             match (again, readmit(spec, &need).await) {
                 (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
-                (_, Err(fault)) => break failed(format!("the task {fault}")),
-                (None, Ok(_)) => break failed("the task lost its port".to_owned()),
+                (_, Err(fault)) => break TaskEnd::of_fault(&fault),
+                (None, Ok(_)) => {
+                    break TaskEnd {
+                        outcome: Err("the task lost its port".to_owned()),
+                        is_of_machine: false,
+                        used: Used::default(),
+                        room: TaskRoom::default(),
+                    };
+                }
             }
             continue;
         }
@@ -107,6 +115,7 @@ pub(crate) async fn run_task(
         let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
         break TaskEnd {
             outcome,
+            is_of_machine: false,
             used,
             room: TaskRoom {
                 result: Charge::of(&sandbox.budget, size),
@@ -126,10 +135,18 @@ async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
     spec.share.admit_with(memory).await
 }
 
+impl TaskEnd {
+    /// Of a task that was not begun because of this.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        failed(fault, format!("the task {fault}"))
+    }
+}
+
 /// The end of a task that came to none.
-fn failed(error: String) -> TaskEnd {
+fn failed(fault: &Fault, error: String) -> TaskEnd {
     TaskEnd {
         outcome: Err(error),
+        is_of_machine: fault.is_of_machine(),
         used: Used::default(),
         room: TaskRoom::default(),
     }
