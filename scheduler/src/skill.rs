@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use crate::{
     blame::scored,
     command::Command,
-    ids::{ActionId, Ax, Kx, Rx, Wx},
+    ids::{ActionId, Ax, KindId, Kx, Rx, WorkerId, Wx},
     luck::doubled,
     moment::Moment,
     policy::Blame,
@@ -111,6 +111,14 @@ impl Scheduler {
                 && other.score < enough / 2.0
         };
         is_bad && worker.skills.iter().any(is_good)
+    }
+
+    /// The kinds that a worker is barred from, each with the moment until which it is. Empty for one that is not known.
+    pub fn barred_from(&self, worker: WorkerId) -> impl Iterator<Item = (KindId, Moment)> {
+        let worker = self.worker_ids.get(&worker).and_then(|wx| self.workers.get(*wx));
+        let skills = worker.map_or(&[][..], |worker| &worker.skills).iter();
+        let barred = skills.filter(|skill| skill.until != Moment::NEVER);
+        barred.filter_map(|skill| Some((self.kinds.get(skill.kx)?.id, skill.until)))
     }
 
     /// What is known of a worker at one kind. None while there is only one kind.

@@ -184,6 +184,9 @@ fn explained_worker(worker: &WorkerExplained, said: &Said) -> String {
         (_, 0) => {}
         (_, more) => drop(write!(text, "\n  has       and {more} more")),
     }
+    for line in &worker.barred {
+        let _ = write!(text, "\n  barred    {line}");
+    }
     for line in &worker.quotas {
         let _ = write!(text, "\n  {line}");
     }

@@ -227,6 +227,9 @@ pub(crate) struct WorkerExplained {
     /// How many attempts it has in all.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) holds: u32,
+    /// The kinds of actions that it is not given: a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) barred: Vec<String>,
     /// What is to be said of limits of servers and the like: a line each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) quotas: Vec<String>,

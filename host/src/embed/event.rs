@@ -1,6 +1,6 @@
 //! What a run tells while it goes on.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler as scheduler;
@@ -69,6 +69,16 @@ pub enum Event {
         /// What is thought of it.
         health: Health,
     },
+    /// A worker fails actions of one kind and does others well: it is given none of that kind for a while, or is given them again.
+    #[non_exhaustive]
+    WorkerBarred {
+        /// Which, as `pool/worker`.
+        worker: String,
+        /// The kind of actions.
+        kind: String,
+        /// For how long. None: it is given them again.
+        lasts: Option<Duration>,
+    },
     /// Everything that a pool is given fails, whoever tries it: it is only probed now, and no worker is blamed. Or that is
     /// over.
     #[non_exhaustive]
@@ -131,6 +141,11 @@ impl Event {
             Told::Health { worker, health } => Self::HealthChanged {
                 worker: worker.to_string(),
                 health: Health::of(health),
+            },
+            Told::Barred { worker, kind, lasts } => Self::WorkerBarred {
+                worker: worker.to_string(),
+                kind: kind.to_string(),
+                lasts,
             },
             Told::Systemic { pool, on } => Self::PoolFailing {
                 pool: pool.to_string(),

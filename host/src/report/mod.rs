@@ -361,8 +361,12 @@ impl Reporter {
 
     /// A worker is given nothing of a kind until then, or is given it again.
     pub(crate) fn barred(&mut self, worker: &str, kind: &str, until: Option<Moment>, now: Moment) {
-        if self.stream.is_some() {
-            return;
+        if let Some(stream) = &mut self.stream {
+            return stream.tell(Told::Barred {
+                worker: worker.into(),
+                kind: kind.into(),
+                lasts: until.map(|until| until.since(now)),
+            });
         }
         if self.style.format == Format::Json {
             return self.event(&Event::Barred {

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use disperse_scheduler::{Health, TaskId};
@@ -29,6 +30,12 @@ pub(crate) enum Told {
     Health {
         worker: Arc<str>,
         health: Health,
+    },
+    /// A worker is given nothing of a kind for so long; none: it is given it again.
+    Barred {
+        worker: Arc<str>,
+        kind: Arc<str>,
+        lasts: Option<Duration>,
     },
     /// Everything fails in a pool, or that is over.
     Systemic {
@@ -54,7 +61,7 @@ impl Told {
             Self::Dead(dead) => dead.message.len(),
             Self::Denied { message, .. } => message.len(),
             Self::Line(line) => line.text.len(),
-            Self::Health { .. } | Self::Systemic { .. } | Self::Missed(_) => 0,
+            Self::Health { .. } | Self::Barred { .. } | Self::Systemic { .. } | Self::Missed(_) => 0,
         };
         (PIECE + text) as u64
     }

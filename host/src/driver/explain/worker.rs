@@ -1,6 +1,6 @@
 //! A worker, in words.
 
-use disperse_scheduler::{AttemptId, BucketId, Outcome, WorkerView};
+use disperse_scheduler::{AttemptId, BucketId, KindId, Moment, Outcome, WorkerView};
 
 use super::{
     LISTED_MAX, Survey,
@@ -42,6 +42,10 @@ impl Driver<'_> {
         };
         let failed = self.evidence.failures(worker);
         let quota = |bucket: &BucketId| survey.quotas.get(bucket.0 as usize);
+        let barred = |(kind, until): (KindId, Moment)| {
+            let (kind, rest) = (self.tally.kind_name(kind), Time::from(until.since(self.now)));
+            format!("no actions of kind {kind} for another {rest}: it fails them and does others")
+        };
         WorkerExplained {
             id: self.name(worker),
             health: health_word(view.health),
@@ -64,6 +68,7 @@ impl Driver<'_> {
                 .map(|attempt| self.has(*attempt))
                 .collect(),
             holds: view.holds,
+            barred: self.scheduler.barred_from(worker).map(barred).collect(),
             quotas: self.quota_lines(self.quotas.of(worker).iter().filter_map(quota)),
             failures_forgotten: failed.saturating_sub(failures.len() as u64),
             failures,
