@@ -321,12 +321,7 @@ fn too_long(number: u64, count: usize, most: usize) -> String {
 }
 
 /// Reads a line without its end, of which `room` bytes are kept. None: the input has ended. Says whether all of it was kept.
-fn read_line(
-    input: &mut impl BufRead,
-    end_byte: u8,
-    into: &mut BytesMut,
-    mut room: usize,
-) -> io::Result<Option<bool>> {
+fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut room: usize) -> io::Result<Option<bool>> {
     let (mut is_any, mut is_whole) = (false, true);
     loop {
         let read = match input.fill_buf() {
