@@ -79,5 +79,5 @@ impl Failure {
 
 /// A line on stderr. A stderr that is gone is nobody's loss.
 pub(super) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", painted(text));
+    let _ = writeln!(io::stderr(), "{}", painted(text));
 }

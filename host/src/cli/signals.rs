@@ -58,7 +58,7 @@ pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // A file that may not grow any more (`ulimit -f`) is an error of the write, and no end of the process. Once it was listened to,
         // the signal does nothing else.
-        signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+        drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
         let mut hangup = match hangup_is_ignored() {
             true => None,
             false => Some(signal(SignalKind::hangup())?),

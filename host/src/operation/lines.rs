@@ -170,6 +170,7 @@ impl Operation for Lines {
         if let Some(message) = rejected {
             let end = TaskEnd {
                 outcome: Err(message),
+                is_of_machine: false,
                 used: Used::default(),
                 room: TaskRoom::default(),
             };

@@ -616,6 +616,7 @@ mod tests {
         let mut fail = |task: u64, error: &str| {
             let end = TaskEnd {
                 outcome: Err(error.to_owned()),
+                is_of_machine: false,
                 used: crate::inbox::Used::default(),
                 room: crate::inbox::TaskRoom::default(),
             };

@@ -9,7 +9,7 @@ use wasmtime::{
 use wasmtime_wasi::{
     filesystem::Descriptor,
     p2::{
-        FsError, FsResult,
+        FsError,
         bindings::filesystem::types::{self as p2, HostDescriptor as _},
     },
     p3::{
