@@ -170,8 +170,8 @@ fn failure_without_a_word_on_stderr_shows_the_end_of_stdout() {
     let text = format!("{}\nthe reason\n", "x".repeat(5000));
     let ended = called(&[], &["status", "3", &text], "a\n").exits(1);
     let ended = ended.says(&[
-        "ended with the exit status 3 (--ok-status makes it a success); the end of its stdout:",
-        "said: the reason",
+        "attempt 1 on tool/1: the reason",
+        "ended with the exit status 3 (--ok-status makes it a success)",
     ]);
     assert!(!ended.stderr.contains(&"x".repeat(4096)), "{}", ended.stderr);
 }

@@ -144,13 +144,15 @@ fn told() -> String {
             .stderr
             .replace(&dir, "DIR")
             .replace(root().to_str().unwrap(), "REPO");
-        // Names of runs have the time in them.
-        let said = said
-            .lines()
-            .fold(String::new(), |said, line| match line.split_once("known here: ") {
-                Some((before, _)) => format!("{said}{before}known here: …\n"),
+        // Names of runs have the time in them, and what was used until a time was up differs.
+        let marks = ["known here: ", "it has used "];
+        let said = said.lines().fold(String::new(), |said, line| {
+            let cut = marks.iter().find_map(|mark| Some((line.split_once(mark)?.0, mark)));
+            match cut {
+                Some((before, mark)) => format!("{said}{before}{mark}…\n"),
                 None => format!("{said}{line}\n"),
-            });
+            }
+        });
         write!(
             text,
             "## {what}\n$ disperse-host {line}\n{said}exit code {}\n\n",

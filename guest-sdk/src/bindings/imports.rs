@@ -41,7 +41,7 @@ pub mod disperse {
                 /// How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
                 /// 0: for ever.
                 pub deadline: u32,
-                /// Fuel for one attempt in millions of units. 0: the pool's fuel, 10,000 (10G) unless set. May only lower it.
+                /// Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
                 pub fuel: u32,
                 /// How many attempts may fail before the action is given up. 0: the pool's number.
                 pub attempts: u32,

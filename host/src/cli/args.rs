@@ -250,14 +250,16 @@ pub(super) struct MapArgs {
     /// The kind of the actions
     #[arg(long, default_value = "line")]
     pub(super) kind: String,
-    /// Lines of the input, and results, end with a zero byte instead of a line break, as those of `find -print0`
+    /// End lines and results with a zero byte, as `find -print0`
     #[arg(short = '0', long)]
     pub(super) null: bool,
-    /// Each line of the input is the path of a file whose content is the payload
+    /// Take each line for the path of a file with the payload
     #[arg(long, conflicts_with = "batch")]
     pub(super) files: bool,
-    /// Arguments for a program: `{}` is the payload, `{file}` a file with it, `{file.EXT}` one whose name ends so, `{kind}`,
-    /// `{attempt}`; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin
+    /// Arguments for a program; `{}` is the payload
+    ///
+    /// `{file}` is a file with the payload, `{file.EXT}` one whose name ends so; `{kind}` and `{attempt}` are those of the action. A
+    /// placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
     #[arg(last = true)]
     pub(super) args: Vec<String>,
     #[command(flatten)]
@@ -335,7 +337,7 @@ pub(super) struct Common {
     #[arg(long, value_name = "LIMIT/TIME")]
     pub(super) quota: Vec<QuotaTable>,
     /// Give every attempt a new instance
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) fresh: bool,
     #[command(flatten)]
     pub(super) program: ProgramFlags,
@@ -372,15 +374,16 @@ pub(super) struct Common {
 /// How workers that are programs are called.
 #[derive(Debug, Args)]
 pub(super) struct ProgramFlags {
-    /// Exit statuses of a program that are a success, as in `0,10,20` [default: 0]
+    /// Exit statuses that are a success, as `0,10` [default: 0]
     #[arg(long, value_name = "N[,N...]", value_delimiter = ',', help_heading = "Programs")]
     pub(super) ok_status: Option<Vec<u8>>,
-    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt [default: 16MiB if {file} or
-    /// --result-file is used, else there is none]
+    /// Give each attempt an empty `/tmp` of this size
+    ///
+    /// It is kept in memory. Default: 16MiB if {file} or --result-file is used, else there is none.
     #[arg(long, value_name = "SIZE", help_heading = "Programs")]
     pub(super) scratch: Option<Size>,
-    /// The file in a program's scratch folder that is its result [default: what it writes to stdout]
-    #[arg(long, value_name = "NAME", help_heading = "Programs")]
+    /// Take this file in `/tmp` as the result [default: stdout]
+    #[arg(long, value_name = "NAME", help_heading = "Programs", hide_short_help = true)]
     pub(super) result_file: Option<String>,
 }
 

@@ -185,13 +185,7 @@ impl Ran {
             (None, Some(_)) => message.push_str(" (--ok-status makes it a success)"),
             (None, None) => {}
         }
-        let last_words = stdout.map_or_else(
-            || rest.to_owned(),
-            |stdout| {
-                message.push_str("; the end of its stdout:");
-                tail(&stdout)
-            },
-        );
+        let last_words = stdout.map_or_else(|| rest.to_owned(), |stdout| tail(&stdout));
         Handled::failed(end, message, used)
             .saying(last_words)
             .symptom(is_symptom)
