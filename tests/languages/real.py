@@ -87,6 +87,7 @@ def test():
     told("icepack: a file that is not there", errors, "exit status 1")
     (work / "t.v").write_text(VERILOG)
     script = "read_verilog /work/t.v; synth -top t; write_json /work/t.json"
-    limits = ("--dir", f"{real / 'share'}::/share", "--memory", "1GiB", "--timeout", "120s", "--compile-timeout", "300s")
+    limits = ("--dir", f"{real / 'share'}::/share", "--scratch", "64MiB", "--memory", "1GiB",
+              "--timeout", "120s", "--compile-timeout", "300s")
     results(real / "yosys.wasm", "-q", "-p", script, input="go\n", flags=(*folder, *limits))
     told("yosys: from Verilog to a netlist", (work / "t.json").read_text(), r'"\$_AND_"')
