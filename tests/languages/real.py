@@ -76,17 +76,17 @@ def test():
     said, _ = results(real / "usvg.wasm", "-", "-c", input=SVG + "\n")
     told("usvg: from stdin to stdout", said, r'<path fill="#ff0000"')
     (work / "in.svg").write_text(SVG)
-    folder = ("--dir", f"{work}::/work:rw")
-    results(real / "resvg.wasm", "/work/in.svg", "/work/out.png", input="go\n", flags=folder)
+    folder = ("--dir", f"{work}::/w:rw")
+    results(real / "resvg.wasm", "/w/in.svg", "/w/out.png", input="go\n", flags=folder)
     if not (work / "out.png").read_bytes().startswith(b"\x89PNG"):
         sys.exit("resvg: what it wrote is no PNG")
     ok("resvg: from file to file")
     said, _ = results(real / "icepll.wasm", "-i", "12", "-o", "48", input="go\n")
     told("icepll", said, r"F_PLLOUT:\s+48.000 MHz \(achieved\)")
-    _, errors = results(real / "icepack.wasm", "/work/none.asc", input="go\n", flags=folder, code=1)
+    _, errors = results(real / "icepack.wasm", "/w/none.asc", input="go\n", flags=folder, code=1)
     told("icepack: a file that is not there", errors, "exit status 1")
     (work / "t.v").write_text(VERILOG)
-    script = "read_verilog /work/t.v; synth -top t; write_json /work/t.json"
+    script = "read_verilog /w/t.v; synth -top t; write_json /w/t.json"
     limits = ("--dir", f"{real / 'share'}::/share", "--scratch", "64MiB", "--memory", "1GiB",
               "--timeout", "120s", "--compile-timeout", "300s")
     results(real / "yosys.wasm", "-q", "-p", script, input="go\n", flags=(*folder, *limits))

@@ -49,7 +49,10 @@ fn run(args: &[&str]) -> io::Result<()> {
         }
         ["time", path] => {
             fs::write(path, "x")?;
-            println!("{:?}", fs::metadata(path)?.modified()?.duration_since(std::time::UNIX_EPOCH));
+            println!(
+                "{:?}",
+                fs::metadata(path)?.modified()?.duration_since(std::time::UNIX_EPOCH)
+            );
         }
         ["files", path] => files(path)?,
         ["attack", what] => println!("{}", attack(what)?),
@@ -70,7 +73,11 @@ fn files(path: &str) -> io::Result<()> {
     use std::io::{Seek, SeekFrom};
     let at = |name: &str| format!("{path}/{name}");
     fs::create_dir_all(at("a/b"))?;
-    let mut file = File::options().read(true).write(true).create_new(true).open(at("a/b/c"))?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(at("a/b/c"))?;
     file.write_all(b"hello world")?;
     file.seek(SeekFrom::Start(6))?;
     file.write_all(b"W")?;
@@ -86,7 +93,10 @@ fn files(path: &str) -> io::Result<()> {
     let kinds = [File::create_new(at("d")), File::open(at("x")), File::create(at("a"))];
     println!("{:?}", kinds.map(|done| done.err().map(|error| error.kind())));
     // 55 is ENOTEMPTY.
-    println!("{:?}", fs::remove_dir(at("e")).err().and_then(|error| error.raw_os_error()));
+    println!(
+        "{:?}",
+        fs::remove_dir(at("e")).err().and_then(|error| error.raw_os_error())
+    );
     fs::remove_file(at("d"))?;
     fs::remove_dir_all(at("e"))?;
     fs::remove_dir(at("a"))?;
