@@ -47,10 +47,10 @@ def test():
     told("C: the log", errors, r"\[task \d+\] a line 1")
     why = r'strcmp\(how, "check"\) does not hold \(probe\.c line \d+, in fail_as\)'
     breaks("C: a worker that checks", made, "break", "check", why)
-    trap = r"trapped: .*unreachable.*(\n      at .*)+\n    "
-    breaks("C: a worker that aborts", made, "break", "abort", trap + "last words")
+    trap = r"\n      trapped: .*unreachable.*(\n        at .*)+"
+    breaks("C: a worker that aborts", made, "break", "abort", "last words" + trap)
     stumbles("C", made, "break")
-    breaks("C: a worker that asserts", made, "break", "assert", trap + r'Assertion failed: !"asserted" \(')
+    breaks("C: a worker that asserts", made, "break", "assert", r'Assertion failed: !"asserted" \(.*' + trap)
     breaks("C: a worker that runs out of memory", made, "break", "memory", "ran out of memory: ")
     breaks("C: a worker that recurses too deep", made, "break", "deep", "(trapped|recursed)")
     empties = (HOST, "map", made, "--workers", "1", "--attempts", "1", "--kind", "empty", "--memory", "1536KiB")

@@ -58,7 +58,7 @@ def test():
     breaks("Go: a worker with a typed nil", made, "break", "typed nil", why)
     why = r"panic: regexp: Compile\(`\(`\): .* \(main.go line \d+, in main.fail\)"
     breaks("Go: a worker that panics in a library", made, "break", "pattern", why)
-    breaks("Go: a worker that ends itself", made, "break", "exit", r"ended itself.*\n    last words")
+    breaks("Go: a worker that ends itself", made, "break", "exit", r"last words\n      ended itself")
     for line, why in (("sorted", "permanent"), ("sorted panic", r"panic: never again \(main.go line")):
         _, errors = run(HOST, "map", made, "--workers", "1", "--kind", "break", input=f"{line}\n", code=1)
         told("Go: a permanent failure", errors, rf"it can never work\n.*{why}")
