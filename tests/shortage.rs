@@ -127,7 +127,13 @@ fn too_few_threads_are_an_error_of_the_machine_or_are_enough() {
     assert_eq!(codes.last(), Some(&0));
     // More than can be had are as many as can be had.
     assert!(group.set(32));
-    group.run(&["map -q", &worker, "--threads 64"]).exits(0).prints("x\n");
+    let is_enough = || {
+        let ended = group.run(&["map -q", &worker, "--threads 64"]);
+        assert!(ended.code == 0 || ended.code == 4, "{}", ended.stderr);
+        ended.code == 0 && ended.out() == "x\n"
+    };
+    // On a busy machine threads that have ended are counted for a moment longer.
+    assert!(comes(Duration::from_secs(30), is_enough));
 }
 
 #[test]
