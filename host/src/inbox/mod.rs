@@ -250,6 +250,18 @@ pub(crate) struct TaskEnd {
     pub(crate) room: TaskRoom,
 }
 
+impl TaskEnd {
+    /// Of a task that came to none, in words.
+    pub(crate) fn failed(error: String) -> Self {
+        Self {
+            outcome: Err(error),
+            is_of_machine: false,
+            used: Used::default(),
+            room: TaskRoom::default(),
+        }
+    }
+}
+
 /// What a task takes in the host until it is collected, held for what its drop does.
 #[derive(Debug, Default)]
 pub(crate) struct TaskRoom {

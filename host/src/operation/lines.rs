@@ -168,12 +168,7 @@ impl Operation for Lines {
         let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let rejected = rejected.remove(&task.0);
         if let Some(message) = rejected {
-            let end = TaskEnd {
-                outcome: Err(message),
-                is_of_machine: false,
-                used: Used::default(),
-                room: TaskRoom::default(),
-            };
+            let end = TaskEnd::failed(message);
             // A driver that is gone hears nothing.
             let _ = self.to_driver.send(Notice::TaskEnded { task, end });
             return answers;

@@ -614,13 +614,7 @@ mod tests {
         };
         let mut reporter = Reporter::new(style, Writer::new(Target::Nowhere, true, false).unwrap());
         let mut fail = |task: u64, error: &str| {
-            let end = TaskEnd {
-                outcome: Err(error.to_owned()),
-                is_of_machine: false,
-                used: crate::inbox::Used::default(),
-                room: crate::inbox::TaskRoom::default(),
-            };
-            reporter.task_ended(TaskId(task), &end);
+            reporter.task_ended(TaskId(task), &TaskEnd::failed(error.to_owned()));
         };
         for reason in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
             for task in 1..=1000 {

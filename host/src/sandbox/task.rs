@@ -18,7 +18,7 @@ use super::{
     world::World,
 };
 use crate::{
-    inbox::{Speaker, TaskEnd, TaskPort, TaskRoom, Used},
+    inbox::{Speaker, TaskEnd, TaskPort, TaskRoom},
     limits::{Charge, Limits},
     logger::Logger,
     text::cut_to,
@@ -99,14 +99,7 @@ pub(crate) async fn run_task(
             match (again, readmit(spec, &need).await) {
                 (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
                 (_, Err(fault)) => break TaskEnd::of_fault(&fault),
-                (None, Ok(_)) => {
-                    break TaskEnd {
-                        outcome: Err("the task lost its port".to_owned()),
-                        is_of_machine: false,
-                        used: Used::default(),
-                        room: TaskRoom::default(),
-                    };
-                }
+                (None, Ok(_)) => break TaskEnd::failed("the task lost its port".to_owned()),
             }
             continue;
         }
@@ -145,10 +138,8 @@ impl TaskEnd {
 /// The end of a task that came to none.
 fn failed(fault: &Fault, error: String) -> TaskEnd {
     TaskEnd {
-        outcome: Err(error),
         is_of_machine: fault.is_of_machine(),
-        used: Used::default(),
-        room: TaskRoom::default(),
+        ..TaskEnd::failed(error)
     }
 }
 
