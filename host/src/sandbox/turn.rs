@@ -134,6 +134,21 @@ impl Turn {
     }
 }
 
+/// Ends the turn: others have theirs before this goes on. The waker is used at once: an async task that waits here is not quiet.
+///
+/// Cancel safe.
+pub(super) async fn let_others() {
+    let mut has_waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// The hook of a guest whose objects are collected. Its code does not take up its fuel again after an object was made, so that
 /// what [`Turn`] does to fuel would give it more, each time. So this ends a turn by itself, within the call: slower, as each
 /// event is a future, and without anything that the guest could notice. A collection lets others have a turn after every
@@ -169,15 +184,7 @@ impl CallHookHandler<State> for CollectedTurn {
         match way {
             CallHook::CallingHost => self.called_in.store(turn, Ordering::Relaxed),
             CallHook::ReturningFromHost if turn == self.called_in.load(Ordering::Relaxed) && self.is_old() => {
-                let mut has_waited = false;
-                std::future::poll_fn(|cx| {
-                    if std::mem::replace(&mut has_waited, true) {
-                        return Poll::Ready(());
-                    }
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
-                })
-                .await;
+                let_others().await;
             }
             _ => {}
         }

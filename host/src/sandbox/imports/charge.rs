@@ -4,11 +4,9 @@
 //! that ends them. So each function whose work grows with what it is given, or with what it gives, takes fuel for it and lets
 //! others have a turn. What is charged depends on nothing but sizes, so a task runs out of fuel at the same place every time.
 
-use std::task::Poll;
-
 use wasmtime::{Result, StoreContextMut, Trap};
 
-use crate::sandbox::state::State;
+use crate::sandbox::{state::State, turn::let_others};
 
 /// From how many bytes on a call is charged.
 const LARGE: usize = 4 << 10;
@@ -20,23 +18,16 @@ pub(super) const ENTRY: usize = 128;
 /// one.
 const BYTES_PER_UNIT: usize = 4;
 
-/// Charges a call that moves so many bytes in so many elements, and lets others have a turn. Small calls are free. The waker is
-/// used at once: an async task that waits here is not quiet.
+/// Charges a call that moves so many bytes in so many elements, and lets others have a turn. Small calls are free.
 ///
 /// # Errors
 /// There is not so much fuel; traps the guest.
 ///
 /// Cancel safe.
 pub(super) async fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize, entries: usize) -> Result<()> {
-    let mut has_waited = !pay(store, bytes, entries)?;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    if pay(store, bytes, entries)? {
+        let_others().await;
+    }
     Ok(())
 }
 
