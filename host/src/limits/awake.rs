@@ -22,12 +22,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// delays.
 const GAP: Duration = Duration::from_secs(1);
 
-static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch {
-    began: Instant::now(),
-    ticked: AtomicU64::new(0),
-    stopped: AtomicU64::new(0),
-    counting: Mutex::new(()),
-});
+static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch::new(Instant::now()));
 
 /// Microseconds, from `began` on.
 struct Watch {
@@ -41,6 +36,15 @@ struct Watch {
 }
 
 impl Watch {
+    fn new(began: Instant) -> Self {
+        Self {
+            began,
+            ticked: AtomicU64::new(0),
+            stopped: AtomicU64::new(0),
+            counting: Mutex::new(()),
+        }
+    }
+
     fn micros(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.began).as_micros()).unwrap_or(u64::MAX)
     }
@@ -165,12 +169,7 @@ mod tests {
     #[test]
     fn gap_between_two_ticks_is_time_in_which_the_process_was_stopped() {
         let began = Instant::now();
-        let watch = Watch {
-            began,
-            ticked: AtomicU64::new(0),
-            stopped: AtomicU64::new(0),
-            counting: Mutex::new(()),
-        };
+        let watch = Watch::new(began);
         let at = |ms| began + Duration::from_millis(ms);
         // Without ticks nothing is known.
         assert_eq!(watch.stopped(at(60_000)), Duration::ZERO);
@@ -185,17 +184,13 @@ mod tests {
         watch.tick(at(72_500));
         assert_eq!(watch.stopped(at(72_500)), Duration::from_millis(8800 + 1750));
     }
+
     /// All threads wake at once after a stop: each of them is to see all of it.
     #[test]
     fn every_thread_that_wakes_after_a_stop_sees_how_long_it_was() {
         for _ in 0..2_000 {
             let began = Instant::now();
-            let watch = Watch {
-                began,
-                ticked: AtomicU64::new(0),
-                stopped: AtomicU64::new(0),
-                counting: Mutex::new(()),
-            };
+            let watch = Watch::new(began);
             let at = |ms| began + Duration::from_millis(ms);
             watch.tick(at(1_000));
             let start = Barrier::new(4);
