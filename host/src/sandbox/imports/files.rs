@@ -49,7 +49,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-pub(super) struct Linked;
+struct Linked;
 
 impl HasData for Linked {
     type Data<'a> = View<'a>;
@@ -57,7 +57,7 @@ impl HasData for Linked {
 
 /// What these functions see of a store.
 pub(super) struct View<'a> {
-    pub(super) table: &'a mut ResourceTable,
+    table: &'a mut ResourceTable,
     /// None of a guest without granted folders.
     files: Option<&'a Files>,
     /// None of a guest without a scratch folder.
@@ -107,7 +107,7 @@ fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Listing> {
 impl<'a> View<'a> {
     /// # Errors
     /// The guest has no folders, and so no descriptors either; traps it.
-    pub(super) fn files(&self) -> FsResult<&'a Files> {
+    fn files(&self) -> FsResult<&'a Files> {
         let files = self.files;
         files.ok_or_else(|| FsError::trap(format_err!("it has no descriptors")))
     }
@@ -165,7 +165,7 @@ impl<'a> View<'a> {
     }
 
     /// A file that is to be written, if `write`, and leave to have it open.
-    pub(super) fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
+    fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
         let (descriptor, permit) = self.granted(fd)?;
         match descriptor {
             Descriptor::File(file) if write && file.perms.write_not_permitted() => Err(ErrorCode::NotPermitted.into()),
