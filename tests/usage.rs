@@ -254,6 +254,21 @@ fn help_and_completions_go_to_stdout() {
     assert!(host(["--version"]).run().exits(0).out().starts_with("disperse-host "));
 }
 
+/// What bash prints for these commands.
+fn replies(complete: &str, wanted: &str) {
+    let said = std::process::Command::new("bash")
+        .args(["-c", complete])
+        .output()
+        .unwrap();
+    let replies = String::from_utf8_lossy(&said.stdout);
+    assert_eq!(
+        replies.trim(),
+        wanted,
+        "{complete}: {}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+}
+
 #[test]
 fn bash_completes_commands_flags_and_values() {
     let folder = Folder::new();
@@ -272,17 +287,7 @@ fn bash_completes_commands_flags_and_values() {
             words.join(" "),
             words.len() - 1
         );
-        let said = std::process::Command::new("bash")
-            .args(["-c", &complete])
-            .output()
-            .unwrap();
-        let replies = String::from_utf8_lossy(&said.stdout);
-        assert_eq!(
-            replies.trim(),
-            wanted,
-            "{words:?}: {}",
-            String::from_utf8_lossy(&said.stderr)
-        );
+        replies(&complete, wanted);
     }
 }
 
@@ -473,16 +478,6 @@ fn names_of_runs_and_workers_are_completed() {
                 .unwrap()
                 .display(),
         );
-        let said = std::process::Command::new("bash")
-            .args(["-c", &complete])
-            .output()
-            .unwrap();
-        let replies = String::from_utf8_lossy(&said.stdout);
-        assert_eq!(
-            replies.trim(),
-            wanted,
-            "{words}: {}",
-            String::from_utf8_lossy(&said.stderr)
-        );
+        replies(&complete, wanted);
     }
 }
