@@ -7,11 +7,10 @@ use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
 
+use crate::text::shown;
+
 /// How many reasons are told apart; failures for more of them are counted together. Arbitrary: more than anybody reads.
 const REASONS_MAX: usize = 256;
-
-/// How much of a reason is kept, in characters. Arbitrary: it fits a line of a wide terminal.
-const WORDS_MAX: usize = 160;
 
 /// How many reasons the table has. Arbitrary: half a screen.
 const ROWS_MAX: usize = 10;
@@ -44,7 +43,7 @@ impl Reasons {
             Some(at) => *at,
             None if self.reasons.len() < REASONS_MAX => {
                 self.reasons.push(Reason {
-                    words: shortened(words),
+                    words: shown(words),
                     first: task.to_owned(),
                     count: 0,
                 });
@@ -108,16 +107,9 @@ fn words(error: &str) -> &str {
     attempt.unwrap_or(first)
 }
 
-fn shortened(words: &str) -> String {
-    match words.char_indices().nth(WORDS_MAX) {
-        Some((end, _)) => words.get(..end).unwrap_or_default().to_owned() + "…",
-        None => words.to_owned(),
-    }
-}
-
 /// What is the same for all failures of one reason.
 fn sign(words: &str) -> String {
-    let words = shortened(words);
+    let words = shown(words);
     let mut sign = String::with_capacity(words.len());
     let mut rest = words.as_str();
     while let Some(first) = rest.chars().next() {
