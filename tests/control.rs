@@ -81,8 +81,7 @@ fn raw(socket: &Path, bytes: &[u8]) -> String {
 #[test]
 fn a_worker_is_explained_and_readmitted() {
     let folder = Folder::new();
-    // Three failures are no chance, and then one in each probation.
-    let manifest = folder.mixed(SETTINGS, "other", &body::moody(5));
+    let manifest = folder.mixed(SETTINGS, "other", body::RETRYABLE);
     let root = folder.root();
     let mut live = endless(root, &["map", &manifest, "-v"]);
     live.wait_until("the eviction", |_, stderr| {
@@ -94,27 +93,21 @@ fn a_worker_is_explained_and_readmitted() {
         (&worker["type"], &worker["id"], &worker["health"]),
         (&"worker".into(), &"other/mallory".into(), &"evicted".into())
     );
-    assert_eq!(
-        (worker["failed"].as_u64(), worker["ended"].as_bool()),
-        (Some(5), Some(false)),
-        "{worker}"
-    );
+    assert_eq!(worker["ended"].as_bool(), Some(false), "{worker}");
+    // One failure at least before each quarantine and before the eviction; more if it had several actions when the first failed.
+    let failed = worker["failed"].as_u64().unwrap();
+    assert!(failed >= 3, "{worker}");
     let healths: Vec<&str> = worker["history"]
         .as_array()
         .unwrap()
         .iter()
         .map(|turn| turn["health"].as_str().unwrap())
+        // It is suspect only if it failed several actions before the first of them passed elsewhere.
+        .filter(|health| *health != "suspect")
         .collect();
     assert_eq!(
         healths,
-        [
-            "suspect",
-            "quarantined",
-            "probation",
-            "quarantined",
-            "probation",
-            "evicted"
-        ]
+        ["quarantined", "probation", "quarantined", "probation", "evicted"]
     );
     let failure = &worker["failures"][0];
     assert_eq!(
@@ -174,8 +167,9 @@ fn a_worker_is_explained_and_readmitted() {
     live.wait_until("a word about it", |_, stderr| {
         stderr.contains("worker other/mallory: healthy")
     });
-    until("its work", || {
-        told(root, &["explain", "worker", "mallory"])["ok"].as_u64() > Some(0)
+    until("another eviction", || {
+        let worker = told(root, &["explain", "worker", "mallory"]);
+        worker["failed"].as_u64() > Some(failed) && worker["health"] == "evicted"
     });
 
     live.close();
@@ -184,8 +178,8 @@ fn a_worker_is_explained_and_readmitted() {
     assert!(files(root, "sock").is_empty());
     let worker = told(root, &["explain", "worker", "mallory"]);
     assert_eq!(
-        (&worker["ended"], &worker["failed"], &worker["health"]),
-        (&true.into(), &5.into(), &"healthy".into())
+        (&worker["ended"], &worker["health"]),
+        (&true.into(), &"evicted".into())
     );
     assert_eq!(told(root, &["explain", "action", &action])["words"], explained["words"]);
     let well = worker["failures"]
