@@ -14,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     sync::{Mutex, mpsc::UnboundedSender, oneshot},
     task::JoinSet,
     time::timeout,
@@ -67,20 +67,23 @@ impl Server {
             folder.forget(&run.id);
         }
         let (unfinished, socket) = (folder.unfinished(id), folder.socket(id));
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let within = runtime.enter();
+        let runtime = Apart(Some(Builder::new_current_thread().enable_all().build()?));
+        let within = runtime.0.as_ref().map(Runtime::enter);
         let listener = UnixListener::bind(&unfinished)?;
         drop(within);
         std::fs::set_permissions(&unfinished, PermissionsExt::from_mode(0o600))?;
         std::fs::rename(unfinished, socket)?;
         let (open, closed) = oneshot::channel();
         std::thread::Builder::new().name("control".into()).spawn(move || {
-            runtime.block_on(async {
+            let served = async {
                 tokio::select! {
                     _ = closed => {}
                     () = serve(listener, to_driver) => {}
                 }
-            });
+            };
+            if let Some(runtime) = &runtime.0 {
+                runtime.block_on(served);
+            }
         })?;
         Ok(Self {
             folder,
@@ -101,6 +104,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.folder.forget(&self.id);
+    }
+}
+
+/// A runtime that may be dropped by a task of another one, as where there is no thread for it: tokio panics at that, since the drop
+/// of a runtime waits for its threads.
+struct Apart(Option<Runtime>);
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -204,6 +219,11 @@ fn parse(line: &[u8]) -> Result<Request, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn runtime_of_a_server_that_does_not_start_can_be_dropped_in_a_run() {
+        drop(Apart(Some(Builder::new_current_thread().enable_all().build().unwrap())));
+    }
 
     #[test]
     fn what_is_no_question_is_said_to_be_none() {
