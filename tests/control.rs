@@ -177,10 +177,7 @@ fn a_worker_is_explained_and_readmitted() {
     // What could be asked can still be asked.
     assert!(files(root, "sock").is_empty());
     let worker = told(root, &["explain", "worker", "mallory"]);
-    assert_eq!(
-        (&worker["ended"], &worker["health"]),
-        (&true.into(), &"evicted".into())
-    );
+    assert_eq!((&worker["ended"], &worker["health"]), (&true.into(), &"evicted".into()));
     assert_eq!(told(root, &["explain", "action", &action])["words"], explained["words"]);
     let well = worker["failures"]
         .as_array()

@@ -1,6 +1,8 @@
 //! Operations that trap, and operations that never end.
 
-use crate::support::{Ended, Folder, body, host, of_type, player};
+use std::collections::BTreeSet;
+
+use crate::support::{Ended, Folder, body, host, of_type, player, probe};
 
 fn run(function: &str, body: &str, flags: &[&str]) -> Ended {
     let folder = Folder::new();
@@ -22,6 +24,61 @@ fn planner_keeps_its_state_from_call_to_call() {
         .run()
         .exits(0)
         .prints("\n\n\n3 3\n");
+}
+
+/// An action is named by its run, its task and its place among the requests of that. Nothing else of a run, such as which worker was
+/// free first, has a part in it: a service that is given the name as an idempotency key knows the action again.
+#[test]
+fn actions_have_the_same_names_in_every_run_but_for_the_name_of_the_run() {
+    let (player, probe) = (player(), probe());
+    let tasks: Vec<String> = (1..=20)
+        .map(|task| {
+            format!(
+                "all k {}; submit k name; submit k name; take",
+                "name ".repeat(1 + task % 5)
+            )
+        })
+        .collect();
+    let expected: BTreeSet<String> = (1..=20)
+        .flat_map(|task| (1..=3 + task % 5).map(move |request| format!("{task}-{request}")))
+        .collect();
+    let mut runs = BTreeSet::new();
+    for threads in ["1", "8", "2", "8", "1"] {
+        let args = [
+            "run",
+            &player,
+            "--worker",
+            &probe,
+            "--workers",
+            "4",
+            "--seed",
+            "7",
+            "--threads",
+            threads,
+            "--",
+        ];
+        let ended = host(args.into_iter().chain(tasks.iter().map(String::as_str)))
+            .run()
+            .exits(0);
+        let out = ended.out();
+        let names: Vec<(&str, &str)> = out
+            .split_whitespace()
+            .map(|name| {
+                let (at, _) = name.match_indices('-').nth(2).unwrap();
+                (&name[..at], &name[at + 1..])
+            })
+            .collect();
+        assert!(names.iter().all(|(run, _)| *run == names[0].0), "{out}");
+        assert!(runs.insert(names[0].0.to_owned()), "{} names two runs", names[0].0);
+        assert_eq!(names.len(), expected.len());
+        assert_eq!(
+            names
+                .iter()
+                .map(|(_, name)| (*name).to_owned())
+                .collect::<BTreeSet<_>>(),
+            expected
+        );
+    }
 }
 
 #[test]

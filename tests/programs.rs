@@ -57,7 +57,15 @@ fn a_program_is_told_what_it_works_at_and_its_settings() {
     .input("v\n")
     .run()
     .exits(0);
-    ended.prints("COLOR=red DISPERSE_KIND=shout DISPERSE_ATTEMPT=a1.1 shout\n");
+    let out = ended.out();
+    let said: Vec<&str> = out.split(' ').collect();
+    let [color, kind, attempt, shout] = said[..] else {
+        panic!("{out}");
+    };
+    assert_eq!((color, kind, shout), ("COLOR=red", "DISPERSE_KIND=shout", "shout\n"));
+    let name = attempt.strip_prefix("DISPERSE_ATTEMPT=").unwrap();
+    // The run's name, the task, the request and the attempt.
+    assert!(name.split('-').count() == 5 && name.ends_with("-1-1.1"), "{name}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn strangers_all_see_the_same_world() {
     let untrusted = folder.file("disperse.toml", manifest("untrusted = true"));
     let lines = "world\n".repeat(50);
     let map = |manifest: &str| {
-        host(["map", manifest, "--format", "json"])
+        host(["map", manifest, "--format", "json", "--seed", "7"])
             .input(lines.clone())
             .run()
             .exits(0)
@@ -143,7 +143,13 @@ fn strangers_all_see_the_same_world() {
         assert!(world.ends_with("0ns (1, 4294967.295s, \"untrusted\")"), "{world}");
     }
     let lucks: std::collections::BTreeSet<_> = all.lines().map(|world| world.split(' ').nth(1)).collect();
-    assert_eq!(lucks.len(), 50, "each action has luck of its own");
+    assert_eq!(lucks.len(), 50, "each action has random numbers of its own");
+    // And the same ones in every run of that seed, in whatever order the actions come to workers.
+    let mut again: Vec<String> = seen(&map(&untrusted)).concat().lines().map(str::to_owned).collect();
+    let mut once: Vec<String> = all.lines().map(str::to_owned).collect();
+    once.sort_unstable();
+    again.sort_unstable();
+    assert_eq!(once, again);
     let trusted = folder.file("disperse.toml", manifest(""));
     let all = seen(&map(&trusted)).concat();
     assert!(!all.lines().any(|world| world.contains("untrusted")));

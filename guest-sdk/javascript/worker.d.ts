@@ -15,7 +15,7 @@ export declare function worker<Input, Output>(
 
 /** What a worker can know about the attempt it is making. */
 export interface Attempt {
-  /** Names this action in this run and is the same on every attempt: an idempotency key. */
+  /** Names this action: the same on every attempt, another one in every run. An idempotency key. */
   action: string;
   /** Which attempt of the action this is, from 1. */
   number: number;

@@ -197,7 +197,7 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
 /// What a worker can know about the attempt it is making.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Names this action in this run and is the same on every attempt: an idempotency key.
+    /// Names this action: the same on every attempt, another one in every run. An idempotency key.
     pub action: String,
     /// Which attempt of the action this is, from 1.
     pub number: u32,

@@ -138,7 +138,8 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         Err(error) => (None, Some(error.to_string())),
     };
     report.begun(id.as_str(), deaf.as_deref());
-    let (pools, buckets) = pools(plan.pools, plan.seed, &sandbox, &logger, &to_driver).map_err(RunError::Start)?;
+    let (pools, buckets) =
+        pools(plan.pools, (&id, plan.seed), &sandbox, &logger, &to_driver).map_err(RunError::Start)?;
     for warning in unconfirmed(&pools) {
         report.warn(warning);
     }

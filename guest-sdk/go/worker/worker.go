@@ -111,7 +111,7 @@ func init() {
 
 // Attempt is what a worker can know about the attempt it is making.
 type Attempt struct {
-	// Action names this action in this run and is the same on every attempt: an idempotency key.
+	// Action names this action: the same on every attempt, another one in every run. An idempotency key.
 	Action string
 	// Number says which attempt of the action this is, from 1.
 	Number int

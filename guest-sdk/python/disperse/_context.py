@@ -16,7 +16,7 @@ class Attempt:
     """What a worker can know about the attempt it is making."""
 
     action: str
-    """Names this action in this run and is the same on every attempt: an idempotency key."""
+    """Names this action: the same on every attempt, another one in every run. An idempotency key."""
     number: int
     """Which attempt of the action this is, from 1."""
     remaining: float

@@ -1324,7 +1324,7 @@ pub mod disperse {
             /// About the attempt that is going on.
             #[derive(Clone)]
             pub struct Info {
-                /// Names this action in this run and is the same on every attempt: an idempotency key.
+                /// Names this action: the same on every attempt, another one in every run. An idempotency key.
                 pub action: _rt::String,
                 /// Which attempt of the action this is, from 1.
                 pub number: u32,

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     inbox::{
-        Action, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request, RequestNumber,
-        TaskEnd, Words,
+        Action, ActionName, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request,
+        RequestNumber, TaskEnd, Words,
     },
     limits::Charge,
     report::{AttemptFailed, Dead},
@@ -278,6 +278,10 @@ impl Driver<'_> {
         let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
         let job = Job {
             attempt,
+            action: ActionName {
+                task: parked.task,
+                request: parked.number,
+            },
             kind: parked.name.clone(),
             payload: parked.payload.clone(),
             fuel: lower(parked.fuel, limits.fuel),

@@ -35,8 +35,13 @@ impl Attempt {
         &self.0.worker
     }
 
-    /// Names the action within its run, from 1: the same number on every attempt. As an idempotency key it needs something
-    /// beside it that is the run's own: another run counts from 1 too.
+    /// Names the action: the same text on every attempt, and another one in every run, as in `20261124-162024-kqztb-3-1` for the
+    /// first request of task 3. So it is an idempotency key.
+    pub fn key(&self) -> String {
+        self.0.action.in_run(&self.0.run)
+    }
+
+    /// The number of the action among all of its run, from 1, by which events name it: the same on every attempt.
     pub fn action(&self) -> u64 {
         self.0.id.action.0
     }

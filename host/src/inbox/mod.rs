@@ -168,11 +168,31 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+/// Which request of which task an action is. A task makes the same requests in the same order whenever it is run with the same
+/// answers, so this names the same action in every run with the same seed, whatever order actions come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ActionName {
+    pub(crate) task: TaskId,
+    pub(crate) request: RequestNumber,
+}
+
+impl ActionName {
+    /// The name as guests are told it, unique between runs: `RUN-TASK-REQUEST`, as in `20261124-162024-kqztb-3-1`.
+    pub(crate) fn in_run(self, run: &str) -> String {
+        format!("{run}-{}-{}", self.task.0, self.request)
+    }
+
+    /// A number that follows from the name alone and is another one for each action of a run with fewer than 2^32 tasks.
+    pub(crate) fn number(self) -> u64 {
+        self.task.0 ^ u64::from(self.request) << 32
+    }
+}
+
 /// One attempt for one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) attempt: AttemptId,
-    /// Where in its action's life the attempt stands, as guests are told it: from 1.
+    pub(crate) action: ActionName,
     pub(crate) kind: Arc<str>,
     /// What the guest is given; shared with the driver, never copied on the way.
     pub(crate) payload: Bytes,

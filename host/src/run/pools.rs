@@ -9,6 +9,7 @@ use disperse_scheduler::{BucketId, OwnerId, WorkerId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    control::RunId,
     driver::{BucketSetup, Joining, PoolSetup, Recruiter},
     grants::Grants,
     http::Placed,
@@ -83,7 +84,7 @@ impl WorkerPlan {
 /// There are no descriptors left for the folders that are granted.
 pub(super) fn pools(
     plans: Vec<PoolPlan>,
-    seed: u64,
+    (run, seed): (&RunId, u64),
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
@@ -105,6 +106,7 @@ pub(super) fn pools(
             Performer::Native(call) => Err(call),
         };
         let maker = Maker {
+            run: run.as_str().into(),
             pool: plan.name.clone(),
             performer,
             limits: plan.limits,
@@ -139,6 +141,8 @@ pub(super) fn pools(
 
 /// Makes the workers of one pool: those of its plan, and more of them while the run goes on.
 struct Maker {
+    /// The run's name.
+    run: Arc<str>,
     pool: String,
     performer: Result<(Program, Arc<Share>), NativeCall>,
     limits: Limits,
@@ -190,6 +194,7 @@ impl Maker {
             Err(call) => {
                 return Member::Native(Box::new(NativeWorker {
                     id,
+                    run: self.run.clone(),
                     name,
                     call: call.clone(),
                     slots: self.slots,
@@ -211,6 +216,7 @@ impl Maker {
             id,
             spec: WorkerSpec {
                 program,
+                run: self.run.clone(),
                 name,
                 env: worker.env.into(),
                 invocation: worker.invocation,

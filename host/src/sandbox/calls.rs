@@ -12,7 +12,7 @@ use std::{
 use disperse_scheduler::AttemptId;
 use wasmtime::{Result, StoreContextMut, component::GuestTaskId};
 
-use super::state::{Role, State};
+use super::state::{Current, Role, State};
 use crate::{
     inbox::{Job, Used},
     limits::Deadline,
@@ -32,10 +32,8 @@ pub(super) struct Calls {
 /// One attempt in flight.
 #[derive(Clone, Copy)]
 struct Call {
-    attempt: AttemptId,
+    current: Current,
     began: Instant,
-    /// When its time is up.
-    cut: Deadline,
     /// Its budget; units.
     fuel: u64,
     /// What [`Calls::each`] was when it began.
@@ -74,7 +72,7 @@ impl Calls {
     /// What each attempt in flight has used, when so much fuel is left. Of memory the whole instance's.
     pub(super) fn used(&mut self, left: u64, memory: u64) -> BTreeMap<AttemptId, Used> {
         self.divide(left);
-        let used = |call: &Call| (call.attempt, self.used_by(call, memory));
+        let used = |call: &Call| (call.current.attempt, self.used_by(call, memory));
         self.open.values().map(used).collect()
     }
 
@@ -107,7 +105,7 @@ impl Calls {
         if let Role::Worker(worker) = &mut store.data_mut().role {
             let open = worker.calls.as_ref().zip(first);
             let call = open.and_then(|(calls, task)| calls.open.get(&task));
-            worker.current = call.map(|call| (call.attempt, call.cut));
+            worker.current = call.map(|call| call.current);
         }
         Ok(())
     }
@@ -116,7 +114,7 @@ impl Calls {
     /// composed: of one that trapped in a call from one part to another, wasmtime still points into the stack that is gone.
     pub(super) fn interrupted(store: &mut StoreContextMut<'_, State>) -> Option<AttemptId> {
         let first = store.async_call_stack().ok()?.last()?;
-        Some(store.data_mut().calls()?.open.get(&first)?.attempt)
+        Some(store.data_mut().calls()?.open.get(&first)?.current.attempt)
     }
 
     /// Notes that the call of a job has begun, and adds its fuel.
@@ -131,9 +129,8 @@ impl Calls {
         calls.divide(left);
         let began = Instant::now();
         let call = Call {
-            attempt: job.attempt,
+            current: Current::of(job, Deadline::after(began, job.timeout)),
             began,
-            cut: Deadline::after(began, job.timeout),
             fuel: job.fuel,
             from: calls.each,
         };

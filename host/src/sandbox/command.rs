@@ -18,6 +18,7 @@ use super::{
     program::Sandbox,
     scratch::{FileClock, SCRATCH_FOLDER, Scratch},
     share::Admission,
+    state::Current,
     stdio::{Capture, tail},
     worker::{Handled, WorkerSpec, last_words, set_current, started},
     world::{NO_TIME_UNIX_MS, Pipes, World},
@@ -77,7 +78,7 @@ impl Call {
         // Where it is compared with others, it is shown nothing that would be different on another worker.
         let is_compared = spec.repeatable.is_some();
         let number = if is_compared { 1 } else { job.attempt.number };
-        let attempt = format!("{}.{number}", job.attempt.action);
+        let attempt = format!("{}.{number}", job.action.in_run(&spec.run));
         let args = invocation.args(&job.kind, &attempt, &job.payload)?;
         let scratch = invocation.scratch().zip(memory).map(|(most, memory)| {
             let clock = match is_compared {
@@ -225,7 +226,7 @@ async fn run(
 ) -> Ran {
     let cut = Deadline::after(Instant::now(), job.timeout);
     let late = || Fault::Timeout { limit: job.timeout };
-    let start = started(sandbox, spec, admission, logger, job.attempt.action, call.world.clone());
+    let start = started(sandbox, spec, admission, logger, job.action, call.world.clone());
     let mut running = match cut.bound(start).await {
         Ok(Ok(running)) => running,
         Ok(Err(fault)) => return Ran::not(fault),
@@ -242,7 +243,7 @@ async fn run(
     };
     running.set_fuel(job.fuel);
     let now = Instant::now();
-    set_current(&mut running, Some((job.attempt, cut)));
+    set_current(&mut running, Some(Current::of(&job, cut)));
     let answer = {
         let call = pin!(running.call::<(), (Result<(), ()>,)>(now, main, ()));
         cut.bound(call).await

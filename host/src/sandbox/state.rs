@@ -11,7 +11,7 @@ use super::{calls::Calls, files::Files, imports::Web, limiter::Limiter, stdio::T
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{PlannerPort, Reports, Speaker, TaskPort},
+    inbox::{ActionName, Job, PlannerPort, Reports, Speaker, TaskPort},
     limits::{Deadline, Limits},
     logger::{Level, Logger},
 };
@@ -55,17 +55,38 @@ pub(super) enum Role {
     Worker(WorkerRole),
 }
 
+/// An attempt that goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Current {
+    pub(super) attempt: AttemptId,
+    pub(super) action: ActionName,
+    /// When it is cut.
+    pub(super) cut: Deadline,
+}
+
+impl Current {
+    pub(super) fn of(job: &Job, cut: Deadline) -> Self {
+        Self {
+            attempt: job.attempt,
+            action: job.action,
+            cut,
+        }
+    }
+}
+
 /// What a worker is doing.
 pub(super) struct WorkerRole {
+    /// The run's name.
+    pub(super) run: Arc<str>,
     /// For people: `pool/worker`.
     pub(super) name: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) http: Arc<Access>,
     pub(super) denials: Arc<Denials>,
     pub(super) reports: Arc<Reports>,
-    /// The attempt that goes on, and when it is cut. Where several go on at once: the one that is calling the host, found out
+    /// The attempt that goes on. Where several go on at once: the one that is calling the host, found out
     /// by [`Calls::attribute`](super::calls::Calls::attribute).
-    pub(super) current: Option<(AttemptId, Deadline)>,
+    pub(super) current: Option<Current>,
     /// What goes on in an instance that takes several attempts at once.
     pub(super) calls: Option<Box<Calls>>,
 }
@@ -81,7 +102,7 @@ impl WorkerRole {
 
     /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
     pub(super) fn left(&self) -> Duration {
-        self.current.map_or(Duration::ZERO, |(_, cut)| cut.left())
+        self.current.map_or(Duration::ZERO, |current| current.cut.left())
     }
 }
 
@@ -174,7 +195,7 @@ impl State {
         match &self.role {
             Role::Planner { .. } => Speaker::Planner,
             Role::Task(port) => Speaker::Task(port.task()),
-            Role::Worker(worker) => Speaker::Worker(worker.name.clone(), worker.current.map(|(attempt, _)| attempt)),
+            Role::Worker(worker) => Speaker::Worker(worker.name.clone(), worker.current.map(|current| current.attempt)),
         }
     }
 

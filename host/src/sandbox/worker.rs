@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, AttemptId, End};
+use disperse_scheduler::End;
 use wasmtime::component::Func;
 
 use super::{
@@ -20,14 +20,14 @@ use super::{
     program::{Program, Sandbox},
     share::{Admission, Need, Share},
     shortage::HostResource,
-    state::{Role, WorkerRole},
+    state::{Current, Role, WorkerRole},
     stdio::Tail,
     world::{Logical, World},
 };
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{Job, Reports, Speaker, Used, Words},
+    inbox::{ActionName, Job, Reports, Speaker, Used, Words},
     limits::{Deadline, Limits, Shortage},
     logger::{Level, Logger},
     text::cut,
@@ -38,6 +38,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct WorkerSpec {
     pub(crate) program: Program,
+    /// The run's name, the first part of the names of its actions.
+    pub(crate) run: Arc<str>,
     /// For people: `pool/worker`.
     pub(crate) name: Arc<str>,
     /// Settings, as environment variables.
@@ -198,7 +200,7 @@ impl WorkerInstance {
         spec: &WorkerSpec,
         admission: Admission,
         logger: &Logger,
-        action: ActionId,
+        action: ActionName,
     ) -> Result<Self, Fault> {
         let world = World {
             env: spec.env.clone(),
@@ -229,7 +231,7 @@ impl WorkerInstance {
         let began = Instant::now();
         let cut = Deadline::after(began, job.timeout);
         self.running.set_fuel(job.fuel);
-        set_current(&mut self.running, Some((job.attempt, cut)));
+        set_current(&mut self.running, Some(Current::of(&job, cut)));
         let action = ActionRef {
             kind: &job.kind,
             payload: &job.payload,
@@ -255,7 +257,7 @@ impl WorkerInstance {
 }
 
 /// Says which attempt is going on.
-pub(super) fn set_current(running: &mut Running, current: Option<(AttemptId, Deadline)>) {
+pub(super) fn set_current(running: &mut Running, current: Option<Current>) {
     if let Role::Worker(worker) = &mut running.store.data_mut().role {
         worker.current = current;
     }
@@ -284,7 +286,7 @@ pub(super) async fn started(
     spec: &WorkerSpec,
     admission: Admission,
     logger: &Logger,
-    action: ActionId,
+    action: ActionName,
     world: World,
 ) -> Result<Running, Fault> {
     let stderr = spec.voice.clone();
@@ -299,6 +301,7 @@ pub(super) async fn started(
         ..world
     };
     let role = Role::Worker(WorkerRole {
+        run: spec.run.clone(),
         name: spec.name.clone(),
         grants: spec.grants.clone(),
         http: spec.http.clone(),

@@ -10,7 +10,6 @@ use std::{
 
 use bytes::Bytes;
 use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
-use disperse_scheduler::ActionId;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::MemoryInputPipe};
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
     scratch::Scratch,
     stdio::{Capture, Out, Tail},
 };
+use crate::inbox::ActionName;
 
 /// What the planner, the tasks or one worker are shown.
 #[derive(Clone, Default)]
@@ -105,8 +105,8 @@ impl Logical {
     }
 
     /// A clock that stands still, and luck that is the action's and not the worker's.
-    pub(super) fn of_action(seed: u64, action: ActionId) -> Self {
-        Self::new(NO_TIME_UNIX_MS, seed, action.0)
+    pub(super) fn of_action(seed: u64, action: ActionName) -> Self {
+        Self::new(NO_TIME_UNIX_MS, seed, action.number())
     }
 
     fn now(&self) -> Duration {

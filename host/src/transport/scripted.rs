@@ -242,14 +242,18 @@ fn told(going: Going) -> AttemptEnded {
 mod tests {
     use std::time::Duration;
 
-    use disperse_scheduler::ActionId;
+    use disperse_scheduler::{ActionId, TaskId};
 
     use super::*;
-    use crate::script::Script;
+    use crate::{inbox::ActionName, script::Script};
 
     fn job(action: u64, payload: &'static str) -> Order {
         Order::Run(Job {
             attempt: attempt(action),
+            action: ActionName {
+                task: TaskId(1),
+                request: 1,
+            },
             kind: "k".into(),
             payload: payload.into(),
             fuel: 1,

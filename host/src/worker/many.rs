@@ -92,7 +92,7 @@ impl Worker {
         orders: &mut UnboundedReceiver<Order>,
         hand: &mut VecDeque<Job>,
     ) -> Option<Result<SharedInstance, Handled>> {
-        let (timeout, action) = hand.front().map(|job| (job.timeout, job.attempt.action))?;
+        let (timeout, action) = hand.front().map(|job| (job.timeout, job.action))?;
         let mut start = pin!(self.start(timeout, action));
         loop {
             tokio::select! {

@@ -15,11 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{ActionId, AttemptId, Class, WorkerId};
+use disperse_scheduler::{AttemptId, Class, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Speaker, Used},
+    inbox::{ActionName, AttemptEnded, Job, Notice, Order, Speaker, Used},
     limits::Deadline,
     logger::{Level, Logger},
     sandbox::{Admission, Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
@@ -126,7 +126,7 @@ impl Worker {
         }
         let instance = match instance {
             Some(instance) => instance,
-            None => match self.start(job.timeout, job.attempt.action).await {
+            None => match self.start(job.timeout, job.action).await {
                 Ok(started) => instance.insert(started),
                 Err(handled) => return handled,
             },
@@ -168,7 +168,7 @@ impl Worker {
     ///
     /// # Errors
     /// It could not be started in time or at all: the attempt that it was for has ended.
-    async fn start(&self, timeout: Duration, action: ActionId) -> Result<WorkerInstance, Handled> {
+    async fn start(&self, timeout: Duration, action: ActionName) -> Result<WorkerInstance, Handled> {
         let admission = Box::pin(self.admit(timeout)).await?;
         let began = Instant::now();
         // Boxed: it is large, and most attempts find an instance.

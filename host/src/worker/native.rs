@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    inbox::{AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, panic_message},
+    inbox::{ActionName, AttemptEnded, Job, Notice, Order, Reported, Reports, Used, Words, panic_message},
     text::cut,
     units::{Size, Time},
 };
@@ -43,6 +43,9 @@ pub(crate) type NativeCall = Arc<dyn Fn(NativeAttempt) -> BoxFuture<'static, Nat
 #[derive(Debug)]
 pub(crate) struct NativeAttempt {
     pub(crate) id: AttemptId,
+    pub(crate) action: ActionName,
+    /// The run's name.
+    pub(crate) run: Arc<str>,
     pub(crate) worker: Arc<str>,
     pub(crate) kind: Arc<str>,
     pub(crate) payload: Bytes,
@@ -67,6 +70,8 @@ impl NativeAttempt {
 /// One such worker at work.
 pub(crate) struct NativeWorker {
     pub(crate) id: WorkerId,
+    /// The run's name.
+    pub(crate) run: Arc<str>,
     /// For people: `pool/worker`.
     pub(crate) name: Arc<str>,
     pub(crate) call: NativeCall,
@@ -145,9 +150,13 @@ impl NativeWorker {
     fn begin(&self, job: Job, going: &mut Going) {
         let (attempt, overdue) = (job.attempt, Instant::now() + job.timeout + GRACE);
         let reports = going.reports.clone();
-        let handle = going
-            .running
-            .spawn(made(self.call.clone(), self.name.clone(), job, reports));
+        let handle = going.running.spawn(made(
+            self.call.clone(),
+            self.run.clone(),
+            self.name.clone(),
+            job,
+            reports,
+        ));
         let flight = Flight {
             attempt: Some(attempt),
             handle: handle.clone(),
@@ -255,10 +264,18 @@ impl NativeWorker {
 }
 
 /// Makes one attempt, in its time.
-async fn made(call: NativeCall, worker: Arc<str>, job: Job, reports: Arc<Reports>) -> (Duration, NativeResult) {
+async fn made(
+    call: NativeCall,
+    run: Arc<str>,
+    worker: Arc<str>,
+    job: Job,
+    reports: Arc<Reports>,
+) -> (Duration, NativeResult) {
     let (began, timeout) = (Instant::now(), job.timeout);
     let attempt = NativeAttempt {
         id: job.attempt,
+        action: job.action,
+        run,
         worker,
         kind: job.kind,
         payload: job.payload,

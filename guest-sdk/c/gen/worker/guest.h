@@ -24,7 +24,7 @@ typedef uint8_t disperse_guest_log_level_t;
 
 // About the attempt that is going on.
 typedef struct disperse_guest_attempt_info_t {
-  // Names this action in this run and is the same on every attempt: an idempotency key.
+  // Names this action: the same on every attempt, another one in every run. An idempotency key.
   guest_string_t   action;
   // Which attempt of the action this is, from 1.
   uint32_t   number;

@@ -10,7 +10,7 @@ use crate::{
     sandbox::{
         abi::{AttemptInfo, QuotaReport},
         calls::Calls,
-        state::State,
+        state::{Current, State},
     },
 };
 
@@ -22,13 +22,13 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         Calls::attribute(&mut store)?;
         let is_repeatable = store.data().world.logical.is_some();
         let worker = store.data_mut().worker()?;
-        let Some((attempt, cut)) = worker.current else {
+        let Some(Current { attempt, action, cut }) = worker.current else {
             return Err(match worker.calls {
                 None => format_err!("no attempt is going on while the worker is being started"),
                 Some(_) => format_err!("it asked for its attempt outside of one, or after its result was given"),
             });
         };
-        let action = attempt.action.to_string();
+        let action = action.in_run(&worker.run);
         let info = match is_repeatable {
             // Nothing that would be different on another worker.
             true => AttemptInfo {
@@ -65,7 +65,7 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
             let QuotaReport { remaining, resets, .. } = report;
             let told = Instant::now();
             let worker = store.data_mut().worker()?;
-            if let Some((attempt, _)) = worker.current {
+            if let Some(Current { attempt, .. }) = worker.current {
                 let reported = Reported {
                     bucket: bucket.as_str().into(),
                     remaining,

@@ -53,6 +53,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let known = (attempt.number, attempt.remaining, attempt.worker);
             Ok(format!("{} {luck} {:?} {known:?}", unix.as_millis(), began.elapsed()))
         }
+        ["name"] => Ok(disperse_guest::attempt().action),
         ["exit"] => std::process::exit(3),
         ["arguments"] => Ok(std::env::args().collect::<Vec<_>>().join(" ")),
         ["read", path] => Ok(fs::read_to_string(path)?),

@@ -13,7 +13,7 @@ import (
 
 // About the attempt that is going on.
 type Info struct {
-	// Names this action in this run and is the same on every attempt: an idempotency key.
+	// Names this action: the same on every attempt, another one in every run. An idempotency key.
 	Action string
 	// Which attempt of the action this is, from 1.
 	Number uint32
