@@ -481,3 +481,27 @@ fn names_of_runs_and_workers_are_completed() {
         replies(&complete, wanted);
     }
 }
+
+/// A manifest names workers as it likes, and needs no trust for it.
+#[test]
+fn name_of_a_worker_that_is_a_command_is_completed_as_text() {
+    let folder = Folder::new();
+    folder.worker("echo.wasm", body::ECHO);
+    let text = "[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nkinds = [\"line\"]\n[[pool.worker]]\nname = \"$(touch run) `touch run`\"\n";
+    let manifest = folder.file("disperse.toml", text);
+    host(["map", &manifest])
+        .folder(folder.root())
+        .input("a\n")
+        .run()
+        .exits(0);
+    let script = folder.file("completions", host(["completions", "bash"]).run().exits(0).out());
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_disperse-host"));
+    let complete = format!(
+        "cd {}; PATH={}:$PATH; . {script}; COMP_WORDS=(disperse-host readmit ''); COMP_CWORD=2; _disperse_host_names; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        folder.path(""),
+        program.parent().unwrap().display(),
+    );
+    replies(&complete, r"p/\$\(touch\ run\)\ \`touch\ run\`");
+    assert!(!std::path::Path::new(&folder.path("run")).exists());
+}

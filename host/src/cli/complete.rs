@@ -17,16 +17,20 @@ pub(super) fn script(shell: Shell) -> &'static str {
     }
 }
 
-/// The word before the one that is completed says what it is; clap's own function does the rest.
+/// The word before the one that is completed says what it is; clap's own function does the rest. A name is whatever a manifest calls
+/// a worker: `compgen -W` would expand it, commands in it included, and the line that is typed is one of the shell.
 const BASH: &str = r#"
 _disperse_host_names() {
-    local last=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} what=
+    local last=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} what= name
     case $before in
         --run) what=runs ;;
         readmit | drain | worker) what=workers ;;
     esac
     if [[ -n $what && $last != -* ]]; then
-        COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" __complete "$what" 2>/dev/null)" -- "$last"))
+        COMPREPLY=()
+        while IFS= read -r name; do
+            [[ $name != "$last"* ]] || COMPREPLY+=("$(printf %q "$name")")
+        done < <("${COMP_WORDS[0]}" __complete "$what" 2>/dev/null)
     else
         _disperse__host "$@"
     fi
