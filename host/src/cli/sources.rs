@@ -5,10 +5,11 @@
 //! again, unless it changed so shortly before that the time might not tell.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::{OsStr, OsString},
     fs::{self, File, Metadata},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Component, Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -44,7 +45,7 @@ struct Source {
 /// What a component was built from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sources {
-    /// By their paths, relative to the manifest's folder.
+    /// By their paths, relative to the manifest's folder; see [`name`].
     files: BTreeMap<String, Source>,
     /// When they were looked at, in ns since 1970.
     looked: i64,
@@ -137,7 +138,7 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
     }
     let (mut files, mut read) = (BTreeMap::new(), false);
     for (path, meta) in found {
-        let name = path.to_string_lossy().into_owned();
+        let name = name(&path);
         let stamp = Stamp {
             size: meta.len(),
             time: nanoseconds(meta.ctime(), meta.ctime_nsec()),
@@ -159,6 +160,12 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
         component: None,
         read,
     })
+}
+
+/// A path as text that no other path has. One that is not UTF-8 is named by its digest.
+fn name(path: &Path) -> String {
+    let digest = || format!("\0{}", Digest::of(path.as_os_str().as_bytes()));
+    path.to_str().map_or_else(digest, str::to_owned)
 }
 
 /// The digest of a file's content, or of the path in a link that leads to no file.
@@ -185,11 +192,18 @@ fn add(folder: &Path, source: &Path, found: &mut Found) -> Result<(), Failure> {
     let text = source.to_string_lossy();
     if text.contains('*') {
         let root = if source.is_absolute() { "/" } else { "" };
-        let parts: Vec<_> = text
+        let mut parts: Vec<_> = text
             .split('/')
             .filter(|part| !part.is_empty() && *part != ".")
             .collect();
-        matching(folder, Path::new(root), &parts, found);
+        // Any number of folders twice is any number of folders.
+        parts.dedup_by(|one, other| *one == "**" && *other == "**");
+        let mut pattern = Pattern {
+            folder,
+            seen: BTreeSet::new(),
+            found,
+        };
+        pattern.matching(Path::new(root), &parts);
         return Ok(());
     }
     let whole = folder.join(source);
@@ -210,34 +224,47 @@ fn everything(folder: &Path, path: PathBuf, meta: Metadata, found: &mut Found) {
     }
 }
 
-/// Adds what a pattern matches: `*` stands for any part of a name, `**` for any number of folders.
-fn matching(folder: &Path, base: &Path, parts: &[&str], found: &mut Found) {
-    let Some((part, rest)) = parts.split_first() else {
-        if let Ok(meta) = fs::metadata(folder.join(base)) {
-            everything(folder, base.to_owned(), meta, found);
+/// A pattern that is looked for.
+struct Pattern<'a> {
+    folder: &'a Path,
+    /// Where so many parts of it were looked for already: with several `**` there are many ways to a folder.
+    seen: BTreeSet<(PathBuf, usize)>,
+    found: &'a mut Found,
+}
+
+impl Pattern<'_> {
+    /// Adds what these parts match below `base`: `*` stands for any part of a name, `**` for any number of folders.
+    fn matching(&mut self, base: &Path, parts: &[&str]) {
+        if !self.seen.insert((base.to_owned(), parts.len())) {
+            return;
         }
-        return;
-    };
-    if *part == "**" {
-        matching(folder, base, rest, found);
-        for (name, meta) in entries(folder, base) {
-            if meta.is_dir() {
-                matching(folder, &base.join(name), parts, found);
+        let Some((part, rest)) = parts.split_first() else {
+            if let Ok(meta) = fs::metadata(self.folder.join(base)) {
+                everything(self.folder, base.to_owned(), meta, self.found);
             }
-        }
-    } else if part.contains('*') {
-        for (name, _) in entries(folder, base) {
-            if fits(part, &name) {
-                matching(folder, &base.join(name), rest, found);
+            return;
+        };
+        if *part == "**" {
+            self.matching(base, rest);
+            for (name, meta) in entries(self.folder, base) {
+                if meta.is_dir() {
+                    self.matching(&base.join(name), parts);
+                }
             }
+        } else if part.contains('*') {
+            for (name, _) in entries(self.folder, base) {
+                if fits(part.as_bytes(), name.as_bytes()) {
+                    self.matching(&base.join(name), rest);
+                }
+            }
+        } else {
+            self.matching(&base.join(part), rest);
         }
-    } else {
-        matching(folder, &base.join(part), rest, found);
     }
 }
 
 /// What is in a folder but for what tools make. A link to a file is that file; one to a folder is a link, or there might be no end.
-fn entries(folder: &Path, path: &Path) -> Vec<(String, Metadata)> {
+fn entries(folder: &Path, path: &Path) -> Vec<(OsString, Metadata)> {
     let there = folder.join(path);
     let there = if there.as_os_str().is_empty() {
         Path::new(".")
@@ -248,10 +275,12 @@ fn entries(folder: &Path, path: &Path) -> Vec<(String, Metadata)> {
         return Vec::new();
     };
     let entries = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_made = MADE.contains(&&*name)
-            || name.ends_with(MADE_SUFFIX)
-            || MADE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let name = entry.file_name();
+        let is_made = MADE.iter().any(|made| name == OsStr::new(made))
+            || name.as_bytes().ends_with(MADE_SUFFIX.as_bytes())
+            || MADE_PREFIXES
+                .iter()
+                .any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
         let meta = entry.metadata().ok().filter(|_| !is_made)?;
         let target = meta.is_symlink().then(|| fs::metadata(entry.path()).ok()).flatten();
         Some((name, target.filter(Metadata::is_file).unwrap_or(meta)))
@@ -260,14 +289,23 @@ fn entries(folder: &Path, path: &Path) -> Vec<(String, Metadata)> {
 }
 
 /// Whether a name fits a pattern, in which `*` stands for any part of it, also an empty one.
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => name.strip_prefix(start).is_some_and(|left| {
-            let mut ends = left.char_indices().map(|(at, _)| at).chain([left.len()]);
-            ends.any(|at| fits(rest, left.get(at..).unwrap_or_default()))
-        }),
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    let mut parts = pattern.split(|byte| *byte == b'*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut left) = name.strip_prefix(first) else {
+        return false;
+    };
+    // The last part is at the end of the name; each other one as early as possible, which leaves the most for the rest.
+    let Some(last) = parts.next_back() else {
+        return left.is_empty();
+    };
+    for part in parts.filter(|part| !part.is_empty()) {
+        let Some(at) = left.windows(part.len()).position(|window| window == part) else {
+            return false;
+        };
+        left = left.get(at + part.len()..).unwrap_or_default();
     }
+    left.ends_with(last)
 }
 
 #[cfg(test)]
@@ -285,8 +323,42 @@ mod tests {
             ("é*", "é", true),
             ("a", "a", true),
         ] {
-            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+            assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), fit, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_with_many_stars_take_no_longer_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d/".repeat(40));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("a-file"), "").unwrap();
+        let found = |pattern: &str| {
+            let mut found = Found::new();
+            add(folder.path(), Path::new(pattern), &mut found).unwrap();
+            found.len()
+        };
+        // Each `**` could stop at any of forty folders, and each `*` at any letter.
+        assert_eq!(found(&"**/d/".repeat(12)), 1);
+        assert_eq!(found(&format!("{}a-file", "**/".repeat(12))), 1);
+        assert!(!fits("*a".repeat(40).as_bytes(), "a".repeat(39).as_bytes()));
+        assert!(fits("*a".repeat(40).as_bytes(), "a".repeat(40).as_bytes()));
+    }
+
+    #[test]
+    fn names_that_are_not_text_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |byte: u8| folder.path().join(OsStr::from_bytes(&[b'n', byte]));
+        for byte in [0xfe, 0xff] {
+            fs::write(path(byte), "").unwrap();
+        }
+        let sources = [PathBuf::from(".")];
+        let build = Build {
+            line: "",
+            component: Path::new("out.wasm"),
+            sources: &sources,
+        };
+        assert_eq!(look(folder.path(), &build, None).unwrap().files.len(), 2);
     }
 
     #[test]
