@@ -552,7 +552,7 @@ impl Reporter {
         };
         // A run that did not come to its end leaves an output alone to which it wrote nothing.
         let is_whole = !summary.interrupted && summary.failure.is_none() && summary.shortage.is_none();
-        self.writer.finish(last, is_whole)
+        self.writer.finish(last, is_whole, summary.interrupted)
     }
 }
 

@@ -34,6 +34,10 @@ pub(crate) enum Target {
 /// start. A terminal is waited for without an end.
 const STDERR_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long results that nobody takes are waited for once the run was told to stop, as where the output is a pipe that is not read.
+/// Arbitrary: longer than a reader that is only slow stands still.
+const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
+
 enum Piece {
     Data(OutputPiece),
     /// With the room of the output that it is.
@@ -194,11 +198,12 @@ impl Writer {
     }
 
     /// Writes this after all results, and waits until everything is written. `is_whole`: whether the results are all there, so
-    /// that there is a file of them even if there are none.
+    /// that there is a file of them even if there are none. `is_stopped`: whether the run was told to stop, and so is not to wait for
+    /// a reader without an end.
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(super) fn finish(mut self, last: Last, is_whole: bool) -> io::Result<Finished> {
+    pub(super) fn finish(mut self, last: Last, is_whole: bool, is_stopped: bool) -> io::Result<Finished> {
         let Some(Lanes {
             mut results,
             mut words,
@@ -219,7 +224,7 @@ impl Writer {
             Last::Nothing => None,
         };
         words.flush();
-        let finished = results.finish(None);
+        let finished = results.finish(is_stopped.then_some(RESULTS_PATIENCE));
         let unshown = (self.unshown > 0).then(|| {
             let lines = self.unshown;
             format!("{lines} lines came faster than stderr was read, and are not shown")
@@ -230,7 +235,13 @@ impl Writer {
         let patience = (!io::stderr().is_terminal()).then_some(STDERR_PATIENCE);
         // Words that are not read are no error.
         let _ = words.finish(patience);
-        finished?.unwrap_or(Ok(Finished::Whole))
+        let seconds = RESULTS_PATIENCE.as_secs();
+        finished?.unwrap_or_else(|| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("results are left, and none was read for {seconds} seconds after the run was told to stop"),
+            ))
+        })
     }
 }
 
