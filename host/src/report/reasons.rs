@@ -1,7 +1,7 @@
 //! Why tasks failed, counted by reason, so that fifty thousand failures are a table of a few lines.
 //!
 //! Two failures have one reason if their messages differ only in words with digits and in what stands in quotes: the line, the
-//! value, the place in it.
+//! value, the place in it. What stands in quotes and is not the same for all of them is left out of the reason.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ const REASONS_MAX: usize = 256;
 /// How many reasons the table has. Arbitrary: half a screen.
 const ROWS_MAX: usize = 10;
 
-/// A reason, in the words of its first failure.
+/// A reason, in the words of its first failure, but for quoted parts that are others in other failures.
 struct Reason {
     words: String,
     /// The first task that failed for it, as people call it.
@@ -40,7 +40,12 @@ impl Reasons {
         let words = words(error);
         let sign = sign(words);
         let at = match self.by_sign.get(&sign) {
-            Some(at) => *at,
+            Some(at) => {
+                if let Some(reason) = self.reasons.get_mut(*at) {
+                    leave_out(&mut reason.words, words);
+                }
+                *at
+            }
             None if self.reasons.len() < REASONS_MAX => {
                 self.reasons.push(Reason {
                     words: shown(words),
@@ -107,6 +112,54 @@ fn words(error: &str) -> &str {
     attempt.unwrap_or(first)
 }
 
+/// Leaves out of a reason's words the quoted parts that are not the same in another failure for that reason.
+fn leave_out(reason: &mut String, words: &str) {
+    let other = shown(words);
+    if *reason == other {
+        return;
+    }
+    let mut others = quoted(&other);
+    let mut kept = String::with_capacity(reason.len());
+    let mut at = 0;
+    for (from, to) in quoted(reason) {
+        let own = reason.get(from..to);
+        let is_same = others.next().is_some_and(|(from, to)| other.get(from..to) == own);
+        kept.push_str(reason.get(at..from).unwrap_or_default());
+        kept.push_str(own.filter(|_| is_same).unwrap_or("…"));
+        at = to;
+    }
+    kept.push_str(reason.get(at..).unwrap_or_default());
+    *reason = kept;
+}
+
+/// Where quoted parts of a text are, without the quotes.
+fn quoted(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.get(at..)?;
+            let first = rest.chars().next()?;
+            let from = at + first.len_utf8();
+            at = match first {
+                '`' | '"' | '\'' => match text.get(from..)?.find(first) {
+                    Some(length) => {
+                        at = from + length + 1;
+                        return Some((from, from + length));
+                    }
+                    None => from,
+                },
+                // An apostrophe in a word is no quote.
+                _ if is_word(first) => at + rest.find(|c| !is_word(c) && c != '\'').unwrap_or(rest.len()),
+                _ => from,
+            };
+        }
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// What is the same for all failures of one reason.
 fn sign(words: &str) -> String {
     let words = shown(words);
@@ -114,7 +167,6 @@ fn sign(words: &str) -> String {
     let mut rest = words.as_str();
     while let Some(first) = rest.chars().next() {
         let after = rest.get(first.len_utf8()..).unwrap_or_default();
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
         if matches!(first, '`' | '"' | '\'')
             && let Some(end) = after.find(first)
         {
@@ -151,7 +203,7 @@ mod tests {
         }
         assert_eq!(
             reasons.table(9),
-            "all 5 failures have one reason: `1x` is no number: at column 1 (first: line 1)\n"
+            "all 5 failures have one reason: `…` is no number: at column 1 (first: line 1)\n"
         );
         assert!(reasons.table(0).starts_with("everything failed: all 5"));
         reasons.count(
@@ -160,8 +212,19 @@ mod tests {
         );
         assert_eq!(
             reasons.table(0),
-            "6 failures, by reason:\n  5  `1x` is no number: at column 1 (first: line 1)\n  1  it can't (first: line 9)\n"
+            "6 failures, by reason:\n  5  `…` is no number: at column 1 (first: line 1)\n  1  it can't (first: line 9)\n"
         );
+    }
+
+    #[test]
+    fn quoted_parts_that_differ_are_left_out_of_a_reason() {
+        let mut reason = "it's `a` in 'b', not \"c\"".to_owned();
+        leave_out(&mut reason, "it's `a` in 'x', not \"c\"");
+        assert_eq!(reason, "it's `a` in '…', not \"c\"");
+        leave_out(&mut reason, "it's `ä` in 'b', not \"c\"");
+        assert_eq!(reason, "it's `…` in '…', not \"c\"");
+        leave_out(&mut reason, "it's `");
+        assert_eq!(reason, "it's `…` in '…', not \"…\"");
     }
 
     #[test]
