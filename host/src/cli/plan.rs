@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     files,
-    limits::{self, Budget, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
@@ -226,13 +226,28 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
         .check()
         .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
     let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
-    let memory = common.host_memory.map_or_else(default_host_memory, |size| size.0);
+    let memory = host_memory(common)?;
     Ok(Sandbox::new(
         cache(!common.no_cache, common.quiet),
         common.compiling.limits(manifest),
         stack,
         Budget::new(memory),
     ))
+}
+
+/// How much memory guests may have together, in bytes.
+///
+/// # Errors
+/// It is less than one of them needs.
+pub(super) fn host_memory(common: &Common) -> Result<u64, Failure> {
+    let memory = common.host_memory.map_or_else(default_host_memory, |size| size.0);
+    match memory < HOST_MEMORY_MIN {
+        false => Ok(memory),
+        true => Err(
+            Failure::usage(format!("--host-memory {} is less than a guest needs", Size(memory)))
+                .hint(format!("it is at least {}", Size(HOST_MEMORY_MIN))),
+        ),
+    }
 }
 
 /// Where compiled code is kept for the next start, if it is to be and can be. Without it each start is slower and nothing else;

@@ -7,6 +7,7 @@ use super::{
     error::Failure,
     loading::{Programs, Role, Wanted},
     opened::{self, Opened},
+    plan::host_memory,
 };
 use crate::{
     grants::Secret,
@@ -16,6 +17,7 @@ use crate::{
     sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
     signer::Signer,
+    units::Size,
 };
 
 /// What the pools of a manifest are made of.
@@ -262,6 +264,18 @@ impl<'a> PoolMaker<'a> {
         }
         let invalid = |why| Failure::usage(format!("the workers of `{pool}` cannot be called like that")).because(why);
         let invocation = Invocation::new(called, settings).map_err(invalid)?;
+        let memory = host_memory(self.common)?;
+        if let Some(scratch) = invocation.scratch().filter(|scratch| *scratch > memory) {
+            return Err(Failure::usage(format!(
+                "the workers of `{pool}` cannot have a scratch folder of {}",
+                Size(scratch)
+            ))
+            .because(format!(
+                "it is in memory, of which guests have {} together",
+                Size(memory)
+            ))
+            .hint("set a smaller --scratch, or a larger --host-memory"));
+        }
         let taken = opened.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
         match (invocation.scratch(), taken) {
             (Some(_), Some(dir)) => Err(Failure::usage(format!(

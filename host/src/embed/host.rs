@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{HostError, Operation, RunBuilder};
 use crate::{
-    limits::{self, Budget, CompileLimits, STACK, STACK_RANGE, default_host_memory},
+    limits::{self, Budget, CompileLimits, HOST_MEMORY_MIN, STACK, STACK_RANGE, default_host_memory},
     sandbox::{Cache, Sandbox, as_compile_child},
 };
 
@@ -72,7 +72,7 @@ impl HostBuilder {
     }
 
     /// Bytes that all guests and what is kept for them may take together. Over it runs slow down and do not fail: idle
-    /// instances are dropped, and new work waits. Default: half of the machine's memory.
+    /// instances are dropped, and new work waits. At least 1 MiB: less counts as that. Default: half of the machine's memory.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
@@ -110,7 +110,7 @@ impl HostBuilder {
             Folder::Given(path) => Cache::at(&path),
         });
         let cache = cache.transpose().map_err(|error| HostError::Cache(error.to_string()))?;
-        let memory = self.memory.unwrap_or_else(default_host_memory);
+        let memory = self.memory.unwrap_or_else(default_host_memory).max(HOST_MEMORY_MIN);
         let compile = self.compiler.map(|compiler| compiler.limits);
         Ok(Host {
             sandbox: Arc::new(Sandbox::new(cache, compile, stack, Budget::new(memory))),

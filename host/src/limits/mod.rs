@@ -84,6 +84,9 @@ pub(crate) const STACK: u64 = 512 << 10;
 /// How deep it may be set. Every instance has its own, as address space.
 pub(crate) const STACK_RANGE: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
+/// The least memory that guests may have together: less than one needs.
+pub(crate) const HOST_MEMORY_MIN: u64 = 1 << 20;
+
 /// So much stack, if guests can have it.
 pub(crate) fn stack(bytes: u64) -> Option<usize> {
     usize::try_from(bytes).ok().filter(|_| STACK_RANGE.contains(&bytes))
