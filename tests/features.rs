@@ -106,6 +106,16 @@ fn file_that_needs_a_feature_is_told_its_name() {
 }
 
 #[test]
+fn program_whose_own_memory_has_64_bits_is_told_what_to_build_for() {
+    let folder = Folder::new();
+    let text = program("", "")
+        .replace("(export \"memory\") 1", "(export \"memory\") i64 1")
+        .replace("(data (i32.const 0)", "(data (i64.const 0)");
+    let ended = run(&folder, &text).exits(2).says(&["memory", "build it for wasm32"]);
+    assert!(!ended.stderr.contains("cut short"), "{}", ended.stderr);
+}
+
+#[test]
 fn what_the_engine_has_no_room_for_is_refused_before_it_is_compiled() {
     let folder = Folder::new();
     for (fields, says) in [

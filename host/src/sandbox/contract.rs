@@ -92,8 +92,7 @@ impl ContractError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
-            Self::Invalid(_) => INVALID_HINT,
-            Self::Feature(why) => features::hint(why).unwrap_or(INVALID_HINT),
+            Self::Invalid(why) | Self::Feature(why) => features::hint(why).unwrap_or(INVALID_HINT),
             Self::Collects => "build the operation without them, or move what needs them into a worker",
             Self::Excessive(_) => EXCESSIVE_HINT,
             Self::Version { .. } => "build it against the WIT of this host, or use a newer host",

@@ -132,6 +132,10 @@ pub(super) fn missing_in(component: &[u8]) -> Option<String> {
 
 /// What to do about a file that is not taken for this reason, if a feature is the reason.
 pub(super) fn hint(why: &str) -> Option<&'static str> {
+    if why.contains("mismatch in index type used for memories") {
+        // Of the first memory, which a program or component shares with the host.
+        return Some("the memory that WASI and components share with the host is one of 32 bits; build it for wasm32");
+    }
     why.contains(NEEDS).then_some(
         "build it again without this feature: a flag of the compiler, or a target without threads, turns it off",
     )
