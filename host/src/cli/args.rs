@@ -19,7 +19,7 @@ use crate::{
     report::Format,
     settings::{LimitsTable, QuotaTable},
     signer::Signer,
-    text::Color,
+    text::{Color, is_printable},
     units::{Size, Time},
 };
 
@@ -248,7 +248,7 @@ pub(super) struct MapArgs {
     #[arg(long)]
     pub(super) idempotent: bool,
     /// The kind of the actions
-    #[arg(long, default_value = "line")]
+    #[arg(long, default_value = "line", value_parser = kind)]
     pub(super) kind: String,
     /// End lines and results with a zero byte, as `find -print0`
     #[arg(short = '0', long)]
@@ -468,6 +468,23 @@ pub(super) struct TestArgs {
     /// Print the log of every test and what its guests write; twice: debug lines too.
     #[arg(skip)]
     pub(super) verbose: u8,
+}
+
+/// The longest kind of an action, in bytes, as the contract says.
+const KIND_MAX: usize = 256;
+
+/// A kind, which reports name.
+///
+/// # Errors
+/// It is too long, or cannot be shown in a line.
+fn kind(text: &str) -> Result<String, String> {
+    if text.len() > KIND_MAX {
+        return Err(format!("it has more than {KIND_MAX} bytes"));
+    }
+    match text.chars().find(|c| !is_printable(*c)) {
+        None => Ok(text.to_owned()),
+        Some(c) => Err(format!("it has an unprintable character, {}", c.escape_default())),
+    }
 }
 
 /// What can be explained.
