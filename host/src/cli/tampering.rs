@@ -113,19 +113,17 @@ fn is_apart(output: &Path, read: &[(&str, PathBuf)]) -> Result<(), Failure> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(File::from);
     let stdin = stdin.and_then(|stdin| stdin.metadata()).is_ok_and(is_same);
     let what = match stdin {
-        true => Some("stdin"),
+        true => Some("stdin".to_owned()),
         false => read
             .iter()
             .find(|(_, path)| std::fs::metadata(path).is_ok_and(is_same))
-            .map(|(what, _)| *what),
+            .map(|(what, _)| format!("the {what}")),
     };
     match what {
         None => Ok(()),
         Some(what) => Err(
             Failure::usage(format!("cannot write the output `{}`", output.display()))
-                .because(format!(
-                    "the {what} is the same file, and would be cut to nothing first"
-                ))
+                .because(format!("{what} is the same file, and would be cut to nothing first"))
                 .hint("give --output another name"),
         ),
     }

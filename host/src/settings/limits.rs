@@ -16,11 +16,13 @@ use crate::{
 #[command(next_help_heading = "Limits")]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct LimitsTable {
-    /// Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed [default: 100G]
+    /// Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed, and hours of thrown
+    /// exceptions, which the timeout ends [default: 100G]
     #[arg(
         long,
         help = "Computation for one attempt [default: 100G]",
-        long_help = "Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed [default: 100G]"
+        long_help = "Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed, and hours of \
+                     thrown exceptions, which the timeout ends [default: 100G]"
     )]
     pub(crate) fuel: Option<Fuel>,
     /// Memory of one instance [default: 64MiB; 1GiB for a planner]
