@@ -5,6 +5,7 @@ mod rehearsal;
 
 use std::{
     io::{BufReader, Read},
+    os::fd::AsFd,
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -26,7 +27,7 @@ use crate::{
     operation::{
         ComponentOperation, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings,
     },
-    report::{Finished, Format, Reporter, Stream, Style, Summary, Target, Writer},
+    report::{Finished, Format, LiveCounts, Reporter, Stream, Style, Summary, Target, Writer},
     sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
     transport::{InProcess, Workers},
 };
@@ -82,7 +83,7 @@ pub(crate) struct Plan {
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
-    /// Whether it listens in `.disperse`, and keeps there what can be asked once it has ended.
+    /// Whether it listens in the folder of run records, and keeps there what can be asked once it has ended.
     pub(crate) socket: bool,
     pub(crate) log_level: Level,
     pub(crate) seed: u64,
@@ -114,12 +115,23 @@ pub(crate) struct Ended {
 pub(crate) struct Wires {
     to_driver: UnboundedSender<Notice>,
     inbox: UnboundedReceiver<Notice>,
+    counts: Arc<LiveCounts>,
 }
 
 /// For one run, and what stops it.
 pub(crate) fn wires() -> (Stopper, Wires) {
     let (to_driver, inbox) = unbounded_channel();
-    (Stopper(to_driver.clone()), Wires { to_driver, inbox })
+    let counts = Arc::<LiveCounts>::default();
+    let stopper = Stopper {
+        to_driver: to_driver.clone(),
+        counts: counts.clone(),
+    };
+    let wires = Wires {
+        to_driver,
+        inbox,
+        counts,
+    };
+    (stopper, wires)
 }
 
 /// Runs a plan to its end.
@@ -127,7 +139,11 @@ pub(crate) fn wires() -> (Stopper, Wires) {
 /// # Errors
 /// The output cannot be written, or there are no threads to be had.
 pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires) -> Result<Ended, RunError> {
-    let Wires { to_driver, inbox } = wires;
+    let Wires {
+        to_driver,
+        inbox,
+        counts,
+    } = wires;
     let is_told = plan.stream.is_some();
     let mut report = reporter(&mut plan)?;
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
@@ -167,11 +183,13 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         pools,
         buckets,
         workers: Workers::InProcess(InProcess::default()),
+        counts: counts.clone(),
     };
+    let is_file = is_file(&plan.input);
     let source = source(plan.input);
     let operation = operation(
         plan.what,
-        source,
+        (source, is_file),
         plan.ordered,
         plan.seed,
         &sandbox,
@@ -197,6 +215,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
         let finish = move || {
             let finished = report.finish(&summary);
+            counts.reported();
             (summary, finished)
         };
         let finished = tokio::task::spawn_blocking(finish).await;
@@ -235,18 +254,26 @@ fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
 
 /// Stops a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Stopper(UnboundedSender<Notice>);
+pub(crate) struct Stopper {
+    to_driver: UnboundedSender<Notice>,
+    counts: Arc<LiveCounts>,
+}
 
 impl Stopper {
     /// Gently: no new attempts, those that run end.
     pub(crate) fn stop(&self) {
         // A run that is over needs no stopping.
-        let _ = self.0.send(Notice::Control(Control::Drain));
+        let _ = self.to_driver.send(Notice::Control(Control::Drain));
     }
 
     /// At once, whatever runs.
     pub(crate) fn cancel(&self) {
-        let _ = self.0.send(Notice::Control(Control::Cancel));
+        let _ = self.to_driver.send(Notice::Control(Control::Cancel));
+    }
+
+    /// How far the run is, in words. None: its report has said so.
+    pub(crate) fn unreported(&self) -> Option<String> {
+        self.counts.unreported()
     }
 
     /// Asks the run something. None: it is over.
@@ -254,7 +281,8 @@ impl Stopper {
     /// Cancel safe: what is asked is answered, or done, all the same.
     pub(crate) async fn ask(&self, query: Query) -> Option<Result<Said, Problem>> {
         let (replier, reply) = oneshot::channel();
-        self.0.send(Notice::Control(Control::Query(query, replier))).ok()?;
+        let query = Notice::Control(Control::Query(query, replier));
+        self.to_driver.send(query).ok()?;
         reply.await.ok().map(|said| *said)
     }
 }
@@ -279,9 +307,22 @@ fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
     }
 }
 
+/// Whether an input is a regular file, which has an end that is there already.
+fn is_file(input: &InputSource) -> bool {
+    let meta = match input {
+        InputSource::File(file) => file.metadata(),
+        InputSource::Stdin if stdin_was_open() => {
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(std::fs::File::from);
+            stdin.and_then(|stdin| stdin.metadata())
+        }
+        _ => return false,
+    };
+    meta.is_ok_and(|meta| meta.is_file())
+}
+
 fn operation(
     what: What,
-    source: Option<Box<dyn Read + Send>>,
+    (source, is_file): (Option<Box<dyn Read + Send>>, bool),
     ordered: bool,
     seed: u64,
     sandbox: &Arc<Sandbox>,
@@ -331,6 +372,7 @@ fn operation(
                 files,
                 idempotent,
                 payload_max,
+                is_file,
                 // An eighth is little beside what guests need, and lets the rest of the run go on.
                 ordered: ordered.then(|| IN_MEMORY_MAX.min(sandbox.budget().limit() / 8)),
             };

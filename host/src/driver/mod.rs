@@ -39,8 +39,8 @@ use crate::{
     inbox::{Control, Held, Notice},
     limits::{Charge, Limits, OpenActions, stopped, stopped_so_far},
     logger::Line,
-    operation::Operation,
-    report::{Progress, Reporter, Summary},
+    operation::{COUNTING, Operation},
+    report::{LiveCounts, Progress, Reporter, Summary},
     sandbox::Sandbox,
     script::Log,
     transport::{Member, Workers},
@@ -54,6 +54,10 @@ const TURN_MAX: usize = 512;
 /// How long a run that is being stopped waits for what tasks and planner make of results that are there. Arbitrary: more
 /// than nearly every `collect` takes, and not too long for whoever pressed Ctrl-C.
 const SETTLING: Duration = Duration::from_secs(2);
+
+/// How long a run that is ended at once waits for the rest of its input to be counted. Arbitrary: enough for some GB, and less than
+/// the process has left.
+const COUNTING_AT_ONCE: Duration = Duration::from_millis(250);
 
 /// How often progress is looked at.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -104,6 +108,8 @@ pub(crate) struct Setup {
     pub(crate) tasks_each: (usize, usize),
     /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
     pub(crate) ordered: bool,
+    /// Where it is kept how far the run is.
+    pub(crate) counts: Arc<LiveCounts>,
 }
 
 /// What workers that join a pool later need.
@@ -144,6 +150,9 @@ pub(crate) struct Driver<'a> {
     draining: bool,
     /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
     settled_by: Option<Moment>,
+    /// Until when it waits for the rest of the input to be counted, as the run is being stopped.
+    counted_by: Option<Moment>,
+    counts: Arc<LiveCounts>,
     /// Whether it waits for a reader of the report before it begins more tasks.
     unread: bool,
     /// Stopped at once: nobody waits for what still runs.
@@ -194,6 +203,8 @@ impl<'a> Driver<'a> {
             sandbox,
             draining: false,
             settled_by: None,
+            counted_by: None,
+            counts: setup.counts,
             unread: false,
             cancelled: false,
             charged: Charge::new(sandbox.budget(), 0),
@@ -307,7 +318,8 @@ impl<'a> Driver<'a> {
         let is_full = !self.late.is_empty();
         let moments = [self.scheduler.next_wakeup(), self.tasks.next_wakeup()];
         let moments = moments.into_iter().flatten().filter(|_| !is_full);
-        let next = moments.chain(self.settled_by).min();
+        let counted_by = self.counted_by.filter(|by| *by > self.now);
+        let next = moments.chain(self.settled_by).chain(counted_by).min();
         loop {
             if self.inbox.is_empty() {
                 self.report.flush();
@@ -406,6 +418,8 @@ impl<'a> Driver<'a> {
         self.unread = self.report.is_behind();
         let hold = self.draining || self.unread || (short && self.tasks.in_flight() > 0);
         self.tasks.steer(self.operation.as_mut(), now_ms, hold);
+        let undone = self.tasks.undone(self.operation.tasks_read());
+        self.counts.set(self.tasks.counts(), undone);
     }
 
     fn control(&mut self, control: Control) {
@@ -414,6 +428,7 @@ impl<'a> Driver<'a> {
             Control::Cancel => {
                 self.drain();
                 self.cancelled = true;
+                self.counted_by = self.counted_by.map(|by| by.min(self.now + COUNTING_AT_ONCE));
             }
             Control::Query(query, reply) => {
                 // Who asked may have gone.
@@ -426,13 +441,20 @@ impl<'a> Driver<'a> {
     fn drain(&mut self) {
         if !self.draining {
             self.draining = true;
+            self.counted_by = self.operation.stop().then(|| self.now + COUNTING);
             self.tell(Event::DrainBegun);
         }
     }
 
+    /// Whether the run is over and, if it was stopped, the rest of its input is counted.
+    fn is_over(&mut self) -> bool {
+        let is_counting = self.counted_by.is_some_and(|by| self.now < by) && self.tasks.total().is_none();
+        self.is_at_end() && (!is_counting || self.tasks.is_over())
+    }
+
     /// Whether all is done; or, if the run is being stopped, whether no attempt runs and the results of those that ran
     /// are in the output.
-    fn is_over(&mut self) -> bool {
+    fn is_at_end(&mut self) -> bool {
         if self.cancelled || self.tasks.is_over() {
             return true;
         }
@@ -464,6 +486,7 @@ impl<'a> Driver<'a> {
         let quotas: Vec<_> = self.scheduler.quotas().collect();
         Summary {
             interrupted: self.draining && !self.tasks.is_over(),
+            undone: self.tasks.undone(self.operation.tasks_read()),
             shortage: self.shortages.take_fatal(),
             wall: self.began.elapsed(),
             tasks: self.tasks.counts(),

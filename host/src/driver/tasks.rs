@@ -10,7 +10,7 @@ use crate::{
     inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
     limits::Charge,
     operation::Operation,
-    report::TaskCounts,
+    report::{TaskCounts, Undone},
     text::cut,
 };
 
@@ -109,6 +109,15 @@ impl Tasks {
     /// How many there will be in all, where that is known.
     pub(super) fn total(&self) -> Option<u64> {
         self.total
+    }
+
+    /// What is left of all tasks, of which at least `read` are in the input.
+    pub(super) fn undone(&self, read: u64) -> Undone {
+        let known = self.total.unwrap_or_else(|| self.last.max(read));
+        Undone {
+            tasks: known.saturating_sub(self.done + self.failed),
+            at_least: self.total.is_none(),
+        }
     }
 
     /// Whether the planner is done and everything with it.

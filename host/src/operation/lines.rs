@@ -10,8 +10,9 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,7 +21,7 @@ use rustc_hash::FxHashMap;
 use tokio::{
     runtime::Handle,
     sync::{
-        OwnedSemaphorePermit, Semaphore,
+        Notify, OwnedSemaphorePermit, Semaphore,
         mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel},
     },
     task::JoinSet,
@@ -49,6 +50,10 @@ const READ_AT_ONCE: usize = 1 << 20;
 /// From how many bytes on they count for that. What is shorter makes a megabyte at most.
 const COUNTED_MIN: usize = 1 << 10;
 
+/// For how long the rest of the input of a run that is stopped is counted. Arbitrary: some 10 GB, and not long for an operator who
+/// pressed Ctrl-C.
+pub(crate) const COUNTING: Duration = Duration::from_secs(1);
+
 /// How `map` reads and asks.
 #[derive(Clone, Debug)]
 pub(crate) struct LinesOptions {
@@ -64,6 +69,9 @@ pub(crate) struct LinesOptions {
     pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
     pub(crate) payload_max: usize,
+    /// Whether the input is a regular file. Only that is read on to count what a stopped run leaves undone: a pipe may have no end,
+    /// and what is read of it is lost to the next reader.
+    pub(crate) is_file: bool,
     /// How many bytes of results wait in memory for an earlier one. None: results are written as they come.
     pub(crate) ordered: Option<u64>,
 }
@@ -85,6 +93,11 @@ struct Shared {
     /// How many results wait for an earlier one, and which task is due.
     waiting: AtomicU64,
     due: AtomicU64,
+    /// How many tasks were read.
+    read: AtomicU64,
+    /// Whether the run is being stopped, and what tells the planner so.
+    is_stopped: AtomicBool,
+    stop: Notify,
 }
 
 impl Shared {
@@ -100,18 +113,21 @@ impl Lines {
     /// # Errors
     /// No thread can be had.
     pub(crate) fn start(
-        input: impl BufRead + Send + 'static,
+        mut input: impl BufRead + Send + 'static,
         options: LinesOptions,
         to_driver: UnboundedSender<Notice>,
     ) -> io::Result<Self> {
         let (lines, read) = mpsc::channel(AHEAD);
         let (room, runtime) = (Arc::new(Semaphore::new(AHEAD_BYTES)), Handle::current());
         let port = PlannerPort::new(to_driver.clone());
+        let shared = Arc::<Shared>::default();
         std::thread::Builder::new().name("input".into()).spawn({
-            let (options, port) = (options.clone(), port.clone());
+            let (options, port, shared) = (options.clone(), port.clone(), shared.clone());
             move || {
                 let read = AssertUnwindSafe(|| {
-                    read_lines(input, &options, |piece| {
+                    let ended = read_lines(&mut input, &options, |piece| {
+                        let is_task = !matches!(piece, Piece::Broken(_));
+                        shared.read.fetch_add(is_task.into(), Ordering::Relaxed);
                         let size = if let Piece::Whole(bytes) = &piece {
                             bytes.len()
                         } else {
@@ -120,7 +136,13 @@ impl Lines {
                         let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
                         let room = (size >= COUNTED_MIN).then(wait).flatten();
                         lines.blocking_send((piece, room)).is_ok()
-                    })
+                    });
+                    let is_counted = !ended && options.is_file && shared.is_stopped.load(Ordering::Relaxed);
+                    let read = || shared.read.load(Ordering::Relaxed);
+                    match is_counted {
+                        true => count_rest(input, &options, &shared.read, Instant::now() + COUNTING).then(read),
+                        false => ended.then(read),
+                    }
                 });
                 // The reader may be a program's own. What is not told would be taken for the end of the input.
                 match catch_unwind(read) {
@@ -136,7 +158,6 @@ impl Lines {
         })?;
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
-        let shared = Arc::<Shared>::default();
         let planned = Planned {
             port,
             to_driver: to_driver.clone(),
@@ -208,6 +229,16 @@ impl Operation for Lines {
         answers
     }
 
+    fn stop(&mut self) -> bool {
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
+        self.shared.stop.notify_one();
+        self.options.is_file
+    }
+
+    fn tasks_read(&self) -> u64 {
+        self.shared.read.load(Ordering::Relaxed)
+    }
+
     fn held(&self) -> Option<Held> {
         let results = self.shared.waiting.load(Ordering::Relaxed);
         let task = self.shared.due.load(Ordering::Relaxed);
@@ -234,11 +265,9 @@ enum Piece {
     Broken(String),
 }
 
-/// Reads lines until the end, an error, or until `hand` says that nobody wants them. At the end it says how many tasks
-/// they make.
-fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl FnMut(Piece) -> bool) -> Option<u64> {
+/// Reads lines until the end, an error, or until `hand` returns that they are not wanted. Returns whether the end was reached.
+fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl FnMut(Piece) -> bool) -> bool {
     let mut number = 0u64;
-    let mut tasks = 0u64;
     loop {
         let mut piece = BytesMut::new();
         let mut count = 0;
@@ -268,12 +297,12 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl Fn
                     hand(Piece::Broken(format!(
                         "the input broke off after line {number}: {error}"
                     )));
-                    return None;
+                    return false;
                 }
             }
         }
         if count == 0 {
-            return Some(tasks);
+            return true;
         }
         let piece = match is_too_long {
             true => Piece::Rejected(too_long(number, count, options.payload_max)),
@@ -281,9 +310,31 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl Fn
             false => Piece::Whole(piece.freeze()),
         };
         if !hand(piece) {
-            return None;
+            return false;
         }
-        tasks += 1;
+    }
+}
+
+/// Adds the tasks that the rest of an input makes to `tasks`, until a moment. Returns whether that is all of it.
+fn count_rest(mut input: impl BufRead, options: &LinesOptions, tasks: &AtomicU64, until: Instant) -> bool {
+    let (before, batch) = (tasks.load(Ordering::Relaxed), options.batch.max(1) as u64);
+    let (mut lines, mut is_within) = (0u64, false);
+    loop {
+        let read = match input.fill_buf() {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return false,
+        };
+        let is_end = read.is_empty();
+        lines += memchr::memchr_iter(options.end, read).count() as u64;
+        is_within = read.last().map_or(is_within, |last| *last != options.end);
+        let size = read.len();
+        input.consume(size);
+        let all = lines + u64::from(is_within);
+        tasks.store(before + all.div_ceil(batch), Ordering::Relaxed);
+        if is_end || Instant::now() >= until {
+            return is_end;
+        }
     }
 }
 
@@ -382,6 +433,12 @@ impl Planned {
                         Some(message) => PlannerNotice::Failed(message),
                     }),
                 },
+                () = self.shared.stop.notified() => {
+                    // Nothing more is handed out, and what waits for room to be read ahead is let go on.
+                    wanted = 0;
+                    lines.close();
+                    while lines.try_recv().is_ok() {}
+                }
                 line = lines.recv(), if wanted > 0 => match line {
                     Some((Piece::Broken(message), _)) => broken = Some(message),
                     Some((piece, _)) => {
@@ -528,7 +585,7 @@ impl Planned {
 mod tests {
     use super::*;
 
-    fn read(input: &str, batch: usize, payload_max: usize) -> Vec<Result<String, String>> {
+    fn read(text: &str, batch: usize, payload_max: usize) -> Vec<Result<String, String>> {
         let options = LinesOptions {
             kind: "line".into(),
             batch,
@@ -536,20 +593,43 @@ mod tests {
             files: false,
             idempotent: false,
             payload_max,
+            is_file: true,
             ordered: None,
         };
         let mut pieces = Vec::new();
         // A small buffer, so that lines are read in several pieces.
-        let input = io::BufReader::with_capacity(3, input.as_bytes());
-        let total = read_lines(input, &options, |piece| {
+        let input = io::BufReader::with_capacity(3, text.as_bytes());
+        let is_all = read_lines(input, &options, |piece| {
             pieces.push(match piece {
                 Piece::Whole(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
                 Piece::Rejected(why) | Piece::Broken(why) => Err(why),
             });
             true
         });
-        assert_eq!(total, Some(pieces.len() as u64));
+        assert!(is_all);
+        // As many as there are when none is handed out.
+        let tasks = AtomicU64::new(0);
+        let input = io::BufReader::with_capacity(3, text.as_bytes());
+        assert!(count_rest(input, &options, &tasks, Instant::now() + 60 * COUNTING));
+        assert_eq!(tasks.into_inner(), pieces.len() as u64);
         pieces
+    }
+
+    #[test]
+    fn counting_the_rest_of_an_input_ends_in_time() {
+        let options = LinesOptions {
+            kind: "line".into(),
+            batch: 10,
+            end: b'\n',
+            files: false,
+            idempotent: false,
+            payload_max: 9,
+            is_file: true,
+            ordered: None,
+        };
+        let (endless, tasks) = (io::BufReader::new(io::repeat(b'\n')), AtomicU64::new(7));
+        assert!(!count_rest(endless, &options, &tasks, Instant::now()));
+        assert!(tasks.into_inner() > 7 + 100);
     }
 
     #[test]

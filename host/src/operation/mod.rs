@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use in_order::IN_MEMORY_MAX;
-pub(crate) use lines::{Lines, LinesOptions};
+pub(crate) use lines::{COUNTING, Lines, LinesOptions};
 pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
 
 /// What the driver can ask for. Everything is answered by a notice.
@@ -31,6 +31,19 @@ pub(crate) trait Operation: Send {
 
     /// Starts a task and says where its answers go. Once it has ended, answers are dropped there.
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers;
+
+    /// Takes note that the run is being stopped and hands out nothing more. Whether [`PlannerNotice::Total`] may follow soon, as
+    /// the rest of the input is counted.
+    ///
+    /// [`PlannerNotice::Total`]: crate::inbox::PlannerNotice::Total
+    fn stop(&mut self) -> bool {
+        false
+    }
+
+    /// How many tasks the input has at least, as far as it was read.
+    fn tasks_read(&self) -> u64 {
+        0
+    }
 
     /// The results that wait for that of an earlier task before they are written. None: there are none.
     fn held(&self) -> Option<Held> {

@@ -18,6 +18,15 @@ pub(crate) struct TaskCounts {
     pub(crate) in_flight: u64,
 }
 
+/// How many tasks a run that was stopped has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Undone {
+    /// Tasks without an end, those included that were not handed out.
+    pub(crate) tasks: u64,
+    /// Whether there may be more, because the input was not read to its end.
+    pub(crate) at_least: bool,
+}
+
 /// What became of one kind of action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct KindSummary {
@@ -217,6 +226,9 @@ pub(crate) enum Event {
     Report {
         /// Whether it was stopped before its end.
         interrupted: bool,
+        /// If it was stopped: what it left.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        undone: Option<Undone>,
         /// Why the operation itself failed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         failure: Option<String>,
@@ -248,6 +260,7 @@ impl Event {
     pub(super) fn report(summary: &Summary) -> Self {
         Self::Report {
             interrupted: summary.interrupted,
+            undone: summary.interrupted.then_some(summary.undone),
             failure: summary.failure.clone(),
             wall_ms: summary.wall.as_secs_f64() * 1e3,
             tasks: summary.tasks,

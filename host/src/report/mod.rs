@@ -6,6 +6,7 @@
 
 mod event;
 mod lane;
+mod live;
 mod reasons;
 mod said;
 mod stream;
@@ -19,7 +20,8 @@ use disperse_scheduler::{AttemptId, Health, Moment, TaskId};
 use rustc_hash::FxHashMap;
 
 pub(crate) use event::{Event, schema};
-pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
+pub(crate) use event::{KindSummary, QuotaSummary, TaskCounts, Undone, WorkerSummary};
+pub(crate) use live::LiveCounts;
 use reasons::Reasons;
 pub(crate) use said::{AttemptFailed, Dead, Progress, Summary};
 pub(crate) use stream::{Reader, Stream, Told, stream};

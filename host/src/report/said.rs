@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::{ActionId, AttemptId, Class, Counts, Reason, TaskId};
 
-use super::{KindSummary, QuotaSummary, TaskCounts, WorkerSummary};
+use super::{KindSummary, QuotaSummary, TaskCounts, Undone, WorkerSummary};
 use crate::inbox::{Held, Used};
 
 /// A failed attempt.
@@ -51,6 +51,8 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) interrupted: bool,
+    /// What is left of the tasks.
+    pub(crate) undone: Undone,
     /// What the machine had none left of, if that ended the run.
     pub(crate) shortage: Option<String>,
     pub(crate) wall: Duration,

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use disperse_scheduler::{Evicted, Health, Moment};
 
-use super::{Progress, Summary, TaskCounts, WorkerSummary};
+use super::{Progress, Summary, TaskCounts, Undone, WorkerSummary};
 use crate::{
     logger::{Level, Line},
     units::{Fuel, Size, Time},
@@ -146,13 +146,19 @@ pub(crate) fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) ->
     Some(Time::from(whole))
 }
 
+/// What is left of the tasks, in words.
+pub(super) fn undone(undone: Undone) -> String {
+    let at_least = if undone.at_least { "at least " } else { "" };
+    format!("{at_least}{} left undone", undone.tasks)
+}
+
 /// The final report.
 pub(super) fn summary(summary: &Summary) -> String {
     let mut text = String::new();
     let tasks = &summary.tasks;
     let _ = write!(text, "{} tasks done, {} failed", tasks.done, tasks.failed);
     if summary.interrupted {
-        let _ = write!(text, ", {} left undone: stopped before the end", tasks.in_flight);
+        let _ = write!(text, ", {}: stopped before the end", undone(summary.undone));
     }
     let _ = writeln!(
         text,

@@ -63,6 +63,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         pools,
         buckets,
         workers: Workers::Scripted(Box::new(Scripted::new(script.rules, stage.task_limits.result))),
+        counts: Arc::default(),
     };
     let settings = OperationSettings {
         args: stage.args.iter().cloned().chain(script.args).collect(),

@@ -1,0 +1,40 @@
+//! The counts of a run while it goes on, for a process that is ended before the run can report them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use super::{TaskCounts, Undone, text};
+
+/// Written by the driver after each turn, and read by the thread that waits for signals.
+#[derive(Debug, Default)]
+pub(crate) struct LiveCounts {
+    done: AtomicU64,
+    failed: AtomicU64,
+    undone: AtomicU64,
+    is_all: AtomicBool,
+    is_reported: AtomicBool,
+}
+
+impl LiveCounts {
+    pub(crate) fn set(&self, tasks: TaskCounts, undone: Undone) {
+        self.done.store(tasks.done, Relaxed);
+        self.failed.store(tasks.failed, Relaxed);
+        self.undone.store(undone.tasks, Relaxed);
+        self.is_all.store(!undone.at_least, Relaxed);
+    }
+
+    /// Takes note that the run has said how it went.
+    pub(crate) fn reported(&self) {
+        self.is_reported.store(true, Relaxed);
+    }
+
+    /// The counts in words. None: they were reported.
+    pub(crate) fn unreported(&self) -> Option<String> {
+        let undone = Undone {
+            tasks: self.undone.load(Relaxed),
+            at_least: !self.is_all.load(Relaxed),
+        };
+        let (done, failed) = (self.done.load(Relaxed), self.failed.load(Relaxed));
+        let text = format!("{done} tasks done, {failed} failed, {}", text::undone(undone));
+        (!self.is_reported.load(Relaxed)).then_some(text)
+    }
+}
