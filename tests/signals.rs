@@ -1,7 +1,7 @@
 //! Being stopped by the user or by the machine.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use crate::support::{Folder, beside, body, comes, host, probe};
+use crate::support::{Folder, beside, body, comes, host, of_type, probe, shell, state};
 
 /// How long a process may take to end after its second signal: two seconds, and more on a machine that is busy.
 const SOON: Duration = Duration::from_secs(6);
@@ -92,6 +92,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     let _beside = beside();
     let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
         .args(["map", &worker, "--input", &input, "--threads", "1", "--no-cache"])
+        .env("XDG_STATE_HOME", state())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -112,6 +113,87 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     assert!(child.try_wait().unwrap().is_none(), "it ended at the first one");
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
+    // The input is a file, so that all of what is left is counted, and its report waits for the reader too.
+    let said = rest(&mut child);
+    let (done, undone) = (count(&said, "tasks done"), count(&said, "left undone"));
+    assert!(done > 0 && done + undone == 100_000, "{said}");
+}
+
+/// What is left to be read of stderr.
+fn rest(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The number before these words.
+#[track_caller]
+fn count(text: &str, words: &str) -> u64 {
+    let before = text.split(words).next().unwrap();
+    let number = before.split_whitespace().next_back().unwrap_or_default();
+    assert!(before.len() < text.len(), "`{words}` is not in {text}");
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("no number before `{words}` in {text}"))
+}
+
+#[test]
+fn stopped_run_counts_what_it_leaves_of_a_file() {
+    let folder = Folder::new();
+    let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
+    // Far more than is read ahead, and no newline at its end.
+    let input = folder.file("in.txt", "a line\n".repeat(100_000) + "the last");
+    for line in [
+        format!("exec disperse-host map {worker} -i {input}"),
+        format!("exec disperse-host map {worker} -k < {input}"),
+        format!("exec disperse-host map {worker} -i {input} --batch 10"),
+    ] {
+        let all = if line.contains("--batch") { 10_001 } else { 100_001 };
+        let mut live = shell(&line).start();
+        live.wait_until("a result", |stdout, _| !stdout.is_empty());
+        live.send(Signal::INT);
+        let ended = live.end().exits(130);
+        let counts = ["tasks done", "failed", "left undone"].map(|words| count(&ended.stderr, words));
+        assert_eq!(counts.iter().sum::<u64>(), all, "{}", ended.stderr);
+        assert!(!ended.stderr.contains("at least"), "{}", ended.stderr);
+    }
+    let mut live = host(["map", &worker, "-i", &input, "--format", "json"]).start();
+    live.wait_until("a result", |stdout, _| stdout.len() > 1000);
+    live.send(Signal::TERM);
+    let events = live.end().exits(143).events();
+    let report = of_type(&events, "report")[0];
+    let (done, undone) = (&report["tasks"]["done"], &report["undone"]);
+    assert_eq!(
+        done.as_u64().unwrap() + undone["tasks"].as_u64().unwrap(),
+        100_001,
+        "{report}"
+    );
+    assert_eq!(undone["at_least"], false);
+}
+
+#[test]
+fn stopped_run_reports_how_much_it_read_of_a_pipe() {
+    let folder = Folder::new();
+    let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
+    let mut live = host(["map", &worker]).endless("a line\n").start();
+    // The pipe gives as many lines as are read ahead.
+    live.wait_until("a result", |stdout, _| !stdout.is_empty());
+    let until = Instant::now() + Duration::from_secs(60);
+    while live.fed() < 2000 {
+        assert!(Instant::now() < until, "the input is not read");
+        std::thread::yield_now();
+    }
+    live.send(Signal::INT);
+    let ended = live.end().exits(130).says(&["at least"]);
+    assert!(count(&ended.stderr, "left undone") > 500, "{}", ended.stderr);
+}
+
+#[test]
+fn finished_run_leaves_nothing() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let ended = host(["map", &worker, "--format", "json"]).input("a\n").run().exits(0);
+    assert!(of_type(&ended.events(), "report")[0].get("undone").is_none());
 }
 
 #[test]
@@ -131,7 +213,10 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     live.send(Signal::INT);
     live.wait_until("a word about the interrupt", |_, stderr| !stderr.is_empty());
     live.send(Signal::INT);
-    live.end().exits(130).prints("a\n");
+    live.end()
+        .exits(130)
+        .prints("a\n")
+        .says(&["1 tasks done", "at least 1 left undone"]);
 }
 
 /// A run in which a worker holds every thread there is, within the host: it waits for the certificates of the machine, which
@@ -162,6 +247,7 @@ impl Held {
                 "http://127.0.0.1:9",
             ])
             .args(flags)
+            .env("XDG_STATE_HOME", state())
             .env("SSL_CERT_FILE", &certificates)
             .env_remove("SSL_CERT_DIR")
             .stdin(Stdio::piped())
@@ -203,7 +289,11 @@ impl Held {
         self.send(first);
         assert!(is_heard(&self.child), "nothing is said of the first signal");
         self.send(second);
-        ended(&mut self.child).code()
+        let code = ended(&mut self.child).code();
+        // No thread is left for the run's own report.
+        let said = rest(&mut self.child);
+        assert!(said.contains("at least") && count(&said, "left undone") > 0, "{said}");
+        code
     }
 }
 
@@ -249,7 +339,7 @@ fn a_hangup_that_was_ignored_stays_ignored() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let program = env!("CARGO_BIN_EXE_disperse-host");
-    let mut live = crate::support::shell(&format!("exec nohup {program} map {worker}"))
+    let mut live = shell(&format!("exec nohup {program} map {worker}"))
         .once("a line\n")
         .start();
     live.wait_until("a result", |stdout, _| !stdout.is_empty());
@@ -301,13 +391,88 @@ fn killed_host_leaves_no_program_and_no_child_of_one() {
 
 #[test]
 fn killed_host_leaves_no_build() {
+    let (folder, pid) = building();
+    let live = host(["map", ".", "--trust-manifest"]).folder(folder.root()).start();
+    let pid = pid_in(&pid);
+    live.send(Signal::KILL);
+    ends(&pid);
+}
+
+/// A project whose build writes its process ID to a file and goes on for long.
+fn building() -> (Folder, String) {
     let folder = Folder::new();
     let pid = folder.path("pid");
     folder.file("build.sh", format!("sleep 1000 & {}; wait", writes_pid("$!", &pid)));
     let manifest = "[worker]\nbuild = \"sh build.sh; true\"\ncomponent = \"w.wasm\"\n";
     folder.file("disperse.toml", manifest);
-    let live = host(["map", ".", "--trust-manifest"]).folder(folder.root()).start();
+    (folder, pid)
+}
+
+#[test]
+fn signal_ends_a_build_with_one_line() {
+    for (command, signal, code, line) in [
+        ("map", Signal::INT, 130, "stopped before the run began"),
+        ("map", Signal::TERM, 143, "stopped before the run began"),
+        ("compile", Signal::HUP, 129, "stopped before the end"),
+    ] {
+        let (folder, pid) = building();
+        let live = host([command, ".", "--trust-manifest"]).folder(folder.root()).start();
+        let pid = pid_in(&pid);
+        live.send(signal);
+        let ended = live.end().exits(code);
+        let lines: Vec<_> = ended.stderr.lines().skip(1).collect();
+        assert_eq!(lines, [line], "{command}: {}", ended.stderr);
+        ends(&pid);
+    }
+}
+
+#[test]
+fn interrupt_of_a_terminal_ends_a_build_with_one_line() {
+    use std::os::unix::process::CommandExt;
+
+    let _beside = beside();
+    let (folder, pid) = building();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+        .args(["map", ".", "--trust-manifest"])
+        .current_dir(folder.root())
+        .env("XDG_STATE_HOME", state())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
     let pid = pid_in(&pid);
-    live.send(Signal::KILL);
+    // As a terminal does: the host and all programs of the build at once.
+    rustix::process::kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(130));
+    let said = rest(&mut child);
+    assert_eq!(
+        said.lines().skip(1).collect::<Vec<_>>(),
+        ["stopped before the run began"],
+        "{said}"
+    );
     ends(&pid);
+}
+
+#[test]
+fn signal_ends_compiling_with_one_line() {
+    let folder = Folder::new();
+    // Takes a compiler many seconds: functions of many additions.
+    let adds = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (local.get 1)))".repeat(600);
+    let functions = format!("(func (param i32 i32) (result i32) {adds} (local.get 0))").repeat(200);
+    let text = include_str!("guests/worker.wat")
+        .replace("{HANDLE}", body::ECHO)
+        .replace("{EXPORT}", "handle");
+    let at = text.find("(func").unwrap();
+    let worker = folder.guest("large.wasm", &format!("{}{functions}{}", &text[..at], &text[at..]));
+    let live = host(["map", &worker, "--no-cache"]).once("a\n").start();
+    let children = format!("/proc/{0}/task/{0}/children", live.id());
+    let is_compiling = comes(Duration::from_secs(60), || {
+        std::fs::read_to_string(&children).is_ok_and(|children| !children.trim().is_empty())
+    });
+    assert!(is_compiling, "no child compiles");
+    live.send(Signal::INT);
+    let ended = live.end().exits(130);
+    assert_eq!(ended.stderr, "stopped before the run began\n");
 }

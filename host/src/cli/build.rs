@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     error::{Failure, say},
-    sources, tools,
+    signals, sources, tools,
 };
 use crate::{
     sandbox::{Cache, Guarded},
@@ -91,6 +91,7 @@ fn run(folder: &Path, line: &str, quiet: bool) -> Result<(), Failure> {
     if ended.status.success() {
         return Ok(());
     }
+    signals::await_late();
     // Some tools, such as tsc, write their errors to stdout. Also --quiet shows them.
     for words in [&ended.stdout, &ended.stderr] {
         let words = String::from_utf8_lossy(words.get(words.len().saturating_sub(WORDS_MAX)..).unwrap_or_default());

@@ -152,17 +152,24 @@ fn command(cli: Cli) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => {
             let (sandbox, plan) = plan::for_run(&args)?;
-            execute(sandbox, plan, args.common.threads)
+            execute(sandbox, plan, args.common.threads, &stopped)
         }
         Command::Map(args) => {
             let (sandbox, plan) = plan::for_map(&args)?;
-            execute(sandbox, plan, args.common.threads)
+            execute(sandbox, plan, args.common.threads, &stopped)
         }
         Command::Test(args) => test::test(&args),
         Command::Compile(args) => compile::compile(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
         Command::Workers {
+    // Also what comes before a run, such as a build, is ended by signals, and in one line.
+    let stopped = match &command {
+        Command::Run(_) | Command::Map(_) => signals::listen(quiet, "stopped before the run began"),
+        Command::Test(_) | Command::Compile(_) => signals::listen(quiet, "stopped before the end"),
+        _ => Ok(signals::Stopped::default()),
+    };
+    let stopped = stopped.map_err(|error| cannot_start(&error))?;
             what: WorkersCommand::Add { pool, count, ask },
         } => explain::put(&Query::Workers { pool, add: count.get() }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
@@ -210,10 +217,10 @@ fn command(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>) -> Result<u8, Failure> {
+fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>, stopped: &signals::Stopped) -> Result<u8, Failure> {
     let runtime = runtime(threads)?;
     let (stopper, wires) = run::wires();
-    let stopped = signals::listen(stopper).map_err(|error| cannot_start(&error))?;
+    signals::stop_from_now_on(stopper);
     // The driver is a task like the guests: what it says to one, and one to it, often needs no other thread.
     let run = runtime.spawn(run::run_with(Arc::new(sandbox), plan, wires));
     let ended = runtime.block_on(run);

@@ -1,4 +1,5 @@
-//! Signals: the first one stops the run gently, the second one ends the process.
+//! Signals: the first one stops the run gently, the second one ends the process. Before a run has begun, while it is built or compiled,
+//! the first one does.
 //!
 //! A thread of its own waits for them, so that neither guests that hold every thread of the run nor a reader that never reads
 //! keeps the second one from ending the process within two seconds.
@@ -8,8 +9,9 @@ use std::{
     pin::pin,
     process::exit,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -35,6 +37,28 @@ const LAST_COUNTS: Duration = Duration::from_secs(1);
 /// How long the process has to exit by itself after that, before it is killed.
 const EXIT: Duration = Duration::from_millis(500);
 
+/// How long a final line may take to be written. Arbitrary: a terminal or a file takes it at once, and a pipe that is full never.
+const LAST_LINE: Duration = Duration::from_millis(200);
+
+/// How long after the failure of a build a signal may be seen that ended it: Ctrl-C reaches the programs of a terminal in any order.
+/// Arbitrary: little beside a build, and much beside what a thread takes to wake up.
+const LATE: Duration = Duration::from_millis(200);
+
+/// What a signal stops: a run, once there is one. Locked for good once the process is being ended without one.
+static RUN: Mutex<Option<Stopper>> = Mutex::new(None);
+
+/// Has signals stop this run from now on. Does not return if one is ending the process.
+pub(super) fn stop_from_now_on(stopper: Stopper) {
+    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopper);
+}
+
+/// Waits for a signal that may have ended what this process has started. Returns if there was none; if there was, it ends this process
+/// too.
+pub(super) fn await_late() {
+    thread::sleep(LATE);
+    drop(RUN.lock());
+}
+
 /// Which signal stopped a run, if any did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stopped(Arc<AtomicU8>);
@@ -46,12 +70,13 @@ impl Stopped {
     }
 }
 
-/// Listens to SIGINT, SIGTERM and SIGHUP from now on: the first drains the run, the second ends the process, in any mixture.
-/// SIGHUP stays ignored where the parent process had it ignored, as `nohup` does.
+/// Listens to SIGINT, SIGTERM and SIGHUP from now on: the first drains the run, the second ends the process, in any mixture. Where
+/// there is no run yet, the first one ends the process, and what it has started. `quiet`: prints no counts at
+/// the end; `early`: what is printed where there is no run. SIGHUP stays ignored where the parent process had it ignored, as `nohup` does.
 ///
 /// # Errors
 /// No thread can be had, or no signal can be listened to.
-pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
+pub(super) fn listen(quiet: bool, early: &'static str) -> io::Result<Stopped> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let mut signals = {
         let _within = runtime.enter();
@@ -83,10 +108,23 @@ pub(super) fn listen(stopper: Stopper) -> io::Result<Stopped> {
     tick();
     thread::Builder::new().name("signals".into()).spawn(move || {
         seen.0.store(runtime.block_on(ticking(signals())), Ordering::Relaxed);
+        let run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stopper) = run.clone() else {
+            // The lock is kept, so that no run begins meanwhile, and nothing is said of a build that is killed.
+            say_in_time(early.to_owned());
+            return exit_at_once(seen.code());
+        };
+        drop(run);
         aside(|| say("stopping: attempts that run are let end; once more ends at once"));
         stopper.stop();
         seen.0.store(runtime.block_on(ticking(signals())), Ordering::Relaxed);
-        end(&stopper, seen.code());
+        stopper.cancel();
+        // The main thread ends the process meanwhile if the run does end.
+        thread::sleep(LAST_COUNTS);
+        if let Some(counts) = stopper.unreported().filter(|_| !quiet) {
+            say_in_time(format!("{counts}: ended before all results were written"));
+        }
+        exit_at_once(seen.code());
     })?;
     Ok(stopped)
 }
@@ -102,12 +140,8 @@ async fn ticking(signal: impl Future<Output = u8>) -> u8 {
     }
 }
 
-/// Ends the process: with the run's final counts if it can still say them, and without if not. The exit code is the signal's
-/// either way.
-fn end(stopper: &Stopper, code: u8) {
-    stopper.cancel();
-    // The main thread ends the process meanwhile if the run does end.
-    thread::sleep(LAST_COUNTS);
+/// Ends the process and all that it has started, with this exit code.
+fn exit_at_once(code: u8) {
     aside(|| {
         thread::sleep(EXIT);
         // An exit runs code of libraries, which may wait for a thread that is held.
@@ -115,6 +149,16 @@ fn end(stopper: &Stopper, code: u8) {
     });
     sandbox::kill_programs();
     exit(code.into());
+}
+
+/// Says a last line, unless that takes too long.
+fn say_in_time(text: String) {
+    let (done, said) = mpsc::channel();
+    aside(move || {
+        say(&text);
+        let _ = done.send(());
+    });
+    let _ = said.recv_timeout(LAST_LINE);
 }
 
 /// Does this in another thread: it may block, as a write to a full pipe does.

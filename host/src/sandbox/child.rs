@@ -83,6 +83,10 @@ pub(super) enum ChildError {
     Start(io::Error),
 }
 
+/// How long a child that was interrupted is not reported. Arbitrary: far more than this process takes to end, which was interrupted
+/// too unless the signal was for the child alone.
+const INTERRUPTED: Duration = Duration::from_secs(1);
+
 /// How much of the child's stderr is kept, in bytes.
 const WORDS_MAX: u64 = 64 << 10;
 
@@ -107,6 +111,10 @@ pub(super) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
     // Ends it if it goes on, and is nothing to it if it has ended.
     let _ = child.kill();
     let status = child.wait().map_err(ChildError::Start)?;
+    if status.signal() == Some(Signal::INT.as_raw()) {
+        // Ctrl-C reaches this process too, which ends of it.
+        std::thread::sleep(INTERRUPTED);
+    }
     let Some((mut output, words)) = done? else {
         return Err(ChildError::Timeout);
     };

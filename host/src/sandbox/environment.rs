@@ -21,7 +21,8 @@ mod system {
 /// Takes variables out of the environment, and out of the memory in which `/proc/PID/environ` shows it for as long as the process
 /// lives: there any program of this user could read them.
 ///
-/// To be called while no other thread uses the environment, which is before the runtime starts.
+/// To be called while no other thread uses the environment, which is before the runtime starts: the thread that waits for signals reads
+/// nothing of it but whether there are to be colors, by the standard library and its lock.
 #[allow(
     unsafe_code,
     reason = "what the process was started with can be overwritten only in its place"
