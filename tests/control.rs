@@ -1,8 +1,11 @@
-//! Talking to a run from outside: `explain`, `readmit`, `drain`, and the folder `.disperse`.
+//! Talking to a run from outside: `explain`, `readmit`, `drain`, and the folder of run records.
 
 use std::{
     io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +13,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Ended, Folder, Live, body, comes, host, of_type};
+use crate::support::{Ended, Folder, Live, body, comes, host, of_type, records};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -36,9 +39,9 @@ pub(crate) fn told(folder: &Path, args: &[&str]) -> Value {
     said.remove(0)
 }
 
-/// The files of this sort in `.disperse`, sorted.
+/// The run records of this sort, sorted.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder.join(".disperse")) else {
+    let Ok(entries) = std::fs::read_dir(records(folder)) else {
         return Vec::new();
     };
     let mut files: Vec<_> = entries
@@ -66,9 +69,16 @@ fn endless(folder: &Path, args: &[&str]) -> Live {
     live
 }
 
+/// Connects to a socket whose path may be longer than an address.
+fn connect(socket: &Path) -> UnixStream {
+    let folder = std::fs::File::open(socket.parent().unwrap()).unwrap();
+    let folder = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+    UnixStream::connect(folder.join(socket.file_name().unwrap())).unwrap()
+}
+
 /// One question as it goes over the socket, and what comes back.
 fn raw(socket: &Path, bytes: &[u8]) -> String {
-    let mut stream = UnixStream::connect(socket).unwrap();
+    let mut stream = connect(socket);
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     // Whoever does not want the rest says why all the same.
     let _ = stream.write_all(bytes);
@@ -333,7 +343,7 @@ fn nobody_else_can_look_or_speak() {
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(folder.root(), &["map", &echo]);
     let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&folder.root().join(".disperse")), 0o700);
+    assert_eq!(mode(&records(folder.root())), 0o700);
     assert_eq!(mode(&files(folder.root(), "sock")[0]), 0o600);
     live.close();
     live.end().exits(0);
@@ -348,7 +358,7 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
     let live = endless(root, &["map", &echo]);
     let socket = files(root, "sock").remove(0);
     // More than are talked to at once, and one says half a word.
-    let mut silent: Vec<_> = (0..12).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let mut silent: Vec<_> = (0..12).map(|_| connect(&socket)).collect();
     silent[0].write_all(b"{\"v\":1,").unwrap();
     let before = live.fed();
     until("the run going on", || live.fed() > before + 50);
@@ -374,7 +384,7 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
         );
     }
     // One that asks and does not read, and many that do.
-    let mut deaf = UnixStream::connect(&socket).unwrap();
+    let mut deaf = connect(&socket);
     deaf.write_all(b"{\"v\":1,\"ask\":\"run\"}\n").unwrap();
     for _ in 0..50 {
         assert!(raw(&socket, b"{\"v\":1,\"ask\":\"run\"}\n").starts_with("{\"v\":1,\"said\":{"));
@@ -383,10 +393,82 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
     live.end().exits(0);
 }
 
+/// The names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn run_leaves_nothing_in_a_folder_that_is_no_project() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
+    let live = endless(folder.root(), &["map", &echo]);
+    // The same folder by another name.
+    let link = Folder::new();
+    std::os::unix::fs::symlink(folder.root(), link.root().join("link")).unwrap();
+    assert_eq!(told(&link.root().join("link"), &["explain"])["ended"], false);
+    ask(folder.root(), &["drain"]).exits(0);
+    live.end().exits(130);
+    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+    assert_eq!(names(folder.root()), ["echo.wasm"]);
+    // Another folder has runs of its own.
+    ask(link.root(), &["explain"]).exits(2);
+}
+
+#[test]
+fn project_keeps_its_runs_in_a_folder_that_git_ignores() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let run = || host(["map", &echo]).folder(folder.root()).input("a\n").run().exits(0);
+    run();
+    // What has run before it was a project is still found.
+    folder.file("disperse.toml", "");
+    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+    run();
+    assert_eq!(names(folder.root()), [".disperse", "disperse.toml", "echo.wasm"]);
+    assert_eq!(
+        std::fs::read_to_string(folder.path(".disperse/.gitignore")).unwrap(),
+        "*\n"
+    );
+    assert_eq!(files(folder.root(), "ended").len(), 1);
+    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+}
+
+#[test]
+fn records_go_beside_the_run_where_the_state_folder_cannot_be_used() {
+    let folder = Folder::new();
+    let echo = folder.worker("echo.wasm", body::ECHO);
+    let blocked = folder.file("blocked", "");
+    std::fs::create_dir_all(folder.path("open/disperse/runs")).unwrap();
+    for (state, home) in [
+        ("", ""),
+        (&blocked[..], ""),
+        ("", &blocked[..]),
+        (&folder.path("open")[..], ""),
+    ] {
+        let here = Folder::new();
+        let with = |args: &[&str]| {
+            host(args)
+                .folder(here.root())
+                .env("XDG_STATE_HOME", state)
+                .env("HOME", home)
+        };
+        with(&["map", &echo]).input("a\n").run().exits(0).prints("a\n");
+        assert_eq!(names(here.root()), [".disperse"], "{state} {home}");
+        with(&["explain"]).run().exits(0).shows(&["it has ended"]);
+    }
+}
+
 #[test]
 fn a_run_without_a_folder_goes_on() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
+    folder.file("disperse.toml", "");
     folder.file(".disperse", "");
     let run = |args: &[&str]| host(args).folder(folder.root()).input("a\n").run().exits(0);
     assert!(!run(&["map", &echo]).prints("a\n").stderr.contains(".disperse"));
@@ -407,7 +489,7 @@ fn a_run_that_is_not_to_listen_leaves_nothing() {
         .run()
         .exits(0)
         .prints("a\n");
-    assert!(!folder.root().join(".disperse").exists());
+    assert!(!folder.root().join(".disperse").exists() && !records(folder.root()).exists());
     ask(folder.root(), &["explain"])
         .exits(2)
         .says(&["no run is going on in this folder, and none is kept"]);

@@ -1,4 +1,4 @@
-//! Files in `.disperse` that no run has put there.
+//! Files in the folder of run records that no run has put there.
 
 use std::{
     fs,
@@ -20,6 +20,7 @@ impl Ran {
     fn new() -> Self {
         let folder = Folder::new();
         let worker = folder.worker("echo.wasm", body::ECHO);
+        folder.file("disperse.toml", "");
         host(["map", &worker, "--workers", "1"])
             .folder(folder.root())
             .input("a\n")

@@ -440,6 +440,7 @@ fn progress_says_what_is_known() {
 fn whoever_reads_only_the_beginning_causes_no_error() {
     let shell = format!("seq 1 1000000 | \"$0\" map {} | head -n 3", wasm("square"));
     let output = std::process::Command::new("sh")
+        .env("XDG_STATE_HOME", crate::support::state())
         .args(["-c", &shell, env!("CARGO_BIN_EXE_disperse-host")])
         .output()
         .unwrap();
@@ -458,6 +459,7 @@ fn whoever_reads_only_the_beginning_of_the_events_still_gets_all_results() {
         "seq 1 100000 | \"$0\" map {square} --format json --output {output} | head -n 1; exit ${{PIPESTATUS[1]}}"
     );
     let status = std::process::Command::new("bash")
+        .env("XDG_STATE_HOME", crate::support::state())
         .args(["-c", &shell, env!("CARGO_BIN_EXE_disperse-host")])
         .output()
         .unwrap()

@@ -122,6 +122,7 @@ fn report_follows_all_results() {
     let input = folder.file("input", &lines);
     for round in 0..60 {
         let mut command = Command::new(env!("CARGO_BIN_EXE_disperse-host"));
+        command.env("XDG_STATE_HOME", crate::support::state());
         command.args(["map", &echo, "--input", &input]);
         let (ended, said) = both(&mut command, &folder, &format!("both-{round}"));
         assert!(ended.status.success(), "{said}");
@@ -138,6 +139,7 @@ fn report_waits_for_a_reader_of_the_results() {
     let lines = "a line of it\n".repeat(20_000);
     let input = folder.file("input", &lines);
     let mut run = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+        .env("XDG_STATE_HOME", crate::support::state())
         .args(["map", &echo, "--input", &input])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

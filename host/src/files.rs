@@ -13,6 +13,9 @@ use rustix::fs::OFlags;
 
 use crate::units::Size;
 
+/// The name of a project's manifest in its folder.
+pub(crate) const MANIFEST: &str = "disperse.toml";
+
 /// Reads a regular file of at most `max` bytes. Links are followed.
 ///
 /// # Errors

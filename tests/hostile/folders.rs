@@ -375,6 +375,9 @@ fn workers_may_not_write_to_what_the_host_keeps() {
         .exits(2)
         .says(&["workers could exchange the compiled code", "--no-cache"]);
     run(&["--no-cache"], "open", "shut").exits(0);
+    // Records of a run in a folder that is no project are elsewhere.
+    run(&[], "shut", "open").exits(0);
+    folder.file("open/disperse.toml", "");
     run(&[], "shut", "open")
         .exits(2)
         .says(&["run's own folder `.disperse`", "--no-socket"]);

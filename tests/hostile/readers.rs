@@ -38,6 +38,7 @@ struct Unread {
 impl Unread {
     fn start(folder: Folder, worker: &str, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
+            .env("XDG_STATE_HOME", crate::support::state())
             .args(["map", worker, "--no-cache"])
             .args(flags)
             .stdin(Stdio::piped())

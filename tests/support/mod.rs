@@ -33,13 +33,30 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
+/// The value of `XDG_STATE_HOME` in tests.
+pub(crate) fn state() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("state")
+}
+
+/// Where the records of runs are that were started in this folder.
+pub(crate) fn records(folder: &Path) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+
+    if folder.join("disperse.toml").exists() {
+        return folder.join(".disperse");
+    }
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(folder.canonicalize().unwrap().as_os_str().as_bytes());
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    state().join("disperse/runs").join(name)
+}
+
 /// A command with the environment that tests have: a cache and trust of their own, and nothing of the `cargo` that runs them.
 fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
     command
         .env("XDG_CACHE_HOME", own.join("cache"))
-        .env("XDG_STATE_HOME", own.join("state"))
+        .env("XDG_STATE_HOME", state())
         .env("NO_COLOR", "1")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET_DIR")

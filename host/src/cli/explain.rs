@@ -35,7 +35,7 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
         query,
         Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. }
     );
-    let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder `.disperse`", &error);
+    let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder of run records", &error);
     let folder = Folder::find().map_err(unusable)?.ok_or_else(nothing)?;
     let (runs, foreign) = folder.look().map_err(unusable)?;
     skipped(&foreign);

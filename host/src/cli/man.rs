@@ -18,14 +18,18 @@ use super::{
 const WRITTEN: &str = "2026-11-25";
 
 /// The files and variables that are known without being typed.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (
         "disperse.toml",
         "What a project consists of; `disperse-host schema manifest` describes it.",
     ),
     (
         ".disperse",
-        "In the current folder: where runs can be asked, and what is kept of them for `explain`.",
+        "In a folder with a disperse.toml: where runs that are started there can be asked, and what is kept of them for `explain`.",
+    ),
+    (
+        "$XDG_STATE_HOME/disperse/runs, $HOME/.local/state/disperse/runs",
+        "The same for runs that are started in other folders: one folder for each. Where it cannot be used, .disperse is.",
     ),
     (
         "$XDG_CACHE_HOME/disperse, $HOME/.cache/disperse",

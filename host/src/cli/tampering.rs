@@ -55,7 +55,7 @@ pub(super) fn check<'a>(
     }
     if !common.no_socket {
         let hint = "run it in another folder, or without what is kept there: --no-socket";
-        in_folder("run's own folder", Path::new(control::FOLDER), hint)?;
+        in_folder("run's own folder", &control::folder_of_new_runs(), hint)?;
     }
     if let Some(cache) = sandbox.cache() {
         let hint = "grant a folder that holds only data, or keep no compiled code: --no-cache";

@@ -1,22 +1,26 @@
-//! The folder `.disperse`: sockets of runs that go on, and what is kept of runs that have ended.
+//! The folder of run records: sockets of runs that go on, and what is kept of runs that have ended.
 
 use std::{
     io::{self, ErrorKind, Write},
-    os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixStream,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+            net::UnixStream,
+        },
     },
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
 };
 
-use super::{id::RunId, kept::Kept};
+use rustix::fs::{Mode, OFlags};
+
+use super::{id::RunId, kept::Kept, place};
 use crate::files;
 
-/// Its name, in the current folder. Always used as it is and never as a whole path: the address of a socket has 107 bytes,
-/// and the current folder may be deep.
-pub(crate) const NAME: &str = ".disperse";
+/// The longest path in the address of a socket, in bytes: `sun_path` of Linux, without the zero byte.
+const ADDRESS_MAX: usize = 107;
 
 const SOCKET: &str = "sock";
 const ENDED: &str = "ended";
@@ -53,18 +57,19 @@ pub(crate) enum State {
 }
 
 impl Folder {
-    /// The folder, made if need be.
+    /// The folder of runs that are started here, made if need be; see [`place`].
     ///
     /// # Errors
-    /// It cannot be made, or belongs to somebody else.
+    /// It cannot be made, or belongs to another user.
     pub(crate) fn make() -> io::Result<Self> {
-        Self::at(Path::new(NAME))
+        Self::at(&place::of_new_runs())
     }
 
-    fn at(path: &Path) -> io::Result<Self> {
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
         match std::fs::DirBuilder::new().mode(0o700).create(path) {
-            // It is nothing of the project it lies in. Without that it works all the same.
-            Ok(()) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
+            // It is no source of the project that it lies in. Without that it works all the same.
+            Ok(()) if path == Path::new(place::HERE) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
+            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -75,15 +80,25 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The folder, if it is there.
+    /// The folder of runs that were started here, if there is one. Of several, the first that has any: records lie in another place
+    /// where the usual one could not be used, or before this folder became a project.
     ///
     /// # Errors
-    /// It belongs to somebody else, or nobody can tell.
+    /// It belongs to another user, or that cannot be found out.
     pub(crate) fn find() -> io::Result<Option<Self>> {
-        match Self::ours(Path::new(NAME)) {
-            Ok(_) => Ok(Some(Self(NAME.into()))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let (mut empty, mut unusable) = (None, None);
+        for path in place::all() {
+            let folder = Self(path);
+            match Self::ours(&folder.0).and_then(|_| folder.runs()) {
+                Ok(runs) if runs.is_empty() => _ = empty.get_or_insert(folder),
+                Ok(_) => return Ok(Some(folder)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => _ = unusable.get_or_insert(error),
+            }
+        }
+        match (empty, unusable) {
+            (None, Some(error)) => Err(error),
+            (empty, _) => Ok(empty),
         }
     }
 
@@ -101,10 +116,10 @@ impl Folder {
     }
 
     pub(super) fn socket(&self, id: &RunId) -> PathBuf {
-        self.path(id, SOCKET)
+        self.file(id, SOCKET)
     }
 
-    fn path(&self, id: &RunId, what: &str) -> PathBuf {
+    fn file(&self, id: &RunId, what: &str) -> PathBuf {
         self.0.join(format!("{id}.{what}"))
     }
 
@@ -177,11 +192,11 @@ impl Folder {
         let text = serde_json::to_vec(kept)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
         file.write_all(&text)?;
-        file.persist(self.path(id, ENDED))?;
+        file.persist(self.file(id, ENDED))?;
         let ended = self.runs()?.into_iter().filter(|run| run.state == State::Ended);
         for old in ended.skip(ENDED_MAX) {
             // Another run that ends now may have removed it.
-            let _ = std::fs::remove_file(self.path(&old.id, ENDED));
+            let _ = std::fs::remove_file(self.file(&old.id, ENDED));
         }
         Ok(())
     }
@@ -191,7 +206,7 @@ impl Folder {
     /// # Errors
     /// It is there and cannot be read.
     pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Kept>> {
-        let text = match files::read_unlinked(&self.path(id, ENDED), FILE_MAX) {
+        let text = match files::read_unlinked(&self.file(id, ENDED), FILE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -213,9 +228,33 @@ pub(super) fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
     let (done, connected) = mpsc::channel();
     let path = path.to_owned();
     // Left behind if it comes too late. It holds nothing but a descriptor.
-    std::thread::Builder::new().spawn(move || done.send(UnixStream::connect(path)))?;
+    std::thread::Builder::new().spawn(move || done.send(at_address(&path, UnixStream::connect)))?;
     let too_late = |_| Err(io::Error::new(ErrorKind::TimedOut, "the connection is not accepted"));
     connected.recv_timeout(within).unwrap_or_else(too_late)
+}
+
+/// Calls this with a path to the same file that fits into the address of a socket: the path itself, or if that is too long one by way
+/// of its opened folder.
+///
+/// # Errors
+/// As the call, or its folder cannot be opened.
+pub(super) fn at_address<T>(path: &Path, call: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return call(path.to_owned());
+    };
+    if path.as_os_str().len() <= ADDRESS_MAX {
+        return call(path.to_owned());
+    }
+    let folder = rustix::fs::open(
+        folder,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    call(
+        Path::new("/proc/self/fd")
+            .join(folder.as_raw_fd().to_string())
+            .join(name),
+    )
 }
 
 #[cfg(test)]
@@ -236,7 +275,7 @@ mod tests {
     #[test]
     fn a_folder_is_closed_to_others() {
         let temp = tempfile::tempdir().unwrap();
-        let path = temp.path().join(NAME);
+        let path = temp.path().join("d");
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         Folder::at(&path).unwrap();
@@ -244,6 +283,22 @@ mod tests {
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(Folder::at(&link).is_err());
+    }
+
+    #[test]
+    fn socket_is_reached_however_long_its_path_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let deep = temp.path().join("deep".repeat(50));
+        let folder = Folder::at(&deep).unwrap();
+        let socket = folder.socket(&id("20260101-000000-aaaaa"));
+        assert!(UnixListener::bind(&socket).is_err(), "the path fits");
+        let listener = at_address(&socket, UnixListener::bind).unwrap();
+        connect(&socket, PROBE).unwrap();
+        drop(listener);
+        assert_eq!(
+            connect(&socket, PROBE).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
     }
 
     #[test]
@@ -283,7 +338,7 @@ mod tests {
         symlink(&elsewhere, at("20260101-000000-aaaaa.sock")).unwrap();
         symlink("/dev/zero", at("20260102-000000-aaaaa.ended")).unwrap();
         let pipe = at("20260103-000000-aaaaa.ended");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).unwrap();
         std::fs::create_dir(at("20260104-000000-aaaaa.ended")).unwrap();
         std::fs::write(at("20260105-000000-aaaaa.sock"), "").unwrap();
         folder.keep(&id("20260106-000000-aaaaa"), &kept()).unwrap();

@@ -1,6 +1,6 @@
 //! Talking to a run from outside, while it goes on and after.
 //!
-//! A run listens on a socket in the folder `.disperse` of where it was started; one line of JSON asks, one line answers. What is
+//! A run listens on a socket in a folder that depends on where it was started (`place.rs`); one line of JSON asks, one line answers. What is
 //! asked goes to the driver as a notice and is answered in its turn. When the run ends, what could have been asked of it is
 //! kept in a file beside, so that a run which has just ended can be explained too. All of it is for this user alone.
 
@@ -8,13 +8,15 @@ mod client;
 mod folder;
 mod id;
 mod kept;
+mod place;
 mod protocol;
 mod server;
 
 pub(crate) use client::{AskError, ask};
-pub(crate) use folder::{Folder, Known, NAME as FOLDER, State};
+pub(crate) use folder::{Folder, Known, State};
 pub(crate) use id::RunId;
 pub(crate) use kept::{Kept, find_worker, forgotten};
+pub(crate) use place::of_new_runs as folder_of_new_runs;
 pub(crate) use protocol::{
     ActionExplained, ActionState, AttemptExplained, Explained, FailureExplained, HealthTurn, MESSAGE_MAX, Problem,
     Query, RunExplained, Said, Waiting, WorkerBrief, WorkerExplained, schema,

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    folder::{Folder, State},
+    folder::{Folder, State, at_address},
     id::RunId,
     kept::Kept,
     protocol::{Answer, Problem, Reply, Request, VERSION, Version},
@@ -69,7 +69,7 @@ impl Server {
         let (unfinished, socket) = (folder.unfinished(id), folder.socket(id));
         let runtime = Apart(Some(Builder::new_current_thread().enable_all().build()?));
         let within = runtime.0.as_ref().map(Runtime::enter);
-        let listener = UnixListener::bind(&unfinished)?;
+        let listener = at_address(&unfinished, UnixListener::bind)?;
         drop(within);
         std::fs::set_permissions(&unfinished, PermissionsExt::from_mode(0o600))?;
         std::fs::rename(unfinished, socket)?;

@@ -21,8 +21,7 @@ use crate::{
     units::{Size, Time, explain},
 };
 
-/// The file's name in a project folder.
-pub(crate) const FILE_NAME: &str = "disperse.toml";
+pub(crate) use crate::files::MANIFEST as FILE_NAME;
 
 /// The largest manifest, in bytes. 1 MiB holds some ten thousand workers with settings of their own.
 pub(crate) const MANIFEST_MAX: u64 = 1 << 20;
