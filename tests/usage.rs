@@ -1,6 +1,6 @@
 //! Words that the command line does not know, and files that are not there.
 
-use crate::support::{Folder, body, host, several, wasm};
+use crate::support::{Folder, body, host, several, state, wasm};
 
 #[test]
 fn an_unknown_flag_is_a_usage_error() {
@@ -256,10 +256,19 @@ fn help_and_completions_go_to_stdout() {
 
 /// What bash prints for these commands.
 fn replies(complete: &str, wanted: &str) {
-    let said = std::process::Command::new("bash")
+    printed("bash", complete, wanted);
+}
+
+/// What a shell prints for these commands, where it is installed.
+fn printed(shell: &str, complete: &str, wanted: &str) {
+    let Ok(said) = std::process::Command::new(shell)
+        .env("XDG_STATE_HOME", state())
         .args(["-c", complete])
         .output()
-        .unwrap();
+    else {
+        assert_ne!(shell, "bash", "it is everywhere");
+        return;
+    };
     let replies = String::from_utf8_lossy(&said.stdout);
     assert_eq!(
         replies.trim(),
@@ -479,6 +488,31 @@ fn names_of_runs_and_workers_are_completed() {
                 .display(),
         );
         replies(&complete, wanted);
+    }
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_disperse-host"))
+        .parent()
+        .unwrap();
+    let here = format!("cd {}; export PATH={}:$PATH; ", folder.path(""), program.display());
+    let zsh = folder.file("zsh", host(["completions", "zsh"]).run().exits(0).out());
+    let fish = folder.file("fish", host(["completions", "fish"]).run().exits(0).out());
+    // zsh completes only at a terminal: what its script calls there prints what it was called with.
+    let stubs = "compdef() {}; compset() {}; compadd() { print -r -- $names }; _arguments() { print clap }";
+    for (words, wanted) in [
+        ("disperse-host explain --run ''", run.trim()),
+        ("disperse-host explain --run=''", run.trim()),
+        ("disperse-host readmit ''", "echo/1 echo/2"),
+        ("disperse-host explain worker ''", "echo/1 echo/2"),
+        ("disperse-host readmit --ru", "clap"),
+    ] {
+        let complete = format!("{here}{stubs}; . {zsh}; words=({words}); CURRENT=$#words; _disperse_host_names");
+        printed("zsh", &complete, wanted);
+    }
+    for (words, wanted) in [
+        ("disperse-host explain --run ", run.trim()),
+        ("disperse-host readmit echo/2", "echo/2"),
+        ("disperse-host explain worker e", "echo/1\necho/2"),
+    ] {
+        printed("fish", &format!("{here}source {fish}; complete -C '{words}'"), wanted);
     }
 }
 

@@ -13,9 +13,50 @@ pub(super) fn script(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => BASH,
         Shell::Fish => FISH,
+        Shell::Zsh => ZSH,
         _ => "",
     }
 }
+
+/// clap's script for zsh calls its function at its end, or registers it. Here both are to be done with [`ZSH`], which comes after it.
+pub(super) fn without_end(shell: Shell, script: &str) -> String {
+    match (shell, script.rsplit_once("\nif [ \"$funcstack[1]\" =")) {
+        // The file is itself a function of this name where zsh loads it.
+        (Shell::Zsh, Some((functions, _))) => {
+            functions.replacen("\n_disperse-host() {", "\n_disperse_host() {", 1) + "\n"
+        }
+        _ => script.to_owned(),
+    }
+}
+
+const ZSH: &str = r#"
+_disperse_host_names() {
+    local what=
+    case $words[CURRENT-1] in
+        --run) what=runs ;;
+        readmit | drain | worker) what=workers ;;
+    esac
+    if [[ $words[CURRENT] == --run=* ]]; then
+        what=runs
+        compset -P '--run='
+    elif [[ $words[CURRENT] == -* ]]; then
+        what=
+    fi
+    if [[ -n $what ]]; then
+        local -a names
+        names=(${(f)"$(${(Q)words[1]} __complete $what 2>/dev/null)"})
+        compadd -a names
+    else
+        _disperse_host "$@"
+    fi
+}
+
+if [ "$funcstack[1]" = "_disperse-host" ]; then
+    _disperse_host_names "$@"
+else
+    compdef _disperse_host_names disperse-host
+fi
+"#;
 
 /// The word before the one that is completed says what it is; clap's own function does the rest. A name is whatever a manifest calls
 /// a worker: `compgen -W` would expand it, commands in it included, and the line that is typed is one of the shell.

@@ -184,7 +184,7 @@ fn command(cli: Cli) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
             // clap_complete 4.6 names a state in one way and looks for it in another where a program's name has a hyphen.
             let script = String::from_utf8_lossy(&script).replace("disperse__subcmd__host", "disperse__host");
-            print(&(script + complete::script(shell)))?;
+            print(&(complete::without_end(shell, &script) + complete::script(shell)))?;
             Ok(exit::DONE)
         }
         Command::Complete { what } => {
