@@ -207,3 +207,29 @@ fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
     drop(writer);
     run.end().exits(0).prints("Some(0) \n");
 }
+
+#[test]
+fn stack_that_the_user_has_does_not_matter() {
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let ended = limited("ulimit -s 64", &["map", &worker, "--no-cache"])
+        .input("x\n")
+        .run();
+    ended.exits(0).prints("x\n");
+}
+
+#[test]
+fn too_few_open_files_are_an_error_that_says_what_to_raise() {
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    // Fewer are not enough for the system to start any program.
+    for files in [6, 8, 10, 12, 16, 20, 24] {
+        let ended = limited(&format!("ulimit -n {files}"), &["map", &worker, "--no-cache"])
+            .input("x\n")
+            .run();
+        match ended.code {
+            0 => drop(ended.prints("x\n")),
+            _ => drop(ended.exits(4).says(&["ulimit -n"])),
+        }
+    }
+}

@@ -56,8 +56,22 @@ const THREADS_BESIDE: usize = 6;
 /// For how long a thread that may block is kept when it has nothing to do: as good as for ever, so that there always is one.
 const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// How much stack the program has, in bytes. As much as a main thread has by default on Linux, which `ulimit -s` may lower to less
+/// than reading the command line takes.
+const STACK: usize = 8 << 20;
+
 /// Runs the program: reads the command line of this process, does what it says, and says how that went.
 pub fn main() -> ExitCode {
+    // A panic there ends the process.
+    let thread = std::thread::Builder::new().name("main".into()).stack_size(STACK);
+    match thread.spawn(program) {
+        Ok(thread) => thread.join().unwrap_or(ExitCode::from(exit::BUG)),
+        // What else it lacks is found out there.
+        Err(_) => program(),
+    }
+}
+
+fn program() -> ExitCode {
     // A panic anywhere, also in a thread or a tokio task, is a bug of ours; going on would hang or lie.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
