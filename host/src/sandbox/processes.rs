@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process, kill_process_group, set_child_subreaper};
 
 use super::child;
 use crate::limits::Shortage;
@@ -149,6 +149,30 @@ pub(crate) fn kill_all() {
     for started in running.into_iter().flat_map(|running| running.started) {
         started.kill();
     }
+    if ADOPTS.load(Ordering::Relaxed) {
+        kill_adopted();
+    }
+}
+
+/// Whether this process is the parent of what outlives its own parent in a build.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
+/// Becomes the parent of processes of builds whose own parent ends, so that they are found: Ctrl-C at a terminal ends a shell and not what it
+/// has started in the background.
+fn adopt() {
+    ADOPTS.store(true, Ordering::Relaxed);
+    // Where the system refuses it, these outlive an interrupted build.
+    let _ = set_child_subreaper(Some(getpid()));
+}
+
+/// Kills all that this process has started and that is in its process group. A daemon, such as a compiler's server, has left that.
+fn kill_adopted() {
+    let (own, group) = (getpid(), getpgrp());
+    for pid in descendants(own) {
+        if pid != own && getpgid(Some(pid)).is_ok_and(|its| its == group) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
 }
 
 /// A program that was started. Dropping it kills the program and what the program started, once: later the number may be that of
@@ -169,6 +193,7 @@ impl Guarded {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn tree(command: &mut Command) -> io::Result<(Child, Self)> {
+        adopt();
         Self::start(Started::Tree, || {
             let child = command.spawn()?;
             let id = child.id();
@@ -214,6 +239,11 @@ impl Guarded {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &mut *running {
             running.started.retain(|other| *other != started);
+            let builds = running.started.iter().any(|other| matches!(other, Started::Tree(_)));
+            if matches!(started, Started::Tree(_)) && !builds {
+                // What programs of guests leave is for the system, which waits for it.
+                let _ = set_child_subreaper(None);
+            }
             running.tell(started, false);
         }
     }
