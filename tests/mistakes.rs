@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{Folder, body, host, probe, root, wasm};
+use crate::support::{Folder, body, host, probe, root, shell, wasm};
 
 /// A mistake, the command line with `DIR` for the folder, and the input.
 type Mistake = (&'static str, &'static str, &'static [u8]);
@@ -47,6 +47,32 @@ const MISTAKES: &[Mistake] = &[
         "a program to grant that is not there",
         "map DIR/echo.wasm --exec disperse-no-such-program",
         b"",
+    ),
+    ("a program to grant that PATH has", "map DIR/echo.wasm --exec sh", b""),
+    ("a folder as a program to grant", "map DIR/echo.wasm --exec /usr", b""),
+    (
+        "a file that is no program",
+        "map DIR/echo.wasm --exec DIR/notes.txt",
+        b"",
+    ),
+    (
+        "a file as a folder to grant",
+        "map DIR/echo.wasm --dir DIR/notes.txt",
+        b"",
+    ),
+    ("a folder as the input", "map DIR/echo.wasm -i DIR/empty", b""),
+    (
+        "a folder as a secret",
+        "map DIR/echo.wasm --secret TOKEN=file:DIR/empty",
+        b"",
+    ),
+    ("adding no workers", "workers add pool --count 0", b""),
+    ("a status that is none", "map DIR/echo.wasm --ok-status 0,300", b""),
+    ("a color that is none", "map DIR/echo.wasm --color pink", b""),
+    (
+        "a file of the input that is not there",
+        "map DIR/echo.wasm -q --files",
+        b"no-such-file\n",
     ),
     ("a URL without a scheme", "map DIR/echo.wasm --http example.com", b""),
     (
@@ -175,4 +201,18 @@ fn typical_mistakes_are_told_with_their_cure() {
         assert_eq!(told, known);
     }
     assert_eq!(told, known);
+}
+
+#[test]
+fn terminal_is_no_input_unless_it_is_asked_for() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    if shell("script -qec true /dev/null").run().code != 0 {
+        eprintln!("skipped: there is no `script` of util-linux to run a program at a terminal");
+        return;
+    }
+    let ended = shell(&format!("script -qec 'disperse-host map {worker}' /dev/null")).run();
+    ended
+        .exits(2)
+        .shows(&["there is no input: stdin is a terminal", "hint: ", "--input -"]);
 }

@@ -313,6 +313,8 @@ fn workers_may_not_write_where_something_lies_that_the_host_uses() {
     let folder = open_and_shut(&["tool", "token", "input"]);
     let worker = folder.worker("worker.wasm", body::ECHO);
     for place in ["open", "shut"] {
+        let program = folder.path(&format!("{place}/tool"));
+        std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         folder.worker(&format!("{place}/worker.wasm"), body::ECHO);
         folder.file(
             &format!("{place}/disperse.toml"),

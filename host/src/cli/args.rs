@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use std::{
-    num::{NonZeroU32, NonZeroUsize},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -143,8 +143,8 @@ pub(super) enum WorkersCommand {
         /// The pool's name
         pool: String,
         /// How many
-        #[arg(long, value_name = "N", default_value = "1")]
-        count: NonZeroU32,
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+        count: u32,
         #[command(flatten)]
         ask: AskArgs,
     },
@@ -375,7 +375,7 @@ pub(super) struct Common {
 #[derive(Debug, Args)]
 pub(super) struct ProgramFlags {
     /// Exit statuses that are a success, as `0,10` [default: 0]
-    #[arg(long, value_name = "N[,N...]", value_delimiter = ',', help_heading = "Programs")]
+    #[arg(long, value_name = "N[,N...]", value_delimiter = ',', value_parser = exit_status, help_heading = "Programs")]
     pub(super) ok_status: Option<Vec<u8>>,
     /// Give each attempt an empty `/tmp` of this size
     ///
@@ -385,6 +385,11 @@ pub(super) struct ProgramFlags {
     /// Take this file in `/tmp` as the result [default: stdout]
     #[arg(long, value_name = "NAME", help_heading = "Programs", hide_short_help = true)]
     pub(super) result_file: Option<String>,
+}
+
+fn exit_status(text: &str) -> Result<u8, String> {
+    let status = text.trim().parse();
+    status.map_err(|_| "an exit status is a number from 0 to 255; several are written as `0,10`".to_owned())
 }
 
 impl Common {

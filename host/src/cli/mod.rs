@@ -163,6 +163,13 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         Command::Compile(args) => args.quiet = quiet,
         _ => {}
     }
+    // Also what comes before a run, such as a build, is ended by signals, and in one line.
+    let stopped = match &command {
+        Command::Run(_) | Command::Map(_) => signals::listen(quiet, "stopped before the run began"),
+        Command::Test(_) | Command::Compile(_) => signals::listen(quiet, "stopped before the end"),
+        _ => Ok(signals::Stopped::default()),
+    };
+    let stopped = stopped.map_err(|error| cannot_start(&error))?;
     match command {
         Command::Run(args) => {
             let (sandbox, plan) = plan::for_run(&args)?;
@@ -177,15 +184,8 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
         Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
         Command::Workers {
-    // Also what comes before a run, such as a build, is ended by signals, and in one line.
-    let stopped = match &command {
-        Command::Run(_) | Command::Map(_) => signals::listen(quiet, "stopped before the run began"),
-        Command::Test(_) | Command::Compile(_) => signals::listen(quiet, "stopped before the end"),
-        _ => Ok(signals::Stopped::default()),
-    };
-    let stopped = stopped.map_err(|error| cannot_start(&error))?;
             what: WorkersCommand::Add { pool, count, ask },
-        } => explain::put(&Query::Workers { pool, add: count.get() }, &ask),
+        } => explain::put(&Query::Workers { pool, add: count }, &ask),
         Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
         Command::New(args) => new::new(&args),
         Command::Trust(args) => trust::trust(&args),

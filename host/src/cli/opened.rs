@@ -94,14 +94,24 @@ fn grants<S: AsRef<str>>(
             if error.is_of_machine() {
                 Failure::machine(what(), &error)
             } else {
-                Failure::usage(what()).because(error)
+                let failure = Failure::usage(what());
+                match error.hint() {
+                    Some(hint) => failure.because(error).hint(hint),
+                    None => failure.because(error),
+                }
             }
         })
     };
     let rule = |words: &[S]| {
         let shown = || words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
-        ExecRule::new(words.iter().map(AsRef::as_ref))
-            .map_err(|error| Failure::usage(format!("cannot grant the program `{}`", shown())).because(error))
+        ExecRule::new(words.iter().map(AsRef::as_ref)).map_err(|error| {
+            let hint = error.hint(std::env::var_os("PATH").as_deref());
+            let failure = Failure::usage(format!("cannot grant the program `{}`", shown())).because(error);
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
     };
     Ok(Grants {
         dirs: dirs.iter().map(dir).collect::<Result<_, _>>()?,

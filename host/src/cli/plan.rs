@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::IsTerminal,
+    io::{ErrorKind, IsTerminal},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     files,
-    limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, WORKERS_MAX, default_host_memory},
+    limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, Shortage, WORKERS_MAX, default_host_memory},
     logger::Level,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| {
         let failure = Failure::unread(format!("cannot read `{}`", path.display()), &error);
         match error.kind() {
-            std::io::ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
+            ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
             _ => failure,
         }
     })
@@ -51,7 +51,11 @@ pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
 pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
     let what = format!("cannot use `{}`", path.display());
     if error.is_of_machine() {
-        return Failure::machine(what, error);
+        let failure = Failure::machine(what, error);
+        return match Shortage::of_text(&error.to_string()) {
+            Some(shortage) => failure.hint(shortage.hint()),
+            None => failure,
+        };
     }
     let failure = Failure::usage(what).because(error);
     match error.hint() {
@@ -348,10 +352,20 @@ fn input(common: &Common) -> Result<InputSource, Failure> {
             InputSource::Stdin
         });
     };
-    let unusable = || Failure::usage(format!("cannot read the input `{}`", path.display()));
-    let file = File::open(path).map_err(|error| unusable().because(error))?;
-    if file.metadata().map_err(|error| unusable().because(error))?.is_dir() {
-        return Err(unusable().because("it is a folder"));
+    let what = format!("cannot read the input `{}`", path.display());
+    let unusable = |error: std::io::Error| {
+        let failure = Failure::unread(what.clone(), &error);
+        match error.kind() {
+            ErrorKind::NotFound => failure.hint("is the path right? `--input -` reads stdin"),
+            ErrorKind::PermissionDenied => failure.hint("this user may not read it: `ls -l` shows its permissions"),
+            _ => failure,
+        }
+    };
+    let file = File::open(path).map_err(unusable)?;
+    if file.metadata().map_err(unusable)?.is_dir() {
+        return Err(Failure::usage(what)
+            .because("it is a folder")
+            .hint("give a file; the files of a folder are `find FOLDER -type f | disperse-host map WORKER --files`"));
     }
     Ok(InputSource::File(file))
 }

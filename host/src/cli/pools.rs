@@ -12,7 +12,7 @@ use super::{
 use crate::{
     grants::Secret,
     http::Placed,
-    limits::{CONCURRENCY_MAX, Limits, cores},
+    limits::{CONCURRENCY_MAX, Limits, cores, default_host_memory},
     run::{Performer, PoolPlan, WorkerPlan},
     sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
@@ -277,7 +277,17 @@ impl<'a> PoolMaker<'a> {
             .hint("set a smaller --scratch, or a larger --host-memory"));
         }
         let taken = opened.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
+        let host = self.common.host_memory.map_or_else(default_host_memory, |size| size.0);
         match (invocation.scratch(), taken) {
+            (Some(size), _) if size > host => Err(Failure::usage(format!(
+                "the workers of `{pool}` cannot have a scratch folder of {}",
+                Size(size)
+            ))
+            .because(format!(
+                "it is kept in memory, and all guests together have {}",
+                Size(host)
+            ))
+            .hint("lower --scratch, or raise --host-memory")),
             (Some(_), Some(dir)) => Err(Failure::usage(format!(
                 "the workers of `{pool}` see two folders as `{SCRATCH_FOLDER}`"
             ))

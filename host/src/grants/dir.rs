@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::File,
+    io::ErrorKind,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -50,6 +51,20 @@ impl DirError {
     /// Whether the machine is at fault and not the grant.
     pub(crate) fn is_of_machine(&self) -> bool {
         matches!(self, Self::Kernel(_))
+    }
+
+    /// What to do.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { error, .. } if error.kind() == ErrorKind::NotFound => {
+                Some("is the path right? A folder has to be there before the run: make it with `mkdir -p`")
+            }
+            Self::Missing { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+                Some("this user may not enter it or a folder above it: `ls -ld` shows the permissions of each")
+            }
+            Self::NotAFolder(_) => Some("a file is seen by granting the folder that it lies in"),
+            _ => None,
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Programs.
 
 use std::{
+    ffi::OsStr,
     fmt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -27,8 +29,39 @@ pub(crate) enum ExecRuleError {
     Relative(String),
     #[error("there is no program `{0}`")]
     Missing(String),
+    #[error("`{0}` is a folder")]
+    Folder(String),
+    #[error("`{0}` may not be executed")]
+    NotExecutable(String),
     #[error("`...` stands for all arguments that follow, so nothing can come after it")]
     AfterRest,
+}
+
+impl ExecRuleError {
+    /// What to do. `path`: the folders in which a shell looks for programs.
+    pub(crate) fn hint(&self, path: Option<&OsStr>) -> Option<String> {
+        match self {
+            Self::Empty => Some("name a program by its absolute path, as in `/usr/bin/git status`".to_owned()),
+            Self::Relative(name) if name.contains('/') => {
+                let absolute = std::path::absolute(name).ok().filter(|path| path.is_file());
+                absolute.map(|path| format!("name it as `{}`", path.display()))
+            }
+            Self::Relative(name) => {
+                let folders = path.map(std::env::split_paths).into_iter().flatten();
+                let found = folders
+                    .map(|folder| folder.join(name))
+                    .find(|path| path.is_absolute() && path.is_file());
+                Some(match found {
+                    Some(found) => format!("name it as `{}`, where PATH has it", found.display()),
+                    None => "PATH has no such program either; install it, and name it by its absolute path".to_owned(),
+                })
+            }
+            Self::Missing(_) => Some("is the path right, and is the program installed?".to_owned()),
+            Self::Folder(_) => Some("name a program in it; each program is granted by itself".to_owned()),
+            Self::NotExecutable(path) => Some(format!("make it a program with `chmod +x {path}`")),
+            Self::AfterRest => None,
+        }
+    }
 }
 
 impl ExecRule {
@@ -47,8 +80,14 @@ impl ExecRule {
         if !program.is_absolute() {
             return Err(ExecRuleError::Relative(program.display().to_string()));
         }
-        if !program.is_file() {
-            return Err(ExecRuleError::Missing(program.display().to_string()));
+        let shown = || program.display().to_string();
+        match std::fs::metadata(program) {
+            Ok(meta) if meta.is_dir() => return Err(ExecRuleError::Folder(shown())),
+            Ok(meta) if !meta.is_file() => return Err(ExecRuleError::Missing(shown())),
+            // Of its owner, its group or others: which of them this user is, the system decides when it is started.
+            Ok(meta) if meta.mode() & 0o111 == 0 => return Err(ExecRuleError::NotExecutable(shown())),
+            Ok(_) => {}
+            Err(_) => return Err(ExecRuleError::Missing(shown())),
         }
         let mut patterns: Vec<String> = words.map(str::to_owned).collect();
         let open = patterns.pop_if(|last| last == "...").is_some();
@@ -174,5 +213,10 @@ mod tests {
         assert!(matches!(error("sh"), ExecRuleError::Relative(_)));
         assert!(matches!(error("/bin/no-such-program"), ExecRuleError::Missing(_)));
         assert!(matches!(error("/bin/sh ... a"), ExecRuleError::AfterRest));
+        assert!(matches!(error("/bin"), ExecRuleError::Folder(_)));
+        assert!(matches!(error("/etc/passwd"), ExecRuleError::NotExecutable(_)));
+        let hint = |rule: &str| error(rule).hint(Some(OsStr::new("no:/no/such:/bin"))).unwrap();
+        assert_eq!(hint("sh"), "name it as `/bin/sh`, where PATH has it");
+        assert!(hint("no-such-program").contains("PATH has no such program"));
     }
 }

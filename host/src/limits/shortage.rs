@@ -44,6 +44,13 @@ impl Shortage {
         }
     }
 
+    /// The same for an error of which only the text is left, such as that of a child process: the system's number is in it.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let (_, number) = text.rsplit_once("(os error ")?;
+        let (number, _) = number.split_once(')')?;
+        Self::of_start(&io::Error::from_raw_os_error(number.parse().ok()?))
+    }
+
     /// What to do about it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
@@ -81,6 +88,9 @@ mod tests {
         // What waits without blocking fails in the same way.
         assert_eq!(Shortage::of(&error(Errno::AGAIN)), None);
         assert_eq!(Shortage::of_start(&error(Errno::AGAIN)), Some(Shortage::Threads));
+        let text = format!("cannot be started: {}", error(Errno::MFILE));
+        assert_eq!(Shortage::of_text(&text), Some(Shortage::Files));
+        assert_eq!(Shortage::of_text("cannot be started (os error x)"), None);
         assert_eq!(
             Shortage::of_connection(&error(Errno::ADDRNOTAVAIL)),
             Some(Shortage::Ports)
