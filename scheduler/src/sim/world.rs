@@ -71,6 +71,9 @@ pub struct World {
     pub poison_spread: bool,
     /// Whether poison traps, at the same place each time. Default: no, it looks like any failure.
     pub poison_traps: bool,
+    /// Whether every failure by chance or of a bad worker is a trap, all at one place, as where a guest's error handling ends.
+    /// Default: no.
+    pub traps: bool,
     /// Whether a worker that tries poison reports that it is unfit. Default: no.
     pub poison_unfit: bool,
     /// Every attempt that begins during these fails, after as long as on a bad worker. Default none.
@@ -117,6 +120,7 @@ impl Default for World {
             poison: 0,
             poison_spread: false,
             poison_traps: false,
+            traps: false,
             poison_unfit: false,
             hiccups: Vec::new(),
             outages: Vec::new(),
@@ -252,8 +256,14 @@ impl World {
         };
         let begun = now.since(Moment::START);
         let hiccup = self.hiccups.iter().any(|span| (span.from..span.to).contains(&begun));
+        let failure = match self.traps {
+            true => End::Trap {
+                fingerprint: FINGERPRINT,
+            },
+            false => End::Transient,
+        };
         if own_fault || hiccup {
-            return (between(&mut own, self.failing), End::Transient);
+            return (between(&mut own, self.failing), failure);
         }
         let took = between(&mut self.dice([action, 0, 0]), self.lengths);
         let at = (now + took).since(Moment::START);
@@ -266,8 +276,10 @@ impl World {
                 (false, true) => End::Unfit,
                 (false, false) => End::Transient,
             }
-        } else if is_out || chance(&mut self.dice([action, u64::from(number), 0]), self.flake) {
+        } else if is_out {
             End::Transient
+        } else if chance(&mut self.dice([action, u64::from(number), 0]), self.flake) {
+            failure
         } else {
             End::Ok
         };
