@@ -113,6 +113,7 @@ impl Scheduler {
         record.unfit.clear();
         record.unfit_row = 0;
         self.straight(wx, 0);
+        record.unfit_last = false;
         self.is_clean_again(wx, out);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;

@@ -83,16 +83,16 @@ impl Scheduler {
         }
     }
 
-    /// Evicts a worker that is unfit. The last usable one that ever succeeded is quarantined instead, and evicted only after
-    /// [`Policy::evict_after`](crate::Policy::evict_after) quarantines: a row of bad actions must not empty a pool.
+    /// Evicts a worker that is unfit. The last usable one that ever succeeded is quarantined instead, since a row of bad actions must
+    /// not empty a pool, and evicted if it comes to this again before a success.
     pub(crate) fn evict_unfit(&mut self, wx: Wx, out: &mut Vec<Command>) {
-        let Some(worker) = self.workers.get(wx) else { return };
+        let (is_usable, is_spare) = (self.is_usable(wx), self.is_spare(wx));
+        let Some(worker) = self.workers.get_mut(wx) else { return };
         if matches!(worker.standing, Standing::Evicted(_) | Standing::Gone) {
             return;
         }
-        let has_worked = worker.tally.ok > 0;
-        let is_usable = self.is_usable(wx);
-        if self.policy.blame == Blame::Deferred && has_worked && is_usable && !self.is_spare(wx) {
+        let is_last = worker.tally.ok > 0 && is_usable && !is_spare;
+        if self.policy.blame == Blame::Deferred && is_last && !std::mem::replace(&mut worker.record.unfit_last, true) {
             return self.condemn(wx, false, out);
         }
         self.stand(wx, Standing::Evicted(Evicted::Unfit), out);

@@ -180,6 +180,8 @@ pub(crate) struct Record {
     /// How often it reported that since its last success, and when it last did.
     pub(crate) unfit_row: u32,
     pub(crate) unfit_at: Moment,
+    /// It was the last usable one when it was quarantined for such reports, and has not succeeded since.
+    pub(crate) unfit_last: bool,
     /// How many at once were too many, the last time that it was given less; 0: that is not known.
     pub(crate) failed_at: u32,
     /// How many times that was tried again in vain.
