@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::{
     action::Action,
     command::Command,
+    flake::TRAPS_MIN,
     ids::{ActionId, AttemptId, Ax, Kx, Px, Rx, WorkerId, Wx},
     moment::Moment,
     outcome::{End, Verdict},
@@ -47,6 +48,8 @@ pub(crate) struct Accused {
     at: Moment,
     /// What the last of them has in common with failures elsewhere.
     mark: Mark,
+    /// How many of the last of them in a row have that.
+    alike: u32,
     /// It gave a result, which others have contradicted.
     is_outvoted: bool,
 }
@@ -81,6 +84,7 @@ impl Accused {
             spent: 1,
             at,
             mark: Mark::None,
+            alike: 1,
             is_outvoted: true,
         }
     }
@@ -162,8 +166,8 @@ impl Scheduler {
         self.skill_shown(wx, kx, relief);
     }
 
-    /// Takes note that an action failed on a worker. True: it broke two workers that can be trusted in the same way, so the
-    /// fault is its own.
+    /// Takes note that an action failed on a worker. True: it broke distinct workers that can be trusted in the same way, so often
+    /// that the fault is its own.
     pub(crate) fn accuse(&mut self, ax: Ax, wx: Wx, number: u32, end: End) -> bool {
         let mark = match end {
             End::Trap { fingerprint } if fingerprint != 0 && self.is_trusted(wx) => Mark::Trap(fingerprint),
@@ -177,14 +181,12 @@ impl Scheduler {
         let Some(action) = self.actions.get_mut(ax) else {
             return false;
         };
-        let (rx, kx) = (action.rx, action.kx);
+        let kx = action.kx;
         let trials = action.trials.get_or_insert_default();
-        let poison = trials.accused.iter().any(|other| match mark {
-            Mark::None => false,
-            Mark::Trap(_) => false,
-            // One that is unfit for an action twice, and succeeded with others, is as good as two.
-            Mark::Unfit => other.mark == mark && (has_worked || works(other.wx)),
-        });
+        // One that is unfit for an action twice, and succeeded with others, is as good as two.
+        let mut accused = trials.accused.iter();
+        let is_unfit =
+            mark == Mark::Unfit && accused.any(|other| other.mark == mark && (has_worked || works(other.wx)));
         trials.first_failed.get_or_insert(now);
         trials.has_trapped |= end != End::Transient;
         match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
@@ -192,6 +194,7 @@ impl Scheduler {
                 accused.number = number;
                 accused.spent += spent;
                 accused.at = now;
+                accused.alike = if accused.mark == mark { accused.alike + 1 } else { 1 };
                 accused.mark = mark;
             }
             None => trials.accused.push(Accused {
@@ -200,33 +203,17 @@ impl Scheduler {
                 spent,
                 at: now,
                 mark,
+                alike: 1,
                 is_outvoted: false,
             }),
         }
-        let alike = |other: &&Accused| matches!(mark, Mark::Trap(_)) && other.mark == mark;
-        let alike = trials.accused.iter().filter(alike).count();
+        let alike = trials.accused.iter().filter(|other| other.mark == mark);
+        let (workers, traps) = alike.fold((0, 0), |(workers, traps), other| (workers + 1, traps + other.alike));
         if let Some(worker) = self.workers.get_mut(wx) {
             worker.accusers.insert(ax);
         }
-        poison || alike > 2 || alike == 2 && !self.has_another(ax, rx, kx)
-    }
-
-    /// Whether a usable worker that did not fail this action succeeded with others of its kind. Two may trap at the same place for
-    /// another reason than the action, as where every error ends: one that can do such work is asked before it is poison.
-    fn has_another(&self, ax: Ax, rx: Rx, kx: Kx) -> bool {
-        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
-        let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
-        let accused = trials.map_or(&[][..], |trials| &trials.accused);
-        let serves = |wx: Wx| {
-            let worker = self.workers.get(wx);
-            worker.is_some_and(|worker| worker.standing.is_usable() && pools.contains(&worker.px))
-        };
-        let mut worked = self
-            .kinds
-            .get(kx)
-            .into_iter()
-            .flat_map(|kind| kind.flake.workers_that_worked());
-        worked.any(|wx| serves(wx) && accused.iter().all(|accused| accused.wx != wx))
+        let proof = self.kinds.get(kx).map_or(TRAPS_MIN, |kind| kind.flake.traps());
+        is_unfit || matches!(mark, Mark::Trap(_)) && workers > 1 && traps >= proof && !self.is_in_doubt(ax)
     }
 
     /// Whether a trap on this worker speaks against the action.

@@ -18,6 +18,10 @@ const BAD_RATE: (f64, f64) = (0.5, 0.9);
 /// How many good actions may be lost by chance alone. scheduler-policy: ln 1e-4 / ln p0 attempts.
 const LOST_PART: f64 = 1e-4;
 
+/// The fewest traps at one place that prove that an action is at fault. With two, a pool of which two workers are bad ones and have
+/// not failed before would lose each action that both have tried.
+pub(crate) const TRAPS_MIN: u32 = 3;
+
 /// When the weights of observations begin anew: far below the largest f64, and seldom.
 const WEIGHT_MAX: f64 = 1e100;
 
@@ -91,10 +95,10 @@ impl Flake {
         (bad(usual) / usual).ln().max(0.0) / workers.max(1) as f64
     }
 
-    /// The workers that succeeded with an action of this kind.
-    pub(crate) fn workers_that_worked(&self) -> impl Iterator<Item = Wx> {
-        let own = self.own.iter().enumerate().filter(|(_, own)| own.ok > 0.0);
-        own.map(|(index, _)| Wx::at(u32::try_from(index).unwrap_or(u32::MAX)))
+    /// How many traps at one place prove that an action is at fault, and not chance: all traps of a kind may be at one place,
+    /// as where each error of a guest ends.
+    pub(crate) fn traps(&self) -> u32 {
+        row_below(LOST_PART, self.rate()).max(TRAPS_MIN)
     }
 
     /// How many attempts may fail before chance alone is no explanation.

@@ -9,6 +9,7 @@ use crate::{
     blame::Accused,
     busy::Busies,
     command::Command,
+    flake::TRAPS_MIN,
     ids::{AttemptId, Ax, Kx, Px, Rx, Wx},
     luck::doubled,
     moment::Moment,
@@ -318,6 +319,12 @@ impl Scheduler {
             0 => self.policy.attempts_min,
             own => own,
         });
+        // One more trap may be the proof that it is poison.
+        let fewest = if trials.has_trapped {
+            fewest.min(TRAPS_MIN)
+        } else {
+            fewest
+        };
         let is_last = action.failed > 0 && action.failed + 1 >= fewest;
         if !is_last || trials.solo || self.policy.blame != Blame::Deferred {
             return false;

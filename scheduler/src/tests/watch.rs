@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome,
-    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId, luck::doubled,
+    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId, flake::TRAPS_MIN, luck::doubled,
 };
 
 struct Worker {
@@ -69,6 +69,8 @@ struct Action {
     failed_on: Vec<WorkerId>,
     /// Those of whom nobody said yet whose fault it was.
     accused: Vec<(WorkerId, u32)>,
+    /// One of its failures was a trap, or a report that the worker is unfit.
+    has_trapped: bool,
     /// It got lost, and every attempt after this one has its worker for itself.
     solo: Option<u32>,
     /// When it was first seen to wait since it last did something else.
@@ -211,6 +213,7 @@ impl Watch {
                     hedged: false,
                     failed_on: Vec::new(),
                     accused: Vec::new(),
+                    has_trapped: false,
                     solo: None,
                     waits_since: None,
                     settled: false,
@@ -262,6 +265,9 @@ impl Watch {
                         class = Class::Transient;
                     }
                     self.over(*attempt, *worker, class);
+                    if let Some(action) = self.actions.get_mut(&attempt.action) {
+                        action.has_trapped |= matches!(end, End::Trap { .. } | End::Unfit);
+                    }
                     if *end == End::Faulty {
                         return Some(*worker);
                     }
@@ -696,7 +702,7 @@ impl Watch {
         for (id, action) in &self.actions {
             let Some(since) = action.waits_since else { continue };
             // For its last attempt an action waits for a worker that did not fail lately.
-            // How many there are may have become more meanwhile.
+            // How many there are may have become more meanwhile. One more trap may be the proof that the action is poison.
             let is_own = action.spec.attempts > 0 || self.policy.attempts > 0;
             let is_last = scheduler.action(*id).is_some_and(|view| {
                 let most = if is_own {
@@ -704,6 +710,7 @@ impl Watch {
                 } else {
                     self.policy.attempts_min
                 };
+                let most = if action.has_trapped { most.min(TRAPS_MIN) } else { most };
                 view.failed + 1 >= most
             });
             let is_failing = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.failing);
