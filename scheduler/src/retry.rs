@@ -456,9 +456,12 @@ impl Scheduler {
             return;
         };
         let trials = action.trials.as_deref();
+        // As long as something works, there is a worker that is worth waiting for.
+        let worked = self.over_route(action.rx).map(|pool| pool.spells.worked_at).max();
         let gives_up = trials
             .and_then(|trials| trials.first_failed)
-            .map_or(self.now, |first| first + self.policy.backoff_max);
+            .max(worked)
+            .map_or(self.now, |last| last + self.policy.backoff_max);
         if matches!(bar, Bar::Tried | Bar::AllBut(_)) && self.now < gives_up && self.is_choosy(ax) {
             self.leave(ax);
             return self.rest(ax, self.later(self.policy.backoff_min));

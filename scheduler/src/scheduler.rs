@@ -486,6 +486,11 @@ impl Scheduler {
     }
 
     pub(crate) fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
+        self.over_route(rx).map(count).sum()
+    }
+
+    /// The pools of a route.
+    pub(crate) fn over_route(&self, rx: Rx) -> impl Iterator<Item = &Pool> {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         pools.iter().filter_map(|px| self.pools.get(*px)).map(count).sum()
     }
