@@ -158,7 +158,7 @@ impl Scheduler {
         self.held += 1;
         self.tallies.running += usize::from(!is_second);
         self.tallies.second += usize::from(is_second);
-        let (px, kx, seq) = (worker.px, action.kx, self.assigned);
+        let (px, kx, id, seq) = (worker.px, action.kx, action.id, self.assigned);
         worker.attempts.push(Held {
             attempt,
             seq: self.assigned,
@@ -178,6 +178,7 @@ impl Scheduler {
             trust: trust @ Trust::Suspect { further },
             rest: Rest::None,
         } = standing
+            && !self.is_notorious(wx, id)
         {
             let rest = self.damp(wx, Some(kx), further);
             self.stand(wx, Standing::Usable { trust, rest }, out);

@@ -80,8 +80,9 @@ impl Scheduler {
                     self.skill_missed(wx, kx, action);
                 }
                 self.failed(wx, action, kx, out);
-                if end == End::Transient {
-                    self.all_fail(px, wx, action, out);
+                match end {
+                    End::Transient => self.all_fail(px, wx, action, out),
+                    _ => self.probe_again(px),
                 }
             }
             Class::WorkerFault => {
@@ -112,8 +113,8 @@ impl Scheduler {
         record.starved = 0;
         record.unfit.clear();
         record.unfit_row = 0;
-        self.straight(wx, 0);
         record.unfit_last = false;
+        self.straight(wx, 0);
         self.is_clean_again(wx, out);
         let Some(worker) = self.workers.get_mut(wx) else { return };
         let record = &mut worker.record;
@@ -145,7 +146,7 @@ impl Scheduler {
     }
 
     fn failed(&mut self, wx: Wx, action: ActionId, kx: Option<Kx>, out: &mut Vec<Command>) {
-        let (now, limit) = (self.now, self.suspect_after(wx, kx));
+        let (now, limit, is_notorious) = (self.now, self.suspect_after(wx, kx), self.is_notorious(wx, action));
         let straight = self.workers.get(wx).map_or(0, |worker| worker.record.straight);
         let straight = straight.saturating_add(1);
         self.straight(wx, straight);
@@ -162,6 +163,8 @@ impl Scheduler {
         match self.policy.blame {
             Blame::Deferred => match trust {
                 Trust::Healthy if !doubtful => {}
+                // It is most likely the action's fault: the worker is not to be slowed down for it.
+                Trust::Healthy | Trust::Suspect { .. } if is_notorious => {}
                 Trust::Healthy => self.suspect(wx, kx, 0, rest, out),
                 Trust::Suspect { further } => self.suspect(wx, kx, further.saturating_add(1), rest, out),
                 Trust::Probation { round, .. } => {
@@ -237,6 +240,9 @@ impl Scheduler {
     /// How long a suspect is left alone from now: as long as an action of this kind takes, since another worker may then have done
     /// what it failed. So it never costs more than a good worker that has the same work.
     pub(crate) fn damp(&mut self, wx: Wx, kx: Option<Kx>, further: u32) -> Rest {
+        if self.workers.get(wx).is_some_and(|worker| self.is_hopeless(worker.px)) {
+            return Rest::None;
+        }
         let wait = match self.spell(wx) {
             // That most workers fail at once says nothing against one of them, nor does it if they fail bad actions.
             Some(spell) if !spell.is_long() => return Rest::None,

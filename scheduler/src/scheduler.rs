@@ -492,7 +492,7 @@ impl Scheduler {
     /// The pools of a route.
     pub(crate) fn over_route(&self, rx: Rx) -> impl Iterator<Item = &Pool> {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
-        pools.iter().filter_map(|px| self.pools.get(*px)).map(count).sum()
+        pools.iter().filter_map(|px| self.pools.get(*px))
     }
 
     pub(crate) fn is_usable(&self, wx: Wx) -> bool {

@@ -10,6 +10,9 @@
 //! often it failed meanwhile. If it goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with
 //! what never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a row of failures which a
 //! success ended soon, and fail again, are bad ones: nobody pauses for these.
+//!
+//! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down when the run
+//! begins are a mistake in each action or in the workers' code, and then a run is to end soon and say so.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -203,13 +206,22 @@ impl Streak {
 }
 
 impl Pool {
-    /// Whether this row of failures is over and was short. One that lasted was an outage.
+    /// Whether this row of failures is over and was short. One in which enough failed for so long that the pool was probed was an
+    /// outage; before its first success a pool has none.
     fn refutes(&self, streak: Option<u32>) -> bool {
         streak.is_some_and(|number| number != self.streak.number && !self.long_streaks.contains(&number))
     }
 }
 
 impl Scheduler {
+    /// Whether a pool never had a success, and each of its workers has failed: then the work is bad or the workers are, and it is
+    /// to end soon. A service that is down when a run begins looks the same; the last attempts of actions wait for it, see
+    /// [`Scheduler::may_be_down`].
+    pub(crate) fn is_hopeless(&self, px: Px) -> bool {
+        let pool = self.pools.get(px);
+        pool.is_some_and(|pool| !pool.has_worked && pool.blemished >= pool.usable)
+    }
+
     /// Whether nobody of this pool may be given anything now.
     pub(crate) fn is_held_back(&self, px: Px) -> bool {
         let probe = self.pools.get(px).and_then(|pool| pool.probe);
@@ -275,7 +287,7 @@ impl Scheduler {
     /// for the others being worse.
     pub(crate) fn spell(&self, wx: Wx) -> Option<Spell> {
         let worker = self.workers.get(wx)?;
-        let pool = self.pools.get(worker.px)?;
+        let pool = self.pools.get(worker.px).filter(|pool| pool.has_worked)?;
         let spell = pool.spells.now(self.now, pool.usable)?;
         (worker.record.failing_since >= spell.since).then_some(spell)
     }
@@ -283,8 +295,11 @@ impl Scheduler {
     /// A worker of this pool failed an action in a way that a service which is down explains.
     pub(crate) fn all_fail(&mut self, px: Px, wx: Wx, action: ActionId, out: &mut Vec<Command>) {
         let (now, pause, after) = (self.now, self.policy.probe_every, self.policy.systemic_after);
-        if self.policy.blame != Blame::Deferred || self.is_notorious(wx, action) {
+        if self.policy.blame != Blame::Deferred {
             return;
+        }
+        if self.is_notorious(wx, action) {
+            return self.probe_again(px);
         }
         let Some(pool) = self.pools.get_mut(px) else { return };
         let streak = &mut pool.streak;
@@ -297,7 +312,7 @@ impl Scheduler {
         }
         streak.workers.insert(wx);
         let all = streak.is_everywhere(pool.usable) && now.since(streak.since) >= after;
-        if !all || pool.probe.is_some() {
+        if !all || !pool.has_worked || pool.probe.is_some() {
             return;
         }
         pool.probe = Some(Probe {
@@ -338,6 +353,7 @@ impl Scheduler {
     pub(crate) fn one_works(&mut self, px: Px, wx: Wx, took: Duration, out: &mut Vec<Command>) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(px) else { return };
+        let had_worked = std::mem::replace(&mut pool.has_worked, true);
         // One that failed as the others did: they would succeed as well.
         let is_over = pool.spells.failed.contains_key(&wx)
             && pool.spells.now(now, pool.usable).is_some_and(|spell| spell.is_long());
@@ -352,7 +368,8 @@ impl Scheduler {
                 ..Streak::default()
             };
             let streak = std::mem::replace(&mut pool.streak, next);
-            if now.since(streak.since) >= SPELL {
+            let is_long = now.since(streak.since) >= self.policy.systemic_after;
+            if had_worked && is_long && streak.is_everywhere(pool.usable) {
                 if pool.long_streaks.len() >= SPELLS {
                     pool.long_streaks.pop_front();
                 }
@@ -400,6 +417,17 @@ impl Scheduler {
         probe.width = (probe.width / 2).max(1);
         probe.left = probe.width;
         probe.until = Moment::NEVER;
+        self.let_go(px);
+    }
+
+    /// A probe was spent on an action that says nothing about the service: another one may be made at once.
+    pub(crate) fn probe_again(&mut self, px: Px) {
+        let Some(probe) = self.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+            return;
+        };
+        let until = std::mem::replace(&mut probe.until, Moment::NEVER);
+        probe.left = probe.left.saturating_add(1);
+        self.timers.clear(until, Timer::Probe(px));
         self.let_go(px);
     }
 

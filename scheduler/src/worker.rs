@@ -377,6 +377,8 @@ pub(crate) struct Pool {
     pub(crate) routes: Vec<Rx>,
     /// Whether a worker ever joined. Before that its actions wait; nobody can say yet that nobody comes.
     pub(crate) joined: bool,
+    /// Whether an attempt ever succeeded in it.
+    pub(crate) has_worked: bool,
     /// How many workers are neither evicted nor gone.
     pub(crate) members: usize,
     /// How many of them are usable or in quarantine.
@@ -387,7 +389,7 @@ pub(crate) struct Pool {
     pub(crate) judged: usize,
     /// What speaks for everything failing, whoever tries it.
     pub(crate) streak: Streak,
-    /// The numbers of the last of these that took long.
+    /// The numbers of the last of these that were outages.
     pub(crate) long_streaks: VecDeque<u32>,
     /// When that was so, the last time.
     pub(crate) outage: Option<Outage>,
@@ -409,6 +411,7 @@ impl Pool {
             id,
             routes: Vec::new(),
             joined: false,
+            has_worked: false,
             members: 0,
             present: 0,
             usable: 0,

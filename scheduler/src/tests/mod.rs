@@ -12,6 +12,7 @@
 //!   quotas.
 
 mod account;
+mod failing_runs;
 mod fate;
 mod history;
 mod integrity;
