@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::{
     action::{Run, State},
     command::Command,
-    ids::{AttemptId, Ax, Kx, Rx, Wx},
+    ids::{AttemptId, Ax, Kx, Px, Rx, Wx},
     retry::Bar,
     scheduler::{Plant, Scheduler},
     worker::{Entry, Held, Pool, Rest, Room, Standing, Trust},
@@ -19,20 +19,32 @@ impl Scheduler {
     /// `choosy`: one that has not failed since its last success.
     pub(crate) fn find(&self, rx: Rx, kx: Kx, avoid: &[Wx], choosy: bool) -> Option<Wx> {
         let suits = |entry: &Entry| !choosy || !self.has_failed(entry.wx);
-        match self.queues.routes.get(rx)?.is_wide() {
-            true => self.first_free(rx, kx, avoid, suits),
-            false => self.best(rx, kx, avoid, |pool| &pool.free, suits),
+        let route = self.queues.routes.get(rx)?;
+        match route.is_wide() {
+            true => self
+                .first_of(&route.free, |pool| &pool.free, kx, avoid, suits)
+                .or_else(|| self.first_of(&route.prefetch, |pool| &pool.prefetch, kx, avoid, suits)),
+            false => self
+                .best(rx, kx, avoid, |pool| &pool.free, suits)
+                .or_else(|| self.best(rx, kx, avoid, |pool| &pool.prefetch, suits)),
         }
-        .or_else(|| self.best(rx, kx, avoid, |pool| &pool.prefetch, suits))
     }
 
-    /// The best worker with a free slot that suits, of a route of so many pools that not all of them are looked at.
-    fn first_free(&self, rx: Rx, kx: Kx, avoid: &[Wx], suits: impl Fn(&Entry) -> bool) -> Option<Wx> {
+    /// The best worker of these lists that suits, of a route of so many pools that not all of them are looked at: `heads` are the
+    /// first of each.
+    fn first_of(
+        &self,
+        heads: &BTreeSet<(Entry, Px)>,
+        list: fn(&Pool) -> &BTreeSet<Entry>,
+        kx: Kx,
+        avoid: &[Wx],
+        suits: impl Fn(&Entry) -> bool,
+    ) -> Option<Wx> {
         if self.draining {
             return None;
         }
         let mut best: Option<&Entry> = None;
-        for (head, px) in &self.queues.routes.get(rx)?.free {
+        for (head, px) in heads {
             if best.is_some_and(|best| best < head) {
                 break;
             }
@@ -42,7 +54,7 @@ impl Scheduler {
             let may = |entry: &&Entry| {
                 avoid.binary_search(&entry.wx).is_err() && self.could_pay(entry.wx, kx) && suits(entry)
             };
-            let found = self.pools.get(*px).and_then(|pool| pool.free.iter().find(may));
+            let found = self.pools.get(*px).and_then(|pool| list(pool).iter().find(may));
             best = best.into_iter().chain(found).min();
         }
         best.map(|entry| entry.wx)

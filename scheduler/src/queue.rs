@@ -70,6 +70,8 @@ pub(crate) struct Route {
     pub(crate) pools: Box<[Px]>,
     /// The first worker with a free slot of each of its pools, if they are many: see [`Route::is_wide`].
     pub(crate) free: BTreeSet<(Entry, Px)>,
+    /// The same of those that can be given something to lie ready.
+    pub(crate) prefetch: BTreeSet<(Entry, Px)>,
     /// Those that back off. Kept here so that they are found when the last worker goes.
     pub(crate) resting: BTreeSet<Ax>,
     open: BTreeSet<Key>,

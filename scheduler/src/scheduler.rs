@@ -264,15 +264,16 @@ impl Scheduler {
     fn route_of(&mut self, places: &[Px], costly: Option<Kx>) -> Rx {
         let (rx, new) = self.queues.route(places, costly);
         if new {
-            let mut free = BTreeSet::new();
+            let (mut free, mut prefetch) = (BTreeSet::new(), BTreeSet::new());
             for px in places {
                 if let Some(pool) = self.pools.get_mut(*px) {
                     pool.routes.push(rx);
                     free.extend(pool.free.first().map(|entry| (*entry, *px)));
+                    prefetch.extend(pool.prefetch.first().map(|entry| (*entry, *px)));
                 }
             }
             if let Some(route) = self.queues.routes.get_mut(rx).filter(|route| route.is_wide()) {
-                route.free = free;
+                (route.free, route.prefetch) = (free, prefetch);
             }
         }
         rx
@@ -441,7 +442,7 @@ impl Scheduler {
         let Some(pool) = self.pools.get_mut(worker.px) else {
             return;
         };
-        let head = pool.free.first().copied();
+        let heads = pool.heads();
         match before {
             (Room::Slot, entry) => pool.free.remove(&entry),
             (Room::Prefetch, entry) => pool.prefetch.remove(&entry),
@@ -452,13 +453,17 @@ impl Scheduler {
             (Room::Prefetch, entry) => pool.prefetch.insert(entry),
             (Room::None, _) => false,
         };
-        let next = pool.free.first().copied();
-        if head != next {
+        let next = pool.heads();
+        if heads != next {
             let px = worker.px;
             for rx in &pool.routes {
                 if let Some(route) = self.queues.routes.get_mut(*rx).filter(|route| route.is_wide()) {
-                    head.map(|entry| route.free.remove(&(entry, px)));
-                    next.map(|entry| route.free.insert((entry, px)));
+                    let [free, prefetch] = heads;
+                    free.map(|entry| route.free.remove(&(entry, px)));
+                    prefetch.map(|entry| route.prefetch.remove(&(entry, px)));
+                    let [free, prefetch] = next;
+                    free.map(|entry| route.free.insert((entry, px)));
+                    prefetch.map(|entry| route.prefetch.insert((entry, px)));
                 }
             }
         }

@@ -426,4 +426,9 @@ impl Pool {
             prefetch: BTreeSet::new(),
         }
     }
+
+    /// The first of its lists: with a free slot, and to be given something to lie ready.
+    pub(crate) fn heads(&self) -> [Option<Entry>; 2] {
+        [self.free.first().copied(), self.prefetch.first().copied()]
+    }
 }

@@ -1,8 +1,10 @@
 //! What must be true inside between two events: every index says the same as what it is an index of.
 
+use std::collections::BTreeSet;
+
 use crate::{
     action::State,
-    ids::{Ax, Wx},
+    ids::{Ax, Px, Wx},
     scheduler::Scheduler,
     slab::Slot,
     worker::{Entry, Room, Standing, Worker},
@@ -92,14 +94,15 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
 /// A route of many pools knows the first free worker of each.
 fn heads(scheduler: &Scheduler) -> Result<(), String> {
     for (rx, route) in scheduler.queues.routes.places() {
-        let heads = route
-            .pools
-            .iter()
-            .filter_map(|px| Some((*scheduler.pools.get(*px)?.free.first()?, *px)));
-        if route.is_wide() && !heads.clone().eq(heads.clone().filter(|head| route.free.contains(head)))
-            || route.free.len() != if route.is_wide() { heads.count() } else { 0 }
-        {
-            return Err(format!("{rx:?} has other first workers than its pools"));
+        for (index, kept) in [&route.free, &route.prefetch].into_iter().enumerate() {
+            let head = |px: &Px| Some((scheduler.pools.get(*px)?.heads()[index]?, *px));
+            let heads: BTreeSet<(Entry, Px)> = match route.is_wide() {
+                true => route.pools.iter().filter_map(head).collect(),
+                false => BTreeSet::new(),
+            };
+            if *kept != heads {
+                return Err(format!("{rx:?} has other first workers than its pools"));
+            }
         }
     }
     Ok(())

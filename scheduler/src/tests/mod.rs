@@ -1,6 +1,7 @@
 //! The tests of the scheduler: scripts for single rules, histories for everything at once.
 //!
 //! - `script`: the small language, `check(script, expect)`.
+//! - `cost`: what an event costs does not grow with the number of workers or pools.
 //! - `rules_*`: one test for each rule, named after it.
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
 //! - `history` and `fate`: random pools and random bad luck from a seed.
@@ -12,6 +13,7 @@
 //!   quotas.
 
 mod account;
+mod cost;
 mod failing_runs;
 mod fate;
 mod history;
