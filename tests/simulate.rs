@@ -136,6 +136,7 @@ fn flags_make_a_world() {
         "3",
         "--poison-spread",
         "--poison-traps",
+        "--traps",
         "--open",
         "50",
         "--outage",
@@ -152,8 +153,9 @@ fn flags_make_a_world() {
         ended.out().lines().nth(2),
         Some(
             "6 workers with 2 slots each, 600 actions of 1s to 2s, 50 open at most; 1 black hole, 1 bad worker failing \
-             60%, 1 bad worker failing 30%, the guilty fail after 20ms, 3 poison actions spread that trap, 10% flaky, an \
-             outage from 5s to 6s, an outage from 1min to 1.2min; 50% of the workers may be in quarantine"
+             60%, 1 bad worker failing 30%, the guilty fail after 20ms, 3 poison actions spread that trap, 10% flaky, \
+             failures of workers are traps at one place, an outage from 5s to 6s, an outage from 1min to 1.2min; 50% of the \
+             workers may be in quarantine"
         )
     );
     let lines = simulate(&[&flags[..], &["--format", "json", "--policy", "no-eviction"]].concat())
@@ -171,7 +173,7 @@ fn flags_make_a_world() {
             "bad": [{ "count": 1, "rate": 0.6 }, { "count": 1, "rate": 0.3 }], "black_holes": 1,
             "failing_ms": [20.0, 20.0], "poison": 3, "poison_spread": true, "poison_traps": true,
             "outages_ms": [[5000.0, 6000.0], [60000.0, 72000.0]], "quotas": [], "accounts": null, "reports": true,
-            "quarantine_share": 0.5, "seed": 7, "seeds": 2,
+            "quarantine_share": 0.5, "seed": 7, "seeds": 2, "traps": true,
         })
     );
 }

@@ -82,6 +82,9 @@ struct WorldArgs {
     /// Let poison trap, at the same place each time, instead of failing like anything
     #[arg(long)]
     poison_traps: bool,
+    /// Let workers trap where they fail, by chance or because they are bad, all at the same place
+    #[arg(long)]
+    traps: bool,
     /// Everything fails that ends between these moments. Can be given several times
     #[arg(long, value_name = "TIME..TIME", value_parser = range)]
     outage: Vec<Span>,
@@ -151,6 +154,7 @@ impl WorldArgs {
         world.reports &= !self.no_reports;
         world.poison_spread |= self.poison_spread;
         world.poison_traps |= self.poison_traps;
+        world.traps |= self.traps;
     }
 }
 

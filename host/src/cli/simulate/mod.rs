@@ -170,7 +170,7 @@ fn world(compared: &Compared) -> serde_json::Value {
         "seed": world.seed,
         "seeds": compared.seeds,
     });
-    // What only presets have.
+    // What few worlds have.
     let usual = World::default();
     let hiccups: Vec<_> = world.hiccups.iter().map(span).collect();
     let more = [
@@ -178,6 +178,7 @@ fn world(compared: &Compared) -> serde_json::Value {
         ("bad_at_one", (world.bad_at_one > 0).then(|| world.bad_at_one.into())),
         ("attempts", (world.attempts > 0).then(|| world.attempts.into())),
         ("poison_unfit", world.poison_unfit.then(|| true.into())),
+        ("traps", world.traps.then(|| true.into())),
         ("hiccups_ms", (!hiccups.is_empty()).then(|| serde_json::json!(hiccups))),
     ];
     if let Some(json) = json.as_object_mut() {

@@ -276,6 +276,9 @@ fn wrong(world: &World) -> Vec<String> {
     if world.flake > 0.0 {
         wrong.push(format!("{} flaky", percent(world.flake)));
     }
+    if world.traps {
+        wrong.push("failures of workers are traps at one place".to_owned());
+    }
     let hiccups = world.hiccups.iter();
     wrong.extend(hiccups.map(|hiccup| {
         let (from, to) = (Time::from(hiccup.from), Time::from(hiccup.to));
