@@ -202,10 +202,9 @@ fn what_is_no_test_is_a_usage_error() {
 }
 
 #[test]
-fn the_script_in_the_readme_is_one() {
-    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let section = text.split("## Test an operation").nth(1).unwrap();
-    let script = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+fn script_in_the_book_runs() {
+    let text = std::fs::read_to_string(root().join("docs/book/src/testing.md")).unwrap();
+    let script = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let log = Project::new(&["ask square 2"], script).log();
     has(
         "the log",

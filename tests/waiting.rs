@@ -93,7 +93,7 @@ fn is_at_rest(live: &Live) {
 const WINDOW: Duration = Duration::from_millis(2_000);
 const LONGER: Duration = Duration::from_millis(2);
 
-/// By how much a unit counts longer than such a window: `README.md` speaks of a margin for clocks.
+/// By how much a unit counts longer than such a window: `docs/book/src/quotas.md` mentions a margin for differences between clocks.
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// How many dispatches are measured.

@@ -84,8 +84,8 @@ fn text(bytes: Vec<u8>) -> String {
 #[test]
 fn manifests() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
-    let (_, manifest) = readme.split_once("```toml\n[operation]").unwrap();
+    let page = std::fs::read_to_string(format!("{root}/docs/book/src/manifest.md")).unwrap();
+    let (_, manifest) = page.split_once("```toml\n[operation]").unwrap();
     let (manifest, _) = manifest.split_once("```").unwrap();
     let mut seeds = vec![format!("[operation]{manifest}").into_bytes()];
     for entry in std::fs::read_dir(format!("{root}/examples")).unwrap().flatten() {
