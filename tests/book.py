@@ -80,6 +80,8 @@ def page(path, host):
                 indent, info, body = found.groups()
                 body = re.sub(f"^{indent}", "", body, flags=re.MULTILINE)
                 kind, _, more = info.partition(",")
+                if more not in ("", "background") and not more.startswith("file="):
+                    wrong.append(f"nothing is known of a block `{info}`")
                 if more.startswith("file="):
                     target = folder / more.removeprefix("file=")
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +110,7 @@ def page(path, host):
 def main(host, *names):
     host = pathlib.Path(host).resolve()
     pages = [ROOT / "README.md", *sorted((ROOT / "docs/book/src").rglob("*.md"))]
-    pages = [path for path in pages if "```console" in path.read_text() and (not names or path.stem in names)]
+    pages = [path for path in pages if re.search("```(console|\\S+,)", path.read_text()) and (not names or path.stem in names)]
     failed = not pages
     for path in pages:
         began = time.monotonic()
