@@ -71,7 +71,7 @@ impl End {
     }
 }
 
-/// The outcome classes. See the table in docs/book/src/internals/scheduler.md.
+/// The outcome classes. See the table in `docs/book/src/internals/scheduler.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// A result. No attempt spent.

@@ -129,7 +129,7 @@ async fn a_call_comes_to_rest_when_it_waits_and_not_while_it_computes() {
     }
 }
 
-/// Why giving a call up is never enough, and its store is dropped: see docs/book/src/internals/engines.md.
+/// Why giving a call up is never enough, and its store is dropped: see `docs/book/src/internals/engines.md`.
 #[tokio::test]
 async fn a_store_is_of_no_use_after_a_call_that_was_given_up() {
     for name in ["spin", "wait"] {
