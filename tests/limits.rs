@@ -2,7 +2,7 @@
 
 use crate::{
     hostile::attacks,
-    support::{Folder, body, host, tool_module},
+    support::{Folder, body, host},
 };
 
 /// The flag, which is the manifest's key too, a value, an attack that hits it, and words with the value in them.
@@ -31,21 +31,6 @@ fn memory_of_the_host_that_is_too_little_for_any_guest_is_a_usage_error() {
     let ended = host(["map", &echo, "--host-memory", "1023KiB"]).input("a\n").run();
     ended.exits(2).says(&["--host-memory", "at least 1MiB"]);
     host(["map", &echo, "--host-memory", "1MiB"]).input("a\n").run();
-    let args = [
-        "map",
-        &tool_module(),
-        "--scratch",
-        "40MiB",
-        "--host-memory",
-        "32MiB",
-        "--",
-        "name",
-    ];
-    host(args)
-        .input("a\n")
-        .run()
-        .exits(2)
-        .says(&["scratch folder of 40MiB", "--host-memory"]);
 }
 
 #[test]
@@ -125,7 +110,7 @@ fn a_task_waits_for_room_before_it_has_more_in_flight() {
         "asker.wasm",
         &include_str!("guests/asker.wat").replace("{RUN}", &submit.repeat(4)),
     );
-    let worker = folder.worker("echo.wasm", crate::body::ECHO);
+    let worker = folder.worker("echo.wasm", body::ECHO);
     let ended = |flags: &[&str]| {
         let args = ["run", &operation, "--worker", &worker, "--format", "json"];
         host(args.iter().chain(flags)).run().exits(0).events()

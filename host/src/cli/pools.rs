@@ -12,7 +12,7 @@ use super::{
 use crate::{
     grants::Secret,
     http::Placed,
-    limits::{CONCURRENCY_MAX, Limits, cores, default_host_memory},
+    limits::{CONCURRENCY_MAX, Limits, cores},
     run::{Performer, PoolPlan, WorkerPlan},
     sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
@@ -264,20 +264,8 @@ impl<'a> PoolMaker<'a> {
         }
         let invalid = |why| Failure::usage(format!("the workers of `{pool}` cannot be called like that")).because(why);
         let invocation = Invocation::new(called, settings).map_err(invalid)?;
-        let memory = host_memory(self.common)?;
-        if let Some(scratch) = invocation.scratch().filter(|scratch| *scratch > memory) {
-            return Err(Failure::usage(format!(
-                "the workers of `{pool}` cannot have a scratch folder of {}",
-                Size(scratch)
-            ))
-            .because(format!(
-                "it is in memory, of which guests have {} together",
-                Size(memory)
-            ))
-            .hint("set a smaller --scratch, or a larger --host-memory"));
-        }
         let taken = opened.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
-        let host = self.common.host_memory.map_or_else(default_host_memory, |size| size.0);
+        let host = host_memory(self.common)?;
         match (invocation.scratch(), taken) {
             (Some(size), _) if size > host => Err(Failure::usage(format!(
                 "the workers of `{pool}` cannot have a scratch folder of {}",
