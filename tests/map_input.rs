@@ -34,6 +34,22 @@ fn each_path_is_an_action_with_the_content_as_payload() {
 }
 
 #[test]
+fn file_of_the_results_is_not_read_as_an_input() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    folder.file("a", "one");
+    folder.file("data", "two");
+    std::fs::hard_link(folder.path("data"), folder.path("other")).unwrap();
+    host(["map", &worker, "--files", "--output", "data"])
+        .folder(folder.root())
+        .input("a\ndata\nother\na\n")
+        .run()
+        .exits(1)
+        .says(&["line 2: `data` is the output too", "line 3: `other` is the output too"]);
+    assert_eq!(std::fs::read_to_string(folder.path("data")).unwrap(), "one\none\n");
+}
+
+#[test]
 fn file_that_cannot_be_read_is_one_failed_action_without_an_attempt() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);

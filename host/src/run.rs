@@ -25,7 +25,8 @@ use crate::{
     limits::Limits,
     logger::{Level, Logger},
     operation::{
-        ComponentOperation, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation, OperationSettings,
+        ComponentOperation, Files, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation,
+        OperationSettings,
     },
     report::{Finished, Format, LiveCounts, Reporter, Stream, Style, Summary, Target, Writer},
     sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
@@ -60,8 +61,8 @@ pub(crate) enum What {
         batch: usize,
         /// The byte that lines, and results, end with.
         end: u8,
-        /// Whether each line is the path of a file with the payload.
-        files: bool,
+        /// If each line is the path of a file with the payload: how these are read.
+        files: Option<Files>,
         /// Whether a second run of a line does no harm.
         idempotent: bool,
         /// The longest line or batch in bytes.

@@ -24,6 +24,7 @@ use crate::{
     files,
     limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, Shortage, WORKERS_MAX, default_host_memory},
     logger::Level,
+    operation::Files,
     run::{InputSource, Plan, PoolPlan, What},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
     settings::{Component, Health, Manifest, Operation},
@@ -176,7 +177,9 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         kind: args.kind.clone(),
         batch: args.batch as usize,
         end: if args.null { 0 } else { b'\n' },
-        files: args.files,
+        files: args.files.then(|| Files {
+            output: args.common.output().map(Path::to_owned),
+        }),
         idempotent: args.idempotent,
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };

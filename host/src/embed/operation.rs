@@ -202,7 +202,7 @@ impl Operation {
                 kind,
                 batch,
                 end: b'\n',
-                files: false,
+                files: None,
                 idempotent,
                 payload_max: usize::try_from(task_limits.result).unwrap_or(usize::MAX),
             }),

@@ -5,9 +5,9 @@ use std::{
     ffi::OsStr,
     io::{self, BufRead, ErrorKind},
     num::NonZeroU32,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -54,6 +54,13 @@ const COUNTED_MIN: usize = 1 << 10;
 /// pressed Ctrl-C.
 pub(crate) const COUNTING: Duration = Duration::from_secs(1);
 
+/// How files are read whose paths are lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// The file of the results, which is not an input too: what was there is cut to nothing by the first result.
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// How `map` reads and asks.
 #[derive(Clone, Debug)]
 pub(crate) struct LinesOptions {
@@ -63,8 +70,8 @@ pub(crate) struct LinesOptions {
     pub(crate) batch: usize,
     /// The byte that lines of the input end with, and results too.
     pub(crate) end: u8,
-    /// Whether each line is the path of a file whose content is the payload. Then `batch` is 1.
-    pub(crate) files: bool,
+    /// If each line is the path of a file whose content is the payload: how these are read. Then `batch` is 1.
+    pub(crate) files: Option<Files>,
     /// Whether a second run of one does no harm.
     pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
@@ -306,8 +313,10 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl Fn
         }
         let piece = match is_too_long {
             true => Piece::Rejected(too_long(number, count, options.payload_max)),
-            false if options.files => read_file(&piece, options.payload_max),
-            false => Piece::Whole(piece.freeze()),
+            false => match &options.files {
+                Some(files) => read_file(&piece, files.output.as_deref(), options.payload_max),
+                None => Piece::Whole(piece.freeze()),
+            },
         };
         if !hand(piece) {
             return false;
@@ -338,9 +347,16 @@ fn count_rest(mut input: impl BufRead, options: &LinesOptions, tasks: &AtomicU64
     }
 }
 
-/// Reads the file whose path is a line.
-fn read_file(path: &[u8], most: usize) -> Piece {
+/// Reads the file whose path is a line, unless it is the output.
+fn read_file(path: &[u8], output: Option<&Path>, most: usize) -> Piece {
     let name = Path::new(OsStr::from_bytes(path));
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    if let Some(output) = output
+        && let Some(own) = place(name)
+        && place(output) == Some(own)
+    {
+        return Piece::Rejected(format!("`{}` is the output too, and is not read", name.display()));
+    }
     match files::read(name, most as u64) {
         Ok(bytes) => Piece::Whole(bytes.into()),
         Err(error) => {
@@ -590,7 +606,7 @@ mod tests {
             kind: "line".into(),
             batch,
             end: b'\n',
-            files: false,
+            files: None,
             idempotent: false,
             payload_max,
             is_file: true,
@@ -621,7 +637,7 @@ mod tests {
             kind: "line".into(),
             batch: 10,
             end: b'\n',
-            files: false,
+            files: None,
             idempotent: false,
             payload_max: 9,
             is_file: true,

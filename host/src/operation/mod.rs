@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) use component::{ComponentOperation, OperationSettings};
 pub(crate) use in_order::IN_MEMORY_MAX;
-pub(crate) use lines::{COUNTING, Lines, LinesOptions};
+pub(crate) use lines::{COUNTING, Files, Lines, LinesOptions};
 pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
 
 /// What the driver can ask for. Everything is answered by a notice.
