@@ -81,6 +81,20 @@ fn actions_have_the_same_names_in_every_run_but_for_the_name_of_the_run() {
     }
 }
 
+/// Tasks that wait keep their instances, of which there are fewer than tasks: the others start as those end, and workers always find
+/// instances of their own.
+#[test]
+fn tasks_that_sleep_and_then_ask_are_all_done_however_few_instances_there_are() {
+    let folder = Folder::new();
+    let worker = folder.worker("echo.wasm", body::ECHO);
+    let player = player();
+    let args = ["run", &player, "--worker", &worker, "--tasks", "2000", "--"];
+    let ended = host(args.into_iter().chain(std::iter::repeat_n("sleep 50; ask k x", 2000)))
+        .run()
+        .exits(0);
+    assert_eq!(ended.out().lines().filter(|line| line.ends_with(" x")).count(), 2000);
+}
+
 #[test]
 fn a_trap_in_next_is_named() {
     run("next", "unreachable", &[])
