@@ -80,7 +80,8 @@ fn each_attempt_knows_itself() {
         .collect();
     for action in &actions {
         for what in ["begins", "ends"] {
-            let number = action.trim_start_matches('a');
+            // Each line is a task with one request, and the log names actions in the order in which they were asked for.
+            let number = action.rsplit('-').nth(1).unwrap();
             let line = ended
                 .stderr
                 .lines()

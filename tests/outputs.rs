@@ -50,24 +50,32 @@ fn commands(folder: &Folder) -> Vec<String> {
 /// Without a reader a pipe cannot even be opened. A run that is told to stop once is over all the same.
 #[test]
 fn output_to_a_pipe_that_nobody_reads_does_not_keep_a_stopped_run() {
-    let folder = Folder::new();
-    let echo = folder.worker("echo.wasm", body::ECHO);
-    let pipe = folder.path("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let live = host(["map", &echo, "--output", &pipe])
-        .folder(folder.root())
-        .endless("a\n")
-        .start();
-    let is_done = || {
-        let ended = host(["explain", "--format", "json"]).folder(folder.root()).run();
-        ended.code == 0
-            && serde_json::from_str::<serde_json::Value>(&ended.out()).unwrap()["tasks_done"].as_u64() > Some(0)
+    let folders = [Folder::new(), Folder::new()];
+    let start = |folder: &Folder| {
+        let echo = folder.worker("echo.wasm", body::ECHO);
+        let pipe = folder.path("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        host(["map", &echo, "--output", &pipe]).folder(folder.root())
     };
-    assert!(comes(Duration::from_secs(60), is_done));
-    live.send(Signal::TERM);
-    live.end()
-        .exits(4)
-        .says(&["cannot write the output", "none was read for 10 seconds"]);
+    // One that goes on, and one that is over but for its results.
+    let runs = [
+        start(&folders[0]).endless("a\n").start(),
+        start(&folders[1]).input("a\n").start(),
+    ];
+    for (folder, run) in folders.iter().zip(&runs) {
+        let is_done = || {
+            let ended = host(["explain", "--format", "json"]).folder(folder.root()).run();
+            let said = || serde_json::from_str::<serde_json::Value>(ended.out()).unwrap();
+            ended.code == 0 && said()["tasks_done"].as_u64() > Some(0)
+        };
+        assert!(comes(Duration::from_secs(60), is_done));
+        run.send(Signal::TERM);
+    }
+    for run in runs {
+        run.end()
+            .exits(4)
+            .says(&["cannot write the output", "none was read for 10 seconds"]);
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn folders_of_workers_count_as_memory_of_the_host() {
         "--",
         "args",
     ];
-    host(args).input("a\n").run().exits(4).says(&["--host-memory"]);
+    host(args).input("a\n").run().exits(2).says(&["--host-memory"]);
 }
 
 #[test]

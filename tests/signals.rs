@@ -113,10 +113,14 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     assert!(child.try_wait().unwrap().is_none(), "it ended at the first one");
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
-    // The input is a file, so that all of what is left is counted, and its report waits for the reader too.
+    // The input is a file, so that all of what is left is counted if there is time for it, and its report waits for the reader too.
     let said = rest(&mut child);
     let (done, undone) = (count(&said, "tasks done"), count(&said, "left undone"));
-    assert!(done > 0 && done + undone == 100_000, "{said}");
+    let is_right = match said.contains("at least") {
+        true => done + undone <= 100_000,
+        false => done + undone == 100_000,
+    };
+    assert!(done > 0 && is_right, "{said}");
 }
 
 /// What is left to be read of stderr.

@@ -251,7 +251,7 @@ fn the_same_script_has_the_same_log_whatever_the_threads() {
             "lost: ",
             "is stopped",
             "trapped: broken",
-            "settled without a result: poison",
+            "settled without a result: exhausted",
             "task 5 failed: enough",
             "task 3 drops 3.2",
         ],

@@ -210,12 +210,12 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     }
     let (summary, finished) = if is_told {
         // Nothing was written, and a program may have its blocking threads all at work.
-        let finished = report.finish(&summary);
+        let finished = report.finish(&summary, || false);
         (summary, finished)
     } else {
         // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
         let finish = move || {
-            let finished = report.finish(&summary);
+            let finished = report.finish(&summary, || counts.is_stopped());
             counts.reported();
             (summary, finished)
         };
@@ -263,7 +263,8 @@ pub(crate) struct Stopper {
 impl Stopper {
     /// Gently: no new attempts, those that run end.
     pub(crate) fn stop(&self) {
-        // A run that is over needs no stopping.
+        self.counts.stopped();
+        // A run that is over needs no stopping, but may wait for a reader of its results.
         let _ = self.to_driver.send(Notice::Control(Control::Drain));
     }
 

@@ -214,12 +214,14 @@ impl Pool {
 }
 
 impl Scheduler {
-    /// Whether a pool never had a success, and each of its workers has failed: then the work is bad or the workers are, and it is
-    /// to end soon. A service that is down when a run begins looks the same; the last attempts of actions wait for it, see
-    /// [`Scheduler::may_be_down`].
+    /// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has failed: then
+    /// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last
+    /// attempts of actions wait for it, see [`Scheduler::may_be_down`].
     pub(crate) fn is_hopeless(&self, px: Px) -> bool {
-        let pool = self.pools.get(px);
-        pool.is_some_and(|pool| !pool.has_worked && pool.blemished >= pool.usable)
+        let is_lost = |pool: &Pool| !pool.has_worked && pool.blemished >= pool.usable;
+        self.pools
+            .get(px)
+            .is_some_and(|pool| is_lost(pool) && pool.routes.iter().all(|rx| self.over_route(*rx).all(is_lost)))
     }
 
     /// Whether nobody of this pool may be given anything now.

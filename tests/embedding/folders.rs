@@ -1,5 +1,7 @@
 //! Folders that a program grants to its guests.
 
+use std::os::unix::fs::PermissionsExt;
+
 use disperse_host::{Action, Component, Operation, Pool, StartError, Task};
 
 use super::{Told, go, host};
@@ -52,7 +54,8 @@ fn guests_may_not_write_where_programs_or_compiled_code_lie() {
     let folder = Folder::new();
     for name in ["open", "shut"] {
         std::fs::create_dir(folder.path(name)).unwrap();
-        folder.file(&format!("{name}/tool"), "");
+        let tool = folder.file(&format!("{name}/tool"), "");
+        std::fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
     }
     let grant = format!("{}::/w:rw", folder.path("open"));
     let start = |program: &str, grant: &str| {

@@ -19,6 +19,9 @@ use crate::limits::PIECE;
 /// How many bytes are handed over at once at the latest: waking a thread costs more than most pieces.
 const BATCH_MAX: usize = 32 << 10;
 
+/// How often it is looked whether there is an end to the patience with what does not write. Arbitrary: little beside the patience.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Hands pieces to its thread, many at a time.
 pub(super) struct Lane<P, T> {
     pieces: Sender<Vec<P>>,
@@ -121,19 +124,21 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
         let _ = self.pieces.send(std::mem::take(&mut self.batch));
     }
 
-    /// Waits until everything is written. With a `patience`, not longer than until nothing was written for that long: then
-    /// there is no result, and the thread is left to itself.
+    /// Waits until everything is written. With a `patience`, which it may come to while it waits, not longer than until nothing was
+    /// written for that long: then there is no result, and the thread is left to itself.
     ///
     /// # Errors
     /// The thread panicked.
-    pub(super) fn finish(mut self, patience: Option<Duration>) -> io::Result<Option<T>> {
+    pub(super) fn finish(mut self, patience: impl Fn() -> Option<Duration>) -> io::Result<Option<T>> {
         self.flush();
         drop(self.pieces);
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut left = self.backlog.waiting.load(Ordering::Relaxed);
-        while let Some(patience) = patience {
-            match ended.recv_timeout(patience) {
+        loop {
+            let patience = patience();
+            match ended.recv_timeout(patience.unwrap_or(LOOK)) {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if patience.is_none() => {}
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.backlog.waiting.load(Ordering::Relaxed);
                     if now == left {
@@ -174,9 +179,12 @@ mod tests {
             lane.send(1, 8);
             lane
         };
-        assert_eq!(lane(None).finish(None).unwrap(), Some(15));
-        assert_eq!(lane(None).finish(Some(Duration::from_secs(60))).unwrap(), Some(15));
-        assert_eq!(lane(Some(gate)).finish(Some(Duration::from_millis(1))).unwrap(), None);
+        assert_eq!(lane(None).finish(|| None).unwrap(), Some(15));
+        assert_eq!(lane(None).finish(|| Some(Duration::from_secs(60))).unwrap(), Some(15));
+        assert_eq!(
+            lane(Some(gate)).finish(|| Some(Duration::from_millis(1))).unwrap(),
+            None
+        );
         drop(release);
     }
 }

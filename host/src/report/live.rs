@@ -1,4 +1,5 @@
-//! The counts of a run while it goes on, for a process that is ended before the run can report them.
+//! The counts of a run while it goes on, for a process that is ended before the run can report them, and whether it
+//! was told to stop.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -12,6 +13,7 @@ pub(crate) struct LiveCounts {
     undone: AtomicU64,
     is_all: AtomicBool,
     is_reported: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 impl LiveCounts {
@@ -20,6 +22,16 @@ impl LiveCounts {
         self.failed.store(tasks.failed, Relaxed);
         self.undone.store(undone.tasks, Relaxed);
         self.is_all.store(!undone.at_least, Relaxed);
+    }
+
+    /// Takes note that the run was told to stop.
+    pub(crate) fn stopped(&self) {
+        self.is_stopped.store(true, Relaxed);
+    }
+
+    /// Whether the run was told to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Relaxed)
     }
 
     /// Takes note that the run has said how it went.

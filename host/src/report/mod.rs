@@ -528,11 +528,11 @@ impl Reporter {
     }
 
     /// Reports how the run went, after all results. Everything is written when this returns, but for words that stderr does
-    /// not take.
+    /// not take. `is_stopped`: whether the run was told to stop, also after its end, while results wait for a reader.
     ///
     /// # Errors
     /// The results could not be written.
-    pub(crate) fn finish(mut self, summary: &Summary) -> std::io::Result<Finished> {
+    pub(crate) fn finish(mut self, summary: &Summary, is_stopped: impl Fn() -> bool) -> std::io::Result<Finished> {
         if let Some(stream) = &mut self.stream {
             // The summary is given to whoever waits for the run's end.
             stream.tell_missed();
@@ -554,7 +554,7 @@ impl Reporter {
         };
         // A run that did not come to its end leaves an output alone to which it wrote nothing.
         let is_whole = !summary.interrupted && summary.failure.is_none() && summary.shortage.is_none();
-        self.writer.finish(last, is_whole, summary.interrupted)
+        self.writer.finish(last, is_whole, is_stopped)
     }
 }
 

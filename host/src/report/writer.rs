@@ -198,12 +198,12 @@ impl Writer {
     }
 
     /// Writes this after all results, and waits until everything is written. `is_whole`: whether the results are all there, so
-    /// that there is a file of them even if there are none. `is_stopped`: whether the run was told to stop, and so is not to wait for
-    /// a reader without an end.
+    /// that there is a file of them even if there are none. `is_stopped`: whether the run was told to stop by now, and so is not to
+    /// wait for a reader without an end.
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(super) fn finish(mut self, last: Last, is_whole: bool, is_stopped: bool) -> io::Result<Finished> {
+    pub(super) fn finish(mut self, last: Last, is_whole: bool, is_stopped: impl Fn() -> bool) -> io::Result<Finished> {
         let Some(Lanes {
             mut results,
             mut words,
@@ -224,7 +224,7 @@ impl Writer {
             Last::Nothing => None,
         };
         words.flush();
-        let finished = results.finish(is_stopped.then_some(RESULTS_PATIENCE));
+        let finished = results.finish(|| is_stopped().then_some(RESULTS_PATIENCE));
         let unshown = (self.unshown > 0).then(|| {
             let lines = self.unshown;
             format!("{lines} lines came faster than stderr was read, and are not shown")
@@ -234,7 +234,7 @@ impl Writer {
         }
         let patience = (!io::stderr().is_terminal()).then_some(STDERR_PATIENCE);
         // Words that are not read are no error.
-        let _ = words.finish(patience);
+        let _ = words.finish(|| patience);
         let seconds = RESULTS_PATIENCE.as_secs();
         finished?.unwrap_or_else(|| {
             Err(io::Error::new(
