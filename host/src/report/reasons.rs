@@ -186,7 +186,12 @@ fn sign(words: &str) -> String {
             rest = after;
         }
     }
-    sign
+    // Numbers alone, as the status of a response, are the reason.
+    if sign.contains(char::is_alphabetic) {
+        sign
+    } else {
+        words
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +230,14 @@ mod tests {
         assert_eq!(reason, "it's `…` in '…', not \"c\"");
         leave_out(&mut reason, "it's `");
         assert_eq!(reason, "it's `…` in '…', not \"…\"");
+    }
+
+    #[test]
+    fn numbers_alone_are_reasons_of_their_own() {
+        let mut reasons = Reasons::default();
+        assert_eq!(reasons.count("line 1", "404"), Some(1));
+        assert_eq!(reasons.count("line 2", "503"), Some(1));
+        assert_eq!(reasons.count("line 3", "404"), Some(2));
     }
 
     #[test]

@@ -243,7 +243,7 @@ async fn run(
     };
     running.set_fuel(job.fuel);
     let now = Instant::now();
-    set_current(&mut running, Some(Current::of(&job, cut)));
+    set_current(&mut running, Some(Current::of(job, cut)));
     let answer = {
         let call = pin!(running.call::<(), (Result<(), ()>,)>(now, main, ()));
         cut.bound(call).await
