@@ -2,6 +2,7 @@
 
 mod guests;
 mod machine;
+mod snapshot;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,6 +22,7 @@ pub(crate) use guests::*;
 pub(crate) use machine::{alone, beside};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+pub(crate) use snapshot::*;
 
 /// How long anything may take. Nothing comes near it unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -102,6 +104,19 @@ pub(crate) fn shell(line: &str) -> Host {
     }
 }
 
+/// A command line as a person types it, of which long arguments are cut.
+fn line_of(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap();
+    let words = std::iter::once(program).chain(command.get_args()).map(|word| {
+        let word = word.to_string_lossy().replace('\n', "\\n");
+        match word.char_indices().nth(200) {
+            Some((cut, _)) => format!("{}…", &word[..cut]),
+            None => word,
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 enum Input {
     Bytes(Vec<u8>),
     /// A line so many times, then nothing more until it is told to stop.
@@ -173,6 +188,7 @@ impl Host {
             }
         });
         Live {
+            line: line_of(&self.command),
             child,
             stdout,
             stderr,
@@ -233,6 +249,7 @@ impl Pipe {
 
 /// A run that goes on. It is killed when it is dropped.
 pub(crate) struct Live {
+    line: String,
     child: Child,
     stdout: Pipe,
     stderr: Pipe,
@@ -359,6 +376,7 @@ impl Live {
             code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
             stdout: std::mem::take(&mut *self.stdout.so_far()),
             stderr: String::from_utf8_lossy(&self.stderr.so_far()).into_owned(),
+            line: std::mem::take(&mut self.line),
             peak_memory,
         }
     }
@@ -398,6 +416,8 @@ pub(crate) fn peak_memory(process: u32) -> Option<u64> {
 
 /// A run that is over.
 pub(crate) struct Ended {
+    /// The command line, for snapshots.
+    line: String,
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
