@@ -25,10 +25,7 @@ fn every_line_succeeds_beside(handle: &str) {
     });
     live.close();
     let fed = live.fed();
-    let ended = live
-        .end()
-        .exits(0)
-        .says(&["worker hostile/mallory: quarantined", " 0 failed"]);
+    let ended = live.end().exits(0);
     let row = ended.row("hostile/mallory");
     assert!(row.contains("evicted, quarantined 2x"), "{row}");
     let answered = ended.out().lines().filter(|answer| *answer == line).count() as u64;
@@ -142,7 +139,9 @@ fn a_dead_line_does_not_keep_the_others_from_finishing() {
     );
     let args = ["map", &picky, "--attempts", "2"];
     let ended = host(args).input("a\nb\n\nc\nd\n").run().exits(1);
-    ended.prints("a\nb\nc\nd\n").says(&["line 3", "trapped"]);
+    ended
+        .prints("a\nb\nc\nd\n")
+        .stderr_is("a_dead_line_does_not_keep_the_others_from_finishing");
 }
 
 #[test]
@@ -155,7 +154,7 @@ fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
         .run()
         .exits(3)
         .prints("")
-        .says(&["evicted", "line 1", "line 3"]);
+        .stderr_is("without_a_worker_that_is_fit_the_run_fails_as_a_whole");
 }
 
 #[test]
@@ -174,8 +173,5 @@ fn a_guest_that_ends_itself_is_told_that_it_should_return() {
         .input("exit\narguments\n")
         .run()
         .exits(1)
-        .says(&[
-            "ended itself with the exit status 1; a guest returns instead",
-            "1 tasks done, 1 failed",
-        ]);
+        .stderr_is("a_guest_that_ends_itself_is_told_that_it_should_return");
 }
