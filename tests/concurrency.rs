@@ -8,7 +8,7 @@ use std::{
 use crate::{
     hostile::attacks,
     server::{Server, ok},
-    support::{Ended, Folder, alone, host, several, wasm},
+    support::{Ended, Folder, alone, has, host, several, wasm},
 };
 
 /// One worker that takes so many at once.
@@ -115,7 +115,8 @@ fn the_time_of_one_is_up_and_the_others_are_made_anew() {
         "2",
     ];
     let ended = at_once(&lines, 20, &flags).exits(1);
-    ended.says(&["line 6"]).prints(&results);
+    has("stderr", &ended.stderr, &["line 6"]);
+    ended.prints(&results);
 }
 
 #[test]
@@ -126,9 +127,7 @@ fn only_the_one_that_traps_is_blamed() {
     let ended = at_once(&lines, 50, &["--http", &server.url(""), "-v"]).exits(1);
     let failed = ended.row("several/1").split_whitespace().nth(2);
     assert_eq!(failed, Some("4"), "{}", ended.stderr);
-    ended
-        .says(&["line 16", "4 attempts failed", "as it was told", "trapped"])
-        .prints(&results);
+    ended.stderr_is("only_the_one_that_traps_is_blamed").prints(&results);
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn who_never_lets_go_is_ended_by_fuel() {
     let flags = ["--http", &server.url(""), "--fuel", "20M", "--attempts", "2"];
     at_once(&lines, 20, &flags)
         .exits(1)
-        .says(&["line 6", "ran out of fuel: used all of 220M"])
+        .stderr_is("who_never_lets_go_is_ended_by_fuel")
         .prints(&results);
 }
 
@@ -160,7 +159,8 @@ fn who_never_lets_go_is_ended_by_time() {
     let ended = at_once(&lines, 20, &flags).exits(1);
     let failed = ended.row("several/1").split_whitespace().nth(2);
     assert_eq!(failed, Some("2"), "{}", ended.stderr);
-    ended.says(&["line 6"]).prints(&results);
+    has("stderr", &ended.stderr, &["line 6"]);
+    ended.prints(&results);
 }
 
 /// The first has waited for a fifth of its time when the third takes the rest, and would have been answered at half.
@@ -197,11 +197,7 @@ fn who_takes_most_of_anothers_time_answers_for_it() {
     let args = args.into_iter().chain(["--http", &grant]);
     let ended = host(args).input(lines).start().end().exits(1);
     ended
-        .says(&[
-            "line 3",
-            "kept the other attempts of its instance waiting for 1.",
-            "--concurrency",
-        ])
+        .stderr_is("who_takes_most_of_anothers_time_answers_for_it")
         .prints("x\nx\n");
 }
 
@@ -310,7 +306,7 @@ fn what_is_too_large_ends_alone() {
     let lines = "echo a\nlarge 2000\nlarge 1000\necho b\n";
     let ended = at_once(lines, 4, &["--result-size", "1KB"]).exits(1);
     ended
-        .says(&["line 2", "returned more than"])
+        .stderr_is("what_is_too_large_ends_alone")
         .prints(&format!("a\n{}\nb\n", "x".repeat(1000)));
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{io::ioctl_fionread, process::Signal};
 
-use crate::support::{Folder, body, comes, host, shell, wasm};
+use crate::support::{Folder, Texts, body, comes, has, host, shell, wasm};
 
 /// What each command writes to stdout, as words of a shell.
 fn commands(folder: &Folder) -> Vec<String> {
@@ -110,7 +110,9 @@ fn closed_stdin_is_an_error_and_no_empty_input() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let ended = shell(&format!("disperse-host map {echo} <&-")).run().exits(1);
-    ended.prints("").says(&["Bad file descriptor"]);
+    ended
+        .prints("")
+        .stderr_is("closed_stdin_is_an_error_and_no_empty_input");
 }
 
 /// Both into the same file, as a terminal has it.
@@ -176,7 +178,7 @@ fn json_of_a_run_has_no_commands_for_a_terminal() {
         .input(format!("{hostile}\n"))
         .run()
         .exits(0);
-    let ended = ended.shows(&[r"a\u009b2J\u202eb\u200bü"]);
+    has("stdout", ended.out(), &[r"a\u009b2J\u202eb\u200bü"]);
     let events = ended.events();
     assert!(
         events.iter().any(|event| event["text"] == format!("{hostile}\n")),
@@ -210,15 +212,17 @@ fn run_that_fails_to_start_leaves_the_output_alone() {
 
 #[test]
 fn output_that_cannot_be_is_wrong_usage() {
+    let texts = Texts::new("output_that_cannot_be_is_wrong_usage");
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
-    for (path, why) in [
-        (folder.path(""), "it is a folder"),
-        (folder.path("missing/out"), "there is no folder"),
-        (folder.path("missing/"), "there is no folder"),
-        (format!("{echo}/out"), "Not a directory"),
+    for path in [
+        folder.path(""),
+        folder.path("missing/out"),
+        folder.path("missing/"),
+        format!("{echo}/out"),
     ] {
         let ended = host(["map", &echo, "-o", &path]).input("a\n").run().exits(2);
-        ended.prints("").says(&["error: cannot write the output `", why]);
+        ended.prints("").stderr_to(&texts);
     }
+    texts.match_snapshot();
 }

@@ -1,6 +1,6 @@
 //! The scratch folders of programs, and programs that attack them.
 
-use crate::support::{Ended, Folder, host, tool, tool_module};
+use crate::support::{Ended, Folder, Texts, host, tool, tool_module};
 
 fn called(program: &str, flags: &[&str], args: &[&str], input: &[u8]) -> Ended {
     let host_args = ["map", program, "--workers", "1", "--attempts", "1"];
@@ -50,23 +50,20 @@ fn payload_may_be_larger_than_the_folder_until_it_is_written_to() {
     let args = ["copy", "{file}", "/tmp/b"];
     called(&tool(), &["--scratch", "64KiB"], &args, format!("{long}\n").as_bytes())
         .exits(1)
-        .says(&[
-            "exit status 1",
-            "more than 64KiB in the scratch folder; raise it with --scratch",
-        ]);
+        .stderr_is("payload_may_be_larger_than_the_folder_until_it_is_written_to");
 }
 
 #[test]
 fn result_file_that_is_not_there_or_too_large_fails() {
+    let texts = Texts::new("result_file_that_is_not_there_or_too_large_fails");
     let flags = ["--result-file", "/tmp/r", "--result-size", "64KiB"];
-    called(&tool(), &flags, &["args"], b"a\n")
-        .exits(1)
-        .says(&["ended without its result, the file `/tmp/r`"]);
+    called(&tool(), &flags, &["args"], b"a\n").exits(1).stderr_to(&texts);
     // It makes a hole of 16 MiB for a result.
     let flags = ["--result-file", "a", "--result-size", "64KiB"];
     called(&tool(), &flags, &["attack", "sparse"], b"a\n")
         .exits(1)
-        .says(&["returned more than 64KiB"]);
+        .stderr_to(&texts);
+    texts.match_snapshot();
 }
 
 #[test]
@@ -166,7 +163,11 @@ fn folders_of_workers_count_as_memory_of_the_host() {
         "--",
         "args",
     ];
-    host(args).input("a\n").run().exits(2).says(&["--host-memory"]);
+    host(args)
+        .input("a\n")
+        .run()
+        .exits(2)
+        .stderr_is("folders_of_workers_count_as_memory_of_the_host");
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn untrusted_workers_see_the_same_in_their_folders() {
     folder.file("disperse.toml", format!("{manifest}args = [\"time\", \"/tmp/b\"]\n"));
     run()
         .exits(2)
-        .says(&["the pool `p` is untrusted and cannot be given arguments for one worker alone"]);
+        .stderr_is("untrusted_workers_see_the_same_in_their_folders");
 }
 
 #[test]
