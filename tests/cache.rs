@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     ahead::{kept, own},
-    support::{Folder, Host, body, host},
+    support::{Folder, Host, Texts, body, host},
 };
 
 /// Whether the code was in the cache.
@@ -121,6 +121,7 @@ fn below(folder: &str, args: &[&str]) -> Host {
 
 #[test]
 fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
+    let texts = Texts::new("a_cache_below_a_folder_that_others_can_write_to_is_not_used");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let cache = folder.path("open/mine");
@@ -136,16 +137,10 @@ fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
                 .run()
                 .exits(0)
                 .prints("a\n")
-                .says(&[
-                    "warning: compiled code is not kept: ",
-                    "/open`, which others own or can write to",
-                ]);
+                .stderr_to(&texts);
             let quiet = below(cache, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
             assert_eq!(quiet.stderr, "");
-            below(cache, &["compile", &worker]).run().exits(4).says(&[
-                "compiled code cannot be kept",
-                "/open`, which others own or can write to",
-            ]);
+            below(cache, &["compile", &worker]).run().exits(4).stderr_to(&texts);
         }
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is made there");
     }
@@ -159,6 +154,7 @@ fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
     }
     let kept = fs::read_dir(Path::new(&cache).join("disperse")).unwrap().count();
     assert_eq!(kept, 2, "the code, and what was found out");
+    texts.match_snapshot();
 }
 
 #[test]
