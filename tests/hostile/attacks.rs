@@ -2,7 +2,7 @@
 //! neighbours have of their time.
 
 use super::heavy;
-use crate::support::{Folder, body, host};
+use crate::support::{Folder, body, has, host};
 
 /// The most memory that the host may have while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
 /// for it, and the engine.
@@ -45,7 +45,7 @@ impl Attack {
         live.wait_until("the failure", |_, stderr| stderr.contains("error: line 1"));
         let peak = live.peak_memory();
         live.close();
-        live.end().exits(1).prints("").says(self.says);
+        has("stderr", &live.end().exits(1).prints("").stderr, self.says);
         stays_small(peak);
     }
 }

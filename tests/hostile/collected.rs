@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::attacks::{Attack, FUEL, OUT_OF_FUEL, OUT_OF_MEMORY, OUT_OF_TIME, TIME, concurrent, for_ever, plain};
-use crate::support::{Folder, body, comes, host};
+use crate::support::{Folder, Texts, body, comes, host};
 
 /// Flags for what is charged by length before it is refused.
 const RICH: &[&str] = &["--fuel", "100G"];
@@ -126,7 +126,7 @@ fn timeout_is_heard_within_a_collection_of_millions_of_objects() {
     let flags = ["--memory", "1GiB", "--timeout", "4s", "--fuel", "1000T"];
     let args = ["map", &worker, "--attempts", "1", "--workers", "1"];
     let ended = host(args.iter().chain(&flags)).input("a\n").run().exits(1);
-    ended.says(&["was not done within 4s"]);
+    ended.stderr_is("timeout_is_heard_within_a_collection_of_millions_of_objects");
 }
 
 /// A worker's heap comes on top of its memory, and both are counted together.
@@ -152,12 +152,13 @@ fn heap_and_memory_are_one_limit() {
         .input("a\n")
         .run()
         .exits(1);
-    ended.says(&["ran out of memory", "of 3MiB", "--memory"]);
+    ended.stderr_is("heap_and_memory_are_one_limit");
 }
 
 /// An operation has no timeout, so it may not have what costs time and no fuel.
 #[test]
 fn operation_with_exceptions_is_refused() {
+    let texts = Texts::new("operation_with_exceptions_is_refused");
     let folder = Folder::new();
     let text = include_str!("../guests/operation.wat")
         .replace("{NEXT}", "")
@@ -170,8 +171,9 @@ fn operation_with_exceptions_is_refused() {
     let operation = folder.guest("operation.wasm", &format!("{before}{tagged}"));
     for command in ["inspect", "compile"] {
         let ended = host([command, &operation]).run().exits(2);
-        ended.says(&["exceptions", "only workers", "hint: build the operation without them"]);
+        ended.stderr_to(&texts);
     }
+    texts.match_snapshot();
 }
 
 /// Instances with a heap each: more than the pool has memories for are waited for, and none of them is lost.

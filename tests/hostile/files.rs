@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use crate::{
     compile::children,
-    support::{Ended, Folder, body, comes, host, peak_memory},
+    support::{Ended, Folder, Texts, body, comes, has, host, peak_memory},
 };
 
 /// The most memory of the host and its child together, in MiB.
@@ -80,7 +80,7 @@ fn watched(folder: &Folder, args: &[&str]) -> Ended {
 
 /// Every command refuses this file, with all of these words.
 #[track_caller]
-fn refused(name: &str, file: &[u8], words: &[&str]) {
+fn refused(texts: &Texts, name: &str, file: &[u8]) {
     let folder = Folder::new();
     let path = folder.file("hostile.wasm", file);
     let script = folder.file("script.toml", "");
@@ -94,40 +94,38 @@ fn refused(name: &str, file: &[u8], words: &[&str]) {
         let ended = watched(&folder, args);
         assert_eq!(ended.code, 2, "{name}, {args:?}: {}", ended.stderr);
         assert!(ended.stderr.len() < 10_000, "{name}, {args:?}: {}", ended.stderr);
-        ended.says(&["error: cannot use `", "hint: "]).says(words);
+        ended.stderr_to(texts);
     }
 }
 
 #[test]
 fn types_and_components_that_are_nested_deep_are_refused() {
+    let texts = Texts::new("types_and_components_that_are_nested_deep_are_refused");
     let nested = |open: &[u8], close: &[u8], deep: usize| types(&[[open.repeat(deep), close.to_vec()].concat()]);
     for deep in [101, 2_160, 3_000_000] {
-        refused(
-            "instance types",
-            &nested(b"\x42\x01\x01", b"\x42\x00", deep),
-            &["nested more than 100 deep"],
-        );
+        refused(&texts, "instance types", &nested(b"\x42\x01\x01", b"\x42\x00", deep));
     }
     refused(
+        &texts,
         "component types",
         &nested(b"\x41\x01\x01", b"\x41\x00", 100_000),
-        &["nested more than 100 deep"],
     );
     refused(
+        &texts,
         "both",
         &nested(b"\x41\x01\x01\x42\x01\x01", b"\x42\x00", 100_000),
-        &["nested more than 100 deep"],
     );
     let mut component = COMPONENT.to_vec();
     for _ in 0..1_000 {
         component = [COMPONENT, &section(4, &component)].concat();
     }
-    refused("components", &component, &["nested more than 100 deep"]);
+    refused(&texts, "components", &component);
     // What a toolchain leaves in a core module for what makes a component of it.
     let types = nested(b"\x42\x01\x01", b"\x42\x00", 100_000);
     let custom = [b"\x10component-type:x", &*types].concat();
     let module = [b"\0asm\x01\0\0\0", &*section(0, &custom)].concat();
-    refused("types in a core module", &module, &["nested more than 100 deep"]);
+    refused(&texts, "types in a core module", &module);
+    texts.match_snapshot();
 }
 
 #[test]
@@ -136,19 +134,23 @@ fn types_that_are_nested_a_hundred_deep_are_inspected() {
     let deep = [b"\x42\x01\x01".repeat(99), b"\x42\x00".to_vec()].concat();
     let path = folder.file("deep.wasm", types(&[deep]));
     let ended = watched(&folder, &["inspect", &path]);
-    ended.exits(2).says(&["neither an operation nor a worker"]);
+    ended
+        .exits(2)
+        .stderr_is("types_that_are_nested_a_hundred_deep_are_inspected");
 }
 
 #[test]
 fn a_trusted_file_that_is_nested_deep_is_an_error() {
+    let texts = Texts::new("a_trusted_file_that_is_nested_deep_is_an_error");
     let folder = Folder::new();
     let deep = [b"\x42\x01\x01".repeat(100_000), b"\x42\x00".to_vec()].concat();
     let path = folder.file("deep.wasm", types(&[deep]));
     for command in ["map", "compile"] {
         watched(&folder, &[command, &path, "--trust"])
             .exits(2)
-            .says(&["nested more than 100 deep"]);
+            .stderr_to(&texts);
     }
+    texts.match_snapshot();
 }
 
 #[test]
@@ -208,35 +210,31 @@ fn clones(components: usize, functions: usize, imports: usize) -> Vec<u8> {
 fn what_compiling_may_take_follows_from_the_size() {
     let folder = Folder::new();
     let path = crate::compile::worker_with(&folder, &"(func)".repeat(900_000));
-    let ended = watched(&folder, &["map", &path, "--no-cache"]).exits(2);
-    ended.prints("").says(&["compil", "--compile-"]);
+    let ended = watched(&folder, &["map", &path, "--no-cache"]).exits(2).prints("");
+    // The machine decides whether its time or its memory is used up first.
+    has("stderr", &ended.stderr, &["--compile-"]);
 }
 
 #[test]
 fn types_that_imports_clone_are_refused() {
-    refused("clones", &clones(100, 1_000, 300), &["each with its largest type"]);
+    let texts = Texts::new("types_that_imports_clone_are_refused");
+    refused(&texts, "clones", &clones(100, 1_000, 300));
+    texts.match_snapshot();
 }
 
 #[test]
 fn ten_megabytes_of_types_are_refused_or_inspected() {
+    let texts = Texts::new("ten_megabytes_of_types_are_refused_or_inspected");
     let name = |n: usize| format!("a{n:04}").into_bytes();
     let named = |open: u8, behind: &[u8]| {
         let items = (0..10_000).flat_map(|n| [&[5], &*name(n), behind].concat());
         [vec![open], leb(10_000), items.collect()].concat()
     };
     for ty in [named(0x72, b"\x7d"), named(0x6d, b""), named(0x71, b"\0\0")] {
-        refused(
-            "types",
-            &types(&vec![ty; (10 << 20) / 70_000]),
-            &["neither an operation nor a worker"],
-        );
+        refused(&texts, "types", &types(&vec![ty; (10 << 20) / 70_000]));
     }
     let tuple = [b"\x6f", &*leb(10_000), &b"\x7d".repeat(10_000)].concat();
-    refused(
-        "tuples",
-        &types(&vec![tuple; 1_000]),
-        &["declares more than 2000000 types"],
-    );
+    refused(&texts, "tuples", &types(&vec![tuple; 1_000]));
     // Each takes four bytes in a core module and a hundred in memory.
     let module = |functions: usize| {
         let types = section(1, b"\x01\x60\x00\x00");
@@ -245,7 +243,8 @@ fn ten_megabytes_of_types_are_refused_or_inspected() {
         section(1, &[b"\0asm\x01\0\0\0", &*types, &*declared, &*code].concat())
     };
     let modules = [COMPONENT, &module(700_000).repeat(3)].concat();
-    refused("functions", &modules, &["declares more than 2000000 types"]);
+    refused(&texts, "functions", &modules);
+    texts.match_snapshot();
 }
 
 #[test]
@@ -285,22 +284,19 @@ fn imports_that_are_not_listed_are_linked() {
 /// Types of WebAssembly 3.0: groups that refer to each other, and chains of subtypes.
 #[test]
 fn large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used() {
+    let texts = Texts::new("large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used");
     let module = |types: Vec<u8>| [b"\0asm\x01\0\0\0", &*section(1, &types)].concat();
     let group = |types: usize, of: &[u8]| [b"\x01\x4e", &*leb(types), &of.repeat(types)].concat();
     // A struct of one reference to the first type.
     let node = b"\x5f\x01\x63\x00\x00";
-    refused("a group", &module(group(1_000_001, node)), &[]);
+    refused(&texts, "a group", &module(group(1_000_001, node)));
     refused(
+        &texts,
         "groups",
         &module([leb(20_000), group(200, node)[1..].repeat(20_000)].concat()),
-        &["declares more than 2000000"],
     );
     let wide = [b"\x5f", &*leb(10_000), &b"\x7f\x00".repeat(10_000)].concat();
-    refused(
-        "fields",
-        &module([leb(300), wide.repeat(300)].concat()),
-        &["declares more than 2000000"],
-    );
+    refused(&texts, "fields", &module([leb(300), wide.repeat(300)].concat()));
     let worker = |types: String| worker_with("", &types, "");
     let chain = |length: usize| {
         (1..length).fold("(type $t0 (sub (struct)))".to_owned(), |mut text, n| {
@@ -308,7 +304,7 @@ fn large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used() {
             text
         })
     };
-    refused("subtypes", &worker(chain(65)), &["sub type hierarchy too deep"]);
+    refused(&texts, "subtypes", &worker(chain(65)));
     let folder = Folder::new();
     let types = (0..50_000).fold(String::new(), |mut text, n| {
         let _ = write!(text, "(type $s{n} (struct (field i32) (field (ref null $s{n}))))");
@@ -319,4 +315,5 @@ fn large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used() {
         watched(&folder, &["inspect", &path]).exits(0);
         watched(&folder, &["map", &path]).exits(0).prints("a\n");
     }
+    texts.match_snapshot();
 }
