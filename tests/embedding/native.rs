@@ -18,7 +18,7 @@ use disperse_host::{
 use futures::future::join_all;
 
 use super::{Alive, Told, go, host, square, until, worker};
-use crate::support::{body, snapshot};
+use crate::support::{body, masked_snapshot, snapshot};
 
 /// A pool that gives back what it is given.
 fn echo() -> Pool {
@@ -172,7 +172,7 @@ fn a_panic_is_the_end_of_an_attempt_or_of_a_task_and_of_nothing_else() {
     errors.sort();
     assert_eq!(errors.iter().map(|(task, _)| *task).collect::<Vec<_>>(), [1, 2, 4]);
     let errors: Vec<_> = errors.into_iter().map(|(_, error)| error).collect();
-    snapshot("tasks_and_attempts_that_panic", &errors.join("\n"));
+    masked_snapshot("tasks_and_attempts_that_panic", &errors.join("\n"));
     let classes = told.seen(|event| match event {
         Event::AttemptFailed { class, .. } => Some(*class),
         _ => None,
