@@ -45,7 +45,7 @@ fn file_of_the_results_is_not_read_as_an_input() {
         .input("a\ndata\nother\na\n")
         .run()
         .exits(1)
-        .says(&["line 2: `data` is the output too", "line 3: `other` is the output too"]);
+        .stderr_is("file_of_the_results_is_not_read_as_an_input");
     assert_eq!(std::fs::read_to_string(folder.path("data")).unwrap(), "one\none\n");
 }
 

@@ -194,10 +194,7 @@ fn untrusted_workers_see_the_same_in_their_folders() {
 #[test]
 fn folder_larger_than_the_memory_of_all_guests_is_a_usage_error() {
     let flags = ["--scratch", "2GiB", "--host-memory", "1GiB"];
-    let ended = called(&tool(), &flags, &["files", "/tmp"], b"a\n").exits(2);
-    ended.says(&[
-        "cannot have a scratch folder of 2GiB",
-        "all guests together have 1GiB",
-        "--host-memory",
-    ]);
+    called(&tool(), &flags, &["files", "/tmp"], b"a\n")
+        .exits(2)
+        .stderr_is("folder_larger_than_the_memory_of_all_guests_is_a_usage_error");
 }
