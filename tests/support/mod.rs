@@ -439,20 +439,6 @@ impl Ended {
         self
     }
 
-    /// Every one of these is in stderr.
-    #[track_caller]
-    pub(crate) fn says(self, texts: &[&str]) -> Self {
-        has("stderr", &self.stderr, texts);
-        self
-    }
-
-    /// Every one of these is in stdout.
-    #[track_caller]
-    pub(crate) fn shows(self, texts: &[&str]) -> Self {
-        has("stdout", self.out(), texts);
-        self
-    }
-
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
         assert_eq!(self.out(), text, "stdout; stderr:\n{}", self.stderr);
