@@ -104,17 +104,11 @@ pub(crate) fn shell(line: &str) -> Host {
     }
 }
 
-/// A command line as a person types it, of which long arguments are cut.
-fn line_of(command: &Command) -> String {
+/// The words of a command line as a person types it.
+fn words_of(command: &Command) -> Vec<String> {
     let program = Path::new(command.get_program()).file_name().unwrap();
-    let words = std::iter::once(program).chain(command.get_args()).map(|word| {
-        let word = word.to_string_lossy().replace('\n', "\\n");
-        match word.char_indices().nth(200) {
-            Some((cut, _)) => format!("{}…", &word[..cut]),
-            None => word,
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 enum Input {
@@ -188,7 +182,7 @@ impl Host {
             }
         });
         Live {
-            line: line_of(&self.command),
+            words: words_of(&self.command),
             child,
             stdout,
             stderr,
@@ -249,7 +243,7 @@ impl Pipe {
 
 /// A run that goes on. It is killed when it is dropped.
 pub(crate) struct Live {
-    line: String,
+    words: Vec<String>,
     child: Child,
     stdout: Pipe,
     stderr: Pipe,
@@ -376,7 +370,7 @@ impl Live {
             code: status.code().or(status.signal().map(|signal| 128 + signal)).unwrap(),
             stdout: std::mem::take(&mut *self.stdout.so_far()),
             stderr: String::from_utf8_lossy(&self.stderr.so_far()).into_owned(),
-            line: std::mem::take(&mut self.line),
+            words: std::mem::take(&mut self.words),
             peak_memory,
         }
     }
@@ -417,7 +411,7 @@ pub(crate) fn peak_memory(process: u32) -> Option<u64> {
 /// A run that is over.
 pub(crate) struct Ended {
     /// The command line, for snapshots.
-    line: String,
+    words: Vec<String>,
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,

@@ -188,8 +188,16 @@ impl Ended {
         self
     }
 
+    /// The command line, of which long words are cut.
     fn heading(&self) -> String {
-        format!("$ {}", self.line)
+        let words = self.words.iter().map(|word| {
+            let word = masked(word).replace('\n', "\\n");
+            match word.char_indices().nth(200) {
+                Some((cut, _)) => format!("{}…", &word[..cut]),
+                None => word,
+            }
+        });
+        format!("$ {}", words.collect::<Vec<_>>().join(" "))
     }
 }
 
