@@ -92,8 +92,7 @@ fn file_that_needs_a_feature_is_told_its_name() {
         let file = folder.guest("program.wasm", &program(fields, before));
         for command in ["inspect", "compile", "map"] {
             let ended = host([command, &file]).input("a\n").run().exits(2);
-            let ended = ended.stderr_to(&texts);
-            assert!(!ended.stderr.contains("cut short"), "{command}: {}", ended.stderr);
+            ended.stderr_to(&texts);
         }
     }
     texts.match_snapshot();

@@ -60,6 +60,7 @@ fn command(program: impl AsRef<OsStr>) -> Command {
         .env("XDG_CACHE_HOME", own.join("cache"))
         .env("XDG_STATE_HOME", state())
         .env("NO_COLOR", "1")
+        .env_remove("COLUMNS")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET");

@@ -24,7 +24,7 @@ static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Colors.
         ("\u{1b}\\[[0-9;]*m".to_owned(), ""),
         (format!(r"{folders}/\.tmp\w{{6}}"), "DIR"),
-        (format!(r"/tmp/\.tmp\w{{6}}"), "TMP"),
+        (r"/tmp/\.tmp\w{6}".to_owned(), "TMP"),
         (format!(r"{project}/[\w./-]*/release/"), "GUESTS/"),
         (project, "PROJECT"),
         (r"\b20\d{6}-\d{6}-[a-z0-9]{5}\b".to_owned(), "RUN"),
@@ -204,7 +204,8 @@ impl Ended {
 /// The sorts of lines in a text, without figures: each once, where it comes first.
 pub(crate) fn sorts_of_lines(text: &str) -> String {
     // At the beginning of a line with the blanks before it, which depend on how long it is.
-    static FIGURE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)(^ +)?\b[0-9][0-9.#]*((ms|s|m|h)\b)?").unwrap());
+    static FIGURE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?m)(^ +)?\b[0-9][0-9.#]*((ms|s|m|h|[KMG]?i?B)\b)?").unwrap());
     let text = FIGURE.replace_all(text, "N");
     let mut seen = BTreeSet::new();
     let lines: Vec<_> = text.lines().filter(|line| seen.insert(*line)).collect();
