@@ -79,7 +79,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
         ran.ask(&["drain"]).exits(2);
         // A run beside it begins and ends as ever.
         let worker = ran.0.path("echo.wasm");
-        let ended = host(["map", &worker]).folder(ran.0.root()).input("b\n").run();
+        let ended = host(["map", &worker, "-j1"]).folder(ran.0.root()).input("b\n").run();
         ended.exits(0).prints("b\n");
         fs::remove_file(ran.path(name)).unwrap();
     }

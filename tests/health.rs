@@ -137,7 +137,7 @@ fn a_dead_line_does_not_keep_the_others_from_finishing() {
         "picky.wasm",
         &format!("(if (i32.eqz (local.get $len)) (then unreachable)) {}", body::ECHO),
     );
-    let args = ["map", &picky, "--attempts", "2"];
+    let args = ["map", &picky, "--attempts", "2", "-j2"];
     let ended = host(args).input("a\nb\n\nc\nd\n").run().exits(1);
     ended
         .prints("a\nb\nc\nd\n")
