@@ -18,13 +18,14 @@ use super::{Ended, root};
 /// What differs between machines and runs, and what is shown in its place: applied line by line, in this order.
 static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let folders = regex::escape(env!("CARGO_TARGET_TMPDIR"));
+    let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
     let project = regex::escape(root().to_str().unwrap());
     [
         // Colors.
         ("\u{1b}\\[[0-9;]*m".to_owned(), ""),
         // Folders of tests, whose names are random, and those of guests, which cargo chooses.
         (format!(r"{folders}/\.tmp\w{{6}}"), "DIR"),
-        (r"/tmp/\.tmp\w{6}".to_owned(), "TMP"),
+        (format!(r"{temporary}/\.tmp\w{{6}}"), "TMP"),
         (format!(r"{project}/[\w./-]*/release/"), "GUESTS/"),
         (project, "PROJECT"),
         (r"\b20\d{6}-\d{6}-[a-z0-9]{5}\b".to_owned(), "RUN"),
