@@ -17,7 +17,7 @@ fn a_worker_reads_granted_folders_and_no_others() {
         "{open}/a.txt\n{open}/../shut/b.txt\n{open}/link.txt\n/etc/passwd\n{}\n",
         folder.path("shut/b.txt")
     );
-    let ended = host(["map", &wasm("checksum"), "--dir", &open])
+    let ended = host(["map", &wasm("checksum"), "-j1", "--dir", &open])
         .input(lines)
         .run()
         .exits(1);
@@ -46,7 +46,7 @@ fn a_folder_that_is_granted_for_reading_cannot_be_written_to() {
     std::fs::create_dir(folder.path("d")).unwrap();
     folder.file("d/old", "old");
     let grant = format!("{}::d", folder.path("d"));
-    let ended = host(["map", &probe(), "--dir", &grant])
+    let ended = host(["map", &probe(), "-j1", "--dir", &grant])
         .input("write d/new x\nwrite d/old x\nremove d/old\nlist d\nread d/old\n")
         .run();
     ended
@@ -219,7 +219,7 @@ fn there_is_no_network_without_a_grant() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let lines = format!("connect {address}\nget http://{address}/\n");
-    host(["map", &probe()])
+    host(["map", &probe(), "-j1"])
         .input(lines)
         .run()
         .exits(1)

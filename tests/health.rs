@@ -1,6 +1,6 @@
 //! What becomes of failures: another worker, another try, quarantine, eviction.
 
-use crate::support::{Folder, body, host, of_type, probe};
+use crate::support::{Folder, body, has, host, of_type, probe};
 
 /// What holds for two honest workers and one that always fails.
 const SETTINGS: &str = r#"
@@ -149,12 +149,9 @@ fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
     let folder = Folder::new();
     let unfit = folder.worker("unfit.wasm", body::UNFIT);
     let args = ["map", &unfit, "--workers", "2"];
-    host(args)
-        .input("a\nb\nc\n")
-        .run()
-        .exits(3)
-        .prints("")
-        .stderr_is("without_a_worker_that_is_fit_the_run_fails_as_a_whole");
+    let ended = host(args).input("a\nb\nc\n").run().exits(3).prints("");
+    // Which line is given to which worker before both are out is a matter of time.
+    has("stderr", &ended.stderr, &["evicted", "line 1", "line 3"]);
 }
 
 #[test]
