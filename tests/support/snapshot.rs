@@ -69,9 +69,12 @@ static FIGURES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "N tasks done, $1 failed, ${2}N left undone",
         ),
         (r"\(first: (the batch from )?line \d+\)", "(first: ${1}line N)"),
+        (r"^(\[\S+\]) \S+ of what it said", "$1 SIZE of what it said"),
+        (r"(the planner's `collect` for task) \d+", "$1 N"),
         (r"numbered from 1 to \d+", "numbered from 1 to N"),
         (r"but the index is \d+", "but the index is N"),
-        // How a compiler without memory ends.
+        // What there is too little memory for, and how a compiler without memory ends.
+        (r"address space left \(.*\);", "address space left (WHY);"),
         (r"broke the compiler \(signal: .*\);", "broke the compiler (HOW);"),
         (r"\b(after|for|since) \d[\d.]*(ms|s|m|h)\b", "$1 TIME"),
         (r"^ +\d[\d.]*(ms|s|m) ((?:attempt|the worker) )", "  TIME $2"),
@@ -164,6 +167,19 @@ impl Ended {
         self
     }
 
+    /// Compares what stderr says of the first failure and of lines that are not shown.
+    #[track_caller]
+    pub(crate) fn failure_is(self, name: &str) -> Self {
+        compare(name, &section(&self.heading(), &failure_in(&self.stderr)));
+        self
+    }
+
+    /// Adds what stderr says of the first failure and of lines that are not shown.
+    pub(crate) fn failure_to(self, heading: &str, texts: &Texts) -> Self {
+        texts.add(heading, &failure_in(&self.stderr));
+        self
+    }
+
     /// Adds the sorts of lines on stdout, where figures depend on how far a run has come, and so does whether anything waits.
     pub(crate) fn words_to(self, texts: &Texts) -> Self {
         let lines: Vec<_> = self
@@ -195,6 +211,26 @@ impl Ended {
         });
         format!("$ {}", words.collect::<Vec<_>>().join(" "))
     }
+}
+
+/// What a text says of the first failure, without its backtrace, and which sorts of lines of guests are not shown.
+fn failure_in(text: &str) -> String {
+    let text = masked(text);
+    let mut lines = text.lines();
+    let first = lines.find(|line| line.starts_with("error: ")).unwrap_or(&text);
+    let more = lines.take_while(|line| line.starts_with(' ') || line.starts_with("hint: "));
+    let more = more.filter(|line| !line.trim_start().starts_with("at "));
+    let hidden: BTreeSet<_> = text.lines().filter_map(hidden_in).collect();
+    std::iter::once(first)
+        .chain(more)
+        .chain(hidden)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What a line of a log says of lines that are not shown.
+pub(crate) fn hidden_in(line: &str) -> Option<&str> {
+    Some(&line[line.find("of what it said is not shown")?..])
 }
 
 /// The sorts of lines in a text, without figures: each once, where it comes first.
@@ -333,11 +369,12 @@ fn every_snapshot_is_compared_in_a_test() {
             let tests = std::fs::read_to_string(root().join("tests").join(module).with_extension("rs"));
             let name = path.file_stem().unwrap().to_str().unwrap();
             assert_eq!(path.extension().unwrap(), "snap", "{} waits for review", path.display());
-            assert!(
-                tests.unwrap().contains(&format!("\"{name}\"")),
-                "no test compares {}",
-                path.display()
-            );
+            let tests = tests.unwrap();
+            // As a name of its own, or as that of a row of `attacks!`.
+            let is_named = [format!("\"{name}\""), format!("    {name}: ")]
+                .iter()
+                .any(|name| tests.contains(name));
+            assert!(is_named, "no test compares {}", path.display());
         }
     }
 }
