@@ -259,17 +259,9 @@ fn what_was_denied_is_said_once_and_counted() {
     let flags = ["--workers", "1", "--attempts", "1", "--secret", &secret];
     let args = || ["map", &probe].into_iter().chain(flags);
     let ended = host(args()).input(lines.clone()).run().exits(1);
-    let said: Vec<&str> = ended
-        .stderr
-        .lines()
-        .filter(|line| line.contains("was denied: "))
-        .collect();
-    assert_eq!(said.len(), 5, "{said:?}");
-    for (port, line) in (1..).zip(said) {
-        let end =
-            format!("was denied: no grant for HTTP, so not GET http://127.0.0.1:{port}; the operator's flag is --http");
-        assert!(line.starts_with("warning: worker ") && line.ends_with(&end), "{line}");
-    }
+    // Each once, of which a snapshot tells nothing.
+    let warnings = ended.stderr.lines().filter(|line| line.starts_with("warning: "));
+    assert_eq!(warnings.count(), 5, "{}", ended.stderr);
     ended.stderr_to(&texts);
 
     // For a program it is the same.

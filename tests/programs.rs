@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Ended, Folder, Host, Texts, host};
+use crate::support::{Ended, Folder, Host, Texts, host, of_type};
 
 fn program(folder: &Folder) -> String {
     folder.guest("program.wasm", include_str!("guests/program.wat"))
@@ -15,18 +15,15 @@ fn once(folder: &Folder, line: &str, flags: &[&str]) -> Ended {
     host(args.iter().chain(flags)).input(format!("{line}\n")).run()
 }
 
-/// As [`once`], for a line that fails: its row in the report has all of these.
-fn fails(line: &str, flags: &[&str], words: &[&str]) {
+/// As [`once`], for a line that fails: how its one attempt ended, and the message and stderr of it.
+fn fails(line: &str, flags: &[&str], class: &str, texts: &Texts) {
     let folder = Folder::new();
-    let ended = once(&folder, line, flags).exits(1);
-    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
-    let failed = out
-        .lines()
-        .find(|line| line.contains(r#""type":"attempt-failed""#))
-        .unwrap_or(&out);
-    for word in words {
-        assert!(failed.contains(word), "no {word} in {failed}");
-    }
+    let events = once(&folder, line, flags).exits(1).events();
+    let failed = of_type(&events, "attempt-failed")[0];
+    assert_eq!(failed["class"], class, "{failed}");
+    let text = |name: &str| failed[name].as_str().unwrap_or_default().to_owned();
+    let heading = [&[line], flags].concat().join(" ").replace('\u{3}', "^C");
+    texts.add(&heading, &format!("{}\n{}", text("message"), text("stderr")));
 }
 
 #[test]
@@ -70,18 +67,18 @@ fn a_program_is_told_what_it_works_at_and_its_settings() {
 
 #[test]
 fn the_exit_status_of_a_program_says_what_its_failure_means() {
-    fails("x\u{3}", &[], &["transient", "ended with the exit status 3"]);
-    fails("xA", &[], &["permanent", "ended with the exit status 65"]);
+    let texts = Texts::new("the_exit_status_of_a_program_says_what_its_failure_means");
+    fails("x\u{3}", &[], "transient", &texts);
+    fails("xA", &[], "permanent", &texts);
+    texts.match_snapshot();
 }
 
 #[test]
 fn the_last_line_of_a_program_says_what_the_status_cannot() {
-    fails("edisperse: permanent no such page", &[], &["permanent", "no such page"]);
-    fails(
-        "eout of luck",
-        &[],
-        &["transient", "ended with the exit status 1", "out of luck"],
-    );
+    let texts = Texts::new("the_last_line_of_a_program_says_what_the_status_cannot");
+    fails("edisperse: permanent no such page", &[], "permanent", &texts);
+    fails("eout of luck", &[], "transient", &texts);
+    texts.match_snapshot();
 }
 
 #[test]
@@ -96,22 +93,18 @@ fn line_for_which_every_program_is_unfit_fails_alone() {
 
 #[test]
 fn a_program_is_held_to_the_limits() {
-    fails(
-        "w",
-        &["--result-size", "64KiB"],
-        &["permanent", "returned more than 64KiB"],
-    );
-    fails("l", &["--fuel", "1M"], &["ran out of fuel"]);
-    fails(
-        "l",
-        &["--fuel", "1000G", "--timeout", "100ms"],
-        &["was not done within 100ms"],
-    );
+    let texts = Texts::new("a_program_is_held_to_the_limits");
+    fails("w", &["--result-size", "64KiB"], "permanent", &texts);
+    fails("l", &["--fuel", "1M"], "trap", &texts);
+    fails("l", &["--fuel", "1000G", "--timeout", "100ms"], "transient", &texts);
+    texts.match_snapshot();
 }
 
 #[test]
 fn a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on() {
-    fails("t", &[], &["trapped: wasm `unreachable`", "last words"]);
+    let texts = Texts::new("a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on");
+    fails("t", &[], "trap", &texts);
+    texts.match_snapshot();
     let folder = Folder::new();
     host(["map", &program(&folder), "--workers", "1", "--attempts", "1"])
         .input("t\nfine\n")

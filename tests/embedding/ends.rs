@@ -236,7 +236,8 @@ fn a_run_can_be_asked_and_its_workers_taken_out_and_back() {
         assert_eq!(progress.workers, [(Health::Healthy, 3)]);
         let control = run.control();
         let said = control.drain_worker("stuck/1").await.unwrap();
-        assert!(said.starts_with("stuck/1 is given nothing more"), "{said}");
+        // How many attempts run is a matter of time, and so is the end of the sentence.
+        snapshot("a_worker_is_drained", said.split(';').next().unwrap());
         let workers = run.progress().await.unwrap().workers;
         assert!(workers.contains(&(Health::Draining, 1)), "{workers:?}");
         let said = control.readmit("stuck/1").await.unwrap();
