@@ -31,12 +31,25 @@ fn ask(folder: &Path, args: &[&str]) -> Ended {
     host(args).folder(folder).run()
 }
 
-/// What a run in this folder says to this question.
+/// The answer of a run in this folder to this question.
 pub(crate) fn told(folder: &Path, args: &[&str]) -> Value {
+    answer(folder, args).unwrap_or_else(|ended| panic!("{args:?}: {}", ended.stderr))
+}
+
+/// The state of a run in this folder, once it can be asked.
+pub(crate) fn progress(folder: &Path) -> Option<Value> {
+    answer(folder, &["explain"]).ok()
+}
+
+fn answer(folder: &Path, args: &[&str]) -> Result<Value, Ended> {
     let args: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
-    let mut said = ask(folder, &args).exits(0).events();
-    assert_eq!(said.len(), 1);
-    said.remove(0)
+    let ended = ask(folder, &args);
+    if ended.code != 0 {
+        return Err(ended);
+    }
+    let mut answers = ended.events();
+    assert_eq!(answers.len(), 1);
+    Ok(answers.remove(0))
 }
 
 /// The run records of this sort, sorted.

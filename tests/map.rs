@@ -4,7 +4,10 @@ use std::{fmt::Write, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::support::{Folder, Texts, body, comes, host, of_type, shell, wasm};
+use crate::{
+    control::progress,
+    support::{Folder, Texts, body, comes, host, of_type, shell, snapshot, wasm},
+};
 
 #[test]
 fn a_hundred_thousand_lines_are_answered_in_order() {
@@ -169,16 +172,12 @@ fn one_slow_line_holds_up_nothing_but_what_is_written_after_it() {
         .start();
     let mut run = serde_json::Value::Null;
     let done = comes(Duration::from_secs(60), || {
-        let asked = host(["explain", "--format", "json"]).folder(folder.root()).run();
-        if asked.code == 0 {
-            run = asked.events().remove(0);
-        }
+        run = progress(folder.root()).unwrap_or_default();
         run["tasks_done"] == 10_000
     });
     assert!(done && live.is_running(), "{run}");
     assert_eq!((&run["tasks_in_flight"], live.results()), (&1.into(), 0), "{run}");
-    let remarks = run["remarks"].to_string();
-    assert!(remarks.contains("10000 results wait for that of line 1"), "{remarks}");
+    snapshot("results_that_wait_are_explained", &run["remarks"].to_string());
     live.wait_until("a line of progress", |_, stderr| {
         stderr.contains(" · 10000 results wait for line 1 · ")
     });
@@ -203,8 +202,7 @@ fn results_that_wait_are_written_when_the_run_is_stopped() {
         .once(format!("x\n{others}"))
         .start();
     let done = comes(Duration::from_secs(60), || {
-        let asked = host(["explain", "--format", "json"]).folder(folder.root()).run();
-        asked.code == 0 && asked.events()[0]["tasks_done"] == 500
+        progress(folder.root()).is_some_and(|run| run["tasks_done"] == 500)
     });
     assert!(done && live.is_running());
     live.send(Signal::INT);

@@ -9,7 +9,10 @@ use std::{
 
 use rustix::{io::ioctl_fionread, process::Signal};
 
-use crate::support::{Folder, Texts, body, comes, has, host, shell, wasm};
+use crate::{
+    control::progress,
+    support::{Folder, Texts, body, comes, has, host, shell, wasm},
+};
 
 /// What each command writes to stdout, as words of a shell.
 fn commands(folder: &Folder) -> Vec<String> {
@@ -64,11 +67,7 @@ fn output_to_a_pipe_that_nobody_reads_does_not_keep_a_stopped_run() {
         start(&folders[1]).input("a\n").start(),
     ];
     for (folder, run) in folders.iter().zip(&runs) {
-        let is_done = || {
-            let ended = host(["explain", "--format", "json"]).folder(folder.root()).run();
-            let said = || serde_json::from_str::<serde_json::Value>(ended.out()).unwrap();
-            ended.code == 0 && said()["tasks_done"].as_u64() > Some(0)
-        };
+        let is_done = || progress(folder.root()).is_some_and(|run| run["tasks_done"].as_u64() > Some(0));
         assert!(comes(Duration::from_secs(60), is_done));
         run.send(Signal::TERM);
     }
