@@ -20,11 +20,11 @@ lint:
     cargo fmt
     cargo clippy --locked --profile ci --workspace --all-targets -- -D warnings
 
-# Write the files that tests compare: schemas, mistakes, the tables of the book
-snapshots:
+# Write the files that tests compare: schemas, texts of the program (all, or those of tests that contain FILTER), the tables of the book
+snapshots *FILTER:
     cargo build --locked --profile ci --bin disperse-host
     for name in cache compile events explain inspect manifest test; do target/ci/disperse-host schema $name > docs/schema/$name.json; done
-    DISPERSE_UPDATE=1 cargo test --locked --profile ci --workspace --test it -- mistakes
+    INSTA_UPDATE=always cargo test --locked --profile ci --workspace --test it -- {{FILTER}}
     python3 docs/book/manifest.py
 
 # Everything that has to hold

@@ -1,9 +1,9 @@
-//! What typical mistakes are answered with. Each text says what is wrong and what to do; all of them are in `mistakes.txt`, so that
-//! they are read together. After a wanted change: `DISPERSE_UPDATE=1 cargo test --workspace --test it -- mistakes`.
+//! What typical mistakes are answered with. Each text says what is wrong and what to do; all of them are in one snapshot, so that
+//! they are read together.
 
 use std::fmt::Write;
 
-use crate::support::{Folder, body, host, probe, root, shell, wasm};
+use crate::support::{Folder, body, host, probe, shell, snapshot, wasm};
 
 /// A mistake, the command line with `DIR` for the folder, and the input.
 type Mistake = (&'static str, &'static str, &'static [u8]);
@@ -166,12 +166,8 @@ fn told() -> String {
         let ended = host(args).folder(folder.root()).input(*input).run();
         assert_ne!(ended.code, 0, "{what}: {}", ended.stderr);
         assert_eq!(ended.out(), "", "{what}");
-        let said = ended
-            .stderr
-            .replace(&dir, "DIR")
-            .replace(root().to_str().unwrap(), "REPO")
-            // PATH has it in one of two folders.
-            .replace("/usr/bin/sh", "/bin/sh");
+        // PATH has it in one of two folders.
+        let said = ended.stderr.replace("/usr/bin/sh", "/bin/sh");
         // Names of runs have the time in them, and what was used until a time was up differs.
         let marks = ["known here: ", "it has used "];
         let said = said.lines().fold(String::new(), |said, line| {
@@ -193,16 +189,7 @@ fn told() -> String {
 
 #[test]
 fn typical_mistakes_are_told_with_their_cure() {
-    let path = root().join("tests/mistakes.txt");
-    let told = told();
-    if std::env::var_os("DISPERSE_UPDATE").is_some() {
-        std::fs::write(&path, &told).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap();
-    for (told, known) in told.split("\n\n").zip(known.split("\n\n")) {
-        assert_eq!(told, known);
-    }
-    assert_eq!(told, known);
+    snapshot("typical_mistakes_are_told_with_their_cure", &told());
 }
 
 #[test]
