@@ -42,46 +42,33 @@
 //! The same policy, seed and events always give the same commands. There is no IO here, no clock, no randomness beyond
 //! the seed, no thread and no dependency.
 
-mod action;
-mod assign;
-mod blame;
 mod bucket;
-mod busy;
 mod command;
 mod event;
-mod flake;
-mod health;
-mod hedge;
 mod ids;
 mod luck;
 mod mean;
+mod model;
 mod moment;
 mod outcome;
 mod policy;
-mod queue;
-mod quorum;
-mod quota;
-mod retry;
+mod rules;
 mod scheduler;
 pub mod sim;
-mod skill;
 mod slab;
-mod solo;
-mod systemic;
+mod state;
 mod timers;
-mod unfit;
 mod view;
-mod worker;
 
 pub use bucket::{BucketView, Quota, QuotaError, Report};
 pub use command::Command;
 pub use event::{Event, Spec};
-pub use hedge::HedgeView;
+
 pub use ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId};
+pub use model::{latency::HedgeView, quota::QuotaView};
 pub use moment::Moment;
 pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
 pub use policy::{Blame, Policy, PolicyError};
-pub use quota::QuotaView;
 pub use scheduler::Scheduler;
 pub use view::{ActionState, ActionView, Counts, WorkerView};
 

@@ -1,523 +1,316 @@
-//! The desk itself: what the dispatcher remembers, and where each note goes.
+//! The entry: each event is given to its rules, and what follows is carried out until nothing is left.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use crate::{
-    action::Action,
-    command::Command,
-    event::Event,
-    flake::Flake,
-    hedge::Lag,
-    ids::{ActionId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
-    luck::Luck,
-    mean::Mean,
-    moment::Moment,
-    outcome::{Health, Reason},
-    policy::{Policy, PolicyError},
-    queue::Queues,
-    quota::Well,
-    slab::Slab,
-    timers::{Timer, Timers},
-    view::Tallies,
-    worker::{Entry, Pool, Room, Standing, Worker},
+use crate::command::Command;
+use crate::event::Event;
+use crate::ids::{AttemptId, Ax, WorkerId, Wx};
+use crate::model::action::Of;
+use crate::model::health::{Rest, Standing, Trust};
+use crate::model::record::Record;
+use crate::model::worker::Held;
+use crate::moment::Moment;
+use crate::outcome::{Class, End, Reason};
+use crate::policy::{Policy, PolicyError};
+use crate::rules::{
+    annul, busy, dispatch, hedge, judge, listing, outage, place, resolve, settle, skill, spending, standing, submit,
+    topology, verdict,
 };
+use crate::state::{FollowUp, State};
+use crate::timers::Timer;
+use std::time::Duration;
 
-/// Which worker tries which action, and what to think of whom.
+/// Decides which worker tries which action, and judges workers by what becomes of the actions.
 ///
 /// Rules for the caller:
 /// - `now` never goes back. If it does, the last one counts.
-/// - What is not known (an id that was never given, an attempt that was already ended, a thing said twice) is ignored;
-///   no event can break anything or panic.
-/// - The event comes first, then the timers that are due: a result which is there when its deadline is noticed counts.
+/// - What is not known (an id that was never given, an attempt that has ended, an event that is sent twice) is ignored; no
+///   event can break anything or panic.
+/// - The event comes first, then the timers that are due: a result that is there when its deadline is noticed counts.
 /// - Memory is given back when an action is settled; a worker is remembered for good. Nothing else grows.
 /// - When [`is_full`](Self::is_full), stop reading requests. A submission beyond that is accepted all the same, so that
 ///   nothing is lost.
 #[derive(Debug)]
 pub struct Scheduler {
-    pub(crate) policy: Policy,
-    pub(crate) luck: Luck,
-    pub(crate) now: Moment,
-    pub(crate) draining: bool,
-    pub(crate) actions: Slab<Ax, Action>,
-    pub(crate) action_ids: IdMap<ActionId, Ax>,
-    pub(crate) workers: Slab<Wx, Worker>,
-    pub(crate) worker_ids: IdMap<WorkerId, Wx>,
-    pub(crate) pools: Slab<Px, Pool>,
-    pub(crate) pool_ids: IdMap<PoolId, Px>,
-    pub(crate) kinds: Slab<Kx, Kind>,
-    pub(crate) kind_ids: IdMap<KindId, Kx>,
-    pub(crate) wells: Slab<Bx, Well>,
-    /// The workers of each owner, in the order of joining.
-    pub(crate) owners: Slab<Ox, Vec<Wx>>,
-    pub(crate) owner_ids: IdMap<OwnerId, Ox>,
-    pub(crate) bucket_ids: IdMap<BucketId, Bx>,
-    pub(crate) queues: Queues,
-    pub(crate) timers: Timers,
-    pub(crate) tallies: Tallies,
-    /// How many retries may go before fresh work.
-    pub(crate) retries: f64,
-    /// Workers that may have room since something else than their own attempt ended.
-    pub(crate) stirred: Vec<Wx>,
-    /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
-    pub(crate) refilling: Vec<(Bx, u64)>,
-    /// How many failures had a verdict that speaks against a worker.
-    pub(crate) verdicts: u64,
-    /// How many times a worker began to wait for a bucket.
-    pub(crate) waited: u64,
-    /// How many assignments there were.
-    pub(crate) assigned: u64,
-    /// How many attempts are with workers, also those that were told to stop.
-    pub(crate) held: usize,
-    #[cfg(test)]
-    pub(crate) plant: Option<Plant>,
-}
-
-/// One sort of action.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    pub(crate) id: KindId,
-    pub(crate) rx: Rx,
-    pub(crate) flake: Flake,
-    pub(crate) lag: Lag,
-    /// Workers that are given nothing of it: rising, each once.
-    pub(crate) barred: Vec<Wx>,
-    /// What its attempts take that have a result.
-    pub(crate) took: Mean,
-    /// How many times in a row a worker that was busy with it was busy with other work as well.
-    pub(crate) refuted: u32,
-}
-
-/// Defects that a test plants, to see that the simulation would find them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plant {
-    /// Forgets where an action failed.
-    SameWorker,
-    /// Settles an action that is done a second time.
-    SettleTwice,
-    /// Does not take an attempt off a worker's list when it ends.
-    KeepSlot,
-    /// Quarantines without asking whether anybody is left.
-    QuarantineLast,
-    /// Quarantines as much of a pool as fails.
-    IgnoreShare,
-    /// Never waits less choosily.
-    EndlessPatience,
-    /// Does not look for work when a worker is free again.
-    ForgetWorker,
-    /// Does not look again when the workers that an action could have are gone.
-    ForgetStuck,
-    /// Gives a worker on probation as much as any other.
-    FullProbation,
-    /// Numbers a new attempt as the one before.
-    SameNumber,
-    /// Believes the first who says something, whoever that is.
-    BelieveAll,
-    /// Asks workers of the same owner again.
-    SameOwner,
-    /// Gives what may not run twice a second attempt.
-    HedgeAll,
-    /// Leaves the other attempt going when one of two has a result.
-    KeepSecond,
+    pub(crate) state: State,
 }
 
 impl Scheduler {
-    /// A scheduler that knows nobody and has nothing to do. `seed` decides all jitter.
+    /// A scheduler without workers and actions. `seed` decides all jitter.
     ///
     /// # Errors
-    /// A number of the policy cannot be meant.
+    /// A number of the policy is invalid.
     pub fn new(policy: Policy, seed: u64) -> Result<Self, PolicyError> {
         policy.check()?;
-        let retries = f64::from(policy.retries);
-        Ok(Self {
-            policy,
-            luck: Luck::new(seed),
-            now: Moment::START,
-            draining: false,
-            actions: Slab::default(),
-            action_ids: IdMap::default(),
-            workers: Slab::default(),
-            worker_ids: IdMap::default(),
-            pools: Slab::default(),
-            pool_ids: IdMap::default(),
-            kinds: Slab::default(),
-            kind_ids: IdMap::default(),
-            wells: Slab::default(),
-            owners: Slab::default(),
-            owner_ids: IdMap::default(),
-            bucket_ids: IdMap::default(),
-            queues: Queues::default(),
-            timers: Timers::default(),
-            tallies: Tallies::default(),
-            retries,
-            stirred: Vec::new(),
-            refilling: Vec::new(),
-            verdicts: 0,
-            waited: 0,
-            assigned: 0,
-            held: 0,
-            #[cfg(test)]
-            plant: None,
-        })
+        let state = State::new(policy, seed);
+        Ok(Self { state })
     }
 
-    /// Takes note of an event and appends what is to be done to `out`, in order. What is in `out` already stays.
+    /// Handles an event and appends what is to be done to `out`, in order. What is in `out` already stays.
     pub fn handle(&mut self, now: Moment, event: Event, out: &mut Vec<Command>) {
-        self.now = self.now.max(now);
+        let state = &mut self.state;
+        std::mem::swap(&mut state.commands, out);
+        state.now = state.now.max(now);
         match event {
-            Event::KindDefined { kind, pools } => self.define(kind, &pools),
-            Event::BucketDefined { bucket, quota, costs } => self.define_bucket(bucket, quota, costs),
+            Event::KindDefined { kind, pools } => topology::define(state, kind, &pools),
+            Event::BucketDefined { bucket, quota, costs } => topology::define_bucket(state, bucket, quota, costs),
             Event::WorkerJoined {
                 worker,
                 pool,
                 slots,
                 buckets,
                 owner,
-            } => self.join(worker, pool, slots, &buckets, owner, out),
+            } => {
+                if let Some(wx) = topology::join(state, worker, pool, slots, &buckets, owner) {
+                    self.joined(wx);
+                }
+            }
             Event::QuotaReported {
                 worker,
                 attempt,
                 bucket,
                 report,
-            } => self.reported(worker, attempt, bucket, report),
-            Event::WorkerLeft { worker } => self.left(worker, out),
-            Event::WorkerDrained { worker } => self.drained(worker, out),
-            Event::WorkerReadmitted { worker } => self.readmitted(worker, out),
-            Event::Submitted { action, spec } => self.submitted(action, spec, out),
-            Event::Cancelled { action } => self.cancelled(action, out),
+            } => spending::reported(state, worker, attempt, bucket, report),
+            Event::WorkerLeft { worker } => self.left(worker),
+            Event::WorkerDrained { worker } => self.drained(worker),
+            Event::WorkerReadmitted { worker } => self.readmitted(worker),
+            Event::Submitted { action, spec } => submit::submit(state, action, spec),
+            Event::Cancelled { action } => submit::cancel(state, action),
             Event::AttemptEnded {
                 attempt,
                 worker,
                 end,
                 took,
-            } => self.ended(attempt, worker, end, took, out),
-            Event::DrainBegun => self.draining = true,
+            } => self.ended(attempt, worker, end, took),
+            Event::DrainBegun => state.draining = true,
             Event::Tick => {}
         }
-        self.stir(out);
-        self.fire(out);
-    }
-
-    /// Gives those something who may have room now.
-    fn stir(&mut self, out: &mut Vec<Command>) {
-        while !self.stirred.is_empty() || self.wake_more() {
-            let mut stirred = std::mem::take(&mut self.stirred);
-            // All of them first: whoever is given something may not be the best of them for it.
-            for wx in &stirred {
-                self.relist(*wx);
-            }
-            for wx in &stirred {
-                self.pull(*wx, out);
-            }
-            if self.stirred.is_empty() {
-                stirred.clear();
-                self.stirred = stirred;
-            }
-        }
+        self.drain();
+        self.stir();
+        self.fire();
+        std::mem::swap(&mut self.state.commands, out);
     }
 
     /// When to send an [`Event::Tick`] if nothing else happens before. None: time alone changes nothing.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        self.timers.next()
+        self.state.timers.next()
     }
 
-    /// What was set for a moment that has come.
-    fn fire(&mut self, out: &mut Vec<Command>) {
-        while let Some(timer) = self.timers.pop(self.now) {
+    /// Carries out what the last step has queued, and what follows from that, until nothing is left. No rule calls this: the
+    /// settlement of one action may condemn a worker, which gives another action an attempt back, and so on, and none of
+    /// them runs inside another.
+    fn drain(&mut self) {
+        let state = &mut self.state;
+        state.follow_ups.reverse();
+        while let Some(next) = state.follow_ups.pop() {
+            let earlier = state.follow_ups.len();
+            match next {
+                FollowUp::Settle { ax, outcome, by } => settle::settle(state, ax, outcome, by),
+                FollowUp::Convict {
+                    closed,
+                    accused,
+                    shares,
+                } => verdict::convict_one(state, closed, accused, shares),
+                FollowUp::CloseOpen {
+                    closed,
+                    accused,
+                    failed_by,
+                } => verdict::close_open(state, closed, accused, failed_by),
+                FollowUp::WeighOpen { closed, wx, failed_by } => {
+                    verdict::weigh_open_one(state, closed, wx, failed_by);
+                }
+                FollowUp::Annul(wx) => annul::annul(state, wx),
+                FollowUp::Strand(px) => settle::strand(state, px),
+                FollowUp::Unstick(px) => place::unstick(state, px),
+                FollowUp::List(wx) => listing::relist(state, wx),
+            }
+            if let Some(new) = state.follow_ups.get_mut(earlier..) {
+                new.reverse();
+            }
+        }
+    }
+
+    /// Gives work to the workers that may have room now.
+    fn stir(&mut self) {
+        while !self.state.stirred.is_empty() || listing::wake_more(&mut self.state) {
+            let mut stirred = std::mem::take(&mut self.state.stirred);
+            // All of them are listed first: the one that pulls may not be the best of them for an action.
+            for wx in &stirred {
+                listing::relist(&mut self.state, *wx);
+            }
+            for wx in &stirred {
+                self.pull(*wx);
+            }
+            if self.state.stirred.is_empty() {
+                stirred.clear();
+                self.state.stirred = stirred;
+            }
+        }
+    }
+
+    fn pull(&mut self, wx: Wx) {
+        dispatch::pull(&mut self.state, wx);
+        self.drain();
+    }
+
+    /// Carries out the timers that are due.
+    fn fire(&mut self) {
+        while let Some(timer) = self.state.timers.pop(self.state.now) {
+            let state = &mut self.state;
             match timer {
-                Timer::Worker(wx) => self.woke(wx, out),
-                Timer::Barred(wx, kx) => self.unbar(wx, kx, out),
-                Timer::Deadline(ax) => self.give_up(ax, Reason::Deadline, out),
-                Timer::Rested(ax) => self.rested(ax, out),
-                Timer::Patience(ax) => self.impatient(ax, out),
-                Timer::Probe(px) => self.probe(px),
-                Timer::Bucket(bx) => self.refilled(bx),
-                Timer::Slow(kx) => self.slowed_down(kx, out),
+                Timer::Worker(wx) => self.woke(wx),
+                Timer::Barred(wx, kx) => skill::unbar(state, wx, kx),
+                Timer::Deadline(ax) => state.fail(ax, Reason::Deadline),
+                Timer::Rested(ax) => place::rested(state, ax),
+                Timer::Patience(ax) => place::impatient(state, ax),
+                Timer::Probe(px) => outage::probe(state, px),
+                Timer::Bucket(bx) => listing::refilled(state, bx),
+                Timer::Slow(kx) => hedge::slowed_down(state, kx),
             }
-            self.stir(out);
+            self.drain();
+            self.stir();
         }
     }
 
-    fn define(&mut self, kind: KindId, pools: &[PoolId]) {
-        if self.kind_ids.contains_key(&kind) {
-            return;
-        }
-        let mut places: Vec<Px> = pools.iter().map(|pool| self.pool(*pool)).collect();
-        places.sort_unstable();
-        places.dedup();
-        let rx = self.route_of(&places, None);
-        let kx = self.kinds.insert(Kind {
-            id: kind,
-            rx,
-            flake: Flake::default(),
-            lag: Lag::default(),
-            barred: Vec::new(),
-            took: Mean::default(),
-            refuted: 0,
-        });
-        self.kind_ids.insert(kind, kx);
-        if self.wells.iter().any(|well| well.cost(Some(kind)) > 1) {
-            self.stand_apart(kx);
-        }
-    }
-
-    /// The route of these pools, which they are part of from now on. `costly`: of this kind alone.
-    fn route_of(&mut self, places: &[Px], costly: Option<Kx>) -> Rx {
-        let (rx, new) = self.queues.route(places, costly);
-        if new {
-            let (mut free, mut prefetch) = (BTreeSet::new(), BTreeSet::new());
-            for px in places {
-                if let Some(pool) = self.pools.get_mut(*px) {
-                    pool.routes.push(rx);
-                    free.extend(pool.free.first().map(|entry| (*entry, *px)));
-                    prefetch.extend(pool.prefetch.first().map(|entry| (*entry, *px)));
-                }
-            }
-            if let Some(route) = self.queues.routes.get_mut(rx).filter(|route| route.is_wide()) {
-                (route.free, route.prefetch) = (free, prefetch);
-            }
-        }
-        rx
-    }
-
-    /// A kind takes more of some quota than usual: what is submitted from now on has a route of its own.
-    pub(crate) fn stand_apart(&mut self, kx: Kx) {
-        let rx = self.kinds.get(kx).map(|kind| kind.rx);
-        let route = rx.and_then(|rx| self.queues.routes.get(rx));
-        let Some(places) = route.map(|route| route.pools.to_vec()) else {
+    fn ended(&mut self, attempt: AttemptId, worker: WorkerId, end: End, took: Duration) {
+        let state = &mut self.state;
+        let Some(wx) = state.worker_ids.get(&worker).copied() else {
             return;
         };
-        let rx = self.route_of(&places, Some(kx));
-        if let Some(kind) = self.kinds.get_mut(kx) {
-            kind.rx = rx;
+        let sent = !matches!(end, End::Faulty | End::Unstartable | End::Host { begun: false });
+        let seq = resolve::release(state, wx, attempt, sent);
+        let said = end;
+        let end = match seq {
+            Some(_) => busy::taken_for(state, wx, attempt.action, end),
+            None => end,
+        };
+        let ax = state.action_ids.get(&attempt.action).copied();
+        let current = ax.filter(|ax| state.is_current(*ax, attempt, wx));
+        if let Some(seq) = seq {
+            let kx = ax.and_then(|ax| state.actions.get(ax)).map(|action| action.kx);
+            // The worker first: where the action can go depends on its standing.
+            let of = Of {
+                action: attempt.action,
+                kx,
+                current: current.is_some(),
+            };
+            judge::judge(state, wx, of, end, took);
+            self.drain();
+            if let (End::Busy { wait }, End::Transient) = (said, end) {
+                busy::busied(&mut self.state, wx, attempt.action, wait);
+            }
+            busy::tried(&mut self.state, wx, attempt.action, seq, said);
+        }
+        match (current, ax) {
+            (Some(ax), _) => self.resolve(ax, wx, attempt, end),
+            (None, Some(ax)) if end.class() == Class::Ok && resolve::is_stale(&self.state, ax, attempt) => {
+                // A result counts even if its attempt was thought lost.
+                resolve::resolve_late(&mut self.state, ax, wx, attempt, end);
+                self.drain();
+            }
+            _ => {}
+        }
+        if seq.is_some() {
+            listing::relist(&mut self.state, wx);
+            self.pull(wx);
         }
     }
 
-    /// The pool of this id; an empty one if nobody spoke of it before.
-    fn pool(&mut self, id: PoolId) -> Px {
-        if let Some(px) = self.pool_ids.get(&id) {
-            return *px;
-        }
-        let px = self.pools.insert(Pool::new(id));
-        self.pool_ids.insert(id, px);
-        px
+    fn resolve(&mut self, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
+        let next = resolve::resolve(&mut self.state, ax, wx, attempt, end);
+        // What becomes of the worker comes before the action's next state.
+        self.drain();
+        resolve::follow(&mut self.state, next, ax, wx, attempt, end);
+        self.drain();
     }
 
-    fn join(
-        &mut self,
-        id: WorkerId,
-        pool: PoolId,
-        slots: u32,
-        buckets: &[BucketId],
-        owner: Option<OwnerId>,
-        out: &mut Vec<Command>,
-    ) {
-        if self.worker_ids.contains_key(&id) {
+    fn joined(&mut self, wx: Wx) {
+        let Some(worker) = self.state.workers.get(wx) else {
             return;
-        }
-        let px = self.pool(pool);
-        let wx = self.workers.insert(Worker::new(id, px, slots));
-        self.worker_ids.insert(id, wx);
-        self.bind(wx, buckets);
-        let ox = owner.map(|owner| self.owned(wx, owner));
-        if let Some(pool) = self.pools.get_mut(px) {
-            pool.joined = true;
-        }
-        self.counted(px, None, Some(Standing::FRESH));
-        self.unstick(px, out);
+        };
+        let (px, ox) = (worker.px, worker.ox);
+        place::unstick(&mut self.state, px);
+        self.drain();
         if let Some(ox) = ox {
-            let routes = self.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
-            for rx in routes {
-                self.bar(rx, ox, out);
-            }
+            place::owner_joined(&mut self.state, px, ox);
+            self.drain();
         }
-        self.relist(wx);
-        self.pull(wx, out);
+        listing::relist(&mut self.state, wx);
+        self.pull(wx);
     }
 
-    fn owned(&mut self, wx: Wx, owner: OwnerId) -> Ox {
-        let ox = match self.owner_ids.get(&owner) {
-            Some(ox) => *ox,
-            None => {
-                let ox = self.owners.insert(Vec::new());
-                self.owner_ids.insert(owner, ox);
-                ox
-            }
-        };
-        if let Some(workers) = self.owners.get_mut(ox) {
-            workers.push(wx);
-        }
-        if let Some(worker) = self.workers.get_mut(wx) {
-            worker.ox = Some(ox);
-        }
-        ox
-    }
-
-    /// Changes what is thought of a worker, and everything that follows for those who wait. Gives it no work: the
-    /// caller pulls when it is done.
-    pub(crate) fn stand(&mut self, wx: Wx, next: Standing, out: &mut Vec<Command>) {
-        let Some(worker) = self.workers.get_mut(wx) else { return };
-        let before = worker.standing;
-        if before == next {
+    /// A worker's quarantine, busy time or damping is over.
+    fn woke(&mut self, wx: Wx) {
+        let Some(worker) = self.state.workers.get(wx) else {
             return;
-        }
-        worker.standing = next;
-        let (id, px) = (worker.id, worker.px);
-        self.timers.clear(before.until(), Timer::Worker(wx));
-        self.timers.set(next.until(), Timer::Worker(wx));
-        let is_blemished = worker.record.straight > 0;
-        self.counted(px, Some(before), Some(next));
-        if is_blemished {
-            self.blemished(px, before.is_usable(), next.is_usable());
-        }
-        if !next.is_usable() {
-            self.relist(wx);
-        }
-        let (was, health): (Health, Health) = (before.health(), next.health());
-        if was != health {
-            out.push(Command::HealthChanged { worker: id, health });
-        }
-        if before.is_present() && !next.is_present() {
-            self.strand(px, out);
-        }
-        if before.is_usable() != next.is_usable() {
-            self.unstick(px, out);
-        }
-        // A worker that is usable again is listed only now: what was stuck stands in line first, and the order of the
-        // line, not of this function, says who gets it.
-        self.relist(wx);
-    }
-
-    /// Keeps a pool's counts when one of its workers changes.
-    fn counted(&mut self, px: Px, before: Option<Standing>, next: Option<Standing>) {
-        let Some(pool) = self.pools.get_mut(px) else { return };
-        let shift = |count: &mut usize, holds: fn(Standing) -> bool| {
-            *count += usize::from(next.is_some_and(holds));
-            *count = count.saturating_sub(usize::from(before.is_some_and(holds)));
         };
-        shift(&mut pool.members, Standing::is_member);
-        shift(&mut pool.present, Standing::is_present);
-        shift(&mut pool.usable, Standing::is_usable);
-        shift(&mut pool.judged, Standing::is_judged);
+        let trust = match worker.standing {
+            Standing::Usable { trust, .. } => trust,
+            Standing::Quarantined { round, .. } => Trust::Probation { round, passed: 0 },
+            Standing::Draining | Standing::Evicted(_) | Standing::Gone => return,
+        };
+        let rest = Rest::None;
+        standing::stand(&mut self.state, wx, Standing::Usable { trust, rest });
+        self.drain();
+        self.pull(wx);
     }
 
-    /// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker, or is
-    /// one now.
-    pub(crate) fn blemished(&mut self, px: Px, was: bool, is: bool) {
-        if let Some(pool) = self.pools.get_mut(px) {
-            pool.blemished += usize::from(is);
-            pool.blemished = pool.blemished.saturating_sub(usize::from(was));
+    fn drained(&mut self, id: WorkerId) {
+        let Some(wx) = self.state.worker_ids.get(&id).copied() else {
+            return;
+        };
+        let worker = self.state.workers.get(wx);
+        if worker.is_some_and(|worker| worker.standing.is_present()) {
+            standing::stand(&mut self.state, wx, Standing::Draining);
         }
     }
 
-    /// Puts a worker where its pool's lists should have it now.
-    pub(crate) fn relist(&mut self, wx: Wx) {
-        let full_probation = self.planted(Plant::FullProbation);
-        let Some(worker) = self.workers.get(wx) else { return };
-        let (mut room, has_quota) = (worker.room(&self.policy), !worker.buckets.is_empty());
-        if full_probation
-            && matches!(worker.standing.health(), Health::Probation { .. })
-            && worker.load() < worker.slots
+    fn readmitted(&mut self, id: WorkerId) {
+        let state = &mut self.state;
+        let Some(wx) = state.worker_ids.get(&id).copied() else {
+            return;
+        };
+        if state
+            .workers
+            .get(wx)
+            .is_none_or(|worker| worker.standing == Standing::Gone)
         {
-            room = Room::Slot;
-        }
-        let mut expires = Moment::NEVER;
-        if has_quota {
-            expires = self.expires(wx);
-            if room != Room::None && !self.can_pay(wx, None) {
-                room = Room::None;
-            }
-        }
-        let Some(worker) = self.workers.get_mut(wx) else { return };
-        let entry = Entry {
-            expires,
-            load: worker.load(),
-            last_assigned: worker.last_assigned,
-            wx,
-        };
-        let listed = (room, entry);
-        if worker.listed == listed {
             return;
         }
-        let before = std::mem::replace(&mut worker.listed, listed);
-        let Some(pool) = self.pools.get_mut(worker.px) else {
+        standing::straight(state, wx, 0);
+        if let Some(worker) = state.workers.get_mut(wx) {
+            worker.record = Record::default();
+            worker.width = worker.slots;
+        }
+        standing::stand(state, wx, Standing::FRESH);
+        self.drain();
+        place::is_clean_again(&mut self.state, wx);
+        skill::forget_skills(&mut self.state, wx);
+        self.drain();
+        listing::relist(&mut self.state, wx);
+        self.pull(wx);
+    }
+
+    /// A worker is gone, and what it was doing with it.
+    fn left(&mut self, id: WorkerId) {
+        let state = &mut self.state;
+        let Some(wx) = state.worker_ids.get(&id).copied() else {
             return;
         };
-        let heads = pool.heads();
-        match before {
-            (Room::Slot, entry) => pool.free.remove(&entry),
-            (Room::Prefetch, entry) => pool.prefetch.remove(&entry),
-            (Room::None, _) => false,
+        let Some(worker) = state.workers.get_mut(wx) else {
+            return;
         };
-        match listed {
-            (Room::Slot, entry) => pool.free.insert(entry),
-            (Room::Prefetch, entry) => pool.prefetch.insert(entry),
-            (Room::None, _) => false,
-        };
-        let next = pool.heads();
-        if heads != next {
-            let px = worker.px;
-            for rx in &pool.routes {
-                if let Some(route) = self.queues.routes.get_mut(*rx).filter(|route| route.is_wide()) {
-                    let [free, prefetch] = heads;
-                    free.map(|entry| route.free.remove(&(entry, px)));
-                    prefetch.map(|entry| route.prefetch.remove(&(entry, px)));
-                    let [free, prefetch] = next;
-                    free.map(|entry| route.free.insert((entry, px)));
-                    prefetch.map(|entry| route.prefetch.insert((entry, px)));
-                }
+        let attempts = std::mem::take(&mut worker.attempts);
+        worker.tally.lost += attempts.len() as u64;
+        state.held = state.held.saturating_sub(attempts.len());
+        standing::stand(state, wx, Standing::Gone);
+        self.drain();
+        for held in &attempts {
+            spending::paid(&mut self.state, wx, held.seq, true);
+        }
+        for Held { attempt, .. } in attempts {
+            let ax = self.state.action_ids.get(&attempt.action).copied();
+            if let Some(ax) = ax.filter(|ax| self.state.is_current(*ax, attempt, wx)) {
+                self.resolve(ax, wx, attempt, End::Lost);
             }
         }
-        if has_quota && (before.0 == Room::None) != (listed.0 == Room::None) {
-            self.note_listed(wx, listed.0 != Room::None);
-        }
-    }
-
-    /// How many workers of a route are usable, busy ones included.
-    pub(crate) fn usable(&self, rx: Rx) -> usize {
-        self.over_pools(rx, |pool| pool.usable)
-    }
-
-    /// Whether nobody is left who could ever take an action of this route. While the run is being drained nobody is
-    /// ever missing: workers go away then, and what waits is for the next run.
-    pub(crate) fn is_unroutable(&self, rx: Rx) -> bool {
-        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
-        let any = |holds: fn(&Pool) -> bool| pools.iter().any(|px| self.pools.get(*px).is_some_and(holds));
-        !self.draining && !any(|pool| pool.present > 0) && (pools.is_empty() || any(|pool| pool.joined))
-    }
-
-    /// One of the routes that a pool is part of, by its place among them.
-    pub(crate) fn route(&self, px: Px, index: usize) -> Option<Rx> {
-        self.pools.get(px)?.routes.get(index).copied()
-    }
-
-    pub(crate) fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
-        self.over_route(rx).map(count).sum()
-    }
-
-    /// The pools of a route.
-    pub(crate) fn over_route(&self, rx: Rx) -> impl Iterator<Item = &Pool> {
-        let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
-        pools.iter().filter_map(|px| self.pools.get(*px))
-    }
-
-    pub(crate) fn is_usable(&self, wx: Wx) -> bool {
-        self.workers.get(wx).is_some_and(|worker| worker.standing.is_usable())
-    }
-
-    /// Whether a test planted this defect.
-    #[cfg(test)]
-    pub(crate) fn planted(&self, plant: Plant) -> bool {
-        self.plant == Some(plant)
-    }
-
-    /// Nobody plants defects outside tests.
-    #[cfg(not(test))]
-    pub(crate) const fn planted(&self, _: Plant) -> bool {
-        false
-    }
-
-    /// Sets a timer `after` from now and says when that is.
-    pub(crate) fn later(&self, after: Duration) -> Moment {
-        self.now + after
     }
 }

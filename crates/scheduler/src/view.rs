@@ -1,29 +1,19 @@
 //! What can be asked without changing anything: for the driver, progress lines and reports.
 
+use crate::ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId};
+use crate::model::action::{Action, Phase};
+use crate::model::latency::HedgeView;
+use crate::model::quota::{QuotaView, Well};
+use crate::model::retry::Trials;
+use crate::model::worker::Worker;
+use crate::moment::Moment;
+use crate::outcome::Health;
+use crate::policy::Policy;
+use crate::scheduler::Scheduler;
 use std::time::Duration;
 
-use crate::{
-    action::{Action, State},
-    ids::{ActionId, AttemptId, KindId, PoolId, Px, TaskId, WorkerId},
-    moment::Moment,
-    outcome::Health,
-    policy::Policy,
-    retry::Trials,
-    scheduler::Scheduler,
-    worker::Worker,
-};
-
-/// How many actions are where. Kept by the way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tallies {
-    pub(crate) waiting: usize,
-    pub(crate) running: usize,
-    /// Actions that run twice.
-    pub(crate) second: usize,
-    pub(crate) backing_off: usize,
-    pub(crate) done: u64,
-    pub(crate) refused: u64,
-}
+/// How long ahead an estimate looks at most.
+const AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// How many of what, for a progress line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,45 +115,168 @@ pub struct WorkerView {
 }
 
 impl Scheduler {
+    /// What came of second attempts for a kind. None: it was never defined.
+    pub fn hedges(&self, kind: KindId) -> Option<HedgeView> {
+        let lag = &self.state.kinds.get(*self.state.kind_ids.get(&kind)?)?.lag;
+        Some(HedgeView {
+            slow: lag.slow,
+            made: lag.hedges,
+            won: lag.won,
+            off: lag.is_off(),
+        })
+    }
+
+    /// What became of each bucket so far, in the order in which they were defined.
+    pub fn quotas(&self) -> impl Iterator<Item = QuotaView> {
+        self.state.wells.iter().map(|well| QuotaView {
+            bucket: well.id,
+            workers: well
+                .workers
+                .iter()
+                .filter_map(|wx| Some(self.state.workers.get(*wx)?.id))
+                .collect(),
+            is: well.bucket.view(self.state.now),
+        })
+    }
+
+    /// How many workers that could be given something wait for their quota.
+    pub fn waiting_for_quota(&self) -> usize {
+        let waits = |well: &Well| well.bucket.available(self.state.now) == 0;
+        let workers = self.state.workers.iter().filter(|worker| worker.standing.is_usable());
+        workers
+            .filter(|worker| {
+                worker
+                    .buckets
+                    .iter()
+                    .any(|bx| self.state.wells.get(*bx).is_some_and(waits))
+            })
+            .count()
+    }
+
+    /// How long the open actions will take, by how long attempts took so far and by what quotas allow. None: nobody knows,
+    /// because nobody is usable or nothing was ever done. It looks at every worker, so it is for a display.
+    pub fn eta(&self) -> Option<Duration> {
+        let open = self.open() as u64;
+        if open == 0 {
+            return Some(Duration::ZERO);
+        }
+        let done_by = |ahead: Duration| self.done_within(ahead) >= open;
+        let mut most = Duration::from_secs(1);
+        while !done_by(most) {
+            most = most.saturating_mul(2);
+            if most > AHEAD {
+                return None;
+            }
+        }
+        let mut least = Duration::ZERO;
+        while most - least > most / 100 + Duration::from_millis(10) {
+            let middle = least + (most - least) / 2;
+            match done_by(middle) {
+                true => most = middle,
+                false => least = middle,
+            }
+        }
+        Some(most)
+    }
+
+    /// How many attempts all workers together can make in this time.
+    fn done_within(&self, ahead: Duration) -> u64 {
+        let until = self.state.now + ahead;
+        let mut all = 0_u64;
+        let mut shared: std::collections::BTreeMap<Bx, u64> = std::collections::BTreeMap::new();
+        for worker in self.state.workers.iter().filter(|worker| worker.standing.is_usable()) {
+            let from = worker.standing.until().since(self.state.now);
+            let mean = worker.took.get().max(Duration::from_millis(1));
+            let time = ahead.saturating_sub(match worker.standing.until() {
+                Moment::NEVER => Duration::ZERO,
+                _ => from,
+            });
+            let turns = u64::try_from(time.as_micros() / mean.as_micros().max(1)).unwrap_or(u64::MAX);
+            let mut can = turns.saturating_mul(u64::from(worker.width));
+            let mut common = None;
+            for bx in &worker.buckets {
+                let Some(well) = self.state.wells.get(*bx) else {
+                    continue;
+                };
+                if well.workers.len() > 1 {
+                    common = Some(*bx);
+                } else {
+                    can = can.min(well.attempts_until(self.state.now, until));
+                }
+            }
+            match common {
+                Some(bx) => {
+                    let sum = shared.entry(bx).or_default();
+                    *sum = sum.saturating_add(can);
+                }
+                None => all = all.saturating_add(can),
+            }
+        }
+        for (bx, can) in shared {
+            let offers = self
+                .state
+                .wells
+                .get(bx)
+                .map_or(0, |well| well.attempts_until(self.state.now, until));
+            all = all.saturating_add(can.min(offers));
+        }
+        all
+    }
+
+    /// The kinds that a worker is barred from, each with the moment until which it is. Empty for one that is not known.
+    pub fn barred_from(&self, worker: WorkerId) -> impl Iterator<Item = (KindId, Moment)> {
+        let worker = self
+            .state
+            .worker_ids
+            .get(&worker)
+            .and_then(|wx| self.state.workers.get(*wx));
+        let skills = worker.map_or(&[][..], |worker| &worker.skills).iter();
+        let barred = skills.filter(|skill| skill.until != Moment::NEVER);
+        barred.filter_map(|skill| Some((self.state.kinds.get(skill.kx)?.id, skill.until)))
+    }
+
     /// How many actions were submitted and are not settled.
     pub fn open(&self) -> usize {
-        self.actions.len()
+        self.state.actions.len()
     }
 
     /// The numbers that it goes by.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.state.policy
     }
 
     /// Whether [`Policy::open_max`](crate::Policy::open_max) actions are open: read no more requests until some are
     /// settled.
     pub fn is_full(&self) -> bool {
-        self.open() >= self.policy.open_max
+        self.open() >= self.state.policy.open_max
     }
 
     /// Whether nothing is open and no worker has anything, not even something that is being stopped.
     pub fn is_idle(&self) -> bool {
-        self.open() == 0 && self.held == 0
+        self.open() == 0 && self.state.held == 0
     }
 
     /// How many attempts are with workers, also those that are being stopped. After
     /// [`DrainBegun`](crate::Event::DrainBegun) the run can end when it is zero.
     pub fn held(&self) -> usize {
-        self.held
+        self.state.held
     }
 
     /// How many of what. Costs a step for each pool.
     pub fn counts(&self) -> Counts {
-        let (workers, quarantined) = self.pools.iter().fold((0, 0), |(workers, quarantined), pool| {
+        let (workers, quarantined) = self.state.pools.iter().fold((0, 0), |(workers, quarantined), pool| {
             (workers + pool.members, quarantined + pool.present - pool.usable)
         });
         Counts {
-            waiting: self.tallies.waiting,
-            running: self.tallies.running,
-            backing_off: self.tallies.backing_off,
-            done: self.tallies.done,
-            refused: self.tallies.refused,
-            stopping: self.held.saturating_sub(self.tallies.running + self.tallies.second),
+            waiting: self.state.tallies.waiting,
+            running: self.state.tallies.running,
+            backing_off: self.state.tallies.backing_off,
+            done: self.state.tallies.done,
+            refused: self.state.tallies.refused,
+            stopping: self
+                .state
+                .held
+                .saturating_sub(self.state.tallies.running + self.state.tallies.second),
             workers,
             quarantined,
         }
@@ -171,49 +284,53 @@ impl Scheduler {
 
     /// An open action. None: it is settled or was never submitted.
     pub fn action(&self, id: ActionId) -> Option<ActionView> {
-        let action = self.actions.get(*self.action_ids.get(&id)?)?;
+        let action = self.state.actions.get(*self.state.action_ids.get(&id)?)?;
         Some(ActionView {
             task: action.task,
-            kind: self.kinds.get(action.kx)?.id,
-            state: self.state(action)?,
+            kind: self.state.kinds.get(action.kx)?.id,
+            state: self.action_state(action)?,
             attempts: action.number,
             failed: action.failed,
-            failed_max: self.attempts_max(action),
+            failed_max: self.state.attempts_max(action),
             lost: action.losses,
         })
     }
 
-    fn state(&self, action: &Action) -> Option<ActionState> {
+    fn action_state(&self, action: &Action) -> Option<ActionState> {
         let trials = action.trials.as_deref();
-        Some(match action.state {
-            State::Between => return None,
-            State::Waiting { patience, .. } => ActionState::Waiting {
+        Some(match action.phase {
+            Phase::Between => return None,
+            Phase::Waiting { patience, .. } => ActionState::Waiting {
                 // One that only stands behind fresh work avoids no worker.
                 patience: match trials.is_some_and(Trials::avoids_none) {
                     true => Moment::NEVER,
                     false => patience,
                 },
             },
-            State::Resting { until } => ActionState::BackingOff {
+            Phase::Resting { until } => ActionState::BackingOff {
                 until,
                 busy: trials.is_some_and(|trials| trials.busies.rests()),
             },
-            State::Running { first, second } => ActionState::Running {
-                worker: self.workers.get(first.wx)?.id,
-                second: second.and_then(|run| Some(self.workers.get(run.wx)?.id)),
+            Phase::Running { first, second } => ActionState::Running {
+                worker: self.state.workers.get(first.wx)?.id,
+                second: second.and_then(|run| Some(self.state.workers.get(run.wx)?.id)),
             },
         })
     }
 
     /// A worker that joined once. None: it never did.
     pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
-        let worker = self.workers.get(*self.worker_ids.get(&id)?)?;
+        let worker = self.state.workers.get(*self.state.worker_ids.get(&id)?)?;
         Some(self.describe(worker))
     }
 
     /// The attempts that a worker has, also those that lie ready and those that are being stopped. In no order.
     pub fn attempts(&self, id: WorkerId) -> Vec<AttemptId> {
-        let worker = self.worker_ids.get(&id).and_then(|wx| self.workers.get(*wx));
+        let worker = self
+            .state
+            .worker_ids
+            .get(&id)
+            .and_then(|wx| self.state.workers.get(*wx));
         worker.map_or_else(Vec::new, |worker| {
             worker.attempts.iter().map(|held| held.attempt).collect()
         })
@@ -221,15 +338,20 @@ impl Scheduler {
 
     /// Whether without this worker nobody would be there, now or after waiting, for some kind that it serves.
     pub fn is_last(&self, id: WorkerId) -> bool {
-        let Some(worker) = self.worker_ids.get(&id).and_then(|wx| self.workers.get(*wx)) else {
+        let Some(worker) = self
+            .state
+            .worker_ids
+            .get(&id)
+            .and_then(|wx| self.state.workers.get(*wx))
+        else {
             return false;
         };
-        let present = |px: &Px| self.pools.get(*px).map_or(0, |pool| pool.present);
+        let present = |px: &Px| self.state.pools.get(*px).map_or(0, |pool| pool.present);
         let own = usize::from(worker.standing.is_present());
-        let routes = self.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
+        let routes = self.state.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
         let pools = routes
             .iter()
-            .filter_map(|rx| self.queues.routes.get(*rx))
+            .filter_map(|rx| self.state.queues.routes.get(*rx))
             .map(|route| &route.pools);
         own == 1
             && pools
@@ -239,14 +361,14 @@ impl Scheduler {
 
     /// Every worker that ever joined, in the order of joining.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
-        self.workers.iter().map(|worker| self.describe(worker))
+        self.state.workers.iter().map(|worker| self.describe(worker))
     }
 
     fn describe(&self, worker: &Worker) -> WorkerView {
         let tally = worker.tally;
         WorkerView {
             worker: worker.id,
-            pool: self.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
+            pool: self.state.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
             slots: worker.slots,
             width: worker.width,
             holds: worker.load(),
@@ -261,5 +383,11 @@ impl Scheduler {
             score: worker.record.score,
             mean: worker.took.get(),
         }
+    }
+
+    /// From which score on a worker is quarantined for failing now. It rises with each verdict of the run, since each is one more
+    /// occasion for an accident.
+    pub fn quarantine_score(&self) -> f64 {
+        self.state.quarantine_score()
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Scheduler,
-    Spec, TaskId, WorkerId, luck::Luck, scheduler::Plant,
+    Spec, TaskId, WorkerId, luck::Luck, state::Plant,
 };
 /// How many histories the test plays, each of some hundred events: about half a minute without optimization, a quarter
 /// of that with.
@@ -63,7 +63,7 @@ impl World {
         let mut luck = Luck::new(seed);
         let policy = random_policy(&mut luck);
         let mut scheduler = Scheduler::new(policy.clone(), seed).expect("a policy that can be meant");
-        scheduler.plant = plant;
+        scheduler.state.plant = plant;
         let mut world = Self {
             now: Moment::START,
             scheduler,
@@ -247,7 +247,7 @@ impl World {
                     self.happen(Event::Tick)?;
                 }
                 (Some(_), None) => {}
-                (None, None) if self.calm || self.scheduler.draining => return self.rest(),
+                (None, None) if self.calm || self.scheduler.state.draining => return self.rest(),
                 (None, None) => self.reinforce()?,
             }
         }
@@ -275,7 +275,7 @@ impl World {
 
     fn rest(&self) -> Result<(), String> {
         let left = self.watch.unsettled();
-        if !left.is_empty() && !self.scheduler.draining {
+        if !left.is_empty() && !self.scheduler.state.draining {
             return Err(format!("nobody was told about {left:?}"));
         }
         if self.scheduler.held() > 0 {
@@ -418,7 +418,7 @@ impl World {
     /// The same events to another scheduler of the same seed must give the same commands.
     fn again(&self) -> Result<(), String> {
         let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a policy that can be meant");
-        scheduler.plant = self.scheduler.plant;
+        scheduler.state.plant = self.scheduler.state.plant;
         let mut said = Vec::new();
         for (at, event) in &self.log {
             scheduler.handle(*at, event.clone(), &mut said);

@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    action::State,
     ids::{Ax, Px, Wx},
+    model::action::Phase,
+    model::health::Standing,
+    model::worker::{Entry, Room, Worker},
+    rules::{eligible, listing},
     scheduler::Scheduler,
     slab::Slot,
-    worker::{Entry, Room, Standing, Worker},
 };
 
 /// The first thing that is wrong.
 pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
+    if !scheduler.state.follow_ups.is_empty() || !scheduler.state.commands.is_empty() {
+        return Err("something is left to be carried out".to_owned());
+    }
     lists(scheduler)?;
     heads(scheduler)?;
     shunned(scheduler)?;
@@ -20,6 +25,7 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
 
 fn places(scheduler: &Scheduler) -> impl Iterator<Item = (Wx, &Worker)> {
     scheduler
+        .state
         .workers
         .iter()
         .enumerate()
@@ -30,8 +36,8 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
         // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
-        let room = match scheduler.is_dry(wx) {
-            false => worker.room(&scheduler.policy),
+        let room = match listing::is_dry(&scheduler.state, wx) {
+            false => worker.room(&scheduler.state.policy),
             true if worker.listed.0 == Room::Slot => Room::Slot,
             true => Room::None,
         };
@@ -41,10 +47,10 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
             last_assigned: worker.last_assigned,
             wx,
         };
-        if worker.listed != (room, entry) && scheduler.plant.is_none() {
+        if worker.listed != (room, entry) && scheduler.state.plant.is_none() {
             return Err(format!("{} is listed as {:?}, not {room:?}", worker.id, worker.listed));
         }
-        let pool = scheduler.pools.get(worker.px).expect("a pool");
+        let pool = scheduler.state.pools.get(worker.px).expect("a pool");
         let kept = match worker.listed.0 {
             Room::None => true,
             Room::Slot => pool.free.contains(&worker.listed.1),
@@ -57,11 +63,11 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
         prefetch += usize::from(worker.listed.0 == Room::Prefetch);
         held += worker.attempts.len();
     }
-    let pools = || scheduler.pools.iter();
+    let pools = || scheduler.state.pools.iter();
     let sizes = [
         ("free", free, pools().map(|pool| pool.free.len()).sum()),
         ("prefetch", prefetch, pools().map(|pool| pool.prefetch.len()).sum()),
-        ("held", held, scheduler.held),
+        ("held", held, scheduler.state.held),
         (
             "usable",
             count(scheduler, Standing::is_usable),
@@ -93,9 +99,9 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
 
 /// A route of many pools knows the first free worker of each.
 fn heads(scheduler: &Scheduler) -> Result<(), String> {
-    for (rx, route) in scheduler.queues.routes.places() {
+    for (rx, route) in scheduler.state.queues.routes.places() {
         for (index, kept) in [&route.free, &route.prefetch].into_iter().enumerate() {
-            let head = |px: &Px| Some((scheduler.pools.get(*px)?.heads()[index]?, *px));
+            let head = |px: &Px| Some((scheduler.state.pools.get(*px)?.heads()[index]?, *px));
             let heads: BTreeSet<(Entry, Px)> = match route.is_wide() {
                 true => route.pools.iter().filter_map(head).collect(),
                 false => BTreeSet::new(),
@@ -112,10 +118,14 @@ fn heads(scheduler: &Scheduler) -> Result<(), String> {
 fn shunned(scheduler: &Scheduler) -> Result<(), String> {
     for (wx, worker) in places(scheduler) {
         let avoids = |ax: &Ax| {
-            let trials = scheduler.actions.get(*ax).and_then(|action| action.trials.as_deref());
+            let trials = scheduler
+                .state
+                .actions
+                .get(*ax)
+                .and_then(|action| action.trials.as_deref());
             trials.is_some_and(|trials| trials.shunned.contains(&wx))
         };
-        let avoided = scheduler.actions.places().filter(|(ax, _)| avoids(ax)).count();
+        let avoided = scheduler.state.actions.places().filter(|(ax, _)| avoids(ax)).count();
         if avoided != worker.shunned_by.len() || !worker.shunned_by.iter().all(avoids) {
             let listed = worker.shunned_by.len();
             return Err(format!(
@@ -128,30 +138,37 @@ fn shunned(scheduler: &Scheduler) -> Result<(), String> {
 }
 
 fn count(scheduler: &Scheduler, holds: fn(Standing) -> bool) -> usize {
-    scheduler.workers.iter().filter(|worker| holds(worker.standing)).count()
+    scheduler
+        .state
+        .workers
+        .iter()
+        .filter(|worker| holds(worker.standing))
+        .count()
 }
 
 fn lines(scheduler: &Scheduler) -> Result<(), String> {
     let (mut waiting, mut running, mut resting) = (0, 0, 0);
-    for (ax, action) in scheduler.actions.places() {
-        let route = scheduler.queues.routes.get(action.rx).expect("a route");
-        let group = match action.state {
-            State::Between => return Err(format!("{} is between two states", action.id)),
-            State::Running { .. } => {
+    for (ax, action) in scheduler.state.actions.places() {
+        let route = scheduler.state.queues.routes.get(action.rx).expect("a route");
+        let group = match action.phase {
+            Phase::Between => return Err(format!("{} is between two states", action.id)),
+            Phase::Running { .. } => {
                 running += 1;
                 continue;
             }
-            State::Resting { .. } => {
+            Phase::Resting { .. } => {
                 resting += 1;
-                if scheduler.is_unroutable(action.rx) || scheduler.is_out_of_voters(ax, action.rx) {
+                if scheduler.state.is_unroutable(action.rx)
+                    || eligible::is_out_of_voters(&scheduler.state, ax, action.rx)
+                {
                     return Err(format!("{} backs off, but nobody is left for it", action.id));
                 }
                 continue;
             }
-            State::Waiting { group, .. } => group,
+            Phase::Waiting { group, .. } => group,
         };
         waiting += 1;
-        if scheduler.is_unroutable(action.rx) || scheduler.is_out_of_voters(ax, action.rx) {
+        if scheduler.state.is_unroutable(action.rx) || eligible::is_out_of_voters(&scheduler.state, ax, action.rx) {
             return Err(format!("{} waits, but nobody is left for it", action.id));
         }
         let solo = action.is_solo();
@@ -159,22 +176,22 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
             return Err(format!("{} is in the wrong line", action.id));
         }
         let avoids = |wx| match solo {
-            true => !scheduler.solo_takes(ax, wx),
-            false => group.is_some_and(|gx| scheduler.queues.avoids(gx, wx)),
+            true => !eligible::solo_takes(&scheduler.state, ax, wx),
+            false => group.is_some_and(|gx| scheduler.state.queues.avoids(gx, wx)),
         };
         let usable: Vec<(Wx, &Worker)> = places(scheduler)
             .filter(|(_, worker)| route.pools.contains(&worker.px) && worker.standing.is_usable())
             .collect();
-        if scheduler.allowed(ax, action.rx) > 0 && usable.iter().all(|(wx, _)| avoids(*wx)) {
+        if eligible::allowed(&scheduler.state, ax, action.rx) > 0 && usable.iter().all(|(wx, _)| avoids(*wx)) {
             return Err(format!("{} avoids everybody", action.id));
         }
         if let Some((_, worker)) = usable.iter().find(|(wx, worker)| {
             worker.listed.0 != Room::None
                 && !avoids(*wx)
                 && (!solo || worker.load() == 0)
-                && !scheduler.is_held_back(worker.px)
-                && scheduler.could_pay(*wx, action.kx)
-        }) && !scheduler.draining
+                && !scheduler.state.is_held_back(worker.px)
+                && listing::could_pay(&scheduler.state, *wx, action.kx)
+        }) && !scheduler.state.draining
         {
             return Err(format!("{} waits while {} has room for it", action.id, worker.id));
         }

@@ -1,7 +1,7 @@
 //! A test that cannot fail proves nothing: each defect that is planted here has to be found.
 
 use super::history::play;
-use crate::scheduler::Plant;
+use crate::state::Plant;
 
 /// How many histories a defect may survive.
 const HISTORIES: u64 = 1000;

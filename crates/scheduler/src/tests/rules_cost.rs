@@ -109,7 +109,7 @@ fn account_of_many_workers_wakes_as_many_as_it_has_units_for() {
                 "w{worker} of {workers}: {ok}"
             );
         }
-        let waited = desk.scheduler().waited;
+        let waited = desk.scheduler().state.waited;
         assert!(
             waited <= u64::from(workers) + 3 * 2000,
             "{workers} workers began to wait {waited} times"

@@ -334,7 +334,7 @@ fn worker_that_is_avoided_for_its_failures_remembers_no_settled_action() {
     }
     let mut desk = play(&script);
     let listed = |desk: &mut Desk| {
-        let workers = desk.scheduler().workers.iter();
+        let workers = desk.scheduler().state.workers.iter();
         workers.map(|worker| worker.shunned_by.len()).max().unwrap_or(0)
     };
     let mut most = 0;

@@ -1,6 +1,6 @@
-//! How flaky a kind of action is, as its workers show.
-
-use crate::{ids::Wx, policy::Policy, slab::Slot};
+use crate::ids::Wx;
+use crate::policy::Policy;
+use crate::slab::Slot;
 
 /// What is left of an observation after each further one: after 1,000 of them it counts half. scheduler-policy.
 const KEEP: f64 = 1.0 - std::f64::consts::LN_2 / 1000.0;
@@ -13,6 +13,7 @@ const RATE: (f64, f64) = (0.02, 0.40);
 
 /// How much more often than everybody a bad worker fails, and the bounds of that. scheduler-policy.
 const BAD_TIMES: f64 = 3.0;
+
 const BAD_RATE: (f64, f64) = (0.5, 0.9);
 
 /// How many good actions may be lost by chance alone. scheduler-policy: ln 1e-4 / ln p0 attempts.

@@ -1,59 +1,9 @@
-//! Who waits, in which order, and for whom not.
-//!
-//! Three words: a **route** is a set of pools; kinds that the same pools serve share one. A kind that takes more of a quota
-//! than usual has one of its own, so that a worker which cannot pay for it sees what stands behind. Within a route, actions that no
-//! worker is barred from stand in one line, the **open line**. Actions that avoid some workers stand in **groups**: all
-//! that avoid the same workers stand together, so a free worker steps over a whole group at once and compares only heads.
-
+use crate::ids::{Ax, Gx, Kx, Px, Rx, Wx};
+use crate::model::latency::Begun;
+use crate::model::order::Key;
+use crate::model::worker::Entry;
+use crate::slab::{Slab, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use crate::{
-    hedge::Begun,
-    ids::{ActionId, Ax, Gx, Kx, Px, Rx, TaskId, Wx},
-    slab::{Slab, Slot},
-    worker::Entry,
-};
-
-/// When an action has its turn among those of the same priority.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Before fresh work: it failed somewhere, and the sooner it is tried again the sooner it is known whose fault it was.
-    Soon = 0,
-    /// It never failed.
-    #[default]
-    Fresh = 1,
-    /// After fresh work: it failed when the run's budget of retries was spent.
-    Late = 2,
-}
-
-/// An action's place in line. Less goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    rank: u64,
-    task: TaskId,
-    action: ActionId,
-    /// Where the action is kept. Last, so that it never decides the order.
-    pub(crate) ax: Ax,
-}
-
-impl Key {
-    /// Higher priority first; then by [`Turn`]; then the older task, so that tasks are finished rather than begun; then the
-    /// older action.
-    pub(crate) fn new(priority: i32, turn: Turn, task: TaskId, action: ActionId, ax: Ax) -> Self {
-        let lateness = (i64::from(i32::MAX) - i64::from(priority)) as u64;
-        Self {
-            rank: lateness << 2 | turn as u64,
-            task,
-            action,
-            ax,
-        }
-    }
-
-    /// Whether it never failed.
-    fn is_fresh(self) -> bool {
-        self.rank & 0b11 == Turn::Fresh as u64
-    }
-}
 
 /// Actions that avoid the same workers. Never empty.
 #[derive(Debug)]

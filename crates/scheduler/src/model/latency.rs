@@ -1,0 +1,124 @@
+use crate::ids::{AttemptId, Ax};
+use crate::model::action::{Action, Phase};
+use crate::moment::Moment;
+use crate::slab::Slab;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// From how many of the last durations it is judged what is slow. Arbitrary: enough for a 95th percentile that three slow
+/// ones do not decide, and few enough to follow a change of the work.
+const LAST: usize = 64;
+
+/// From how many durations on it is judged at all. scheduler-policy.
+const SAMPLES_MIN: usize = 10;
+
+/// New durations between two looks at them.
+const REFRESH: usize = 8;
+
+/// Slow is over the 95th percentile and over this many times the median. scheduler-policy.
+const OVER_MEDIAN: f64 = 1.5;
+
+/// How many second attempts have to be over before it is judged what they are good for, and which part of them has to win.
+/// scheduler-policy: "off by itself when it wins less than 1 in 10"; twice that many, so that one win is no luck.
+const TRIED: u64 = 20;
+
+const WINS: u64 = 10;
+
+/// A first attempt that may become slow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) at: Moment,
+    pub(crate) ax: Ax,
+    pub(crate) attempt: AttemptId,
+}
+
+impl Begun {
+    /// Whether this attempt is still the only one of its action.
+    pub(crate) fn is_lone(&self, actions: &Slab<Ax, Action>) -> bool {
+        actions.get(self.ax).is_some_and(|action| {
+            action.id == self.attempt.action
+                && matches!(action.phase, Phase::Running { first, second: None } if first.number == self.attempt.number)
+        })
+    }
+
+    /// Puts it at the end of a line. What is over leaves the line when it has become more than what is going on.
+    pub(crate) fn push(self, line: &mut VecDeque<Self>, actions: &Slab<Ax, Action>, running: usize) {
+        line.push_back(self);
+        if line.len() > 2 * running + LAST {
+            line.retain(|one| one.is_lone(actions));
+        }
+    }
+}
+
+/// What is known of how long attempts of a kind take, and which of them are going on. Only of actions of which a second run
+/// does no harm.
+#[derive(Debug, Default)]
+pub(crate) struct Lag {
+    /// The last durations with a result, in microseconds, in no order.
+    pub(crate) last: Vec<u32>,
+    pub(crate) next: usize,
+    pub(crate) unread: usize,
+    /// From when on an attempt is slow.
+    pub(crate) slow: Option<Duration>,
+    /// Those that are going on and not slow yet, the oldest first; among them some that are over.
+    pub(crate) begun: VecDeque<Begun>,
+    /// When the first of them is slow; [`Moment::NEVER`]: it is not watched.
+    pub(crate) wakes: Moment,
+    /// How many attempts there were, and how many second ones.
+    pub(crate) attempts: u64,
+    pub(crate) hedges: u64,
+    /// How many second attempts are over, and how many of them had the result.
+    pub(crate) over: u64,
+    pub(crate) won: u64,
+}
+
+/// What came of second attempts beside slow ones, for one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HedgeView {
+    /// From when on an attempt is slow. None: not known yet.
+    pub slow: Option<Duration>,
+    /// How many second attempts were made.
+    pub made: u64,
+    /// How many of them had the result first.
+    pub won: u64,
+    /// Whether no more are made, because they seldom win.
+    pub off: bool,
+}
+
+impl Lag {
+    pub(crate) fn took(&mut self, took: Duration, least: Duration) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        match self.last.get_mut(self.next) {
+            Some(place) => *place = micros,
+            None => self.last.push(micros),
+        }
+        self.next = (self.next + 1) % LAST;
+        self.unread += 1;
+        let first = self.slow.is_none() && self.last.len() >= SAMPLES_MIN;
+        if first || (self.slow.is_some() && self.unread >= REFRESH) {
+            self.unread = 0;
+            self.slow = self.judged(least);
+        }
+    }
+
+    fn judged(&self, least: Duration) -> Option<Duration> {
+        let mut sorted = self.last.clone();
+        sorted.sort_unstable();
+        let at = |part: f64| {
+            let index = (sorted.len() as f64 * part).ceil() as usize;
+            sorted.get(index.saturating_sub(1)).map(|micros| f64::from(*micros))
+        };
+        let micros = at(0.95)?.max(at(0.5)? * OVER_MEDIAN);
+        Some(Duration::from_micros(micros as u64).max(least))
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.over >= TRIED && self.won * WINS < self.over
+    }
+
+    /// Whether one more second attempt stays below this part of all attempts.
+    pub(crate) fn may(&self, share: f64) -> bool {
+        let all = self.attempts + self.hedges + 1;
+        !self.is_off() && (self.hedges + 1) as f64 <= share * all as f64
+    }
+}

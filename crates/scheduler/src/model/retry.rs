@@ -1,0 +1,91 @@
+use crate::ids::Wx;
+use crate::model::accusation::Accused;
+use crate::model::busy::Busies;
+use crate::model::votes::Vote;
+use crate::moment::Moment;
+
+/// Where an action failed or got lost.
+#[derive(Debug, Default)]
+pub(crate) struct Trials {
+    /// The least recent first, each once.
+    pub(crate) failed_on: Vec<Wx>,
+    /// How many of the last of them count for this round.
+    pub(crate) tried: usize,
+    /// How many times every worker had been tried.
+    pub(crate) rounds: u32,
+    /// Those who failed it, until it is known whose fault it was. Each once.
+    pub(crate) accused: Vec<Accused>,
+    /// When it first failed, if it did.
+    pub(crate) first_failed: Option<Moment>,
+    /// Workers that failed lately and did not get its last attempt: see [`Scheduler::is_choosy`].
+    pub(crate) shunned: Vec<Wx>,
+    /// Whether an attempt was given back once because a worker was taken out.
+    pub(crate) revived: bool,
+    /// One of its failures says more than that something is away: see [`Scheduler::may_be_down`].
+    pub(crate) has_trapped: bool,
+    /// The number of the last row of failures of its pool in which it failed.
+    pub(crate) last_streak: Option<u32>,
+    /// It failed in one before that: see [`Scheduler::is_notorious`].
+    pub(crate) is_notorious: bool,
+    /// Whether it has no attempt left and only waits for that.
+    pub(crate) held: bool,
+    /// Whether it got lost and is tried alone.
+    pub(crate) solo: bool,
+    /// What was said of it by workers that nobody vouches for: one vote for each owner.
+    pub(crate) votes: Vec<Vote>,
+    /// Where it got lost though it was alone.
+    pub(crate) lost_alone: Option<Wx>,
+    /// Which workers were busy with it.
+    pub(crate) busies: Busies,
+}
+
+/// Whom a waiting action avoids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bar {
+    /// Everybody who failed it: somebody untried is usable.
+    Tried,
+    /// Everybody who failed it except this one, whose turn it is.
+    AllBut(Wx),
+    /// Only the last who failed it: it has waited long enough.
+    Last,
+    /// Nobody.
+    Open,
+}
+
+impl Trials {
+    /// Drops the workers that never come back.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(Wx) -> bool) {
+        let earlier = self.failed_on.len() - self.tried;
+        let mut index = 0;
+        let mut tried = self.tried;
+        self.failed_on.retain(|wx| {
+            let gone = is_gone(*wx);
+            tried -= usize::from(gone && index >= earlier);
+            index += 1;
+            !gone
+        });
+        self.tried = tried;
+    }
+
+    /// Whether it may go to every worker.
+    pub(crate) fn avoids_none(&self) -> bool {
+        self.failed_on.is_empty() && self.votes.is_empty()
+    }
+
+    /// The workers that this bar bars: rising, each once.
+    pub(crate) fn avoid(&self, bar: Bar) -> Vec<Wx> {
+        let failed_on = self.failed_on.iter().copied();
+        let mut avoid: Vec<Wx> = match bar {
+            Bar::Tried => failed_on.chain(self.shunned.iter().copied()).collect(),
+            Bar::AllBut(turn) => failed_on
+                .filter(|wx| *wx != turn)
+                .chain(self.shunned.iter().copied())
+                .collect(),
+            Bar::Last => self.failed_on.last().copied().into_iter().collect(),
+            Bar::Open => Vec::new(),
+        };
+        avoid.sort_unstable();
+        avoid.dedup();
+        avoid
+    }
+}

@@ -1,0 +1,212 @@
+use crate::ids::{AttemptId, Ax, Bx, Ox, Px, Rx, WorkerId, Wx};
+use crate::mean::Mean;
+use crate::model::health::{Rest, Standing, Trust};
+use crate::model::record::Record;
+use crate::model::skill::Skill;
+use crate::moment::Moment;
+use crate::policy::Policy;
+use std::collections::BTreeSet;
+
+/// How many times the successes that are needed to try a width which failed before can double. Arbitrary: at 10
+/// successes for one more that is one try in 1,280.
+const WIDTH_TRIES_MAX: u32 = 6;
+
+impl Worker {
+    /// Whether it rests because it was busy.
+    pub(crate) fn is_busy(&self, now: Moment) -> bool {
+        matches!(self.standing, Standing::Usable { rest: Rest::Busy { until }, .. } if until > now)
+    }
+
+    /// It was busy again with so many at once.
+    pub(crate) fn narrow(&mut self, failed_at: u32) {
+        let record = &mut self.record;
+        record.widened = 0;
+        if failed_at >= record.failed_at && record.failed_at > 0 {
+            // The width that failed before fails still: the one below it is the right one.
+            self.width = self.width.min(record.failed_at.saturating_sub(1)).max(1);
+            record.width_tries = (record.width_tries + 1).min(WIDTH_TRIES_MAX);
+        } else {
+            record.failed_at = failed_at;
+            record.width_tries = 0;
+            self.width = (self.width / 2).max(1);
+        }
+    }
+
+    /// It succeeded while it is given less at once. `after`: how many successes are worth one more.
+    pub(crate) fn widen(&mut self, after: u32) {
+        let record = &mut self.record;
+        let tries_failed = record.failed_at > 0 && self.width + 1 >= record.failed_at;
+        let needed = match tries_failed {
+            true => after.saturating_mul(2 << record.width_tries),
+            false => after,
+        };
+        record.widened += 1;
+        if record.widened >= needed {
+            record.widened = 0;
+            self.width += 1;
+            if self.width > record.failed_at {
+                // It holds what it did not hold before.
+                record.failed_at = 0;
+                record.width_tries = 0;
+            }
+        }
+    }
+}
+
+/// How many durations a mean needs before it is believed. Arbitrary: "a few".
+const SAMPLES_MIN: u32 = 4;
+
+/// How often what was seen of a worker. For reports; decides nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) lost: u64,
+    pub(crate) busy: u64,
+    pub(crate) faults: u64,
+    pub(crate) outvoted: u64,
+    pub(crate) quarantines: u32,
+}
+
+/// Whether a worker can be given one more attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    None,
+    /// It would begin at once.
+    Slot,
+    /// It would lie ready for when a slot is free.
+    Prefetch,
+}
+
+/// A worker's entry in its pool's list. Less is given work first: whose quota goes to waste the soonest, then who has the
+/// fewest attempts, then whoever was given work the longest ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) expires: Moment,
+    pub(crate) load: u32,
+    pub(crate) last_assigned: u64,
+    pub(crate) wx: Wx,
+}
+
+impl Entry {
+    /// Of a worker that is not listed yet.
+    const NONE: Self = Self {
+        expires: Moment::NEVER,
+        load: 0,
+        last_assigned: 0,
+        wx: Wx::FIRST,
+    };
+}
+
+/// An attempt that a worker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) attempt: AttemptId,
+    /// Its number among all dispatches.
+    pub(crate) seq: u64,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) px: Px,
+    /// At least 1.
+    pub(crate) slots: u32,
+    /// How many of them are used: fewer while it is busy again and again. At least 1.
+    pub(crate) width: u32,
+    pub(crate) standing: Standing,
+    pub(crate) record: Record,
+    pub(crate) tally: Tally,
+    /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
+    pub(crate) attempts: Vec<Held>,
+    /// The owner, if its results count only when they are confirmed.
+    pub(crate) ox: Option<Ox>,
+    /// What it draws from: rising, each once.
+    pub(crate) buckets: Box<[Bx]>,
+    /// It is given nothing until it can pay for an action that costs more than usual.
+    pub(crate) saving: bool,
+    /// In the lines of which buckets it waits, and its places there: as few as it has buckets.
+    pub(crate) waits: Vec<(Bx, u64)>,
+    /// Actions that it failed and that are open: they accuse it.
+    pub(crate) accusers: BTreeSet<Ax>,
+    /// The open actions that avoid it because it failed lately.
+    pub(crate) shunned_by: BTreeSet<Ax>,
+    /// It makes an attempt that must be the only one.
+    pub(crate) alone: bool,
+    /// It is given nothing more until it is free for such an attempt of this route.
+    pub(crate) kept: Option<Rx>,
+    /// Counts assignments over all workers: the number of its last one.
+    pub(crate) last_assigned: u64,
+    /// What it is like at each kind that it was given: rising, each once. Empty while there is only one kind.
+    pub(crate) skills: Vec<Skill>,
+    /// Where its pool lists it.
+    pub(crate) listed: (Room, Entry),
+    /// Of its attempts with a result.
+    pub(crate) took: Mean,
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, px: Px, slots: u32) -> Self {
+        Self {
+            id,
+            px,
+            slots: slots.max(1),
+            width: slots.max(1),
+            standing: Standing::FRESH,
+            record: Record::default(),
+            tally: Tally::default(),
+            attempts: Vec::new(),
+            ox: None,
+            buckets: Box::default(),
+            saving: false,
+            waits: Vec::new(),
+            accusers: BTreeSet::new(),
+            shunned_by: BTreeSet::new(),
+            alone: false,
+            kept: None,
+            last_assigned: 0,
+            skills: Vec::new(),
+            listed: (Room::None, Entry::NONE),
+            took: Mean::default(),
+        }
+    }
+
+    pub(crate) fn load(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it can be given one more attempt.
+    pub(crate) fn room(&self, policy: &Policy) -> Room {
+        let Standing::Usable {
+            trust,
+            rest: Rest::None,
+        } = self.standing
+        else {
+            return Room::None;
+        };
+        let load = self.load();
+        if self.saving || (load > 0 && (self.alone || self.kept.is_some())) {
+            return Room::None;
+        }
+        match trust {
+            _ if self.record.trial.is_some() && load > 0 => Room::None,
+            Trust::Probation { .. } if load == 0 => Room::Slot,
+            Trust::Probation { .. } => Room::None,
+            Trust::Healthy | Trust::Suspect { .. } if load < self.width => Room::Slot,
+            // What lies ready would count as spent: nobody should wait for a quota in vain.
+            Trust::Healthy
+                if self.buckets.is_empty()
+                    && load < self.width.saturating_add(policy.prefetch)
+                    && self.is_quick(policy) =>
+            {
+                Room::Prefetch
+            }
+            _ => Room::None,
+        }
+    }
+
+    fn is_quick(&self, policy: &Policy) -> bool {
+        self.record.row.is_empty() && self.took.samples() >= SAMPLES_MIN && self.took.get() < policy.prefetch_below
+    }
+}

@@ -1,0 +1,284 @@
+use crate::ids::{ActionId, Ax, Wx};
+use crate::luck::doubled;
+use crate::model::busy::BusyTrial;
+use crate::model::health::{Rest, Standing};
+use crate::model::order::Turn;
+use crate::moment::Moment;
+use crate::outcome::{Class, End, Reason};
+use crate::rules::{eligible, listing, phase, place, spending, standing};
+use crate::state::State;
+use std::time::Duration;
+
+/// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
+/// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
+const BUSY_JITTER: f64 = 0.1;
+
+/// From how many busy answers on an action rests itself, and a worker is tried with other work. Two is the least that says
+/// more of the action than of a worker.
+const SEVERAL: u32 = 2;
+
+/// How many times what is needed to try a worker with other work can double. Arbitrary: at most 16 answers of one action.
+const REFUTED_MAX: u32 = 3;
+
+/// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.
+pub(crate) fn taken_for(state: &mut State, wx: Wx, action: ActionId, end: End) -> End {
+    if !matches!(end, End::Busy { .. }) || has_own_limit(state, action) {
+        return end;
+    }
+    let (now, row, within) = (state.now, state.policy.busy_row, state.policy.narrow_within);
+    // What it may spend is spent: that it is busy was to be expected.
+    let is_open = !listing::is_dry(state, wx);
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return end;
+    };
+    // It said so already: its other slots met the same limit.
+    if worker.is_busy(now) || !is_open {
+        return end;
+    }
+    // Alone, it says nothing of how many at once are too many.
+    let failed_at = worker.load().saturating_add(1);
+    let record = &mut worker.record;
+    let again = record
+        .pressed
+        .replace(now)
+        .is_some_and(|before| now.since(before) <= within);
+    record.busies += 1;
+    let failed = record.busies >= row;
+    if failed {
+        record.busies = 0;
+    }
+    if again && failed_at > 1 {
+        worker.narrow(failed_at);
+    }
+    if failed { End::Transient } else { end }
+}
+
+/// A worker succeeded: some of what it was given less at once comes back.
+pub(crate) fn widen(state: &mut State, wx: Wx) {
+    let after = state.policy.widen_after;
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    worker.record.busies = 0;
+    worker.record.worked = true;
+    if worker.width < worker.slots {
+        worker.widen(after);
+    }
+}
+
+/// A worker was busy with an action: it rests as long as it says; zero: it does not say.
+pub(crate) fn busied(state: &mut State, wx: Wx, action: ActionId, wait: Duration) {
+    if has_own_limit(state, action) {
+        return;
+    }
+    let (now, dry) = (state.now, listing::is_dry(state, wx));
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    let Standing::Usable { trust, rest } = worker.standing else {
+        return;
+    };
+    let known = match rest {
+        Rest::Busy { until } => until,
+        Rest::None | Rest::Damped { .. } => Moment::START,
+    };
+    let record = &mut worker.record;
+    record.busy_by = match record.busy_by {
+        _ if known <= now => (!dry).then_some(action),
+        by => by.filter(|by| *by == action),
+    };
+    let until = if wait > Duration::ZERO {
+        now + state.luck.stretched(wait, BUSY_JITTER)
+    } else if known > now {
+        // It said so already: its other slots met the same limit, which is no reason to double the wait.
+        known
+    } else {
+        if record.busy_row == 0 {
+            // One that has no quota has none that could be spent.
+            record.busy_first = match dry && !record.worked {
+                true => state.policy.busy_min,
+                false => state.policy.busy_open,
+            };
+        }
+        let wait = doubled(record.busy_first, record.busy_row, state.policy.busy_max);
+        record.busy_row = record.busy_row.saturating_add(1);
+        now + wait
+    };
+    record.worked = false;
+    if known <= now && !dry {
+        spending::contradicted(state, wx);
+    }
+    let until = until.max(known);
+    let rest = Rest::Busy { until };
+    spending::close_shared(state, wx, until);
+    standing::stand(state, wx, Standing::Usable { trust, rest });
+}
+
+/// Finds the next state of an action after a busy answer.
+pub(crate) fn place_busied(state: &mut State, ax: Ax, wx: Wx, wait: Duration) {
+    let Some(action) = state.actions.get(ax) else { return };
+    let (id, kx, rx) = (action.id, action.kx, action.rx);
+    if state.is_unroutable(rx) || eligible::is_out_of_voters(state, ax, rx) {
+        return state.fail(ax, Reason::Unroutable);
+    }
+    if has_own_limit(state, id) {
+        return rest_itself(state, ax, wait);
+    }
+    if state
+        .workers
+        .get(wx)
+        .is_none_or(|worker| worker.record.busy_by != Some(id))
+    {
+        // The worker's quota was spent, or something else had made it busy already.
+        return place::place(state, ax, None);
+    }
+    let refuted = state.kinds.get(kx).map_or(0, |kind| kind.refuted);
+    let Some(action) = state.actions.get_mut(ax) else {
+        return;
+    };
+    action.turn = Turn::Late;
+    let trials = action.trials.get_or_insert_default();
+    let avoids_none = trials.avoids_none();
+    let busies = &mut trials.busies;
+    busies.deferred = true;
+    if !busies.workers.contains(&wx) {
+        busies.workers.push(wx);
+    }
+    busies.answers = busies.answers.saturating_add(1);
+    let rests = busies.answers >= SEVERAL;
+    let is_tried = busies.answers >= SEVERAL << refuted.min(REFUTED_MAX);
+    let wakes = wakes(state, ax);
+    if is_tried {
+        try_other_work(state, ax);
+    }
+    // While it avoids a worker, it must not do so for longer than other actions do.
+    let from = if avoids_none { wakes } else { state.now };
+    match rests {
+        true => phase::rest(state, ax, wakes),
+        false => place::place_until(state, ax, from + state.policy.patience),
+    }
+}
+
+/// The limit is the action's: it rests, and its many busy answers in a row count as a failure of its own.
+fn rest_itself(state: &mut State, ax: Ax, wait: Duration) {
+    let Some(action) = state.actions.get_mut(ax) else {
+        return;
+    };
+    let busies = &mut action.trials.get_or_insert_default().busies;
+    let wait = match wait {
+        Duration::ZERO => doubled(state.policy.busy_open, busies.row, state.policy.busy_max),
+        wait => state.luck.stretched(wait, BUSY_JITTER),
+    };
+    busies.row = busies.row.saturating_add(1);
+    if busies.row >= state.policy.busy_row {
+        busies.row = 0;
+        action.failed = action.failed.saturating_add(1);
+        if state.is_spent(ax) {
+            return state.fail(ax, Reason::Exhausted);
+        }
+    }
+    phase::rest(state, ax, state.later(wait));
+}
+
+/// When the first of the workers that rest because of this action wakes; now if none does.
+fn wakes(state: &State, ax: Ax) -> Moment {
+    let until = resting_for(state, ax).map(|(_, until)| until);
+    until.min().unwrap_or(state.now).max(state.now)
+}
+
+/// The workers that rest because of this action alone, and until when.
+fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_ {
+    let action = state.actions.get(ax);
+    let id = action.map(|action| action.id);
+    let trials = action.and_then(|action| action.trials.as_deref());
+    let workers = trials.map_or(&[][..], |trials| &trials.busies.workers);
+    workers.iter().filter_map(move |wx| {
+        let worker = state.workers.get(*wx).filter(|worker| worker.record.busy_by == id)?;
+        match worker.standing {
+            Standing::Usable {
+                rest: Rest::Busy { until },
+                ..
+            } => Some((*wx, until)),
+            _ => None,
+        }
+    })
+}
+
+/// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as well.
+fn try_other_work(state: &mut State, ax: Ax) {
+    let (after, now) = (state.assigned, state.now);
+    let tried = resting_for(state, ax).map(|(wx, _)| wx).next();
+    let Some(wx) = tried.filter(|_| !state.draining) else {
+        return;
+    };
+    let Some(action) = state.actions.get_mut(ax) else {
+        return;
+    };
+    let id = action.id;
+    if let Some(trials) = action.trials.as_deref_mut() {
+        trials.busies.answers = 0;
+    }
+    if let Some(worker) = state.workers.get_mut(wx) {
+        worker.record.trial = Some(BusyTrial { action: id, after });
+    }
+    debug_assert!(state.workers.get(wx).is_some_and(|worker| worker.is_busy(now)));
+    wake(state, wx);
+}
+
+/// A worker rests no longer, nor do the buckets that it closed for others.
+fn wake(state: &mut State, wx: Wx) {
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    let Standing::Usable {
+        trust,
+        rest: Rest::Busy { until },
+    } = worker.standing
+    else {
+        return;
+    };
+    worker.record.busy_by = None;
+    spending::reopen_shared(state, wx, until);
+    let rest = Rest::None;
+    standing::stand(state, wx, Standing::Usable { trust, rest });
+    state.stirred.push(wx);
+}
+
+/// An attempt of a worker that is tried with other work is over: it says whose the limit is.
+pub(crate) fn tried(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: End) {
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    let Some(trial) = worker.record.trial.filter(|trial| seq > trial.after) else {
+        return;
+    };
+    let is_other = action != trial.action;
+    if is_other && !matches!(end.class(), Class::Ok | Class::Busy) {
+        // Nothing that says something.
+        return;
+    }
+    worker.record.trial = None;
+    let ax = state.action_ids.get(&trial.action).copied();
+    let Some(ax) = ax.filter(|_| is_other) else { return };
+    let Some(open) = state.actions.get_mut(ax) else { return };
+    let kx = open.kx;
+    let busies = &mut open.trials.get_or_insert_default().busies;
+    let own_limit = end.class() == Class::Ok;
+    busies.own_limit = own_limit;
+    if let Some(kind) = state.kinds.get_mut(kx) {
+        kind.refuted = if own_limit { 0 } else { kind.refuted.saturating_add(1) };
+    }
+    if own_limit {
+        let woken: Vec<Wx> = resting_for(state, ax).map(|(wx, _)| wx).collect();
+        for wx in woken {
+            wake(state, wx);
+        }
+    }
+}
+
+/// Whether the limit that this action meets is known to be its own.
+fn has_own_limit(state: &State, action: ActionId) -> bool {
+    let ax = state.action_ids.get(&action);
+    let trials = ax.and_then(|ax| state.actions.get(*ax)?.trials.as_deref());
+    trials.is_some_and(|trials| trials.busies.own_limit)
+}

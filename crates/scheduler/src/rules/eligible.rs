@@ -1,0 +1,111 @@
+use crate::ids::{Ax, Kx, Rx, Wx};
+use crate::model::action::Phase;
+use crate::model::flake::TRAPS_MIN;
+use crate::model::retry::Bar;
+use crate::policy::Blame;
+use crate::state::{Plant, State};
+
+/// Whether an action stands behind fresh work because it made a worker busy.
+pub(crate) fn is_deferred(state: &State, ax: Ax) -> bool {
+    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
+    trials.is_some_and(|trials| trials.busies.deferred)
+}
+
+/// Who of its route an action must not go to, because somebody of the same owner has voted: in no order.
+fn voted(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
+    let action = state.actions.get(ax).filter(|_| !state.planted(Plant::SameOwner));
+    let route = action.and_then(|action| state.queues.routes.get(action.rx));
+    let pools = route.map_or(&[][..], |route| &route.pools);
+    let serves = |wx: &Wx| state.workers.get(*wx).is_some_and(|worker| pools.contains(&worker.px));
+    let owners = state.votes(ax).iter().filter_map(|vote| state.owners.get(vote.ox));
+    owners.flatten().copied().filter(serves)
+}
+
+/// Who of its route an action must not go to, for that or because it is barred from its kind: in no order, each once.
+pub(crate) fn barred(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
+    let kind = state.actions.get(ax).and_then(|action| state.kinds.get(action.kx));
+    let barred = kind.map_or(&[][..], |kind| &kind.barred);
+    let is_new = move |wx: &Wx| barred.binary_search(wx).is_err();
+    barred.iter().copied().chain(voted(state, ax).filter(is_new))
+}
+
+/// How many usable workers of its route an action may go to at all.
+pub(crate) fn allowed(state: &State, ax: Ax, rx: Rx) -> usize {
+    let barred = barred(state, ax).filter(|wx| state.is_usable(*wx));
+    state.usable(rx).saturating_sub(barred.count())
+}
+
+/// Whether nobody is left, now or after waiting, who may vote on an action after those who have.
+pub(crate) fn is_out_of_voters(state: &State, ax: Ax, rx: Rx) -> bool {
+    if state.votes(ax).is_empty() || state.draining {
+        return false;
+    }
+    let is_present = |wx: &Wx| {
+        state
+            .workers
+            .get(*wx)
+            .is_some_and(|worker| worker.standing.is_present())
+    };
+    voted(state, ax).filter(is_present).count() >= state.over_pools(rx, |pool| pool.present)
+}
+
+/// What waits or rests of a route and has votes.
+pub(crate) fn voting(state: &State, rx: Rx) -> Vec<Ax> {
+    let route = state.queues.routes.get(rx);
+    route.map_or_else(Vec::new, |route| route.voting.iter().copied().collect())
+}
+
+/// Whether an action has one attempt left, and a worker that did not fail it and has not failed since its last success could
+/// have it. It waits for such a worker, as long as its patience lasts: in a pool of which half is bad, others lose it.
+pub(crate) fn is_choosy(state: &State, ax: Ax) -> bool {
+    let Some(action) = state.actions.get(ax) else {
+        return false;
+    };
+    let Some(trials) = action.trials.as_deref() else {
+        return false;
+    };
+    // How many it has by the rate of its kind may become fewer, but never fewer than the fewest.
+    let fewest = state.attempts_max(action).min(match action.attempts {
+        0 => state.policy.attempts_min,
+        own => own,
+    });
+    // One more trap may be the proof that it is poison.
+    let fewest = if trials.has_trapped {
+        fewest.min(TRAPS_MIN)
+    } else {
+        fewest
+    };
+    let is_last = action.failed > 0 && action.failed + 1 >= fewest;
+    if !is_last || trials.solo || state.policy.blame != Blame::Deferred {
+        return false;
+    }
+    let is_clean = |wx: &&Wx| state.is_usable(**wx) && !state.has_failed(**wx);
+    let tried = trials.failed_on.iter().filter(is_clean).count();
+    let failing = state.over_pools(action.rx, |pool| pool.blemished);
+    allowed(state, ax, action.rx) > tried + failing
+}
+
+/// The workers that an action avoids under this bar: rising, each once.
+pub(crate) fn avoided(state: &State, ax: Ax, bar: Bar) -> Vec<Wx> {
+    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
+    let is_open = |kx: Kx| state.kinds.get(kx).is_none_or(|kind| kind.barred.is_empty());
+    if trials.is_none() && state.actions.get(ax).is_none_or(|action| is_open(action.kx)) {
+        return Vec::new();
+    }
+    let mut avoid = trials.map_or_else(Vec::new, |trials| trials.avoid(bar));
+    let mut barred = barred(state, ax).peekable();
+    if barred.peek().is_some() {
+        avoid.extend(barred);
+        avoid.sort_unstable();
+        avoid.dedup();
+    }
+    avoid
+}
+
+/// Whether a solo action that waits does not avoid this worker.
+pub(crate) fn solo_takes(state: &State, ax: Ax, wx: Wx) -> bool {
+    match state.actions.get(ax).map(|action| action.phase) {
+        Some(Phase::Waiting { bar, .. }) => avoided(state, ax, bar).binary_search(&wx).is_err(),
+        _ => false,
+    }
+}

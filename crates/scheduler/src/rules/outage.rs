@@ -1,0 +1,230 @@
+use crate::command::Command;
+use crate::ids::{ActionId, Px, Wx};
+use crate::model::health::{Standing, Trust};
+use crate::model::outage::{ACTIONS, Outage, Probe, SPELLS, Spell, Streak};
+use crate::model::pool::Pool;
+use crate::moment::Moment;
+use crate::policy::Blame;
+use crate::rules::standing;
+use crate::state::State;
+use crate::timers::Timer;
+use std::time::Duration;
+
+/// How many attempts between two pauses are enough to say that it is over.
+const OVER: u32 = 8;
+
+/// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has failed: then
+/// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last
+/// attempts of actions wait for it, see `may_be_down`.
+pub(crate) fn is_hopeless(state: &State, px: Px) -> bool {
+    let is_lost = |pool: &Pool| !pool.has_worked && pool.blemished >= pool.usable;
+    state
+        .pools
+        .get(px)
+        .is_some_and(|pool| is_lost(pool) && pool.routes.iter().all(|rx| state.over_route(*rx).all(is_lost)))
+}
+
+/// An attempt was given to a worker of a pool.
+pub(crate) fn probed(state: &mut State, px: Px) {
+    let until = state.later(state.policy.probe_every);
+    let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+        return;
+    };
+    probe.left = probe.left.saturating_sub(1);
+    if probe.left == 0 {
+        probe.until = until;
+        state.timers.set(until, Timer::Probe(px));
+    }
+}
+
+/// A worker of this pool failed an action.
+pub(crate) fn one_fails(state: &mut State, px: Px, wx: Wx, action: ActionId) {
+    let now = state.now;
+    note_streak(state, px, action);
+    let is_news = !is_notorious(state, wx, action);
+    if let Some(pool) = state.pools.get_mut(px) {
+        pool.spells.failed(now, wx, is_news, pool.usable);
+    }
+}
+
+/// Most workers of a pool failed, and now one of them succeeded: the pauses of the others are over.
+fn end_pauses(state: &mut State, pressed: &[Wx]) {
+    for wx in pressed {
+        let Some(Standing::Usable { trust, rest }) = state.workers.get(*wx).map(|worker| worker.standing) else {
+            continue;
+        };
+        let trust = match trust {
+            Trust::Suspect { .. } => Trust::Suspect { further: 0 },
+            trust => trust,
+        };
+        let now = state.now;
+        if let Some(worker) = state.workers.get_mut(*wx) {
+            worker.record.failing_since = now;
+        }
+        let rest = rest.undamped();
+        standing::stand(state, *wx, Standing::Usable { trust, rest });
+        state.stirred.push(*wx);
+    }
+}
+
+/// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for it. It is
+/// to be probed with what never failed: if the front of the line is bad work, that is found out.
+pub(crate) fn is_pressed(state: &State, wx: Wx) -> bool {
+    let worker = state.workers.get(wx).filter(|worker| worker.record.straight > 0);
+    worker.is_some_and(|_| spell(state, wx).is_some_and(|spell| spell.is_long()))
+}
+
+/// The spell in which this worker fails since its last success as most of its pool. Not if it failed before: then it is no better
+/// for the others being worse.
+pub(crate) fn spell(state: &State, wx: Wx) -> Option<Spell> {
+    let worker = state.workers.get(wx)?;
+    let pool = state.pools.get(worker.px).filter(|pool| pool.has_worked)?;
+    let spell = pool.spells.now(state.now, pool.usable)?;
+    (worker.record.failing_since >= spell.since).then_some(spell)
+}
+
+/// A worker of this pool failed an action in a way that a service which is down explains.
+pub(crate) fn all_fail(state: &mut State, px: Px, wx: Wx, action: ActionId) {
+    let (now, pause, after) = (state.now, state.policy.probe_every, state.policy.systemic_after);
+    if state.policy.blame != Blame::Deferred {
+        return;
+    }
+    if is_notorious(state, wx, action) {
+        return probe_again(state, px);
+    }
+    let Some(pool) = state.pools.get_mut(px) else { return };
+    let streak = &mut pool.streak;
+    if streak.failures == 0 {
+        streak.since = now;
+    }
+    streak.failures = streak.failures.saturating_add(1);
+    if streak.actions.len() < ACTIONS && !streak.actions.contains(&action) {
+        streak.actions.push(action);
+    }
+    streak.workers.insert(wx);
+    let all = streak.is_everywhere(pool.usable) && now.since(streak.since) >= after;
+    if !all || !pool.has_worked || pool.probe.is_some() {
+        return;
+    }
+    pool.probe = Some(Probe {
+        until: now + pause,
+        left: 0,
+        width: 1,
+    });
+    let pool = pool.id;
+    state.timers.set(now + pause, Timer::Probe(px));
+    state.commands.push(Command::Systemic { pool, on: true });
+}
+
+/// Takes note that an action failed in the row of failures that its pool is in.
+fn note_streak(state: &mut State, px: Px, action: ActionId) {
+    let ax = state.action_ids.get(&action).copied();
+    let pool = state.pools.get(px);
+    let (Some(pool), Some(action)) = (pool, ax.and_then(|ax| state.actions.get_mut(ax))) else {
+        return;
+    };
+    let trials = action.trials.get_or_insert_default();
+    if trials.last_streak != Some(pool.streak.number) {
+        trials.is_notorious |= pool.refutes(trials.last_streak);
+        trials.last_streak = Some(pool.streak.number);
+    }
+}
+
+/// Whether an action failed in an earlier row of failures of this worker's pool, which a success of another one ended so soon that
+/// nothing but the action explains it.
+pub(crate) fn is_notorious(state: &State, wx: Wx, action: ActionId) -> bool {
+    let pool = state.workers.get(wx).and_then(|worker| state.pools.get(worker.px));
+    let ax = state.action_ids.get(&action).copied();
+    let trials = ax.and_then(|ax| state.actions.get(ax)?.trials.as_deref());
+    pool.zip(trials)
+        .is_some_and(|(pool, trials)| trials.is_notorious || pool.refutes(trials.last_streak))
+}
+
+/// This worker of the pool had a result, after `took`.
+pub(crate) fn one_works(state: &mut State, px: Px, wx: Wx, took: Duration) {
+    let now = state.now;
+    let Some(pool) = state.pools.get_mut(px) else { return };
+    let had_worked = std::mem::replace(&mut pool.has_worked, true);
+    // One that failed as the others did: they would succeed as well.
+    let is_over =
+        pool.spells.failed.contains_key(&wx) && pool.spells.now(now, pool.usable).is_some_and(|spell| spell.is_long());
+    let pressed: Vec<Wx> = match is_over {
+        true => pool.spells.failed.keys().copied().collect(),
+        false => Vec::new(),
+    };
+    pool.spells.worked(now.before(took));
+    if pool.streak.failures > 0 {
+        let next = Streak {
+            number: pool.streak.number.wrapping_add(1),
+            ..Streak::default()
+        };
+        let streak = std::mem::replace(&mut pool.streak, next);
+        let is_long = now.since(streak.since) >= state.policy.systemic_after;
+        if had_worked && is_long && streak.is_everywhere(pool.usable) {
+            if pool.long_streaks.len() >= SPELLS {
+                pool.long_streaks.pop_front();
+            }
+            pool.long_streaks.push_back(streak.number);
+        }
+        if streak.is_everywhere(pool.usable) {
+            pool.outage = Some(Outage {
+                since: streak.since,
+                until: now,
+            });
+        }
+    }
+    end_pauses(state, &pressed);
+    let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+        return;
+    };
+    let until = std::mem::replace(&mut probe.until, Moment::NEVER);
+    probe.left = probe.left.saturating_add(probe.width);
+    probe.width = probe.width.saturating_mul(2);
+    if probe.width > OVER
+        && let Some(pool) = state.pools.get_mut(px)
+    {
+        pool.probe = None;
+        state.commands.push(Command::Systemic {
+            pool: pool.id,
+            on: false,
+        });
+    }
+    state.timers.clear(until, Timer::Probe(px));
+    let_go(state, px);
+}
+
+/// Whether nothing worked in a pool at that moment, so that a failure then says nothing about who failed.
+pub(crate) fn was_out(state: &State, px: Px, at: Moment) -> bool {
+    let outage = state.pools.get(px).and_then(|pool| pool.outage);
+    outage.is_some_and(|outage| (outage.since..=outage.until).contains(&at))
+}
+
+/// The pause is over.
+pub(crate) fn probe(state: &mut State, px: Px) {
+    let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+        return;
+    };
+    // Another pause without a success, or with fewer than were hoped for.
+    probe.width = (probe.width / 2).max(1);
+    probe.left = probe.width;
+    probe.until = Moment::NEVER;
+    let_go(state, px);
+}
+
+/// A probe was spent on an action that says nothing about the service: another one may be made at once.
+pub(crate) fn probe_again(state: &mut State, px: Px) {
+    let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
+        return;
+    };
+    let until = std::mem::replace(&mut probe.until, Moment::NEVER);
+    probe.left = probe.left.saturating_add(1);
+    state.timers.clear(until, Timer::Probe(px));
+    let_go(state, px);
+}
+
+/// Has every worker of a pool that has room look for work.
+fn let_go(state: &mut State, px: Px) {
+    let Some(pool) = state.pools.get(px) else { return };
+    let free = pool.free.iter().chain(&pool.prefetch).map(|entry| entry.wx);
+    state.stirred.extend(free);
+}

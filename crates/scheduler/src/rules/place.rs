@@ -1,0 +1,353 @@
+use crate::command::Command;
+use crate::ids::{AttemptId, Ax, Ox, Px, Rx, Wx};
+use crate::luck::doubled;
+use crate::model::action::Phase;
+use crate::model::retry::Bar;
+use crate::moment::Moment;
+use crate::outcome::{Health, Reason};
+use crate::rules::{assign, eligible, phase, saving, shun, solo};
+use crate::state::{Plant, State};
+use crate::timers::Timer;
+
+/// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by default are
+/// what a restart behind a proxy takes, and no more than one waits for the failure of a line that is wrong.
+const DOWN: u32 = 3;
+
+/// What to do with an action that is to run.
+enum Plan {
+    /// Nobody can ever take it.
+    Unroutable,
+    /// Wait until then, and look again.
+    Rest { until: Moment },
+    /// Take the first worker that is not barred.
+    Queue(Bar),
+}
+
+/// A worker of this owner has joined a pool: actions on which the owner has voted already avoid it.
+pub(crate) fn owner_joined(state: &mut State, px: Px, ox: Ox) {
+    let routes = state.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
+    for rx in routes {
+        avoid_owner(state, rx, ox);
+    }
+}
+
+fn avoid_owner(state: &mut State, rx: Rx, ox: Ox) {
+    for ax in eligible::voting(state, rx) {
+        let waits = matches!(
+            state.actions.get(ax).map(|action| action.phase),
+            Some(Phase::Waiting { .. })
+        );
+        if waits && state.votes(ax).iter().any(|vote| vote.ox == ox) {
+            place_again(state, ax);
+        }
+    }
+}
+
+/// Remembers that an action failed on a worker.
+pub(crate) fn remember(state: &mut State, ax: Ax, wx: Wx) {
+    if state.planted(Plant::SameWorker) {
+        return;
+    }
+    let Some(action) = state.actions.get_mut(ax) else {
+        return;
+    };
+    let trials = action.trials.get_or_insert_default();
+    match trials.failed_on.iter().position(|failed| *failed == wx) {
+        Some(index) => {
+            // One of this round that failed again, against the rule of the round, is still one.
+            if index < trials.failed_on.len() - trials.tried {
+                trials.tried += 1;
+            }
+            trials.failed_on.remove(index);
+        }
+        None => trials.tried += 1,
+    }
+    trials.failed_on.push(wx);
+}
+
+/// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
+/// the report.
+pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) {
+    let mut plan = plan(state, ax);
+    if failed.is_some() {
+        if let Some(trials) = state
+            .actions
+            .get_mut(ax)
+            .and_then(|action| action.trials.as_deref_mut())
+        {
+            trials.busies.deferred = false;
+        }
+        plan = spread(state, ax, plan);
+    }
+    if let Some((attempt, wx)) = failed
+        && let Some(worker) = state.workers.get(wx)
+    {
+        let at = match plan {
+            Plan::Unroutable => None,
+            Plan::Rest { until } => Some(until),
+            Plan::Queue(_) => Some(state.now),
+        };
+        state.commands.extend(at.map(|at| Command::Retry {
+            attempt,
+            worker: worker.id,
+            at,
+        }));
+    }
+    carry_out(state, ax, plan, state.later(state.policy.patience));
+}
+
+/// Has an action that failed rest from its second failure on, even if there is a worker that it was not tried on: whatever is
+/// wrong for a moment is wrong on all of them. Its last attempt is no sooner than the shortest backoff after its first failure.
+fn spread(state: &mut State, ax: Ax, plan: Plan) -> Plan {
+    let Some(action) = state.actions.get(ax) else {
+        return plan;
+    };
+    let Some(first) = action.trials.as_deref().and_then(|trials| trials.first_failed) else {
+        return plan;
+    };
+    let (failed, most, least) = (action.failed, state.attempts_max(action), state.policy.backoff_min);
+    if failed < 2 || least.is_zero() {
+        return plan;
+    }
+    let earliest = match failed + 1 >= most {
+        true if may_be_down(state, ax, first) => first + least.saturating_mul(DOWN),
+        true => first + least,
+        false => state.now,
+    };
+    let until = match plan {
+        Plan::Unroutable => return plan,
+        Plan::Rest { until } => until,
+        Plan::Queue(_) => {
+            // Together these rests take as long as the shortest backoff on average.
+            let rests = most.saturating_sub(2).max(1);
+            let wait = state.luck.up_to(least.saturating_mul(2) / rests);
+            state.later(wait)
+        }
+    };
+    match until.max(earliest) {
+        until if until > state.now => Plan::Rest { until },
+        _ => plan,
+    }
+}
+
+/// Whether a service that is down explains all failures of an action: none of them is a trap, and no attempt that began since the
+/// first has succeeded in a pool that serves it.
+fn may_be_down(state: &State, ax: Ax, first: Moment) -> bool {
+    let Some(action) = state.actions.get(ax) else {
+        return false;
+    };
+    let works = state.over_pools(action.rx, |pool| usize::from(pool.spells.worked_at > first));
+    action.trials.as_deref().is_some_and(|trials| !trials.has_trapped) && works == 0
+}
+
+/// As `place`, of an action that stands behind fresh work, or avoids workers, until then.
+pub(crate) fn place_until(state: &mut State, ax: Ax, patience: Moment) {
+    let plan = plan(state, ax);
+    carry_out(state, ax, plan, patience);
+}
+
+/// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not
+/// make it wait for ever.
+pub(crate) fn place_again(state: &mut State, ax: Ax) {
+    let Some(Phase::Waiting { bar, patience, .. }) = state.actions.get(ax).map(|action| action.phase) else {
+        return;
+    };
+    phase::leave(state, ax);
+    let plan = match bar {
+        Bar::Last | Bar::Open => Plan::Queue(Bar::Open),
+        Bar::Tried | Bar::AllBut(_) => plan(state, ax),
+    };
+    carry_out(state, ax, plan, patience);
+}
+
+/// `patience`: until when it avoids somebody, should it have to wait.
+fn carry_out(state: &mut State, ax: Ax, plan: Plan, patience: Moment) {
+    match plan {
+        Plan::Unroutable => state.fail(ax, Reason::Unroutable),
+        Plan::Rest { until } => phase::rest(state, ax, until),
+        Plan::Queue(bar) => queue(state, ax, bar, patience),
+    }
+}
+
+fn plan(state: &mut State, ax: Ax) -> Plan {
+    let Some(rx) = state.actions.get(ax).map(|action| action.rx) else {
+        return Plan::Queue(Bar::Open);
+    };
+    if state.is_unroutable(rx) || eligible::is_out_of_voters(state, ax, rx) {
+        return Plan::Unroutable;
+    }
+    if state.actions.get(ax).is_none_or(|action| action.trials.is_none()) {
+        return Plan::Queue(Bar::Open);
+    }
+    shun::shuns_none(state, ax);
+    let usable = eligible::allowed(state, ax, rx);
+    let barred: Vec<Wx> = eligible::barred(state, ax).collect();
+    let workers = &state.workers;
+    let is_usable =
+        |wx: &Wx| !barred.contains(wx) && workers.get(*wx).is_some_and(|worker| worker.standing.is_usable());
+    let Some(trials) = state.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
+        return Plan::Queue(Bar::Open);
+    };
+    trials.forget(|wx| {
+        workers
+            .get(wx)
+            .is_none_or(|worker| worker.standing.health() == Health::Gone)
+    });
+    if trials.failed_on.is_empty() {
+        return Plan::Queue(Bar::Open);
+    }
+    // Nobody usable: whoever comes out of quarantine first has everybody looked at again.
+    if usable == 0 || trials.failed_on.iter().filter(|wx| is_usable(wx)).count() < usable {
+        return Plan::Queue(Bar::Tried);
+    }
+    let earlier = trials.failed_on.len() - trials.tried;
+    if let Some(turn) = trials.failed_on.iter().take(earlier).find(|wx| is_usable(wx)) {
+        return Plan::Queue(Bar::AllBut(*turn));
+    }
+    let longest = doubled(state.policy.backoff_min, trials.rounds, state.policy.backoff_max);
+    trials.rounds = trials.rounds.saturating_add(1);
+    trials.tried = 0;
+    let wait = state.luck.up_to(longest);
+    Plan::Rest {
+        until: state.later(wait),
+    }
+}
+
+/// Gives an action to the best worker that it does not avoid; if there is none, it stands in line.
+fn queue(state: &mut State, ax: Ax, bar: Bar, patience: Moment) {
+    let Some(action) = state.actions.get(ax) else { return };
+    let (rx, kx, key) = (action.rx, action.kx, action.key(ax));
+    let mut avoid = eligible::avoided(state, ax, bar);
+    let solo = action.is_solo();
+    if solo {
+        if solo::queue_solo(state, ax, bar) {
+            return;
+        }
+        saving::save_for(state, rx, kx, &avoid);
+    } else {
+        let choosy = matches!(bar, Bar::Tried | Bar::AllBut(_)) && eligible::is_choosy(state, ax);
+        if let Some(wx) = assign::find(state, rx, kx, &avoid, choosy) {
+            return assign::assign(state, ax, wx);
+        }
+        if choosy {
+            shun::shun_free(state, ax, rx);
+            avoid = eligible::avoided(state, ax, bar);
+        }
+        saving::save_for(state, rx, kx, &avoid);
+    }
+    let may_wait = (avoid.is_empty() || bar == Bar::Open) && !eligible::is_deferred(state, ax);
+    let patience = if may_wait || state.planted(Plant::EndlessPatience) {
+        Moment::NEVER
+    } else {
+        patience
+    };
+    let group = if solo { None } else { state.queues.push(rx, &avoid, key) };
+    let bar = if avoid.is_empty() { Bar::Open } else { bar };
+    if let Some(action) = state.actions.get_mut(ax) {
+        action.phase = Phase::Waiting { group, bar, patience };
+    }
+    phase::note_voting(state, ax, rx);
+    state.timers.set(patience, Timer::Patience(ax));
+    state.tallies.waiting += 1;
+}
+
+/// Has a waiting action avoid a worker that it should not have its last attempt on. False: it may have it there.
+pub(crate) fn shun(state: &mut State, ax: Ax, wx: Wx) -> bool {
+    let Some(Phase::Waiting { bar, patience, .. }) = state.actions.get(ax).map(|action| action.phase) else {
+        return false;
+    };
+    if !matches!(bar, Bar::Tried | Bar::AllBut(_)) || !state.has_failed(wx) || !eligible::is_choosy(state, ax) {
+        return false;
+    }
+    shun::avoid_failing(state, ax, &[wx]);
+    phase::leave(state, ax);
+    queue(state, ax, bar, patience);
+    true
+}
+
+/// An action was given an attempt back: the next one is not its last.
+pub(crate) fn is_less_choosy(state: &mut State, ax: Ax) {
+    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
+    if trials.is_some_and(|trials| !trials.shunned.is_empty()) {
+        place_again(state, ax);
+    }
+}
+
+/// A worker has a success after failures: actions need not avoid it any more for these.
+pub(crate) fn is_clean_again(state: &mut State, wx: Wx) {
+    let shunned_by = match state.workers.get_mut(wx) {
+        Some(worker) if !worker.shunned_by.is_empty() => std::mem::take(&mut worker.shunned_by),
+        _ => return,
+    };
+    for ax in shunned_by {
+        if let Some(trials) = state
+            .actions
+            .get_mut(ax)
+            .and_then(|action| action.trials.as_deref_mut())
+        {
+            trials.shunned.retain(|shunned| *shunned != wx);
+        }
+        place_again(state, ax);
+    }
+}
+
+/// An action has waited long enough: it avoids less.
+pub(crate) fn impatient(state: &mut State, ax: Ax) {
+    let Some(action) = state.actions.get(ax) else { return };
+    let Phase::Waiting { bar, patience, .. } = action.phase else {
+        return;
+    };
+    let trials = action.trials.as_deref();
+    // As long as something works, there is a worker that is worth waiting for.
+    let worked = state.over_route(action.rx).map(|pool| pool.spells.worked_at).max();
+    let gives_up = trials
+        .and_then(|trials| trials.first_failed)
+        .max(worked)
+        .map_or(state.now, |last| last + state.policy.backoff_max);
+    if matches!(bar, Bar::Tried | Bar::AllBut(_)) && state.now < gives_up && eligible::is_choosy(state, ax) {
+        phase::leave(state, ax);
+        return phase::rest(state, ax, state.later(state.policy.backoff_min));
+    }
+    let last = trials.and_then(|trials| trials.failed_on.last().copied());
+    let last_counts =
+        last.is_some_and(|wx| state.is_usable(wx) && !eligible::barred(state, ax).any(|barred| barred == wx));
+    let others = eligible::allowed(state, ax, action.rx) > usize::from(last_counts);
+    let next = match bar {
+        Bar::Tried | Bar::AllBut(_) if others => Bar::Last,
+        _ => Bar::Open,
+    };
+    phase::leave(state, ax);
+    shun::shuns_none(state, ax);
+    phase::undefer(state, ax);
+    // Counted from when this was due, not from when it was noticed: twice the patience is the most.
+    queue(state, ax, next, patience + state.policy.patience);
+}
+
+/// Looks again at the actions of a pool's routes that avoid everybody who is usable now.
+pub(crate) fn unstick(state: &mut State, px: Px) {
+    if state.planted(Plant::ForgetStuck) {
+        return;
+    }
+    let mut index = 0;
+    while let Some(rx) = state.route(px, index) {
+        index += 1;
+        let usable = state.usable(rx);
+        if usable == 0 {
+            continue;
+        }
+        let mut stuck = state.queues.stuck(rx, usable, |wx| state.is_usable(wx));
+        stuck.extend(solo::stuck_solo(state, rx));
+        for ax in stuck {
+            place_again(state, ax);
+        }
+    }
+}
+
+/// The rest of an action is over.
+pub(crate) fn rested(state: &mut State, ax: Ax) {
+    if state.is_spent(ax) {
+        return state.fail(ax, Reason::Exhausted);
+    }
+    phase::leave(state, ax);
+    place(state, ax, None);
+}

@@ -1,0 +1,146 @@
+use crate::ids::{AttemptId, Ax, Wx};
+use crate::model::accusation::Accused;
+use crate::model::health::{Standing, Trust};
+use crate::model::votes::Vote;
+use crate::outcome::{Class, End};
+use crate::rules::{damping, health};
+use crate::state::{Plant, State};
+
+/// How many equal votes settle an action. scheduler-policy: "two equal results from different owners".
+const EQUAL: usize = 2;
+
+/// What becomes of an action after a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// It is as the last vote says.
+    Decided,
+    /// Somebody else has to say the same.
+    Open,
+    /// So many have said so many different things that nobody will ever agree.
+    Hung,
+}
+
+/// Counts what a worker said of an action.
+pub(crate) fn count(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Count {
+    let owner = state.workers.get(wx).and_then(|worker| worker.ox);
+    let votes = state.votes(ax);
+    let is_believed = owner.is_none() && votes.is_empty() || state.planted(Plant::BelieveAll);
+    let (Some(ballot), false) = (end.ballot(), is_believed) else {
+        // Somebody who is believed at once, and nobody who said anything else before.
+        return Count::Decided;
+    };
+    let Some(ox) = owner else {
+        close_ballot(state, ax, ballot, None);
+        return Count::Decided;
+    };
+    if votes.iter().any(|vote| vote.ox == ox) {
+        // Nobody votes twice.
+        return Count::Open;
+    }
+    let equal = votes.iter().filter(|vote| vote.ballot == ballot).count() + 1;
+    let all = votes.len() + 1;
+    if (all == 1 && !is_checked(state, wx)) || equal >= EQUAL {
+        match equal >= EQUAL {
+            true => close_ballot(state, ax, ballot, Some(wx)),
+            // It is believed: its result counts as a success of any worker does.
+            false => credit(state, wx, ax),
+        }
+        return Count::Decided;
+    }
+    let at = state.now;
+    if let Some(action) = state.actions.get_mut(ax) {
+        action.trials.get_or_insert_default().votes.push(Vote {
+            wx,
+            ox,
+            number: attempt.number,
+            ballot,
+            at,
+        });
+    }
+    match all >= state.policy.votes_max as usize {
+        true => Count::Hung,
+        false => Count::Open,
+    }
+}
+
+/// Whether what this worker says is to be compared this time.
+fn is_checked(state: &mut State, wx: Wx) -> bool {
+    let Some(worker) = state.workers.get(wx) else {
+        return true;
+    };
+    let valid = worker.record.valid;
+    if valid < state.policy.trusted_after {
+        return true;
+    }
+    let part = (1.0 / f64::from(valid)).max(state.policy.check_min);
+    state.luck.happens(part)
+}
+
+/// An action is settled by votes: who was right has one more to its credit, who was not has none any more and is accused.
+/// `last`: whose vote was the last.
+fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
+    let now = state.now;
+    let Some(action) = state.actions.get_mut(ax) else {
+        return;
+    };
+    let (id, kx) = (action.id, action.kx);
+    let Some(trials) = action.trials.as_deref_mut() else {
+        return;
+    };
+    let (right, wrong): (Vec<Vote>, Vec<Vote>) = std::mem::take(&mut trials.votes)
+        .into_iter()
+        .partition(|vote| vote.ballot == ballot);
+    for vote in &wrong {
+        trials.accused.retain(|accused| accused.wx != vote.wx);
+        trials.accused.push(Accused::of_lie(vote.wx, vote.number, vote.at));
+    }
+    for wx in right.iter().map(|vote| vote.wx).chain(last) {
+        if let Some(worker) = state.workers.get_mut(wx) {
+            worker.record.valid = worker.record.valid.saturating_add(1);
+            worker.record.outvoted = 0;
+        }
+        credit(state, wx, ax);
+    }
+    for vote in wrong {
+        let Some(worker) = state.workers.get_mut(vote.wx) else {
+            continue;
+        };
+        worker.record.valid = 0;
+        worker.record.failed(id, Some(kx), now);
+        worker.record.outvoted = worker.record.outvoted.saturating_add(1);
+        worker.accusers.insert(ax);
+        worker.tally.outvoted += 1;
+        // From the second time in a row it is given work slowly, until a result of it is confirmed.
+        let Some(further) = worker.record.outvoted.checked_sub(2) else {
+            continue;
+        };
+        if let Standing::Usable {
+            trust: Trust::Healthy | Trust::Suspect { .. },
+            rest,
+        } = worker.standing
+        {
+            damping::suspect(state, vote.wx, Some(kx), further, rest);
+        }
+    }
+}
+
+/// A vote of a worker counts as a success: others have said the same, or it is believed.
+fn credit(state: &mut State, wx: Wx, ax: Ax) {
+    if let Some(kx) = state.actions.get(ax).map(|action| action.kx) {
+        health::relieve(state, wx, kx);
+    }
+    health::succeeded(state, wx);
+    state.stirred.push(wx);
+}
+
+/// Whether the end of an attempt is a vote that nobody has confirmed yet.
+pub(crate) fn is_unconfirmed(state: &State, wx: Wx, end: End) -> bool {
+    let owned = state.workers.get(wx).is_some_and(|worker| worker.ox.is_some());
+    owned && matches!(end, End::Vote { .. })
+}
+
+/// What the end of an attempt says if nobody vouches for its worker.
+pub(crate) fn is_vote(state: &State, wx: Wx, end: End) -> bool {
+    let owned = state.workers.get(wx).is_some_and(|worker| worker.ox.is_some());
+    matches!(end, End::Vote { .. }) || (owned && end.class() == Class::Permanent)
+}

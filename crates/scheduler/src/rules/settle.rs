@@ -1,0 +1,80 @@
+use crate::command::Command;
+use crate::ids::{AttemptId, Ax, Px, Wx};
+use crate::model::accusation::Closed;
+use crate::outcome::{Outcome, Reason};
+use crate::rules::{eligible, phase, shun, slow, verdict};
+use crate::state::{Plant, State};
+use crate::timers::Timer;
+
+/// Tells the asker and forgets the action. `by`: whose result it is.
+pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>) {
+    let runs = state.runs(ax);
+    phase::leave(state, ax);
+    let Some(action) = state.actions.remove(ax) else { return };
+    let (id, kx, rx) = (action.id, action.kx, action.rx);
+    state.action_ids.remove(&action.id);
+    state.timers.clear(action.deadline, Timer::Deadline(ax));
+    let stopped = if state.planted(Plant::KeepSecond) { 0 } else { 2 };
+    for (index, run) in runs.take(stopped).enumerate() {
+        let Some(worker) = state.workers.get_mut(run.wx) else {
+            continue;
+        };
+        state.commands.push(Command::Stop {
+            attempt: AttemptId {
+                action: action.id,
+                number: run.number,
+            },
+            worker: worker.id,
+        });
+        if action.is_solo() {
+            // What is being stopped needs nobody for itself.
+            worker.alone = false;
+            state.stirred.push(run.wx);
+        }
+        if index > 0 {
+            slow::hedge_over(state, kx, false);
+        }
+    }
+    let settle = Command::Settle {
+        action: action.id,
+        outcome,
+    };
+    state.commands.push(settle);
+    if state.planted(Plant::SettleTwice) {
+        state.commands.push(settle);
+    }
+    match outcome {
+        Outcome::Done { .. } => state.tallies.done += 1,
+        Outcome::Refused(_) => state.tallies.refused += 1,
+    }
+    if let Some(trials) = &action.trials {
+        shun::forget_shunned(state, ax, trials);
+    }
+    let accused = action.trials.map_or(Vec::new(), |trials| trials.accused);
+    let closed = Closed { ax, id, kx };
+    match outcome {
+        _ if accused.is_empty() => {}
+        Outcome::Done { .. } => verdict::convict(state, closed, by, &accused),
+        Outcome::Refused(Reason::Poison | Reason::Permanent | Reason::Oversize) => {
+            verdict::acquit(state, closed, &accused);
+        }
+        Outcome::Refused(_) => verdict::close(state, closed, rx, &accused),
+    }
+}
+
+/// Settles what nobody can take any more, after a worker of this pool is out for good.
+pub(crate) fn strand(state: &mut State, px: Px) {
+    let routes = state.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
+    for rx in routes {
+        if state.is_unroutable(rx) {
+            for ax in state.queues.all(rx) {
+                state.fail(ax, Reason::Unroutable);
+            }
+        }
+        for ax in eligible::voting(state, rx) {
+            if eligible::is_out_of_voters(state, ax, rx) {
+                state.fail(ax, Reason::Unroutable);
+            }
+        }
+    }
+}

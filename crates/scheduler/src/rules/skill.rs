@@ -1,0 +1,200 @@
+use crate::command::Command;
+use crate::ids::{ActionId, Ax, Kx, Rx, Wx};
+use crate::luck::doubled;
+use crate::model::record::{PAST_MAX, Past, scored};
+use crate::model::skill::Skill;
+use crate::moment::Moment;
+use crate::policy::Blame;
+use crate::rules::{annul, place};
+use crate::state::State;
+use crate::timers::Timer;
+
+/// Takes note that a worker succeeded with an action of this kind. `relief`: what that adds to its score.
+pub(crate) fn skill_shown(state: &mut State, wx: Wx, kx: Kx, relief: f64) {
+    let probation = state.policy.probation;
+    let Some(skill) = skill_of(state, wx, kx) else { return };
+    skill.ok = skill.ok.saturating_add(1);
+    skill.straight = 0;
+    if !skill.past.is_empty() {
+        skill.since = skill.since.saturating_add(1);
+        skill.score = (skill.score + relief).max(0.0);
+    }
+    if skill.on_trial && skill.ok >= probation {
+        skill.on_trial = false;
+        skill.round = skill.round.saturating_sub(1);
+    }
+}
+
+/// Takes note of a failure of which nobody knows yet whose fault it was.
+pub(crate) fn skill_missed(state: &mut State, wx: Wx, kx: Kx, action: ActionId) {
+    let at = state.now;
+    let Some(skill) = skill_of(state, wx, kx) else { return };
+    skill.straight = skill.straight.saturating_add(1);
+    if skill.past.len() >= PAST_MAX {
+        skill.past.pop_front();
+    }
+    skill.past.push_back(Past {
+        before: std::mem::take(&mut skill.since),
+        action,
+        kx: Some(kx),
+        at,
+        guilt: 0.0,
+    });
+}
+
+/// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and good at
+/// another one.
+pub(crate) fn is_unskilled(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
+    let enough = state.quarantine_score();
+    let Some(skill) = skill_of(state, wx, kx) else {
+        return false;
+    };
+    skill.score = scored(&mut skill.past, skill.since, action, guilt, relief);
+    let is_bad = skill.score >= enough || skill.on_trial && guilt > 0.0;
+    let Some(worker) = state.workers.get(wx) else {
+        return false;
+    };
+    let is_good = |other: &Skill| {
+        other.kx != kx
+            && other.until == Moment::NEVER
+            && other.straight == 0
+            && other.ok >= state.policy.probation
+            && other.score < enough / 2.0
+    };
+    is_bad && worker.skills.iter().any(is_good)
+}
+
+/// What is known of a worker at one kind. None while there is only one kind.
+fn skill_of(state: &mut State, wx: Wx, kx: Kx) -> Option<&mut Skill> {
+    if state.kind_ids.len() < 2 || state.policy.blame != Blame::Deferred {
+        return None;
+    }
+    let skills = &mut state.workers.get_mut(wx)?.skills;
+    let index = match skills.binary_search_by_key(&kx, |skill| skill.kx) {
+        Ok(index) => index,
+        Err(index) => {
+            skills.insert(index, Skill::new(kx));
+            index
+        }
+    };
+    skills.get_mut(index)
+}
+
+/// Whether a worker may be barred from a kind: another one is left for it, and not too much of the pool is barred already.
+pub(crate) fn may_bar(state: &State, wx: Wx, kx: Kx) -> bool {
+    let (Some(worker), Some(kind)) = (state.workers.get(wx), state.kinds.get(kx)) else {
+        return false;
+    };
+    let Some(pool) = state.pools.get(worker.px) else {
+        return false;
+    };
+    let barred = kind
+        .barred
+        .iter()
+        .filter(|other| **other != wx && state.is_usable(**other));
+    let is_mate = |other: &&Wx| state.workers.get(**other).is_some_and(|other| other.px == worker.px);
+    let (all, mates) = (barred.clone().count(), barred.filter(is_mate).count());
+    let share = (pool.members as f64 * state.policy.quarantine_share) as usize;
+    worker.standing.is_usable()
+        && !state.is_systemic(worker.px)
+        && state.usable(kind.rx) > all + 1
+        && mates < share.max(1)
+}
+
+/// Gives a worker nothing of a kind for a while.
+pub(crate) fn bar_kind(state: &mut State, wx: Wx, kx: Kx) {
+    let policy = &state.policy;
+    let (min, max, jitter) = (policy.quarantine_min, policy.quarantine_max, policy.quarantine_jitter);
+    let Some(skill) = skill_of(state, wx, kx) else { return };
+    let length = doubled(min, skill.round, max);
+    skill.round = skill.round.saturating_add(1);
+    skill.past.clear();
+    (skill.since, skill.score, skill.ok, skill.on_trial) = (0, 0.0, 0, true);
+    let before = skill.until;
+    let until = state.now + state.luck.around(length, jitter);
+    if let Some(skill) = skill_of(state, wx, kx) {
+        skill.until = until;
+    }
+    state.timers.clear(before, Timer::Barred(wx, kx));
+    state.timers.set(until, Timer::Barred(wx, kx));
+    let (Some(worker), Some(kind)) = (state.workers.get_mut(wx), state.kinds.get_mut(kx)) else {
+        return;
+    };
+    // It pays for this kind here, and not once more as a whole.
+    for past in worker.record.past.iter_mut().filter(|past| past.kx == Some(kx)) {
+        past.guilt = 0.0;
+    }
+    worker.record.score = 0.0;
+    if let Err(index) = kind.barred.binary_search(&wx) {
+        kind.barred.insert(index, wx);
+    }
+    state.commands.push(Command::Barred {
+        worker: worker.id,
+        kind: kind.id,
+        until: Some(until),
+    });
+    let rx = kind.rx;
+    annul::annul_kind(state, wx, kx);
+    move_choosy(state, rx, kx, None);
+}
+
+/// A worker is given actions of a kind again.
+pub(crate) fn unbar(state: &mut State, wx: Wx, kx: Kx) {
+    let before = match skill_of(state, wx, kx) {
+        Some(skill) => std::mem::replace(&mut skill.until, Moment::NEVER),
+        None => return,
+    };
+    state.timers.clear(before, Timer::Barred(wx, kx));
+    let (Some(worker), Some(kind)) = (state.workers.get(wx), state.kinds.get_mut(kx)) else {
+        return;
+    };
+    kind.barred.retain(|other| *other != wx);
+    let rx = kind.rx;
+    state.commands.push(Command::Barred {
+        worker: worker.id,
+        kind: kind.id,
+        until: None,
+    });
+    move_choosy(state, rx, kx, Some(wx));
+    state.stirred.push(wx);
+}
+
+/// Looks again at the actions of a kind that avoid this worker, or any.
+fn move_choosy(state: &mut State, rx: Rx, kx: Kx, wx: Option<Wx>) {
+    let is_of = |ax: &Ax| state.actions.get(*ax).is_some_and(|action| action.kx == kx);
+    let moved: Vec<Ax> = state.queues.choosy(rx, wx).into_iter().filter(is_of).collect();
+    for ax in moved {
+        place::place_again(state, ax);
+    }
+}
+
+/// Forgets what is known of a worker at all kinds.
+pub(crate) fn forget_skills(state: &mut State, wx: Wx) {
+    let barred: Vec<Kx> = match state.workers.get(wx) {
+        Some(worker) => worker
+            .skills
+            .iter()
+            .filter(|skill| skill.until != Moment::NEVER)
+            .map(|skill| skill.kx)
+            .collect(),
+        None => return,
+    };
+    for kx in barred {
+        unbar(state, wx, kx);
+    }
+    if let Some(worker) = state.workers.get_mut(wx) {
+        worker.skills.clear();
+    }
+}
+
+/// Whether a worker is barred from the kind of an action. If it came for it in line, the action avoids it from now on.
+pub(crate) fn turns_away(state: &mut State, ax: Ax, wx: Wx) -> bool {
+    let Some(kx) = state.actions.get(ax).map(|action| action.kx) else {
+        return false;
+    };
+    let is_barred = state.is_barred(wx, kx);
+    if is_barred {
+        place::place_again(state, ax);
+    }
+    is_barred
+}

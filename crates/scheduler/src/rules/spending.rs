@@ -1,0 +1,128 @@
+use crate::bucket::Report;
+use crate::ids::{AttemptId, BucketId, Bx, Kx, WorkerId, Wx};
+use crate::moment::Moment;
+use crate::rules::listing;
+use crate::state::State;
+
+/// An attempt is given to a worker: it is paid for.
+pub(crate) fn pay(state: &mut State, wx: Wx, kx: Kx, seq: u64) {
+    let Some(worker) = state.workers.get(wx) else { return };
+    if worker.buckets.is_empty() {
+        return;
+    }
+    let kind = state.kinds.get(kx).map(|kind| kind.id);
+    let mut emptied: Vec<Wx> = Vec::new();
+    for bx in &worker.buckets {
+        let Some(well) = state.wells.get_mut(*bx) else { continue };
+        let cost = well.cost(kind);
+        well.bucket.debit(state.now, seq, cost);
+        well.draws += 1;
+        if well.workers.len() > 1 && well.bucket.available(state.now) == 0 {
+            emptied.extend(&well.listed);
+        }
+    }
+    for other in emptied {
+        if other != wx {
+            listing::relist(state, other);
+        }
+    }
+}
+
+/// An attempt is over. `sent`: whether the service may have seen it.
+pub(crate) fn paid(state: &mut State, wx: Wx, seq: u64, sent: bool) {
+    let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+    for index in 0..buckets {
+        let Some(bx) = bucket_of(state, wx, index) else {
+            continue;
+        };
+        if let Some(well) = state.wells.get_mut(bx) {
+            well.bucket.ended(state.now, seq, sent);
+        }
+        listing::look_again(state, bx);
+    }
+}
+
+fn bucket_of(state: &State, wx: Wx, index: usize) -> Option<Bx> {
+    state.workers.get(wx)?.buckets.get(index).copied()
+}
+
+/// What a service said, by way of an attempt that is going on.
+pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, bucket: BucketId, report: Report) {
+    let (Some(wx), Some(bx)) = (
+        state.worker_ids.get(&id).copied(),
+        state.bucket_ids.get(&bucket).copied(),
+    ) else {
+        return;
+    };
+    let Some(worker) = state.workers.get(wx).filter(|worker| worker.buckets.contains(&bx)) else {
+        return;
+    };
+    let Some(seq) = worker
+        .attempts
+        .iter()
+        .find(|held| held.attempt == attempt)
+        .map(|held| held.seq)
+    else {
+        return;
+    };
+    let Some(well) = state.wells.get_mut(bx) else { return };
+    // One that says nothing new may still tell what was counted before.
+    well.bucket.report(state.now, seq, report);
+    changed(state, bx);
+}
+
+/// A worker was told to wait, and others draw from the same buckets: they would be told so too.
+pub(crate) fn close_shared(state: &mut State, wx: Wx, until: Moment) {
+    let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+    for index in 0..buckets {
+        let Some(bx) = bucket_of(state, wx, index) else {
+            continue;
+        };
+        let Some(well) = state.wells.get_mut(bx).filter(|well| well.workers.len() > 1) else {
+            continue;
+        };
+        if well.bucket.is_windowed() {
+            well.bucket.close(until);
+            changed(state, bx);
+        }
+    }
+}
+
+/// A worker was told to wait until then, and that was not about its quota: buckets that were closed for it are open.
+pub(crate) fn reopen_shared(state: &mut State, wx: Wx, until: Moment) {
+    let now = state.now;
+    let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+    for index in 0..buckets {
+        let Some(bx) = bucket_of(state, wx, index) else {
+            continue;
+        };
+        if let Some(well) = state.wells.get_mut(bx)
+            && well.bucket.reopen(now, until)
+        {
+            changed(state, bx);
+        }
+    }
+}
+
+/// A worker was busy though each of its buckets had room.
+pub(crate) fn contradicted(state: &mut State, wx: Wx) {
+    let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
+    for index in 0..buckets {
+        if let Some(well) = bucket_of(state, wx, index).and_then(|bx| state.wells.get_mut(bx)) {
+            well.bucket.contradicted(state.now);
+        }
+    }
+}
+
+/// More or less is in a bucket than before.
+fn changed(state: &mut State, bx: Bx) {
+    listing::look_again(state, bx);
+    let now = state.now;
+    let Some(well) = state.wells.get(bx) else { return };
+    match well.workers.as_slice() {
+        [] => {}
+        [only] => listing::relist(state, *only),
+        _ if well.bucket.available(now) == 0 => listing::relist_listed(state, bx),
+        _ => listing::follow_expiry(state, bx),
+    }
+}

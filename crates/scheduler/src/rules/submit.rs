@@ -1,0 +1,58 @@
+use crate::command::Command;
+use crate::event::Spec;
+use crate::ids::ActionId;
+use crate::model::action::{Action, Phase};
+use crate::model::order::Turn;
+use crate::outcome::{Outcome, Reason};
+use crate::rules::place;
+use crate::state::State;
+use crate::timers::Timer;
+
+/// Accepts an action and places it, or refuses it at once.
+pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
+    if state.action_ids.contains_key(&id) {
+        return;
+    }
+    // A kind that was never defined is served by no pool.
+    let kx = state.kind_ids.get(&spec.kind).copied();
+    let route = kx.and_then(|kx| Some((kx, state.kinds.get(kx)?.rx)));
+    let reason = match route {
+        _ if spec.deadline <= state.now => Reason::Deadline,
+        None => Reason::Unroutable,
+        Some((kx, rx)) => {
+            let ax = state.actions.insert(Action {
+                id,
+                task: spec.task,
+                deadline: spec.deadline,
+                rx,
+                kx,
+                priority: spec.priority,
+                attempts: match spec.attempts {
+                    0 => state.policy.attempts,
+                    own => own,
+                },
+                idempotent: spec.idempotent,
+                number: 0,
+                failed: 0,
+                losses: 0,
+                turn: Turn::Fresh,
+                phase: Phase::Between,
+                trials: None,
+            });
+            state.action_ids.insert(id, ax);
+            state.timers.set(spec.deadline, Timer::Deadline(ax));
+            return place::place(state, ax, None);
+        }
+    };
+    state.commands.push(Command::Settle {
+        action: id,
+        outcome: Outcome::Refused(reason),
+    });
+}
+
+/// Settles an action that its task does not want any more.
+pub(crate) fn cancel(state: &mut State, id: ActionId) {
+    if let Some(ax) = state.action_ids.get(&id) {
+        state.fail(*ax, Reason::Cancelled);
+    }
+}

@@ -1,0 +1,165 @@
+use crate::bucket::{Bucket, Quota};
+use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
+use crate::mean::Mean;
+use crate::model::flake::Flake;
+use crate::model::health::Standing;
+use crate::model::kind::Kind;
+use crate::model::latency::Lag;
+use crate::model::pool::Pool;
+use crate::model::quota::Well;
+use crate::model::worker::Worker;
+use crate::moment::Moment;
+use crate::rules::standing;
+use crate::state::State;
+use std::collections::BTreeSet;
+
+pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs: Vec<(KindId, u32)>) {
+    if state.bucket_ids.contains_key(&id) || quota.check().is_err() {
+        return;
+    }
+    for (kind, _) in costs.iter().filter(|(_, cost)| *cost > 1) {
+        if let Some(kx) = state.kind_ids.get(kind) {
+            stand_apart(state, *kx);
+        }
+    }
+    let bx = state.wells.insert(Well {
+        id,
+        bucket: Bucket::new(quota),
+        costs: costs.into_iter().collect(),
+        workers: Vec::new(),
+        waiting: BTreeSet::new(),
+        listed: BTreeSet::new(),
+        expires: Moment::NEVER,
+        thirst: None,
+        wakes: Moment::NEVER,
+        draws: 0,
+    });
+    state.bucket_ids.insert(id, bx);
+}
+
+/// Has a worker draw from these buckets. What was never defined does not count.
+pub(crate) fn bind(state: &mut State, wx: Wx, buckets: &[BucketId]) {
+    let mut own: Vec<Bx> = buckets
+        .iter()
+        .filter_map(|id| state.bucket_ids.get(id).copied())
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    for bx in &own {
+        if let Some(well) = state.wells.get_mut(*bx) {
+            well.workers.push(wx);
+        }
+    }
+    if let Some(worker) = state.workers.get_mut(wx) {
+        worker.buckets = own.into_boxed_slice();
+    }
+}
+
+pub(crate) fn define(state: &mut State, kind: KindId, pools: &[PoolId]) {
+    if state.kind_ids.contains_key(&kind) {
+        return;
+    }
+    let mut places: Vec<Px> = pools.iter().map(|pool| pool_of(state, *pool)).collect();
+    places.sort_unstable();
+    places.dedup();
+    let rx = route_of(state, &places, None);
+    let kx = state.kinds.insert(Kind {
+        id: kind,
+        rx,
+        flake: Flake::default(),
+        lag: Lag::default(),
+        barred: Vec::new(),
+        took: Mean::default(),
+        refuted: 0,
+    });
+    state.kind_ids.insert(kind, kx);
+    if state.wells.iter().any(|well| well.cost(Some(kind)) > 1) {
+        stand_apart(state, kx);
+    }
+}
+
+/// The route of these pools, which they are part of from now on. `costly`: of this kind alone.
+fn route_of(state: &mut State, places: &[Px], costly: Option<Kx>) -> Rx {
+    let (rx, new) = state.queues.route(places, costly);
+    if new {
+        let (mut free, mut prefetch) = (BTreeSet::new(), BTreeSet::new());
+        for px in places {
+            if let Some(pool) = state.pools.get_mut(*px) {
+                pool.routes.push(rx);
+                free.extend(pool.free.first().map(|entry| (*entry, *px)));
+                prefetch.extend(pool.prefetch.first().map(|entry| (*entry, *px)));
+            }
+        }
+        if let Some(route) = state.queues.routes.get_mut(rx).filter(|route| route.is_wide()) {
+            (route.free, route.prefetch) = (free, prefetch);
+        }
+    }
+    rx
+}
+
+/// A kind takes more of some quota than usual: what is submitted from now on has a route of its own.
+fn stand_apart(state: &mut State, kx: Kx) {
+    let rx = state.kinds.get(kx).map(|kind| kind.rx);
+    let route = rx.and_then(|rx| state.queues.routes.get(rx));
+    let Some(places) = route.map(|route| route.pools.to_vec()) else {
+        return;
+    };
+    let rx = route_of(state, &places, Some(kx));
+    if let Some(kind) = state.kinds.get_mut(kx) {
+        kind.rx = rx;
+    }
+}
+
+/// The pool of this id; an empty one if nobody spoke of it before.
+pub(crate) fn pool_of(state: &mut State, id: PoolId) -> Px {
+    if let Some(px) = state.pool_ids.get(&id) {
+        return *px;
+    }
+    let px = state.pools.insert(Pool::new(id));
+    state.pool_ids.insert(id, px);
+    px
+}
+
+pub(crate) fn owned(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
+    let ox = match state.owner_ids.get(&owner) {
+        Some(ox) => *ox,
+        None => {
+            let ox = state.owners.insert(Vec::new());
+            state.owner_ids.insert(owner, ox);
+            ox
+        }
+    };
+    if let Some(workers) = state.owners.get_mut(ox) {
+        workers.push(wx);
+    }
+    if let Some(worker) = state.workers.get_mut(wx) {
+        worker.ox = Some(ox);
+    }
+    ox
+}
+
+/// Adds a worker and says where it is kept. None: it is known already.
+pub(crate) fn join(
+    state: &mut State,
+    id: WorkerId,
+    pool: PoolId,
+    slots: u32,
+    buckets: &[BucketId],
+    owner: Option<OwnerId>,
+) -> Option<Wx> {
+    if state.worker_ids.contains_key(&id) {
+        return None;
+    }
+    let px = pool_of(state, pool);
+    let wx = state.workers.insert(Worker::new(id, px, slots));
+    state.worker_ids.insert(id, wx);
+    bind(state, wx, buckets);
+    if let Some(owner) = owner {
+        owned(state, wx, owner);
+    }
+    if let Some(pool) = state.pools.get_mut(px) {
+        pool.joined = true;
+    }
+    standing::counted(state, px, None, Some(Standing::FRESH));
+    Some(wx)
+}

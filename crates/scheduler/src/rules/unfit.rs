@@ -1,0 +1,118 @@
+use crate::ids::{ActionId, Wx};
+use crate::model::action::Of;
+use crate::model::health::{Rest, Standing, Trust};
+use crate::model::worker::Worker;
+use crate::outcome::Evicted;
+use crate::policy::Blame;
+use crate::rules::{damping, quarantine, standing};
+use crate::state::{FollowUp, State};
+use std::time::Duration;
+
+/// How many reports in a row with no verdict evict a worker; as many as failures make one suspect by default. For a worker
+/// that succeeded before, they have to be of different actions.
+const REPORTS: usize = 3;
+
+/// After how many of them it is tried with the last action in line: the last of [`REPORTS`] is then of such an action.
+const PROBED_AFTER: u32 = 2;
+
+/// How many reports in a row evict a worker whatever became of the actions. As many failures as it takes to hold that a whole
+/// pool fails (`systemic.rs`).
+const ROW: u32 = 20;
+
+/// Whether a worker is to be tried with the last action in line.
+pub(crate) fn seems_unfit(state: &State, wx: Wx) -> bool {
+    state
+        .workers
+        .get(wx)
+        .is_some_and(|worker| worker.record.unfit_row >= PROBED_AFTER)
+}
+
+/// A worker reported that it is unfit, after `took`. There may be a verdict if its action still wants the attempt.
+pub(crate) fn unfit(state: &mut State, wx: Wx, of: &Of, took: Duration) {
+    let (action, open) = (of.action, of.current);
+    let (now, is_deferred) = (state.now, state.policy.blame == Blame::Deferred);
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    if !is_deferred {
+        return evict_unfit(state, wx);
+    }
+    let record = &mut worker.record;
+    if !record.unfit.contains(&action) {
+        record.unfit.push(action);
+    }
+    // Attempts that began before the last report was made are the same piece of evidence.
+    if now.since(record.unfit_at) >= took {
+        record.unfit_at = now;
+        record.unfit_row = record.unfit_row.saturating_add(1);
+    }
+    if let Standing::Usable { trust, rest } = worker.standing {
+        let round = match trust {
+            Trust::Probation { round, .. } => round,
+            Trust::Healthy | Trust::Suspect { .. } => worker.record.round,
+        };
+        let trust = Trust::Probation { round, passed: 0 };
+        // There is no hurry until there is a verdict.
+        let rest = if open {
+            damping::slowed(state, wx, of.kx, rest, 0)
+        } else {
+            rest
+        };
+        standing::stand(state, wx, Standing::Usable { trust, rest });
+    }
+    if !open {
+        check_unfit(state, wx);
+    }
+}
+
+/// Evicts a worker that made too many reports in a row.
+pub(crate) fn check_unfit(state: &mut State, wx: Wx) {
+    let enough = |worker: &Worker| {
+        let (row, open) = (worker.record.unfit_row, worker.record.unfit.len());
+        let of_different = open >= REPORTS || worker.tally.ok == 0;
+        row >= ROW || row as usize >= REPORTS && of_different
+    };
+    if state.workers.get(wx).is_some_and(enough) {
+        evict_unfit(state, wx);
+    }
+}
+
+/// Evicts a worker that is unfit. The last usable one that ever succeeded is quarantined instead, since a row of bad actions must
+/// not empty a pool, and evicted if it comes to this again before a success.
+pub(crate) fn evict_unfit(state: &mut State, wx: Wx) {
+    let (is_usable, is_spare) = (state.is_usable(wx), quarantine::is_spare(state, wx));
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    if matches!(worker.standing, Standing::Evicted(_) | Standing::Gone) {
+        return;
+    }
+    let is_last = worker.tally.ok > 0 && is_usable && !is_spare;
+    if state.policy.blame == Blame::Deferred && is_last && !std::mem::replace(&mut worker.record.unfit_last, true) {
+        return quarantine::condemn(state, wx, false);
+    }
+    standing::stand(state, wx, Standing::Evicted(Evicted::Unfit));
+    state.follow_ups.push(FollowUp::Annul(wx));
+}
+
+/// The action that a worker was unfit for is closed without evidence against the worker.
+pub(crate) fn fit_again(state: &mut State, wx: Wx, action: ActionId) {
+    let Some(worker) = state.workers.get_mut(wx) else {
+        return;
+    };
+    let record = &mut worker.record;
+    let before = record.unfit.len();
+    record.unfit.retain(|other| *other != action);
+    if before == 0 || !record.unfit.is_empty() {
+        return;
+    }
+    if let Standing::Usable {
+        trust: Trust::Probation { .. },
+        rest,
+    } = worker.standing
+        && record.unproved == 0
+    {
+        let (trust, rest) = (Trust::Healthy, Rest::undamped(rest));
+        standing::stand(state, wx, Standing::Usable { trust, rest });
+    }
+}
