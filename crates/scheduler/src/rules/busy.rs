@@ -206,7 +206,7 @@ fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_
 
 /// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as well.
 fn try_other_work(state: &mut State, ax: Ax) {
-    let (after, now) = (state.assigned, state.now);
+    let after = state.assigned;
     let tried = resting_for(state, ax).map(|(wx, _)| wx).next();
     let Some(wx) = tried.filter(|_| !state.draining) else {
         return;
@@ -221,7 +221,6 @@ fn try_other_work(state: &mut State, ax: Ax) {
     if let Some(worker) = state.workers.get_mut(wx) {
         worker.record.trial = Some(BusyTrial { action: id, after });
     }
-    debug_assert!(state.workers.get(wx).is_some_and(|worker| worker.is_busy(now)));
     wake(state, wx);
 }
 
