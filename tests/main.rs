@@ -16,6 +16,7 @@ mod components;
 mod concurrency;
 mod control;
 mod control_files;
+mod cycles;
 mod embedding;
 mod examples;
 mod facts;

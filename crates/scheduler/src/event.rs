@@ -3,10 +3,10 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    bucket::{Quota, Report},
     ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId},
     moment::Moment,
     outcome::End,
+    quota::{Quota, Report},
 };
 
 /// What happened. Facts only: what follows from them is the scheduler's to say, in [`Command`](crate::Command)s.

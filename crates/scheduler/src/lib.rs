@@ -52,6 +52,7 @@ mod model;
 mod moment;
 mod outcome;
 mod policy;
+mod quota;
 mod rules;
 mod scheduler;
 pub mod sim;
@@ -60,15 +61,16 @@ mod state;
 mod timers;
 mod view;
 
-pub use bucket::{BucketView, Quota, QuotaError, Report};
+pub use bucket::BucketView;
 pub use command::Command;
 pub use event::{Event, Spec};
 
 pub use ids::{ActionId, AttemptId, BucketId, KindId, OwnerId, PoolId, TaskId, WorkerId};
-pub use model::{latency::HedgeView, quota::QuotaView};
+pub use model::{latency::HedgeView, quota_state::QuotaView};
 pub use moment::Moment;
 pub use outcome::{Class, End, Evicted, Health, Outcome, Reason, Verdict};
 pub use policy::{Blame, Policy, PolicyError};
+pub use quota::{Quota, QuotaError, Report};
 pub use scheduler::Scheduler;
 pub use view::{ActionState, ActionView, Counts, WorkerView};
 

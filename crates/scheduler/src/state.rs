@@ -11,7 +11,7 @@ use crate::model::action::{Action, Phase, Run};
 use crate::model::kind::Kind;
 use crate::model::pool::Pool;
 use crate::model::queue::Queues;
-use crate::model::quota::Well;
+use crate::model::quota_state::Well;
 use crate::model::votes::Vote;
 use crate::model::worker::Worker;
 use crate::moment::Moment;

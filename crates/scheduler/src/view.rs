@@ -3,7 +3,7 @@
 use crate::ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId};
 use crate::model::action::{Action, Phase};
 use crate::model::latency::HedgeView;
-use crate::model::quota::{QuotaView, Well};
+use crate::model::quota_state::{QuotaView, Well};
 use crate::model::retry::Trials;
 use crate::model::worker::Worker;
 use crate::moment::Moment;

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::{
-    Flight,
+    flight::Flight,
     ledger::Ledger,
     tally::{Tally, micros},
     window::{Named, Sight, Window},

@@ -18,7 +18,7 @@
 
 use std::time::Duration;
 
-use super::Flight;
+use super::flight::Flight;
 use crate::moment::Moment;
 
 /// What a report says, and when.

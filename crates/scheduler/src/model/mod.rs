@@ -13,7 +13,7 @@ pub(crate) mod order;
 pub(crate) mod outage;
 pub(crate) mod pool;
 pub(crate) mod queue;
-pub(crate) mod quota;
+pub(crate) mod quota_state;
 pub(crate) mod record;
 pub(crate) mod retry;
 pub(crate) mod skill;

@@ -1,5 +1,5 @@
 use crate::ids::{Bx, Kx, Wx};
-use crate::model::quota::Well;
+use crate::model::quota_state::Well;
 use crate::model::worker::{Entry, Room};
 use crate::moment::Moment;
 use crate::outcome::Health;

@@ -1,6 +1,6 @@
-use crate::bucket::Report;
 use crate::ids::{AttemptId, BucketId, Bx, Kx, WorkerId, Wx};
 use crate::moment::Moment;
+use crate::quota::Report;
 use crate::rules::listing;
 use crate::state::State;
 

@@ -1,4 +1,4 @@
-use crate::bucket::{Bucket, Quota};
+use crate::bucket::Bucket;
 use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
 use crate::model::flake::Flake;
@@ -6,9 +6,10 @@ use crate::model::health::Standing;
 use crate::model::kind::Kind;
 use crate::model::latency::Lag;
 use crate::model::pool::Pool;
-use crate::model::quota::Well;
+use crate::model::quota_state::Well;
 use crate::model::worker::Worker;
 use crate::moment::Moment;
+use crate::quota::Quota;
 use crate::rules::standing;
 use crate::state::State;
 use std::collections::BTreeSet;

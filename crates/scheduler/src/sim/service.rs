@@ -7,7 +7,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 
 use crate::{
     Moment,
-    bucket::{Quota, Report},
+    quota::{Quota, Report},
 };
 
 /// Fractions of a microsecond, in bits.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::words::moment;
 use crate::{
     Moment,
-    bucket::{Bucket, Quota, Report},
+    bucket::Bucket,
+    quota::{Quota, Report},
 };
 
 const PER: Duration = Duration::from_secs(10);

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{fate::roll, service::service};
 use crate::{
     Moment,
-    bucket::{Bucket, Quota, Report},
+    bucket::Bucket,
     luck::Luck,
+    quota::{Quota, Report},
     sim::service::{Service, micros},
 };
 

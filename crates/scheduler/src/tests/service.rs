@@ -2,8 +2,8 @@
 
 use super::fate::roll;
 use crate::{
-    bucket::Quota,
     luck::Luck,
+    quota::Quota,
     sim::service::{Clock, Service, micros},
 };
 
