@@ -20,7 +20,7 @@ pub enum Blame {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// How many attempts of an action may fail before it is given up. Default 0: as many as it takes that chance alone loses
-    /// one action in 10,000, by the flake rate of its kind as it was learned so far (ln 1e-4 / ln rate), from `attempts_min`
+    /// one action in 10,000, by the failure rate of its kind as it was learned so far (ln 1e-4 / ln rate), from `attempts_min`
     /// to `attempts_max`.
     pub attempts: u32,
     /// The fewest attempts that are given by themselves. At least 1. Default 4: that is right for one failure in ten, which is

@@ -3,10 +3,10 @@
 use crate::command::Command;
 use crate::event::Event;
 use crate::ids::{AttemptId, Ax, WorkerId, Wx};
-use crate::model::action::Of;
+use crate::model::action::AttemptContext;
 use crate::model::health::{Rest, Standing, Trust};
 use crate::model::record::Record;
-use crate::model::worker::Held;
+use crate::model::worker::InFlight;
 use crate::moment::Moment;
 use crate::outcome::{Class, End, Reason};
 use crate::policy::{Policy, PolicyError};
@@ -84,7 +84,7 @@ impl Scheduler {
             Event::Tick => {}
         }
         self.drain();
-        self.stir();
+        self.dispatch_dirty();
         self.fire();
         std::mem::swap(&mut self.state.commands, out);
     }
@@ -118,9 +118,9 @@ impl Scheduler {
                     verdict::weigh_open_one(state, closed, wx, failed_by);
                 }
                 FollowUp::Annul(wx) => annul::annul(state, wx),
-                FollowUp::Strand(px) => settle::strand(state, px),
-                FollowUp::Unstick(px) => place::unstick(state, px),
-                FollowUp::List(wx) => listing::relist(state, wx),
+                FollowUp::FailUnroutable(px) => settle::fail_unroutable(state, px),
+                FollowUp::PlaceStuck(px) => place::place_stuck(state, px),
+                FollowUp::UpdateListing(wx) => listing::update_listing(state, wx),
             }
             if let Some(new) = state.follow_ups.get_mut(earlier..) {
                 new.reverse();
@@ -129,19 +129,19 @@ impl Scheduler {
     }
 
     /// Gives work to the workers that may have room now.
-    fn stir(&mut self) {
-        while !self.state.stirred.is_empty() || listing::wake_more(&mut self.state) {
-            let mut stirred = std::mem::take(&mut self.state.stirred);
+    fn dispatch_dirty(&mut self) {
+        while !self.state.dirty_workers.is_empty() || listing::wake_more(&mut self.state) {
+            let mut dirty_workers = std::mem::take(&mut self.state.dirty_workers);
             // All of them are listed first: the one that pulls may not be the best of them for an action.
-            for wx in &stirred {
-                listing::relist(&mut self.state, *wx);
+            for wx in &dirty_workers {
+                listing::update_listing(&mut self.state, *wx);
             }
-            for wx in &stirred {
+            for wx in &dirty_workers {
                 self.pull(*wx);
             }
-            if self.state.stirred.is_empty() {
-                stirred.clear();
-                self.state.stirred = stirred;
+            if self.state.dirty_workers.is_empty() {
+                dirty_workers.clear();
+                self.state.dirty_workers = dirty_workers;
             }
         }
     }
@@ -156,17 +156,17 @@ impl Scheduler {
         while let Some(timer) = self.state.timers.pop(self.state.now) {
             let state = &mut self.state;
             match timer {
-                Timer::Worker(wx) => self.woke(wx),
-                Timer::Barred(wx, kx) => skill::unbar(state, wx, kx),
+                Timer::Worker(wx) => self.wake_worker(wx),
+                Timer::Barred(wx, kx) => skill::readmit(state, wx, kx),
                 Timer::Deadline(ax) => state.fail(ax, Reason::Deadline),
                 Timer::Rested(ax) => place::rested(state, ax),
-                Timer::Patience(ax) => place::impatient(state, ax),
+                Timer::Patience(ax) => place::end_patience(state, ax),
                 Timer::Probe(px) => outage::probe(state, px),
                 Timer::Bucket(bx) => listing::refilled(state, bx),
                 Timer::Slow(kx) => hedge::slowed_down(state, kx),
             }
             self.drain();
-            self.stir();
+            self.dispatch_dirty();
         }
     }
 
@@ -179,7 +179,7 @@ impl Scheduler {
         let seq = resolve::release(state, wx, attempt, sent);
         let said = end;
         let end = match seq {
-            Some(_) => busy::taken_for(state, wx, attempt.action, end),
+            Some(_) => busy::effective_end(state, wx, attempt.action, end),
             None => end,
         };
         let ax = state.action_ids.get(&attempt.action).copied();
@@ -187,7 +187,7 @@ impl Scheduler {
         if let Some(seq) = seq {
             let kx = ax.and_then(|ax| state.actions.get(ax)).map(|action| action.kx);
             // The worker first: where the action can go depends on its standing.
-            let of = Of {
+            let of = AttemptContext {
                 action: attempt.action,
                 kx,
                 current: current.is_some(),
@@ -195,9 +195,9 @@ impl Scheduler {
             judge::judge(state, wx, of, end, took);
             self.drain();
             if let (End::Busy { wait }, End::Transient) = (said, end) {
-                busy::busied(&mut self.state, wx, attempt.action, wait);
+                busy::rest_busy(&mut self.state, wx, attempt.action, wait);
             }
-            busy::tried(&mut self.state, wx, attempt.action, seq, said);
+            busy::finish_busy_trial(&mut self.state, wx, attempt.action, seq, said);
         }
         match (current, ax) {
             (Some(ax), _) => self.resolve(ax, wx, attempt, end),
@@ -209,7 +209,7 @@ impl Scheduler {
             _ => {}
         }
         if seq.is_some() {
-            listing::relist(&mut self.state, wx);
+            listing::update_listing(&mut self.state, wx);
             self.pull(wx);
         }
     }
@@ -227,18 +227,18 @@ impl Scheduler {
             return;
         };
         let (px, ox) = (worker.px, worker.ox);
-        place::unstick(&mut self.state, px);
+        place::place_stuck(&mut self.state, px);
         self.drain();
         if let Some(ox) = ox {
             place::owner_joined(&mut self.state, px, ox);
             self.drain();
         }
-        listing::relist(&mut self.state, wx);
+        listing::update_listing(&mut self.state, wx);
         self.pull(wx);
     }
 
     /// A worker's quarantine, busy time or damping is over.
-    fn woke(&mut self, wx: Wx) {
+    fn wake_worker(&mut self, wx: Wx) {
         let Some(worker) = self.state.workers.get(wx) else {
             return;
         };
@@ -248,7 +248,7 @@ impl Scheduler {
             Standing::Draining | Standing::Evicted(_) | Standing::Gone => return,
         };
         let rest = Rest::None;
-        standing::stand(&mut self.state, wx, Standing::Usable { trust, rest });
+        standing::set_standing(&mut self.state, wx, Standing::Usable { trust, rest });
         self.drain();
         self.pull(wx);
     }
@@ -259,7 +259,7 @@ impl Scheduler {
         };
         let worker = self.state.workers.get(wx);
         if worker.is_some_and(|worker| worker.standing.is_present()) {
-            standing::stand(&mut self.state, wx, Standing::Draining);
+            standing::set_standing(&mut self.state, wx, Standing::Draining);
         }
     }
 
@@ -275,17 +275,17 @@ impl Scheduler {
         {
             return;
         }
-        standing::straight(state, wx, 0);
+        standing::set_consecutive_failures(state, wx, 0);
         if let Some(worker) = state.workers.get_mut(wx) {
             worker.record = Record::default();
             worker.width = worker.slots;
         }
-        standing::stand(state, wx, Standing::FRESH);
+        standing::set_standing(state, wx, Standing::FRESH);
         self.drain();
-        place::is_clean_again(&mut self.state, wx);
+        place::end_shunning(&mut self.state, wx);
         skill::forget_skills(&mut self.state, wx);
         self.drain();
-        listing::relist(&mut self.state, wx);
+        listing::update_listing(&mut self.state, wx);
         self.pull(wx);
     }
 
@@ -300,13 +300,13 @@ impl Scheduler {
         };
         let attempts = std::mem::take(&mut worker.attempts);
         worker.tally.lost += attempts.len() as u64;
-        state.held = state.held.saturating_sub(attempts.len());
-        standing::stand(state, wx, Standing::Gone);
+        state.in_flight = state.in_flight.saturating_sub(attempts.len());
+        standing::set_standing(state, wx, Standing::Gone);
         self.drain();
         for held in &attempts {
-            spending::paid(&mut self.state, wx, held.seq, true);
+            spending::finish_payment(&mut self.state, wx, held.seq, true);
         }
-        for Held { attempt, .. } in attempts {
+        for InFlight { attempt, .. } in attempts {
             let ax = self.state.action_ids.get(&attempt.action).copied();
             if let Some(ax) = ax.filter(|ax| self.state.is_current(*ax, attempt, wx)) {
                 self.resolve(ax, wx, attempt, End::Lost);

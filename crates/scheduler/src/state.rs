@@ -5,18 +5,18 @@
 
 use crate::command::Command;
 use crate::ids::{ActionId, AttemptId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
-use crate::luck::Luck;
 use crate::model::accusation::{Accused, Closed};
 use crate::model::action::{Action, Phase, Run};
 use crate::model::kind::Kind;
 use crate::model::pool::Pool;
 use crate::model::queue::Queues;
-use crate::model::quota_state::Well;
+use crate::model::quota_state::QuotaState;
 use crate::model::votes::Vote;
 use crate::model::worker::Worker;
 use crate::moment::Moment;
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Policy;
+use crate::rng::Rng;
 use crate::slab::Slab;
 use crate::timers::Timers;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const VERDICTS: f64 = 5.0;
 
 /// Defects that a test plants, to see that the simulation would find them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plant {
+pub(crate) enum Mutation {
     /// Forgets where an action failed.
     SameWorker,
     /// Settles an action that is done a second time.
@@ -61,7 +61,7 @@ pub(crate) enum Plant {
 
 /// How many actions are where. Kept by the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tallies {
+pub(crate) struct ActionCounts {
     pub(crate) waiting: usize,
     pub(crate) running: usize,
     /// Actions that run twice.
@@ -75,7 +75,7 @@ pub(crate) struct Tallies {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) policy: Policy,
-    pub(crate) luck: Luck,
+    pub(crate) rng: Rng,
     pub(crate) now: Moment,
     pub(crate) draining: bool,
     pub(crate) actions: Slab<Ax, Action>,
@@ -86,18 +86,18 @@ pub(crate) struct State {
     pub(crate) pool_ids: IdMap<PoolId, Px>,
     pub(crate) kinds: Slab<Kx, Kind>,
     pub(crate) kind_ids: IdMap<KindId, Kx>,
-    pub(crate) wells: Slab<Bx, Well>,
+    pub(crate) quotas: Slab<Bx, QuotaState>,
     /// The workers of each owner, in the order of joining.
     pub(crate) owners: Slab<Ox, Vec<Wx>>,
     pub(crate) owner_ids: IdMap<OwnerId, Ox>,
     pub(crate) bucket_ids: IdMap<BucketId, Bx>,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
-    pub(crate) tallies: Tallies,
+    pub(crate) tallies: ActionCounts,
     /// How many retries may go before fresh work.
     pub(crate) retries: f64,
     /// Workers that may have room since something else than their own attempt ended.
-    pub(crate) stirred: Vec<Wx>,
+    pub(crate) dirty_workers: Vec<Wx>,
     /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
     pub(crate) refilling: Vec<(Bx, u64)>,
     /// How many failures had a verdict that speaks against a worker.
@@ -107,13 +107,13 @@ pub(crate) struct State {
     /// How many assignments there were.
     pub(crate) assigned: u64,
     /// How many attempts are with workers, also those that were told to stop.
-    pub(crate) held: usize,
+    pub(crate) in_flight: usize,
     /// The commands of the event that is being handled, in order.
     pub(crate) commands: Vec<Command>,
     /// What the current step has queued, in order; under it, in reverse, what earlier steps have.
     pub(crate) follow_ups: Vec<FollowUp>,
     #[cfg(test)]
-    pub(crate) plant: Option<Plant>,
+    pub(crate) mutation: Option<Mutation>,
 }
 
 /// What follows from a step of the rules, and needs rules above those that have queued it.
@@ -140,11 +140,11 @@ pub(crate) enum FollowUp {
     /// A worker was taken out: what failed there was not the fault of the actions.
     Annul(Wx),
     /// A worker of this pool is out for good: actions that no worker can take any more fail.
-    Strand(Px),
+    FailUnroutable(Px),
     /// The usable workers of this pool have changed: actions that avoid all of them are placed again.
-    Unstick(Px),
+    PlaceStuck(Px),
     /// A worker is usable again.
-    List(Wx),
+    UpdateListing(Wx),
 }
 
 impl State {
@@ -153,7 +153,7 @@ impl State {
         let retries = f64::from(policy.retries);
         Self {
             policy,
-            luck: Luck::new(seed),
+            rng: Rng::new(seed),
             now: Moment::START,
             draining: false,
             actions: Slab::default(),
@@ -164,24 +164,24 @@ impl State {
             pool_ids: IdMap::default(),
             kinds: Slab::default(),
             kind_ids: IdMap::default(),
-            wells: Slab::default(),
+            quotas: Slab::default(),
             owners: Slab::default(),
             owner_ids: IdMap::default(),
             bucket_ids: IdMap::default(),
             queues: Queues::default(),
             timers: Timers::default(),
-            tallies: Tallies::default(),
+            tallies: ActionCounts::default(),
             retries,
-            stirred: Vec::new(),
+            dirty_workers: Vec::new(),
             refilling: Vec::new(),
             verdicts: 0,
             waited: 0,
             assigned: 0,
-            held: 0,
+            in_flight: 0,
             commands: Vec::new(),
             follow_ups: Vec::new(),
             #[cfg(test)]
-            plant: None,
+            mutation: None,
         }
     }
 
@@ -199,7 +199,9 @@ impl State {
     pub(crate) fn attempts_max(&self, action: &Action) -> u32 {
         let learned = || {
             let kind = self.kinds.get(action.kx);
-            kind.map_or(self.policy.attempts_min, |kind| kind.flake.attempts(&self.policy))
+            kind.map_or(self.policy.attempts_min, |kind| {
+                kind.failure_rate.attempts(&self.policy)
+            })
         };
         match action.attempts {
             0 => learned(),
@@ -235,13 +237,15 @@ impl State {
     }
 
     pub(crate) fn votes(&self, ax: Ax) -> &[Vote] {
-        let trials = self.actions.get(ax).and_then(|action| action.trials.as_deref());
-        trials.map_or(&[], |trials| &trials.votes)
+        let history = self.actions.get(ax).and_then(|action| action.history.as_deref());
+        history.map_or(&[], |history| &history.votes)
     }
 
     /// Whether a worker has failed since its last success.
     pub(crate) fn has_failed(&self, wx: Wx) -> bool {
-        self.workers.get(wx).is_some_and(|worker| worker.record.straight > 0)
+        self.workers
+            .get(wx)
+            .is_some_and(|worker| worker.record.consecutive_failures > 0)
     }
 
     /// How many workers of a route are usable, busy ones included.
@@ -276,15 +280,15 @@ impl State {
         self.workers.get(wx).is_some_and(|worker| worker.standing.is_usable())
     }
 
-    /// Whether a test planted this defect.
+    /// Whether a test injected this fault.
     #[cfg(test)]
-    pub(crate) fn planted(&self, plant: Plant) -> bool {
-        self.plant == Some(plant)
+    pub(crate) fn fault_injected(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
     }
 
     /// Nobody plants defects outside tests.
     #[cfg(not(test))]
-    pub(crate) const fn planted(&self, _: Plant) -> bool {
+    pub(crate) const fn fault_injected(&self, _: Mutation) -> bool {
         false
     }
 

@@ -3,8 +3,8 @@
 use crate::ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId};
 use crate::model::action::{Action, Phase};
 use crate::model::latency::HedgeView;
-use crate::model::quota_state::{QuotaView, Well};
-use crate::model::retry::Trials;
+use crate::model::quota_state::{QuotaState, QuotaView};
+use crate::model::retry::RetryHistory;
 use crate::model::worker::Worker;
 use crate::moment::Moment;
 use crate::outcome::Health;
@@ -117,38 +117,38 @@ pub struct WorkerView {
 impl Scheduler {
     /// What came of second attempts for a kind. None: it was never defined.
     pub fn hedges(&self, kind: KindId) -> Option<HedgeView> {
-        let lag = &self.state.kinds.get(*self.state.kind_ids.get(&kind)?)?.lag;
+        let latency = &self.state.kinds.get(*self.state.kind_ids.get(&kind)?)?.latency;
         Some(HedgeView {
-            slow: lag.slow,
-            made: lag.hedges,
-            won: lag.won,
-            off: lag.is_off(),
+            slow: latency.slow,
+            made: latency.hedges,
+            won: latency.won,
+            off: latency.is_off(),
         })
     }
 
     /// What became of each bucket so far, in the order in which they were defined.
     pub fn quotas(&self) -> impl Iterator<Item = QuotaView> {
-        self.state.wells.iter().map(|well| QuotaView {
-            bucket: well.id,
-            workers: well
+        self.state.quotas.iter().map(|quota| QuotaView {
+            bucket: quota.id,
+            workers: quota
                 .workers
                 .iter()
                 .filter_map(|wx| Some(self.state.workers.get(*wx)?.id))
                 .collect(),
-            is: well.bucket.view(self.state.now),
+            is: quota.bucket.view(self.state.now),
         })
     }
 
     /// How many workers that could be given something wait for their quota.
     pub fn waiting_for_quota(&self) -> usize {
-        let waits = |well: &Well| well.bucket.available(self.state.now) == 0;
+        let waits = |quota: &QuotaState| quota.bucket.available(self.state.now) == 0;
         let workers = self.state.workers.iter().filter(|worker| worker.standing.is_usable());
         workers
             .filter(|worker| {
                 worker
                     .buckets
                     .iter()
-                    .any(|bx| self.state.wells.get(*bx).is_some_and(waits))
+                    .any(|bx| self.state.quotas.get(*bx).is_some_and(waits))
             })
             .count()
     }
@@ -195,13 +195,13 @@ impl Scheduler {
             let mut can = turns.saturating_mul(u64::from(worker.width));
             let mut common = None;
             for bx in &worker.buckets {
-                let Some(well) = self.state.wells.get(*bx) else {
+                let Some(quota) = self.state.quotas.get(*bx) else {
                     continue;
                 };
-                if well.workers.len() > 1 {
+                if quota.workers.len() > 1 {
                     common = Some(*bx);
                 } else {
-                    can = can.min(well.attempts_until(self.state.now, until));
+                    can = can.min(quota.attempts_until(self.state.now, until));
                 }
             }
             match common {
@@ -215,9 +215,9 @@ impl Scheduler {
         for (bx, can) in shared {
             let offers = self
                 .state
-                .wells
+                .quotas
                 .get(bx)
-                .map_or(0, |well| well.attempts_until(self.state.now, until));
+                .map_or(0, |quota| quota.attempts_until(self.state.now, until));
             all = all.saturating_add(can.min(offers));
         }
         all
@@ -253,13 +253,13 @@ impl Scheduler {
 
     /// Whether nothing is open and no worker has anything, not even something that is being stopped.
     pub fn is_idle(&self) -> bool {
-        self.open() == 0 && self.state.held == 0
+        self.open() == 0 && self.state.in_flight == 0
     }
 
     /// How many attempts are with workers, also those that are being stopped. After
     /// [`DrainBegun`](crate::Event::DrainBegun) the run can end when it is zero.
     pub fn held(&self) -> usize {
-        self.state.held
+        self.state.in_flight
     }
 
     /// How many of what. Costs a step for each pool.
@@ -275,7 +275,7 @@ impl Scheduler {
             refused: self.state.tallies.refused,
             stopping: self
                 .state
-                .held
+                .in_flight
                 .saturating_sub(self.state.tallies.running + self.state.tallies.second),
             workers,
             quarantined,
@@ -297,19 +297,19 @@ impl Scheduler {
     }
 
     fn action_state(&self, action: &Action) -> Option<ActionState> {
-        let trials = action.trials.as_deref();
+        let history = action.history.as_deref();
         Some(match action.phase {
             Phase::Between => return None,
             Phase::Waiting { patience, .. } => ActionState::Waiting {
                 // One that only stands behind fresh work avoids no worker.
-                patience: match trials.is_some_and(Trials::avoids_none) {
+                patience: match history.is_some_and(RetryHistory::avoids_none) {
                     true => Moment::NEVER,
                     false => patience,
                 },
             },
             Phase::Resting { until } => ActionState::BackingOff {
                 until,
-                busy: trials.is_some_and(|trials| trials.busies.rests()),
+                busy: history.is_some_and(|history| history.busy_replies.rests()),
             },
             Phase::Running { first, second } => ActionState::Running {
                 worker: self.state.workers.get(first.wx)?.id,

@@ -33,7 +33,7 @@ pub(crate) enum Mark {
 
 impl Accused {
     /// Of a worker that said something else than others.
-    pub(crate) fn of_lie(wx: Wx, number: u32, at: Moment) -> Self {
+    pub(crate) fn outvoted(wx: Wx, number: u32, at: Moment) -> Self {
         Self {
             wx,
             number,

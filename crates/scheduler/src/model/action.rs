@@ -1,6 +1,6 @@
 use crate::ids::{ActionId, Ax, Gx, Kx, Rx, TaskId, Wx};
 use crate::model::order::{Key, Turn};
-use crate::model::retry::{Bar, Trials};
+use crate::model::retry::{Exclusion, RetryHistory};
 use crate::moment::Moment;
 
 /// Where an open action is.
@@ -13,7 +13,7 @@ pub(crate) enum Phase {
         /// In which group; none: the open line.
         group: Option<Gx>,
         /// Whom it avoids, and why.
-        bar: Bar,
+        bar: Exclusion,
         /// When it avoids fewer.
         patience: Moment,
     },
@@ -51,7 +51,7 @@ pub(crate) struct Action {
     pub(crate) turn: Turn,
     pub(crate) phase: Phase,
     /// Where it failed. None: nowhere, as for most.
-    pub(crate) trials: Option<Box<Trials>>,
+    pub(crate) history: Option<Box<RetryHistory>>,
 }
 
 impl Action {
@@ -61,7 +61,7 @@ impl Action {
 }
 
 /// What an attempt that ended was an attempt of.
-pub(crate) struct Of {
+pub(crate) struct AttemptContext {
     pub(crate) action: ActionId,
     /// Its kind, if the action is open.
     pub(crate) kx: Option<Kx>,
@@ -72,6 +72,6 @@ pub(crate) struct Of {
 impl Action {
     /// Whether it is only tried on a worker that does nothing else.
     pub(crate) fn is_solo(&self) -> bool {
-        self.trials.as_deref().is_some_and(|trials| trials.solo)
+        self.history.as_deref().is_some_and(|history| history.solo)
     }
 }

@@ -2,7 +2,7 @@ use crate::ids::{ActionId, Wx};
 
 /// Busy answers of one action, from workers whose own buckets had room.
 #[derive(Debug, Default)]
-pub(crate) struct Busies {
+pub(crate) struct BusyReplies {
     /// The workers that gave them, each once.
     pub(crate) workers: Vec<Wx>,
     /// How many since a worker was last tried with other work.
@@ -10,12 +10,12 @@ pub(crate) struct Busies {
     /// The limit is the action's.
     pub(crate) own_limit: bool,
     /// Answers in a row since that is known, or since they last counted as a failure.
-    pub(crate) row: u32,
+    pub(crate) consecutive: u32,
     /// It stands behind fresh work for a while.
     pub(crate) deferred: bool,
 }
 
-impl Busies {
+impl BusyReplies {
     /// Whether an action that rests does so for them.
     pub(crate) fn rests(&self) -> bool {
         self.deferred || self.own_limit

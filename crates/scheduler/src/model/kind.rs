@@ -1,19 +1,19 @@
 use crate::ids::{KindId, Rx, Wx};
 use crate::mean::Mean;
-use crate::model::flake::Flake;
-use crate::model::latency::Lag;
+use crate::model::failure_rate::FailureRate;
+use crate::model::latency::Latency;
 
 /// One sort of action.
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) id: KindId,
     pub(crate) rx: Rx,
-    pub(crate) flake: Flake,
-    pub(crate) lag: Lag,
+    pub(crate) failure_rate: FailureRate,
+    pub(crate) latency: Latency,
     /// Workers that are given nothing of it: rising, each once.
     pub(crate) barred: Vec<Wx>,
     /// What its attempts take that have a result.
     pub(crate) took: Mean,
-    /// How many times in a row a worker that was busy with it was busy with other work as well.
+    /// How many times in a row a worker that was busy with it was busy with other work as quota.
     pub(crate) refuted: u32,
 }

@@ -19,20 +19,20 @@ const REFRESH: usize = 8;
 const OVER_MEDIAN: f64 = 1.5;
 
 /// How many second attempts have to be over before it is judged what they are good for, and which part of them has to win.
-/// scheduler-policy: "off by itself when it wins less than 1 in 10"; twice that many, so that one win is no luck.
+/// scheduler-policy: "off by itself when it wins less than 1 in 10"; twice that many, so that one win is no accident.
 const TRIED: u64 = 20;
 
 const WINS: u64 = 10;
 
 /// A first attempt that may become slow.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Begun {
+pub(crate) struct RunningAttempt {
     pub(crate) at: Moment,
     pub(crate) ax: Ax,
     pub(crate) attempt: AttemptId,
 }
 
-impl Begun {
+impl RunningAttempt {
     /// Whether this attempt is still the only one of its action.
     pub(crate) fn is_lone(&self, actions: &Slab<Ax, Action>) -> bool {
         actions.get(self.ax).is_some_and(|action| {
@@ -53,7 +53,7 @@ impl Begun {
 /// What is known of how long attempts of a kind take, and which of them are going on. Only of actions of which a second run
 /// does no harm.
 #[derive(Debug, Default)]
-pub(crate) struct Lag {
+pub(crate) struct Latency {
     /// The last durations with a result, in microseconds, in no order.
     pub(crate) last: Vec<u32>,
     pub(crate) next: usize,
@@ -61,7 +61,7 @@ pub(crate) struct Lag {
     /// From when on an attempt is slow.
     pub(crate) slow: Option<Duration>,
     /// Those that are going on and not slow yet, the oldest first; among them some that are over.
-    pub(crate) begun: VecDeque<Begun>,
+    pub(crate) begun: VecDeque<RunningAttempt>,
     /// When the first of them is slow; [`Moment::NEVER`]: it is not watched.
     pub(crate) wakes: Moment,
     /// How many attempts there were, and how many second ones.
@@ -85,7 +85,7 @@ pub struct HedgeView {
     pub off: bool,
 }
 
-impl Lag {
+impl Latency {
     pub(crate) fn took(&mut self, took: Duration, least: Duration) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         match self.last.get_mut(self.next) {

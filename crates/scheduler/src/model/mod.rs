@@ -5,7 +5,7 @@
 pub(crate) mod accusation;
 pub(crate) mod action;
 pub(crate) mod busy;
-pub(crate) mod flake;
+pub(crate) mod failure_rate;
 pub(crate) mod health;
 pub(crate) mod kind;
 pub(crate) mod latency;

@@ -16,27 +16,27 @@ pub(crate) struct Outage {
     pub(crate) until: Moment,
 }
 
-/// Failures of a pool's workers that are further apart than this do not make a spell. Arbitrary: a service that restarts
+/// Failures of a pool's workers that are further apart than this do not make a burst. Arbitrary: a service that restarts
 /// or moves its address is away for about as long.
-pub(crate) const SPELL: Duration = Duration::from_secs(2);
+pub(crate) const BURST: Duration = Duration::from_secs(2);
 
 /// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as
 /// much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a row of bad
 /// actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
-const UNPRESSED: Duration = Duration::from_millis(500);
+const SLOW_AFTER: Duration = Duration::from_millis(500);
 
 /// Then a pool makes an attempt each time that another such part of the time has passed that it has failed so far: its workers pause
 /// for as many parts as they are. So a service that is back is idle for no more than such a part of the time that it was away. Chosen
 /// by simulation: with twice as many attempts, outages again and again cost actions; with half as many, a service that was
 /// away for a second is idle for longer (`simulate --preset hiccup-2`).
-const PRESSED_PARTS: u32 = 16;
+const PAUSE_PARTS: u32 = 16;
 
-/// How many spells are remembered. Arbitrary: verdicts come within seconds, and there is one spell at most for each success.
-pub(crate) const SPELLS: usize = 64;
+/// How many bursts are remembered. Arbitrary: verdicts come within seconds, and there is one burst at most for each success.
+pub(crate) const BURSTS: usize = 64;
 
 /// When most workers of a pool failed, the last times.
 #[derive(Debug, Default)]
-pub(crate) struct Spells {
+pub(crate) struct Bursts {
     /// When the youngest attempt began that had a result.
     pub(crate) worked_at: Moment,
     /// The last failure of each worker since then.
@@ -47,13 +47,13 @@ pub(crate) struct Spells {
     pub(crate) last: VecDeque<Outage>,
     /// The first failure of the last of them.
     pub(crate) began: Moment,
-    /// When an action last failed that has not failed in an earlier row: see [`Scheduler::is_notorious`].
+    /// When an action last failed that has not failed in an earlier row: see [`Scheduler::fails_again`].
     pub(crate) news: Moment,
 }
 
-/// A spell that goes on.
+/// A burst that goes on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spell {
+pub(crate) struct Burst {
     /// When the youngest attempt began that had a result before.
     pub(crate) since: Moment,
     /// How long ago the first failure was.
@@ -64,19 +64,19 @@ pub(crate) struct Spell {
     pub(crate) workers: u32,
 }
 
-impl Spell {
+impl Burst {
     /// How long a worker pauses after a failure in it.
     pub(crate) fn pause(&self) -> Duration {
-        self.lasts.saturating_mul(self.workers) / PRESSED_PARTS
+        self.lasts.saturating_mul(self.workers) / PAUSE_PARTS
     }
 
     /// Whether it is to be expected that the service is down, which is not to be pressed then.
     pub(crate) fn is_long(&self) -> bool {
-        self.has_news && self.lasts >= UNPRESSED
+        self.has_news && self.lasts >= SLOW_AFTER
     }
 }
 
-impl Spells {
+impl Bursts {
     pub(crate) fn failed(&mut self, now: Moment, wx: Wx, is_news: bool, usable: usize) {
         if is_news {
             self.news = now;
@@ -86,7 +86,7 @@ impl Spells {
         }
         self.by_time.insert((now, wx));
         while let Some((at, wx)) = self.by_time.first().copied()
-            && at + SPELL < now
+            && at + BURST < now
         {
             self.forget(at, wx);
         }
@@ -96,9 +96,9 @@ impl Spells {
         }
         let since = self.worked_at;
         match self.last.back_mut() {
-            Some(spell) if spell.since == since => spell.until = now,
+            Some(burst) if burst.since == since => burst.until = now,
             _ => {
-                if self.last.len() >= SPELLS {
+                if self.last.len() >= BURSTS {
                     self.last.pop_front();
                 }
                 self.last.push_back(Outage { since, until: now });
@@ -123,11 +123,11 @@ impl Spells {
     }
 
     /// The one that goes on, if there is one now.
-    pub(crate) fn now(&self, now: Moment, usable: usize) -> Option<Spell> {
+    pub(crate) fn now(&self, now: Moment, usable: usize) -> Option<Burst> {
         let since = self.worked_at;
         let last = self.last.back();
-        last.filter(|spell| spell.since == since && now <= spell.until + SPELL)?;
-        Some(Spell {
+        last.filter(|burst| burst.since == since && now <= burst.until + BURST)?;
+        Some(Burst {
             since,
             lasts: now.since(self.began),
             has_news: self.news >= self.began,
@@ -137,8 +137,8 @@ impl Spells {
 
     /// The one in which this moment is.
     pub(crate) fn at(&self, at: Moment) -> Option<Outage> {
-        let mut spells = self.last.iter().rev();
-        spells.find(|spell| (spell.since..=spell.until).contains(&at)).copied()
+        let mut bursts = self.last.iter().rev();
+        bursts.find(|burst| (burst.since..=burst.until).contains(&at)).copied()
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::ids::{PoolId, Rx};
-use crate::model::outage::{Outage, Probe, Spells, Streak};
+use crate::model::outage::{Bursts, Outage, Probe, Streak};
 use crate::model::worker::Entry;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -36,9 +36,9 @@ pub(crate) struct Pool {
     /// When that was so, the last time.
     pub(crate) outage: Option<Outage>,
     /// When most of its workers failed at about the same time.
-    pub(crate) spells: Spells,
+    pub(crate) bursts: Bursts,
     /// How many of its usable workers have failed since their last success.
-    pub(crate) blemished: usize,
+    pub(crate) failing: usize,
     /// While everything fails: how it is probed.
     pub(crate) probe: Option<Probe>,
     /// Workers with a free slot.
@@ -61,8 +61,8 @@ impl Pool {
             streak: Streak::default(),
             long_streaks: VecDeque::new(),
             outage: None,
-            spells: Spells::default(),
-            blemished: 0,
+            bursts: Bursts::default(),
+            failing: 0,
             probe: None,
             free: BTreeSet::new(),
             prefetch: BTreeSet::new(),

@@ -1,5 +1,5 @@
 use crate::ids::{Ax, Gx, Kx, Px, Rx, Wx};
-use crate::model::latency::Begun;
+use crate::model::latency::RunningAttempt;
 use crate::model::order::Key;
 use crate::model::worker::Entry;
 use crate::slab::{Slab, Slot};
@@ -32,7 +32,7 @@ pub(crate) struct Route {
     /// Actions that wait or rest and have votes.
     pub(crate) voting: BTreeSet<Ax>,
     /// Attempts that are slow and have no second one yet; among them some that are over.
-    pub(crate) slow: VecDeque<Begun>,
+    pub(crate) slow: VecDeque<RunningAttempt>,
     by_avoided: BTreeMap<Box<[Wx]>, Gx>,
     heads: BTreeSet<(Key, Gx)>,
     /// Groups by how many workers they avoid: only those that avoid at least as many as are usable can be stuck.

@@ -1,12 +1,12 @@
 use crate::ids::Wx;
 use crate::model::accusation::Accused;
-use crate::model::busy::Busies;
+use crate::model::busy::BusyReplies;
 use crate::model::votes::Vote;
 use crate::moment::Moment;
 
 /// Where an action failed or got lost.
 #[derive(Debug, Default)]
-pub(crate) struct Trials {
+pub(crate) struct RetryHistory {
     /// The least recent first, each once.
     pub(crate) failed_on: Vec<Wx>,
     /// How many of the last of them count for this round.
@@ -25,10 +25,10 @@ pub(crate) struct Trials {
     pub(crate) has_trapped: bool,
     /// The number of the last row of failures of its pool in which it failed.
     pub(crate) last_streak: Option<u32>,
-    /// It failed in one before that: see [`Scheduler::is_notorious`].
-    pub(crate) is_notorious: bool,
+    /// It failed in one before that: see [`Scheduler::fails_again`].
+    pub(crate) fails_again: bool,
     /// Whether it has no attempt left and only waits for that.
-    pub(crate) held: bool,
+    pub(crate) awaiting_verdict: bool,
     /// Whether it got lost and is tried alone.
     pub(crate) solo: bool,
     /// What was said of it by workers that nobody vouches for: one vote for each owner.
@@ -36,12 +36,12 @@ pub(crate) struct Trials {
     /// Where it got lost though it was alone.
     pub(crate) lost_alone: Option<Wx>,
     /// Which workers were busy with it.
-    pub(crate) busies: Busies,
+    pub(crate) busy_replies: BusyReplies,
 }
 
 /// Whom a waiting action avoids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bar {
+pub(crate) enum Exclusion {
     /// Everybody who failed it: somebody untried is usable.
     Tried,
     /// Everybody who failed it except this one, whose turn it is.
@@ -49,10 +49,10 @@ pub(crate) enum Bar {
     /// Only the last who failed it: it has waited long enough.
     Last,
     /// Nobody.
-    Open,
+    None,
 }
 
-impl Trials {
+impl RetryHistory {
     /// Drops the workers that never come back.
     pub(crate) fn forget(&mut self, is_gone: impl Fn(Wx) -> bool) {
         let earlier = self.failed_on.len() - self.tried;
@@ -73,16 +73,16 @@ impl Trials {
     }
 
     /// The workers that this bar bars: rising, each once.
-    pub(crate) fn avoid(&self, bar: Bar) -> Vec<Wx> {
+    pub(crate) fn avoid(&self, bar: Exclusion) -> Vec<Wx> {
         let failed_on = self.failed_on.iter().copied();
         let mut avoid: Vec<Wx> = match bar {
-            Bar::Tried => failed_on.chain(self.shunned.iter().copied()).collect(),
-            Bar::AllBut(turn) => failed_on
+            Exclusion::Tried => failed_on.chain(self.shunned.iter().copied()).collect(),
+            Exclusion::AllBut(turn) => failed_on
                 .filter(|wx| *wx != turn)
                 .chain(self.shunned.iter().copied())
                 .collect(),
-            Bar::Last => self.failed_on.last().copied().into_iter().collect(),
-            Bar::Open => Vec::new(),
+            Exclusion::Last => self.failed_on.last().copied().into_iter().collect(),
+            Exclusion::None => Vec::new(),
         };
         avoid.sort_unstable();
         avoid.dedup();

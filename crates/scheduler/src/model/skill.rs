@@ -1,5 +1,5 @@
 use crate::ids::Kx;
-use crate::model::record::Past;
+use crate::model::record::PastFailure;
 use crate::moment::Moment;
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use std::collections::VecDeque;
 pub(crate) struct Skill {
     pub(crate) kx: Kx,
     /// Its last failures, the oldest first.
-    pub(crate) past: VecDeque<Past>,
+    pub(crate) past_failures: VecDeque<PastFailure>,
     /// Its successes since the last of them.
-    pub(crate) since: u32,
+    pub(crate) successes_since_failure: u32,
     /// As [`Record::score`](crate::worker::Record), for this kind.
     pub(crate) score: f64,
     /// Its successes since it was last barred.
-    pub(crate) ok: u32,
+    pub(crate) successes: u32,
     /// Its failures since its last success.
-    pub(crate) straight: u32,
+    pub(crate) consecutive_failures: u32,
     /// How often it was barred, less one for each time that it proved itself.
     pub(crate) round: u32,
     /// Until when it is barred; [`Moment::NEVER`]: it is not.
@@ -29,11 +29,11 @@ impl Skill {
     pub(crate) fn new(kx: Kx) -> Self {
         Self {
             kx,
-            past: VecDeque::new(),
-            since: 0,
+            past_failures: VecDeque::new(),
+            successes_since_failure: 0,
             score: 0.0,
-            ok: 0,
-            straight: 0,
+            successes: 0,
+            consecutive_failures: 0,
             round: 0,
             until: Moment::NEVER,
             on_trial: false,

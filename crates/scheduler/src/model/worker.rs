@@ -20,7 +20,7 @@ impl Worker {
     /// It was busy again with so many at once.
     pub(crate) fn narrow(&mut self, failed_at: u32) {
         let record = &mut self.record;
-        record.widened = 0;
+        record.successes_since_resize = 0;
         if failed_at >= record.failed_at && record.failed_at > 0 {
             // The width that failed before fails still: the one below it is the right one.
             self.width = self.width.min(record.failed_at.saturating_sub(1)).max(1);
@@ -40,9 +40,9 @@ impl Worker {
             true => after.saturating_mul(2 << record.width_tries),
             false => after,
         };
-        record.widened += 1;
-        if record.widened >= needed {
-            record.widened = 0;
+        record.successes_since_resize += 1;
+        if record.successes_since_resize >= needed {
+            record.successes_since_resize = 0;
             self.width += 1;
             if self.width > record.failed_at {
                 // It holds what it did not hold before.
@@ -58,7 +58,7 @@ const SAMPLES_MIN: u32 = 4;
 
 /// How often what was seen of a worker. For reports; decides nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct WorkerCounts {
     pub(crate) ok: u64,
     pub(crate) failed: u64,
     pub(crate) lost: u64,
@@ -70,7 +70,7 @@ pub(crate) struct Tally {
 
 /// Whether a worker can be given one more attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     None,
     /// It would begin at once.
     Slot,
@@ -100,7 +100,7 @@ impl Entry {
 
 /// An attempt that a worker has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct InFlight {
     pub(crate) attempt: AttemptId,
     /// Its number among all dispatches.
     pub(crate) seq: u64,
@@ -117,9 +117,9 @@ pub(crate) struct Worker {
     pub(crate) width: u32,
     pub(crate) standing: Standing,
     pub(crate) record: Record,
-    pub(crate) tally: Tally,
+    pub(crate) tally: WorkerCounts,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
-    pub(crate) attempts: Vec<Held>,
+    pub(crate) attempts: Vec<InFlight>,
     /// The owner, if its results count only when they are confirmed.
     pub(crate) ox: Option<Ox>,
     /// What it draws from: rising, each once.
@@ -133,15 +133,15 @@ pub(crate) struct Worker {
     /// The open actions that avoid it because it failed lately.
     pub(crate) shunned_by: BTreeSet<Ax>,
     /// It makes an attempt that must be the only one.
-    pub(crate) alone: bool,
+    pub(crate) solo: bool,
     /// It is given nothing more until it is free for such an attempt of this route.
-    pub(crate) kept: Option<Rx>,
+    pub(crate) reserved_for: Option<Rx>,
     /// Counts assignments over all workers: the number of its last one.
     pub(crate) last_assigned: u64,
     /// What it is like at each kind that it was given: rising, each once. Empty while there is only one kind.
     pub(crate) skills: Vec<Skill>,
     /// Where its pool lists it.
-    pub(crate) listed: (Room, Entry),
+    pub(crate) listed: (Capacity, Entry),
     /// Of its attempts with a result.
     pub(crate) took: Mean,
 }
@@ -155,7 +155,7 @@ impl Worker {
             width: slots.max(1),
             standing: Standing::FRESH,
             record: Record::default(),
-            tally: Tally::default(),
+            tally: WorkerCounts::default(),
             attempts: Vec::new(),
             ox: None,
             buckets: Box::default(),
@@ -163,11 +163,11 @@ impl Worker {
             waits: Vec::new(),
             accusers: BTreeSet::new(),
             shunned_by: BTreeSet::new(),
-            alone: false,
-            kept: None,
+            solo: false,
+            reserved_for: None,
             last_assigned: 0,
             skills: Vec::new(),
-            listed: (Room::None, Entry::NONE),
+            listed: (Capacity::None, Entry::NONE),
             took: Mean::default(),
         }
     }
@@ -177,36 +177,38 @@ impl Worker {
     }
 
     /// Whether it can be given one more attempt.
-    pub(crate) fn room(&self, policy: &Policy) -> Room {
+    pub(crate) fn capacity(&self, policy: &Policy) -> Capacity {
         let Standing::Usable {
             trust,
             rest: Rest::None,
         } = self.standing
         else {
-            return Room::None;
+            return Capacity::None;
         };
         let load = self.load();
-        if self.saving || (load > 0 && (self.alone || self.kept.is_some())) {
-            return Room::None;
+        if self.saving || (load > 0 && (self.solo || self.reserved_for.is_some())) {
+            return Capacity::None;
         }
         match trust {
-            _ if self.record.trial.is_some() && load > 0 => Room::None,
-            Trust::Probation { .. } if load == 0 => Room::Slot,
-            Trust::Probation { .. } => Room::None,
-            Trust::Healthy | Trust::Suspect { .. } if load < self.width => Room::Slot,
+            _ if self.record.busy_trial.is_some() && load > 0 => Capacity::None,
+            Trust::Probation { .. } if load == 0 => Capacity::Slot,
+            Trust::Probation { .. } => Capacity::None,
+            Trust::Healthy | Trust::Suspect { .. } if load < self.width => Capacity::Slot,
             // What lies ready would count as spent: nobody should wait for a quota in vain.
             Trust::Healthy
                 if self.buckets.is_empty()
                     && load < self.width.saturating_add(policy.prefetch)
                     && self.is_quick(policy) =>
             {
-                Room::Prefetch
+                Capacity::Prefetch
             }
-            _ => Room::None,
+            _ => Capacity::None,
         }
     }
 
     fn is_quick(&self, policy: &Policy) -> bool {
-        self.record.row.is_empty() && self.took.samples() >= SAMPLES_MIN && self.took.get() < policy.prefetch_below
+        self.record.undecided_failures.is_empty()
+            && self.took.samples() >= SAMPLES_MIN
+            && self.took.get() < policy.prefetch_below
     }
 }

@@ -1,6 +1,6 @@
 use crate::ids::{Ax, Wx};
 use crate::model::accusation::{Accused, Mark};
-use crate::model::flake::TRAPS_MIN;
+use crate::model::failure_rate::TRAPS_MIN;
 use crate::model::health::{Standing, Trust};
 use crate::outcome::End;
 use crate::policy::Blame;
@@ -25,13 +25,13 @@ pub(crate) fn accuse(state: &mut State, ax: Ax, wx: Wx, number: u32, end: End) -
         return false;
     };
     let kx = action.kx;
-    let trials = action.trials.get_or_insert_default();
+    let history = action.history.get_or_insert_default();
     // One that is unfit for an action twice, and succeeded with others, is as good as two.
-    let mut accused = trials.accused.iter();
+    let mut accused = history.accused.iter();
     let is_unfit = mark == Mark::Unfit && accused.any(|other| other.mark == mark && (has_worked || works(other.wx)));
-    trials.first_failed.get_or_insert(now);
-    trials.has_trapped |= end != End::Transient;
-    match trials.accused.iter_mut().find(|accused| accused.wx == wx) {
+    history.first_failed.get_or_insert(now);
+    history.has_trapped |= end != End::Transient;
+    match history.accused.iter_mut().find(|accused| accused.wx == wx) {
         Some(accused) => {
             accused.number = number;
             accused.spent += spent;
@@ -39,7 +39,7 @@ pub(crate) fn accuse(state: &mut State, ax: Ax, wx: Wx, number: u32, end: End) -
             accused.alike = if accused.mark == mark { accused.alike + 1 } else { 1 };
             accused.mark = mark;
         }
-        None => trials.accused.push(Accused {
+        None => history.accused.push(Accused {
             wx,
             number,
             spent,
@@ -49,12 +49,12 @@ pub(crate) fn accuse(state: &mut State, ax: Ax, wx: Wx, number: u32, end: End) -
             is_outvoted: false,
         }),
     }
-    let alike = trials.accused.iter().filter(|other| other.mark == mark);
+    let alike = history.accused.iter().filter(|other| other.mark == mark);
     let (workers, traps) = alike.fold((0, 0), |(workers, traps), other| (workers + 1, traps + other.alike));
     if let Some(worker) = state.workers.get_mut(wx) {
         worker.accusers.insert(ax);
     }
-    let proof = state.kinds.get(kx).map_or(TRAPS_MIN, |kind| kind.flake.traps());
+    let proof = state.kinds.get(kx).map_or(TRAPS_MIN, |kind| kind.failure_rate.traps());
     is_unfit || matches!(mark, Mark::Trap(_)) && workers > 1 && traps >= proof && !is_in_doubt(state, ax)
 }
 
@@ -73,7 +73,7 @@ fn is_trusted(state: &State, wx: Wx) -> bool {
 
 /// Whether an action that has no attempt left should wait for what becomes of one of those who failed it.
 pub(crate) fn is_in_doubt(state: &State, ax: Ax) -> bool {
-    let Some(trials) = state.actions.get(ax).and_then(|action| action.trials.as_deref()) else {
+    let Some(history) = state.actions.get(ax).and_then(|action| action.history.as_deref()) else {
         return false;
     };
     let doubtful = |accused: &Accused| {
@@ -81,5 +81,5 @@ pub(crate) fn is_in_doubt(state: &State, ax: Ax) -> bool {
             worker.standing.is_usable() && worker.record.score >= DOUBT * state.quarantine_score()
         })
     };
-    state.policy.blame == Blame::Deferred && !trials.revived && trials.accused.iter().any(doubtful)
+    state.policy.blame == Blame::Deferred && !history.revived && history.accused.iter().any(doubtful)
 }

@@ -7,17 +7,20 @@ use std::collections::BTreeSet;
 
 /// An action was given an attempt back. If it was only waiting for that, it goes on.
 fn revive(state: &mut State, ax: Ax) {
-    let held = state.actions.get(ax).is_some_and(|action| {
-        let held = action.trials.as_deref().is_some_and(|trials| trials.held);
-        held && matches!(action.phase, Phase::Resting { .. })
+    let awaits = state.actions.get(ax).is_some_and(|action| {
+        let awaits = action
+            .history
+            .as_deref()
+            .is_some_and(|history| history.awaiting_verdict);
+        awaits && matches!(action.phase, Phase::Resting { .. })
     });
-    if held && !state.is_spent(ax) {
-        if let Some(trials) = state
+    if awaits && !state.is_spent(ax) {
+        if let Some(history) = state
             .actions
             .get_mut(ax)
-            .and_then(|action| action.trials.as_deref_mut())
+            .and_then(|action| action.history.as_deref_mut())
         {
-            trials.held = false;
+            history.awaiting_verdict = false;
         }
         phase::leave(state, ax);
         place::place(state, ax, None);
@@ -29,7 +32,7 @@ pub(crate) fn annul(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    worker.record.row.clear();
+    worker.record.undecided_failures.clear();
     let accusers = std::mem::take(&mut worker.accusers);
     annul_each(state, wx, accusers);
 }
@@ -43,32 +46,32 @@ pub(crate) fn annul_kind(state: &mut State, wx: Wx, kx: Kx) {
     let all = std::mem::take(&mut worker.accusers);
     let (of_it, rest) = all.into_iter().partition(|ax| actions.get(*ax).is_some_and(is_of));
     worker.accusers = rest;
-    worker.record.row.clear();
+    worker.record.undecided_failures.clear();
     annul_each(state, wx, of_it);
 }
 
 fn annul_each(state: &mut State, wx: Wx, accusers: BTreeSet<Ax>) {
     let Some(worker) = state.workers.get(wx) else { return };
     let id = worker.id;
-    state.stirred.push(wx);
+    state.dirty_workers.push(wx);
     for ax in accusers {
         let Some(action) = state.actions.get_mut(ax) else {
             continue;
         };
-        let Some(trials) = action.trials.as_deref_mut() else {
+        let Some(history) = action.history.as_deref_mut() else {
             continue;
         };
-        let Some(index) = trials.accused.iter().position(|accused| accused.wx == wx) else {
+        let Some(index) = history.accused.iter().position(|accused| accused.wx == wx) else {
             continue;
         };
-        let is_free = trials.accused.get(index).is_some_and(|accused| accused.spent == 0);
-        if !is_free && std::mem::replace(&mut trials.revived, true) {
+        let is_free = history.accused.get(index).is_some_and(|accused| accused.spent == 0);
+        if !is_free && std::mem::replace(&mut history.revived, true) {
             continue;
         }
-        let accused = trials.accused.swap_remove(index);
+        let accused = history.accused.swap_remove(index);
         action.failed = action.failed.saturating_sub(accused.spent);
         state.commands.push(accused.judged(action.id, id, Verdict::Annulled));
         revive(state, ax);
-        place::is_less_choosy(state, ax);
+        place::stop_shunning(state, ax);
     }
 }

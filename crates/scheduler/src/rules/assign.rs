@@ -3,9 +3,9 @@ use crate::ids::{AttemptId, Ax, Kx, Px, Rx, Wx};
 use crate::model::action::{Phase, Run};
 use crate::model::health::{Rest, Standing, Trust};
 use crate::model::pool::Pool;
-use crate::model::worker::{Entry, Held};
+use crate::model::worker::{Entry, InFlight};
 use crate::rules::{damping, listing, outage, slow, spending, standing};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 use std::collections::BTreeSet;
 
 /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
@@ -76,7 +76,7 @@ pub(crate) fn best(
 
 /// Gives an action that is in no state to a worker that has room.
 pub(crate) fn assign(state: &mut State, ax: Ax, wx: Wx) {
-    let same_number = state.planted(Plant::SameNumber);
+    let same_number = state.fault_injected(Mutation::SameNumber);
     let (Some(action), Some(worker)) = (state.actions.get_mut(ax), state.workers.get_mut(wx)) else {
         return;
     };
@@ -108,11 +108,11 @@ pub(crate) fn assign(state: &mut State, ax: Ax, wx: Wx) {
         number: action.number,
     };
     state.assigned += 1;
-    state.held += 1;
+    state.in_flight += 1;
     state.tallies.running += usize::from(!is_second);
     state.tallies.second += usize::from(is_second);
     let (px, kx, id, seq) = (worker.px, action.kx, action.id, state.assigned);
-    worker.attempts.push(Held {
+    worker.attempts.push(InFlight {
         attempt,
         seq: state.assigned,
     });
@@ -125,16 +125,16 @@ pub(crate) fn assign(state: &mut State, ax: Ax, wx: Wx) {
     if !is_second {
         slow::watch(state, ax, attempt);
     }
-    outage::probed(state, px);
+    outage::count_probe(state, px);
     spending::pay(state, wx, kx, seq);
     if let Standing::Usable {
         trust: trust @ Trust::Suspect { further },
         rest: Rest::None,
     } = standing
-        && !outage::is_notorious(state, wx, id)
+        && !outage::fails_again(state, wx, id)
     {
         let rest = damping::damp(state, wx, Some(kx), further);
-        standing::stand(state, wx, Standing::Usable { trust, rest });
+        standing::set_standing(state, wx, Standing::Usable { trust, rest });
     }
-    listing::relist(state, wx);
+    listing::update_listing(state, wx);
 }

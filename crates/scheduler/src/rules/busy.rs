@@ -1,10 +1,10 @@
 use crate::ids::{ActionId, Ax, Wx};
-use crate::luck::doubled;
 use crate::model::busy::BusyTrial;
 use crate::model::health::{Rest, Standing};
 use crate::model::order::Turn;
 use crate::moment::Moment;
 use crate::outcome::{Class, End, Reason};
+use crate::rng::doubled;
 use crate::rules::{eligible, listing, phase, place, spending, standing};
 use crate::state::State;
 use std::time::Duration;
@@ -21,13 +21,13 @@ const SEVERAL: u32 = 2;
 const REFUTED_MAX: u32 = 3;
 
 /// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.
-pub(crate) fn taken_for(state: &mut State, wx: Wx, action: ActionId, end: End) -> End {
+pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: End) -> End {
     if !matches!(end, End::Busy { .. }) || has_own_limit(state, action) {
         return end;
     }
     let (now, row, within) = (state.now, state.policy.busy_row, state.policy.narrow_within);
     // What it may spend is spent: that it is busy was to be expected.
-    let is_open = !listing::is_dry(state, wx);
+    let is_open = !listing::is_spent_out(state, wx);
     let Some(worker) = state.workers.get_mut(wx) else {
         return end;
     };
@@ -39,13 +39,13 @@ pub(crate) fn taken_for(state: &mut State, wx: Wx, action: ActionId, end: End) -
     let failed_at = worker.load().saturating_add(1);
     let record = &mut worker.record;
     let again = record
-        .pressed
+        .last_busy_with_quota
         .replace(now)
         .is_some_and(|before| now.since(before) <= within);
-    record.busies += 1;
-    let failed = record.busies >= row;
+    record.busy_with_quota += 1;
+    let failed = record.busy_with_quota >= row;
     if failed {
-        record.busies = 0;
+        record.busy_with_quota = 0;
     }
     if again && failed_at > 1 {
         worker.narrow(failed_at);
@@ -59,19 +59,19 @@ pub(crate) fn widen(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    worker.record.busies = 0;
-    worker.record.worked = true;
+    worker.record.busy_with_quota = 0;
+    worker.record.succeeded_since_busy = true;
     if worker.width < worker.slots {
         worker.widen(after);
     }
 }
 
 /// A worker was busy with an action: it rests as long as it says; zero: it does not say.
-pub(crate) fn busied(state: &mut State, wx: Wx, action: ActionId, wait: Duration) {
+pub(crate) fn rest_busy(state: &mut State, wx: Wx, action: ActionId, wait: Duration) {
     if has_own_limit(state, action) {
         return;
     }
-    let (now, dry) = (state.now, listing::is_dry(state, wx));
+    let (now, dry) = (state.now, listing::is_spent_out(state, wx));
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
@@ -88,34 +88,34 @@ pub(crate) fn busied(state: &mut State, wx: Wx, action: ActionId, wait: Duration
         by => by.filter(|by| *by == action),
     };
     let until = if wait > Duration::ZERO {
-        now + state.luck.stretched(wait, BUSY_JITTER)
+        now + state.rng.lengthened(wait, BUSY_JITTER)
     } else if known > now {
         // It said so already: its other slots met the same limit, which is no reason to double the wait.
         known
     } else {
-        if record.busy_row == 0 {
+        if record.busy_without_hint == 0 {
             // One that has no quota has none that could be spent.
-            record.busy_first = match dry && !record.worked {
+            record.first_busy_wait = match dry && !record.succeeded_since_busy {
                 true => state.policy.busy_min,
                 false => state.policy.busy_open,
             };
         }
-        let wait = doubled(record.busy_first, record.busy_row, state.policy.busy_max);
-        record.busy_row = record.busy_row.saturating_add(1);
+        let wait = doubled(record.first_busy_wait, record.busy_without_hint, state.policy.busy_max);
+        record.busy_without_hint = record.busy_without_hint.saturating_add(1);
         now + wait
     };
-    record.worked = false;
+    record.succeeded_since_busy = false;
     if known <= now && !dry {
         spending::contradicted(state, wx);
     }
     let until = until.max(known);
     let rest = Rest::Busy { until };
     spending::close_shared(state, wx, until);
-    standing::stand(state, wx, Standing::Usable { trust, rest });
+    standing::set_standing(state, wx, Standing::Usable { trust, rest });
 }
 
 /// Finds the next state of an action after a busy answer.
-pub(crate) fn place_busied(state: &mut State, ax: Ax, wx: Wx, wait: Duration) {
+pub(crate) fn place_after_busy(state: &mut State, ax: Ax, wx: Wx, wait: Duration) {
     let Some(action) = state.actions.get(ax) else { return };
     let (id, kx, rx) = (action.id, action.kx, action.rx);
     if state.is_unroutable(rx) || eligible::is_out_of_voters(state, ax, rx) {
@@ -137,16 +137,16 @@ pub(crate) fn place_busied(state: &mut State, ax: Ax, wx: Wx, wait: Duration) {
         return;
     };
     action.turn = Turn::Late;
-    let trials = action.trials.get_or_insert_default();
-    let avoids_none = trials.avoids_none();
-    let busies = &mut trials.busies;
-    busies.deferred = true;
-    if !busies.workers.contains(&wx) {
-        busies.workers.push(wx);
+    let history = action.history.get_or_insert_default();
+    let avoids_none = history.avoids_none();
+    let busy_replies = &mut history.busy_replies;
+    busy_replies.deferred = true;
+    if !busy_replies.workers.contains(&wx) {
+        busy_replies.workers.push(wx);
     }
-    busies.answers = busies.answers.saturating_add(1);
-    let rests = busies.answers >= SEVERAL;
-    let is_tried = busies.answers >= SEVERAL << refuted.min(REFUTED_MAX);
+    busy_replies.answers = busy_replies.answers.saturating_add(1);
+    let rests = busy_replies.answers >= SEVERAL;
+    let is_tried = busy_replies.answers >= SEVERAL << refuted.min(REFUTED_MAX);
     let wakes = wakes(state, ax);
     if is_tried {
         try_other_work(state, ax);
@@ -164,14 +164,14 @@ fn rest_itself(state: &mut State, ax: Ax, wait: Duration) {
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    let busies = &mut action.trials.get_or_insert_default().busies;
+    let busy_replies = &mut action.history.get_or_insert_default().busy_replies;
     let wait = match wait {
-        Duration::ZERO => doubled(state.policy.busy_open, busies.row, state.policy.busy_max),
-        wait => state.luck.stretched(wait, BUSY_JITTER),
+        Duration::ZERO => doubled(state.policy.busy_open, busy_replies.consecutive, state.policy.busy_max),
+        wait => state.rng.lengthened(wait, BUSY_JITTER),
     };
-    busies.row = busies.row.saturating_add(1);
-    if busies.row >= state.policy.busy_row {
-        busies.row = 0;
+    busy_replies.consecutive = busy_replies.consecutive.saturating_add(1);
+    if busy_replies.consecutive >= state.policy.busy_row {
+        busy_replies.consecutive = 0;
         action.failed = action.failed.saturating_add(1);
         if state.is_spent(ax) {
             return state.fail(ax, Reason::Exhausted);
@@ -190,8 +190,8 @@ fn wakes(state: &State, ax: Ax) -> Moment {
 fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_ {
     let action = state.actions.get(ax);
     let id = action.map(|action| action.id);
-    let trials = action.and_then(|action| action.trials.as_deref());
-    let workers = trials.map_or(&[][..], |trials| &trials.busies.workers);
+    let history = action.and_then(|action| action.history.as_deref());
+    let workers = history.map_or(&[][..], |history| &history.busy_replies.workers);
     workers.iter().filter_map(move |wx| {
         let worker = state.workers.get(*wx).filter(|worker| worker.record.busy_by == id)?;
         match worker.standing {
@@ -204,7 +204,7 @@ fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_
     })
 }
 
-/// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as well.
+/// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as quota.
 fn try_other_work(state: &mut State, ax: Ax) {
     let after = state.assigned;
     let tried = resting_for(state, ax).map(|(wx, _)| wx).next();
@@ -215,11 +215,11 @@ fn try_other_work(state: &mut State, ax: Ax) {
         return;
     };
     let id = action.id;
-    if let Some(trials) = action.trials.as_deref_mut() {
-        trials.busies.answers = 0;
+    if let Some(history) = action.history.as_deref_mut() {
+        history.busy_replies.answers = 0;
     }
     if let Some(worker) = state.workers.get_mut(wx) {
-        worker.record.trial = Some(BusyTrial { action: id, after });
+        worker.record.busy_trial = Some(BusyTrial { action: id, after });
     }
     wake(state, wx);
 }
@@ -239,16 +239,16 @@ fn wake(state: &mut State, wx: Wx) {
     worker.record.busy_by = None;
     spending::reopen_shared(state, wx, until);
     let rest = Rest::None;
-    standing::stand(state, wx, Standing::Usable { trust, rest });
-    state.stirred.push(wx);
+    standing::set_standing(state, wx, Standing::Usable { trust, rest });
+    state.dirty_workers.push(wx);
 }
 
 /// An attempt of a worker that is tried with other work is over: it says whose the limit is.
-pub(crate) fn tried(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: End) {
+pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: End) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let Some(trial) = worker.record.trial.filter(|trial| seq > trial.after) else {
+    let Some(trial) = worker.record.busy_trial.filter(|trial| seq > trial.after) else {
         return;
     };
     let is_other = action != trial.action;
@@ -256,14 +256,14 @@ pub(crate) fn tried(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: 
         // Nothing that says something.
         return;
     }
-    worker.record.trial = None;
+    worker.record.busy_trial = None;
     let ax = state.action_ids.get(&trial.action).copied();
     let Some(ax) = ax.filter(|_| is_other) else { return };
     let Some(open) = state.actions.get_mut(ax) else { return };
     let kx = open.kx;
-    let busies = &mut open.trials.get_or_insert_default().busies;
+    let busy_replies = &mut open.history.get_or_insert_default().busy_replies;
     let own_limit = end.class() == Class::Ok;
-    busies.own_limit = own_limit;
+    busy_replies.own_limit = own_limit;
     if let Some(kind) = state.kinds.get_mut(kx) {
         kind.refuted = if own_limit { 0 } else { kind.refuted.saturating_add(1) };
     }
@@ -278,6 +278,6 @@ pub(crate) fn tried(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: 
 /// Whether the limit that this action meets is known to be its own.
 fn has_own_limit(state: &State, action: ActionId) -> bool {
     let ax = state.action_ids.get(&action);
-    let trials = ax.and_then(|ax| state.actions.get(*ax)?.trials.as_deref());
-    trials.is_some_and(|trials| trials.busies.own_limit)
+    let history = ax.and_then(|ax| state.actions.get(*ax)?.history.as_deref());
+    history.is_some_and(|history| history.busy_replies.own_limit)
 }

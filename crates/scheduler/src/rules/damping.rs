@@ -1,7 +1,7 @@
 use crate::ids::{Kx, Wx};
-use crate::luck::doubled;
-use crate::model::flake::row_below;
+use crate::model::failure_rate::row_below;
 use crate::model::health::{Rest, Standing, Trust};
+use crate::rng::doubled;
 use crate::rules::{outage, standing};
 use crate::state::State;
 use std::time::Duration;
@@ -16,12 +16,12 @@ const DOUBLINGS: u32 = 3;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// How much such a pause varies, as a part of it: workers that failed at the same moment are not to try again at the same moment.
-pub(crate) const PRESSED_JITTER: f64 = 0.5;
+pub(crate) const PAUSE_JITTER: f64 = 0.5;
 
 /// How many failures in a row with no verdict make a worker suspect that failed an action of this kind: as many as chance alone
 /// explains less than once in a thousand times, by the rate of the other workers.
 pub(crate) fn suspect_after(state: &State, wx: Wx, kx: Option<Kx>) -> usize {
-    let rate = kx.and_then(|kx| Some(state.kinds.get(kx)?.flake.rate_elsewhere(wx)));
+    let rate = kx.and_then(|kx| Some(state.kinds.get(kx)?.failure_rate.rate_elsewhere(wx)));
     let learned = rate.map_or(0, |rate| row_below(BY_CHANCE, rate));
     learned.max(state.policy.suspect_after) as usize
 }
@@ -30,7 +30,7 @@ pub(crate) fn suspect_after(state: &State, wx: Wx, kx: Option<Kx>) -> usize {
 pub(crate) fn suspect(state: &mut State, wx: Wx, kx: Option<Kx>, further: u32, rest: Rest) {
     let rest = slowed(state, wx, kx, rest, further);
     let trust = Trust::Suspect { further };
-    standing::stand(state, wx, Standing::Usable { trust, rest });
+    standing::set_standing(state, wx, Standing::Usable { trust, rest });
 }
 
 /// What a worker's rest becomes when it is to be slowed down.
@@ -51,13 +51,13 @@ pub(crate) fn damp(state: &mut State, wx: Wx, kx: Option<Kx>, further: u32) -> R
     {
         return Rest::None;
     }
-    let wait = match outage::spell(state, wx) {
+    let wait = match outage::burst(state, wx) {
         // That most workers fail at once says nothing against one of them, nor does it if they fail bad actions.
-        Some(spell) if !spell.is_long() => return Rest::None,
-        Some(spell) => {
+        Some(burst) if !burst.is_long() => return Rest::None,
+        Some(burst) => {
             // Not all of them at the same moment, and never later than the longest pause.
-            let longest = state.policy.damping_max.div_f64(1.0 + PRESSED_JITTER);
-            state.luck.around(spell.pause().min(longest), PRESSED_JITTER)
+            let longest = state.policy.damping_max.div_f64(1.0 + PAUSE_JITTER);
+            state.rng.jittered(burst.pause().min(longest), PAUSE_JITTER)
         }
         None => {
             let usual = match kx.and_then(|kx| state.kinds.get(kx)).map(|kind| kind.took) {

@@ -1,23 +1,25 @@
 use crate::ids::{Ax, Rx, Wx};
 use crate::model::order::Key;
-use crate::model::retry::Bar;
-use crate::model::worker::Room;
+use crate::model::retry::Exclusion;
+use crate::model::worker::Capacity;
 use crate::rules::{assign, eligible, hedge, listing, outage, phase, place, saving, skill, solo, unfit};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 
 /// Gives a worker what waits for it until it has no room or nothing waits.
 pub(crate) fn pull(state: &mut State, wx: Wx) {
-    if state.draining || state.planted(Plant::ForgetWorker) {
+    if state.draining || state.fault_injected(Mutation::ForgetWorker) {
         return;
     }
     solo::unreserve(state, wx);
     saving::stop_saving(state, wx);
     while let Some(worker) = state.workers.get(wx) {
-        if worker.listed.0 == Room::None || state.is_held_back(worker.px) {
+        if worker.listed.0 == Capacity::None || state.is_held_back(worker.px) {
             return;
         }
         let routes = state.pools.get(worker.px).map_or(&[][..], |pool| &pool.routes);
-        let first = match state.is_systemic(worker.px) || unfit::seems_unfit(state, wx) || outage::is_pressed(state, wx)
+        let first = match state.is_systemic(worker.px)
+            || unfit::is_probed_for_fitness(state, wx)
+            || outage::is_slowed_with_pool(state, wx)
         {
             false => routes.iter().filter_map(|rx| state.queues.first_for(*rx, wx)).min(),
             true => routes.iter().filter_map(|rx| state.queues.probe_for(*rx, wx)).min(),
@@ -26,9 +28,9 @@ pub(crate) fn pull(state: &mut State, wx: Wx) {
             return;
         }
         let Some(first) = first else {
-            return hedge::help(state, wx);
+            return hedge::hedge_idle(state, wx);
         };
-        if place::shun(state, first.ax, wx) || skill::turns_away(state, first.ax, wx) {
+        if place::shun(state, first.ax, wx) || skill::replace_if_excluded(state, first.ax, wx) {
             continue;
         }
         let Some(key) = saving::affordable(state, wx, first) else {
@@ -38,7 +40,7 @@ pub(crate) fn pull(state: &mut State, wx: Wx) {
             return;
         };
         // A cheaper one instead of the first.
-        if key.ax != first.ax && (place::shun(state, key.ax, wx) || skill::turns_away(state, key.ax, wx)) {
+        if key.ax != first.ax && (place::shun(state, key.ax, wx) || skill::replace_if_excluded(state, key.ax, wx)) {
             continue;
         }
         phase::leave(state, key.ax);
@@ -49,10 +51,10 @@ pub(crate) fn pull(state: &mut State, wx: Wx) {
 
 /// Who is to have an action that `wx` could have: somebody else who did not fail it, if there happens to be one.
 fn better(state: &State, ax: Ax, wx: Wx) -> Wx {
-    let Some(action) = state.actions.get(ax).filter(|action| action.trials.is_some()) else {
+    let Some(action) = state.actions.get(ax).filter(|action| action.history.is_some()) else {
         return wx;
     };
-    let avoid = eligible::avoided(state, ax, Bar::Tried);
+    let avoid = eligible::avoided(state, ax, Exclusion::Tried);
     match avoid.binary_search(&wx) {
         Ok(_) => assign::find(state, action.rx, action.kx, &avoid, false).unwrap_or(wx),
         Err(_) => wx,
@@ -91,7 +93,7 @@ fn pull_solo(state: &mut State, wx: Wx, first: Option<Key>) -> bool {
     let reserved = state.queues.routes.get(rx).and_then(|route| route.reserved);
     let is_kept = |wx| {
         let worker = state.workers.get(wx);
-        worker.is_some_and(|worker| worker.kept == Some(rx) && worker.load() > 0 && worker.standing.is_usable())
+        worker.is_some_and(|worker| worker.reserved_for == Some(rx) && worker.load() > 0 && worker.standing.is_usable())
     };
     if reserved.is_some_and(is_kept) {
         return false;
@@ -100,9 +102,9 @@ fn pull_solo(state: &mut State, wx: Wx, first: Option<Key>) -> bool {
         route.reserved = Some(wx);
     }
     if let Some(worker) = state.workers.get_mut(wx) {
-        worker.kept = Some(rx);
+        worker.reserved_for = Some(rx);
     }
-    listing::relist(state, wx);
+    listing::update_listing(state, wx);
     true
 }
 
@@ -112,7 +114,7 @@ fn pull_alone(state: &mut State, wx: Wx, key: Key) {
         return;
     };
     phase::leave(state, key.ax);
-    let avoid = eligible::avoided(state, key.ax, Bar::Tried);
+    let avoid = eligible::avoided(state, key.ax, Exclusion::Tried);
     let better = avoid
         .binary_search(&wx)
         .ok()

@@ -1,19 +1,22 @@
 use crate::ids::{Ax, Kx, Rx, Wx};
 use crate::model::action::Phase;
-use crate::model::flake::TRAPS_MIN;
-use crate::model::retry::Bar;
+use crate::model::failure_rate::TRAPS_MIN;
+use crate::model::retry::Exclusion;
 use crate::policy::Blame;
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 
 /// Whether an action stands behind fresh work because it made a worker busy.
 pub(crate) fn is_deferred(state: &State, ax: Ax) -> bool {
-    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
-    trials.is_some_and(|trials| trials.busies.deferred)
+    let history = state.actions.get(ax).and_then(|action| action.history.as_deref());
+    history.is_some_and(|history| history.busy_replies.deferred)
 }
 
 /// Who of its route an action must not go to, because somebody of the same owner has voted: in no order.
 fn voted(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
-    let action = state.actions.get(ax).filter(|_| !state.planted(Plant::SameOwner));
+    let action = state
+        .actions
+        .get(ax)
+        .filter(|_| !state.fault_injected(Mutation::SameOwner));
     let route = action.and_then(|action| state.queues.routes.get(action.rx));
     let pools = route.map_or(&[][..], |route| &route.pools);
     let serves = |wx: &Wx| state.workers.get(*wx).is_some_and(|worker| pools.contains(&worker.px));
@@ -61,7 +64,7 @@ pub(crate) fn is_choosy(state: &State, ax: Ax) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;
     };
-    let Some(trials) = action.trials.as_deref() else {
+    let Some(history) = action.history.as_deref() else {
         return false;
     };
     // How many it has by the rate of its kind may become fewer, but never fewer than the fewest.
@@ -70,29 +73,29 @@ pub(crate) fn is_choosy(state: &State, ax: Ax) -> bool {
         own => own,
     });
     // One more trap may be the proof that it is poison.
-    let fewest = if trials.has_trapped {
+    let fewest = if history.has_trapped {
         fewest.min(TRAPS_MIN)
     } else {
         fewest
     };
     let is_last = action.failed > 0 && action.failed + 1 >= fewest;
-    if !is_last || trials.solo || state.policy.blame != Blame::Deferred {
+    if !is_last || history.solo || state.policy.blame != Blame::Deferred {
         return false;
     }
     let is_clean = |wx: &&Wx| state.is_usable(**wx) && !state.has_failed(**wx);
-    let tried = trials.failed_on.iter().filter(is_clean).count();
-    let failing = state.over_pools(action.rx, |pool| pool.blemished);
+    let tried = history.failed_on.iter().filter(is_clean).count();
+    let failing = state.over_pools(action.rx, |pool| pool.failing);
     allowed(state, ax, action.rx) > tried + failing
 }
 
 /// The workers that an action avoids under this bar: rising, each once.
-pub(crate) fn avoided(state: &State, ax: Ax, bar: Bar) -> Vec<Wx> {
-    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
+pub(crate) fn avoided(state: &State, ax: Ax, bar: Exclusion) -> Vec<Wx> {
+    let history = state.actions.get(ax).and_then(|action| action.history.as_deref());
     let is_open = |kx: Kx| state.kinds.get(kx).is_none_or(|kind| kind.barred.is_empty());
-    if trials.is_none() && state.actions.get(ax).is_none_or(|action| is_open(action.kx)) {
+    if history.is_none() && state.actions.get(ax).is_none_or(|action| is_open(action.kx)) {
         return Vec::new();
     }
-    let mut avoid = trials.map_or_else(Vec::new, |trials| trials.avoid(bar));
+    let mut avoid = history.map_or_else(Vec::new, |history| history.avoid(bar));
     let mut barred = barred(state, ax).peekable();
     if barred.peek().is_some() {
         avoid.extend(barred);

@@ -1,24 +1,24 @@
 use crate::ids::{ActionId, Kx, Wx};
-use crate::luck::doubled;
 use crate::model::health::{Rest, Standing, Trust};
 use crate::policy::Blame;
+use crate::rng::doubled;
 use crate::rules::{damping, outage, place, quarantine, skill, standing};
 use crate::state::State;
 
 /// Takes note that a worker succeeded with an action of this kind.
-pub(crate) fn relieve(state: &mut State, wx: Wx, kx: Kx) {
+pub(crate) fn record_success(state: &mut State, wx: Wx, kx: Kx) {
     let Some(kind) = state.kinds.get_mut(kx) else { return };
-    kind.flake.succeeded(wx);
+    kind.failure_rate.succeeded(wx);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
     let record = &mut worker.record;
-    if !record.past.is_empty() {
-        record.since = record.since.saturating_add(1);
-        record.score = (record.score + kind.flake.relief).max(0.0);
+    if !record.past_failures.is_empty() {
+        record.successes_since_failure = record.successes_since_failure.saturating_add(1);
+        record.score = (record.score + kind.failure_rate.relief).max(0.0);
     }
-    let relief = kind.flake.relief;
-    skill::skill_shown(state, wx, kx, relief);
+    let relief = kind.failure_rate.relief;
+    skill::note_success(state, wx, kx, relief);
 }
 
 pub(crate) fn succeeded(state: &mut State, wx: Wx) {
@@ -27,14 +27,14 @@ pub(crate) fn succeeded(state: &mut State, wx: Wx) {
         return;
     };
     let record = &mut worker.record;
-    record.row.clear();
-    record.busy_row = 0;
-    record.starved = 0;
-    record.unfit.clear();
-    record.unfit_row = 0;
+    record.undecided_failures.clear();
+    record.busy_without_hint = 0;
+    record.host_shortages = 0;
+    record.unfit_for.clear();
+    record.unfit_reports = 0;
     record.unfit_last = false;
-    standing::straight(state, wx, 0);
-    place::is_clean_again(state, wx);
+    standing::set_consecutive_failures(state, wx, 0);
+    place::end_shunning(state, wx);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
@@ -44,17 +44,17 @@ pub(crate) fn succeeded(state: &mut State, wx: Wx) {
     };
     let trust = match trust {
         Trust::Healthy => {
-            record.good += 1;
-            if record.good >= forgive_after {
-                record.good = 0;
+            record.successes_since_forgiven += 1;
+            if record.successes_since_forgiven >= forgive_after {
+                record.successes_since_forgiven = 0;
                 record.round = record.round.saturating_sub(1);
             }
             Trust::Healthy
         }
         Trust::Suspect { .. } => Trust::Healthy,
         Trust::Probation { passed, .. } if passed + 1 >= probation => {
-            record.good = 0;
-            record.unproved = 0;
+            record.successes_since_forgiven = 0;
+            record.unproved_quarantines = 0;
             Trust::Healthy
         }
         Trust::Probation { round, passed } => Trust::Probation {
@@ -63,27 +63,30 @@ pub(crate) fn succeeded(state: &mut State, wx: Wx) {
         },
     };
     let rest = rest.undamped();
-    standing::stand(state, wx, Standing::Usable { trust, rest });
+    standing::set_standing(state, wx, Standing::Usable { trust, rest });
 }
 
 pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>) {
-    let (now, limit, is_notorious) = (
+    let (now, limit, fails_again) = (
         state.now,
         damping::suspect_after(state, wx, kx),
-        outage::is_notorious(state, wx, action),
+        outage::fails_again(state, wx, action),
     );
-    let straight = state.workers.get(wx).map_or(0, |worker| worker.record.straight);
-    let straight = straight.saturating_add(1);
-    standing::straight(state, wx, straight);
+    let consecutive_failures = state
+        .workers
+        .get(wx)
+        .map_or(0, |worker| worker.record.consecutive_failures);
+    let consecutive_failures = consecutive_failures.saturating_add(1);
+    standing::set_consecutive_failures(state, wx, consecutive_failures);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
     let record = &mut worker.record;
     record.failed(action, kx, now);
-    if record.row.len() < limit && !record.row.contains(&action) {
-        record.row.push(action);
+    if record.undecided_failures.len() < limit && !record.undecided_failures.contains(&action) {
+        record.undecided_failures.push(action);
     }
-    let doubtful = record.row.len() >= limit;
+    let doubtful = record.undecided_failures.len() >= limit;
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };
@@ -91,20 +94,20 @@ pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>
         Blame::Deferred => match trust {
             Trust::Healthy if !doubtful => {}
             // It is most likely the action's fault: the worker is not to be slowed down for it.
-            Trust::Healthy | Trust::Suspect { .. } if is_notorious => {}
+            Trust::Healthy | Trust::Suspect { .. } if fails_again => {}
             Trust::Healthy => damping::suspect(state, wx, kx, 0, rest),
             Trust::Suspect { further } => damping::suspect(state, wx, kx, further.saturating_add(1), rest),
             Trust::Probation { round, .. } => {
                 // It may be the action's fault. Until that is known there is no hurry.
                 let rest = damping::slowed(state, wx, kx, rest, u32::MAX);
                 let trust = Trust::Probation { round, passed: 0 };
-                standing::stand(state, wx, Standing::Usable { trust, rest });
+                standing::set_standing(state, wx, Standing::Usable { trust, rest });
             }
         },
         Blame::InARow { failures } => {
-            let guilty = straight >= failures || matches!(trust, Trust::Probation { .. });
-            if guilty && quarantine::may_condemn(state, wx) {
-                quarantine::condemn(state, wx, true);
+            let guilty = consecutive_failures >= failures || matches!(trust, Trust::Probation { .. });
+            if guilty && quarantine::may_quarantine(state, wx) {
+                quarantine::quarantine(state, wx, true);
             }
         }
         Blame::Nobody => {}
@@ -112,13 +115,13 @@ pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>
 }
 
 /// Lets a worker rest for which the host had not enough of something. What is thought of it stays as it is.
-pub(crate) fn starved(state: &mut State, wx: Wx) {
+pub(crate) fn note_shortage(state: &mut State, wx: Wx) {
     let (min, max) = (state.policy.host_min, state.policy.host_max);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let wait = doubled(min, worker.record.starved, max);
-    worker.record.starved = worker.record.starved.saturating_add(1);
+    let wait = doubled(min, worker.record.host_shortages, max);
+    worker.record.host_shortages = worker.record.host_shortages.saturating_add(1);
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };
@@ -127,5 +130,5 @@ pub(crate) fn starved(state: &mut State, wx: Wx) {
         Rest::Busy { .. } => rest,
         Rest::None | Rest::Damped { .. } => Rest::Damped { until },
     };
-    standing::stand(state, wx, Standing::Usable { trust, rest });
+    standing::set_standing(state, wx, Standing::Usable { trust, rest });
 }

@@ -2,9 +2,9 @@ use crate::command::Command;
 use crate::ids::{Kx, Rx, Wx};
 use crate::model::action::Phase;
 use crate::model::health::{Standing, Trust};
-use crate::model::latency::Begun;
-use crate::model::retry::Bar;
-use crate::model::worker::Room;
+use crate::model::latency::RunningAttempt;
+use crate::model::retry::Exclusion;
+use crate::model::worker::Capacity;
 use crate::moment::Moment;
 use crate::rules::{assign, eligible, listing, slow};
 use crate::state::State;
@@ -17,16 +17,16 @@ const LOOKS: usize = 16;
 pub(crate) fn slowed_down(state: &mut State, kx: Kx) {
     let now = state.now;
     if let Some(kind) = state.kinds.get_mut(kx) {
-        kind.lag.wakes = Moment::NEVER;
+        kind.latency.wakes = Moment::NEVER;
     }
-    while let Some(lag) = state.kinds.get_mut(kx).map(|kind| &mut kind.lag)
-        && let (Some(slow), Some(first)) = (lag.slow, lag.begun.front().copied())
+    while let Some(latency) = state.kinds.get_mut(kx).map(|kind| &mut kind.latency)
+        && let (Some(slow), Some(first)) = (latency.slow, latency.begun.front().copied())
     {
         let is_lone = first.is_lone(&state.actions);
         if first.at + slow > now && is_lone {
             break;
         }
-        lag.begun.pop_front();
+        latency.begun.pop_front();
         if is_lone && !hedge_anywhere(state, first) {
             slow::remember_slow(state, first);
         }
@@ -35,7 +35,7 @@ pub(crate) fn slowed_down(state: &mut State, kx: Kx) {
 }
 
 /// Gives a slow attempt a second one, if it may have one and somebody has nothing to do.
-fn hedge_anywhere(state: &mut State, begun: Begun) -> bool {
+fn hedge_anywhere(state: &mut State, begun: RunningAttempt) -> bool {
     let Some((rx, kx, avoid)) = may_hedge(state, begun) else {
         return false;
     };
@@ -54,7 +54,7 @@ fn hedge_anywhere(state: &mut State, begun: Begun) -> bool {
 }
 
 /// A worker has room, and nothing waits for it: it may help with a slow attempt.
-pub(crate) fn help(state: &mut State, wx: Wx) {
+pub(crate) fn hedge_idle(state: &mut State, wx: Wx) {
     let Some(px) = state.workers.get(wx).map(|worker| worker.px) else {
         return;
     };
@@ -71,7 +71,7 @@ pub(crate) fn help(state: &mut State, wx: Wx) {
 }
 
 /// The longest known slow attempt of a route that this worker may help with.
-fn slow_for(state: &mut State, rx: Rx, wx: Wx) -> Option<Begun> {
+fn slow_for(state: &mut State, rx: Rx, wx: Wx) -> Option<RunningAttempt> {
     let mut index = 0;
     while index < LOOKS {
         let begun = state.queues.routes.get(rx)?.slow.get(index).copied()?;
@@ -92,18 +92,18 @@ fn slow_for(state: &mut State, rx: Rx, wx: Wx) -> Option<Begun> {
 }
 
 /// Where a second attempt may go and where not. None: there may be none.
-fn may_hedge(state: &State, begun: Begun) -> Option<(Rx, Kx, Vec<Wx>)> {
+fn may_hedge(state: &State, begun: RunningAttempt) -> Option<(Rx, Kx, Vec<Wx>)> {
     let action = state.actions.get(begun.ax)?;
     let Phase::Running { first, second: None } = action.phase else {
         return None;
     };
-    let may = state.kinds.get(action.kx)?.lag.may(state.policy.hedge);
+    let may = state.kinds.get(action.kx)?.latency.may(state.policy.hedge);
     let nothing_waits = nothing_waits(state, action.rx);
     let is_believed = state.workers.get(first.wx).is_some_and(|worker| worker.ox.is_none());
     if !may || !nothing_waits || state.draining || action.is_solo() || !is_believed {
         return None;
     }
-    let mut avoid = eligible::avoided(state, begun.ax, Bar::Tried);
+    let mut avoid = eligible::avoided(state, begun.ax, Exclusion::Tried);
     if let Err(index) = avoid.binary_search(&first.wx) {
         avoid.insert(index, first.wx);
     }
@@ -129,16 +129,16 @@ fn may_help(state: &State, wx: Wx) -> bool {
                 ..
             }
         );
-        worker.listed.0 == Room::Slot && worker.ox.is_none() && healthy && !state.is_systemic(worker.px)
+        worker.listed.0 == Capacity::Slot && worker.ox.is_none() && healthy && !state.is_systemic(worker.px)
     })
 }
 
-fn hedge(state: &mut State, begun: Begun, wx: Wx) {
+fn hedge(state: &mut State, begun: RunningAttempt, wx: Wx) {
     let Some(kx) = state.actions.get(begun.ax).map(|action| action.kx) else {
         return;
     };
     if let Some(kind) = state.kinds.get_mut(kx) {
-        kind.lag.hedges += 1;
+        kind.latency.hedges += 1;
     }
     state.commands.push(Command::Hedge { attempt: begun.attempt });
     assign::assign(state, begun.ax, wx);

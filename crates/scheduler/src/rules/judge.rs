@@ -1,5 +1,5 @@
 use crate::ids::Wx;
-use crate::model::action::Of;
+use crate::model::action::AttemptContext;
 use crate::model::health::Standing;
 use crate::outcome::{Class, End, Evicted};
 use crate::rules::{busy, health, outage, quarantine, quorum, skill, slow, standing, unfit};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Draws the conclusions of an attempt's end about the worker that made it. A failure that came too
 /// late to matter accuses nobody.
-pub(crate) fn judge(state: &mut State, wx: Wx, of: Of, end: End, took: Duration) {
-    let Of { action, kx, current } = of;
+pub(crate) fn judge(state: &mut State, wx: Wx, of: AttemptContext, end: End, took: Duration) {
+    let AttemptContext { action, kx, current } = of;
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
@@ -20,17 +20,17 @@ pub(crate) fn judge(state: &mut State, wx: Wx, of: Of, end: End, took: Duration)
             let px = worker.px;
             state.retries = (state.retries + state.policy.retries_earned).min(f64::from(state.policy.retries));
             if let Some(kx) = kx {
-                slow::timed(state, kx, took);
+                slow::note_duration(state, kx, took);
                 if let Some(kind) = state.kinds.get_mut(kx) {
                     kind.took.add(took);
                 }
             }
-            outage::one_works(state, px, wx, took);
+            outage::note_success(state, px, wx, took);
             busy::widen(state, wx);
             // A vote counts for its worker when others have said the same: see `quorum.rs`.
             if !quorum::is_unconfirmed(state, wx, end) {
                 if let Some(kx) = kx {
-                    health::relieve(state, wx, kx);
+                    health::record_success(state, wx, kx);
                 }
                 health::succeeded(state, wx);
             }
@@ -41,18 +41,18 @@ pub(crate) fn judge(state: &mut State, wx: Wx, of: Of, end: End, took: Duration)
                 End::Busy { wait } => wait,
                 _ => Duration::ZERO,
             };
-            busy::busied(state, wx, action, wait);
+            busy::rest_busy(state, wx, action, wait);
         }
         Class::Transient | Class::Trap if current => {
             worker.tally.failed += 1;
             let px = worker.px;
-            outage::one_fails(state, px, wx, action);
+            outage::note_failure(state, px, wx, action);
             if let Some(kx) = kx {
-                skill::skill_missed(state, wx, kx, action);
+                skill::note_failure(state, wx, kx, action);
             }
             health::failed(state, wx, action, kx);
             match end {
-                End::Transient => outage::all_fail(state, px, wx, action),
+                End::Transient => outage::note_outage(state, px, wx, action),
                 _ => outage::probe_again(state, px),
             }
         }
@@ -62,15 +62,15 @@ pub(crate) fn judge(state: &mut State, wx: Wx, of: Of, end: End, took: Duration)
                 (End::Unfit, _) => unfit::unfit(state, wx, &of, took),
                 (End::Unstartable, Standing::Evicted(_) | Standing::Gone) => {}
                 (End::Unstartable, _) => {
-                    standing::stand(state, wx, Standing::Evicted(Evicted::Unfit));
+                    standing::set_standing(state, wx, Standing::Evicted(Evicted::Unfit));
                     state.follow_ups.push(FollowUp::Annul(wx));
                 }
-                (_, Standing::Usable { .. }) => quarantine::condemn(state, wx, false),
+                (_, Standing::Usable { .. }) => quarantine::quarantine(state, wx, false),
                 _ => {}
             }
         }
         Class::Lost => worker.tally.lost += 1,
-        Class::Host => health::starved(state, wx),
+        Class::Host => health::note_shortage(state, wx),
         Class::Permanent | Class::Transient | Class::Trap | Class::Neutral => {}
     }
 }

@@ -1,9 +1,9 @@
 use crate::ids::{Bx, Kx, Wx};
-use crate::model::quota_state::Well;
-use crate::model::worker::{Entry, Room};
+use crate::model::quota_state::QuotaState;
+use crate::model::worker::{Capacity, Entry};
 use crate::moment::Moment;
 use crate::outcome::Health;
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 use crate::timers::Timer;
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use std::time::Duration;
 const EXPIRES_OFF: Duration = Duration::from_secs(1);
 
 /// What a worker draws from.
-pub(crate) fn wells(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &Well)> {
+pub(crate) fn quotas(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &QuotaState)> {
     let buckets = state.workers.get(wx).map_or(&[][..], |worker| &worker.buckets);
-    buckets.iter().filter_map(|bx| Some((*bx, state.wells.get(*bx)?)))
+    buckets.iter().filter_map(|bx| Some((*bx, state.quotas.get(*bx)?)))
 }
 
 /// The first bucket from which a worker cannot pay for an action of this kind (none: for the cheapest there is), and what
 /// it would take.
-pub(crate) fn short(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32)> {
+pub(crate) fn shortage(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32)> {
     let kind = || state.kinds.get(kx?).map(|kind| kind.id);
-    wells(state, wx).find_map(|(bx, well)| {
-        let cost = well.cost(kind());
-        (well.bucket.available(state.now) < well.bucket.most(cost)).then_some((bx, cost))
+    quotas(state, wx).find_map(|(bx, quota)| {
+        let cost = quota.cost(kind());
+        (quota.bucket.available(state.now) < quota.bucket.most(cost)).then_some((bx, cost))
     })
 }
 
 /// Whether an action of this kind can be paid for, or if none is given anything at all. If not, the worker stands in the
 /// bucket's line.
 pub(crate) fn can_pay(state: &mut State, wx: Wx, kx: Option<Kx>) -> bool {
-    match short(state, wx, kx) {
+    match shortage(state, wx, kx) {
         Some((bx, cost)) => {
-            want(state, bx, cost);
+            request(state, bx, cost);
             wait_at(state, wx, bx);
             false
         }
@@ -42,7 +42,7 @@ pub(crate) fn can_pay(state: &mut State, wx: Wx, kx: Option<Kx>) -> bool {
 
 /// As `can_pay`, without anybody waiting for it.
 pub(crate) fn could_pay(state: &State, wx: Wx, kx: Kx) -> bool {
-    short(state, wx, Some(kx)).is_none()
+    shortage(state, wx, Some(kx)).is_none()
 }
 
 /// Puts a worker that is short of something into the line of that bucket: when there is so much in it, it looks for work.
@@ -50,13 +50,13 @@ pub(crate) fn wait_at(state: &mut State, wx: Wx, bx: Bx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let Some(well) = state.wells.get_mut(bx) else { return };
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
     if worker.waits.iter().any(|(at, _)| *at == bx) {
         return;
     }
     state.waited += 1;
     worker.waits.push((bx, state.waited));
-    well.waiting.insert((state.waited, wx));
+    quota.waiting.insert((state.waited, wx));
 }
 
 /// Takes a worker out of the line of a bucket.
@@ -66,9 +66,9 @@ pub(crate) fn wait_no_more(state: &mut State, wx: Wx, bx: Bx) {
     };
     let at = worker.waits.iter().position(|(at, _)| *at == bx);
     if let Some((_, place)) = at.map(|at| worker.waits.swap_remove(at))
-        && let Some(well) = state.wells.get_mut(bx)
+        && let Some(quota) = state.quotas.get_mut(bx)
     {
-        well.waiting.remove(&(place, wx));
+        quota.waiting.remove(&(place, wx));
     }
 }
 
@@ -76,10 +76,10 @@ pub(crate) fn wait_no_more(state: &mut State, wx: Wx, bx: Bx) {
 fn note_listed(state: &mut State, wx: Wx, is_listed: bool) {
     let Some(worker) = state.workers.get(wx) else { return };
     for bx in &worker.buckets {
-        if let Some(well) = state.wells.get_mut(*bx) {
+        if let Some(quota) = state.quotas.get_mut(*bx) {
             match is_listed {
-                true => well.listed.insert(wx),
-                false => well.listed.remove(&wx),
+                true => quota.listed.insert(wx),
+                false => quota.listed.remove(&wx),
             };
         }
     }
@@ -88,19 +88,19 @@ fn note_listed(state: &mut State, wx: Wx, is_listed: bool) {
 /// Has as many of those who wait for a bucket look for work as it has units, if they came before `place`.
 fn wake_some(state: &mut State, bx: Bx, place: u64) {
     let now = state.now;
-    let Some(well) = state.wells.get_mut(bx) else { return };
-    let units = well.bucket.available(now);
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
+    let units = quota.bucket.available(now);
     for _ in 0..units {
-        let Some((_, wx)) = well.waiting.first().filter(|(at, _)| *at <= place).copied() else {
+        let Some((_, wx)) = quota.waiting.first().filter(|(at, _)| *at <= place).copied() else {
             break;
         };
-        well.waiting.pop_first();
+        quota.waiting.pop_first();
         if let Some(worker) = state.workers.get_mut(wx) {
             worker.waits.retain(|(at, _)| *at != bx);
         }
-        state.stirred.push(wx);
+        state.dirty_workers.push(wx);
     }
-    if !well.waiting.is_empty() {
+    if !quota.waiting.is_empty() {
         state.refilling.push((bx, place));
     }
 }
@@ -110,35 +110,37 @@ fn wake_some(state: &mut State, bx: Bx, place: u64) {
 pub(crate) fn wake_more(state: &mut State) -> bool {
     while let Some((bx, place)) = state.refilling.pop() {
         let now = state.now;
-        let Some(well) = state.wells.get(bx) else { continue };
-        let has_more = well.waiting.first().is_some_and(|(at, _)| *at <= place);
-        if has_more && well.bucket.available(now) > 0 {
+        let Some(quota) = state.quotas.get(bx) else { continue };
+        let has_more = quota.waiting.first().is_some_and(|(at, _)| *at <= place);
+        if has_more && quota.bucket.available(now) > 0 {
             wake_some(state, bx, place);
             return true;
         }
         // Whoever had its turn and waits again has said for how much.
         if has_more {
-            want(state, bx, 1);
+            request(state, bx, 1);
         }
     }
-    !state.stirred.is_empty()
+    !state.dirty_workers.is_empty()
 }
 
 /// When what a worker could spend goes to waste.
 fn quota_expires(state: &State, wx: Wx) -> Moment {
-    let expire = wells(state, wx).map(|(_, well)| match well.workers.len() {
-        0 | 1 => well.bucket.expires(state.now),
-        _ => well.expires,
+    let expire = quotas(state, wx).map(|(_, quota)| match quota.workers.len() {
+        0 | 1 => quota.bucket.expires(state.now),
+        _ => quota.expires,
     });
     expire.min().unwrap_or(Moment::NEVER)
 }
 
 /// Somebody waits until there are so many units.
-fn want(state: &mut State, bx: Bx, units: u32) {
-    let Some(well) = state.wells.get_mut(bx) else { return };
-    let least = well.thirst.map_or(units, |thirst| thirst.min(units));
-    if well.thirst != Some(least) || well.wakes == Moment::NEVER {
-        well.thirst = Some(least);
+fn request(state: &mut State, bx: Bx, units: u32) {
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
+    let least = quota
+        .min_waiting_cost
+        .map_or(units, |min_waiting_cost| min_waiting_cost.min(units));
+    if quota.min_waiting_cost != Some(least) || quota.wakes == Moment::NEVER {
+        quota.min_waiting_cost = Some(least);
         look_again(state, bx);
     }
 }
@@ -146,10 +148,12 @@ fn want(state: &mut State, bx: Bx, units: u32) {
 /// Something changed in a bucket, or in what somebody waits for.
 pub(crate) fn look_again(state: &mut State, bx: Bx) {
     let now = state.now;
-    let Some(well) = state.wells.get_mut(bx) else { return };
-    let Some(thirst) = well.thirst else { return };
-    let wakes = well.bucket.when(now, thirst).unwrap_or(Moment::NEVER);
-    let before = std::mem::replace(&mut well.wakes, wakes);
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
+    let Some(min_waiting_cost) = quota.min_waiting_cost else {
+        return;
+    };
+    let wakes = quota.bucket.when(now, min_waiting_cost).unwrap_or(Moment::NEVER);
+    let before = std::mem::replace(&mut quota.wakes, wakes);
     state.timers.clear(before, Timer::Bucket(bx));
     if wakes <= now {
         refilled(state, bx);
@@ -160,9 +164,9 @@ pub(crate) fn look_again(state: &mut State, bx: Bx) {
 
 /// There is as much in a bucket as somebody waits for.
 pub(crate) fn refilled(state: &mut State, bx: Bx) {
-    let Some(well) = state.wells.get_mut(bx) else { return };
-    well.thirst = None;
-    well.wakes = Moment::NEVER;
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
+    quota.min_waiting_cost = None;
+    quota.wakes = Moment::NEVER;
     follow_expiry(state, bx);
     wake_some(state, bx, state.waited);
 }
@@ -170,44 +174,44 @@ pub(crate) fn refilled(state: &mut State, bx: Bx) {
 /// Has the lists of pools follow the moment at which a bucket's units go to waste, if it has moved far.
 pub(crate) fn follow_expiry(state: &mut State, bx: Bx) {
     let now = state.now;
-    let Some(well) = state.wells.get_mut(bx).filter(|well| well.workers.len() > 1) else {
+    let Some(quota) = state.quotas.get_mut(bx).filter(|quota| quota.workers.len() > 1) else {
         return;
     };
-    let (before, expires) = (well.expires, well.bucket.expires(now));
+    let (before, expires) = (quota.expires, quota.bucket.expires(now));
     let moved = before.max(expires).since(before.min(expires));
     if before != expires && moved > EXPIRES_OFF {
-        well.expires = expires;
-        relist_listed(state, bx);
+        quota.expires = expires;
+        update_all_listed(state, bx);
     }
 }
 
 /// Something changed for all who are listed and draw from this bucket.
-pub(crate) fn relist_listed(state: &mut State, bx: Bx) {
-    let listed = state.wells.get(bx).map(|well| well.listed.iter().copied().collect());
+pub(crate) fn update_all_listed(state: &mut State, bx: Bx) {
+    let listed = state.quotas.get(bx).map(|quota| quota.listed.iter().copied().collect());
     let listed: Vec<Wx> = listed.unwrap_or_default();
     for wx in listed {
-        relist(state, wx);
+        update_listing(state, wx);
     }
 }
 
 /// Whether one of a worker's buckets is empty.
-pub(crate) fn is_dry(state: &State, wx: Wx) -> bool {
-    wells(state, wx).any(|(_, well)| well.bucket.available(state.now) == 0)
+pub(crate) fn is_spent_out(state: &State, wx: Wx) -> bool {
+    quotas(state, wx).any(|(_, quota)| quota.bucket.available(state.now) == 0)
 }
 
 /// Puts a worker where its pool's lists should have it now.
-pub(crate) fn relist(state: &mut State, wx: Wx) {
-    let full_probation = state.planted(Plant::FullProbation);
+pub(crate) fn update_listing(state: &mut State, wx: Wx) {
+    let full_probation = state.fault_injected(Mutation::FullProbation);
     let Some(worker) = state.workers.get(wx) else { return };
-    let (mut room, has_quota) = (worker.room(&state.policy), !worker.buckets.is_empty());
+    let (mut capacity, has_quota) = (worker.capacity(&state.policy), !worker.buckets.is_empty());
     if full_probation && matches!(worker.standing.health(), Health::Probation { .. }) && worker.load() < worker.slots {
-        room = Room::Slot;
+        capacity = Capacity::Slot;
     }
     let mut expires = Moment::NEVER;
     if has_quota {
         expires = quota_expires(state, wx);
-        if room != Room::None && !can_pay(state, wx, None) {
-            room = Room::None;
+        if capacity != Capacity::None && !can_pay(state, wx, None) {
+            capacity = Capacity::None;
         }
     }
     let Some(worker) = state.workers.get_mut(wx) else {
@@ -219,7 +223,7 @@ pub(crate) fn relist(state: &mut State, wx: Wx) {
         last_assigned: worker.last_assigned,
         wx,
     };
-    let listed = (room, entry);
+    let listed = (capacity, entry);
     if worker.listed == listed {
         return;
     }
@@ -229,14 +233,14 @@ pub(crate) fn relist(state: &mut State, wx: Wx) {
     };
     let heads = pool.heads();
     match before {
-        (Room::Slot, entry) => pool.free.remove(&entry),
-        (Room::Prefetch, entry) => pool.prefetch.remove(&entry),
-        (Room::None, _) => false,
+        (Capacity::Slot, entry) => pool.free.remove(&entry),
+        (Capacity::Prefetch, entry) => pool.prefetch.remove(&entry),
+        (Capacity::None, _) => false,
     };
     match listed {
-        (Room::Slot, entry) => pool.free.insert(entry),
-        (Room::Prefetch, entry) => pool.prefetch.insert(entry),
-        (Room::None, _) => false,
+        (Capacity::Slot, entry) => pool.free.insert(entry),
+        (Capacity::Prefetch, entry) => pool.prefetch.insert(entry),
+        (Capacity::None, _) => false,
     };
     let next = pool.heads();
     if heads != next {
@@ -252,7 +256,7 @@ pub(crate) fn relist(state: &mut State, wx: Wx) {
             }
         }
     }
-    if has_quota && (before.0 == Room::None) != (listed.0 == Room::None) {
-        note_listed(state, wx, listed.0 != Room::None);
+    if has_quota && (before.0 == Capacity::None) != (listed.0 == Capacity::None) {
+        note_listed(state, wx, listed.0 != Capacity::None);
     }
 }

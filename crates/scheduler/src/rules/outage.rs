@@ -1,7 +1,7 @@
 use crate::command::Command;
 use crate::ids::{ActionId, Px, Wx};
 use crate::model::health::{Standing, Trust};
-use crate::model::outage::{ACTIONS, Outage, Probe, SPELLS, Spell, Streak};
+use crate::model::outage::{ACTIONS, BURSTS, Burst, Outage, Probe, Streak};
 use crate::model::pool::Pool;
 use crate::moment::Moment;
 use crate::policy::Blame;
@@ -17,7 +17,7 @@ const OVER: u32 = 8;
 /// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last
 /// attempts of actions wait for it, see `may_be_down`.
 pub(crate) fn is_hopeless(state: &State, px: Px) -> bool {
-    let is_lost = |pool: &Pool| !pool.has_worked && pool.blemished >= pool.usable;
+    let is_lost = |pool: &Pool| !pool.has_worked && pool.failing >= pool.usable;
     state
         .pools
         .get(px)
@@ -25,7 +25,7 @@ pub(crate) fn is_hopeless(state: &State, px: Px) -> bool {
 }
 
 /// An attempt was given to a worker of a pool.
-pub(crate) fn probed(state: &mut State, px: Px) {
+pub(crate) fn count_probe(state: &mut State, px: Px) {
     let until = state.later(state.policy.probe_every);
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
@@ -38,18 +38,18 @@ pub(crate) fn probed(state: &mut State, px: Px) {
 }
 
 /// A worker of this pool failed an action.
-pub(crate) fn one_fails(state: &mut State, px: Px, wx: Wx, action: ActionId) {
+pub(crate) fn note_failure(state: &mut State, px: Px, wx: Wx, action: ActionId) {
     let now = state.now;
     note_streak(state, px, action);
-    let is_news = !is_notorious(state, wx, action);
+    let is_news = !fails_again(state, wx, action);
     if let Some(pool) = state.pools.get_mut(px) {
-        pool.spells.failed(now, wx, is_news, pool.usable);
+        pool.bursts.failed(now, wx, is_news, pool.usable);
     }
 }
 
 /// Most workers of a pool failed, and now one of them succeeded: the pauses of the others are over.
-fn end_pauses(state: &mut State, pressed: &[Wx]) {
-    for wx in pressed {
+fn end_pauses(state: &mut State, slowed: &[Wx]) {
+    for wx in slowed {
         let Some(Standing::Usable { trust, rest }) = state.workers.get(*wx).map(|worker| worker.standing) else {
             continue;
         };
@@ -62,34 +62,37 @@ fn end_pauses(state: &mut State, pressed: &[Wx]) {
             worker.record.failing_since = now;
         }
         let rest = rest.undamped();
-        standing::stand(state, *wx, Standing::Usable { trust, rest });
-        state.stirred.push(*wx);
+        standing::set_standing(state, *wx, Standing::Usable { trust, rest });
+        state.dirty_workers.push(*wx);
     }
 }
 
 /// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for it. It is
 /// to be probed with what never failed: if the front of the line is bad work, that is found out.
-pub(crate) fn is_pressed(state: &State, wx: Wx) -> bool {
-    let worker = state.workers.get(wx).filter(|worker| worker.record.straight > 0);
-    worker.is_some_and(|_| spell(state, wx).is_some_and(|spell| spell.is_long()))
+pub(crate) fn is_slowed_with_pool(state: &State, wx: Wx) -> bool {
+    let worker = state
+        .workers
+        .get(wx)
+        .filter(|worker| worker.record.consecutive_failures > 0);
+    worker.is_some_and(|_| burst(state, wx).is_some_and(|burst| burst.is_long()))
 }
 
-/// The spell in which this worker fails since its last success as most of its pool. Not if it failed before: then it is no better
+/// The burst in which this worker fails since its last success as most of its pool. Not if it failed before: then it is no better
 /// for the others being worse.
-pub(crate) fn spell(state: &State, wx: Wx) -> Option<Spell> {
+pub(crate) fn burst(state: &State, wx: Wx) -> Option<Burst> {
     let worker = state.workers.get(wx)?;
     let pool = state.pools.get(worker.px).filter(|pool| pool.has_worked)?;
-    let spell = pool.spells.now(state.now, pool.usable)?;
-    (worker.record.failing_since >= spell.since).then_some(spell)
+    let burst = pool.bursts.now(state.now, pool.usable)?;
+    (worker.record.failing_since >= burst.since).then_some(burst)
 }
 
 /// A worker of this pool failed an action in a way that a service which is down explains.
-pub(crate) fn all_fail(state: &mut State, px: Px, wx: Wx, action: ActionId) {
+pub(crate) fn note_outage(state: &mut State, px: Px, wx: Wx, action: ActionId) {
     let (now, pause, after) = (state.now, state.policy.probe_every, state.policy.systemic_after);
     if state.policy.blame != Blame::Deferred {
         return;
     }
-    if is_notorious(state, wx, action) {
+    if fails_again(state, wx, action) {
         return probe_again(state, px);
     }
     let Some(pool) = state.pools.get_mut(px) else { return };
@@ -123,36 +126,36 @@ fn note_streak(state: &mut State, px: Px, action: ActionId) {
     let (Some(pool), Some(action)) = (pool, ax.and_then(|ax| state.actions.get_mut(ax))) else {
         return;
     };
-    let trials = action.trials.get_or_insert_default();
-    if trials.last_streak != Some(pool.streak.number) {
-        trials.is_notorious |= pool.refutes(trials.last_streak);
-        trials.last_streak = Some(pool.streak.number);
+    let history = action.history.get_or_insert_default();
+    if history.last_streak != Some(pool.streak.number) {
+        history.fails_again |= pool.refutes(history.last_streak);
+        history.last_streak = Some(pool.streak.number);
     }
 }
 
 /// Whether an action failed in an earlier row of failures of this worker's pool, which a success of another one ended so soon that
 /// nothing but the action explains it.
-pub(crate) fn is_notorious(state: &State, wx: Wx, action: ActionId) -> bool {
+pub(crate) fn fails_again(state: &State, wx: Wx, action: ActionId) -> bool {
     let pool = state.workers.get(wx).and_then(|worker| state.pools.get(worker.px));
     let ax = state.action_ids.get(&action).copied();
-    let trials = ax.and_then(|ax| state.actions.get(ax)?.trials.as_deref());
-    pool.zip(trials)
-        .is_some_and(|(pool, trials)| trials.is_notorious || pool.refutes(trials.last_streak))
+    let history = ax.and_then(|ax| state.actions.get(ax)?.history.as_deref());
+    pool.zip(history)
+        .is_some_and(|(pool, history)| history.fails_again || pool.refutes(history.last_streak))
 }
 
 /// This worker of the pool had a result, after `took`.
-pub(crate) fn one_works(state: &mut State, px: Px, wx: Wx, took: Duration) {
+pub(crate) fn note_success(state: &mut State, px: Px, wx: Wx, took: Duration) {
     let now = state.now;
     let Some(pool) = state.pools.get_mut(px) else { return };
     let had_worked = std::mem::replace(&mut pool.has_worked, true);
-    // One that failed as the others did: they would succeed as well.
+    // One that failed as the others did: they would succeed as quota.
     let is_over =
-        pool.spells.failed.contains_key(&wx) && pool.spells.now(now, pool.usable).is_some_and(|spell| spell.is_long());
-    let pressed: Vec<Wx> = match is_over {
-        true => pool.spells.failed.keys().copied().collect(),
+        pool.bursts.failed.contains_key(&wx) && pool.bursts.now(now, pool.usable).is_some_and(|burst| burst.is_long());
+    let slowed: Vec<Wx> = match is_over {
+        true => pool.bursts.failed.keys().copied().collect(),
         false => Vec::new(),
     };
-    pool.spells.worked(now.before(took));
+    pool.bursts.worked(now.before(took));
     if pool.streak.failures > 0 {
         let next = Streak {
             number: pool.streak.number.wrapping_add(1),
@@ -161,7 +164,7 @@ pub(crate) fn one_works(state: &mut State, px: Px, wx: Wx, took: Duration) {
         let streak = std::mem::replace(&mut pool.streak, next);
         let is_long = now.since(streak.since) >= state.policy.systemic_after;
         if had_worked && is_long && streak.is_everywhere(pool.usable) {
-            if pool.long_streaks.len() >= SPELLS {
+            if pool.long_streaks.len() >= BURSTS {
                 pool.long_streaks.pop_front();
             }
             pool.long_streaks.push_back(streak.number);
@@ -173,7 +176,7 @@ pub(crate) fn one_works(state: &mut State, px: Px, wx: Wx, took: Duration) {
             });
         }
     }
-    end_pauses(state, &pressed);
+    end_pauses(state, &slowed);
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
     };
@@ -190,7 +193,7 @@ pub(crate) fn one_works(state: &mut State, px: Px, wx: Wx, took: Duration) {
         });
     }
     state.timers.clear(until, Timer::Probe(px));
-    let_go(state, px);
+    mark_free_dirty(state, px);
 }
 
 /// Whether nothing worked in a pool at that moment, so that a failure then says nothing about who failed.
@@ -208,7 +211,7 @@ pub(crate) fn probe(state: &mut State, px: Px) {
     probe.width = (probe.width / 2).max(1);
     probe.left = probe.width;
     probe.until = Moment::NEVER;
-    let_go(state, px);
+    mark_free_dirty(state, px);
 }
 
 /// A probe was spent on an action that says nothing about the service: another one may be made at once.
@@ -219,12 +222,12 @@ pub(crate) fn probe_again(state: &mut State, px: Px) {
     let until = std::mem::replace(&mut probe.until, Moment::NEVER);
     probe.left = probe.left.saturating_add(1);
     state.timers.clear(until, Timer::Probe(px));
-    let_go(state, px);
+    mark_free_dirty(state, px);
 }
 
 /// Has every worker of a pool that has room look for work.
-fn let_go(state: &mut State, px: Px) {
+fn mark_free_dirty(state: &mut State, px: Px) {
     let Some(pool) = state.pools.get(px) else { return };
     let free = pool.free.iter().chain(&pool.prefetch).map(|entry| entry.wx);
-    state.stirred.extend(free);
+    state.dirty_workers.extend(free);
 }

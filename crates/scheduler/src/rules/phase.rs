@@ -24,7 +24,10 @@ pub(crate) fn leave(state: &mut State, ax: Ax) {
         return;
     };
     let (rx, key) = (action.rx, action.key(ax));
-    if action.trials.as_deref().is_some_and(|trials| !trials.votes.is_empty())
+    if action
+        .history
+        .as_deref()
+        .is_some_and(|history| !history.votes.is_empty())
         && let Some(route) = state.queues.routes.get_mut(rx)
     {
         route.voting.remove(&ax);
@@ -52,12 +55,12 @@ pub(crate) fn leave(state: &mut State, ax: Ax) {
 }
 
 /// An action that is in no state has stood behind fresh work for long enough.
-pub(crate) fn undefer(state: &mut State, ax: Ax) {
+pub(crate) fn end_deferral(state: &mut State, ax: Ax) {
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    if let Some(trials) = action.trials.as_deref_mut()
-        && std::mem::take(&mut trials.busies.deferred)
+    if let Some(history) = action.history.as_deref_mut()
+        && std::mem::take(&mut history.busy_replies.deferred)
     {
         action.turn = Turn::Fresh;
     }
@@ -90,13 +93,13 @@ pub(crate) fn run_over(state: &mut State, ax: Ax, number: u32, end: End) -> bool
 }
 
 /// Keeps an action that has no attempt left until it is known what becomes of those who failed it.
-pub(crate) fn hold(state: &mut State, ax: Ax) {
-    if let Some(trials) = state
+pub(crate) fn await_verdict(state: &mut State, ax: Ax) {
+    if let Some(history) = state
         .actions
         .get_mut(ax)
-        .and_then(|action| action.trials.as_deref_mut())
+        .and_then(|action| action.history.as_deref_mut())
     {
-        trials.held = true;
+        history.awaiting_verdict = true;
     }
     rest(state, ax, state.later(state.policy.patience));
 }
@@ -134,8 +137,8 @@ fn leave_solo(state: &mut State, rx: Rx, key: Key) {
     }
     if let Some(wx) = route.reserved.take()
         && let Some(worker) = state.workers.get_mut(wx)
-        && worker.kept.take_if(|kept| *kept == rx).is_some()
+        && worker.reserved_for.take_if(|kept| *kept == rx).is_some()
     {
-        state.stirred.push(wx);
+        state.dirty_workers.push(wx);
     }
 }

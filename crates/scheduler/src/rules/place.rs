@@ -1,12 +1,12 @@
 use crate::command::Command;
 use crate::ids::{AttemptId, Ax, Ox, Px, Rx, Wx};
-use crate::luck::doubled;
 use crate::model::action::Phase;
-use crate::model::retry::Bar;
+use crate::model::retry::Exclusion;
 use crate::moment::Moment;
 use crate::outcome::{Health, Reason};
+use crate::rng::doubled;
 use crate::rules::{assign, eligible, phase, saving, shun, solo};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 use crate::timers::Timer;
 
 /// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by default are
@@ -20,7 +20,7 @@ enum Plan {
     /// Wait until then, and look again.
     Rest { until: Moment },
     /// Take the first worker that is not barred.
-    Queue(Bar),
+    Queue(Exclusion),
 }
 
 /// A worker of this owner has joined a pool: actions on which the owner has voted already avoid it.
@@ -45,24 +45,24 @@ fn avoid_owner(state: &mut State, rx: Rx, ox: Ox) {
 
 /// Remembers that an action failed on a worker.
 pub(crate) fn remember(state: &mut State, ax: Ax, wx: Wx) {
-    if state.planted(Plant::SameWorker) {
+    if state.fault_injected(Mutation::SameWorker) {
         return;
     }
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    let trials = action.trials.get_or_insert_default();
-    match trials.failed_on.iter().position(|failed| *failed == wx) {
+    let history = action.history.get_or_insert_default();
+    match history.failed_on.iter().position(|failed| *failed == wx) {
         Some(index) => {
             // One of this round that failed again, against the rule of the round, is still one.
-            if index < trials.failed_on.len() - trials.tried {
-                trials.tried += 1;
+            if index < history.failed_on.len() - history.tried {
+                history.tried += 1;
             }
-            trials.failed_on.remove(index);
+            history.failed_on.remove(index);
         }
-        None => trials.tried += 1,
+        None => history.tried += 1,
     }
-    trials.failed_on.push(wx);
+    history.failed_on.push(wx);
 }
 
 /// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
@@ -70,12 +70,12 @@ pub(crate) fn remember(state: &mut State, ax: Ax, wx: Wx) {
 pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) {
     let mut plan = plan(state, ax);
     if failed.is_some() {
-        if let Some(trials) = state
+        if let Some(history) = state
             .actions
             .get_mut(ax)
-            .and_then(|action| action.trials.as_deref_mut())
+            .and_then(|action| action.history.as_deref_mut())
         {
-            trials.busies.deferred = false;
+            history.busy_replies.deferred = false;
         }
         plan = spread(state, ax, plan);
     }
@@ -102,7 +102,7 @@ fn spread(state: &mut State, ax: Ax, plan: Plan) -> Plan {
     let Some(action) = state.actions.get(ax) else {
         return plan;
     };
-    let Some(first) = action.trials.as_deref().and_then(|trials| trials.first_failed) else {
+    let Some(first) = action.history.as_deref().and_then(|history| history.first_failed) else {
         return plan;
     };
     let (failed, most, least) = (action.failed, state.attempts_max(action), state.policy.backoff_min);
@@ -120,7 +120,7 @@ fn spread(state: &mut State, ax: Ax, plan: Plan) -> Plan {
         Plan::Queue(_) => {
             // Together these rests take as long as the shortest backoff on average.
             let rests = most.saturating_sub(2).max(1);
-            let wait = state.luck.up_to(least.saturating_mul(2) / rests);
+            let wait = state.rng.up_to(least.saturating_mul(2) / rests);
             state.later(wait)
         }
     };
@@ -136,8 +136,8 @@ fn may_be_down(state: &State, ax: Ax, first: Moment) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;
     };
-    let works = state.over_pools(action.rx, |pool| usize::from(pool.spells.worked_at > first));
-    action.trials.as_deref().is_some_and(|trials| !trials.has_trapped) && works == 0
+    let works = state.over_pools(action.rx, |pool| usize::from(pool.bursts.worked_at > first));
+    action.history.as_deref().is_some_and(|history| !history.has_trapped) && works == 0
 }
 
 /// As `place`, of an action that stands behind fresh work, or avoids workers, until then.
@@ -154,8 +154,8 @@ pub(crate) fn place_again(state: &mut State, ax: Ax) {
     };
     phase::leave(state, ax);
     let plan = match bar {
-        Bar::Last | Bar::Open => Plan::Queue(Bar::Open),
-        Bar::Tried | Bar::AllBut(_) => plan(state, ax),
+        Exclusion::Last | Exclusion::None => Plan::Queue(Exclusion::None),
+        Exclusion::Tried | Exclusion::AllBut(_) => plan(state, ax),
     };
     carry_out(state, ax, plan, patience);
 }
@@ -171,50 +171,50 @@ fn carry_out(state: &mut State, ax: Ax, plan: Plan, patience: Moment) {
 
 fn plan(state: &mut State, ax: Ax) -> Plan {
     let Some(rx) = state.actions.get(ax).map(|action| action.rx) else {
-        return Plan::Queue(Bar::Open);
+        return Plan::Queue(Exclusion::None);
     };
     if state.is_unroutable(rx) || eligible::is_out_of_voters(state, ax, rx) {
         return Plan::Unroutable;
     }
-    if state.actions.get(ax).is_none_or(|action| action.trials.is_none()) {
-        return Plan::Queue(Bar::Open);
+    if state.actions.get(ax).is_none_or(|action| action.history.is_none()) {
+        return Plan::Queue(Exclusion::None);
     }
-    shun::shuns_none(state, ax);
+    shun::clear_shunned(state, ax);
     let usable = eligible::allowed(state, ax, rx);
     let barred: Vec<Wx> = eligible::barred(state, ax).collect();
     let workers = &state.workers;
     let is_usable =
         |wx: &Wx| !barred.contains(wx) && workers.get(*wx).is_some_and(|worker| worker.standing.is_usable());
-    let Some(trials) = state.actions.get_mut(ax).and_then(|action| action.trials.as_mut()) else {
-        return Plan::Queue(Bar::Open);
+    let Some(history) = state.actions.get_mut(ax).and_then(|action| action.history.as_mut()) else {
+        return Plan::Queue(Exclusion::None);
     };
-    trials.forget(|wx| {
+    history.forget(|wx| {
         workers
             .get(wx)
             .is_none_or(|worker| worker.standing.health() == Health::Gone)
     });
-    if trials.failed_on.is_empty() {
-        return Plan::Queue(Bar::Open);
+    if history.failed_on.is_empty() {
+        return Plan::Queue(Exclusion::None);
     }
     // Nobody usable: whoever comes out of quarantine first has everybody looked at again.
-    if usable == 0 || trials.failed_on.iter().filter(|wx| is_usable(wx)).count() < usable {
-        return Plan::Queue(Bar::Tried);
+    if usable == 0 || history.failed_on.iter().filter(|wx| is_usable(wx)).count() < usable {
+        return Plan::Queue(Exclusion::Tried);
     }
-    let earlier = trials.failed_on.len() - trials.tried;
-    if let Some(turn) = trials.failed_on.iter().take(earlier).find(|wx| is_usable(wx)) {
-        return Plan::Queue(Bar::AllBut(*turn));
+    let earlier = history.failed_on.len() - history.tried;
+    if let Some(turn) = history.failed_on.iter().take(earlier).find(|wx| is_usable(wx)) {
+        return Plan::Queue(Exclusion::AllBut(*turn));
     }
-    let longest = doubled(state.policy.backoff_min, trials.rounds, state.policy.backoff_max);
-    trials.rounds = trials.rounds.saturating_add(1);
-    trials.tried = 0;
-    let wait = state.luck.up_to(longest);
+    let longest = doubled(state.policy.backoff_min, history.rounds, state.policy.backoff_max);
+    history.rounds = history.rounds.saturating_add(1);
+    history.tried = 0;
+    let wait = state.rng.up_to(longest);
     Plan::Rest {
         until: state.later(wait),
     }
 }
 
 /// Gives an action to the best worker that it does not avoid; if there is none, it stands in line.
-fn queue(state: &mut State, ax: Ax, bar: Bar, patience: Moment) {
+fn queue(state: &mut State, ax: Ax, bar: Exclusion, patience: Moment) {
     let Some(action) = state.actions.get(ax) else { return };
     let (rx, kx, key) = (action.rx, action.kx, action.key(ax));
     let mut avoid = eligible::avoided(state, ax, bar);
@@ -225,7 +225,7 @@ fn queue(state: &mut State, ax: Ax, bar: Bar, patience: Moment) {
         }
         saving::save_for(state, rx, kx, &avoid);
     } else {
-        let choosy = matches!(bar, Bar::Tried | Bar::AllBut(_)) && eligible::is_choosy(state, ax);
+        let choosy = matches!(bar, Exclusion::Tried | Exclusion::AllBut(_)) && eligible::is_choosy(state, ax);
         if let Some(wx) = assign::find(state, rx, kx, &avoid, choosy) {
             return assign::assign(state, ax, wx);
         }
@@ -235,14 +235,14 @@ fn queue(state: &mut State, ax: Ax, bar: Bar, patience: Moment) {
         }
         saving::save_for(state, rx, kx, &avoid);
     }
-    let may_wait = (avoid.is_empty() || bar == Bar::Open) && !eligible::is_deferred(state, ax);
-    let patience = if may_wait || state.planted(Plant::EndlessPatience) {
+    let may_wait = (avoid.is_empty() || bar == Exclusion::None) && !eligible::is_deferred(state, ax);
+    let patience = if may_wait || state.fault_injected(Mutation::EndlessPatience) {
         Moment::NEVER
     } else {
         patience
     };
     let group = if solo { None } else { state.queues.push(rx, &avoid, key) };
-    let bar = if avoid.is_empty() { Bar::Open } else { bar };
+    let bar = if avoid.is_empty() { Exclusion::None } else { bar };
     if let Some(action) = state.actions.get_mut(ax) {
         action.phase = Phase::Waiting { group, bar, patience };
     }
@@ -256,7 +256,10 @@ pub(crate) fn shun(state: &mut State, ax: Ax, wx: Wx) -> bool {
     let Some(Phase::Waiting { bar, patience, .. }) = state.actions.get(ax).map(|action| action.phase) else {
         return false;
     };
-    if !matches!(bar, Bar::Tried | Bar::AllBut(_)) || !state.has_failed(wx) || !eligible::is_choosy(state, ax) {
+    if !matches!(bar, Exclusion::Tried | Exclusion::AllBut(_))
+        || !state.has_failed(wx)
+        || !eligible::is_choosy(state, ax)
+    {
         return false;
     }
     shun::avoid_failing(state, ax, &[wx]);
@@ -266,66 +269,67 @@ pub(crate) fn shun(state: &mut State, ax: Ax, wx: Wx) -> bool {
 }
 
 /// An action was given an attempt back: the next one is not its last.
-pub(crate) fn is_less_choosy(state: &mut State, ax: Ax) {
-    let trials = state.actions.get(ax).and_then(|action| action.trials.as_deref());
-    if trials.is_some_and(|trials| !trials.shunned.is_empty()) {
+pub(crate) fn stop_shunning(state: &mut State, ax: Ax) {
+    let history = state.actions.get(ax).and_then(|action| action.history.as_deref());
+    if history.is_some_and(|history| !history.shunned.is_empty()) {
         place_again(state, ax);
     }
 }
 
 /// A worker has a success after failures: actions need not avoid it any more for these.
-pub(crate) fn is_clean_again(state: &mut State, wx: Wx) {
+pub(crate) fn end_shunning(state: &mut State, wx: Wx) {
     let shunned_by = match state.workers.get_mut(wx) {
         Some(worker) if !worker.shunned_by.is_empty() => std::mem::take(&mut worker.shunned_by),
         _ => return,
     };
     for ax in shunned_by {
-        if let Some(trials) = state
+        if let Some(history) = state
             .actions
             .get_mut(ax)
-            .and_then(|action| action.trials.as_deref_mut())
+            .and_then(|action| action.history.as_deref_mut())
         {
-            trials.shunned.retain(|shunned| *shunned != wx);
+            history.shunned.retain(|shunned| *shunned != wx);
         }
         place_again(state, ax);
     }
 }
 
 /// An action has waited long enough: it avoids less.
-pub(crate) fn impatient(state: &mut State, ax: Ax) {
+pub(crate) fn end_patience(state: &mut State, ax: Ax) {
     let Some(action) = state.actions.get(ax) else { return };
     let Phase::Waiting { bar, patience, .. } = action.phase else {
         return;
     };
-    let trials = action.trials.as_deref();
+    let history = action.history.as_deref();
     // As long as something works, there is a worker that is worth waiting for.
-    let worked = state.over_route(action.rx).map(|pool| pool.spells.worked_at).max();
-    let gives_up = trials
-        .and_then(|trials| trials.first_failed)
+    let worked = state.over_route(action.rx).map(|pool| pool.bursts.worked_at).max();
+    let gives_up = history
+        .and_then(|history| history.first_failed)
         .max(worked)
         .map_or(state.now, |last| last + state.policy.backoff_max);
-    if matches!(bar, Bar::Tried | Bar::AllBut(_)) && state.now < gives_up && eligible::is_choosy(state, ax) {
+    if matches!(bar, Exclusion::Tried | Exclusion::AllBut(_)) && state.now < gives_up && eligible::is_choosy(state, ax)
+    {
         phase::leave(state, ax);
         return phase::rest(state, ax, state.later(state.policy.backoff_min));
     }
-    let last = trials.and_then(|trials| trials.failed_on.last().copied());
+    let last = history.and_then(|history| history.failed_on.last().copied());
     let last_counts =
         last.is_some_and(|wx| state.is_usable(wx) && !eligible::barred(state, ax).any(|barred| barred == wx));
     let others = eligible::allowed(state, ax, action.rx) > usize::from(last_counts);
     let next = match bar {
-        Bar::Tried | Bar::AllBut(_) if others => Bar::Last,
-        _ => Bar::Open,
+        Exclusion::Tried | Exclusion::AllBut(_) if others => Exclusion::Last,
+        _ => Exclusion::None,
     };
     phase::leave(state, ax);
-    shun::shuns_none(state, ax);
-    phase::undefer(state, ax);
+    shun::clear_shunned(state, ax);
+    phase::end_deferral(state, ax);
     // Counted from when this was due, not from when it was noticed: twice the patience is the most.
     queue(state, ax, next, patience + state.policy.patience);
 }
 
 /// Looks again at the actions of a pool's routes that avoid everybody who is usable now.
-pub(crate) fn unstick(state: &mut State, px: Px) {
-    if state.planted(Plant::ForgetStuck) {
+pub(crate) fn place_stuck(state: &mut State, px: Px) {
+    if state.fault_injected(Mutation::ForgetStuck) {
         return;
     }
     let mut index = 0;

@@ -1,10 +1,10 @@
 use crate::ids::{Px, Wx};
-use crate::luck::doubled;
 use crate::model::health::Standing;
 use crate::model::kind::Kind;
 use crate::outcome::Evicted;
+use crate::rng::doubled;
 use crate::rules::standing;
-use crate::state::{FollowUp, Plant, State};
+use crate::state::{FollowUp, Mutation, State};
 
 /// Whether without this one there would be a usable worker left for every kind that it serves, over all pools.
 pub(crate) fn is_spare(state: &State, wx: Wx) -> bool {
@@ -31,11 +31,11 @@ pub(crate) fn is_spare(state: &State, wx: Wx) -> bool {
             .filter(|other| **other != wx && state.is_usable(**other));
         kind.barred.is_empty() || !serves || state.usable(kind.rx) > own + barred.count()
     };
-    state.planted(Plant::QuarantineLast) || spare && state.kinds.iter().all(is_left)
+    state.fault_injected(Mutation::QuarantineLast) || spare && state.kinds.iter().all(is_left)
 }
 
 /// Whether failures alone may take this worker out.
-pub(crate) fn may_condemn(state: &State, wx: Wx) -> bool {
+pub(crate) fn may_quarantine(state: &State, wx: Wx) -> bool {
     let Some(worker) = state.workers.get(wx) else {
         return false;
     };
@@ -47,42 +47,42 @@ pub(crate) fn may_condemn(state: &State, wx: Wx) -> bool {
     };
     // Rounded down: a third of five is one.
     let share = (pool.members as f64 * state.policy.quarantine_share) as usize;
-    state.planted(Plant::IgnoreShare)
-        || worker.record.unproved >= state.policy.evict_after
+    state.fault_injected(Mutation::IgnoreShare)
+        || worker.record.unproved_quarantines >= state.policy.evict_after
         || pool.judged < share.max(1)
 }
 
 /// The same for a worker that was proved wrong, whatever part of its pool is taken out already.
-pub(crate) fn may_condemn_outvoted(state: &State, wx: Wx) -> bool {
+pub(crate) fn may_quarantine_outvoted(state: &State, wx: Wx) -> bool {
     let px = state.workers.get(wx).map(|worker| worker.px);
     is_spare(state, wx) && px.is_some_and(|px| !state.is_systemic(px))
 }
 
 /// Quarantines a worker, or evicts it if that was done too often.
-pub(crate) fn condemn(state: &mut State, wx: Wx, judged: bool) {
+pub(crate) fn quarantine(state: &mut State, wx: Wx, judged: bool) {
     let spare = is_spare(state, wx);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
     // An explicit fault takes out the last one too: a worker that cannot be started is no worker.
-    if worker.record.unproved >= state.policy.evict_after && (spare || !judged) {
-        let quarantines = worker.record.unproved;
-        standing::stand(state, wx, Standing::Evicted(Evicted::Unreliable { quarantines }));
+    if worker.record.unproved_quarantines >= state.policy.evict_after && (spare || !judged) {
+        let quarantines = worker.record.unproved_quarantines;
+        standing::set_standing(state, wx, Standing::Evicted(Evicted::Unreliable { quarantines }));
         return state.follow_ups.push(FollowUp::Annul(wx));
     }
     let record = &mut worker.record;
     record.round = record.round.saturating_add(1);
-    record.unproved = record.unproved.saturating_add(1);
-    record.row.clear();
-    record.unfit.clear();
-    record.unfit_row = 0;
+    record.unproved_quarantines = record.unproved_quarantines.saturating_add(1);
+    record.undecided_failures.clear();
+    record.unfit_for.clear();
+    record.unfit_reports = 0;
     record.score = 0.0;
-    record.past.clear();
-    record.since = 0;
+    record.past_failures.clear();
+    record.successes_since_failure = 0;
     worker.tally.quarantines += 1;
     let round = record.round;
     let length = doubled(state.policy.quarantine_min, round - 1, state.policy.quarantine_max);
-    let until = state.now + state.luck.around(length, state.policy.quarantine_jitter);
-    standing::stand(state, wx, Standing::Quarantined { until, round, judged });
+    let until = state.now + state.rng.jittered(length, state.policy.quarantine_jitter);
+    standing::set_standing(state, wx, Standing::Quarantined { until, round, judged });
     state.follow_ups.push(FollowUp::Annul(wx));
 }

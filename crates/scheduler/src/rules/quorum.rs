@@ -4,7 +4,7 @@ use crate::model::health::{Standing, Trust};
 use crate::model::votes::Vote;
 use crate::outcome::{Class, End};
 use crate::rules::{damping, health};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 
 /// How many equal votes settle an action. scheduler-policy: "two equal results from different owners".
 const EQUAL: usize = 2;
@@ -21,10 +21,10 @@ pub(crate) enum Count {
 }
 
 /// Counts what a worker said of an action.
-pub(crate) fn count(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Count {
+pub(crate) fn count_vote(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Count {
     let owner = state.workers.get(wx).and_then(|worker| worker.ox);
     let votes = state.votes(ax);
-    let is_believed = owner.is_none() && votes.is_empty() || state.planted(Plant::BelieveAll);
+    let is_believed = owner.is_none() && votes.is_empty() || state.fault_injected(Mutation::BelieveAll);
     let (Some(ballot), false) = (end.ballot(), is_believed) else {
         // Somebody who is believed at once, and nobody who said anything else before.
         return Count::Decided;
@@ -43,13 +43,13 @@ pub(crate) fn count(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: 
         match equal >= EQUAL {
             true => close_ballot(state, ax, ballot, Some(wx)),
             // It is believed: its result counts as a success of any worker does.
-            false => credit(state, wx, ax),
+            false => credit_vote(state, wx, ax),
         }
         return Count::Decided;
     }
     let at = state.now;
     if let Some(action) = state.actions.get_mut(ax) {
-        action.trials.get_or_insert_default().votes.push(Vote {
+        action.history.get_or_insert_default().votes.push(Vote {
             wx,
             ox,
             number: attempt.number,
@@ -68,12 +68,12 @@ fn is_checked(state: &mut State, wx: Wx) -> bool {
     let Some(worker) = state.workers.get(wx) else {
         return true;
     };
-    let valid = worker.record.valid;
+    let valid = worker.record.confirmed_results;
     if valid < state.policy.trusted_after {
         return true;
     }
     let part = (1.0 / f64::from(valid)).max(state.policy.check_min);
-    state.luck.happens(part)
+    state.rng.chance(part)
 }
 
 /// An action is settled by votes: who was right has one more to its credit, who was not has none any more and is accused.
@@ -84,34 +84,34 @@ fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
         return;
     };
     let (id, kx) = (action.id, action.kx);
-    let Some(trials) = action.trials.as_deref_mut() else {
+    let Some(history) = action.history.as_deref_mut() else {
         return;
     };
-    let (right, wrong): (Vec<Vote>, Vec<Vote>) = std::mem::take(&mut trials.votes)
+    let (right, wrong): (Vec<Vote>, Vec<Vote>) = std::mem::take(&mut history.votes)
         .into_iter()
         .partition(|vote| vote.ballot == ballot);
     for vote in &wrong {
-        trials.accused.retain(|accused| accused.wx != vote.wx);
-        trials.accused.push(Accused::of_lie(vote.wx, vote.number, vote.at));
+        history.accused.retain(|accused| accused.wx != vote.wx);
+        history.accused.push(Accused::outvoted(vote.wx, vote.number, vote.at));
     }
     for wx in right.iter().map(|vote| vote.wx).chain(last) {
         if let Some(worker) = state.workers.get_mut(wx) {
-            worker.record.valid = worker.record.valid.saturating_add(1);
-            worker.record.outvoted = 0;
+            worker.record.confirmed_results = worker.record.confirmed_results.saturating_add(1);
+            worker.record.outvoted_results = 0;
         }
-        credit(state, wx, ax);
+        credit_vote(state, wx, ax);
     }
     for vote in wrong {
         let Some(worker) = state.workers.get_mut(vote.wx) else {
             continue;
         };
-        worker.record.valid = 0;
+        worker.record.confirmed_results = 0;
         worker.record.failed(id, Some(kx), now);
-        worker.record.outvoted = worker.record.outvoted.saturating_add(1);
+        worker.record.outvoted_results = worker.record.outvoted_results.saturating_add(1);
         worker.accusers.insert(ax);
         worker.tally.outvoted += 1;
         // From the second time in a row it is given work slowly, until a result of it is confirmed.
-        let Some(further) = worker.record.outvoted.checked_sub(2) else {
+        let Some(further) = worker.record.outvoted_results.checked_sub(2) else {
             continue;
         };
         if let Standing::Usable {
@@ -125,12 +125,12 @@ fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
 }
 
 /// A vote of a worker counts as a success: others have said the same, or it is believed.
-fn credit(state: &mut State, wx: Wx, ax: Ax) {
+fn credit_vote(state: &mut State, wx: Wx, ax: Ax) {
     if let Some(kx) = state.actions.get(ax).map(|action| action.kx) {
-        health::relieve(state, wx, kx);
+        health::record_success(state, wx, kx);
     }
     health::succeeded(state, wx);
-    state.stirred.push(wx);
+    state.dirty_workers.push(wx);
 }
 
 /// Whether the end of an attempt is a vote that nobody has confirmed yet.

@@ -3,19 +3,19 @@ use crate::outcome::{Class, End, Outcome, Reason};
 use crate::policy::Blame;
 use crate::rules::quorum::Count;
 use crate::rules::{accuse, annul, busy, eligible, phase, place, quorum, solo, spending, unfit, verdict};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 
 /// Takes an attempt off a worker's list. Its number among all dispatches; none: it is not on it.
 pub(crate) fn release(state: &mut State, wx: Wx, attempt: AttemptId, sent: bool) -> Option<u64> {
-    let keep = state.planted(Plant::KeepSlot);
+    let keep = state.fault_injected(Mutation::KeepSlot);
     let worker = state.workers.get_mut(wx)?;
     let index = worker.attempts.iter().position(|held| held.attempt == attempt)?;
     let seq = worker.attempts.get(index)?.seq;
     if !keep {
         worker.attempts.swap_remove(index);
-        state.held = state.held.saturating_sub(1);
+        state.in_flight = state.in_flight.saturating_sub(1);
         if !worker.buckets.is_empty() {
-            spending::paid(state, wx, seq, sent);
+            spending::finish_payment(state, wx, seq, sent);
         }
     }
     Some(seq)
@@ -46,7 +46,7 @@ pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end
     let losses = state.policy.losses;
     let goes_on = phase::run_over(state, ax, attempt.number, end);
     if quorum::is_vote(state, wx, end) {
-        match quorum::count(state, ax, wx, attempt, end) {
+        match quorum::count_vote(state, ax, wx, attempt, end) {
             Count::Decided => {}
             Count::Open if goes_on => return Next::Wait,
             Count::Open => return Next::Place,
@@ -85,7 +85,7 @@ pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end
             }
             // Accuses nobody, yet another worker is the better bet, one that does nothing else: what else is lost then?
             place::remember(state, ax, wx);
-            if solo::lost(state, ax, wx) {
+            if solo::note_loss(state, ax, wx) {
                 return Next::Fail(Reason::Poison);
             }
         }
@@ -121,14 +121,14 @@ fn go_on(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
         if !accuse::is_in_doubt(state, ax) {
             return state.fail(ax, Reason::Exhausted);
         }
-        phase::hold(state, ax);
+        phase::await_verdict(state, ax);
         return verdict::weigh_open(state, ax);
     }
     if matches!(end.class(), Class::Transient | Class::Trap) {
         phase::charge(state, ax);
     }
     if let End::Busy { wait } = end {
-        return busy::place_busied(state, ax, wx, wait);
+        return busy::place_after_busy(state, ax, wx, wait);
     }
     let has_failed = !matches!(end.class(), Class::Busy | Class::Host | Class::Neutral);
     place::place(state, ax, has_failed.then_some((attempt, wx)));
@@ -137,7 +137,7 @@ fn go_on(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
 /// An attempt that was thought lost has a result.
 pub(crate) fn resolve_late(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
     let had = state.votes(ax).len();
-    match quorum::count(state, ax, wx, attempt, end) {
+    match quorum::count_vote(state, ax, wx, attempt, end) {
         Count::Decided => state.settle(ax, Outcome::Done { number: attempt.number }, Some(wx)),
         Count::Hung => state.fail(ax, Reason::Exhausted),
         // What waits avoids one owner more.

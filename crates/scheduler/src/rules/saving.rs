@@ -7,7 +7,7 @@ use crate::state::State;
 
 /// Nobody who has room can pay for this action: whoever can do so first saves for it, and is given nothing cheaper.
 pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
-    if state.wells.len() == 0 || state.draining {
+    if state.quotas.len() == 0 || state.draining {
         return;
     }
     let pools = state.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
@@ -28,8 +28,8 @@ pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
     }
     let kind = state.kinds.get(kx).map(|kind| kind.id);
     let ready = |wx: &Wx| {
-        let wells = listing::wells(state, *wx);
-        let ready = wells.map(|(_, well)| well.bucket.when(state.now, well.cost(kind)).unwrap_or(Moment::NEVER));
+        let quotas = listing::quotas(state, *wx);
+        let ready = quotas.map(|(_, quota)| quota.bucket.when(state.now, quota.cost(kind)).unwrap_or(Moment::NEVER));
         ready.max()
     };
     if let Some(wx) = free.into_iter().min_by_key(ready)
@@ -44,8 +44,8 @@ fn save(state: &mut State, wx: Wx, kx: Kx) {
     if let Some(worker) = state.workers.get_mut(wx) {
         worker.saving = true;
     }
-    listing::relist(state, wx);
-    if let Some((bx, _)) = listing::short(state, wx, Some(kx)) {
+    listing::update_listing(state, wx);
+    if let Some((bx, _)) = listing::shortage(state, wx, Some(kx)) {
         listing::wait_no_more(state, wx, bx);
         listing::wait_at(state, wx, bx);
     }
@@ -81,9 +81,9 @@ pub(crate) fn affordable(state: &mut State, wx: Wx, first: Key) -> Option<Key> {
 /// of what a reset brings anyway.
 fn saving_helps(state: &State, wx: Wx, kx: Kx) -> bool {
     let kind = state.kinds.get(kx).map(|kind| kind.id);
-    listing::wells(state, wx).any(|(_, well)| {
-        let cost = well.bucket.most(well.cost(kind));
-        well.bucket.available(state.now) < cost && !well.bucket.waits_for_reset(state.now, cost)
+    listing::quotas(state, wx).any(|(_, quota)| {
+        let cost = quota.bucket.most(quota.cost(kind));
+        quota.bucket.available(state.now) < cost && !quota.bucket.waits_for_reset(state.now, cost)
     })
 }
 
@@ -92,6 +92,6 @@ pub(crate) fn stop_saving(state: &mut State, wx: Wx) {
     if let Some(worker) = state.workers.get_mut(wx)
         && std::mem::take(&mut worker.saving)
     {
-        listing::relist(state, wx);
+        listing::update_listing(state, wx);
     }
 }

@@ -3,7 +3,7 @@ use crate::ids::{AttemptId, Ax, Px, Wx};
 use crate::model::accusation::Closed;
 use crate::outcome::{Outcome, Reason};
 use crate::rules::{eligible, phase, shun, slow, verdict};
-use crate::state::{Plant, State};
+use crate::state::{Mutation, State};
 use crate::timers::Timer;
 
 /// Tells the asker and forgets the action. `by`: whose result it is.
@@ -14,7 +14,11 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
     let (id, kx, rx) = (action.id, action.kx, action.rx);
     state.action_ids.remove(&action.id);
     state.timers.clear(action.deadline, Timer::Deadline(ax));
-    let stopped = if state.planted(Plant::KeepSecond) { 0 } else { 2 };
+    let stopped = if state.fault_injected(Mutation::KeepSecond) {
+        0
+    } else {
+        2
+    };
     for (index, run) in runs.take(stopped).enumerate() {
         let Some(worker) = state.workers.get_mut(run.wx) else {
             continue;
@@ -28,8 +32,8 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
         });
         if action.is_solo() {
             // What is being stopped needs nobody for itself.
-            worker.alone = false;
-            state.stirred.push(run.wx);
+            worker.solo = false;
+            state.dirty_workers.push(run.wx);
         }
         if index > 0 {
             slow::hedge_over(state, kx, false);
@@ -40,17 +44,17 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
         outcome,
     };
     state.commands.push(settle);
-    if state.planted(Plant::SettleTwice) {
+    if state.fault_injected(Mutation::SettleTwice) {
         state.commands.push(settle);
     }
     match outcome {
         Outcome::Done { .. } => state.tallies.done += 1,
         Outcome::Refused(_) => state.tallies.refused += 1,
     }
-    if let Some(trials) = &action.trials {
-        shun::forget_shunned(state, ax, trials);
+    if let Some(history) = &action.history {
+        shun::forget_shunned(state, ax, history);
     }
-    let accused = action.trials.map_or(Vec::new(), |trials| trials.accused);
+    let accused = action.history.map_or(Vec::new(), |history| history.accused);
     let closed = Closed { ax, id, kx };
     match outcome {
         _ if accused.is_empty() => {}
@@ -63,7 +67,7 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
 }
 
 /// Settles what nobody can take any more, after a worker of this pool is out for good.
-pub(crate) fn strand(state: &mut State, px: Px) {
+pub(crate) fn fail_unroutable(state: &mut State, px: Px) {
     let routes = state.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
     for rx in routes {
         if state.is_unroutable(rx) {

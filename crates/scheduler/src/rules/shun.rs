@@ -1,5 +1,5 @@
 use crate::ids::{Ax, Rx, Wx};
-use crate::model::retry::Trials;
+use crate::model::retry::RetryHistory;
 use crate::state::State;
 
 /// Has an action avoid those workers with room that have failed since their last success.
@@ -15,16 +15,16 @@ pub(crate) fn shun_free(state: &mut State, ax: Ax, rx: Rx) {
 }
 
 pub(crate) fn avoid_failing(state: &mut State, ax: Ax, failing: &[Wx]) {
-    let Some(trials) = state
+    let Some(history) = state
         .actions
         .get_mut(ax)
-        .and_then(|action| action.trials.as_deref_mut())
+        .and_then(|action| action.history.as_deref_mut())
     else {
         return;
     };
     for wx in failing {
-        if !trials.shunned.contains(wx) {
-            trials.shunned.push(*wx);
+        if !history.shunned.contains(wx) {
+            history.shunned.push(*wx);
         }
         if let Some(worker) = state.workers.get_mut(*wx) {
             worker.shunned_by.insert(ax);
@@ -33,17 +33,17 @@ pub(crate) fn avoid_failing(state: &mut State, ax: Ax, failing: &[Wx]) {
 }
 
 /// Ends what `avoid_failing` began.
-pub(crate) fn shuns_none(state: &mut State, ax: Ax) {
-    let trials = state
+pub(crate) fn clear_shunned(state: &mut State, ax: Ax) {
+    let history = state
         .actions
         .get_mut(ax)
-        .and_then(|action| action.trials.as_deref_mut());
-    let shunned = trials.map_or_else(Vec::new, |trials| std::mem::take(&mut trials.shunned));
-    is_shunned_no_more(state, ax, &shunned);
+        .and_then(|action| action.history.as_deref_mut());
+    let shunned = history.map_or_else(Vec::new, |history| std::mem::take(&mut history.shunned));
+    remove_shunned(state, ax, &shunned);
 }
 
 /// An action does not avoid these workers any more for their failures.
-fn is_shunned_no_more(state: &mut State, ax: Ax, shunned: &[Wx]) {
+fn remove_shunned(state: &mut State, ax: Ax, shunned: &[Wx]) {
     for wx in shunned {
         if let Some(worker) = state.workers.get_mut(*wx) {
             worker.shunned_by.remove(&ax);
@@ -52,6 +52,6 @@ fn is_shunned_no_more(state: &mut State, ax: Ax, shunned: &[Wx]) {
 }
 
 /// Takes a settled action off the lists of the workers that it avoided.
-pub(crate) fn forget_shunned(state: &mut State, ax: Ax, trials: &Trials) {
-    is_shunned_no_more(state, ax, &trials.shunned);
+pub(crate) fn forget_shunned(state: &mut State, ax: Ax, history: &RetryHistory) {
+    remove_shunned(state, ax, &history.shunned);
 }

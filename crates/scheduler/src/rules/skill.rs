@@ -1,40 +1,40 @@
 use crate::command::Command;
 use crate::ids::{ActionId, Ax, Kx, Rx, Wx};
-use crate::luck::doubled;
-use crate::model::record::{PAST_MAX, Past, scored};
+use crate::model::record::{PAST_MAX, PastFailure, scored};
 use crate::model::skill::Skill;
 use crate::moment::Moment;
 use crate::policy::Blame;
+use crate::rng::doubled;
 use crate::rules::{annul, place};
 use crate::state::State;
 use crate::timers::Timer;
 
 /// Takes note that a worker succeeded with an action of this kind. `relief`: what that adds to its score.
-pub(crate) fn skill_shown(state: &mut State, wx: Wx, kx: Kx, relief: f64) {
+pub(crate) fn note_success(state: &mut State, wx: Wx, kx: Kx, relief: f64) {
     let probation = state.policy.probation;
     let Some(skill) = skill_of(state, wx, kx) else { return };
-    skill.ok = skill.ok.saturating_add(1);
-    skill.straight = 0;
-    if !skill.past.is_empty() {
-        skill.since = skill.since.saturating_add(1);
+    skill.successes = skill.successes.saturating_add(1);
+    skill.consecutive_failures = 0;
+    if !skill.past_failures.is_empty() {
+        skill.successes_since_failure = skill.successes_since_failure.saturating_add(1);
         skill.score = (skill.score + relief).max(0.0);
     }
-    if skill.on_trial && skill.ok >= probation {
+    if skill.on_trial && skill.successes >= probation {
         skill.on_trial = false;
         skill.round = skill.round.saturating_sub(1);
     }
 }
 
 /// Takes note of a failure of which nobody knows yet whose fault it was.
-pub(crate) fn skill_missed(state: &mut State, wx: Wx, kx: Kx, action: ActionId) {
+pub(crate) fn note_failure(state: &mut State, wx: Wx, kx: Kx, action: ActionId) {
     let at = state.now;
     let Some(skill) = skill_of(state, wx, kx) else { return };
-    skill.straight = skill.straight.saturating_add(1);
-    if skill.past.len() >= PAST_MAX {
-        skill.past.pop_front();
+    skill.consecutive_failures = skill.consecutive_failures.saturating_add(1);
+    if skill.past_failures.len() >= PAST_MAX {
+        skill.past_failures.pop_front();
     }
-    skill.past.push_back(Past {
-        before: std::mem::take(&mut skill.since),
+    skill.past_failures.push_back(PastFailure {
+        before: std::mem::take(&mut skill.successes_since_failure),
         action,
         kx: Some(kx),
         at,
@@ -44,12 +44,18 @@ pub(crate) fn skill_missed(state: &mut State, wx: Wx, kx: Kx, action: ActionId) 
 
 /// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and good at
 /// another one.
-pub(crate) fn is_unskilled(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
+pub(crate) fn weigh_skill(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
     let enough = state.quarantine_score();
     let Some(skill) = skill_of(state, wx, kx) else {
         return false;
     };
-    skill.score = scored(&mut skill.past, skill.since, action, guilt, relief);
+    skill.score = scored(
+        &mut skill.past_failures,
+        skill.successes_since_failure,
+        action,
+        guilt,
+        relief,
+    );
     let is_bad = skill.score >= enough || skill.on_trial && guilt > 0.0;
     let Some(worker) = state.workers.get(wx) else {
         return false;
@@ -57,8 +63,8 @@ pub(crate) fn is_unskilled(state: &mut State, wx: Wx, (kx, action): (Kx, ActionI
     let is_good = |other: &Skill| {
         other.kx != kx
             && other.until == Moment::NEVER
-            && other.straight == 0
-            && other.ok >= state.policy.probation
+            && other.consecutive_failures == 0
+            && other.successes >= state.policy.probation
             && other.score < enough / 2.0
     };
     is_bad && worker.skills.iter().any(is_good)
@@ -102,16 +108,21 @@ pub(crate) fn may_bar(state: &State, wx: Wx, kx: Kx) -> bool {
 }
 
 /// Gives a worker nothing of a kind for a while.
-pub(crate) fn bar_kind(state: &mut State, wx: Wx, kx: Kx) {
+pub(crate) fn exclude(state: &mut State, wx: Wx, kx: Kx) {
     let policy = &state.policy;
     let (min, max, jitter) = (policy.quarantine_min, policy.quarantine_max, policy.quarantine_jitter);
     let Some(skill) = skill_of(state, wx, kx) else { return };
     let length = doubled(min, skill.round, max);
     skill.round = skill.round.saturating_add(1);
-    skill.past.clear();
-    (skill.since, skill.score, skill.ok, skill.on_trial) = (0, 0.0, 0, true);
+    skill.past_failures.clear();
+    (
+        skill.successes_since_failure,
+        skill.score,
+        skill.successes,
+        skill.on_trial,
+    ) = (0, 0.0, 0, true);
     let before = skill.until;
-    let until = state.now + state.luck.around(length, jitter);
+    let until = state.now + state.rng.jittered(length, jitter);
     if let Some(skill) = skill_of(state, wx, kx) {
         skill.until = until;
     }
@@ -121,7 +132,12 @@ pub(crate) fn bar_kind(state: &mut State, wx: Wx, kx: Kx) {
         return;
     };
     // It pays for this kind here, and not once more as a whole.
-    for past in worker.record.past.iter_mut().filter(|past| past.kx == Some(kx)) {
+    for past in worker
+        .record
+        .past_failures
+        .iter_mut()
+        .filter(|past| past.kx == Some(kx))
+    {
         past.guilt = 0.0;
     }
     worker.record.score = 0.0;
@@ -139,7 +155,7 @@ pub(crate) fn bar_kind(state: &mut State, wx: Wx, kx: Kx) {
 }
 
 /// A worker is given actions of a kind again.
-pub(crate) fn unbar(state: &mut State, wx: Wx, kx: Kx) {
+pub(crate) fn readmit(state: &mut State, wx: Wx, kx: Kx) {
     let before = match skill_of(state, wx, kx) {
         Some(skill) => std::mem::replace(&mut skill.until, Moment::NEVER),
         None => return,
@@ -156,7 +172,7 @@ pub(crate) fn unbar(state: &mut State, wx: Wx, kx: Kx) {
         until: None,
     });
     move_choosy(state, rx, kx, Some(wx));
-    state.stirred.push(wx);
+    state.dirty_workers.push(wx);
 }
 
 /// Looks again at the actions of a kind that avoid this worker, or any.
@@ -180,7 +196,7 @@ pub(crate) fn forget_skills(state: &mut State, wx: Wx) {
         None => return,
     };
     for kx in barred {
-        unbar(state, wx, kx);
+        readmit(state, wx, kx);
     }
     if let Some(worker) = state.workers.get_mut(wx) {
         worker.skills.clear();
@@ -188,7 +204,7 @@ pub(crate) fn forget_skills(state: &mut State, wx: Wx) {
 }
 
 /// Whether a worker is barred from the kind of an action. If it came for it in line, the action avoids it from now on.
-pub(crate) fn turns_away(state: &mut State, ax: Ax, wx: Wx) -> bool {
+pub(crate) fn replace_if_excluded(state: &mut State, ax: Ax, wx: Wx) -> bool {
     let Some(kx) = state.actions.get(ax).map(|action| action.kx) else {
         return false;
     };

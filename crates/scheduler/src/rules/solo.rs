@@ -1,33 +1,33 @@
 use crate::ids::{Ax, Kx, Rx, Wx};
 use crate::model::action::Phase;
 use crate::model::order::Key;
-use crate::model::retry::Bar;
+use crate::model::retry::Exclusion;
 use crate::rules::{assign, eligible, phase};
 use crate::state::State;
 
 /// Takes note that an action got lost on a worker. True: for the second time while it was the only one there.
-pub(crate) fn lost(state: &mut State, ax: Ax, wx: Wx) -> bool {
+pub(crate) fn note_loss(state: &mut State, ax: Ax, wx: Wx) -> bool {
     phase::charge(state, ax);
-    let alone = state.workers.get(wx).is_some_and(|worker| worker.alone);
+    let solo = state.workers.get(wx).is_some_and(|worker| worker.solo);
     let Some(action) = state.actions.get_mut(ax) else {
         return false;
     };
-    let trials = action.trials.get_or_insert_default();
+    let history = action.history.get_or_insert_default();
     // A second attempt beside the one that was lost before was not alone.
-    if !std::mem::replace(&mut trials.solo, true) || !alone {
+    if !std::mem::replace(&mut history.solo, true) || !solo {
         return false;
     }
-    match trials.lost_alone {
+    match history.lost_alone {
         Some(other) if other != wx => true,
         _ => {
-            trials.lost_alone = Some(wx);
+            history.lost_alone = Some(wx);
             false
         }
     }
 }
 
 /// Gives a solo action to a worker that has nothing, or puts it in line for one.
-pub(crate) fn queue_solo(state: &mut State, ax: Ax, bar: Bar) -> bool {
+pub(crate) fn queue_solo(state: &mut State, ax: Ax, bar: Exclusion) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;
     };
@@ -53,8 +53,8 @@ pub(crate) fn assign_alone(state: &mut State, ax: Ax, wx: Wx) {
         route.reserved.take_if(|reserved| *reserved == wx);
     }
     if let Some(worker) = state.workers.get_mut(wx) {
-        worker.alone = true;
-        worker.kept = None;
+        worker.solo = true;
+        worker.reserved_for = None;
     }
     assign::assign(state, ax, wx);
 }
@@ -91,7 +91,7 @@ pub(crate) fn unreserve(state: &mut State, wx: Wx) {
         return;
     };
     if worker.load() == 0 {
-        worker.alone = false;
-        worker.kept = None;
+        worker.solo = false;
+        worker.reserved_for = None;
     }
 }

@@ -13,30 +13,32 @@ pub(crate) fn pay(state: &mut State, wx: Wx, kx: Kx, seq: u64) {
     let kind = state.kinds.get(kx).map(|kind| kind.id);
     let mut emptied: Vec<Wx> = Vec::new();
     for bx in &worker.buckets {
-        let Some(well) = state.wells.get_mut(*bx) else { continue };
-        let cost = well.cost(kind);
-        well.bucket.debit(state.now, seq, cost);
-        well.draws += 1;
-        if well.workers.len() > 1 && well.bucket.available(state.now) == 0 {
-            emptied.extend(&well.listed);
+        let Some(quota) = state.quotas.get_mut(*bx) else {
+            continue;
+        };
+        let cost = quota.cost(kind);
+        quota.bucket.debit(state.now, seq, cost);
+        quota.attempts += 1;
+        if quota.workers.len() > 1 && quota.bucket.available(state.now) == 0 {
+            emptied.extend(&quota.listed);
         }
     }
     for other in emptied {
         if other != wx {
-            listing::relist(state, other);
+            listing::update_listing(state, other);
         }
     }
 }
 
 /// An attempt is over. `sent`: whether the service may have seen it.
-pub(crate) fn paid(state: &mut State, wx: Wx, seq: u64, sent: bool) {
+pub(crate) fn finish_payment(state: &mut State, wx: Wx, seq: u64, sent: bool) {
     let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
     for index in 0..buckets {
         let Some(bx) = bucket_of(state, wx, index) else {
             continue;
         };
-        if let Some(well) = state.wells.get_mut(bx) {
-            well.bucket.ended(state.now, seq, sent);
+        if let Some(quota) = state.quotas.get_mut(bx) {
+            quota.bucket.ended(state.now, seq, sent);
         }
         listing::look_again(state, bx);
     }
@@ -65,9 +67,9 @@ pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, buck
     else {
         return;
     };
-    let Some(well) = state.wells.get_mut(bx) else { return };
+    let Some(quota) = state.quotas.get_mut(bx) else { return };
     // One that says nothing new may still tell what was counted before.
-    well.bucket.report(state.now, seq, report);
+    quota.bucket.report(state.now, seq, report);
     changed(state, bx);
 }
 
@@ -78,11 +80,11 @@ pub(crate) fn close_shared(state: &mut State, wx: Wx, until: Moment) {
         let Some(bx) = bucket_of(state, wx, index) else {
             continue;
         };
-        let Some(well) = state.wells.get_mut(bx).filter(|well| well.workers.len() > 1) else {
+        let Some(quota) = state.quotas.get_mut(bx).filter(|quota| quota.workers.len() > 1) else {
             continue;
         };
-        if well.bucket.is_windowed() {
-            well.bucket.close(until);
+        if quota.bucket.is_windowed() {
+            quota.bucket.close(until);
             changed(state, bx);
         }
     }
@@ -96,8 +98,8 @@ pub(crate) fn reopen_shared(state: &mut State, wx: Wx, until: Moment) {
         let Some(bx) = bucket_of(state, wx, index) else {
             continue;
         };
-        if let Some(well) = state.wells.get_mut(bx)
-            && well.bucket.reopen(now, until)
+        if let Some(quota) = state.quotas.get_mut(bx)
+            && quota.bucket.reopen(now, until)
         {
             changed(state, bx);
         }
@@ -108,8 +110,8 @@ pub(crate) fn reopen_shared(state: &mut State, wx: Wx, until: Moment) {
 pub(crate) fn contradicted(state: &mut State, wx: Wx) {
     let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
     for index in 0..buckets {
-        if let Some(well) = bucket_of(state, wx, index).and_then(|bx| state.wells.get_mut(bx)) {
-            well.bucket.contradicted(state.now);
+        if let Some(quota) = bucket_of(state, wx, index).and_then(|bx| state.quotas.get_mut(bx)) {
+            quota.bucket.contradicted(state.now);
         }
     }
 }
@@ -118,11 +120,11 @@ pub(crate) fn contradicted(state: &mut State, wx: Wx) {
 fn changed(state: &mut State, bx: Bx) {
     listing::look_again(state, bx);
     let now = state.now;
-    let Some(well) = state.wells.get(bx) else { return };
-    match well.workers.as_slice() {
+    let Some(quota) = state.quotas.get(bx) else { return };
+    match quota.workers.as_slice() {
         [] => {}
-        [only] => listing::relist(state, *only),
-        _ if well.bucket.available(now) == 0 => listing::relist_listed(state, bx),
+        [only] => listing::update_listing(state, *only),
+        _ if quota.bucket.available(now) == 0 => listing::update_all_listed(state, bx),
         _ => listing::follow_expiry(state, bx),
     }
 }

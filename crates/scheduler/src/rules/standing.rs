@@ -7,23 +7,23 @@ use crate::state::{FollowUp, State};
 use crate::timers::Timer;
 
 /// Takes note of how many failures in a row a worker had, known or not.
-pub(crate) fn straight(state: &mut State, wx: Wx, failures: u32) {
+pub(crate) fn set_consecutive_failures(state: &mut State, wx: Wx, failures: u32) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let before = std::mem::replace(&mut worker.record.straight, failures);
+    let before = std::mem::replace(&mut worker.record.consecutive_failures, failures);
     if before == 0 {
         worker.record.failing_since = state.now;
     }
     if worker.standing.is_usable() && (before > 0) != (failures > 0) {
         let px = worker.px;
-        blemished(state, px, before > 0, failures > 0);
+        failing(state, px, before > 0, failures > 0);
     }
 }
 
 /// Changes what is thought of a worker, and everything that follows for those who wait. Gives it no work: the
 /// caller pulls when it is done.
-pub(crate) fn stand(state: &mut State, wx: Wx, next: Standing) {
+pub(crate) fn set_standing(state: &mut State, wx: Wx, next: Standing) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
@@ -35,35 +35,35 @@ pub(crate) fn stand(state: &mut State, wx: Wx, next: Standing) {
     let (id, px) = (worker.id, worker.px);
     state.timers.clear(before.until(), Timer::Worker(wx));
     state.timers.set(next.until(), Timer::Worker(wx));
-    let is_blemished = worker.record.straight > 0;
-    counted(state, px, Some(before), Some(next));
+    let is_blemished = worker.record.consecutive_failures > 0;
+    update_pool_counts(state, px, Some(before), Some(next));
     if is_blemished {
-        blemished(state, px, before.is_usable(), next.is_usable());
+        failing(state, px, before.is_usable(), next.is_usable());
     }
     if !next.is_usable() {
-        listing::relist(state, wx);
+        listing::update_listing(state, wx);
     }
     let (was, health): (Health, Health) = (before.health(), next.health());
     if was != health {
         state.commands.push(Command::HealthChanged { worker: id, health });
     }
     if before.is_present() && !next.is_present() {
-        state.follow_ups.push(FollowUp::Strand(px));
+        state.follow_ups.push(FollowUp::FailUnroutable(px));
     }
     match (before.is_usable(), next.is_usable()) {
-        (true, true) => listing::relist(state, wx),
-        (true, false) => state.follow_ups.push(FollowUp::Unstick(px)),
+        (true, true) => listing::update_listing(state, wx),
+        (true, false) => state.follow_ups.push(FollowUp::PlaceStuck(px)),
         (false, true) => {
             // Listed only after what was stuck stands in line: the order of the line then decides what it is given.
-            state.follow_ups.push(FollowUp::Unstick(px));
-            state.follow_ups.push(FollowUp::List(wx));
+            state.follow_ups.push(FollowUp::PlaceStuck(px));
+            state.follow_ups.push(FollowUp::UpdateListing(wx));
         }
         (false, false) => {}
     }
 }
 
 /// Keeps a pool's counts when one of its workers changes.
-pub(crate) fn counted(state: &mut State, px: Px, before: Option<Standing>, next: Option<Standing>) {
+pub(crate) fn update_pool_counts(state: &mut State, px: Px, before: Option<Standing>, next: Option<Standing>) {
     let Some(pool) = state.pools.get_mut(px) else { return };
     let shift = |count: &mut usize, holds: fn(Standing) -> bool| {
         *count += usize::from(next.is_some_and(holds));
@@ -77,9 +77,9 @@ pub(crate) fn counted(state: &mut State, px: Px, before: Option<Standing>, next:
 
 /// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker, or is
 /// one now.
-fn blemished(state: &mut State, px: Px, was: bool, is: bool) {
+fn failing(state: &mut State, px: Px, was: bool, is: bool) {
     if let Some(pool) = state.pools.get_mut(px) {
-        pool.blemished += usize::from(is);
-        pool.blemished = pool.blemished.saturating_sub(usize::from(was));
+        pool.failing += usize::from(is);
+        pool.failing = pool.failing.saturating_sub(usize::from(was));
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
                 losses: 0,
                 turn: Turn::Fresh,
                 phase: Phase::Between,
-                trials: None,
+                history: None,
             });
             state.action_ids.insert(id, ax);
             state.timers.set(spec.deadline, Timer::Deadline(ax));

@@ -1,12 +1,12 @@
 use crate::bucket::Bucket;
 use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
-use crate::model::flake::Flake;
+use crate::model::failure_rate::FailureRate;
 use crate::model::health::Standing;
 use crate::model::kind::Kind;
-use crate::model::latency::Lag;
+use crate::model::latency::Latency;
 use crate::model::pool::Pool;
-use crate::model::quota_state::Well;
+use crate::model::quota_state::QuotaState;
 use crate::model::worker::Worker;
 use crate::moment::Moment;
 use crate::quota::Quota;
@@ -20,10 +20,10 @@ pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs
     }
     for (kind, _) in costs.iter().filter(|(_, cost)| *cost > 1) {
         if let Some(kx) = state.kind_ids.get(kind) {
-            stand_apart(state, *kx);
+            separate_route(state, *kx);
         }
     }
-    let bx = state.wells.insert(Well {
+    let bx = state.quotas.insert(QuotaState {
         id,
         bucket: Bucket::new(quota),
         costs: costs.into_iter().collect(),
@@ -31,15 +31,15 @@ pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs
         waiting: BTreeSet::new(),
         listed: BTreeSet::new(),
         expires: Moment::NEVER,
-        thirst: None,
+        min_waiting_cost: None,
         wakes: Moment::NEVER,
-        draws: 0,
+        attempts: 0,
     });
     state.bucket_ids.insert(id, bx);
 }
 
 /// Has a worker draw from these buckets. What was never defined does not count.
-pub(crate) fn bind(state: &mut State, wx: Wx, buckets: &[BucketId]) {
+pub(crate) fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
     let mut own: Vec<Bx> = buckets
         .iter()
         .filter_map(|id| state.bucket_ids.get(id).copied())
@@ -47,8 +47,8 @@ pub(crate) fn bind(state: &mut State, wx: Wx, buckets: &[BucketId]) {
     own.sort_unstable();
     own.dedup();
     for bx in &own {
-        if let Some(well) = state.wells.get_mut(*bx) {
-            well.workers.push(wx);
+        if let Some(quota) = state.quotas.get_mut(*bx) {
+            quota.workers.push(wx);
         }
     }
     if let Some(worker) = state.workers.get_mut(wx) {
@@ -67,15 +67,15 @@ pub(crate) fn define(state: &mut State, kind: KindId, pools: &[PoolId]) {
     let kx = state.kinds.insert(Kind {
         id: kind,
         rx,
-        flake: Flake::default(),
-        lag: Lag::default(),
+        failure_rate: FailureRate::default(),
+        latency: Latency::default(),
         barred: Vec::new(),
         took: Mean::default(),
         refuted: 0,
     });
     state.kind_ids.insert(kind, kx);
-    if state.wells.iter().any(|well| well.cost(Some(kind)) > 1) {
-        stand_apart(state, kx);
+    if state.quotas.iter().any(|quota| quota.cost(Some(kind)) > 1) {
+        separate_route(state, kx);
     }
 }
 
@@ -99,7 +99,7 @@ fn route_of(state: &mut State, places: &[Px], costly: Option<Kx>) -> Rx {
 }
 
 /// A kind takes more of some quota than usual: what is submitted from now on has a route of its own.
-fn stand_apart(state: &mut State, kx: Kx) {
+fn separate_route(state: &mut State, kx: Kx) {
     let rx = state.kinds.get(kx).map(|kind| kind.rx);
     let route = rx.and_then(|rx| state.queues.routes.get(rx));
     let Some(places) = route.map(|route| route.pools.to_vec()) else {
@@ -121,7 +121,7 @@ pub(crate) fn pool_of(state: &mut State, id: PoolId) -> Px {
     px
 }
 
-pub(crate) fn owned(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
+pub(crate) fn set_owner(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
     let ox = match state.owner_ids.get(&owner) {
         Some(ox) => *ox,
         None => {
@@ -154,13 +154,13 @@ pub(crate) fn join(
     let px = pool_of(state, pool);
     let wx = state.workers.insert(Worker::new(id, px, slots));
     state.worker_ids.insert(id, wx);
-    bind(state, wx, buckets);
+    attach_buckets(state, wx, buckets);
     if let Some(owner) = owner {
-        owned(state, wx, owner);
+        set_owner(state, wx, owner);
     }
     if let Some(pool) = state.pools.get_mut(px) {
         pool.joined = true;
     }
-    standing::counted(state, px, None, Some(Standing::FRESH));
+    standing::update_pool_counts(state, px, None, Some(Standing::FRESH));
     Some(wx)
 }

@@ -1,5 +1,5 @@
 use crate::ids::{ActionId, Wx};
-use crate::model::action::Of;
+use crate::model::action::AttemptContext;
 use crate::model::health::{Rest, Standing, Trust};
 use crate::model::worker::Worker;
 use crate::outcome::Evicted;
@@ -20,15 +20,15 @@ const PROBED_AFTER: u32 = 2;
 const ROW: u32 = 20;
 
 /// Whether a worker is to be tried with the last action in line.
-pub(crate) fn seems_unfit(state: &State, wx: Wx) -> bool {
+pub(crate) fn is_probed_for_fitness(state: &State, wx: Wx) -> bool {
     state
         .workers
         .get(wx)
-        .is_some_and(|worker| worker.record.unfit_row >= PROBED_AFTER)
+        .is_some_and(|worker| worker.record.unfit_reports >= PROBED_AFTER)
 }
 
 /// A worker reported that it is unfit, after `took`. There may be a verdict if its action still wants the attempt.
-pub(crate) fn unfit(state: &mut State, wx: Wx, of: &Of, took: Duration) {
+pub(crate) fn unfit(state: &mut State, wx: Wx, of: &AttemptContext, took: Duration) {
     let (action, open) = (of.action, of.current);
     let (now, is_deferred) = (state.now, state.policy.blame == Blame::Deferred);
     let Some(worker) = state.workers.get_mut(wx) else {
@@ -38,13 +38,13 @@ pub(crate) fn unfit(state: &mut State, wx: Wx, of: &Of, took: Duration) {
         return evict_unfit(state, wx);
     }
     let record = &mut worker.record;
-    if !record.unfit.contains(&action) {
-        record.unfit.push(action);
+    if !record.unfit_for.contains(&action) {
+        record.unfit_for.push(action);
     }
     // Attempts that began before the last report was made are the same piece of evidence.
     if now.since(record.unfit_at) >= took {
         record.unfit_at = now;
-        record.unfit_row = record.unfit_row.saturating_add(1);
+        record.unfit_reports = record.unfit_reports.saturating_add(1);
     }
     if let Standing::Usable { trust, rest } = worker.standing {
         let round = match trust {
@@ -58,7 +58,7 @@ pub(crate) fn unfit(state: &mut State, wx: Wx, of: &Of, took: Duration) {
         } else {
             rest
         };
-        standing::stand(state, wx, Standing::Usable { trust, rest });
+        standing::set_standing(state, wx, Standing::Usable { trust, rest });
     }
     if !open {
         check_unfit(state, wx);
@@ -68,7 +68,7 @@ pub(crate) fn unfit(state: &mut State, wx: Wx, of: &Of, took: Duration) {
 /// Evicts a worker that made too many reports in a row.
 pub(crate) fn check_unfit(state: &mut State, wx: Wx) {
     let enough = |worker: &Worker| {
-        let (row, open) = (worker.record.unfit_row, worker.record.unfit.len());
+        let (row, open) = (worker.record.unfit_reports, worker.record.unfit_for.len());
         let of_different = open >= REPORTS || worker.tally.ok == 0;
         row >= ROW || row as usize >= REPORTS && of_different
     };
@@ -89,30 +89,30 @@ pub(crate) fn evict_unfit(state: &mut State, wx: Wx) {
     }
     let is_last = worker.tally.ok > 0 && is_usable && !is_spare;
     if state.policy.blame == Blame::Deferred && is_last && !std::mem::replace(&mut worker.record.unfit_last, true) {
-        return quarantine::condemn(state, wx, false);
+        return quarantine::quarantine(state, wx, false);
     }
-    standing::stand(state, wx, Standing::Evicted(Evicted::Unfit));
+    standing::set_standing(state, wx, Standing::Evicted(Evicted::Unfit));
     state.follow_ups.push(FollowUp::Annul(wx));
 }
 
 /// The action that a worker was unfit for is closed without evidence against the worker.
-pub(crate) fn fit_again(state: &mut State, wx: Wx, action: ActionId) {
+pub(crate) fn close_unfit_report(state: &mut State, wx: Wx, action: ActionId) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
     let record = &mut worker.record;
-    let before = record.unfit.len();
-    record.unfit.retain(|other| *other != action);
-    if before == 0 || !record.unfit.is_empty() {
+    let before = record.unfit_for.len();
+    record.unfit_for.retain(|other| *other != action);
+    if before == 0 || !record.unfit_for.is_empty() {
         return;
     }
     if let Standing::Usable {
         trust: Trust::Probation { .. },
         rest,
     } = worker.standing
-        && record.unproved == 0
+        && record.unproved_quarantines == 0
     {
         let (trust, rest) = (Trust::Healthy, Rest::undamped(rest));
-        standing::stand(state, wx, Standing::Usable { trust, rest });
+        standing::set_standing(state, wx, Standing::Usable { trust, rest });
     }
 }

@@ -33,12 +33,12 @@ pub(crate) fn convict(state: &mut State, closed: Closed, by: Option<Wx>, accused
     let own = innocent.iter().find(|accused| Some(accused.wx) == by);
     if let (Some(own), Some(kind)) = (own, state.kinds.get_mut(closed.kx)) {
         // It still shows how flaky the kind is.
-        kind.flake.convicted(own.wx, own.spent);
+        kind.failure_rate.convicted(own.wx, own.spent);
     }
     acquit(state, closed, &innocent);
     let shares = guilty.len() as u32;
     for accused in &guilty {
-        decided(state, closed, accused, Verdict::Guilty { shares });
+        close_accusation(state, closed, accused, Verdict::Guilty { shares });
     }
     let convictions = guilty.into_iter().map(|accused| FollowUp::Convict {
         closed,
@@ -52,14 +52,14 @@ pub(crate) fn convict(state: &mut State, closed: Closed, by: Option<Wx>, accused
 pub(crate) fn convict_one(state: &mut State, closed: Closed, accused: Accused, shares: u32) {
     let Closed { id, kx, .. } = closed;
     let Some(kind) = state.kinds.get_mut(kx) else { return };
-    let (guilt, relief) = (kind.flake.guilt(accused.wx), kind.flake.relief);
-    kind.flake.convicted(accused.wx, accused.spent);
+    let (guilt, relief) = (kind.failure_rate.guilt(accused.wx), kind.failure_rate.relief);
+    kind.failure_rate.convicted(accused.wx, accused.spent);
     if state.policy.blame != Blame::Deferred {
         return;
     }
     let record = state.workers.get(accused.wx).map(|worker| &worker.record);
     // One that had a success since then is fit after all: it only failed.
-    if accused.mark == Mark::Unfit && record.is_some_and(|record| record.unfit.contains(&id)) {
+    if accused.mark == Mark::Unfit && record.is_some_and(|record| record.unfit_for.contains(&id)) {
         return unfit::evict_unfit(state, accused.wx);
     }
     let proof = if accused.is_outvoted {
@@ -78,23 +78,23 @@ fn weigh(state: &mut State, wx: Wx, (id, kx): (ActionId, Kx), (guilt, relief): (
         // It pays for this kind already.
         return;
     }
-    let spells = px.and_then(|px| Some(&state.pools.get(px)?.spells));
+    let bursts = px.and_then(|px| Some(&state.pools.get(px)?.bursts));
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let guilt = match spells {
-        Some(spells) if worker.record.is_told(id, spells) => 0.0,
+    let guilt = match bursts {
+        Some(bursts) if worker.record.is_told(id, bursts) => 0.0,
         _ => guilt,
     };
     worker.record.convict(id, guilt, relief);
     state.verdicts = state.verdicts.saturating_add(1);
-    let is_unskilled = skill::is_unskilled(state, wx, (kx, id), guilt, relief);
+    let is_unskilled = skill::weigh_skill(state, wx, (kx, id), guilt, relief);
     let Some(worker) = state.workers.get(wx) else { return };
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };
     if is_unskilled && matches!(trust, Trust::Healthy | Trust::Suspect { .. }) && skill::may_bar(state, wx, kx) {
-        return skill::bar_kind(state, wx, kx);
+        return skill::exclude(state, wx, kx);
     }
     let enough = worker.record.score
         >= match proof {
@@ -108,31 +108,31 @@ fn weigh(state: &mut State, wx: Wx, (id, kx): (ActionId, Kx), (guilt, relief): (
         Trust::Probation { round: 0, .. } if !enough => {}
         Trust::Probation { .. } if !enough && proof == Proof::Open => {}
         // What was proved wrong is no matter of chance: the share of a pool that may be taken out does not protect it.
-        _ if proof == Proof::Votes && quarantine::may_condemn_outvoted(state, wx) => {
-            quarantine::condemn(state, wx, false)
+        _ if proof == Proof::Votes && quarantine::may_quarantine_outvoted(state, wx) => {
+            quarantine::quarantine(state, wx, false)
         }
-        _ if quarantine::may_condemn(state, wx) => quarantine::condemn(state, wx, true),
+        _ if quarantine::may_quarantine(state, wx) => quarantine::quarantine(state, wx, true),
         Trust::Suspect { .. } => {}
         _ => damping::suspect(state, wx, Some(kx), 0, rest),
     }
 }
 
 /// An accusation has its verdict.
-fn decided(state: &mut State, closed: Closed, accused: &Accused, verdict: Verdict) {
+fn close_accusation(state: &mut State, closed: Closed, accused: &Accused, verdict: Verdict) {
     let Some(worker) = state.workers.get_mut(accused.wx) else {
         return;
     };
     worker.accusers.remove(&closed.ax);
-    worker.record.row.retain(|action| *action != closed.id);
-    state.stirred.push(accused.wx);
+    worker.record.undecided_failures.retain(|action| *action != closed.id);
+    state.dirty_workers.push(accused.wx);
     state.commands.push(accused.judged(closed.id, worker.id, verdict));
 }
 
 /// The action died wherever it went, or nobody wants to know any more: nobody is guilty.
 pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
     for accused in accused {
-        decided(state, closed, accused, Verdict::Cleared);
-        unfit::fit_again(state, accused.wx, closed.id);
+        close_accusation(state, closed, accused, Verdict::Cleared);
+        unfit::close_unfit_report(state, accused.wx, closed.id);
         let suspect_after = damping::suspect_after(state, accused.wx, Some(closed.kx));
         let Some(worker) = state.workers.get(accused.wx) else {
             continue;
@@ -142,18 +142,19 @@ pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
         };
         let trust = match trust {
             Trust::Suspect { .. }
-                if worker.record.row.len() < suspect_after && worker.record.score < state.quarantine_score() =>
+                if worker.record.undecided_failures.len() < suspect_after
+                    && worker.record.score < state.quarantine_score() =>
             {
                 Trust::Healthy
             }
-            Trust::Probation { .. } if worker.record.row.is_empty() => trust,
+            Trust::Probation { .. } if worker.record.undecided_failures.is_empty() => trust,
             _ => continue,
         };
-        let rest = match outage::is_pressed(state, accused.wx) {
+        let rest = match outage::is_slowed_with_pool(state, accused.wx) {
             true => rest,
             false => rest.undamped(),
         };
-        standing::stand(state, accused.wx, Standing::Usable { trust, rest });
+        standing::set_standing(state, accused.wx, Standing::Usable { trust, rest });
     }
 }
 
@@ -177,18 +178,21 @@ pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, fa
     let Closed { id, kx, .. } = closed;
     let px = state.workers.get(accused.wx).map(|worker| worker.px);
     let is_told = |px: Px| {
-        let spell = state.pools.get(px).and_then(|pool| pool.spells.at(accused.at));
-        state.is_systemic(px) || outage::was_out(state, px, accused.at) || spell.is_some()
+        let burst = state.pools.get(px).and_then(|pool| pool.bursts.at(accused.at));
+        state.is_systemic(px) || outage::was_out(state, px, accused.at) || burst.is_some()
     };
     if accused.spent == 0 || px.is_none_or(is_told) {
         return acquit(state, closed, &[accused]);
     }
     let Some(kind) = state.kinds.get_mut(kx) else { return };
-    let (guilt, relief) = (kind.flake.suspicion(accused.wx, failed_by), kind.flake.relief);
-    kind.flake.unproved(accused.wx, accused.spent);
+    let (guilt, relief) = (
+        kind.failure_rate.suspicion(accused.wx, failed_by),
+        kind.failure_rate.relief,
+    );
+    kind.failure_rate.unproved(accused.wx, accused.spent);
     if let Some(worker) = state.workers.get_mut(accused.wx) {
         worker.accusers.remove(&closed.ax);
-        state.stirred.push(accused.wx);
+        state.dirty_workers.push(accused.wx);
         state.commands.push(accused.judged(id, worker.id, Verdict::Unproved));
     }
     weigh(state, accused.wx, (id, kx), (guilt, relief), Proof::Open);
@@ -197,10 +201,10 @@ pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, fa
         && let Standing::Usable { trust, rest } = worker.standing
         && matches!(trust, Trust::Probation { .. })
     {
-        worker.record.row.retain(|action| *action != id);
-        if worker.record.row.is_empty() {
+        worker.record.undecided_failures.retain(|action| *action != id);
+        if worker.record.undecided_failures.is_empty() {
             let rest = rest.undamped();
-            standing::stand(state, accused.wx, Standing::Usable { trust, rest });
+            standing::set_standing(state, accused.wx, Standing::Usable { trust, rest });
         }
     }
 }
@@ -210,7 +214,7 @@ pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, fa
 pub(crate) fn weigh_open(state: &mut State, ax: Ax) {
     let Some(action) = state.actions.get(ax) else { return };
     let (id, kx, rx) = (action.id, action.kx, action.rx);
-    let accused = action.trials.as_ref().map_or(&[][..], |trials| &trials.accused);
+    let accused = action.history.as_ref().map_or(&[][..], |history| &history.accused);
     let failed_by = accused.len();
     if failed_by >= JURY.min(state.usable(rx)) {
         return;
@@ -228,6 +232,6 @@ pub(crate) fn weigh_open(state: &mut State, ax: Ax) {
 /// One of `failed_by` workers that failed an action which has no attempt left and is not closed.
 pub(crate) fn weigh_open_one(state: &mut State, closed: Closed, wx: Wx, failed_by: usize) {
     let Some(kind) = state.kinds.get(closed.kx) else { return };
-    let evidence = (kind.flake.suspicion(wx, failed_by), kind.flake.relief);
+    let evidence = (kind.failure_rate.suspicion(wx, failed_by), kind.failure_rate.relief);
     weigh(state, wx, (closed.id, closed.kx), evidence, Proof::Open);
 }

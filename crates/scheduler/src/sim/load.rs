@@ -7,7 +7,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use super::opening;
 use crate::{
     ActionId, AttemptId, Command, End, Event, KindId, Moment, Policy, PolicyError, Scheduler, Spec, TaskId, WorkerId,
-    luck::Luck,
+    rng::Rng,
 };
 
 /// What is simulated.
@@ -52,7 +52,7 @@ type Coming = BinaryHeap<Reverse<(Moment, u64, AttemptId, WorkerId)>>;
 struct Crowd<'a> {
     load: &'a Load,
     scheduler: Scheduler,
-    luck: Luck,
+    rng: Rng,
     now: Moment,
     coming: Coming,
     asked: u64,
@@ -69,7 +69,7 @@ pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Resu
     let mut crowd = Crowd {
         load,
         scheduler: Scheduler::new(policy, load.seed)?,
-        luck: Luck::new(load.seed),
+        rng: Rng::new(load.seed),
         now: Moment::START,
         coming: Coming::new(),
         asked: 0,
@@ -100,7 +100,7 @@ impl Crowd<'_> {
         if end == Some(at)
             && let Some(Reverse((_, _, attempt, worker))) = self.coming.pop()
         {
-            let end = match self.luck.draw() % 1000 < self.load.failing {
+            let end = match self.rng.next_u64() % 1000 < self.load.failing {
                 true => End::Transient,
                 false => End::Ok,
             };
@@ -133,7 +133,7 @@ impl Crowd<'_> {
         for command in out.drain(..) {
             match command {
                 Command::Assign { attempt, worker } => {
-                    let length = self.load.shortest + self.luck.up_to(self.load.shortest.saturating_mul(2));
+                    let length = self.load.shortest + self.rng.up_to(self.load.shortest.saturating_mul(2));
                     self.planned += 1;
                     let end = (self.now + length, self.planned, attempt, worker);
                     self.coming.push(Reverse(end));

@@ -50,7 +50,7 @@ enum Meter {
     /// A new unit each `unit`: when all that may be had at once is there again.
     Tokens { unit: u128, full: u128 },
     /// What it works on.
-    Held { units: u64 },
+    InFlight { units: u64 },
 }
 
 /// What allows an account so much, and keeps to it.
@@ -102,7 +102,7 @@ impl Service {
                 let unit = (u128::from(per) << FINE) * u128::from(clock.pace) / (100 * u128::from(limit.max(1)));
                 (burst, Meter::Tokens { unit, full: 0 })
             }
-            (Quota::Concurrent { limit }, _) => (limit, Meter::Held { units: 0 }),
+            (Quota::Concurrent { limit }, _) => (limit, Meter::InFlight { units: 0 }),
             (Quota::Sliding { limit, .. } | Quota::Fixed { limit, .. }, Some(ends)) => {
                 let span = clock.span;
                 (limit, Meter::Fixed { spent: 0, span, ends })
@@ -151,7 +151,7 @@ impl Service {
                 let debt = full.saturating_sub(u128::from(at) << FINE);
                 (u64::try_from(debt.div_ceil((*unit).max(1))).unwrap_or(u64::MAX), 0)
             }
-            Meter::Held { units } => (*units, 0),
+            Meter::InFlight { units } => (*units, 0),
         }
     }
 
@@ -191,7 +191,7 @@ impl Service {
             }
             Meter::Fixed { spent, .. } => *spent += units,
             Meter::Tokens { unit, full } => *full = (*full).max(u128::from(at) << FINE) + u128::from(units) * *unit,
-            Meter::Held { units: held } => *held += units,
+            Meter::InFlight { units: held } => *held += units,
         }
         let (has, resets_in) = self.counts(at);
         Ok(Report {
@@ -202,7 +202,7 @@ impl Service {
 
     /// It is done with an attempt.
     pub(crate) fn answer(&mut self, units: u64) {
-        if let Meter::Held { units: held } = &mut self.meter {
+        if let Meter::InFlight { units: held } = &mut self.meter {
             *held = held.saturating_sub(units);
         }
     }

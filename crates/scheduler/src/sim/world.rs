@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{End, Moment, PolicyError, Quota, luck::Luck};
+use crate::{End, Moment, PolicyError, Quota, rng::Rng};
 
 /// From one duration to another, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Bad {
 
 /// Workers, actions, and what is wrong with them. The scheduler is told nothing of it.
 ///
-/// All luck belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and what on the
+/// All randomness belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and what on the
 /// third of the bad ones, follows from the seed alone, whoever decides. So policies are compared in the same world and not
 /// in worlds of the same sort.
 #[derive(Clone, Debug, PartialEq)]
@@ -292,26 +292,26 @@ impl World {
     }
 
     /// When the windows of an account's service begin.
-    pub(super) fn window_luck(&self, account: u32, quota: usize) -> Luck {
+    pub(super) fn window_luck(&self, account: u32, quota: usize) -> Rng {
         self.dice([u64::from(account), quota as u64, WINDOWS])
     }
 
-    fn dice(&self, of: [u64; 3]) -> Luck {
+    fn dice(&self, of: [u64; 3]) -> Rng {
         // The seed is stirred first: side by side, seeds and numbers of actions would be each other's, and every seed would
-        // have the same luck in another order.
-        let mixed = of.into_iter().fold(Luck::new(self.seed).draw(), |mixed, number| {
-            Luck::new(mixed ^ number).draw()
+        // have the same randomness in another order.
+        let mixed = of.into_iter().fold(Rng::new(self.seed).next_u64(), |mixed, number| {
+            Rng::new(mixed ^ number).next_u64()
         });
-        Luck::new(mixed)
+        Rng::new(mixed)
     }
 }
 
-fn chance(dice: &mut Luck, rate: f64) -> bool {
+fn chance(dice: &mut Rng, rate: f64) -> bool {
     // 53 bits are what a f64 has: from 0 to just below 1.
-    let drawn = (dice.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+    let drawn = (dice.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
     drawn < rate
 }
 
-fn between(dice: &mut Luck, span: Span) -> Duration {
+fn between(dice: &mut Rng, span: Span) -> Duration {
     span.from + dice.up_to(span.to.saturating_sub(span.from))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Blame, Policy, luck::Luck};
+use crate::{Blame, Policy, rng::Rng};
 
 /// What sort of worker this is.
 #[derive(Clone, Copy)]
@@ -25,50 +25,50 @@ pub(super) enum Nature {
 }
 
 /// A number from 0 to one less than `sides`.
-pub(super) fn roll(luck: &mut Luck, sides: u64) -> u64 {
-    luck.draw() % sides
+pub(super) fn roll(rng: &mut Rng, sides: u64) -> u64 {
+    rng.next_u64() % sides
 }
 
 /// Any policy, with times that fit into a short history.
-pub(super) fn random_policy(luck: &mut Luck) -> Policy {
-    let ms = |luck: &mut Luck, most| Duration::from_millis(1 + roll(luck, most));
+pub(super) fn random_policy(rng: &mut Rng) -> Policy {
+    let ms = |rng: &mut Rng, most| Duration::from_millis(1 + roll(rng, most));
     let mut policy = Policy {
-        attempts: roll(luck, 6) as u32,
-        losses: roll(luck, 4) as u32,
-        backoff_min: ms(luck, 20),
-        patience: ms(luck, 100),
-        suspect_after: 1 + roll(luck, 4) as u32,
-        attempts_min: 1 + roll(luck, 5) as u32,
-        retries: roll(luck, 30) as u32,
-        retries_earned: roll(luck, 101) as f64 / 100.0,
-        blame: match roll(luck, 6) {
+        attempts: roll(rng, 6) as u32,
+        losses: roll(rng, 4) as u32,
+        backoff_min: ms(rng, 20),
+        patience: ms(rng, 100),
+        suspect_after: 1 + roll(rng, 4) as u32,
+        attempts_min: 1 + roll(rng, 5) as u32,
+        retries: roll(rng, 30) as u32,
+        retries_earned: roll(rng, 101) as f64 / 100.0,
+        blame: match roll(rng, 6) {
             0 => Blame::Nobody,
             1 => Blame::InARow {
-                failures: 1 + roll(luck, 5) as u32,
+                failures: 1 + roll(rng, 5) as u32,
             },
             _ => Blame::Deferred,
         },
-        quarantine_score: 0.5 + roll(luck, 50) as f64 / 10.0,
-        systemic_after: ms(luck, 100),
-        probe_every: ms(luck, 50),
-        quarantine_min: ms(luck, 100),
-        probation: 1 + roll(luck, 4) as u32,
-        forgive_after: 1 + roll(luck, 10) as u32,
-        evict_after: 1 + roll(luck, 4) as u32,
-        quarantine_share: roll(luck, 101) as f64 / 100.0,
-        damping_min: ms(luck, 10),
-        host_min: ms(luck, 10),
-        busy_min: ms(luck, 50),
-        busy_row: 1 + roll(luck, 20) as u32,
-        narrow_within: ms(luck, 100),
-        widen_after: 1 + roll(luck, 5) as u32,
-        hedge_min: ms(luck, 20),
-        hedge: [0.0, 0.05, 1.0][roll(luck, 3) as usize],
-        votes_max: 2 + roll(luck, 4) as u32,
-        trusted_after: roll(luck, 6) as u32,
-        check_min: roll(luck, 101) as f64 / 100.0,
-        prefetch: roll(luck, 3) as u32,
-        prefetch_below: ms(luck, 10),
+        quarantine_score: 0.5 + roll(rng, 50) as f64 / 10.0,
+        systemic_after: ms(rng, 100),
+        probe_every: ms(rng, 50),
+        quarantine_min: ms(rng, 100),
+        probation: 1 + roll(rng, 4) as u32,
+        forgive_after: 1 + roll(rng, 10) as u32,
+        evict_after: 1 + roll(rng, 4) as u32,
+        quarantine_share: roll(rng, 101) as f64 / 100.0,
+        damping_min: ms(rng, 10),
+        host_min: ms(rng, 10),
+        busy_min: ms(rng, 50),
+        busy_row: 1 + roll(rng, 20) as u32,
+        narrow_within: ms(rng, 100),
+        widen_after: 1 + roll(rng, 5) as u32,
+        hedge_min: ms(rng, 20),
+        hedge: [0.0, 0.05, 1.0][roll(rng, 3) as usize],
+        votes_max: 2 + roll(rng, 4) as u32,
+        trusted_after: roll(rng, 6) as u32,
+        check_min: roll(rng, 101) as f64 / 100.0,
+        prefetch: roll(rng, 3) as u32,
+        prefetch_below: ms(rng, 10),
         ..Policy::default()
     };
     policy.backoff_max = policy.backoff_min * 8;

@@ -1,4 +1,4 @@
-//! Random pools and random bad luck from a seed, with every rule checked after every event.
+//! Random pools and random failures from a seed, with every rule checked after every event.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Scheduler,
-    Spec, TaskId, WorkerId, luck::Luck, state::Plant,
+    Spec, TaskId, WorkerId, rng::Rng, state::Mutation,
 };
 /// How many histories the test plays, each of some hundred events: about half a minute without optimization, a quarter
 /// of that with.
@@ -25,7 +25,7 @@ const HISTORIES: u64 = if cfg!(debug_assertions) { 10_000 } else { 40_000 };
 const EVENTS_MAX: usize = 20_000;
 
 struct World {
-    luck: Luck,
+    rng: Rng,
     now: Moment,
     policy: Policy,
     seed: u64,
@@ -50,8 +50,8 @@ struct World {
 }
 
 /// Plays one history. The rule that was broken, and the script that leads there.
-pub(super) fn play(seed: u64, plant: Option<Plant>) -> Result<Vec<Command>, String> {
-    let mut world = World::new(seed, plant);
+pub(super) fn play(seed: u64, mutation: Option<Mutation>) -> Result<Vec<Command>, String> {
+    let mut world = World::new(seed, mutation);
     let outcome = world.run().and_then(|()| world.again());
     outcome
         .map(|()| std::mem::take(&mut world.said))
@@ -59,11 +59,11 @@ pub(super) fn play(seed: u64, plant: Option<Plant>) -> Result<Vec<Command>, Stri
 }
 
 impl World {
-    fn new(seed: u64, plant: Option<Plant>) -> Self {
-        let mut luck = Luck::new(seed);
-        let policy = random_policy(&mut luck);
+    fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut rng = Rng::new(seed);
+        let policy = random_policy(&mut rng);
         let mut scheduler = Scheduler::new(policy.clone(), seed).expect("a policy that can be meant");
-        scheduler.state.plant = plant;
+        scheduler.state.mutation = mutation;
         let mut world = Self {
             now: Moment::START,
             scheduler,
@@ -73,22 +73,22 @@ impl World {
             log: Vec::new(),
             said: Vec::new(),
             natures: BTreeMap::new(),
-            pools: 1 + roll(&mut luck, 3),
+            pools: 1 + roll(&mut rng, 3),
             poison: BTreeMap::new(),
             coming: BTreeMap::new(),
             workers: 0,
-            strangers: roll(&mut luck, 4) == 0,
+            strangers: roll(&mut rng, 4) == 0,
             owned: BTreeMap::new(),
             accounts: Vec::new(),
             calm: false,
-            luck,
+            rng,
         };
         world.foresee();
         world
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
-        roll(&mut self.luck, sides)
+        roll(&mut self.rng, sides)
     }
 
     fn plan(&mut self, after_ms: u64, event: Event) {
@@ -102,7 +102,7 @@ impl World {
         let kinds = 1 + self.roll(3);
         for kind in 0..kinds {
             let own = self.roll(self.pools);
-            let pools = (0..self.pools).filter(|pool| *pool == own || roll(&mut self.luck, 3) == 0);
+            let pools = (0..self.pools).filter(|pool| *pool == own || roll(&mut self.rng, 3) == 0);
             let pools = pools.map(|pool| PoolId(pool as u32)).collect();
             let kind = KindId(kind as u32);
             self.plan(0, Event::KindDefined { kind, pools });
@@ -141,7 +141,7 @@ impl World {
         self.natures.insert(worker, nature);
         let slots = self.roll(4) as u32;
         let buckets = (0..self.accounts.len() as u32).map(BucketId);
-        let buckets = buckets.filter(|_| roll(&mut self.luck, 3) == 0).collect();
+        let buckets = buckets.filter(|_| roll(&mut self.rng, 3) == 0).collect();
         let pool = PoolId(pool as u32);
         // In some histories some belong to others, and of those some lie.
         let owner = (self.strangers && self.roll(3) > 0).then(|| OwnerId(self.roll(4) as u32));
@@ -185,11 +185,11 @@ impl World {
                 _ => Quota::Concurrent { limit },
             };
             let costs: Vec<(KindId, u32)> = (0..kinds as u32)
-                .map(|kind| (KindId(kind), roll(&mut self.luck, 12) as u32))
+                .map(|kind| (KindId(kind), roll(&mut self.rng, 12) as u32))
                 .filter(|(_, cost)| (1..8).contains(cost))
                 .collect();
             let is_fixed = matches!(quota, Quota::Fixed { .. });
-            let service = service(quota, is_fixed, &mut self.luck);
+            let service = service(quota, is_fixed, &mut self.rng);
             self.accounts.push(Account::new(quota, costs.clone(), service));
             let bucket = BucketId(id);
             self.plan(0, Event::BucketDefined { bucket, quota, costs });
@@ -391,7 +391,7 @@ impl World {
         let Some(kind) = self.scheduler.action(attempt.action).map(|action| action.kind) else {
             return;
         };
-        let at = self.now + Duration::from_micros(roll(&mut self.luck, after * 1000 + 1));
+        let at = self.now + Duration::from_micros(roll(&mut self.rng, after * 1000 + 1));
         for account in &mut self.accounts {
             account.ask(at, attempt, worker, kind);
         }
@@ -418,7 +418,7 @@ impl World {
     /// The same events to another scheduler of the same seed must give the same commands.
     fn again(&self) -> Result<(), String> {
         let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a policy that can be meant");
-        scheduler.state.plant = self.scheduler.state.plant;
+        scheduler.state.mutation = self.scheduler.state.mutation;
         let mut said = Vec::new();
         for (at, event) in &self.log {
             scheduler.handle(*at, event.clone(), &mut said);

@@ -6,7 +6,7 @@ use crate::{
     ids::{Ax, Px, Wx},
     model::action::Phase,
     model::health::Standing,
-    model::worker::{Entry, Room, Worker},
+    model::worker::{Capacity, Entry, Worker},
     rules::{eligible, listing},
     scheduler::Scheduler,
     slab::Slot,
@@ -36,10 +36,10 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
         // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
-        let room = match listing::is_dry(&scheduler.state, wx) {
-            false => worker.room(&scheduler.state.policy),
-            true if worker.listed.0 == Room::Slot => Room::Slot,
-            true => Room::None,
+        let room = match listing::is_spent_out(&scheduler.state, wx) {
+            false => worker.capacity(&scheduler.state.policy),
+            true if worker.listed.0 == Capacity::Slot => Capacity::Slot,
+            true => Capacity::None,
         };
         let entry = Entry {
             expires: worker.listed.1.expires,
@@ -47,27 +47,27 @@ fn lists(scheduler: &Scheduler) -> Result<(), String> {
             last_assigned: worker.last_assigned,
             wx,
         };
-        if worker.listed != (room, entry) && scheduler.state.plant.is_none() {
+        if worker.listed != (room, entry) && scheduler.state.mutation.is_none() {
             return Err(format!("{} is listed as {:?}, not {room:?}", worker.id, worker.listed));
         }
         let pool = scheduler.state.pools.get(worker.px).expect("a pool");
         let kept = match worker.listed.0 {
-            Room::None => true,
-            Room::Slot => pool.free.contains(&worker.listed.1),
-            Room::Prefetch => pool.prefetch.contains(&worker.listed.1),
+            Capacity::None => true,
+            Capacity::Slot => pool.free.contains(&worker.listed.1),
+            Capacity::Prefetch => pool.prefetch.contains(&worker.listed.1),
         };
         if !kept {
             return Err(format!("{} is not in its pool's list", worker.id));
         }
-        free += usize::from(worker.listed.0 == Room::Slot);
-        prefetch += usize::from(worker.listed.0 == Room::Prefetch);
+        free += usize::from(worker.listed.0 == Capacity::Slot);
+        prefetch += usize::from(worker.listed.0 == Capacity::Prefetch);
         held += worker.attempts.len();
     }
     let pools = || scheduler.state.pools.iter();
     let sizes = [
         ("free", free, pools().map(|pool| pool.free.len()).sum()),
         ("prefetch", prefetch, pools().map(|pool| pool.prefetch.len()).sum()),
-        ("held", held, scheduler.state.held),
+        ("held", held, scheduler.state.in_flight),
         (
             "usable",
             count(scheduler, Standing::is_usable),
@@ -118,12 +118,12 @@ fn heads(scheduler: &Scheduler) -> Result<(), String> {
 fn shunned(scheduler: &Scheduler) -> Result<(), String> {
     for (wx, worker) in places(scheduler) {
         let avoids = |ax: &Ax| {
-            let trials = scheduler
+            let history = scheduler
                 .state
                 .actions
                 .get(*ax)
-                .and_then(|action| action.trials.as_deref());
-            trials.is_some_and(|trials| trials.shunned.contains(&wx))
+                .and_then(|action| action.history.as_deref());
+            history.is_some_and(|history| history.shunned.contains(&wx))
         };
         let avoided = scheduler.state.actions.places().filter(|(ax, _)| avoids(ax)).count();
         if avoided != worker.shunned_by.len() || !worker.shunned_by.iter().all(avoids) {
@@ -186,7 +186,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
             return Err(format!("{} avoids everybody", action.id));
         }
         if let Some((_, worker)) = usable.iter().find(|(wx, worker)| {
-            worker.listed.0 != Room::None
+            worker.listed.0 != Capacity::None
                 && !avoids(*wx)
                 && (!solo || worker.load() == 0)
                 && !scheduler.state.is_held_back(worker.px)

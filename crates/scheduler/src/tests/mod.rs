@@ -4,11 +4,11 @@
 //! - `cost`: what an event costs does not grow with the number of workers or pools.
 //! - `rules_*`: one test for each rule, named after it.
 //! - `watch`: what must be true after every event, told from events and commands alone; `integrity`: the same from inside.
-//! - `history` and `fate`: random pools and random bad luck from a seed.
+//! - `history` and `fate`: random pools and random failures from a seed.
 //! - `account`: what a history's workers have with such services.
 //! - `service` and `rules_quota`: services that count by clocks which are off, and buckets that must never be refused by one.
 //!   How they count is `sim::service`.
-//! - `plants`: defects put in on purpose, which the histories have to find.
+//! - `mutations`: defects put in on purpose, which the histories have to find.
 //! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared. `world_quota`: the same with
 //!   quotas.
 
@@ -18,7 +18,7 @@ mod failing_runs;
 mod fate;
 mod history;
 mod integrity;
-mod plants;
+mod mutations;
 mod rules_action;
 mod rules_assign;
 mod rules_blame;

@@ -6,8 +6,8 @@ use super::{fate::roll, service::service};
 use crate::{
     Moment,
     bucket::Bucket,
-    luck::Luck,
     quota::{Quota, Report},
+    rng::Rng,
     sim::service::{Service, micros},
 };
 
@@ -53,7 +53,7 @@ const STEADY: Ways = Ways {
 };
 
 struct World {
-    luck: Luck,
+    rng: Rng,
     now: Moment,
     bucket: Bucket,
     service: Service,
@@ -74,8 +74,8 @@ struct World {
 
 impl World {
     fn new(quota: Quota, is_fixed: bool, ways: Ways, workers: usize, seed: u64) -> Self {
-        let mut luck = Luck::new(seed);
-        let service = service(quota, is_fixed, &mut luck);
+        let mut rng = Rng::new(seed);
+        let service = service(quota, is_fixed, &mut rng);
         let mut world = Self {
             now: Moment::START,
             bucket: Bucket::new(quota),
@@ -89,9 +89,9 @@ impl World {
             wanted: Vec::new(),
             counted: BTreeMap::new(),
             spent: 0,
-            luck,
+            rng,
         };
-        world.wanted = (0..workers).map(|_| 1 + roll(&mut world.luck, ways.cost)).collect();
+        world.wanted = (0..workers).map(|_| 1 + roll(&mut world.rng, ways.cost)).collect();
         world
     }
 
@@ -101,20 +101,20 @@ impl World {
     }
 
     fn latency(&mut self) -> u64 {
-        let most = if roll(&mut self.luck, self.ways.rarely) == 0 {
+        let most = if roll(&mut self.rng, self.ways.rarely) == 0 {
             self.ways.rare
         } else {
             self.ways.usual
         };
-        roll(&mut self.luck, most + 1)
+        roll(&mut self.rng, most + 1)
     }
 
     /// A moment from the one to the other, often one of these two.
     fn between(&mut self, first: Moment, last: Moment) -> Moment {
-        match roll(&mut self.luck, 4) {
+        match roll(&mut self.rng, 4) {
             0 => first,
             1 => last,
-            _ => first + self.luck.up_to(last.since(first)),
+            _ => first + self.rng.up_to(last.since(first)),
         }
     }
 
@@ -144,8 +144,8 @@ impl World {
                     if let Some(ends) = self.service.window_ends(at) {
                         *self.counted.entry(ends).or_default() += units;
                     }
-                    let is_blind = roll(&mut self.luck, 100) < self.ways.blind;
-                    if roll(&mut self.luck, 100) < self.ways.reports {
+                    let is_blind = roll(&mut self.rng, 100) < self.ways.blind;
+                    if roll(&mut self.rng, 100) < self.ways.reports {
                         let resets_in = if is_blind { Duration::ZERO } else { report.resets_in };
                         let arrives = self.between(at, over);
                         self.plan(arrives, Coming::Reports(seq, Report { resets_in, ..report }));
@@ -163,7 +163,7 @@ impl World {
                         self.spent -= units;
                     }
                     self.bucket.ended(at, seq, sent);
-                    let cost = 1 + roll(&mut self.luck, self.ways.cost);
+                    let cost = 1 + roll(&mut self.rng, self.ways.cost);
                     self.wanted.push(cost);
                 }
             }
@@ -210,13 +210,13 @@ impl World {
         self.spent += units;
         let mut over = now + Duration::from_micros(self.latency());
         let counts = self.between(now, over);
-        if roll(&mut self.luck, 100) < self.ways.lost {
+        if roll(&mut self.rng, 100) < self.ways.lost {
             // It is noticed much later, or at once.
             let rare = Duration::from_micros(self.ways.rare);
-            over = counts + self.luck.up_to(rare);
+            over = counts + self.rng.up_to(rare);
         }
         self.flying.insert(seq, (units, over));
-        if roll(&mut self.luck, 100) < self.ways.unsent {
+        if roll(&mut self.rng, 100) < self.ways.unsent {
             self.plan(over, Coming::Ends(seq, false));
         } else {
             self.plan(counts, Coming::Counts(seq));
@@ -224,35 +224,35 @@ impl World {
     }
 }
 
-fn random_per(luck: &mut Luck) -> Duration {
-    let least = [100, 1_000, 10_000, 100_000, 3_600_000][roll(luck, 5) as usize];
-    Duration::from_millis(least + roll(luck, least * 3))
+fn random_per(rng: &mut Rng) -> Duration {
+    let least = [100, 1_000, 10_000, 100_000, 3_600_000][roll(rng, 5) as usize];
+    Duration::from_millis(least + roll(rng, least * 3))
 }
 
-fn random_ways(luck: &mut Luck, per: u64) -> Ways {
-    let part = [100, 1, 10, 1_000, 3][roll(luck, 5) as usize];
+fn random_ways(rng: &mut Rng, per: u64) -> Ways {
+    let part = [100, 1, 10, 1_000, 3][roll(rng, 5) as usize];
     Ways {
         usual: per / part,
-        rare: per * (1 + roll(luck, 3)),
-        rarely: [5, 20, 1_000_000][roll(luck, 3) as usize],
-        reports: [0, 50, 100][roll(luck, 3) as usize],
-        blind: [0, 0, 30, 100][roll(luck, 4) as usize],
-        lost: [0, 0, 10][roll(luck, 3) as usize],
-        unsent: [0, 0, 10][roll(luck, 3) as usize],
-        cost: 1 + roll(luck, 5),
+        rare: per * (1 + roll(rng, 3)),
+        rarely: [5, 20, 1_000_000][roll(rng, 3) as usize],
+        reports: [0, 50, 100][roll(rng, 3) as usize],
+        blind: [0, 0, 30, 100][roll(rng, 4) as usize],
+        lost: [0, 0, 10][roll(rng, 3) as usize],
+        unsent: [0, 0, 10][roll(rng, 3) as usize],
+        cost: 1 + roll(rng, 5),
     }
 }
 
 /// `make` gives a quota for a limit and a window. `is_fixed`: the windows of its service are.
 fn is_never_refused(make: fn(u32, Duration, u32) -> Quota, is_fixed: bool) {
     for seed in 0..HISTORIES {
-        let mut luck = Luck::new(seed ^ 0xB0C4);
-        let per = random_per(&mut luck);
-        let more = [5, 30, 100][roll(&mut luck, 3) as usize];
-        let limit = 5 + roll(&mut luck, more) as u32;
-        let burst = 5 + roll(&mut luck, 20) as u32;
-        let ways = random_ways(&mut luck, micros(per));
-        let workers = 1 + roll(&mut luck, 12) as usize;
+        let mut rng = Rng::new(seed ^ 0xB0C4);
+        let per = random_per(&mut rng);
+        let more = [5, 30, 100][roll(&mut rng, 3) as usize];
+        let limit = 5 + roll(&mut rng, more) as u32;
+        let burst = 5 + roll(&mut rng, 20) as u32;
+        let ways = random_ways(&mut rng, micros(per));
+        let workers = 1 + roll(&mut rng, 12) as usize;
         let quota = make(limit, per, burst);
         let attempts = 4 * u64::from(limit) + 20;
         let mut world = World::new(quota, is_fixed, ways, workers, seed);
@@ -292,16 +292,16 @@ fn quota_of_attempts_at_once_is_never_exceeded() {
 #[test]
 fn quota_of_a_fixed_window_is_used_with_reports_and_without() {
     for seed in 0..HISTORIES / 10 {
-        let mut luck = Luck::new(seed ^ 0xF111);
-        let per = random_per(&mut luck).max(Duration::from_secs(1));
-        let limit = 10 + roll(&mut luck, 190) as u32;
+        let mut rng = Rng::new(seed ^ 0xF111);
+        let per = random_per(&mut rng).max(Duration::from_secs(1));
+        let limit = 10 + roll(&mut rng, 190) as u32;
         let reports = 100 * (seed % 2);
         let ways = Ways {
             usual: micros(per) / 2_000,
             reports,
             ..STEADY
         };
-        let workers = 1 + roll(&mut luck, 8) as usize;
+        let workers = 1 + roll(&mut rng, 8) as usize;
         let quota = Quota::Fixed { limit, per };
         let mut world = World::new(quota, true, ways, workers, seed);
         let told = format!("seed {seed}, {quota}, {workers} workers, {reports} % report");
@@ -329,9 +329,9 @@ fn quota_of_a_fixed_window_is_used_with_reports_and_without() {
 #[test]
 fn quota_of_a_rate_is_used() {
     for seed in 0..HISTORIES / 10 {
-        let mut luck = Luck::new(seed ^ 0x9A7E);
-        let per = random_per(&mut luck).max(Duration::from_secs(1));
-        let (limit, burst) = (10 + roll(&mut luck, 90) as u32, 5 + roll(&mut luck, 20) as u32);
+        let mut rng = Rng::new(seed ^ 0x9A7E);
+        let per = random_per(&mut rng).max(Duration::from_secs(1));
+        let (limit, burst) = (10 + roll(&mut rng, 90) as u32, 5 + roll(&mut rng, 20) as u32);
         let ways = Ways {
             usual: micros(per) / 5_000,
             ..STEADY

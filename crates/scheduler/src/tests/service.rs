@@ -2,8 +2,8 @@
 
 use super::fate::roll;
 use crate::{
-    luck::Luck,
     quota::Quota,
+    rng::Rng,
     sim::service::{Clock, Service, micros},
 };
 
@@ -13,24 +13,24 @@ fn margin(per: u64) -> u64 {
 }
 
 /// A service that allows what this quota says. `is_fixed`: its windows are.
-pub(super) fn service(quota: Quota, is_fixed: bool, luck: &mut Luck) -> Service {
+pub(super) fn service(quota: Quota, is_fixed: bool, rng: &mut Rng) -> Service {
     let per = match quota {
         Quota::Sliding { per, .. } | Quota::Fixed { per, .. } | Quota::Rate { per, .. } => micros(per),
         Quota::Concurrent { .. } => 1,
     };
     let most = margin(per).min(per).saturating_sub(2);
     // Its clock is as far off as it may be, or not at all, or anything between.
-    let span = match roll(luck, 4) {
+    let span = match roll(rng, 4) {
         0 => per + most,
         1 => per - most,
         2 => per,
-        _ => per - most + roll(luck, 2 * most + 1),
+        _ => per - most + roll(rng, 2 * most + 1),
     };
     let clock = Clock {
         span,
-        ends: is_fixed.then(|| roll(luck, span)),
+        ends: is_fixed.then(|| roll(rng, span)),
         pace: match quota {
-            Quota::Rate { .. } => 99 + roll(luck, 3),
+            Quota::Rate { .. } => 99 + roll(rng, 3),
             _ => 100,
         },
     };

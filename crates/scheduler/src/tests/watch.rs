@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Evicted, Health, KindId, Moment, Outcome,
-    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId, luck::doubled, model::flake::TRAPS_MIN,
+    OwnerId, Policy, PoolId, Reason, Scheduler, Spec, Verdict, WorkerId, model::failure_rate::TRAPS_MIN, rng::doubled,
 };
 
 struct Worker {

@@ -44,7 +44,7 @@ struct Ends {
 /// Observations count less as they age. Instead of making all of them smaller with each new one, the new one counts more, and
 /// what is read is divided by that.
 #[derive(Clone, Debug)]
-pub(crate) struct Flake {
+pub(crate) struct FailureRate {
     all: Ends,
     /// The same of each worker, by its place. Whether a worker fails more than others is measured by the others alone, failures
     /// and successes: in a small pool it would otherwise set the rate that it is measured by.
@@ -56,21 +56,21 @@ pub(crate) struct Flake {
     unread: u32,
 }
 
-impl Default for Flake {
+impl Default for FailureRate {
     fn default() -> Self {
-        let mut flake = Self {
+        let mut failure_rate = Self {
             all: Ends::default(),
             own: Vec::new(),
             weight: 1.0,
             relief: 0.0,
             unread: 0,
         };
-        flake.refresh();
-        flake
+        failure_rate.refresh();
+        failure_rate
     }
 }
 
-impl Flake {
+impl FailureRate {
     /// The rate at which attempts of this kind fail by chance.
     pub(crate) fn rate(&self) -> f64 {
         rate(self.all.failed / self.weight, self.all.ok / self.weight, RATE)
