@@ -5,7 +5,6 @@ use crate::event::Event;
 use crate::ids::{AttemptId, Ax, WorkerId, Wx};
 use crate::model::action::AttemptContext;
 use crate::model::health::{Rest, Standing, Trust};
-use crate::model::record::Record;
 use crate::model::worker::InFlight;
 use crate::moment::Moment;
 use crate::outcome::{Class, End, Reason};
@@ -277,8 +276,7 @@ impl Scheduler {
         }
         standing::set_consecutive_failures(state, wx, 0);
         if let Some(worker) = state.workers.get_mut(wx) {
-            worker.record = Record::default();
-            worker.width = worker.slots;
+            worker.reset();
         }
         standing::set_standing(state, wx, Standing::FRESH);
         self.drain();

@@ -243,9 +243,7 @@ impl State {
 
     /// Whether a worker has failed since its last success.
     pub(crate) fn has_failed(&self, wx: Wx) -> bool {
-        self.workers
-            .get(wx)
-            .is_some_and(|worker| worker.record.consecutive_failures > 0)
+        self.workers.get(wx).is_some_and(|worker| worker.health.is_failing())
     }
 
     /// How many workers of a route are usable, busy ones included.

@@ -192,7 +192,7 @@ impl Scheduler {
                 _ => from,
             });
             let turns = u64::try_from(time.as_micros() / mean.as_micros().max(1)).unwrap_or(u64::MAX);
-            let mut can = turns.saturating_mul(u64::from(worker.width));
+            let mut can = turns.saturating_mul(u64::from(worker.concurrency.width()));
             let mut common = None;
             for bx in &worker.buckets {
                 let Some(quota) = self.state.quotas.get(*bx) else {
@@ -231,8 +231,7 @@ impl Scheduler {
             .get(&worker)
             .and_then(|wx| self.state.workers.get(*wx));
         let skills = worker.map_or(&[][..], |worker| &worker.skills).iter();
-        let barred = skills.filter(|skill| skill.until != Moment::NEVER);
-        barred.filter_map(|skill| Some((self.state.kinds.get(skill.kx)?.id, skill.until)))
+        skills.filter_map(|skill| Some((self.state.kinds.get(skill.kx())?.id, skill.barred_until()?)))
     }
 
     /// How many actions were submitted and are not settled.
@@ -309,7 +308,7 @@ impl Scheduler {
             },
             Phase::Resting { until } => ActionState::BackingOff {
                 until,
-                busy: history.is_some_and(|history| history.busy_replies.rests()),
+                busy: history.is_some_and(|history| history.busy_replies.is_cause_of_rest()),
             },
             Phase::Running { first, second } => ActionState::Running {
                 worker: self.state.workers.get(first.wx)?.id,
@@ -369,8 +368,8 @@ impl Scheduler {
         WorkerView {
             worker: worker.id,
             pool: self.state.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
-            slots: worker.slots,
-            width: worker.width,
+            slots: worker.concurrency.slots(),
+            width: worker.concurrency.width(),
             holds: worker.load(),
             health: worker.standing.health(),
             ok: tally.ok,
@@ -380,7 +379,7 @@ impl Scheduler {
             faults: tally.faults,
             outvoted: tally.outvoted,
             quarantines: tally.quarantines,
-            score: worker.record.score,
+            score: worker.health.log.score(),
             mean: worker.took.get(),
         }
     }

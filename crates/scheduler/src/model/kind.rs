@@ -14,6 +14,6 @@ pub(crate) struct Kind {
     pub(crate) barred: Vec<Wx>,
     /// What its attempts take that have a result.
     pub(crate) took: Mean,
-    /// How many times in a row a worker that was busy with it was busy with other work as quota.
+    /// How many times in a row a worker that was busy with it was busy with other work as well.
     pub(crate) refuted: u32,
 }

@@ -10,7 +10,7 @@ pub(crate) struct QuotaState {
     pub(crate) bucket: Bucket,
     /// What kinds cost that do not cost 1.
     pub(crate) costs: IdMap<KindId, u32>,
-    /// Who attempts from it.
+    /// Who draws from it.
     pub(crate) workers: Vec<Wx>,
     /// Those who were short of something, each with its place in line.
     pub(crate) waiting: BTreeSet<(u64, Wx)>,
@@ -31,7 +31,7 @@ pub(crate) struct QuotaState {
 pub struct QuotaView {
     /// Which.
     pub bucket: BucketId,
-    /// Who attempts from it.
+    /// Who draws from it.
     pub workers: Vec<WorkerId>,
     /// How much of it.
     pub is: BucketView,

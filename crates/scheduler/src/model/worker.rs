@@ -1,57 +1,13 @@
 use crate::ids::{AttemptId, Ax, Bx, Ox, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
+use crate::model::busy::BusyRecord;
+use crate::model::concurrency::Concurrency;
 use crate::model::health::{Rest, Standing, Trust};
-use crate::model::record::Record;
 use crate::model::skill::Skill;
+use crate::model::worker_health::WorkerHealth;
 use crate::moment::Moment;
 use crate::policy::Policy;
 use std::collections::BTreeSet;
-
-/// How many times the successes that are needed to try a width which failed before can double. Arbitrary: at 10
-/// successes for one more that is one try in 1,280.
-const WIDTH_TRIES_MAX: u32 = 6;
-
-impl Worker {
-    /// Whether it rests because it was busy.
-    pub(crate) fn is_busy(&self, now: Moment) -> bool {
-        matches!(self.standing, Standing::Usable { rest: Rest::Busy { until }, .. } if until > now)
-    }
-
-    /// It was busy again with so many at once.
-    pub(crate) fn narrow(&mut self, failed_at: u32) {
-        let record = &mut self.record;
-        record.successes_since_resize = 0;
-        if failed_at >= record.failed_at && record.failed_at > 0 {
-            // The width that failed before fails still: the one below it is the right one.
-            self.width = self.width.min(record.failed_at.saturating_sub(1)).max(1);
-            record.width_tries = (record.width_tries + 1).min(WIDTH_TRIES_MAX);
-        } else {
-            record.failed_at = failed_at;
-            record.width_tries = 0;
-            self.width = (self.width / 2).max(1);
-        }
-    }
-
-    /// It succeeded while it is given less at once. `after`: how many successes are worth one more.
-    pub(crate) fn widen(&mut self, after: u32) {
-        let record = &mut self.record;
-        let tries_failed = record.failed_at > 0 && self.width + 1 >= record.failed_at;
-        let needed = match tries_failed {
-            true => after.saturating_mul(2 << record.width_tries),
-            false => after,
-        };
-        record.successes_since_resize += 1;
-        if record.successes_since_resize >= needed {
-            record.successes_since_resize = 0;
-            self.width += 1;
-            if self.width > record.failed_at {
-                // It holds what it did not hold before.
-                record.failed_at = 0;
-                record.width_tries = 0;
-            }
-        }
-    }
-}
 
 /// How many durations a mean needs before it is believed. Arbitrary: "a few".
 const SAMPLES_MIN: u32 = 4;
@@ -111,12 +67,10 @@ pub(crate) struct InFlight {
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) px: Px,
-    /// At least 1.
-    pub(crate) slots: u32,
-    /// How many of them are used: fewer while it is busy again and again. At least 1.
-    pub(crate) width: u32,
+    pub(crate) concurrency: Concurrency,
     pub(crate) standing: Standing,
-    pub(crate) record: Record,
+    pub(crate) health: WorkerHealth,
+    pub(crate) busy: BusyRecord,
     pub(crate) tally: WorkerCounts,
     /// What it is making or has lying ready, also what it was told to stop. In no order; as short as its slots.
     pub(crate) attempts: Vec<InFlight>,
@@ -151,10 +105,10 @@ impl Worker {
         Self {
             id,
             px,
-            slots: slots.max(1),
-            width: slots.max(1),
+            concurrency: Concurrency::new(slots),
             standing: Standing::FRESH,
-            record: Record::default(),
+            health: WorkerHealth::default(),
+            busy: BusyRecord::default(),
             tally: WorkerCounts::default(),
             attempts: Vec::new(),
             ox: None,
@@ -170,6 +124,18 @@ impl Worker {
             listed: (Capacity::None, Entry::NONE),
             took: Mean::default(),
         }
+    }
+
+    /// Wipes what it has shown.
+    pub(crate) fn reset(&mut self) {
+        self.health = WorkerHealth::default();
+        self.busy = BusyRecord::default();
+        self.concurrency = Concurrency::new(self.concurrency.slots());
+    }
+
+    /// Whether it rests because it was busy.
+    pub(crate) fn is_busy(&self, now: Moment) -> bool {
+        matches!(self.standing, Standing::Usable { rest: Rest::Busy { until }, .. } if until > now)
     }
 
     pub(crate) fn load(&self) -> u32 {
@@ -190,14 +156,14 @@ impl Worker {
             return Capacity::None;
         }
         match trust {
-            _ if self.record.busy_trial.is_some() && load > 0 => Capacity::None,
+            _ if self.busy.trial().is_some() && load > 0 => Capacity::None,
             Trust::Probation { .. } if load == 0 => Capacity::Slot,
             Trust::Probation { .. } => Capacity::None,
-            Trust::Healthy | Trust::Suspect { .. } if load < self.width => Capacity::Slot,
+            Trust::Healthy | Trust::Suspect { .. } if load < self.concurrency.width() => Capacity::Slot,
             // What lies ready would count as spent: nobody should wait for a quota in vain.
             Trust::Healthy
                 if self.buckets.is_empty()
-                    && load < self.width.saturating_add(policy.prefetch)
+                    && load < self.concurrency.width().saturating_add(policy.prefetch)
                     && self.is_quick(policy) =>
             {
                 Capacity::Prefetch
@@ -207,8 +173,6 @@ impl Worker {
     }
 
     fn is_quick(&self, policy: &Policy) -> bool {
-        self.record.undecided_failures.is_empty()
-            && self.took.samples() >= SAMPLES_MIN
-            && self.took.get() < policy.prefetch_below
+        self.health.undecided() == 0 && self.took.samples() >= SAMPLES_MIN && self.took.get() < policy.prefetch_below
     }
 }

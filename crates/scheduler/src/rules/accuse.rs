@@ -78,7 +78,7 @@ pub(crate) fn is_in_doubt(state: &State, ax: Ax) -> bool {
     };
     let doubtful = |accused: &Accused| {
         state.workers.get(accused.wx).is_some_and(|worker| {
-            worker.standing.is_usable() && worker.record.score >= DOUBT * state.quarantine_score()
+            worker.standing.is_usable() && worker.health.log.score() >= DOUBT * state.quarantine_score()
         })
     };
     state.policy.blame == Blame::Deferred && !history.revived && history.accused.iter().any(doubtful)

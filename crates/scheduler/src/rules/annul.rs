@@ -32,7 +32,7 @@ pub(crate) fn annul(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    worker.record.undecided_failures.clear();
+    worker.health.decide_all();
     let accusers = std::mem::take(&mut worker.accusers);
     annul_each(state, wx, accusers);
 }
@@ -46,7 +46,7 @@ pub(crate) fn annul_kind(state: &mut State, wx: Wx, kx: Kx) {
     let all = std::mem::take(&mut worker.accusers);
     let (of_it, rest) = all.into_iter().partition(|ax| actions.get(*ax).is_some_and(is_of));
     worker.accusers = rest;
-    worker.record.undecided_failures.clear();
+    worker.health.decide_all();
     annul_each(state, wx, of_it);
 }
 

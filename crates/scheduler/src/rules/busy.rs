@@ -4,7 +4,6 @@ use crate::model::health::{Rest, Standing};
 use crate::model::order::Turn;
 use crate::moment::Moment;
 use crate::outcome::{Class, End, Reason};
-use crate::rng::doubled;
 use crate::rules::{eligible, listing, phase, place, spending, standing};
 use crate::state::State;
 use std::time::Duration;
@@ -13,19 +12,12 @@ use std::time::Duration;
 /// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
 const BUSY_JITTER: f64 = 0.1;
 
-/// From how many busy answers on an action rests itself, and a worker is tried with other work. Two is the least that says
-/// more of the action than of a worker.
-const SEVERAL: u32 = 2;
-
-/// How many times what is needed to try a worker with other work can double. Arbitrary: at most 16 answers of one action.
-const REFUTED_MAX: u32 = 3;
-
 /// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.
 pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: End) -> End {
     if !matches!(end, End::Busy { .. }) || has_own_limit(state, action) {
         return end;
     }
-    let (now, row, within) = (state.now, state.policy.busy_row, state.policy.narrow_within);
+    let now = state.now;
     // What it may spend is spent: that it is busy was to be expected.
     let is_open = !listing::is_spent_out(state, wx);
     let Some(worker) = state.workers.get_mut(wx) else {
@@ -37,20 +29,11 @@ pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: En
     }
     // Alone, it says nothing of how many at once are too many.
     let failed_at = worker.load().saturating_add(1);
-    let record = &mut worker.record;
-    let again = record
-        .last_busy_with_quota
-        .replace(now)
-        .is_some_and(|before| now.since(before) <= within);
-    record.busy_with_quota += 1;
-    let failed = record.busy_with_quota >= row;
-    if failed {
-        record.busy_with_quota = 0;
+    let (is_soon, has_failed) = worker.busy.note_with_quota(now, &state.policy);
+    if is_soon && failed_at > 1 {
+        worker.concurrency.narrow(failed_at);
     }
-    if again && failed_at > 1 {
-        worker.narrow(failed_at);
-    }
-    if failed { End::Transient } else { end }
+    if has_failed { End::Transient } else { end }
 }
 
 /// A worker succeeded: some of what it was given less at once comes back.
@@ -59,11 +42,8 @@ pub(crate) fn widen(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    worker.record.busy_with_quota = 0;
-    worker.record.succeeded_since_busy = true;
-    if worker.width < worker.slots {
-        worker.widen(after);
-    }
+    worker.busy.note_success();
+    worker.concurrency.note_success(after);
 }
 
 /// A worker was busy with an action: it rests as long as it says; zero: it does not say.
@@ -82,29 +62,16 @@ pub(crate) fn rest_busy(state: &mut State, wx: Wx, action: ActionId, wait: Durat
         Rest::Busy { until } => until,
         Rest::None | Rest::Damped { .. } => Moment::START,
     };
-    let record = &mut worker.record;
-    record.busy_by = match record.busy_by {
-        _ if known <= now => (!dry).then_some(action),
-        by => by.filter(|by| *by == action),
-    };
+    worker.busy.rest_for(action, known > now, dry);
     let until = if wait > Duration::ZERO {
         now + state.rng.lengthened(wait, BUSY_JITTER)
     } else if known > now {
         // It said so already: its other slots met the same limit, which is no reason to double the wait.
         known
     } else {
-        if record.busy_without_hint == 0 {
-            // One that has no quota has none that could be spent.
-            record.first_busy_wait = match dry && !record.succeeded_since_busy {
-                true => state.policy.busy_min,
-                false => state.policy.busy_open,
-            };
-        }
-        let wait = doubled(record.first_busy_wait, record.busy_without_hint, state.policy.busy_max);
-        record.busy_without_hint = record.busy_without_hint.saturating_add(1);
-        now + wait
+        now + worker.busy.next_wait(dry, &state.policy)
     };
-    record.succeeded_since_busy = false;
+    worker.busy.end_reply();
     if known <= now && !dry {
         spending::contradicted(state, wx);
     }
@@ -127,7 +94,7 @@ pub(crate) fn place_after_busy(state: &mut State, ax: Ax, wx: Wx, wait: Duration
     if state
         .workers
         .get(wx)
-        .is_none_or(|worker| worker.record.busy_by != Some(id))
+        .is_none_or(|worker| worker.busy.cause() != Some(id))
     {
         // The worker's quota was spent, or something else had made it busy already.
         return place::place(state, ax, None);
@@ -139,14 +106,9 @@ pub(crate) fn place_after_busy(state: &mut State, ax: Ax, wx: Wx, wait: Duration
     action.turn = Turn::Late;
     let history = action.history.get_or_insert_default();
     let avoids_none = history.avoids_none();
-    let busy_replies = &mut history.busy_replies;
-    busy_replies.deferred = true;
-    if !busy_replies.workers.contains(&wx) {
-        busy_replies.workers.push(wx);
-    }
-    busy_replies.answers = busy_replies.answers.saturating_add(1);
-    let rests = busy_replies.answers >= SEVERAL;
-    let is_tried = busy_replies.answers >= SEVERAL << refuted.min(REFUTED_MAX);
+    let replies = &mut history.busy_replies;
+    replies.note(wx);
+    let (rests, is_tried) = (replies.are_several(), replies.call_for_trial(refuted));
     let wakes = wakes(state, ax);
     if is_tried {
         try_other_work(state, ax);
@@ -164,14 +126,13 @@ fn rest_itself(state: &mut State, ax: Ax, wait: Duration) {
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    let busy_replies = &mut action.history.get_or_insert_default().busy_replies;
+    let replies = &mut action.history.get_or_insert_default().busy_replies;
+    let (unhinted, has_failed) = replies.note_own_limit(&state.policy);
     let wait = match wait {
-        Duration::ZERO => doubled(state.policy.busy_open, busy_replies.consecutive, state.policy.busy_max),
+        Duration::ZERO => unhinted,
         wait => state.rng.lengthened(wait, BUSY_JITTER),
     };
-    busy_replies.consecutive = busy_replies.consecutive.saturating_add(1);
-    if busy_replies.consecutive >= state.policy.busy_row {
-        busy_replies.consecutive = 0;
+    if has_failed {
         action.failed = action.failed.saturating_add(1);
         if state.is_spent(ax) {
             return state.fail(ax, Reason::Exhausted);
@@ -191,9 +152,9 @@ fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_
     let action = state.actions.get(ax);
     let id = action.map(|action| action.id);
     let history = action.and_then(|action| action.history.as_deref());
-    let workers = history.map_or(&[][..], |history| &history.busy_replies.workers);
+    let workers = history.map_or(&[][..], |history| history.busy_replies.workers());
     workers.iter().filter_map(move |wx| {
-        let worker = state.workers.get(*wx).filter(|worker| worker.record.busy_by == id)?;
+        let worker = state.workers.get(*wx).filter(|worker| worker.busy.cause() == id)?;
         match worker.standing {
             Standing::Usable {
                 rest: Rest::Busy { until },
@@ -204,7 +165,7 @@ fn resting_for(state: &State, ax: Ax) -> impl Iterator<Item = (Wx, Moment)> + '_
     })
 }
 
-/// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as quota.
+/// Wakes one of the workers that rest because of an action, to see whether it is busy with other work as well.
 fn try_other_work(state: &mut State, ax: Ax) {
     let after = state.assigned;
     let tried = resting_for(state, ax).map(|(wx, _)| wx).next();
@@ -216,10 +177,10 @@ fn try_other_work(state: &mut State, ax: Ax) {
     };
     let id = action.id;
     if let Some(history) = action.history.as_deref_mut() {
-        history.busy_replies.answers = 0;
+        history.busy_replies.begin_trial();
     }
     if let Some(worker) = state.workers.get_mut(wx) {
-        worker.record.busy_trial = Some(BusyTrial { action: id, after });
+        worker.busy.begin_trial(BusyTrial { action: id, after });
     }
     wake(state, wx);
 }
@@ -236,7 +197,7 @@ fn wake(state: &mut State, wx: Wx) {
     else {
         return;
     };
-    worker.record.busy_by = None;
+    worker.busy.wake();
     spending::reopen_shared(state, wx, until);
     let rest = Rest::None;
     standing::set_standing(state, wx, Standing::Usable { trust, rest });
@@ -248,7 +209,7 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let Some(trial) = worker.record.busy_trial.filter(|trial| seq > trial.after) else {
+    let Some(trial) = worker.busy.trial().filter(|trial| seq > trial.after) else {
         return;
     };
     let is_other = action != trial.action;
@@ -256,14 +217,14 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
         // Nothing that says something.
         return;
     }
-    worker.record.busy_trial = None;
+    worker.busy.end_trial();
     let ax = state.action_ids.get(&trial.action).copied();
     let Some(ax) = ax.filter(|_| is_other) else { return };
     let Some(open) = state.actions.get_mut(ax) else { return };
     let kx = open.kx;
-    let busy_replies = &mut open.history.get_or_insert_default().busy_replies;
+    let replies = &mut open.history.get_or_insert_default().busy_replies;
     let own_limit = end.class() == Class::Ok;
-    busy_replies.own_limit = own_limit;
+    replies.end_trial(own_limit);
     if let Some(kind) = state.kinds.get_mut(kx) {
         kind.refuted = if own_limit { 0 } else { kind.refuted.saturating_add(1) };
     }
@@ -279,5 +240,5 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
 fn has_own_limit(state: &State, action: ActionId) -> bool {
     let ax = state.action_ids.get(&action);
     let history = ax.and_then(|ax| state.actions.get(*ax)?.history.as_deref());
-    history.is_some_and(|history| history.busy_replies.own_limit)
+    history.is_some_and(|history| history.busy_replies.has_own_limit())
 }

@@ -8,7 +8,7 @@ use crate::state::{Mutation, State};
 /// Whether an action stands behind fresh work because it made a worker busy.
 pub(crate) fn is_deferred(state: &State, ax: Ax) -> bool {
     let history = state.actions.get(ax).and_then(|action| action.history.as_deref());
-    history.is_some_and(|history| history.busy_replies.deferred)
+    history.is_some_and(|history| history.busy_replies.is_deferred())
 }
 
 /// Who of its route an action must not go to, because somebody of the same owner has voted: in no order.

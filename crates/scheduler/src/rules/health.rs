@@ -1,7 +1,6 @@
 use crate::ids::{ActionId, Kx, Wx};
 use crate::model::health::{Rest, Standing, Trust};
 use crate::policy::Blame;
-use crate::rng::doubled;
 use crate::rules::{damping, outage, place, quarantine, skill, standing};
 use crate::state::State;
 
@@ -12,12 +11,8 @@ pub(crate) fn record_success(state: &mut State, wx: Wx, kx: Kx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let record = &mut worker.record;
-    if !record.past_failures.is_empty() {
-        record.successes_since_failure = record.successes_since_failure.saturating_add(1);
-        record.score = (record.score + kind.failure_rate.relief).max(0.0);
-    }
     let relief = kind.failure_rate.relief;
+    worker.health.log.note_success(relief);
     skill::note_success(state, wx, kx, relief);
 }
 
@@ -26,35 +21,24 @@ pub(crate) fn succeeded(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let record = &mut worker.record;
-    record.undecided_failures.clear();
-    record.busy_without_hint = 0;
-    record.host_shortages = 0;
-    record.unfit_for.clear();
-    record.unfit_reports = 0;
-    record.unfit_last = false;
+    worker.health.end_streaks();
+    worker.busy.end_waits();
     standing::set_consecutive_failures(state, wx, 0);
     place::end_shunning(state, wx);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let record = &mut worker.record;
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };
     let trust = match trust {
         Trust::Healthy => {
-            record.successes_since_forgiven += 1;
-            if record.successes_since_forgiven >= forgive_after {
-                record.successes_since_forgiven = 0;
-                record.round = record.round.saturating_sub(1);
-            }
+            worker.health.note_healthy_success(forgive_after);
             Trust::Healthy
         }
         Trust::Suspect { .. } => Trust::Healthy,
         Trust::Probation { passed, .. } if passed + 1 >= probation => {
-            record.successes_since_forgiven = 0;
-            record.unproved_quarantines = 0;
+            worker.health.pass_probation();
             Trust::Healthy
         }
         Trust::Probation { round, passed } => Trust::Probation {
@@ -75,18 +59,15 @@ pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>
     let consecutive_failures = state
         .workers
         .get(wx)
-        .map_or(0, |worker| worker.record.consecutive_failures);
+        .map_or(0, |worker| worker.health.consecutive_failures());
     let consecutive_failures = consecutive_failures.saturating_add(1);
     standing::set_consecutive_failures(state, wx, consecutive_failures);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let record = &mut worker.record;
-    record.failed(action, kx, now);
-    if record.undecided_failures.len() < limit && !record.undecided_failures.contains(&action) {
-        record.undecided_failures.push(action);
-    }
-    let doubtful = record.undecided_failures.len() >= limit;
+    worker.health.note_failure(action, kx, now);
+    worker.health.add_undecided(action, limit);
+    let doubtful = worker.health.undecided() >= limit;
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };
@@ -116,12 +97,10 @@ pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>
 
 /// Lets a worker rest for which the host had not enough of something. What is thought of it stays as it is.
 pub(crate) fn note_shortage(state: &mut State, wx: Wx) {
-    let (min, max) = (state.policy.host_min, state.policy.host_max);
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let wait = doubled(min, worker.record.host_shortages, max);
-    worker.record.host_shortages = worker.record.host_shortages.saturating_add(1);
+    let wait = worker.health.note_shortage(&state.policy);
     let Standing::Usable { trust, rest } = worker.standing else {
         return;
     };

@@ -204,7 +204,10 @@ pub(crate) fn update_listing(state: &mut State, wx: Wx) {
     let full_probation = state.fault_injected(Mutation::FullProbation);
     let Some(worker) = state.workers.get(wx) else { return };
     let (mut capacity, has_quota) = (worker.capacity(&state.policy), !worker.buckets.is_empty());
-    if full_probation && matches!(worker.standing.health(), Health::Probation { .. }) && worker.load() < worker.slots {
+    if full_probation
+        && matches!(worker.standing.health(), Health::Probation { .. })
+        && worker.load() < worker.concurrency.slots()
+    {
         capacity = Capacity::Slot;
     }
     let mut expires = Moment::NEVER;

@@ -59,7 +59,7 @@ fn end_pauses(state: &mut State, slowed: &[Wx]) {
         };
         let now = state.now;
         if let Some(worker) = state.workers.get_mut(*wx) {
-            worker.record.failing_since = now;
+            worker.health.restart_failing(now);
         }
         let rest = rest.undamped();
         standing::set_standing(state, *wx, Standing::Usable { trust, rest });
@@ -70,10 +70,7 @@ fn end_pauses(state: &mut State, slowed: &[Wx]) {
 /// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for it. It is
 /// to be probed with what never failed: if the front of the line is bad work, that is found out.
 pub(crate) fn is_slowed_with_pool(state: &State, wx: Wx) -> bool {
-    let worker = state
-        .workers
-        .get(wx)
-        .filter(|worker| worker.record.consecutive_failures > 0);
+    let worker = state.workers.get(wx).filter(|worker| worker.health.is_failing());
     worker.is_some_and(|_| burst(state, wx).is_some_and(|burst| burst.is_long()))
 }
 
@@ -83,7 +80,7 @@ pub(crate) fn burst(state: &State, wx: Wx) -> Option<Burst> {
     let worker = state.workers.get(wx)?;
     let pool = state.pools.get(worker.px).filter(|pool| pool.has_worked)?;
     let burst = pool.bursts.now(state.now, pool.usable)?;
-    (worker.record.failing_since >= burst.since).then_some(burst)
+    worker.health.is_failing_since(burst.since).then_some(burst)
 }
 
 /// A worker of this pool failed an action in a way that a service which is down explains.
@@ -148,7 +145,7 @@ pub(crate) fn note_success(state: &mut State, px: Px, wx: Wx, took: Duration) {
     let now = state.now;
     let Some(pool) = state.pools.get_mut(px) else { return };
     let had_worked = std::mem::replace(&mut pool.has_worked, true);
-    // One that failed as the others did: they would succeed as quota.
+    // One that failed as the others did: they would succeed as well.
     let is_over =
         pool.bursts.failed.contains_key(&wx) && pool.bursts.now(now, pool.usable).is_some_and(|burst| burst.is_long());
     let slowed: Vec<Wx> = match is_over {

@@ -60,7 +60,7 @@ pub(crate) fn end_deferral(state: &mut State, ax: Ax) {
         return;
     };
     if let Some(history) = action.history.as_deref_mut()
-        && std::mem::take(&mut history.busy_replies.deferred)
+        && history.busy_replies.end_deferral()
     {
         action.turn = Turn::Fresh;
     }

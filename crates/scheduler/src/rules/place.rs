@@ -75,7 +75,7 @@ pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) 
             .get_mut(ax)
             .and_then(|action| action.history.as_deref_mut())
         {
-            history.busy_replies.deferred = false;
+            history.busy_replies.end_deferral();
         }
         plan = spread(state, ax, plan);
     }

@@ -48,7 +48,7 @@ pub(crate) fn may_quarantine(state: &State, wx: Wx) -> bool {
     // Rounded down: a third of five is one.
     let share = (pool.members as f64 * state.policy.quarantine_share) as usize;
     state.fault_injected(Mutation::IgnoreShare)
-        || worker.record.unproved_quarantines >= state.policy.evict_after
+        || worker.health.unproved_quarantines() >= state.policy.evict_after
         || pool.judged < share.max(1)
 }
 
@@ -65,22 +65,13 @@ pub(crate) fn quarantine(state: &mut State, wx: Wx, judged: bool) {
         return;
     };
     // An explicit fault takes out the last one too: a worker that cannot be started is no worker.
-    if worker.record.unproved_quarantines >= state.policy.evict_after && (spare || !judged) {
-        let quarantines = worker.record.unproved_quarantines;
+    if worker.health.unproved_quarantines() >= state.policy.evict_after && (spare || !judged) {
+        let quarantines = worker.health.unproved_quarantines();
         standing::set_standing(state, wx, Standing::Evicted(Evicted::Unreliable { quarantines }));
         return state.follow_ups.push(FollowUp::Annul(wx));
     }
-    let record = &mut worker.record;
-    record.round = record.round.saturating_add(1);
-    record.unproved_quarantines = record.unproved_quarantines.saturating_add(1);
-    record.undecided_failures.clear();
-    record.unfit_for.clear();
-    record.unfit_reports = 0;
-    record.score = 0.0;
-    record.past_failures.clear();
-    record.successes_since_failure = 0;
     worker.tally.quarantines += 1;
-    let round = record.round;
+    let round = worker.health.begin_quarantine();
     let length = doubled(state.policy.quarantine_min, round - 1, state.policy.quarantine_max);
     let until = state.now + state.rng.jittered(length, state.policy.quarantine_jitter);
     standing::set_standing(state, wx, Standing::Quarantined { until, round, judged });

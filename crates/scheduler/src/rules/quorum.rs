@@ -68,7 +68,7 @@ fn is_checked(state: &mut State, wx: Wx) -> bool {
     let Some(worker) = state.workers.get(wx) else {
         return true;
     };
-    let valid = worker.record.confirmed_results;
+    let valid = worker.health.confirmed();
     if valid < state.policy.trusted_after {
         return true;
     }
@@ -96,8 +96,7 @@ fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
     }
     for wx in right.iter().map(|vote| vote.wx).chain(last) {
         if let Some(worker) = state.workers.get_mut(wx) {
-            worker.record.confirmed_results = worker.record.confirmed_results.saturating_add(1);
-            worker.record.outvoted_results = 0;
+            worker.health.confirm();
         }
         credit_vote(state, wx, ax);
     }
@@ -105,13 +104,12 @@ fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
         let Some(worker) = state.workers.get_mut(vote.wx) else {
             continue;
         };
-        worker.record.confirmed_results = 0;
-        worker.record.failed(id, Some(kx), now);
-        worker.record.outvoted_results = worker.record.outvoted_results.saturating_add(1);
+        worker.health.note_failure(id, Some(kx), now);
+        let outvoted = worker.health.outvote();
         worker.accusers.insert(ax);
         worker.tally.outvoted += 1;
         // From the second time in a row it is given work slowly, until a result of it is confirmed.
-        let Some(further) = worker.record.outvoted_results.checked_sub(2) else {
+        let Some(further) = outvoted.checked_sub(2) else {
             continue;
         };
         if let Standing::Usable {

@@ -1,10 +1,8 @@
 use crate::command::Command;
 use crate::ids::{ActionId, Ax, Kx, Rx, Wx};
-use crate::model::record::{PAST_MAX, PastFailure, scored};
 use crate::model::skill::Skill;
 use crate::moment::Moment;
 use crate::policy::Blame;
-use crate::rng::doubled;
 use crate::rules::{annul, place};
 use crate::state::State;
 use crate::timers::Timer;
@@ -12,62 +10,30 @@ use crate::timers::Timer;
 /// Takes note that a worker succeeded with an action of this kind. `relief`: what that adds to its score.
 pub(crate) fn note_success(state: &mut State, wx: Wx, kx: Kx, relief: f64) {
     let probation = state.policy.probation;
-    let Some(skill) = skill_of(state, wx, kx) else { return };
-    skill.successes = skill.successes.saturating_add(1);
-    skill.consecutive_failures = 0;
-    if !skill.past_failures.is_empty() {
-        skill.successes_since_failure = skill.successes_since_failure.saturating_add(1);
-        skill.score = (skill.score + relief).max(0.0);
-    }
-    if skill.on_trial && skill.successes >= probation {
-        skill.on_trial = false;
-        skill.round = skill.round.saturating_sub(1);
+    if let Some(skill) = skill_of(state, wx, kx) {
+        skill.note_success(relief, probation);
     }
 }
 
-/// Takes note of a failure of which nobody knows yet whose fault it was.
+/// Takes note of a failure without a verdict.
 pub(crate) fn note_failure(state: &mut State, wx: Wx, kx: Kx, action: ActionId) {
-    let at = state.now;
-    let Some(skill) = skill_of(state, wx, kx) else { return };
-    skill.consecutive_failures = skill.consecutive_failures.saturating_add(1);
-    if skill.past_failures.len() >= PAST_MAX {
-        skill.past_failures.pop_front();
+    let now = state.now;
+    if let Some(skill) = skill_of(state, wx, kx) {
+        skill.note_failure(action, now);
     }
-    skill.past_failures.push_back(PastFailure {
-        before: std::mem::take(&mut skill.successes_since_failure),
-        action,
-        kx: Some(kx),
-        at,
-        guilt: 0.0,
-    });
 }
 
 /// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and good at
 /// another one.
 pub(crate) fn weigh_skill(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
-    let enough = state.quarantine_score();
+    let (enough, probation) = (state.quarantine_score(), state.policy.probation);
     let Some(skill) = skill_of(state, wx, kx) else {
         return false;
     };
-    skill.score = scored(
-        &mut skill.past_failures,
-        skill.successes_since_failure,
-        action,
-        guilt,
-        relief,
-    );
-    let is_bad = skill.score >= enough || skill.on_trial && guilt > 0.0;
-    let Some(worker) = state.workers.get(wx) else {
-        return false;
-    };
-    let is_good = |other: &Skill| {
-        other.kx != kx
-            && other.until == Moment::NEVER
-            && other.consecutive_failures == 0
-            && other.successes >= state.policy.probation
-            && other.score < enough / 2.0
-    };
-    is_bad && worker.skills.iter().any(is_good)
+    let is_bad = skill.convict(action, guilt, relief, enough);
+    let skills = state.workers.get(wx).map_or(&[][..], |worker| &worker.skills);
+    let mut others = skills.iter().filter(|other| other.kx() != kx);
+    is_bad && others.any(|other| other.is_good(enough, probation))
 }
 
 /// What is known of a worker at one kind. None while there is only one kind.
@@ -76,7 +42,7 @@ fn skill_of(state: &mut State, wx: Wx, kx: Kx) -> Option<&mut Skill> {
         return None;
     }
     let skills = &mut state.workers.get_mut(wx)?.skills;
-    let index = match skills.binary_search_by_key(&kx, |skill| skill.kx) {
+    let index = match skills.binary_search_by_key(&kx, Skill::kx) {
         Ok(index) => index,
         Err(index) => {
             skills.insert(index, Skill::new(kx));
@@ -112,35 +78,16 @@ pub(crate) fn exclude(state: &mut State, wx: Wx, kx: Kx) {
     let policy = &state.policy;
     let (min, max, jitter) = (policy.quarantine_min, policy.quarantine_max, policy.quarantine_jitter);
     let Some(skill) = skill_of(state, wx, kx) else { return };
-    let length = doubled(min, skill.round, max);
-    skill.round = skill.round.saturating_add(1);
-    skill.past_failures.clear();
-    (
-        skill.successes_since_failure,
-        skill.score,
-        skill.successes,
-        skill.on_trial,
-    ) = (0, 0.0, 0, true);
-    let before = skill.until;
+    let length = skill.begin_bar(min, max);
     let until = state.now + state.rng.jittered(length, jitter);
-    if let Some(skill) = skill_of(state, wx, kx) {
-        skill.until = until;
-    }
+    let before = skill_of(state, wx, kx).map_or(Moment::NEVER, |skill| skill.set_until(until));
     state.timers.clear(before, Timer::Barred(wx, kx));
     state.timers.set(until, Timer::Barred(wx, kx));
     let (Some(worker), Some(kind)) = (state.workers.get_mut(wx), state.kinds.get_mut(kx)) else {
         return;
     };
     // It pays for this kind here, and not once more as a whole.
-    for past in worker
-        .record
-        .past_failures
-        .iter_mut()
-        .filter(|past| past.kx == Some(kx))
-    {
-        past.guilt = 0.0;
-    }
-    worker.record.score = 0.0;
+    worker.health.log.forgive_kind(kx);
     if let Err(index) = kind.barred.binary_search(&wx) {
         kind.barred.insert(index, wx);
     }
@@ -157,7 +104,7 @@ pub(crate) fn exclude(state: &mut State, wx: Wx, kx: Kx) {
 /// A worker is given actions of a kind again.
 pub(crate) fn readmit(state: &mut State, wx: Wx, kx: Kx) {
     let before = match skill_of(state, wx, kx) {
-        Some(skill) => std::mem::replace(&mut skill.until, Moment::NEVER),
+        Some(skill) => skill.set_until(Moment::NEVER),
         None => return,
     };
     state.timers.clear(before, Timer::Barred(wx, kx));
@@ -190,8 +137,8 @@ pub(crate) fn forget_skills(state: &mut State, wx: Wx) {
         Some(worker) => worker
             .skills
             .iter()
-            .filter(|skill| skill.until != Moment::NEVER)
-            .map(|skill| skill.kx)
+            .filter(|skill| skill.barred_until().is_some())
+            .map(Skill::kx)
             .collect(),
         None => return,
     };

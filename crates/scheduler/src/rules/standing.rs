@@ -11,13 +11,10 @@ pub(crate) fn set_consecutive_failures(state: &mut State, wx: Wx, failures: u32)
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let before = std::mem::replace(&mut worker.record.consecutive_failures, failures);
-    if before == 0 {
-        worker.record.failing_since = state.now;
-    }
-    if worker.standing.is_usable() && (before > 0) != (failures > 0) {
+    let was_failing = worker.health.set_consecutive_failures(failures, state.now);
+    if worker.standing.is_usable() && was_failing != (failures > 0) {
         let px = worker.px;
-        failing(state, px, before > 0, failures > 0);
+        count_failing(state, px, was_failing, failures > 0);
     }
 }
 
@@ -35,10 +32,10 @@ pub(crate) fn set_standing(state: &mut State, wx: Wx, next: Standing) {
     let (id, px) = (worker.id, worker.px);
     state.timers.clear(before.until(), Timer::Worker(wx));
     state.timers.set(next.until(), Timer::Worker(wx));
-    let is_blemished = worker.record.consecutive_failures > 0;
+    let is_failing = worker.health.is_failing();
     update_pool_counts(state, px, Some(before), Some(next));
-    if is_blemished {
-        failing(state, px, before.is_usable(), next.is_usable());
+    if is_failing {
+        count_failing(state, px, before.is_usable(), next.is_usable());
     }
     if !next.is_usable() {
         listing::update_listing(state, wx);
@@ -77,7 +74,7 @@ pub(crate) fn update_pool_counts(state: &mut State, px: Px, before: Option<Stand
 
 /// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker, or is
 /// one now.
-fn failing(state: &mut State, px: Px, was: bool, is: bool) {
+fn count_failing(state: &mut State, px: Px, was: bool, is: bool) {
     if let Some(pool) = state.pools.get_mut(px) {
         pool.failing += usize::from(is);
         pool.failing = pool.failing.saturating_sub(usize::from(was));

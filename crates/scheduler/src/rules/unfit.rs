@@ -8,23 +8,12 @@ use crate::rules::{damping, quarantine, standing};
 use crate::state::{FollowUp, State};
 use std::time::Duration;
 
-/// How many reports in a row with no verdict evict a worker; as many as failures make one suspect by default. For a worker
-/// that succeeded before, they have to be of different actions.
-const REPORTS: usize = 3;
-
-/// After how many of them it is tried with the last action in line: the last of [`REPORTS`] is then of such an action.
-const PROBED_AFTER: u32 = 2;
-
-/// How many reports in a row evict a worker whatever became of the actions. As many failures as it takes to hold that a whole
-/// pool fails (`systemic.rs`).
-const ROW: u32 = 20;
-
 /// Whether a worker is to be tried with the last action in line.
 pub(crate) fn is_probed_for_fitness(state: &State, wx: Wx) -> bool {
     state
         .workers
         .get(wx)
-        .is_some_and(|worker| worker.record.unfit_reports >= PROBED_AFTER)
+        .is_some_and(|worker| worker.health.unfit.is_to_be_probed())
 }
 
 /// A worker reported that it is unfit, after `took`. There may be a verdict if its action still wants the attempt.
@@ -37,19 +26,11 @@ pub(crate) fn unfit(state: &mut State, wx: Wx, of: &AttemptContext, took: Durati
     if !is_deferred {
         return evict_unfit(state, wx);
     }
-    let record = &mut worker.record;
-    if !record.unfit_for.contains(&action) {
-        record.unfit_for.push(action);
-    }
-    // Attempts that began before the last report was made are the same piece of evidence.
-    if now.since(record.unfit_at) >= took {
-        record.unfit_at = now;
-        record.unfit_reports = record.unfit_reports.saturating_add(1);
-    }
+    worker.health.unfit.note(action, now, took);
     if let Standing::Usable { trust, rest } = worker.standing {
         let round = match trust {
             Trust::Probation { round, .. } => round,
-            Trust::Healthy | Trust::Suspect { .. } => worker.record.round,
+            Trust::Healthy | Trust::Suspect { .. } => worker.health.round(),
         };
         let trust = Trust::Probation { round, passed: 0 };
         // There is no hurry until there is a verdict.
@@ -67,11 +48,7 @@ pub(crate) fn unfit(state: &mut State, wx: Wx, of: &AttemptContext, took: Durati
 
 /// Evicts a worker that made too many reports in a row.
 pub(crate) fn check_unfit(state: &mut State, wx: Wx) {
-    let enough = |worker: &Worker| {
-        let (row, open) = (worker.record.unfit_reports, worker.record.unfit_for.len());
-        let of_different = open >= REPORTS || worker.tally.ok == 0;
-        row >= ROW || row as usize >= REPORTS && of_different
-    };
+    let enough = |worker: &Worker| worker.health.unfit.is_enough(worker.tally.ok > 0);
     if state.workers.get(wx).is_some_and(enough) {
         evict_unfit(state, wx);
     }
@@ -88,7 +65,7 @@ pub(crate) fn evict_unfit(state: &mut State, wx: Wx) {
         return;
     }
     let is_last = worker.tally.ok > 0 && is_usable && !is_spare;
-    if state.policy.blame == Blame::Deferred && is_last && !std::mem::replace(&mut worker.record.unfit_last, true) {
+    if state.policy.blame == Blame::Deferred && is_last && worker.health.unfit.spare() {
         return quarantine::quarantine(state, wx, false);
     }
     standing::set_standing(state, wx, Standing::Evicted(Evicted::Unfit));
@@ -100,17 +77,14 @@ pub(crate) fn close_unfit_report(state: &mut State, wx: Wx, action: ActionId) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
     };
-    let record = &mut worker.record;
-    let before = record.unfit_for.len();
-    record.unfit_for.retain(|other| *other != action);
-    if before == 0 || !record.unfit_for.is_empty() {
+    if !worker.health.unfit.clear_action(action) {
         return;
     }
     if let Standing::Usable {
         trust: Trust::Probation { .. },
         rest,
     } = worker.standing
-        && record.unproved_quarantines == 0
+        && worker.health.unproved_quarantines() == 0
     {
         let (trust, rest) = (Trust::Healthy, Rest::undamped(rest));
         standing::set_standing(state, wx, Standing::Usable { trust, rest });

@@ -57,9 +57,9 @@ pub(crate) fn convict_one(state: &mut State, closed: Closed, accused: Accused, s
     if state.policy.blame != Blame::Deferred {
         return;
     }
-    let record = state.workers.get(accused.wx).map(|worker| &worker.record);
+    let health = state.workers.get(accused.wx).map(|worker| &worker.health);
     // One that had a success since then is fit after all: it only failed.
-    if accused.mark == Mark::Unfit && record.is_some_and(|record| record.unfit_for.contains(&id)) {
+    if accused.mark == Mark::Unfit && health.is_some_and(|health| health.unfit.contains(id)) {
         return unfit::evict_unfit(state, accused.wx);
     }
     let proof = if accused.is_outvoted {
@@ -83,10 +83,10 @@ fn weigh(state: &mut State, wx: Wx, (id, kx): (ActionId, Kx), (guilt, relief): (
         return;
     };
     let guilt = match bursts {
-        Some(bursts) if worker.record.is_told(id, bursts) => 0.0,
+        Some(bursts) if worker.health.log.is_counted_in_burst(id, bursts) => 0.0,
         _ => guilt,
     };
-    worker.record.convict(id, guilt, relief);
+    worker.health.log.convict(id, guilt, relief);
     state.verdicts = state.verdicts.saturating_add(1);
     let is_unskilled = skill::weigh_skill(state, wx, (kx, id), guilt, relief);
     let Some(worker) = state.workers.get(wx) else { return };
@@ -96,7 +96,7 @@ fn weigh(state: &mut State, wx: Wx, (id, kx): (ActionId, Kx), (guilt, relief): (
     if is_unskilled && matches!(trust, Trust::Healthy | Trust::Suspect { .. }) && skill::may_bar(state, wx, kx) {
         return skill::exclude(state, wx, kx);
     }
-    let enough = worker.record.score
+    let enough = worker.health.log.score()
         >= match proof {
             // By chance alone others do not agree on another result.
             Proof::Votes => state.policy.quarantine_score,
@@ -123,7 +123,7 @@ fn close_accusation(state: &mut State, closed: Closed, accused: &Accused, verdic
         return;
     };
     worker.accusers.remove(&closed.ax);
-    worker.record.undecided_failures.retain(|action| *action != closed.id);
+    worker.health.decide(closed.id);
     state.dirty_workers.push(accused.wx);
     state.commands.push(accused.judged(closed.id, worker.id, verdict));
 }
@@ -142,12 +142,12 @@ pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
         };
         let trust = match trust {
             Trust::Suspect { .. }
-                if worker.record.undecided_failures.len() < suspect_after
-                    && worker.record.score < state.quarantine_score() =>
+                if worker.health.undecided() < suspect_after
+                    && worker.health.log.score() < state.quarantine_score() =>
             {
                 Trust::Healthy
             }
-            Trust::Probation { .. } if worker.record.undecided_failures.is_empty() => trust,
+            Trust::Probation { .. } if worker.health.undecided() == 0 => trust,
             _ => continue,
         };
         let rest = match outage::is_slowed_with_pool(state, accused.wx) {
@@ -201,8 +201,8 @@ pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, fa
         && let Standing::Usable { trust, rest } = worker.standing
         && matches!(trust, Trust::Probation { .. })
     {
-        worker.record.undecided_failures.retain(|action| *action != id);
-        if worker.record.undecided_failures.is_empty() {
+        worker.health.decide(id);
+        if worker.health.undecided() == 0 {
             let rest = rest.undamped();
             standing::set_standing(state, accused.wx, Standing::Usable { trust, rest });
         }
