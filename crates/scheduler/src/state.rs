@@ -304,7 +304,7 @@ impl State {
     /// Whether nobody of this pool may be given anything now.
     pub(crate) fn is_held_back(&self, px: Px) -> bool {
         let probe = self.pools.get(px).and_then(|pool| pool.probe);
-        probe.is_some_and(|probe| probe.left == 0)
+        probe.is_some_and(|probe| probe.is_pausing())
     }
 
     /// Whether workers of this pool are judged at all.

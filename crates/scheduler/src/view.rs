@@ -129,19 +129,19 @@ impl Scheduler {
     /// What became of each bucket so far, in the order in which they were defined.
     pub fn quotas(&self) -> impl Iterator<Item = QuotaView> {
         self.state.quotas.iter().map(|quota| QuotaView {
-            bucket: quota.id,
+            bucket: quota.id(),
             workers: quota
-                .workers
+                .workers()
                 .iter()
                 .filter_map(|wx| Some(self.state.workers.get(*wx)?.id))
                 .collect(),
-            is: quota.bucket.view(self.state.now),
+            is: quota.view(self.state.now),
         })
     }
 
     /// How many workers that could be given something wait for their quota.
     pub fn waiting_for_quota(&self) -> usize {
-        let waits = |quota: &QuotaState| quota.bucket.available(self.state.now) == 0;
+        let waits = |quota: &QuotaState| quota.is_empty(self.state.now);
         let workers = self.state.workers.iter().filter(|worker| worker.standing.is_usable());
         workers
             .filter(|worker| {
@@ -198,7 +198,7 @@ impl Scheduler {
                 let Some(quota) = self.state.quotas.get(*bx) else {
                     continue;
                 };
-                if quota.workers.len() > 1 {
+                if quota.is_shared() {
                     common = Some(*bx);
                 } else {
                     can = can.min(quota.attempts_until(self.state.now, until));

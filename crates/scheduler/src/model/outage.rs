@@ -7,7 +7,7 @@ use std::time::Duration;
 const FAILURES: u32 = 20;
 
 /// From how many actions they have to be. decisions 25.
-pub(crate) const ACTIONS: usize = 5;
+const ACTIONS: usize = 5;
 
 /// From when to when nothing worked in a pool, the last time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,15 +40,15 @@ pub(crate) struct Bursts {
     /// When the youngest attempt began that had a result.
     pub(crate) worked_at: Moment,
     /// The last failure of each worker since then.
-    pub(crate) failed: BTreeMap<Wx, Moment>,
+    failed: BTreeMap<Wx, Moment>,
     /// The same by when it was.
-    pub(crate) by_time: BTreeSet<(Moment, Wx)>,
+    by_time: BTreeSet<(Moment, Wx)>,
     /// The oldest first.
-    pub(crate) last: VecDeque<Outage>,
+    last: VecDeque<Outage>,
     /// The first failure of the last of them.
-    pub(crate) began: Moment,
+    began: Moment,
     /// When an action last failed that has not failed in an earlier row: see [`Scheduler::fails_again`].
-    pub(crate) news: Moment,
+    news: Moment,
 }
 
 /// A burst that goes on.
@@ -59,9 +59,9 @@ pub(crate) struct Burst {
     /// How long ago the first failure was.
     pub(crate) lasts: Duration,
     /// Whether more than actions failed that had failed before.
-    pub(crate) has_news: bool,
+    has_news: bool,
     /// How many usable workers the pool has.
-    pub(crate) workers: u32,
+    workers: u32,
 }
 
 impl Burst {
@@ -117,7 +117,16 @@ impl Bursts {
         }
     }
 
-    pub(crate) fn forget(&mut self, at: Moment, wx: Wx) {
+    /// The workers that failed since, if this one did as well and the burst is long: they would succeed now.
+    pub(crate) fn slowed_with(&self, wx: Wx, now: Moment, usable: usize) -> Vec<Wx> {
+        let is_long = self.failed.contains_key(&wx) && self.now(now, usable).is_some_and(|burst| burst.is_long());
+        match is_long {
+            true => self.failed.keys().copied().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    fn forget(&mut self, at: Moment, wx: Wx) {
         self.by_time.remove(&(at, wx));
         self.failed.remove(&wx);
     }
@@ -146,29 +155,119 @@ impl Bursts {
 #[derive(Debug, Default)]
 pub(crate) struct Streak {
     /// How many there were before.
-    pub(crate) number: u32,
+    number: u32,
     /// When the first of them failed.
-    pub(crate) since: Moment,
-    pub(crate) failures: u32,
+    since: Moment,
+    failures: u32,
     /// Some of their actions, as many as matter.
-    pub(crate) actions: Vec<ActionId>,
-    pub(crate) workers: BTreeSet<Wx>,
+    actions: Vec<ActionId>,
+    workers: BTreeSet<Wx>,
 }
 
 /// How a pool is probed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     /// When more may be tried; [`Moment::NEVER`] while more may be tried now.
-    pub(crate) until: Moment,
+    until: Moment,
     /// How many more attempts may be tried before the next pause.
-    pub(crate) left: u32,
+    left: u32,
     /// How many in all.
-    pub(crate) width: u32,
+    width: u32,
 }
 
 impl Streak {
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Records a failure that an outage explains.
+    pub(crate) fn note_failure(&mut self, now: Moment, wx: Wx, action: ActionId) {
+        if self.failures == 0 {
+            self.since = now;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.actions.len() < ACTIONS && !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+        self.workers.insert(wx);
+    }
+
+    /// Whether it lasts at least so long and is enough, on enough of the workers, for an outage.
+    pub(crate) fn is_outage(&self, now: Moment, least: Duration, usable: usize) -> bool {
+        self.is_everywhere(usable) && now.since(self.since) >= least
+    }
+
+    /// Ends it, if it has begun, and begins the next one.
+    pub(crate) fn end(&mut self) -> Option<Self> {
+        if self.failures == 0 {
+            return None;
+        }
+        let next = Self {
+            number: self.number.wrapping_add(1),
+            ..Self::default()
+        };
+        Some(std::mem::replace(self, next))
+    }
+
+    /// From its first failure until now, if it was enough for an outage however short it was.
+    pub(crate) fn outage(&self, now: Moment, usable: usize) -> Option<Outage> {
+        let since = self.since;
+        self.is_everywhere(usable).then_some(Outage { since, until: now })
+    }
+
     /// Whether it is enough, and spread over enough of the workers, to blame something else.
-    pub(crate) fn is_everywhere(&self, usable: usize) -> bool {
+    fn is_everywhere(&self, usable: usize) -> bool {
         self.failures >= FAILURES && self.actions.len() >= ACTIONS && 2 * self.workers.len() > usable
+    }
+}
+
+/// From how many attempts between two pauses on an outage is over.
+const WIDTH_MAX: u32 = 8;
+
+impl Probe {
+    /// A pause begins.
+    pub(crate) fn paused(until: Moment) -> Self {
+        Self {
+            until,
+            left: 0,
+            width: 1,
+        }
+    }
+
+    /// Whether no attempt may be made before the pause is over.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.left == 0
+    }
+
+    /// An attempt is made. Whether a pause begins, until then.
+    pub(crate) fn spend(&mut self, until: Moment) -> bool {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.until = until;
+        }
+        self.left == 0
+    }
+
+    /// A success doubles what may be tried. Whether the outage is over, and when the pause would have been.
+    pub(crate) fn note_success(&mut self) -> (bool, Moment) {
+        self.left = self.left.saturating_add(self.width);
+        self.width = self.width.saturating_mul(2);
+        (
+            self.width > WIDTH_MAX,
+            std::mem::replace(&mut self.until, Moment::NEVER),
+        )
+    }
+
+    /// The pause is over, without a success or with fewer than were hoped for.
+    pub(crate) fn resume(&mut self) {
+        self.width = (self.width / 2).max(1);
+        self.left = self.width;
+        self.until = Moment::NEVER;
+    }
+
+    /// An attempt has proved nothing: one more may be made at once. When the pause would have been over.
+    pub(crate) fn give_back(&mut self) -> Moment {
+        self.left = self.left.saturating_add(1);
+        std::mem::replace(&mut self.until, Moment::NEVER)
     }
 }

@@ -8,11 +8,11 @@ use crate::moment::Moment;
 #[derive(Debug, Default)]
 pub(crate) struct RetryHistory {
     /// The least recent first, each once.
-    pub(crate) failed_on: Vec<Wx>,
+    failed_on: Vec<Wx>,
     /// How many of the last of them count for this round.
-    pub(crate) tried: usize,
+    tried: usize,
     /// How many times every worker had been tried.
-    pub(crate) rounds: u32,
+    rounds: u32,
     /// Those who failed it, until it is known whose fault it was. Each once.
     pub(crate) accused: Vec<Accused>,
     /// When it first failed, if it did.
@@ -53,6 +53,40 @@ pub(crate) enum Exclusion {
 }
 
 impl RetryHistory {
+    /// Remembers that the action failed or got lost on a worker.
+    pub(crate) fn remember(&mut self, wx: Wx) {
+        match self.failed_on.iter().position(|failed| *failed == wx) {
+            Some(index) => {
+                // One of an earlier round that failed again, out of its turn, belongs to this one now.
+                if index < self.failed_on.len() - self.tried {
+                    self.tried += 1;
+                }
+                self.failed_on.remove(index);
+            }
+            None => self.tried += 1,
+        }
+        self.failed_on.push(wx);
+    }
+
+    /// The workers on which it failed or got lost, the least recent first, each once.
+    pub(crate) fn failed_on(&self) -> &[Wx] {
+        &self.failed_on
+    }
+
+    /// The first of those that is usable and whose turn of this round has not been.
+    pub(crate) fn next_turn(&self, is_usable: impl Fn(&Wx) -> bool) -> Option<Wx> {
+        let earlier = self.failed_on.len() - self.tried;
+        self.failed_on.iter().take(earlier).copied().find(|wx| is_usable(wx))
+    }
+
+    /// Every usable worker was tried: a new round begins. How many there were before.
+    pub(crate) fn begin_round(&mut self) -> u32 {
+        self.tried = 0;
+        let before = self.rounds;
+        self.rounds = before.saturating_add(1);
+        before
+    }
+
     /// Drops the workers that never come back.
     pub(crate) fn forget(&mut self, is_gone: impl Fn(Wx) -> bool) {
         let earlier = self.failed_on.len() - self.tried;

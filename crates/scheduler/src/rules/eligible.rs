@@ -83,7 +83,7 @@ pub(crate) fn is_choosy(state: &State, ax: Ax) -> bool {
         return false;
     }
     let is_clean = |wx: &&Wx| state.is_usable(**wx) && !state.has_failed(**wx);
-    let tried = history.failed_on.iter().filter(is_clean).count();
+    let tried = history.failed_on().iter().filter(is_clean).count();
     let failing = state.over_pools(action.rx, |pool| pool.failing);
     allowed(state, ax, action.rx) > tried + failing
 }

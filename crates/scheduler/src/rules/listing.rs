@@ -5,11 +5,6 @@ use crate::moment::Moment;
 use crate::outcome::Health;
 use crate::state::{Mutation, State};
 use crate::timers::Timer;
-use std::time::Duration;
-
-/// By how much the moment at which the quota of several workers goes to waste may be off in the lists of pools: each report moves
-/// it a little, and the lists need not follow each time. Arbitrary: windows are mostly a minute or longer.
-const EXPIRES_OFF: Duration = Duration::from_secs(1);
 
 /// What a worker draws from.
 pub(crate) fn quotas(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &QuotaState)> {
@@ -23,7 +18,7 @@ pub(crate) fn shortage(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32
     let kind = || state.kinds.get(kx?).map(|kind| kind.id);
     quotas(state, wx).find_map(|(bx, quota)| {
         let cost = quota.cost(kind());
-        (quota.bucket.available(state.now) < quota.bucket.most(cost)).then_some((bx, cost))
+        quota.is_short(state.now, cost).then_some((bx, cost))
     })
 }
 
@@ -56,7 +51,7 @@ pub(crate) fn wait_at(state: &mut State, wx: Wx, bx: Bx) {
     }
     state.waited += 1;
     worker.waits.push((bx, state.waited));
-    quota.waiting.insert((state.waited, wx));
+    quota.push_waiting(state.waited, wx);
 }
 
 /// Takes a worker out of the line of a bucket.
@@ -68,7 +63,7 @@ pub(crate) fn wait_no_more(state: &mut State, wx: Wx, bx: Bx) {
     if let Some((_, place)) = at.map(|at| worker.waits.swap_remove(at))
         && let Some(quota) = state.quotas.get_mut(bx)
     {
-        quota.waiting.remove(&(place, wx));
+        quota.remove_waiting(place, wx);
     }
 }
 
@@ -77,10 +72,7 @@ fn note_listed(state: &mut State, wx: Wx, is_listed: bool) {
     let Some(worker) = state.workers.get(wx) else { return };
     for bx in &worker.buckets {
         if let Some(quota) = state.quotas.get_mut(*bx) {
-            match is_listed {
-                true => quota.listed.insert(wx),
-                false => quota.listed.remove(&wx),
-            };
+            quota.set_listed(wx, is_listed);
         }
     }
 }
@@ -89,18 +81,15 @@ fn note_listed(state: &mut State, wx: Wx, is_listed: bool) {
 fn wake_some(state: &mut State, bx: Bx, place: u64) {
     let now = state.now;
     let Some(quota) = state.quotas.get_mut(bx) else { return };
-    let units = quota.bucket.available(now);
-    for _ in 0..units {
-        let Some((_, wx)) = quota.waiting.first().filter(|(at, _)| *at <= place).copied() else {
-            break;
-        };
-        quota.waiting.pop_first();
+    let woken = quota.pop_waiting(now, place);
+    let has_more = quota.has_waiting(u64::MAX);
+    for wx in woken {
         if let Some(worker) = state.workers.get_mut(wx) {
             worker.waits.retain(|(at, _)| *at != bx);
         }
         state.dirty_workers.push(wx);
     }
-    if !quota.waiting.is_empty() {
+    if has_more {
         state.refilling.push((bx, place));
     }
 }
@@ -111,8 +100,8 @@ pub(crate) fn wake_more(state: &mut State) -> bool {
     while let Some((bx, place)) = state.refilling.pop() {
         let now = state.now;
         let Some(quota) = state.quotas.get(bx) else { continue };
-        let has_more = quota.waiting.first().is_some_and(|(at, _)| *at <= place);
-        if has_more && quota.bucket.available(now) > 0 {
+        let has_more = quota.has_waiting(place);
+        if has_more && !quota.is_empty(now) {
             wake_some(state, bx, place);
             return true;
         }
@@ -126,21 +115,14 @@ pub(crate) fn wake_more(state: &mut State) -> bool {
 
 /// When what a worker could spend goes to waste.
 fn quota_expires(state: &State, wx: Wx) -> Moment {
-    let expire = quotas(state, wx).map(|(_, quota)| match quota.workers.len() {
-        0 | 1 => quota.bucket.expires(state.now),
-        _ => quota.expires,
-    });
+    let expire = quotas(state, wx).map(|(_, quota)| quota.listed_expiry(state.now));
     expire.min().unwrap_or(Moment::NEVER)
 }
 
 /// Somebody waits until there are so many units.
 fn request(state: &mut State, bx: Bx, units: u32) {
     let Some(quota) = state.quotas.get_mut(bx) else { return };
-    let least = quota
-        .min_waiting_cost
-        .map_or(units, |min_waiting_cost| min_waiting_cost.min(units));
-    if quota.min_waiting_cost != Some(least) || quota.wakes == Moment::NEVER {
-        quota.min_waiting_cost = Some(least);
+    if quota.request(units) {
         look_again(state, bx);
     }
 }
@@ -149,11 +131,9 @@ fn request(state: &mut State, bx: Bx, units: u32) {
 pub(crate) fn look_again(state: &mut State, bx: Bx) {
     let now = state.now;
     let Some(quota) = state.quotas.get_mut(bx) else { return };
-    let Some(min_waiting_cost) = quota.min_waiting_cost else {
+    let Some((before, wakes)) = quota.reschedule(now) else {
         return;
     };
-    let wakes = quota.bucket.when(now, min_waiting_cost).unwrap_or(Moment::NEVER);
-    let before = std::mem::replace(&mut quota.wakes, wakes);
     state.timers.clear(before, Timer::Bucket(bx));
     if wakes <= now {
         refilled(state, bx);
@@ -165,8 +145,7 @@ pub(crate) fn look_again(state: &mut State, bx: Bx) {
 /// There is as much in a bucket as somebody waits for.
 pub(crate) fn refilled(state: &mut State, bx: Bx) {
     let Some(quota) = state.quotas.get_mut(bx) else { return };
-    quota.min_waiting_cost = None;
-    quota.wakes = Moment::NEVER;
+    quota.end_wait();
     follow_expiry(state, bx);
     wake_some(state, bx, state.waited);
 }
@@ -174,20 +153,17 @@ pub(crate) fn refilled(state: &mut State, bx: Bx) {
 /// Has the lists of pools follow the moment at which a bucket's units go to waste, if it has moved far.
 pub(crate) fn follow_expiry(state: &mut State, bx: Bx) {
     let now = state.now;
-    let Some(quota) = state.quotas.get_mut(bx).filter(|quota| quota.workers.len() > 1) else {
-        return;
-    };
-    let (before, expires) = (quota.expires, quota.bucket.expires(now));
-    let moved = before.max(expires).since(before.min(expires));
-    if before != expires && moved > EXPIRES_OFF {
-        quota.expires = expires;
+    if state.quotas.get_mut(bx).is_some_and(|quota| quota.follow_expiry(now)) {
         update_all_listed(state, bx);
     }
 }
 
 /// Something changed for all who are listed and draw from this bucket.
 pub(crate) fn update_all_listed(state: &mut State, bx: Bx) {
-    let listed = state.quotas.get(bx).map(|quota| quota.listed.iter().copied().collect());
+    let listed = state
+        .quotas
+        .get(bx)
+        .map(|quota| quota.listed().iter().copied().collect());
     let listed: Vec<Wx> = listed.unwrap_or_default();
     for wx in listed {
         update_listing(state, wx);
@@ -196,7 +172,7 @@ pub(crate) fn update_all_listed(state: &mut State, bx: Bx) {
 
 /// Whether one of a worker's buckets is empty.
 pub(crate) fn is_spent_out(state: &State, wx: Wx) -> bool {
-    quotas(state, wx).any(|(_, quota)| quota.bucket.available(state.now) == 0)
+    quotas(state, wx).any(|(_, quota)| quota.is_empty(state.now))
 }
 
 /// Puts a worker where its pool's lists should have it now.

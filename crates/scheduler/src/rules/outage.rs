@@ -1,7 +1,7 @@
 use crate::command::Command;
 use crate::ids::{ActionId, Px, Wx};
 use crate::model::health::{Standing, Trust};
-use crate::model::outage::{ACTIONS, BURSTS, Burst, Outage, Probe, Streak};
+use crate::model::outage::{BURSTS, Burst, Probe};
 use crate::model::pool::Pool;
 use crate::moment::Moment;
 use crate::policy::Blame;
@@ -9,9 +9,6 @@ use crate::rules::standing;
 use crate::state::State;
 use crate::timers::Timer;
 use std::time::Duration;
-
-/// How many attempts between two pauses are enough to say that it is over.
-const OVER: u32 = 8;
 
 /// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has failed: then
 /// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last
@@ -30,9 +27,7 @@ pub(crate) fn count_probe(state: &mut State, px: Px) {
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
     };
-    probe.left = probe.left.saturating_sub(1);
-    if probe.left == 0 {
-        probe.until = until;
+    if probe.spend(until) {
         state.timers.set(until, Timer::Probe(px));
     }
 }
@@ -93,24 +88,12 @@ pub(crate) fn note_outage(state: &mut State, px: Px, wx: Wx, action: ActionId) {
         return probe_again(state, px);
     }
     let Some(pool) = state.pools.get_mut(px) else { return };
-    let streak = &mut pool.streak;
-    if streak.failures == 0 {
-        streak.since = now;
-    }
-    streak.failures = streak.failures.saturating_add(1);
-    if streak.actions.len() < ACTIONS && !streak.actions.contains(&action) {
-        streak.actions.push(action);
-    }
-    streak.workers.insert(wx);
-    let all = streak.is_everywhere(pool.usable) && now.since(streak.since) >= after;
-    if !all || !pool.has_worked || pool.probe.is_some() {
+    pool.streak.note_failure(now, wx, action);
+    let is_outage = pool.streak.is_outage(now, after, pool.usable);
+    if !is_outage || !pool.has_worked || pool.probe.is_some() {
         return;
     }
-    pool.probe = Some(Probe {
-        until: now + pause,
-        left: 0,
-        width: 1,
-    });
+    pool.probe = Some(Probe::paused(now + pause));
     let pool = pool.id;
     state.timers.set(now + pause, Timer::Probe(px));
     state.commands.push(Command::Systemic { pool, on: true });
@@ -124,9 +107,9 @@ fn note_streak(state: &mut State, px: Px, action: ActionId) {
         return;
     };
     let history = action.history.get_or_insert_default();
-    if history.last_streak != Some(pool.streak.number) {
+    if history.last_streak != Some(pool.streak.number()) {
         history.fails_again |= pool.refutes(history.last_streak);
-        history.last_streak = Some(pool.streak.number);
+        history.last_streak = Some(pool.streak.number());
     }
 }
 
@@ -145,44 +128,23 @@ pub(crate) fn note_success(state: &mut State, px: Px, wx: Wx, took: Duration) {
     let now = state.now;
     let Some(pool) = state.pools.get_mut(px) else { return };
     let had_worked = std::mem::replace(&mut pool.has_worked, true);
-    // One that failed as the others did: they would succeed as well.
-    let is_over =
-        pool.bursts.failed.contains_key(&wx) && pool.bursts.now(now, pool.usable).is_some_and(|burst| burst.is_long());
-    let slowed: Vec<Wx> = match is_over {
-        true => pool.bursts.failed.keys().copied().collect(),
-        false => Vec::new(),
-    };
+    let slowed = pool.bursts.slowed_with(wx, now, pool.usable);
     pool.bursts.worked(now.before(took));
-    if pool.streak.failures > 0 {
-        let next = Streak {
-            number: pool.streak.number.wrapping_add(1),
-            ..Streak::default()
-        };
-        let streak = std::mem::replace(&mut pool.streak, next);
-        let is_long = now.since(streak.since) >= state.policy.systemic_after;
-        if had_worked && is_long && streak.is_everywhere(pool.usable) {
+    if let Some(streak) = pool.streak.end() {
+        if had_worked && streak.is_outage(now, state.policy.systemic_after, pool.usable) {
             if pool.long_streaks.len() >= BURSTS {
                 pool.long_streaks.pop_front();
             }
-            pool.long_streaks.push_back(streak.number);
+            pool.long_streaks.push_back(streak.number());
         }
-        if streak.is_everywhere(pool.usable) {
-            pool.outage = Some(Outage {
-                since: streak.since,
-                until: now,
-            });
-        }
+        pool.outage = streak.outage(now, pool.usable).or(pool.outage);
     }
     end_pauses(state, &slowed);
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
     };
-    let until = std::mem::replace(&mut probe.until, Moment::NEVER);
-    probe.left = probe.left.saturating_add(probe.width);
-    probe.width = probe.width.saturating_mul(2);
-    if probe.width > OVER
-        && let Some(pool) = state.pools.get_mut(px)
-    {
+    let (is_over, until) = probe.note_success();
+    if is_over && let Some(pool) = state.pools.get_mut(px) {
         pool.probe = None;
         state.commands.push(Command::Systemic {
             pool: pool.id,
@@ -204,10 +166,7 @@ pub(crate) fn probe(state: &mut State, px: Px) {
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
     };
-    // Another pause without a success, or with fewer than were hoped for.
-    probe.width = (probe.width / 2).max(1);
-    probe.left = probe.width;
-    probe.until = Moment::NEVER;
+    probe.resume();
     mark_free_dirty(state, px);
 }
 
@@ -216,8 +175,7 @@ pub(crate) fn probe_again(state: &mut State, px: Px) {
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;
     };
-    let until = std::mem::replace(&mut probe.until, Moment::NEVER);
-    probe.left = probe.left.saturating_add(1);
+    let until = probe.give_back();
     state.timers.clear(until, Timer::Probe(px));
     mark_free_dirty(state, px);
 }

@@ -51,18 +51,7 @@ pub(crate) fn remember(state: &mut State, ax: Ax, wx: Wx) {
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    let history = action.history.get_or_insert_default();
-    match history.failed_on.iter().position(|failed| *failed == wx) {
-        Some(index) => {
-            // One of this round that failed again, against the rule of the round, is still one.
-            if index < history.failed_on.len() - history.tried {
-                history.tried += 1;
-            }
-            history.failed_on.remove(index);
-        }
-        None => history.tried += 1,
-    }
-    history.failed_on.push(wx);
+    action.history.get_or_insert_default().remember(wx);
 }
 
 /// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
@@ -193,20 +182,21 @@ fn plan(state: &mut State, ax: Ax) -> Plan {
             .get(wx)
             .is_none_or(|worker| worker.standing.health() == Health::Gone)
     });
-    if history.failed_on.is_empty() {
+    if history.failed_on().is_empty() {
         return Plan::Queue(Exclusion::None);
     }
     // Nobody usable: whoever comes out of quarantine first has everybody looked at again.
-    if usable == 0 || history.failed_on.iter().filter(|wx| is_usable(wx)).count() < usable {
+    if usable == 0 || history.failed_on().iter().filter(|wx| is_usable(wx)).count() < usable {
         return Plan::Queue(Exclusion::Tried);
     }
-    let earlier = history.failed_on.len() - history.tried;
-    if let Some(turn) = history.failed_on.iter().take(earlier).find(|wx| is_usable(wx)) {
-        return Plan::Queue(Exclusion::AllBut(*turn));
+    if let Some(turn) = history.next_turn(is_usable) {
+        return Plan::Queue(Exclusion::AllBut(turn));
     }
-    let longest = doubled(state.policy.backoff_min, history.rounds, state.policy.backoff_max);
-    history.rounds = history.rounds.saturating_add(1);
-    history.tried = 0;
+    let longest = doubled(
+        state.policy.backoff_min,
+        history.begin_round(),
+        state.policy.backoff_max,
+    );
     let wait = state.rng.up_to(longest);
     Plan::Rest {
         until: state.later(wait),
@@ -312,7 +302,7 @@ pub(crate) fn end_patience(state: &mut State, ax: Ax) {
         phase::leave(state, ax);
         return phase::rest(state, ax, state.later(state.policy.backoff_min));
     }
-    let last = history.and_then(|history| history.failed_on.last().copied());
+    let last = history.and_then(|history| history.failed_on().last().copied());
     let last_counts =
         last.is_some_and(|wx| state.is_usable(wx) && !eligible::barred(state, ax).any(|barred| barred == wx));
     let others = eligible::allowed(state, ax, action.rx) > usize::from(last_counts);

@@ -1,7 +1,6 @@
 use crate::ids::{Ax, Kx, Rx, Wx};
 use crate::model::order::Key;
 use crate::model::pool::Pool;
-use crate::moment::Moment;
 use crate::rules::listing;
 use crate::state::State;
 
@@ -29,7 +28,7 @@ pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
     let kind = state.kinds.get(kx).map(|kind| kind.id);
     let ready = |wx: &Wx| {
         let quotas = listing::quotas(state, *wx);
-        let ready = quotas.map(|(_, quota)| quota.bucket.when(state.now, quota.cost(kind)).unwrap_or(Moment::NEVER));
+        let ready = quotas.map(|(_, quota)| quota.ready_at(state.now, quota.cost(kind)));
         ready.max()
     };
     if let Some(wx) = free.into_iter().min_by_key(ready)
@@ -81,10 +80,7 @@ pub(crate) fn affordable(state: &mut State, wx: Wx, first: Key) -> Option<Key> {
 /// of what a reset brings anyway.
 fn saving_helps(state: &State, wx: Wx, kx: Kx) -> bool {
     let kind = state.kinds.get(kx).map(|kind| kind.id);
-    listing::quotas(state, wx).any(|(_, quota)| {
-        let cost = quota.bucket.most(quota.cost(kind));
-        quota.bucket.available(state.now) < cost && !quota.bucket.waits_for_reset(state.now, cost)
-    })
+    listing::quotas(state, wx).any(|(_, quota)| quota.is_saved_for(state.now, quota.cost(kind)))
 }
 
 /// A worker may be given something again, whatever it saved for.

@@ -16,11 +16,9 @@ pub(crate) fn pay(state: &mut State, wx: Wx, kx: Kx, seq: u64) {
         let Some(quota) = state.quotas.get_mut(*bx) else {
             continue;
         };
-        let cost = quota.cost(kind);
-        quota.bucket.debit(state.now, seq, cost);
-        quota.attempts += 1;
-        if quota.workers.len() > 1 && quota.bucket.available(state.now) == 0 {
-            emptied.extend(&quota.listed);
+        quota.pay(state.now, seq, kind);
+        if quota.is_shared() && quota.is_empty(state.now) {
+            emptied.extend(quota.listed());
         }
     }
     for other in emptied {
@@ -38,7 +36,7 @@ pub(crate) fn finish_payment(state: &mut State, wx: Wx, seq: u64, sent: bool) {
             continue;
         };
         if let Some(quota) = state.quotas.get_mut(bx) {
-            quota.bucket.ended(state.now, seq, sent);
+            quota.end_attempt(state.now, seq, sent);
         }
         listing::look_again(state, bx);
     }
@@ -69,7 +67,7 @@ pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, buck
     };
     let Some(quota) = state.quotas.get_mut(bx) else { return };
     // One that says nothing new may still tell what was counted before.
-    quota.bucket.report(state.now, seq, report);
+    quota.report(state.now, seq, report);
     changed(state, bx);
 }
 
@@ -80,11 +78,9 @@ pub(crate) fn close_shared(state: &mut State, wx: Wx, until: Moment) {
         let Some(bx) = bucket_of(state, wx, index) else {
             continue;
         };
-        let Some(quota) = state.quotas.get_mut(bx).filter(|quota| quota.workers.len() > 1) else {
-            continue;
-        };
-        if quota.bucket.is_windowed() {
-            quota.bucket.close(until);
+        if let Some(quota) = state.quotas.get_mut(bx)
+            && quota.close_if_shared(until)
+        {
             changed(state, bx);
         }
     }
@@ -99,7 +95,7 @@ pub(crate) fn reopen_shared(state: &mut State, wx: Wx, until: Moment) {
             continue;
         };
         if let Some(quota) = state.quotas.get_mut(bx)
-            && quota.bucket.reopen(now, until)
+            && quota.reopen(now, until)
         {
             changed(state, bx);
         }
@@ -111,7 +107,7 @@ pub(crate) fn contradicted(state: &mut State, wx: Wx) {
     let buckets = state.workers.get(wx).map_or(0, |worker| worker.buckets.len());
     for index in 0..buckets {
         if let Some(quota) = bucket_of(state, wx, index).and_then(|bx| state.quotas.get_mut(bx)) {
-            quota.bucket.contradicted(state.now);
+            quota.contradict(state.now);
         }
     }
 }
@@ -121,10 +117,10 @@ fn changed(state: &mut State, bx: Bx) {
     listing::look_again(state, bx);
     let now = state.now;
     let Some(quota) = state.quotas.get(bx) else { return };
-    match quota.workers.as_slice() {
+    match quota.workers() {
         [] => {}
         [only] => listing::update_listing(state, *only),
-        _ if quota.bucket.available(now) == 0 => listing::update_all_listed(state, bx),
+        _ if quota.is_empty(now) => listing::update_all_listed(state, bx),
         _ => listing::follow_expiry(state, bx),
     }
 }

@@ -1,4 +1,3 @@
-use crate::bucket::Bucket;
 use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
 use crate::model::failure_rate::FailureRate;
@@ -8,7 +7,6 @@ use crate::model::latency::Latency;
 use crate::model::pool::Pool;
 use crate::model::quota_state::QuotaState;
 use crate::model::worker::Worker;
-use crate::moment::Moment;
 use crate::quota::Quota;
 use crate::rules::standing;
 use crate::state::State;
@@ -23,18 +21,7 @@ pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs
             separate_route(state, *kx);
         }
     }
-    let bx = state.quotas.insert(QuotaState {
-        id,
-        bucket: Bucket::new(quota),
-        costs: costs.into_iter().collect(),
-        workers: Vec::new(),
-        waiting: BTreeSet::new(),
-        listed: BTreeSet::new(),
-        expires: Moment::NEVER,
-        min_waiting_cost: None,
-        wakes: Moment::NEVER,
-        attempts: 0,
-    });
+    let bx = state.quotas.insert(QuotaState::new(id, quota, costs));
     state.bucket_ids.insert(id, bx);
 }
 
@@ -48,7 +35,7 @@ pub(crate) fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
     own.dedup();
     for bx in &own {
         if let Some(quota) = state.quotas.get_mut(*bx) {
-            quota.workers.push(wx);
+            quota.add_worker(wx);
         }
     }
     if let Some(worker) = state.workers.get_mut(wx) {
