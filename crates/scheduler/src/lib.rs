@@ -58,6 +58,7 @@ mod scheduler;
 pub mod sim;
 mod slab;
 mod state;
+mod table;
 mod timers;
 mod view;
 

@@ -171,7 +171,7 @@ impl Scheduler {
 
     fn ended(&mut self, attempt: AttemptId, worker: WorkerId, end: End, took: Duration) {
         let state = &mut self.state;
-        let Some(wx) = state.worker_ids.get(&worker).copied() else {
+        let Some(wx) = state.workers.slot(worker) else {
             return;
         };
         let sent = !matches!(end, End::Faulty | End::Unstartable | End::Host { begun: false });
@@ -181,7 +181,7 @@ impl Scheduler {
             Some(_) => busy::effective_end(state, wx, attempt.action, end),
             None => end,
         };
-        let ax = state.action_ids.get(&attempt.action).copied();
+        let ax = state.actions.slot(attempt.action);
         let current = ax.filter(|ax| state.is_current(*ax, attempt, wx));
         if let Some(seq) = seq {
             let kx = ax.and_then(|ax| state.actions.get(ax)).map(|action| action.kx);
@@ -253,7 +253,7 @@ impl Scheduler {
     }
 
     fn drained(&mut self, id: WorkerId) {
-        let Some(wx) = self.state.worker_ids.get(&id).copied() else {
+        let Some(wx) = self.state.workers.slot(id) else {
             return;
         };
         let worker = self.state.workers.get(wx);
@@ -264,7 +264,7 @@ impl Scheduler {
 
     fn readmitted(&mut self, id: WorkerId) {
         let state = &mut self.state;
-        let Some(wx) = state.worker_ids.get(&id).copied() else {
+        let Some(wx) = state.workers.slot(id) else {
             return;
         };
         if state
@@ -290,7 +290,7 @@ impl Scheduler {
     /// A worker is gone, and what it was doing with it.
     fn left(&mut self, id: WorkerId) {
         let state = &mut self.state;
-        let Some(wx) = state.worker_ids.get(&id).copied() else {
+        let Some(wx) = state.workers.slot(id) else {
             return;
         };
         let Some(worker) = state.workers.get_mut(wx) else {
@@ -305,7 +305,7 @@ impl Scheduler {
             spending::finish_payment(&mut self.state, wx, held.seq, true);
         }
         for InFlight { attempt, .. } in attempts {
-            let ax = self.state.action_ids.get(&attempt.action).copied();
+            let ax = self.state.actions.slot(attempt.action);
             if let Some(ax) = ax.filter(|ax| self.state.is_current(*ax, attempt, wx)) {
                 self.resolve(ax, wx, attempt, End::Lost);
             }

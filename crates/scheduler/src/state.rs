@@ -4,7 +4,7 @@
 //! queued as a [`FollowUp`], and the one loop in `scheduler.rs` carries that out.
 
 use crate::command::Command;
-use crate::ids::{ActionId, AttemptId, Ax, BucketId, Bx, IdMap, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
+use crate::ids::{ActionId, AttemptId, Ax, BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
 use crate::model::accusation::{Accused, Closed};
 use crate::model::action::{Action, Phase, Run};
 use crate::model::kind::Kind;
@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Policy;
 use crate::rng::Rng;
-use crate::slab::Slab;
+use crate::table::Table;
 use crate::timers::Timers;
 use std::time::Duration;
 
@@ -78,19 +78,13 @@ pub(crate) struct State {
     pub(crate) rng: Rng,
     pub(crate) now: Moment,
     pub(crate) draining: bool,
-    pub(crate) actions: Slab<Ax, Action>,
-    pub(crate) action_ids: IdMap<ActionId, Ax>,
-    pub(crate) workers: Slab<Wx, Worker>,
-    pub(crate) worker_ids: IdMap<WorkerId, Wx>,
-    pub(crate) pools: Slab<Px, Pool>,
-    pub(crate) pool_ids: IdMap<PoolId, Px>,
-    pub(crate) kinds: Slab<Kx, Kind>,
-    pub(crate) kind_ids: IdMap<KindId, Kx>,
-    pub(crate) quotas: Slab<Bx, QuotaState>,
+    pub(crate) actions: Table<ActionId, Ax, Action>,
+    pub(crate) workers: Table<WorkerId, Wx, Worker>,
+    pub(crate) pools: Table<PoolId, Px, Pool>,
+    pub(crate) kinds: Table<KindId, Kx, Kind>,
+    pub(crate) quotas: Table<BucketId, Bx, QuotaState>,
     /// The workers of each owner, in the order of joining.
-    pub(crate) owners: Slab<Ox, Vec<Wx>>,
-    pub(crate) owner_ids: IdMap<OwnerId, Ox>,
-    pub(crate) bucket_ids: IdMap<BucketId, Bx>,
+    pub(crate) owners: Table<OwnerId, Ox, Vec<Wx>>,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) tallies: ActionCounts,
@@ -156,18 +150,12 @@ impl State {
             rng: Rng::new(seed),
             now: Moment::START,
             draining: false,
-            actions: Slab::default(),
-            action_ids: IdMap::default(),
-            workers: Slab::default(),
-            worker_ids: IdMap::default(),
-            pools: Slab::default(),
-            pool_ids: IdMap::default(),
-            kinds: Slab::default(),
-            kind_ids: IdMap::default(),
-            quotas: Slab::default(),
-            owners: Slab::default(),
-            owner_ids: IdMap::default(),
-            bucket_ids: IdMap::default(),
+            actions: Table::default(),
+            workers: Table::default(),
+            pools: Table::default(),
+            kinds: Table::default(),
+            quotas: Table::default(),
+            owners: Table::default(),
             queues: Queues::default(),
             timers: Timers::default(),
             tallies: ActionCounts::default(),

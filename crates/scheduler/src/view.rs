@@ -117,13 +117,8 @@ pub struct WorkerView {
 impl Scheduler {
     /// What came of second attempts for a kind. None: it was never defined.
     pub fn hedges(&self, kind: KindId) -> Option<HedgeView> {
-        let latency = &self.state.kinds.get(*self.state.kind_ids.get(&kind)?)?.latency;
-        Some(HedgeView {
-            slow: latency.slow,
-            made: latency.hedges,
-            won: latency.won,
-            off: latency.is_off(),
-        })
+        let latency = &self.state.kinds.find(kind)?.latency;
+        Some(latency.view())
     }
 
     /// What became of each bucket so far, in the order in which they were defined.
@@ -225,11 +220,7 @@ impl Scheduler {
 
     /// The kinds that a worker is barred from, each with the moment until which it is. Empty for one that is not known.
     pub fn barred_from(&self, worker: WorkerId) -> impl Iterator<Item = (KindId, Moment)> {
-        let worker = self
-            .state
-            .worker_ids
-            .get(&worker)
-            .and_then(|wx| self.state.workers.get(*wx));
+        let worker = self.state.workers.find(worker);
         let skills = worker.map_or(&[][..], |worker| &worker.skills).iter();
         skills.filter_map(|skill| Some((self.state.kinds.get(skill.kx())?.id, skill.barred_until()?)))
     }
@@ -283,7 +274,7 @@ impl Scheduler {
 
     /// An open action. None: it is settled or was never submitted.
     pub fn action(&self, id: ActionId) -> Option<ActionView> {
-        let action = self.state.actions.get(*self.state.action_ids.get(&id)?)?;
+        let action = self.state.actions.find(id)?;
         Some(ActionView {
             task: action.task,
             kind: self.state.kinds.get(action.kx)?.id,
@@ -319,17 +310,13 @@ impl Scheduler {
 
     /// A worker that joined once. None: it never did.
     pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
-        let worker = self.state.workers.get(*self.state.worker_ids.get(&id)?)?;
+        let worker = self.state.workers.find(id)?;
         Some(self.describe(worker))
     }
 
     /// The attempts that a worker has, also those that lie ready and those that are being stopped. In no order.
     pub fn attempts(&self, id: WorkerId) -> Vec<AttemptId> {
-        let worker = self
-            .state
-            .worker_ids
-            .get(&id)
-            .and_then(|wx| self.state.workers.get(*wx));
+        let worker = self.state.workers.find(id);
         worker.map_or_else(Vec::new, |worker| {
             worker.attempts.iter().map(|held| held.attempt).collect()
         })
@@ -337,12 +324,7 @@ impl Scheduler {
 
     /// Whether without this worker nobody would be there, now or after waiting, for some kind that it serves.
     pub fn is_last(&self, id: WorkerId) -> bool {
-        let Some(worker) = self
-            .state
-            .worker_ids
-            .get(&id)
-            .and_then(|wx| self.state.workers.get(*wx))
-        else {
+        let Some(worker) = self.state.workers.find(id) else {
             return false;
         };
         let present = |px: &Px| self.state.pools.get(*px).map_or(0, |pool| pool.present);

@@ -55,21 +55,21 @@ impl RunningAttempt {
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
     /// The last durations with a result, in microseconds, in no order.
-    pub(crate) last: Vec<u32>,
-    pub(crate) next: usize,
-    pub(crate) unread: usize,
+    last: Vec<u32>,
+    next: usize,
+    unread: usize,
     /// From when on an attempt is slow.
-    pub(crate) slow: Option<Duration>,
+    slow: Option<Duration>,
     /// Those that are going on and not slow yet, the oldest first; among them some that are over.
-    pub(crate) begun: VecDeque<RunningAttempt>,
+    begun: VecDeque<RunningAttempt>,
     /// When the first of them is slow; [`Moment::NEVER`]: it is not watched.
-    pub(crate) wakes: Moment,
+    wakes: Moment,
     /// How many attempts there were, and how many second ones.
-    pub(crate) attempts: u64,
-    pub(crate) hedges: u64,
+    attempts: u64,
+    hedges: u64,
     /// How many second attempts are over, and how many of them had the result.
-    pub(crate) over: u64,
-    pub(crate) won: u64,
+    over: u64,
+    won: u64,
 }
 
 /// What came of second attempts beside slow ones, for one kind.
@@ -86,7 +86,67 @@ pub struct HedgeView {
 }
 
 impl Latency {
-    pub(crate) fn took(&mut self, took: Duration, least: Duration) {
+    /// Records an attempt that may become slow. `running`: how many actions run.
+    pub(crate) fn note_attempt(&mut self, begun: RunningAttempt, actions: &Slab<Ax, Action>, running: usize) {
+        self.attempts += 1;
+        begun.push(&mut self.begun, actions, running);
+    }
+
+    /// Computes again when the oldest attempt that is not slow yet becomes slow: what was computed before, and what is now, if
+    /// it has changed.
+    pub(crate) fn reschedule(&mut self) -> Option<(Moment, Moment)> {
+        let wakes = match (self.slow, self.begun.front()) {
+            (Some(slow), Some(first)) if !self.is_off() => first.at + slow,
+            _ => Moment::NEVER,
+        };
+        let before = std::mem::replace(&mut self.wakes, wakes);
+        (before != wakes).then_some((before, wakes))
+    }
+
+    /// The timer of the oldest attempt has gone off.
+    pub(crate) fn wake(&mut self) {
+        self.wakes = Moment::NEVER;
+    }
+
+    /// Takes the oldest attempt that is slow by now and the only one of its action.
+    pub(crate) fn pop_slow(&mut self, now: Moment, actions: &Slab<Ax, Action>) -> Option<RunningAttempt> {
+        loop {
+            let first = *self.begun.front()?;
+            let is_lone = first.is_lone(actions);
+            if is_lone && first.at + self.slow? > now {
+                return None;
+            }
+            self.begun.pop_front();
+            if is_lone {
+                return Some(first);
+            }
+        }
+    }
+
+    /// A second attempt is made.
+    pub(crate) fn note_hedge(&mut self) {
+        self.hedges += 1;
+    }
+
+    /// A second attempt is over. `won`: it had the result.
+    pub(crate) fn end_hedge(&mut self, won: bool) {
+        self.over += 1;
+        self.won += u64::from(won);
+    }
+
+    pub(crate) fn view(&self) -> HedgeView {
+        HedgeView {
+            slow: self.slow,
+            made: self.hedges,
+            won: self.won,
+            off: self.is_off(),
+        }
+    }
+
+    /// Records the duration of an attempt with a result. An attempt shorter than `least` is never slow. Whether that changes
+    /// what is slow.
+    pub(crate) fn note_duration(&mut self, took: Duration, least: Duration) -> bool {
+        let before = self.slow;
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         match self.last.get_mut(self.next) {
             Some(place) => *place = micros,
@@ -97,11 +157,13 @@ impl Latency {
         let first = self.slow.is_none() && self.last.len() >= SAMPLES_MIN;
         if first || (self.slow.is_some() && self.unread >= REFRESH) {
             self.unread = 0;
-            self.slow = self.judged(least);
+            self.slow = self.slow_from(least);
         }
+        self.slow != before
     }
 
-    fn judged(&self, least: Duration) -> Option<Duration> {
+    /// From when on an attempt is slow, by the last durations.
+    fn slow_from(&self, least: Duration) -> Option<Duration> {
         let mut sorted = self.last.clone();
         sorted.sort_unstable();
         let at = |part: f64| {
@@ -112,7 +174,8 @@ impl Latency {
         Some(Duration::from_micros(micros as u64).max(least))
     }
 
-    pub(crate) fn is_off(&self) -> bool {
+    /// Whether second attempts win too seldom.
+    fn is_off(&self) -> bool {
         self.over >= TRIED && self.won * WINS < self.over
     }
 

@@ -218,7 +218,7 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
         return;
     }
     worker.busy.end_trial();
-    let ax = state.action_ids.get(&trial.action).copied();
+    let ax = state.actions.slot(trial.action);
     let Some(ax) = ax.filter(|_| is_other) else { return };
     let Some(open) = state.actions.get_mut(ax) else { return };
     let kx = open.kx;
@@ -238,7 +238,6 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
 
 /// Whether the limit that this action meets is known to be its own.
 fn has_own_limit(state: &State, action: ActionId) -> bool {
-    let ax = state.action_ids.get(&action);
-    let history = ax.and_then(|ax| state.actions.get(*ax)?.history.as_deref());
+    let history = state.actions.find(action).and_then(|action| action.history.as_deref());
     history.is_some_and(|history| history.busy_replies.has_own_limit())
 }

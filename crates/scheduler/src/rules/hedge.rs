@@ -5,7 +5,6 @@ use crate::model::health::{Standing, Trust};
 use crate::model::latency::RunningAttempt;
 use crate::model::retry::Exclusion;
 use crate::model::worker::Capacity;
-use crate::moment::Moment;
 use crate::rules::{assign, eligible, listing, slow};
 use crate::state::State;
 
@@ -17,17 +16,12 @@ const LOOKS: usize = 16;
 pub(crate) fn slowed_down(state: &mut State, kx: Kx) {
     let now = state.now;
     if let Some(kind) = state.kinds.get_mut(kx) {
-        kind.latency.wakes = Moment::NEVER;
+        kind.latency.wake();
     }
-    while let Some(latency) = state.kinds.get_mut(kx).map(|kind| &mut kind.latency)
-        && let (Some(slow), Some(first)) = (latency.slow, latency.begun.front().copied())
+    while let Some(kind) = state.kinds.get_mut(kx)
+        && let Some(first) = kind.latency.pop_slow(now, state.actions.slab())
     {
-        let is_lone = first.is_lone(&state.actions);
-        if first.at + slow > now && is_lone {
-            break;
-        }
-        latency.begun.pop_front();
-        if is_lone && !hedge_anywhere(state, first) {
+        if !hedge_anywhere(state, first) {
             slow::remember_slow(state, first);
         }
     }
@@ -75,7 +69,7 @@ fn slow_for(state: &mut State, rx: Rx, wx: Wx) -> Option<RunningAttempt> {
     let mut index = 0;
     while index < LOOKS {
         let begun = state.queues.routes.get(rx)?.slow.get(index).copied()?;
-        if !begun.is_lone(&state.actions) {
+        if !begun.is_lone(state.actions.slab()) {
             state.queues.routes.get_mut(rx)?.slow.remove(index);
             continue;
         }
@@ -138,7 +132,7 @@ fn hedge(state: &mut State, begun: RunningAttempt, wx: Wx) {
         return;
     };
     if let Some(kind) = state.kinds.get_mut(kx) {
-        kind.latency.hedges += 1;
+        kind.latency.note_hedge();
     }
     state.commands.push(Command::Hedge { attempt: begun.attempt });
     assign::assign(state, begun.ax, wx);

@@ -101,7 +101,7 @@ pub(crate) fn note_outage(state: &mut State, px: Px, wx: Wx, action: ActionId) {
 
 /// Takes note that an action failed in the row of failures that its pool is in.
 fn note_streak(state: &mut State, px: Px, action: ActionId) {
-    let ax = state.action_ids.get(&action).copied();
+    let ax = state.actions.slot(action);
     let pool = state.pools.get(px);
     let (Some(pool), Some(action)) = (pool, ax.and_then(|ax| state.actions.get_mut(ax))) else {
         return;
@@ -117,7 +117,7 @@ fn note_streak(state: &mut State, px: Px, action: ActionId) {
 /// nothing but the action explains it.
 pub(crate) fn fails_again(state: &State, wx: Wx, action: ActionId) -> bool {
     let pool = state.workers.get(wx).and_then(|worker| state.pools.get(worker.px));
-    let ax = state.action_ids.get(&action).copied();
+    let ax = state.actions.slot(action);
     let history = ax.and_then(|ax| state.actions.get(ax)?.history.as_deref());
     pool.zip(history)
         .is_some_and(|(pool, history)| history.fails_again || pool.refutes(history.last_streak))

@@ -10,9 +10,10 @@ use crate::timers::Timer;
 pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>) {
     let runs = state.runs(ax);
     phase::leave(state, ax);
-    let Some(action) = state.actions.remove(ax) else { return };
+    let Some(action) = state.actions.remove(ax, |action| action.id) else {
+        return;
+    };
     let (id, kx, rx) = (action.id, action.kx, action.rx);
-    state.action_ids.remove(&action.id);
     state.timers.clear(action.deadline, Timer::Deadline(ax));
     let stopped = if state.fault_injected(Mutation::KeepSecond) {
         0

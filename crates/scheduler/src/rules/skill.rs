@@ -38,7 +38,7 @@ pub(crate) fn weigh_skill(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId
 
 /// What is known of a worker at one kind. None while there is only one kind.
 fn skill_of(state: &mut State, wx: Wx, kx: Kx) -> Option<&mut Skill> {
-    if state.kind_ids.len() < 2 || state.policy.blame != Blame::Deferred {
+    if state.kinds.len() < 2 || state.policy.blame != Blame::Deferred {
         return None;
     }
     let skills = &mut state.workers.get_mut(wx)?.skills;

@@ -1,6 +1,5 @@
 use crate::ids::{AttemptId, Ax, Kx};
-use crate::model::latency::RunningAttempt;
-use crate::moment::Moment;
+use crate::model::latency::{Latency, RunningAttempt};
 use crate::state::{Mutation, State};
 use crate::timers::Timer;
 use std::time::Duration;
@@ -19,9 +18,8 @@ pub(crate) fn watch(state: &mut State, ax: Ax, attempt: AttemptId) {
     let Some(latency) = state.kinds.get_mut(kx).map(|kind| &mut kind.latency) else {
         return;
     };
-    latency.attempts += 1;
     let begun = RunningAttempt { at: now, ax, attempt };
-    begun.push(&mut latency.begun, &state.actions, running);
+    latency.note_attempt(begun, state.actions.slab(), running);
     look_for_slow(state, kx);
 }
 
@@ -31,9 +29,7 @@ pub(crate) fn note_duration(state: &mut State, kx: Kx, took: Duration) {
     if share > 0.0
         && let Some(kind) = state.kinds.get_mut(kx)
     {
-        let before = kind.latency.slow;
-        kind.latency.took(took, least);
-        if kind.latency.slow != before {
+        if kind.latency.note_duration(took, least) {
             look_for_slow(state, kx);
         }
     }
@@ -41,15 +37,8 @@ pub(crate) fn note_duration(state: &mut State, kx: Kx, took: Duration) {
 
 /// Sets the timer for the oldest attempt of a kind that is not slow yet.
 pub(crate) fn look_for_slow(state: &mut State, kx: Kx) {
-    let Some(latency) = state.kinds.get_mut(kx).map(|kind| &mut kind.latency) else {
-        return;
-    };
-    let wakes = match (latency.slow, latency.begun.front()) {
-        (Some(slow), Some(first)) if !latency.is_off() => first.at + slow,
-        _ => Moment::NEVER,
-    };
-    let before = std::mem::replace(&mut latency.wakes, wakes);
-    if before != wakes {
+    let latency = state.kinds.get_mut(kx).map(|kind| &mut kind.latency);
+    if let Some((before, wakes)) = latency.and_then(Latency::reschedule) {
         state.timers.clear(before, Timer::Slow(kx));
         state.timers.set(wakes, Timer::Slow(kx));
     }
@@ -61,14 +50,13 @@ pub(crate) fn remember_slow(state: &mut State, begun: RunningAttempt) {
         return;
     };
     if let Some(route) = state.queues.routes.get_mut(rx) {
-        begun.push(&mut route.slow, &state.actions, state.tallies.running);
+        begun.push(&mut route.slow, state.actions.slab(), state.tallies.running);
     }
 }
 
 /// A second attempt is over. `won`: it had the result.
 pub(crate) fn hedge_over(state: &mut State, kx: Kx, won: bool) {
     if let Some(kind) = state.kinds.get_mut(kx) {
-        kind.latency.over += 1;
-        kind.latency.won += u64::from(won);
+        kind.latency.end_hedge(won);
     }
 }

@@ -48,10 +48,7 @@ fn bucket_of(state: &State, wx: Wx, index: usize) -> Option<Bx> {
 
 /// What a service said, by way of an attempt that is going on.
 pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, bucket: BucketId, report: Report) {
-    let (Some(wx), Some(bx)) = (
-        state.worker_ids.get(&id).copied(),
-        state.bucket_ids.get(&bucket).copied(),
-    ) else {
+    let (Some(wx), Some(bx)) = (state.workers.slot(id), state.quotas.slot(bucket)) else {
         return;
     };
     let Some(worker) = state.workers.get(wx).filter(|worker| worker.buckets.contains(&bx)) else {

@@ -10,36 +10,38 @@ use crate::timers::Timer;
 
 /// Accepts an action and places it, or refuses it at once.
 pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
-    if state.action_ids.contains_key(&id) {
+    if state.actions.contains(id) {
         return;
     }
     // A kind that was never defined is served by no pool.
-    let kx = state.kind_ids.get(&spec.kind).copied();
+    let kx = state.kinds.slot(spec.kind);
     let route = kx.and_then(|kx| Some((kx, state.kinds.get(kx)?.rx)));
     let reason = match route {
         _ if spec.deadline <= state.now => Reason::Deadline,
         None => Reason::Unroutable,
         Some((kx, rx)) => {
-            let ax = state.actions.insert(Action {
+            let ax = state.actions.insert(
                 id,
-                task: spec.task,
-                deadline: spec.deadline,
-                rx,
-                kx,
-                priority: spec.priority,
-                attempts: match spec.attempts {
-                    0 => state.policy.attempts,
-                    own => own,
+                Action {
+                    id,
+                    task: spec.task,
+                    deadline: spec.deadline,
+                    rx,
+                    kx,
+                    priority: spec.priority,
+                    attempts: match spec.attempts {
+                        0 => state.policy.attempts,
+                        own => own,
+                    },
+                    idempotent: spec.idempotent,
+                    number: 0,
+                    failed: 0,
+                    losses: 0,
+                    turn: Turn::Fresh,
+                    phase: Phase::Between,
+                    history: None,
                 },
-                idempotent: spec.idempotent,
-                number: 0,
-                failed: 0,
-                losses: 0,
-                turn: Turn::Fresh,
-                phase: Phase::Between,
-                history: None,
-            });
-            state.action_ids.insert(id, ax);
+            );
             state.timers.set(spec.deadline, Timer::Deadline(ax));
             return place::place(state, ax, None);
         }
@@ -52,7 +54,7 @@ pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
 
 /// Settles an action that its task does not want any more.
 pub(crate) fn cancel(state: &mut State, id: ActionId) {
-    if let Some(ax) = state.action_ids.get(&id) {
-        state.fail(*ax, Reason::Cancelled);
+    if let Some(ax) = state.actions.slot(id) {
+        state.fail(ax, Reason::Cancelled);
     }
 }

@@ -13,24 +13,20 @@ use crate::state::State;
 use std::collections::BTreeSet;
 
 pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs: Vec<(KindId, u32)>) {
-    if state.bucket_ids.contains_key(&id) || quota.check().is_err() {
+    if state.quotas.contains(id) || quota.check().is_err() {
         return;
     }
     for (kind, _) in costs.iter().filter(|(_, cost)| *cost > 1) {
-        if let Some(kx) = state.kind_ids.get(kind) {
-            separate_route(state, *kx);
+        if let Some(kx) = state.kinds.slot(*kind) {
+            separate_route(state, kx);
         }
     }
-    let bx = state.quotas.insert(QuotaState::new(id, quota, costs));
-    state.bucket_ids.insert(id, bx);
+    state.quotas.insert(id, QuotaState::new(id, quota, costs));
 }
 
 /// Has a worker draw from these buckets. What was never defined does not count.
 pub(crate) fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
-    let mut own: Vec<Bx> = buckets
-        .iter()
-        .filter_map(|id| state.bucket_ids.get(id).copied())
-        .collect();
+    let mut own: Vec<Bx> = buckets.iter().filter_map(|id| state.quotas.slot(*id)).collect();
     own.sort_unstable();
     own.dedup();
     for bx in &own {
@@ -44,23 +40,25 @@ pub(crate) fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
 }
 
 pub(crate) fn define(state: &mut State, kind: KindId, pools: &[PoolId]) {
-    if state.kind_ids.contains_key(&kind) {
+    if state.kinds.contains(kind) {
         return;
     }
     let mut places: Vec<Px> = pools.iter().map(|pool| pool_of(state, *pool)).collect();
     places.sort_unstable();
     places.dedup();
     let rx = route_of(state, &places, None);
-    let kx = state.kinds.insert(Kind {
-        id: kind,
-        rx,
-        failure_rate: FailureRate::default(),
-        latency: Latency::default(),
-        barred: Vec::new(),
-        took: Mean::default(),
-        refuted: 0,
-    });
-    state.kind_ids.insert(kind, kx);
+    let kx = state.kinds.insert(
+        kind,
+        Kind {
+            id: kind,
+            rx,
+            failure_rate: FailureRate::default(),
+            latency: Latency::default(),
+            barred: Vec::new(),
+            took: Mean::default(),
+            refuted: 0,
+        },
+    );
     if state.quotas.iter().any(|quota| quota.cost(Some(kind)) > 1) {
         separate_route(state, kx);
     }
@@ -100,22 +98,16 @@ fn separate_route(state: &mut State, kx: Kx) {
 
 /// The pool of this id; an empty one if nobody spoke of it before.
 pub(crate) fn pool_of(state: &mut State, id: PoolId) -> Px {
-    if let Some(px) = state.pool_ids.get(&id) {
-        return *px;
+    if let Some(px) = state.pools.slot(id) {
+        return px;
     }
-    let px = state.pools.insert(Pool::new(id));
-    state.pool_ids.insert(id, px);
-    px
+    state.pools.insert(id, Pool::new(id))
 }
 
 pub(crate) fn set_owner(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
-    let ox = match state.owner_ids.get(&owner) {
-        Some(ox) => *ox,
-        None => {
-            let ox = state.owners.insert(Vec::new());
-            state.owner_ids.insert(owner, ox);
-            ox
-        }
+    let ox = match state.owners.slot(owner) {
+        Some(ox) => ox,
+        None => state.owners.insert(owner, Vec::new()),
     };
     if let Some(workers) = state.owners.get_mut(ox) {
         workers.push(wx);
@@ -135,12 +127,11 @@ pub(crate) fn join(
     buckets: &[BucketId],
     owner: Option<OwnerId>,
 ) -> Option<Wx> {
-    if state.worker_ids.contains_key(&id) {
+    if state.workers.contains(id) {
         return None;
     }
     let px = pool_of(state, pool);
-    let wx = state.workers.insert(Worker::new(id, px, slots));
-    state.worker_ids.insert(id, wx);
+    let wx = state.workers.insert(id, Worker::new(id, px, slots));
     attach_buckets(state, wx, buckets);
     if let Some(owner) = owner {
         set_owner(state, wx, owner);

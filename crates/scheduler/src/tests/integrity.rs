@@ -125,7 +125,13 @@ fn shunned(scheduler: &Scheduler) -> Result<(), String> {
                 .and_then(|action| action.history.as_deref());
             history.is_some_and(|history| history.shunned.contains(&wx))
         };
-        let avoided = scheduler.state.actions.places().filter(|(ax, _)| avoids(ax)).count();
+        let avoided = scheduler
+            .state
+            .actions
+            .slab()
+            .places()
+            .filter(|(ax, _)| avoids(ax))
+            .count();
         if avoided != worker.shunned_by.len() || !worker.shunned_by.iter().all(avoids) {
             let listed = worker.shunned_by.len();
             return Err(format!(
@@ -148,7 +154,7 @@ fn count(scheduler: &Scheduler, holds: fn(Standing) -> bool) -> usize {
 
 fn lines(scheduler: &Scheduler) -> Result<(), String> {
     let (mut waiting, mut running, mut resting) = (0, 0, 0);
-    for (ax, action) in scheduler.state.actions.places() {
+    for (ax, action) in scheduler.state.actions.slab().places() {
         let route = scheduler.state.queues.routes.get(action.rx).expect("a route");
         let group = match action.phase {
             Phase::Between => return Err(format!("{} is between two states", action.id)),
