@@ -36,7 +36,7 @@ pub struct BucketView {
     /// Units that could have been spent since the first attempt: `used` of `capacity` is the utilisation. All of a window
     /// counts from its beginning. Zero for a concurrent quota, which offers no number of units.
     pub capacity: u64,
-    /// Units that nobody had spent when the last known window was over.
+    /// Units that were not spent when the last known window was over.
     pub wasted_last: u64,
     /// The same for all known windows together.
     pub wasted: u64,
@@ -44,7 +44,7 @@ pub struct BucketView {
     pub resets: u64,
     /// When the one that is known is over; [`Moment::NEVER`] if none is known.
     pub resets_at: Moment,
-    /// Nothing is spent until then, because the service said so; in the past if it may be.
+    /// Nothing is spent until then, because the service told so; in the past if it may be.
     pub closed_until: Moment,
     /// When there is a unit again if none is left now; [`Moment::NEVER`] if some are, or if that depends on what is in flight.
     pub refills_at: Moment,
@@ -172,7 +172,7 @@ impl Bucket {
         }
     }
 
-    /// What the service said in the answer to an attempt that has not ended here. Whether it was applied.
+    /// What the service reported in the answer to an attempt that has not ended here. Whether it was applied.
     pub(crate) fn report(&mut self, now: Moment, seq: u64, report: Report) -> bool {
         self.advance(now);
         let Some(flight) = self.flights.get_mut(&seq) else {

@@ -8,7 +8,7 @@ use crate::{
     outcome::{Health, Outcome, Verdict},
 };
 
-/// What is to be done now, in the order in which it was said.
+/// What is to be done now, in order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command {
     /// Give this attempt to this worker. Exactly one [`Event::AttemptEnded`](crate::Event::AttemptEnded) is expected
@@ -16,7 +16,7 @@ pub enum Command {
     Assign {
         /// The new attempt.
         attempt: AttemptId,
-        /// Who makes it.
+        /// The worker that makes it.
         worker: WorkerId,
     },
     /// This attempt takes much longer than such attempts do. Its action gets a second one beside it: the
@@ -25,11 +25,11 @@ pub enum Command {
         /// The slow one.
         attempt: AttemptId,
     },
-    /// Stop an attempt that nobody needs any more. Its end is still expected; the worker's slot is free only then.
+    /// Stop an attempt that is not needed any more. Its end is still expected; the worker's slot is free only then.
     Stop {
         /// Which.
         attempt: AttemptId,
-        /// Who makes it.
+        /// The worker that makes it.
         worker: WorkerId,
     },
     /// Tell the asker. Exactly once for each action; the payload can be forgotten.
@@ -43,21 +43,21 @@ pub enum Command {
     Retry {
         /// The attempt that failed.
         attempt: AttemptId,
-        /// Who made it.
+        /// The worker that made it.
         worker: WorkerId,
         /// When the next may start: now, unless every worker was tried.
         at: Moment,
     },
-    /// It is known whose fault a failure was, or it does not matter any more. For reports.
+    /// A failure has a verdict. For reports.
     Judged {
         /// The last attempt of the action that failed there.
         attempt: AttemptId,
-        /// Who failed it.
+        /// The worker that failed it.
         worker: WorkerId,
         /// What came of it.
         verdict: Verdict,
     },
-    /// Everything fails, whatever the work and whoever tries it: from now on a pool is only probed, and nobody is judged. Or
+    /// Everything fails on every worker: from now on a pool is only probed, and no worker is judged. Or
     /// that is over. For reports.
     Systemic {
         /// Which pool.
@@ -67,7 +67,7 @@ pub enum Command {
     },
     /// A worker is bad at a kind and good at others: it is given nothing of that kind until then, or again. For reports.
     Barred {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
         /// Which kind.
         kind: KindId,
@@ -76,7 +76,7 @@ pub enum Command {
     },
     /// A worker is thought of differently now. For reports and the journal.
     HealthChanged {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
         /// What is thought of it now.
         health: Health,

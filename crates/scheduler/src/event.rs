@@ -17,14 +17,14 @@ pub enum Event {
     KindDefined {
         /// The new kind.
         kind: KindId,
-        /// Who serves it. Empty: nobody, every action of it is refused as unroutable.
+        /// The pools that serve it. Empty: every action of it is refused as unroutable.
         pools: Vec<PoolId>,
     },
     /// A quota exists. Said once for each bucket, before the first worker that draws from it.
     BucketDefined {
         /// The new bucket.
         bucket: BucketId,
-        /// What it allows. One that cannot be meant is no bucket; see [`Quota::check`].
+        /// What it allows. An invalid one defines no bucket; see [`Quota::check`].
         quota: Quota,
         /// What actions of these kinds take from it. All others take 1.
         costs: Vec<(KindId, u32)>,
@@ -42,30 +42,30 @@ pub enum Event {
         /// The owner, if its results count only when other owners have the same. None: it is believed.
         owner: Option<OwnerId>,
     },
-    /// A service has said how much of a quota remains, in its answer to an attempt that is not over.
+    /// A service has reported how much of a quota remains, in its answer to an attempt that is not over.
     QuotaReported {
-        /// Who makes the attempt.
+        /// The worker that makes the attempt.
         worker: WorkerId,
         /// The attempt.
         attempt: AttemptId,
         /// One of the worker's buckets.
         bucket: BucketId,
-        /// What it said.
+        /// What it reported.
         report: Report,
     },
     /// A worker is gone and will not end what it was doing. Its attempts count as lost.
     WorkerLeft {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
     /// The operator takes a worker out: it ends what it is doing and is given nothing more.
     WorkerDrained {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
     /// The operator vouches for a worker: whatever its state, it is healthy again with a clean record.
     WorkerReadmitted {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
     /// A task asked for an action.
@@ -84,7 +84,7 @@ pub enum Event {
     AttemptEnded {
         /// Which, as it was assigned.
         attempt: AttemptId,
-        /// Who made it, as it was assigned.
+        /// The worker that made it, as it was assigned.
         worker: WorkerId,
         /// How it ended.
         end: End,

@@ -56,7 +56,7 @@ id! {
 }
 
 id! {
-    /// One owner of workers that nobody vouches for.
+    /// One owner of untrusted workers.
     OwnerId(u32), "o"
 }
 
@@ -152,7 +152,7 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The seven highest bits.
 const TAG: u64 = 0xFE << 56;
 
-/// Spreads plain numbers over the table. The caller gives the ids out itself, so nobody can choose them to collide.
+/// Spreads plain numbers over the table. The caller gives the ids out itself, so they are not chosen to collide.
 #[derive(Default)]
 pub(crate) struct IdHasher(u64);
 

@@ -1,4 +1,4 @@
-//! The scheduler of Disperse: which worker tries which action, and what to think of whom.
+//! The scheduler of Disperse: which worker tries which action, and which workers are trusted.
 //!
 //! Think of a dispatcher at a desk. Notes come in ("a task asked for something", "a worker is done", "it failed there"),
 //! slips go out ("give this to that worker", "tell the asker"). The dispatcher never sees what is in the parcels, has no

@@ -1,8 +1,8 @@
 //! How attempts and actions end.
 //!
 //! Four words that are easily mixed up: an attempt has an [`End`] (what was seen), a failed end has a [`Class`] (what it
-//! costs and whom it accuses), an action has an [`Outcome`] (what its asker is told), and a worker has a
-//! [`Health`] (what is thought of it).
+//! costs and what it accuses), an action has an [`Outcome`] (what its task is told), and a worker has a
+//! [`Health`].
 
 use std::{fmt, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::moment::Moment;
 pub enum End {
     /// It has a result.
     Ok,
-    /// It has a result, of a worker that has an owner: it counts when somebody else says the same.
+    /// It has a result, of a worker that has an owner: it counts when a worker of another owner agrees.
     Vote {
         /// Results of one action with the same number are the same.
         ballot: u32,
     },
-    /// The worker is at its limit. Costs no attempt and accuses nobody; the worker is given nothing until then.
+    /// The worker is at its limit. Costs no attempt and accuses neither; the worker is given nothing until then.
     Busy {
         /// How long the worker asked to be left alone. Zero: it did not say.
         wait: Duration,
@@ -27,7 +27,7 @@ pub enum End {
     Permanent,
     /// The result was larger than allowed. Not retried; accuses the action.
     Oversize,
-    /// It may work another time: the guest said so, or the attempt was over its timeout.
+    /// It may work another time: the guest reported so, or the attempt was over its timeout.
     Transient,
     /// The guest trapped, ran out of fuel or memory, or overflowed its stack.
     Trap {
@@ -36,26 +36,26 @@ pub enum End {
     },
     /// The worker could not be started. Costs no attempt; the worker is quarantined at once.
     Faulty,
-    /// The worker says that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
+    /// The worker reports that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
     /// action makes others say so too, and evicted if it does not: see `unfit.rs`.
     Unfit,
     /// No instance of the worker's component ever started. Costs no attempt; the worker is evicted at once.
     Unstartable,
-    /// Nobody knows: the worker went away with it.
+    /// Unknown: the worker went away with it.
     Lost,
     /// The host had none left of something that the attempt needs: address space, open files, threads, memory. Costs no
-    /// attempt and accuses nobody; the worker rests, longer each time in a row ([`Policy::host_min`](crate::Policy::host_min)).
+    /// attempt and accuses neither; the worker rests, longer each time in a row ([`Policy::host_min`](crate::Policy::host_min)).
     Host {
         /// Whether the guest had begun. If not, nothing of a quota can have been used.
         begun: bool,
     },
     /// It was stopped on purpose, or because another attempt spent the instance that both were in. Costs nothing: whatever
-    /// spends an instance costs somebody, so this cannot go on for ever.
+    /// spends an instance costs an attempt, so this cannot go on for ever.
     Stopped,
 }
 
 impl End {
-    /// What it costs and whom it accuses.
+    /// What it costs and what it accuses.
     pub fn class(self) -> Class {
         match self {
             Self::Ok | Self::Vote { .. } => Class::Ok,
@@ -76,21 +76,21 @@ impl End {
 pub enum Class {
     /// A result. No attempt spent.
     Ok,
-    /// The worker waits. No attempt spent, nobody accused.
+    /// The worker waits. No attempt spent, nothing accused.
     Busy,
     /// The action is at fault and is over.
     Permanent,
-    /// One attempt spent; undecided whose fault.
+    /// One attempt spent; whose fault is undecided.
     Transient,
     /// One attempt spent; undecided, leaning to the action. The instance is spent too.
     Trap,
-    /// No attempt spent; the worker is at fault, or if it says that it is unfit and another one does too, the action.
+    /// No attempt spent; the worker is at fault, or if it reports that it is unfit and another one does too, the action.
     WorkerFault,
     /// One loss spent, of a budget of its own.
     Lost,
-    /// The machine is at fault. Nothing spent, nobody accused; made again after a rest.
+    /// The machine is at fault. Nothing spent, nothing accused; made again after a rest.
     Host,
-    /// Nothing spent, nobody accused.
+    /// Nothing spent, nothing accused.
     Neutral,
 }
 
@@ -110,10 +110,10 @@ impl fmt::Display for Class {
     }
 }
 
-/// Why an action ended without a result. The WIT enum `reason` says the same to guests.
+/// Why an action ended without a result. Guests get it as the WIT enum `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// A worker said that it can never work.
+    /// A worker reported that it can never work.
     Permanent,
     /// Every attempt that it was given failed.
     Exhausted,
@@ -174,7 +174,7 @@ pub enum Health {
         /// How many quarantines led here; 0: it reported that it is unfit.
         round: u32,
     },
-    /// It said that it is at its limit and is given nothing until then. It is not at fault.
+    /// It is at its limit and is given nothing until then. It is not at fault.
     Busy {
         /// When it is given work again.
         until: Moment,
@@ -190,7 +190,7 @@ pub enum Health {
 /// Why a worker was evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evicted {
-    /// It said itself that it can do no more work.
+    /// It reported that it can do no more work.
     Unfit,
     /// It was quarantined too many times without passing probation.
     Unreliable {
@@ -199,7 +199,7 @@ pub enum Evicted {
     },
 }
 
-/// What became of an accusation: an attempt that failed accuses its worker until it is known whose fault it was.
+/// What became of an accusation: an attempt that failed accuses its worker until there is a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The action succeeded elsewhere. So many workers had failed it, and each bears an equal part.

@@ -2,17 +2,17 @@
 
 use std::{fmt, time::Duration};
 
-/// Who is taken out for failing. Explicit faults are believed whatever it says.
+/// Which workers are taken out for failing. Explicit faults count under each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// Those who failed what others could do: see `blame.rs`.
+    /// Those that failed what others could do: see `rules/verdict.rs`.
     Deferred,
-    /// Those who fail so many times in a row, whatever becomes of the actions, as most systems do. For comparisons.
+    /// Those that fail so many times in a row, whatever becomes of the actions, as most systems do. For comparisons.
     InARow {
         /// How many. At least 1.
         failures: u32,
     },
-    /// Nobody. For comparisons.
+    /// None. For comparisons.
     Nobody,
 }
 
@@ -33,7 +33,7 @@ pub struct Policy {
     pub retries: u32,
     /// How many retries each success brings back, up to `retries`. Default 0.1.
     pub retries_earned: f64,
-    /// Who is taken out for failing. Default [`Blame::Deferred`].
+    /// Which workers are taken out for failing. Default [`Blame::Deferred`].
     pub blame: Blame,
     /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
     /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
@@ -87,7 +87,7 @@ pub struct Policy {
     pub host_min: Duration,
     /// The longest such rest. Default 1 s: what a shortage that has passed costs at most.
     pub host_max: Duration,
-    /// How long a worker whose declared quota is spent is left alone at first if it is busy without saying for how long; doubles each
+    /// How long a worker whose declared quota is spent is left alone at first if it is busy without a hint for how long; doubles each
     /// time. Default 60 s.
     pub busy_min: Duration,
     /// The same of any other worker: its quota has room, or it has none. Default 1 s (the first wait of gRPC's connection backoff
@@ -114,7 +114,7 @@ pub struct Policy {
     pub hedge: f64,
     /// How many different things workers with owners may say of an action before it is given up. At least 2. Default 5.
     pub votes_max: u32,
-    /// How many results in a row others have to confirm before what a worker with an owner says is only checked by chance.
+    /// How many results in a row others have to confirm before the results of a worker with an owner are only checked by chance.
     /// Default 10 (BOINC's adaptive replication). `u32::MAX`: every result has to be confirmed.
     pub trusted_after: u32,
     /// The least part of its results that is checked then, 0 to 1; it is 1 of as many as were confirmed, until that is less.
@@ -171,7 +171,7 @@ impl Default for Policy {
     }
 }
 
-/// A number that cannot be meant. Says which and what it may be.
+/// An invalid number: which, and what it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The field's name.
@@ -189,10 +189,10 @@ impl fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 impl Policy {
-    /// Whether every number can be meant.
+    /// Whether every number is valid.
     ///
     /// # Errors
-    /// The first one that cannot.
+    /// The first number that is not.
     pub fn check(&self) -> Result<(), PolicyError> {
         let fail = |field, wanted| Err(PolicyError { field, wanted });
         for (field, value) in [

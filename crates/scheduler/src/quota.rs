@@ -14,7 +14,7 @@ pub enum Quota {
         /// The stretch, longer than zero.
         per: Duration,
     },
-    /// So many units in each window. When windows begin is known from reports alone; until one says so, as sliding.
+    /// So many units in each window. When windows begin is known from reports alone; until one tells, as sliding.
     Fixed {
         /// Units, at least 1.
         limit: u32,
@@ -97,7 +97,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// What a service says about a quota, in the answer to an attempt that it has counted.
+/// What a service reports about a quota, in the answer to an attempt that it has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Units that remain, this attempt taken off.

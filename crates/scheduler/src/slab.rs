@@ -10,7 +10,7 @@ pub(crate) trait Slot: Copy {
     fn index(self) -> u32;
 }
 
-/// A list whose gaps are filled again. What is asked for at an empty place is simply not there.
+/// A list whose gaps are filled again. At an empty place there is nothing.
 #[derive(Debug)]
 pub(crate) struct Slab<S, T> {
     entries: Vec<Option<T>>,
@@ -29,7 +29,7 @@ impl<S, T> Default for Slab<S, T> {
 }
 
 impl<S: Slot, T> Slab<S, T> {
-    /// Keeps a thing and says where. The place that became free last is used first, while it is still in the cache.
+    /// Keeps a thing. Its place. The place that became free last is used first, while it is still in the cache.
     pub(crate) fn insert(&mut self, thing: T) -> S {
         if let Some(index) = self.gaps.pop()
             && let Some(entry) = self.entries.get_mut(index as usize)

@@ -26,7 +26,7 @@ use std::time::Duration;
 /// innocents in 33,000 attempts, and one in five 0.16 in 7,500 (`simulate --preset flaky-fast` and `flaky`); with this 0.03 and 0.
 const VERDICTS: f64 = 5.0;
 
-/// Defects that a test plants, to see that the simulation would find them.
+/// Faults that a test injects, to see that the simulation finds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     /// Forgets where an action failed.
@@ -35,7 +35,7 @@ pub(crate) enum Mutation {
     SettleTwice,
     /// Does not take an attempt off a worker's list when it ends.
     KeepSlot,
-    /// Quarantines without asking whether anybody is left.
+    /// Quarantines the last usable worker as well.
     QuarantineLast,
     /// Quarantines as much of a pool as fails.
     IgnoreShare,
@@ -49,7 +49,7 @@ pub(crate) enum Mutation {
     FullProbation,
     /// Numbers a new attempt as the one before.
     SameNumber,
-    /// Believes the first who says something, whoever that is.
+    /// Believes the first result, whichever worker has it.
     BelieveAll,
     /// Asks workers of the same owner again.
     SameOwner,
@@ -239,7 +239,7 @@ impl State {
         self.over_pools(rx, |pool| pool.usable)
     }
 
-    /// Whether nobody is left who could ever take an action of this route. While the run is being drained nobody is
+    /// Whether no worker is left that could ever take an action of this route. While the run is being drained none is
     /// ever missing: workers go away then, and what waits is for the next run.
     pub(crate) fn is_unroutable(&self, rx: Rx) -> bool {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
@@ -272,13 +272,13 @@ impl State {
         self.mutation == Some(mutation)
     }
 
-    /// Nobody plants defects outside tests.
+    /// There are no mutations outside tests.
     #[cfg(not(test))]
     pub(crate) const fn fault_injected(&self, _: Mutation) -> bool {
         false
     }
 
-    /// Sets a timer `after` from now and says when that is.
+    /// The moment that is so long after now.
     pub(crate) fn later(&self, after: Duration) -> Moment {
         self.now + after
     }
@@ -289,7 +289,7 @@ impl State {
         kind.is_some_and(|kind| kind.barred.binary_search(&wx).is_ok())
     }
 
-    /// Whether nobody of this pool may be given anything now.
+    /// Whether no worker of this pool may be given anything now.
     pub(crate) fn is_held_back(&self, px: Px) -> bool {
         let probe = self.pools.get(px).and_then(|pool| pool.probe);
         probe.is_some_and(|probe| probe.is_pausing())

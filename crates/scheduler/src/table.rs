@@ -31,7 +31,7 @@ impl<I: Copy + Eq + Hash, S: Slot, T> Table<I, S, T> {
         slot
     }
 
-    /// Removes the thing at this place; `id` says which it has.
+    /// Removes the thing at this place; `id`: its id.
     pub(crate) fn remove(&mut self, slot: S, id: impl FnOnce(&T) -> I) -> Option<T> {
         let thing = self.things.remove(slot)?;
         self.slots.remove(&id(&thing));

@@ -22,7 +22,7 @@ pub(crate) enum Timer {
     Patience(Ax),
     /// A pool that is only probed may be probed again.
     Probe(Px),
-    /// There is something in a bucket that somebody waits for.
+    /// A bucket has what a worker waits for.
     Bucket(Bx),
     /// The oldest attempt of a kind that has no second one is slow by now.
     Slow(Kx),

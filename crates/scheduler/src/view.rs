@@ -28,7 +28,7 @@ pub struct Counts {
     pub done: u64,
     /// Actions that were settled without a result.
     pub refused: u64,
-    /// Attempts that nobody needs any more but whose end is still expected.
+    /// Attempts that were told to stop and have not ended.
     pub stopping: usize,
     /// Workers that are neither evicted nor gone.
     pub workers: usize,
@@ -39,7 +39,7 @@ pub struct Counts {
 /// What is known of an open action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActionView {
-    /// Who asked.
+    /// The task that asked.
     pub task: TaskId,
     /// Which sort it is.
     pub kind: KindId,
@@ -60,7 +60,7 @@ pub struct ActionView {
 pub enum ActionState {
     /// It waits for a worker.
     Waiting {
-        /// When it avoids fewer of the workers that failed it; [`Moment::NEVER`]: it avoids nobody.
+        /// When it avoids fewer of the workers that failed it; [`Moment::NEVER`]: it avoids none.
         patience: Moment,
     },
     /// Every worker was tried, or several were busy with it.
@@ -72,9 +72,9 @@ pub enum ActionState {
     },
     /// A worker has it.
     Running {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
-        /// Who has a second attempt beside it, because the first one is slow.
+        /// The worker that has a second attempt beside it, because the first one is slow.
         second: Option<WorkerId>,
     },
 }
@@ -82,7 +82,7 @@ pub enum ActionState {
 /// What is known of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkerView {
-    /// Who.
+    /// The worker.
     pub worker: WorkerId,
     /// The pool that it belongs to.
     pub pool: PoolId,
@@ -100,7 +100,7 @@ pub struct WorkerView {
     pub failed: u64,
     /// Its attempts that got lost.
     pub lost: u64,
-    /// Times that it said it was busy.
+    /// Its busy replies.
     pub busy: u64,
     /// Its explicit faults.
     pub faults: u64,
@@ -108,7 +108,7 @@ pub struct WorkerView {
     pub outvoted: u64,
     /// Times that it was quarantined.
     pub quarantines: u32,
-    /// How much likelier it is a bad one than one as flaky as everybody, as a logarithm, by the verdicts so far.
+    /// How much likelier it is a bad one than one that is as flaky as all, as a logarithm, by the verdicts so far.
     pub score: f64,
     /// The running mean of what its attempts with a result took; zero if there was none.
     pub mean: Duration,
@@ -148,8 +148,8 @@ impl Scheduler {
             .count()
     }
 
-    /// How long the open actions will take, by how long attempts took so far and by what quotas allow. None: nobody knows,
-    /// because nobody is usable or nothing was ever done. It looks at every worker, so it is for a display.
+    /// How long the open actions will take, by how long attempts took so far and by what quotas allow. None: unknown,
+    /// because no worker is usable or nothing was ever done. It looks at every worker, so it is for a display.
     pub fn eta(&self) -> Option<Duration> {
         let open = self.open() as u64;
         if open == 0 {
@@ -322,7 +322,7 @@ impl Scheduler {
         })
     }
 
-    /// Whether without this worker nobody would be there, now or after waiting, for some kind that it serves.
+    /// Whether without this worker none would be there, now or after waiting, for some kind that it serves.
     pub fn is_last(&self, id: WorkerId) -> bool {
         let Some(worker) = self.state.workers.find(id) else {
             return false;

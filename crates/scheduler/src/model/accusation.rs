@@ -1,9 +1,11 @@
+//! Failures without a verdict: which workers an action accuses.
+
 use crate::command::Command;
 use crate::ids::{ActionId, AttemptId, Ax, Kx, WorkerId, Wx};
 use crate::moment::Moment;
 use crate::outcome::Verdict;
 
-/// A worker that failed an action, as long as nobody knows whose fault it was.
+/// A worker that failed an action, as long as there is no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accused {
     pub(crate) wx: Wx,
@@ -32,7 +34,7 @@ pub(crate) enum Mark {
 }
 
 impl Accused {
-    /// Of a worker that said something else than others.
+    /// Of a worker whose result others have contradicted.
     pub(crate) fn outvoted(wx: Wx, number: u32, at: Moment) -> Self {
         Self {
             wx,

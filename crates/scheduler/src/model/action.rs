@@ -1,3 +1,5 @@
+//! An open action, and the phase that it is in.
+
 use crate::ids::{ActionId, Ax, Gx, Kx, Rx, TaskId, Wx};
 use crate::model::order::{Key, Turn};
 use crate::model::retry::{Exclusion, RetryHistory};
@@ -12,12 +14,12 @@ pub(crate) enum Phase {
     Waiting {
         /// In which group; none: the open line.
         group: Option<Gx>,
-        /// Whom it avoids, and why.
+        /// Which workers it avoids, and why.
         bar: Exclusion,
         /// When it avoids fewer.
         patience: Moment,
     },
-    /// Every worker was tried; or it has no attempt left, and what becomes of somebody who failed it is awaited.
+    /// Every worker was tried; or it has no attempt left, and it awaits the verdict on a worker that failed it.
     Resting { until: Moment },
     /// A worker has an attempt of it, and if that is slow another worker a second one.
     Running { first: Run, second: Option<Run> },

@@ -9,7 +9,7 @@ use crate::{
     rng::doubled,
 };
 
-/// From how many busy replies on an action rests itself, and a worker is tried with other work. Two is the least that says
+/// From how many busy replies on an action rests itself, and a worker is tried with other work. Two is the least that tells
 /// more of the action than of a worker.
 const SEVERAL: u32 = 2;
 

@@ -1,22 +1,24 @@
+//! How flaky a kind of action is, learned from the ends of its attempts.
+
 use crate::ids::Wx;
 use crate::policy::Policy;
 use crate::slab::Slot;
 
-/// What is left of an observation after each further one: after 1,000 of them it counts half. scheduler-policy.
+/// What is left of an observation after each further one: after 1,000 of them it counts half. Arbitrary.
 const KEEP: f64 = 1.0 - std::f64::consts::LN_2 / 1000.0;
 
-/// The rate that is assumed before anything was seen, as so many failures of so many attempts. scheduler-policy.
+/// The rate that is assumed before anything was seen, as so many failures of so many attempts. Arbitrary: one in ten.
 const PRIOR: (f64, f64) = (2.0, 20.0);
 
-/// Between which bounds the learned rate is believed. scheduler-policy.
+/// Between which bounds the learned rate is believed. Arbitrary.
 const RATE: (f64, f64) = (0.02, 0.40);
 
-/// How much more often than everybody a bad worker fails, and the bounds of that. scheduler-policy.
+/// How much more often than the others a bad worker fails, and the bounds of that. Arbitrary; what follows from it is simulated in `sim/presets.rs`.
 const BAD_TIMES: f64 = 3.0;
 
 const BAD_RATE: (f64, f64) = (0.5, 0.9);
 
-/// How many good actions may be lost by chance alone. scheduler-policy: ln 1e-4 / ln p0 attempts.
+/// How many good actions may be lost by chance alone: ln 1e-4 / ln rate attempts.
 const LOST_PART: f64 = 1e-4;
 
 /// The fewest traps at one place that prove that an action is at fault. With two, a pool of which two workers are bad ones and have
@@ -39,7 +41,7 @@ struct Ends {
     unproved: f64,
 }
 
-/// How flaky a kind of action is, whoever tries it.
+/// How flaky a kind of action is on any worker.
 ///
 /// Observations count less as they age. Instead of making all of them smaller with each new one, the new one counts more, and
 /// what is read is divided by that.
@@ -176,7 +178,7 @@ fn rate(failed: f64, ok: f64, (least, most): (f64, f64)) -> f64 {
     ((failed + before) / (ok + failed + all)).clamp(least, most)
 }
 
-/// How often a bad worker fails where everybody fails at this rate.
+/// How often a bad worker fails where all others fail at this rate.
 fn bad(usual: f64) -> f64 {
     (BAD_TIMES * usual).clamp(BAD_RATE.0, BAD_RATE.1)
 }

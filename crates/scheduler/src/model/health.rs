@@ -1,3 +1,5 @@
+//! A worker's standing: whether it is given work, how far it is trusted, and whether it rests.
+
 use crate::moment::Moment;
 use crate::outcome::{Evicted, Health};
 

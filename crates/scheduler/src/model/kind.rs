@@ -1,3 +1,5 @@
+//! A kind of action, and what was learned of it.
+
 use crate::ids::{KindId, Rx, Wx};
 use crate::mean::Mean;
 use crate::model::failure_rate::FailureRate;

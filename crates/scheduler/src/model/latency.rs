@@ -1,3 +1,5 @@
+//! How long attempts of a kind take, and which of them are slow.
+
 use crate::ids::{AttemptId, Ax};
 use crate::model::action::{Action, Phase};
 use crate::moment::Moment;
@@ -9,17 +11,17 @@ use std::time::Duration;
 /// ones do not decide, and few enough to follow a change of the work.
 const LAST: usize = 64;
 
-/// From how many durations on it is judged at all. scheduler-policy.
+/// From how many durations on it is judged at all. Arbitrary: fewer make no 95th percentile.
 const SAMPLES_MIN: usize = 10;
 
 /// New durations between two looks at them.
 const REFRESH: usize = 8;
 
-/// Slow is over the 95th percentile and over this many times the median. scheduler-policy.
+/// Slow is over the 95th percentile and over this many times the median. Arbitrary.
 const OVER_MEDIAN: f64 = 1.5;
 
 /// How many second attempts have to be over before it is judged what they are good for, and which part of them has to win.
-/// scheduler-policy: "off by itself when it wins less than 1 in 10"; twice that many, so that one win is no accident.
+/// Arbitrary: one in ten, judged after twice as many, so that one win is no accident.
 const TRIED: u64 = 20;
 
 const WINS: u64 = 10;

@@ -1,9 +1,11 @@
+//! The order of the line: which action is next.
+
 use crate::ids::{ActionId, Ax, TaskId};
 
 /// When an action has its turn among those of the same priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Before fresh work: it failed somewhere, and the sooner it is tried again the sooner it is known whose fault it was.
+    /// Before fresh work: it failed somewhere, and the sooner it is tried again the sooner there is a verdict.
     Soon = 0,
     /// It never failed.
     #[default]

@@ -1,12 +1,20 @@
+//! When a whole pool fails: bursts, streaks, outages and probes.
+//!
+//! - A **burst**: most workers of a pool fail within a moment, with no success of an attempt that began in between. It may be a
+//!   hiccup of the service or a row of bad actions, and is one piece of evidence against each of them.
+//! - A **streak**: the failures of a pool since its last success.
+//! - An **outage**: a streak that was long enough, over enough actions and workers, to blame the service.
+//! - A **probe**: during an outage a pool makes one attempt, then pauses; each success doubles what it may try.
+
 use crate::ids::{ActionId, Wx};
 use crate::moment::Moment;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// How many failures without a success it takes. scheduler-policy: "the last 20 attempts".
+/// How many failures without a success it takes. Arbitrary: with five actions on over half of the workers, more than chance explains.
 const FAILURES: u32 = 20;
 
-/// From how many actions they have to be. decisions 25.
+/// From how many actions they have to be. Arbitrary: a single bad action, or a few, is no outage.
 const ACTIONS: usize = 5;
 
 /// From when to when nothing worked in a pool, the last time.
@@ -47,7 +55,7 @@ pub(crate) struct Bursts {
     last: VecDeque<Outage>,
     /// The first failure of the last of them.
     began: Moment,
-    /// When an action last failed that has not failed in an earlier row: see [`Scheduler::fails_again`].
+    /// When an action last failed that has not failed in an earlier row: see `rules/outage.rs`.
     news: Moment,
 }
 

@@ -1,3 +1,5 @@
+//! A pool: workers that serve the same kinds.
+
 use crate::ids::{PoolId, Rx};
 use crate::model::outage::{Bursts, Outage, Probe, Streak};
 use crate::model::worker::Entry;
@@ -17,7 +19,7 @@ pub(crate) struct Pool {
     pub(crate) id: PoolId,
     /// The routes that it is part of, each once.
     pub(crate) routes: Vec<Rx>,
-    /// Whether a worker ever joined. Before that its actions wait; nobody can say yet that nobody comes.
+    /// Whether a worker ever joined. Before that its actions wait; it is unknown yet that no worker comes.
     pub(crate) joined: bool,
     /// Whether an attempt ever succeeded in it.
     pub(crate) has_worked: bool,
@@ -29,7 +31,7 @@ pub(crate) struct Pool {
     pub(crate) usable: usize,
     /// How many are in quarantine for failing too often.
     pub(crate) judged: usize,
-    /// What speaks for everything failing, whoever tries it.
+    /// The failures since its last success.
     pub(crate) streak: Streak,
     /// The numbers of the last of these that were outages.
     pub(crate) long_streaks: VecDeque<u32>,

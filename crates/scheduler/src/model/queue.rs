@@ -1,3 +1,10 @@
+//! The lines of waiting actions.
+//!
+//! A **route** is a set of pools; kinds that the same pools serve share one. A kind that takes more of a quota than usual has
+//! a route of its own, so that a worker which cannot pay for it finds what stands behind it. Within a route, actions that are
+//! barred from no worker stand in the **open line**. Actions that avoid some workers stand in **groups**: all that avoid the
+//! same workers stand together, so a free worker steps over a whole group at once and compares only heads.
+
 use crate::ids::{Ax, Gx, Kx, Px, Rx, Wx};
 use crate::model::latency::RunningAttempt;
 use crate::model::order::Key;
@@ -8,15 +15,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Actions that avoid the same workers. Never empty.
 #[derive(Debug)]
 struct Group {
-    /// Whom they avoid: rising, each once, at least one.
+    /// The workers that they avoid: rising, each once, at least one.
     avoid: Box<[Wx]>,
     line: BTreeSet<Key>,
 }
 
-/// One set of pools and all who wait for a worker of them.
+/// One set of pools, and the actions that wait for a worker of them.
 #[derive(Debug, Default)]
 pub(crate) struct Route {
-    /// Rising, each once. Empty: nobody serves it.
+    /// Rising, each once. Empty: no pool serves it.
     pub(crate) pools: Box<[Px]>,
     /// The first worker with a free slot of each of its pools, if they are many: see [`Route::is_wide`].
     pub(crate) free: BTreeSet<(Entry, Px)>,
@@ -124,7 +131,7 @@ impl Queues {
         }
     }
 
-    /// Who of this route is next for this worker. Costs a step for each group before it that avoids the worker.
+    /// The action of this route that is next for this worker. Costs a step for each group before it that avoids the worker.
     pub(crate) fn first_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
         let route = self.routes.get(rx)?;
         let open = route.open.first().copied();
@@ -146,14 +153,14 @@ impl Queues {
     }
 
     /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the front
-    /// is not taken for a service that is down; else whoever is next.
+    /// is not taken for a service that is down; else the next one.
     pub(crate) fn probe_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
         let open = self.routes.get(rx)?.open.iter().rev();
         let last = open.copied().find(|key| key.is_fresh());
         last.or_else(|| self.first_for(rx, wx))
     }
 
-    /// Whether nobody of this route waits for a worker.
+    /// Whether no action of this route waits for a worker.
     pub(crate) fn is_empty(&self, rx: Rx) -> bool {
         let route = self.routes.get(rx);
         route.is_none_or(|route| route.open.is_empty() && route.heads.is_empty() && route.solo.is_empty())
@@ -183,7 +190,7 @@ impl Queues {
         keys.into_iter().map(|key| key.ax).collect()
     }
 
-    /// The actions of this route that avoid every worker which they could have, in order. `usable` says how many there
+    /// The actions of this route that avoid every worker which they could have, in order. `usable`: how many there
     /// are, `is_usable` which.
     pub(crate) fn stuck(&self, rx: Rx, usable: usize, is_usable: impl Fn(Wx) -> bool) -> Vec<Ax> {
         let mut stuck: Vec<Key> = Vec::new();

@@ -1,3 +1,5 @@
+//! What an action remembers of its attempts.
+
 use crate::ids::Wx;
 use crate::model::accusation::Accused;
 use crate::model::busy::BusyReplies;
@@ -13,25 +15,25 @@ pub(crate) struct RetryHistory {
     tried: usize,
     /// How many times every worker had been tried.
     rounds: u32,
-    /// Those who failed it, until it is known whose fault it was. Each once.
+    /// The workers that failed it and have no verdict. Each once.
     pub(crate) accused: Vec<Accused>,
     /// When it first failed, if it did.
     pub(crate) first_failed: Option<Moment>,
-    /// Workers that failed lately and did not get its last attempt: see [`Scheduler::is_choosy`].
+    /// Workers that failed lately and did not get its last attempt: see `rules/shun.rs`.
     pub(crate) shunned: Vec<Wx>,
     /// Whether an attempt was given back once because a worker was taken out.
     pub(crate) revived: bool,
-    /// One of its failures says more than that something is away: see [`Scheduler::may_be_down`].
+    /// One of its failures says more than that something is away: see `rules/place.rs`.
     pub(crate) has_trapped: bool,
     /// The number of the last row of failures of its pool in which it failed.
     pub(crate) last_streak: Option<u32>,
-    /// It failed in one before that: see [`Scheduler::fails_again`].
+    /// It failed in one before that: see `rules/outage.rs`.
     pub(crate) fails_again: bool,
     /// Whether it has no attempt left and only waits for that.
     pub(crate) awaiting_verdict: bool,
     /// Whether it got lost and is tried alone.
     pub(crate) solo: bool,
-    /// What was said of it by workers that nobody vouches for: one vote for each owner.
+    /// The votes of workers with an owner: one for each owner.
     pub(crate) votes: Vec<Vote>,
     /// Where it got lost though it was alone.
     pub(crate) lost_alone: Option<Wx>,
@@ -39,16 +41,16 @@ pub(crate) struct RetryHistory {
     pub(crate) busy_replies: BusyReplies,
 }
 
-/// Whom a waiting action avoids.
+/// Which workers a waiting action avoids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exclusion {
-    /// Everybody who failed it: somebody untried is usable.
+    /// All that failed it: an untried one is usable.
     Tried,
-    /// Everybody who failed it except this one, whose turn it is.
+    /// All that failed it except this one, whose turn it is.
     AllBut(Wx),
-    /// Only the last who failed it: it has waited long enough.
+    /// Only the last that failed it: it has waited long enough.
     Last,
-    /// Nobody.
+    /// None.
     None,
 }
 

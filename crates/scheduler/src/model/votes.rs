@@ -1,13 +1,15 @@
+//! Votes of workers that have an owner.
+
 use crate::ids::{Ox, Wx};
 use crate::moment::Moment;
 use crate::outcome::End;
 
-/// The ballots of those who say that an action can never work, or that its result is too large.
+/// The ballots of a permanent failure and of a result that is too large.
 const PERMANENT: u32 = u32::MAX;
 
 const OVERSIZE: u32 = u32::MAX - 1;
 
-/// What one worker said of an action.
+/// The vote of one worker on an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vote {
     pub(crate) wx: Wx,
@@ -18,7 +20,7 @@ pub(crate) struct Vote {
 }
 
 impl End {
-    /// What it says as a vote. None: nothing.
+    /// Its number as a vote. None: it is no vote.
     pub(crate) fn ballot(self) -> Option<u32> {
         match self {
             Self::Vote { ballot } => Some(ballot.min(OVERSIZE - 1)),

@@ -1,3 +1,5 @@
+//! A worker, and where its pool lists it.
+
 use crate::ids::{AttemptId, Ax, Bx, Ox, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
 use crate::model::busy::BusyRecord;
@@ -34,8 +36,8 @@ pub(crate) enum Capacity {
     Prefetch,
 }
 
-/// A worker's entry in its pool's list. Less is given work first: whose quota goes to waste the soonest, then who has the
-/// fewest attempts, then whoever was given work the longest ago.
+/// A worker's entry in its pool's list. Less is given work first: the quota that expires the soonest, then the
+/// fewest attempts, then the longest time without an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     pub(crate) expires: Moment,
@@ -160,7 +162,7 @@ impl Worker {
             Trust::Probation { .. } if load == 0 => Capacity::Slot,
             Trust::Probation { .. } => Capacity::None,
             Trust::Healthy | Trust::Suspect { .. } if load < self.concurrency.width() => Capacity::Slot,
-            // What lies ready would count as spent: nobody should wait for a quota in vain.
+            // What lies ready would count as spent: no worker is to wait for a quota in vain.
             Trust::Healthy
                 if self.buckets.is_empty()
                     && load < self.concurrency.width().saturating_add(policy.prefetch)

@@ -1,3 +1,5 @@
+//! Records a failure as an accusation of its worker, and tells when the action is poison.
+
 use crate::ids::{Ax, Wx};
 use crate::model::accusation::{Accused, Mark};
 use crate::model::failure_rate::TRAPS_MIN;
@@ -71,7 +73,7 @@ fn is_trusted(state: &State, wx: Wx) -> bool {
     })
 }
 
-/// Whether an action that has no attempt left should wait for what becomes of one of those who failed it.
+/// Whether an action that has no attempt left should wait for the verdict on a worker that failed it.
 pub(crate) fn is_in_doubt(state: &State, ax: Ax) -> bool {
     let Some(history) = state.actions.get(ax).and_then(|action| action.history.as_deref()) else {
         return false;

@@ -1,3 +1,7 @@
+//! Takes back accusations of a worker that was taken out.
+//!
+//! What it did to actions counts no more: their failures there are annulled, once for each action.
+
 use crate::ids::{Ax, Kx, Wx};
 use crate::model::action::{Action, Phase};
 use crate::outcome::Verdict;

@@ -1,3 +1,8 @@
+//! Finds the best worker for an action, and gives it the action.
+//!
+//! No action waits while a worker that may take it has room. So when an action comes, it alone is to be placed (`find`); when
+//! a worker is free, it alone is to be given something (`dispatch`). Neither ever looks at all of the others.
+
 use crate::command::Command;
 use crate::ids::{AttemptId, Ax, Kx, Px, Rx, Wx};
 use crate::model::action::{Phase, Run};

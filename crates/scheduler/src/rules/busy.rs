@@ -1,3 +1,16 @@
+//! Busy replies: how long a worker rests for them, and when the limit is the action's and not the worker's.
+//!
+//! A busy reply costs no attempt and accuses no worker: the worker rests. But it is a hint and not an excuse. If a worker
+//! whose own buckets have room is busy again and again, it either meets a limit that was not declared, so it is given less at
+//! once (`model/concurrency.rs`), or it does not work at all, so one of many busy replies in a row counts as a failure.
+//!
+//! The limit may also be the action's: a resource that one action needs, and no other. Such an action would stop one worker
+//! after the other. So an action that made a worker busy goes behind the others for a while; one that did so twice rests
+//! itself until the first of these workers wakes. Then one of them is *tried with other work* before its time is up: a
+//! success shows that the limit is the action's. Workers that rest because of it alone are woken, and from then on no worker
+//! rests for this action; it rests itself. If the tried worker is busy again, the limit was the worker's, and actions of
+//! this kind have to get twice as many busy replies before that is tried again.
+
 use crate::ids::{ActionId, Ax, Wx};
 use crate::model::busy::BusyTrial;
 use crate::model::health::{Rest, Standing};
@@ -9,7 +22,7 @@ use crate::state::State;
 use std::time::Duration;
 
 /// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
-/// not all come back at once. Never shorter: it named the time itself. scheduler-policy: "the hint plus 0-10 %".
+/// not all come back at once. Never shorter: it named the time itself. Arbitrary.
 const BUSY_JITTER: f64 = 0.1;
 
 /// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.
@@ -23,11 +36,11 @@ pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: En
     let Some(worker) = state.workers.get_mut(wx) else {
         return end;
     };
-    // It said so already: its other slots met the same limit.
+    // Its other slots met the same limit, and it rests already.
     if worker.is_busy(now) || !is_open {
         return end;
     }
-    // Alone, it says nothing of how many at once are too many.
+    // A single attempt tells nothing of how many at once are too many.
     let failed_at = worker.load().saturating_add(1);
     let (is_soon, has_failed) = worker.busy.note_with_quota(now, &state.policy);
     if is_soon && failed_at > 1 {
@@ -46,7 +59,7 @@ pub(crate) fn widen(state: &mut State, wx: Wx) {
     worker.concurrency.note_success(after);
 }
 
-/// A worker was busy with an action: it rests as long as it says; zero: it does not say.
+/// A worker was busy with an action: it rests as long as it asks for. `wait` is zero if it does not ask.
 pub(crate) fn rest_busy(state: &mut State, wx: Wx, action: ActionId, wait: Duration) {
     if has_own_limit(state, action) {
         return;
@@ -66,7 +79,7 @@ pub(crate) fn rest_busy(state: &mut State, wx: Wx, action: ActionId, wait: Durat
     let until = if wait > Duration::ZERO {
         now + state.rng.lengthened(wait, BUSY_JITTER)
     } else if known > now {
-        // It said so already: its other slots met the same limit, which is no reason to double the wait.
+        // It rests already: its other slots met the same limit, which is no reason to double the wait.
         known
     } else {
         now + worker.busy.next_wait(dry, &state.policy)
@@ -204,7 +217,7 @@ fn wake(state: &mut State, wx: Wx) {
     state.dirty_workers.push(wx);
 }
 
-/// An attempt of a worker that is tried with other work is over: it says whose the limit is.
+/// An attempt of a worker that is tried with other work is over: it shows whose the limit is.
 pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: End) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
@@ -214,7 +227,7 @@ pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq
     };
     let is_other = action != trial.action;
     if is_other && !matches!(end.class(), Class::Ok | Class::Busy) {
-        // Nothing that says something.
+        // It proves nothing.
         return;
     }
     worker.busy.end_trial();

@@ -1,3 +1,5 @@
+//! Slows a suspect worker down for as long as there is no verdict.
+
 use crate::ids::{Kx, Wx};
 use crate::model::failure_rate::row_below;
 use crate::model::health::{Rest, Standing, Trust};
@@ -52,7 +54,7 @@ pub(crate) fn damp(state: &mut State, wx: Wx, kx: Option<Kx>, further: u32) -> R
         return Rest::None;
     }
     let wait = match outage::burst(state, wx) {
-        // That most workers fail at once says nothing against one of them, nor does it if they fail bad actions.
+        // That most workers fail at once is no evidence against one of them, nor does it if they fail bad actions.
         Some(burst) if !burst.is_long() => return Rest::None,
         Some(burst) => {
             // Not all of them at the same moment, and never later than the longest pause.

@@ -1,3 +1,5 @@
+//! Gives a worker with room what waits for it.
+
 use crate::ids::{Ax, Rx, Wx};
 use crate::model::order::Key;
 use crate::model::retry::Exclusion;
@@ -49,7 +51,7 @@ pub(crate) fn pull(state: &mut State, wx: Wx) {
     }
 }
 
-/// Who is to have an action that `wx` could have: somebody else who did not fail it, if there happens to be one.
+/// The worker that is to have an action which `wx` could have: another one that did not fail it, if there happens to be one.
 fn better(state: &State, ax: Ax, wx: Wx) -> Wx {
     let Some(action) = state.actions.get(ax).filter(|action| action.history.is_some()) else {
         return wx;

@@ -1,3 +1,5 @@
+//! Which workers an action avoids, and whether any is left for it. Changes nothing.
+
 use crate::ids::{Ax, Kx, Rx, Wx};
 use crate::model::action::Phase;
 use crate::model::failure_rate::TRAPS_MIN;
@@ -11,7 +13,7 @@ pub(crate) fn is_deferred(state: &State, ax: Ax) -> bool {
     history.is_some_and(|history| history.busy_replies.is_deferred())
 }
 
-/// Who of its route an action must not go to, because somebody of the same owner has voted: in no order.
+/// The workers of its route that an action must not go to, because their owner has voted: in no order.
 fn voted(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
     let action = state
         .actions
@@ -24,7 +26,7 @@ fn voted(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
     owners.flatten().copied().filter(serves)
 }
 
-/// Who of its route an action must not go to, for that or because it is barred from its kind: in no order, each once.
+/// The workers of its route that an action must not go to, for that or because they are barred from its kind: in no order, each once.
 pub(crate) fn barred(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
     let kind = state.actions.get(ax).and_then(|action| state.kinds.get(action.kx));
     let barred = kind.map_or(&[][..], |kind| &kind.barred);
@@ -38,7 +40,7 @@ pub(crate) fn allowed(state: &State, ax: Ax, rx: Rx) -> usize {
     state.usable(rx).saturating_sub(barred.count())
 }
 
-/// Whether nobody is left, now or after waiting, who may vote on an action after those who have.
+/// Whether no worker is left, now or after waiting, that may vote on an action beside those that have.
 pub(crate) fn is_out_of_voters(state: &State, ax: Ax, rx: Rx) -> bool {
     if state.votes(ax).is_empty() || state.draining {
         return false;

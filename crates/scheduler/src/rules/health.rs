@@ -1,3 +1,5 @@
+//! Records successes, failures and shortages of a worker, and what follows for its standing.
+
 use crate::ids::{ActionId, Kx, Wx};
 use crate::model::health::{Rest, Standing, Trust};
 use crate::policy::Blame;

@@ -1,3 +1,10 @@
+//! Second attempts beside slow ones.
+//!
+//! Most attempts of a kind take about as long as each other, and some take much longer for no reason of their own: a slow
+//! machine, a lost packet. Where a second run does no harm and a worker is idle, a slow attempt gets another beside it, on
+//! another worker, and the first result counts. This is only ever spare time: nothing may wait, few attempts get a second
+//! one, and a kind for which they seldom win gets none any more.
+
 use crate::command::Command;
 use crate::ids::{Kx, Rx, Wx};
 use crate::model::action::Phase;
@@ -28,7 +35,7 @@ pub(crate) fn slowed_down(state: &mut State, kx: Kx) {
     slow::look_for_slow(state, kx);
 }
 
-/// Gives a slow attempt a second one, if it may have one and somebody has nothing to do.
+/// Gives a slow attempt a second one, if it may have one and a worker is idle.
 fn hedge_anywhere(state: &mut State, begun: RunningAttempt) -> bool {
     let Some((rx, kx, avoid)) = may_hedge(state, begun) else {
         return false;

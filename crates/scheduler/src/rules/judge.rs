@@ -1,3 +1,9 @@
+//! Draws the conclusions of an attempt's end about its worker.
+//!
+//! An explicit fault (the worker could not be started) counts at once; a worker's report that it is unfit is checked (`unfit.rs`).
+//! Failures are circumstantial: a worker that fails several actions in a row is only given work slowly until there is a
+//! verdict (`verdict.rs`), and what follows then is capped.
+
 use crate::ids::Wx;
 use crate::model::action::AttemptContext;
 use crate::model::health::Standing;
@@ -7,7 +13,7 @@ use crate::state::{FollowUp, State};
 use std::time::Duration;
 
 /// Draws the conclusions of an attempt's end about the worker that made it. A failure that came too
-/// late to matter accuses nobody.
+/// late to matter accuses no worker.
 pub(crate) fn judge(state: &mut State, wx: Wx, of: AttemptContext, end: End, took: Duration) {
     let AttemptContext { action, kx, current } = of;
     let Some(worker) = state.workers.get_mut(wx) else {
@@ -27,7 +33,7 @@ pub(crate) fn judge(state: &mut State, wx: Wx, of: AttemptContext, end: End, too
             }
             outage::note_success(state, px, wx, took);
             busy::widen(state, wx);
-            // A vote counts for its worker when others have said the same: see `quorum.rs`.
+            // A vote counts for its worker when others agree: see `quorum.rs`.
             if !quorum::is_unconfirmed(state, wx, end) {
                 if let Some(kx) = kx {
                     health::record_success(state, wx, kx);

@@ -1,3 +1,9 @@
+//! The lists of workers with room, and the lines of workers that wait for a quota.
+//!
+//! A worker that can pay for nothing is not on its pool's list: it stands in the line of the bucket that is short, which
+//! remembers the least cost that a worker waits for. One timer for each such bucket goes off when there is so much in it, and
+//! nothing polls before.
+
 use crate::ids::{Bx, Kx, Wx};
 use crate::model::quota_state::QuotaState;
 use crate::model::worker::{Capacity, Entry};
@@ -35,7 +41,7 @@ pub(crate) fn can_pay(state: &mut State, wx: Wx, kx: Option<Kx>) -> bool {
     }
 }
 
-/// As `can_pay`, without anybody waiting for it.
+/// As `can_pay`, without putting the worker in line.
 pub(crate) fn could_pay(state: &State, wx: Wx, kx: Kx) -> bool {
     shortage(state, wx, Some(kx)).is_none()
 }
@@ -77,7 +83,7 @@ fn note_listed(state: &mut State, wx: Wx, is_listed: bool) {
     }
 }
 
-/// Has as many of those who wait for a bucket look for work as it has units, if they came before `place`.
+/// Has as many of the workers that wait for a bucket look for work as it has units, up to this place in line.
 fn wake_some(state: &mut State, bx: Bx, place: u64) {
     let now = state.now;
     let Some(quota) = state.quotas.get_mut(bx) else { return };
@@ -105,7 +111,7 @@ pub(crate) fn wake_more(state: &mut State) -> bool {
             wake_some(state, bx, place);
             return true;
         }
-        // Whoever had its turn and waits again has said for how much.
+        // A worker that had its turn and waits again has requested its cost already.
         if has_more {
             request(state, bx, 1);
         }
@@ -119,7 +125,7 @@ fn quota_expires(state: &State, wx: Wx) -> Moment {
     expire.min().unwrap_or(Moment::NEVER)
 }
 
-/// Somebody waits until there are so many units.
+/// A worker waits until there are so many units.
 fn request(state: &mut State, bx: Bx, units: u32) {
     let Some(quota) = state.quotas.get_mut(bx) else { return };
     if quota.request(units) {
@@ -127,7 +133,7 @@ fn request(state: &mut State, bx: Bx, units: u32) {
     }
 }
 
-/// Something changed in a bucket, or in what somebody waits for.
+/// Something changed in a bucket, or in what is waited for.
 pub(crate) fn look_again(state: &mut State, bx: Bx) {
     let now = state.now;
     let Some(quota) = state.quotas.get_mut(bx) else { return };
@@ -142,7 +148,7 @@ pub(crate) fn look_again(state: &mut State, bx: Bx) {
     }
 }
 
-/// There is as much in a bucket as somebody waits for.
+/// There is as much in a bucket as a worker waits for.
 pub(crate) fn refilled(state: &mut State, bx: Bx) {
     let Some(quota) = state.quotas.get_mut(bx) else { return };
     quota.end_wait();
@@ -158,7 +164,7 @@ pub(crate) fn follow_expiry(state: &mut State, bx: Bx) {
     }
 }
 
-/// Something changed for all who are listed and draw from this bucket.
+/// Something changed for all listed workers that draw from this bucket.
 pub(crate) fn update_all_listed(state: &mut State, bx: Bx) {
     let listed = state
         .quotas

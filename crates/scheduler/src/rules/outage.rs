@@ -1,3 +1,16 @@
+//! When a whole pool fails: the service is down, or the work is bad, and no worker is to blame.
+//!
+//! No worker would be convicted then anyway, since nothing succeeds elsewhere. But attempt after attempt would be spent on a
+//! service that is not there. So after a while in which a pool had no success, with enough failures from enough actions on
+//! enough workers, it is only *probed*. Traps do not count: an outage makes no worker trap, bad actions do.
+//!
+//! If a shorter burst goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with actions that
+//! never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a streak which a success ended
+//! soon, and fail again, are bad ones: no worker pauses for these.
+//!
+//! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down when the
+//! run begins are a mistake in each action or in the workers' code, and then a run is to end soon and report it.
+
 use crate::command::Command;
 use crate::ids::{ActionId, Px, Wx};
 use crate::model::health::{Standing, Trust};
@@ -155,7 +168,7 @@ pub(crate) fn note_success(state: &mut State, px: Px, wx: Wx, took: Duration) {
     mark_free_dirty(state, px);
 }
 
-/// Whether nothing worked in a pool at that moment, so that a failure then says nothing about who failed.
+/// Whether nothing worked in a pool at that moment, so that a failure then is no evidence against its worker.
 pub(crate) fn was_out(state: &State, px: Px, at: Moment) -> bool {
     let outage = state.pools.get(px).and_then(|pool| pool.outage);
     outage.is_some_and(|outage| (outage.since..=outage.until).contains(&at))
@@ -170,7 +183,7 @@ pub(crate) fn probe(state: &mut State, px: Px) {
     mark_free_dirty(state, px);
 }
 
-/// A probe was spent on an action that says nothing about the service: another one may be made at once.
+/// A probe was spent on an action that proves nothing about the service: another one may be made at once.
 pub(crate) fn probe_again(state: &mut State, px: Px) {
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {
         return;

@@ -1,3 +1,5 @@
+//! Takes an action out of its phase, or has it rest.
+
 use crate::ids::{Ax, Rx};
 use crate::model::action::Phase;
 use crate::model::order::{Key, Turn};
@@ -92,7 +94,7 @@ pub(crate) fn run_over(state: &mut State, ax: Ax, number: u32, end: End) -> bool
     true
 }
 
-/// Keeps an action that has no attempt left until it is known what becomes of those who failed it.
+/// Keeps an action that has no attempt left until there is a verdict on a worker that failed it.
 pub(crate) fn await_verdict(state: &mut State, ax: Ax) {
     if let Some(history) = state
         .actions
@@ -127,7 +129,7 @@ pub(crate) fn note_voting(state: &mut State, ax: Ax, rx: Rx) {
     }
 }
 
-/// Takes a solo action out of line. Nobody is kept free for those that are not there.
+/// Takes a solo action out of line. If it was the last, no worker is kept free any more.
 fn leave_solo(state: &mut State, rx: Rx, key: Key) {
     let Some(route) = state.queues.routes.get_mut(rx) else {
         return;

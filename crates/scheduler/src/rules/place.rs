@@ -1,3 +1,9 @@
+//! Where an action goes next: which workers it avoids, for how long, and when it rests.
+//!
+//! An exclusion is a wish, never a sentence. An action avoids every worker that failed it while there is one that did not;
+//! it avoids less the longer it waits; and when all were tried it rests and starts over. So a pool of one still retries, and
+//! no action waits for a worker that does not come.
+
 use crate::command::Command;
 use crate::ids::{AttemptId, Ax, Ox, Px, Rx, Wx};
 use crate::model::action::Phase;
@@ -15,7 +21,7 @@ const DOWN: u32 = 3;
 
 /// What to do with an action that is to run.
 enum Plan {
-    /// Nobody can ever take it.
+    /// No worker can ever take it.
     Unroutable,
     /// Wait until then, and look again.
     Rest { until: Moment },
@@ -54,7 +60,7 @@ pub(crate) fn remember(state: &mut State, ax: Ax, wx: Wx) {
     action.history.get_or_insert_default().remember(wx);
 }
 
-/// Finds the next state of an action that is in none. `failed`: its attempt that just failed and who made it, for
+/// Finds the next state of an action that is in none. `failed`: its attempt that just failed and the worker, for
 /// the report.
 pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) {
     let mut plan = plan(state, ax);
@@ -135,7 +141,7 @@ pub(crate) fn place_until(state: &mut State, ax: Ax, patience: Moment) {
     carry_out(state, ax, plan, patience);
 }
 
-/// Places an action that waits for nobody who is usable. Its patience goes on: workers that come and go must not
+/// Places an action again that waits and avoids every usable worker. Its patience goes on: workers that come and go must not
 /// make it wait for ever.
 pub(crate) fn place_again(state: &mut State, ax: Ax) {
     let Some(Phase::Waiting { bar, patience, .. }) = state.actions.get(ax).map(|action| action.phase) else {
@@ -149,7 +155,7 @@ pub(crate) fn place_again(state: &mut State, ax: Ax) {
     carry_out(state, ax, plan, patience);
 }
 
-/// `patience`: until when it avoids somebody, should it have to wait.
+/// `patience`: until when it avoids workers, should it have to wait.
 fn carry_out(state: &mut State, ax: Ax, plan: Plan, patience: Moment) {
     match plan {
         Plan::Unroutable => state.fail(ax, Reason::Unroutable),
@@ -185,7 +191,7 @@ fn plan(state: &mut State, ax: Ax) -> Plan {
     if history.failed_on().is_empty() {
         return Plan::Queue(Exclusion::None);
     }
-    // Nobody usable: whoever comes out of quarantine first has everybody looked at again.
+    // No worker is usable: the first that is again has all of them looked at.
     if usable == 0 || history.failed_on().iter().filter(|wx| is_usable(wx)).count() < usable {
         return Plan::Queue(Exclusion::Tried);
     }
@@ -317,7 +323,7 @@ pub(crate) fn end_patience(state: &mut State, ax: Ax) {
     queue(state, ax, next, patience + state.policy.patience);
 }
 
-/// Looks again at the actions of a pool's routes that avoid everybody who is usable now.
+/// Looks again at the actions of a pool's routes that avoid every usable worker now.
 pub(crate) fn place_stuck(state: &mut State, px: Px) {
     if state.fault_injected(Mutation::ForgetStuck) {
         return;

@@ -1,3 +1,5 @@
+//! Takes a worker out for a while, or for good.
+
 use crate::ids::{Px, Wx};
 use crate::model::health::Standing;
 use crate::model::kind::Kind;

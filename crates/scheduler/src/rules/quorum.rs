@@ -1,3 +1,12 @@
+//! Results of untrusted workers.
+//!
+//! A worker with an *owner* runs on the owner's machine, and its results may be wrong on purpose. So its result is only a
+//! vote: it counts when a worker of another owner has the same, or when a worker without an owner has it, which is believed at
+//! once. A worker that was right often enough is checked by chance only. A permanent failure needs the same agreement as a
+//! result.
+//!
+//! A worker whose vote differs from the settled one is accused, as if it had failed what others could do.
+
 use crate::ids::{AttemptId, Ax, Wx};
 use crate::model::accusation::Accused;
 use crate::model::health::{Standing, Trust};
@@ -6,27 +15,27 @@ use crate::outcome::{Class, End};
 use crate::rules::{damping, health};
 use crate::state::{Mutation, State};
 
-/// How many equal votes settle an action. scheduler-policy: "two equal results from different owners".
+/// How many equal votes of different owners settle an action, as in BOINC's default quorum.
 const EQUAL: usize = 2;
 
 /// What becomes of an action after a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
-    /// It is as the last vote says.
+    /// The last vote settles it.
     Decided,
-    /// Somebody else has to say the same.
+    /// Another worker has to agree.
     Open,
-    /// So many have said so many different things that nobody will ever agree.
+    /// There are so many different votes that none will ever win.
     Hung,
 }
 
-/// Counts what a worker said of an action.
+/// Counts a worker's vote on an action.
 pub(crate) fn count_vote(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Count {
     let owner = state.workers.get(wx).and_then(|worker| worker.ox);
     let votes = state.votes(ax);
     let is_believed = owner.is_none() && votes.is_empty() || state.fault_injected(Mutation::BelieveAll);
     let (Some(ballot), false) = (end.ballot(), is_believed) else {
-        // Somebody who is believed at once, and nobody who said anything else before.
+        // A worker that is believed at once, and no other vote.
         return Count::Decided;
     };
     let Some(ox) = owner else {
@@ -34,7 +43,7 @@ pub(crate) fn count_vote(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, 
         return Count::Decided;
     };
     if votes.iter().any(|vote| vote.ox == ox) {
-        // Nobody votes twice.
+        // An owner votes once.
         return Count::Open;
     }
     let equal = votes.iter().filter(|vote| vote.ballot == ballot).count() + 1;
@@ -63,7 +72,7 @@ pub(crate) fn count_vote(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, 
     }
 }
 
-/// Whether what this worker says is to be compared this time.
+/// Whether the result of this worker is to be compared this time.
 fn is_checked(state: &mut State, wx: Wx) -> bool {
     let Some(worker) = state.workers.get(wx) else {
         return true;
@@ -76,8 +85,8 @@ fn is_checked(state: &mut State, wx: Wx) -> bool {
     state.rng.chance(part)
 }
 
-/// An action is settled by votes: who was right has one more to its credit, who was not has none any more and is accused.
-/// `last`: whose vote was the last.
+/// An action is settled by votes: the workers that were right have one more confirmed result, the others none any more, and are accused.
+/// `last`: the worker that voted last.
 fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
     let now = state.now;
     let Some(action) = state.actions.get_mut(ax) else {
@@ -122,7 +131,7 @@ fn close_ballot(state: &mut State, ax: Ax, ballot: u32, last: Option<Wx>) {
     }
 }
 
-/// A vote of a worker counts as a success: others have said the same, or it is believed.
+/// A vote of a worker counts as a success: others agree, or it is believed.
 fn credit_vote(state: &mut State, wx: Wx, ax: Ax) {
     if let Some(kx) = state.actions.get(ax).map(|action| action.kx) {
         health::record_success(state, wx, kx);
@@ -131,13 +140,13 @@ fn credit_vote(state: &mut State, wx: Wx, ax: Ax) {
     state.dirty_workers.push(wx);
 }
 
-/// Whether the end of an attempt is a vote that nobody has confirmed yet.
+/// Whether the end of an attempt is a vote that is not confirmed yet.
 pub(crate) fn is_unconfirmed(state: &State, wx: Wx, end: End) -> bool {
     let owned = state.workers.get(wx).is_some_and(|worker| worker.ox.is_some());
     owned && matches!(end, End::Vote { .. })
 }
 
-/// What the end of an attempt says if nobody vouches for its worker.
+/// Whether the end of an attempt is a vote.
 pub(crate) fn is_vote(state: &State, wx: Wx, end: End) -> bool {
     let owned = state.workers.get(wx).is_some_and(|worker| worker.ox.is_some());
     matches!(end, End::Vote { .. }) || (owned && end.class() == Class::Permanent)

@@ -1,3 +1,5 @@
+//! What the end of an attempt means for its action.
+
 use crate::ids::{AttemptId, Ax, Wx};
 use crate::outcome::{Class, End, Outcome, Reason};
 use crate::policy::Blame;
@@ -83,7 +85,7 @@ pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end
             if action.losses > losses && !goes_on {
                 return Next::Fail(Reason::Exhausted);
             }
-            // Accuses nobody, yet another worker is the better bet, one that does nothing else: what else is lost then?
+            // Accuses no worker, yet another one is the better bet, one that does nothing else: so nothing else is lost with it.
             place::remember(state, ax, wx);
             if solo::note_loss(state, ax, wx) {
                 return Next::Fail(Reason::Poison);

@@ -1,10 +1,12 @@
+//! A worker that is short of a costly action's price saves for it.
+
 use crate::ids::{Ax, Kx, Rx, Wx};
 use crate::model::order::Key;
 use crate::model::pool::Pool;
 use crate::rules::listing;
 use crate::state::State;
 
-/// Nobody who has room can pay for this action: whoever can do so first saves for it, and is given nothing cheaper.
+/// No worker with room can pay for this action: the first that will be able to saves for it, and is given nothing cheaper.
 pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
     if state.quotas.len() == 0 || state.draining {
         return;
@@ -19,7 +21,7 @@ pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
     let free: Vec<Wx> = free.collect();
     let mut anybody_pays = false;
     for wx in &free {
-        // Whoever can pay for it the soonest looks again then.
+        // The first that can pay for it looks again then.
         anybody_pays |= listing::can_pay(state, *wx, Some(kx));
     }
     if anybody_pays {

@@ -1,3 +1,5 @@
+//! Settles an action: its task is told once, and the verdicts on the workers that failed it are queued.
+
 use crate::command::Command;
 use crate::ids::{AttemptId, Ax, Px, Wx};
 use crate::model::accusation::Closed;
@@ -6,7 +8,7 @@ use crate::rules::{eligible, phase, shun, slow, verdict};
 use crate::state::{Mutation, State};
 use crate::timers::Timer;
 
-/// Tells the asker and forgets the action. `by`: whose result it is.
+/// Tells the task and forgets the action. `by`: the worker whose result it is.
 pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>) {
     let runs = state.runs(ax);
     phase::leave(state, ax);
@@ -32,7 +34,7 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
             worker: worker.id,
         });
         if action.is_solo() {
-            // What is being stopped needs nobody for itself.
+            // An attempt that is being stopped does not need the worker for itself.
             worker.solo = false;
             state.dirty_workers.push(run.wx);
         }
@@ -67,7 +69,7 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
     }
 }
 
-/// Settles what nobody can take any more, after a worker of this pool is out for good.
+/// Settles what no worker can take any more, after a worker of this pool is out for good.
 pub(crate) fn fail_unroutable(state: &mut State, px: Px) {
     let routes = state.pools.get(px).map_or_else(Vec::new, |pool| pool.routes.clone());
     for rx in routes {

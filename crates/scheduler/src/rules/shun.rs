@@ -1,3 +1,5 @@
+//! The last attempt of an action is not spent on a worker that has failed since its last success, if there is another.
+
 use crate::ids::{Ax, Rx, Wx};
 use crate::model::retry::RetryHistory;
 use crate::state::State;

@@ -1,3 +1,9 @@
+//! A worker that is bad at one kind of action and good at another is *barred* from the first alone.
+//!
+//! It is given nothing of the kind for as long as a quarantine takes. Then it has to prove itself: guilt bars it again, for
+//! longer. Waiting actions avoid workers that are barred from their kind as they avoid those that failed them. Those that stand
+//! in line already are moved when such a worker comes for them.
+
 use crate::command::Command;
 use crate::ids::{ActionId, Ax, Kx, Rx, Wx};
 use crate::model::skill::Skill;

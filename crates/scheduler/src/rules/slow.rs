@@ -1,3 +1,5 @@
+//! Watches for attempts that take longer than others of their kind.
+
 use crate::ids::{AttemptId, Ax, Kx};
 use crate::model::latency::{Latency, RunningAttempt};
 use crate::state::{Mutation, State};
@@ -44,7 +46,7 @@ pub(crate) fn look_for_slow(state: &mut State, kx: Kx) {
     }
 }
 
-/// A slow attempt has to wait until somebody has nothing to do.
+/// A slow attempt has to wait until a worker is idle.
 pub(crate) fn remember_slow(state: &mut State, begun: RunningAttempt) {
     let Some(rx) = state.actions.get(begun.ax).map(|action| action.rx) else {
         return;

@@ -1,3 +1,5 @@
+//! Payments from quotas, and what changes in a bucket.
+
 use crate::ids::{AttemptId, BucketId, Bx, Kx, WorkerId, Wx};
 use crate::moment::Moment;
 use crate::quota::Report;
@@ -46,7 +48,7 @@ fn bucket_of(state: &State, wx: Wx, index: usize) -> Option<Bx> {
     state.workers.get(wx)?.buckets.get(index).copied()
 }
 
-/// What a service said, by way of an attempt that is going on.
+/// What a service reported with an attempt that is going on.
 pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, bucket: BucketId, report: Report) {
     let (Some(wx), Some(bx)) = (state.workers.slot(id), state.quotas.slot(bucket)) else {
         return;
@@ -63,7 +65,7 @@ pub(crate) fn reported(state: &mut State, id: WorkerId, attempt: AttemptId, buck
         return;
     };
     let Some(quota) = state.quotas.get_mut(bx) else { return };
-    // One that says nothing new may still tell what was counted before.
+    // A report without news may still tell what was counted before.
     quota.report(state.now, seq, report);
     changed(state, bx);
 }

@@ -1,3 +1,5 @@
+//! Changes a worker's standing, and the counts of its pool.
+
 use crate::command::Command;
 use crate::ids::{Px, Wx};
 use crate::model::health::Standing;
@@ -18,7 +20,7 @@ pub(crate) fn set_consecutive_failures(state: &mut State, wx: Wx, failures: u32)
     }
 }
 
-/// Changes what is thought of a worker, and everything that follows for those who wait. Gives it no work: the
+/// Changes a worker's standing, and queues what follows for waiting actions. Gives it no work: the
 /// caller pulls when it is done.
 pub(crate) fn set_standing(state: &mut State, wx: Wx, next: Standing) {
     let Some(worker) = state.workers.get_mut(wx) else {

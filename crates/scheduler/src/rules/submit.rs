@@ -1,3 +1,5 @@
+//! Accepts and cancels actions.
+
 use crate::command::Command;
 use crate::event::Spec;
 use crate::ids::ActionId;

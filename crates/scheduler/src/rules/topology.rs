@@ -1,3 +1,5 @@
+//! Kinds, buckets, workers and owners as they are defined, and the routes between kinds and pools.
+
 use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
 use crate::mean::Mean;
 use crate::model::failure_rate::FailureRate;
@@ -96,7 +98,7 @@ fn separate_route(state: &mut State, kx: Kx) {
     }
 }
 
-/// The pool of this id; an empty one if nobody spoke of it before.
+/// The pool of this id; an empty one if it is new.
 pub(crate) fn pool_of(state: &mut State, id: PoolId) -> Px {
     if let Some(px) = state.pools.slot(id) {
         return px;
@@ -118,7 +120,7 @@ pub(crate) fn set_owner(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
     ox
 }
 
-/// Adds a worker and says where it is kept. None: it is known already.
+/// Adds a worker. Its place. None: it is known already.
 pub(crate) fn join(
     state: &mut State,
     id: WorkerId,

@@ -1,3 +1,13 @@
+//! Reports of workers that they are unfit.
+//!
+//! A report costs the action no attempt, and tells as little as any other failure about whose fault it was: a revoked key makes a
+//! worker unfit for everything, and one input may make every worker report it. So the worker goes on probation and the action to
+//! another worker. The action's success there evicts the worker. If a second worker is unfit for the action, and one of the
+//! two ever succeeded with another, the action is poison and both are cleared.
+//!
+//! Reports in a row evict a worker without a verdict: all keys of a pool may be revoked. Bad actions may stand in front of the
+//! line, so before that the worker is tried with the last one in it.
+
 use crate::ids::{ActionId, Wx};
 use crate::model::action::AttemptContext;
 use crate::model::health::{Rest, Standing, Trust};

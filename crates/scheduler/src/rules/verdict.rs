@@ -1,3 +1,11 @@
+//! Whose fault a failure was: the deferred verdict.
+//!
+//! A failure alone proves little: the action may be bad, or the worker. So it is only *pending*, and what becomes of the action
+//! decides. If it succeeds elsewhere, the workers that failed it were guilty, each with an equal part; if it fails for good
+//! wherever it goes, they are cleared. Guilt adds to a worker's score, success takes from it (CUSUM: the score is the logarithm
+//! of how much likelier a bad worker is than one that is as flaky as all), and the score has to be high before anything follows.
+//! How flaky all are is learned for each kind.
+
 use crate::ids::{ActionId, Ax, Kx, Px, Rx, Wx};
 use crate::model::accusation::{Accused, Closed, Mark};
 use crate::model::health::{Standing, Trust};
@@ -70,7 +78,7 @@ pub(crate) fn convict_one(state: &mut State, closed: Closed, accused: Accused, s
     weigh(state, accused.wx, (id, kx), (guilt / f64::from(shares), relief), proof);
 }
 
-/// A failure says this much against a worker, a success that much for it: it is quarantined if that makes it enough, and
+/// A failure counts so much against a worker, a success so much for it: it is quarantined if that makes it enough, and
 /// on probation for any guilt that is proved.
 fn weigh(state: &mut State, wx: Wx, (id, kx): (ActionId, Kx), (guilt, relief): (f64, f64), proof: Proof) {
     let px = state.workers.get(wx).map(|worker| worker.px);
@@ -128,7 +136,7 @@ fn close_accusation(state: &mut State, closed: Closed, accused: &Accused, verdic
     state.commands.push(accused.judged(closed.id, worker.id, verdict));
 }
 
-/// The action died wherever it went, or nobody wants to know any more: nobody is guilty.
+/// The action failed wherever it went, or is not wanted any more: no worker is guilty.
 pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
     for accused in accused {
         close_accusation(state, closed, accused, Verdict::Cleared);
@@ -158,7 +166,7 @@ pub(crate) fn acquit(state: &mut State, closed: Closed, accused: &[Accused]) {
     }
 }
 
-/// An action was closed before it was known whose fault its failures were. If enough workers failed it that is no evidence
+/// An action was closed before there was a verdict on its failures. If enough workers failed it that is no evidence
 /// against them; if few tried it, there is no evidence for them either.
 pub(crate) fn close(state: &mut State, closed: Closed, rx: Rx, accused: &[Accused]) {
     let failed_by = accused.len();

@@ -153,10 +153,10 @@ pub(super) enum Nature {
 }
 
 impl World {
-    /// Whether every number can be meant.
+    /// Whether every number is valid.
     ///
     /// # Errors
-    /// The first one that cannot.
+    /// The first number that is not.
     pub fn check(&self) -> Result<(), PolicyError> {
         let fail = |field, wanted| Err(PolicyError { field, wanted });
         for (field, value) in [
