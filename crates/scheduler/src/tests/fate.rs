@@ -1,4 +1,4 @@
-//! What a history draws from its seed: natures of workers and policies.
+//! What a history draws from its seed: behaviours of workers and policies.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::{Blame, Policy, rng::Rng};
 
 /// What sort of worker this is.
 #[derive(Clone, Copy)]
-pub(super) enum Nature {
+pub(super) enum Behaviour {
     Good,
     /// Fails this often in 100 attempts, one way or the other.
     Flaky(u64),

@@ -1,5 +1,7 @@
 //! Random pools and random failures from a seed, with every rule checked after every event.
 
+mod plan;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -7,15 +9,14 @@ use std::{
 
 use super::{
     account::Account,
-    fate::{Nature, random_policy, roll},
+    fate::{Behaviour, random_policy, roll},
     integrity,
-    service::service,
     watch::Watch,
     words,
 };
 use crate::{
-    ActionId, AttemptId, BucketId, Command, End, Event, KindId, Moment, OwnerId, Policy, PoolId, Quota, Scheduler,
-    Spec, TaskId, WorkerId, rng::Rng, state::Mutation,
+    ActionId, AttemptId, BucketId, Command, End, Event, Moment, Policy, PoolId, Scheduler, WorkerId, rng::Rng,
+    state::Mutation,
 };
 /// How many histories the test plays, each of some hundred events: about half a minute without optimization, a quarter
 /// of that with.
@@ -24,7 +25,7 @@ const HISTORIES: u64 = if cfg!(debug_assertions) { 10_000 } else { 40_000 };
 /// No history needs nearly as many events. One that does is not getting anywhere.
 const EVENTS_MAX: usize = 20_000;
 
-struct World {
+struct Run {
     rng: Rng,
     now: Moment,
     policy: Policy,
@@ -32,15 +33,15 @@ struct World {
     scheduler: Scheduler,
     watch: Watch,
     log: Vec<(Moment, Event)>,
-    said: Vec<Command>,
-    natures: BTreeMap<WorkerId, Nature>,
+    commands: Vec<Command>,
+    behaviours: BTreeMap<WorkerId, Behaviour>,
     pools: u64,
     poison: BTreeMap<ActionId, End>,
     /// What the world has in store, by time and then in the order of planning.
     coming: BTreeMap<(Moment, usize), Event>,
     workers: u32,
     /// Whether some workers belong to others.
-    strangers: bool,
+    has_owners: bool,
     /// Those that do, and whether they lie.
     owned: BTreeMap<WorkerId, bool>,
     /// By bucket.
@@ -51,14 +52,14 @@ struct World {
 
 /// Plays one history. The rule that was broken, and the script that leads there.
 pub(super) fn play(seed: u64, mutation: Option<Mutation>) -> Result<Vec<Command>, String> {
-    let mut world = World::new(seed, mutation);
+    let mut world = Run::new(seed, mutation);
     let outcome = world.run().and_then(|()| world.again());
     outcome
-        .map(|()| std::mem::take(&mut world.said))
+        .map(|()| std::mem::take(&mut world.commands))
         .map_err(|broken| format!("seed {seed}: {broken}\n{}", world.script()))
 }
 
-impl World {
+impl Run {
     fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut rng = Rng::new(seed);
         let policy = random_policy(&mut rng);
@@ -71,19 +72,19 @@ impl World {
             policy,
             seed,
             log: Vec::new(),
-            said: Vec::new(),
-            natures: BTreeMap::new(),
+            commands: Vec::new(),
+            behaviours: BTreeMap::new(),
             pools: 1 + roll(&mut rng, 3),
             poison: BTreeMap::new(),
             coming: BTreeMap::new(),
             workers: 0,
-            strangers: roll(&mut rng, 4) == 0,
+            has_owners: roll(&mut rng, 4) == 0,
             owned: BTreeMap::new(),
             accounts: Vec::new(),
             calm: false,
             rng,
         };
-        world.foresee();
+        world.plan_events();
         world
     }
 
@@ -97,135 +98,6 @@ impl World {
             .insert((at, self.coming.len() + self.log.len() * 1000), event);
     }
 
-    /// Decides beforehand who comes, who asks for what, and who gives up.
-    fn foresee(&mut self) {
-        let kinds = 1 + self.roll(3);
-        for kind in 0..kinds {
-            let own = self.roll(self.pools);
-            let pools = (0..self.pools).filter(|pool| *pool == own || roll(&mut self.rng, 3) == 0);
-            let pools = pools.map(|pool| PoolId(pool as u32)).collect();
-            let kind = KindId(kind as u32);
-            self.plan(0, Event::KindDefined { kind, pools });
-        }
-        self.open_accounts(kinds);
-        let sort = self.roll(4);
-        for _ in 0..=self.roll(20) {
-            let (when, pool) = (self.roll(4).saturating_sub(2) * 30, self.roll(self.pools));
-            self.join(when, pool, sort);
-        }
-        let span = 1 + self.roll(300);
-        for id in 1..=1 + self.roll(40) {
-            let when = self.roll(span);
-            self.ask(when, ActionId(id), kinds);
-        }
-        if self.roll(20) == 0 {
-            let when = self.roll(400);
-            self.plan(when, Event::DrainBegun);
-        }
-    }
-
-    fn join(&mut self, when: u64, pool: u64, sort: u64) {
-        self.workers += 1;
-        let worker = WorkerId(self.workers);
-        let nature = match (sort, self.roll(12)) {
-            (0, _) => Nature::Good,
-            (1, 0..8) | (_, 0..4) => Nature::Flaky(20 + self.roll(60)),
-            (_, 4) => Nature::BlackHole,
-            (_, 5) => Nature::Busy,
-            (_, 6) => Nature::Broken,
-            (_, 7) => Nature::Silent,
-            (_, 8) => Nature::Weary,
-            (_, 9) => Nature::Starved,
-            _ => Nature::Good,
-        };
-        self.natures.insert(worker, nature);
-        let slots = self.roll(4) as u32;
-        let buckets = (0..self.accounts.len() as u32).map(BucketId);
-        let buckets = buckets.filter(|_| roll(&mut self.rng, 3) == 0).collect();
-        let pool = PoolId(pool as u32);
-        // In some histories some belong to others, and of those some lie.
-        let owner = (self.strangers && self.roll(3) > 0).then(|| OwnerId(self.roll(4) as u32));
-        if owner.is_some() {
-            let lies = self.roll(4) == 0;
-            self.owned.insert(worker, lies);
-        }
-        self.plan(
-            when,
-            Event::WorkerJoined {
-                worker,
-                pool,
-                slots,
-                buckets,
-                owner,
-            },
-        );
-        if sort > 1 {
-            let later = when + self.roll(500);
-            match self.roll(10) {
-                0 => self.plan(later, Event::WorkerLeft { worker }),
-                1 => self.plan(later, Event::WorkerDrained { worker }),
-                2 => self.plan(later, Event::WorkerReadmitted { worker }),
-                _ => {}
-            }
-        }
-    }
-
-    /// Quotas, and the services that have them: in half of the histories none.
-    fn open_accounts(&mut self, kinds: u64) {
-        for id in 0..self.roll(6).saturating_sub(2) as u32 {
-            let (limit, per) = (1 + self.roll(6) as u32, Duration::from_millis(1 + self.roll(200)));
-            let quota = match self.roll(4) {
-                0 => Quota::Sliding { limit, per },
-                1 => Quota::Fixed { limit, per },
-                2 => Quota::Rate {
-                    limit,
-                    per,
-                    burst: 1 + self.roll(4) as u32,
-                },
-                _ => Quota::Concurrent { limit },
-            };
-            let costs: Vec<(KindId, u32)> = (0..kinds as u32)
-                .map(|kind| (KindId(kind), roll(&mut self.rng, 12) as u32))
-                .filter(|(_, cost)| (1..8).contains(cost))
-                .collect();
-            let is_fixed = matches!(quota, Quota::Fixed { .. });
-            let service = service(quota, is_fixed, &mut self.rng);
-            self.accounts.push(Account::new(quota, costs.clone(), service));
-            let bucket = BucketId(id);
-            self.plan(0, Event::BucketDefined { bucket, quota, costs });
-        }
-    }
-
-    fn ask(&mut self, when: u64, action: ActionId, kinds: u64) {
-        let spec = Spec {
-            task: TaskId(self.roll(5)),
-            kind: KindId(self.roll(kinds) as u32),
-            priority: self.roll(6).saturating_sub(3) as i32 * if self.roll(2) == 0 { 1 } else { -1 },
-            attempts: self.roll(6) as u32,
-            deadline: match self.roll(6) {
-                0 => Moment::from_millis(when + self.roll(200)),
-                _ => Moment::NEVER,
-            },
-            idempotent: self.roll(2) == 0,
-        };
-        match self.roll(12) {
-            0 => drop(self.poison.insert(action, End::Trap { fingerprint: 7 })),
-            1 => drop(self.poison.insert(action, End::Permanent)),
-            2 => drop(self.poison.insert(action, End::Oversize)),
-            // It has a limit of its own for a while, whoever tries it.
-            3 => {
-                let wait = Duration::from_millis(self.roll(20));
-                self.poison.insert(action, End::Busy { wait });
-            }
-            _ => {}
-        }
-        self.plan(when, Event::Submitted { action, spec });
-        if self.roll(10) == 0 {
-            let later = when + self.roll(60);
-            self.plan(later, Event::Cancelled { action });
-        }
-    }
-
     fn run(&mut self) -> Result<(), String> {
         while self.log.len() < EVENTS_MAX {
             let coming = self.coming.keys().next().copied();
@@ -234,17 +106,17 @@ impl World {
                 (Some((at, _)), wakeup) if wakeup.is_none_or(|wakeup| at < wakeup) => {
                     self.now = self.now.max(at);
                     let event = self.coming.pop_first().map_or(Event::Tick, |(_, event)| event);
-                    self.happen(event)?;
+                    self.advance(event)?;
                 }
                 // Sometimes the driver is late and the next note comes before the tick.
                 (Some((at, _)), Some(_)) if self.roll(8) == 0 => {
                     self.now = self.now.max(at);
                     let event = self.coming.pop_first().map_or(Event::Tick, |(_, event)| event);
-                    self.happen(event)?;
+                    self.advance(event)?;
                 }
                 (_, Some(at)) => {
                     self.now = self.now.max(at);
-                    self.happen(Event::Tick)?;
+                    self.advance(Event::Tick)?;
                 }
                 (Some(_), None) => {}
                 (None, None) if self.calm || self.scheduler.state.draining => return self.rest(),
@@ -260,9 +132,9 @@ impl World {
         for pool in 0..self.pools {
             self.workers += 1;
             let worker = WorkerId(self.workers);
-            self.natures.insert(worker, Nature::Good);
+            self.behaviours.insert(worker, Behaviour::Good);
             let pool = PoolId(pool as u32);
-            self.happen(Event::WorkerJoined {
+            self.advance(Event::WorkerJoined {
                 worker,
                 pool,
                 slots: 1,
@@ -284,7 +156,7 @@ impl World {
         Ok(())
     }
 
-    fn happen(&mut self, event: Event) -> Result<(), String> {
+    fn advance(&mut self, event: Event) -> Result<(), String> {
         let mut reports = Vec::new();
         for (id, account) in (0..).map(BucketId).zip(&mut self.accounts) {
             account.count_until(self.now)?;
@@ -309,17 +181,17 @@ impl World {
         // Some say what remains, some do not.
         if matches!(event, Event::AttemptEnded { .. }) && self.roll(2) == 0 {
             for report in reports {
-                self.happen_now(report)?;
+                self.apply(report)?;
             }
         }
-        self.happen_now(event)
+        self.apply(event)
     }
 
-    fn happen_now(&mut self, event: Event) -> Result<(), String> {
+    fn apply(&mut self, event: Event) -> Result<(), String> {
         let mut out = Vec::new();
         self.log.push((self.now, event.clone()));
         self.scheduler.handle(self.now, event.clone(), &mut out);
-        self.said.extend(&out);
+        self.commands.extend(&out);
         self.watch.see(self.now, &event, &out, &self.scheduler)?;
         integrity::check(&self.scheduler)?;
         for command in out {
@@ -334,25 +206,25 @@ impl World {
 
     /// Decides how and when an attempt ends.
     fn work(&mut self, attempt: AttemptId, worker: WorkerId) {
-        let nature = self.natures.get(&worker).copied().unwrap_or(Nature::Good);
+        let behaviour = self.behaviours.get(&worker).copied().unwrap_or(Behaviour::Good);
         let mut after = 1 + self.roll(20);
         let chance = self.roll(100);
-        let mut end = match nature {
+        let mut end = match behaviour {
             _ if self.calm => End::Ok,
-            Nature::Flaky(often) if chance < often / 2 => End::Transient,
-            Nature::Flaky(often) if chance < often => End::Trap { fingerprint: chance },
-            Nature::BlackHole => {
+            Behaviour::Flaky(often) if chance < often / 2 => End::Transient,
+            Behaviour::Flaky(often) if chance < often => End::Trap { fingerprint: chance },
+            Behaviour::BlackHole => {
                 after = 0;
                 End::Transient
             }
-            Nature::Busy if chance < 33 => End::Busy {
+            Behaviour::Busy if chance < 33 => End::Busy {
                 wait: Duration::from_millis(chance / 2 * 3),
             },
-            Nature::Starved if chance < 66 => End::Host { begun: chance < 33 },
-            Nature::Broken if chance == 50 => End::Unstartable,
-            Nature::Broken if chance < 50 => End::Faulty,
-            Nature::Silent if chance < 50 => End::Lost,
-            Nature::Weary if chance < 10 => End::Unfit,
+            Behaviour::Starved if chance < 66 => End::Host { begun: chance < 33 },
+            Behaviour::Broken if chance == 50 => End::Unstartable,
+            Behaviour::Broken if chance < 50 => End::Faulty,
+            Behaviour::Silent if chance < 50 => End::Lost,
+            Behaviour::Weary if chance < 10 => End::Unfit,
             _ => End::Ok,
         };
         let poison = self.poison.get(&attempt.action);
@@ -367,7 +239,7 @@ impl World {
                     ballot: 1 + chance as u32 % 3,
                 },
                 Some(_) => End::Vote { ballot: 0 },
-                None if self.strangers && chance < 50 => End::Vote { ballot: 0 },
+                None if self.has_owners && chance < 50 => End::Vote { ballot: 0 },
                 None => End::Ok,
             };
         }
@@ -419,11 +291,11 @@ impl World {
     fn again(&self) -> Result<(), String> {
         let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a policy that can be meant");
         scheduler.state.mutation = self.scheduler.state.mutation;
-        let mut said = Vec::new();
+        let mut commands = Vec::new();
         for (at, event) in &self.log {
-            scheduler.handle(*at, event.clone(), &mut said);
+            scheduler.handle(*at, event.clone(), &mut commands);
         }
-        (said == self.said)
+        (commands == self.commands)
             .then_some(())
             .ok_or_else(|| "not the same the second time".to_owned())
     }
@@ -469,10 +341,10 @@ const RICH: [&str; 23] = [
 fn every_rule_holds_in_every_history() {
     let mut seen = BTreeSet::new();
     for seed in 0..HISTORIES {
-        let said = play(seed, None).unwrap_or_else(|broken| panic!("{broken}"));
+        let commands = play(seed, None).unwrap_or_else(|broken| panic!("{broken}"));
         if seed < 5_000 {
             let plain = |command: &Command| command.to_string().replace(|letter: char| letter.is_ascii_digit(), "");
-            seen.extend(said.iter().map(|command| plain(command).replace("=.", "=")));
+            seen.extend(commands.iter().map(|command| plain(command).replace("=.", "=")));
         }
     }
     for words in RICH {
@@ -486,7 +358,7 @@ fn every_rule_holds_in_every_history() {
 #[test]
 fn a_printed_history_is_a_script_that_leads_to_the_same_commands() {
     for seed in 0..50 {
-        let mut world = World::new(seed, None);
+        let mut world = Run::new(seed, None);
         world.run().expect("a history in which every rule holds");
         for (_, event) in &world.log {
             let text = event.to_string();
@@ -494,11 +366,11 @@ fn a_printed_history_is_a_script_that_leads_to_the_same_commands() {
             assert_eq!(words::event(&words), *event);
         }
         let log = super::script::play(&world.script()).log;
-        let said: Vec<String> = world.said.iter().map(Command::to_string).collect();
+        let commands: Vec<String> = world.commands.iter().map(Command::to_string).collect();
         let log: Vec<&str> = log
             .iter()
             .map(|line| line.split_once(' ').map_or("", |(_, command)| command))
             .collect();
-        assert_eq!(log, said);
+        assert_eq!(log, commands);
     }
 }

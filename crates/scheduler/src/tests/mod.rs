@@ -8,9 +8,9 @@
 //! - `account`: what a history's workers have with such services.
 //! - `service` and `rules_quota`: services that count by clocks which are off, and buckets that must never be refused by one.
 //!   How they count is `sim::service`.
-//! - `mutations`: defects put in on purpose, which the histories have to find.
-//! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared. `world_quota`: the same with
-//!   quotas.
+//! - `mutations`: faults that are injected, which the histories have to detect.
+//! - `world`: what is simulated for comparisons (`sim`), under every policy that is compared. `world_quota` and
+//!   `world_services`: the same with quotas.
 
 mod account;
 mod cost;
@@ -28,10 +28,12 @@ mod rules_cost;
 mod rules_health;
 mod rules_hedge;
 mod rules_host;
+mod rules_poison;
 mod rules_quorum;
 mod rules_quota;
 mod rules_retry;
 mod rules_stop;
+mod rules_unfit;
 mod rules_waiting;
 mod script;
 mod service;
@@ -40,3 +42,4 @@ mod watch;
 mod words;
 mod world;
 mod world_quota;
+mod world_services;

@@ -18,71 +18,71 @@ fn is_found(mutation: Mutation, told: &str) {
 }
 
 #[test]
-fn an_action_that_goes_back_to_where_it_failed_is_found() {
+fn retry_on_the_worker_that_failed_is_detected() {
     is_found(Mutation::SameWorker, "free and untried");
 }
 
 #[test]
-fn an_action_that_is_settled_twice_is_found() {
+fn second_settlement_is_detected() {
     is_found(Mutation::SettleTwice, "settled twice");
 }
 
 #[test]
-fn a_slot_that_is_never_freed_is_found() {
+fn slot_that_is_not_freed_is_detected() {
     is_found(Mutation::KeepSlot, "is said to be");
 }
 
 #[test]
-fn a_quarantine_of_the_last_worker_is_found() {
+fn quarantine_of_the_last_worker_is_detected() {
     is_found(Mutation::QuarantineLast, "the last usable worker was taken out");
 }
 
 #[test]
-fn a_free_worker_that_is_forgotten_is_found() {
+fn free_worker_without_work_is_detected() {
     is_found(Mutation::ForgetWorker, "waits ");
 }
 
 #[test]
-fn an_action_that_avoids_everybody_is_found() {
+fn action_that_avoids_every_worker_is_detected() {
     is_found(Mutation::ForgetStuck, "avoids everybody");
 }
 
 #[test]
-fn a_probation_with_more_than_one_action_is_found() {
+fn probation_with_two_actions_is_detected() {
     is_found(Mutation::FullProbation, "has 1 already");
 }
 
 #[test]
-fn an_attempt_number_that_does_not_rise_is_found() {
+fn attempt_number_that_does_not_rise_is_detected() {
     is_found(Mutation::SameNumber, "the attempt before was number");
 }
 
 #[test]
-fn a_quarantine_of_too_many_is_found() {
+fn quarantine_beyond_the_share_is_detected() {
     is_found(Mutation::IgnoreShare, "too much of the pool");
 }
 
 #[test]
-fn an_action_that_is_choosy_for_ever_is_found() {
+fn endless_patience_is_detected() {
     is_found(Mutation::EndlessPatience, "has waited since");
 }
 
 #[test]
-fn a_stranger_that_is_simply_believed_is_found() {
+fn unconfirmed_result_of_untrusted_worker_is_detected() {
     is_found(Mutation::BelieveAll, "which is not enough");
 }
 
 #[test]
-fn an_owner_that_is_asked_twice_is_found() {
+fn second_vote_of_an_owner_is_detected() {
     is_found(Mutation::SameOwner, "its owner has voted");
 }
 
 #[test]
-fn a_second_attempt_of_what_may_not_run_twice_is_found() {
+fn hedge_of_non_idempotent_action_is_detected() {
     is_found(Mutation::HedgeAll, "may not have a second attempt");
 }
 
 #[test]
-fn an_attempt_that_nobody_needs_and_nobody_stops_is_found() {
+fn unneeded_attempt_that_is_not_stopped_is_detected() {
     is_found(Mutation::KeepSecond, "that was not stopped");
 }

@@ -4,7 +4,7 @@ use super::script::{check, play};
 use crate::{ActionId, ActionState, Moment, Policy, PolicyError, Scheduler, WorkerId};
 
 #[test]
-fn a_result_settles() {
+fn result_settles_action() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -50,7 +50,7 @@ fn the_last_attempt_that_fails_exhausts() {
 }
 
 #[test]
-fn no_attempts_said_means_those_of_the_policy() {
+fn attempts_default_to_the_policy() {
     check(
         "policy attempts=1
          0ms kind k0 pools=p0
@@ -84,7 +84,7 @@ fn losses_have_a_budget_of_their_own() {
 }
 
 #[test]
-fn busy_and_stopped_spend_nothing_and_accuse_nobody() {
+fn busy_and_stopped_spend_no_attempt_and_accuse_no_worker() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -103,7 +103,7 @@ fn busy_and_stopped_spend_nothing_and_accuse_nobody() {
 }
 
 #[test]
-fn a_fault_of_the_worker_is_refunded() {
+fn worker_fault_costs_no_attempt() {
     check(
         "policy quarantine_jitter=0
          0ms kind k0 pools=p0
@@ -132,7 +132,7 @@ fn a_kind_without_pools_is_unroutable_at_once() {
 }
 
 #[test]
-fn before_anybody_joined_actions_wait() {
+fn actions_wait_until_the_first_worker_joins() {
     check(
         "0ms kind k0 pools=p0
          submit a1
@@ -142,7 +142,7 @@ fn before_anybody_joined_actions_wait() {
 }
 
 #[test]
-fn when_the_last_worker_goes_what_waits_is_unroutable() {
+fn waiting_action_is_unroutable_when_the_last_worker_leaves() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -161,7 +161,7 @@ fn when_the_last_worker_goes_what_waits_is_unroutable() {
 }
 
 #[test]
-fn what_backs_off_is_unroutable_too_when_the_last_worker_goes() {
+fn resting_action_is_unroutable_when_the_last_worker_leaves() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -213,7 +213,7 @@ fn a_readmitted_worker_makes_it_routable_again() {
 }
 
 #[test]
-fn what_is_not_known_or_said_twice_is_ignored() {
+fn unknown_ids_and_repeated_events_are_ignored() {
     check(
         "0ms ended a9#1 w9 ok
          left w9
@@ -247,7 +247,7 @@ fn what_is_not_known_or_said_twice_is_ignored() {
 }
 
 #[test]
-fn a_policy_that_cannot_be_meant_is_refused() {
+fn invalid_policy_is_rejected() {
     let policy = Policy {
         open_max: 0,
         ..Policy::default()
@@ -260,7 +260,7 @@ fn a_policy_that_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn what_can_be_asked_says_where_everything_is() {
+fn views_report_every_action_and_worker() {
     let mut desk = play(
         "policy open_max=3
          0ms kind k0 pools=p0

@@ -3,7 +3,7 @@
 use super::script::check;
 
 #[test]
-fn priority_then_the_older_task_then_the_order_of_asking() {
+fn order_is_priority_then_older_task_then_submission() {
     check(
         "0ms kind k0 pools=p0
          submit a1 task=t2
@@ -21,7 +21,7 @@ fn priority_then_the_older_task_then_the_order_of_asking() {
 }
 
 #[test]
-fn what_failed_goes_before_fresh_work_of_its_priority() {
+fn retry_goes_before_fresh_work_of_its_priority() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -191,7 +191,7 @@ fn a_failure_ends_prefetching() {
 }
 
 #[test]
-fn a_worker_that_is_drained_ends_what_it_does_and_gets_no_more() {
+fn drained_worker_ends_its_attempts_and_gets_no_more() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=2

@@ -1,4 +1,4 @@
-//! Whose fault it was.
+//! Verdicts on workers.
 
 use super::script::{check, play};
 
@@ -13,7 +13,7 @@ const ONE_FAILS: &str = "policy quarantine_score=5.3 quarantine_jitter=0 quarant
     does w3 ok 10ms";
 
 #[test]
-fn who_failed_what_another_could_do_is_guilty_and_in_the_end_quarantined() {
+fn worker_is_guilty_of_failures_that_succeed_elsewhere_and_is_quarantined() {
     // ln(0.5 / 0.1) = 1.6 for each: the fourth is more than 5.3.
     check(
         &format!(
@@ -77,7 +77,7 @@ fn who_failed_what_another_could_do_is_guilty_and_in_the_end_quarantined() {
 }
 
 #[test]
-fn who_is_slow_to_be_judged_is_given_work_slowly() {
+fn suspect_worker_is_damped_until_verdict() {
     check(
         &ONE_FAILS
             .replace("does w2 ok 10ms", "does w2 ok 900ms")
@@ -104,7 +104,7 @@ fn who_is_slow_to_be_judged_is_given_work_slowly() {
 }
 
 #[test]
-fn an_action_that_dies_everywhere_clears_who_failed_it() {
+fn action_that_fails_everywhere_clears_its_workers() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=3
@@ -141,128 +141,8 @@ fn an_action_that_dies_everywhere_clears_who_failed_it() {
     );
 }
 
-/// At first one attempt in ten is taken to fail by chance: four equal failures are less likely than one in 10,000.
 #[test]
-fn equal_traps_that_chance_does_not_explain_are_poison() {
-    let ends = |before: &str| {
-        let log = play(&format!(
-            "policy backoff_min=0ms backoff_max=0ms attempts=9
-             0ms kind k0 pools=p0
-             join w1 p0 slots=1
-             join w2 p0 slots=1
-             does w1 {before}trap=7 1ms
-             does w2 {before}trap=7 1ms
-             submit a1
-             idle"
-        ));
-        log.log
-            .into_iter()
-            .filter(|line| line.contains(" a1"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        ends(""),
-        [
-            "0ms assign a1#1 w1",
-            "1ms retry a1#1 w1 at=1ms",
-            "1ms assign a1#2 w2",
-            "2ms retry a1#2 w2 at=2ms",
-            "2ms assign a1#3 w1",
-            "3ms retry a1#3 w1 at=3ms",
-            "3ms assign a1#4 w2",
-            "4ms settle a1 refused poison",
-            "4ms judged a1#3 w1 cleared",
-            "4ms judged a1#4 w2 cleared"
-        ]
-    );
-    // Failures that are not alike say no more than any others.
-    let refused = "settle a1 refused exhausted";
-    assert!(ends("transient,").iter().any(|line| line.ends_with(refused)));
-}
-
-/// Where chance is rare three are enough, and where it is not it takes more.
-#[test]
-fn proof_of_poison_follows_from_the_learned_rate() {
-    let attempts = |fails: &str| {
-        let mut script = format!(
-            "policy backoff_min=0ms backoff_max=0ms suspect_after=99
-             0ms kind k0 pools=p0
-             join w1 p0 slots=1
-             join w2 p0 slots=1
-             does w1 ok,ok,{fails} 1ms
-             does w2 ok,ok,ok,ok,ok,ok,{fails} 1ms\n"
-        );
-        for action in 1..=300 {
-            script += &format!("submit a{action}\n");
-        }
-        script += "idle\ndoes w1 trap=7 1ms\ndoes w2 trap=7 1ms\nsubmit a999\nidle";
-        let log = play(&script).log;
-        assert!(log.iter().any(|line| line.ends_with("settle a999 refused poison")));
-        log.iter().filter(|line| line.contains("assign a999")).count()
-    };
-    assert_eq!(attempts("ok"), 3);
-    assert!(attempts("transient") > 4, "{}", attempts("transient"));
-}
-
-#[test]
-fn equal_traps_are_no_poison_while_a_worker_that_works_is_left() {
-    let log = play(
-        "policy backoff_min=0ms backoff_max=0ms
-         0ms kind k0 pools=p0
-         join w1 p0 slots=1
-         join w2 p0 slots=1
-         join w3 p0 slots=1
-         does w1 trap=7 1ms
-         does w2 trap=7 1ms
-         does w3 ok 9ms
-         submit a1
-         submit a2
-         submit a3
-         submit a4
-         idle",
-    )
-    .log;
-    assert_eq!(log.iter().filter(|line| line.contains("done")).count(), 4, "{log:?}");
-}
-
-#[test]
-fn another_trap_or_an_unknown_one_is_not() {
-    check(
-        "policy backoff_min=0ms backoff_max=0ms
-         0ms kind k0 pools=p0
-         join w1 p0 slots=1
-         join w2 p0 slots=1
-         join w3 p0 slots=1
-         does w1 trap=7 1ms
-         does w2 trap=8 1ms
-         does w3 ok 1ms
-         submit a1
-         idle
-         1000ms does w1 trap 1ms
-         does w2 trap 1ms
-         submit a2
-         idle",
-        "0ms assign a1#1 w1
-         1ms retry a1#1 w1 at=1ms
-         1ms assign a1#2 w2
-         2ms retry a1#2 w2 at=2ms
-         2ms assign a1#3 w3
-         3ms settle a1 done #3
-         3ms judged a1#1 w1 guilty 1/2
-         3ms judged a1#2 w2 guilty 1/2
-         1000ms assign a2#1 w1
-         1001ms retry a2#1 w1 at=1001ms
-         1001ms assign a2#2 w2
-         1002ms retry a2#2 w2 at=1002ms
-         1002ms assign a2#3 w3
-         1003ms settle a2 done #3
-         1003ms judged a2#1 w1 guilty 1/2
-         1003ms judged a2#2 w2 guilty 1/2",
-    );
-}
-
-#[test]
-fn a_worker_that_is_taken_out_gives_an_attempt_back() {
+fn quarantine_gives_actions_an_attempt_back() {
     check(
         "policy quarantine_jitter=0
          0ms kind k0 pools=p0
@@ -336,7 +216,7 @@ const DOUBTED_SAYS: &str = "0ms assign a1#1 w1
          3ms assign a5#2 w2";
 
 #[test]
-fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected_worker() {
+fn spent_action_awaits_the_verdict_on_a_suspect_worker() {
     check(
         &format!("{DOUBTED}\n5ms does w2 ok 1ms\nended a4#2 w2 ok\nidle"),
         &format!(
@@ -354,7 +234,7 @@ fn an_action_that_is_about_to_die_waits_for_what_becomes_of_a_strongly_suspected
 }
 
 #[test]
-fn an_action_is_not_held_for_ever() {
+fn wait_for_a_verdict_ends() {
     check(
         &format!("{DOUBTED}\n9000ms run"),
         &format!(
@@ -368,54 +248,7 @@ fn an_action_is_not_held_for_ever() {
 }
 
 #[test]
-fn what_got_lost_is_tried_alone_and_twice_lost_alone_is_poison() {
-    check(
-        "0ms kind k0 pools=p0
-         join w1 p0 slots=2
-         join w2 p0 slots=2
-         join w3 p0 slots=2
-         submit a1
-         submit a2
-         submit a3
-         submit a4
-         1ms ended a1#1 w1 lost
-         2ms ended a4#1 w1 ok
-         ended a2#1 w2 ok
-         submit a5
-         submit a6
-         submit a7
-         submit a8
-         submit a9
-         submit a10
-         3ms ended a1#2 w2 lost
-         4ms ended a3#1 w3 ok
-         5ms ended a6#1 w3 ok
-         6ms ended a9#1 w3 ok
-         7ms ended a1#3 w3 lost",
-        "0ms assign a1#1 w1
-         0ms assign a2#1 w2
-         0ms assign a3#1 w3
-         0ms assign a4#1 w1
-         1ms retry a1#1 w1 at=1ms
-         2ms settle a4 done #1
-         2ms settle a2 done #1
-         2ms assign a1#2 w2
-         2ms assign a5#1 w1
-         2ms assign a6#1 w3
-         2ms assign a7#1 w1
-         3ms retry a1#2 w2 at=3ms
-         3ms assign a8#1 w2
-         3ms assign a9#1 w2
-         4ms settle a3 done #1
-         5ms settle a6 done #1
-         5ms assign a1#3 w3
-         7ms settle a1 refused poison
-         7ms assign a10#1 w3",
-    );
-}
-
-#[test]
-fn when_everything_fails_a_pool_is_probed_and_nobody_is_judged() {
+fn outage_is_probed_and_no_worker_is_judged() {
     let script = "policy quarantine_jitter=0 damping_max=250ms systemic_after=1s attempts=99 retries=99
          0ms kind k0 pools=p0
          join w1 p0 slots=1

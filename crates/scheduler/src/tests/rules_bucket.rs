@@ -40,7 +40,7 @@ fn bucket_counts_a_unit_until_a_window_and_the_margin_after_its_answer() {
 }
 
 #[test]
-fn bucket_takes_back_what_was_never_sent() {
+fn bucket_refunds_unsent_attempts() {
     let mut bucket = fixed(3);
     bucket.debit(ms(0), 1, 3);
     bucket.ended(ms(1), 1, false);
@@ -60,7 +60,7 @@ fn bucket_opens_again_at_a_named_reset_and_the_margin() {
 }
 
 #[test]
-fn bucket_subtracts_who_may_be_missing_in_a_report_until_they_report_too() {
+fn bucket_subtracts_attempts_that_a_report_may_miss() {
     let mut bucket = fixed(100);
     bucket.debit(ms(0), 1, 10);
     bucket.debit(ms(0), 2, 5);
@@ -75,7 +75,7 @@ fn bucket_subtracts_who_may_be_missing_in_a_report_until_they_report_too() {
 }
 
 #[test]
-fn bucket_subtracts_who_ended_since_the_dispatch_of_the_one_that_reports() {
+fn bucket_subtracts_attempts_that_ended_since_the_reporter_was_dispatched() {
     let mut bucket = fixed(100);
     bucket.debit(ms(0), 1, 1);
     bucket.debit(ms(1), 2, 7);
@@ -85,7 +85,7 @@ fn bucket_subtracts_who_ended_since_the_dispatch_of_the_one_that_reports() {
 }
 
 #[test]
-fn bucket_counts_on_what_was_answered_when_the_window_may_have_ended_already() {
+fn bucket_counts_answers_that_may_be_in_the_next_window() {
     let mut bucket = fixed(10);
     bucket.debit(ms(0), 1, 1);
     // Counted at 0 s or at 3 s: it is over at some time from 2 s to 5 s.
@@ -137,7 +137,7 @@ fn bucket_is_only_lowered_by_a_report_without_a_reset() {
 }
 
 #[test]
-fn bucket_that_is_closed_gives_nothing() {
+fn closed_bucket_offers_nothing() {
     let mut bucket = fixed(10);
     bucket.close(ms(70));
     bucket.close(ms(50));
@@ -158,7 +158,7 @@ fn bucket_of_a_rate_fills_from_the_answer_on() {
 }
 
 #[test]
-fn bucket_offers_what_its_windows_will() {
+fn bucket_offers_the_units_of_its_windows() {
     let mut bucket = fixed(100);
     assert_eq!(bucket.offers_until(ms(0), ms(10_099)), 100);
     assert_eq!(bucket.offers_until(ms(0), ms(10_100)), 200);

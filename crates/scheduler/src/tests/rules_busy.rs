@@ -123,7 +123,7 @@ fn busy_too_many_times_in_a_row_is_a_failure() {
 }
 
 #[test]
-fn whoever_has_spent_its_quota_may_be_busy_as_often_as_it_likes() {
+fn busy_with_spent_quota_is_no_failure() {
     check(
         "policy busy_row=1 narrow_within=60s
          0ms kind k0 pools=p0
@@ -144,7 +144,7 @@ fn whoever_has_spent_its_quota_may_be_busy_as_often_as_it_likes() {
 }
 
 #[test]
-fn whoever_is_busy_again_soon_is_given_half_as_much_and_more_with_success() {
+fn repeated_busy_halves_the_width_and_success_restores_it() {
     let width = |script: &str| {
         let mut desk = play(&format!(
             "policy widen_after=2
@@ -182,7 +182,7 @@ fn whoever_is_busy_again_soon_is_given_half_as_much_and_more_with_success() {
 }
 
 #[test]
-fn whoever_is_given_half_as_much_has_room_only_for_that() {
+fn halved_worker_takes_no_more_than_its_width() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=4

@@ -86,7 +86,7 @@ fn the_first_attempt_may_still_win() {
 }
 
 #[test]
-fn only_what_may_run_twice_gets_a_second_attempt() {
+fn only_idempotent_actions_are_hedged() {
     after(
         "policy hedge=1",
         "
@@ -104,7 +104,7 @@ fn only_what_may_run_twice_gets_a_second_attempt() {
 }
 
 #[test]
-fn while_anything_waits_nothing_gets_a_second_attempt() {
+fn no_hedge_while_an_action_waits() {
     // a20 and a21 take all that there is, and a22 waits. When it is done, its worker helps with the oldest.
     after(
         "policy hedge=1",
@@ -206,7 +206,7 @@ fn a_cancelled_action_has_both_attempts_stopped() {
 }
 
 #[test]
-fn who_leaves_with_one_of_two_leaves_the_other() {
+fn hedged_action_survives_the_loss_of_one_worker() {
     after(
         "policy hedge=1",
         "
@@ -230,7 +230,7 @@ fn who_leaves_with_one_of_two_leaves_the_other() {
 }
 
 #[test]
-fn before_ten_durations_are_known_nothing_is_slow() {
+fn no_hedge_before_ten_durations_are_known() {
     check(
         "
         policy hedge=1
@@ -270,7 +270,7 @@ fn now_and_then(policy: &str, slow: u32) -> HedgeView {
 }
 
 #[test]
-fn what_seldom_wins_is_given_up() {
+fn hedging_stops_when_it_seldom_wins() {
     // Whatever is slow is as slow the second time, and began first.
     let view = now_and_then("policy hedge=1", 30);
     assert_eq!((view.made, view.won, view.off), (20, 0, true), "{view:?}");
@@ -278,7 +278,7 @@ fn what_seldom_wins_is_given_up() {
 }
 
 #[test]
-fn few_attempts_are_second_ones() {
+fn hedges_stay_below_their_share() {
     // One in 26 would be 4 %.
     let view = now_and_then("policy hedge=0.02", 15);
     assert_eq!(

@@ -25,7 +25,7 @@ fn host_shortage_costs_no_attempt_and_rests_the_worker_longer_each_time() {
 }
 
 #[test]
-fn host_shortage_leaves_what_is_thought_of_a_worker() {
+fn host_shortage_keeps_the_standing_of_a_worker() {
     check(
         "policy quarantine_jitter=0 quarantine_min=1s probation=1 host_min=10ms suspect_after=1
          0ms kind k0 pools=p0

@@ -22,7 +22,7 @@ fn a_result_counts_when_another_owner_says_the_same() {
 }
 
 #[test]
-fn a_worker_that_is_believed_decides_at_once_and_who_said_something_else_is_guilty() {
+fn trusted_worker_decides_and_dissenters_are_guilty() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -39,7 +39,7 @@ fn a_worker_that_is_believed_decides_at_once_and_who_said_something_else_is_guil
 }
 
 #[test]
-fn when_two_differ_others_decide() {
+fn further_votes_decide_between_two_results() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -59,7 +59,7 @@ fn when_two_differ_others_decide() {
 }
 
 #[test]
-fn five_that_all_differ_are_the_end_of_it_and_nobody_is_guilty() {
+fn five_different_results_fail_the_action_and_no_worker_is_guilty() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -86,7 +86,7 @@ fn five_that_all_differ_are_the_end_of_it_and_nobody_is_guilty() {
 }
 
 #[test]
-fn what_nobody_else_can_confirm_has_no_result() {
+fn action_without_a_second_owner_fails() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -100,7 +100,7 @@ fn what_nobody_else_can_confirm_has_no_result() {
 }
 
 #[test]
-fn whoever_could_confirm_it_is_waited_for() {
+fn action_waits_for_a_worker_that_could_confirm_it() {
     // w2 could not be started and is back after half a minute.
     check(
         "policy quarantine_jitter=0
@@ -123,7 +123,7 @@ fn whoever_could_confirm_it_is_waited_for() {
 }
 
 #[test]
-fn when_the_last_who_could_confirm_it_is_gone_so_is_the_action() {
+fn action_fails_when_the_last_possible_voter_leaves() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -143,7 +143,7 @@ fn when_the_last_who_could_confirm_it_is_gone_so_is_the_action() {
 }
 
 #[test]
-fn that_it_can_never_work_has_to_be_confirmed_too() {
+fn permanent_failure_needs_confirmation() {
     // Where an action has no result nobody is guilty, as ever; but w2 has to prove itself anew.
     check(
         "0ms kind k0 pools=p0
@@ -164,7 +164,7 @@ fn that_it_can_never_work_has_to_be_confirmed_too() {
 }
 
 #[test]
-fn whoever_joins_for_an_owner_that_has_voted_is_not_asked() {
+fn new_worker_of_an_owner_that_voted_is_not_asked() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -203,7 +203,7 @@ fn many(actions: u32, first: &str) -> super::script::Desk {
 }
 
 #[test]
-fn whoever_was_right_often_enough_is_checked_by_chance() {
+fn proven_worker_is_checked_by_chance() {
     let mut desk = many(2000, "vote=0");
     let attempts: u64 = (1..=3)
         .map(|id| desk.scheduler().worker(WorkerId(id)).expect("a worker").ok)
@@ -214,7 +214,7 @@ fn whoever_was_right_often_enough_is_checked_by_chance() {
 }
 
 #[test]
-fn whoever_lies_is_found_and_taken_out() {
+fn worker_with_wrong_results_is_quarantined() {
     let mut desk = many(60, "vote=9");
     let liar = desk.scheduler().worker(WorkerId(1)).expect("a worker");
     assert!(liar.outvoted >= 4 && liar.quarantines >= 1, "{liar:?}");
@@ -229,7 +229,7 @@ fn whoever_lies_is_found_and_taken_out() {
 
 /// One of six fails and is taken out for as long as the test takes, which is all that may be: two more lie, each in its own way.
 #[test]
-fn liars_are_taken_out_whatever_part_of_the_pool_they_are() {
+fn workers_with_wrong_results_are_quarantined_beyond_the_share() {
     let mut script = "policy quarantine_min=1000000s quarantine_max=1000000s quarantine_share=0.2
          0ms kind k0 pools=p0
          join w6 p0 slots=1

@@ -27,7 +27,7 @@ fn first_retry_goes_to_another_worker_at_once_and_others_after_a_rest() {
 }
 
 #[test]
-fn it_waits_for_an_untried_worker_while_the_failer_is_free() {
+fn action_waits_for_an_untried_worker_while_the_failed_one_is_free() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -94,7 +94,7 @@ fn patience_ends_with_a_worker_that_failed_less_recently_then_with_any() {
 }
 
 #[test]
-fn when_all_were_tried_it_rests_and_the_least_recent_is_next() {
+fn action_rests_when_all_were_tried_and_the_least_recent_is_next() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=9
@@ -234,7 +234,7 @@ fn when_all_are_in_quarantine_it_waits_for_probation() {
 }
 
 #[test]
-fn whoever_comes_back_first_is_taken_even_if_it_failed() {
+fn first_worker_back_takes_the_action_even_if_it_failed() {
     check(
         "policy quarantine_jitter=0 blame=row1
          0ms kind k0 pools=p0

@@ -3,7 +3,7 @@
 use super::script::check;
 
 #[test]
-fn cancelling_what_waits_settles_it() {
+fn cancel_settles_a_waiting_action() {
     check(
         "0ms kind k0 pools=p0
          submit a1
@@ -15,7 +15,7 @@ fn cancelling_what_waits_settles_it() {
 }
 
 #[test]
-fn cancelling_what_runs_settles_it_but_frees_the_slot_only_at_its_end() {
+fn cancel_settles_a_running_action_and_its_end_frees_the_slot() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -31,7 +31,7 @@ fn cancelling_what_runs_settles_it_but_frees_the_slot_only_at_its_end() {
 }
 
 #[test]
-fn a_deadline_settles_what_waits_and_stops_what_runs() {
+fn deadline_settles_waiting_and_stops_running_actions() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -101,7 +101,7 @@ fn a_stale_success_settles_and_the_newer_attempt_is_stopped() {
 }
 
 #[test]
-fn a_stale_success_settles_what_waits() {
+fn stale_success_settles_a_waiting_action() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -115,7 +115,7 @@ fn a_stale_success_settles_what_waits() {
 }
 
 #[test]
-fn while_draining_nothing_starts_and_nothing_is_given_up() {
+fn drain_starts_no_attempt_and_fails_no_action() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -135,7 +135,7 @@ fn while_draining_nothing_starts_and_nothing_is_given_up() {
 }
 
 #[test]
-fn a_result_that_is_there_when_its_deadline_is_noticed_counts() {
+fn result_before_the_deadline_is_noticed_counts() {
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1

@@ -227,7 +227,7 @@ impl World {
 }
 
 #[test]
-fn who_waits_for_a_window_is_woken_when_it_opens_and_never_in_between() {
+fn worker_wakes_when_its_window_opens_and_never_before() {
     let mut world = World::new();
     let (mut wakeups, mut moments) = (0_u64, BTreeSet::new());
     assert_eq!(world.given, u64::from(WORKERS), "all windows are open in the beginning");

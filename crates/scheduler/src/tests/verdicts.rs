@@ -79,7 +79,7 @@ fn bad_workers_among_good_ones_are_all_found_and_soon() {
 }
 
 #[test]
-fn a_flaky_world_costs_few_good_actions_and_few_innocents() {
+fn flaky_work_costs_few_good_actions_and_few_innocents() {
     let (ours, naive) = (table("flaky", 0), table("flaky", 1));
     let lost = mean(&ours, Figure::Lost) / 6000.0;
     assert!(lost < 0.0002, "{lost} of the good actions are lost");
@@ -87,7 +87,7 @@ fn a_flaky_world_costs_few_good_actions_and_few_innocents() {
 }
 
 #[test]
-fn an_outage_is_nobodys_fault() {
+fn outage_convicts_no_worker() {
     let ours = table("outage", 0);
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
     assert_eq!(ours.worst(Figure::Lost), Some(0.0));

@@ -68,7 +68,7 @@ fn the_same_seed_gives_the_same() {
 }
 
 #[test]
-fn where_nothing_is_wrong_nobody_is_blamed() {
+fn no_worker_is_convicted_when_all_is_well() {
     for (name, policy) in contenders() {
         let world = World::default();
         let outcome = play(&world, &policy).unwrap();
@@ -105,7 +105,7 @@ fn a_black_hole_is_found_and_nothing_is_lost() {
 }
 
 #[test]
-fn who_blames_nobody_takes_nobody_out() {
+fn policy_without_blame_quarantines_no_worker() {
     for preset in presets() {
         let (_, policy) = contenders().pop().unwrap();
         let world = World {
@@ -124,7 +124,7 @@ fn who_blames_nobody_takes_nobody_out() {
 }
 
 #[test]
-fn luck_is_the_attempts_and_not_the_policys() {
+fn randomness_depends_on_attempts_and_not_on_the_policy() {
     // With one worker and no failure nothing is left to decide, so all of it is the world's.
     let world = World {
         workers: 1,
@@ -139,7 +139,7 @@ fn luck_is_the_attempts_and_not_the_policys() {
 }
 
 #[test]
-fn every_seed_is_another_world() {
+fn every_seed_gives_another_run() {
     let world = World {
         actions: 2000,
         flake: 0.2,
@@ -166,7 +166,7 @@ fn slots_work_at_once() {
 }
 
 #[test]
-fn attempts_that_lie_ready_wait() {
+fn prefetched_attempts_wait() {
     // Short enough to be handed out ahead; two at once in one slot would take half the time.
     let world = World {
         workers: 1,
@@ -194,7 +194,7 @@ fn as_many_are_open_as_may_be() {
 }
 
 #[test]
-fn poison_lies_where_it_should() {
+fn poison_is_placed_as_configured() {
     let at = |poison_spread| {
         let world = World {
             actions: 100,
@@ -237,7 +237,7 @@ fn series_have_a_mean_and_a_worst() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn invalid_scenario_is_rejected() {
     let usual = World::default;
     let bad = |count, rate| World {
         bad: vec![Bad { count, rate }],
