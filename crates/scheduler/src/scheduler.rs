@@ -7,8 +7,9 @@ use crate::model::action::AttemptContext;
 use crate::model::health::{Rest, Standing, Trust};
 use crate::model::worker::InFlight;
 use crate::moment::Moment;
-use crate::outcome::{Class, End, Reason};
+use crate::outcome::{Class, End, Outcome, Reason};
 use crate::policy::{Policy, PolicyError};
+use crate::rules::resolve::Next;
 use crate::rules::{
     annul, busy, dispatch, hedge, judge, listing, outage, place, resolve, settle, skill, spending, standing, submit,
     topology, verdict,
@@ -96,7 +97,15 @@ impl Scheduler {
     /// Carries out what the last step has queued, and what follows from that, until nothing is left. No rule calls this: the
     /// settlement of one action may condemn a worker, which gives another action an attempt back, and so on, and none of
     /// them runs inside another.
+    #[inline]
     fn drain(&mut self) {
+        if !self.state.follow_ups.is_empty() {
+            self.carry_out();
+        }
+    }
+
+    #[inline(never)]
+    fn carry_out(&mut self) {
         let state = &mut self.state;
         state.follow_ups.reverse();
         while let Some(next) = state.follow_ups.pop() {
@@ -217,7 +226,14 @@ impl Scheduler {
         let next = resolve::resolve(&mut self.state, ax, wx, attempt, end);
         // What becomes of the worker comes before the action's next state.
         self.drain();
-        resolve::follow(&mut self.state, next, ax, wx, attempt, end);
+        let state = &mut self.state;
+        match next {
+            Next::Wait => {}
+            Next::Settle(outcome) => settle::settle(state, ax, outcome, Some(wx)),
+            Next::Fail(reason) => settle::settle(state, ax, Outcome::Refused(reason), None),
+            Next::Place => place::place(state, ax, None),
+            Next::GoOn => resolve::go_on(state, ax, wx, attempt, end),
+        }
         self.drain();
     }
 

@@ -174,16 +174,19 @@ impl State {
     }
 
     /// Queues the settlement of an action. `by`: the worker whose result it is.
+    #[inline]
     pub(crate) fn settle(&mut self, ax: Ax, outcome: Outcome, by: Option<Wx>) {
         self.follow_ups.push(FollowUp::Settle { ax, outcome, by });
     }
 
     /// Queues the settlement of an action without a result.
+    #[inline]
     pub(crate) fn fail(&mut self, ax: Ax, reason: Reason) {
         self.settle(ax, Outcome::Refused(reason), None);
     }
 
     /// How many attempts of an action may fail.
+    #[inline]
     pub(crate) fn attempts_max(&self, action: &Action) -> u32 {
         let learned = || {
             let kind = self.kinds.get(action.kx);
@@ -198,12 +201,14 @@ impl State {
     }
 
     /// Whether an action has no attempt left.
+    #[inline]
     pub(crate) fn is_spent(&self, ax: Ax) -> bool {
         self.actions
             .get(ax)
             .is_some_and(|action| action.failed > 0 && action.failed >= self.attempts_max(action))
     }
 
+    #[inline]
     pub(crate) fn is_current(&self, ax: Ax, attempt: AttemptId, wx: Wx) -> bool {
         self.runs(ax).any(|run| run.number == attempt.number && run.wx == wx)
     }
@@ -215,6 +220,7 @@ impl State {
     }
 
     /// The attempts of an action that are going on.
+    #[inline]
     pub(crate) fn runs(&self, ax: Ax) -> impl Iterator<Item = Run> + use<> {
         let phase = self.actions.get(ax).map(|action| action.phase);
         let runs = match phase {
@@ -224,23 +230,27 @@ impl State {
         runs.into_iter().flatten()
     }
 
+    #[inline]
     pub(crate) fn votes(&self, ax: Ax) -> &[Vote] {
         let history = self.actions.get(ax).and_then(|action| action.history.as_deref());
         history.map_or(&[], |history| &history.votes)
     }
 
     /// Whether a worker has failed since its last success.
+    #[inline]
     pub(crate) fn has_failed(&self, wx: Wx) -> bool {
         self.workers.get(wx).is_some_and(|worker| worker.health.is_failing())
     }
 
     /// How many workers of a route are usable, busy ones included.
+    #[inline]
     pub(crate) fn usable(&self, rx: Rx) -> usize {
         self.over_pools(rx, |pool| pool.usable)
     }
 
     /// Whether no worker is left that could ever take an action of this route. While the run is being drained none is
     /// ever missing: workers go away then, and what waits is for the next run.
+    #[inline]
     pub(crate) fn is_unroutable(&self, rx: Rx) -> bool {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         let any = |holds: fn(&Pool) -> bool| pools.iter().any(|px| self.pools.get(*px).is_some_and(holds));
@@ -248,20 +258,24 @@ impl State {
     }
 
     /// One of the routes that a pool is part of, by its place among them.
+    #[inline]
     pub(crate) fn route(&self, px: Px, index: usize) -> Option<Rx> {
         self.pools.get(px)?.routes.get(index).copied()
     }
 
+    #[inline]
     pub(crate) fn over_pools(&self, rx: Rx, count: impl Fn(&Pool) -> usize) -> usize {
         self.over_route(rx).map(count).sum()
     }
 
     /// The pools of a route.
+    #[inline]
     pub(crate) fn over_route(&self, rx: Rx) -> impl Iterator<Item = &Pool> {
         let pools = self.queues.routes.get(rx).map_or(&[][..], |route| &route.pools);
         pools.iter().filter_map(|px| self.pools.get(*px))
     }
 
+    #[inline]
     pub(crate) fn is_usable(&self, wx: Wx) -> bool {
         self.workers.get(wx).is_some_and(|worker| worker.standing.is_usable())
     }
@@ -279,23 +293,27 @@ impl State {
     }
 
     /// The moment that is so long after now.
+    #[inline]
     pub(crate) fn later(&self, after: Duration) -> Moment {
         self.now + after
     }
 
     /// Whether a worker is given nothing of a kind.
+    #[inline]
     pub(crate) fn is_barred(&self, wx: Wx, kx: Kx) -> bool {
         let kind = self.kinds.get(kx);
         kind.is_some_and(|kind| kind.barred.binary_search(&wx).is_ok())
     }
 
     /// Whether no worker of this pool may be given anything now.
+    #[inline]
     pub(crate) fn is_held_back(&self, px: Px) -> bool {
         let probe = self.pools.get(px).and_then(|pool| pool.probe);
         probe.is_some_and(|probe| probe.is_pausing())
     }
 
     /// Whether workers of this pool are judged at all.
+    #[inline]
     pub(crate) fn is_systemic(&self, px: Px) -> bool {
         self.pools.get(px).is_some_and(|pool| pool.probe.is_some())
     }

@@ -142,12 +142,14 @@ impl BusyRecord {
     }
 
     /// An attempt has a result, confirmed or not.
+    #[inline]
     pub(crate) fn note_success(&mut self) {
         self.with_quota = 0;
         self.has_succeeded = true;
     }
 
     /// A success counts: the next wait without a hint is the first again.
+    #[inline]
     pub(crate) fn end_waits(&mut self) {
         self.without_hint = 0;
     }
@@ -193,6 +195,7 @@ impl BusyRecord {
         self.trial = Some(trial);
     }
 
+    #[inline]
     pub(crate) fn trial(&self) -> Option<BusyTrial> {
         self.trial
     }

@@ -33,11 +33,13 @@ impl Concurrency {
         }
     }
 
+    #[inline]
     pub(crate) fn slots(&self) -> u32 {
         self.slots
     }
 
     /// How many attempts the worker is given at once.
+    #[inline]
     pub(crate) fn width(&self) -> u32 {
         self.width
     }
@@ -57,6 +59,7 @@ impl Concurrency {
     }
 
     /// The worker succeeded. `after`: how many successes widen it by one.
+    #[inline]
     pub(crate) fn note_success(&mut self, after: u32) {
         if self.width >= self.slots {
             return;

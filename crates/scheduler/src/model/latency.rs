@@ -89,6 +89,7 @@ pub struct HedgeView {
 
 impl Latency {
     /// Records an attempt that may become slow. `running`: how many actions run.
+    #[inline]
     pub(crate) fn note_attempt(&mut self, begun: RunningAttempt, actions: &Slab<Ax, Action>, running: usize) {
         self.attempts += 1;
         begun.push(&mut self.begun, actions, running);
@@ -96,6 +97,7 @@ impl Latency {
 
     /// Computes again when the oldest attempt that is not slow yet becomes slow: what was computed before, and what is now, if
     /// it has changed.
+    #[inline]
     pub(crate) fn reschedule(&mut self) -> Option<(Moment, Moment)> {
         let wakes = match (self.slow, self.begun.front()) {
             (Some(slow), Some(first)) if !self.is_off() => first.at + slow,

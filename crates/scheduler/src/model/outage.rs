@@ -116,6 +116,7 @@ impl Bursts {
     }
 
     /// An attempt that began then has a result: what failed before is over.
+    #[inline]
     pub(crate) fn worked(&mut self, begun: Moment) {
         self.worked_at = self.worked_at.max(begun);
         while let Some((at, wx)) = self.by_time.first().copied()
@@ -126,6 +127,7 @@ impl Bursts {
     }
 
     /// The workers that failed since, if this one did as well and the burst is long: they would succeed now.
+    #[inline]
     pub(crate) fn slowed_with(&self, wx: Wx, now: Moment, usable: usize) -> Vec<Wx> {
         let is_long = self.failed.contains_key(&wx) && self.now(now, usable).is_some_and(|burst| burst.is_long());
         match is_long {
@@ -206,6 +208,7 @@ impl Streak {
     }
 
     /// Ends it, if it has begun, and begins the next one.
+    #[inline]
     pub(crate) fn end(&mut self) -> Option<Self> {
         if self.failures == 0 {
             return None;

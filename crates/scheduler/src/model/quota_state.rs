@@ -70,6 +70,7 @@ impl QuotaState {
     }
 
     /// What an action of this kind costs; the least that anything costs if no kind is given.
+    #[inline]
     pub(crate) fn cost(&self, kind: Option<KindId>) -> u32 {
         kind.and_then(|kind| self.costs.get(&kind).copied()).unwrap_or(1)
     }
@@ -83,15 +84,18 @@ impl QuotaState {
         &self.workers
     }
 
+    #[inline]
     pub(crate) fn is_shared(&self) -> bool {
         self.workers.len() > 1
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self, now: Moment) -> bool {
         self.bucket.available(now) == 0
     }
 
     /// Whether it has too little for this cost, or for all there can be at once if the cost is more.
+    #[inline]
     pub(crate) fn is_short(&self, now: Moment, cost: u32) -> bool {
         self.bucket.available(now) < self.bucket.most(cost)
     }

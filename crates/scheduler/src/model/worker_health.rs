@@ -39,6 +39,7 @@ pub(crate) struct WorkerHealth {
 
 impl WorkerHealth {
     /// How many of its failures have no verdict.
+    #[inline]
     pub(crate) fn undecided(&self) -> usize {
         self.undecided_failures.len()
     }
@@ -60,16 +61,19 @@ impl WorkerHealth {
         self.undecided_failures.clear();
     }
 
+    #[inline]
     pub(crate) fn consecutive_failures(&self) -> u32 {
         self.consecutive_failures
     }
 
     /// Whether it has failed since its last success.
+    #[inline]
     pub(crate) fn is_failing(&self) -> bool {
         self.consecutive_failures > 0
     }
 
     /// Sets the number of failures in a row. Whether it was failing before.
+    #[inline]
     pub(crate) fn set_consecutive_failures(&mut self, failures: u32, now: Moment) -> bool {
         let before = std::mem::replace(&mut self.consecutive_failures, failures);
         if before == 0 {
@@ -93,6 +97,7 @@ impl WorkerHealth {
     }
 
     /// A success counts: what was counted since the last one begins anew.
+    #[inline]
     pub(crate) fn end_streaks(&mut self) {
         self.undecided_failures.clear();
         self.host_shortages = 0;

@@ -26,6 +26,7 @@ use std::time::Duration;
 const BUSY_JITTER: f64 = 0.1;
 
 /// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.
+#[inline]
 pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: End) -> End {
     if !matches!(end, End::Busy { .. }) || has_own_limit(state, action) {
         return end;
@@ -50,6 +51,7 @@ pub(crate) fn effective_end(state: &mut State, wx: Wx, action: ActionId, end: En
 }
 
 /// A worker succeeded: some of what it was given less at once comes back.
+#[inline]
 pub(crate) fn widen(state: &mut State, wx: Wx) {
     let after = state.policy.widen_after;
     let Some(worker) = state.workers.get_mut(wx) else {
@@ -218,6 +220,7 @@ fn wake(state: &mut State, wx: Wx) {
 }
 
 /// An attempt of a worker that is tried with other work is over: it shows whose the limit is.
+#[inline]
 pub(crate) fn finish_busy_trial(state: &mut State, wx: Wx, action: ActionId, seq: u64, end: End) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 /// Draws the conclusions of an attempt's end about the worker that made it. A failure that came too
 /// late to matter accuses no worker.
+#[inline]
 pub(crate) fn judge(state: &mut State, wx: Wx, of: AttemptContext, end: End, took: Duration) {
     let AttemptContext { action, kx, current } = of;
     let Some(worker) = state.workers.get_mut(wx) else {

@@ -13,6 +13,7 @@ use crate::state::{Mutation, State};
 use crate::timers::Timer;
 
 /// What a worker draws from.
+#[inline]
 pub(crate) fn quotas(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &QuotaState)> {
     let buckets = state.workers.get(wx).map_or(&[][..], |worker| &worker.buckets);
     buckets.iter().filter_map(|bx| Some((*bx, state.quotas.get(*bx)?)))
@@ -20,6 +21,7 @@ pub(crate) fn quotas(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &QuotaS
 
 /// The first bucket from which a worker cannot pay for an action of this kind (none: for the cheapest there is), and what
 /// it would take.
+#[inline]
 pub(crate) fn shortage(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32)> {
     let kind = || state.kinds.get(kx?).map(|kind| kind.id);
     quotas(state, wx).find_map(|(bx, quota)| {
@@ -42,6 +44,7 @@ pub(crate) fn can_pay(state: &mut State, wx: Wx, kx: Option<Kx>) -> bool {
 }
 
 /// As `can_pay`, without putting the worker in line.
+#[inline]
 pub(crate) fn could_pay(state: &State, wx: Wx, kx: Kx) -> bool {
     shortage(state, wx, Some(kx)).is_none()
 }
@@ -102,6 +105,7 @@ fn wake_some(state: &mut State, bx: Bx, place: u64) {
 
 /// The workers that were woken for a bucket that was refilled may have left units for others. True: another worker is woken and
 /// has to look for work.
+#[inline]
 pub(crate) fn wake_more(state: &mut State) -> bool {
     while let Some((bx, place)) = state.refilling.pop() {
         let now = state.now;
@@ -177,6 +181,7 @@ pub(crate) fn update_all_listed(state: &mut State, bx: Bx) {
 }
 
 /// Whether one of a worker's buckets is empty.
+#[inline]
 pub(crate) fn is_spent_out(state: &State, wx: Wx) -> bool {
     quotas(state, wx).any(|(_, quota)| quota.is_empty(state.now))
 }

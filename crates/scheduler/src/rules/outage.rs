@@ -35,6 +35,7 @@ pub(crate) fn is_hopeless(state: &State, px: Px) -> bool {
 }
 
 /// An attempt was given to a worker of a pool.
+#[inline]
 pub(crate) fn count_probe(state: &mut State, px: Px) {
     let until = state.later(state.policy.probe_every);
     let Some(probe) = state.pools.get_mut(px).and_then(|pool| pool.probe.as_mut()) else {

@@ -8,6 +8,7 @@ use crate::rules::{accuse, annul, busy, eligible, phase, place, quorum, solo, sp
 use crate::state::{Mutation, State};
 
 /// Takes an attempt off a worker's list. Its number among all dispatches; none: it is not on it.
+#[inline]
 pub(crate) fn release(state: &mut State, wx: Wx, attempt: AttemptId, sent: bool) -> Option<u64> {
     let keep = state.fault_injected(Mutation::KeepSlot);
     let worker = state.workers.get_mut(wx)?;
@@ -44,6 +45,7 @@ pub(crate) enum Next {
 }
 
 /// What the end of a running attempt means for its action.
+#[inline]
 pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) -> Next {
     let losses = state.policy.losses;
     let goes_on = phase::run_over(state, ax, attempt.number, end);
@@ -106,19 +108,9 @@ pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end
     if goes_on { Next::Wait } else { Next::GoOn }
 }
 
-/// Carries out what [`resolve`] has decided.
-pub(crate) fn follow(state: &mut State, next: Next, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
-    match next {
-        Next::Wait => {}
-        Next::Settle(outcome) => state.settle(ax, outcome, Some(wx)),
-        Next::Fail(reason) => state.fail(ax, reason),
-        Next::Place => place::place(state, ax, None),
-        Next::GoOn => go_on(state, ax, wx, attempt, end),
-    }
-}
-
 /// Finds the next state of an action whose attempt did not settle it.
-fn go_on(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
+#[inline]
+pub(crate) fn go_on(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end: End) {
     if state.is_spent(ax) {
         if !accuse::is_in_doubt(state, ax) {
             return state.fail(ax, Reason::Exhausted);

@@ -7,6 +7,7 @@ use crate::timers::Timer;
 use std::time::Duration;
 
 /// An attempt was given to a worker: if it becomes slow it may get a second one beside it.
+#[inline]
 pub(crate) fn watch(state: &mut State, ax: Ax, attempt: AttemptId) {
     if state.policy.hedge <= 0.0 {
         return;
@@ -26,6 +27,7 @@ pub(crate) fn watch(state: &mut State, ax: Ax, attempt: AttemptId) {
 }
 
 /// An attempt had a result after so long.
+#[inline]
 pub(crate) fn note_duration(state: &mut State, kx: Kx, took: Duration) {
     let (least, share) = (state.policy.hedge_min, state.policy.hedge);
     if share > 0.0

@@ -7,6 +7,7 @@ use crate::rules::listing;
 use crate::state::State;
 
 /// An attempt is given to a worker: it is paid for.
+#[inline]
 pub(crate) fn pay(state: &mut State, wx: Wx, kx: Kx, seq: u64) {
     let Some(worker) = state.workers.get(wx) else { return };
     if worker.buckets.is_empty() {

@@ -11,6 +11,7 @@ use crate::state::State;
 use crate::timers::Timer;
 
 /// Accepts an action and places it, or refuses it at once.
+#[inline]
 pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
     if state.actions.contains(id) {
         return;
