@@ -1,8 +1,7 @@
 //! The scheduler of Disperse: which worker tries which action, and which workers are trusted.
 //!
-//! Think of a dispatcher at a desk. Notes come in ("a task asked for something", "a worker is done", "it failed there"),
-//! slips go out ("give this to that worker", "tell the asker"). The dispatcher never sees what is in the parcels, has no
-//! watch (every note carries the time) and no phone.
+//! A state machine: events go in, commands come out. It knows actions, workers and time only as ids and numbers; every event
+//! carries the time.
 //!
 //! **The one rule: everything that happens goes through [`Scheduler::handle`], and every command that comes out is
 //! carried out, in order.**
@@ -38,6 +37,10 @@
 //! assert_eq!(commands.last(), Some(&Command::Assign { attempt, worker }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Inside: `model` is data with its own methods, `state` is all of it together, and the modules of `rules` are functions of
+//! the state in layers. What has to happen above a rule is queued as a follow-up, which one loop in `scheduler` carries out.
+//! `bucket` counts quotas, `view` answers questions, `sim` simulates.
 //!
 //! The same policy, seed and events always give the same commands. There is no IO here, no clock, no randomness beyond
 //! the seed, no thread and no dependency.

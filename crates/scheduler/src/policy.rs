@@ -78,7 +78,7 @@ pub struct Policy {
     pub quarantine_share: f64,
     /// How long a suspect waits between two attempts while it is not known how long actions of the kind take; after that it is their
     /// mean duration, at least 1 ms. Doubles with each further failure, three times at most. While most of the pool fails it is
-    /// another time: see `systemic.rs`. Default 250 ms.
+    /// another time: see `rules/outage.rs`. Default 250 ms.
     pub damping_min: Duration,
     /// The longest such wait. Default 2 s: a service that is down is not asked more often by each worker.
     pub damping_max: Duration,

@@ -1,22 +1,27 @@
 //! The entry: each event is given to its rules, and what follows is carried out until nothing is left.
 
-use crate::command::Command;
-use crate::event::Event;
-use crate::ids::{AttemptId, Ax, WorkerId, Wx};
-use crate::model::action::AttemptContext;
-use crate::model::health::{Rest, Standing, Trust};
-use crate::model::worker::InFlight;
-use crate::moment::Moment;
-use crate::outcome::{Class, End, Outcome, Reason};
-use crate::policy::{Policy, PolicyError};
-use crate::rules::resolve::Next;
-use crate::rules::{
-    annul, busy, dispatch, hedge, judge, listing, outage, place, resolve, settle, skill, spending, standing, submit,
-    topology, verdict,
-};
-use crate::state::{FollowUp, State};
-use crate::timers::Timer;
 use std::time::Duration;
+
+use crate::{
+    command::Command,
+    event::Event,
+    ids::{AttemptId, Ax, WorkerId, Wx},
+    model::{
+        action::AttemptContext,
+        health::{Rest, Standing, Trust},
+        worker::InFlight,
+    },
+    moment::Moment,
+    outcome::{Class, End, Outcome, Reason},
+    policy::{Policy, PolicyError},
+    rules::{
+        annul, busy, dispatch, hedge, judge, listing, outage, place,
+        resolve::{self, Next},
+        settle, skill, spending, standing, submit, topology, verdict,
+    },
+    state::{FollowUp, State},
+    timers::Timer,
+};
 
 /// Decides which worker tries which action, and judges workers by what becomes of the actions.
 ///

@@ -3,23 +3,28 @@
 //! The rules (`rules/`) are functions of this state. A rule calls only rules below its own; what has to follow above it is
 //! queued as a [`FollowUp`], and the one loop in `scheduler.rs` carries that out.
 
-use crate::command::Command;
-use crate::ids::{ActionId, AttemptId, Ax, BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
-use crate::model::accusation::{Accused, Closed};
-use crate::model::action::{Action, Phase, Run};
-use crate::model::kind::Kind;
-use crate::model::pool::Pool;
-use crate::model::queue::Queues;
-use crate::model::quota_state::QuotaState;
-use crate::model::votes::Vote;
-use crate::model::worker::Worker;
-use crate::moment::Moment;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::Policy;
-use crate::rng::Rng;
-use crate::table::Table;
-use crate::timers::Timers;
 use std::time::Duration;
+
+use crate::{
+    command::Command,
+    ids::{ActionId, AttemptId, Ax, BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
+    model::{
+        accusation::{Accused, Closed},
+        action::{Action, Phase, Run},
+        kind::Kind,
+        pool::Pool,
+        queue::Queues,
+        quota_state::QuotaState,
+        votes::Vote,
+        worker::Worker,
+    },
+    moment::Moment,
+    outcome::{Outcome, Reason},
+    policy::Policy,
+    rng::Rng,
+    table::Table,
+    timers::Timers,
+};
 
 /// How many verdicts in a run leave the score as it is that condemns a worker; with twice, three times as many and so on a bad worker
 /// has to be as many times likelier. Chosen by simulation: with none of this, two of five attempts failing by chance cost 0.7

@@ -1,9 +1,11 @@
 //! Failures without a verdict: which workers an action accuses.
 
-use crate::command::Command;
-use crate::ids::{ActionId, AttemptId, Ax, Kx, WorkerId, Wx};
-use crate::moment::Moment;
-use crate::outcome::Verdict;
+use crate::{
+    command::Command,
+    ids::{ActionId, AttemptId, Ax, Kx, WorkerId, Wx},
+    moment::Moment,
+    outcome::Verdict,
+};
 
 /// A worker that failed an action, as long as there is no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

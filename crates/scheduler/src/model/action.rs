@@ -1,9 +1,13 @@
 //! An open action, and the phase that it is in.
 
-use crate::ids::{ActionId, Ax, Gx, Kx, Rx, TaskId, Wx};
-use crate::model::order::{Key, Turn};
-use crate::model::retry::{Exclusion, RetryHistory};
-use crate::moment::Moment;
+use crate::{
+    ids::{ActionId, Ax, Gx, Kx, Rx, TaskId, Wx},
+    model::{
+        order::{Key, Turn},
+        retry::{Exclusion, RetryHistory},
+    },
+    moment::Moment,
+};
 
 /// Where an open action is.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,6 @@
 //! How flaky a kind of action is, learned from the ends of its attempts.
 
-use crate::ids::Wx;
-use crate::policy::Policy;
-use crate::slab::Slot;
+use crate::{ids::Wx, policy::Policy, slab::Slot};
 
 /// What is left of an observation after each further one: after 1,000 of them it counts half. Arbitrary.
 const KEEP: f64 = 1.0 - std::f64::consts::LN_2 / 1000.0;

@@ -1,7 +1,9 @@
 //! A worker's standing: whether it is given work, how far it is trusted, and whether it rests.
 
-use crate::moment::Moment;
-use crate::outcome::{Evicted, Health};
+use crate::{
+    moment::Moment,
+    outcome::{Evicted, Health},
+};
 
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! A kind of action, and what was learned of it.
 
-use crate::ids::{KindId, Rx, Wx};
-use crate::mean::Mean;
-use crate::model::failure_rate::FailureRate;
-use crate::model::latency::Latency;
+use crate::{
+    ids::{KindId, Rx, Wx},
+    mean::Mean,
+    model::{failure_rate::FailureRate, latency::Latency},
+};
 
 /// One sort of action.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! How long attempts of a kind take, and which of them are slow.
 
-use crate::ids::{AttemptId, Ax};
-use crate::model::action::{Action, Phase};
-use crate::moment::Moment;
-use crate::slab::Slab;
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{
+    ids::{AttemptId, Ax},
+    model::action::{Action, Phase},
+    moment::Moment,
+    slab::Slab,
+};
 
 /// From how many of the last durations it is judged what is slow. Arbitrary: enough for a 95th percentile that three slow
 /// ones do not decide, and few enough to follow a change of the work.

@@ -6,10 +6,15 @@
 //! - An **outage**: a streak that was long enough, over enough actions and workers, to blame the service.
 //! - A **probe**: during an outage a pool makes one attempt, then pauses; each success doubles what it may try.
 
-use crate::ids::{ActionId, Wx};
-use crate::moment::Moment;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use crate::{
+    ids::{ActionId, Wx},
+    moment::Moment,
+};
 
 /// How many failures without a success it takes. Arbitrary: with five actions on over half of the workers, more than chance explains.
 const FAILURES: u32 = 20;

@@ -1,9 +1,14 @@
 //! A pool: workers that serve the same kinds.
 
-use crate::ids::{PoolId, Rx};
-use crate::model::outage::{Bursts, Outage, Probe, Streak};
-use crate::model::worker::Entry;
 use std::collections::{BTreeSet, VecDeque};
+
+use crate::{
+    ids::{PoolId, Rx},
+    model::{
+        outage::{Bursts, Outage, Probe, Streak},
+        worker::Entry,
+    },
+};
 
 impl Pool {
     /// Whether this row of failures is over and was short. One in which enough failed for so long that the pool was probed was an

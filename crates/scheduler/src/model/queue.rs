@@ -5,12 +5,13 @@
 //! barred from no worker stand in the **open line**. Actions that avoid some workers stand in **groups**: all that avoid the
 //! same workers stand together, so a free worker steps over a whole group at once and compares only heads.
 
-use crate::ids::{Ax, Gx, Kx, Px, Rx, Wx};
-use crate::model::latency::RunningAttempt;
-use crate::model::order::Key;
-use crate::model::worker::Entry;
-use crate::slab::{Slab, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::{
+    ids::{Ax, Gx, Kx, Px, Rx, Wx},
+    model::{latency::RunningAttempt, order::Key, worker::Entry},
+    slab::{Slab, Slot},
+};
 
 /// Actions that avoid the same workers. Never empty.
 #[derive(Debug)]

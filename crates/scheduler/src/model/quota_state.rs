@@ -1,6 +1,6 @@
 //! A bucket, and the workers that draw from it and wait for it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     bucket::{Bucket, BucketView},
@@ -8,8 +8,6 @@ use crate::{
     moment::Moment,
     quota::{Quota, Report},
 };
-
-use std::time::Duration;
 
 /// By how much the expiry of a shared quota may be off in the lists of pools: each report moves it a little, and the lists
 /// need not follow each time. Arbitrary: windows are mostly a minute or longer.

@@ -1,10 +1,10 @@
 //! What an action remembers of its attempts.
 
-use crate::ids::Wx;
-use crate::model::accusation::Accused;
-use crate::model::busy::BusyReplies;
-use crate::model::votes::Vote;
-use crate::moment::Moment;
+use crate::{
+    ids::Wx,
+    model::{accusation::Accused, busy::BusyReplies, votes::Vote},
+    moment::Moment,
+};
 
 /// Where an action failed or got lost.
 #[derive(Debug, Default)]

@@ -1,8 +1,10 @@
 //! Votes of workers that have an owner.
 
-use crate::ids::{Ox, Wx};
-use crate::moment::Moment;
-use crate::outcome::End;
+use crate::{
+    ids::{Ox, Wx},
+    moment::Moment,
+    outcome::End,
+};
 
 /// The ballots of a permanent failure and of a result that is too large.
 const PERMANENT: u32 = u32::MAX;

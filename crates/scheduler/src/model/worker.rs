@@ -1,15 +1,20 @@
 //! A worker, and where its pool lists it.
 
-use crate::ids::{AttemptId, Ax, Bx, Ox, Px, Rx, WorkerId, Wx};
-use crate::mean::Mean;
-use crate::model::busy::BusyRecord;
-use crate::model::concurrency::Concurrency;
-use crate::model::health::{Rest, Standing, Trust};
-use crate::model::skill::Skill;
-use crate::model::worker_health::WorkerHealth;
-use crate::moment::Moment;
-use crate::policy::Policy;
 use std::collections::BTreeSet;
+
+use crate::{
+    ids::{AttemptId, Ax, Bx, Ox, Px, Rx, WorkerId, Wx},
+    mean::Mean,
+    model::{
+        busy::BusyRecord,
+        concurrency::Concurrency,
+        health::{Rest, Standing, Trust},
+        skill::Skill,
+        worker_health::WorkerHealth,
+    },
+    moment::Moment,
+    policy::Policy,
+};
 
 /// How many durations a mean needs before it is believed. Arbitrary: "a few".
 const SAMPLES_MIN: u32 = 4;

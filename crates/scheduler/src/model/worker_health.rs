@@ -1,5 +1,7 @@
 //! What a worker has shown so far, beside its standing. A readmission wipes it.
 
+use std::time::Duration;
+
 use crate::{
     ids::{ActionId, Kx},
     model::{failure_log::FailureLog, unfit_reports::UnfitReports},
@@ -7,8 +9,6 @@ use crate::{
     policy::Policy,
     rng::doubled,
 };
-
-use std::time::Duration;
 
 /// The record of one worker, by which it is judged.
 #[derive(Clone, Debug, Default)]

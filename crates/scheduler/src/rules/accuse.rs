@@ -1,12 +1,16 @@
 //! Records a failure as an accusation of its worker, and tells when the action is poison.
 
-use crate::ids::{Ax, Wx};
-use crate::model::accusation::{Accused, Mark};
-use crate::model::failure_rate::TRAPS_MIN;
-use crate::model::health::{Standing, Trust};
-use crate::outcome::End;
-use crate::policy::Blame;
-use crate::state::State;
+use crate::{
+    ids::{Ax, Wx},
+    model::{
+        accusation::{Accused, Mark},
+        failure_rate::TRAPS_MIN,
+        health::{Standing, Trust},
+    },
+    outcome::End,
+    policy::Blame,
+    state::State,
+};
 
 /// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Arbitrary.
 const DOUBT: f64 = 0.5;

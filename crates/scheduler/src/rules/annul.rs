@@ -2,12 +2,15 @@
 //!
 //! What it did to actions counts no more: their failures there are annulled, once for each action.
 
-use crate::ids::{Ax, Kx, Wx};
-use crate::model::action::{Action, Phase};
-use crate::outcome::Verdict;
-use crate::rules::{phase, place};
-use crate::state::State;
 use std::collections::BTreeSet;
+
+use crate::{
+    ids::{Ax, Kx, Wx},
+    model::action::{Action, Phase},
+    outcome::Verdict,
+    rules::{phase, place},
+    state::State,
+};
 
 /// An action was given an attempt back. If it was only waiting for that, it goes on.
 fn revive(state: &mut State, ax: Ax) {

@@ -3,15 +3,20 @@
 //! No action waits while a worker that may take it has room. So when an action comes, it alone is to be placed (`find`); when
 //! a worker is free, it alone is to be given something (`dispatch`). Neither ever looks at all of the others.
 
-use crate::command::Command;
-use crate::ids::{AttemptId, Ax, Kx, Px, Rx, Wx};
-use crate::model::action::{Phase, Run};
-use crate::model::health::{Rest, Standing, Trust};
-use crate::model::pool::Pool;
-use crate::model::worker::{Entry, InFlight};
-use crate::rules::{damping, listing, outage, slow, spending, standing};
-use crate::state::{Mutation, State};
 use std::collections::BTreeSet;
+
+use crate::{
+    command::Command,
+    ids::{AttemptId, Ax, Kx, Px, Rx, Wx},
+    model::{
+        action::{Phase, Run},
+        health::{Rest, Standing, Trust},
+        pool::Pool,
+        worker::{Entry, InFlight},
+    },
+    rules::{damping, listing, outage, slow, spending, standing},
+    state::{Mutation, State},
+};
 
 /// The best worker of a route that is not in `avoid` (rising): with a free slot if there is one, else to lie ready.
 /// `choosy`: one that has not failed since its last success.

@@ -11,15 +11,20 @@
 //! rests for this action; it rests itself. If the tried worker is busy again, the limit was the worker's, and actions of
 //! this kind have to get twice as many busy replies before that is tried again.
 
-use crate::ids::{ActionId, Ax, Wx};
-use crate::model::busy::BusyTrial;
-use crate::model::health::{Rest, Standing};
-use crate::model::order::Turn;
-use crate::moment::Moment;
-use crate::outcome::{Class, End, Reason};
-use crate::rules::{eligible, listing, phase, place, spending, standing};
-use crate::state::State;
 use std::time::Duration;
+
+use crate::{
+    ids::{ActionId, Ax, Wx},
+    model::{
+        busy::BusyTrial,
+        health::{Rest, Standing},
+        order::Turn,
+    },
+    moment::Moment,
+    outcome::{Class, End, Reason},
+    rules::{eligible, listing, phase, place, spending, standing},
+    state::State,
+};
 
 /// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
 /// not all come back at once. Never shorter: it named the time itself. Arbitrary.

@@ -1,12 +1,17 @@
 //! Slows a suspect worker down for as long as there is no verdict.
 
-use crate::ids::{Kx, Wx};
-use crate::model::failure_rate::row_below;
-use crate::model::health::{Rest, Standing, Trust};
-use crate::rng::doubled;
-use crate::rules::{outage, standing};
-use crate::state::State;
 use std::time::Duration;
+
+use crate::{
+    ids::{Kx, Wx},
+    model::{
+        failure_rate::row_below,
+        health::{Rest, Standing, Trust},
+    },
+    rng::doubled,
+    rules::{outage, standing},
+    state::State,
+};
 
 /// A row of failures that is less likely than this is no chance. One worker in a thousand is slowed down by it for a moment.
 const BY_CHANCE: f64 = 1e-3;

@@ -1,11 +1,11 @@
 //! Gives a worker with room what waits for it.
 
-use crate::ids::{Ax, Rx, Wx};
-use crate::model::order::Key;
-use crate::model::retry::Exclusion;
-use crate::model::worker::Capacity;
-use crate::rules::{assign, eligible, hedge, listing, outage, phase, place, saving, skill, solo, unfit};
-use crate::state::{Mutation, State};
+use crate::{
+    ids::{Ax, Rx, Wx},
+    model::{order::Key, retry::Exclusion, worker::Capacity},
+    rules::{assign, eligible, hedge, listing, outage, phase, place, saving, skill, solo, unfit},
+    state::{Mutation, State},
+};
 
 /// Gives a worker what waits for it until it has no room or nothing waits.
 pub(crate) fn pull(state: &mut State, wx: Wx) {

@@ -1,11 +1,11 @@
 //! Which workers an action avoids, and whether any is left for it. Changes nothing.
 
-use crate::ids::{Ax, Kx, Rx, Wx};
-use crate::model::action::Phase;
-use crate::model::failure_rate::TRAPS_MIN;
-use crate::model::retry::Exclusion;
-use crate::policy::Blame;
-use crate::state::{Mutation, State};
+use crate::{
+    ids::{Ax, Kx, Rx, Wx},
+    model::{action::Phase, failure_rate::TRAPS_MIN, retry::Exclusion},
+    policy::Blame,
+    state::{Mutation, State},
+};
 
 /// Whether an action stands behind fresh work because it made a worker busy.
 pub(crate) fn is_deferred(state: &State, ax: Ax) -> bool {

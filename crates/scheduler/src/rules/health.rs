@@ -1,10 +1,12 @@
 //! Records successes, failures and shortages of a worker, and what follows for its standing.
 
-use crate::ids::{ActionId, Kx, Wx};
-use crate::model::health::{Rest, Standing, Trust};
-use crate::policy::Blame;
-use crate::rules::{damping, outage, place, quarantine, skill, standing};
-use crate::state::State;
+use crate::{
+    ids::{ActionId, Kx, Wx},
+    model::health::{Rest, Standing, Trust},
+    policy::Blame,
+    rules::{damping, outage, place, quarantine, skill, standing},
+    state::State,
+};
 
 /// Takes note that a worker succeeded with an action of this kind.
 pub(crate) fn record_success(state: &mut State, wx: Wx, kx: Kx) {

@@ -5,15 +5,19 @@
 //! another worker, and the first result counts. This is only ever spare time: nothing may wait, few attempts get a second
 //! one, and a kind for which they seldom win gets none any more.
 
-use crate::command::Command;
-use crate::ids::{Kx, Rx, Wx};
-use crate::model::action::Phase;
-use crate::model::health::{Standing, Trust};
-use crate::model::latency::RunningAttempt;
-use crate::model::retry::Exclusion;
-use crate::model::worker::Capacity;
-use crate::rules::{assign, eligible, listing, slow};
-use crate::state::State;
+use crate::{
+    command::Command,
+    ids::{Kx, Rx, Wx},
+    model::{
+        action::Phase,
+        health::{Standing, Trust},
+        latency::RunningAttempt,
+        retry::Exclusion,
+        worker::Capacity,
+    },
+    rules::{assign, eligible, listing, slow},
+    state::State,
+};
 
 /// How many slow attempts a worker that has nothing to do looks at. Arbitrary: one that may have a second one is nearly
 /// always among the first.

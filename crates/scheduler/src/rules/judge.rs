@@ -4,13 +4,15 @@
 //! Failures are circumstantial: a worker that fails several actions in a row is only given work slowly until there is a
 //! verdict (`verdict.rs`), and what follows then is capped.
 
-use crate::ids::Wx;
-use crate::model::action::AttemptContext;
-use crate::model::health::Standing;
-use crate::outcome::{Class, End, Evicted};
-use crate::rules::{busy, health, outage, quarantine, quorum, skill, slow, standing, unfit};
-use crate::state::{FollowUp, State};
 use std::time::Duration;
+
+use crate::{
+    ids::Wx,
+    model::{action::AttemptContext, health::Standing},
+    outcome::{Class, End, Evicted},
+    rules::{busy, health, outage, quarantine, quorum, skill, slow, standing, unfit},
+    state::{FollowUp, State},
+};
 
 /// Draws the conclusions of an attempt's end about the worker that made it. A failure that came too
 /// late to matter accuses no worker.

@@ -4,13 +4,17 @@
 //! remembers the least cost that a worker waits for. One timer for each such bucket goes off when there is so much in it, and
 //! nothing polls before.
 
-use crate::ids::{Bx, Kx, Wx};
-use crate::model::quota_state::QuotaState;
-use crate::model::worker::{Capacity, Entry};
-use crate::moment::Moment;
-use crate::outcome::Health;
-use crate::state::{Mutation, State};
-use crate::timers::Timer;
+use crate::{
+    ids::{Bx, Kx, Wx},
+    model::{
+        quota_state::QuotaState,
+        worker::{Capacity, Entry},
+    },
+    moment::Moment,
+    outcome::Health,
+    state::{Mutation, State},
+    timers::Timer,
+};
 
 /// What a worker draws from.
 #[inline]

@@ -1,6 +1,14 @@
-//! The rules, as functions of the state.
+//! The rules, as functions of the state. From the bottom, where no module imports one of a later line:
 //!
-//! A rule calls only rules of modules below its own; see `state::FollowUp` for what has to happen above.
+//! - `listing`, `eligible`, `accuse`, `slow`, `shun`: which workers have room, and which of them an action avoids
+//! - `spending`, `saving`, `phase`, `standing`, `topology`, `quarantine`: changes of one thing
+//! - `outage`, `damping`, `unfit`: what slows workers down, and takes them out
+//! - `assign`, `solo`, `hedge`, `place`, `submit`: where an action goes
+//! - `busy`, `annul`, `skill`, `dispatch`: what moves several of them
+//! - `health`, `verdict`, `quorum`, `settle`: what follows from success and failure
+//! - `judge`, `resolve`: the two halves of the end of an attempt
+//!
+//! What has to happen above a rule is queued: see [`FollowUp`](crate::state::FollowUp).
 
 pub(crate) mod accuse;
 pub(crate) mod annul;

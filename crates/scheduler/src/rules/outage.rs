@@ -11,17 +11,22 @@
 //! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down when the
 //! run begins are a mistake in each action or in the workers' code, and then a run is to end soon and report it.
 
-use crate::command::Command;
-use crate::ids::{ActionId, Px, Wx};
-use crate::model::health::{Standing, Trust};
-use crate::model::outage::{BURSTS, Burst, Probe};
-use crate::model::pool::Pool;
-use crate::moment::Moment;
-use crate::policy::Blame;
-use crate::rules::standing;
-use crate::state::State;
-use crate::timers::Timer;
 use std::time::Duration;
+
+use crate::{
+    command::Command,
+    ids::{ActionId, Px, Wx},
+    model::{
+        health::{Standing, Trust},
+        outage::{BURSTS, Burst, Probe},
+        pool::Pool,
+    },
+    moment::Moment,
+    policy::Blame,
+    rules::standing,
+    state::State,
+    timers::Timer,
+};
 
 /// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has failed: then
 /// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last

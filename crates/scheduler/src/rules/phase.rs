@@ -1,13 +1,17 @@
 //! Takes an action out of its phase, or has it rest.
 
-use crate::ids::{Ax, Rx};
-use crate::model::action::Phase;
-use crate::model::order::{Key, Turn};
-use crate::moment::Moment;
-use crate::outcome::End;
-use crate::rules::slow;
-use crate::state::State;
-use crate::timers::Timer;
+use crate::{
+    ids::{Ax, Rx},
+    model::{
+        action::Phase,
+        order::{Key, Turn},
+    },
+    moment::Moment,
+    outcome::End,
+    rules::slow,
+    state::State,
+    timers::Timer,
+};
 
 /// An action has failed and will be tried again: before fresh work, or when the run has retried too much, after it.
 pub(crate) fn charge(state: &mut State, ax: Ax) {

@@ -4,16 +4,17 @@
 //! it avoids less the longer it waits; and when all were tried it rests and starts over. So a pool of one still retries, and
 //! no action waits for a worker that does not come.
 
-use crate::command::Command;
-use crate::ids::{AttemptId, Ax, Ox, Px, Rx, Wx};
-use crate::model::action::Phase;
-use crate::model::retry::Exclusion;
-use crate::moment::Moment;
-use crate::outcome::{Health, Reason};
-use crate::rng::doubled;
-use crate::rules::{assign, eligible, phase, saving, shun, solo};
-use crate::state::{Mutation, State};
-use crate::timers::Timer;
+use crate::{
+    command::Command,
+    ids::{AttemptId, Ax, Ox, Px, Rx, Wx},
+    model::{action::Phase, retry::Exclusion},
+    moment::Moment,
+    outcome::{Health, Reason},
+    rng::doubled,
+    rules::{assign, eligible, phase, saving, shun, solo},
+    state::{Mutation, State},
+    timers::Timer,
+};
 
 /// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by default are
 /// what a restart behind a proxy takes, and no more than one waits for the failure of a line that is wrong.

@@ -1,12 +1,13 @@
 //! Takes a worker out for a while, or for good.
 
-use crate::ids::{Px, Wx};
-use crate::model::health::Standing;
-use crate::model::kind::Kind;
-use crate::outcome::Evicted;
-use crate::rng::doubled;
-use crate::rules::standing;
-use crate::state::{FollowUp, Mutation, State};
+use crate::{
+    ids::{Px, Wx},
+    model::{health::Standing, kind::Kind},
+    outcome::Evicted,
+    rng::doubled,
+    rules::standing,
+    state::{FollowUp, Mutation, State},
+};
 
 /// Whether without this one there would be a usable worker left for every kind that it serves, over all pools.
 pub(crate) fn is_spare(state: &State, wx: Wx) -> bool {

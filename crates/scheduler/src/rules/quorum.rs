@@ -7,13 +7,17 @@
 //!
 //! A worker whose vote differs from the settled one is accused, as if it had failed what others could do.
 
-use crate::ids::{AttemptId, Ax, Wx};
-use crate::model::accusation::Accused;
-use crate::model::health::{Standing, Trust};
-use crate::model::votes::Vote;
-use crate::outcome::{Class, End};
-use crate::rules::{damping, health};
-use crate::state::{Mutation, State};
+use crate::{
+    ids::{AttemptId, Ax, Wx},
+    model::{
+        accusation::Accused,
+        health::{Standing, Trust},
+        votes::Vote,
+    },
+    outcome::{Class, End},
+    rules::{damping, health},
+    state::{Mutation, State},
+};
 
 /// How many equal votes of different owners settle an action, as in BOINC's default quorum.
 const EQUAL: usize = 2;

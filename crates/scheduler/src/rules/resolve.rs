@@ -1,11 +1,16 @@
 //! What the end of an attempt means for its action.
 
-use crate::ids::{AttemptId, Ax, Wx};
-use crate::outcome::{Class, End, Outcome, Reason};
-use crate::policy::Blame;
-use crate::rules::quorum::Count;
-use crate::rules::{accuse, annul, busy, eligible, phase, place, quorum, solo, spending, unfit, verdict};
-use crate::state::{Mutation, State};
+use crate::{
+    ids::{AttemptId, Ax, Wx},
+    outcome::{Class, End, Outcome, Reason},
+    policy::Blame,
+    rules::{
+        accuse, annul, busy, eligible, phase, place,
+        quorum::{self, Count},
+        solo, spending, unfit, verdict,
+    },
+    state::{Mutation, State},
+};
 
 /// Takes an attempt off a worker's list. Its number among all dispatches; none: it is not on it.
 #[inline]

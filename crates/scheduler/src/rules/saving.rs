@@ -1,10 +1,11 @@
 //! A worker that is short of a costly action's price saves for it.
 
-use crate::ids::{Ax, Kx, Rx, Wx};
-use crate::model::order::Key;
-use crate::model::pool::Pool;
-use crate::rules::listing;
-use crate::state::State;
+use crate::{
+    ids::{Ax, Kx, Rx, Wx},
+    model::{order::Key, pool::Pool},
+    rules::listing,
+    state::State,
+};
 
 /// No worker with room can pay for this action: the first that will be able to saves for it, and is given nothing cheaper.
 pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {

@@ -1,12 +1,14 @@
 //! Settles an action: its task is told once, and the verdicts on the workers that failed it are queued.
 
-use crate::command::Command;
-use crate::ids::{AttemptId, Ax, Px, Wx};
-use crate::model::accusation::Closed;
-use crate::outcome::{Outcome, Reason};
-use crate::rules::{eligible, phase, shun, slow, verdict};
-use crate::state::{Mutation, State};
-use crate::timers::Timer;
+use crate::{
+    command::Command,
+    ids::{AttemptId, Ax, Px, Wx},
+    model::accusation::Closed,
+    outcome::{Outcome, Reason},
+    rules::{eligible, phase, shun, slow, verdict},
+    state::{Mutation, State},
+    timers::Timer,
+};
 
 /// Tells the task and forgets the action. `by`: the worker whose result it is.
 pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>) {

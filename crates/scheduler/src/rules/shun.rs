@@ -1,8 +1,10 @@
 //! The last attempt of an action is not spent on a worker that has failed since its last success, if there is another.
 
-use crate::ids::{Ax, Rx, Wx};
-use crate::model::retry::RetryHistory;
-use crate::state::State;
+use crate::{
+    ids::{Ax, Rx, Wx},
+    model::retry::RetryHistory,
+    state::State,
+};
 
 /// Has an action avoid those workers with room that have failed since their last success.
 pub(crate) fn shun_free(state: &mut State, ax: Ax, rx: Rx) {

@@ -4,14 +4,16 @@
 //! longer. Waiting actions avoid workers that are barred from their kind as they avoid those that failed them. Those that stand
 //! in line already are moved when such a worker comes for them.
 
-use crate::command::Command;
-use crate::ids::{ActionId, Ax, Kx, Rx, Wx};
-use crate::model::skill::Skill;
-use crate::moment::Moment;
-use crate::policy::Blame;
-use crate::rules::{annul, place};
-use crate::state::State;
-use crate::timers::Timer;
+use crate::{
+    command::Command,
+    ids::{ActionId, Ax, Kx, Rx, Wx},
+    model::skill::Skill,
+    moment::Moment,
+    policy::Blame,
+    rules::{annul, place},
+    state::State,
+    timers::Timer,
+};
 
 /// Takes note that a worker succeeded with an action of this kind. `relief`: what that adds to its score.
 pub(crate) fn note_success(state: &mut State, wx: Wx, kx: Kx, relief: f64) {

@@ -1,10 +1,13 @@
 //! Watches for attempts that take longer than others of their kind.
 
-use crate::ids::{AttemptId, Ax, Kx};
-use crate::model::latency::{Latency, RunningAttempt};
-use crate::state::{Mutation, State};
-use crate::timers::Timer;
 use std::time::Duration;
+
+use crate::{
+    ids::{AttemptId, Ax, Kx},
+    model::latency::{Latency, RunningAttempt},
+    state::{Mutation, State},
+    timers::Timer,
+};
 
 /// An attempt was given to a worker: if it becomes slow it may get a second one beside it.
 #[inline]
@@ -32,10 +35,9 @@ pub(crate) fn note_duration(state: &mut State, kx: Kx, took: Duration) {
     let (least, share) = (state.policy.hedge_min, state.policy.hedge);
     if share > 0.0
         && let Some(kind) = state.kinds.get_mut(kx)
+        && kind.latency.note_duration(took, least)
     {
-        if kind.latency.note_duration(took, least) {
-            look_for_slow(state, kx);
-        }
+        look_for_slow(state, kx);
     }
 }
 

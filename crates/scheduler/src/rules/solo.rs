@@ -4,12 +4,12 @@
 //! was lost is tried again on a worker that does nothing else meanwhile. Lost there too, and on another one again, it is
 //! poison: it takes down every worker that tries it.
 
-use crate::ids::{Ax, Kx, Rx, Wx};
-use crate::model::action::Phase;
-use crate::model::order::Key;
-use crate::model::retry::Exclusion;
-use crate::rules::{assign, eligible, phase};
-use crate::state::State;
+use crate::{
+    ids::{Ax, Kx, Rx, Wx},
+    model::{action::Phase, order::Key, retry::Exclusion},
+    rules::{assign, eligible, phase},
+    state::State,
+};
 
 /// Takes note that an action got lost on a worker. True: for the second time while it was the only one there.
 pub(crate) fn note_loss(state: &mut State, ax: Ax, wx: Wx) -> bool {

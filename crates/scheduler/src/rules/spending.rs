@@ -1,10 +1,12 @@
 //! Payments from quotas, and what changes in a bucket.
 
-use crate::ids::{AttemptId, BucketId, Bx, Kx, WorkerId, Wx};
-use crate::moment::Moment;
-use crate::quota::Report;
-use crate::rules::listing;
-use crate::state::State;
+use crate::{
+    ids::{AttemptId, BucketId, Bx, Kx, WorkerId, Wx},
+    moment::Moment,
+    quota::Report,
+    rules::listing,
+    state::State,
+};
 
 /// An attempt is given to a worker: it is paid for.
 #[inline]

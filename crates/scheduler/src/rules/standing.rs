@@ -1,12 +1,14 @@
 //! Changes a worker's standing, and the counts of its pool.
 
-use crate::command::Command;
-use crate::ids::{Px, Wx};
-use crate::model::health::Standing;
-use crate::outcome::Health;
-use crate::rules::listing;
-use crate::state::{FollowUp, State};
-use crate::timers::Timer;
+use crate::{
+    command::Command,
+    ids::{Px, Wx},
+    model::health::Standing,
+    outcome::Health,
+    rules::listing,
+    state::{FollowUp, State},
+    timers::Timer,
+};
 
 /// Takes note of how many failures in a row a worker had, known or not.
 pub(crate) fn set_consecutive_failures(state: &mut State, wx: Wx, failures: u32) {

@@ -1,14 +1,18 @@
 //! Accepts and cancels actions.
 
-use crate::command::Command;
-use crate::event::Spec;
-use crate::ids::ActionId;
-use crate::model::action::{Action, Phase};
-use crate::model::order::Turn;
-use crate::outcome::{Outcome, Reason};
-use crate::rules::place;
-use crate::state::State;
-use crate::timers::Timer;
+use crate::{
+    command::Command,
+    event::Spec,
+    ids::ActionId,
+    model::{
+        action::{Action, Phase},
+        order::Turn,
+    },
+    outcome::{Outcome, Reason},
+    rules::place,
+    state::State,
+    timers::Timer,
+};
 
 /// Accepts an action and places it, or refuses it at once.
 #[inline]

@@ -1,18 +1,18 @@
 //! Kinds, buckets, workers and owners as they are defined, and the routes between kinds and pools.
 
-use crate::ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx};
-use crate::mean::Mean;
-use crate::model::failure_rate::FailureRate;
-use crate::model::health::Standing;
-use crate::model::kind::Kind;
-use crate::model::latency::Latency;
-use crate::model::pool::Pool;
-use crate::model::quota_state::QuotaState;
-use crate::model::worker::Worker;
-use crate::quota::Quota;
-use crate::rules::standing;
-use crate::state::State;
 use std::collections::BTreeSet;
+
+use crate::{
+    ids::{BucketId, Bx, KindId, Kx, OwnerId, Ox, PoolId, Px, Rx, WorkerId, Wx},
+    mean::Mean,
+    model::{
+        failure_rate::FailureRate, health::Standing, kind::Kind, latency::Latency, pool::Pool, quota_state::QuotaState,
+        worker::Worker,
+    },
+    quota::Quota,
+    rules::standing,
+    state::State,
+};
 
 pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs: Vec<(KindId, u32)>) {
     if state.quotas.contains(id) || quota.check().is_err() {

@@ -8,15 +8,20 @@
 //! Reports in a row evict a worker without a verdict: all keys of a pool may be revoked. Bad actions may stand in front of the
 //! line, so before that the worker is tried with the last one in it.
 
-use crate::ids::{ActionId, Wx};
-use crate::model::action::AttemptContext;
-use crate::model::health::{Rest, Standing, Trust};
-use crate::model::worker::Worker;
-use crate::outcome::Evicted;
-use crate::policy::Blame;
-use crate::rules::{damping, quarantine, standing};
-use crate::state::{FollowUp, State};
 use std::time::Duration;
+
+use crate::{
+    ids::{ActionId, Wx},
+    model::{
+        action::AttemptContext,
+        health::{Rest, Standing, Trust},
+        worker::Worker,
+    },
+    outcome::Evicted,
+    policy::Blame,
+    rules::{damping, quarantine, standing},
+    state::{FollowUp, State},
+};
 
 /// Whether a worker is to be tried with the last action in line.
 pub(crate) fn is_probed_for_fitness(state: &State, wx: Wx) -> bool {

@@ -6,13 +6,17 @@
 //! of how much likelier a bad worker is than one that is as flaky as all), and the score has to be high before anything follows.
 //! How flaky all are is learned for each kind.
 
-use crate::ids::{ActionId, Ax, Kx, Px, Rx, Wx};
-use crate::model::accusation::{Accused, Closed, Mark};
-use crate::model::health::{Standing, Trust};
-use crate::outcome::Verdict;
-use crate::policy::Blame;
-use crate::rules::{damping, outage, quarantine, skill, standing, unfit};
-use crate::state::{FollowUp, State};
+use crate::{
+    ids::{ActionId, Ax, Kx, Px, Rx, Wx},
+    model::{
+        accusation::{Accused, Closed, Mark},
+        health::{Standing, Trust},
+    },
+    outcome::Verdict,
+    policy::Blame,
+    rules::{damping, outage, quarantine, skill, standing, unfit},
+    state::{FollowUp, State},
+};
 
 /// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker suspect by
 /// default.
