@@ -37,7 +37,7 @@ pub enum End {
     /// The worker could not be started. Costs no attempt; the worker is quarantined at once.
     Faulty,
     /// The worker reports that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
-    /// action makes others say so too, and evicted if it does not: see `unfit.rs`.
+    /// action makes others say so too, and evicted if it does not: see `rules/unfit.rs`.
     Unfit,
     /// No instance of the worker's component ever started. Costs no attempt; the worker is evicted at once.
     Unstartable,
@@ -152,7 +152,7 @@ pub enum Outcome {
         number: u32,
     },
     /// There is no result.
-    Refused(Reason),
+    Failed(Reason),
 }
 
 /// What is thought of a worker.
@@ -254,7 +254,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done { number } => write!(f, "done #{number}"),
-            Self::Refused(reason) => write!(f, "refused {reason}"),
+            Self::Failed(reason) => write!(f, "refused {reason}"),
         }
     }
 }

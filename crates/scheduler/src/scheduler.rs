@@ -235,7 +235,7 @@ impl Scheduler {
         match next {
             Next::Wait => {}
             Next::Settle(outcome) => settle::settle(state, ax, outcome, Some(wx)),
-            Next::Fail(reason) => settle::settle(state, ax, Outcome::Refused(reason), None),
+            Next::Fail(reason) => settle::settle(state, ax, Outcome::Failed(reason), None),
             Next::Place => place::place(state, ax, None),
             Next::GoOn => resolve::go_on(state, ax, wx, attempt, end),
         }

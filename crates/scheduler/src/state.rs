@@ -73,7 +73,7 @@ pub(crate) struct ActionCounts {
     pub(crate) second: usize,
     pub(crate) backing_off: usize,
     pub(crate) done: u64,
-    pub(crate) refused: u64,
+    pub(crate) failed: u64,
 }
 
 /// Everything that the scheduler remembers.
@@ -187,7 +187,7 @@ impl State {
     /// Queues the settlement of an action without a result.
     #[inline]
     pub(crate) fn fail(&mut self, ax: Ax, reason: Reason) {
-        self.settle(ax, Outcome::Refused(reason), None);
+        self.settle(ax, Outcome::Failed(reason), None);
     }
 
     /// How many attempts of an action may fail.

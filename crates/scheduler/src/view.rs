@@ -1,16 +1,21 @@
 //! What can be asked without changing anything: for the driver, progress lines and reports.
 
-use crate::ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId};
-use crate::model::action::{Action, Phase};
-use crate::model::latency::HedgeView;
-use crate::model::quota_state::{QuotaState, QuotaView};
-use crate::model::retry::RetryHistory;
-use crate::model::worker::Worker;
-use crate::moment::Moment;
-use crate::outcome::Health;
-use crate::policy::Policy;
-use crate::scheduler::Scheduler;
 use std::time::Duration;
+
+use crate::{
+    ids::{ActionId, AttemptId, Bx, KindId, PoolId, Px, TaskId, WorkerId},
+    model::{
+        action::{Action, Phase},
+        latency::HedgeView,
+        quota_state::{QuotaState, QuotaView},
+        retry::RetryHistory,
+        worker::Worker,
+    },
+    moment::Moment,
+    outcome::Health,
+    policy::Policy,
+    scheduler::Scheduler,
+};
 
 /// How long ahead an estimate looks at most.
 const AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -27,7 +32,7 @@ pub struct Counts {
     /// Actions that were settled with a result.
     pub done: u64,
     /// Actions that were settled without a result.
-    pub refused: u64,
+    pub failed: u64,
     /// Attempts that were told to stop and have not ended.
     pub stopping: usize,
     /// Workers that are neither evicted nor gone.
@@ -91,7 +96,7 @@ pub struct WorkerView {
     /// How many of these are used now: fewer after it was busy again and again though it had something to spend.
     pub width: u32,
     /// How many it has now, also those that lie ready and those that are being stopped.
-    pub holds: u32,
+    pub in_flight: u32,
     /// What is thought of it.
     pub health: Health,
     /// Its attempts with a result.
@@ -248,7 +253,7 @@ impl Scheduler {
 
     /// How many attempts are with workers, also those that are being stopped. After
     /// [`DrainBegun`](crate::Event::DrainBegun) the run can end when it is zero.
-    pub fn held(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.state.in_flight
     }
 
@@ -262,7 +267,7 @@ impl Scheduler {
             running: self.state.tallies.running,
             backing_off: self.state.tallies.backing_off,
             done: self.state.tallies.done,
-            refused: self.state.tallies.refused,
+            failed: self.state.tallies.failed,
             stopping: self
                 .state
                 .in_flight
@@ -352,7 +357,7 @@ impl Scheduler {
             pool: self.state.pools.get(worker.px).map_or(PoolId(0), |pool| pool.id),
             slots: worker.concurrency.slots(),
             width: worker.concurrency.width(),
-            holds: worker.load(),
+            in_flight: worker.load(),
             health: worker.standing.health(),
             ok: tally.ok,
             failed: tally.failed,

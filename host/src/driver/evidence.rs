@@ -311,7 +311,7 @@ mod tests {
         fail(&mut evidence, 1, 1, QUIET);
         for action in 2..3 * TRIES_MAX as u64 {
             fail(&mut evidence, action, 1, BAD);
-            evidence.settled(ActionId(action), Outcome::Refused(Reason::Exhausted));
+            evidence.settled(ActionId(action), Outcome::Failed(Reason::Exhausted));
             evidence.turned(BAD, Health::Suspect, Moment::START);
         }
         assert_eq!(evidence.tries.things.len(), TRIES_MAX);
@@ -326,7 +326,7 @@ mod tests {
         let (newest, case) = evidence.of_worker(BAD).last().unwrap();
         assert_eq!(newest.attempt.action, ActionId(3 * TRIES_MAX as u64 - 1));
         assert!(newest.message.len() <= MESSAGE_MAX);
-        assert_eq!(case.unwrap().outcome, Some(Outcome::Refused(Reason::Exhausted)));
+        assert_eq!(case.unwrap().outcome, Some(Outcome::Failed(Reason::Exhausted)));
     }
 
     #[test]

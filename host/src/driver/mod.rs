@@ -458,7 +458,7 @@ impl<'a> Driver<'a> {
         if self.cancelled || self.tasks.is_over() {
             return true;
         }
-        if !self.draining || self.scheduler.held() > 0 {
+        if !self.draining || self.scheduler.in_flight() > 0 {
             return false;
         }
         let now_ms = self.now.as_millis();

@@ -76,7 +76,7 @@ impl Driver<'_> {
             let parked = self.actions.get(attempt.action);
             parked.is_some_and(|parked| parked.given + GOES_ON <= self.now)
         };
-        let workers = self.scheduler.workers().filter(|worker| worker.holds > 0);
+        let workers = self.scheduler.workers().filter(|worker| worker.in_flight > 0);
         workers
             .map(|worker| self.scheduler.attempts(worker.worker))
             .any(|attempts| attempts.iter().any(began_before))

@@ -169,13 +169,13 @@ impl Tally {
     }
 
     pub(super) fn settled(&mut self, kind: KindId, outcome: Outcome) {
-        self.unroutable += u64::from(outcome == Outcome::Refused(Reason::Unroutable));
+        self.unroutable += u64::from(outcome == Outcome::Failed(Reason::Unroutable));
         let Some(kind) = self.kinds.get_mut(kind.0 as usize) else {
             return;
         };
         match outcome {
             Outcome::Done { .. } => kind.done += 1,
-            Outcome::Refused(_) => kind.refused += 1,
+            Outcome::Failed(_) => kind.refused += 1,
         }
     }
 

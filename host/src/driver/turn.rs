@@ -122,7 +122,7 @@ impl Driver<'_> {
             failures: Failures::beforehand(message),
             result: Bytes::new(),
         });
-        self.settle(action, Outcome::Refused(Reason::Oversize));
+        self.settle(action, Outcome::Failed(Reason::Oversize));
     }
 
     fn task_ended(&mut self, task: TaskId, end: TaskEnd) {
@@ -315,7 +315,7 @@ impl Driver<'_> {
         }
         let value = match outcome {
             Outcome::Done { .. } => Ok(result),
-            Outcome::Refused(reason) => {
+            Outcome::Failed(reason) => {
                 let message = self.explain(reason, kind, &name, &failures, different);
                 if reason != Reason::Cancelled {
                     self.report.dead(Dead {

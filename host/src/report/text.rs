@@ -314,7 +314,7 @@ mod tests {
             running: 4,
             backing_off: 0,
             done: 1000,
-            refused: 0,
+            failed: 0,
             stopping: 0,
             workers: 5,
             quarantined: 0,

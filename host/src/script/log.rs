@@ -132,7 +132,7 @@ impl Log {
                 let name = self.action(*action);
                 match outcome {
                     Outcome::Done { number } => format!("{name} settled by #{number}"),
-                    Outcome::Refused(reason) => format!("{name} settled without a result: {reason}"),
+                    Outcome::Failed(reason) => format!("{name} settled without a result: {reason}"),
                 }
             }
             Command::Retry { attempt, at, .. } if *at > now => {

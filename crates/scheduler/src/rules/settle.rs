@@ -54,7 +54,7 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
     }
     match outcome {
         Outcome::Done { .. } => state.tallies.done += 1,
-        Outcome::Refused(_) => state.tallies.refused += 1,
+        Outcome::Failed(_) => state.tallies.failed += 1,
     }
     if let Some(history) = &action.history {
         shun::forget_shunned(state, ax, history);
@@ -64,10 +64,10 @@ pub(crate) fn settle(state: &mut State, ax: Ax, outcome: Outcome, by: Option<Wx>
     match outcome {
         _ if accused.is_empty() => {}
         Outcome::Done { .. } => verdict::convict(state, closed, by, &accused),
-        Outcome::Refused(Reason::Poison | Reason::Permanent | Reason::Oversize) => {
+        Outcome::Failed(Reason::Poison | Reason::Permanent | Reason::Oversize) => {
             verdict::acquit(state, closed, &accused);
         }
-        Outcome::Refused(_) => verdict::close(state, closed, rx, &accused),
+        Outcome::Failed(_) => verdict::close(state, closed, rx, &accused),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn submit(state: &mut State, id: ActionId, spec: Spec) {
     };
     state.commands.push(Command::Settle {
         action: id,
-        outcome: Outcome::Refused(reason),
+        outcome: Outcome::Failed(reason),
     });
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
+    scenario::Scenario,
     service::{Clock, Refused, Service, length},
-    world::World,
 };
 use crate::{BucketId, Moment, Quota, Report};
 
@@ -14,7 +14,7 @@ const RESETS_KEPT: usize = 1000;
 /// What became of one quota of one account, as the service counted it. The scheduler is not asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spending {
-    /// The account, from 0; see [`World::account`](super::World::account).
+    /// The account, from 0; see [`Scenario::account`](super::Scenario::account).
     pub account: u32,
     /// What the service allows.
     pub quota: Quota,
@@ -70,7 +70,7 @@ struct Window {
 }
 
 impl Accounts {
-    pub(super) fn new(world: &World) -> Self {
+    pub(super) fn new(world: &Scenario) -> Self {
         let accounts = if world.quotas.is_empty() {
             0
         } else {
@@ -145,7 +145,7 @@ impl Accounts {
 }
 
 impl Till {
-    fn new(world: &World, account: u32, index: usize, quota: Quota) -> Self {
+    fn new(world: &Scenario, account: u32, index: usize, quota: Quota) -> Self {
         let span = length(quota);
         // Nobody knows when a service began to count.
         let first = || 1 + world.window_luck(account, index).next_u64() % span;

@@ -142,7 +142,7 @@ impl Crowd<'_> {
                     settled += 1;
                     match outcome {
                         crate::Outcome::Done { .. } => self.tally.done += 1,
-                        crate::Outcome::Refused(_) => self.tally.refused += 1,
+                        crate::Outcome::Failed(_) => self.tally.refused += 1,
                     }
                 }
                 _ => {}

@@ -1,13 +1,13 @@
 //! The real scheduler in virtual time, with workers that are only numbers.
 //!
 //! Two sorts, told apart by what is asked. A [`Load`] asks how *fast* the scheduler is: many workers, hardly any trouble. A
-//! [`World`] asks how *well* it decides: workers and actions of which it is known who is bad, so that afterwards it can be
+//! [`Scenario`] asks how *well* it decides: workers and actions of which it is known who is bad, so that afterwards it can be
 //! said who was taken out wrongly, what was lost, and how much of its quota each account spent.
 //!
 //! ```
-//! use disperse_scheduler::sim::{World, contenders, play};
+//! use disperse_scheduler::sim::{Scenario, contenders, play};
 //!
-//! let world = World { black_holes: 1, ..World::default() };
+//! let world = Scenario { black_holes: 1, ..Scenario::default() };
 //! for (name, policy) in contenders() {
 //!     let outcome = play(&world, &policy)?;
 //!     println!("{name}: {} attempts, done after {:?}", outcome.attempts, outcome.makespan);
@@ -20,15 +20,15 @@ mod load;
 mod outcome;
 pub(crate) mod play;
 mod presets;
+mod scenario;
 pub(crate) mod service;
-mod world;
 
 pub use accounts::Spending;
 pub use load::{Load, Tally, run};
 pub use outcome::{Figure, Outcome, Series};
 pub use play::{play, play_seeds};
 pub use presets::{Preset, contenders, presets};
-pub use world::{Bad, Span, World};
+pub use scenario::{Bad, Scenario, Span};
 
 use crate::{BucketId, Event, KindId, PoolId, WorkerId};
 

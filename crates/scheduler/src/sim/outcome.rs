@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::accounts::Spending;
 
-/// What came of a [`World`](super::World) under a policy.
+/// What came of a [`Scenario`](super::Scenario) under a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Virtual time until the last action was settled.
@@ -34,7 +34,7 @@ pub struct Outcome {
     /// For each worker, in the order of joining (black holes, bad ones, good ones), which part of its time went into
     /// attempts with a result, 0 to 1.
     pub utilisation: Vec<f64>,
-    /// What became of the quotas, account by account, and of each account in the order of [`World::quotas`](super::World).
+    /// What became of the quotas, account by account, and of each account in the order of [`Scenario::quotas`](super::Scenario).
     pub spendings: Vec<Spending>,
 }
 

@@ -9,7 +9,7 @@ use super::{
     accounts::Accounts,
     opening,
     outcome::{Outcome, Series},
-    world::{Nature, World},
+    scenario::{Nature, Scenario},
 };
 use crate::{
     ActionId, AttemptId, BucketId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Quota, Report,
@@ -20,12 +20,12 @@ use crate::{
 ///
 /// # Errors
 /// The world or the policy cannot be meant.
-pub fn play(world: &World, policy: &Policy) -> Result<Outcome, PolicyError> {
+pub fn play(world: &Scenario, policy: &Policy) -> Result<Outcome, PolicyError> {
     play_told(world, policy, &world.quotas)
 }
 
 /// The same with a scheduler that is told of other quotas than the service has, as many of them.
-pub(crate) fn play_told<'a>(world: &'a World, policy: &Policy, quotas: &'a [Quota]) -> Result<Outcome, PolicyError> {
+pub(crate) fn play_told<'a>(world: &'a Scenario, policy: &Policy, quotas: &'a [Quota]) -> Result<Outcome, PolicyError> {
     world.check()?;
     let mut play = Play {
         world,
@@ -51,10 +51,10 @@ pub(crate) fn play_told<'a>(world: &'a World, policy: &Policy, quotas: &'a [Quot
 ///
 /// # Errors
 /// The world or the policy cannot be meant.
-pub fn play_seeds(world: &World, policy: &Policy, seeds: u64) -> Result<Series, PolicyError> {
+pub fn play_seeds(world: &Scenario, policy: &Policy, seeds: u64) -> Result<Series, PolicyError> {
     let outcomes = (0..seeds).map(|more| {
         let seed = world.seed.wrapping_add(more);
-        play(&World { seed, ..world.clone() }, policy)
+        play(&Scenario { seed, ..world.clone() }, policy)
     });
     Ok(Series {
         outcomes: outcomes.collect::<Result<_, _>>()?,
@@ -105,7 +105,7 @@ impl Member {
 }
 
 struct Play<'a> {
-    world: &'a World,
+    world: &'a Scenario,
     scheduler: Scheduler,
     now: Moment,
     /// By when it comes; what comes at the same moment in the order of planning.
@@ -378,8 +378,8 @@ impl Play<'_> {
         self.settled += 1;
         match outcome {
             crate::Outcome::Done { .. } => self.outcome.done += 1,
-            crate::Outcome::Refused(_) if self.world.is_poison(action.0) => self.outcome.poison_settled += 1,
-            crate::Outcome::Refused(_) => self.outcome.lost += 1,
+            crate::Outcome::Failed(_) if self.world.is_poison(action.0) => self.outcome.poison_settled += 1,
+            crate::Outcome::Failed(_) => self.outcome.lost += 1,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     outcome::Figure,
-    world::{Bad, Span, World},
+    scenario::{Bad, Scenario, Span},
 };
 use crate::{Blame, Policy};
 
@@ -31,13 +31,13 @@ pub struct Preset {
     /// What it is looked at for.
     pub figures: &'static [Figure],
     /// What is simulated.
-    pub world: World,
+    pub world: Scenario,
     /// Which part of the workers may be quarantined for failing, instead of what the policies say.
     pub quarantine_share: Option<f64>,
 }
 
 impl Preset {
-    fn new(name: &'static str, what: &'static str, figures: &'static [Figure], world: World) -> Self {
+    fn new(name: &'static str, what: &'static str, figures: &'static [Figure], world: Scenario) -> Self {
         Self {
             name,
             what,
@@ -64,13 +64,13 @@ impl Preset {
 /// once before anybody can know, and then policies differ only in what follows.
 pub fn presets() -> Vec<Preset> {
     const POISON: &[Figure] = &[Figure::Innocents, Figure::Makespan];
-    let usual = World::default;
-    let poison = |workers| World {
+    let usual = Scenario::default;
+    let poison = |workers| Scenario {
         workers,
         poison: 60,
         ..usual()
     };
-    let guilty = || World {
+    let guilty = || Scenario {
         failing: Span::of_millis(10, 10),
         ..usual()
     };
@@ -83,7 +83,7 @@ pub fn presets() -> Vec<Preset> {
             "black-hole",
             "one worker fails everything at once",
             &[Figure::Attempts],
-            World {
+            Scenario {
                 black_holes: 1,
                 ..guilty()
             },
@@ -99,7 +99,7 @@ pub fn presets() -> Vec<Preset> {
             "one-attempt",
             "one of 4 workers fails everything at once, and actions have one attempt",
             &[Figure::Lost, Figure::Innocents],
-            World {
+            Scenario {
                 workers: 4,
                 actions: 1000,
                 lengths: Span::of_millis(10, 30),
@@ -112,7 +112,7 @@ pub fn presets() -> Vec<Preset> {
             "half-bad",
             "2 of 4 workers fail everything at once",
             &[Figure::Lost, Figure::Attempts],
-            World {
+            Scenario {
                 workers: 4,
                 actions: 1200,
                 black_holes: 2,
@@ -123,7 +123,7 @@ pub fn presets() -> Vec<Preset> {
             "two-flaky",
             "every tenth attempt fails on 2 workers",
             &[Figure::Innocents, Figure::Makespan],
-            World {
+            Scenario {
                 workers: 2,
                 actions: 1500,
                 lengths: Span::of_millis(10, 30),
@@ -135,7 +135,7 @@ pub fn presets() -> Vec<Preset> {
             "hiccup",
             "everything that begins within 50 ms fails, on 4 workers",
             &[Figure::Lost, Figure::Innocents],
-            World {
+            Scenario {
                 workers: 4,
                 actions: 1500,
                 lengths: Span::of_millis(10, 30),
@@ -147,7 +147,7 @@ pub fn presets() -> Vec<Preset> {
             "hiccup-2",
             "the same for a second, on 2 workers",
             &[Figure::Lost, Figure::Innocents],
-            World {
+            Scenario {
                 workers: 2,
                 actions: 1000,
                 lengths: Span::of_millis(10, 30),
@@ -159,7 +159,7 @@ pub fn presets() -> Vec<Preset> {
             "flaky-fast",
             "two of five attempts fail, after 1 to 3 ms",
             &[Figure::Innocents, Figure::Makespan],
-            World {
+            Scenario {
                 lengths: Span::of_millis(1, 3),
                 actions: 20_000,
                 flake: 0.4,
@@ -170,7 +170,7 @@ pub fn presets() -> Vec<Preset> {
             "bad-kind",
             "one of 4 workers always fails one kind of three",
             &[Figure::Innocents, Figure::Makespan],
-            World {
+            Scenario {
                 workers: 4,
                 actions: 3000,
                 lengths: Span::of_millis(10, 30),
@@ -183,7 +183,7 @@ pub fn presets() -> Vec<Preset> {
             "poison-unfit",
             "60 actions spread over all make all 4 workers say that they are unfit",
             &[Figure::Done, Figure::Innocents],
-            World {
+            Scenario {
                 workers: 4,
                 actions: 1200,
                 poison: 60,
@@ -196,13 +196,13 @@ pub fn presets() -> Vec<Preset> {
             "flaky",
             "every fifth attempt fails, whoever makes it",
             &[Figure::Innocents, Figure::Lost],
-            World { flake: 0.2, ..usual() },
+            Scenario { flake: 0.2, ..usual() },
         ),
         Preset::new(
             "three-bad",
             "3 of 20 workers fail six times in ten",
             &[Figure::Attempts],
-            World {
+            Scenario {
                 bad: vec![Bad { count: 3, rate: 0.6 }],
                 ..guilty()
             },
@@ -211,7 +211,7 @@ pub fn presets() -> Vec<Preset> {
             "outage",
             "for 10 seconds everything fails",
             &[Figure::Innocents, Figure::Lost, Figure::Makespan],
-            World {
+            Scenario {
                 outages: vec![Span::of_millis(10_000, 20_000)],
                 ..usual()
             },

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::script::play;
 use crate::{
     Policy,
-    sim::{Bad, Figure, Series, Span, World, contenders, play_seeds},
+    sim::{Bad, Figure, Scenario, Series, Span, contenders, play_seeds},
 };
 
 const SEEDS: u64 = 8;
 
-fn ours(world: &World, seeds: u64) -> Series {
+fn ours(world: &Scenario, seeds: u64) -> Series {
     play_seeds(world, &Policy::default(), seeds).expect("a world that can be meant")
 }
 
@@ -18,13 +18,13 @@ fn ours(world: &World, seeds: u64) -> Series {
 #[test]
 fn panics_by_chance_at_one_place_lose_no_action() {
     for workers in [2, 4, 8] {
-        let world = World {
+        let world = Scenario {
             workers,
             actions: 1000,
             lengths: Span::of_millis(1, 3),
             flake: 0.15,
             traps: true,
-            ..World::default()
+            ..Scenario::default()
         };
         assert_eq!(ours(&world, SEEDS).worst(Figure::Lost), Some(0.0), "{workers} workers");
     }
@@ -34,13 +34,13 @@ fn panics_by_chance_at_one_place_lose_no_action() {
 fn workers_that_trap_on_everything_lose_no_action() {
     for (workers, count) in [(2, 1), (3, 2), (4, 2), (4, 3), (10, 9)] {
         for failing in [0, 10] {
-            let world = World {
+            let world = Scenario {
                 workers,
                 actions: 100,
                 bad: vec![Bad { count, rate: 1.0 }],
                 failing: Span::of_millis(failing, failing),
                 traps: true,
-                ..World::default()
+                ..Scenario::default()
             };
             let what = format!("{count} of {workers} trap after {failing} ms");
             assert_eq!(ours(&world, 20).worst(Figure::Lost), Some(0.0), "{what}");
@@ -52,14 +52,14 @@ fn workers_that_trap_on_everything_lose_no_action() {
 fn no_action_is_lost_while_one_good_worker_is_left() {
     for (workers, black_holes) in [(4, 3), (10, 9), (20, 19)] {
         for (traps, failing) in [(false, 0), (false, 10), (true, 0)] {
-            let world = World {
+            let world = Scenario {
                 workers,
                 black_holes,
                 traps,
                 // Longer than an action waits for a worker that may never come.
                 actions: 1000,
                 failing: Span::of_millis(failing, failing),
-                ..World::default()
+                ..Scenario::default()
             };
             let what = format!("{black_holes} of {workers} fail after {failing} ms, by traps: {traps}");
             let ours = ours(&world, 20);
@@ -81,13 +81,13 @@ fn run_in_which_nothing_ever_works_ends_soon() {
         (2, 2, 0, short),
         (4, 4, 0, Span::of_millis(50, 150)),
     ] {
-        let world = World {
+        let world = Scenario {
             workers,
             black_holes,
             actions: 500,
             poison,
             lengths,
-            ..World::default()
+            ..Scenario::default()
         };
         let what = format!("{workers} workers, {black_holes} bad, {poison} bad actions");
         let ours = ours(&world, 4);
@@ -104,12 +104,12 @@ fn run_in_which_nothing_ever_works_ends_soon() {
 fn service_that_comes_up_as_the_run_begins_costs_no_action() {
     for workers in [1, 4, 20] {
         for (actions, lasts) in [(1, 2500), (8, 2500), (500, 2000)] {
-            let world = World {
+            let world = Scenario {
                 workers,
                 actions,
                 lengths: Span::of_millis(1, 3),
                 outages: vec![Span::of_millis(0, lasts)],
-                ..World::default()
+                ..Scenario::default()
             };
             let what = format!("{workers} workers, {actions} actions, {lasts} ms");
             assert_eq!(ours(&world, SEEDS).worst(Figure::Lost), Some(0.0), "{what}");
@@ -128,12 +128,12 @@ fn mostly_bad_work_is_not_taken_for_a_service_that_is_down() {
         (4, true, 600),
         (20, true, 600),
     ] {
-        let world = World {
+        let world = Scenario {
             workers,
             actions: 1000,
             poison,
             poison_spread,
-            ..World::default()
+            ..Scenario::default()
         };
         let (_, never) = contenders().pop().expect("a policy");
         let never = play_seeds(&world, &never, 4).expect("a world that can be meant");

@@ -150,7 +150,7 @@ impl Run {
         if !left.is_empty() && !self.scheduler.state.draining {
             return Err(format!("nobody was told about {left:?}"));
         }
-        if self.scheduler.held() > 0 {
+        if self.scheduler.in_flight() > 0 {
             return Err("attempts are left with workers that have ended everything".to_owned());
         }
         Ok(())

@@ -279,11 +279,11 @@ fn views_report_every_action_and_worker() {
         (2, 0, 1, 1)
     );
     assert_eq!(
-        (counts.refused, counts.done, counts.workers, counts.quarantined),
+        (counts.failed, counts.done, counts.workers, counts.quarantined),
         (1, 0, 1, 0)
     );
     assert!(scheduler.is_full() && !scheduler.is_idle());
-    assert_eq!((scheduler.open(), scheduler.held()), (3, 1));
+    assert_eq!((scheduler.open(), scheduler.in_flight()), (3, 1));
     let action = scheduler.action(ActionId(1)).expect("it is open");
     assert_eq!(
         (action.attempts, action.failed, action.failed_max, action.lost),
@@ -296,6 +296,6 @@ fn views_report_every_action_and_worker() {
     assert_eq!(scheduler.action(ActionId(3)).map(|action| action.state), Some(state));
     assert_eq!(scheduler.action(ActionId(2)), None);
     let worker = scheduler.worker(WorkerId(1)).expect("it joined");
-    assert_eq!((worker.holds, worker.failed, worker.ok), (1, 1, 0));
+    assert_eq!((worker.in_flight, worker.failed, worker.ok), (1, 1, 0));
     assert_eq!(scheduler.workers().count(), 1);
 }

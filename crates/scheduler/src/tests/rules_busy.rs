@@ -353,7 +353,7 @@ fn actions_with_limits_of_their_own_hold_up_no_others() {
         let mut desk = play(&format!("{script}\n{within} run"));
         let counts = desk.scheduler().counts();
         assert_eq!(counts.done, 400, "{limited} times {hint}");
-        assert_eq!(counts.refused, 0, "they are busy, and have not failed");
+        assert_eq!(counts.failed, 0, "they are busy, and have not failed");
         // One comes each second for a while, whatever the limited ones did meanwhile.
         for action in 0..300 {
             let now = desk.now + std::time::Duration::from_secs(1);

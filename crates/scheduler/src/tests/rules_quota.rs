@@ -52,7 +52,7 @@ const STEADY: Ways = Ways {
     cost: 1,
 };
 
-struct World {
+struct Scenario {
     rng: Rng,
     now: Moment,
     bucket: Bucket,
@@ -72,7 +72,7 @@ struct World {
     spent: u64,
 }
 
-impl World {
+impl Scenario {
     fn new(quota: Quota, is_fixed: bool, ways: Ways, workers: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let service = service(quota, is_fixed, &mut rng);
@@ -255,7 +255,7 @@ fn is_never_refused(make: fn(u32, Duration, u32) -> Quota, is_fixed: bool) {
         let workers = 1 + roll(&mut rng, 12) as usize;
         let quota = make(limit, per, burst);
         let attempts = 4 * u64::from(limit) + 20;
-        let mut world = World::new(quota, is_fixed, ways, workers, seed);
+        let mut world = Scenario::new(quota, is_fixed, ways, workers, seed);
         let fate = world.play(Moment::NEVER, attempts.min(150));
         fate.unwrap_or_else(|wrong| panic!("seed {seed}, {quota}, {workers} workers: {wrong}"));
         let view = world.bucket.view(world.now);
@@ -303,7 +303,7 @@ fn quota_of_a_fixed_window_is_used_with_reports_and_without() {
         };
         let workers = 1 + roll(&mut rng, 8) as usize;
         let quota = Quota::Fixed { limit, per };
-        let mut world = World::new(quota, true, ways, workers, seed);
+        let mut world = Scenario::new(quota, true, ways, workers, seed);
         let told = format!("seed {seed}, {quota}, {workers} workers, {reports} % report");
         let end = Moment::START + per * 3;
         world
@@ -337,7 +337,7 @@ fn quota_of_a_rate_is_used() {
             ..STEADY
         };
         let quota = Quota::Rate { limit, per, burst };
-        let mut world = World::new(quota, false, ways, 4, seed);
+        let mut world = Scenario::new(quota, false, ways, 4, seed);
         let fate = world.play(Moment::START + per * 5, u64::MAX);
         fate.unwrap_or_else(|wrong| panic!("seed {seed}, {quota}: {wrong}"));
         let view = world.bucket.view(Moment::START + per * 5);

@@ -122,7 +122,7 @@ impl Account {
 }
 
 /// The scheduler, its workers, and what is to come.
-struct World {
+struct Scenario {
     scheduler: Scheduler,
     now: Moment,
     accounts: Vec<Account>,
@@ -133,7 +133,7 @@ struct World {
     out: Vec<Command>,
 }
 
-impl World {
+impl Scenario {
     fn new() -> Self {
         let accounts: Vec<Account> = (0..WORKERS).map(Account::new).collect();
         let mut world = Self {
@@ -228,7 +228,7 @@ impl World {
 
 #[test]
 fn worker_wakes_when_its_window_opens_and_never_before() {
-    let mut world = World::new();
+    let mut world = Scenario::new();
     let (mut wakeups, mut moments) = (0_u64, BTreeSet::new());
     assert_eq!(world.given, u64::from(WORKERS), "all windows are open in the beginning");
     while world.given < ACTIONS {

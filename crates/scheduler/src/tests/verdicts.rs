@@ -2,7 +2,7 @@
 
 use crate::{
     Policy,
-    sim::{Bad, Figure, Series, Span, World, contenders, play, play_seeds, presets},
+    sim::{Bad, Figure, Scenario, Series, Span, contenders, play, play_seeds, presets},
 };
 
 /// As in the table.
@@ -96,9 +96,9 @@ fn outage_convicts_no_worker() {
 #[test]
 fn outages_again_and_again_lose_nothing() {
     let outages = [(10, 20), (25, 35), (40, 60), (65, 80)].map(|(from, to)| Span::of_millis(from * 1000, to * 1000));
-    let world = World {
+    let world = Scenario {
         outages: outages.to_vec(),
-        ..World::default()
+        ..Scenario::default()
     };
     let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
@@ -109,7 +109,7 @@ fn outages_again_and_again_lose_nothing() {
 fn pools_of_every_size_settle_everything_and_stay() {
     for workers in [1, 2, 5, 20, 200] {
         for seed in 0..4 {
-            let world = World {
+            let world = Scenario {
                 workers,
                 slots: 1 + seed as u32 % 3,
                 actions: 400 + u64::from(workers) * 10,
@@ -121,7 +121,7 @@ fn pools_of_every_size_settle_everything_and_stay() {
                     _ => vec![Bad { count: 1, rate: 0.8 }],
                 },
                 seed,
-                ..World::default()
+                ..Scenario::default()
             };
             let outcome = play(&world, &Policy::default()).expect("a policy that can be meant");
             assert_eq!(outcome.unsettled, 0, "{workers} workers, seed {seed}");
@@ -141,13 +141,13 @@ fn poison_that_makes_workers_unfit_takes_out_no_worker() {
         (4, false, 60),
         (20, false, 60),
     ] {
-        let world = World {
+        let world = Scenario {
             workers,
             actions: 600,
             poison,
             poison_spread,
             poison_unfit: true,
-            ..World::default()
+            ..Scenario::default()
         };
         let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
         let what = format!("{workers} workers, {poison} bad actions, spread: {poison_spread}");
@@ -168,14 +168,14 @@ fn black_hole_is_found_though_actions_have_one_attempt() {
 #[test]
 fn bad_actions_with_one_attempt_quarantine_no_innocent() {
     for (poison_spread, actions) in [(false, 1000), (true, 1000), (true, 400)] {
-        let world = World {
+        let world = Scenario {
             workers: 4,
             actions,
             poison: 100,
             poison_spread,
             attempts: 1,
             lengths: Span::of_millis(10, 30),
-            ..World::default()
+            ..Scenario::default()
         };
         let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
         // By chance alone three bad actions in a row meet the same worker now and then.
@@ -187,12 +187,12 @@ fn bad_actions_with_one_attempt_quarantine_no_innocent() {
 #[test]
 fn hiccup_costs_no_action_and_no_innocent() {
     for (workers, millis) in [(1, 50), (2, 50), (2, 1000), (4, 50), (4, 1000), (20, 50), (20, 900)] {
-        let world = World {
+        let world = Scenario {
             workers,
             actions: 300 + 300 * u64::from(workers),
             lengths: Span::of_millis(10, 30),
             hiccups: vec![Span::of_millis(1000, 1000 + millis)],
-            ..World::default()
+            ..Scenario::default()
         };
         let ours = play_seeds(&world, &Policy::default(), 2 * SEEDS).expect("a world that can be meant");
         let what = format!("{workers} workers, {millis} ms");
@@ -205,12 +205,12 @@ fn hiccup_costs_no_action_and_no_innocent() {
 fn evenly_flaky_workers_are_hardly_slowed_down() {
     for (length, workers) in [(1, 4), (1, 20), (10, 4), (10, 20), (100, 20)] {
         for flake in [0.2, 0.4] {
-            let world = World {
+            let world = Scenario {
                 workers,
                 actions: 60_000 * u64::from(workers) / (20 * length).max(20),
                 lengths: Span::of_millis(length, length),
                 flake,
-                ..World::default()
+                ..Scenario::default()
             };
             let never = Policy {
                 suspect_after: 1000,
@@ -228,13 +228,13 @@ fn evenly_flaky_workers_are_hardly_slowed_down() {
 fn no_action_is_lost_to_bad_workers_while_there_is_a_good_one() {
     for (workers, black_holes) in [(2, 1), (3, 2), (4, 2), (5, 4), (10, 5), (20, 10), (20, 18)] {
         for (failing, length) in [(0, 20), (10, 20), (1, 1000)] {
-            let world = World {
+            let world = Scenario {
                 workers,
                 black_holes,
                 actions: 50,
                 lengths: Span::of_millis(length / 2, length),
                 failing: Span::of_millis(failing, failing),
-                ..World::default()
+                ..Scenario::default()
             };
             let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
             let what = format!("{black_holes} of {workers} fail after {failing} ms, others take {length} ms");
@@ -246,13 +246,13 @@ fn no_action_is_lost_to_bad_workers_while_there_is_a_good_one() {
 #[test]
 fn worker_bad_at_one_kind_goes_on_with_the_others() {
     for kinds in [2, 3, 9] {
-        let world = World {
+        let world = Scenario {
             workers: 4,
             actions: 1000 * u64::from(kinds),
             lengths: Span::of_millis(10, 30),
             bad_at_one: 1,
             kinds,
-            ..World::default()
+            ..Scenario::default()
         };
         let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
         // Innocents are workers that are taken out as a whole.
@@ -266,14 +266,14 @@ fn worker_bad_at_one_kind_goes_on_with_the_others() {
 
 #[test]
 fn worker_bad_at_every_kind_is_quarantined_as_a_whole() {
-    let world = World {
+    let world = Scenario {
         workers: 4,
         actions: 3000,
         lengths: Span::of_millis(10, 30),
         failing: Span::of_millis(10, 10),
         black_holes: 1,
         kinds: 3,
-        ..World::default()
+        ..Scenario::default()
     };
     let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));

@@ -341,11 +341,11 @@ impl Watch {
     fn compare(&self, scheduler: &Scheduler) -> Result<(), String> {
         for (id, worker) in &self.workers {
             let view = scheduler.worker(*id).ok_or("it forgot a worker")?;
-            if view.holds as usize != worker.holds.len() || view.health != worker.health {
+            if view.in_flight as usize != worker.holds.len() || view.health != worker.health {
                 return Err(format!(
                     "{id} is said to be {} with {}, but was seen to be {} with {}",
                     view.health,
-                    view.holds,
+                    view.in_flight,
                     worker.health,
                     worker.holds.len()
                 ));

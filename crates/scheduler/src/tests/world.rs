@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::{
     Policy,
-    sim::{Bad, Figure, Outcome, Span, World, contenders, play, play_seeds, presets},
+    sim::{Bad, Figure, Outcome, Scenario, Span, contenders, play, play_seeds, presets},
 };
 
 /// A preset's world, a tenth of it, under every policy.
-fn each_small(mut check: impl FnMut(&str, &World, &Policy, &Outcome)) {
+fn each_small(mut check: impl FnMut(&str, &Scenario, &Policy, &Outcome)) {
     for preset in presets() {
-        let world = World {
+        let world = Scenario {
             actions: 600,
             ..preset.world.clone()
         };
@@ -59,7 +59,7 @@ fn no_policy_is_faster_than_the_work() {
 fn the_same_seed_gives_the_same() {
     each_small(|name, world, policy, outcome| {
         assert_eq!(*outcome, play(world, policy).unwrap(), "{name}");
-        let other = World {
+        let other = Scenario {
             seed: world.seed + 1,
             ..world.clone()
         };
@@ -70,7 +70,7 @@ fn the_same_seed_gives_the_same() {
 #[test]
 fn no_worker_is_convicted_when_all_is_well() {
     for (name, policy) in contenders() {
-        let world = World::default();
+        let world = Scenario::default();
         let outcome = play(&world, &policy).unwrap();
         assert_eq!((outcome.done, outcome.lost), (world.actions, 0), "{name}");
         assert_eq!((outcome.attempts, outcome.retries), (world.actions, 0), "{name}");
@@ -84,9 +84,9 @@ fn no_worker_is_convicted_when_all_is_well() {
 
 #[test]
 fn a_black_hole_is_found_and_nothing_is_lost() {
-    let world = World {
+    let world = Scenario {
         black_holes: 1,
-        ..World::default()
+        ..Scenario::default()
     };
     for (name, policy) in contenders().into_iter().take(2) {
         let outcome = play(&world, &policy).unwrap();
@@ -108,7 +108,7 @@ fn a_black_hole_is_found_and_nothing_is_lost() {
 fn policy_without_blame_quarantines_no_worker() {
     for preset in presets() {
         let (_, policy) = contenders().pop().unwrap();
-        let world = World {
+        let world = Scenario {
             actions: 600,
             ..preset.world.clone()
         };
@@ -126,10 +126,10 @@ fn policy_without_blame_quarantines_no_worker() {
 #[test]
 fn randomness_depends_on_attempts_and_not_on_the_policy() {
     // With one worker and no failure nothing is left to decide, so all of it is the world's.
-    let world = World {
+    let world = Scenario {
         workers: 1,
         actions: 100,
-        ..World::default()
+        ..Scenario::default()
     };
     let spans: Vec<_> = contenders()
         .iter()
@@ -140,10 +140,10 @@ fn randomness_depends_on_attempts_and_not_on_the_policy() {
 
 #[test]
 fn every_seed_gives_another_run() {
-    let world = World {
+    let world = Scenario {
         actions: 2000,
         flake: 0.2,
-        ..World::default()
+        ..Scenario::default()
     };
     let series = play_seeds(&world, &Policy::default(), 8).unwrap();
     let mut attempts: Vec<_> = series.outcomes.iter().map(|outcome| outcome.attempts).collect();
@@ -154,11 +154,11 @@ fn every_seed_gives_another_run() {
 
 #[test]
 fn slots_work_at_once() {
-    let world = |slots| World {
+    let world = |slots| Scenario {
         workers: 2,
         slots,
         actions: 400,
-        ..World::default()
+        ..Scenario::default()
     };
     let span = |slots| play(&world(slots), &Policy::default()).unwrap().makespan.as_secs_f64();
     let (one, ten) = (span(1), span(10));
@@ -168,14 +168,14 @@ fn slots_work_at_once() {
 #[test]
 fn prefetched_attempts_wait() {
     // Short enough to be handed out ahead; two at once in one slot would take half the time.
-    let world = World {
+    let world = Scenario {
         workers: 1,
         actions: 1000,
         lengths: Span {
             from: Duration::from_micros(200),
             to: Duration::from_micros(200),
         },
-        ..World::default()
+        ..Scenario::default()
     };
     let outcome = play(&world, &Policy::default()).unwrap();
     assert_eq!(outcome.makespan, Duration::from_millis(200));
@@ -183,11 +183,11 @@ fn prefetched_attempts_wait() {
 
 #[test]
 fn as_many_are_open_as_may_be() {
-    let world = World {
+    let world = Scenario {
         workers: 10,
         actions: 200,
         open_max: 1,
-        ..World::default()
+        ..Scenario::default()
     };
     let outcome = play(&world, &Policy::default()).unwrap();
     assert!(outcome.makespan > Duration::from_secs(15), "one after the other");
@@ -196,11 +196,11 @@ fn as_many_are_open_as_may_be() {
 #[test]
 fn poison_is_placed_as_configured() {
     let at = |poison_spread| {
-        let world = World {
+        let world = Scenario {
             actions: 100,
             poison: 7,
             poison_spread,
-            ..World::default()
+            ..Scenario::default()
         };
         (0..100).filter(|action| world.is_poison(*action)).collect::<Vec<_>>()
     };
@@ -212,12 +212,12 @@ fn poison_is_placed_as_configured() {
 
 #[test]
 fn series_have_a_mean_and_a_worst() {
-    let world = World {
+    let world = Scenario {
         workers: 3,
         actions: 60,
         black_holes: 1,
         flake: 0.1,
-        ..World::default()
+        ..Scenario::default()
     };
     let series = play_seeds(&world, &Policy::default(), 4).unwrap();
     assert_eq!(series.outcomes.len(), 4);
@@ -232,39 +232,39 @@ fn series_have_a_mean_and_a_worst() {
     );
     assert!(series.worst(Figure::Utilisation) <= series.mean(Figure::Utilisation));
     assert_eq!(series.utilisation().len(), 3);
-    let none = play_seeds(&World::default(), &Policy::default(), 2).unwrap();
+    let none = play_seeds(&Scenario::default(), &Policy::default(), 2).unwrap();
     assert_eq!(none.mean(Figure::FirstFound), None, "nobody is to be found");
 }
 
 #[test]
 fn invalid_scenario_is_rejected() {
-    let usual = World::default;
-    let bad = |count, rate| World {
+    let usual = Scenario::default;
+    let bad = |count, rate| Scenario {
         bad: vec![Bad { count, rate }],
         ..usual()
     };
     let worlds = [
-        World { workers: 0, ..usual() },
-        World { slots: 0, ..usual() },
-        World { open_max: 0, ..usual() },
-        World {
+        Scenario { workers: 0, ..usual() },
+        Scenario { slots: 0, ..usual() },
+        Scenario { open_max: 0, ..usual() },
+        Scenario {
             flake: f64::NAN,
             ..usual()
         },
-        World { flake: 1.1, ..usual() },
-        World {
+        Scenario { flake: 1.1, ..usual() },
+        Scenario {
             lengths: Span::of_millis(2, 1),
             ..usual()
         },
-        World {
+        Scenario {
             outages: vec![Span::of_millis(2, 1)],
             ..usual()
         },
-        World {
+        Scenario {
             poison: 6001,
             ..usual()
         },
-        World {
+        Scenario {
             black_holes: 1,
             ..bad(20, 0.5)
         },
@@ -274,5 +274,5 @@ fn invalid_scenario_is_rejected() {
     for world in worlds {
         assert!(play(&world, &Policy::default()).is_err(), "{world:?}");
     }
-    assert!(play(&World { actions: 0, ..usual() }, &Policy::default()).is_ok());
+    assert!(play(&Scenario { actions: 0, ..usual() }, &Policy::default()).is_ok());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Policy, Quota,
-    sim::{Figure, Outcome, Span, Spending, World, play},
+    sim::{Figure, Outcome, Scenario, Span, Spending, play},
 };
 
 pub(super) const PER: Duration = Duration::from_secs(10);
@@ -18,17 +18,17 @@ pub(super) fn fixed(limit: u32) -> Quota {
 }
 
 /// Four workers that could do about four times what they may.
-pub(super) fn greedy(quota: Quota) -> World {
-    World {
+pub(super) fn greedy(quota: Quota) -> Scenario {
+    Scenario {
         workers: 4,
         slots: 4,
         actions: 4000,
         quotas: vec![quota],
-        ..World::default()
+        ..Scenario::default()
     }
 }
 
-pub(super) fn played(world: &World) -> Outcome {
+pub(super) fn played(world: &Scenario) -> Outcome {
     let outcome = play(world, &Policy::default()).unwrap();
     let told = format!("{:?}, seed {}", world.quotas, world.seed);
     assert_eq!((outcome.done, outcome.unsettled), (world.actions, 0), "{told}");
@@ -42,8 +42,8 @@ pub(super) fn played(world: &World) -> Outcome {
     outcome
 }
 
-pub(super) fn seeds(world: &World) -> impl Iterator<Item = World> {
-    (1..=10).map(|seed| World { seed, ..world.clone() })
+pub(super) fn seeds(world: &Scenario) -> impl Iterator<Item = Scenario> {
+    (1..=10).map(|seed| Scenario { seed, ..world.clone() })
 }
 
 /// At least 97 % of what each account offered was spent.
@@ -86,7 +86,7 @@ fn it_takes_as_long_as_the_windows_make_it_take() {
 
 #[test]
 fn workers_with_one_account_spend_it_once() {
-    let world = |accounts| World {
+    let world = |accounts| Scenario {
         workers: 2,
         slots: 4,
         actions: 1000,
@@ -95,7 +95,7 @@ fn workers_with_one_account_spend_it_once() {
     };
     for alone in seeds(&world(None)) {
         let seed = alone.seed;
-        let shared = World { seed, ..world(Some(1)) };
+        let shared = Scenario { seed, ..world(Some(1)) };
         let (alone, shared) = (played(&alone), played(&shared));
         assert_eq!((alone.spendings.len(), shared.spendings.len()), (2, 1));
         assert_eq!(shared.spendings[0].spent, 1000);
@@ -111,12 +111,12 @@ fn workers_with_one_account_spend_it_once() {
 
 #[test]
 fn workers_have_the_accounts_in_turn() {
-    let world = World {
+    let world = Scenario {
         workers: 10,
         accounts: Some(3),
         quotas: vec![sliding(10), Quota::Concurrent { limit: 2 }],
         actions: 100,
-        ..World::default()
+        ..Scenario::default()
     };
     let accounts: Vec<u32> = (0..10).map(|worker| world.account(worker)).collect();
     assert_eq!(accounts, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
@@ -135,7 +135,7 @@ fn workers_have_the_accounts_in_turn() {
 /// Two at once for four workers with one account take half of their time.
 #[test]
 fn an_account_holds_no_more_than_it_may() {
-    let world = World {
+    let world = Scenario {
         accounts: Some(1),
         actions: 400,
         ..greedy(Quota::Concurrent { limit: 2 })
@@ -170,7 +170,7 @@ fn waste_at_each_reset_is_reported() {
     }
     assert_eq!(Figure::Left.of(&played(&greedy(sliding(100)))), None, "nothing resets");
     // Hardly anybody works: nearly all is left.
-    let idle = World {
+    let idle = Scenario {
         workers: 1,
         slots: 1,
         actions: 10,
@@ -192,7 +192,7 @@ fn waste_at_each_reset_is_reported() {
 /// Until somebody says when a window ends it is counted as sliding: safe, and a little is left over.
 #[test]
 fn without_reports_a_fixed_window_is_safe() {
-    let world = World {
+    let world = Scenario {
         reports: false,
         ..greedy(fixed(100))
     };
@@ -218,12 +218,12 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
     let usual = || greedy(in_windows(7, 70));
     // A burst of 1 is used but for the time that the answer takes: until then it is unknown when it was counted.
     let short = Span::of_millis(10, 30);
-    let cases: [(&str, f64, World); 12] = [
+    let cases: [(&str, f64, Scenario); 12] = [
         ("fixed windows of 7 s", 0.95, usual()),
         (
             "fixed windows of 13 s",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![in_windows(13, 130)],
                 ..usual()
             },
@@ -231,7 +231,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a leaky bucket, burst 1",
             0.90,
-            World {
+            Scenario {
                 quotas: vec![rate(1)],
                 lengths: short,
                 actions: 400,
@@ -241,7 +241,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a leaky bucket, burst 20",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![rate(20)],
                 actions: 1000,
                 ..usual()
@@ -250,17 +250,17 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "an account of four workers",
             0.95,
-            World {
+            Scenario {
                 accounts: Some(1),
                 actions: 1000,
                 ..usual()
             },
         ),
-        ("a clock of whole seconds", 0.95, World { dates: true, ..usual() }),
+        ("a clock of whole seconds", 0.95, Scenario { dates: true, ..usual() }),
         (
             "fixed windows by a slow clock",
             0.95,
-            World {
+            Scenario {
                 clocks_slow: 1,
                 ..usual()
             },
@@ -268,7 +268,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "fixed windows by a fast clock",
             0.95,
-            World {
+            Scenario {
                 clocks_slow: -1,
                 ..usual()
             },
@@ -276,7 +276,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a leaky bucket by a slow clock",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![rate(20)],
                 clocks_slow: 1,
                 actions: 1000,
@@ -286,7 +286,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a leaky bucket by a fast clock",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![rate(20)],
                 clocks_slow: -1,
                 actions: 1000,
@@ -296,7 +296,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a secondary limit at once and one a minute",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![in_windows(13, 130), Quota::Concurrent { limit: 3 }],
                 ..usual()
             },
@@ -304,7 +304,7 @@ fn quotas_of_many_sorts_are_used_and_not_overrun() {
         (
             "a sliding window",
             0.95,
-            World {
+            Scenario {
                 quotas: vec![Quota::Sliding {
                     limit: 70,
                     per: seconds(7),

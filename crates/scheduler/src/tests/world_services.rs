@@ -7,7 +7,7 @@ use crate::{
     Moment, Policy, Quota,
     bucket::Bucket,
     sim::{
-        Figure, Span, World, contenders, play,
+        Figure, Scenario, Span, contenders, play,
         play::play_told,
         service::{Clock, Service},
     },
@@ -18,7 +18,7 @@ use crate::{
 #[test]
 fn restarted_host_keeps_to_the_remaining_quota() {
     for (quota, accounts) in [(fixed(100), 4), (fixed(100), 1), (sliding(100), 4)] {
-        let world = World {
+        let world = Scenario {
             restarts: Some(Duration::from_secs(24)),
             accounts: Some(accounts),
             actions: 1000 * u64::from(accounts),
@@ -40,7 +40,7 @@ fn restarted_host_keeps_to_the_remaining_quota() {
 /// It says that windows end three seconds before they do: that is believed twice, and then no more.
 #[test]
 fn resets_that_a_service_contradicts_are_not_believed_for_long() {
-    let world = World {
+    let world = Scenario {
         resets_early: Duration::from_secs(3),
         ..greedy(fixed(100))
     };
@@ -60,7 +60,7 @@ fn resets_that_a_service_contradicts_are_not_believed_for_long() {
 fn a_service_refuses_what_is_over_its_quota() {
     for quota in [fixed(50), sliding(50)] {
         // With reports the scheduler would soon know better.
-        let world = World {
+        let world = Scenario {
             actions: 1000,
             reports: false,
             ..greedy(quota)
@@ -81,7 +81,7 @@ fn a_service_refuses_what_is_over_its_quota() {
 fn trouble_does_not_overrun_a_quota() {
     for (name, policy) in contenders() {
         for quota in [sliding(20), fixed(20)] {
-            let world = World {
+            let world = Scenario {
                 workers: 6,
                 slots: 2,
                 actions: 600,
@@ -91,7 +91,7 @@ fn trouble_does_not_overrun_a_quota() {
                 poison: 10,
                 poison_traps: true,
                 quotas: vec![quota],
-                ..World::default()
+                ..Scenario::default()
             };
             for world in seeds(&world) {
                 let outcome = play(&world, &policy).unwrap();
@@ -106,7 +106,7 @@ fn trouble_does_not_overrun_a_quota() {
 
 #[test]
 fn windows_of_any_length_are_counted() {
-    let world = |per, quota: fn(u32, Duration) -> Quota| World {
+    let world = |per, quota: fn(u32, Duration) -> Quota| Scenario {
         workers: 1,
         actions: 10,
         lengths: Span::of_millis(10_000, 10_000),
@@ -139,11 +139,11 @@ fn windows_of_any_length_are_counted() {
 fn invalid_scenario_is_rejected() {
     for world in [
         greedy(sliding(0)),
-        World {
+        Scenario {
             accounts: Some(0),
             ..greedy(sliding(1))
         },
-        World {
+        Scenario {
             accounts: Some(5),
             ..greedy(sliding(1))
         },

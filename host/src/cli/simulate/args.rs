@@ -6,7 +6,7 @@ use clap::{
 };
 use disperse_scheduler::{
     Policy, Quota,
-    sim::{Bad, Preset, Span, World, contenders, presets},
+    sim::{Bad, Preset, Scenario, Span, contenders, presets},
 };
 
 use crate::{
@@ -132,7 +132,7 @@ impl SimulateArgs {
 
 impl WorldArgs {
     /// Changes what was typed and leaves the rest.
-    fn change(&self, world: &mut World) {
+    fn change(&self, world: &mut Scenario) {
         fn set<T: Clone>(to: &mut T, typed: Option<&T>) {
             if let Some(typed) = typed {
                 to.clone_from(typed);

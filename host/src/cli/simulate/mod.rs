@@ -5,7 +5,7 @@ mod table;
 
 use disperse_scheduler::{
     Quota,
-    sim::{Figure, Preset, Series, Spending, World, play_seeds},
+    sim::{Figure, Preset, Scenario, Series, Spending, play_seeds},
 };
 
 pub(super) use self::args::SimulateArgs;
@@ -77,7 +77,7 @@ fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
 }
 
 /// What became of one quota of one account, with each seed.
-fn spent(of: &[&Spending], world: &World) -> Option<serde_json::Value> {
+fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
     let first = of.first()?;
     let mean =
         |value: fn(&Spending) -> f64| Spread::of(of.iter().map(|one| value(one)), f64::max).map(|one| tidy(one.mean));
@@ -171,7 +171,7 @@ fn world(compared: &Compared) -> serde_json::Value {
         "seeds": compared.seeds,
     });
     // What few worlds have.
-    let usual = World::default();
+    let usual = Scenario::default();
     let hiccups: Vec<_> = world.hiccups.iter().map(span).collect();
     let more = [
         ("kinds", (world.kinds != usual.kinds).then(|| world.kinds.into())),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use disperse_scheduler::sim::{Figure, Preset, Series, Span, Spending, World};
+use disperse_scheduler::sim::{Figure, Preset, Scenario, Series, Span, Spending};
 
 use super::{Compared, Spread};
 use crate::{settings::quota_words, units::Time};
@@ -109,7 +109,7 @@ fn accounts(one: &Compared) -> Vec<Row> {
 }
 
 /// Whose quota, and which if there are several.
-fn label(spending: &Spending, world: &World) -> String {
+fn label(spending: &Spending, world: &Scenario) -> String {
     let mut text = match world.accounts {
         None => format!("quota used, worker {}", spending.account + 1),
         Some(_) => format!("quota used, account {}", spending.account + 1),
@@ -168,7 +168,7 @@ fn matters(figure: Figure, one: &Compared) -> bool {
 }
 
 /// The mean, and the worst where it is another.
-fn cell(figure: Figure, series: &Series, world: &World) -> String {
+fn cell(figure: Figure, series: &Series, world: &Scenario) -> String {
     let Some((mean, worst)) = series.mean(figure).zip(series.worst(figure)) else {
         return "-".to_owned();
     };
@@ -234,7 +234,7 @@ fn sentence(preset: &Preset) -> String {
 }
 
 /// What may be spent, and by whom.
-fn quotas(world: &World) -> String {
+fn quotas(world: &Scenario) -> String {
     let words: Vec<String> = world.quotas.iter().copied().map(quota_words).collect();
     let whose = match world.accounts {
         None => "each worker".to_owned(),
@@ -245,7 +245,7 @@ fn quotas(world: &World) -> String {
     format!("{} for {whose}{silent}", words.join(" and "))
 }
 
-fn wrong(world: &World) -> Vec<String> {
+fn wrong(world: &Scenario) -> Vec<String> {
     let mut wrong = Vec::new();
     if world.black_holes > 0 {
         wrong.push(count(u64::from(world.black_holes), "black hole"));

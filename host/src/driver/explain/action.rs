@@ -130,7 +130,7 @@ impl Driver<'_> {
                 format!("it passed on {} at attempt {number}", self.name(worker))
             }
             (Some(Outcome::Done { .. }), None) => "it passed elsewhere".to_owned(),
-            (Some(Outcome::Refused(reason)), _) => format!("it was given up: {}", refused(reason)),
+            (Some(Outcome::Failed(reason)), _) => format!("it was given up: {}", refused(reason)),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Driver<'_> {
             );
         }
         self.tell(Event::WorkerDrained { worker: view.worker });
-        let message = format!("{name} is given nothing more; {}", let_end(view.holds as usize));
+        let message = format!("{name} is given nothing more; {}", let_end(view.in_flight as usize));
         Ok(Explained::Done { message })
     }
 
@@ -98,7 +98,10 @@ impl Driver<'_> {
         } else {
             self.report.stopping();
             self.drain();
-            format!("the run starts no more attempts; {}", let_end(self.scheduler.held()))
+            format!(
+                "the run starts no more attempts; {}",
+                let_end(self.scheduler.in_flight())
+            )
         };
         Explained::Done { message }
     }

@@ -34,7 +34,7 @@ impl Crew {
             Health::Draining | Health::Evicted(_) | Health::Gone => self.out += 1,
             _ => {
                 self.usable += 1;
-                let at_work = view.holds >= view.slots;
+                let at_work = view.in_flight >= view.slots;
                 self.at_work += u64::from(at_work);
                 if let Some(refill) = refill.filter(|_| !at_work) {
                     self.spent += 1;

@@ -58,7 +58,7 @@ impl Driver<'_> {
             tasks_total: total,
             left_ms: left.map(|time| time.0),
             actions_done: actions.done,
-            actions_refused: actions.refused,
+            actions_refused: actions.failed,
             actions_running: actions.running as u64,
             waiting: self.waiting(survey),
             retries: self.tally.retries(),

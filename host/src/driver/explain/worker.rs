@@ -67,7 +67,7 @@ impl Driver<'_> {
                 .take(LISTED_MAX)
                 .map(|attempt| self.has(*attempt))
                 .collect(),
-            holds: view.holds,
+            holds: view.in_flight,
             barred: self.scheduler.barred_from(worker).map(barred).collect(),
             quotas: self.quota_lines(self.quotas.of(worker).iter().filter_map(quota)),
             failures_forgotten: failed.saturating_sub(failures.len() as u64),

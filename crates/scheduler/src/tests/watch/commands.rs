@@ -14,7 +14,7 @@ impl Watch {
         };
         let is_counted = matches!(
             outcome,
-            Outcome::Done { .. } | Outcome::Refused(Reason::Permanent | Reason::Oversize)
+            Outcome::Done { .. } | Outcome::Failed(Reason::Permanent | Reason::Oversize)
         );
         let Some((last, is_believed)) = action.last.filter(|_| is_counted) else {
             return Ok(());

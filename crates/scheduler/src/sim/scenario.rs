@@ -38,7 +38,7 @@ pub struct Bad {
 /// third of the bad ones, follows from the seed alone, whoever decides. So policies are compared in the same world and not
 /// in worlds of the same sort.
 #[derive(Clone, Debug, PartialEq)]
-pub struct World {
+pub struct Scenario {
     /// How many workers there are, all in one pool. At least 1. Default 20.
     pub workers: u32,
     /// How many attempts each makes at once. At least 1. Default 1.
@@ -102,7 +102,7 @@ pub struct World {
     pub seed: u64,
 }
 
-impl Default for World {
+impl Default for Scenario {
     fn default() -> Self {
         Self {
             workers: 20,
@@ -152,7 +152,7 @@ pub(super) enum Nature {
     BadAtOne,
 }
 
-impl World {
+impl Scenario {
     /// Whether every number is valid.
     ///
     /// # Errors
