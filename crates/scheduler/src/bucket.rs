@@ -1,8 +1,8 @@
 //! Quotas: how much a worker may ask of its service, and how much of that is left.
 //!
-//! A bucket is a pocket calculator for one account. It is told what is dispatched, what was answered and what the service
-//! said, each with the time, and says how much could be spent now and from when on there is more. Who waits for it and who
-//! is served first is not its business. Several workers may share one.
+//! A bucket counts for one account. It is told what is dispatched, what was answered and what the service reported, each with
+//! the time, and computes how much could be spent now and when there is more. Which workers wait for it is kept in
+//! `model/quota_state.rs`. Several workers may share one.
 //!
 //! **The one rule: the service never refuses anything because of a quota.** When it counts an attempt, between dispatch
 //! and answer, is unknown here, so every bucket is right for whichever moment that was: `span` for windows (`window` for

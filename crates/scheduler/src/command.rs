@@ -32,7 +32,7 @@ pub enum Command {
         /// The worker that makes it.
         worker: WorkerId,
     },
-    /// Tell the asker. Exactly once for each action; the payload can be forgotten.
+    /// Tell the task. Exactly once for each action; the payload can be forgotten.
     Settle {
         /// Which action.
         action: ActionId,

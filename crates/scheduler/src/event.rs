@@ -75,7 +75,7 @@ pub enum Event {
         /// How it is to be treated.
         spec: Spec,
     },
-    /// The asker does not want it any more.
+    /// Its task does not want it any more.
     Cancelled {
         /// Which.
         action: ActionId,

@@ -121,7 +121,7 @@ pub enum Reason {
     Poison,
     /// No worker that could do it exists, or none is left.
     Unroutable,
-    /// Its asker dropped it, or the run is being stopped.
+    /// Its task dropped it, or the run is being stopped.
     Cancelled,
     /// Its deadline passed.
     Deadline,
@@ -209,7 +209,7 @@ pub enum Verdict {
     },
     /// The action was at fault: it died wherever it went; or the worker made good for it.
     Cleared,
-    /// The action died, or its asker lost interest, before enough workers had tried it. Counts against the worker, but less.
+    /// The action failed for good, or was cancelled, before enough workers had tried it. Counts against the worker, but less.
     Unproved,
     /// The worker was taken out, and the action does not count what failed there.
     Annulled,

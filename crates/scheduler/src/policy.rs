@@ -36,7 +36,7 @@ pub struct Policy {
     /// Which workers are taken out for failing. Default [`Blame::Deferred`].
     pub blame: Blame,
     /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
-    /// flaky as everybody, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
+    /// flaky as all, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
     /// [`Scheduler::quarantine_score`](crate::Scheduler::quarantine_score).
     pub quarantine_score: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.

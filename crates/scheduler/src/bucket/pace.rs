@@ -12,7 +12,7 @@ const STRETCH: u128 = 101;
 
 /// The generic cell rate algorithm (ITU-T I.371): one number, the moment at which all that was spent will have been
 /// earned again ("theoretical arrival time", TAT). The service has one too. It moves its own when it counts an attempt,
-/// which is some time between dispatch and answer; nobody here can know when.
+/// which is some time between dispatch and answer; unknown here.
 ///
 /// So the TAT here moves at the *answer* (or at a report of it, which comes no sooner than the count), and what is in flight is
 /// held back in full. Why the service then never refuses:
@@ -74,7 +74,7 @@ impl Pace {
     }
 
     /// The service says that so many remain after an attempt of `units`, which is still in flight: held back now, and
-    /// added when it ends. A report only ever slows down: what somebody else spent is new here, what was spent from here
+    /// added when it ends. A report only ever slows down: what others spent is new here, what was spent from here
     /// is known better.
     pub(super) fn lower(&mut self, now: Moment, remaining: u32, units: u64) {
         let spent = self.burst.saturating_sub(u64::from(remaining)).saturating_sub(units);

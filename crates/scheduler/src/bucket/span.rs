@@ -6,8 +6,8 @@
 //! window ago, so all of them were counted here, and they were within the limit.
 //!
 //! **With reports** of a fixed window, [`Window`] knows more. **A report of a sliding window** only lowers: what was spent
-//! from here is known exactly, and when units come back is not in a report, so the one thing it can add is what somebody
-//! else spent. If there is such a thing, it holds until the reset that it names, or for one window if it names none.
+//! from here is known exactly, and when units come back is not in a report, so the one thing it can add is what another
+//! client spent. If there is such a thing, it holds until the reset that it names, or for one window if it names none.
 
 use std::time::Duration;
 
@@ -203,12 +203,12 @@ impl Span {
         tally: &mut Tally,
     ) -> bool {
         let reach = resets_in.min(self.whole());
-        // The service may not have counted these when it reported: who was in flight at any time since then.
+        // The service may not have counted these when it reported: those in flight at any time since then.
         let others = (flying - flight.units, self.ended - flight.ended_before);
         if !self.is_fixed || resets_in.is_zero() {
             let applied = self.is_newer(seq);
             // What was spent from here, as much of it as the service may have counted, explains what it has counted, or
-            // somebody else spends too.
+            // others spend too.
             let own = flying + self.ledger.beyond(self.cut(now));
             if applied && self.limit.saturating_sub(u64::from(remaining)) > own {
                 let resets = (!resets_in.is_zero()).then_some(now + reach);

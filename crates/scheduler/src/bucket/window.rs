@@ -1,13 +1,13 @@
 //! What reports say about a fixed window.
 //!
-//! A report is true for the moment at which the service counted the attempt that brings it. Nobody here knows that moment,
+//! A report is true for the moment at which the service counted the attempt that brings it. That moment is unknown here,
 //! only that it lies between the attempt's dispatch and now. So two things are kept apart that are easily mixed up:
 //!
 //! - **When the window ends.** "In 3 s" means 3 s after the count: not before the dispatch and 3 s (`earliest`), not after
 //!   now and 3 s (`latest`), each with the margin. Until `latest` the report holds; from then on what was answered before
 //!   `earliest` counts no more. What was answered between the two may have been counted in the next window already.
-//! - **What was counted after it.** Everybody else in flight at any time since that dispatch may be missing in what
-//!   remained, also who has ended since. They are subtracted (*loose*) until they are known to have been counted before.
+//! - **What was counted after it.** Every other attempt in flight at any time since that dispatch may be missing in what
+//!   remained, also one that has ended since. They are subtracted (*loose*) until they are known to have been counted before.
 //!
 //! Such a report stands by itself: those counted in its window are in what remained or loose, those counted in the next
 //! one are loose. So no window is overrun, whatever was believed before it.
@@ -54,7 +54,7 @@ pub(super) enum Sight {
     Later,
     /// Counted in a window after that.
     Next,
-    /// It took so long that nobody can tell.
+    /// It took so long that it is unknown.
     Unclear,
 }
 
@@ -154,7 +154,7 @@ impl Window {
         match (is_near, is_beyond) {
             (false, true) => Sight::Next,
             (false, false) => Sight::Unclear,
-            // Dispatched after the other report had come, so certainly counted later: somebody gave units back.
+            // Dispatched after the other report had come, so certainly counted later: units were given back.
             (true, _) if named.remaining < self.remaining || flight.dispatched > self.told => Sight::Later,
             (true, _) => {
                 self.fasten(flight);
@@ -169,7 +169,7 @@ impl Window {
     /// This report holds from now on.
     pub(super) fn follow(&mut self, named: Named, sight: Sight, flight: &mut Flight) {
         self.fasten(flight);
-        // Who ended before it was dispatched is counted.
+        // An attempt that ended before it was dispatched is counted.
         let since = match flight.loose_before {
             (generation, before) if generation == self.generation => self.loose_ever - before,
             _ => self.loose_ever,

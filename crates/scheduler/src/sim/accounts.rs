@@ -147,7 +147,7 @@ impl Accounts {
 impl Till {
     fn new(world: &Scenario, account: u32, index: usize, quota: Quota) -> Self {
         let span = length(quota);
-        // Nobody knows when a service began to count.
+        // It is unknown when a service began to count.
         let first = || 1 + world.window_luck(account, index).next_u64() % span;
         let ends = matches!(quota, Quota::Fixed { .. }).then(first);
         Self {

@@ -64,7 +64,7 @@ struct Crowd<'a> {
 /// Runs a load to its end. `filled` is called once, when as many actions are open as ever will be.
 ///
 /// # Errors
-/// The policy cannot be meant.
+/// The policy is invalid.
 pub fn run(load: &Load, policy: Policy, filled: impl FnOnce(&Scheduler)) -> Result<Tally, PolicyError> {
     let mut crowd = Crowd {
         load,

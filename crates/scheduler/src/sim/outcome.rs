@@ -169,7 +169,7 @@ impl Figure {
         }
     }
 
-    /// Its value; none if there is none, as when nobody was found.
+    /// Its value; none if there is none, as when no worker was found.
     pub fn of(self, outcome: &Outcome) -> Option<f64> {
         Some(match self {
             Self::Makespan => outcome.makespan.as_secs_f64(),

@@ -1,10 +1,8 @@
 //! Lets a world happen.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
+use super::worker::{PendingEnd, SimWorker, Stage};
 use super::{
     accounts::Accounts,
     opening,
@@ -12,14 +10,14 @@ use super::{
     scenario::{Nature, Scenario},
 };
 use crate::{
-    ActionId, AttemptId, BucketId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Quota, Report,
-    Scheduler, Spec, TaskId, WorkerId,
+    ActionId, AttemptId, Command, End, Event, Health, KindId, Moment, Policy, PolicyError, Quota, Scheduler, Spec,
+    TaskId, WorkerId,
 };
 
 /// Lets a world happen under a policy, until every action is settled.
 ///
 /// # Errors
-/// The world or the policy cannot be meant.
+/// The scenario or the policy is invalid.
 pub fn play(world: &Scenario, policy: &Policy) -> Result<Outcome, PolicyError> {
     play_told(world, policy, &world.quotas)
 }
@@ -35,7 +33,7 @@ pub(crate) fn play_told<'a>(world: &'a Scenario, policy: &Policy, quotas: &'a [Q
         planned: 0,
         asked: 0,
         settled: 0,
-        crew: world.natures().map(Member::new).collect(),
+        crew: world.natures().map(SimWorker::new).collect(),
         accounts: Accounts::new(world),
         quotas,
         restart: world.restarts.map(|after| Moment::START + after),
@@ -50,7 +48,7 @@ pub(crate) fn play_told<'a>(world: &'a Scenario, policy: &Policy, quotas: &'a [Q
 /// The same with so many seeds: the world's own, the next one and so on.
 ///
 /// # Errors
-/// The world or the policy cannot be meant.
+/// The scenario or the policy is invalid.
 pub fn play_seeds(world: &Scenario, policy: &Policy, seeds: u64) -> Result<Series, PolicyError> {
     let outcomes = (0..seeds).map(|more| {
         let seed = world.seed.wrapping_add(more);
@@ -61,59 +59,16 @@ pub fn play_seeds(world: &Scenario, policy: &Policy, seeds: u64) -> Result<Serie
     })
 }
 
-/// An attempt whose end is to come.
-struct Coming {
-    attempt: AttemptId,
-    worker: WorkerId,
-    end: End,
-    begun: Moment,
-    stage: Stage,
-    /// Whether it has one of the worker's slots, or lies ready behind them.
-    has_slot: bool,
-}
-
-/// How far an attempt is.
-enum Stage {
-    /// Its service gets to see it next, and if it is counted the attempt goes on for so long.
-    Asks(Duration),
-    /// Nothing comes but its end. What the service said when it counted it; none if it did not.
-    Ends(Option<Vec<(BucketId, Report)>>),
-}
-
-/// A worker.
-struct Member {
-    nature: Nature,
-    /// How many attempts it makes now.
-    busy: u32,
-    /// Attempts that lie ready.
-    ready: VecDeque<AttemptId>,
-    /// Time in attempts with a result.
-    useful: Duration,
-    was_taken_out: bool,
-}
-
-impl Member {
-    fn new(nature: Nature) -> Self {
-        Self {
-            nature,
-            busy: 0,
-            ready: VecDeque::new(),
-            useful: Duration::ZERO,
-            was_taken_out: false,
-        }
-    }
-}
-
 struct Play<'a> {
     world: &'a Scenario,
     scheduler: Scheduler,
     now: Moment,
     /// By when it comes; what comes at the same moment in the order of planning.
-    coming: BTreeMap<(Moment, u64), Coming>,
+    coming: BTreeMap<(Moment, u64), PendingEnd>,
     planned: u64,
     asked: u64,
     settled: u64,
-    crew: Vec<Member>,
+    crew: Vec<SimWorker>,
     accounts: Accounts,
     /// What the scheduler is told of.
     quotas: &'a [Quota],
@@ -174,7 +129,7 @@ impl Play<'_> {
     fn finish(mut self) -> Outcome {
         let makespan = self.now.since(Moment::START);
         let whole = makespan.as_secs_f64() * f64::from(self.world.slots);
-        let used = |member: &Member| {
+        let used = |member: &SimWorker| {
             if whole > 0.0 {
                 member.useful.as_secs_f64() / whole
             } else {
@@ -245,7 +200,7 @@ impl Play<'_> {
         self.out = out;
     }
 
-    fn member(&mut self, worker: WorkerId) -> Option<&mut Member> {
+    fn member(&mut self, worker: WorkerId) -> Option<&mut SimWorker> {
         self.crew.get_mut(worker.0 as usize)
     }
 
@@ -274,7 +229,7 @@ impl Play<'_> {
         };
         self.plan(
             now + first,
-            Coming {
+            PendingEnd {
                 attempt,
                 worker,
                 end,
@@ -286,7 +241,7 @@ impl Play<'_> {
     }
 
     /// The service counts an attempt, which goes on for `rest`, or sends it away.
-    fn asked_for(&mut self, mut coming: Coming, rest: Duration) {
+    fn asked_for(&mut self, mut coming: PendingEnd, rest: Duration) {
         let now = self.now;
         match self.accounts.count(now, self.world.account(coming.worker.0)) {
             Ok(said) => {
@@ -301,13 +256,13 @@ impl Play<'_> {
         }
     }
 
-    fn plan(&mut self, at: Moment, coming: Coming) {
+    fn plan(&mut self, at: Moment, coming: PendingEnd) {
         self.planned += 1;
         self.coming.insert((at, self.planned), coming);
     }
 
-    fn ended(&mut self, coming: Coming) {
-        let Coming {
+    fn ended(&mut self, coming: PendingEnd) {
+        let PendingEnd {
             attempt, worker, end, ..
         } = coming;
         let took = self.now.since(coming.begun);
@@ -342,10 +297,10 @@ impl Play<'_> {
         });
     }
 
-    /// An attempt that nobody needs ends at once.
+    /// An attempt that is not needed any more ends at once.
     fn stop(&mut self, attempt: AttemptId, worker: WorkerId) {
         let now = self.now;
-        let mine = |coming: &Coming| coming.attempt == attempt && coming.worker == worker;
+        let mine = |coming: &PendingEnd| coming.attempt == attempt && coming.worker == worker;
         let running = self.coming.iter().find(|(_, coming)| mine(coming)).map(|(key, _)| *key);
         if let Some(coming) = running.and_then(|key| self.coming.remove(&key)) {
             let end = End::Stopped;
@@ -354,7 +309,7 @@ impl Play<'_> {
                 Stage::Asks(_) => Stage::Ends(None),
                 stage @ Stage::Ends(_) => stage,
             };
-            return self.plan(now, Coming { end, stage, ..coming });
+            return self.plan(now, PendingEnd { end, stage, ..coming });
         }
         let Some(member) = self.member(worker) else { return };
         let before = member.ready.len();
@@ -362,7 +317,7 @@ impl Play<'_> {
         if member.ready.len() < before {
             self.plan(
                 now,
-                Coming {
+                PendingEnd {
                     attempt,
                     worker,
                     end: End::Stopped,

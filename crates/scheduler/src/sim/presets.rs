@@ -61,7 +61,7 @@ impl Preset {
 /// All of them.
 ///
 /// Where workers are guilty their failures take 10 ms and not less: a hole that fails in no time is handed every action
-/// once before anybody can know, and then policies differ only in what follows.
+/// once before it can be known, and then policies differ only in what follows.
 pub fn presets() -> Vec<Preset> {
     const POISON: &[Figure] = &[Figure::Innocents, Figure::Makespan];
     let usual = Scenario::default;

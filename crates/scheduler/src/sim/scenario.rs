@@ -35,7 +35,7 @@ pub struct Bad {
 /// Workers, actions, and what is wrong with them. The scheduler is told nothing of it.
 ///
 /// All randomness belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and what on the
-/// third of the bad ones, follows from the seed alone, whoever decides. So policies are compared in the same world and not
+/// third of the bad ones, follows from the seed alone, whatever decides. So policies are compared in the same scenario and not
 /// in worlds of the same sort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -81,7 +81,7 @@ pub struct Scenario {
     /// During these everything fails that ends then, as if the service that the workers use were down. Default none.
     pub outages: Vec<Span>,
     /// What the service that the workers use allows each account; all of these at once. Every attempt takes one unit, also
-    /// one that fails. Default none: as much as anybody likes.
+    /// one that fails. Default none: no limit.
     pub quotas: Vec<Quota>,
     /// How many accounts there are. Workers have them in turn, so that each belongs to as many of them. Default: each worker
     /// has its own.

@@ -28,7 +28,7 @@ impl Account {
         }
     }
 
-    /// An attempt will be counted at that moment, if it is made by somebody who has this account.
+    /// An attempt will be counted at that moment, if it is made by a worker that has this account.
     pub(super) fn ask(&mut self, at: Moment, attempt: AttemptId, worker: WorkerId, kind: KindId) {
         if !self.workers.contains(&worker) {
             return;

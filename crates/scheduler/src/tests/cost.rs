@@ -84,7 +84,7 @@ impl Load {
         }
     }
 
-    /// Seconds for each event, when everybody has had something to do.
+    /// Seconds for each event, when every worker has had something to do.
     fn cost(&mut self, open: u64) -> f64 {
         self.settle(open, open);
         let round = || {

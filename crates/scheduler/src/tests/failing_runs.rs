@@ -162,12 +162,12 @@ fn last_worker_that_stays_unfit_is_evicted_after_one_quarantine() {
     for action in 11..=60 {
         script += &format!("submit a{action}\n");
     }
-    let mut desk = play(&format!("{script}idle"));
-    assert_eq!(desk.scheduler().open(), 0, "{:?}", desk.log);
-    let quarantines = desk.log.iter().filter(|line| line.contains("quarantined")).count();
-    let evicted = desk.log.iter().filter(|line| line.ends_with("evicted unfit")).count();
-    assert!(quarantines <= 1, "{:?}", desk.log);
-    assert_eq!(evicted, 2, "{:?}", desk.log);
-    let end = desk.now.since(crate::Moment::START);
+    let mut replay = play(&format!("{script}idle"));
+    assert_eq!(replay.scheduler().open(), 0, "{:?}", replay.log);
+    let quarantines = replay.log.iter().filter(|line| line.contains("quarantined")).count();
+    let evicted = replay.log.iter().filter(|line| line.ends_with("evicted unfit")).count();
+    assert!(quarantines <= 1, "{:?}", replay.log);
+    assert_eq!(evicted, 2, "{:?}", replay.log);
+    let end = replay.now.since(crate::Moment::START);
     assert!(end < Duration::from_secs(60), "{end:?}");
 }

@@ -126,7 +126,7 @@ impl Run {
         Err("this never comes to rest".to_owned())
     }
 
-    /// From now on all goes well, and every pool has somebody who can work.
+    /// From now on all goes well, and every pool has a worker that succeeds.
     fn reinforce(&mut self) -> Result<(), String> {
         self.calm = true;
         for pool in 0..self.pools {

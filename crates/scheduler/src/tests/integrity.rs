@@ -35,7 +35,7 @@ fn places(scheduler: &Scheduler) -> impl Iterator<Item = (Wx, &Worker)> {
 fn lists(scheduler: &Scheduler) -> Result<(), String> {
     let (mut free, mut prefetch, mut held) = (0, 0, 0);
     for (wx, worker) in places(scheduler) {
-        // What a window offers can shrink by itself when it ends. It is noticed when somebody is to be given something.
+        // What a window offers can shrink by itself when it ends. It is noticed when a worker is to be given something.
         let room = match listing::is_spent_out(&scheduler.state, wx) {
             false => worker.capacity(&scheduler.state.policy),
             true if worker.listed.0 == Capacity::Slot => Capacity::Slot,

@@ -261,7 +261,7 @@ fn invalid_policy_is_rejected() {
 
 #[test]
 fn views_report_every_action_and_worker() {
-    let mut desk = play(
+    let mut replay = play(
         "policy open_max=3
          0ms kind k0 pools=p0
          join w1 p0 slots=1
@@ -272,7 +272,7 @@ fn views_report_every_action_and_worker() {
          2ms cancel a2
          submit a4",
     );
-    let scheduler = desk.scheduler();
+    let scheduler = replay.scheduler();
     let counts = scheduler.counts();
     assert_eq!(
         (counts.waiting, counts.running, counts.backing_off, counts.stopping),

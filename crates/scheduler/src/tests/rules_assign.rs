@@ -1,4 +1,4 @@
-//! Who gets what, and in which order.
+//! Which worker gets which action, and in which order.
 
 use super::script::check;
 
@@ -224,9 +224,9 @@ fn kind_of_many_pools_goes_to_the_worker_that_was_idle_for_longest() {
     }
     script += "1ms ended a7#1 w7 ok\n2ms ended a50#1 w50 ok\n3ms ended a3#1 w3 ok\n4ms submit a100\nsubmit a101\nsubmit a102\nsubmit a103\n";
     script += "5ms ended a80#1 w80 ok\n";
-    let mut desk = super::script::play(&script);
-    super::integrity::check(desk.scheduler()).unwrap();
-    let given: Vec<&str> = desk
+    let mut replay = super::script::play(&script);
+    super::integrity::check(replay.scheduler()).unwrap();
+    let given: Vec<&str> = replay
         .log
         .iter()
         .filter(|line| line.contains("assign a10"))

@@ -315,8 +315,8 @@ fn the_attempts_of_a_kind_follow_from_how_flaky_it_is() {
         script += &format!("\nsubmit a{action}");
     }
     script += "\nidle\nsubmit a1000";
-    let mut desk = play(&script);
-    let view = desk.scheduler().action(crate::ActionId(1000)).expect("open");
+    let mut replay = play(&script);
+    let view = replay.scheduler().action(crate::ActionId(1000)).expect("open");
     assert_eq!(view.failed_max, 8);
 }
 

@@ -1,4 +1,4 @@
-//! Workers at their limit, and ends that accuse nobody.
+//! Workers at their limit, and ends that accuse no worker.
 
 use super::script::{check, play};
 use crate::WorkerId;
@@ -146,7 +146,7 @@ fn busy_with_spent_quota_is_no_failure() {
 #[test]
 fn repeated_busy_halves_the_width_and_success_restores_it() {
     let width = |script: &str| {
-        let mut desk = play(&format!(
+        let mut replay = play(&format!(
             "policy widen_after=2
              0ms kind k0 pools=p0
              join w1 p0 slots=8
@@ -161,7 +161,7 @@ fn repeated_busy_halves_the_width_and_success_restores_it() {
              submit a9
              {script}"
         ));
-        desk.scheduler().worker(WorkerId(1)).expect("a worker").width
+        replay.scheduler().worker(WorkerId(1)).expect("a worker").width
     };
     let first = "1s ended a1#1 w1 busy=1s\n1s ended a2#1 w1 busy=1s\n";
     assert_eq!(width(first), 8, "both slots met the same limit");
@@ -350,18 +350,18 @@ fn actions_with_limits_of_their_own_hold_up_no_others() {
         for action in 1..=400 + limited {
             script += &format!("submit a{action} task=t{}\n", action / 50);
         }
-        let mut desk = play(&format!("{script}\n{within} run"));
-        let counts = desk.scheduler().counts();
+        let mut replay = play(&format!("{script}\n{within} run"));
+        let counts = replay.scheduler().counts();
         assert_eq!(counts.done, 400, "{limited} times {hint}");
         assert_eq!(counts.failed, 0, "they are busy, and have not failed");
         // One comes each second for a while, whatever the limited ones did meanwhile.
         for action in 0..300 {
-            let now = desk.now + std::time::Duration::from_secs(1);
-            desk.line(&format!("{now} run"));
-            desk.line(&format!("{now} submit a{} task=t100", 1000 + action));
+            let now = replay.now + std::time::Duration::from_secs(1);
+            replay.line(&format!("{now} run"));
+            replay.line(&format!("{now} submit a{} task=t100", 1000 + action));
         }
-        let now = desk.now + std::time::Duration::from_millis(100);
-        desk.line(&format!("{now} run"));
-        assert_eq!(desk.scheduler().counts().done, 700, "{limited} times {hint}");
+        let now = replay.now + std::time::Duration::from_millis(100);
+        replay.line(&format!("{now} run"));
+        assert_eq!(replay.scheduler().counts().done, 700, "{limited} times {hint}");
     }
 }

@@ -76,16 +76,16 @@ fn fixed_windows_are_used_up_by_cheap_work_between_costly_work() {
     }
     // A report of the first attempt says when windows end; each later one follows from time alone.
     script += "10ms report w1 a1#1 b0 remaining=70 resets=9990ms\n";
-    let mut desk = play(&format!("{script}\n9900ms run"));
-    let view = desk
+    let mut replay = play(&format!("{script}\n9900ms run"));
+    let view = replay
         .scheduler()
         .quotas()
         .find(|view| view.bucket == BucketId(0))
         .unwrap()
         .is;
     assert_eq!(view.used, 100, "three costly ones and ten cheap ones: {view:?}");
-    desk.line("200s run");
-    assert_eq!(desk.scheduler().open(), 0, "all are done in the end");
+    replay.line("200s run");
+    assert_eq!(replay.scheduler().open(), 0, "all are done in the end");
 }
 
 /// Each unit of an account that many share wakes one of them, and not all: what an event costs does not grow with their number.
@@ -99,17 +99,17 @@ fn account_of_many_workers_wakes_as_many_as_it_has_units_for() {
         for action in 1..=2000 {
             script += &format!("submit a{action}\n");
         }
-        let mut desk = play(&format!("{script}idle"));
-        assert_eq!(desk.scheduler().open(), 0);
+        let mut replay = play(&format!("{script}idle"));
+        assert_eq!(replay.scheduler().open(), 0);
         // In turn: none has more than twice its part.
         for worker in 1..=workers {
-            let ok = desk.scheduler().worker(WorkerId(worker)).unwrap().ok;
+            let ok = replay.scheduler().worker(WorkerId(worker)).unwrap().ok;
             assert!(
                 ok <= 2 * 2000_u64.div_ceil(u64::from(workers)),
                 "w{worker} of {workers}: {ok}"
             );
         }
-        let waited = desk.scheduler().state.waited;
+        let waited = replay.scheduler().state.waited;
         assert!(
             waited <= u64::from(workers) + 3 * 2000,
             "{workers} workers began to wait {waited} times"

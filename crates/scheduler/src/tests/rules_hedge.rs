@@ -265,8 +265,8 @@ fn now_and_then(policy: &str, slow: u32) -> HedgeView {
         );
     }
     script += "idle";
-    let mut desk = play(&script);
-    desk.scheduler().hedges(KindId(0)).expect("a kind")
+    let mut replay = play(&script);
+    replay.scheduler().hedges(KindId(0)).expect("a kind")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Workers that nobody vouches for.
+//! Untrusted workers.
 
 use super::script::{check, play};
 use crate::WorkerId;
@@ -144,7 +144,7 @@ fn action_fails_when_the_last_possible_voter_leaves() {
 
 #[test]
 fn permanent_failure_needs_confirmation() {
-    // Where an action has no result nobody is guilty, as ever; but w2 has to prove itself anew.
+    // Where an action has no result no worker is guilty, as ever; but w2 has to prove itself anew.
     check(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -183,7 +183,7 @@ fn new_worker_of_an_owner_that_voted_is_not_asked() {
 }
 
 /// So many actions on three workers, the first of which lies in some of them.
-fn many(actions: u32, first: &str) -> super::script::Desk {
+fn many(actions: u32, first: &str) -> super::script::Replay {
     let mut script = format!(
         "0ms kind k0 pools=p0
          join w1 p0 slots=1 owner=o1
@@ -204,9 +204,9 @@ fn many(actions: u32, first: &str) -> super::script::Desk {
 
 #[test]
 fn proven_worker_is_checked_by_chance() {
-    let mut desk = many(2000, "vote=0");
+    let mut replay = many(2000, "vote=0");
     let attempts: u64 = (1..=3)
-        .map(|id| desk.scheduler().worker(WorkerId(id)).expect("a worker").ok)
+        .map(|id| replay.scheduler().worker(WorkerId(id)).expect("a worker").ok)
         .sum();
     let second = attempts - 2000;
     // About 15 until all are known; after that one in ten and ever fewer, in the end one in 50.
@@ -215,12 +215,12 @@ fn proven_worker_is_checked_by_chance() {
 
 #[test]
 fn worker_with_wrong_results_is_quarantined() {
-    let mut desk = many(60, "vote=9");
-    let liar = desk.scheduler().worker(WorkerId(1)).expect("a worker");
+    let mut replay = many(60, "vote=9");
+    let liar = replay.scheduler().worker(WorkerId(1)).expect("a worker");
     assert!(liar.outvoted >= 4 && liar.quarantines >= 1, "{liar:?}");
-    let settled = desk.log.iter().filter(|line| line.contains("settle")).count();
+    let settled = replay.log.iter().filter(|line| line.contains("settle")).count();
     assert_eq!(settled, 60);
-    let wrong = desk
+    let wrong = replay
         .log
         .iter()
         .filter(|line| line.contains("guilty") && !line.contains(" w1 "));
@@ -242,19 +242,19 @@ fn workers_with_wrong_results_are_quarantined_beyond_the_share() {
     for id in 1..=500 {
         script += &format!("{}ms submit a{id}\n{}ms run\n", id * 500, id * 500 + 499);
     }
-    let mut desk = play(&format!("{script}\n300s run"));
-    let worker = |desk: &mut super::script::Desk, id| desk.scheduler().worker(WorkerId(id)).unwrap();
+    let mut replay = play(&format!("{script}\n300s run"));
+    let worker = |replay: &mut super::script::Replay, id| replay.scheduler().worker(WorkerId(id)).unwrap();
     for bad in [1, 2, 6] {
-        let bad = worker(&mut desk, bad);
+        let bad = worker(&mut replay, bad);
         assert!(bad.quarantines == 1 && bad.outvoted < 30, "of 500: {bad:?}");
     }
     for honest in 3..=5 {
-        assert_eq!(worker(&mut desk, honest).quarantines, 0);
+        assert_eq!(worker(&mut replay, honest).quarantines, 0);
     }
-    assert_eq!(desk.scheduler().counts().done, 500);
+    assert_eq!(replay.scheduler().counts().done, 500);
 }
 
-/// What is not confirmed is no success: otherwise whoever lies would pass its probation by lying.
+/// What is not confirmed is no success: otherwise a worker with wrong results would pass its probation by them.
 #[test]
 fn vote_that_is_not_confirmed_passes_no_probation() {
     // w2 takes so long that w1 votes on a1 to a3 before any of it is confirmed.
@@ -270,26 +270,26 @@ fn vote_that_is_not_confirmed_passes_no_probation() {
          submit a2
          submit a3
          32s run";
-    let mut desk = play(script);
-    let health = |desk: &mut super::script::Desk| desk.scheduler().worker(WorkerId(1)).unwrap().health;
+    let mut replay = play(script);
+    let health = |replay: &mut super::script::Replay| replay.scheduler().worker(WorkerId(1)).unwrap().health;
     assert_eq!(
-        health(&mut desk),
+        health(&mut replay),
         crate::Health::Probation { round: 1 },
         "{:?}",
-        desk.log
+        replay.log
     );
-    desk.line("350s run");
+    replay.line("350s run");
     assert_eq!(
-        health(&mut desk),
+        health(&mut replay),
         crate::Health::Healthy,
         "they are confirmed: {:?}",
-        desk.log
+        replay.log
     );
 }
 
 #[test]
 fn every_result_is_confirmed_if_that_is_asked_for() {
-    let mut desk = play(&format!(
+    let mut replay = play(&format!(
         "policy trusted_after={}\n{}",
         u32::MAX,
         "0ms kind k0 pools=p0
@@ -299,9 +299,9 @@ fn every_result_is_confirmed_if_that_is_asked_for() {
          does w2 vote=0 1ms"
     ));
     for id in 1..=100 {
-        desk.line(&format!("{}ms submit a{id}", id * 10));
-        desk.line(&format!("{}ms run", id * 10 + 9));
+        replay.line(&format!("{}ms submit a{id}", id * 10));
+        replay.line(&format!("{}ms run", id * 10 + 9));
     }
-    let ok = |id, desk: &mut super::script::Desk| desk.scheduler().worker(WorkerId(id)).unwrap().ok;
-    assert_eq!((ok(1, &mut desk), ok(2, &mut desk)), (100, 100));
+    let ok = |id, replay: &mut super::script::Replay| replay.scheduler().worker(WorkerId(id)).unwrap().ok;
+    assert_eq!((ok(1, &mut replay), ok(2, &mut replay)), (100, 100));
 }

@@ -1,4 +1,4 @@
-//! Greedy workers on one bucket, against services that count at moments which nobody knows: nothing is ever refused.
+//! Greedy workers on one bucket, against services that count at unknown moments: nothing is ever refused.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,7 +25,7 @@ enum Coming {
     Ends(u64, bool),
 }
 
-/// How long things take, and who says what.
+/// How long things take, and what is reported.
 #[derive(Clone, Copy)]
 struct Ways {
     /// The longest latency, and that of one attempt in so many.
@@ -40,7 +40,7 @@ struct Ways {
     cost: u64,
 }
 
-/// Nothing takes long, is lost or costs more than 1, and nobody reports.
+/// Nothing takes long, is lost or costs more than 1, and there are no reports.
 const STEADY: Ways = Ways {
     usual: 0,
     rare: 0,
@@ -60,7 +60,7 @@ struct Scenario {
     ways: Ways,
     coming: BTreeMap<(Moment, u64), Coming>,
     planned: u64,
-    /// When somebody who is idle looks again.
+    /// When an idle worker looks again.
     looks: Option<Moment>,
     /// Units of each attempt in flight, whether it reports, and when it is over.
     flying: BTreeMap<u64, (u64, Moment)>,
@@ -170,7 +170,7 @@ impl Scenario {
         }
     }
 
-    /// Everybody who is idle spends what is there.
+    /// Every idle worker spends what is there.
     fn spend(&mut self) -> Result<(), String> {
         let now = self.now;
         let mut soonest: Option<Moment> = None;
@@ -288,7 +288,7 @@ fn quota_of_attempts_at_once_is_never_exceeded() {
     is_never_refused(|limit, _, _| Quota::Concurrent { limit }, false);
 }
 
-/// Answers come fast, everybody wants as much as possible: hardly anything is left over.
+/// Answers come fast, every worker spends as much as possible: hardly anything is left over.
 #[test]
 fn quota_of_a_fixed_window_is_used_with_reports_and_without() {
     for seed in 0..HISTORIES / 10 {

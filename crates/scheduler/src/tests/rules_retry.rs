@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::script::{Desk, check, play};
+use super::script::{Replay, check, play};
 
 #[test]
 fn first_retry_goes_to_another_worker_at_once_and_others_after_a_rest() {
@@ -298,7 +298,7 @@ fn workers_that_come_and_go_do_not_renew_patience() {
 #[test]
 fn few_actions_outlast_a_service_that_is_away_for_a_moment() {
     for seed in 1..=20 {
-        let mut desk = play(&format!(
+        let mut replay = play(&format!(
             "seed {seed}
              0ms kind k0 pools=p0
              join w1 p0 slots=3
@@ -313,7 +313,7 @@ fn few_actions_outlast_a_service_that_is_away_for_a_moment() {
              does w2 ok 1ms
              idle"
         ));
-        assert_eq!(desk.scheduler().counts().done, 3, "seed {seed}: {:?}", desk.log);
+        assert_eq!(replay.scheduler().counts().done, 3, "seed {seed}: {:?}", replay.log);
     }
 }
 
@@ -332,19 +332,19 @@ fn worker_that_is_avoided_for_its_failures_remembers_no_settled_action() {
     for action in 1..=400 {
         script += &format!("submit a{action} attempts=2\n");
     }
-    let mut desk = play(&script);
-    let listed = |desk: &mut Desk| {
-        let workers = desk.scheduler().state.workers.iter();
+    let mut replay = play(&script);
+    let listed = |replay: &mut Replay| {
+        let workers = replay.scheduler().state.workers.iter();
         workers.map(|worker| worker.shunned_by.len()).max().unwrap_or(0)
     };
     let mut most = 0;
-    while desk.scheduler().open() > 0 {
-        let next = desk.now + Duration::from_millis(1);
-        desk.line(&format!("{}ms run", next.as_micros() / 1000));
-        let (listed, open) = (listed(&mut desk), desk.scheduler().open());
+    while replay.scheduler().open() > 0 {
+        let next = replay.now + Duration::from_millis(1);
+        replay.line(&format!("{}ms run", next.as_micros() / 1000));
+        let (listed, open) = (listed(&mut replay), replay.scheduler().open());
         assert!(listed <= open, "{listed} actions avoid one worker, and {open} are open");
         most = most.max(listed);
     }
     assert!(most > 0, "none avoided a worker");
-    assert_eq!(listed(&mut desk), 0, "none is left");
+    assert_eq!(listed(&mut replay), 0, "none is left");
 }

@@ -1,5 +1,5 @@
 //! A hundred thousand actions and a thousand workers, each with a window of its own: every action is given out at the very
-//! moment at which a window opens, nobody looks before, and nobody looks in between.
+//! moment at which a window opens, none looks before, and none looks in between.
 //!
 //! When a window opens is worked out here once more, from the dispatches and answers of its worker alone.
 
@@ -127,7 +127,7 @@ struct Scenario {
     now: Moment,
     accounts: Vec<Account>,
     ends: BTreeSet<(Moment, WorkerId, AttemptId)>,
-    /// When who can be given something, of those who do nothing.
+    /// When idle workers can be given something, and which.
     opens: BTreeSet<(Moment, WorkerId)>,
     given: u64,
     out: Vec<Command>,
@@ -267,7 +267,7 @@ fn worker_wakes_when_its_window_opens_and_never_before() {
         moments.len() as u64,
         "one for each moment at which a window opens"
     );
-    // Those who still wait when there is nothing left do so once.
+    // Workers that still wait when there is nothing left do so once.
     for left in (0..=WORKERS).rev() {
         let end = world.ends.pop_first();
         if let Some((at, worker, attempt)) = end {

@@ -13,7 +13,7 @@
 //! 90ms run                                  ticks at every wake-up until then
 //! does w1 trap,ok 5ms                       from now on it ends by itself what it is given, after 5 ms, in this order
 //!                                           and then over again
-//! limits a1,a2 busy=5s                      whoever is given these is busy, whatever it does else
+//! limits a1,a2 busy=5s                      a worker that is given these is busy, whatever it does else
 //! idle                                      time goes on until nothing is left to happen
 //! ```
 //!
@@ -37,13 +37,13 @@ pub(super) fn check(script: &str, expect: &str) {
     }
 }
 
-/// Plays the script and hands out the desk as it is then.
-pub(super) fn play(script: &str) -> Desk {
-    let mut desk = Desk::default();
+/// Plays the script and returns the scheduler as it is then.
+pub(super) fn play(script: &str) -> Replay {
+    let mut replay = Replay::default();
     for line in lines(script) {
-        desk.line(line);
+        replay.line(line);
     }
-    desk
+    replay
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -89,7 +89,7 @@ struct Habit {
 
 /// A scheduler, the workers' habits and what came out.
 #[derive(Default)]
-pub(super) struct Desk {
+pub(super) struct Replay {
     pub(super) log: Vec<String>,
     pub(super) now: Moment,
     policy: Policy,
@@ -103,7 +103,7 @@ pub(super) struct Desk {
     turns: usize,
 }
 
-impl Desk {
+impl Replay {
     pub(super) fn scheduler(&mut self) -> &mut Scheduler {
         self.scheduler.get_or_insert_with(|| {
             Scheduler::new(self.policy.clone(), self.seed.unwrap_or(1)).expect("a policy that can be meant")

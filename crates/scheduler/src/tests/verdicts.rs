@@ -126,7 +126,7 @@ fn pools_of_every_size_settle_everything_and_stay() {
             let outcome = play(&world, &Policy::default()).expect("a policy that can be meant");
             assert_eq!(outcome.unsettled, 0, "{workers} workers, seed {seed}");
             assert_eq!(outcome.poison_settled, 20, "{workers} workers, seed {seed}");
-            // Poison never empties a pool: whoever was quarantined for it came back.
+            // Poison never empties a pool: every worker that was quarantined for it came back.
             assert!(outcome.innocents <= 1, "{workers} workers, seed {seed}: {outcome:?}");
         }
     }

@@ -1,111 +1,15 @@
 //! An observer that knows the rules and nothing of how they are kept: it sees events and commands only.
 
 mod commands;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::seen::{Action, Said, Worker};
 use crate::{
-    ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Health, KindId, Moment, OwnerId, Policy,
-    PoolId, Scheduler, Spec, WorkerId, model::failure_rate::TRAPS_MIN, rng::doubled,
+    ActionId, ActionState, AttemptId, Blame, Class, Command, End, Event, Health, KindId, Moment, Policy, PoolId,
+    Scheduler, WorkerId, model::failure_rate::TRAPS_MIN, rng::doubled,
 };
-
-struct Worker {
-    pool: PoolId,
-    slots: usize,
-    health: Health,
-    holds: BTreeSet<AttemptId>,
-    /// In quarantine for its failures, not for a fault.
-    judged: bool,
-    /// It was found guilty since it was last taken out.
-    guilty: bool,
-    /// Others have contradicted it: then it may be taken out whatever part of the pool that is.
-    outvoted: bool,
-    /// The owner, if its results count only when they are confirmed.
-    owner: Option<OwnerId>,
-    /// Its results in a row that others have confirmed.
-    valid: u32,
-    /// Whether it may be given something now depends on what cannot be seen from outside.
-    has_quota: bool,
-    /// It was busy once, and may be given less at once than it has slots.
-    may_be_narrow: bool,
-    /// How often it was busy since its last success or since that counted as a failure.
-    busies: u32,
-    /// How often it failed, as it is said.
-    failed: u64,
-    /// It reported that it is unfit, and had no success since.
-    unfit: bool,
-    /// It failed since its last success.
-    failing: bool,
-    /// Times in a row that the host had not enough of something for it, and until when it rests for that.
-    starved: u32,
-    rests_until: Moment,
-}
-
-impl Worker {
-    fn is_usable(&self) -> bool {
-        matches!(
-            self.health,
-            Health::Healthy | Health::Suspect | Health::Probation { .. } | Health::Busy { .. }
-        )
-    }
-
-    /// Whether it certainly has a free slot. A suspect is left out: it may be damped, which cannot be seen from outside.
-    fn is_free(&self) -> bool {
-        match self.health {
-            _ if self.has_quota => false,
-            Health::Healthy if self.may_be_narrow => self.holds.is_empty(),
-            Health::Healthy => self.holds.len() < self.slots,
-            Health::Probation { .. } => self.holds.is_empty(),
-            _ => false,
-        }
-    }
-}
-
-struct Action {
-    spec: Spec,
-    number: u32,
-    /// What is going on, the first first.
-    runs: Vec<(WorkerId, u32)>,
-    /// It was said that it gets a second attempt.
-    hedged: bool,
-    failed_on: Vec<WorkerId>,
-    /// Those of whom nobody said yet whose fault it was.
-    accused: Vec<(WorkerId, u32)>,
-    /// One of its failures was a trap, or a report that the worker is unfit.
-    has_trapped: bool,
-    /// It got lost, and every attempt after this one has its worker for itself.
-    solo: Option<u32>,
-    /// When it was first seen to wait since it last did something else.
-    waits_since: Option<Moment>,
-    settled: bool,
-    /// What was said of it by workers with owners.
-    votes: Vec<Said>,
-    /// The last result that was said, and whether nobody has to confirm it.
-    last: Option<(Said, bool)>,
-}
-
-/// A vote.
-#[derive(Clone, Copy)]
-struct Said {
-    owner: Option<OwnerId>,
-    worker: WorkerId,
-    number: u32,
-    ballot: Option<End>,
-}
-
-impl Action {
-    /// Whether it is open and nobody said yet that this worker was not at fault.
-    fn accuses(&self, worker: WorkerId) -> bool {
-        !self.settled && self.accused.iter().any(|(id, _)| *id == worker)
-    }
-
-    /// Takes one of its runs off. False: it is none.
-    fn take(&mut self, worker: WorkerId, number: u32) -> bool {
-        let before = self.runs.len();
-        self.runs.retain(|run| *run != (worker, number));
-        self.runs.len() < before
-    }
-}
 
 /// What was seen so far.
 #[derive(Default)]
@@ -156,7 +60,7 @@ impl Watch {
         self.wait(now, scheduler)
     }
 
-    /// Actions that nobody was told about.
+    /// Actions that are not settled.
     pub(super) fn unsettled(&self) -> Vec<ActionId> {
         self.actions
             .iter()
@@ -370,7 +274,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Nobody waits for nothing: an untried worker is taken at once, and after patience ran out twice anybody is.
+    /// No action waits for nothing: an untried worker is taken at once, and any worker after patience ran out twice.
     fn wait(&mut self, now: Moment, scheduler: &Scheduler) -> Result<(), String> {
         for (id, action) in &mut self.actions {
             let waits =

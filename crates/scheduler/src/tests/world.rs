@@ -1,4 +1,4 @@
-//! Worlds: what has to hold in them whoever is blamed for what.
+//! Scenarios: what has to hold in them under every policy.
 
 use std::time::Duration;
 

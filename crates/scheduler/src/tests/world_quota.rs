@@ -169,7 +169,7 @@ fn waste_at_each_reset_is_reported() {
         }
     }
     assert_eq!(Figure::Left.of(&played(&greedy(sliding(100)))), None, "nothing resets");
-    // Hardly anybody works: nearly all is left.
+    // Hardly any worker works: nearly all is left.
     let idle = Scenario {
         workers: 1,
         slots: 1,
@@ -189,7 +189,7 @@ fn waste_at_each_reset_is_reported() {
     );
 }
 
-/// Until somebody says when a window ends it is counted as sliding: safe, and a little is left over.
+/// Until a report tells when a window ends it is counted as sliding: safe, and a little is left over.
 #[test]
 fn without_reports_a_fixed_window_is_safe() {
     let world = Scenario {

@@ -13,7 +13,7 @@ use super::{
 use crate::{ActionId, BucketId, End, Event, KindId, Moment, OwnerId, PoolId, Quota, Spec, TaskId, WorkerId};
 
 impl Run {
-    /// Decides beforehand who comes, who asks for what, and who gives up.
+    /// Decides beforehand which workers join, what is submitted, and what is cancelled.
     pub(super) fn plan_events(&mut self) {
         let kinds = 1 + self.roll(3);
         for kind in 0..kinds {
@@ -128,7 +128,7 @@ impl Run {
             0 => drop(self.poison.insert(action, End::Trap { fingerprint: 7 })),
             1 => drop(self.poison.insert(action, End::Permanent)),
             2 => drop(self.poison.insert(action, End::Oversize)),
-            // It has a limit of its own for a while, whoever tries it.
+            // It has a limit of its own for a while, on every worker.
             3 => {
                 let wait = Duration::from_millis(self.roll(20));
                 self.poison.insert(action, End::Busy { wait });

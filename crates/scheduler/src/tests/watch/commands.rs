@@ -6,8 +6,8 @@ use crate::{
 };
 
 impl Watch {
-    /// A result, or that there can be none, must be said by enough of those whom nobody vouches for. Whoever said something
-    /// else is accused of it.
+    /// A result, or a permanent failure, needs the votes of enough untrusted workers. A worker with another result
+    /// is accused of it.
     pub(super) fn counted(&mut self, id: ActionId, outcome: Outcome) -> Result<(), String> {
         let Some(action) = self.actions.get_mut(&id) else {
             return Ok(());
@@ -267,7 +267,7 @@ impl Watch {
             return Err("another one is to have the worker for itself".to_owned());
         }
         if action.failed_on.last() == Some(&id)
-            // Timers that are due come after the event: whoever is to rest may not have been woken.
+            // Timers that are due come after the event: a worker that rests may not have been woken.
             && let Some(other) = self.untried(Moment::START, action)
         {
             return Err(format!("it failed there, and {other} is free and untried"));
@@ -298,7 +298,7 @@ impl Watch {
     }
 
     pub(super) fn free(&self, now: Moment, action: &Action, except: &[WorkerId]) -> Option<WorkerId> {
-        // Who is kept free for an action that got lost cannot be seen from outside.
+        // The worker that is kept free for an action that got lost cannot be seen from outside.
         let solo = self
             .actions
             .values()
