@@ -15,6 +15,7 @@ use crate::{
         pool::Pool,
         queue::Queues,
         quota_state::QuotaState,
+        retry::RetryBudget,
         votes::Vote,
         worker::Worker,
     },
@@ -93,8 +94,7 @@ pub(crate) struct State {
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) tallies: ActionCounts,
-    /// How many retries may go before fresh work.
-    pub(crate) retries: f64,
+    pub(crate) retry_budget: RetryBudget,
     /// Workers that may have room since something else than their own attempt ended.
     pub(crate) dirty_workers: Vec<Wx>,
     /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
@@ -149,7 +149,7 @@ pub(crate) enum FollowUp {
 impl State {
     /// Without workers and actions. `seed` decides all jitter.
     pub(crate) fn new(policy: Policy, seed: u64) -> Self {
-        let retries = f64::from(policy.retries);
+        let retry_budget = RetryBudget::new(&policy);
         Self {
             policy,
             rng: Rng::new(seed),
@@ -164,7 +164,7 @@ impl State {
             queues: Queues::default(),
             timers: Timers::default(),
             tallies: ActionCounts::default(),
-            retries,
+            retry_budget,
             dirty_workers: Vec::new(),
             refilling: Vec::new(),
             verdicts: 0,

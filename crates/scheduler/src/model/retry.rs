@@ -4,6 +4,7 @@ use crate::{
     ids::Wx,
     model::{accusation::Accused, busy::BusyReplies, votes::Vote},
     moment::Moment,
+    policy::Policy,
 };
 
 /// Where an action failed or got lost.
@@ -123,5 +124,40 @@ impl RetryHistory {
         avoid.sort_unstable();
         avoid.dedup();
         avoid
+    }
+}
+
+/// How many retries of the run may go before fresh work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryBudget {
+    left: f64,
+    most: f64,
+    /// What a success adds.
+    earned: f64,
+}
+
+impl RetryBudget {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let most = f64::from(policy.retries);
+        Self {
+            left: most,
+            most,
+            earned: policy.retries_earned,
+        }
+    }
+
+    /// Takes one retry. False: the budget is spent, and the retry goes behind fresh work.
+    pub(crate) fn take(&mut self) -> bool {
+        let has_one = self.left >= 1.0;
+        if has_one {
+            self.left -= 1.0;
+        }
+        has_one
+    }
+
+    /// A success earns a part of a retry.
+    #[inline]
+    pub(crate) fn earn(&mut self) {
+        self.left = (self.left + self.earned).min(self.most);
     }
 }

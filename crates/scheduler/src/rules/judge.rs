@@ -27,7 +27,7 @@ pub(crate) fn judge(state: &mut State, wx: Wx, of: AttemptContext, end: End, too
             worker.tally.ok += 1;
             worker.took.add(took);
             let px = worker.px;
-            state.retries = (state.retries + state.policy.retries_earned).min(f64::from(state.policy.retries));
+            state.retry_budget.earn();
             if let Some(kx) = kx {
                 slow::note_duration(state, kx, took);
                 if let Some(kind) = state.kinds.get_mut(kx) {

@@ -18,10 +18,10 @@ pub(crate) fn charge(state: &mut State, ax: Ax) {
     let Some(action) = state.actions.get_mut(ax) else {
         return;
     };
-    action.turn = if state.retries < 1.0 { Turn::Late } else { Turn::Soon };
-    if action.turn == Turn::Soon {
-        state.retries -= 1.0;
-    }
+    action.turn = match state.retry_budget.take() {
+        true => Turn::Soon,
+        false => Turn::Late,
+    };
 }
 
 /// Takes an action out of the state that it is in.

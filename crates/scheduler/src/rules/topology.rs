@@ -27,7 +27,7 @@ pub(crate) fn define_bucket(state: &mut State, id: BucketId, quota: Quota, costs
 }
 
 /// Has a worker draw from these buckets. What was never defined does not count.
-pub(crate) fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
+fn attach_buckets(state: &mut State, wx: Wx, buckets: &[BucketId]) {
     let mut own: Vec<Bx> = buckets.iter().filter_map(|id| state.quotas.slot(*id)).collect();
     own.sort_unstable();
     own.dedup();
@@ -99,14 +99,14 @@ fn separate_route(state: &mut State, kx: Kx) {
 }
 
 /// The pool of this id; an empty one if it is new.
-pub(crate) fn pool_of(state: &mut State, id: PoolId) -> Px {
+fn pool_of(state: &mut State, id: PoolId) -> Px {
     if let Some(px) = state.pools.slot(id) {
         return px;
     }
     state.pools.insert(id, Pool::new(id))
 }
 
-pub(crate) fn set_owner(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
+fn set_owner(state: &mut State, wx: Wx, owner: OwnerId) -> Ox {
     let ox = match state.owners.slot(owner) {
         Some(ox) => ox,
         None => state.owners.insert(owner, Vec::new()),
