@@ -33,8 +33,8 @@ pub struct BucketView {
     pub in_flight: u64,
     /// Units spent, ever; those in flight are, those of attempts that were never sent are not.
     pub used: u64,
-    /// Units that could have been spent since the first attempt: `used` of `capacity` is the utilisation. All of a window
-    /// counts from its beginning. Zero for a concurrent quota, which offers no number of units.
+    /// Units that could have been spent since the first attempt: `used` of `capacity` is the utilisation. All of a
+    /// window counts from its beginning. Zero for a concurrent quota, which offers no number of units.
     pub capacity: u64,
     /// Units that were not spent when the last known window was over.
     pub wasted_last: u64,
@@ -46,7 +46,8 @@ pub struct BucketView {
     pub resets_at: Moment,
     /// Nothing is spent until then, because the service told so; in the past if it may be.
     pub closed_until: Moment,
-    /// When there is a unit again if none is left now; [`Moment::NEVER`] if some are, or if that depends on what is in flight.
+    /// When there is a unit again if none is left now; [`Moment::NEVER`] if some are, or if that depends on what is in
+    /// flight.
     pub refills_at: Moment,
 }
 
@@ -118,8 +119,8 @@ impl Bucket {
         room.min(u64::from(most)) as u32
     }
 
-    /// The earliest moment from `now` on at which so many units could be spent, if nothing else happens. `None`: only after
-    /// something in flight has ended. More than can ever be spent at once is treated as just that.
+    /// The earliest moment from `now` on at which so many units could be spent, if nothing else happens. `None`: only
+    /// after something in flight has ended. More than can ever be spent at once is treated as just that.
     pub(crate) fn when(&self, now: Moment, units: u32) -> Option<Moment> {
         let from = now.max(self.closed);
         let units = u64::from(units.min(self.quota.most()));
@@ -130,8 +131,8 @@ impl Bucket {
         }
     }
 
-    /// Takes units for an attempt. `seq` is its number among all dispatches, rising. The caller has seen that so many are
-    /// available.
+    /// Takes units for an attempt. `seq` is its number among all dispatches, rising. The caller has seen that so many
+    /// are available.
     pub(crate) fn debit(&mut self, now: Moment, seq: u64, units: u32) {
         self.advance(now);
         self.began.get_or_insert(now);
@@ -188,8 +189,8 @@ impl Bucket {
                     return false;
                 }
                 pace.lower(now, report.remaining, flight.units);
-                // What it is about is counted: the next unit is earned from now on, however long the attempt goes on. Of an attempt
-                // that takes several, some may be counted later.
+                // What it is about is counted: the next unit is earned from now on, however long the attempt goes on.
+                // Of an attempt that takes several, some may be counted later.
                 if flight.units == 1 {
                     flight.is_paced = true;
                     self.flying -= flight.units;
@@ -231,7 +232,8 @@ impl Bucket {
         is_closed
     }
 
-    /// When what is left now goes to waste if it is not spent; [`Moment::NEVER`] if nothing is left, or no reset is known.
+    /// When what is left now goes to waste if it is not spent; [`Moment::NEVER`] if nothing is left, or no reset is
+    /// known.
     pub(crate) fn expires(&self, now: Moment) -> Moment {
         let resets = self.resets(now).filter(|resets| self.closed < *resets);
         resets.filter(|_| self.room(now) > 0).unwrap_or(Moment::NEVER)

@@ -65,7 +65,8 @@ pub enum Command {
         /// Whether it begins or is over.
         on: bool,
     },
-    /// A worker is bad at a kind and good at others: it is given nothing of that kind until then, or again. For reports.
+    /// A worker is bad at a kind and good at others: it is given nothing of that kind until then, or again. For
+    /// reports.
     Barred {
         /// The worker.
         worker: WorkerId,

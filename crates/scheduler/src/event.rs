@@ -93,8 +93,8 @@ pub enum Event {
     },
     /// No attempt is started from now on. Those that run go on to their end.
     DrainBegun,
-    /// Nothing happened but time passed. Sent when [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup) is reached;
-    /// harmless at any other time.
+    /// Nothing happened but time passed. Sent when [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup) is
+    /// reached; harmless at any other time.
     Tick,
 }
 

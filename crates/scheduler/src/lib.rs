@@ -1,7 +1,7 @@
 //! The scheduler of Disperse: which worker tries which action, and which workers are trusted.
 //!
-//! A state machine: events go in, commands come out. It knows actions, workers and time only as ids and numbers; every event
-//! carries the time.
+//! A state machine: events go in, commands come out. It knows actions, workers and time only as ids and numbers; every
+//! event carries the time.
 //!
 //! **The one rule: everything that happens goes through [`Scheduler::handle`], and every command that comes out is
 //! carried out, in order.**

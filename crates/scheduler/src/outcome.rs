@@ -1,8 +1,7 @@
 //! How attempts and actions end.
 //!
-//! Four words that are easily mixed up: an attempt has an [`End`] (what was seen), a failed end has a [`Class`] (what it
-//! costs and what it accuses), an action has an [`Outcome`] (what its task is told), and a worker has a
-//! [`Health`].
+//! Four words that are easily mixed up: an attempt has an [`End`] (what was seen), a failed end has a [`Class`] (what
+//! it costs and what it accuses), an action has an [`Outcome`] (what its task is told), and a worker has a [`Health`].
 
 use std::{fmt, time::Duration};
 
@@ -36,21 +35,22 @@ pub enum End {
     },
     /// The worker could not be started. Costs no attempt; the worker is quarantined at once.
     Faulty,
-    /// The worker reports that it can do no more work. Costs no attempt; the worker is on probation until it is known whether the
-    /// action makes others say so too, and evicted if it does not: see `rules/unfit.rs`.
+    /// The worker reports that it can do no more work. Costs no attempt; the worker is on probation until it is known
+    /// whether the action makes others say so too, and evicted if it does not: see `rules/unfit.rs`.
     Unfit,
     /// No instance of the worker's component ever started. Costs no attempt; the worker is evicted at once.
     Unstartable,
     /// Unknown: the worker went away with it.
     Lost,
     /// The host had none left of something that the attempt needs: address space, open files, threads, memory. Costs no
-    /// attempt and accuses neither; the worker rests, longer each time in a row ([`Policy::host_min`](crate::Policy::host_min)).
+    /// attempt and accuses neither; the worker rests, longer each time in a row
+    /// ([`Policy::host_min`](crate::Policy::host_min)).
     Host {
         /// Whether the guest had begun. If not, nothing of a quota can have been used.
         begun: bool,
     },
-    /// It was stopped on purpose, or because another attempt spent the instance that both were in. Costs nothing: whatever
-    /// spends an instance costs an attempt, so this cannot go on for ever.
+    /// It was stopped on purpose, or because another attempt spent the instance that both were in. Costs nothing:
+    /// whatever spends an instance costs an attempt, so this cannot go on for ever.
     Stopped,
 }
 
@@ -84,7 +84,8 @@ pub enum Class {
     Transient,
     /// One attempt spent; undecided, leaning to the action. The instance is spent too.
     Trap,
-    /// No attempt spent; the worker is at fault, or if it reports that it is unfit and another one does too, the action.
+    /// No attempt spent; the worker is at fault, or if it reports that it is unfit and another one does too, the
+    /// action.
     WorkerFault,
     /// One loss spent, of a budget of its own.
     Lost,
@@ -209,7 +210,8 @@ pub enum Verdict {
     },
     /// The action was at fault: it died wherever it went; or the worker made good for it.
     Cleared,
-    /// The action failed for good, or was cancelled, before enough workers had tried it. Counts against the worker, but less.
+    /// The action failed for good, or was cancelled, before enough workers had tried it. Counts against the worker, but
+    /// less.
     Unproved,
     /// The worker was taken out, and the action does not count what failed there.
     Annulled,

@@ -19,41 +19,41 @@ pub enum Blame {
 /// What can be tuned. [`Policy::default`] is what the command line uses unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// How many attempts of an action may fail before it is given up. Default 0: as many as it takes that chance alone loses
-    /// one action in 10,000, by the failure rate of its kind as it was learned so far (ln 1e-4 / ln rate), from `attempts_min`
-    /// to `attempts_max`.
+    /// How many attempts of an action may fail before it is given up. Default 0: as many as it takes that chance alone
+    /// loses one action in 10,000, by the failure rate of its kind as it was learned so far (ln 1e-4 / ln rate), from
+    /// `attempts_min` to `attempts_max`.
     pub attempts: u32,
-    /// The fewest attempts that are given by themselves. At least 1. Default 4: that is right for one failure in ten, which is
-    /// assumed before anything was seen.
+    /// The fewest attempts that are given by themselves. At least 1. Default 4: that is right for one failure in ten,
+    /// which is assumed before anything was seen.
     pub attempts_min: u32,
     /// The most attempts that are given by themselves. Default 8: a kind that needs more is not flaky but broken.
     pub attempts_max: u32,
-    /// How many retries the run has at first. When they are spent, what failed is tried again after fresh work and not before
-    /// it. Default 20 (as finagle's and Envoy's retry budgets: a constant part and a share).
+    /// How many retries the run has at first. When they are spent, what failed is tried again after fresh work and not
+    /// before it. Default 20 (as finagle's and Envoy's retry budgets: a constant part and a share).
     pub retries: u32,
     /// How many retries each success brings back, up to `retries`. Default 0.1.
     pub retries_earned: f64,
     /// Which workers are taken out for failing. Default [`Blame::Deferred`].
     pub blame: Blame,
-    /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one as
-    /// flaky as all, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
+    /// From which score on a worker is quarantined for failing; the score is how much likelier it is a bad one than one
+    /// as flaky as all, as a logarithm. Above 0. Default 7.6 = ln 2000. It rises with the verdicts of a run, see
     /// [`Scheduler::quarantine_score`](crate::Scheduler::quarantine_score).
     pub quarantine_score: f64,
     /// How many attempts of an action may get lost, beside those that fail. Default 3, as NativeLink retries.
     pub losses: u32,
-    /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s. The last attempt of an action
-    /// is also no sooner than this after its first failure, if it has more than two; three times this while its service may be down,
-    /// since nothing has worked in its pools meanwhile.
+    /// The longest wait after the first time that every worker was tried; doubles each time. Default 1 s. The last
+    /// attempt of an action is also no sooner than this after its first failure, if it has more than two; three times
+    /// this while its service may be down, since nothing has worked in its pools meanwhile.
     pub backoff_min: Duration,
     /// The longest wait however often every worker was tried. Default 60 s. The wait is drawn evenly between zero and
     /// the longest ("full jitter"), so that retries do not arrive in waves.
     pub backoff_max: Duration,
     /// How long an action waits for a worker that it was not tried on while only others are free. Default 5 s.
     pub patience: Duration,
-    /// How many failures in a row, from as many distinct actions and with no verdict yet, make a worker suspect: it is given
-    /// work slowly until there are verdicts. At least 1. Default 3: fewer would slow down workers that are merely flaky, more
-    /// let a black hole eat many actions before it is known as one. It takes more where the other workers are so flaky that chance
-    /// explains so many more often than once in 1,000 times.
+    /// How many failures in a row, from as many distinct actions and with no verdict yet, make a worker suspect: it is
+    /// given work slowly until there are verdicts. At least 1. Default 3: fewer would slow down workers that are merely
+    /// flaky, more let a black hole eat many actions before it is known as one. It takes more where the other workers
+    /// are so flaky that chance explains so many more often than once in 1,000 times.
     pub suspect_after: u32,
     /// How long the first quarantine takes; doubles each time. Default 30 s (Envoy's base ejection time).
     pub quarantine_min: Duration,
@@ -68,35 +68,35 @@ pub struct Policy {
     /// How many quarantines without passing probation lead to eviction. At least 1. Default 5 (Envoy's consecutive
     /// errors; HyperQueue's crash limit).
     pub evict_after: u32,
-    /// After how long without any success in a pool, with enough failures, it is only probed. Default 10 s: long enough for a
-    /// row of bad actions to be known as such.
+    /// After how long without any success in a pool, with enough failures, it is only probed. Default 10 s: long enough
+    /// for a row of bad actions to be known as such.
     pub systemic_after: Duration,
     /// How long such a pool is left alone between two probes. Default 10 s.
     pub probe_every: Duration,
-    /// Which part of a pool may be in quarantine for failing, 0 to 1; at least one worker always may, and the last usable
-    /// worker never. Default one third.
+    /// Which part of a pool may be in quarantine for failing, 0 to 1; at least one worker always may, and the last
+    /// usable worker never. Default one third.
     pub quarantine_share: f64,
-    /// How long a suspect waits between two attempts while it is not known how long actions of the kind take; after that it is their
-    /// mean duration, at least 1 ms. Doubles with each further failure, three times at most. While most of the pool fails it is
-    /// another time: see `rules/outage.rs`. Default 250 ms.
+    /// How long a suspect waits between two attempts while it is not known how long actions of the kind take; after
+    /// that it is their mean duration, at least 1 ms. Doubles with each further failure, three times at most. While
+    /// most of the pool fails it is another time: see `rules/outage.rs`. Default 250 ms.
     pub damping_min: Duration,
     /// The longest such wait. Default 2 s: a service that is down is not asked more often by each worker.
     pub damping_max: Duration,
-    /// How long a worker rests after an attempt for which the host had not enough of something; doubles each further time in a
-    /// row. Default 10 ms: short beside what starting an instance or a program takes, and long for a loop.
+    /// How long a worker rests after an attempt for which the host had not enough of something; doubles each further
+    /// time in a row. Default 10 ms: short beside what starting an instance or a program takes, and long for a loop.
     pub host_min: Duration,
     /// The longest such rest. Default 1 s: what a shortage that has passed costs at most.
     pub host_max: Duration,
-    /// How long a worker whose declared quota is spent is left alone at first if it is busy without a hint for how long; doubles each
-    /// time. Default 60 s.
+    /// How long a worker whose declared quota is spent is left alone at first if it is busy without a hint for how
+    /// long; doubles each time. Default 60 s.
     pub busy_min: Duration,
-    /// The same of any other worker: its quota has room, or it has none. Default 1 s (the first wait of gRPC's connection backoff
-    /// and of Google Cloud's truncated backoff).
+    /// The same of any other worker: its quota has room, or it has none. Default 1 s (the first wait of gRPC's
+    /// connection backoff and of Google Cloud's truncated backoff).
     pub busy_open: Duration,
     /// The longest such wait. Default 15 min. A wait that the worker names itself is kept to whatever its length.
     pub busy_max: Duration,
-    /// How many times in a row a worker may be busy though its own buckets have something to spend, before that counts as a
-    /// failure. At least 1. Default 20.
+    /// How many times in a row a worker may be busy though its own buckets have something to spend, before that counts
+    /// as a failure. At least 1. Default 20.
     pub busy_row: u32,
     /// A worker that is busy so twice within this time is given half as much at once. Default 60 s.
     pub narrow_within: Duration,
@@ -104,21 +104,21 @@ pub struct Policy {
     pub widen_after: u32,
     /// How many attempts are handed to a worker beyond its slots while its attempts are short. Default 1.
     pub prefetch: u32,
-    /// What counts as short for `prefetch`, by the running mean of the worker's attempts. Default 1 ms: a queue behind a
-    /// longer attempt costs more than a turn of the driver saves.
+    /// What counts as short for `prefetch`, by the running mean of the worker's attempts. Default 1 ms: a queue behind
+    /// a longer attempt costs more than a turn of the driver saves.
     pub prefetch_below: Duration,
     /// From when on an attempt is never too short to be called slow. Default 250 ms.
     pub hedge_min: Duration,
-    /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
-    /// any, and only while nothing waits. Default 0.05; 0: none.
+    /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are
+    /// idempotent get any, and only while nothing waits. Default 0.05; 0: none.
     pub hedge: f64,
     /// How many different things workers with owners may say of an action before it is given up. At least 2. Default 5.
     pub votes_max: u32,
-    /// How many results in a row others have to confirm before the results of a worker with an owner are only checked by chance.
-    /// Default 10 (BOINC's adaptive replication). `u32::MAX`: every result has to be confirmed.
+    /// How many results in a row others have to confirm before the results of a worker with an owner are only checked
+    /// by chance. Default 10 (BOINC's adaptive replication). `u32::MAX`: every result has to be confirmed.
     pub trusted_after: u32,
-    /// The least part of its results that is checked then, 0 to 1; it is 1 of as many as were confirmed, until that is less.
-    /// Default 0.02.
+    /// The least part of its results that is checked then, 0 to 1; it is 1 of as many as were confirmed, until that is
+    /// less. Default 0.02.
     pub check_min: f64,
     /// From how many open actions on [`Scheduler::is_full`](crate::Scheduler::is_full) says so. At least 1. Default
     /// 4,000,000: at about 200 bytes each the scheduler's own part stays below 1 GB.

@@ -76,7 +76,8 @@ impl Quota {
         Ok(())
     }
 
-    /// The most that can be spent at once: what no attempt should cost more than. One that does is treated as if it cost this.
+    /// The most that can be spent at once: what no attempt should cost more than. One that does is treated as if it
+    /// cost this.
     pub const fn most(&self) -> u32 {
         match *self {
             Self::Sliding { limit, .. } | Self::Fixed { limit, .. } | Self::Concurrent { limit } => limit,
@@ -86,7 +87,8 @@ impl Quota {
 }
 
 impl fmt::Display for Quota {
-    /// One word: `sliding=100/10000ms`, `fixed=100/10000ms`, `rate=10/1000ms/20` (the last is the burst), `concurrent=4`.
+    /// One word: `sliding=100/10000ms`, `fixed=100/10000ms`, `rate=10/1000ms/20` (the last is the burst),
+    /// `concurrent=4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Sliding { limit, per } => write!(f, "sliding={limit}/{}", Moment::START + per),

@@ -99,9 +99,9 @@ impl Scheduler {
         self.state.timers.next()
     }
 
-    /// Carries out what the last step has queued, and what follows from that, until nothing is left. No rule calls this: the
-    /// settlement of one action may condemn a worker, which gives another action an attempt back, and so on, and none of
-    /// them runs inside another.
+    /// Carries out what the last step has queued, and what follows from that, until nothing is left. No rule calls
+    /// this: the settlement of one action may condemn a worker, which gives another action an attempt back, and so on,
+    /// and none of them runs inside another.
     #[inline]
     fn drain(&mut self) {
         if !self.state.follow_ups.is_empty() {

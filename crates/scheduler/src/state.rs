@@ -1,7 +1,7 @@
 //! Everything that the scheduler remembers, and what is yet to follow from a step.
 //!
-//! The rules (`rules/`) are functions of this state. A rule calls only rules below its own; what has to follow above it is
-//! queued as a [`FollowUp`], and the one loop in `scheduler.rs` carries that out.
+//! The rules (`rules/`) are functions of this state. A rule calls only rules below its own; what has to follow above it
+//! is queued as a [`FollowUp`], and the one loop in `scheduler.rs` carries that out.
 
 use std::time::Duration;
 
@@ -27,9 +27,10 @@ use crate::{
     timers::Timers,
 };
 
-/// How many verdicts in a run leave the score as it is that condemns a worker; with twice, three times as many and so on a bad worker
-/// has to be as many times likelier. Chosen by simulation: with none of this, two of five attempts failing by chance cost 0.7
-/// innocents in 33,000 attempts, and one in five 0.16 in 7,500 (`simulate --preset flaky-fast` and `flaky`); with this 0.03 and 0.
+/// How many verdicts in a run leave the score as it is that condemns a worker; with twice, three times as many and so
+/// on a bad worker has to be as many times likelier. Chosen by simulation: with none of this, two of five attempts
+/// failing by chance cost 0.7 innocents in 33,000 attempts, and one in five 0.16 in 7,500 (`simulate --preset
+/// flaky-fast` and `flaky`); with this 0.03 and 0.
 const VERDICTS: f64 = 5.0;
 
 /// Faults that a test injects, to see that the simulation finds them.
@@ -97,7 +98,8 @@ pub(crate) struct State {
     pub(crate) retry_budget: RetryBudget,
     /// Workers that may have room since something else than their own attempt ended.
     pub(crate) dirty_workers: Vec<Wx>,
-    /// Buckets of several workers that have more in them again, and up to which place in line workers may look for work.
+    /// Buckets of several workers that have more in them again, and up to which place in line workers may look for
+    /// work.
     pub(crate) refilling: Vec<(Bx, u64)>,
     /// How many failures had a verdict that speaks against a worker.
     pub(crate) verdicts: u64,
@@ -218,8 +220,8 @@ impl State {
         self.runs(ax).any(|run| run.number == attempt.number && run.wx == wx)
     }
 
-    /// From which score on a worker is quarantined for failing now. Each verdict is one more chance for chance: the more there were,
-    /// the surer it has to be.
+    /// From which score on a worker is quarantined for failing now. Each verdict is one more chance for chance: the
+    /// more there were, the surer it has to be.
     pub(crate) fn quarantine_score(&self) -> f64 {
         self.policy.quarantine_score + (1.0 + self.verdicts as f64 / VERDICTS).ln()
     }

@@ -371,8 +371,8 @@ impl Scheduler {
         }
     }
 
-    /// From which score on a worker is quarantined for failing now. It rises with each verdict of the run, since each is one more
-    /// occasion for an accident.
+    /// From which score on a worker is quarantined for failing now. It rises with each verdict of the run, since each
+    /// is one more occasion for an accident.
     pub fn quarantine_score(&self) -> f64 {
         self.state.quarantine_score()
     }

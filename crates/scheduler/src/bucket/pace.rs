@@ -14,8 +14,8 @@ const STRETCH: u128 = 101;
 /// earned again ("theoretical arrival time", TAT). The service has one too. It moves its own when it counts an attempt,
 /// which is some time between dispatch and answer; unknown here.
 ///
-/// So the TAT here moves at the *answer* (or at a report of it, which comes no sooner than the count), and what is in flight is
-/// held back in full. Why the service then never refuses:
+/// So the TAT here moves at the *answer* (or at a report of it, which comes no sooner than the count), and what is in
+/// flight is held back in full. Why the service then never refuses:
 ///
 /// 1. A TAT that n attempts moved at moments `t` with `c` units each is the greatest, over all i, of
 ///    `t_i + T * (units of all that moved it at t_i or later)`.

@@ -51,8 +51,8 @@ pub(super) struct Span {
     contradicted: (u32, u64),
 }
 
-/// After how many such resets in a row what a service reports of resets is not believed any more. Two, because one may be
-/// caused by another program that spends the same account.
+/// After how many such resets in a row what a service reports of resets is not believed any more. Two, because one may
+/// be caused by another program that spends the same account.
 const CONTRADICTIONS: u32 = 2;
 
 /// How far two clocks and two ideas of "now" may be apart.

@@ -1,7 +1,8 @@
 //! What reports say about a fixed window.
 //!
-//! A report is true for the moment at which the service counted the attempt that brings it. That moment is unknown here,
-//! only that it lies between the attempt's dispatch and now. So two things are kept apart that are easily mixed up:
+//! A report is true for the moment at which the service counted the attempt that brings it. That moment is unknown
+//! here, only that it lies between the attempt's dispatch and now. So two things are kept apart that are easily mixed
+//! up:
 //!
 //! - **When the window ends.** "In 3 s" means 3 s after the count: not before the dispatch and 3 s (`earliest`), not after
 //!   now and 3 s (`latest`), each with the margin. Until `latest` the report holds; from then on what was answered before
@@ -13,8 +14,8 @@
 //! one are loose. So no window is overrun, whatever was believed before it.
 //!
 //! Within one window what remains only falls. So what two attempts report tells which of them was counted first, better
-//! than their numbers and the order in which they arrive: the lower report is the later one. One that was counted before
-//! the report that holds is not loose any more. When all in flight have reported, nothing is subtracted in vain.
+//! than their numbers and the order in which they arrive: the lower report is the later one. One that was counted
+//! before the report that holds is not loose any more. When all in flight have reported, nothing is subtracted in vain.
 
 use std::time::Duration;
 

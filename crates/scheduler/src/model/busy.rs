@@ -9,12 +9,12 @@ use crate::{
     rng::doubled,
 };
 
-/// From how many busy replies on an action rests itself, and a worker is tried with other work. Two is the least that tells
-/// more of the action than of a worker.
+/// From how many busy replies on an action rests itself, and a worker is tried with other work. Two is the least that
+/// tells more of the action than of a worker.
 const SEVERAL: u32 = 2;
 
-/// How many times the replies that it takes to try a worker with other work can double. Arbitrary: at most 16 replies for
-/// one action.
+/// How many times the replies that it takes to try a worker with other work can double. Arbitrary: at most 16 replies
+/// for one action.
 const REFUTED_MAX: u32 = 3;
 
 /// Busy replies to one action, from workers whose own buckets had room.
@@ -67,8 +67,8 @@ impl BusyReplies {
         self.own_limit
     }
 
-    /// Records a reply to an action that has a limit of its own: how long it rests if the worker did not say, and whether so
-    /// many in a row count as a failure of the action.
+    /// Records a reply to an action that has a limit of its own: how long it rests if the worker did not say, and
+    /// whether so many in a row count as a failure of the action.
     pub(crate) fn note_own_limit(&mut self, policy: &Policy) -> (Duration, bool) {
         let wait = doubled(policy.busy_open, self.consecutive, policy.busy_max);
         self.consecutive = self.consecutive.saturating_add(1);
@@ -128,8 +128,8 @@ pub(crate) struct BusyRecord {
 }
 
 impl BusyRecord {
-    /// Records a reply though the worker's quotas had room: whether the one before was so soon that it is to be given less at
-    /// once, and whether so many in a row count as a failure.
+    /// Records a reply though the worker's quotas had room: whether the one before was so soon that it is to be given
+    /// less at once, and whether so many in a row count as a failure.
     pub(crate) fn note_with_quota(&mut self, now: Moment, policy: &Policy) -> (bool, bool) {
         let before = self.last_with_quota.replace(now);
         let is_soon = before.is_some_and(|before| now.since(before) <= policy.narrow_within);
@@ -159,7 +159,8 @@ impl BusyRecord {
         self.cause
     }
 
-    /// The worker rests because of an action. `is_resting`: it rests already. `is_spent_out`: one of its quotas is empty.
+    /// The worker rests because of an action. `is_resting`: it rests already. `is_spent_out`: one of its quotas is
+    /// empty.
     pub(crate) fn rest_for(&mut self, action: ActionId, is_resting: bool, is_spent_out: bool) {
         self.cause = match self.cause {
             cause if is_resting => cause.filter(|cause| *cause == action),

@@ -1,11 +1,11 @@
 //! How many attempts a worker is given at once.
 
-/// How many times the successes that are needed to try a width which failed before can double. Arbitrary: at 10 successes
-/// for one more that is one try in 1,280.
+/// How many times the successes that are needed to try a width which failed before can double. Arbitrary: at 10
+/// successes for one more that is one try in 1,280.
 const FAILED_TRIES_MAX: u32 = 6;
 
-/// A worker's slots, and how many of them are used: fewer while it is busy though its quotas have room, as TCP does (halved,
-/// then one more for so many successes, up to the width that failed before).
+/// A worker's slots, and how many of them are used: fewer while it is busy though its quotas have room, as TCP does
+/// (halved, then one more for so many successes, up to the width that failed before).
 #[derive(Clone, Debug)]
 pub(crate) struct Concurrency {
     /// At least 1.

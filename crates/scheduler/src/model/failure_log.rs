@@ -8,8 +8,8 @@ use crate::{
     moment::Moment,
 };
 
-/// How many of a worker's last failures are weighed. Arbitrary: more than it takes to find a bad worker, and less than two
-/// kilobytes.
+/// How many of a worker's last failures are weighed. Arbitrary: more than it takes to find a bad worker, and less than
+/// two kilobytes.
 const FAILURES_MAX: usize = 32;
 
 /// A failure of a worker, and what came before it.
@@ -63,9 +63,9 @@ impl FailureLog {
         }
     }
 
-    /// Records the verdict that the last failure of an action was the worker's fault, and computes the score again. Successes
-    /// are weighed where they came, however late the verdict is: a hundred of them after a failure mean the same whether they
-    /// came before its verdict or after it.
+    /// Records the verdict that the last failure of an action was the worker's fault, and computes the score again.
+    /// Successes are weighed where they came, however late the verdict is: a hundred of them after a failure mean the
+    /// same whether they came before its verdict or after it.
     pub(crate) fn convict(&mut self, action: ActionId, guilt: f64, relief: f64) {
         if let Some(failure) = self.last_of_mut(action) {
             failure.guilt = guilt;

@@ -11,7 +11,8 @@ const PRIOR: (f64, f64) = (2.0, 20.0);
 /// Between which bounds the learned rate is believed. Arbitrary.
 const RATE: (f64, f64) = (0.02, 0.40);
 
-/// How much more often than the others a bad worker fails, and the bounds of that. Arbitrary; what follows from it is simulated in `sim/presets.rs`.
+/// How much more often than the others a bad worker fails, and the bounds of that. Arbitrary; what follows from it is
+/// simulated in `sim/presets.rs`.
 const BAD_TIMES: f64 = 3.0;
 
 const BAD_RATE: (f64, f64) = (0.5, 0.9);
@@ -19,8 +20,8 @@ const BAD_RATE: (f64, f64) = (0.5, 0.9);
 /// How many good actions may be lost by chance alone: ln 1e-4 / ln rate attempts.
 const LOST_PART: f64 = 1e-4;
 
-/// The fewest traps at one place that prove that an action is at fault. With two, a pool of which two workers are bad ones and have
-/// not failed before would lose each action that both have tried.
+/// The fewest traps at one place that prove that an action is at fault. With two, a pool of which two workers are bad
+/// ones and have not failed before would lose each action that both have tried.
 pub(crate) const TRAPS_MIN: u32 = 3;
 
 /// When the weights of observations begin anew: far below the largest f64, and seldom.
@@ -41,13 +42,13 @@ struct Ends {
 
 /// How flaky a kind of action is on any worker.
 ///
-/// Observations count less as they age. Instead of making all of them smaller with each new one, the new one counts more, and
-/// what is read is divided by that.
+/// Observations count less as they age. Instead of making all of them smaller with each new one, the new one counts
+/// more, and what is read is divided by that.
 #[derive(Clone, Debug)]
 pub(crate) struct FailureRate {
     all: Ends,
-    /// The same of each worker, by its place. Whether a worker fails more than others is measured by the others alone, failures
-    /// and successes: in a small pool it would otherwise set the rate that it is measured by.
+    /// The same of each worker, by its place. Whether a worker fails more than others is measured by the others alone,
+    /// failures and successes: in a small pool it would otherwise set the rate that it is measured by.
     own: Vec<Ends>,
     /// What the newest observation counts.
     weight: f64,
@@ -88,16 +89,16 @@ impl FailureRate {
         (bad(usual) / usual).ln()
     }
 
-    /// What a failure adds to this worker's score if so many workers failed the action before it died: each bears an equal part,
-    /// and it is nothing where as many actions die on the others.
+    /// What a failure adds to this worker's score if so many workers failed the action before it died: each bears an
+    /// equal part, and it is nothing where as many actions die on the others.
     pub(crate) fn suspicion(&self, wx: Wx, workers: usize) -> f64 {
         let others = self.others(wx);
         let usual = rate(others.failed + others.unproved, others.ok, (RATE.0, 1.0));
         (bad(usual) / usual).ln().max(0.0) / workers.max(1) as f64
     }
 
-    /// How many traps at one place prove that an action is at fault, and not chance: all traps of a kind may be at one place,
-    /// as where each error of a guest ends.
+    /// How many traps at one place prove that an action is at fault, and not chance: all traps of a kind may be at one
+    /// place, as where each error of a guest ends.
     pub(crate) fn traps(&self) -> u32 {
         row_below(LOST_PART, self.rate()).max(TRAPS_MIN)
     }

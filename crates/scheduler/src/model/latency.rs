@@ -9,8 +9,8 @@ use crate::{
     slab::Slab,
 };
 
-/// From how many of the last durations it is judged what is slow. Arbitrary: enough for a 95th percentile that three slow
-/// ones do not decide, and few enough to follow a change of the work.
+/// From how many of the last durations it is judged what is slow. Arbitrary: enough for a 95th percentile that three
+/// slow ones do not decide, and few enough to follow a change of the work.
 const LAST: usize = 64;
 
 /// From how many durations on it is judged at all. Arbitrary: fewer make no 95th percentile.
@@ -22,8 +22,8 @@ const REFRESH: usize = 8;
 /// Slow is over the 95th percentile and over this many times the median. Arbitrary.
 const OVER_MEDIAN: f64 = 1.5;
 
-/// How many second attempts have to be over before it is judged what they are good for, and which part of them has to win.
-/// Arbitrary: one in ten, judged after twice as many, so that one win is no accident.
+/// How many second attempts have to be over before it is judged what they are good for, and which part of them has to
+/// win. Arbitrary: one in ten, judged after twice as many, so that one win is no accident.
 const TRIED: u64 = 20;
 
 const WINS: u64 = 10;
@@ -54,8 +54,8 @@ impl RunningAttempt {
     }
 }
 
-/// What is known of how long attempts of a kind take, and which of them are going on. Only of actions of which a second run
-/// does no harm.
+/// What is known of how long attempts of a kind take, and which of them are going on. Only of actions of which a second
+/// run does no harm.
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
     /// The last durations with a result, in microseconds, in no order.
@@ -97,8 +97,8 @@ impl Latency {
         begun.push(&mut self.begun, actions, running);
     }
 
-    /// Computes again when the oldest attempt that is not slow yet becomes slow: what was computed before, and what is now, if
-    /// it has changed.
+    /// Computes again when the oldest attempt that is not slow yet becomes slow: what was computed before, and what is
+    /// now, if it has changed.
     #[inline]
     pub(crate) fn reschedule(&mut self) -> Option<(Moment, Moment)> {
         let wakes = match (self.slow, self.begun.front()) {
@@ -149,8 +149,8 @@ impl Latency {
         }
     }
 
-    /// Records the duration of an attempt with a result. An attempt shorter than `least` is never slow. Whether that changes
-    /// what is slow.
+    /// Records the duration of an attempt with a result. An attempt shorter than `least` is never slow. Whether that
+    /// changes what is slow.
     pub(crate) fn note_duration(&mut self, took: Duration, least: Duration) -> bool {
         let before = self.slow;
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);

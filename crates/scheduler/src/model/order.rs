@@ -25,8 +25,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Higher priority first; then by [`Turn`]; then the older task, so that tasks are finished rather than begun; then the
-    /// older action.
+    /// Higher priority first; then by [`Turn`]; then the older task, so that tasks are finished rather than begun; then
+    /// the older action.
     pub(crate) fn new(priority: i32, turn: Turn, task: TaskId, action: ActionId, ax: Ax) -> Self {
         let lateness = (i64::from(i32::MAX) - i64::from(priority)) as u64;
         Self {

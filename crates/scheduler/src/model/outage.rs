@@ -16,7 +16,8 @@ use crate::{
     moment::Moment,
 };
 
-/// How many failures without a success it takes. Arbitrary: with five actions on over half of the workers, more than chance explains.
+/// How many failures without a success it takes. Arbitrary: with five actions on over half of the workers, more than
+/// chance explains.
 const FAILURES: u32 = 20;
 
 /// From how many actions they have to be. Arbitrary: a single bad action, or a few, is no outage.
@@ -29,22 +30,23 @@ pub(crate) struct Outage {
     pub(crate) until: Moment,
 }
 
-/// Failures of a pool's workers that are further apart than this do not make a burst. Arbitrary: a service that restarts
-/// or moves its address is away for about as long.
+/// Failures of a pool's workers that are further apart than this do not make a burst. Arbitrary: a service that
+/// restarts or moves its address is away for about as long.
 pub(crate) const BURST: Duration = Duration::from_secs(2);
 
-/// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with twice as
-/// much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a row of bad
-/// actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
+/// For how long most workers of a pool may fail at once before they are slowed down for it. Chosen by simulation: with
+/// twice as much, outages cost actions that fail in each of them (`outages_again_and_again_lose_nothing`); with none, a
+/// row of bad actions holds up a pool of 5 for a fifth of the run (`simulate --preset poison-5`).
 const SLOW_AFTER: Duration = Duration::from_millis(500);
 
-/// Then a pool makes an attempt each time that another such part of the time has passed that it has failed so far: its workers pause
-/// for as many parts as they are. So a service that is back is idle for no more than such a part of the time that it was away. Chosen
-/// by simulation: with twice as many attempts, outages again and again cost actions; with half as many, a service that was
-/// away for a second is idle for longer (`simulate --preset hiccup-2`).
+/// Then a pool makes an attempt each time that another such part of the time has passed that it has failed so far: its
+/// workers pause for as many parts as they are. So a service that is back is idle for no more than such a part of the
+/// time that it was away. Chosen by simulation: with twice as many attempts, outages again and again cost actions; with
+/// half as many, a service that was away for a second is idle for longer (`simulate --preset hiccup-2`).
 const PAUSE_PARTS: u32 = 16;
 
-/// How many bursts are remembered. Arbitrary: verdicts come within seconds, and there is one burst at most for each success.
+/// How many bursts are remembered. Arbitrary: verdicts come within seconds, and there is one burst at most for each
+/// success.
 pub(crate) const BURSTS: usize = 64;
 
 /// When most workers of a pool failed, the last times.

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Pool {
-    /// Whether this row of failures is over and was short. One in which enough failed for so long that the pool was probed was an
-    /// outage; before its first success a pool has none.
+    /// Whether this row of failures is over and was short. One in which enough failed for so long that the pool was
+    /// probed was an outage; before its first success a pool has none.
     pub(crate) fn refutes(&self, streak: Option<u32>) -> bool {
         streak.is_some_and(|number| number != self.streak.number() && !self.long_streaks.contains(&number))
     }

@@ -1,9 +1,10 @@
 //! The lines of waiting actions.
 //!
-//! A **route** is a set of pools; kinds that the same pools serve share one. A kind that takes more of a quota than usual has
-//! a route of its own, so that a worker which cannot pay for it finds what stands behind it. Within a route, actions that are
-//! barred from no worker stand in the **open line**. Actions that avoid some workers stand in **groups**: all that avoid the
-//! same workers stand together, so a free worker steps over a whole group at once and compares only heads.
+//! A **route** is a set of pools; kinds that the same pools serve share one. A kind that takes more of a quota than
+//! usual has a route of its own, so that a worker which cannot pay for it finds what stands behind it. Within a route,
+//! actions that are barred from no worker stand in the **open line**. Actions that avoid some workers stand in
+//! **groups**: all that avoid the same workers stand together, so a free worker steps over a whole group at once and
+//! compares only heads.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -47,8 +48,8 @@ pub(crate) struct Route {
     by_length: BTreeSet<(usize, Gx)>,
 }
 
-/// From how many pools on a route keeps the first free worker of each. Below that, looking at all of them costs less than
-/// keeping this. Arbitrary: about where both cost the same.
+/// From how many pools on a route keeps the first free worker of each. Below that, looking at all of them costs less
+/// than keeping this. Arbitrary: about where both cost the same.
 const WIDE: usize = 16;
 
 impl Route {
@@ -132,7 +133,8 @@ impl Queues {
         }
     }
 
-    /// The action of this route that is next for this worker. Costs a step for each group before it that avoids the worker.
+    /// The action of this route that is next for this worker. Costs a step for each group before it that avoids the
+    /// worker.
     pub(crate) fn first_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
         let route = self.routes.get(rx)?;
         let open = route.open.first().copied();
@@ -153,8 +155,8 @@ impl Queues {
         heads.filter(|key| *key > after).min()
     }
 
-    /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the front
-    /// is not taken for a service that is down; else the next one.
+    /// What of this route a worker is to be probed with: the last in line that never failed, so that bad work at the
+    /// front is not taken for a service that is down; else the next one.
     pub(crate) fn probe_for(&self, rx: Rx, wx: Wx) -> Option<Key> {
         let open = self.routes.get(rx)?.open.iter().rev();
         let last = open.copied().find(|key| key.is_fresh());

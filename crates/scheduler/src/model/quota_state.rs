@@ -9,8 +9,8 @@ use crate::{
     quota::{Quota, Report},
 };
 
-/// By how much the expiry of a shared quota may be off in the lists of pools: each report moves it a little, and the lists
-/// need not follow each time. Arbitrary: windows are mostly a minute or longer.
+/// By how much the expiry of a shared quota may be off in the lists of pools: each report moves it a little, and the
+/// lists need not follow each time. Arbitrary: windows are mostly a minute or longer.
 const EXPIRY_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// A bucket, and the workers that draw from it and wait for it.
@@ -178,7 +178,8 @@ impl QuotaState {
         is_new
     }
 
-    /// Computes again when the first waiting worker is to be woken: what was to be so far, and what is. None: no worker waits.
+    /// Computes again when the first waiting worker is to be woken: what was to be so far, and what is. None: no worker
+    /// waits.
     pub(crate) fn reschedule(&mut self, now: Moment) -> Option<(Moment, Moment)> {
         let wakes = self.ready_at(now, self.min_waiting_cost?);
         Some((std::mem::replace(&mut self.wakes, wakes), wakes))

@@ -78,7 +78,8 @@ impl Skill {
             && self.log.score() < enough / 2.0
     }
 
-    /// The worker is to be barred, for a time between these that is longer each time, and then to prove itself. For how long.
+    /// The worker is to be barred, for a time between these that is longer each time, and then to prove itself. For how
+    /// long.
     pub(crate) fn begin_bar(&mut self, min: Duration, max: Duration) -> Duration {
         let length = doubled(min, self.round, max);
         self.round = self.round.saturating_add(1);

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::{ids::ActionId, moment::Moment};
 
-/// How many actions without a verdict, or reports in a row, evict a worker; as many as failures make one suspect by default.
+/// How many actions without a verdict, or reports in a row, evict a worker; as many as failures make one suspect by
+/// default.
 const REPORTS: usize = 3;
 
-/// From how many reports in a row on a worker is tried with the last action in line: the last of [`REPORTS`] is then of such
-/// an action.
+/// From how many reports in a row on a worker is tried with the last action in line: the last of [`REPORTS`] is then of
+/// such an action.
 const PROBED_AFTER: u32 = 2;
 
-/// How many reports in a row evict a worker whatever became of the actions: as many as the failures of a whole pool that are
-/// taken for an outage.
+/// How many reports in a row evict a worker whatever became of the actions: as many as the failures of a whole pool
+/// that are taken for an outage.
 const REPORTS_MAX: u32 = 20;
 
 /// What a worker reported since its last success.
@@ -27,7 +28,8 @@ pub(crate) struct UnfitReports {
 }
 
 impl UnfitReports {
-    /// Records the report of an attempt that took so long. One that began before the last report is the same piece of evidence.
+    /// Records the report of an attempt that took so long. One that began before the last report is the same piece of
+    /// evidence.
     pub(crate) fn note(&mut self, action: ActionId, now: Moment, took: Duration) {
         if !self.actions.contains(&action) {
             self.actions.push(action);

@@ -13,7 +13,8 @@ use crate::{
 /// The record of one worker, by which it is judged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerHealth {
-    /// The distinct actions of its failures without a verdict since its last success, at most as many as make it suspect.
+    /// The distinct actions of its failures without a verdict since its last success, at most as many as make it
+    /// suspect.
     undecided_failures: Vec<ActionId>,
     /// Failures in a row, with a verdict or without.
     consecutive_failures: u32,

@@ -15,8 +15,8 @@ use crate::{
 /// From which part of the score that condemns a worker on an action waits for what becomes of the worker. Arbitrary.
 const DOUBT: f64 = 0.5;
 
-/// Takes note that an action failed on a worker. True: it broke distinct workers that can be trusted in the same way, so often
-/// that the fault is its own.
+/// Takes note that an action failed on a worker. True: it broke distinct workers that can be trusted in the same way,
+/// so often that the fault is its own.
 pub(crate) fn accuse(state: &mut State, ax: Ax, wx: Wx, number: u32, end: End) -> bool {
     let mark = match end {
         End::Trap { fingerprint } if fingerprint != 0 && is_trusted(state, wx) => Mark::Trap(fingerprint),

@@ -1,7 +1,8 @@
 //! Finds the best worker for an action, and gives it the action.
 //!
-//! No action waits while a worker that may take it has room. So when an action comes, it alone is to be placed (`find`); when
-//! a worker is free, it alone is to be given something (`dispatch`). Neither ever looks at all of the others.
+//! No action waits while a worker that may take it has room. So when an action comes, it alone is to be placed
+//! (`find`); when a worker is free, it alone is to be given something (`dispatch`). Neither ever looks at all of the
+//! others.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +32,8 @@ pub(crate) fn find(state: &State, rx: Rx, kx: Kx, avoid: &[Wx], choosy: bool) ->
     }
 }
 
-/// The best worker of these lists that suits, of a route of so many pools that not all of them are looked at: `heads` are the
-/// first of each.
+/// The best worker of these lists that suits, of a route of so many pools that not all of them are looked at: `heads`
+/// are the first of each.
 fn first_of(
     state: &State,
     heads: &BTreeSet<(Entry, Px)>,

@@ -1,15 +1,16 @@
 //! Busy replies: how long a worker rests for them, and when the limit is the action's and not the worker's.
 //!
-//! A busy reply costs no attempt and accuses no worker: the worker rests. But it is a hint and not an excuse. If a worker
-//! whose own buckets have room is busy again and again, it either meets a limit that was not declared, so it is given less at
-//! once (`model/concurrency.rs`), or it does not work at all, so one of many busy replies in a row counts as a failure.
+//! A busy reply costs no attempt and accuses no worker: the worker rests. But it is a hint and not an excuse. If a
+//! worker whose own buckets have room is busy again and again, it either meets a limit that was not declared, so it is
+//! given less at once (`model/concurrency.rs`), or it does not work at all, so one of many busy replies in a row counts
+//! as a failure.
 //!
-//! The limit may also be the action's: a resource that one action needs, and no other. Such an action would stop one worker
-//! after the other. So an action that made a worker busy goes behind the others for a while; one that did so twice rests
-//! itself until the first of these workers wakes. Then one of them is *tried with other work* before its time is up: a
-//! success shows that the limit is the action's. Workers that rest because of it alone are woken, and from then on no worker
-//! rests for this action; it rests itself. If the tried worker is busy again, the limit was the worker's, and actions of
-//! this kind have to get twice as many busy replies before that is tried again.
+//! The limit may also be the action's: a resource that one action needs, and no other. Such an action would stop one
+//! worker after the other. So an action that made a worker busy goes behind the others for a while; one that did so
+//! twice rests itself until the first of these workers wakes. Then one of them is *tried with other work* before its
+//! time is up: a success shows that the limit is the action's. Workers that rest because of it alone are woken, and
+//! from then on no worker rests for this action; it rests itself. If the tried worker is busy again, the limit was the
+//! worker's, and actions of this kind have to get twice as many busy replies before that is tried again.
 
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ use crate::{
     state::State,
 };
 
-/// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit do
-/// not all come back at once. Never shorter: it named the time itself. Arbitrary.
+/// How much longer than asked for a busy worker is left alone, at most, as a part: so that workers which share a limit
+/// do not all come back at once. Never shorter: it named the time itself. Arbitrary.
 const BUSY_JITTER: f64 = 0.1;
 
 /// What the end of an attempt is taken for: a worker that was busy too many times in a row has failed.

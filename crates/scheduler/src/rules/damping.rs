@@ -13,20 +13,23 @@ use crate::{
     state::State,
 };
 
-/// A row of failures that is less likely than this is no chance. One worker in a thousand is slowed down by it for a moment.
+/// A row of failures that is less likely than this is no chance. One worker in a thousand is slowed down by it for a
+/// moment.
 const BY_CHANCE: f64 = 1e-3;
 
-/// How often a suspect's pause is doubled at most. Arbitrary: a worker that fails everything then costs an eighth of a good one.
+/// How often a suspect's pause is doubled at most. Arbitrary: a worker that fails everything then costs an eighth of a
+/// good one.
 const DOUBLINGS: u32 = 3;
 
 /// The shortest such pause. Arbitrary: less is no pause on a real clock.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// How much such a pause varies, as a part of it: workers that failed at the same moment are not to try again at the same moment.
+/// How much such a pause varies, as a part of it: workers that failed at the same moment are not to try again at the
+/// same moment.
 pub(crate) const PAUSE_JITTER: f64 = 0.5;
 
-/// How many failures in a row with no verdict make a worker suspect that failed an action of this kind: as many as chance alone
-/// explains less than once in a thousand times, by the rate of the other workers.
+/// How many failures in a row with no verdict make a worker suspect that failed an action of this kind: as many as
+/// chance alone explains less than once in a thousand times, by the rate of the other workers.
 pub(crate) fn suspect_after(state: &State, wx: Wx, kx: Option<Kx>) -> usize {
     let rate = kx.and_then(|kx| Some(state.kinds.get(kx)?.failure_rate.rate_elsewhere(wx)));
     let learned = rate.map_or(0, |rate| row_below(BY_CHANCE, rate));
@@ -48,8 +51,8 @@ pub(crate) fn slowed(state: &mut State, wx: Wx, kx: Option<Kx>, rest: Rest, furt
     }
 }
 
-/// How long a suspect is left alone from now: as long as an action of this kind takes, since another worker may then have done
-/// what it failed. So it never costs more than a good worker that has the same work.
+/// How long a suspect is left alone from now: as long as an action of this kind takes, since another worker may then
+/// have done what it failed. So it never costs more than a good worker that has the same work.
 pub(crate) fn damp(state: &mut State, wx: Wx, kx: Option<Kx>, further: u32) -> Rest {
     if state
         .workers

@@ -51,7 +51,8 @@ pub(crate) fn pull(state: &mut State, wx: Wx) {
     }
 }
 
-/// The worker that is to have an action which `wx` could have: another one that did not fail it, if there happens to be one.
+/// The worker that is to have an action which `wx` could have: another one that did not fail it, if there happens to be
+/// one.
 fn better(state: &State, ax: Ax, wx: Wx) -> Wx {
     let Some(action) = state.actions.get(ax).filter(|action| action.history.is_some()) else {
         return wx;
@@ -110,7 +111,8 @@ fn pull_solo(state: &mut State, wx: Wx, first: Option<Key>) -> bool {
     true
 }
 
-/// Gives a solo action that waits to a worker that has nothing, or to one that did not fail it, if there happens to be one.
+/// Gives a solo action that waits to a worker that has nothing, or to one that did not fail it, if there happens to be
+/// one.
 fn pull_alone(state: &mut State, wx: Wx, key: Key) {
     let Some((rx, kx)) = state.actions.get(key.ax).map(|action| (action.rx, action.kx)) else {
         return;

@@ -26,7 +26,8 @@ fn voted(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
     owners.flatten().copied().filter(serves)
 }
 
-/// The workers of its route that an action must not go to, for that or because they are barred from its kind: in no order, each once.
+/// The workers of its route that an action must not go to, for that or because they are barred from its kind: in no
+/// order, each once.
 pub(crate) fn barred(state: &State, ax: Ax) -> impl Iterator<Item = Wx> + '_ {
     let kind = state.actions.get(ax).and_then(|action| state.kinds.get(action.kx));
     let barred = kind.map_or(&[][..], |kind| &kind.barred);
@@ -60,8 +61,9 @@ pub(crate) fn voting(state: &State, rx: Rx) -> Vec<Ax> {
     route.map_or_else(Vec::new, |route| route.voting.iter().copied().collect())
 }
 
-/// Whether an action has one attempt left, and a worker that did not fail it and has not failed since its last success could
-/// have it. It waits for such a worker, as long as its patience lasts: in a pool of which half is bad, others lose it.
+/// Whether an action has one attempt left, and a worker that did not fail it and has not failed since its last success
+/// could have it. It waits for such a worker, as long as its patience lasts: in a pool of which half is bad, others
+/// lose it.
 pub(crate) fn is_choosy(state: &State, ax: Ax) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;

@@ -1,9 +1,9 @@
 //! Second attempts beside slow ones.
 //!
-//! Most attempts of a kind take about as long as each other, and some take much longer for no reason of their own: a slow
-//! machine, a lost packet. Where a second run does no harm and a worker is idle, a slow attempt gets another beside it, on
-//! another worker, and the first result counts. This is only ever spare time: nothing may wait, few attempts get a second
-//! one, and a kind for which they seldom win gets none any more.
+//! Most attempts of a kind take about as long as each other, and some take much longer for no reason of their own: a
+//! slow machine, a lost packet. Where a second run does no harm and a worker is idle, a slow attempt gets another
+//! beside it, on another worker, and the first result counts. This is only ever spare time: nothing may wait, few
+//! attempts get a second one, and a kind for which they seldom win gets none any more.
 
 use crate::{
     command::Command,

@@ -1,8 +1,8 @@
 //! Draws the conclusions of an attempt's end about its worker.
 //!
-//! An explicit fault (the worker could not be started) counts at once; a worker's report that it is unfit is checked (`unfit.rs`).
-//! Failures are circumstantial: a worker that fails several actions in a row is only given work slowly until there is a
-//! verdict (`verdict.rs`), and what follows then is capped.
+//! An explicit fault (the worker could not be started) counts at once; a worker's report that it is unfit is checked
+//! (`unfit.rs`). Failures are circumstantial: a worker that fails several actions in a row is only given work slowly
+//! until there is a verdict (`verdict.rs`), and what follows then is capped.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The lists of workers with room, and the lines of workers that wait for a quota.
 //!
-//! A worker that can pay for nothing is not on its pool's list: it stands in the line of the bucket that is short, which
-//! remembers the least cost that a worker waits for. One timer for each such bucket goes off when there is so much in it, and
-//! nothing polls before.
+//! A worker that can pay for nothing is not on its pool's list: it stands in the line of the bucket that is short,
+//! which remembers the least cost that a worker waits for. One timer for each such bucket goes off when there is so
+//! much in it, and nothing polls before.
 
 use crate::{
     ids::{Bx, Kx, Wx},
@@ -23,8 +23,8 @@ pub(crate) fn quotas(state: &State, wx: Wx) -> impl Iterator<Item = (Bx, &QuotaS
     buckets.iter().filter_map(|bx| Some((*bx, state.quotas.get(*bx)?)))
 }
 
-/// The first bucket from which a worker cannot pay for an action of this kind (none: for the cheapest there is), and what
-/// it would take.
+/// The first bucket from which a worker cannot pay for an action of this kind (none: for the cheapest there is), and
+/// what it would take.
 #[inline]
 pub(crate) fn shortage(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32)> {
     let kind = || state.kinds.get(kx?).map(|kind| kind.id);
@@ -34,8 +34,8 @@ pub(crate) fn shortage(state: &State, wx: Wx, kx: Option<Kx>) -> Option<(Bx, u32
     })
 }
 
-/// Whether an action of this kind can be paid for, or if none is given anything at all. If not, the worker stands in the
-/// bucket's line.
+/// Whether an action of this kind can be paid for, or if none is given anything at all. If not, the worker stands in
+/// the bucket's line.
 pub(crate) fn can_pay(state: &mut State, wx: Wx, kx: Option<Kx>) -> bool {
     match shortage(state, wx, kx) {
         Some((bx, cost)) => {
@@ -53,7 +53,8 @@ pub(crate) fn could_pay(state: &State, wx: Wx, kx: Kx) -> bool {
     shortage(state, wx, Some(kx)).is_none()
 }
 
-/// Puts a worker that is short of something into the line of that bucket: when there is so much in it, it looks for work.
+/// Puts a worker that is short of something into the line of that bucket: when there is so much in it, it looks for
+/// work.
 pub(crate) fn wait_at(state: &mut State, wx: Wx, bx: Bx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;
@@ -107,8 +108,8 @@ fn wake_some(state: &mut State, bx: Bx, place: u64) {
     }
 }
 
-/// The workers that were woken for a bucket that was refilled may have left units for others. True: another worker is woken and
-/// has to look for work.
+/// The workers that were woken for a bucket that was refilled may have left units for others. True: another worker is
+/// woken and has to look for work.
 #[inline]
 pub(crate) fn wake_more(state: &mut State) -> bool {
     while let Some((bx, place)) = state.refilling.pop() {

@@ -1,15 +1,16 @@
 //! When a whole pool fails: the service is down, or the work is bad, and no worker is to blame.
 //!
-//! No worker would be convicted then anyway, since nothing succeeds elsewhere. But attempt after attempt would be spent on a
-//! service that is not there. So after a while in which a pool had no success, with enough failures from enough actions on
-//! enough workers, it is only *probed*. Traps do not count: an outage makes no worker trap, bad actions do.
+//! No worker would be convicted then anyway, since nothing succeeds elsewhere. But attempt after attempt would be spent
+//! on a service that is not there. So after a while in which a pool had no success, with enough failures from enough
+//! actions on enough workers, it is only *probed*. Traps do not count: an outage makes no worker trap, bad actions do.
 //!
-//! If a shorter burst goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with actions that
-//! never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a streak which a success ended
-//! soon, and fail again, are bad ones: no worker pauses for these.
+//! If a shorter burst goes on, the workers that fail in it pause, longer the longer it takes, and are then tried with
+//! actions that never failed. The first of them that succeeds ends the pauses of all. Actions that failed in a streak
+//! which a success ended soon, and fail again, are bad ones: no worker pauses for these.
 //!
-//! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down when the
-//! run begins are a mistake in each action or in the workers' code, and then a run is to end soon and report it.
+//! A pool in which nothing ever worked is neither probed nor does it pause: more likely than a service that is down
+//! when the run begins are a mistake in each action or in the workers' code, and then a run is to end soon and report
+//! it.
 
 use std::time::Duration;
 
@@ -28,9 +29,9 @@ use crate::{
     timers::Timer,
 };
 
-/// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has failed: then
-/// the work is bad or the workers are, and it is to end soon. A service that is down when a run begins looks the same; the last
-/// attempts of actions wait for it, see `may_be_down`.
+/// Whether neither a pool nor any other that serves the same kinds ever had a success, and each of their workers has
+/// failed: then the work is bad or the workers are, and it is to end soon. A service that is down when a run begins
+/// looks the same; the last attempts of actions wait for it, see `may_be_down`.
 pub(crate) fn is_hopeless(state: &State, px: Px) -> bool {
     let is_lost = |pool: &Pool| !pool.has_worked && pool.failing >= pool.usable;
     state
@@ -81,15 +82,15 @@ fn end_pauses(state: &mut State, slowed: &[Wx]) {
     }
 }
 
-/// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for it. It is
-/// to be probed with what never failed: if the front of the line is bad work, that is found out.
+/// Whether a worker has failed since its last success, as most of its pool for so long that they are slowed down for
+/// it. It is to be probed with what never failed: if the front of the line is bad work, that is found out.
 pub(crate) fn is_slowed_with_pool(state: &State, wx: Wx) -> bool {
     let worker = state.workers.get(wx).filter(|worker| worker.health.is_failing());
     worker.is_some_and(|_| burst(state, wx).is_some_and(|burst| burst.is_long()))
 }
 
-/// The burst in which this worker fails since its last success as most of its pool. Not if it failed before: then it is no better
-/// for the others being worse.
+/// The burst in which this worker fails since its last success as most of its pool. Not if it failed before: then it is
+/// no better for the others being worse.
 pub(crate) fn burst(state: &State, wx: Wx) -> Option<Burst> {
     let worker = state.workers.get(wx)?;
     let pool = state.pools.get(worker.px).filter(|pool| pool.has_worked)?;
@@ -132,8 +133,8 @@ fn note_streak(state: &mut State, px: Px, action: ActionId) {
     }
 }
 
-/// Whether an action failed in an earlier row of failures of this worker's pool, which a success of another one ended so soon that
-/// nothing but the action explains it.
+/// Whether an action failed in an earlier row of failures of this worker's pool, which a success of another one ended
+/// so soon that nothing but the action explains it.
 pub(crate) fn fails_again(state: &State, wx: Wx, action: ActionId) -> bool {
     let pool = state.workers.get(wx).and_then(|worker| state.pools.get(worker.px));
     let ax = state.actions.slot(action);

@@ -1,8 +1,8 @@
 //! Where an action goes next: which workers it avoids, for how long, and when it rests.
 //!
-//! An exclusion is a wish, never a sentence. An action avoids every worker that failed it while there is one that did not;
-//! it avoids less the longer it waits; and when all were tried it rests and starts over. So a pool of one still retries, and
-//! no action waits for a worker that does not come.
+//! An exclusion is a wish, never a sentence. An action avoids every worker that failed it while there is one that did
+//! not; it avoids less the longer it waits; and when all were tried it rests and starts over. So a pool of one still
+//! retries, and no action waits for a worker that does not come.
 
 use crate::{
     command::Command,
@@ -16,8 +16,8 @@ use crate::{
     timers::Timer,
 };
 
-/// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by default are
-/// what a restart behind a proxy takes, and no more than one waits for the failure of a line that is wrong.
+/// How many times as late the last attempt of an action is while its service may be down. Arbitrary: three seconds by
+/// default are what a restart behind a proxy takes, and no more than one waits for the failure of a line that is wrong.
 const DOWN: u32 = 3;
 
 /// What to do with an action that is to run.
@@ -92,8 +92,9 @@ pub(crate) fn place(state: &mut State, ax: Ax, failed: Option<(AttemptId, Wx)>) 
     carry_out(state, ax, plan, state.later(state.policy.patience));
 }
 
-/// Has an action that failed rest from its second failure on, even if there is a worker that it was not tried on: whatever is
-/// wrong for a moment is wrong on all of them. Its last attempt is no sooner than the shortest backoff after its first failure.
+/// Has an action that failed rest from its second failure on, even if there is a worker that it was not tried on:
+/// whatever is wrong for a moment is wrong on all of them. Its last attempt is no sooner than the shortest backoff
+/// after its first failure.
 fn spread(state: &mut State, ax: Ax, plan: Plan) -> Plan {
     let Some(action) = state.actions.get(ax) else {
         return plan;
@@ -126,8 +127,8 @@ fn spread(state: &mut State, ax: Ax, plan: Plan) -> Plan {
     }
 }
 
-/// Whether a service that is down explains all failures of an action: none of them is a trap, and no attempt that began since the
-/// first has succeeded in a pool that serves it.
+/// Whether a service that is down explains all failures of an action: none of them is a trap, and no attempt that began
+/// since the first has succeeded in a pool that serves it.
 fn may_be_down(state: &State, ax: Ax, first: Moment) -> bool {
     let Some(action) = state.actions.get(ax) else {
         return false;
@@ -142,8 +143,8 @@ pub(crate) fn place_until(state: &mut State, ax: Ax, patience: Moment) {
     carry_out(state, ax, plan, patience);
 }
 
-/// Places an action again that waits and avoids every usable worker. Its patience goes on: workers that come and go must not
-/// make it wait for ever.
+/// Places an action again that waits and avoids every usable worker. Its patience goes on: workers that come and go
+/// must not make it wait for ever.
 pub(crate) fn place_again(state: &mut State, ax: Ax) {
     let Some(Phase::Waiting { bar, patience, .. }) = state.actions.get(ax).map(|action| action.phase) else {
         return;

@@ -1,9 +1,9 @@
 //! Results of untrusted workers.
 //!
-//! A worker with an *owner* runs on the owner's machine, and its results may be wrong on purpose. So its result is only a
-//! vote: it counts when a worker of another owner has the same, or when a worker without an owner has it, which is believed at
-//! once. A worker that was right often enough is checked by chance only. A permanent failure needs the same agreement as a
-//! result.
+//! A worker with an *owner* runs on the owner's machine, and its results may be wrong on purpose. So its result is only
+//! a vote: it counts when a worker of another owner has the same, or when a worker without an owner has it, which is
+//! believed at once. A worker that was right often enough is checked by chance only. A permanent failure needs the same
+//! agreement as a result.
 //!
 //! A worker whose vote differs from the settled one is accused, as if it had failed what others could do.
 

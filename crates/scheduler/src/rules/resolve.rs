@@ -92,7 +92,8 @@ pub(crate) fn resolve(state: &mut State, ax: Ax, wx: Wx, attempt: AttemptId, end
             if action.losses > losses && !goes_on {
                 return Next::Fail(Reason::Exhausted);
             }
-            // Accuses no worker, yet another one is the better bet, one that does nothing else: so nothing else is lost with it.
+            // Accuses no worker, yet another one is the better bet, one that does nothing else: so nothing else is lost
+            // with it.
             place::remember(state, ax, wx);
             if solo::note_loss(state, ax, wx) {
                 return Next::Fail(Reason::Poison);

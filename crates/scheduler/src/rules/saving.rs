@@ -7,7 +7,8 @@ use crate::{
     state::State,
 };
 
-/// No worker with room can pay for this action: the first that will be able to saves for it, and is given nothing cheaper.
+/// No worker with room can pay for this action: the first that will be able to saves for it, and is given nothing
+/// cheaper.
 pub(crate) fn save_for(state: &mut State, rx: Rx, kx: Kx, avoid: &[Wx]) {
     if state.quotas.len() == 0 || state.draining {
         return;
@@ -79,8 +80,8 @@ pub(crate) fn affordable(state: &mut State, wx: Wx, first: Key) -> Option<Key> {
     }
 }
 
-/// Whether what a worker does not spend now is there when it can pay for an action of this kind. Not if it is short only
-/// of what a reset brings anyway.
+/// Whether what a worker does not spend now is there when it can pay for an action of this kind. Not if it is short
+/// only of what a reset brings anyway.
 fn saving_helps(state: &State, wx: Wx, kx: Kx) -> bool {
     let kind = state.kinds.get(kx).map(|kind| kind.id);
     listing::quotas(state, wx).any(|(_, quota)| quota.is_saved_for(state.now, quota.cost(kind)))

@@ -1,8 +1,8 @@
 //! A worker that is bad at one kind of action and good at another is *barred* from the first alone.
 //!
-//! It is given nothing of the kind for as long as a quarantine takes. Then it has to prove itself: guilt bars it again, for
-//! longer. Waiting actions avoid workers that are barred from their kind as they avoid those that failed them. Those that stand
-//! in line already are moved when such a worker comes for them.
+//! It is given nothing of the kind for as long as a quarantine takes. Then it has to prove itself: guilt bars it again,
+//! for longer. Waiting actions avoid workers that are barred from their kind as they avoid those that failed them.
+//! Those that stand in line already are moved when such a worker comes for them.
 
 use crate::{
     command::Command,
@@ -31,8 +31,8 @@ pub(crate) fn note_failure(state: &mut State, wx: Wx, kx: Kx, action: ActionId) 
     }
 }
 
-/// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and good at
-/// another one.
+/// A failure was the worker's fault. True: it is to be given nothing more of this kind, because it is bad at it and
+/// good at another one.
 pub(crate) fn weigh_skill(state: &mut State, wx: Wx, (kx, action): (Kx, ActionId), guilt: f64, relief: f64) -> bool {
     let (enough, probation) = (state.quarantine_score(), state.policy.probation);
     let Some(skill) = skill_of(state, wx, kx) else {
@@ -60,7 +60,8 @@ fn skill_of(state: &mut State, wx: Wx, kx: Kx) -> Option<&mut Skill> {
     skills.get_mut(index)
 }
 
-/// Whether a worker may be barred from a kind: another one is left for it, and not too much of the pool is barred already.
+/// Whether a worker may be barred from a kind: another one is left for it, and not too much of the pool is barred
+/// already.
 pub(crate) fn may_bar(state: &State, wx: Wx, kx: Kx) -> bool {
     let (Some(worker), Some(kind)) = (state.workers.get(wx), state.kinds.get(kx)) else {
         return false;

@@ -1,8 +1,8 @@
 //! Actions that got lost are tried alone.
 //!
-//! A worker that goes away takes along everything that it was doing, and it is unknown which of that drove it away. So what
-//! was lost is tried again on a worker that does nothing else meanwhile. Lost there too, and on another one again, it is
-//! poison: it takes down every worker that tries it.
+//! A worker that goes away takes along everything that it was doing, and it is unknown which of that drove it away. So
+//! what was lost is tried again on a worker that does nothing else meanwhile. Lost there too, and on another one again,
+//! it is poison: it takes down every worker that tries it.
 
 use crate::{
     ids::{Ax, Kx, Rx, Wx},

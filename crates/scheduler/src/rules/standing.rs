@@ -76,8 +76,8 @@ pub(crate) fn update_pool_counts(state: &mut State, px: Px, before: Option<Stand
     shift(&mut pool.judged, Standing::is_judged);
 }
 
-/// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker, or is
-/// one now.
+/// Keeps the count of a pool's usable workers that have failed since their last success: one of them was such a worker,
+/// or is one now.
 fn count_failing(state: &mut State, px: Px, was: bool, is: bool) {
     if let Some(pool) = state.pools.get_mut(px) {
         pool.failing += usize::from(is);

@@ -1,12 +1,12 @@
 //! Reports of workers that they are unfit.
 //!
-//! A report costs the action no attempt, and tells as little as any other failure about whose fault it was: a revoked key makes a
-//! worker unfit for everything, and one input may make every worker report it. So the worker goes on probation and the action to
-//! another worker. The action's success there evicts the worker. If a second worker is unfit for the action, and one of the
-//! two ever succeeded with another, the action is poison and both are cleared.
+//! A report costs the action no attempt, and tells as little as any other failure about whose fault it was: a revoked
+//! key makes a worker unfit for everything, and one input may make every worker report it. So the worker goes on
+//! probation and the action to another worker. The action's success there evicts the worker. If a second worker is
+//! unfit for the action, and one of the two ever succeeded with another, the action is poison and both are cleared.
 //!
-//! Reports in a row evict a worker without a verdict: all keys of a pool may be revoked. Bad actions may stand in front of the
-//! line, so before that the worker is tried with the last one in it.
+//! Reports in a row evict a worker without a verdict: all keys of a pool may be revoked. Bad actions may stand in front
+//! of the line, so before that the worker is tried with the last one in it.
 
 use std::time::Duration;
 
@@ -69,8 +69,8 @@ pub(crate) fn check_unfit(state: &mut State, wx: Wx) {
     }
 }
 
-/// Evicts a worker that is unfit. The last usable one that ever succeeded is quarantined instead, since a row of bad actions must
-/// not empty a pool, and evicted if it comes to this again before a success.
+/// Evicts a worker that is unfit. The last usable one that ever succeeded is quarantined instead, since a row of bad
+/// actions must not empty a pool, and evicted if it comes to this again before a success.
 pub(crate) fn evict_unfit(state: &mut State, wx: Wx) {
     let (is_usable, is_spare) = (state.is_usable(wx), quarantine::is_spare(state, wx));
     let Some(worker) = state.workers.get_mut(wx) else {

@@ -1,10 +1,10 @@
 //! Whose fault a failure was: the deferred verdict.
 //!
-//! A failure alone proves little: the action may be bad, or the worker. So it is only *pending*, and what becomes of the action
-//! decides. If it succeeds elsewhere, the workers that failed it were guilty, each with an equal part; if it fails for good
-//! wherever it goes, they are cleared. Guilt adds to a worker's score, success takes from it (CUSUM: the score is the logarithm
-//! of how much likelier a bad worker is than one that is as flaky as all), and the score has to be high before anything follows.
-//! How flaky all are is learned for each kind.
+//! A failure alone proves little: the action may be bad, or the worker. So it is only *pending*, and what becomes of
+//! the action decides. If it succeeds elsewhere, the workers that failed it were guilty, each with an equal part; if it
+//! fails for good wherever it goes, they are cleared. Guilt adds to a worker's score, success takes from it (CUSUM: the
+//! score is the logarithm of how much likelier a bad worker is than one that is as flaky as all), and the score has to
+//! be high before anything follows. How flaky all are is learned for each kind.
 
 use crate::{
     ids::{ActionId, Ax, Kx, Px, Rx, Wx},
@@ -18,8 +18,8 @@ use crate::{
     state::{FollowUp, State},
 };
 
-/// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker suspect by
-/// default.
+/// How many workers that fail an action are enough to hold that it was at fault. As many as actions make a worker
+/// suspect by default.
 const JURY: usize = 3;
 
 /// How sure it is that a worker was at fault.
@@ -221,8 +221,8 @@ pub(crate) fn close_open(state: &mut State, closed: Closed, accused: Accused, fa
     }
 }
 
-/// An action that too few workers have tried has no attempt left and waits for what becomes of those that failed it: its own
-/// failures count already.
+/// An action that too few workers have tried has no attempt left and waits for what becomes of those that failed it:
+/// its own failures count already.
 pub(crate) fn weigh_open(state: &mut State, ax: Ax) {
     let Some(action) = state.actions.get(ax) else { return };
     let (id, kx, rx) = (action.id, action.kx, action.rx);

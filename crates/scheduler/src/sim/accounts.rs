@@ -20,9 +20,9 @@ pub struct Spending {
     pub quota: Quota,
     /// Units that it counted.
     pub spent: u64,
-    /// Units that could have been spent from the beginning to the end of the world. The windows in which it begins and ends
-    /// offer as much as is their part of the time, or as much as was spent in them if that is more; so the number does not
-    /// jump where a window begins. Zero for a concurrent quota, which offers no number of units.
+    /// Units that could have been spent from the beginning to the end of the world. The windows in which it begins and
+    /// ends offer as much as is their part of the time, or as much as was spent in them if that is more; so the number
+    /// does not jump where a window begins. Zero for a concurrent quota, which offers no number of units.
     pub offered: u64,
     /// How many fixed windows have ended.
     pub resets: u64,

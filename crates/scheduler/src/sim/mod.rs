@@ -1,8 +1,8 @@
 //! The real scheduler in virtual time, with workers that are only numbers.
 //!
-//! Two sorts, told apart by what is asked. A [`Load`] asks how *fast* the scheduler is: many workers, hardly any trouble. A
-//! [`Scenario`] asks how *well* it decides: workers and actions of which it is known which are bad, so that afterwards it can be
-//! told which were taken out wrongly, what was lost, and how much of its quota each account spent.
+//! Two sorts, told apart by what is asked. A [`Load`] asks how *fast* the scheduler is: many workers, hardly any
+//! trouble. A [`Scenario`] asks how *well* it decides: workers and actions of which it is known which are bad, so that
+//! afterwards it can be told which were taken out wrongly, what was lost, and how much of its quota each account spent.
 //!
 //! ```
 //! use disperse_scheduler::sim::{Scenario, contenders, play};

@@ -34,7 +34,8 @@ pub struct Outcome {
     /// For each worker, in the order of joining (black holes, bad ones, good ones), which part of its time went into
     /// attempts with a result, 0 to 1.
     pub utilisation: Vec<f64>,
-    /// What became of the quotas, account by account, and of each account in the order of [`Scenario::quotas`](super::Scenario).
+    /// What became of the quotas, account by account, and of each account in the order of
+    /// [`Scenario::quotas`](super::Scenario).
     pub spendings: Vec<Spending>,
 }
 

@@ -158,8 +158,8 @@ impl Play<'_> {
         self.tell(Event::Submitted { action, spec });
     }
 
-    /// Another scheduler, which knows nothing, goes on with what is not settled. What was in flight is lost; the services have
-    /// counted of it what they have counted.
+    /// Another scheduler, which knows nothing, goes on with what is not settled. What was in flight is lost; the
+    /// services have counted of it what they have counted.
     fn begin_anew(&mut self) {
         let Ok(scheduler) = Scheduler::new(self.scheduler.policy().clone(), self.world.seed) else {
             return;

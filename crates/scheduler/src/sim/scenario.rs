@@ -34,9 +34,9 @@ pub struct Bad {
 
 /// Workers, actions, and what is wrong with them. The scheduler is told nothing of it.
 ///
-/// All randomness belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and what on the
-/// third of the bad ones, follows from the seed alone, whatever decides. So policies are compared in the same scenario and not
-/// in worlds of the same sort.
+/// All randomness belongs to the attempt: what the second attempt of the tenth action comes to on a good worker, and
+/// what on the third of the bad ones, follows from the seed alone, whatever decides. So policies are compared in the
+/// same scenario and not in worlds of the same sort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     /// How many workers there are, all in one pool. At least 1. Default 20.
@@ -47,11 +47,11 @@ pub struct Scenario {
     pub actions: u64,
     /// How many actions are open at most; the next is asked for when one is settled. At least 1. Default: all.
     pub open_max: u64,
-    /// How long an action takes, wherever it is tried and whether it fails or not; each length is as likely. Default 50 to
-    /// 150 ms.
+    /// How long an action takes, wherever it is tried and whether it fails or not; each length is as likely. Default 50
+    /// to 150 ms.
     pub lengths: Span,
-    /// How long an attempt takes that fails because the worker is a bad one or a black hole. Default 0 to 1 ms: trouble is
-    /// worst when it is fast.
+    /// How long an attempt takes that fails because the worker is a bad one or a black hole. Default 0 to 1 ms: trouble
+    /// is worst when it is fast.
     pub failing: Span,
     /// How often an attempt of a good action on a good worker fails by chance, 0 to 1. Default 0.
     pub flake: f64,
@@ -71,8 +71,8 @@ pub struct Scenario {
     pub poison_spread: bool,
     /// Whether poison traps, at the same place each time. Default: no, it looks like any failure.
     pub poison_traps: bool,
-    /// Whether every failure by chance or of a bad worker is a trap, all at one place, as where a guest's error handling ends.
-    /// Default: no.
+    /// Whether every failure by chance or of a bad worker is a trap, all at one place, as where a guest's error
+    /// handling ends. Default: no.
     pub traps: bool,
     /// Whether a worker that tries poison reports that it is unfit. Default: no.
     pub poison_unfit: bool,
@@ -80,23 +80,23 @@ pub struct Scenario {
     pub hiccups: Vec<Span>,
     /// During these everything fails that ends then, as if the service that the workers use were down. Default none.
     pub outages: Vec<Span>,
-    /// What the service that the workers use allows each account; all of these at once. Every attempt takes one unit, also
-    /// one that fails. Default none: no limit.
+    /// What the service that the workers use allows each account; all of these at once. Every attempt takes one unit,
+    /// also one that fails. Default none: no limit.
     pub quotas: Vec<Quota>,
-    /// How many accounts there are. Workers have them in turn, so that each belongs to as many of them. Default: each worker
-    /// has its own.
+    /// How many accounts there are. Workers have them in turn, so that each belongs to as many of them. Default: each
+    /// worker has its own.
     pub accounts: Option<u32>,
     /// Whether workers report what the service says of a quota, with every answer. Default: yes.
     pub reports: bool,
     /// By how much the resets that services report are too early. Default 0.
     pub resets_early: Duration,
-    /// Whether services report resets by a clock of whole seconds, as a `Date` header has it: they seem up to a second later than
-    /// they are. Default: no.
+    /// Whether services report resets by a clock of whole seconds, as a `Date` header has it: they seem up to a second
+    /// later than they are. Default: no.
     pub dates: bool,
     /// By how many hundredths the services' clocks are slower than ours: less than zero if they are faster. Default 0.
     pub clocks_slow: i32,
-    /// When the host is started anew: it forgets everything, what is in flight is lost, and what is not done is asked for again.
-    /// Default: never.
+    /// When the host is started anew: it forgets everything, what is in flight is lost, and what is not done is asked
+    /// for again. Default: never.
     pub restarts: Option<Duration>,
     /// Decides everything. Default 1.
     pub seed: u64,
@@ -297,8 +297,8 @@ impl Scenario {
     }
 
     fn dice(&self, of: [u64; 3]) -> Rng {
-        // The seed is stirred first: side by side, seeds and numbers of actions would be each other's, and every seed would
-        // have the same randomness in another order.
+        // The seed is stirred first: side by side, seeds and numbers of actions would be each other's, and every seed
+        // would have the same randomness in another order.
         let mixed = of.into_iter().fold(Rng::new(self.seed).next_u64(), |mixed, number| {
             Rng::new(mixed ^ number).next_u64()
         });

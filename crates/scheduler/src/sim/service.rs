@@ -1,7 +1,7 @@
 //! Services that count what they are asked, each in its own way and by its own clock.
 //!
-//! They know nothing of the scheduler's buckets and count for themselves: what one of them would refuse was dispatched too
-//! soon, whatever the bucket thinks.
+//! They know nothing of the scheduler's buckets and count for themselves: what one of them would refuse was dispatched
+//! too soon, whatever the bucket thinks.
 
 use std::{collections::VecDeque, fmt, time::Duration};
 

@@ -13,8 +13,8 @@ use crate::{
 /// How long an attempt takes, in virtual time: too long for anything to lie ready behind it.
 const LENGTH: Duration = Duration::from_millis(5);
 
-/// How much more an event may cost with a hundred times as many. It is up to twice as much where memory is not in a cache; a look at
-/// each of them costs 25 to 500 times as much.
+/// How much more an event may cost with a hundred times as many. It is up to twice as much where memory is not in a
+/// cache; a look at each of them costs 25 to 500 times as much.
 const TIMES: f64 = 6.0;
 
 /// A scheduler with work and workers, in virtual time.

@@ -14,7 +14,8 @@ fn ours(world: &Scenario, seeds: u64) -> Series {
     play_seeds(world, &Policy::default(), seeds).expect("a world that can be meant")
 }
 
-/// All panics of a guest may be at one place, as where each of its errors ends: then equal traps prove no more than failures do.
+/// All panics of a guest may be at one place, as where each of its errors ends: then equal traps prove no more than
+/// failures do.
 #[test]
 fn panics_by_chance_at_one_place_lose_no_action() {
     for workers in [2, 4, 8] {

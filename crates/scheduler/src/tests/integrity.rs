@@ -114,7 +114,8 @@ fn heads(scheduler: &Scheduler) -> Result<(), String> {
     Ok(())
 }
 
-/// A worker lists exactly the open actions that avoid it because it failed lately: what is settled takes no memory there.
+/// A worker lists exactly the open actions that avoid it because it failed lately: what is settled takes no memory
+/// there.
 fn shunned(scheduler: &Scheduler) -> Result<(), String> {
     for (wx, worker) in places(scheduler) {
         let avoids = |ax: &Ax| {

@@ -5,7 +5,8 @@ use crate::{BucketId, WorkerId};
 
 #[test]
 fn worker_spends_what_a_reset_takes_away_while_a_costly_action_waits() {
-    // 5 of 10 remain until 10 s: not enough for a2, which stands in front, but for a3 and a4. a2 is first after the reset.
+    // 5 of 10 remain until 10 s: not enough for a2, which stands in front, but for a3 and a4. a2 is first after the
+    // reset.
     check(
         "0ms bucket b0 fixed=10/10s k1=8
          kind k0 pools=p0
@@ -88,7 +89,8 @@ fn fixed_windows_are_used_up_by_cheap_work_between_costly_work() {
     assert_eq!(replay.scheduler().open(), 0, "all are done in the end");
 }
 
-/// Each unit of an account that many share wakes one of them, and not all: what an event costs does not grow with their number.
+/// Each unit of an account that many share wakes one of them, and not all: what an event costs does not grow with their
+/// number.
 #[test]
 fn account_of_many_workers_wakes_as_many_as_it_has_units_for() {
     for workers in [10, 2000] {

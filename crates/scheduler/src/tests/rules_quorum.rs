@@ -227,7 +227,8 @@ fn worker_with_wrong_results_is_quarantined() {
     assert_eq!(wrong.count(), 0);
 }
 
-/// One of six fails and is taken out for as long as the test takes, which is all that may be: two more lie, each in its own way.
+/// One of six fails and is taken out for as long as the test takes, which is all that may be: two more lie, each in its
+/// own way.
 #[test]
 fn workers_with_wrong_results_are_quarantined_beyond_the_share() {
     let mut script = "policy quarantine_min=1000000s quarantine_max=1000000s quarantine_share=0.2

@@ -293,8 +293,8 @@ fn workers_that_come_and_go_do_not_renew_patience() {
     );
 }
 
-/// A service that is away for two and a half seconds costs none of three actions, though each has four attempts: while nothing works
-/// they are spread over three seconds. Where others succeed meanwhile, it is one second.
+/// A service that is away for two and a half seconds costs none of three actions, though each has four attempts: while
+/// nothing works they are spread over three seconds. Where others succeed meanwhile, it is one second.
 #[test]
 fn few_actions_outlast_a_service_that_is_away_for_a_moment() {
     for seed in 1..=20 {
@@ -317,7 +317,8 @@ fn few_actions_outlast_a_service_that_is_away_for_a_moment() {
     }
 }
 
-/// A worker that fails everything and is never taken out is avoided by one action after the other. Settled ones are forgotten.
+/// A worker that fails everything and is never taken out is avoided by one action after the other. Settled ones are
+/// forgotten.
 #[test]
 fn worker_that_is_avoided_for_its_failures_remembers_no_settled_action() {
     let mut script = "policy quarantine_score=1000000 backoff_min=0ms backoff_max=0ms

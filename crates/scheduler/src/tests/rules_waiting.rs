@@ -1,5 +1,5 @@
-//! A hundred thousand actions and a thousand workers, each with a window of its own: every action is given out at the very
-//! moment at which a window opens, none looks before, and none looks in between.
+//! A hundred thousand actions and a thousand workers, each with a window of its own: every action is given out at the
+//! very moment at which a window opens, none looks before, and none looks in between.
 //!
 //! When a window opens is worked out here once more, from the dispatches and answers of its worker alone.
 

@@ -38,8 +38,9 @@ fn poison_quarantines_no_innocent_whatever_the_size_of_the_pool() {
 
 /// The table of `simulate --preset all`, cell by cell: innocents quarantined, good actions lost, makespan.
 ///
-/// What counts as equal, because it is within chance with so few seeds: one innocent or one action in eight runs, and 2 % of the
-/// time. Makespans are compared only where the other policy loses no more good actions: what is not done takes no time.
+/// What counts as equal, because it is within chance with so few seeds: one innocent or one action in eight runs, and 2
+/// % of the time. Makespans are compared only where the other policy loses no more good actions: what is not done takes
+/// no time.
 #[test]
 fn deferred_verdict_loses_no_cell_to_policies_without() {
     const COUNT: f64 = 0.125;

@@ -286,8 +286,8 @@ impl Watch {
         }
         for (id, action) in &self.actions {
             let Some(since) = action.waits_since else { continue };
-            // For its last attempt an action waits for a worker that did not fail lately.
-            // How many there are may have become more meanwhile. One more trap may be the proof that the action is poison.
+            // For its last attempt an action waits for a worker that did not fail lately. How many there are may have
+            // become more meanwhile. One more trap may be the proof that the action is poison.
             let is_own = action.spec.attempts > 0 || self.policy.attempts > 0;
             let is_last = scheduler.action(*id).is_some_and(|view| {
                 let most = if is_own {

@@ -1,4 +1,5 @@
-//! Worlds with quotas: each account is used up, none is overrun, and nothing takes longer than the windows make it take.
+//! Worlds with quotas: each account is used up, none is overrun, and nothing takes longer than the windows make it
+//! take.
 
 use std::time::Duration;
 

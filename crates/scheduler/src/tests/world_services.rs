@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Until the first answer says what is left it can only be guessed: so many attempts as each worker begins at once may be refused.
-/// From then on none is, and the quota is used.
+/// Until the first answer says what is left it can only be guessed: so many attempts as each worker begins at once may
+/// be refused. From then on none is, and the quota is used.
 #[test]
 fn restarted_host_keeps_to_the_remaining_quota() {
     for (quota, accounts) in [(fixed(100), 4), (fixed(100), 1), (sliding(100), 4)] {
@@ -152,8 +152,8 @@ fn invalid_scenario_is_rejected() {
     }
 }
 
-/// A leaky bucket that holds one unit, and attempts that take three times as long as one is earned in: a report as soon as the service
-/// has answered says that it was counted, so the next attempt begins while this one goes on.
+/// A leaky bucket that holds one unit, and attempts that take three times as long as one is earned in: a report as soon
+/// as the service has answered says that it was counted, so the next attempt begins while this one goes on.
 #[test]
 fn rate_with_burst_one_is_used_by_long_attempts_that_report_early() {
     let quota = Quota::Rate {

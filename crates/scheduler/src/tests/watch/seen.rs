@@ -44,7 +44,8 @@ impl Worker {
         )
     }
 
-    /// Whether it certainly has a free slot. A suspect is left out: it may be damped, which cannot be seen from outside.
+    /// Whether it certainly has a free slot. A suspect is left out: it may be damped, which cannot be seen from
+    /// outside.
     pub(super) fn is_free(&self) -> bool {
         match self.health {
             _ if self.has_quota => false,
