@@ -31,7 +31,7 @@ async fn the_words_for_too_much_from_a_guest() {
         let words = error.root_cause().to_string();
         assert!(
             words.contains(WORDS),
-            "wasmtime now says `{words}`: `is_hostcall_limit` in host/src/sandbox/fault.rs has to look for that"
+            "wasmtime now says `{words}`: `is_hostcall_limit` in host/src/sandbox/run/fault.rs has to look for that"
         );
         // What a guest gives to a host function fails inside the guest. So the two are told apart.
         assert!(error.downcast_ref::<WasmBacktrace>().is_none());

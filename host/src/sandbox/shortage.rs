@@ -13,7 +13,7 @@ use std::{
 use rustix::io::Errno;
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::fault::{Fault, chain};
+use super::run::fault::{Fault, chain};
 use crate::{
     limits::{Account, Shortage},
     units::Size,

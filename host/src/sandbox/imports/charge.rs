@@ -6,7 +6,8 @@
 
 use wasmtime::{Result, StoreContextMut, Trap};
 
-use crate::sandbox::{state::State, turn::let_others};
+use super::state::State;
+use crate::sandbox::run::turn::let_others;
 
 /// From how many bytes on a call is charged.
 const LARGE: usize = 4 << 10;

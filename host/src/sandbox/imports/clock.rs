@@ -11,7 +11,7 @@ use wasmtime_wasi::{
     p2::{DynPollable, bindings::clocks::monotonic_clock::Host},
 };
 
-use crate::sandbox::state::State;
+use super::state::State;
 
 /// The version that wasmtime-wasi links, so that this takes its place.
 const NAME: &str = "wasi:clocks/monotonic-clock@0.2.12";

@@ -11,14 +11,12 @@ use wasmtime::{
     component::{FutureProducer, FutureReader, Lift, LinkerInstance, Lower},
 };
 
-use super::{charge, over_size, pay};
-use crate::{
-    inbox,
-    sandbox::{
-        abi::{self, Outcome},
-        state::State,
-    },
+use super::{
+    abi::{self, Outcome},
+    charge, over_size, pay,
+    state::State,
 };
+use crate::inbox;
 
 pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     // Not because of the contract, in which they do not wait, but so that they can let others have a turn.

@@ -20,16 +20,15 @@ use wasmtime::{
     component::{LinkerInstance, WasmStr},
 };
 
-use super::charge;
+use super::{
+    abi::{ExecCommand, ExecEnded, ExecProblem},
+    calls::Calls,
+    charge,
+    state::State,
+};
 use crate::{
     limits::{Deadline, Shortage},
-    sandbox::{
-        abi::{ExecCommand, ExecEnded, ExecProblem},
-        calls::Calls,
-        processes::Guarded,
-        shortage::HostResource,
-        state::State,
-    },
+    sandbox::{process::processes::Guarded, shortage::HostResource},
     units::{Size, Time},
 };
 

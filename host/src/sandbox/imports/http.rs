@@ -8,15 +8,13 @@ use wasmtime::{
     component::{FutureReader, LinkerInstance, WasmStr},
 };
 
-use super::{charge, pay};
-use crate::{
-    http::{Access, Cause, Held, Problem, Request, Response},
-    sandbox::{
-        abi::{Header, HttpProblem, HttpRequest, HttpResponse, WasmHeader},
-        calls::Calls,
-        state::State,
-    },
+use super::{
+    abi::{Header, HttpProblem, HttpRequest, HttpResponse, WasmHeader},
+    calls::Calls,
+    charge, pay,
+    state::State,
 };
+use crate::http::{Access, Cause, Held, Problem, Request, Response};
 
 /// What a request costs at least, in elements of a list. Enough for a turn of others: of those who drop what they have asked for, the
 /// one that they have dropped is gone before the next.

@@ -1,18 +1,27 @@
 //! What guests can call, one file for each sort of guest.
 
+pub(super) mod abi;
+pub(super) mod calls;
 mod charge;
 mod clock;
 mod concurrent;
 mod exec;
 mod fields;
-mod files;
+pub(super) mod files;
+pub(super) mod guest_env;
 mod http;
+pub(super) mod input;
+pub(super) mod limiter;
 mod poll;
 mod preview3;
 mod random;
+pub(super) mod scratch;
 mod sockets;
+pub(super) mod state;
+pub(super) mod stdio;
 mod task;
 mod unknown;
+mod wasi_files;
 mod wasi_http;
 mod worker;
 
@@ -27,7 +36,11 @@ use self::charge::{charge, pay};
 pub(super) use unknown::{link_unknown, refuse};
 pub(super) use wasi_http::Web;
 
-use super::{abi, adapt, calls::Calls, engine::Form, state::State};
+use super::{
+    engine::Form,
+    imports::{calls::Calls, state::State},
+    inspect::adapt,
+};
 use crate::{inbox, limits::PIECE, units::Size};
 
 /// The package that the host serves, with its version.
@@ -47,7 +60,7 @@ pub(super) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     poll::link(linker)?;
     random::link(linker)?;
     sockets::link(linker)?;
-    files::link(linker)?;
+    wasi_files::link(linker)?;
     wasi_http::link(linker)?;
     fields::link(linker)?;
     log(&mut interface(linker, "log")?)?;

@@ -4,8 +4,8 @@
 use wasmtime::{Result, StoreContextMut, component::Linker, format_err};
 use wasmtime_wasi::{WasiView, p2::bindings::random};
 
-use super::charge;
-use crate::{sandbox::state::State, units::Size};
+use super::{charge, state::State};
+use crate::units::Size;
 
 /// The version that wasmtime-wasi links, so that this takes its place.
 const SECURE: &str = "wasi:random/random@0.2.12";

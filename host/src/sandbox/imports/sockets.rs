@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::sockets::{
     network::{ErrorCode, Network},
 };
 
-use crate::sandbox::state::State;
+use super::state::State;
 
 /// The version that wasmtime-wasi links, so that this takes its place.
 const NAME: &str = "wasi:sockets/ip-name-lookup@0.2.12";

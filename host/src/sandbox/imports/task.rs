@@ -8,14 +8,13 @@ use wasmtime::{
     format_err,
 };
 
-use super::{charge, next_batch, over_size, wait_for};
-use crate::{
-    inbox,
-    sandbox::{
-        abi::{self, Outcome},
-        state::State,
-    },
+use super::{
+    abi::{self, Outcome},
+    charge, next_batch, over_size,
+    state::State,
+    wait_for,
 };
+use crate::inbox;
 
 /// The host's side of `host.pending`: nothing. Its number is the request's.
 struct Pending;

@@ -9,15 +9,10 @@ use wasmtime::{
     format_err,
 };
 
-use crate::sandbox::state::State;
+use super::state::State;
 
 /// Links the import of this name and type, with everything in it.
-pub(in crate::sandbox) fn link_unknown(
-    linker: &mut Linker<State>,
-    engine: &Engine,
-    name: &str,
-    ty: &ComponentItem,
-) -> Result<()> {
+pub(crate) fn link_unknown(linker: &mut Linker<State>, engine: &Engine, name: &str, ty: &ComponentItem) -> Result<()> {
     let ComponentItem::ComponentInstance(instance) = ty else {
         return link(&mut linker.root(), name, name, ty);
     };
@@ -30,12 +25,7 @@ pub(in crate::sandbox) fn link_unknown(
 
 /// Takes the functions of an interface of this type from a component that is not a worker: what they are given is not even
 /// copied. `linked`: its name as the host has it. Its types stay.
-pub(in crate::sandbox) fn refuse(
-    linker: &mut Linker<State>,
-    engine: &Engine,
-    ty: &ComponentItem,
-    linked: &str,
-) -> Result<()> {
+pub(crate) fn refuse(linker: &mut Linker<State>, engine: &Engine, ty: &ComponentItem, linked: &str) -> Result<()> {
     let ComponentItem::ComponentInstance(instance) = ty else {
         return Ok(());
     };

@@ -29,10 +29,10 @@ use wasmtime_wasi_http::{
     p3::{Request as Request3, Response as Response3, bindings::http as p3},
 };
 
+use super::{calls::Calls, state::State};
 use crate::{
     http::{Access, Cause, Part, Problem, Request, is_hosts_own},
     limits::{Charge, Deadline, HEADERS_MAX},
-    sandbox::{calls::Calls, state::State},
 };
 
 pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
@@ -53,7 +53,7 @@ const WORD_MAX: usize = 1 << 10;
 
 /// What one instance has of wasi:http.
 #[derive(Default)]
-pub(in crate::sandbox) struct Web {
+pub(crate) struct Web {
     ctx: WasiHttpCtx,
     hooks: Hooks,
     calls: u32,

@@ -4,15 +4,12 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
 
-use crate::{
-    inbox::Reported,
-    logger::Level,
-    sandbox::{
-        abi::{AttemptInfo, QuotaReport},
-        calls::Calls,
-        state::{Current, State},
-    },
+use super::{
+    abi::{AttemptInfo, QuotaReport},
+    calls::Calls,
+    state::{Current, State},
 };
+use crate::{inbox::Reported, logger::Level};
 
 /// The longest name of a bucket, in bytes. Arbitrary.
 const BUCKET_MAX: usize = 256;

@@ -27,11 +27,12 @@ use wasmtime_wasi::{
     },
 };
 
-use super::{
-    super::files::{View, view},
-    streams::{Folder, Told, read_from, write_to},
+use super::streams::{Folder, Told, read_from, write_to};
+use crate::sandbox::imports::{
+    files::at_once,
+    state::State,
+    wasi_files::{View, view},
 };
-use crate::sandbox::{files::at_once, state::State};
 
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     types::add_to_linker::<State, Linked>(linker, view)?;

@@ -25,8 +25,8 @@ use wasmtime_wasi::{
 use super::{
     charge,
     clock::{check_wait, now},
+    state::State,
 };
-use crate::sandbox::state::State;
 
 /// The version that wasmtime-wasi links, and the only one of 0.3 that there is.
 const CLOCK: &str = "wasi:clocks/monotonic-clock@0.3.0";

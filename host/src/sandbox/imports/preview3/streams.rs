@@ -20,11 +20,8 @@ use wasmtime_wasi::{
     p3::bindings::filesystem::types::{DirectoryEntry, ErrorCode},
 };
 
-use super::{
-    super::files::Listing,
-    files::{code, type_of},
-};
-use crate::sandbox::files::PIECE;
+use super::files::{code, type_of};
+use crate::sandbox::imports::{files::PIECE, wasi_files::Listing};
 
 /// Resolves to how a stream ended.
 pub(super) type Told = FutureReader<Result<(), ErrorCode>>;

@@ -1,0 +1,191 @@
+//! Opening: regular files and folders only, and without ever waiting.
+
+use std::{fs::File, io};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags, ResolveFlags, fcntl_getfl, fcntl_setfl, fstat, openat2},
+    io::Errno,
+};
+
+use crate::grants::is_proc;
+
+/// How often a path is resolved again because something was renamed meanwhile. As wasmtime-wasi has it.
+const TRIES: usize = 4;
+
+/// How a file is to be opened. At least one of `read` and `write` is set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Whether a symbolic link at the end is followed; within the folder always.
+    pub(crate) follow: bool,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) create: bool,
+    /// With `create`: it must not be there yet.
+    pub(crate) exclusive: bool,
+    pub(crate) truncate: bool,
+    /// It must be a folder.
+    pub(crate) folder: bool,
+}
+
+/// What was not opened because of what it is, in words for people.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("it is a pipe, a socket or a device, and only regular files and folders are opened")]
+    Kind,
+    #[error("it belongs to a proc file system, which shows the host itself")]
+    Proc,
+}
+
+/// Why a file was not opened.
+pub(crate) enum OpenError {
+    Refused(Refused),
+    System(io::Error),
+}
+
+impl From<Errno> for OpenError {
+    fn from(error: Errno) -> Self {
+        // A path that leads out.
+        let error = if error == Errno::XDEV { Errno::PERM } else { error };
+        Self::System(error.into())
+    }
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// Opens what `path` names below a folder, and says whether it is a folder. Nothing waits here but for the disk: a lease or the
+/// other end of a pipe does not keep the thread.
+///
+/// # Errors
+/// It is not there, leads out of the folder, or is neither a regular file nor a folder.
+pub(crate) fn open(below: &File, path: &str, how: How) -> Result<(File, bool), OpenError> {
+    let link = if how.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let always = OFlags::CLOEXEC | link;
+    // Looked at without opening it: some devices do something as soon as they are opened. What is made here is a regular file.
+    if !(how.create && how.exclusive) {
+        match resolve(below, path, OFlags::PATH | always) {
+            Ok(found) => {
+                check(&found)?;
+            }
+            Err(Errno::NOENT) if how.create => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let access = match (how.read, how.write) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (_, false) => OFlags::RDONLY,
+    };
+    let mut flags = always | access | OFlags::NONBLOCK | OFlags::NOCTTY;
+    flags.set(OFlags::CREATE, how.create);
+    flags.set(OFlags::EXCL, how.create && how.exclusive);
+    flags.set(OFlags::TRUNC, how.truncate);
+    flags.set(OFlags::DIRECTORY, how.folder);
+    let file = resolve(below, path, flags)?;
+    // Once more: another instance may have put something else there meanwhile.
+    let is_folder = check(&file)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok((file, is_folder))
+}
+
+fn resolve(below: &File, path: &str, flags: OFlags) -> Result<File, Errno> {
+    let mode = if flags.contains(OFlags::CREATE) {
+        Mode::from_raw_mode(0o666)
+    } else {
+        Mode::empty()
+    };
+    let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut last = Errno::AGAIN;
+    for _ in 0..TRIES {
+        match openat2(below, path, flags, mode, confined) {
+            Ok(file) => return Ok(file.into()),
+            Err(Errno::AGAIN) => last = Errno::BUSY,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Whether a file that may be opened is a folder.
+///
+/// # Errors
+/// It may not be opened.
+fn check(file: &File) -> Result<bool, OpenError> {
+    if is_proc(file)? {
+        return Err(OpenError::Refused(Refused::Proc));
+    }
+    match FileType::from_raw_mode(fstat(file)?.st_mode) {
+        FileType::RegularFile => Ok(false),
+        FileType::Directory => Ok(true),
+        // Where links are not followed, one is found as itself.
+        FileType::Symlink => Err(Errno::LOOP.into()),
+        _ => Err(OpenError::Refused(Refused::Kind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc::{RecvTimeoutError, channel},
+        },
+        time::Duration,
+    };
+
+    use rustix::fs::{CWD, RenameFlags, mknodat, renameat_with};
+
+    use super::*;
+
+    static OVER: AtomicBool = AtomicBool::new(false);
+
+    /// Far longer than it takes, unless an `open` waits.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_pipe_that_takes_a_files_place_between_two_looks_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, pipe) = (folder.path().join("file"), folder.path().join("pipe"));
+        std::fs::write(&file, "regular").unwrap();
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let below = File::open(folder.path()).unwrap();
+        let (tell, told) = channel();
+        // Not scoped: where an `open` waits the test has to end all the same.
+        std::thread::spawn(move || {
+            while !OVER.load(Ordering::Relaxed) {
+                renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        std::thread::spawn(move || {
+            let how = How {
+                read: true,
+                ..How::default()
+            };
+            // Until something was opened and refused often enough for the two to have met.
+            let (mut opened, mut refused) = (0, 0);
+            while opened < 5000 || refused < 5000 {
+                match open(&below, "file", how) {
+                    Ok((file, _)) => {
+                        assert!(file.metadata().unwrap().is_file());
+                        opened += 1;
+                    }
+                    Err(OpenError::Refused(Refused::Kind)) => refused += 1,
+                    // Too many renames at once.
+                    Err(OpenError::System(_)) => {}
+                    Err(OpenError::Refused(other)) => panic!("{other}"),
+                }
+            }
+            let _ = tell.send(());
+        });
+        let done = told.recv_timeout(DEADLINE);
+        OVER.store(true, Ordering::Relaxed);
+        assert_eq!(
+            done,
+            Ok::<(), RecvTimeoutError>(()),
+            "an open waits, or has given a pipe"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What a guest is shown of the world outside: the clock, randomness, arguments, settings and input.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, p2::pipe::MemoryInputPipe};
+
+use super::{
+    files::FileAccess,
+    input::Input,
+    scratch::Scratch,
+    stdio::{Capture, Out, Tail},
+};
+use crate::inbox::ActionName;
+
+/// What the planner, the tasks or one worker are shown.
+#[derive(Clone, Default)]
+pub(crate) struct World {
+    pub(crate) args: Arc<[String]>,
+    pub(crate) env: Arc<[(String, String)]>,
+    /// Only workers have any.
+    pub(crate) files: Option<Arc<FileAccess>>,
+    /// Only a program may have one.
+    pub(crate) scratch: Option<Scratch>,
+    /// Only the planner has one.
+    pub(crate) stdin: Option<Input>,
+    /// Only a program has them.
+    pub(crate) pipes: Option<Pipes>,
+    /// Planners, tasks and workers that nobody vouches for have one. Without it: the machine's clock and randomness.
+    pub(crate) logical: Option<Logical>,
+}
+
+/// What goes into a program and comes out of it.
+#[derive(Clone)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: Bytes,
+    pub(crate) stdout: Capture,
+}
+
+/// The run's own time and luck, the same on every replay.
+#[derive(Clone, Debug)]
+pub(crate) struct Logical {
+    /// When the run began, in ms since 1970.
+    pub(crate) began_unix_ms: u64,
+    /// The run's time as the guest knows it, in ms.
+    pub(crate) now_ms: Arc<AtomicU64>,
+    /// Run and task.
+    pub(crate) seed: u64,
+}
+
+impl World {
+    pub(crate) fn wasi(&self, stdio: &Tail, random_max: u64) -> WasiCtx {
+        let mut wasi = WasiCtx::builder();
+        wasi.args(&self.args)
+            .envs(&self.env)
+            .stdout(Out(stdio.clone()))
+            .stderr(Out(stdio.clone()))
+            .max_random_size(random_max)
+            .allow_tcp(false)
+            .allow_udp(false);
+        if let Some(stdin) = &self.stdin {
+            wasi.stdin(stdin.clone());
+        }
+        if let Some(pipes) = &self.pipes {
+            wasi.stdin(MemoryInputPipe::new(pipes.stdin.clone()))
+                .stdout(Out(pipes.stdout.clone()));
+        }
+        if let Some(logical) = &self.logical {
+            wasi.wall_clock(logical.clone())
+                .monotonic_clock(logical.clone())
+                .secure_random(ChaCha8Rng::seed_from_u64(logical.seed))
+                .insecure_random(ChaCha8Rng::seed_from_u64(logical.seed ^ 1))
+                .insecure_random_seed(u128::from(logical.seed));
+        }
+        wasi.build()
+    }
+
+    /// Moves the guest's clock.
+    pub(crate) fn set_now(&self, now_ms: u64) {
+        if let Some(logical) = &self.logical {
+            logical.now_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// When it is where nobody is to know when it really is, in ms since 1970: 2000-01-01.
+pub(crate) const NO_TIME_UNIX_MS: u64 = 946_684_800_000;
+
+impl Logical {
+    /// The run's own time and luck for one guest. `who`: its number among all guests that share the seed.
+    pub(crate) fn new(began_unix_ms: u64, seed: u64, who: u64) -> Self {
+        Self {
+            began_unix_ms,
+            now_ms: Arc::default(),
+            // Spreads neighbours over all seeds; the constant is 2^64 divided by the golden ratio.
+            seed: seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
+    /// A clock that stands still, and luck that is the action's and not the worker's.
+    pub(crate) fn of_action(seed: u64, action: ActionName) -> Self {
+        Self::new(NO_TIME_UNIX_MS, seed, action.number())
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.now_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl HostWallClock for Logical {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.began_unix_ms) + Self::now(self)
+    }
+}
+
+impl HostMonotonicClock for Logical {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    /// From one ms on: some runtimes (Go's) take a clock that says zero for a broken one.
+    fn now(&self) -> u64 {
+        let now = Self::now(self) + Duration::from_millis(1);
+        u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,229 @@
+//! What a store holds beside the guest itself.
+
+use std::{sync::Arc, time::Duration};
+
+use disperse_scheduler::AttemptId;
+use tokio::sync::Semaphore;
+use wasmtime::{Result, component::ResourceTable, format_err};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::{Web, calls::Calls, files::Files, guest_env::World, limiter::Limiter, stdio::Tail};
+use crate::{
+    grants::{Denials, Grants},
+    http::Access,
+    inbox::{ActionName, Job, PlannerPort, Reports, Speaker, TaskPort},
+    limits::{Deadline, Limits},
+    logger::{Level, Logger},
+};
+
+/// The data of every store. One type for all roles, so that one linker serves them all; what a role may not do, its host
+/// functions refuse.
+pub(crate) struct State {
+    pub(crate) limiter: Limiter,
+    pub(crate) role: Role,
+    /// The largest payload, result or output, in bytes.
+    pub(crate) result_max: u64,
+    /// The most random bytes in one call.
+    pub(crate) random_max: u64,
+    pub(crate) logger: Logger,
+    pub(crate) stderr: Tail,
+    /// The task's budget, for refilling it with each batch of answers; units.
+    pub(crate) fuel: u64,
+    /// What was burnt of the budgets before the one that runs now; units.
+    pub(crate) fuel_burnt: u64,
+    /// The last batch for which the budget was refilled.
+    pub(crate) fuel_delivery: u64,
+    pub(crate) world: World,
+    /// The kind of the action that a task asked for last.
+    pub(crate) last_kind: Arc<str>,
+    pub(crate) table: ResourceTable,
+    pub(crate) web: Web,
+    /// Made when a guest that has folders first asks for anything of files.
+    pub(crate) files: Option<Files>,
+    /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
+    wasi: Option<WasiCtx>,
+}
+
+/// Who the guest is, with what it may reach as such.
+pub(crate) enum Role {
+    Planner {
+        port: PlannerPort,
+        /// Bytes of output that may be on their way out.
+        room: Arc<Semaphore>,
+    },
+    Task(TaskPort),
+    Worker(WorkerRole),
+}
+
+/// An attempt that goes on.
+#[derive(Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) attempt: AttemptId,
+    pub(crate) action: ActionName,
+    /// When it is cut.
+    pub(crate) cut: Deadline,
+}
+
+impl Current {
+    pub(crate) fn of(job: &Job, cut: Deadline) -> Self {
+        Self {
+            attempt: job.attempt,
+            action: job.action,
+            cut,
+        }
+    }
+}
+
+/// What a worker is doing.
+pub(crate) struct WorkerRole {
+    /// The run's name.
+    pub(crate) run: Arc<str>,
+    /// For people: `pool/worker`.
+    pub(crate) name: Arc<str>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) http: Arc<Access>,
+    pub(crate) denials: Arc<Denials>,
+    pub(crate) reports: Arc<Reports>,
+    /// The attempt that goes on. Where several go on at once: the one that is calling the host, found out
+    /// by [`Calls::attribute`](super::calls::Calls::attribute).
+    pub(crate) current: Option<Current>,
+    /// What goes on in an instance that takes several attempts at once.
+    pub(crate) calls: Option<Box<Calls>>,
+}
+
+impl WorkerRole {
+    /// The time for what a guest wants to be done within so many ms, 0 being any: no more than is left.
+    pub(crate) fn time(&self, wanted_ms: u32) -> Duration {
+        match wanted_ms {
+            0 => self.left(),
+            ms => self.left().min(Duration::from_millis(ms.into())),
+        }
+    }
+
+    /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
+    pub(crate) fn left(&self) -> Duration {
+        self.current.map_or(Duration::ZERO, |current| current.cut.left())
+    }
+}
+
+impl State {
+    pub(crate) fn new(
+        limiter: Limiter,
+        role: Role,
+        world: World,
+        limits: &Limits,
+        logger: Logger,
+        stderr: Tail,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles.get() as usize);
+        Self {
+            limiter,
+            role,
+            result_max: limits.result,
+            random_max: limits.random,
+            logger,
+            stderr,
+            fuel: limits.fuel,
+            fuel_burnt: 0,
+            fuel_delivery: 0,
+            world,
+            last_kind: Arc::default(),
+            table,
+            web: Web::default(),
+            files: None,
+            wasi: None,
+        }
+    }
+
+    /// The port of a task.
+    ///
+    /// # Errors
+    /// The guest is no task; traps it.
+    pub(crate) fn task(&mut self) -> Result<&mut TaskPort> {
+        match &mut self.role {
+            Role::Task(port) => Ok(port),
+            other => Err(not_for(other, "only `run` may perform, submit or sleep")),
+        }
+    }
+
+    /// What a worker is doing.
+    ///
+    /// # Errors
+    /// The guest is no worker; traps it.
+    pub(crate) fn worker(&mut self) -> Result<&mut WorkerRole> {
+        match &mut self.role {
+            Role::Worker(worker) => Ok(worker),
+            other => Err(not_for(
+                other,
+                "only `handle` has an attempt, a quota, HTTP and programs",
+            )),
+        }
+    }
+
+    /// What goes on in an instance that takes several attempts at once.
+    pub(crate) fn calls(&mut self) -> Option<&mut Calls> {
+        match &mut self.role {
+            Role::Worker(worker) => worker.calls.as_deref_mut(),
+            _ => None,
+        }
+    }
+
+    /// The port of a planner, and the room for its output.
+    ///
+    /// # Errors
+    /// The guest is no planner; traps it.
+    pub(crate) fn planner(&mut self) -> Result<(&PlannerPort, &Arc<Semaphore>)> {
+        match &mut self.role {
+            Role::Planner { port, room } => Ok((port, room)),
+            other => Err(not_for(
+                other,
+                "only `next`, `collect` and `finish` may write output; return it instead",
+            )),
+        }
+    }
+
+    /// Sees to it that a guest that has folders has what goes with them.
+    pub(crate) fn prepare_files(&mut self) {
+        if self.files.is_none() {
+            let budget = self.limiter.budget();
+            self.files = self.world.files.clone().map(|access| Files::new(access, budget));
+        }
+    }
+
+    pub(crate) fn speaker(&self) -> Speaker {
+        match &self.role {
+            Role::Planner { .. } => Speaker::Planner,
+            Role::Task(port) => Speaker::Task(port.task()),
+            Role::Worker(worker) => Speaker::Worker(worker.name.clone(), worker.current.map(|current| current.attempt)),
+        }
+    }
+
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        self.stderr.log(&self.logger, &self.speaker(), level, message);
+    }
+}
+
+fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
+    let who = match role {
+        Role::Planner { .. } => "the planner",
+        Role::Task(_) => "a task",
+        Role::Worker(_) => "a worker",
+    };
+    format_err!("{who} called a function that is not for it: {rule}")
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let Self {
+            wasi,
+            world,
+            stderr,
+            table,
+            random_max,
+            ..
+        } = self;
+        let ctx = wasi.get_or_insert_with(|| world.wasi(stderr, *random_max));
+        WasiCtxView { ctx, table }
+    }
+}

@@ -1,0 +1,352 @@
+//! What guests write to stdout and stderr. None of it ever reaches the host's stdout.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    async_trait,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
+};
+
+use crate::{
+    inbox::Speaker,
+    logger::{Level, Logger},
+    units::Size,
+};
+
+/// How much of the end is kept for the report of a failed attempt.
+const TAIL: usize = 4 << 10;
+
+/// How much a guest is told that it can write at once: copying more would take longer than a turn should.
+const CHUNK: usize = 4 << 10;
+
+/// What the shortest line counts: it takes as much in the host as one of this length.
+const LINE_MIN: u64 = 64;
+
+/// The end of what a guest wrote, and a line at a time to the logger if it is to be heard at once.
+#[derive(Clone)]
+pub(crate) struct Tail(Arc<Mutex<Inner>>);
+
+struct Inner {
+    kept: VecDeque<u8>,
+    /// The line that has no end yet.
+    line: Vec<u8>,
+    aloud: Option<(Speaker, Logger)>,
+    meter: Meter,
+}
+
+/// Counts what a guest says, on its stderr and with `log` together, and what of it is not passed on.
+struct Meter {
+    /// Bytes that may be said in a second, and at once.
+    rate: u64,
+    /// Bytes that may be said in one attempt.
+    most: u64,
+    /// Bytes that may be said now.
+    room: u64,
+    /// When room was made last; none before the first word.
+    at: Option<Instant>,
+    said: u64,
+    dropped: u64,
+}
+
+/// What a guest said in one attempt.
+pub(crate) struct Talk {
+    /// The end of what it wrote.
+    pub(crate) last_words: String,
+    /// How much was not passed on, in words, if any was.
+    pub(crate) dropped: Option<String>,
+}
+
+impl Meter {
+    /// Makes room by the time that has passed.
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let since = self.at.map_or(0, |at| now.saturating_duration_since(at).as_millis());
+        let more = self.rate.saturating_mul(u64::try_from(since).unwrap_or(u64::MAX)) / 1000;
+        // Moved only when something comes of it, or many short moments would add up to nothing.
+        if more > 0 || self.at.is_none() {
+            self.room = self.room.saturating_add(more).min(self.rate);
+            self.at = Some(now);
+        }
+    }
+
+    /// Whether a line of so many bytes may be said; counts it one way or the other.
+    fn admits(&mut self, line: usize) -> bool {
+        self.refill();
+        let bytes = (line as u64).max(LINE_MIN);
+        if bytes > self.room || self.said.saturating_add(bytes) > self.most {
+            self.drop_bytes(line);
+            return false;
+        }
+        self.room -= bytes;
+        self.said += bytes;
+        true
+    }
+
+    fn drop_bytes(&mut self, bytes: usize) {
+        self.dropped = self.dropped.saturating_add(bytes as u64);
+    }
+
+    fn take_dropped(&mut self) -> Option<String> {
+        match std::mem::take(&mut self.dropped) {
+            0 => None,
+            dropped => Some(format!(
+                "{} of what it said is not shown: it may say {} in a second{}",
+                Size(dropped),
+                Size(self.rate),
+                match self.most {
+                    u64::MAX => "; raise it with --log-rate".to_owned(),
+                    most => format!(
+                        " and {} in an attempt; raise them with --log-rate and --log-size",
+                        Size(most)
+                    ),
+                }
+            )),
+        }
+    }
+}
+
+impl Tail {
+    /// Of a guest that may say `rate` bytes in a second and `most` in an attempt.
+    pub(crate) fn new(rate: u64, most: u64) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            kept: VecDeque::new(),
+            line: Vec::new(),
+            aloud: None,
+            meter: Meter {
+                rate,
+                most,
+                room: rate,
+                at: None,
+                said: 0,
+                dropped: 0,
+            },
+        })))
+    }
+
+    /// What was kept since the last time this was asked, as text.
+    pub(crate) fn take(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// From now on every line goes to the logger as well.
+    pub(crate) fn aloud(&self, speaker: Speaker, logger: Logger) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).aloud = Some((speaker, logger));
+    }
+
+    /// Says what has no end of line yet, and what was not said.
+    pub(crate) fn end_line(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.end_line();
+        if let Some(text) = inner.meter.take_dropped()
+            && let Some((speaker, logger)) = &inner.aloud
+        {
+            logger.guest(speaker, Level::Warning, &text);
+        }
+    }
+
+    /// Begins afresh with the next attempt. None: nothing was said, as by most.
+    pub(crate) fn end_attempt(&self) -> Option<Talk> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.kept.is_empty() && inner.meter.said == 0 && inner.meter.dropped == 0 {
+            return None;
+        }
+        inner.end_line();
+        inner.meter.said = 0;
+        Some(Talk {
+            last_words: inner.take(),
+            dropped: inner.meter.take_dropped(),
+        })
+    }
+
+    /// One attempt of several that share it is over: another may say as much again. Says how much was not passed on, if any
+    /// was.
+    pub(crate) fn end_share(&self) -> Option<String> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.meter.said = 0;
+        inner.meter.take_dropped()
+    }
+
+    /// Passes a line of the `log` interface on, if so much may be said.
+    pub(crate) fn log(&self, logger: &Logger, speaker: &Speaker, level: Level, text: &str) {
+        if !logger.hears(level) {
+            return;
+        }
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = crate::logger::cut(text);
+        if inner.meter.admits(text.len()) {
+            logger.guest(speaker, level, text);
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = bytes.len().min(TAIL);
+        let spare = (inner.kept.len() + fresh).saturating_sub(TAIL);
+        inner.kept.drain(..spare);
+        inner.kept.extend(bytes.iter().skip(bytes.len() - fresh));
+        if inner.aloud.is_none() {
+            return;
+        }
+        inner.meter.refill();
+        if inner.meter.room < LINE_MIN {
+            // Not even looked at, so that a flood costs little.
+            let begun = std::mem::take(&mut inner.line);
+            inner.meter.drop_bytes(begun.len() + bytes.len());
+            return;
+        }
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let line = part.strip_suffix(b"\n");
+            inner.line.extend_from_slice(line.unwrap_or(part));
+            if line.is_some() || inner.line.len() > TAIL {
+                inner.end_line();
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn take(&mut self) -> String {
+        let kept: Vec<u8> = std::mem::take(&mut self.kept).into();
+        String::from_utf8_lossy(&kept).trim_end().to_owned()
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let Some((speaker, logger)) = &self.aloud else { return };
+        if !line.is_empty() && self.meter.admits(line.len()) {
+            logger.guest(speaker, Level::Info, &String::from_utf8_lossy(&line));
+        }
+    }
+}
+
+/// The end of an output as it is kept for the report of a failed attempt.
+pub(crate) fn tail(output: &[u8]) -> String {
+    let from = output.len().saturating_sub(TAIL);
+    let end = output.get(from..).unwrap_or_default();
+    String::from_utf8_lossy(end).trim_end().to_owned()
+}
+
+/// Where a guest's stdout or stderr goes.
+pub(crate) trait Sink: Clone + Send + Sync + Unpin + 'static {
+    /// Takes what was written.
+    ///
+    /// # Errors
+    /// There may be no more; traps the guest.
+    fn put(&self, bytes: &[u8]) -> StreamResult<()>;
+}
+
+impl Sink for Tail {
+    fn put(&self, bytes: &[u8]) -> StreamResult<()> {
+        self.write(bytes);
+        Ok(())
+    }
+}
+
+/// A sink, as WASI has it.
+#[derive(Clone)]
+pub(crate) struct Out<S>(pub(crate) S);
+
+impl<S: Sink> IsTerminal for Out<S> {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl<S: Sink> StdoutStream for Out<S> {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+/// As WASI 0.3 has it.
+impl<S: Sink> AsyncWrite for Out<S> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let part = bytes.get(..CHUNK).unwrap_or(bytes);
+        let put = self.0.put(part).map_err(|error| io::Error::other(error.to_string()));
+        Poll::Ready(put.map(|()| part.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[async_trait]
+impl<S: Sink> OutputStream for Out<S> {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        if bytes.len() > CHUNK {
+            return Err(StreamError::trap("wrote more than was permitted"));
+        }
+        self.0.put(&bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(CHUNK)
+    }
+}
+
+#[async_trait]
+impl<S: Sink> Pollable for Out<S> {
+    async fn ready(&mut self) {}
+}
+
+/// What a program writes to stdout, all of it, up to a size.
+#[derive(Clone)]
+pub(crate) struct Capture(Arc<Mutex<Captured>>);
+
+struct Captured {
+    bytes: Vec<u8>,
+    most: u64,
+    /// Whether more was written than there may be.
+    is_over: bool,
+}
+
+impl Capture {
+    pub(crate) fn new(most: u64) -> Self {
+        Self(Arc::new(Mutex::new(Captured {
+            bytes: Vec::new(),
+            most,
+            is_over: false,
+        })))
+    }
+
+    /// What was written. None: it was more than there may be.
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!inner.is_over).then(|| std::mem::take(&mut inner.bytes))
+    }
+}
+
+impl Sink for Capture {
+    fn put(&self, bytes: &[u8]) -> StreamResult<()> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.is_over || (inner.bytes.len() + bytes.len()) as u64 > inner.most {
+            inner.is_over = true;
+            inner.bytes = Vec::new();
+            return Err(StreamError::trap("wrote more to stdout than a result may have"));
+        }
+        inner.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}

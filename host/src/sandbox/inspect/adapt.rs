@@ -1,0 +1,224 @@
+//! From a core module to a component: what the toolchains of many languages stop short of.
+//!
+//! A module that exports functions of the contract, as bindings for C name them, is a *reactor*; it gets the world of the
+//! roles whose functions it exports, unless its own toolchain has left its types in it. One that exports `_start` is a
+//! *program*. Whatever either wants of WASI 0.1 (or of what was before it, see `snapshot0.rs`) comes from wasmtime's published adapters, which ask for WASI 0.2 in turn;
+//! only the exit status goes past them, because WASI 0.2 has none.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as WASI, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER as FOR_PROGRAMS,
+    WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as FOR_REACTORS,
+};
+use wasm_encoder::{
+    ImportSection, Module, RawSection,
+    reencode::{Reencode, RoundtripReencoder},
+};
+use wasmparser::{Encoding, Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use super::{
+    contract::{OPERATION, WORKER, misspelt},
+    snapshot0,
+};
+use crate::text::shown;
+
+/// The contract, and what is added to it here.
+const CONTRACT: &str = include_str!("../../../../wit/disperse.wit");
+const ADDED: &str = include_str!("adapt.wit");
+
+/// What a program exports.
+const START: &str = "_start";
+/// What a library exports, to be called before all else.
+const INITIALIZE: &str = "_initialize";
+/// How a program of WASI 0.1 ends itself, and what it calls instead of the adapter.
+const PROC_EXIT: &str = "proc_exit";
+pub(crate) const EXIT: (&str, &str) = ("disperse:adapter/exit@0.1.0", "exit");
+
+/// Why no component was made of a core module.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AdaptError {
+    #[error("this core WebAssembly module is not valid: {0}")]
+    Invalid(String),
+    #[error(
+        "this core WebAssembly module exports neither an operation nor a worker, nor is it a program with `_start`{0}"
+    )]
+    NoRole(String),
+    #[error("this core WebAssembly module exports only a part of an operation: {0} missing")]
+    Partial(String),
+    #[error(
+        "this core WebAssembly module exports {0}, but it is a program, with `_start`, and no library with `_initialize`: build \
+         it as one (Go: `-buildmode=c-shared`, C: `-mexec-model=reactor`)"
+    )]
+    Program(&'static str),
+    #[error("no component can be made of this core WebAssembly module: {0}")]
+    Refused(String),
+}
+
+/// Whether this begins as a core module.
+pub(crate) fn is_module(bytes: &[u8]) -> bool {
+    // The version, and what stands for a component or a module.
+    bytes.starts_with(b"\0asm\x01\0\0\0")
+}
+
+/// Stands for all that goes into a component beside the module, so that one that was made otherwise is not taken for one
+/// made now.
+pub(crate) fn version() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (CONTRACT, ADDED, FOR_PROGRAMS, FOR_REACTORS, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What a core module has of interest.
+#[derive(Default)]
+struct Found {
+    exports: Vec<String>,
+    /// Whether a toolchain has left the types of the module in it.
+    typed: bool,
+    /// Whether it can end itself.
+    exits: bool,
+}
+
+/// Makes a component of a core module.
+///
+/// # Errors
+/// It is not valid, exports nothing of ours, or imports what is neither ours nor of WASI 0.1.
+pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
+    let moved = snapshot0::on_snapshot_1(module).map_err(AdaptError::Invalid)?;
+    let module = moved.as_deref().unwrap_or(module);
+    let found = Found::of(module)?;
+    let (world, adapter) = found.world()?;
+    let mut module = if found.exits {
+        past_adapter(module)?
+    } else {
+        module.to_vec()
+    };
+    let refused = |error: anyhow::Error| AdaptError::Refused(format!("{error:#}"));
+    // One that has types of its own gets only what is added.
+    let world = if found.typed { "program" } else { world };
+    if found.exits || world != "program" {
+        let mut resolve = Resolve::default();
+        resolve.push_source("disperse.wit", CONTRACT).map_err(refused)?;
+        let package = resolve.push_source("adapt.wit", ADDED).map_err(refused)?;
+        let world = resolve.select_world(&[package], Some(world)).map_err(refused)?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(refused)?;
+    }
+    ComponentEncoder::default()
+        .module(&module)
+        .and_then(|encoder| encoder.adapter(WASI, adapter))
+        // Whoever loads it looks at all of it anyway.
+        .and_then(|encoder| encoder.validate(false).encode())
+        .map_err(refused)
+}
+
+impl Found {
+    fn of(module: &[u8]) -> Result<Self, AdaptError> {
+        let mut found = Self::default();
+        for payload in Parser::new(0).parse_all(module) {
+            match payload.map_err(invalid)? {
+                Payload::Version {
+                    encoding: Encoding::Component,
+                    ..
+                } => return Err(AdaptError::Invalid("it has a component in it".into())),
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import.map_err(invalid)?;
+                        found.exits |= (import.module, import.name) == (WASI, PROC_EXIT);
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        found.exports.push(export.map_err(invalid)?.name.to_owned());
+                    }
+                }
+                Payload::CustomSection(section) => found.typed |= section.name().starts_with("component-type"),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn exports(&self, name: &str) -> bool {
+        self.exports.iter().any(|export| export == name)
+    }
+
+    /// What it is, and which adapter it needs.
+    fn world(&self) -> Result<(&'static str, &'static [u8]), AdaptError> {
+        let names = || OPERATION.iter().map(|(name, _)| *name);
+        let worker = WORKER.iter().all(|(name, _)| self.exports(name));
+        let missing: Vec<_> = names()
+            .filter(|name| !self.exports(name))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        // Nothing of it would run before its functions are called, so that they find nothing as they left it.
+        let is_program = self.exports(START) && !self.exports(INITIALIZE) && !self.typed;
+        match (missing.len(), worker) {
+            (0, _) if is_program => Err(AdaptError::Program("an operation")),
+            (n, true) if is_program && n == OPERATION.len() => Err(AdaptError::Program("a worker")),
+            (0, true) => Ok(("both", FOR_REACTORS)),
+            (0, false) => Ok(("operation", FOR_REACTORS)),
+            (n, true) if n == OPERATION.len() => Ok(("worker", FOR_REACTORS)),
+            (n, false) if n == OPERATION.len() => match (self.typed, self.exports(START)) {
+                (true, false) => Ok(("program", FOR_REACTORS)),
+                (_, true) => Ok(("program", FOR_PROGRAMS)),
+                (false, false) => Err(AdaptError::NoRole(self.near())),
+            },
+            _ if self.typed => Ok(("program", FOR_REACTORS)),
+            // Functions of its own that happen to have such names.
+            _ if is_program => Ok(("program", FOR_PROGRAMS)),
+            _ => Err(AdaptError::Partial(missing.join(", "))),
+        }
+    }
+
+    /// What its exports were perhaps meant to be, or what they are.
+    fn near(&self) -> String {
+        let near = misspelt(self.exports.iter()).into_iter().next();
+        let near = near.map(|(near, name)| format!("; `{}` is near `{name}`", shown(near)));
+        let listed = || {
+            let names: Vec<_> = self
+                .exports
+                .iter()
+                .take(8)
+                .map(|name| format!("`{}`", shown(name)))
+                .collect();
+            match names.as_slice() {
+                [] => "; it exports nothing".to_owned(),
+                names => format!("; it exports {}", names.join(", ")),
+            }
+        };
+        near.unwrap_or_else(listed)
+    }
+}
+
+/// The same module, which ends itself with our function.
+fn past_adapter(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
+    let mut written = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.map_err(invalid)?;
+        if let Payload::ImportSection(section) = payload {
+            let mut imports = ImportSection::new();
+            for import in section.into_imports() {
+                let import = import.map_err(invalid)?;
+                let ty = RoundtripReencoder
+                    .entity_type(import.ty)
+                    .map_err(|error| AdaptError::Refused(error.to_string()))?;
+                let (from, name) = match (import.module, import.name) {
+                    (WASI, PROC_EXIT) => EXIT,
+                    other => other,
+                };
+                imports.import(from, name, ty);
+            }
+            written.section(&imports);
+        } else if let Some((id, range)) = payload.as_section() {
+            let data = module.get(range).unwrap_or_default();
+            written.section(&RawSection { id, data });
+        }
+    }
+    Ok(written.finish())
+}
+
+fn invalid(error: wasmparser::BinaryReaderError) -> AdaptError {
+    AdaptError::Invalid(error.to_string())
+}

@@ -1,0 +1,334 @@
+//! What a file of WebAssembly has, whatever it is good for: imports and exports, of a component or of a core module.
+//!
+//! What is kept of a file has a bounded size: names are cut, and of long lists the beginning is kept and the rest counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use wasm_encoder::{Component, RawSection};
+use wasmparser::{
+    BinaryReaderError, ComponentTypeRef, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, ValidPayload,
+    Validator, component_types::ComponentEntityType, types::Types,
+};
+
+use super::{
+    contract::{ContractError, is_of_contract},
+    features, known, wit,
+};
+use crate::sandbox::{engine::Form, load::inspection::Depth};
+
+/// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it is none that the host knows.
+const NAME_MAX: usize = 1 << 10;
+
+/// How many bytes of names and types are kept of the imports, and of the exports; each has [`ENTRY`] bytes beside.
+const LIST_MAX: usize = 512 << 10;
+const ENTRY: usize = 32;
+
+/// What a component or a core module has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    /// Which engine it needs.
+    pub(crate) engine: Form,
+    /// Whether there are components in it that call each other.
+    pub(crate) composed: bool,
+    /// Whether there are objects in it that are collected: structs, arrays and exceptions.
+    pub(crate) collects: bool,
+    /// Names of what it imports, sorted, each with whether the host knows it.
+    pub(crate) imports: Vec<Import>,
+    /// How many imports there are beside these.
+    pub(crate) more_imports: usize,
+    /// Exports and their types, sorted by name.
+    pub(crate) exports: BTreeMap<String, String>,
+    /// How many exports there are beside these: none that is of the contract.
+    pub(crate) more_exports: usize,
+    /// The form of each of these exports that is a function of a component.
+    pub(crate) forms: BTreeMap<String, Form>,
+    /// Those of these exports with a function `run` that takes nothing, as programs have it, each with its form.
+    pub(crate) runs: BTreeMap<String, Form>,
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Import {
+    pub(crate) name: String,
+    /// Whether the host provides it. If not, calling it traps.
+    pub(crate) known: bool,
+}
+
+/// Why a file is not valid here.
+fn invalid_in(bytes: &[u8], error: &BinaryReaderError) -> ContractError {
+    match features::missing(bytes, error) {
+        Some(why) => ContractError::Feature(why),
+        None => ContractError::Invalid(error.to_string()),
+    }
+}
+
+fn invalid(error: BinaryReaderError) -> ContractError {
+    ContractError::Invalid(error.to_string())
+}
+
+/// Validates a component, and what its functions do only at [`Depth::Everything`].
+fn types(bytes: &[u8], form: Form, depth: Depth) -> Result<Types, BinaryReaderError> {
+    let mut validator = Validator::new_with_features(features::of(form));
+    if depth == Depth::Everything {
+        return validator.validate_all(bytes);
+    }
+    let mut ended = None;
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let ValidPayload::End(types) = validator.payload(&payload?)? {
+            ended = Some(types);
+        }
+    }
+    // The last end is that of all; without one this is an error.
+    ended.map_or_else(|| validator.end(0), Ok)
+}
+
+/// A list that is kept as far as its names and types go into [`LIST_MAX`].
+struct Listing {
+    left: usize,
+    /// How many did not.
+    more: usize,
+}
+
+impl Listing {
+    fn new() -> Self {
+        Self {
+            left: LIST_MAX,
+            more: 0,
+        }
+    }
+
+    /// Whether one more entry with so many bytes is kept. After one that is not, none is.
+    fn takes(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes + ENTRY) {
+            Some(left) => self.left = left,
+            None => (self.left, self.more) = (0, self.more + 1),
+        }
+        self.more == 0
+    }
+}
+
+/// A name as it is kept.
+fn kept(name: &str) -> String {
+    if name.len() <= NAME_MAX {
+        return name.to_owned();
+    }
+    format!("{}…", &name[..name.floor_char_boundary(NAME_MAX)])
+}
+
+impl Shape {
+    fn empty(engine: Form) -> Self {
+        Self {
+            engine,
+            composed: false,
+            collects: false,
+            imports: Vec::new(),
+            more_imports: 0,
+            exports: BTreeMap::new(),
+            more_exports: 0,
+            forms: BTreeMap::new(),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// The shape of a component. What its functions do is validated at [`Depth::Everything`] only: its compiler does that too,
+    /// and it takes longer than all else at a start.
+    ///
+    /// # Errors
+    /// It is not valid here, or no WebAssembly at all.
+    pub(crate) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
+        let (types, mut engine) = match types(bytes, Form::Blocking, depth) {
+            Ok(types) => (types, Form::Blocking),
+            Err(_) => {
+                let types = types(bytes, Form::Async, depth).map_err(|error| invalid_in(bytes, &error))?;
+                (types, Form::Async)
+            }
+        };
+        let (imports, exports, composed) = names(bytes)?;
+        if imports.iter().any(|name| known::needs_async(name)) {
+            engine = Form::Async;
+        }
+        let mut shape = Self::empty(engine);
+        (shape.composed, shape.collects) = (composed, collects(bytes)?);
+        shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
+        // Those of the contract are kept wherever the alphabet has them.
+        let (ours, others): (Vec<_>, Vec<_>) = exports.iter().partition(|name| is_of_contract(name));
+        let mut listing = Listing::new();
+        for name in ours.into_iter().chain(others) {
+            let Some(item) = types.component_item_for_export(name) else {
+                continue;
+            };
+            if listing.more > 0 {
+                listing.more += 1;
+                continue;
+            }
+            let (name, ty) = (kept(name), wit::text(&types, item.ty));
+            if listing.takes(name.len() + ty.len()) {
+                shape.export(&types, name, ty, item.ty);
+            }
+        }
+        shape.more_exports = listing.more;
+        Ok(shape)
+    }
+
+    fn import(&mut self, all: impl Iterator<Item = (String, bool)>) {
+        let mut listing = Listing::new();
+        for (name, known) in all {
+            if listing.takes(name.len()) {
+                self.imports.push(Import { name, known });
+            }
+        }
+        self.more_imports = listing.more;
+    }
+
+    fn export(&mut self, types: &Types, name: String, text: String, ty: ComponentEntityType) {
+        if let ComponentEntityType::Func(id) = ty
+            && let Some(func) = types.as_ref().get(id)
+        {
+            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            self.forms.insert(name.clone(), form);
+        }
+        if let ComponentEntityType::Instance(id) = ty
+            && let Some(run) = types.as_ref().get(id).and_then(|within| within.exports.get("run"))
+            && let ComponentEntityType::Func(id) = run.ty
+            && let Some(func) = types.as_ref().get(id).filter(|func| func.params.is_empty())
+        {
+            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            self.runs.insert(name.clone(), form);
+        }
+        self.exports.insert(name, text);
+    }
+
+    /// The shape of a core module.
+    ///
+    /// # Errors
+    /// It is not valid here.
+    pub(crate) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
+        Validator::new_with_features(features::of(Form::Blocking))
+            .validate_all(bytes)
+            .map_err(|error| invalid_in(bytes, &error))?;
+        let mut shape = Self::empty(Form::Blocking);
+        let (mut imports, mut listing) = (BTreeSet::new(), Listing::new());
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(invalid)? {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import.map_err(invalid)?;
+                        imports.insert((import.module, import.name));
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        let export = export.map_err(invalid)?;
+                        let kind = match export.kind {
+                            ExternalKind::Memory => "core memory",
+                            ExternalKind::Table => "core table",
+                            ExternalKind::Global => "core global",
+                            ExternalKind::Tag => "core tag",
+                            _ => "core func",
+                        };
+                        let name = kept(export.name);
+                        if listing.takes(name.len() + kind.len()) {
+                            shape.exports.insert(name, kind.to_owned());
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        shape.more_exports = listing.more;
+        shape.import(imports.into_iter().map(|(module, name)| {
+            let known = known::is_known_to_modules(module);
+            (format!("{} {}", kept(module), kept(name)), known)
+        }));
+        Ok(shape)
+    }
+}
+
+/// A component that imports what this one does at its beginning, where all toolchains have their imports, and is nothing
+/// else. It can be linked exactly if this one can, and there is nothing in it to be compiled.
+///
+/// # Errors
+/// It is not valid.
+pub(crate) fn imports_alone(bytes: &[u8]) -> Result<Vec<u8>, ContractError> {
+    let mut alone = Component::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(invalid)?;
+        match &payload {
+            Payload::Version { .. } | Payload::CustomSection(_) => {}
+            Payload::ComponentTypeSection(_)
+            | Payload::ComponentImportSection(_)
+            | Payload::ComponentAliasSection(_) => {
+                if let Some((id, range)) = payload.as_section() {
+                    let data = bytes.get(range).unwrap_or_default();
+                    alone.section(&RawSection { id, data });
+                }
+            }
+            _ => break,
+        }
+    }
+    Ok(alone.finish())
+}
+
+/// Whether a module in this file can make objects that are collected: whether it declares a struct, an array or a tag. Without
+/// one there is nothing that it could make.
+fn collects(bytes: &[u8]) -> Result<bool, ContractError> {
+    let is_object = |ty: &wasmparser::SubType| {
+        matches!(
+            ty.composite_type.inner,
+            CompositeInnerType::Struct(_) | CompositeInnerType::Array(_)
+        )
+    };
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(invalid)? {
+            Payload::TagSection(section) if section.count() > 0 => return Ok(true),
+            Payload::TypeSection(section) => {
+                for group in section {
+                    if group.map_err(invalid)?.types().any(is_object) {
+                        return Ok(true);
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    if matches!(import.map_err(invalid)?.ty, TypeRef::Tag(_)) {
+                        return Ok(true);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.
+fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError> {
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let (mut depth, mut composed) = (0u32, false);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(invalid)? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentCanonicalSection(_) => composed |= depth > 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    let import = import.map_err(invalid)?;
+                    // An imported type is a name for one of ours, nothing to be provided.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    exports.push(export.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    imports.sort();
+    exports.sort();
+    Ok((imports, exports, composed))
+}

@@ -1,0 +1,156 @@
+//! Types of a component as text, of a bounded length.
+
+use wasmparser::{
+    component_types::{
+        ComponentAnyTypeId, ComponentDefinedType, ComponentEntityType, ComponentFuncTypeId, ComponentValType,
+    },
+    types::Types,
+};
+
+/// The longest text of one type, in bytes. A type that has another one twice, which has another one twice, takes a few bytes in
+/// a file and gigabytes as text; and so does a long name that is used a thousand times.
+const TEXT_MAX: usize = 2 << 10;
+
+/// The type the way WIT has it, with everything that has a name written out; cut, with an ellipsis, at 2 KiB.
+pub(crate) fn text(types: &Types, ty: ComponentEntityType) -> String {
+    let mut printer = Printer {
+        types,
+        text: String::new(),
+        is_full: false,
+    };
+    printer.entity(ty);
+    printer.text
+}
+
+/// Writes until the text is full, and then nothing more.
+struct Printer<'a> {
+    types: &'a Types,
+    text: String,
+    is_full: bool,
+}
+
+impl Printer<'_> {
+    fn word(&mut self, word: &str) {
+        if self.is_full {
+            return;
+        }
+        let left = TEXT_MAX.saturating_sub(self.text.len());
+        if word.len() <= left {
+            self.text.push_str(word);
+        } else {
+            self.text.push_str(&word[..word.floor_char_boundary(left)]);
+            self.text.push('…');
+            self.is_full = true;
+        }
+    }
+
+    /// Writes each of them, with commas between. Ends early when the text is full, however many there are.
+    fn list<T>(&mut self, all: impl IntoIterator<Item = T>, mut one: impl FnMut(&mut Self, T)) {
+        for (at, item) in all.into_iter().enumerate() {
+            if self.is_full {
+                return;
+            }
+            if at > 0 {
+                self.word(", ");
+            }
+            one(self, item);
+        }
+    }
+
+    fn entity(&mut self, ty: ComponentEntityType) {
+        match ty {
+            ComponentEntityType::Func(id) => self.func(id),
+            ComponentEntityType::Instance(_) => self.word("interface"),
+            ComponentEntityType::Type {
+                referenced: ComponentAnyTypeId::Resource(_),
+                ..
+            } => self.word("resource"),
+            ComponentEntityType::Type { .. } | ComponentEntityType::Value(_) => self.word("type"),
+            ComponentEntityType::Module(_) => self.word("core module"),
+            ComponentEntityType::Component(_) => self.word("component"),
+        }
+    }
+
+    fn func(&mut self, id: ComponentFuncTypeId) {
+        let types = self.types;
+        let Some(func) = types.as_ref().get(id) else {
+            return self.word("func");
+        };
+        self.word(if func.async_ { "async func(" } else { "func(" });
+        self.list(func.params.iter(), |printer, (_, ty)| printer.value(*ty));
+        self.word(")");
+        if let Some(result) = func.result {
+            self.word(" -> ");
+            self.value(result);
+        }
+    }
+
+    /// The types within a type, `_` for one that is not there.
+    fn of(&mut self, name: &str, types: &[Option<ComponentValType>]) {
+        self.word(name);
+        self.word("<");
+        self.list(types, |printer, ty| match ty {
+            Some(ty) => printer.value(*ty),
+            None => printer.word("_"),
+        });
+        self.word(">");
+    }
+
+    /// Recursion is bounded by the validator, which has no types that are nested deeper than 100.
+    fn value(&mut self, ty: ComponentValType) {
+        if self.is_full {
+            return;
+        }
+        let id = match ty {
+            ComponentValType::Primitive(primitive) => return self.word(&primitive.to_string()),
+            ComponentValType::Type(id) => id,
+        };
+        let types = self.types;
+        match types.as_ref().get(id) {
+            Some(ComponentDefinedType::Primitive(primitive)) => self.word(&primitive.to_string()),
+            Some(ComponentDefinedType::Record(record)) => {
+                self.word("record { ");
+                self.list(record.fields.iter(), |printer, (name, ty)| {
+                    printer.word(name);
+                    printer.word(": ");
+                    printer.value(*ty);
+                });
+                self.word(" }");
+            }
+            Some(ComponentDefinedType::Variant(variant)) => {
+                self.word("variant { ");
+                self.list(variant.cases.iter(), |printer, (name, case)| {
+                    printer.word(name);
+                    if let Some(ty) = case.ty {
+                        printer.word("(");
+                        printer.value(ty);
+                        printer.word(")");
+                    }
+                });
+                self.word(" }");
+            }
+            Some(ComponentDefinedType::List { element, .. }) => self.of("list", &[Some(*element)]),
+            Some(ComponentDefinedType::Option { ty, .. }) => self.of("option", &[Some(*ty)]),
+            Some(ComponentDefinedType::Result { ok, err, .. }) => match (ok, err) {
+                (None, None) => self.word("result"),
+                (Some(_), None) => self.of("result", &[*ok]),
+                _ => self.of("result", &[*ok, *err]),
+            },
+            Some(ComponentDefinedType::Tuple(tuple)) => {
+                self.word("tuple<");
+                self.list(tuple.types.iter(), |printer, ty| printer.value(*ty));
+                self.word(">");
+            }
+            Some(ComponentDefinedType::Enum(names)) => {
+                self.word("enum { ");
+                self.list(names.iter(), |printer, name| printer.word(name));
+                self.word(" }");
+            }
+            Some(ComponentDefinedType::Future { ty, .. }) => self.of("future", &[*ty]),
+            Some(ComponentDefinedType::Stream { ty, .. }) => self.of("stream", &[*ty]),
+            Some(ComponentDefinedType::Own(_)) => self.word("own"),
+            Some(ComponentDefinedType::Borrow(_)) => self.word("borrow"),
+            _ => self.word("another type"),
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Compiled code on disk, so that a component is compiled once; components that were made of core modules; what was found
+//! out about files; and what components were built from.
+//!
+//! What wasmtime loads from here it trusts, so the folder is ours alone: owned by this user, closed to others, and below folders
+//! that others cannot write to, or it is not used. Files are named by the digest of the component and by what made them, and
+//! appear whole or not at all. Each ends with a checksum: what a disk has damaged would crash the process or compute
+//! something else, at every start. A damaged file is removed and made again.
+
+mod folder;
+
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustc_hash::FxHasher;
+use wasmtime::{Engine, component::Component};
+
+use self::folder::Folder;
+use super::inspection::{self, Inspection};
+use crate::{
+    digest::Digest,
+    files,
+    sandbox::{inspect::adapt, shortage::HostResource},
+};
+
+/// What the names of files begin with that are not written yet, and after how long nobody writes them any more.
+const NEW: &str = ".new-";
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// What the names of the files end with.
+const COMPILED: &str = "cwasm";
+const ADAPTED: &str = "wasm";
+const INSPECTED: &str = "json";
+const BUILT: &str = "built";
+
+/// These, with the words for what they are.
+const KINDS: [(&str, &str); 4] = [
+    (COMPILED, "compiled"),
+    (ADAPTED, "adapted"),
+    (INSPECTED, "inspected"),
+    (BUILT, "built"),
+];
+
+/// The bytes of the checksum at the end of a file.
+const SUM: usize = 8;
+
+/// How many bytes go into the checksum at once.
+const BLOCK: usize = 1 << 18;
+
+/// Why there is no folder for compiled code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    #[error("neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    Nowhere,
+    #[error("`{path}` cannot be made: {error}")]
+    Make { path: String, error: io::Error },
+    #[error("`{0}` is not this user's alone: code that others put there would be run")]
+    Shared(String),
+    #[error("`{path}` lies in `{parent}`, which others own or can write to: code that they put there would be run")]
+    Exposed { path: String, parent: String },
+}
+
+impl CacheError {
+    /// Whether there is a folder and using it would be dangerous.
+    pub(crate) fn is_danger(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Exposed { .. })
+    }
+}
+
+/// The folder of compiled code.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    folder: Folder,
+    /// As it was given.
+    path: PathBuf,
+}
+
+/// How much of one kind is in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheUsage {
+    /// `compiled`, `adapted`, `inspected` or `built`.
+    pub(crate) kind: &'static str,
+    pub(crate) files: u64,
+    /// With their checksums.
+    pub(crate) bytes: u64,
+}
+
+impl Cache {
+    /// How many bytes are kept. The least recently used files go first.
+    pub(crate) const SIZE_MAX: u64 = 1 << 30;
+
+    /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
+    ///
+    /// # Errors
+    /// There is no place that is ours alone.
+    pub(crate) fn user() -> Result<Self, CacheError> {
+        Self::at(&Self::user_path()?)
+    }
+
+    /// Where the user's folder is, or would be.
+    ///
+    /// # Errors
+    /// The environment does not say where.
+    pub(crate) fn user_path() -> Result<PathBuf, CacheError> {
+        files::user_folder("XDG_CACHE_HOME", ".cache").ok_or(CacheError::Nowhere)
+    }
+
+    /// A given folder, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not ours alone.
+    pub(crate) fn at(path: &Path) -> Result<Self, CacheError> {
+        Ok(Self {
+            folder: Folder::open(path)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the folder was when it was opened.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.path
+    }
+
+    /// The compiled code of a component and its size, if it is there and fits the engine.
+    pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<(Component, u64)> {
+        let name = compiled(engine, digest);
+        let (file, size) = self.whole(&name, |_| {})?;
+        // What was checked, whatever has the name now.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: the file is in a folder that only this user can write to, where only `store` below puts files, whole and
+        // named after the engine that compiled them; and it is as it was put there. What is behind the code is no part of it.
+        #[allow(
+            unsafe_code,
+            reason = "the only way to load compiled code; the folder is checked to be ours alone"
+        )]
+        let component = unsafe { Component::deserialize_file(engine, path) };
+        match component {
+            Ok(component) => Some((component, size)),
+            Err(error) => {
+                // One that the machine has no address space for now is as good as it was.
+                if HostResource::of(&error).is_none() {
+                    self.remove(&name);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether there is compiled code of a component.
+    pub(crate) fn has(&self, engine: &Engine, digest: &Digest) -> bool {
+        self.is_there(&compiled(engine, digest))
+    }
+
+    /// Keeps compiled code. A failure costs time at the next start and nothing else.
+    pub(crate) fn store(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> io::Result<()> {
+        self.keep(&compiled(engine, digest), code)
+    }
+
+    /// Whether there is a component that was made of a core module.
+    pub(crate) fn has_adapted(&self, module: &Digest) -> bool {
+        self.is_there(&adapted(module))
+    }
+
+    /// What was found out about a file, and the component that was made of it if it is a core module.
+    pub(crate) fn load_inspection(&self, file: &Digest) -> Option<(Inspection, Option<Vec<u8>>)> {
+        let name = inspected(file);
+        let Ok(inspection) = serde_json::from_slice::<Inspection>(&self.read(&name)?) else {
+            self.remove(&name);
+            return None;
+        };
+        let component = match inspection.digest {
+            Some(_) => Some(self.read(&adapted(file))?),
+            None => None,
+        };
+        Some((inspection, component))
+    }
+
+    /// Keeps what was found out about a file, as [`Cache::store`] does.
+    pub(crate) fn store_inspection(
+        &self,
+        file: &Digest,
+        inspection: &Inspection,
+        component: Option<&[u8]>,
+    ) -> io::Result<()> {
+        if let Some(component) = component {
+            self.keep(&adapted(file), component)?;
+        }
+        self.keep(&inspected(file), &serde_json::to_vec(inspection)?)
+    }
+
+    /// What a component was built from, by the digest that names it.
+    pub(crate) fn load_build(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.read(&format!("{key}.{BUILT}"))
+    }
+
+    /// Keeps what a component was built from, as [`Cache::store`] does.
+    pub(crate) fn store_build(&self, key: &Digest, content: &[u8]) -> io::Result<()> {
+        self.keep(&format!("{key}.{BUILT}"), content)
+    }
+
+    /// How much is in it, of each kind that there is.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn usage(&self) -> io::Result<Vec<CacheUsage>> {
+        let files = self.files()?;
+        let usage = KINDS.iter().map(|(extension, kind)| {
+            let sizes = files
+                .iter()
+                .filter(|file| has_extension(&file.path, extension))
+                .map(|file| file.size);
+            CacheUsage {
+                kind,
+                files: sizes.clone().count() as u64,
+                bytes: sizes.sum(),
+            }
+        });
+        Ok(usage.filter(|usage| usage.files > 0).collect())
+    }
+
+    /// Removes all files but those that are being written. How many, and their bytes. Whoever uses one goes on.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file cannot be removed.
+    pub(crate) fn clear(&self) -> io::Result<(u64, u64)> {
+        let mut removed = (0, 0);
+        for file in self.files()? {
+            if unless_gone(std::fs::remove_file(&file.path))?.is_some() {
+                removed = (removed.0 + 1, removed.1 + file.size);
+            }
+        }
+        Ok(removed)
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.folder.path().join(name).is_file()
+    }
+
+    fn remove(&self, name: &str) {
+        // What cannot be removed cannot be exchanged either, and is found out the next time.
+        let _ = std::fs::remove_file(self.folder.path().join(name));
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let mut content = Vec::new();
+        self.whole(name, |block| content.extend_from_slice(block))?;
+        Some(content)
+    }
+
+    /// A file as it was put there, read to its end, and the size of its content. One that is damaged is removed.
+    fn whole(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
+        let checked = match self.folder.file(name) {
+            Ok(Some(mut file)) => match check(&mut file, name, block) {
+                Ok(Some(size)) => Some((file, size)),
+                _ => None,
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            _ => None,
+        };
+        match &checked {
+            // Its age tells what can go first.
+            Some((file, _)) => drop(file.set_modified(SystemTime::now())),
+            None => self.remove(name),
+        }
+        checked
+    }
+
+    fn keep(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let folder = self.folder.path();
+        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&folder)?;
+        let mut sum = Sum::of(name);
+        content.chunks(BLOCK).for_each(|block| sum.add(block));
+        file.write_all(content)?;
+        file.write_all(&sum.bytes())?;
+        // The name must not outlive what it names, whatever happens to the machine.
+        file.as_file().sync_data()?;
+        file.persist(folder.join(name))?;
+        // What is kept is kept, though others may be too many for a while.
+        let _ = self.trim();
+        Ok(())
+    }
+
+    fn trim(&self) -> io::Result<()> {
+        let mut files = self.files()?;
+        let mut size: u64 = files.iter().map(|file| file.size).sum();
+        files.sort_by_key(|file| file.modified);
+        for file in files {
+            if size <= Self::SIZE_MAX {
+                break;
+            }
+            unless_gone(std::fs::remove_file(file.path))?;
+            size -= file.size;
+        }
+        Ok(())
+    }
+
+    /// The files that are there. What was begun to be written and is abandoned is removed.
+    fn files(&self) -> io::Result<Vec<Kept>> {
+        let mut files = Vec::new();
+        let now = SystemTime::now();
+        for entry in std::fs::read_dir(self.folder.path())? {
+            let entry = entry?;
+            let is_new = entry.file_name().as_encoded_bytes().starts_with(NEW.as_bytes());
+            if !is_new && !is_ours(&entry.path()) {
+                continue;
+            }
+            let Some(meta) = unless_gone(entry.metadata())? else {
+                continue;
+            };
+            let modified = meta.modified()?;
+            if !is_new {
+                files.push(Kept {
+                    modified,
+                    size: meta.len(),
+                    path: entry.path(),
+                });
+            } else if now.duration_since(modified).is_ok_and(|age| age > ABANDONED) {
+                // Whoever wrote it was killed.
+                unless_gone(std::fs::remove_file(entry.path()))?;
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// A file of the cache.
+struct Kept {
+    modified: SystemTime,
+    size: u64,
+    path: PathBuf,
+}
+
+/// Others, of this host or of one beside it, tidy the same folder.
+fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_ours(path: &Path) -> bool {
+    KINDS.iter().any(|(extension, _)| has_extension(path, extension))
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|other| other == extension)
+}
+
+/// The name of compiled code.
+fn compiled(engine: &Engine, digest: &Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{digest}-{:016x}.{COMPILED}", hasher.finish())
+}
+
+/// The name of a component that was made of this core module.
+fn adapted(module: &Digest) -> String {
+    format!("{module}-{:016x}.{ADAPTED}", adapt::version())
+}
+
+/// The name of what was found out about this file.
+fn inspected(file: &Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    (adapt::version(), inspection::VERSION).hash(&mut hasher);
+    format!("{file}-{:016x}.{INSPECTED}", hasher.finish())
+}
+
+/// A checksum of a file's name and content. It is there against damage and not against an attacker, to whom the folder is
+/// closed: so it is a fast one of 64 bits. Python's 60 MiB take 13 ms, where SHA-256 took 145 on the same machine, as long as
+/// the whole start does.
+struct Sum(FxHasher);
+
+impl Sum {
+    fn of(name: &str) -> Self {
+        let mut hasher = FxHasher::default();
+        name.hash(&mut hasher);
+        Self(hasher)
+    }
+
+    /// The next [`BLOCK`]; the last one is shorter.
+    fn add(&mut self, block: &[u8]) {
+        self.0.write(block);
+    }
+
+    fn bytes(&self) -> [u8; SUM] {
+        self.0.finish().to_le_bytes()
+    }
+}
+
+/// Reads a file to its end and gives its content to `block`, piece by piece. The size of the content; none if it is damaged.
+fn check(file: &mut File, name: &str, mut block: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
+    let Some(size) = file.metadata()?.len().checked_sub(SUM as u64) else {
+        return Ok(None);
+    };
+    let mut sum = Sum::of(name);
+    let mut buffer = vec![0; BLOCK];
+    let mut left = size;
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let piece = buffer.get_mut(..length).unwrap_or_default();
+        file.read_exact(piece)?;
+        sum.add(piece);
+        block(piece);
+        left -= length as u64;
+    }
+    let mut kept = [0; SUM];
+    file.read_exact(&mut kept)?;
+    Ok((kept == sum.bytes()).then_some(size))
+}

@@ -1,0 +1,65 @@
+//! Linking: whether the host provides what a component imports.
+
+use wasmtime::{
+    Engine,
+    component::{Component, InstancePre, Linker},
+};
+
+use super::{compile::CompileError, component::LoadError};
+use crate::sandbox::{
+    engine,
+    imports::{self, state::State},
+    inspect::{
+        contract::Contract,
+        known::{is_known, of_workers},
+        shape::imports_alone,
+    },
+    run::fault,
+};
+
+/// Whether the host provides all that a component imports in the way in which it wants it. Compiles nothing of the component.
+///
+/// # Errors
+/// It does not; says what is not there, or how it differs.
+pub(crate) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
+    let unavailable = |error: wasmtime::Error| LoadError::of(&error, LoadError::Engine);
+    let engine = engine::inspector(contract.engine).map_err(unavailable)?;
+    let mut linker = Linker::new(&engine);
+    imports::link(&mut linker, contract.engine).map_err(unavailable)?;
+    let imports = Component::new(&engine, imports_alone(component)?)
+        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", fault::chain(&error))))?;
+    link(linker, &engine, &imports).map(drop)
+}
+
+/// Links a component. What the host does not know traps when it is called.
+pub(crate) fn link(
+    mut linker: Linker<State>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<InstancePre<State>, LoadError> {
+    let failed = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
+    let imports = component.component_type();
+    for (name, import) in imports.imports(engine).filter(|(name, _)| !is_known(name)) {
+        imports::link_unknown(&mut linker, engine, name, &import.ty).map_err(failed)?;
+    }
+    linker.instantiate_pre(component).map_err(failed)
+}
+
+/// Links a component as an operation: what only workers may call refuses before it copies anything.
+///
+/// # Errors
+/// As [`link`].
+pub(crate) fn link_operation(
+    mut linker: Linker<State>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<InstancePre<State>, LoadError> {
+    let imports = component.component_type();
+    for (name, import) in imports.imports(engine) {
+        if let Some(linked) = of_workers(name) {
+            imports::refuse(&mut linker, engine, &import.ty, &linked)
+                .map_err(|error| LoadError::Link(fault::chain(&error)))?;
+        }
+    }
+    link(linker, engine, component)
+}

@@ -1,0 +1,326 @@
+//! A worker that is a plain program of WASI and knows nothing of us: an attempt is one run of it.
+//!
+//! The payload is its stdin, or where its arguments have a place for it an argument or a file. What it writes to stdout is the
+//! result, or a file in its scratch folder. What it wants to say beside that it says with its exit status, or, where a toolchain
+//! has no more than yes and no, with the last line on stderr.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use disperse_scheduler::End;
+use wasmtime_wasi::{I32Exit, p2::bindings::filesystem::types::ErrorCode};
+
+use super::{
+    fault::{Fault, chain},
+    share::Admission,
+    worker::{Handled, WorkerSpec, last_words, set_current, started},
+};
+use crate::{
+    inbox::{Job, Used},
+    limits::{Deadline, Reservation},
+    logger::Logger,
+    sandbox::{
+        imports::{
+            guest_env::{NO_TIME_UNIX_MS, Pipes, World},
+            scratch::{FileClock, SCRATCH_FOLDER, Scratch},
+            state::Current,
+            stdio::{Capture, tail},
+        },
+        load::component::Sandbox,
+    },
+    units::Size,
+};
+
+/// Exit statuses that say more than that it failed.
+const PERMANENT: i32 = 65;
+const BUSY: i32 = 75;
+const UNFIT: i32 = 77;
+/// What a last line on stderr that is meant for us begins with.
+const MARK: &str = "disperse: ";
+
+/// Makes one attempt: runs a program that was admitted from its start to its end.
+///
+/// Cancel safe: nothing is left of a run that was given up.
+pub(crate) async fn run_program(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    mut admission: Admission,
+    logger: &Logger,
+    job: Job,
+) -> Handled {
+    let began = Instant::now();
+    let call = match Call::new(spec, &job, admission.scratch.take()) {
+        Ok(call) => call,
+        Err(why) => return Handled::failed(End::Permanent, why, Used::default()),
+    };
+    let mut ended = run(sandbox, spec, admission, logger, &job, &call).await;
+    ended.used.wall = began.elapsed();
+    if call.scratch.as_ref().is_some_and(Scratch::was_full) {
+        let size = Size(spec.invocation.scratch().unwrap_or_default());
+        spec.denials.note(&format!(
+            "more than {size} in the scratch folder; raise it with --scratch"
+        ));
+    }
+    ended.read(&call, spec)
+}
+
+/// What one attempt gives to a program.
+struct Call {
+    world: World,
+    scratch: Option<Scratch>,
+    stdout: Capture,
+}
+
+impl Call {
+    /// # Errors
+    /// The program cannot be given this payload; says why.
+    fn new(spec: &WorkerSpec, job: &Job, memory: Option<Reservation>) -> Result<Self, String> {
+        let invocation = &spec.invocation;
+        // Where it is compared with others, it is shown nothing that would be different on another worker.
+        let is_compared = spec.repeatable.is_some();
+        let number = if is_compared { 1 } else { job.attempt.number };
+        let attempt = format!("{}.{number}", job.action.in_run(&spec.run));
+        let args = invocation.args(&job.kind, &attempt, &job.payload)?;
+        let scratch = invocation.scratch().zip(memory).map(|(most, memory)| {
+            let clock = match is_compared {
+                true => FileClock::Stopped(Duration::from_millis(NO_TIME_UNIX_MS)),
+                false => FileClock::System,
+            };
+            Scratch::new(most, memory, clock)
+        });
+        for name in invocation.payload_files() {
+            let given = scratch.as_ref().map(|scratch| scratch.give(name, job.payload.clone()));
+            given
+                .unwrap_or(Err(ErrorCode::InsufficientSpace))
+                .map_err(|_| format!("its scratch folder has no room for the name `{name}`"))?;
+        }
+        // A program that is called with arguments finds both there: its environment is the one that it is given.
+        let told = !invocation.has_args();
+        let own = [
+            ("DISPERSE_KIND", told.then_some(&*job.kind)),
+            ("DISPERSE_ATTEMPT", told.then_some(&*attempt)),
+            ("TMPDIR", scratch.as_ref().map(|_| SCRATCH_FOLDER)),
+        ];
+        // What the worker was given comes before these.
+        let own = own
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let own = own.filter(|(name, _)| spec.env.iter().all(|(set, _)| set != name));
+        let stdout = Capture::new(spec.limits.result);
+        let stdin = if invocation.takes_payload() {
+            Bytes::new()
+        } else {
+            job.payload.clone()
+        };
+        let world = World {
+            args: args.into(),
+            env: spec.env.iter().cloned().chain(own).collect(),
+            pipes: Some(Pipes {
+                stdin,
+                stdout: stdout.clone(),
+            }),
+            scratch: scratch.clone(),
+            ..World::default()
+        };
+        Ok(Self { world, scratch, stdout })
+    }
+}
+
+/// How a program ended.
+struct Ran {
+    /// The exit status, or how it failed instead.
+    status: Result<i32, Fault>,
+    /// Its last words.
+    said: String,
+    used: Used,
+    /// A growth of memory that was refused, if the program went on after it.
+    refused: Option<Fault>,
+}
+
+impl Ran {
+    fn not(fault: Fault) -> Self {
+        Self {
+            status: Err(fault),
+            said: String::new(),
+            used: Used::default(),
+            refused: None,
+        }
+    }
+
+    /// What that means.
+    fn read(self, call: &Call, spec: &WorkerSpec) -> Handled {
+        let Self {
+            status,
+            said,
+            used,
+            refused,
+        } = self;
+        let over = Fault::Oversize {
+            limit: spec.limits.result,
+        };
+        let stdout = call.stdout.take();
+        let status = match (status, &stdout) {
+            (Ok(status), _) => status,
+            (Err(_), None) => return Handled::fault_after(&over, used, said),
+            (Err(fault), Some(_)) => return Handled::fault_after(&fault, used, said),
+        };
+        if spec.invocation.is_ok(status) {
+            return match result(call, stdout, spec) {
+                Ok(Some(result)) => Handled {
+                    end: End::Ok,
+                    result,
+                    words: None,
+                    used,
+                    spent: true,
+                },
+                Ok(None) => Handled::fault_after(&over, used, said),
+                Err(why) => Handled::failed(End::Transient, why, used).saying(said),
+            };
+        }
+        let (end, mut message, rest) = meant(status, &said);
+        // What was meant for us is no symptom.
+        let is_symptom = rest.len() == said.trim_end().len();
+        let refused = refused.filter(|_| matches!(end, End::Transient | End::Permanent));
+        let stdout = stdout.filter(|stdout| said.is_empty() && !stdout.is_empty());
+        match (&refused, &stdout) {
+            (Some(refused), _) => message = format!("{message}, after it {refused}"),
+            (None, Some(_)) => message.push_str(" (--ok-status makes it a success)"),
+            (None, None) => {}
+        }
+        let last_words = stdout.map_or_else(|| rest.to_owned(), |stdout| tail(&stdout));
+        Handled::failed(end, message, used)
+            .saying(last_words)
+            .symptom(is_symptom)
+    }
+}
+
+/// What a program that succeeded has for a result. None: more than there may be.
+///
+/// # Errors
+/// There is not the file that is the result; says so.
+fn result(call: &Call, stdout: Option<Vec<u8>>, spec: &WorkerSpec) -> Result<Option<Bytes>, String> {
+    let (Some(path), Some(scratch)) = (spec.invocation.result_file(), &call.scratch) else {
+        return Ok(stdout.map(without_line_end));
+    };
+    let whole = scratch.whole(path, spec.limits.result);
+    whole.map_err(|error| match error {
+        ErrorCode::IsDirectory => format!("its result `{SCRATCH_FOLDER}/{path}` is a folder"),
+        _ => format!("ended without its result, the file `{SCRATCH_FOLDER}/{path}`"),
+    })
+}
+
+/// Text without the end of its last line. What is not text stays as it is: there the same byte is data.
+fn without_line_end(mut bytes: Vec<u8>) -> Bytes {
+    if bytes.last() == Some(&b'\n') && std::str::from_utf8(&bytes).is_ok() {
+        bytes.pop();
+    }
+    bytes.into()
+}
+
+async fn run(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    admission: Admission,
+    logger: &Logger,
+    job: &Job,
+    call: &Call,
+) -> Ran {
+    let cut = Deadline::after(Instant::now(), job.timeout);
+    let late = || Fault::Timeout { limit: job.timeout };
+    let start = started(sandbox, spec, admission, logger, job.action, call.world.clone());
+    let mut running = match cut.bound(start).await {
+        Ok(Ok(running)) => running,
+        Ok(Err(fault)) => return Ran::not(fault),
+        Err(_) => {
+            return Ran {
+                said: spec.voice.end_attempt().map(|talk| talk.last_words).unwrap_or_default(),
+                ..Ran::not(late())
+            };
+        }
+    };
+    let main = match running.func::<(), (Result<(), ()>,)>(spec.program.inner().exports.main) {
+        Ok(main) => main,
+        Err(error) => return Ran::not(Fault::Start(chain(&error))),
+    };
+    running.set_fuel(job.fuel);
+    let now = Instant::now();
+    set_current(&mut running, Some(Current::of(job, cut)));
+    let answer = {
+        let call = pin!(running.call::<(), (Result<(), ()>,)>(now, main, ()));
+        cut.bound(call).await
+    };
+    // Read first: what a fault has to do with memory is in the fault.
+    let (status, refused) = match answer {
+        Ok(Ok((answer,))) => (Ok(answer.map_or(1, |()| 0)), running.refused()),
+        Ok(Err(error)) => match error.downcast_ref() {
+            Some(I32Exit(status)) => (Ok(*status), running.refused()),
+            None => (Err(running.fault(&error)), None),
+        },
+        Err(_) => (Err(late()), None),
+    };
+    Ran {
+        status,
+        said: last_words(&running),
+        used: running.used(),
+        refused,
+    }
+}
+
+/// What an exit status other than 0 means, and what is left of the last words if the last line was meant for us.
+fn meant(status: i32, said: &str) -> (End, String, &str) {
+    let said = said.trim_end();
+    let (rest, last) = said.rsplit_once('\n').unwrap_or(("", said));
+    if let Some((end, message)) = last.strip_prefix(MARK).and_then(marked) {
+        return (end, message.to_owned(), rest);
+    }
+    let end = match status {
+        PERMANENT => End::Permanent,
+        BUSY => End::Busy { wait: Duration::ZERO },
+        UNFIT => End::Unfit,
+        _ => End::Transient,
+    };
+    (end, format!("ended with the exit status {status}"), said)
+}
+
+/// What a line that is meant for us says.
+fn marked(line: &str) -> Option<(End, &str)> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let end = match word {
+        "busy" => End::Busy {
+            wait: Duration::from_millis(rest.trim().parse::<u32>().unwrap_or_default().into()),
+        },
+        "permanent" => End::Permanent,
+        "unfit" => End::Unfit,
+        _ => return None,
+    };
+    Some((end, if rest.is_empty() || word == "busy" { word } else { rest }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_of_text_is_no_data() {
+        for (written, result) in [("a\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("\n", ""), ("", "")] {
+            assert_eq!(without_line_end(written.into()), result, "{written:?}");
+        }
+        assert_eq!(without_line_end(b"\xff\n".to_vec()), &b"\xff\n"[..]);
+    }
+
+    #[test]
+    fn a_line_that_is_meant_for_us() {
+        let busy = |ms| End::Busy {
+            wait: Duration::from_millis(ms),
+        };
+        assert_eq!(marked("busy 1500"), Some((busy(1500), "busy")));
+        assert_eq!(marked("busy"), Some((busy(0), "busy")));
+        assert_eq!(marked("busy soon"), Some((busy(0), "busy")));
+        assert_eq!(marked("permanent no such page"), Some((End::Permanent, "no such page")));
+        assert_eq!(marked("unfit"), Some((End::Unfit, "unfit")));
+        assert_eq!(marked("fine"), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! What went wrong in a guest, in words and in outcome classes.
+
+use std::{fmt, time::Duration};
+
+use disperse_scheduler::End;
+use wasmtime::{ThrownException, Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime_wasi::I32Exit;
+
+use super::{fingerprint, frames::frames, instance::hostcall_max};
+use crate::{
+    limits::Limits,
+    sandbox::{imports::limiter::Refused, shortage::HostResource},
+    text::{MESSAGE_MAX, cut, said},
+    units::{Fuel, Size, Time},
+};
+
+/// How a call into a guest failed. The instance is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ran out of fuel.
+    Fuel { limit: u64 },
+    /// It wanted more memory than it may have, and trapped.
+    Memory { limit: u64, wanted: u64 },
+    /// It wanted more memory than the host has for one instance, and trapped.
+    HostMemory { most: u64, wanted: u64 },
+    /// The host had none left of something that it needs, which is not its fault. `begun`: whether it ran by then.
+    HostFull { resource: HostResource, begun: bool },
+    /// It recursed too deep.
+    Stack { limit: u64 },
+    /// It held more handles than it may.
+    Handles { limit: u32 },
+    /// It had the host keep more things for it than it may.
+    Resources { limit: u32 },
+    /// It was not done in time.
+    Timeout { limit: Duration },
+    /// It computed for so long at a stretch that the time of another attempt in its instance ran out.
+    Hog { held: Duration },
+    /// It trapped.
+    Trap {
+        message: String,
+        backtrace: Vec<String>,
+        /// Of its frames; see `fingerprint.rs`.
+        fingerprint: u64,
+    },
+    /// It ended itself, as programs do.
+    Exit { status: i32 },
+    /// It broke the rules of the contract or of the component model.
+    Broken(String),
+    /// It returned more than it may.
+    Oversize { limit: u64 },
+    /// It passed more to the host in one call than may be copied.
+    Copied { limit: u64 },
+    /// It could not be started.
+    Start(String),
+    /// It failed before it was ever started, by what it does itself: no other instance of it will do better.
+    Stillborn(String),
+    /// It was stopped on purpose.
+    Stopped,
+}
+
+impl Fault {
+    /// Reads wasmtime's error. `refused`: the growth of memory that was refused during the call, if one was.
+    pub(crate) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, refused: Option<Refused>) -> Self {
+        let backtrace = error.downcast_ref::<WasmBacktrace>();
+        if let Some(resource) = HostResource::of(error) {
+            return Self::HostFull { resource, begun: true };
+        }
+        if let Some(I32Exit(status)) = error.downcast_ref() {
+            return Self::Exit { status: *status };
+        }
+        match (error.downcast_ref::<Trap>(), refused) {
+            (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: limits.fuel },
+            (Some(Trap::StackOverflow), _) => Self::Stack { limit: stack },
+            (Some(_), Some(refused)) => Self::refused(limits, refused),
+            (Some(trap), None) => Self::Trap {
+                message: match trap {
+                    Trap::NoAsyncResult => "it waits for something that cannot come".to_owned(),
+                    trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+                },
+                backtrace: backtrace.map(frames).unwrap_or_default(),
+                fingerprint: fingerprint::of_frames(*trap, backtrace),
+            },
+            (None, None) if error.is::<ThrownException>() => Self::Trap {
+                message: "an exception that nothing caught".to_owned(),
+                backtrace: backtrace.map(frames).unwrap_or_default(),
+                fingerprint: fingerprint::of_exception(backtrace),
+            },
+            // Without a backtrace the guest had returned and its result was being read.
+            (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },
+            (None, _) if is_hostcall_limit(error) => Self::Copied {
+                limit: hostcall_max(limits) as u64,
+            },
+            (None, _) if is_handle_limit(error) => Self::Handles {
+                limit: limits.handles.get(),
+            },
+            (None, _) if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Self::Resources {
+                limit: limits.handles.get(),
+            },
+            // An instance whose memories are larger to begin with.
+            (None, Some(refused)) => Self::refused(limits, refused),
+            (None, None) => Self::Broken(chain(error)),
+        }
+    }
+
+    pub(crate) fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
+        match most {
+            Some(most) => Self::HostMemory { most, wanted },
+            None => Self::Memory {
+                limit: limits.memory,
+                wanted,
+            },
+        }
+    }
+
+    /// Whether it came of what the guest did, whatever its surroundings.
+    pub(crate) fn is_of_guest(&self) -> bool {
+        match self {
+            Self::Fuel { .. }
+            | Self::Memory { .. }
+            | Self::HostMemory { .. }
+            | Self::Stack { .. }
+            | Self::Handles { .. }
+            | Self::Resources { .. }
+            | Self::Trap { .. }
+            | Self::Exit { .. } => true,
+            Self::Timeout { .. }
+            | Self::Hog { .. }
+            | Self::Broken(_)
+            | Self::Oversize { .. }
+            | Self::Copied { .. }
+            | Self::Start(_)
+            | Self::Stillborn(_)
+            | Self::HostFull { .. }
+            | Self::Stopped => false,
+        }
+    }
+
+    /// Whether it only says how the guest ended and not why.
+    pub(crate) fn is_symptom(&self) -> bool {
+        matches!(self, Self::Trap { .. } | Self::Exit { .. })
+    }
+
+    /// Whether the machine had none left of something.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::HostFull {
+                resource: HostResource::Machine { .. },
+                ..
+            }
+        )
+    }
+
+    /// What the scheduler is told. `stderr`: the end of what the guest wrote there before, which tells places apart.
+    pub(crate) fn end(&self, stderr: &str) -> End {
+        match self {
+            Self::Fuel { .. } => End::Trap {
+                fingerprint: fingerprint::FUEL,
+            },
+            Self::Stack { .. } => End::Trap {
+                fingerprint: fingerprint::STACK,
+            },
+            Self::Trap { fingerprint, .. } => End::Trap {
+                fingerprint: fingerprint::after_words(*fingerprint, stderr),
+            },
+            // What an instance has piled up over many attempts says nothing about the one that it broke at.
+            Self::Memory { .. }
+            | Self::HostMemory { .. }
+            | Self::Handles { .. }
+            | Self::Resources { .. }
+            | Self::Exit { .. }
+            | Self::Copied { .. }
+            | Self::Broken(_) => End::Trap { fingerprint: 0 },
+            Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
+            Self::Oversize { .. } => End::Oversize,
+            Self::Start(_) => End::Faulty,
+            Self::Stillborn(_) => End::Unstartable,
+            Self::HostFull { begun, .. } => End::Host { begun: *begun },
+            Self::Stopped => End::Stopped,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// Names the limit, what was used of it and the flag that raises it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fuel { limit } => {
+                write!(f, "ran out of fuel: used all of {}; raise it with --fuel", Fuel(*limit))
+            }
+            Self::Memory { limit, wanted } => write!(
+                f,
+                "ran out of memory: wanted {} of {}; raise it with --memory",
+                Size(*wanted),
+                Size(*limit)
+            ),
+            Self::HostMemory { most, wanted } => write!(
+                f,
+                "ran out of memory: wanted {}, and one instance can have {} of what there is for all; raise that with \
+                 --host-memory",
+                Size(*wanted),
+                Size(*most)
+            ),
+            Self::HostFull { resource, .. } => resource.fmt(f),
+            Self::Stack { limit } => write!(
+                f,
+                "recursed too deep: used all of {} of stack; raise it with --stack",
+                Size(*limit)
+            ),
+            Self::Handles { limit } => {
+                write!(f, "held too many handles: used all of {limit}; raise it with --handles")
+            }
+            Self::Resources { limit } => {
+                write!(
+                    f,
+                    "held too many resources of the host: used all of {limit}; raise it with --handles"
+                )
+            }
+            Self::Timeout { limit } => {
+                write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
+            }
+            Self::Hog { held } => write!(
+                f,
+                "kept the other attempts of its instance waiting for {} without a break; lower --concurrency for workers that \
+                 compute",
+                Time::from(*held)
+            ),
+            Self::Trap { message, backtrace, .. } => {
+                write!(f, "trapped: {message}")?;
+                backtrace.iter().try_for_each(|frame| write!(f, "\n  at {frame}"))
+            }
+            Self::Exit { status } => write!(f, "ended itself with the exit status {status}; a guest returns instead"),
+            Self::Broken(text) => write!(f, "broke the contract: {text}"),
+            Self::Oversize { limit } => {
+                write!(f, "returned more than {}; raise it with --result-size", Size(*limit))
+            }
+            Self::Copied { limit } => write!(
+                f,
+                "passed more than {} to the host in one call; pass less at once, or raise it with --result-size",
+                Size(*limit)
+            ),
+            Self::Start(text) | Self::Stillborn(text) => write!(f, "could not be started: {text}"),
+            Self::Stopped => f.write_str("was stopped"),
+        }
+    }
+}
+
+/// An error with its causes, in one line of at most 4 KiB: names in it are the component's.
+pub(crate) fn chain(error: &wasmtime::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        // The backtrace is a cause of many lines whose first says nothing.
+        match said(cause, "error while executing at wasm backtrace") {
+            Some(text) if parts.last() != Some(&text) => parts.push(text),
+            _ => {}
+        }
+        if parts.iter().map(String::len).sum::<usize>() > MESSAGE_MAX {
+            break;
+        }
+    }
+    cut(parts.join(": "))
+}
+
+/// What is at the root of an error, in words.
+fn root(error: &wasmtime::Error) -> String {
+    said(error.root_cause(), "").unwrap_or_default()
+}
+
+/// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;
+/// `tests/facts/engine.rs` notices when its words change.
+fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
+    root(error).contains("allocated for hostcalls has been exhausted")
+}
+
+/// Whether this is wasmtime's refusal to give a guest one more handle. Its type is not public.
+fn is_handle_limit(error: &wasmtime::Error) -> bool {
+    root(error).contains("handle limit exceeded")
+}

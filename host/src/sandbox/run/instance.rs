@@ -1,0 +1,241 @@
+//! What all instances have in common: a store under limits, and how a failed call is read.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use wasmtime::{
+    AsContextMut, Store,
+    component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc},
+    format_err,
+};
+
+use super::{
+    fault::Fault,
+    pace::{Debt, Pace},
+    share::{Admission, Need},
+    turn::{CollectedTurn, Turn},
+};
+use crate::{
+    inbox::{TaskPort, Used},
+    limits::{Limits, Reservation},
+    logger::Logger,
+    sandbox::{
+        engine::YIELD_INTERVAL,
+        imports::{
+            guest_env::World,
+            limiter::Limiter,
+            state::{Role, State},
+            stdio::Tail,
+        },
+        load::component::{Inner, Sandbox},
+        shortage::got_on,
+    },
+};
+
+/// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
+const HOSTCALL_MIN: usize = 16 << 20;
+
+/// How much one call may make the host allocate on the guest's behalf, in bytes.
+pub(crate) fn hostcall_max(limits: &Limits) -> usize {
+    let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
+    HOSTCALL_MIN.max(result.saturating_mul(2))
+}
+
+/// A guest that runs. Dropping it frees everything that it held.
+pub(crate) struct Running {
+    // Declared before the slots: those of the pool are free before another instance may be admitted.
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    limits: Limits,
+    pub(crate) pace: Pace,
+    _slots: Reservation,
+}
+
+/// A guest that could not be started, and the role that it was to have.
+pub(crate) struct NotStarted {
+    pub(crate) fault: Fault,
+    pub(crate) role: Role,
+}
+
+impl From<NotStarted> for Fault {
+    fn from(not_started: NotStarted) -> Self {
+        not_started.fault
+    }
+}
+
+/// What a guest is started with.
+pub(crate) struct Start {
+    pub(crate) role: Role,
+    pub(crate) world: World,
+    pub(crate) limits: Limits,
+    pub(crate) logger: Logger,
+    pub(crate) stderr: Tail,
+    pub(crate) debt: Debt,
+    pub(crate) admission: Admission,
+    /// What the next one in its place has to find reserved.
+    pub(crate) need: Need,
+}
+
+impl Running {
+    /// Starts a guest that was admitted: runs its start functions under the limits of one call.
+    ///
+    /// # Errors
+    /// It could not be started; says why.
+    ///
+    /// Cancel safe: nothing is left of a start that was given up.
+    pub(crate) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, NotStarted> {
+        let Admission { memory, slots, .. } = start.admission;
+        let limits = start.limits;
+        let pre = match (&start.role, &program.operation) {
+            (Role::Planner { .. } | Role::Task(_), Some(operation)) => operation,
+            _ => &program.pre,
+        };
+        let is_worker = matches!(start.role, Role::Worker(_));
+        let limiter = Limiter::new(
+            limits.memory,
+            program.contract.collects,
+            memory,
+            start.need,
+            sandbox.budget.clone(),
+        );
+        let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
+        let mut store = Store::new(&program.side.engine, state);
+        match is_worker {
+            true => store.limiter(|state| &mut state.limiter),
+            false => store.limiter_async(|state| &mut state.limiter),
+        }
+        match program.contract.collects {
+            true => store.call_hook_async(CollectedTurn::new(start.debt.clone())),
+            false => {
+                let mut turn = Turn::new(start.debt.clone());
+                store.call_hook(move |store, way| turn.hook(store, way));
+            }
+        }
+        store.set_hostcall_fuel(hostcall_max(&limits));
+        store.set_max_component_handles(limits.handles.get() as usize);
+        let started = async {
+            store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
+            store.set_fuel(limits.fuel)?;
+            pre.instantiate_async(&mut store).await
+        };
+        let mut pace = Pace::new(start.debt);
+        match pace.run(pace.ended(), started).await {
+            Ok(instance) => {
+                program.has_started.store(true, Ordering::Relaxed);
+                got_on(pace.ended());
+                Ok(Self {
+                    store,
+                    instance,
+                    limits,
+                    pace,
+                    _slots: slots,
+                })
+            }
+            Err(error) => {
+                let fault = match read(&mut store, &limits, &error) {
+                    Fault::HostFull { resource, .. } => resource.before(),
+                    fault => not_started(&store, program, &fault),
+                };
+                let role = store.into_data().role;
+                Err(NotStarted { fault, role })
+            }
+        }
+    }
+
+    /// Ends the instance, and gives back the port if it was a task's.
+    pub(crate) fn into_port(self) -> Option<TaskPort> {
+        match self.store.into_data().role {
+            Role::Task(port) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Sets the budget for what comes next.
+    pub(crate) fn set_fuel(&mut self, fuel: u64) {
+        self.limits.fuel = fuel;
+        let state = self.store.data_mut();
+        state.fuel = fuel;
+        state.fuel_burnt = 0;
+        // Fails only on an engine without fuel.
+        let _ = self.store.set_fuel(fuel);
+    }
+
+    /// What was used since the budget was set.
+    pub(crate) fn used(&self) -> Used {
+        let left = self.store.get_fuel().unwrap_or_default();
+        let state = self.store.data();
+        Used {
+            fuel: state.fuel_burnt + state.fuel.saturating_sub(left),
+            wall: std::time::Duration::ZERO,
+            memory: state.limiter.peak(),
+        }
+    }
+
+    /// Reads the error of a failed call.
+    pub(crate) fn fault(&mut self, error: &wasmtime::Error) -> Fault {
+        let limits = self.limits;
+        read(&mut self.store, &limits, error)
+    }
+
+    /// What a growth of memory that was refused comes to, if one was since the last fault was read.
+    pub(crate) fn refused(&mut self) -> Option<Fault> {
+        let refused = self.store.data_mut().limiter.take_refused();
+        refused.map(|refused| Fault::refused(&self.limits, refused))
+    }
+
+    /// Finds an export and checks its type.
+    ///
+    /// # Errors
+    /// It is not there or of another type.
+    pub(crate) fn func<P, R>(&mut self, export: Option<ComponentExportIndex>) -> wasmtime::Result<Func>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let export = export.ok_or_else(|| format_err!("the component does not export it"))?;
+        let func = self
+            .instance
+            .get_func(&mut self.store, export)
+            .ok_or_else(|| format_err!("the component does not export it as a function"))?;
+        func.typed::<P, R>(&self.store)?;
+        Ok(func)
+    }
+
+    /// Calls an export whose type [`Running::func`] has checked. `now` is the time.
+    #[allow(
+        unsafe_code,
+        reason = "a typed function names the lifetime of its arguments, which differs by call"
+    )]
+    pub(crate) async fn call<P, R>(&mut self, now: Instant, func: Func, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        // SAFETY: `func` was checked against these types, up to lifetimes, when it was found.
+        let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
+        let Self { store, pace, .. } = self;
+        let returned = pace.run(now, typed.call_async(store.as_context_mut(), params)).await;
+        got_on(pace.ended());
+        returned
+    }
+}
+
+/// What a fault means that a guest had before it was started; with its last words.
+fn not_started(store: &Store<State>, program: &Inner, fault: &Fault) -> Fault {
+    let said = store.data().stderr.take();
+    let text = if said.is_empty() {
+        fault.to_string()
+    } else {
+        format!("{fault}\n  {said}")
+    };
+    if fault.is_of_guest() && !program.has_started.load(Ordering::Relaxed) {
+        Fault::Stillborn(text)
+    } else {
+        Fault::Start(text)
+    }
+}
+
+fn read(store: &mut Store<State>, limits: &Limits, error: &wasmtime::Error) -> Fault {
+    let stack = store.engine().get_max_wasm_stack() as u64;
+    let refused = store.data_mut().limiter.take_refused();
+    Fault::of(error, limits, stack, refused)
+}

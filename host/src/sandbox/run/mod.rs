@@ -1,0 +1,16 @@
+//! Running: instances of loaded components, their calls, and what ends them.
+
+pub(super) mod command;
+pub(super) mod fault;
+mod fingerprint;
+mod frames;
+pub(super) mod instance;
+pub(super) mod invocation;
+pub(super) mod pace;
+pub(super) mod planner;
+mod quiet;
+pub(super) mod share;
+pub(super) mod shared_instance;
+pub(super) mod task;
+pub(super) mod turn;
+pub(super) mod worker;

@@ -1,0 +1,140 @@
+//! The planner's instance: `next`, `collect`, `finish`.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use wasmtime::component::Func;
+
+use super::{
+    fault::{Fault, chain},
+    instance::{Running, Start},
+    pace::Debt,
+    share::{Admission, Need},
+};
+use crate::{
+    inbox::{PlannerPort, Speaker},
+    limits::{Limits, OUTPUT_ROOM, PIECE},
+    logger::Logger,
+    sandbox::{
+        imports::{guest_env::World, state::Role, stdio::Tail},
+        load::component::{Program, Sandbox},
+    },
+};
+
+/// A planner that runs.
+pub(crate) struct PlannerInstance {
+    running: Running,
+    stderr: Tail,
+    limits: Limits,
+    next: Func,
+    collect: Func,
+    finish: Func,
+}
+
+type NextReturn = (Option<Vec<u8>>,);
+type CollectParams<'a> = (&'a [u8], Result<&'a [u8], &'a str>);
+type FinishReturn = (Result<(), String>,);
+
+impl PlannerInstance {
+    /// Starts one that was admitted.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub(crate) async fn start(
+        sandbox: &Sandbox,
+        program: &Program,
+        admission: Admission,
+        port: PlannerPort,
+        world: World,
+        limits: Limits,
+        logger: &Logger,
+    ) -> Result<Self, Fault> {
+        let stderr = Tail::new(limits.log_rate, u64::MAX);
+        stderr.aloud(Speaker::Planner, logger.clone());
+        let largest = usize::try_from(limits.result)
+            .unwrap_or(usize::MAX)
+            .saturating_add(PIECE);
+        let room = Arc::new(Semaphore::new(OUTPUT_ROOM.max(largest).min(Semaphore::MAX_PERMITS)));
+        let role = Role::Planner { port, room };
+        let start = Start {
+            role,
+            world,
+            limits,
+            logger: logger.clone(),
+            stderr: stderr.clone(),
+            debt: Debt::default(),
+            admission,
+            need: Need::default(),
+        };
+        let mut running = Running::start(sandbox, program.inner(), start).await?;
+        let exports = &program.inner().exports;
+        let not_there = |error: wasmtime::Error| Fault::Start(chain(&error));
+        let next = running.func::<(), NextReturn>(exports.next).map_err(not_there)?;
+        let collect = running
+            .func::<CollectParams<'static>, ()>(exports.collect)
+            .map_err(not_there)?;
+        let finish = running.func::<(), FinishReturn>(exports.finish).map_err(not_there)?;
+        Ok(Self {
+            running,
+            stderr,
+            limits,
+            next,
+            collect,
+            finish,
+        })
+    }
+
+    /// Moves the planner's clock; before each call.
+    pub(crate) fn set_now(&self, now_ms: u64) {
+        self.running.store.data().world.set_now(now_ms);
+    }
+
+    /// Asks for one more task. None: nothing now.
+    ///
+    /// # Errors
+    /// The planner failed and is spent. **Not cancel safe**, as all calls.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        self.running.set_fuel(self.limits.fuel);
+        let called = self.running.call::<(), NextReturn>(Instant::now(), self.next, ()).await;
+        let (task,) = self.done(called)?;
+        match task {
+            Some(task) if task.len() as u64 > self.limits.result => Err(Fault::Oversize {
+                limit: self.limits.result,
+            }),
+            task => Ok(task.map(Bytes::from)),
+        }
+    }
+
+    /// Hands over the end of one task.
+    ///
+    /// # Errors
+    /// As [`PlannerInstance::next`].
+    pub(crate) async fn collect(&mut self, input: &[u8], outcome: Result<&[u8], &str>) -> Result<(), Fault> {
+        self.running.set_fuel(self.limits.fuel);
+        let called = self
+            .running
+            .call::<CollectParams<'_>, ()>(Instant::now(), self.collect, (input, outcome))
+            .await;
+        self.done(called)
+    }
+
+    /// Says that nothing will follow.
+    ///
+    /// # Errors
+    /// As [`PlannerInstance::next`]; the inner one is the planner's own word on the run.
+    pub(crate) async fn finish(&mut self) -> Result<Result<(), String>, Fault> {
+        self.running.set_fuel(self.limits.fuel);
+        let called = self
+            .running
+            .call::<(), FinishReturn>(Instant::now(), self.finish, ())
+            .await;
+        let (said,) = self.done(called)?;
+        Ok(said)
+    }
+
+    fn done<T>(&mut self, called: wasmtime::Result<T>) -> Result<T, Fault> {
+        self.stderr.end_line();
+        called.map_err(|error| self.running.fault(&error))
+    }
+}

@@ -1,0 +1,217 @@
+//! A worker's instance that takes several attempts at once: `handle`, beside itself.
+//!
+//! All of them are in one store, so they share its memory and, of the time that it has, whatever the others leave: a guest that
+//! computes holds up those beside it. One call cannot be given up alone either; wasmtime ends it only with the whole store. So
+//! what spends an instance ends all that is in flight, and then it matters whose it was: see [`Remains`].
+
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use disperse_scheduler::AttemptId;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use wasmtime::{
+    AsContextMut, Result, StoreContextMut,
+    component::{Accessor, GuestTaskId, TypedFunc, TypedFuncCallConcurrent},
+};
+
+use super::{
+    fault::{Fault, chain},
+    instance::Running,
+    worker::{Handled, Return, WorkerInstance},
+};
+use crate::{
+    inbox::{Job, Speaker, Used},
+    logger::Level,
+    sandbox::imports::{
+        abi::OwnedAction,
+        calls::Calls,
+        state::{Role, State},
+    },
+};
+
+type Handle = TypedFunc<(OwnedAction,), Return>;
+
+/// A worker component that runs and takes several attempts at once.
+pub(crate) struct SharedInstance {
+    running: Running,
+    handle: Handle,
+    /// The largest result in bytes.
+    result_max: u64,
+    /// Whether what was interrupted can be told.
+    tells: bool,
+}
+
+/// An attempt that has ended while its instance goes on.
+pub(crate) struct Ended {
+    pub(crate) attempt: AttemptId,
+    pub(crate) handled: Handled,
+}
+
+/// What is left of an instance that came to its end with attempts in flight.
+pub(crate) struct Remains {
+    /// Whose guest was at it, if one was and it can be told.
+    pub(crate) interrupted: Option<AttemptId>,
+    /// For how long the instance had been at it without a break.
+    pub(crate) held: Duration,
+    /// The attempts that had begun, with what each of them used.
+    pub(crate) used: BTreeMap<AttemptId, Used>,
+    /// The last of what was written in it.
+    pub(crate) stderr: String,
+}
+
+impl SharedInstance {
+    /// Makes an instance that has not made a call take several at once.
+    ///
+    /// # Errors
+    /// Its `handle` cannot be called in this way.
+    pub(crate) fn new(instance: WorkerInstance, composed: bool) -> std::result::Result<Self, Fault> {
+        let WorkerInstance {
+            mut running,
+            handle,
+            limits,
+            ..
+        } = instance;
+        let handle = handle
+            .typed(&running.store)
+            .map_err(|error| Fault::Start(chain(&error)))?;
+        if let Role::Worker(worker) = &mut running.store.data_mut().role {
+            worker.calls = Some(Box::new(Calls::new()));
+        }
+        running.set_fuel(0);
+        Ok(Self {
+            running,
+            handle,
+            result_max: limits.result,
+            tells: !composed,
+        })
+    }
+
+    /// Makes the attempts that come, all at once, and tells how each ended. Returns when the instance is spent.
+    ///
+    /// **Not cancel safe**: given up, the instance is spent too.
+    pub(crate) async fn run(&mut self, jobs: &mut UnboundedReceiver<Job>, ended: &UnboundedSender<Ended>) -> Fault {
+        let Self {
+            running: Running { store, pace, .. },
+            handle,
+            result_max,
+            ..
+        } = self;
+        let desk = Desk {
+            handle: *handle,
+            result_max: *result_max,
+            ended,
+        };
+        let work = store.run_concurrent(async |accessor| desk.work(accessor, jobs).await);
+        let error = match pace.run(Instant::now(), work).await {
+            Ok(Err(error)) | Err(error) => error,
+            Ok(Ok(())) => return Fault::Stopped,
+        };
+        let all = self.running.store.data_mut().calls().map_or(0, |calls| calls.fuel());
+        match self.running.fault(&error) {
+            Fault::Fuel { .. } => Fault::Fuel { limit: all },
+            fault => fault,
+        }
+    }
+
+    /// What is left, after [`SharedInstance::run`] has returned or was given up.
+    pub(crate) fn remains(mut self) -> Remains {
+        let left = self.running.store.get_fuel().unwrap_or_default();
+        let state = self.running.store.data_mut();
+        let (memory, stderr) = (state.limiter.peak(), state.stderr.take());
+        state.stderr.end_attempt();
+        let (held, used) = state
+            .calls()
+            .map_or_else(Default::default, |calls| (calls.held(), calls.used(left, memory)));
+        let interrupted = match self.tells {
+            true => Calls::interrupted(&mut self.running.store.as_context_mut()),
+            false => None,
+        };
+        Remains {
+            interrupted,
+            held,
+            used,
+            stderr,
+        }
+    }
+}
+
+/// Where attempts are taken in and given out, in the store's own loop.
+struct Desk<'a> {
+    handle: Handle,
+    result_max: u64,
+    ended: &'a UnboundedSender<Ended>,
+}
+
+impl Desk<'_> {
+    async fn work(&self, accessor: &Accessor<State>, jobs: &mut UnboundedReceiver<Job>) -> Result<()> {
+        let mut open = FuturesUnordered::new();
+        let mut work = pin!(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some((attempt, task, answer)) = open.next() => {
+                        let handled = accessor.with(|mut access| self.end(access.as_context_mut(), task, answer))?;
+                        // A worker that is gone needs no answer.
+                        let _ = self.ended.send(Ended { attempt, handled });
+                    }
+                    job = jobs.recv() => match job {
+                        Some(job) => {
+                            let attempt = job.attempt;
+                            let call = accessor.with(|mut access| self.begin(access.as_context_mut(), job))?;
+                            let (handle, task) = (self.handle, call.task());
+                            open.push(async move {
+                                (attempt, task, handle.finish_call_concurrent(accessor, call).await)
+                            });
+                        }
+                        None => return Ok(()),
+                    }
+                }
+            }
+        });
+        std::future::poll_fn(|cx| {
+            accessor.with(|mut access| {
+                if let Some(calls) = access.data_mut().calls() {
+                    calls.turn();
+                }
+            });
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    fn begin(
+        &self,
+        mut store: StoreContextMut<'_, State>,
+        job: Job,
+    ) -> Result<TypedFuncCallConcurrent<State, (OwnedAction,), Return>> {
+        let action = OwnedAction {
+            kind: job.kind.clone(),
+            payload: job.payload.to_vec(),
+        };
+        let call = self.handle.start_call_concurrent(&mut store, (action,))?;
+        Calls::begin(&mut store, call.task(), &job)?;
+        Ok(call)
+    }
+
+    fn end(&self, mut store: StoreContextMut<'_, State>, task: GuestTaskId, answer: Result<Return>) -> Result<Handled> {
+        let used = Calls::end(&mut store, task)?;
+        let mut handled = Handled::answered(answer?, self.result_max, used);
+        let state = store.data_mut();
+        if let Some(words) = &mut handled.words {
+            words.stderr = state.stderr.take();
+        }
+        let dropped = match state.calls().is_some_and(|calls| calls.is_empty()) {
+            true => state.stderr.end_attempt().and_then(|talk| talk.dropped),
+            false => state.stderr.end_share(),
+        };
+        if let (Some(text), Role::Worker(worker)) = (dropped, &state.role) {
+            let speaker = Speaker::Worker(worker.name.clone(), None);
+            state.logger.guest(&speaker, Level::Warning, &text);
+        }
+        Ok(handled)
+    }
+}

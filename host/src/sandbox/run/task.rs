@@ -1,0 +1,176 @@
+//! A task's instance: `run`, once.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    fault::Fault,
+    instance::{NotStarted, Running, Start},
+    pace::Debt,
+    quiet::{self, Pump, Quiet},
+    share::{Admission, Need, Share},
+};
+use crate::{
+    inbox::{Speaker, TaskEnd, TaskPort, TaskRoom},
+    limits::{Charge, Limits},
+    logger::Logger,
+    sandbox::{
+        engine::Form,
+        imports::{guest_env::World, state::Role, stdio::Tail},
+        load::component::{Program, Sandbox},
+        shortage::Starts,
+    },
+    text::cut_to,
+};
+
+/// What all tasks of a run have in common.
+#[derive(Clone)]
+pub(crate) struct TaskSpec {
+    pub(crate) program: Program,
+    pub(crate) limits: Limits,
+    /// What their instances may take of the host.
+    pub(crate) share: Arc<Share>,
+    /// What those that have ended owe.
+    pub(crate) debt: Debt,
+}
+
+type Params<'a> = (&'a [u8],);
+type Return = (Result<Vec<u8>, String>,);
+
+/// Runs one task that was admitted from its input to its end.
+///
+/// Cancel safe: giving it up ends the task.
+pub(crate) async fn run_task(
+    sandbox: &Sandbox,
+    spec: &TaskSpec,
+    admission: Admission,
+    port: TaskPort,
+    input: Bytes,
+    world: World,
+    logger: &Logger,
+) -> TaskEnd {
+    let began = Instant::now();
+    let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
+    stderr.aloud(Speaker::Task(port.task()), logger.clone());
+    let debt = spec.debt.hand_on();
+    let need = Need::default();
+    let mut starts = Starts::default();
+    let (mut port, mut admission) = (port, admission);
+    let mut end = loop {
+        let start = Start {
+            role: Role::Task(port),
+            world: world.clone(),
+            limits: spec.limits,
+            logger: logger.clone(),
+            stderr: stderr.clone(),
+            debt: debt.clone(),
+            admission,
+            need: need.clone(),
+        };
+        let mut running = match Running::start(sandbox, spec.program.inner(), start).await {
+            Ok(running) => running,
+            Err(NotStarted { fault, role }) => {
+                let again = match role {
+                    Role::Task(port) if !port.has_asked() => port,
+                    _ => break failed(&fault, fault.to_string()),
+                };
+                if !starts.again(&fault).await {
+                    let text = match fault {
+                        Fault::HostFull { .. } => format!("the task {fault}"),
+                        _ => fault.to_string(),
+                    };
+                    break failed(&fault, text);
+                }
+                match readmit(spec, &need).await {
+                    Ok(admitted) => (port, admission) = (again, admitted),
+                    Err(fault) => break TaskEnd::of_fault(&fault),
+                }
+                continue;
+            }
+        };
+        let called = call(&mut running, spec, &input).await;
+        let used = running.used();
+        spec.share.note_taken(used.memory);
+        let is_short = matches!(called, Err(Fault::HostFull { .. }));
+        if is_short && running.store.data_mut().task().is_ok_and(|port| !port.has_asked()) {
+            // It has done nothing that was seen, so it is started again once what it needs is reserved.
+            let again = running.into_port();
+            match (again, readmit(spec, &need).await) {
+                (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
+                (_, Err(fault)) => break TaskEnd::of_fault(&fault),
+                (None, Ok(_)) => break TaskEnd::failed("the task lost its port".to_owned()),
+            }
+            continue;
+        }
+        let outcome = called.unwrap_or_else(|fault| Err(format!("the task {fault}")));
+        // While the instance still counts, so that there is no moment at which neither does.
+        let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
+        break TaskEnd {
+            outcome,
+            is_of_machine: false,
+            used,
+            room: TaskRoom {
+                result: Charge::of(&sandbox.budget, size),
+                ..TaskRoom::default()
+            },
+        };
+    };
+    spec.debt.inherit(&debt);
+    stderr.end_line();
+    end.used.wall = began.elapsed();
+    end
+}
+
+/// Waits until an instance may be started in the place of one that there was no memory for.
+async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
+    let memory = spec.share.reserve(need, 0).await?;
+    spec.share.admit_with(memory).await
+}
+
+impl TaskEnd {
+    /// Of a task that was not begun because of this.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        failed(fault, format!("the task {fault}"))
+    }
+}
+
+/// The end of a task that came to none.
+fn failed(fault: &Fault, error: String) -> TaskEnd {
+    TaskEnd {
+        is_of_machine: fault.is_of_machine(),
+        ..TaskEnd::failed(error)
+    }
+}
+
+/// Calls `run`. What it returned, or a text that says why that is none.
+///
+/// # Errors
+/// It failed.
+async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<Result<Bytes, String>, Fault> {
+    running.set_fuel(spec.limits.fuel);
+    let export = spec.program.inner().exports.run;
+    let called = match running.func::<Params<'static>, Return>(export) {
+        Ok(run) if spec.program.contract().engine == Form::Async => {
+            let quiet = Arc::new(Quiet::new(running.store.data().limiter.waits()));
+            match running.store.spawn(Pump(quiet.clone())) {
+                Ok(_) => quiet::run(quiet, running.call::<Params<'_>, Return>(Instant::now(), run, (input,))).await,
+                Err(error) => Err(error),
+            }
+        }
+        Ok(run) => running.call::<Params<'_>, Return>(Instant::now(), run, (input,)).await,
+        Err(error) => Err(error),
+    };
+    match called {
+        Ok((Ok(result),)) if result.len() as u64 <= spec.limits.result => Ok(Ok(result.into())),
+        Ok((Ok(_),)) => Ok(Err(Fault::Oversize {
+            limit: spec.limits.result,
+        }
+        .to_string())),
+        Ok((Err(text),)) => {
+            let most = usize::try_from(spec.limits.result).unwrap_or(usize::MAX);
+            Ok(Err(cut_to(text, most)))
+        }
+        Err(error) => Err(running.fault(&error)),
+    }
+}

@@ -1,0 +1,342 @@
+//! A worker's instance: `handle`, over and over.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use disperse_scheduler::End;
+use wasmtime::component::Func;
+
+use super::{
+    fault::Fault,
+    instance::{Running, Start},
+    invocation::Invocation,
+    pace::Debt,
+    share::{Admission, Need, Share},
+};
+use crate::{
+    grants::{Denials, Grants},
+    http::Access,
+    inbox::{ActionName, Job, Reports, Speaker, Used, Words},
+    limits::{Deadline, Limits, Shortage},
+    logger::{Level, Logger},
+    sandbox::{
+        imports::{
+            abi::{ActionRef, Failure},
+            files::FileAccess,
+            guest_env::{Logical, World},
+            state::{Current, Role, WorkerRole},
+            stdio::Tail,
+        },
+        load::component::{Program, Sandbox},
+        shortage::HostResource,
+    },
+    text::cut,
+    units::{Fuel, Size},
+};
+
+/// What a worker is started from.
+#[derive(Clone)]
+pub(crate) struct WorkerSpec {
+    pub(crate) program: Program,
+    /// The run's name, the first part of the names of its actions.
+    pub(crate) run: Arc<str>,
+    /// For people: `pool/worker`.
+    pub(crate) name: Arc<str>,
+    /// Settings, as environment variables.
+    pub(crate) env: Arc<[(String, String)]>,
+    /// How it is called, if it is a program.
+    pub(crate) invocation: Arc<Invocation>,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Arc<Grants>,
+    /// What it sees of the machine's files; none: nothing is granted.
+    pub(crate) files: Option<Arc<FileAccess>>,
+    /// What it reaches by HTTP.
+    pub(crate) http: Arc<Access>,
+    /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
+    pub(crate) voice: Tail,
+    /// What it owes its neighbours.
+    pub(crate) debt: Debt,
+    /// Where it is noted what it is denied.
+    pub(crate) denials: Arc<Denials>,
+    /// Where it says what is left of its quotas.
+    pub(crate) reports: Arc<Reports>,
+    /// What the instances of its pool may take of the host.
+    pub(crate) share: Arc<Share>,
+    /// What its next instance has to find reserved.
+    pub(crate) need: Need,
+    /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
+    pub(crate) slots: u32,
+    /// Of a worker that nobody vouches for, the run's luck: everything that it sees follows from that and the action, so that
+    /// others come to the same result. It needs a new instance for every attempt.
+    pub(crate) repeatable: Option<u64>,
+}
+
+/// A worker component that runs.
+pub(crate) struct WorkerInstance {
+    pub(crate) running: Running,
+    pub(crate) handle: Func,
+    pub(crate) limits: Limits,
+    calls: u32,
+}
+
+/// How an attempt went, before it is told to the driver.
+#[derive(Debug)]
+pub(crate) struct Handled {
+    pub(crate) end: End,
+    pub(crate) result: Bytes,
+    pub(crate) words: Option<Box<Words>>,
+    pub(crate) used: Used,
+    /// Whether the instance is spent.
+    pub(crate) spent: bool,
+}
+
+impl Handled {
+    /// An attempt that did not reach a guest's answer.
+    pub(crate) fn fault(fault: &Fault, used: Used) -> Self {
+        Self::fault_after(fault, used, String::new())
+    }
+
+    /// The same, with the end of what the guest wrote to its stderr before.
+    pub(crate) fn fault_after(fault: &Fault, used: Used, stderr: String) -> Self {
+        let mut message = fault.to_string();
+        if matches!(fault, Fault::Timeout { .. }) && used.fuel > 0 {
+            message = format!(
+                "{message}; it has used {} of fuel and {} of memory",
+                Fuel(used.fuel),
+                Size(used.memory)
+            );
+        }
+        let failed = Self::failed(fault.end(&stderr), message, used);
+        Self {
+            spent: true,
+            ..failed.saying(stderr).symptom(fault.is_symptom())
+        }
+    }
+
+    /// The same with a message that only says how the guest ended.
+    pub(crate) fn symptom(mut self, is_symptom: bool) -> Self {
+        if let Some(words) = &mut self.words {
+            words.is_symptom = is_symptom;
+        }
+        self
+    }
+
+    /// The same with these last words, if it failed.
+    pub(crate) fn saying(mut self, stderr: String) -> Self {
+        if let Some(words) = &mut self.words {
+            words.stderr = stderr;
+        }
+        self
+    }
+
+    /// The same failure as one of the machine, which had none left of something that the guest asked for.
+    pub(crate) fn for_shortage(self, (shortage, error): (Shortage, String)) -> Self {
+        let resource = HostResource::Machine { shortage, error };
+        let fault = Fault::HostFull { resource, begun: true };
+        let words = self.words.map(|words| Words {
+            message: format!("{fault}: {}", words.message),
+            ..*words
+        });
+        Self {
+            end: fault.end(""),
+            words: words.map(Box::new),
+            ..self
+        }
+    }
+
+    /// An attempt that was given up on purpose.
+    pub(crate) fn stopped() -> Self {
+        Self::fault(&Fault::Stopped, Used::default())
+    }
+
+    /// An attempt that has the guest's answer, of which a result may have so many bytes.
+    pub(crate) fn answered((answer,): Return, result_max: u64, used: Used) -> Self {
+        match answer {
+            Ok(result) if result.len() as u64 <= result_max => Self {
+                end: End::Ok,
+                result: result.into(),
+                words: None,
+                used,
+                spent: false,
+            },
+            Ok(_) => Self {
+                spent: false,
+                ..Self::fault(&Fault::Oversize { limit: result_max }, used)
+            },
+            Err(failure) => {
+                let (end, message) = read(failure);
+                Self::failed(end, message, used)
+            }
+        }
+    }
+
+    pub(crate) fn failed(end: End, message: String, used: Used) -> Self {
+        let words = Words {
+            message: cut(message),
+            ..Words::default()
+        };
+        Self {
+            end,
+            result: Bytes::new(),
+            words: Some(Box::new(words)),
+            used,
+            spent: false,
+        }
+    }
+}
+
+type Params<'a> = (ActionRef<'a>,);
+pub(crate) type Return = (Result<Vec<u8>, Failure>,);
+
+impl WorkerInstance {
+    /// Starts one that was admitted.
+    ///
+    /// # Errors
+    /// It could not be started.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn start(
+        sandbox: &Sandbox,
+        spec: &WorkerSpec,
+        admission: Admission,
+        logger: &Logger,
+        action: ActionName,
+    ) -> Result<Self, Fault> {
+        let world = World {
+            env: spec.env.clone(),
+            ..World::default()
+        };
+        let mut running = started(sandbox, spec, admission, logger, action, world).await?;
+        let handle = running
+            .func::<Params<'static>, Return>(spec.program.inner().exports.handle)
+            .map_err(|error| Fault::Start(super::fault::chain(&error)))?;
+        Ok(Self {
+            running,
+            handle,
+            limits: spec.limits,
+            calls: 0,
+        })
+    }
+
+    /// How many attempts this instance has made.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Makes one attempt.
+    ///
+    /// **Not cancel safe**: an instance whose call was given up is spent and must be dropped.
+    pub(crate) async fn handle(&mut self, job: Job) -> Handled {
+        self.calls += 1;
+        let began = Instant::now();
+        let cut = Deadline::after(began, job.timeout);
+        self.running.set_fuel(job.fuel);
+        set_current(&mut self.running, Some(Current::of(&job, cut)));
+        let action = ActionRef {
+            kind: &job.kind,
+            payload: &job.payload,
+        };
+        let answer: Result<wasmtime::Result<Return>, _> = {
+            let call = pin!(self.running.call(began, self.handle, (action,)));
+            // Most calls end at the first poll, before the timer is armed.
+            cut.bound(call).await
+        };
+        let mut used = self.running.used();
+        used.wall = match &answer {
+            Ok(_) => self.running.pace.ended().saturating_duration_since(began),
+            Err(_) => began.elapsed(),
+        };
+        let said = last_words(&self.running);
+        set_current(&mut self.running, None);
+        match answer {
+            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used).saying(said),
+            Ok(Err(error)) => Handled::fault_after(&self.running.fault(&error), used, said),
+            Err(_) => Handled::fault_after(&Fault::Timeout { limit: job.timeout }, used, said),
+        }
+    }
+}
+
+/// Says which attempt is going on.
+pub(crate) fn set_current(running: &mut Running, current: Option<Current>) {
+    if let Role::Worker(worker) = &mut running.store.data_mut().role {
+        worker.current = current;
+    }
+}
+
+/// The last words of an attempt that is over; says how many were not passed on.
+pub(crate) fn last_words(running: &Running) -> String {
+    let state = running.store.data();
+    let Some(talk) = state.stderr.end_attempt() else {
+        return String::new();
+    };
+    if let Some(text) = talk.dropped {
+        state.logger.guest(&state.speaker(), Level::Warning, &text);
+    }
+    talk.last_words
+}
+
+/// Starts the guest of a worker, in a world to which its grants are added.
+///
+/// # Errors
+/// It could not be started.
+///
+/// Cancel safe.
+pub(crate) async fn started(
+    sandbox: &Sandbox,
+    spec: &WorkerSpec,
+    admission: Admission,
+    logger: &Logger,
+    action: ActionName,
+    world: World,
+) -> Result<Running, Fault> {
+    let stderr = spec.voice.clone();
+    // Of an attempt that was given up.
+    stderr.end_attempt();
+    if logger.workers_aloud() {
+        stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
+    }
+    let world = World {
+        files: spec.files.clone(),
+        logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
+        ..world
+    };
+    let role = Role::Worker(WorkerRole {
+        run: spec.run.clone(),
+        name: spec.name.clone(),
+        grants: spec.grants.clone(),
+        http: spec.http.clone(),
+        denials: spec.denials.clone(),
+        reports: spec.reports.clone(),
+        current: None,
+        calls: None,
+    });
+    let start = Start {
+        role,
+        world,
+        limits: spec.limits,
+        logger: logger.clone(),
+        stderr,
+        debt: spec.debt.clone(),
+        admission,
+        need: spec.need.clone(),
+    };
+    Ok(Running::start(sandbox, spec.program.inner(), start).await?)
+}
+
+fn read(failure: Failure) -> (End, String) {
+    match failure {
+        Failure::Retryable(text) => (End::Transient, text),
+        Failure::Permanent(text) => (End::Permanent, text),
+        Failure::Busy(wait) => (
+            End::Busy {
+                wait: Duration::from_millis(wait.into()),
+            },
+            "busy".into(),
+        ),
+        Failure::Unfit(text) => (End::Unfit, text),
+    }
+}
