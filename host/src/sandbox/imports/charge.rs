@@ -4,10 +4,12 @@
 //! that ends them. So each function whose work grows with what it is given, or with what it gives, takes fuel for it and lets
 //! others have a turn. What is charged depends on nothing but sizes, so a task runs out of fuel at the same place every time.
 
-use wasmtime::{Result, StoreContextMut, Trap};
+use std::task::Poll;
+
+use wasmtime::{Result, StoreContextMut, Trap, format_err};
 
 use super::state::State;
-use crate::sandbox::run::turn::let_others;
+use crate::units::Size;
 
 /// From how many bytes on a call is charged.
 const LARGE: usize = 4 << 10;
@@ -48,4 +50,40 @@ pub(super) fn pay(store: &mut StoreContextMut<'_, State>, bytes: usize, entries:
         true => Err(Trap::OutOfFuel.into()),
         false => Ok(true),
     }
+}
+
+/// Ends the turn: others have theirs before this goes on. The waker is used at once: an async task that waits here is not quiet.
+///
+/// Cancel safe.
+pub(crate) async fn let_others() {
+    let mut has_waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// # Errors
+/// The bytes are more than allowed; traps the guest.
+pub(super) fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
+    match over_size(state, what, size) {
+        None => Ok(()),
+        Some(message) => Err(format_err!("{message}")),
+    }
+}
+
+/// What is wrong with so many bytes, if they are more than allowed.
+pub(super) fn over_size(state: &State, what: &str, size: usize) -> Option<String> {
+    let size = u64::try_from(size).unwrap_or(u64::MAX);
+    (size > state.result_max).then(|| {
+        format!(
+            "{what} of {} is over the limit of {}; raise it with --result-size",
+            Size(size),
+            Size(state.result_max)
+        )
+    })
 }

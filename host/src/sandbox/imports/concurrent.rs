@@ -13,7 +13,7 @@ use wasmtime::{
 
 use super::{
     abi::{self, Outcome},
-    charge, over_size, pay,
+    charge::{charge, over_size, pay},
     state::State,
 };
 use crate::inbox;

@@ -23,7 +23,7 @@ use wasmtime::{
 use super::{
     abi::{ExecCommand, ExecEnded, ExecProblem},
     calls::Calls,
-    charge,
+    charge::charge,
     state::State,
 };
 use crate::{

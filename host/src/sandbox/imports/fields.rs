@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use super::{pay, state::State, wasi_http::TYPES};
+use super::{charge::pay, state::State, wasi_http::TYPES};
 
 /// The longest name of a header line, which is that of the crate `http`.
 const NAME_MAX: usize = 64 << 10;

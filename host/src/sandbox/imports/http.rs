@@ -11,7 +11,7 @@ use wasmtime::{
 use super::{
     abi::{Header, HttpProblem, HttpRequest, HttpResponse, WasmHeader},
     calls::Calls,
-    charge, pay,
+    charge::{charge, pay},
     state::State,
 };
 use crate::http::{Access, Cause, Held, Problem, Request, Response};

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,6 @@ use crate::{
     limits::{Budget, NoRoom, Reservation},
     sandbox::{
         engine::{CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT},
-        run::share::Need,
         shortage::HostResource,
     },
 };
@@ -59,6 +58,21 @@ pub(crate) struct Limiter {
     /// Whether a growth waits.
     waits: Arc<AtomicBool>,
     budget: Arc<Budget>,
+}
+
+/// How much memory the next instance in a place has to find reserved: what it has at its beginning, until one could not grow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Need(Arc<AtomicU64>);
+
+impl Need {
+    /// Bytes.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
 }
 
 /// A growth that was beyond a limit.

@@ -6,7 +6,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::p2::{DynPollable, bindings::io::poll::Host};
 
-use super::{charge, state::State};
+use super::{charge::charge, state::State};
 
 /// The version that wasmtime-wasi links, so that this takes its place.
 const NAME: &str = "wasi:io/poll@0.2.12";

@@ -4,7 +4,7 @@
 use wasmtime::{Result, StoreContextMut, component::Linker, format_err};
 use wasmtime_wasi::{WasiView, p2::bindings::random};
 
-use super::{charge, state::State};
+use super::{charge::charge, state::State};
 use crate::units::Size;
 
 /// The version that wasmtime-wasi links, so that this takes its place.

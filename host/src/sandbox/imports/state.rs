@@ -2,17 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use disperse_scheduler::AttemptId;
 use tokio::sync::Semaphore;
 use wasmtime::{Result, component::ResourceTable, format_err};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::{Web, calls::Calls, files::Files, guest_env::World, limiter::Limiter, stdio::Tail};
+use super::{
+    calls::{Calls, Current},
+    files::Files,
+    guest_env::World,
+    limiter::Limiter,
+    stdio::Tail,
+    web::Web,
+};
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{ActionName, Job, PlannerPort, Reports, Speaker, TaskPort},
-    limits::{Deadline, Limits},
+    inbox::{PlannerPort, Reports, Speaker, TaskPort},
+    limits::Limits,
     logger::{Level, Logger},
 };
 
@@ -55,25 +61,6 @@ pub(crate) enum Role {
     Worker(WorkerRole),
 }
 
-/// An attempt that goes on.
-#[derive(Clone, Copy)]
-pub(crate) struct Current {
-    pub(crate) attempt: AttemptId,
-    pub(crate) action: ActionName,
-    /// When it is cut.
-    pub(crate) cut: Deadline,
-}
-
-impl Current {
-    pub(crate) fn of(job: &Job, cut: Deadline) -> Self {
-        Self {
-            attempt: job.attempt,
-            action: job.action,
-            cut,
-        }
-    }
-}
-
 /// What a worker is doing.
 pub(crate) struct WorkerRole {
     /// The run's name.
@@ -85,7 +72,7 @@ pub(crate) struct WorkerRole {
     pub(crate) denials: Arc<Denials>,
     pub(crate) reports: Arc<Reports>,
     /// The attempt that goes on. Where several go on at once: the one that is calling the host, found out
-    /// by [`Calls::attribute`](super::calls::Calls::attribute).
+    /// by [`attribute`](super::attribution::attribute).
     pub(crate) current: Option<Current>,
     /// What goes on in an instance that takes several attempts at once.
     pub(crate) calls: Option<Box<Calls>>,

@@ -10,9 +10,9 @@ use wasmtime::{
 
 use super::{
     abi::{self, Outcome},
-    charge, next_batch, over_size,
+    answers::{next_batch, wait_for},
+    charge::{charge, over_size},
     state::State,
-    wait_for,
 };
 use crate::inbox;
 

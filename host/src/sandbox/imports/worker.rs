@@ -6,8 +6,8 @@ use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
 
 use super::{
     abi::{AttemptInfo, QuotaReport},
-    calls::Calls,
-    state::{Current, State},
+    calls::{Calls, Current},
+    state::State,
 };
 use crate::{inbox::Reported, logger::Level};
 

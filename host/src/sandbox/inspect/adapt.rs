@@ -20,7 +20,8 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::{
-    contract::{OPERATION, WORKER, misspelt},
+    exports::{OPERATION, WORKER, misspelt},
+    known::EXIT,
     snapshot0,
 };
 use crate::text::shown;
@@ -35,7 +36,6 @@ const START: &str = "_start";
 const INITIALIZE: &str = "_initialize";
 /// How a program of WASI 0.1 ends itself, and what it calls instead of the adapter.
 const PROC_EXIT: &str = "proc_exit";
-pub(crate) const EXIT: (&str, &str) = ("disperse:adapter/exit@0.1.0", "exit");
 
 /// Why no component was made of a core module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

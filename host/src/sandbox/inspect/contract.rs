@@ -1,32 +1,14 @@
 //! Which roles a component can play, read from the component itself without compiling it.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use super::{
-    features,
+    error::ContractError,
+    exports::{MAY_BE_ASYNC, OPERATION, PROGRAM, PROGRAM_VERSIONS, WORKER, misspelt},
     known::is_newer,
     shape::{Import, Shape},
 };
 use crate::{sandbox::engine::Form, text::shown, units::nearest};
-
-/// The exports of the contract and their types. The parameters' names do not count.
-pub(crate) const OPERATION: [(&str, &str); 4] = [
-    ("next", "func() -> option<list<u8>>"),
-    ("run", "func(list<u8>) -> result<list<u8>, string>"),
-    ("collect", "func(list<u8>, result<list<u8>, string>)"),
-    ("finish", "func() -> result<_, string>"),
-];
-pub(crate) const WORKER: [(&str, &str); 1] = [(
-    "handle",
-    "func(record { kind: string, payload: list<u8> }) -> result<list<u8>, variant { retryable(string), \
-     permanent(string), busy(u32), unfit(string) }>",
-)];
-/// What any program of WASI exports, before its version.
-const PROGRAM: &str = "wasi:cli/run@";
-/// What this version begins with.
-const PROGRAM_VERSIONS: [&str; 2] = ["0.2.", "0.3."];
-/// The ones that an async world makes async.
-const MAY_BE_ASYNC: [&str; 2] = ["run", "handle"];
 
 /// What a component is, as far as it can be told without running it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,66 +29,6 @@ pub(crate) struct Contract {
     pub(crate) imports: Vec<Import>,
     /// Exports and their types, sorted by name.
     pub(crate) exports: BTreeMap<String, String>,
-}
-
-/// What to do about a component that is not valid.
-pub(crate) const INVALID_HINT: &str =
-    "the file may be cut short, or was not written by a current toolchain; build it again";
-
-/// What to do about a file that takes too much to be inspected.
-pub(crate) const EXCESSIVE_HINT: &str = "no toolchain is known whose components come near this limit; is it the file that your \
-                                         build wrote?";
-
-/// Why a file cannot be used. Every variant says what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ContractError {
-    #[error("this is not WebAssembly: it does not begin with \\0asm")]
-    NotWasm,
-    #[error("this component is not valid: {0}")]
-    Invalid(String),
-    /// It needs a feature of WebAssembly that is off.
-    #[error("this component is not valid here: {0}")]
-    Feature(String),
-    /// It is over a bound of what is inspected.
-    #[error("{0}")]
-    Excessive(String),
-    #[error(
-        "this component was built for {found}, and this host serves disperse:guest@{}",
-        crate::sandbox::imports::VERSION
-    )]
-    Version { found: String },
-    #[error("this component exports neither an operation nor a worker{}", Listed(.0))]
-    NoRole(Vec<String>),
-    #[error(
-        "this component exports an operation and has exceptions or garbage-collected types, which only workers may have: a \
-         collection burns no fuel, and planners and tasks have no other limit on their time"
-    )]
-    Collects,
-    #[error("this component exports only a part of {role}{}", Listed(.problems))]
-    Partial { role: &'static str, problems: Vec<String> },
-}
-
-impl ContractError {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> &'static str {
-        match self {
-            Self::NotWasm => "give the .wasm file that your build wrote, or the folder of the project",
-            Self::Invalid(why) | Self::Feature(why) => features::hint(why).unwrap_or(INVALID_HINT),
-            Self::Collects => "build the operation without them, or move what needs them into a worker",
-            Self::Excessive(_) => EXCESSIVE_HINT,
-            Self::Version { .. } => "build it against the WIT of this host, or use a newer host",
-            Self::NoRole(_) => "export the functions of one of the worlds in wit/disperse.wit, for instance `worker`",
-            Self::Partial { .. } => "a role counts when all of its exports fit; see wit/disperse.wit",
-        }
-    }
-}
-
-struct Listed<'a>(&'a [String]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
-    }
 }
 
 impl Contract {
@@ -180,12 +102,6 @@ impl Contract {
     }
 }
 
-/// Whether an export of this name can be a part of the contract.
-pub(crate) fn is_of_contract(name: &str) -> bool {
-    let roles = OPERATION.iter().chain(&WORKER);
-    name.starts_with(PROGRAM) || roles.into_iter().any(|(known, _)| *known == name)
-}
-
 /// Which form of a role a component has, if any.
 fn role(
     exports: &BTreeMap<String, String>,
@@ -224,22 +140,6 @@ fn role(
     } else {
         Err(ContractError::Partial { role, problems })
     }
-}
-
-/// Exports that look like a misspelt one of the contract that is missing, each with that one.
-pub(crate) fn misspelt<'a>(exports: impl Iterator<Item = &'a String> + Clone) -> Vec<(&'a str, &'static str)> {
-    let has = |name: &str| exports.clone().any(|export| export == name);
-    let roles = [&OPERATION[..], &WORKER[..]];
-    let fits = roles.map(|role| role.iter().all(|(name, _)| has(name)));
-    // Who has one role whole, and of another nothing, did not mean that one.
-    let meant = roles
-        .into_iter()
-        .filter(|role| !fits.contains(&true) || role.iter().any(|(name, _)| has(name)));
-    let missing = meant.flatten().map(|(name, _)| *name);
-    missing
-        .filter(|name| !has(name))
-        .filter_map(|name| Some((nearest(name, exports.clone())?, name)))
-        .collect()
 }
 
 /// What the exports look like that were perhaps meant to be a role.

@@ -1,7 +1,12 @@
 //! Which imports the host provides, and what has to be granted for them to be of use.
 
-use super::adapt::EXIT;
 use crate::units::nearest;
+
+/// The package that the host serves, with its version.
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// The import that the adapter of WASI 0.1 gets for a program's `proc_exit`, and the function in it.
+pub(crate) const EXIT: (&str, &str) = ("disperse:adapter/exit@0.1.0", "exit");
 
 /// The interfaces of the contract.
 const OURS: [&str; 11] = [
@@ -152,10 +157,9 @@ impl Use {
 /// The name under which the host has an import that only workers may call; none if others may call it too.
 pub(crate) fn of_workers(name: &str) -> Option<String> {
     match parts(name) {
-        ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => Some(format!(
-            "disperse:guest/{interface}@{}",
-            crate::sandbox::imports::VERSION
-        )),
+        ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => {
+            Some(format!("disperse:guest/{interface}@{}", VERSION))
+        }
         ("wasi:http", interface, version) if is_known(name) => {
             let linked = if is_wasi_3(version) {
                 WASI_3_VERSION

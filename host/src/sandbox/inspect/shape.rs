@@ -11,11 +11,8 @@ use wasmparser::{
     Validator, component_types::ComponentEntityType, types::Types,
 };
 
-use super::{
-    contract::{ContractError, is_of_contract},
-    features, known, wit,
-};
-use crate::sandbox::{engine::Form, load::inspection::Depth};
+use super::{error::ContractError, exports::is_of_contract, features, known, wit};
+use crate::sandbox::engine::Form;
 
 /// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it is none that the host knows.
 const NAME_MAX: usize = 1 << 10;
@@ -23,6 +20,24 @@ const NAME_MAX: usize = 1 << 10;
 /// How many bytes of names and types are kept of the imports, and of the exports; each has [`ENTRY`] bytes beside.
 const LIST_MAX: usize = 512 << 10;
 const ENTRY: usize = 32;
+
+/// How much is inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What a run needs: everything but what functions do, which the compiler validates.
+    Declarations,
+    /// Functions too, the producers, and whether it can be linked.
+    Everything,
+}
+
+impl Depth {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Declarations => "declarations",
+            Self::Everything => "everything",
+        }
+    }
+}
 
 /// What a component or a core module has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

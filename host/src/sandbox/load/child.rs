@@ -1,4 +1,4 @@
-//! Work on a file from outside, in a child process with limits of its own.
+//! Work on a file from outside, in a child process with limits of its own: the parent's side.
 //!
 //! Parsers and compilers take as long and as much memory as their input makes them. So this program starts itself once more
 //! for each file: the child lowers its own limits, reads the file from stdin and writes what it made to stdout. Whatever
@@ -7,29 +7,22 @@
 use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     sync::mpsc,
     thread::{Builder, Scope, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Signal, getrlimit};
 
-use super::{
-    compile,
-    inspection::{self, Depth, InspectionError},
-};
 use crate::{
-    limits::{Shortage, TICK, awake, cores},
+    limits::{TICK, awake, cores},
     sandbox::{
-        engine::{self, Form, Space},
-        process::processes,
-        run::fault,
+        engine::{Form, Space},
+        inspect::shape::Depth,
+        process::again::again,
     },
 };
-
-/// The word that makes this program a child; what follows is the work, the memory in bytes and the time in seconds.
-const CHILD: &str = "compile-child";
 
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +34,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Compile(Form::Blocking, Space::Reserved),
         Self::Compile(Form::Async, Space::Reserved),
         Self::Compile(Form::Blocking, Space::Grown),
@@ -50,7 +43,7 @@ impl Work {
         Self::Inspect(Depth::Everything),
     ];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Compile(Form::Blocking, Space::Reserved) => "blocking",
             Self::Compile(Form::Async, Space::Reserved) => "async",
@@ -95,7 +88,7 @@ const INTERRUPTED: Duration = Duration::from_secs(1);
 const WORDS_MAX: u64 = 64 << 10;
 
 /// What the child writes before its output, so that nothing else is taken for that.
-const MADE: &[u8] = b"disperse: made\n";
+pub(super) const MADE: &[u8] = b"disperse: made\n";
 
 /// Does the work in a child process. Blocks until it is done.
 ///
@@ -142,20 +135,6 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         }
         _ => Err(ChildError::Broken(how(status, &words))),
     }
-}
-
-/// This program once more, as a child that does this work: its word and two numbers.
-pub(crate) fn again(work: &[&str; 3]) -> Command {
-    // This very program, also when its file has been exchanged for a newer one meanwhile.
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(CHILD)
-        .args(work)
-        .env_clear()
-        // Else there may be eight of them a core, and each reserves address space.
-        .env("MALLOC_ARENA_MAX", cores().to_string())
-        .current_dir("/");
-    command
 }
 
 /// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took longer than the
@@ -232,74 +211,19 @@ fn how(status: ExitStatus, words: &str) -> String {
 
 /// The child's exit code for a machine on which the work cannot be done. Also that of this program for everybody else, so that
 /// it is the same where a thread that cannot be had ends it.
-const MACHINE: u8 = 4;
+pub(super) const MACHINE: u8 = 4;
 
 /// The child's exit code for an input with which the work cannot be done.
-const REFUSED: u8 = 65;
-
-/// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, which is twice 64 MiB while
-/// it is being aligned.
-const RESERVED: u64 = 128 << 20;
-
-/// If this process was started as a child: does the work, and returns the exit code.
-pub(crate) fn as_child() -> Option<u8> {
-    let mut args = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.into_string().unwrap_or_default());
-    let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
-    match asked {
-        (Some(child), Some(work), Some(_), Some(_), None) if child == CHILD && work == processes::GUARD => {
-            Some(processes::guard())
-        }
-        (Some(child), Some(work), Some(memory), Some(seconds), None) if child == CHILD => {
-            Some(child_of(&work, memory.parse().ok()?, seconds.parse().ok()?))
-        }
-        _ => {
-            processes::can_guard();
-            None
-        }
-    }
-}
-
-/// The child: does this work on stdin, to stdout, and returns its exit code.
-fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
-    let work = Work::ALL.into_iter().find(|known| known.word() == work);
-    let known = work.ok_or_else(|| io::Error::other("there is no such work"));
-    let (code, error) = match (known, confine(memory, seconds)) {
-        (_, Err(error)) => (MACHINE, error),
-        (Err(error), _) => (REFUSED, error),
-        (Ok(work), Ok(())) => match done(work) {
-            Ok(()) => return 0,
-            Err(error) if Shortage::of_start(&error).is_some() => (MACHINE, error),
-            Err(error) => (REFUSED, error),
-        },
-    };
-    // The parent reads it or is gone.
-    let _ = writeln!(io::stderr(), "{error}");
-    code
-}
-
-/// Lowers the limits of this process. None is raised, which only the superuser may.
-fn confine(memory: u64, seconds: u64) -> io::Result<()> {
-    lower(Resource::Data, "memory", memory)?;
-    // Not every kernel counts all memory as data. A thread for each core reserves beside that what it never uses.
-    let reserved = RESERVED.saturating_mul(cores() as u64);
-    lower(Resource::As, "address space", memory.saturating_add(reserved))?;
-    lower(Resource::Cpu, "CPU time", cpu(seconds))?;
-    lower(Resource::Core, "core files", 0)?;
-    lower(Resource::Fsize, "file sizes", 0)?;
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(())
-}
+pub(super) const REFUSED: u8 = 65;
 
 /// How much CPU time a child has that may take so many seconds: as many on all cores together, so that it is the wall clock that
 /// ends it first.
-fn cpu(seconds: u64) -> u64 {
+pub(super) fn cpu(seconds: u64) -> u64 {
     seconds.saturating_mul(cores() as u64).saturating_add(1)
 }
 
 /// What this process may have of something itself. None: as much as there is.
-fn own(resource: Resource) -> Option<u64> {
+pub(super) fn own(resource: Resource) -> Option<u64> {
     getrlimit(resource).current
 }
 
@@ -307,42 +231,4 @@ fn own(resource: Resource) -> Option<u64> {
 pub(crate) fn memory(asked: u64) -> u64 {
     let own = [Resource::As, Resource::Data].into_iter().filter_map(own);
     own.fold(asked, u64::min)
-}
-
-/// Lowers a limit; one that is lower stays.
-fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
-    let before = getrlimit(resource);
-    let maximum = before.maximum.map_or(most, |own| own.min(most));
-    // At the hard limit on CPU time a process is killed; at a soft one below it is told, which is what can be seen.
-    let soft = match resource {
-        Resource::Cpu => maximum.saturating_sub(1).max(1),
-        _ => maximum,
-    };
-    let limit = Rlimit {
-        current: Some(before.current.map_or(soft, |own| own.min(soft))),
-        maximum: Some(maximum),
-    };
-    setrlimit(resource, limit).map_err(|error| {
-        let error = io::Error::from(error);
-        io::Error::other(format!("its limit on {name} cannot be lowered to {most}: {error}"))
-    })
-}
-
-fn done(work: Work) -> io::Result<()> {
-    let mut input = Vec::new();
-    io::stdin().read_to_end(&mut input)?;
-    let output = match work {
-        Work::Compile(form, space) => engine::compiler(form, space)
-            .map_err(|error| io::Error::other(fault::chain(&error)))
-            .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
-        Work::Inspect(depth) => inspection::here(&input, depth)
-            .map_err(|error| match error {
-                // What the machine has none left of is read from it.
-                InspectionError::Start(error) => error,
-                error => io::Error::other(error),
-            })
-            .and_then(|answer| answer.encode()),
-    }?;
-    io::stdout().write_all(MADE)?;
-    io::stdout().write_all(&output)
 }

@@ -1,45 +1,23 @@
 //! Compiling, in a process of its own.
 
-use std::io;
-
 use wasmtime::Engine;
 
-use super::child::{self, ChildError, ChildLimits, Work};
+use super::{
+    child::{self, ChildError, ChildLimits, Work},
+    error::CompileError,
+};
 use crate::{
     limits::CompileLimits,
     sandbox::{
+        chain::chain,
         engine::{Form, Space},
         inspect::features,
-        run::fault,
     },
-    units::{Size, Time},
+    units::Size,
 };
 
 /// The largest compiled code, in bytes. Python's has 60 MiB.
 const CODE_MAX: u64 = 1 << 30;
-
-/// Why a component was not compiled.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CompileError {
-    #[error("{0}")]
-    Refused(String),
-    #[error("it was not compiled within {0}; raise it with --compile-timeout")]
-    Timeout(Time),
-    #[error(
-        "compiling it took more than {memory} of memory, or broke the compiler ({how}); raise it with {}",
-        if *.own { "`ulimit -v`" } else { "--compile-memory" }
-    )]
-    Broken {
-        memory: Size,
-        /// Whether it is a limit of this process, lower than ours.
-        own: bool,
-        how: String,
-    },
-    #[error("it was not compiled within {0} of CPU time, which this process is limited to; raise it with `ulimit -t`")]
-    Cpu(Time),
-    #[error("the compiler could not be started: {0}")]
-    Start(io::Error),
-}
 
 /// Compiles a component in a child process. Blocks until it is done.
 ///
@@ -80,7 +58,7 @@ pub(crate) fn apart(
 pub(crate) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
     engine.precompile_component(component).map_err(|error| {
         // What functions do is validated here for the first time.
-        let why = features::missing_in(component).unwrap_or_else(|| fault::chain(&error));
+        let why = features::missing_in(component).unwrap_or_else(|| chain(&error));
         CompileError::Refused(format!("it does not compile: {why}"))
     })
 }

@@ -1,35 +1,25 @@
-//! What a file is, found out without running it and answered in a bounded size.
+//! Inspecting a file in a child process under limits.
 //!
 //! Everything that parses a file from outside is called from here: its types and names, its producers, the component that is
-//! made of a core module, and whether it can be linked. The host calls [`apart`], so that this happens in a child process under limits; [`here`]
-//! is what the child does, and what a program does that has no child.
+//! made of a core module, and whether it can be linked. The host calls [`apart`]; [`here`] is what the child does, and what a
+//! program does that has no child.
 
-use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
-
-use serde::{Deserialize, Serialize};
+use std::{io, time::Duration};
 
 use super::{
     child::{self, ChildError, ChildLimits, Work},
-    component::LoadError,
+    error::{InspectionError, LoadError},
     link::links,
 };
 use crate::{
-    digest::Digest,
     inbox::panic_message,
     sandbox::inspect::{
-        adapt,
-        bounds::{self, BoundsError},
-        capacity::{self, CapacityError},
-        contract::{Contract, ContractError},
-        origin::Origin,
-        shape::Shape,
+        contract::Contract,
+        report::{self, Inspection, Problem, Rejection},
+        shape::Depth,
     },
     text::cut,
-    units::{Size, Time},
+    units::Size,
 };
 
 /// Memory for inspecting a file, in bytes of address space: so much for any, and so many times its own size beside. A core
@@ -50,9 +40,6 @@ const ANSWER_MAX: u64 = 16 << 20;
 /// The largest component that is made of a core module, in bytes beyond the module's own size: adapters and types.
 const ADDED_MAX: u64 = 64 << 20;
 
-/// Changed when the same file comes to have another answer, or the answer another form.
-pub(crate) const VERSION: u32 = 2;
-
 /// The name of the thread that inspects.
 const THREAD: &str = "inspection";
 
@@ -60,55 +47,6 @@ const THREAD: &str = "inspection";
 /// for input from outside.
 pub(crate) fn panics_are_caught() -> bool {
     std::thread::current().name() == Some(THREAD)
-}
-
-/// How much is inspected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// What a run needs: everything but what functions do, which the compiler validates.
-    Declarations,
-    /// Functions too, the producers, and whether it can be linked.
-    Everything,
-}
-
-impl Depth {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Declarations => "declarations",
-            Self::Everything => "everything",
-        }
-    }
-}
-
-/// What a file of WebAssembly is. Of a bounded size, whatever is in the file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Inspection {
-    /// Of the component; of the core module if none can be made of it.
-    pub(crate) shape: Shape,
-    /// Of the component, where one was made of a core module.
-    pub(crate) digest: Option<Digest>,
-    /// Default unless [`Depth::Everything`].
-    pub(crate) origin: Origin,
-    /// Why it cannot be used, though it is valid. None unless [`Depth::Everything`].
-    pub(crate) problem: Option<Problem>,
-}
-
-/// Why a valid file cannot be used. Its contract can be another reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Problem {
-    /// No component can be made of the core module.
-    Module(String),
-    /// The imports cannot be linked.
-    Link(String),
-}
-
-impl From<Problem> for LoadError {
-    fn from(problem: Problem) -> Self {
-        match problem {
-            Problem::Module(why) => Self::Module(why),
-            Problem::Link(why) => Self::Link(why),
-        }
-    }
 }
 
 impl Inspection {
@@ -125,63 +63,6 @@ impl Inspection {
             }
         }
     }
-}
-
-/// Why a file has no [`Inspection`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Rejection {
-    NotWasm,
-    Invalid(String),
-    Feature(String),
-    Excessive(String),
-    Module(String),
-}
-
-impl From<ContractError> for Rejection {
-    fn from(error: ContractError) -> Self {
-        match error {
-            ContractError::NotWasm => Self::NotWasm,
-            ContractError::Excessive(why) => Self::Excessive(why),
-            ContractError::Invalid(why) => Self::Invalid(cut(why)),
-            ContractError::Feature(why) => Self::Feature(why),
-            error => Self::Invalid(cut(error.to_string())),
-        }
-    }
-}
-
-impl From<Rejection> for LoadError {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
-            Rejection::NotWasm => ContractError::NotWasm.into(),
-            Rejection::Invalid(why) => ContractError::Invalid(why).into(),
-            Rejection::Feature(why) => ContractError::Feature(why).into(),
-            Rejection::Excessive(why) => ContractError::Excessive(why).into(),
-            Rejection::Module(why) => Self::Module(why),
-        }
-    }
-}
-
-/// Why nothing was found out about a file.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InspectionError {
-    #[error("it was not inspected within {0}")]
-    Timeout(Time),
-    #[error(
-        "inspecting it takes more than {memory} of memory, or more stack than there is ({how}){}",
-        if *.own { "; raise it with `ulimit -v`" } else { "" }
-    )]
-    Broken {
-        memory: Size,
-        /// Whether it is a limit of this process, lower than ours.
-        own: bool,
-        how: String,
-    },
-    #[error("it was not inspected within {0} of CPU time, which this process is limited to; raise it with `ulimit -t`")]
-    Cpu(Time),
-    #[error("inspecting it failed: {0}")]
-    Failed(String),
-    #[error("what inspects it could not be started: {0}")]
-    Start(io::Error),
 }
 
 /// The outcome of inspecting a file.
@@ -284,85 +165,35 @@ pub(crate) fn here(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError
 
 impl Answer {
     fn of(bytes: &[u8], depth: Depth) -> Self {
-        let mut component = None;
-        let outcome = inspected(bytes, depth, &mut component);
-        Self {
-            component: component.filter(|_| outcome.is_ok()),
-            outcome,
+        let found = report::inspect(bytes, depth).and_then(|(inspection, component)| {
+            let inspection = linked(inspection, component.as_deref().unwrap_or(bytes), depth)?;
+            Ok((inspection, component))
+        });
+        match found {
+            Ok((inspection, component)) => Self {
+                outcome: Ok(inspection),
+                component,
+            },
+            Err(rejection) => Self {
+                outcome: Err(rejection),
+                component: None,
+            },
         }
     }
 }
 
-/// Inspects a file. Leaves in `made` the component that was made of a core module.
-fn inspected(bytes: &[u8], depth: Depth, made: &mut Option<Vec<u8>>) -> Result<Inspection, Rejection> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(Rejection::NotWasm);
-    }
-    bounded(bytes, "file")?;
-    let origin = match depth {
-        Depth::Declarations => Origin::default(),
-        // Of the file as it is: the component that is made of a module has the marks of adapters.
-        Depth::Everything => Origin::of(bytes),
-    };
-    let component = match adapt::is_module(bytes) {
-        false => bytes,
-        true => match adapted(bytes) {
-            Ok(component) => {
-                bounded(&component, "component that was made of it")?;
-                &*made.insert(component)
-            }
-            Err(why) if depth == Depth::Everything => {
-                return Ok(Inspection {
-                    shape: Shape::of_module(bytes)?,
-                    digest: None,
-                    origin,
-                    problem: Some(Problem::Module(why)),
-                });
-            }
-            Err(why) => return Err(Rejection::Module(why)),
-        },
-    };
-    let shape = Shape::of(component, depth)?;
-    has_room(component)?;
-    let problem = match (depth, Contract::of_shape(shape.clone())) {
-        (Depth::Everything, Ok(contract)) => match links(&contract, component) {
+/// Adds why a component cannot be linked, if everything is inspected.
+fn linked(mut inspection: Inspection, component: &[u8], depth: Depth) -> Result<Inspection, Rejection> {
+    if depth == Depth::Everything
+        && inspection.problem.is_none()
+        && let Ok(contract) = Contract::of_shape(inspection.shape.clone())
+    {
+        inspection.problem = match links(&contract, component) {
             Err(LoadError::Link(why)) => Some(Problem::Link(cut(why))),
             Err(LoadError::Contract(error)) => return Err(error.into()),
             Err(error) => return Err(Rejection::Invalid(cut(error.to_string()))),
             Ok(()) => None,
-        },
-        _ => None,
-    };
-    Ok(Inspection {
-        digest: made.as_deref().map(Digest::of),
-        shape,
-        origin,
-        problem,
-    })
-}
-
-fn bounded(bytes: &[u8], what: &str) -> Result<(), Rejection> {
-    bounds::check(bytes).map_err(|error| match error {
-        BoundsError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
-        error => Rejection::Excessive(format!("this {what} is not inspected: {error}")),
-    })
-}
-
-/// Whether an engine has room for it.
-fn has_room(component: &[u8]) -> Result<(), Rejection> {
-    capacity::check(component).map_err(|error| match error {
-        CapacityError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
-        error => Rejection::Excessive(format!("this component cannot be loaded: {error}")),
-    })
-}
-
-/// Makes a component of a core module. A panic is an error: what makes it was not written for input from outside.
-fn adapted(module: &[u8]) -> Result<Vec<u8>, String> {
-    match catch_unwind(AssertUnwindSafe(|| adapt::component(module))) {
-        Ok(made) => made.map_err(|error| cut(error.to_string())),
-        Err(panic) => Err(cut(format!(
-            "no component can be made of this core WebAssembly module: {}",
-            panic_message(&*panic)
-        ))),
+        };
     }
+    Ok(inspection)
 }

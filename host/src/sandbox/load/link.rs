@@ -5,8 +5,9 @@ use wasmtime::{
     component::{Component, InstancePre, Linker},
 };
 
-use super::{compile::CompileError, component::LoadError};
+use super::error::{CompileError, LoadError};
 use crate::sandbox::{
+    chain::chain,
     engine,
     imports::{self, state::State},
     inspect::{
@@ -14,7 +15,6 @@ use crate::sandbox::{
         known::{is_known, of_workers},
         shape::imports_alone,
     },
-    run::fault,
 };
 
 /// Whether the host provides all that a component imports in the way in which it wants it. Compiles nothing of the component.
@@ -27,7 +27,7 @@ pub(crate) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadErr
     let mut linker = Linker::new(&engine);
     imports::link(&mut linker, contract.engine).map_err(unavailable)?;
     let imports = Component::new(&engine, imports_alone(component)?)
-        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", fault::chain(&error))))?;
+        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", chain(&error))))?;
     link(linker, &engine, &imports).map(drop)
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn link(
     engine: &Engine,
     component: &Component,
 ) -> Result<InstancePre<State>, LoadError> {
-    let failed = |error: wasmtime::Error| LoadError::Link(fault::chain(&error));
+    let failed = |error: wasmtime::Error| LoadError::Link(chain(&error));
     let imports = component.component_type();
     for (name, import) in imports.imports(engine).filter(|(name, _)| !is_known(name)) {
         imports::link_unknown(&mut linker, engine, name, &import.ty).map_err(failed)?;
@@ -58,7 +58,7 @@ pub(crate) fn link_operation(
     for (name, import) in imports.imports(engine) {
         if let Some(linked) = of_workers(name) {
             imports::refuse(&mut linker, engine, &import.ty, &linked)
-                .map_err(|error| LoadError::Link(fault::chain(&error)))?;
+                .map_err(|error| LoadError::Link(chain(&error)))?;
         }
     }
     link(linker, engine, component)

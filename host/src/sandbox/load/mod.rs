@@ -2,7 +2,10 @@
 
 pub(super) mod cache;
 pub(super) mod child;
-pub(super) mod compile;
+pub(super) mod child_main;
+mod compile;
 pub(super) mod component;
+pub(super) mod error;
 pub(super) mod inspection;
-pub(super) mod link;
+mod link;
+pub(super) mod sandbox;

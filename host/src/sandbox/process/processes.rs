@@ -20,7 +20,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process, kill_process_group, set_child_subreaper};
 
-use crate::{limits::Shortage, sandbox::load::child};
+use super::again::again;
+use crate::limits::Shortage;
 
 /// The work of a child process that is a guard.
 pub(crate) const GUARD: &str = "guard";
@@ -95,7 +96,7 @@ impl Guard {
     fn start() -> io::Result<Self> {
         use std::os::unix::process::CommandExt;
 
-        let mut child = child::again(&[GUARD, "0", "0"])
+        let mut child = again(&[GUARD, "0", "0"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

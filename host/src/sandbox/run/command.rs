@@ -14,7 +14,7 @@ use disperse_scheduler::End;
 use wasmtime_wasi::{I32Exit, p2::bindings::filesystem::types::ErrorCode};
 
 use super::{
-    fault::{Fault, chain},
+    fault::Fault,
     share::Admission,
     worker::{Handled, WorkerSpec, last_words, set_current, started},
 };
@@ -23,13 +23,14 @@ use crate::{
     limits::{Deadline, Reservation},
     logger::Logger,
     sandbox::{
+        chain::chain,
         imports::{
+            calls::Current,
             guest_env::{NO_TIME_UNIX_MS, Pipes, World},
             scratch::{FileClock, SCRATCH_FOLDER, Scratch},
-            state::Current,
             stdio::{Capture, tail},
         },
-        load::component::Sandbox,
+        load::sandbox::Sandbox,
     },
     units::Size,
 };

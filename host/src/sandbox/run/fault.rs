@@ -6,13 +6,22 @@ use disperse_scheduler::End;
 use wasmtime::{ThrownException, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::{fingerprint, frames::frames, instance::hostcall_max};
+use super::{fingerprint, frames::frames};
 use crate::{
     limits::Limits,
-    sandbox::{imports::limiter::Refused, shortage::HostResource},
-    text::{MESSAGE_MAX, cut, said},
+    sandbox::{chain::chain, imports::limiter::Refused, shortage::HostResource},
+    text::said,
     units::{Fuel, Size, Time},
 };
+
+/// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
+const HOSTCALL_MIN: usize = 16 << 20;
+
+/// How much one call may make the host allocate on the guest's behalf, in bytes.
+pub(crate) fn hostcall_max(limits: &Limits) -> usize {
+    let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
+    HOSTCALL_MIN.max(result.saturating_mul(2))
+}
 
 /// How a call into a guest failed. The instance is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +109,11 @@ impl Fault {
             (None, Some(refused)) => Self::refused(limits, refused),
             (None, None) => Self::Broken(chain(error)),
         }
+    }
+
+    /// What the host had none left of before a guest ran.
+    pub(crate) fn before(resource: HostResource) -> Self {
+        Self::HostFull { resource, begun: false }
     }
 
     pub(crate) fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
@@ -243,22 +257,6 @@ impl fmt::Display for Fault {
             Self::Stopped => f.write_str("was stopped"),
         }
     }
-}
-
-/// An error with its causes, in one line of at most 4 KiB: names in it are the component's.
-pub(crate) fn chain(error: &wasmtime::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        // The backtrace is a cause of many lines whose first says nothing.
-        match said(cause, "error while executing at wasm backtrace") {
-            Some(text) if parts.last() != Some(&text) => parts.push(text),
-            _ => {}
-        }
-        if parts.iter().map(String::len).sum::<usize>() > MESSAGE_MAX {
-            break;
-        }
-    }
-    cut(parts.join(": "))
 }
 
 /// What is at the root of an error, in words.

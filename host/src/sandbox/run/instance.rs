@@ -9,9 +9,10 @@ use wasmtime::{
 };
 
 use super::{
-    fault::Fault,
+    fault::{Fault, hostcall_max},
     pace::{Debt, Pace},
-    share::{Admission, Need},
+    share::Admission,
+    starts::got_on,
     turn::{CollectedTurn, Turn},
 };
 use crate::{
@@ -22,23 +23,13 @@ use crate::{
         engine::YIELD_INTERVAL,
         imports::{
             guest_env::World,
-            limiter::Limiter,
+            limiter::{Limiter, Need},
             state::{Role, State},
             stdio::Tail,
         },
-        load::component::{Inner, Sandbox},
-        shortage::got_on,
+        load::{component::Inner, sandbox::Sandbox},
     },
 };
-
-/// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
-const HOSTCALL_MIN: usize = 16 << 20;
-
-/// How much one call may make the host allocate on the guest's behalf, in bytes.
-pub(crate) fn hostcall_max(limits: &Limits) -> usize {
-    let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
-    HOSTCALL_MIN.max(result.saturating_mul(2))
-}
 
 /// A guest that runs. Dropping it frees everything that it held.
 pub(crate) struct Running {
@@ -132,7 +123,7 @@ impl Running {
             }
             Err(error) => {
                 let fault = match read(&mut store, &limits, &error) {
-                    Fault::HostFull { resource, .. } => resource.before(),
+                    Fault::HostFull { resource, .. } => Fault::before(resource),
                     fault => not_started(&store, program, &fault),
                 };
                 let role = store.into_data().role;

@@ -11,6 +11,7 @@ pub(super) mod planner;
 mod quiet;
 pub(super) mod share;
 pub(super) mod shared_instance;
+pub(super) mod starts;
 pub(super) mod task;
 pub(super) mod turn;
 pub(super) mod worker;

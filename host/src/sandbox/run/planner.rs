@@ -7,18 +7,19 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Func;
 
 use super::{
-    fault::{Fault, chain},
+    fault::Fault,
     instance::{Running, Start},
     pace::Debt,
-    share::{Admission, Need},
+    share::Admission,
 };
 use crate::{
     inbox::{PlannerPort, Speaker},
     limits::{Limits, OUTPUT_ROOM, PIECE},
     logger::Logger,
     sandbox::{
-        imports::{guest_env::World, state::Role, stdio::Tail},
-        load::component::{Program, Sandbox},
+        chain::chain,
+        imports::{guest_env::World, limiter::Need, state::Role, stdio::Tail},
+        load::{component::Program, sandbox::Sandbox},
     },
 };
 

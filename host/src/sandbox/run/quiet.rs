@@ -22,7 +22,7 @@ use wasmtime::{
     format_err,
 };
 
-use crate::sandbox::imports::{self, state::State};
+use crate::sandbox::imports::{answers::refill, state::State};
 
 /// Shared by the call and the pump inside its store.
 pub(crate) struct Quiet {
@@ -108,7 +108,7 @@ impl AccessorTask<State> for Pump {
                         Poll::Ready(false) => Poll::Ready(Err(format_err!("the run is over"))),
                         Poll::Ready(true) => {
                             self.0.quiet.store(false, Ordering::SeqCst);
-                            Poll::Ready(imports::refill(&mut store))
+                            Poll::Ready(refill(&mut store))
                         }
                     }
                 })

@@ -17,7 +17,8 @@ use super::fault::Fault;
 use crate::{
     limits::{Account, Reservation},
     sandbox::{
-        load::component::{Program, Sandbox},
+        imports::limiter::Need,
+        load::{component::Program, sandbox::Sandbox},
         shortage::HostResource,
     },
 };
@@ -37,21 +38,6 @@ pub(crate) struct Share {
     idle: Arc<Notify>,
     /// Whether it was reported that they wait.
     reported: AtomicBool,
-}
-
-/// How much memory the next instance in a place has to find reserved: what it has at its beginning, until one could not grow.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Need(Arc<AtomicU64>);
-
-impl Need {
-    /// Bytes.
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set(&self, bytes: u64) {
-        self.0.store(bytes, Ordering::Relaxed);
-    }
 }
 
 /// What an instance has reserved before it is started.
@@ -104,9 +90,9 @@ impl Share {
     pub(crate) async fn admit(&self, need: &Need, scratch: Option<u64>, timeout: Duration) -> Result<Admission, Fault> {
         let until = Instant::now() + timeout;
         let slots = timeout_at(until, self.slots()).await;
-        let slots = slots.map_err(|_| HostResource::Instances.before())??;
+        let slots = slots.map_err(|_| Fault::before(HostResource::Instances))??;
         let memory = timeout_at(until, self.reserve(need, scratch.unwrap_or(0))).await;
-        let mut memory = memory.map_err(|_| HostResource::memory(&self.memory).before())??;
+        let mut memory = memory.map_err(|_| Fault::before(HostResource::memory(&self.memory)))??;
         let scratch = scratch.map(|bytes| memory.split(bytes));
         Ok(Admission { memory, scratch, slots })
     }
@@ -120,7 +106,7 @@ impl Share {
     pub(crate) async fn reserve(&self, need: &Need, more: u64) -> Result<Reservation, Fault> {
         let need = need.get().max(self.initial).min(self.memory.most());
         let memory = self.memory.take(need.saturating_add(more)).await;
-        memory.map_err(|_| HostResource::memory(&self.memory).before())
+        memory.map_err(|_| Fault::before(HostResource::memory(&self.memory)))
     }
 
     /// What an instance is expected to take, in bytes, by what those took that ended not long ago.

@@ -19,17 +19,20 @@ use wasmtime::{
 };
 
 use super::{
-    fault::{Fault, chain},
+    fault::Fault,
     instance::Running,
     worker::{Handled, Return, WorkerInstance},
 };
 use crate::{
     inbox::{Job, Speaker, Used},
     logger::Level,
-    sandbox::imports::{
-        abi::OwnedAction,
-        calls::Calls,
-        state::{Role, State},
+    sandbox::{
+        chain::chain,
+        imports::{
+            abi::OwnedAction,
+            calls::Calls,
+            state::{Role, State},
+        },
     },
 };
 

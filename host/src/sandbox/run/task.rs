@@ -9,7 +9,8 @@ use super::{
     instance::{NotStarted, Running, Start},
     pace::Debt,
     quiet::{self, Pump, Quiet},
-    share::{Admission, Need, Share},
+    share::{Admission, Share},
+    starts::Starts,
 };
 use crate::{
     inbox::{Speaker, TaskEnd, TaskPort, TaskRoom},
@@ -17,9 +18,8 @@ use crate::{
     logger::Logger,
     sandbox::{
         engine::Form,
-        imports::{guest_env::World, state::Role, stdio::Tail},
-        load::component::{Program, Sandbox},
-        shortage::Starts,
+        imports::{guest_env::World, limiter::Need, state::Role, stdio::Tail},
+        load::{component::Program, sandbox::Sandbox},
     },
     text::cut_to,
 };

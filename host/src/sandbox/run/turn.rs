@@ -9,7 +9,6 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    task::Poll,
     time::Duration,
 };
 
@@ -18,7 +17,10 @@ use wasmtime_wasi::async_trait;
 
 use super::pace::Debt;
 use crate::{
-    sandbox::{engine::YIELD_INTERVAL, imports::state::State},
+    sandbox::{
+        engine::YIELD_INTERVAL,
+        imports::{charge::let_others, state::State},
+    },
     units::Time,
 };
 
@@ -135,21 +137,6 @@ impl Turn {
         (self.late_calls, self.late) = (0, Duration::ZERO);
         store.fuel_async_yield_interval(Some(1))
     }
-}
-
-/// Ends the turn: others have theirs before this goes on. The waker is used at once: an async task that waits here is not quiet.
-///
-/// Cancel safe.
-pub(crate) async fn let_others() {
-    let mut has_waited = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The hook of a guest whose objects are collected. Its code does not take up its fuel again after an object was made, so that

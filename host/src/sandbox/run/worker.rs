@@ -15,7 +15,7 @@ use super::{
     instance::{Running, Start},
     invocation::Invocation,
     pace::Debt,
-    share::{Admission, Need, Share},
+    share::{Admission, Share},
 };
 use crate::{
     grants::{Denials, Grants},
@@ -24,14 +24,17 @@ use crate::{
     limits::{Deadline, Limits, Shortage},
     logger::{Level, Logger},
     sandbox::{
+        chain::chain,
         imports::{
             abi::{ActionRef, Failure},
+            calls::Current,
             files::FileAccess,
             guest_env::{Logical, World},
-            state::{Current, Role, WorkerRole},
+            limiter::Need,
+            state::{Role, WorkerRole},
             stdio::Tail,
         },
-        load::component::{Program, Sandbox},
+        load::{component::Program, sandbox::Sandbox},
         shortage::HostResource,
     },
     text::cut,
@@ -213,7 +216,7 @@ impl WorkerInstance {
         let mut running = started(sandbox, spec, admission, logger, action, world).await?;
         let handle = running
             .func::<Params<'static>, Return>(spec.program.inner().exports.handle)
-            .map_err(|error| Fault::Start(super::fault::chain(&error)))?;
+            .map_err(|error| Fault::Start(chain(&error)))?;
         Ok(Self {
             running,
             handle,

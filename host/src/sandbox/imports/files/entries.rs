@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::{
     bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode},
 };
 
-use super::{Calls, Kept, OpenPermit, Unread};
+use super::access::{Calls, Kept, OpenPermit, Unread};
 
 /// How many bytes of entries are read at a time: more than the longest name takes.
 const PIECE: usize = 4 << 10;

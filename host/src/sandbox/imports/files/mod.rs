@@ -3,203 +3,17 @@
 //! wasmtime-wasi does the work on paths. What is here decides which descriptors that work begins at, what may be opened, in
 //! which thread it is done, and how much of it there may be.
 
+mod access;
 mod entries;
 mod open;
 mod streams;
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::format_err;
-use wasmtime_wasi::{
-    FsPerms, OpenMode,
-    filesystem::{Descriptor, Dir},
-    p2::{FsError, FsResult},
-};
-
 pub(crate) use self::{
+    access::{Calls, FileAccess, FileLimits, Files, Folders, OpenPermit, at_once, folders},
     entries::Entries,
     open::{How, OpenError, open},
     streams::{PIECE, Reader, Writer},
 };
-use super::scratch::ScratchFile;
-use crate::{
-    grants::Grants,
-    limits::{self, Budget, Charge, FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX},
-};
-
-/// What all workers of a sandbox have together.
-pub(crate) struct FileLimits {
-    calls: Arc<Semaphore>,
-    open: Arc<Semaphore>,
-    /// How many files guests may have open together.
-    open_all: usize,
-}
-
-impl Default for FileLimits {
-    fn default() -> Self {
-        let open_all = limits::open_files();
-        Self {
-            calls: Arc::new(Semaphore::new(FILE_CALLS_ALL)),
-            open: Arc::new(Semaphore::new(open_all)),
-            open_all,
-        }
-    }
-}
-
-/// The granted folders of one pool, each with the one descriptor that all its instances share.
-pub(crate) type Folders = Arc<[(Dir, String)]>;
-
-/// Makes ready what workers with these grants see.
-///
-/// # Errors
-/// There is no descriptor left for one of them.
-pub(crate) fn folders(grants: &Grants) -> std::io::Result<Folders> {
-    let folder = |dir: &crate::grants::Dir| {
-        let (perms, mode) = if dir.writable {
-            (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE)
-        } else {
-            (FsPerms::ReadOnly, OpenMode::READ)
-        };
-        Ok((Dir::new(dir.folder.try_clone()?, perms, mode, true), dir.guest.clone()))
-    };
-    grants.dirs.iter().map(folder).collect()
-}
-
-/// What one worker may do with files, over all its instances.
-pub(crate) struct FileAccess {
-    pub(crate) folders: Folders,
-    calls: Calls,
-    open: Arc<Semaphore>,
-    /// How many files one instance may have open.
-    pub(crate) open_max: usize,
-}
-
-impl FileAccess {
-    /// For one of `workers` workers, whose instances hold at most `handles`.
-    pub(crate) fn new(all: &FileLimits, folders: Folders, workers: usize, handles: usize) -> Arc<Self> {
-        Arc::new(Self {
-            folders,
-            calls: Calls {
-                own: Arc::new(Semaphore::new(FILE_CALLS)),
-                all: all.calls.clone(),
-            },
-            open: all.open.clone(),
-            open_max: limits::open_files_of_each(all.open_all, workers, handles),
-        })
-    }
-}
-
-/// Bounds how many blocking calls of one worker, and of all, are under way. A call that was given up still counts until the
-/// system has let it go.
-#[derive(Clone)]
-pub(crate) struct Calls {
-    own: Arc<Semaphore>,
-    all: Arc<Semaphore>,
-}
-
-impl Calls {
-    /// Does this in a thread that may block, as soon as there may be one more.
-    ///
-    /// Cancel safe: work that has begun goes on to its end and its result is dropped.
-    ///
-    /// # Errors
-    /// The runtime ends.
-    pub(crate) async fn run<R: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> R + Send + 'static,
-    ) -> wasmtime::Result<R> {
-        let over = |_| format_err!("the run is over");
-        let own = self.own.clone().acquire_owned().await.map_err(over)?;
-        let all = self.all.clone().acquire_owned().await.map_err(over)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop((own, all));
-            done
-        });
-        done.await
-            .map_err(|error| format_err!("a file operation broke off: {error}"))
-    }
-}
-
-/// The files of one instance.
-pub(crate) struct Files {
-    pub(crate) access: Arc<FileAccess>,
-    open: Arc<Semaphore>,
-    pub(crate) unread: Unread,
-}
-
-impl Files {
-    pub(crate) fn new(access: Arc<FileAccess>, budget: Arc<Budget>) -> Self {
-        Self {
-            open: Arc::new(Semaphore::new(access.open_max)),
-            unread: Unread {
-                left: Arc::new(Semaphore::new(UNREAD_MAX)),
-                budget,
-            },
-            access,
-        }
-    }
-
-    pub(crate) fn calls(&self) -> &Calls {
-        &self.access.calls
-    }
-
-    /// Leave to have one more file open. None: this instance, or all guests together, have as many as they may.
-    pub(crate) fn one_more(&self) -> Option<Arc<OpenPermit>> {
-        let own = self.open.clone().try_acquire_owned().ok()?;
-        let all = self.access.open.clone().try_acquire_owned().ok()?;
-        Some(Arc::new(OpenPermit { _own: own, _all: all }))
-    }
-}
-
-/// Leave to have a file open, until the last that uses the file drops it.
-pub(crate) struct OpenPermit {
-    _own: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
-}
-
-/// What a guest's descriptor stands for in the table of its store.
-pub(crate) enum Opened {
-    /// A file or folder of the machine.
-    Granted {
-        descriptor: Descriptor,
-        /// None of a granted folder, which is open anyway.
-        permit: Option<Arc<OpenPermit>>,
-    },
-    Scratch(ScratchFile),
-}
-
-/// Bytes that are kept for an instance because it has not taken them yet, or because a disk has not.
-#[derive(Clone)]
-pub(crate) struct Unread {
-    left: Arc<Semaphore>,
-    budget: Arc<Budget>,
-}
-
-impl Unread {
-    /// Keeps so many. None: more are kept already than may be.
-    pub(crate) fn keep(&self, bytes: usize) -> Option<Kept> {
-        let permit = self.left.clone();
-        let permit = permit.try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
-        Some(Kept {
-            _permit: permit,
-            _charge: Charge::new(&self.budget, bytes as u64),
-        })
-    }
-}
-
-/// Bytes that count until this is dropped.
-pub(crate) struct Kept {
-    _permit: OwnedSemaphorePermit,
-    _charge: Charge,
-}
-
-/// Carries out what wasmtime-wasi says of descriptors that may block their thread: there it never waits.
-pub(crate) fn at_once<R>(work: impl Future<Output = FsResult<R>>) -> FsResult<R> {
-    let done = futures::FutureExt::now_or_never(work);
-    done.unwrap_or_else(|| Err(FsError::trap(format_err!("a file operation waited where none may"))))
-}
 
 #[cfg(test)]
 mod tests {
@@ -209,7 +23,11 @@ mod tests {
     use futures::FutureExt;
     use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::limits::{Budget, UNREAD_MAX};
 
     fn files(open: usize) -> Files {
         let all = FileLimits {

@@ -16,7 +16,7 @@ use wasmtime_wasi::{
     runtime::{AbortOnDropJoinHandle, spawn},
 };
 
-use super::{Calls, Files, Kept, OpenPermit, Unread};
+use super::access::{Calls, Files, Kept, OpenPermit, Unread};
 use crate::{limits::UNREAD_MAX, units::Size};
 
 /// The most that is read or written at once.

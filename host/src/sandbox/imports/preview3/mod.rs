@@ -5,6 +5,7 @@
 //! * Making randomness burns no fuel.
 //! * Nothing of the network is ever open, so the name of a server is not even copied.
 
+mod convert;
 mod files;
 mod streams;
 
@@ -23,7 +24,7 @@ use wasmtime_wasi::{
 };
 
 use super::{
-    charge,
+    charge::charge,
     clock::{check_wait, now},
     state::State,
 };

@@ -20,7 +20,7 @@ use wasmtime_wasi::{
     p3::bindings::filesystem::types::{DirectoryEntry, ErrorCode},
 };
 
-use super::files::{code, type_of};
+use super::convert::{code, type_of};
 use crate::sandbox::imports::{files::PIECE, wasi_files::Listing};
 
 /// Resolves to how a stream ended.

@@ -7,8 +7,19 @@ use wasmtime_wasi::{
     p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult, bindings::filesystem::types::ErrorCode},
 };
 
-use super::ScratchFile;
+use super::file::{Result, ScratchFile};
 use crate::sandbox::imports::files::PIECE;
+
+impl ScratchFile {
+    pub(crate) fn reader(&self, position: u64) -> Result<ScratchReader> {
+        Ok(ScratchReader::new(self.again(false)?, position))
+    }
+
+    /// `position`: none for the end of the file.
+    pub(crate) fn writer(&self, position: Option<u64>) -> Result<ScratchWriter> {
+        Ok(ScratchWriter::new(self.again(true)?, position))
+    }
+}
 
 /// Reads a file from a position on.
 pub(crate) struct ScratchReader {

@@ -17,12 +17,30 @@ use rustix::{
     process::geteuid,
 };
 
-use super::CacheError;
-
 /// What others may do with a folder of mode `rwx`: all of it, writing, and only with what is theirs.
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
+
+/// Why there is no folder for compiled code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    #[error("neither XDG_CACHE_HOME nor HOME is an absolute path")]
+    Nowhere,
+    #[error("`{path}` cannot be made: {error}")]
+    Make { path: String, error: io::Error },
+    #[error("`{0}` is not this user's alone: code that others put there would be run")]
+    Shared(String),
+    #[error("`{path}` lies in `{parent}`, which others own or can write to: code that they put there would be run")]
+    Exposed { path: String, parent: String },
+}
+
+impl CacheError {
+    /// Whether there is a folder and using it would be dangerous.
+    pub(crate) fn is_danger(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Exposed { .. })
+    }
+}
 
 /// A folder that was checked, by its descriptor: what its path leads to later does not matter.
 #[derive(Clone, Debug)]

@@ -21,12 +21,19 @@ use rustc_hash::FxHasher;
 use wasmtime::{Engine, component::Component};
 
 use self::folder::Folder;
-use super::inspection::{self, Inspection};
 use crate::{
     digest::Digest,
     files,
-    sandbox::{inspect::adapt, shortage::HostResource},
+    sandbox::{
+        inspect::{
+            adapt,
+            report::{self, Inspection},
+        },
+        shortage::HostResource,
+    },
 };
+
+pub(crate) use self::folder::CacheError;
 
 /// What the names of files begin with that are not written yet, and after how long nobody writes them any more.
 const NEW: &str = ".new-";
@@ -51,26 +58,6 @@ const SUM: usize = 8;
 
 /// How many bytes go into the checksum at once.
 const BLOCK: usize = 1 << 18;
-
-/// Why there is no folder for compiled code.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CacheError {
-    #[error("neither XDG_CACHE_HOME nor HOME is an absolute path")]
-    Nowhere,
-    #[error("`{path}` cannot be made: {error}")]
-    Make { path: String, error: io::Error },
-    #[error("`{0}` is not this user's alone: code that others put there would be run")]
-    Shared(String),
-    #[error("`{path}` lies in `{parent}`, which others own or can write to: code that they put there would be run")]
-    Exposed { path: String, parent: String },
-}
-
-impl CacheError {
-    /// Whether there is a folder and using it would be dangerous.
-    pub(crate) fn is_danger(&self) -> bool {
-        matches!(self, Self::Shared(_) | Self::Exposed { .. })
-    }
-}
 
 /// The folder of compiled code.
 #[derive(Clone, Debug)]
@@ -367,7 +354,7 @@ fn adapted(module: &Digest) -> String {
 /// The name of what was found out about this file.
 fn inspected(file: &Digest) -> String {
     let mut hasher = DefaultHasher::new();
-    (adapt::version(), inspection::VERSION).hash(&mut hasher);
+    (adapt::version(), report::VERSION).hash(&mut hasher);
     format!("{file}-{:016x}.{INSPECTED}", hasher.finish())
 }
 

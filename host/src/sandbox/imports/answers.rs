@@ -1,0 +1,41 @@
+//! How a task comes to see answers: in batches, each of which refills its fuel.
+
+use wasmtime::{Result, StoreContextMut, format_err};
+
+use super::{charge::pay, state::State};
+use crate::inbox;
+
+/// Whoever waits in a host function of a task: lets the task see answers until its own is there, and has it pay for that.
+pub(super) async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32) -> Result<inbox::Answer> {
+    loop {
+        if let Some(answer) = store.data_mut().task()?.take(number) {
+            pay(store, answer.size(), 0)?;
+            return Ok(answer);
+        }
+        next_batch(store).await?;
+    }
+}
+
+/// Lets a task that can do nothing else see the next batch of answers, and refills its fuel.
+pub(super) async fn next_batch(store: &mut StoreContextMut<'_, State>) -> Result<()> {
+    if !store.data_mut().task()?.next_batch().await {
+        return Err(format_err!("the run is over"));
+    }
+    refill(store)
+}
+
+/// Refills a task's fuel if it has seen answers since the last time.
+pub(crate) fn refill(store: &mut StoreContextMut<'_, State>) -> Result<()> {
+    let left = store.get_fuel()?;
+    let state = store.data_mut();
+    let port = state.task()?;
+    let (delivery, now_ms) = (port.deliveries(), port.now_ms());
+    if delivery == state.fuel_delivery {
+        return Ok(());
+    }
+    state.fuel_delivery = delivery;
+    state.fuel_burnt += state.fuel.saturating_sub(left);
+    state.world.set_now(now_ms);
+    let fuel = state.fuel;
+    store.set_fuel(fuel)
+}

@@ -1,0 +1,263 @@
+//! The scratch folder of one attempt, and files and folders in it that are open.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use wasmtime_wasi::p2::bindings::{
+    clocks::wall_clock::Datetime,
+    filesystem::types::{
+        DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, MetadataHashValue,
+    },
+};
+
+use super::tree::{FileClock, Id, ROOT, Tree};
+use crate::limits::Reservation;
+use crate::sandbox::imports::files::How;
+
+/// Where a program finds it.
+pub(crate) const SCRATCH_FOLDER: &str = "/tmp";
+
+pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
+
+/// The scratch folder of one attempt. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Scratch(Arc<Mutex<Tree>>);
+
+impl Scratch {
+    /// An empty one of at most so many bytes, files and folders counted with their names; `memory` is reserved for it.
+    pub(crate) fn new(most: u64, memory: Reservation, clock: FileClock) -> Self {
+        Self(Arc::new(Mutex::new(Tree::new(most, memory, clock))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tree> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a file into it, whose bytes count nothing until it is written to.
+    ///
+    /// # Errors
+    /// There is a file of that name, or not even its name fits.
+    pub(crate) fn give(&self, name: &str, bytes: Bytes) -> Result<()> {
+        self.lock().give(name, bytes)
+    }
+
+    /// The whole of a file. None: it is longer than `most`.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub(crate) fn whole(&self, path: &str, most: u64) -> Result<Option<Bytes>> {
+        self.lock().whole(ROOT, path, most)
+    }
+
+    /// Whether something did not fit.
+    pub(crate) fn was_full(&self) -> bool {
+        self.lock().was_full()
+    }
+
+    /// The folder itself, opened.
+    pub(crate) fn root(&self) -> ScratchFile {
+        self.handle(&mut self.lock(), ROOT, true, true)
+    }
+
+    fn handle(&self, tree: &mut Tree, id: Id, read: bool, write: bool) -> ScratchFile {
+        tree.hold(id);
+        ScratchFile {
+            scratch: self.clone(),
+            id,
+            read,
+            write,
+        }
+    }
+}
+
+/// A file or folder in it that is open.
+pub(crate) struct ScratchFile {
+    scratch: Scratch,
+    id: Id,
+    read: bool,
+    write: bool,
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        self.scratch.lock().release(self.id);
+    }
+}
+
+impl ScratchFile {
+    fn lock(&self) -> MutexGuard<'_, Tree> {
+        self.scratch.lock()
+    }
+
+    /// Opens something below this folder, or makes a file there.
+    ///
+    /// # Errors
+    /// It is not there, is not what is wanted, or there is no room for it.
+    pub(crate) fn open(&self, path: &str, how: How) -> Result<Self> {
+        let mut tree = self.lock();
+        let id = tree.open(self.id, path, how)?;
+        Ok(self.scratch.handle(&mut tree, id, how.read, how.write))
+    }
+
+    /// The same once more, for a stream.
+    ///
+    /// # Errors
+    /// It is a folder, or was not opened for that.
+    pub(super) fn again(&self, write: bool) -> Result<Self> {
+        let mut tree = self.lock();
+        if tree.is_folder(self.id)? {
+            return Err(ErrorCode::IsDirectory);
+        }
+        if !(if write { self.write } else { self.read }) {
+            return Err(ErrorCode::BadDescriptor);
+        }
+        Ok(self.scratch.handle(&mut tree, self.id, self.read, self.write))
+    }
+
+    /// At most `most` bytes from a position on; none at the end.
+    pub(crate) fn read(&self, position: u64, most: usize) -> Result<Bytes> {
+        match self.read {
+            true => self.lock().read(self.id, position, most),
+            false => Err(ErrorCode::BadDescriptor),
+        }
+    }
+
+    /// All of it at a position, or at the end.
+    pub(crate) fn write(&self, position: Option<u64>, bytes: &[u8]) -> Result<()> {
+        match self.write {
+            true => self.lock().write(self.id, position, bytes),
+            false => Err(ErrorCode::BadDescriptor),
+        }
+    }
+
+    pub(crate) fn set_size(&self, size: u64) -> Result<()> {
+        match self.write {
+            true => self.lock().set_size(self.id, size),
+            false => Err(ErrorCode::BadDescriptor),
+        }
+    }
+
+    pub(crate) fn make_folder(&self, path: &str) -> Result<()> {
+        self.lock().make_folder(self.id, path)
+    }
+
+    pub(crate) fn remove(&self, path: &str, folder: bool) -> Result<()> {
+        self.lock().remove(self.id, path, folder)
+    }
+
+    pub(crate) fn rename(&self, path: &str, new: &Self, new_path: &str) -> Result<()> {
+        self.lock().rename(self.id, path, new.id, new_path)
+    }
+
+    pub(crate) fn link(&self, path: &str, new: &Self, new_path: &str) -> Result<()> {
+        self.lock().link(self.id, path, new.id, new_path)
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+
+    /// What lies at a path, none being this itself.
+    fn at(&self, tree: &Tree, path: Option<&str>) -> Result<Id> {
+        path.map_or(Ok(self.id), |path| tree.find(self.id, path))
+    }
+
+    pub(crate) fn stat(&self, path: Option<&str>) -> Result<DescriptorStat> {
+        let tree = self.lock();
+        let stat = tree.stat(self.at(&tree, path)?)?;
+        let time = |since: Duration| {
+            Some(Datetime {
+                seconds: since.as_secs(),
+                nanoseconds: since.subsec_nanos(),
+            })
+        };
+        Ok(DescriptorStat {
+            type_: kind(stat.is_folder),
+            link_count: stat.links,
+            size: stat.size,
+            data_access_timestamp: time(stat.times.accessed),
+            data_modification_timestamp: time(stat.times.modified),
+            status_change_timestamp: time(stat.times.modified),
+        })
+    }
+
+    /// A number for each file and folder.
+    pub(crate) fn hash(&self, path: Option<&str>) -> Result<MetadataHashValue> {
+        let tree = self.lock();
+        Ok(MetadataHashValue {
+            lower: self.at(&tree, path)? + 1,
+            upper: 0,
+        })
+    }
+
+    /// Sets what is given of its times, since 1970; none within: to now.
+    pub(crate) fn set_times(
+        &self,
+        path: Option<&str>,
+        accessed: Option<Option<Duration>>,
+        modified: Option<Option<Duration>>,
+    ) -> Result<()> {
+        let mut tree = self.lock();
+        let (id, now) = (self.at(&tree, path)?, tree.now());
+        let time = |time: Option<Option<Duration>>| time.map(|time| time.unwrap_or(now));
+        tree.set_times(id, time(accessed), time(modified))
+    }
+
+    pub(crate) fn kind(&self) -> Result<DescriptorType> {
+        Ok(kind(self.lock().is_folder(self.id)?))
+    }
+
+    pub(crate) fn flags(&self) -> Result<DescriptorFlags> {
+        let given = [(self.read, DescriptorFlags::READ), (self.write, DescriptorFlags::WRITE)];
+        if self.lock().is_folder(self.id)? {
+            return Ok(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY);
+        }
+        let given = given.into_iter().filter(|(given, _)| *given);
+        Ok(given.fold(DescriptorFlags::empty(), |flags, (_, flag)| flags | flag))
+    }
+
+    /// Lists this folder from its beginning.
+    ///
+    /// # Errors
+    /// It is a file.
+    pub(crate) fn list(&self) -> Result<ScratchList> {
+        let mut tree = self.lock();
+        match tree.is_folder(self.id)? {
+            true => Ok(ScratchList {
+                folder: self.scratch.handle(&mut tree, self.id, true, false),
+                last: None,
+            }),
+            false => Err(ErrorCode::NotDirectory),
+        }
+    }
+}
+
+fn kind(is_folder: bool) -> DescriptorType {
+    match is_folder {
+        true => DescriptorType::Directory,
+        false => DescriptorType::RegularFile,
+    }
+}
+
+/// A folder that is being listed, by name.
+pub(crate) struct ScratchList {
+    folder: ScratchFile,
+    last: Option<Box<str>>,
+}
+
+impl ScratchList {
+    /// The next entry; none at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<DirectoryEntry>> {
+        let next = self.folder.lock().entry_after(self.folder.id, self.last.as_deref())?;
+        Ok(next.map(|(name, is_folder)| {
+            self.last = Some(name.clone());
+            DirectoryEntry {
+                type_: kind(is_folder),
+                name: name.into(),
+            }
+        }))
+    }
+}

@@ -1,0 +1,263 @@
+//! What the functions of WASI 0.2 and WASI 0.3 do alike.
+
+use std::time::{Duration, SystemTime};
+
+use wasmtime::{Result, component::Resource};
+use wasmtime_wasi::{
+    FsPerms, OpenMode,
+    filesystem::{Descriptor, Dir, File},
+    p2::{
+        DynInputStream, DynOutputStream, FsError, FsResult,
+        bindings::{
+            clocks::wall_clock::Datetime,
+            filesystem::types::{
+                DescriptorFlags, ErrorCode, Filesize, HostDescriptor, NewTimestamp, OpenFlags, PathFlags,
+            },
+        },
+    },
+};
+
+use super::view::{Listing, Opened, View, note};
+use crate::sandbox::imports::{
+    files::{Entries, How, Reader, Writer, at_once},
+    scratch::SCRATCH_FOLDER,
+};
+use crate::{limits::UNREAD_MAX, units::Size};
+
+impl View<'_> {
+    /// The granted folders and the scratch folder, each opened once more.
+    pub(crate) fn preopened(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+        let folders = self.files.map(|files| files.access.folders.clone());
+        let mut given = Vec::new();
+        for (folder, name) in folders.iter().flat_map(|folders| folders.iter()) {
+            let opened = self.table.push(Opened::Granted {
+                descriptor: Descriptor::Dir(folder.clone()),
+                permit: None,
+            })?;
+            given.push((Resource::new_own(opened.rep()), name.clone()));
+        }
+        if let Some(scratch) = self.scratch {
+            // It is also where paths begin that say nothing else, unless a granted folder is.
+            let is_current = given.iter().all(|(_, name)| !matches!(name.as_str(), "/" | "." | ""));
+            for name in [Some(SCRATCH_FOLDER), is_current.then_some(".")].into_iter().flatten() {
+                let opened = self.table.push(Opened::Scratch(scratch.root()))?;
+                given.push((Resource::new_own(opened.rep()), name.to_owned()));
+            }
+        }
+        Ok(given)
+    }
+
+    /// Puts what was opened into the table.
+    pub(crate) fn put(&mut self, opened: Opened) -> FsResult<Resource<Descriptor>> {
+        Ok(Resource::new_own(self.table.push(opened)?.rep()))
+    }
+
+    pub(crate) fn close(&mut self, fd: &Resource<Descriptor>) -> Result<()> {
+        self.table.delete(Resource::<Opened>::new_own(fd.rep()))?;
+        Ok(())
+    }
+
+    /// Opens what there is below a folder.
+    pub(crate) fn open_below(
+        &self,
+        fd: &Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> impl Future<Output = FsResult<Opened>> + Send + use<> {
+        let begun = how_to_open(path_flags, open_flags, flags).and_then(|how| {
+            if let Some(below) = self.scratch(fd)? {
+                return Ok(Err(Opened::Scratch(below.open(&path, how)?)));
+            }
+            let below = self.folder(fd)?;
+            if how.write && below.perms.write_not_permitted() {
+                return Err(ErrorCode::NotPermitted.into());
+            }
+            let permit = self.one_more()?;
+            Ok(Ok((self.opened(&below, path, how), below, how, permit)))
+        });
+        async move {
+            let (opening, below, how, permit) = match begun? {
+                Ok(begun) => begun,
+                Err(opened) => return Ok(opened),
+            };
+            let (file, is_folder) = opening.await?;
+            let mut mode = OpenMode::empty();
+            mode.set(OpenMode::READ, how.read);
+            mode.set(OpenMode::WRITE, how.write);
+            let descriptor = if is_folder {
+                Descriptor::Dir(Dir::new(file, below.perms, mode, true))
+            } else {
+                Descriptor::File(File::new(file, below.perms, mode, true))
+            };
+            Ok(Opened::Granted {
+                descriptor,
+                permit: Some(permit),
+            })
+        }
+    }
+
+    /// What a file is read through, from a position on.
+    pub(crate) fn reader(&self, fd: &Resource<Descriptor>, offset: Filesize) -> FsResult<DynInputStream> {
+        if let Some(file) = self.scratch(fd)? {
+            return Ok(Box::new(file.reader(offset)?));
+        }
+        let (file, permit) = self.file(fd, false)?;
+        Ok(Box::new(Reader::new(&file.file, permit, self.files()?, offset)))
+    }
+
+    /// What a file is written through, from a position on; none: at its end.
+    pub(crate) fn writer(&self, fd: &Resource<Descriptor>, offset: Option<Filesize>) -> FsResult<DynOutputStream> {
+        if let Some(file) = self.scratch(fd)? {
+            return Ok(Box::new(file.writer(offset)?));
+        }
+        let (file, permit) = self.file(fd, true)?;
+        Ok(Box::new(Writer::new(&file.file, permit, self.files()?, offset)))
+    }
+
+    /// Sets the times of what there is below a folder.
+    pub(crate) fn set_times_below(
+        &self,
+        fd: &Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> impl Future<Output = FsResult<()>> + Send + use<> {
+        let done = self.scratch(fd).and_then(|folder| match folder {
+            Some(folder) => Ok(Some(folder.set_times(
+                Some(&path),
+                since_of(accessed)?,
+                since_of(modified)?,
+            )?)),
+            None => Ok(None),
+        });
+        let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
+        let of_link = (!follow).then(|| {
+            let path = path.clone();
+            self.with(fd, move |view, fd| {
+                at_once(view.set_times_at(fd, path_flags, path, accessed, modified))
+            })
+        });
+        // wasmtime-wasi would open it, whatever it is.
+        let of_file = follow.then(|| -> FsResult<_> {
+            let below = self.folder(fd)?;
+            if below.perms == FsPerms::ReadOnly {
+                return Err(ErrorCode::NotPermitted.into());
+            }
+            let mut times = std::fs::FileTimes::new();
+            if let Some(time) = time_of(accessed)? {
+                times = times.set_accessed(time);
+            }
+            if let Some(time) = time_of(modified)? {
+                times = times.set_modified(time);
+            }
+            let how = How {
+                follow: true,
+                read: true,
+                ..How::default()
+            };
+            Ok((self.opened(&below, path, how), times, self.files()?.calls().clone()))
+        });
+        async move {
+            if let Some(done) = done? {
+                return Ok(done);
+            }
+            if let Some(of_link) = of_link {
+                return of_link.await;
+            }
+            let Some(of_file) = of_file else { return Ok(()) };
+            let (opening, times, calls) = of_file?;
+            let (file, _) = opening.await?;
+            let set = calls.run(move || file.set_times(times)).await;
+            Ok(set.map_err(FsError::trap)??)
+        }
+    }
+
+    /// Begins to list a folder.
+    pub(crate) fn list(&self, fd: &Resource<Descriptor>) -> impl Future<Output = FsResult<Listing>> + Send + use<> {
+        let begun = self.scratch(fd).and_then(|folder| {
+            if let Some(folder) = folder {
+                return Ok(Err(Listing::Scratch(folder.list()?)));
+            }
+            let (folder, files) = (self.folder(fd)?, self.files()?);
+            let (calls, unread) = (files.calls().clone(), files.unread.clone());
+            Ok(Ok((folder.dir, self.one_more()?, calls, unread)))
+        });
+        let denials = self.denials.cloned();
+        async move {
+            let (folder, permit, calls, unread) = match begun? {
+                Ok(begun) => begun,
+                Err(listing) => return Ok(listing),
+            };
+            let opened = calls.run(move || Entries::open(&folder)).await;
+            let entries = Entries::new(opened.map_err(FsError::trap)??, permit, &unread);
+            let entries = entries.ok_or_else(|| {
+                let most = Size(UNREAD_MAX as u64);
+                let what = format!("more than {most} of files and folders read ahead");
+                note(denials.as_ref(), &what);
+                FsError::from(ErrorCode::InsufficientMemory)
+            })?;
+            Ok(Listing::Granted(entries, calls))
+        }
+    }
+}
+
+/// How something is to be opened.
+///
+/// # Errors
+/// Not in a way that is supported.
+pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: DescriptorFlags) -> FsResult<How> {
+    let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
+        | DescriptorFlags::DATA_INTEGRITY_SYNC
+        | DescriptorFlags::REQUESTED_WRITE_SYNC;
+    if flags.intersects(unsupported) {
+        return Err(ErrorCode::Unsupported.into());
+    }
+    let how = How {
+        follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
+        // What is not opened for writing is opened for reading, or the system would not open it.
+        read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),
+        write: flags.contains(DescriptorFlags::WRITE) || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE),
+        create: open_flags.contains(OpenFlags::CREATE),
+        exclusive: open_flags.contains(OpenFlags::EXCLUSIVE),
+        truncate: open_flags.contains(OpenFlags::TRUNCATE),
+        folder: open_flags.contains(OpenFlags::DIRECTORY),
+    };
+    match how.folder && (how.create || how.exclusive || how.truncate) {
+        true => Err(ErrorCode::Invalid.into()),
+        false => Ok(how),
+    }
+}
+
+/// The same since 1970, for a file of a scratch folder; none within: now, by its clock.
+///
+/// # Errors
+/// There is no such time.
+pub(super) fn since_of(time: NewTimestamp) -> FsResult<Option<Option<Duration>>> {
+    match time {
+        NewTimestamp::Now => Ok(Some(None)),
+        time => {
+            let time = time_of(time)?;
+            let since = time.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+            Ok(since.map(Some))
+        }
+    }
+}
+
+/// When that is; none: it stays as it is.
+///
+/// # Errors
+/// There is no such time.
+pub(super) fn time_of(time: NewTimestamp) -> FsResult<Option<SystemTime>> {
+    match time {
+        NewTimestamp::NoChange => Ok(None),
+        NewTimestamp::Now => Ok(Some(SystemTime::now())),
+        NewTimestamp::Timestamp(Datetime { seconds, nanoseconds }) => {
+            let since = Duration::new(seconds, 0).checked_add(Duration::from_nanos(nanoseconds.into()));
+            let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+            time.map(Some).ok_or_else(|| ErrorCode::Overflow.into())
+        }
+    }
+}

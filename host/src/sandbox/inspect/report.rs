@@ -1,0 +1,134 @@
+//! What a file is, found out without running it, and answered in a bounded size.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adapt,
+    bounds::{self, BoundsError},
+    capacity::{self, CapacityError},
+    error::ContractError,
+    origin::Origin,
+    shape::{Depth, Shape},
+};
+use crate::{digest::Digest, inbox::panic_message, text::cut};
+
+/// Changed when the same file comes to have another answer, or the answer another form.
+pub(crate) const VERSION: u32 = 2;
+
+/// What a file of WebAssembly is. Of a bounded size, whatever is in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inspection {
+    /// Of the component; of the core module if none can be made of it.
+    pub(crate) shape: Shape,
+    /// Of the component, where one was made of a core module.
+    pub(crate) digest: Option<Digest>,
+    /// Default unless [`Depth::Everything`].
+    pub(crate) origin: Origin,
+    /// Why it cannot be used, though it is valid. None unless [`Depth::Everything`].
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Why a valid file cannot be used. Its contract can be another reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Problem {
+    /// No component can be made of the core module.
+    Module(String),
+    /// The imports cannot be linked.
+    Link(String),
+}
+
+/// Why a file has no [`Inspection`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Rejection {
+    NotWasm,
+    Invalid(String),
+    Feature(String),
+    Excessive(String),
+    Module(String),
+}
+
+impl From<ContractError> for Rejection {
+    fn from(error: ContractError) -> Self {
+        match error {
+            ContractError::NotWasm => Self::NotWasm,
+            ContractError::Excessive(why) => Self::Excessive(why),
+            ContractError::Invalid(why) => Self::Invalid(cut(why)),
+            ContractError::Feature(why) => Self::Feature(why),
+            error => Self::Invalid(cut(error.to_string())),
+        }
+    }
+}
+
+/// Inspects a file: what it is, and the component that was made of it if it is a core module. Whether that can be linked is not
+/// looked at.
+///
+/// # Errors
+/// It is not valid, or has more in it than is inspected; at [`Depth::Declarations`] also: no component can be made of it.
+pub(crate) fn inspect(bytes: &[u8], depth: Depth) -> Result<(Inspection, Option<Vec<u8>>), Rejection> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(Rejection::NotWasm);
+    }
+    bounded(bytes, "file")?;
+    let origin = match depth {
+        Depth::Declarations => Origin::default(),
+        // Of the file as it is: the component that is made of a module has the marks of adapters.
+        Depth::Everything => Origin::of(bytes),
+    };
+    let mut made = None;
+    let component = match adapt::is_module(bytes) {
+        false => bytes,
+        true => match adapted(bytes) {
+            Ok(component) => {
+                bounded(&component, "component that was made of it")?;
+                &*made.insert(component)
+            }
+            Err(why) if depth == Depth::Everything => {
+                let inspection = Inspection {
+                    shape: Shape::of_module(bytes)?,
+                    digest: None,
+                    origin,
+                    problem: Some(Problem::Module(why)),
+                };
+                return Ok((inspection, None));
+            }
+            Err(why) => return Err(Rejection::Module(why)),
+        },
+    };
+    let shape = Shape::of(component, depth)?;
+    has_room(component)?;
+    let inspection = Inspection {
+        digest: made.as_deref().map(Digest::of),
+        shape,
+        origin,
+        problem: None,
+    };
+    Ok((inspection, made))
+}
+
+fn bounded(bytes: &[u8], what: &str) -> Result<(), Rejection> {
+    bounds::check(bytes).map_err(|error| match error {
+        BoundsError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
+        error => Rejection::Excessive(format!("this {what} is not inspected: {error}")),
+    })
+}
+
+/// Whether an engine has room for it.
+fn has_room(component: &[u8]) -> Result<(), Rejection> {
+    capacity::check(component).map_err(|error| match error {
+        CapacityError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
+        error => Rejection::Excessive(format!("this component cannot be loaded: {error}")),
+    })
+}
+
+/// Makes a component of a core module. A panic is an error: what makes it was not written for input from outside.
+fn adapted(module: &[u8]) -> Result<Vec<u8>, String> {
+    match catch_unwind(AssertUnwindSafe(|| adapt::component(module))) {
+        Ok(made) => made.map_err(|error| cut(error.to_string())),
+        Err(panic) => Err(cut(format!(
+            "no component can be made of this core WebAssembly module: {}",
+            panic_message(&*panic)
+        ))),
+    }
+}

@@ -1,0 +1,113 @@
+//! Work on a file from outside, in a child process with limits of its own: the child's side.
+
+use std::io::{self, Read, Write};
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+
+use super::{
+    child::{MACHINE, MADE, REFUSED, Work, cpu},
+    compile,
+    error::InspectionError,
+    inspection,
+};
+use crate::{
+    limits::{Shortage, cores},
+    sandbox::{
+        chain::chain,
+        engine,
+        process::{again::CHILD, processes},
+    },
+};
+
+/// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, which is twice 64 MiB while
+/// it is being aligned.
+const RESERVED: u64 = 128 << 20;
+
+/// If this process was started as a child: does the work, and returns the exit code.
+pub(crate) fn as_child() -> Option<u8> {
+    let mut args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.into_string().unwrap_or_default());
+    let asked = (args.next(), args.next(), args.next(), args.next(), args.next());
+    match asked {
+        (Some(child), Some(work), Some(_), Some(_), None) if child == CHILD && work == processes::GUARD => {
+            Some(processes::guard())
+        }
+        (Some(child), Some(work), Some(memory), Some(seconds), None) if child == CHILD => {
+            Some(child_of(&work, memory.parse().ok()?, seconds.parse().ok()?))
+        }
+        _ => {
+            processes::can_guard();
+            None
+        }
+    }
+}
+
+/// The child: does this work on stdin, to stdout, and returns its exit code.
+fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
+    let work = Work::ALL.into_iter().find(|known| known.word() == work);
+    let known = work.ok_or_else(|| io::Error::other("there is no such work"));
+    let (code, error) = match (known, confine(memory, seconds)) {
+        (_, Err(error)) => (MACHINE, error),
+        (Err(error), _) => (REFUSED, error),
+        (Ok(work), Ok(())) => match done(work) {
+            Ok(()) => return 0,
+            Err(error) if Shortage::of_start(&error).is_some() => (MACHINE, error),
+            Err(error) => (REFUSED, error),
+        },
+    };
+    // The parent reads it or is gone.
+    let _ = writeln!(io::stderr(), "{error}");
+    code
+}
+
+/// Lowers the limits of this process. None is raised, which only the superuser may.
+fn confine(memory: u64, seconds: u64) -> io::Result<()> {
+    lower(Resource::Data, "memory", memory)?;
+    // Not every kernel counts all memory as data. A thread for each core reserves beside that what it never uses.
+    let reserved = RESERVED.saturating_mul(cores() as u64);
+    lower(Resource::As, "address space", memory.saturating_add(reserved))?;
+    lower(Resource::Cpu, "CPU time", cpu(seconds))?;
+    lower(Resource::Core, "core files", 0)?;
+    lower(Resource::Fsize, "file sizes", 0)?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+/// Lowers a limit; one that is lower stays.
+fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
+    let before = getrlimit(resource);
+    let maximum = before.maximum.map_or(most, |own| own.min(most));
+    // At the hard limit on CPU time a process is killed; at a soft one below it is told, which is what can be seen.
+    let soft = match resource {
+        Resource::Cpu => maximum.saturating_sub(1).max(1),
+        _ => maximum,
+    };
+    let limit = Rlimit {
+        current: Some(before.current.map_or(soft, |own| own.min(soft))),
+        maximum: Some(maximum),
+    };
+    setrlimit(resource, limit).map_err(|error| {
+        let error = io::Error::from(error);
+        io::Error::other(format!("its limit on {name} cannot be lowered to {most}: {error}"))
+    })
+}
+
+fn done(work: Work) -> io::Result<()> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input)?;
+    let output = match work {
+        Work::Compile(form, space) => engine::compiler(form, space)
+            .map_err(|error| io::Error::other(chain(&error)))
+            .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
+        Work::Inspect(depth) => inspection::here(&input, depth)
+            .map_err(|error| match error {
+                // What the machine has none left of is read from it.
+                InspectionError::Start(error) => error,
+                error => io::Error::other(error),
+            })
+            .and_then(|answer| answer.encode()),
+    }?;
+    io::stdout().write_all(MADE)?;
+    io::stdout().write_all(&output)
+}
