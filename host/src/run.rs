@@ -29,7 +29,7 @@ use crate::{
         OperationSettings,
     },
     report::{Finished, Format, LiveCounts, Reporter, Stream, Style, Summary, Target, Writer},
-    sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
+    sandbox::{Input, LoadedComponent, Sandbox, stdin_was_open, stdout_was_open},
     transport::{InProcess, Workers},
 };
 
@@ -51,7 +51,7 @@ pub(crate) enum InputSource {
 /// What is run.
 pub(crate) enum What {
     Component {
-        program: Program,
+        program: LoadedComponent,
         args: Vec<String>,
         task_limits: Limits,
         planner_limits: Limits,

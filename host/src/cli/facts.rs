@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{error::Failure, plan};
 use crate::{
     digest::Digest,
-    sandbox::{Contract, Form, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
+    sandbox::{Contract, EngineKind, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
 };
 
 /// What is known of a file.
@@ -50,7 +50,7 @@ impl Facts {
     }
 
     /// What it can be, and the form of its functions as that.
-    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, Form)> {
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, EngineKind)> {
         let contract = self.contract.as_ref().ok();
         let operation = contract.and_then(|contract| contract.operation);
         let worker = contract.and_then(|contract| contract.worker);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{error::Failure, facts::Facts};
 use crate::{
-    sandbox::{Form, LoadError},
+    sandbox::{EngineKind, LoadError},
     settings::Ask,
 };
 
@@ -87,11 +87,11 @@ enum Called {
     Async,
 }
 
-impl From<Form> for Called {
-    fn from(form: Form) -> Self {
+impl From<EngineKind> for Called {
+    fn from(form: EngineKind) -> Self {
         match form {
-            Form::Blocking => Self::Blocking,
-            Form::Async => Self::Async,
+            EngineKind::Blocking => Self::Blocking,
+            EngineKind::Async => Self::Async,
         }
     }
 }
@@ -152,8 +152,8 @@ impl Line {
             core_module: facts.module,
             language: facts.origin.language.clone(),
             producers: facts.origin.producers.clone(),
-            operation: contract.and_then(|contract| contract.operation).map(Form::into),
-            worker: contract.and_then(|contract| contract.worker).map(Form::into),
+            operation: contract.and_then(|contract| contract.operation).map(EngineKind::into),
+            worker: contract.and_then(|contract| contract.worker).map(EngineKind::into),
             program: facts.is_program(),
             worlds: facts.worlds().into_iter().map(str::to_owned).collect(),
             imports: imported.collect(),

@@ -14,7 +14,7 @@ use crate::{
     http::Placed,
     limits::{CONCURRENCY_MAX, Limits, cores},
     run::{Performer, PoolPlan, WorkerPlan},
-    sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
+    sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
     signer::Signer,
     units::Size,
@@ -92,7 +92,7 @@ impl<'a> PoolMaker<'a> {
     ///
     /// # Errors
     /// A secret and a variable have one name.
-    pub(super) fn own(&self, path: &Path, program: Program) -> Result<PoolPlan, Failure> {
+    pub(super) fn own(&self, path: &Path, program: LoadedComponent) -> Result<PoolPlan, Failure> {
         let count = self.common.workers;
         let settings = InvocationSettings::default();
         self.pool(name_of(path), program, count, None, &Opened::default(), settings)
@@ -143,7 +143,7 @@ impl<'a> PoolMaker<'a> {
     fn pool(
         &self,
         name: String,
-        program: Program,
+        program: LoadedComponent,
         count: Option<u32>,
         concurrency: Option<NonZeroU32>,
         more: &Opened,
@@ -247,7 +247,7 @@ impl<'a> PoolMaker<'a> {
         &self,
         pool: &str,
         called: &str,
-        program: &Program,
+        program: &LoadedComponent,
         settings: InvocationSettings,
         opened: &Opened,
     ) -> Result<Arc<Invocation>, Failure> {
@@ -326,7 +326,7 @@ impl<'a> PoolMaker<'a> {
     fn concurrency(
         &self,
         pool: &str,
-        program: &Program,
+        program: &LoadedComponent,
         written: Option<NonZeroU32>,
         fresh: bool,
         workers: usize,
@@ -336,7 +336,7 @@ impl<'a> PoolMaker<'a> {
             return Ok(1);
         }
         let cannot = || Failure::usage(format!("the workers of `{pool}` cannot take {wanted} attempts at once"));
-        if program.contract().worker != Some(Form::Async) {
+        if program.contract().worker != Some(EngineKind::Async) {
             return Err(cannot()
                 .because("they are blocking: one that waits holds up its whole instance")
                 .hint("give more of them with --workers, or export an async `handle`; see the world `worker-async`"));

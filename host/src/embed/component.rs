@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc};
 use super::{ComponentError, Host};
 use crate::{
     digest::Digest,
-    sandbox::{Program, Sandbox},
+    sandbox::{LoadedComponent, Sandbox},
 };
 
 /// A WebAssembly component that is compiled and ready: an operation, a worker, or both. Cheap to clone.
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Component {
     name: String,
-    pub(super) program: Program,
+    pub(super) program: LoadedComponent,
     sandbox: Arc<Sandbox>,
 }
 

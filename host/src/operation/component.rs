@@ -15,7 +15,8 @@ use crate::{
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
-        Debt, Fault, Input, Logical, PlannerInstance, Program, Sandbox, Share, Starts, TaskSpec, World, run_task,
+        Debt, Fault, GuestEnv, Input, LoadedComponent, Logical, PlannerInstance, Sandbox, Share, Starts, TaskSpec,
+        run_task,
     },
 };
 
@@ -50,7 +51,7 @@ impl ComponentOperation {
     /// Starts the planner. If it cannot be started, that is the first notice.
     pub(crate) fn start(
         sandbox: Arc<Sandbox>,
-        program: Program,
+        program: LoadedComponent,
         settings: OperationSettings,
         logger: Logger,
         to_driver: UnboundedSender<Notice>,
@@ -58,12 +59,12 @@ impl ComponentOperation {
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
         let port = PlannerPort::new(to_driver.clone());
-        let world = World {
+        let env = GuestEnv {
             args: settings.args.clone(),
             stdin: settings.input.clone(),
             // The tasks' numbers begin at 1.
             logical: Some(Logical::new(settings.began_unix_ms, settings.seed, 0)),
-            ..World::default()
+            ..GuestEnv::default()
         };
         // Each has a share of its own: tasks must not keep the planner from collecting them.
         let (own, share) = (Share::of_one(&sandbox, &program), Share::new(&sandbox, &program));
@@ -76,8 +77,8 @@ impl ComponentOperation {
                 let started = loop {
                     let started = match own.admit_with(own.memory().empty()).await {
                         Ok(admission) => {
-                            let (port, world) = (port.clone(), world.clone());
-                            PlannerInstance::start(&sandbox, &program, admission, port, world, limits, &logger).await
+                            let (port, env) = (port.clone(), env.clone());
+                            PlannerInstance::start(&sandbox, &program, admission, port, env, limits, &logger).await
                         }
                         Err(fault) => Err(fault),
                     };
@@ -143,10 +144,10 @@ impl Operation for ComponentOperation {
         );
         let logical = Logical::new(self.began_unix_ms, self.seed, task.0 + 1);
         logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
-        let world = World {
+        let env = GuestEnv {
             args: self.args.clone(),
             logical: Some(logical),
-            ..World::default()
+            ..GuestEnv::default()
         };
         let (sandbox, spec, logger, to_driver) = (
             self.sandbox.clone(),
@@ -159,7 +160,7 @@ impl Operation for ComponentOperation {
             let mut begun = sandbox.budget().begin(spec.share.memory(), spec.share.expected()).await;
             let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
             let mut end = match spec.share.admit_with(memory).await {
-                Ok(admission) => run_task(&sandbox, &spec, admission, port, input, world, &logger).await,
+                Ok(admission) => run_task(&sandbox, &spec, admission, port, input, env, &logger).await,
                 Err(fault) => TaskEnd::of_fault(&fault),
             };
             end.room.begun = Some(begun.ended());

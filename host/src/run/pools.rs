@@ -16,7 +16,7 @@ use crate::{
     inbox::Notice,
     limits::Limits,
     logger::Logger,
-    sandbox::{Debt, Folders, Invocation, Need, Program, Sandbox, Share, Tail, WorkerSpec, folders},
+    sandbox::{Debt, Folders, Invocation, LoadedComponent, Need, Sandbox, Share, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
     transport::Member,
     worker::{NativeCall, NativeWorker, Worker},
@@ -24,7 +24,7 @@ use crate::{
 
 /// What the workers of a pool are.
 pub(crate) enum Performer {
-    Component(Program),
+    Component(LoadedComponent),
     Native(NativeCall),
 }
 
@@ -144,7 +144,7 @@ struct Maker {
     /// The run's name.
     run: Arc<str>,
     pool: String,
-    performer: Result<(Program, Arc<Share>), NativeCall>,
+    performer: Result<(LoadedComponent, Arc<Share>), NativeCall>,
     limits: Limits,
     folders: Folders,
     grants: Arc<Grants>,
@@ -224,7 +224,7 @@ impl Maker {
                 grants: self.grants.clone(),
                 files: self.sandbox.files(&self.folders, self.with_folders, &self.limits),
                 http: Arc::new(http),
-                voice: Tail::new(self.limits.log_rate, self.limits.log_size),
+                stderr: Tail::new(self.limits.log_rate, self.limits.log_size),
                 debt: Debt::default(),
                 denials,
                 reports: Arc::default(),

@@ -13,7 +13,7 @@ use crate::{
     logger::{Level, Logger},
     operation::{ComponentOperation, OperationSettings},
     report::{Format, Reporter, Style, Target, Writer},
-    sandbox::{Input, NO_TIME_UNIX_MS, Program, Sandbox},
+    sandbox::{Input, LoadedComponent, NO_TIME_UNIX_MS, Sandbox},
     script::{Script, ScriptedWorker},
     settings::Spender,
     transport::{Member, Scripted, Workers},
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Stage {
     /// It must have no limit for all guests together.
     pub(crate) sandbox: Arc<Sandbox>,
-    pub(crate) program: Program,
+    pub(crate) program: LoadedComponent,
     /// The operation's arguments, its name first. Those of a script follow.
     pub(crate) args: Vec<String>,
     pub(crate) task_limits: Limits,

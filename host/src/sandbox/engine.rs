@@ -51,12 +51,12 @@ const WARM_PART: u64 = 16;
 
 /// Whether an engine has component-model async.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Form {
+pub(crate) enum EngineKind {
     Blocking,
     Async,
 }
 
-impl Form {
+impl EngineKind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Blocking => "blocking",
@@ -86,13 +86,13 @@ const GUARD: u64 = 128 << 10;
 /// each of which can wait in a call, on a stack of its own.
 ///
 /// Core instances are not counted: there may be as many as a component may have, for every instance.
-pub(super) fn weight(form: Form, memories: u32, tables: u32, composed: bool) -> u64 {
+pub(super) fn weight(kind: EngineKind, memories: u32, tables: u32, composed: bool) -> u64 {
     // Each has a core instance at least, to make a call.
     let waiting = if composed { CORE_INSTANCES_PER_COMPONENT } else { 1 };
-    let stacks = match form {
+    let stacks = match kind {
         // One call at a time.
-        Form::Blocking => 1,
-        Form::Async => (waiting + 2).div_ceil(STACKS_PER_INSTANCE),
+        EngineKind::Blocking => 1,
+        EngineKind::Async => (waiting + 2).div_ceil(STACKS_PER_INSTANCE),
     };
     let memories = memories.div_ceil(MEMORIES_PER_INSTANCE);
     let tables = tables.div_ceil(TABLES_PER_INSTANCE);
@@ -101,34 +101,34 @@ pub(super) fn weight(form: Form, memories: u32, tables: u32, composed: bool) -> 
 
 /// Makes an engine whose guests have `stack` bytes of it, in a host that has so much `memory` for all of them. Where the address
 /// space for a pool cannot be had (`ulimit -v`), instances are made one by one and their memories take it as they grow.
-pub(super) fn engine(form: Form, stack: usize, memory: u64) -> wasmtime::Result<(Engine, Space)> {
+pub(super) fn engine(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::Result<(Engine, Space)> {
     let make = |space, strategy| {
-        let mut config = config(form, space);
+        let mut config = config(kind, space);
         config.max_wasm_stack(stack).async_stack_size(stack + HOST_STACK);
         config.allocation_strategy(strategy);
         Engine::new(&config).map(|engine| (engine, space))
     };
-    let pooling = InstanceAllocationStrategy::Pooling(pool(form, memory));
+    let pooling = InstanceAllocationStrategy::Pooling(pool(kind, memory));
     make(Space::Reserved, pooling).or_else(|_| make(Space::Grown, InstanceAllocationStrategy::OnDemand))
 }
 
 /// Makes an engine on which imports are linked as on the others, and that runs nothing. It compiles with one thread, so that it
 /// takes the same memory on a machine with many cores.
-pub(super) fn inspector(form: Form) -> wasmtime::Result<Engine> {
-    Engine::new(config(form, Space::Grown).parallel_compilation(false))
+pub(super) fn inspector(kind: EngineKind) -> wasmtime::Result<Engine> {
+    Engine::new(config(kind, Space::Grown).parallel_compilation(false))
 }
 
 /// Makes an engine that compiles for the others and runs nothing. It uses all cores, as far as threads can be had.
-pub(super) fn compiler(form: Form, space: Space) -> wasmtime::Result<Engine> {
+pub(super) fn compiler(kind: EngineKind, space: Space) -> wasmtime::Result<Engine> {
     let cores = cores();
     let threads = startable_threads(cores).0;
-    Engine::new(config(form, space).parallel_compilation(threads == cores))
+    Engine::new(config(kind, space).parallel_compilation(threads == cores))
 }
 
-fn config(form: Form, space: Space) -> Config {
+fn config(kind: EngineKind, space: Space) -> Config {
     let mut config = Config::new();
     config
-        .concurrency_support(form == Form::Async)
+        .concurrency_support(kind == EngineKind::Async)
         // Fuel is both the budget and the preemption. Epochs beside it would double the cost of computation.
         .consume_fuel(true)
         // The same answers must give the same requests, on every machine.
@@ -151,10 +151,10 @@ fn warm_slots(memory: u64) -> u32 {
     u32::try_from(slots).unwrap_or(1)
 }
 
-fn pool(form: Form, memory: u64) -> PoolingAllocationConfig {
-    let stacks = match form {
-        Form::Blocking => 1,
-        Form::Async => STACKS_PER_INSTANCE,
+fn pool(kind: EngineKind, memory: u64) -> PoolingAllocationConfig {
+    let stacks = match kind {
+        EngineKind::Blocking => 1,
+        EngineKind::Async => STACKS_PER_INSTANCE,
     };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES_MAX)
@@ -193,34 +193,37 @@ mod tests {
             engine.unwrap().precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
-        let made = |form, stack, memory| {
-            let (engine, space) = engine(form, stack, memory).unwrap();
-            (hash(Ok(engine)), hash(compiler(form, space)))
+        let made = |kind, stack, memory| {
+            let (engine, space) = engine(kind, stack, memory).unwrap();
+            (hash(Ok(engine)), hash(compiler(kind, space)))
         };
-        for form in [Form::Blocking, Form::Async] {
-            for (engine, compiler) in [made(form, 512 << 10, u64::MAX), made(form, 64 << 10, 1 << 20)] {
+        for kind in [EngineKind::Blocking, EngineKind::Async] {
+            for (engine, compiler) in [made(kind, 512 << 10, u64::MAX), made(kind, 64 << 10, 1 << 20)] {
                 assert_eq!(engine, compiler);
             }
             assert_ne!(
-                hash(compiler(form, Space::Reserved)),
-                hash(compiler(form, Space::Grown))
+                hash(compiler(kind, Space::Reserved)),
+                hash(compiler(kind, Space::Grown))
             );
         }
-        let of = |form| hash(compiler(form, Space::Reserved));
-        assert_ne!(of(Form::Blocking), of(Form::Async));
+        let of = |kind| hash(compiler(kind, Space::Reserved));
+        assert_ne!(of(EngineKind::Blocking), of(EngineKind::Async));
     }
 
     #[test]
     fn instance_weighs_what_it_can_take_of_the_pool() {
-        assert_eq!(weight(Form::Blocking, 0, 0, false), 1);
-        assert_eq!(weight(Form::Blocking, 2, 16, true), 1);
-        assert_eq!(weight(Form::Blocking, 3, 1, false), 2);
-        assert_eq!(weight(Form::Blocking, MEMORIES_PER_COMPONENT, 17, false), 4);
-        assert_eq!(weight(Form::Blocking, 1, TABLES_PER_COMPONENT, false), 4);
-        assert_eq!(weight(Form::Async, 1, 1, false), 1);
-        assert_eq!(weight(Form::Async, 1, 1, true), 22);
+        assert_eq!(weight(EngineKind::Blocking, 0, 0, false), 1);
+        assert_eq!(weight(EngineKind::Blocking, 2, 16, true), 1);
+        assert_eq!(weight(EngineKind::Blocking, 3, 1, false), 2);
+        assert_eq!(weight(EngineKind::Blocking, MEMORIES_PER_COMPONENT, 17, false), 4);
+        assert_eq!(weight(EngineKind::Blocking, 1, TABLES_PER_COMPONENT, false), 4);
+        assert_eq!(weight(EngineKind::Async, 1, 1, false), 1);
+        assert_eq!(weight(EngineKind::Async, 1, 1, true), 22);
         // The heaviest fits into what is not guaranteed, so that it can always be admitted.
-        assert!(weight(Form::Async, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT, true) < u64::from(INSTANCES_MAX / 2));
+        assert!(
+            weight(EngineKind::Async, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT, true)
+                < u64::from(INSTANCES_MAX / 2)
+        );
     }
 
     #[test]

@@ -1,9 +1,18 @@
-//! Everything that knows wasmtime. Above this floor a guest is a [`Program`] to be loaded and an instance to be called.
+//! Everything that uses wasmtime: components are inspected and loaded here, and their instances run.
 //!
-//! The life of a guest, in types: a file is inspected ([`inspect`], [`Contract`]), loaded and linked ([`Program`]), and started as a
-//! [`WorkerInstance`] (which as a [`SharedInstance`] takes several attempts at once), a [`PlannerInstance`] or, for one task,
-//! [`run_task`]. An instance that failed in any way is spent:
-//! wasmtime refuses to enter it again, so it is dropped and a fresh one started.
+//! Four folders, each of which imports only from those after it:
+//!
+//! * `run`: instances, their calls, and the faults that end them;
+//! * `load`: from the bytes of a file to a [`LoadedComponent`], by way of a child process and the cache of compiled code;
+//! * `imports`: the host functions that guests call, and the data of a store that they work on;
+//! * `inspect`: what a component is, found out from its bytes without running it.
+//!
+//! Below these, `engine` configures wasmtime, `shortage` recognises what the machine has run out of, `chain` writes errors as
+//! text, and `process` is about this process and those that it starts.
+//!
+//! An instance is a [`WorkerInstance`] (which becomes a [`SharedInstance`] to take several attempts at once), a
+//! [`PlannerInstance`] or, for one task, a call of [`run_task`]. After any fault an instance is dropped and a fresh one is
+//! started: wasmtime refuses to enter it again.
 
 mod chain;
 mod engine;
@@ -14,9 +23,9 @@ mod process;
 mod run;
 mod shortage;
 
-pub(crate) use engine::Form;
+pub(crate) use engine::EngineKind;
 pub(crate) use imports::files::{Folders, folders};
-pub(crate) use imports::guest_env::{Logical, NO_TIME_UNIX_MS, World};
+pub(crate) use imports::guest_env::{GuestEnv, Logical, NO_TIME_UNIX_MS};
 pub(crate) use imports::input::Input;
 pub(crate) use imports::limiter::Need;
 pub(crate) use imports::scratch::SCRATCH_FOLDER;
@@ -32,7 +41,7 @@ pub(crate) use load::child_main::as_child as as_compile_child;
 pub(crate) use load::inspection::inspect_here;
 pub(crate) use load::inspection::{inspect, panics_are_caught};
 pub(crate) use load::{
-    component::Program,
+    component::LoadedComponent,
     error::LoadError,
     sandbox::{COMPONENT_MAX, Code, Sandbox, Seen},
 };

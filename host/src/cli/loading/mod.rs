@@ -21,7 +21,7 @@ use super::{
 use crate::{
     digest::Digest,
     limits::default_host_memory,
-    sandbox::{Code, Program, Sandbox, Seen},
+    sandbox::{Code, LoadedComponent, Sandbox, Seen},
     settings::Manifest,
     signer::{SignatureError, Signer},
 };
@@ -82,12 +82,12 @@ pub(super) struct Looked {
     pub(super) path: PathBuf,
     pub(super) seen: Seen,
     /// What there is of it already.
-    pub(super) kept: Option<(Program, Code)>,
+    pub(super) kept: Option<(LoadedComponent, Code)>,
 }
 
 /// What came of compiling one.
 pub(super) struct Compiled {
-    pub(super) program: Program,
+    pub(super) program: LoadedComponent,
     pub(super) code: Code,
     pub(super) took: Duration,
 }
@@ -154,7 +154,7 @@ pub(super) fn to_compile(looked: &[Looked]) -> Vec<&Looked> {
 }
 
 /// The programs of a run.
-pub(super) struct Programs(BTreeMap<PathBuf, Program>);
+pub(super) struct Programs(BTreeMap<PathBuf, LoadedComponent>);
 
 impl Programs {
     /// Loads all that is wanted. Compiling is said, unless `quiet`.
@@ -173,7 +173,7 @@ impl Programs {
         });
         let compiled = or_first_failure(compiled)?;
         let made = missing.iter().map(|one| one.seen.digest());
-        let made: BTreeMap<Digest, Program> = made.zip(compiled.into_iter().map(|one| one.program)).collect();
+        let made: BTreeMap<Digest, LoadedComponent> = made.zip(compiled.into_iter().map(|one| one.program)).collect();
         let mut programs = BTreeMap::new();
         for one in looked {
             let made = || made.get(&one.seen.digest()).cloned();
@@ -188,7 +188,7 @@ impl Programs {
     ///
     /// # Errors
     /// It was not wanted.
-    pub(super) fn of(&self, path: &Path) -> Result<Program, Failure> {
+    pub(super) fn of(&self, path: &Path) -> Result<LoadedComponent, Failure> {
         let program = self.0.get(path).cloned();
         program.ok_or_else(|| Failure::usage(format!("`{}` was not loaded", path.display())))
     }

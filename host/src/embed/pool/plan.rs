@@ -9,7 +9,7 @@ use crate::{
     http::Placed,
     limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
     run::{Performer, PoolPlan, WorkerPlan},
-    sandbox::{Form, Invocation, InvocationSettings, Program, SCRATCH_FOLDER},
+    sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{QuotaTable, Spender, check_quotas},
 };
 
@@ -105,7 +105,7 @@ impl Pool {
     }
 
     /// The component, if it can work here.
-    fn guest(&self, host: &Host, component: &Component) -> Result<Program, StartError> {
+    fn guest(&self, host: &Host, component: &Component) -> Result<LoadedComponent, StartError> {
         let named = || component.name().to_owned();
         if !component.is_of(host) {
             return Err(StartError::OtherHost { component: named() });
@@ -115,7 +115,7 @@ impl Pool {
                 pool: self.name.clone(),
                 component: named(),
             }),
-            Some(Form::Blocking) if self.concurrency > 1 => {
+            Some(EngineKind::Blocking) if self.concurrency > 1 => {
                 Err(self.wrong("its workers are blocking, and take one attempt at once"))
             }
             Some(_) if self.concurrency > 1 && (self.fresh || self.untrusted) => {

@@ -167,7 +167,7 @@ impl Account {
             shares.set_held(entry, held);
         }
         let is_of_spare = shares.taken.load(Ordering::Relaxed) < before;
-        if shares.waiting.load(Ordering::Relaxed) > 0 || ledger.is_pressed {
+        if shares.waiting.load(Ordering::Relaxed) > 0 || ledger.reclaim_requested {
             shares.settle(&mut ledger);
         }
         drop(ledger);

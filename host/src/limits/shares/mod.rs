@@ -55,7 +55,7 @@ struct Ledger {
     /// Requests that are larger than a share, with their accounts. They do not hold up smaller requests of their account.
     large: BTreeMap<u64, (u64, Request)>,
     /// Whether idle instances of some account were asked for.
-    is_pressed: bool,
+    reclaim_requested: bool,
 }
 
 #[derive(Debug)]
@@ -365,10 +365,10 @@ impl Shares {
     /// Idle instances are in the way of requests of their own account, and of all if their account is beyond its share.
     fn press(&self, ledger: &mut Ledger) {
         let waiting = self.waiting.load(Ordering::Relaxed) > 0;
-        if !waiting && !ledger.is_pressed {
+        if !waiting && !ledger.reclaim_requested {
             return;
         }
-        ledger.is_pressed = waiting;
+        ledger.reclaim_requested = waiting;
         let Ledger { accounts, large, .. } = ledger;
         for (id, entry) in accounts {
             let own = || !entry.queue.is_empty() || large.values().any(|(of, _)| of == id);

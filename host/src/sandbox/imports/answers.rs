@@ -35,7 +35,7 @@ pub(crate) fn refill(store: &mut StoreContextMut<'_, State>) -> Result<()> {
     }
     state.fuel_delivery = delivery;
     state.fuel_burnt += state.fuel.saturating_sub(left);
-    state.world.set_now(now_ms);
+    state.env.set_now(now_ms);
     let fuel = state.fuel;
     store.set_fuel(fuel)
 }

@@ -65,7 +65,7 @@ fn subscribe(mut store: StoreContextMut<'_, State>, wait_ns: u64) -> Result<(Res
 /// # Errors
 /// A guest whose clock stands still wants to wait; traps it.
 pub(super) fn check_wait(state: &State, wait_ns: u64) -> Result<()> {
-    if wait_ns == 0 || state.world.logical.is_none() {
+    if wait_ns == 0 || state.env.logical.is_none() {
         return Ok(());
     }
     Err(format_err!(

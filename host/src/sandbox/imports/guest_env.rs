@@ -22,7 +22,7 @@ use crate::inbox::ActionName;
 
 /// What the planner, the tasks or one worker are shown.
 #[derive(Clone, Default)]
-pub(crate) struct World {
+pub(crate) struct GuestEnv {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
     /// Only workers have any.
@@ -55,7 +55,7 @@ pub(crate) struct Logical {
     pub(crate) seed: u64,
 }
 
-impl World {
+impl GuestEnv {
     pub(crate) fn wasi(&self, stdio: &Tail, random_max: u64) -> WasiCtx {
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args)

@@ -17,14 +17,14 @@ use super::{
 use crate::{
     limits::PIECE,
     sandbox::{
-        engine::Form,
+        engine::EngineKind,
         inspect::known::{EXIT, VERSION},
     },
 };
 
-/// Links everything that a component on an engine of this form may import. What a role may not call refuses when called,
+/// Links everything that a component on an engine of this kind may import. What a role may not call refuses when called,
 /// because generators of some languages import all of a world whether it is used or not.
-pub(crate) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
+pub(crate) fn link(linker: &mut Linker<State>, kind: EngineKind) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     let (interface_name, exit) = EXIT;
     linker
@@ -46,7 +46,7 @@ pub(crate) fn link(linker: &mut Linker<State>, form: Form) -> Result<()> {
     worker::link_quota(&mut interface(linker, "quota")?)?;
     http::link(&mut interface(linker, "http")?)?;
     exec::link(&mut interface(linker, "exec")?)?;
-    if form == Form::Async {
+    if kind == EngineKind::Async {
         preview3::link(linker)?;
         wasi_http::link_3(linker)?;
         concurrent::link_host(&mut interface(linker, "host-async")?)?;

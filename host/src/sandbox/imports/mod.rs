@@ -1,4 +1,4 @@
-//! What guests can call, and what a store holds for that.
+//! Host functions that guests call, and the data of a store that they work on.
 
 pub(super) mod abi;
 pub(super) mod answers;

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::{
     calls::{Calls, Current},
     files::Files,
-    guest_env::World,
+    guest_env::GuestEnv,
     limiter::Limiter,
     stdio::Tail,
     web::Web,
@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) fuel_burnt: u64,
     /// The last batch for which the budget was refilled.
     pub(crate) fuel_delivery: u64,
-    pub(crate) world: World,
+    pub(crate) env: GuestEnv,
     /// The kind of the action that a task asked for last.
     pub(crate) last_kind: Arc<str>,
     pub(crate) table: ResourceTable,
@@ -97,7 +97,7 @@ impl State {
     pub(crate) fn new(
         limiter: Limiter,
         role: Role,
-        world: World,
+        env: GuestEnv,
         limits: &Limits,
         logger: Logger,
         stderr: Tail,
@@ -114,7 +114,7 @@ impl State {
             fuel: limits.fuel,
             fuel_burnt: 0,
             fuel_delivery: 0,
-            world,
+            env,
             last_kind: Arc::default(),
             table,
             web: Web::default(),
@@ -174,7 +174,7 @@ impl State {
     pub(crate) fn prepare_files(&mut self) {
         if self.files.is_none() {
             let budget = self.limiter.budget();
-            self.files = self.world.files.clone().map(|access| Files::new(access, budget));
+            self.files = self.env.files.clone().map(|access| Files::new(access, budget));
         }
     }
 
@@ -204,13 +204,13 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self {
             wasi,
-            world,
+            env,
             stderr,
             table,
             random_max,
             ..
         } = self;
-        let ctx = wasi.get_or_insert_with(|| world.wasi(stderr, *random_max));
+        let ctx = wasi.get_or_insert_with(|| env.wasi(stderr, *random_max));
         WasiCtxView { ctx, table }
     }
 }

@@ -39,7 +39,7 @@ struct Inner {
     kept: VecDeque<u8>,
     /// The line that has no end yet.
     line: Vec<u8>,
-    aloud: Option<(Speaker, Logger)>,
+    forward: Option<(Speaker, Logger)>,
     meter: Meter,
 }
 
@@ -60,7 +60,7 @@ struct Meter {
 /// What a guest said in one attempt.
 pub(crate) struct Talk {
     /// The end of what it wrote.
-    pub(crate) last_words: String,
+    pub(crate) stderr_tail: String,
     /// How much was not passed on, in words, if any was.
     pub(crate) dropped: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Tail {
         Self(Arc::new(Mutex::new(Inner {
             kept: VecDeque::new(),
             line: Vec::new(),
-            aloud: None,
+            forward: None,
             meter: Meter {
                 rate,
                 most,
@@ -138,8 +138,8 @@ impl Tail {
     }
 
     /// From now on every line goes to the logger as well.
-    pub(crate) fn aloud(&self, speaker: Speaker, logger: Logger) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).aloud = Some((speaker, logger));
+    pub(crate) fn forward(&self, speaker: Speaker, logger: Logger) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).forward = Some((speaker, logger));
     }
 
     /// Says what has no end of line yet, and what was not said.
@@ -147,7 +147,7 @@ impl Tail {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.end_line();
         if let Some(text) = inner.meter.take_dropped()
-            && let Some((speaker, logger)) = &inner.aloud
+            && let Some((speaker, logger)) = &inner.forward
         {
             logger.guest(speaker, Level::Warning, &text);
         }
@@ -162,7 +162,7 @@ impl Tail {
         inner.end_line();
         inner.meter.said = 0;
         Some(Talk {
-            last_words: inner.take(),
+            stderr_tail: inner.take(),
             dropped: inner.meter.take_dropped(),
         })
     }
@@ -193,7 +193,7 @@ impl Tail {
         let spare = (inner.kept.len() + fresh).saturating_sub(TAIL);
         inner.kept.drain(..spare);
         inner.kept.extend(bytes.iter().skip(bytes.len() - fresh));
-        if inner.aloud.is_none() {
+        if inner.forward.is_none() {
             return;
         }
         inner.meter.refill();
@@ -221,7 +221,7 @@ impl Inner {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        let Some((speaker, logger)) = &self.aloud else { return };
+        let Some((speaker, logger)) = &self.forward else { return };
         if !line.is_empty() && self.meter.admits(line.len()) {
             logger.guest(speaker, Level::Info, &String::from_utf8_lossy(&line));
         }

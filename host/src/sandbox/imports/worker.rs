@@ -17,7 +17,7 @@ const BUCKET_MAX: usize = 256;
 pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     to.func_wrap("current", |mut store: StoreContextMut<'_, State>, (): ()| {
         Calls::attribute(&mut store)?;
-        let is_repeatable = store.data().world.logical.is_some();
+        let is_repeatable = store.data().env.logical.is_some();
         let worker = store.data_mut().worker()?;
         let Some(Current { attempt, action, cut }) = worker.current else {
             return Err(match worker.calls {

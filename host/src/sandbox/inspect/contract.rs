@@ -8,19 +8,19 @@ use super::{
     known::is_newer,
     shape::{Import, Shape},
 };
-use crate::{sandbox::engine::Form, text::shown, units::nearest};
+use crate::{sandbox::engine::EngineKind, text::shown, units::nearest};
 
 /// What a component is, as far as it can be told without running it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contract {
     /// Whether it exports an operation, and in which form.
-    pub(crate) operation: Option<Form>,
+    pub(crate) operation: Option<EngineKind>,
     /// Whether it is a worker, and in which form.
-    pub(crate) worker: Option<Form>,
+    pub(crate) worker: Option<EngineKind>,
     /// The export that makes a worker of a program that knows nothing of ours, if it is one.
     pub(crate) program: Option<String>,
     /// Which engine it needs.
-    pub(crate) engine: Form,
+    pub(crate) engine: EngineKind,
     /// Whether there are components in it that call each other.
     pub(crate) composed: bool,
     /// Whether there are objects in it that are collected: structs, arrays and exceptions.
@@ -56,7 +56,7 @@ impl Contract {
         if operation.is_some() && collects {
             return Err(ContractError::Collects);
         }
-        let is_program = |(name, _): &(&String, &Form)| {
+        let is_program = |(name, _): &(&String, &EngineKind)| {
             let version = name.strip_prefix(PROGRAM);
             version.is_some_and(|version| PROGRAM_VERSIONS.iter().any(|known| version.starts_with(known)))
         };
@@ -86,17 +86,17 @@ impl Contract {
             return vec!["program"];
         }
         match (self.operation, self.worker) {
-            (Some(Form::Blocking), Some(Form::Blocking)) => return vec!["both"],
-            (Some(Form::Async), Some(Form::Async)) => return vec!["both-async"],
+            (Some(EngineKind::Blocking), Some(EngineKind::Blocking)) => return vec!["both"],
+            (Some(EngineKind::Async), Some(EngineKind::Async)) => return vec!["both-async"],
             _ => {}
         }
         let operation = self.operation.map(|form| match form {
-            Form::Blocking => "operation",
-            Form::Async => "operation-async",
+            EngineKind::Blocking => "operation",
+            EngineKind::Async => "operation-async",
         });
         let worker = self.worker.map(|form| match form {
-            Form::Blocking => "worker",
-            Form::Async => "worker-async",
+            EngineKind::Blocking => "worker",
+            EngineKind::Async => "worker-async",
         });
         operation.into_iter().chain(worker).collect()
     }
@@ -105,15 +105,15 @@ impl Contract {
 /// Which form of a role a component has, if any.
 fn role(
     exports: &BTreeMap<String, String>,
-    forms: &BTreeMap<String, Form>,
+    forms: &BTreeMap<String, EngineKind>,
     role: &'static str,
     wanted: &[(&str, &str)],
-) -> Result<Option<Form>, ContractError> {
+) -> Result<Option<EngineKind>, ContractError> {
     let found = wanted.iter().filter(|(name, _)| exports.contains_key(*name)).count();
     if found == 0 {
         return Ok(None);
     }
-    let mut form = Form::Blocking;
+    let mut form = EngineKind::Blocking;
     let mut problems = Vec::new();
     for (name, ty) in wanted {
         let Some(have) = exports.get(*name) else {
@@ -123,9 +123,9 @@ fn role(
             });
             continue;
         };
-        let is_async = forms.get(*name) == Some(&Form::Async);
+        let is_async = forms.get(*name) == Some(&EngineKind::Async);
         if is_async && MAY_BE_ASYNC.contains(name) {
-            form = Form::Async;
+            form = EngineKind::Async;
         }
         let have = have
             .strip_prefix("async ")
@@ -143,7 +143,7 @@ fn role(
 }
 
 /// What the exports look like that were perhaps meant to be a role.
-fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeMap<String, Form>) -> Vec<String> {
+fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeMap<String, EngineKind>) -> Vec<String> {
     let mut lines: Vec<String> = misspelt(exports.keys())
         .into_iter()
         .map(|(near, name)| format!("`{}` is near `{name}`", shown(near)))

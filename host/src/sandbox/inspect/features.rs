@@ -2,7 +2,7 @@
 
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 
-use crate::sandbox::engine::Form;
+use crate::sandbox::engine::EngineKind;
 
 /// What a message about a missing feature has in it, so that its hint is found again when a compiler in another process has
 /// written it.
@@ -82,11 +82,11 @@ const OFF_IN_COMPONENTS: WasmFeatures = WasmFeatures::CM_VALUES
     .union(WasmFeatures::CM_IMPLEMENTS)
     .union(WasmFeatures::CM_CANON_NAMES);
 
-/// The features of WebAssembly that the engine of this form has: all of WebAssembly 3.0 but threads, and components.
-pub(crate) fn of(form: Form) -> WasmFeatures {
+/// The features of WebAssembly that the engine of this kind has: all of WebAssembly 3.0 but threads, and components.
+pub(crate) fn of(kind: EngineKind) -> WasmFeatures {
     let mut features = WasmFeatures::WASM3 | WasmFeatures::GC_TYPES | WasmFeatures::COMPONENT_MODEL;
     features.remove(WasmFeatures::THREADS);
-    features.set(WasmFeatures::CM_ASYNC, form == Form::Async);
+    features.set(WasmFeatures::CM_ASYNC, kind == EngineKind::Async);
     features
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn missing(bytes: &[u8], error: &BinaryReaderError) -> Option<String>
     }
     // Not every error says which feature would have helped: a byte can simply be unknown without it.
     let helps = |more: WasmFeatures| {
-        let mut validator = Validator::new_with_features(of(Form::Async) | more);
+        let mut validator = Validator::new_with_features(of(EngineKind::Async) | more);
         match validator.validate_all(bytes) {
             Ok(_) => true,
             Err(next) => next.offset() > error.offset(),
@@ -125,7 +125,7 @@ pub(crate) fn missing(bytes: &[u8], error: &BinaryReaderError) -> Option<String>
 
 /// What is missing for a component that no engine takes, as [`missing`].
 pub(crate) fn missing_in(component: &[u8]) -> Option<String> {
-    let mut validator = Validator::new_with_features(of(Form::Async));
+    let mut validator = Validator::new_with_features(of(EngineKind::Async));
     let error = validator.validate_all(component).err()?;
     missing(component, &error)
 }
@@ -147,7 +147,7 @@ mod tests {
 
     fn of_text(text: &str) -> Option<String> {
         let bytes = wat::parse_str(text).unwrap();
-        let mut validator = Validator::new_with_features(of(Form::Blocking));
+        let mut validator = Validator::new_with_features(of(EngineKind::Blocking));
         missing(&bytes, &validator.validate_all(&bytes).err().unwrap())
     }
 

@@ -1,4 +1,4 @@
-//! Looking at a component without running it: from bytes to what they import, export and may be used as.
+//! Inspection: what a component is, found out from its bytes. Nothing is compiled, linked or run.
 
 pub(super) mod adapt;
 pub(super) mod bounds;

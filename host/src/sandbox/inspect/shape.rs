@@ -12,7 +12,7 @@ use wasmparser::{
 };
 
 use super::{error::ContractError, exports::is_of_contract, features, known, wit};
-use crate::sandbox::engine::Form;
+use crate::sandbox::engine::EngineKind;
 
 /// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it is none that the host knows.
 const NAME_MAX: usize = 1 << 10;
@@ -43,7 +43,7 @@ impl Depth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shape {
     /// Which engine it needs.
-    pub(crate) engine: Form,
+    pub(crate) engine: EngineKind,
     /// Whether there are components in it that call each other.
     pub(crate) composed: bool,
     /// Whether there are objects in it that are collected: structs, arrays and exceptions.
@@ -57,9 +57,9 @@ pub(crate) struct Shape {
     /// How many exports there are beside these: none that is of the contract.
     pub(crate) more_exports: usize,
     /// The form of each of these exports that is a function of a component.
-    pub(crate) forms: BTreeMap<String, Form>,
+    pub(crate) forms: BTreeMap<String, EngineKind>,
     /// Those of these exports with a function `run` that takes nothing, as programs have it, each with its form.
-    pub(crate) runs: BTreeMap<String, Form>,
+    pub(crate) runs: BTreeMap<String, EngineKind>,
 }
 
 /// One import.
@@ -83,7 +83,7 @@ fn invalid(error: BinaryReaderError) -> ContractError {
 }
 
 /// Validates a component, and what its functions do only at [`Depth::Everything`].
-fn types(bytes: &[u8], form: Form, depth: Depth) -> Result<Types, BinaryReaderError> {
+fn types(bytes: &[u8], form: EngineKind, depth: Depth) -> Result<Types, BinaryReaderError> {
     let mut validator = Validator::new_with_features(features::of(form));
     if depth == Depth::Everything {
         return validator.validate_all(bytes);
@@ -132,7 +132,7 @@ fn kept(name: &str) -> String {
 }
 
 impl Shape {
-    fn empty(engine: Form) -> Self {
+    fn empty(engine: EngineKind) -> Self {
         Self {
             engine,
             composed: false,
@@ -152,16 +152,16 @@ impl Shape {
     /// # Errors
     /// It is not valid here, or no WebAssembly at all.
     pub(crate) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
-        let (types, mut engine) = match types(bytes, Form::Blocking, depth) {
-            Ok(types) => (types, Form::Blocking),
+        let (types, mut engine) = match types(bytes, EngineKind::Blocking, depth) {
+            Ok(types) => (types, EngineKind::Blocking),
             Err(_) => {
-                let types = types(bytes, Form::Async, depth).map_err(|error| invalid_in(bytes, &error))?;
-                (types, Form::Async)
+                let types = types(bytes, EngineKind::Async, depth).map_err(|error| invalid_in(bytes, &error))?;
+                (types, EngineKind::Async)
             }
         };
         let (imports, exports, composed) = names(bytes)?;
         if imports.iter().any(|name| known::needs_async(name)) {
-            engine = Form::Async;
+            engine = EngineKind::Async;
         }
         let mut shape = Self::empty(engine);
         (shape.composed, shape.collects) = (composed, collects(bytes)?);
@@ -200,7 +200,11 @@ impl Shape {
         if let ComponentEntityType::Func(id) = ty
             && let Some(func) = types.as_ref().get(id)
         {
-            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            let form = if func.async_ {
+                EngineKind::Async
+            } else {
+                EngineKind::Blocking
+            };
             self.forms.insert(name.clone(), form);
         }
         if let ComponentEntityType::Instance(id) = ty
@@ -208,7 +212,11 @@ impl Shape {
             && let ComponentEntityType::Func(id) = run.ty
             && let Some(func) = types.as_ref().get(id).filter(|func| func.params.is_empty())
         {
-            let form = if func.async_ { Form::Async } else { Form::Blocking };
+            let form = if func.async_ {
+                EngineKind::Async
+            } else {
+                EngineKind::Blocking
+            };
             self.runs.insert(name.clone(), form);
         }
         self.exports.insert(name, text);
@@ -219,10 +227,10 @@ impl Shape {
     /// # Errors
     /// It is not valid here.
     pub(crate) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
-        Validator::new_with_features(features::of(Form::Blocking))
+        Validator::new_with_features(features::of(EngineKind::Blocking))
             .validate_all(bytes)
             .map_err(|error| invalid_in(bytes, &error))?;
-        let mut shape = Self::empty(Form::Blocking);
+        let mut shape = Self::empty(EngineKind::Blocking);
         let (mut imports, mut listing) = (BTreeSet::new(), Listing::new());
         for payload in Parser::new(0).parse_all(bytes) {
             match payload.map_err(invalid)? {

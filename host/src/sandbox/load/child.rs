@@ -18,7 +18,7 @@ use rustix::process::{Resource, Signal, getrlimit};
 use crate::{
     limits::{TICK, awake, cores},
     sandbox::{
-        engine::{Form, Space},
+        engine::{EngineKind, Space},
         inspect::shape::Depth,
         process::again::again,
     },
@@ -27,28 +27,28 @@ use crate::{
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Compiles a component for the engine of this form, with memories that have their address space in this way.
-    Compile(Form, Space),
+    /// Compiles a component for the engine of this kind, with memories that have their address space in this way.
+    Compile(EngineKind, Space),
     /// Finds out what a file is, and makes a component of a core module.
     Inspect(Depth),
 }
 
 impl Work {
     pub(super) const ALL: [Self; 6] = [
-        Self::Compile(Form::Blocking, Space::Reserved),
-        Self::Compile(Form::Async, Space::Reserved),
-        Self::Compile(Form::Blocking, Space::Grown),
-        Self::Compile(Form::Async, Space::Grown),
+        Self::Compile(EngineKind::Blocking, Space::Reserved),
+        Self::Compile(EngineKind::Async, Space::Reserved),
+        Self::Compile(EngineKind::Blocking, Space::Grown),
+        Self::Compile(EngineKind::Async, Space::Grown),
         Self::Inspect(Depth::Declarations),
         Self::Inspect(Depth::Everything),
     ];
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Compile(Form::Blocking, Space::Reserved) => "blocking",
-            Self::Compile(Form::Async, Space::Reserved) => "async",
-            Self::Compile(Form::Blocking, Space::Grown) => "blocking-grown",
-            Self::Compile(Form::Async, Space::Grown) => "async-grown",
+            Self::Compile(EngineKind::Blocking, Space::Reserved) => "blocking",
+            Self::Compile(EngineKind::Async, Space::Reserved) => "async",
+            Self::Compile(EngineKind::Blocking, Space::Grown) => "blocking-grown",
+            Self::Compile(EngineKind::Async, Space::Grown) => "async-grown",
 
             Self::Inspect(depth) => depth.word(),
         }

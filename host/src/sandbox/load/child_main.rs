@@ -97,7 +97,7 @@ fn done(work: Work) -> io::Result<()> {
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     let output = match work {
-        Work::Compile(form, space) => engine::compiler(form, space)
+        Work::Compile(kind, space) => engine::compiler(kind, space)
             .map_err(|error| io::Error::other(chain(&error)))
             .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
         Work::Inspect(depth) => inspection::here(&input, depth)

@@ -10,7 +10,7 @@ use crate::{
     limits::CompileLimits,
     sandbox::{
         chain::chain,
-        engine::{Form, Space},
+        engine::{EngineKind, Space},
         inspect::features,
     },
     units::Size,
@@ -24,7 +24,7 @@ const CODE_MAX: u64 = 1 << 30;
 /// # Errors
 /// It does not compile, or not within the limits.
 pub(crate) fn apart(
-    form: Form,
+    kind: EngineKind,
     space: Space,
     component: &[u8],
     limits: &CompileLimits,
@@ -35,7 +35,7 @@ pub(crate) fn apart(
         timeout: limits.timeout(size),
         output: CODE_MAX,
     };
-    child::run(Work::Compile(form, space), component, limits).map_err(|error| match error {
+    child::run(Work::Compile(kind, space), component, limits).map_err(|error| match error {
         ChildError::Refused(why) => CompileError::Refused(why),
         ChildError::Timeout => CompileError::Timeout(limits.timeout.into()),
         ChildError::Cpu(limit) => CompileError::Cpu(limit.into()),

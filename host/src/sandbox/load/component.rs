@@ -14,7 +14,7 @@ use super::{
 use crate::{
     limits::Shares,
     sandbox::{
-        engine::{self, Form, GUARANTEED_PART, INSTANCES_MAX, Space},
+        engine::{self, EngineKind, GUARANTEED_PART, INSTANCES_MAX, Space},
         imports::{self, state::State},
         inspect::contract::Contract,
     },
@@ -24,7 +24,7 @@ use crate::{
 const PAGE: u64 = 64 << 10;
 
 /// One engine with everything linked, and room for its instances.
-pub(crate) struct Side {
+pub(crate) struct EngineContext {
     pub(crate) engine: Engine,
     pub(super) space: Space,
     linker: Linker<State>,
@@ -34,14 +34,14 @@ pub(crate) struct Side {
 
 /// A component that is compiled and linked. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Program(Arc<Inner>);
+pub(crate) struct LoadedComponent(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) contract: Contract,
     pub(crate) pre: InstancePre<State>,
     /// The same for planners and tasks, if it has them: what only workers may call traps.
     pub(crate) operation: Option<InstancePre<State>>,
-    pub(crate) side: Arc<Side>,
+    pub(crate) context: Arc<EngineContext>,
     pub(crate) exports: Exports,
     /// How many slots an instance takes.
     pub(crate) weight: u64,
@@ -63,7 +63,57 @@ pub(crate) struct Exports {
     pub(crate) main: Option<ComponentExportIndex>,
 }
 
-impl Program {
+impl LoadedComponent {
+    /// Links a compiled component.
+    ///
+    /// # Errors
+    /// It cannot be linked.
+    pub(super) fn new(
+        context: Arc<EngineContext>,
+        contract: &Contract,
+        component: &Component,
+    ) -> Result<Self, LoadError> {
+        let pre = link(context.linker.clone(), &context.engine, component)?;
+        let operation = match contract.operation {
+            Some(_) => Some(link_operation(context.linker.clone(), &context.engine, component)?),
+            None => None,
+        };
+        let export = |name| component.get_export_index(None, name);
+        let exports = Exports {
+            next: export("next"),
+            run: export("run"),
+            collect: export("collect"),
+            finish: export("finish"),
+            handle: export("handle"),
+            main: contract.program.as_ref().and_then(|program| {
+                let program = component.get_export_index(None, program)?;
+                component.get_export_index(Some(&program), "run")
+            }),
+        };
+        // None where modules are imported, which no contract has.
+        let needs = component.resources_required();
+        let (memories, tables, pages) = needs.map_or(
+            (engine::MEMORIES_PER_COMPONENT, engine::TABLES_PER_COMPONENT, None),
+            |needs| (needs.num_memories, needs.num_tables, needs.max_initial_memory_size),
+        );
+        Ok(Self(Arc::new(Inner {
+            initial: pages.unwrap_or_default().saturating_mul(PAGE),
+            // What is collected lies in a memory of its own.
+            weight: engine::weight(
+                contract.engine,
+                memories + u32::from(contract.collects),
+                tables,
+                contract.composed,
+            ),
+            contract: contract.clone(),
+            pre,
+            operation,
+            context,
+            exports,
+            has_started: AtomicBool::new(false),
+        })))
+    }
+
     pub(crate) fn contract(&self) -> &Contract {
         &self.0.contract
     }
@@ -73,15 +123,15 @@ impl Program {
     }
 }
 
-impl Side {
-    /// Makes an engine of a form, with everything linked.
+impl EngineContext {
+    /// Makes an engine of a kind, with everything linked.
     ///
     /// # Errors
     /// The machine has not what it takes.
-    pub(super) fn new(form: Form, stack: usize, memory: u64) -> wasmtime::Result<Self> {
-        let (engine, space) = engine::engine(form, stack, memory)?;
+    pub(super) fn new(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::Result<Self> {
+        let (engine, space) = engine::engine(kind, stack, memory)?;
         let mut linker = Linker::new(&engine);
-        imports::link(&mut linker, form)?;
+        imports::link(&mut linker, kind)?;
         Ok(Self {
             engine,
             space,
@@ -89,50 +139,4 @@ impl Side {
             slots: Shares::new(INSTANCES_MAX.into(), GUARANTEED_PART, false),
         })
     }
-}
-
-/// Links a compiled component.
-///
-/// # Errors
-/// It cannot be linked.
-pub(super) fn program(side: Arc<Side>, contract: &Contract, component: &Component) -> Result<Program, LoadError> {
-    let pre = link(side.linker.clone(), &side.engine, component)?;
-    let operation = match contract.operation {
-        Some(_) => Some(link_operation(side.linker.clone(), &side.engine, component)?),
-        None => None,
-    };
-    let export = |name| component.get_export_index(None, name);
-    let exports = Exports {
-        next: export("next"),
-        run: export("run"),
-        collect: export("collect"),
-        finish: export("finish"),
-        handle: export("handle"),
-        main: contract.program.as_ref().and_then(|program| {
-            let program = component.get_export_index(None, program)?;
-            component.get_export_index(Some(&program), "run")
-        }),
-    };
-    // None where modules are imported, which no contract has.
-    let needs = component.resources_required();
-    let (memories, tables, pages) = needs.map_or(
-        (engine::MEMORIES_PER_COMPONENT, engine::TABLES_PER_COMPONENT, None),
-        |needs| (needs.num_memories, needs.num_tables, needs.max_initial_memory_size),
-    );
-    Ok(Program(Arc::new(Inner {
-        initial: pages.unwrap_or_default().saturating_mul(PAGE),
-        // What is collected lies in a memory of its own.
-        weight: engine::weight(
-            contract.engine,
-            memories + u32::from(contract.collects),
-            tables,
-            contract.composed,
-        ),
-        contract: contract.clone(),
-        pre,
-        operation,
-        side,
-        exports,
-        has_started: AtomicBool::new(false),
-    })))
 }

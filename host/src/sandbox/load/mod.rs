@@ -1,4 +1,4 @@
-//! Loading: from the bytes of a file to a component that is checked, compiled, linked and can be started.
+//! Loading: from the bytes of a file to a component that is inspected, compiled and linked.
 
 pub(super) mod cache;
 pub(super) mod child;

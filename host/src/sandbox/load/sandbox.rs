@@ -1,4 +1,4 @@
-//! Loading: from bytes to something that can be started.
+//! The engines and the cache, and the steps from a file to a loaded component.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use wasmtime::component::Component;
 use super::{
     cache::Cache,
     compile,
-    component::{Program, Side, program},
+    component::{EngineContext, LoadedComponent},
     error::LoadError,
     inspection,
 };
@@ -22,7 +22,7 @@ use crate::{
     http::{Access, Client, Placed},
     limits::{Account, Budget, CompileLimits, Limits, cores},
     sandbox::{
-        engine::Form,
+        engine::EngineKind,
         imports::files::{FileAccess, FileLimits, Folders},
         inspect::{contract::Contract, report::Inspection, shape::Depth},
     },
@@ -33,8 +33,8 @@ pub(crate) const COMPONENT_MAX: u64 = 256 << 20;
 
 /// The two engines, made when first needed, and what all instances share.
 pub(crate) struct Sandbox {
-    blocking: OnceLock<Arc<Side>>,
-    concurrent: OnceLock<Arc<Side>>,
+    blocking: OnceLock<Arc<EngineContext>>,
+    concurrent: OnceLock<Arc<EngineContext>>,
     /// Held while an engine is made: each reserves terabytes of address space, so none is made to be thrown away.
     making: Mutex<()>,
     cache: Option<Cache>,
@@ -184,30 +184,30 @@ impl Sandbox {
     ///
     /// # Errors
     /// It cannot be linked.
-    pub(crate) fn kept(&self, seen: &Seen) -> Result<Option<(Program, Code)>, LoadError> {
+    pub(crate) fn kept(&self, seen: &Seen) -> Result<Option<(LoadedComponent, Code)>, LoadError> {
         let Some(cache) = &self.cache else {
             return Ok(None);
         };
-        let side = self.side(seen.contract.engine)?;
-        let Some((component, bytes)) = cache.load(&side.engine, &seen.digest) else {
+        let context = self.context(seen.contract.engine)?;
+        let Some((component, bytes)) = cache.load(&context.engine, &seen.digest) else {
             return Ok(None);
         };
         let code = Code {
             bytes,
             kept: Some(Ok(())),
         };
-        Ok(Some((program(side, &seen.contract, &component)?, code)))
+        Ok(Some((LoadedComponent::new(context, &seen.contract, &component)?, code)))
     }
 
     /// Whether its code is in the cache now.
     pub(crate) fn keeps(&self, seen: &Seen) -> bool {
-        let side = self.side(seen.contract.engine);
-        let (Some(cache), Ok(side)) = (&self.cache, side) else {
+        let context = self.context(seen.contract.engine);
+        let (Some(cache), Ok(context)) = (&self.cache, context) else {
             return false;
         };
         // Of a core module also the component that was made of it.
         let is_whole = seen.file == seen.digest || cache.has_adapted(&seen.file);
-        is_whole && cache.has(&side.engine, &seen.digest)
+        is_whole && cache.has(&context.engine, &seen.digest)
     }
 
     /// Compiles a component, which takes a tenth of a second to many seconds, and keeps its code for the next start. Blocks;
@@ -215,27 +215,32 @@ impl Sandbox {
     ///
     /// # Errors
     /// It does not compile, or cannot be linked.
-    pub(crate) fn compile(&self, seen: &Seen) -> Result<(Program, Code), LoadError> {
-        let side = self.side(seen.contract.engine)?;
-        let (component, code) = self.compiled(&side, seen.contract.engine, &seen.bytes)?;
+    pub(crate) fn compile(&self, seen: &Seen) -> Result<(LoadedComponent, Code), LoadError> {
+        let context = self.context(seen.contract.engine)?;
+        let (component, code) = self.compiled(&context, seen.contract.engine, &seen.bytes)?;
         let cache = self.cache.as_ref();
         let told = Code {
             bytes: code.len() as u64,
             // Without it the next start is slower and nothing else, so most do not mind.
-            kept: cache.map(|cache| cache.store(&side.engine, &seen.digest, &code)),
+            kept: cache.map(|cache| cache.store(&context.engine, &seen.digest, &code)),
         };
-        Ok((program(side, &seen.contract, &component)?, told))
+        Ok((LoadedComponent::new(context, &seen.contract, &component)?, told))
     }
 
     /// A component compiled, and its code.
-    fn compiled(&self, side: &Side, form: Form, bytes: &[u8]) -> Result<(Component, Vec<u8>), LoadError> {
+    fn compiled(
+        &self,
+        context: &EngineContext,
+        kind: EngineKind,
+        bytes: &[u8],
+    ) -> Result<(Component, Vec<u8>), LoadError> {
         let code = match &self.compile {
-            Some(limits) => compile::apart(form, side.space, bytes, limits)?,
-            None => compile::here(&side.engine, bytes)?,
+            Some(limits) => compile::apart(kind, context.space, bytes, limits)?,
+            None => compile::here(&context.engine, bytes)?,
         };
         // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
         #[allow(unsafe_code, reason = "the only way to load compiled code")]
-        let component = unsafe { Component::deserialize(&side.engine, &code) };
+        let component = unsafe { Component::deserialize(&context.engine, &code) };
         let component = component.map_err(|error| LoadError::of(&error, LoadError::Code))?;
         Ok((component, code))
     }
@@ -248,22 +253,22 @@ impl Sandbox {
         cores().min(fit).max(1)
     }
 
-    fn side(&self, form: Form) -> Result<Arc<Side>, LoadError> {
-        let cell = match form {
-            Form::Blocking => &self.blocking,
-            Form::Async => &self.concurrent,
+    fn context(&self, kind: EngineKind) -> Result<Arc<EngineContext>, LoadError> {
+        let cell = match kind {
+            EngineKind::Blocking => &self.blocking,
+            EngineKind::Async => &self.concurrent,
         };
-        if let Some(side) = cell.get() {
-            return Ok(side.clone());
+        if let Some(context) = cell.get() {
+            return Ok(context.clone());
         }
         // Whoever died here left nothing behind.
         let _alone = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(side) = cell.get() {
-            return Ok(side.clone());
+        if let Some(context) = cell.get() {
+            return Ok(context.clone());
         }
-        let side = Side::new(form, self.stack, self.budget.limit());
-        let side = side.map_err(|error| LoadError::of(&error, LoadError::Engine))?;
-        Ok(cell.get_or_init(|| Arc::new(side)).clone())
+        let context = EngineContext::new(kind, self.stack, self.budget.limit());
+        let context = context.map_err(|error| LoadError::of(&error, LoadError::Engine))?;
+        Ok(cell.get_or_init(|| Arc::new(context)).clone())
     }
 }
 
@@ -315,11 +320,11 @@ mod tests {
     fn threads_that_come_at_once_get_one_engine() {
         let stack = usize::try_from(STACK).unwrap();
         let sandbox = Sandbox::new(None, None, stack, Budget::new(u64::MAX));
-        let sides: Vec<_> = std::thread::scope(|scope| {
-            let side = || sandbox.side(Form::Blocking).unwrap();
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(side)).collect();
+        let contexts: Vec<_> = std::thread::scope(|scope| {
+            let context = || sandbox.context(EngineKind::Blocking).unwrap();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(context)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert!(sides.iter().all(|side| Arc::ptr_eq(side, &sides[0])));
+        assert!(contexts.iter().all(|context| Arc::ptr_eq(context, &contexts[0])));
     }
 }

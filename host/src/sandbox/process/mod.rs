@@ -1,4 +1,4 @@
-//! This process and those that it starts: what they inherit, and what is left of them.
+//! This process and the processes that it starts.
 
 pub(super) mod again;
 pub(super) mod environment;

@@ -16,7 +16,7 @@ use wasmtime_wasi::{I32Exit, p2::bindings::filesystem::types::ErrorCode};
 use super::{
     fault::Fault,
     share::Admission,
-    worker::{Handled, WorkerSpec, last_words, set_current, started},
+    worker::{Handled, WorkerSpec, set_current, started, stderr_tail},
 };
 use crate::{
     inbox::{Job, Used},
@@ -26,7 +26,7 @@ use crate::{
         chain::chain,
         imports::{
             calls::Current,
-            guest_env::{NO_TIME_UNIX_MS, Pipes, World},
+            guest_env::{GuestEnv, NO_TIME_UNIX_MS, Pipes},
             scratch::{FileClock, SCRATCH_FOLDER, Scratch},
             stdio::{Capture, tail},
         },
@@ -70,7 +70,7 @@ pub(crate) async fn run_program(
 
 /// What one attempt gives to a program.
 struct Call {
-    world: World,
+    env: GuestEnv,
     scratch: Option<Scratch>,
     stdout: Capture,
 }
@@ -116,7 +116,7 @@ impl Call {
         } else {
             job.payload.clone()
         };
-        let world = World {
+        let env = GuestEnv {
             args: args.into(),
             env: spec.env.iter().cloned().chain(own).collect(),
             pipes: Some(Pipes {
@@ -124,9 +124,9 @@ impl Call {
                 stdout: stdout.clone(),
             }),
             scratch: scratch.clone(),
-            ..World::default()
+            ..GuestEnv::default()
         };
-        Ok(Self { world, scratch, stdout })
+        Ok(Self { env, scratch, stdout })
     }
 }
 
@@ -191,9 +191,9 @@ impl Ran {
             (None, Some(_)) => message.push_str(" (--ok-status makes it a success)"),
             (None, None) => {}
         }
-        let last_words = stdout.map_or_else(|| rest.to_owned(), |stdout| tail(&stdout));
+        let stderr_tail = stdout.map_or_else(|| rest.to_owned(), |stdout| tail(&stdout));
         Handled::failed(end, message, used)
-            .saying(last_words)
+            .saying(stderr_tail)
             .symptom(is_symptom)
     }
 }
@@ -231,13 +231,17 @@ async fn run(
 ) -> Ran {
     let cut = Deadline::after(Instant::now(), job.timeout);
     let late = || Fault::Timeout { limit: job.timeout };
-    let start = started(sandbox, spec, admission, logger, job.action, call.world.clone());
+    let start = started(sandbox, spec, admission, logger, job.action, call.env.clone());
     let mut running = match cut.bound(start).await {
         Ok(Ok(running)) => running,
         Ok(Err(fault)) => return Ran::not(fault),
         Err(_) => {
             return Ran {
-                said: spec.voice.end_attempt().map(|talk| talk.last_words).unwrap_or_default(),
+                said: spec
+                    .stderr
+                    .end_attempt()
+                    .map(|talk| talk.stderr_tail)
+                    .unwrap_or_default(),
                 ..Ran::not(late())
             };
         }
@@ -264,7 +268,7 @@ async fn run(
     };
     Ran {
         status,
-        said: last_words(&running),
+        said: stderr_tail(&running),
         used: running.used(),
         refused,
     }

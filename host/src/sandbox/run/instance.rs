@@ -22,7 +22,7 @@ use crate::{
     sandbox::{
         engine::YIELD_INTERVAL,
         imports::{
-            guest_env::World,
+            guest_env::GuestEnv,
             limiter::{Limiter, Need},
             state::{Role, State},
             stdio::Tail,
@@ -56,7 +56,7 @@ impl From<NotStarted> for Fault {
 /// What a guest is started with.
 pub(crate) struct Start {
     pub(crate) role: Role,
-    pub(crate) world: World,
+    pub(crate) env: GuestEnv,
     pub(crate) limits: Limits,
     pub(crate) logger: Logger,
     pub(crate) stderr: Tail,
@@ -88,8 +88,8 @@ impl Running {
             start.need,
             sandbox.budget.clone(),
         );
-        let state = State::new(limiter, start.role, start.world, &limits, start.logger, start.stderr);
-        let mut store = Store::new(&program.side.engine, state);
+        let state = State::new(limiter, start.role, start.env, &limits, start.logger, start.stderr);
+        let mut store = Store::new(&program.context.engine, state);
         match is_worker {
             true => store.limiter(|state| &mut state.limiter),
             false => store.limiter_async(|state| &mut state.limiter),

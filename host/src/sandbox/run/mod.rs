@@ -1,4 +1,4 @@
-//! Running: instances of loaded components, their calls, and what ends them.
+//! Instances of loaded components: admission, start, calls, and the faults that end them.
 
 pub(super) mod command;
 pub(super) mod fault;

@@ -18,8 +18,8 @@ use crate::{
     logger::Logger,
     sandbox::{
         chain::chain,
-        imports::{guest_env::World, limiter::Need, state::Role, stdio::Tail},
-        load::{component::Program, sandbox::Sandbox},
+        imports::{guest_env::GuestEnv, limiter::Need, state::Role, stdio::Tail},
+        load::{component::LoadedComponent, sandbox::Sandbox},
     },
 };
 
@@ -44,15 +44,15 @@ impl PlannerInstance {
     /// It could not be started.
     pub(crate) async fn start(
         sandbox: &Sandbox,
-        program: &Program,
+        program: &LoadedComponent,
         admission: Admission,
         port: PlannerPort,
-        world: World,
+        env: GuestEnv,
         limits: Limits,
         logger: &Logger,
     ) -> Result<Self, Fault> {
         let stderr = Tail::new(limits.log_rate, u64::MAX);
-        stderr.aloud(Speaker::Planner, logger.clone());
+        stderr.forward(Speaker::Planner, logger.clone());
         let largest = usize::try_from(limits.result)
             .unwrap_or(usize::MAX)
             .saturating_add(PIECE);
@@ -60,7 +60,7 @@ impl PlannerInstance {
         let role = Role::Planner { port, room };
         let start = Start {
             role,
-            world,
+            env,
             limits,
             logger: logger.clone(),
             stderr: stderr.clone(),
@@ -88,7 +88,7 @@ impl PlannerInstance {
 
     /// Moves the planner's clock; before each call.
     pub(crate) fn set_now(&self, now_ms: u64) {
-        self.running.store.data().world.set_now(now_ms);
+        self.running.store.data().env.set_now(now_ms);
     }
 
     /// Asks for one more task. None: nothing now.

@@ -18,7 +18,7 @@ use crate::{
     limits::{Account, Reservation},
     sandbox::{
         imports::limiter::Need,
-        load::{component::Program, sandbox::Sandbox},
+        load::{component::LoadedComponent, sandbox::Sandbox},
         shortage::HostResource,
     },
 };
@@ -51,21 +51,21 @@ pub(crate) struct Admission {
 
 impl Share {
     /// Of so many instances at once as there are.
-    pub(crate) fn new(sandbox: &Sandbox, program: &Program) -> Arc<Self> {
+    pub(crate) fn new(sandbox: &Sandbox, program: &LoadedComponent) -> Arc<Self> {
         Self::capped(sandbox, program, u64::MAX)
     }
 
     /// Of one instance.
-    pub(crate) fn of_one(sandbox: &Sandbox, program: &Program) -> Arc<Self> {
+    pub(crate) fn of_one(sandbox: &Sandbox, program: &LoadedComponent) -> Arc<Self> {
         Self::capped(sandbox, program, program.inner().weight)
     }
 
     /// No more than so many slots are guaranteed to it.
-    fn capped(sandbox: &Sandbox, program: &Program, slots: u64) -> Arc<Self> {
+    fn capped(sandbox: &Sandbox, program: &LoadedComponent, slots: u64) -> Arc<Self> {
         let idle = Arc::<Notify>::default();
         let program = program.inner();
         Arc::new(Self {
-            slots: program.side.slots.account(slots, idle.clone()),
+            slots: program.context.slots.account(slots, idle.clone()),
             memory: sandbox.budget.memory().account(u64::MAX, idle.clone()),
             weight: program.weight,
             initial: program.initial,

@@ -103,12 +103,12 @@ impl SharedInstance {
             result_max,
             ..
         } = self;
-        let desk = Desk {
+        let calls = ConcurrentCalls {
             handle: *handle,
             result_max: *result_max,
             ended,
         };
-        let work = store.run_concurrent(async |accessor| desk.work(accessor, jobs).await);
+        let work = store.run_concurrent(async |accessor| calls.work(accessor, jobs).await);
         let error = match pace.run(Instant::now(), work).await {
             Ok(Err(error)) | Err(error) => error,
             Ok(Ok(())) => return Fault::Stopped,
@@ -143,13 +143,13 @@ impl SharedInstance {
 }
 
 /// Where attempts are taken in and given out, in the store's own loop.
-struct Desk<'a> {
+struct ConcurrentCalls<'a> {
     handle: Handle,
     result_max: u64,
     ended: &'a UnboundedSender<Ended>,
 }
 
-impl Desk<'_> {
+impl ConcurrentCalls<'_> {
     async fn work(&self, accessor: &Accessor<State>, jobs: &mut UnboundedReceiver<Job>) -> Result<()> {
         let mut open = FuturesUnordered::new();
         let mut work = pin!(async {

@@ -17,9 +17,9 @@ use crate::{
     limits::{Charge, Limits},
     logger::Logger,
     sandbox::{
-        engine::Form,
-        imports::{guest_env::World, limiter::Need, state::Role, stdio::Tail},
-        load::{component::Program, sandbox::Sandbox},
+        engine::EngineKind,
+        imports::{guest_env::GuestEnv, limiter::Need, state::Role, stdio::Tail},
+        load::{component::LoadedComponent, sandbox::Sandbox},
     },
     text::cut_to,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// What all tasks of a run have in common.
 #[derive(Clone)]
 pub(crate) struct TaskSpec {
-    pub(crate) program: Program,
+    pub(crate) program: LoadedComponent,
     pub(crate) limits: Limits,
     /// What their instances may take of the host.
     pub(crate) share: Arc<Share>,
@@ -47,12 +47,12 @@ pub(crate) async fn run_task(
     admission: Admission,
     port: TaskPort,
     input: Bytes,
-    world: World,
+    env: GuestEnv,
     logger: &Logger,
 ) -> TaskEnd {
     let began = Instant::now();
     let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
-    stderr.aloud(Speaker::Task(port.task()), logger.clone());
+    stderr.forward(Speaker::Task(port.task()), logger.clone());
     let debt = spec.debt.hand_on();
     let need = Need::default();
     let mut starts = Starts::default();
@@ -60,7 +60,7 @@ pub(crate) async fn run_task(
     let mut end = loop {
         let start = Start {
             role: Role::Task(port),
-            world: world.clone(),
+            env: env.clone(),
             limits: spec.limits,
             logger: logger.clone(),
             stderr: stderr.clone(),
@@ -151,7 +151,7 @@ async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<Re
     running.set_fuel(spec.limits.fuel);
     let export = spec.program.inner().exports.run;
     let called = match running.func::<Params<'static>, Return>(export) {
-        Ok(run) if spec.program.contract().engine == Form::Async => {
+        Ok(run) if spec.program.contract().engine == EngineKind::Async => {
             let quiet = Arc::new(Quiet::new(running.store.data().limiter.waits()));
             match running.store.spawn(Pump(quiet.clone())) {
                 Ok(_) => quiet::run(quiet, running.call::<Params<'_>, Return>(Instant::now(), run, (input,))).await,

@@ -29,12 +29,12 @@ use crate::{
             abi::{ActionRef, Failure},
             calls::Current,
             files::FileAccess,
-            guest_env::{Logical, World},
+            guest_env::{GuestEnv, Logical},
             limiter::Need,
             state::{Role, WorkerRole},
             stdio::Tail,
         },
-        load::{component::Program, sandbox::Sandbox},
+        load::{component::LoadedComponent, sandbox::Sandbox},
         shortage::HostResource,
     },
     text::cut,
@@ -44,7 +44,7 @@ use crate::{
 /// What a worker is started from.
 #[derive(Clone)]
 pub(crate) struct WorkerSpec {
-    pub(crate) program: Program,
+    pub(crate) program: LoadedComponent,
     /// The run's name, the first part of the names of its actions.
     pub(crate) run: Arc<str>,
     /// For people: `pool/worker`.
@@ -60,7 +60,7 @@ pub(crate) struct WorkerSpec {
     /// What it reaches by HTTP.
     pub(crate) http: Arc<Access>,
     /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
-    pub(crate) voice: Tail,
+    pub(crate) stderr: Tail,
     /// What it owes its neighbours.
     pub(crate) debt: Debt,
     /// Where it is noted what it is denied.
@@ -209,11 +209,11 @@ impl WorkerInstance {
         logger: &Logger,
         action: ActionName,
     ) -> Result<Self, Fault> {
-        let world = World {
+        let env = GuestEnv {
             env: spec.env.clone(),
-            ..World::default()
+            ..GuestEnv::default()
         };
-        let mut running = started(sandbox, spec, admission, logger, action, world).await?;
+        let mut running = started(sandbox, spec, admission, logger, action, env).await?;
         let handle = running
             .func::<Params<'static>, Return>(spec.program.inner().exports.handle)
             .map_err(|error| Fault::Start(chain(&error)))?;
@@ -253,7 +253,7 @@ impl WorkerInstance {
             Ok(_) => self.running.pace.ended().saturating_duration_since(began),
             Err(_) => began.elapsed(),
         };
-        let said = last_words(&self.running);
+        let said = stderr_tail(&self.running);
         set_current(&mut self.running, None);
         match answer {
             Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used).saying(said),
@@ -271,7 +271,7 @@ pub(crate) fn set_current(running: &mut Running, current: Option<Current>) {
 }
 
 /// The last words of an attempt that is over; says how many were not passed on.
-pub(crate) fn last_words(running: &Running) -> String {
+pub(crate) fn stderr_tail(running: &Running) -> String {
     let state = running.store.data();
     let Some(talk) = state.stderr.end_attempt() else {
         return String::new();
@@ -279,10 +279,10 @@ pub(crate) fn last_words(running: &Running) -> String {
     if let Some(text) = talk.dropped {
         state.logger.guest(&state.speaker(), Level::Warning, &text);
     }
-    talk.last_words
+    talk.stderr_tail
 }
 
-/// Starts the guest of a worker, in a world to which its grants are added.
+/// Starts the guest of a worker, in an environment to which its grants are added.
 ///
 /// # Errors
 /// It could not be started.
@@ -294,18 +294,18 @@ pub(crate) async fn started(
     admission: Admission,
     logger: &Logger,
     action: ActionName,
-    world: World,
+    env: GuestEnv,
 ) -> Result<Running, Fault> {
-    let stderr = spec.voice.clone();
+    let stderr = spec.stderr.clone();
     // Of an attempt that was given up.
     stderr.end_attempt();
     if logger.workers_aloud() {
-        stderr.aloud(Speaker::Worker(spec.name.clone(), None), logger.clone());
+        stderr.forward(Speaker::Worker(spec.name.clone(), None), logger.clone());
     }
-    let world = World {
+    let env = GuestEnv {
         files: spec.files.clone(),
         logical: spec.repeatable.map(|seed| Logical::of_action(seed, action)),
-        ..world
+        ..env
     };
     let role = Role::Worker(WorkerRole {
         run: spec.run.clone(),
@@ -319,7 +319,7 @@ pub(crate) async fn started(
     });
     let start = Start {
         role,
-        world,
+        env,
         limits: spec.limits,
         logger: logger.clone(),
         stderr,

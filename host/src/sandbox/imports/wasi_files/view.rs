@@ -37,7 +37,7 @@ pub(crate) fn view(state: &mut State) -> View<'_> {
     View {
         table: &mut state.table,
         files: state.files.as_ref(),
-        scratch: state.world.scratch.as_ref(),
+        scratch: state.env.scratch.as_ref(),
         denials: match &state.role {
             Role::Worker(worker) => Some(&worker.denials),
             _ => None,
