@@ -1,5 +1,6 @@
-//! `wasi:filesystem` of WASI 0.3: the same folders, bounds and refusals as in `files.rs`, which does the work. Only the shape
-//! differs: functions that wait do not keep the store, and what is read or written is a stream of the component model.
+//! `wasi:filesystem` of WASI 0.3: the same folders, bounds and refusals as those of WASI 0.2 in `wasi_files/`, which does the
+//! work. Only the shape differs: functions that wait do not keep the store, and what is read or written is a stream of the
+//! component model.
 
 use futures::future::Either;
 use wasmtime::{
