@@ -118,73 +118,32 @@ fn leave_out(reason: &mut String, words: &str) {
     if *reason == other {
         return;
     }
-    let mut others = quoted(&other);
+    let mut others = tokens(&other).filter_map(Token::quoted);
     let mut kept = String::with_capacity(reason.len());
-    let mut at = 0;
-    for (from, to) in quoted(reason) {
-        let own = reason.get(from..to);
-        let is_same = others.next().is_some_and(|(from, to)| other.get(from..to) == own);
-        kept.push_str(reason.get(at..from).unwrap_or_default());
-        kept.push_str(own.filter(|_| is_same).unwrap_or("…"));
-        at = to;
-    }
-    kept.push_str(reason.get(at..).unwrap_or_default());
-    *reason = kept;
-}
-
-/// Where quoted parts of a text are, without the quotes.
-fn quoted(text: &str) -> impl Iterator<Item = (usize, usize)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let rest = text.get(at..)?;
-            let first = rest.chars().next()?;
-            let from = at + first.len_utf8();
-            at = match first {
-                '`' | '"' | '\'' => match text.get(from..)?.find(first) {
-                    Some(length) => {
-                        at = from + length + 1;
-                        return Some((from, from + length));
-                    }
-                    None => from,
-                },
-                // An apostrophe in a word is no quote.
-                _ if is_word(first) => at + rest.find(|c| !is_word(c) && c != '\'').unwrap_or(rest.len()),
-                _ => from,
-            };
+    for token in tokens(reason) {
+        match token {
+            Token::Quoted { quote, inside } => {
+                let is_same = others.next() == Some(inside);
+                kept.push(quote);
+                kept.push_str(if is_same { inside } else { "…" });
+                kept.push(quote);
+            }
+            Token::Word(text) | Token::Other(text) => kept.push_str(text),
         }
-    })
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    }
+    *reason = kept;
 }
 
 /// What is the same for all failures of one reason.
 fn sign(words: &str) -> String {
     let words = shown(words);
     let mut sign = String::with_capacity(words.len());
-    let mut rest = words.as_str();
-    while let Some(first) = rest.chars().next() {
-        let after = rest.get(first.len_utf8()..).unwrap_or_default();
-        if matches!(first, '`' | '"' | '\'')
-            && let Some(end) = after.find(first)
-        {
-            sign.push('"');
-            rest = after.get(end + 1..).unwrap_or_default();
-        } else if is_word(first) {
-            let end = rest.find(|c| !is_word(c) && c != '\'').unwrap_or(rest.len());
-            let word = rest.get(..end).unwrap_or(rest);
-            sign.push_str(if word.contains(|c: char| c.is_ascii_digit()) {
-                "#"
-            } else {
-                word
-            });
-            rest = rest.get(end..).unwrap_or_default();
-        } else {
-            sign.push(first);
-            rest = after;
-        }
+    for token in tokens(&words) {
+        sign.push_str(match token {
+            Token::Quoted { .. } => "\"",
+            Token::Word(word) if word.contains(|c: char| c.is_ascii_digit()) => "#",
+            Token::Word(text) | Token::Other(text) => text,
+        });
     }
     // Numbers alone, as the status of a response, are the reason.
     if sign.contains(char::is_alphabetic) {
@@ -192,6 +151,55 @@ fn sign(words: &str) -> String {
     } else {
         words
     }
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    /// A text between two equal quotes.
+    Quoted { quote: char, inside: &'a str },
+    /// Letters, digits and `_`; and apostrophes behind the first of them, which are no quotes.
+    Word(&'a str),
+    /// Any other letter, or a quote without its partner.
+    Other(&'a str),
+}
+
+impl<'a> Token<'a> {
+    fn quoted(self) -> Option<&'a str> {
+        match self {
+            Self::Quoted { inside, .. } => Some(inside),
+            Self::Word(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// The parts of a text, in order and without gaps.
+fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        if matches!(first, '`' | '"' | '\'')
+            && let Some((inside, after)) = rest.get(1..)?.split_once(first)
+        {
+            rest = after;
+            return Some(Token::Quoted { quote: first, inside });
+        }
+        let (end, is_word) = match is_word(first) {
+            true => (rest.find(|c| !is_word(c) && c != '\'').unwrap_or(rest.len()), true),
+            false => (first.len_utf8(), false),
+        };
+        let (token, after) = rest.split_at_checked(end)?;
+        rest = after;
+        Some(if is_word {
+            Token::Word(token)
+        } else {
+            Token::Other(token)
+        })
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -230,6 +238,28 @@ mod tests {
         assert_eq!(reason, "it's `…` in '…', not \"c\"");
         leave_out(&mut reason, "it's `");
         assert_eq!(reason, "it's `…` in '…', not \"…\"");
+    }
+
+    #[test]
+    fn text_is_cut_into_words_quotes_and_the_rest() {
+        let quoted = |quote, inside| Token::Quoted { quote, inside };
+        let cut: Vec<_> = tokens("it's `a b`, ä7 'c'\"").collect();
+        assert_eq!(
+            cut,
+            [
+                Token::Word("it's"),
+                Token::Other(" "),
+                quoted('`', "a b"),
+                Token::Other(","),
+                Token::Other(" "),
+                Token::Word("ä7"),
+                Token::Other(" "),
+                quoted('\'', "c"),
+                Token::Other("\""),
+            ]
+        );
+        assert_eq!(tokens("").count(), 0);
+        assert_eq!(sign("no 'x' of `y`"), sign("no 'longer' of `z`"));
     }
 
     #[test]
