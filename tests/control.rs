@@ -346,7 +346,7 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
     let socket = files(root, "sock").remove(0);
     // More than are talked to at once, and one says half a word.
     let mut silent: Vec<_> = (0..12).map(|_| connect(&socket)).collect();
-    silent[0].write_all(b"{\"v\":1,").unwrap();
+    silent[0].write_all(b"{\"v\":2,").unwrap();
     let before = live.fed();
     until("the run going on", || live.fed() > before + 50);
     // They are given up after a while, and then others have their turn.
@@ -358,15 +358,15 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
         b"\n",
         b"\xff\xfe\x00\n",
         b"GET / HTTP/1.1\r\n\r\n",
-        b"{\"v\":2,\"ask\":\"run\"}\n",
-        b"{\"v\":1,\"ask\":\"kill\"}\n",
-        b"{\"v\":1,\"ask\":\"action\",\"id\":-1}\n",
+        b"{\"v\":1,\"ask\":\"run\"}\n",
+        b"{\"v\":2,\"ask\":\"kill\"}\n",
+        b"{\"v\":2,\"ask\":\"action\",\"id\":-1}\n",
         &vec![b'a'; 3 << 20],
         &[vec![b'['; 3 << 20], b"\n".to_vec()].concat(),
     ] {
         let said = raw(&socket, bytes);
         assert!(
-            said.starts_with("{\"v\":1,\"problem\":") && said.ends_with('\n'),
+            said.starts_with("{\"v\":2,\"problem\":") && said.ends_with('\n'),
             "{said}"
         );
         texts.add(&bytes[..bytes.len().min(40)].escape_ascii().to_string(), &said);
@@ -374,9 +374,9 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
     texts.match_snapshot();
     // One that asks and does not read, and many that do.
     let mut deaf = connect(&socket);
-    deaf.write_all(b"{\"v\":1,\"ask\":\"run\"}\n").unwrap();
+    deaf.write_all(b"{\"v\":2,\"ask\":\"run\"}\n").unwrap();
     for _ in 0..50 {
-        assert!(raw(&socket, b"{\"v\":1,\"ask\":\"run\"}\n").starts_with("{\"v\":1,\"said\":{"));
+        assert!(raw(&socket, b"{\"v\":2,\"ask\":\"run\"}\n").starts_with("{\"v\":2,\"response\":{"));
     }
     live.close();
     live.end().exits(0);

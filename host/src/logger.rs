@@ -1,4 +1,4 @@
-//! Words from guests and from the host itself on their way to whoever shows them.
+//! Log lines of guests and of the host on their way to the report.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::inbox::Speaker;
+use crate::inbox::LogSource;
 
 /// How many lines may wait to be shown. More are counted and dropped: a flood of words must not slow the work or fill the
 /// host.
@@ -50,19 +50,19 @@ impl fmt::Display for Level {
     }
 }
 
-/// One line that somebody said.
+/// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// None: the host itself.
-    pub(crate) speaker: Option<Speaker>,
+    pub(crate) source: Option<LogSource>,
     pub(crate) level: Level,
     pub(crate) text: String,
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.speaker {
-            Some(speaker) => write!(f, "[{speaker}] {}: {}", self.level, self.text),
+        match &self.source {
+            Some(source) => write!(f, "[{source}] {}: {}", self.level, self.text),
             None => write!(f, "{}: {}", self.level, self.text),
         }
     }
@@ -104,16 +104,16 @@ impl Logger {
     }
 
     /// A line of a guest.
-    pub(crate) fn guest(&self, speaker: &Speaker, level: Level, text: &str) {
+    pub(crate) fn guest(&self, source: &LogSource, level: Level, text: &str) {
         if self.hears(level) {
-            self.line(speaker.clone(), level, text);
+            self.line(source.clone(), level, text);
         }
     }
 
-    fn line(&self, speaker: Speaker, level: Level, text: &str) {
+    fn line(&self, source: LogSource, level: Level, text: &str) {
         let text = cut(text);
         let line = Line {
-            speaker: Some(speaker),
+            source: Some(source),
             level,
             text: text.to_owned(),
         };

@@ -19,17 +19,20 @@ use tokio::sync::{
 };
 
 use crate::{
-    control::{Problem, Query, RunId, Said, Server},
+    control::{ControlResponse, Problem, Query, RunId, Server},
     driver::{Driver, Setup},
-    inbox::{Control, Notice},
+    inbox::{Control, HostNotice, Notice, RunEvent, RunSummary},
     limits::Limits,
     logger::{Level, Logger},
     operation::{
         ComponentOperation, Files, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation,
         OperationSettings,
     },
-    report::{Finished, Format, LiveCounts, Reporter, Stream, Style, Summary, Target, Writer},
-    sandbox::{Input, LoadedComponent, Sandbox, stdin_was_open, stdout_was_open},
+    report::{
+        EventSink, Finished, Format, JsonSink, LibrarySink, LiveCounts, Reporter, Target, TextSettings, TextSink,
+        Writer,
+    },
+    sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
     transport::{InProcess, Workers},
 };
 
@@ -88,8 +91,8 @@ pub(crate) struct Plan {
     pub(crate) socket: bool,
     pub(crate) log_level: Level,
     pub(crate) seed: u64,
-    /// Who is told everything as values. Then nothing is written, whatever is said above.
-    pub(crate) stream: Option<Stream>,
+    /// Gets all events of a run that a program embeds. Then nothing is written, whatever the format.
+    pub(crate) library: Option<LibrarySink>,
 }
 
 /// Why a run did not come to its end.
@@ -108,7 +111,7 @@ pub(crate) enum RunError {
 
 /// How a run ended.
 pub(crate) struct Ended {
-    pub(crate) summary: Summary,
+    pub(crate) summary: RunSummary,
     pub(crate) finished: Finished,
 }
 
@@ -145,8 +148,8 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         inbox,
         counts,
     } = wires;
-    let is_told = plan.stream.is_some();
-    let mut report = reporter(&mut plan)?;
+    let is_embedded = plan.library.is_some();
+    let mut report = Reporter::new(sink(&mut plan)?);
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     let id = RunId::new();
     let listens = plan.socket.then(|| Server::start(&id, to_driver.clone()));
@@ -154,11 +157,14 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         Ok(server) => (server, None),
         Err(error) => (None, Some(error.to_string())),
     };
-    report.begun(id.as_str(), deaf.as_deref());
+    report.aside(RunEvent::Started { run: id.to_string() });
+    if let Some(error) = deaf.filter(|_| plan.verbose) {
+        report.aside(RunEvent::Notice(HostNotice::Unreachable { error }));
+    }
     let (pools, buckets) =
         pools(plan.pools, (&id, plan.seed), &sandbox, &logger, &to_driver).map_err(RunError::Start)?;
-    for warning in unconfirmed(&pools) {
-        report.warn(warning);
+    for pools in unconfirmed(&pools) {
+        report.aside(RunEvent::Notice(HostNotice::Unconfirmed { pools }));
     }
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
@@ -202,22 +208,21 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         .await;
     match logger.take_dropped() {
         0 => {}
-        dropped => report.dropped_lines(dropped),
+        lines => report.aside(RunEvent::Notice(HostNotice::LinesDropped { lines })),
     }
     if let (Some(server), Some(kept)) = (server, kept) {
         // As with all that disks do: not in a thread that others need. What cannot be kept is not worth an error.
         let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }
-    let (summary, finished) = if is_told {
+    let (summary, finished) = if is_embedded {
         // Nothing was written, and a program may have its blocking threads all at work.
-        let finished = report.finish(&summary, || false);
-        (summary, finished)
+        report.finish(summary, || false)
     } else {
         // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
         let finish = move || {
-            let finished = report.finish(&summary, || counts.is_stopped());
+            let finished = report.finish(summary, || counts.is_stopped());
             counts.reported();
-            (summary, finished)
+            finished
         };
         let finished = tokio::task::spawn_blocking(finish).await;
         finished.map_err(|error| RunError::Output(std::io::Error::other(error)))?
@@ -229,28 +234,29 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     }
 }
 
-/// Who says how it goes.
+/// Where the events of a run go.
 ///
 /// # Errors
 /// No thread can be had.
-fn reporter(plan: &mut Plan) -> Result<Reporter, RunError> {
-    if let Some(stream) = plan.stream.take() {
-        return Reporter::telling(stream).map_err(RunError::Start);
+fn sink(plan: &mut Plan) -> Result<Box<dyn EventSink>, RunError> {
+    if let Some(library) = plan.library.take() {
+        return Ok(Box::new(library));
     }
-    let style = Style {
-        format: plan.format,
+    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
+    let progress = !plan.quiet && plan.format == Format::Text;
+    let writer = Writer::new(target, stdout_was_open(), progress).map_err(RunError::Start)?;
+    let settings = TextSettings {
         quiet: plan.quiet,
         verbose: plan.verbose,
-        output_is_file: plan.output.is_some(),
         lines_a_task: match plan.what {
             What::Component { .. } | What::Native(_) => None,
             What::Lines { batch, .. } => Some(batch as u64),
         },
     };
-    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
-    let progress = !plan.quiet && plan.format == Format::Text;
-    let writer = Writer::new(target, stdout_was_open(), progress).map_err(RunError::Start)?;
-    Ok(Reporter::new(style, writer))
+    Ok(match plan.format {
+        Format::Text => Box::new(TextSink::new(settings, writer)),
+        Format::Json => Box::new(JsonSink::new(plan.output.is_some(), writer)),
+    })
 }
 
 /// Stops a run.
@@ -281,11 +287,11 @@ impl Stopper {
     /// Asks the run something. None: it is over.
     ///
     /// Cancel safe: what is asked is answered, or done, all the same.
-    pub(crate) async fn ask(&self, query: Query) -> Option<Result<Said, Problem>> {
+    pub(crate) async fn ask(&self, query: Query) -> Option<Result<ControlResponse, Problem>> {
         let (replier, reply) = oneshot::channel();
         let query = Notice::Control(Control::Query(query, replier));
         self.to_driver.send(query).ok()?;
-        reply.await.ok().map(|said| *said)
+        reply.await.ok().map(|response| *response)
     }
 }
 

@@ -42,7 +42,9 @@ fn a_run_is_cancelled_in_the_middle() {
         let alive = Alive::default();
         let mut run = stuck(&alive).start().unwrap();
         let first = run.next().await.unwrap();
-        assert!(matches!(first, Event::Output { .. }), "{first:?}");
+        assert!(matches!(first, Event::Started { .. }), "{first:?}");
+        let second = run.next().await.unwrap();
+        assert!(matches!(second, Event::Output { .. }), "{second:?}");
         // Five tasks and three attempts.
         until(|| alive.count() == 8).await;
         let control = run.control();

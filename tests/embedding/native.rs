@@ -361,6 +361,80 @@ fn results_of_an_untrusted_pool_count_when_two_owners_have_them() {
 }
 
 #[test]
+fn program_hears_of_the_name_of_its_run_and_of_hedged_attempts() {
+    let told = Told::by(|| {
+        let operation = Operation::native((0..100).map(|n| n.to_string()), |task: Task| async move {
+            let action = Action::new("k", task.input().clone()).idempotent(true);
+            Ok(task.perform(action).await?)
+        });
+        let pool = Pool::native("p", |attempt: Attempt| async move {
+            if attempt.worker() == "p/1" {
+                std::future::pending::<()>().await;
+            }
+            Ok(attempt.key())
+        });
+        host().run(operation).pool(pool.workers(3))
+    });
+    assert_eq!((told.summary.tasks_done, told.summary.tasks_failed), (100, 0));
+    let Some(Event::Started { run, .. }) = told.events.first() else {
+        panic!("it begins with {:?}", told.events.first());
+    };
+    assert!(
+        told.outputs().iter().all(|key| key.starts_with(run)),
+        "each key begins with {run}"
+    );
+    let hedged = told.seen(|event| match event {
+        Event::Hedged {
+            action, attempt, kind, ..
+        } => Some((*action, *attempt, kind.clone())),
+        _ => None,
+    });
+    let (action, attempt, kind) = hedged.first().expect("one is hedged");
+    assert!((1..=100).contains(action) && *attempt == 1 && kind == "k", "{hedged:?}");
+}
+
+#[test]
+fn program_hears_of_outvoted_workers_and_of_those_that_join() {
+    go(async {
+        let pool = |name: &str, handle: &str| {
+            Pool::component(name, &worker(name, handle))
+                .kind("line")
+                .untrusted(true)
+        };
+        let enough = Arc::new(AtomicBool::new(false));
+        let run = host()
+            .run(Operation::lines("line"))
+            .pool(pool("honest", body::ECHO).workers(3))
+            .pool(pool("liar", &body::large(10)).workers(1))
+            .input(Lines(enough.clone()));
+        let mut run = run.start().unwrap();
+        let control = run.control();
+        let joins = tokio::spawn(async move { control.add_workers("honest", 1).await });
+        let (mut outvoted, mut joined) = (false, false);
+        while let Some(event) = run.next().await {
+            match event {
+                Event::Outvoted { worker, message, .. } => {
+                    assert_eq!(worker, "liar/1");
+                    assert!(
+                        message.starts_with("its result of 10 bytes is not the one of "),
+                        "{message}"
+                    );
+                    outvoted = true;
+                }
+                Event::WorkerJoined { worker, pool, .. } => {
+                    assert_eq!((worker.as_str(), pool.as_str()), ("honest/4", "honest"));
+                    joined = true;
+                }
+                _ => {}
+            }
+            enough.store(outvoted && joined, Ordering::SeqCst);
+        }
+        assert_eq!(joins.await.unwrap().unwrap(), "honest/4 has joined");
+        run.finish().await.unwrap();
+    });
+}
+
+#[test]
 fn a_function_reports_what_is_left_of_its_quota() {
     const WAIT: Duration = Duration::from_millis(300);
     let begun = Arc::new(Mutex::new(Vec::new()));

@@ -4,7 +4,7 @@ use clap_complete::Shell;
 
 use super::args::Completed;
 use crate::{
-    control::{AskError, Explained, Folder, Query, State, ask},
+    control::{AskError, Folder, Query, State, Status, ask},
     text::plain_line,
 };
 
@@ -95,9 +95,9 @@ pub(super) fn names(what: Completed) -> String {
             Completed::Runs => names.extend(runs.iter().map(|run| run.id.to_string())),
             Completed::Workers => {
                 let asked = runs.iter().find(|run| run.state == State::Up).or(runs.first());
-                let said: Option<Result<_, AskError>> = asked.map(|run| ask(&folder, &run.id, &Query::Run));
-                if let Some(Ok(said)) = said
-                    && let Explained::Run(run) = said.explained
+                let response: Option<Result<_, AskError>> = asked.map(|run| ask(&folder, &run.id, &Query::Run));
+                if let Some(Ok(response)) = response
+                    && let Status::Run(run) = response.status
                 {
                     names.extend(run.names);
                 }

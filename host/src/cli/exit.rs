@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::report::{Summary, TAKEN_OUT, WorkerSummary};
+use crate::inbox::{HealthState, RunSummary, WorkerSummary};
 
 /// Every task is done.
 pub(super) const DONE: u8 = 0;
@@ -25,7 +25,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 pub(super) const TERMINATED: u8 = 143;
 
 /// For a run that came to an end. `signal`: what stopped it, or 0.
-pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
+pub(super) fn code(summary: &RunSummary, signal: u8) -> u8 {
     if summary.interrupted {
         // Without a signal somebody asked for it through the socket.
         if signal == 0 { INTERRUPTED } else { signal }
@@ -39,8 +39,16 @@ pub(super) fn code(summary: &Summary, signal: u8) -> u8 {
 }
 
 /// Whether everything fails in some pool, or all of its workers are taken out.
-fn is_any_pool_out(summary: &Summary) -> bool {
-    let is_out = |worker: &WorkerSummary| TAKEN_OUT.contains(&worker.health.as_str());
+fn is_any_pool_out(summary: &RunSummary) -> bool {
+    let is_out = |worker: &WorkerSummary| {
+        matches!(
+            worker.health,
+            HealthState::Quarantined { .. }
+                | HealthState::EvictedUnfit
+                | HealthState::EvictedUnreliable { .. }
+                | HealthState::Gone
+        )
+    };
     let is_empty = |pool: &str| {
         let mut workers = summary.workers.iter().filter(|worker| worker.pool == pool);
         workers.all(is_out)
@@ -53,15 +61,17 @@ fn is_any_pool_out(summary: &Summary) -> bool {
 mod tests {
     use super::*;
 
-    fn summary(healths: &[(&str, &str)]) -> Summary {
-        let worker = |(pool, health): &(&str, &str)| WorkerSummary {
+    const QUARANTINED: HealthState = HealthState::Quarantined { until_ms: 9, round: 1 };
+
+    fn summary(healths: &[(&str, HealthState)]) -> RunSummary {
+        let worker = |(pool, health): &(&str, HealthState)| WorkerSummary {
             pool: (*pool).to_owned(),
-            health: (*health).to_owned(),
+            health: *health,
             ..WorkerSummary::default()
         };
-        let mut summary = Summary {
+        let mut summary = RunSummary {
             workers: healths.iter().map(worker).collect(),
-            ..Summary::default()
+            ..RunSummary::default()
         };
         summary.tasks.failed = 1;
         summary
@@ -69,10 +79,17 @@ mod tests {
 
     #[test]
     fn pool_without_a_worker_in_use_is_seen_in_the_code_if_tasks_failed() {
-        let all = [("a", "quarantined"), ("a", "evicted"), ("b", "healthy")];
+        let all = [
+            ("a", QUARANTINED),
+            ("a", HealthState::EvictedUnfit),
+            ("b", HealthState::Healthy),
+        ];
         assert_eq!(code(&summary(&all), 0), SYSTEMIC);
         assert_eq!(code(&summary(&all[1..]), 0), SYSTEMIC);
-        assert_eq!(code(&summary(&[("a", "quarantined"), ("a", "suspect")]), 0), FAILED);
+        assert_eq!(
+            code(&summary(&[("a", QUARANTINED), ("a", HealthState::Suspect)]), 0),
+            FAILED
+        );
         let mut coped = summary(&all);
         coped.tasks.failed = 0;
         assert_eq!(code(&coped, 0), DONE);

@@ -6,6 +6,7 @@ use super::{
     args::{AskArgs, Explain},
     error::{Failure, say},
     exit,
+    explained::Explanation,
     inspect::json_line,
     output::print,
     words,
@@ -46,7 +47,7 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
     if changes && run.state == State::Ended {
         return Err(Failure::usage(format!("the run {} has ended", run.id)).hint(known(&runs)));
     }
-    let said = ask(&folder, &run.id, query).map_err(|error| match error {
+    let response = ask(&folder, &run.id, query).map_err(|error| match error {
         AskError::Problem(problem) => {
             // Names in it can be forged, and neither part of it has more than one line.
             let failure = Failure::usage(plain_line(&problem.what));
@@ -60,9 +61,10 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
             .hint("the socket is removed now; `--run` names an earlier run"),
         error => Failure::machine(format!("the run {} cannot be asked", run.id), &error),
     })?;
+    let explanation = Explanation::of(response);
     let text = match args.format {
-        Format::Json => json_line(&said),
-        Format::Text => words::said(&said),
+        Format::Json => json_line(&explanation),
+        Format::Text => words::explanation(&explanation),
     };
     print(&text)?;
     Ok(exit::DONE)

@@ -8,6 +8,7 @@ mod complete;
 mod error;
 mod exit;
 mod explain;
+mod explained;
 mod facts;
 mod help;
 mod inspect;
@@ -216,7 +217,7 @@ fn command(cli: Cli) -> Result<u8, Failure> {
             let schema = match name {
                 SchemaName::Events => crate::report::schema(),
                 SchemaName::Manifest => crate::settings::schema(),
-                SchemaName::Explain => crate::control::schema(),
+                SchemaName::Explain => explained::schema(),
                 SchemaName::Test => test::schema(),
                 SchemaName::Compile => compile::schema(),
                 SchemaName::Inspect => inspected::schema(),
@@ -340,7 +341,7 @@ mod tests {
         for (name, schema) in [
             ("events", crate::report::schema()),
             ("manifest", crate::settings::schema()),
-            ("explain", crate::control::schema()),
+            ("explain", explained::schema()),
             ("test", test::schema()),
             ("compile", compile::schema()),
             ("inspect", inspected::schema()),

@@ -341,7 +341,7 @@ fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -
             (false, _) => Level::Debug,
         },
         seed: common.seed,
-        stream: None,
+        library: None,
     })
 }
 

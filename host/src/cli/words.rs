@@ -1,34 +1,38 @@
-//! What a run said of itself, for people.
+//! Explanations as text.
 
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
 
+use super::explained::{ActionExplained, Explained, Explanation, RunExplained, WorkerExplained};
 use crate::{
-    control::{ActionExplained, Explained, RunExplained, Said, WorkerExplained},
     text::{plain, plain_line},
     units::Time,
 };
 
 /// All of it. Much of it comes from guests, and a kept file or a socket may be forged: a terminal is given no commands, and no
 /// text of others looks like a line of this program.
-pub(super) fn said(said: &Said) -> String {
-    let said = &one_line_each(said);
-    let mut text = match &said.explained {
-        Explained::Run(run) => explained_run(run, said),
+pub(super) fn explanation(explanation: &Explanation) -> String {
+    let explanation = &one_line_each(explanation);
+    let mut text = match &explanation.explained {
+        Explained::Run(run) => explained_run(run, explanation),
         Explained::Action(action) => explained_action(action),
-        Explained::Worker(worker) => explained_worker(worker, said),
+        Explained::Worker(worker) => explained_worker(worker, explanation),
         Explained::Done { message } => within(message),
     };
-    if said.ended && !matches!(said.explained, Explained::Run(_)) {
-        let _ = write!(text, "\nthe run {} has ended; this is how things stood then", said.run);
+    if explanation.ended && !matches!(explanation.explained, Explained::Run(_)) {
+        let _ = write!(
+            text,
+            "\nthe run {} has ended; this is how things stood then",
+            explanation.run
+        );
     }
     text.push('\n');
     plain(&text).into_owned()
 }
 
 /// The same with every text in one line, but messages of attempts, which are shown indented.
-fn one_line_each(said: &Said) -> Said {
+fn one_line_each(explanation: &Explanation) -> Explanation {
     fn escape(value: &mut Value, key: &str) {
         match value {
             Value::String(text) if key != "message" => *text = plain_line(text).into_owned(),
@@ -43,9 +47,9 @@ fn one_line_each(said: &Said) -> Said {
             _ => {}
         }
     }
-    let mut value = serde_json::to_value(said).unwrap_or_default();
+    let mut value = serde_json::to_value(explanation).unwrap_or_default();
     escape(&mut value, "");
-    serde_json::from_value(value).unwrap_or_else(|_| said.clone())
+    serde_json::from_value(value).unwrap_or_else(|_| explanation.clone())
 }
 
 fn time(ms: u64) -> Time {
@@ -56,14 +60,14 @@ fn within(text: &str) -> String {
     text.trim_end().replace('\n', "\n          ")
 }
 
-fn explained_run(run: &RunExplained, said: &Said) -> String {
-    let state = match (said.ended, run.stopping) {
+fn explained_run(run: &RunExplained, explanation: &Explanation) -> String {
+    let state = match (explanation.ended, run.stopping) {
         (true, false) => "it has ended, after",
         (true, true) => "it was stopped, after",
         (false, true) => "it is being stopped, after",
         (false, false) => "it goes on, for",
     };
-    let mut text = format!("run {}: {state} {}", run.id, time(said.at_ms));
+    let mut text = format!("run {}: {state} {}", run.id, time(explanation.at_ms));
     let _ = write!(
         text,
         "\n  tasks     {} done, {} failed, {} in flight",
@@ -132,8 +136,8 @@ fn explained_action(action: &ActionExplained) -> String {
     text
 }
 
-fn explained_worker(worker: &WorkerExplained, said: &Said) -> String {
-    let since = said.at_ms.saturating_sub(worker.since_ms);
+fn explained_worker(worker: &WorkerExplained, explanation: &Explanation) -> String {
+    let since = explanation.at_ms.saturating_sub(worker.since_ms);
     let mut text = format!(
         "worker {}: {} (since {}, {} ago)",
         worker.id,

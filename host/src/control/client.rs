@@ -9,7 +9,7 @@ use std::{
 use super::{
     folder::{Folder, connect},
     id::RunId,
-    protocol::{Answer, Problem, Query, Reply, Request, Said, VERSION},
+    protocol::{Answer, ControlResponse, Problem, Query, Reply, Request, VERSION},
 };
 
 /// How long a run may take to answer, from connecting to the end of the answer. Arbitrary: it answers in its turn, and it may
@@ -32,8 +32,8 @@ pub(crate) enum AskError {
     /// Nobody listens, and it left no word.
     #[error("the run was killed, and nothing is kept of it")]
     Killed,
-    #[error("what is kept of the run cannot be understood: it may be of another version of disperse-host")]
-    Unreadable,
+    #[error("it has ended and left no record")]
+    NoRecord,
     #[error("what was answered cannot be understood: the run may be of another version of disperse-host")]
     Garbled,
     #[error("it did not answer within {} s", PATIENCE.as_secs())]
@@ -46,13 +46,13 @@ pub(crate) enum AskError {
 ///
 /// # Errors
 /// It has no answer, or cannot be reached.
-pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<Said, AskError> {
+pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<ControlResponse, AskError> {
     let until = Instant::now() + ENDING;
     loop {
         match talk(folder, id, query) {
             Ok(Some(answer)) => {
                 return match answer.reply {
-                    Reply::Said(said) => Ok(said),
+                    Reply::Response(response) => Ok(response),
                     Reply::Problem(problem) => Err(AskError::Problem(problem)),
                 };
             }
@@ -68,7 +68,7 @@ pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<Said, As
         }
         match folder.kept(id)? {
             Some(kept) => return kept.answer(query).map_err(AskError::Problem),
-            None if Instant::now() >= until => return Err(AskError::Unreadable),
+            None if Instant::now() >= until => return Err(AskError::NoRecord),
             None => std::thread::sleep(LOOK),
         }
     }

@@ -16,7 +16,12 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{id::RunId, kept::Kept, place};
+use super::{
+    id::RunId,
+    kept::Archive,
+    place,
+    protocol::{VERSION, Version},
+};
 use crate::files;
 
 /// The longest path in the address of a socket, in bytes: `sun_path` of Linux, without the zero byte.
@@ -188,7 +193,7 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn keep(&self, id: &RunId, kept: &Kept) -> io::Result<()> {
+    pub(super) fn keep(&self, id: &RunId, kept: &Archive) -> io::Result<()> {
         let text = serde_json::to_vec(kept)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
         file.write_all(&text)?;
@@ -201,19 +206,37 @@ impl Folder {
         Ok(())
     }
 
-    /// What is kept of a run that has ended. None: nothing is there, or it was written by another version.
+    /// The record of a run that has ended. None: there is none.
     ///
     /// # Errors
-    /// It is there and cannot be read.
-    pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Kept>> {
+    /// It is there and cannot be read, or it was written in another version ([`UnreadableRecord`]).
+    pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Archive>> {
         let text = match files::read_unlinked(&self.file(id, ENDED), FILE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let kept: Option<Kept> = serde_json::from_slice(&text).ok();
-        Ok(kept.filter(Kept::is_readable))
+        let unreadable = |version| io::Error::new(ErrorKind::InvalidData, UnreadableRecord { version });
+        let version: Option<Version> = serde_json::from_slice(&text).ok();
+        let version = version.map(|version| version.v);
+        if version != Some(VERSION) {
+            return Err(unreadable(version));
+        }
+        serde_json::from_slice(&text).map(Some).map_err(|_| unreadable(version))
     }
+}
+
+/// Why the record of a run cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", match .version {
+    Some(version) if *version != VERSION => format!(
+        "its record has the format {version}, and this disperse-host reads the format {VERSION}; explain it with the version that wrote it"
+    ),
+    _ => "its record is damaged".to_owned(),
+})]
+struct UnreadableRecord {
+    /// None: it has none.
+    version: Option<u32>,
 }
 
 /// Connects to a socket that is not a link, within a time. Without it, the system would wait without end for a process that is
@@ -262,14 +285,14 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-    use crate::control::RunExplained;
+    use crate::control::RunStatus;
 
     fn id(text: &str) -> RunId {
         RunId::parse(text).unwrap()
     }
 
-    fn kept() -> Kept {
-        Kept::new(7, 3, RunExplained::default(), Vec::new(), Vec::new())
+    fn kept() -> Archive {
+        Archive::new(7, 3, RunStatus::default(), Vec::new(), Vec::new())
     }
 
     #[test]

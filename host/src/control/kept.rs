@@ -1,36 +1,36 @@
-//! What is kept of a run that has ended.
+//! The record of a run that has ended.
 
 use serde::{Deserialize, Serialize};
 
 use super::protocol::{
-    ActionExplained, ActionState, Explained, Problem, Query, RunExplained, Said, VERSION, WorkerExplained,
+    ActionState, ActionStatus, ControlResponse, Problem, Query, RunStatus, Status, VERSION, WorkerStatus,
 };
 use crate::units::nearest;
 
 /// How many names an error lists. Arbitrary.
 const LISTED_MAX: usize = 12;
 
-/// All that can still be asked of a run once it has ended.
+/// All that `explain` can ask of a run once it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct Archive {
     v: u32,
     at_ms: u64,
     /// The newest action: a later one was never asked for.
     last_action: u64,
-    run: RunExplained,
+    run: RunStatus,
     /// All of them, unless there are very many.
-    workers: Vec<WorkerExplained>,
+    workers: Vec<WorkerStatus>,
     /// Those of which something is known.
-    actions: Vec<ActionExplained>,
+    actions: Vec<ActionStatus>,
 }
 
-impl Kept {
+impl Archive {
     pub(crate) fn new(
         at_ms: u64,
         last_action: u64,
-        run: RunExplained,
-        workers: Vec<WorkerExplained>,
-        actions: Vec<ActionExplained>,
+        run: RunStatus,
+        workers: Vec<WorkerStatus>,
+        actions: Vec<ActionStatus>,
     ) -> Self {
         Self {
             v: VERSION,
@@ -42,35 +42,30 @@ impl Kept {
         }
     }
 
-    /// Whether it was written by a host that writes as this one does.
-    pub(super) fn is_readable(&self) -> bool {
-        self.v == VERSION
-    }
-
     /// What the run would have answered in the end.
     ///
     /// # Errors
     /// It is not known, or cannot be done any more.
-    pub(crate) fn answer(&self, query: &Query) -> Result<Said, Problem> {
-        let explained = match query {
-            Query::Run => Explained::Run(Box::new(self.run.clone())),
+    pub(crate) fn answer(&self, query: &Query) -> Result<ControlResponse, Problem> {
+        let status = match query {
+            Query::Run => Status::Run(Box::new(self.run.clone())),
             Query::Action { id } => match self.actions.iter().find(|action| action.id == *id) {
-                Some(action) => Explained::Action(Box::new(action.clone())),
-                None => Explained::Action(Box::new(forgotten(*id, self.last_action)?)),
+                Some(action) => Status::Action(Box::new(action.clone())),
+                None => Status::Action(Box::new(forgotten(*id, self.last_action)?)),
             },
             Query::Worker { name } => {
                 let at = find_worker(name, self.workers.iter().map(|worker| worker.id.as_str()))?;
-                Explained::Worker(Box::new(self.workers.get(at).cloned().unwrap_or_default()))
+                Status::Worker(Box::new(self.workers.get(at).cloned().unwrap_or_default()))
             }
             Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. } => {
                 return Err(Problem::new(format!("the run {} has ended", self.run.id)));
             }
         };
-        Ok(Said {
+        Ok(ControlResponse {
             run: self.run.id.clone(),
             ended: true,
             at_ms: self.at_ms,
-            explained,
+            status,
         })
     }
 }
@@ -79,7 +74,7 @@ impl Kept {
 ///
 /// # Errors
 /// There was no such action.
-pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionExplained, Problem> {
+pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionStatus, Problem> {
     if id == 0 || id > last {
         let known = match last {
             0 => "none was asked for yet".to_owned(),
@@ -89,14 +84,11 @@ pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionExplained, Problem> 
             "{known}; -v and `--format json` say the numbers of those that fail"
         )));
     }
-    Ok(ActionExplained {
+    Ok(ActionStatus {
         id,
         task: 0,
         kind: String::new(),
         state: ActionState::Forgotten,
-        words:
-            "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
-                .to_owned(),
         attempts: Vec::new(),
     })
 }

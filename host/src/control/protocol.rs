@@ -1,29 +1,35 @@
-//! What is asked and what is answered: one line of JSON each.
+//! The control protocol: one line of JSON asks a run, and one line answers.
 //!
-//! `{"v":1,"ask":"worker","name":"pool/a"}` is answered by `{"v":1,"said":{…}}` or by `{"v":1,"problem":{…}}`. A side that
-//! is spoken to in another version says so and nothing else.
+//! `{"v":2,"ask":"worker","name":"pool/a"}` is answered by `{"v":2,"response":{…}}` or by `{"v":2,"problem":{…}}`. A request in
+//! another version is answered by a problem alone.
+//!
+//! Responses are facts: ids, classes, verdicts, reasons and times. The asking side makes sentences of them. A [`Problem`] is text,
+//! because a client of another version must be able to show it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of what is asked and answered, and of the files that are kept.
-pub(super) const VERSION: u32 = 1;
+use crate::inbox::{
+    AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HealthKind, HealthState, QuotaSummary,
+    TaskCounts,
+};
 
-/// How much of an attempt's message is kept, in bytes. Arbitrary: it says what is wrong, and a trap has room for its
-/// first functions.
+/// The version of requests, responses and the records of runs that have ended. 1 had sentences in the place of facts.
+pub(super) const VERSION: u32 = 2;
+
+/// How much of an attempt's message is kept, in bytes. Arbitrary: enough for the cause, and for the first functions of a trap.
 pub(crate) const MESSAGE_MAX: usize = 240;
 
-/// What can be asked of a run.
+/// A request to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub(crate) enum Query {
-    /// How it is going.
+    /// Its status.
     Run,
-    /// What became of an action.
+    /// The status of an action.
     Action { id: u64 },
-    /// What is thought of a worker and why. By its name, `pool/worker`, or what follows the `/` if that is one worker's only.
+    /// The status of a worker. By its name, `pool/worker`, or by what follows the `/` if no other worker has that.
     Worker { name: String },
     /// Give a worker work again, with a clean record.
     Readmit { worker: String },
@@ -58,11 +64,11 @@ pub(super) struct Answer {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reply {
-    Said(Said),
+    Response(ControlResponse),
     Problem(Problem),
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Problem {
     pub(crate) what: String,
@@ -84,247 +90,301 @@ impl Problem {
     }
 }
 
-/// What a run said of itself, or would have said in the end. The line of `--format json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Said {
+/// The response of a run, or of the record of one that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ControlResponse {
     /// The run's name.
     pub(crate) run: String,
-    /// Whether it has ended: then this is how things stood in the end.
+    /// Whether it has ended: then this is its last state.
     pub(crate) ended: bool,
-    /// The run's time when this was said.
+    /// The run's time of the response.
     pub(crate) at_ms: u64,
-    #[serde(flatten)]
-    pub(crate) explained: Explained,
+    pub(crate) status: Status,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case")]
-pub(crate) enum Explained {
-    Run(Box<RunExplained>),
-    Action(Box<ActionExplained>),
-    Worker(Box<WorkerExplained>),
-    /// What `readmit`, `workers` and `drain` did.
-    Done {
-        message: String,
+/// The subject of a response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Status {
+    Run(Box<RunStatus>),
+    Action(Box<ActionStatus>),
+    Worker(Box<WorkerStatus>),
+    /// The effect of `readmit`, `workers` or `drain`.
+    Changed(Change),
+}
+
+/// The effect of a request that changes the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Change {
+    /// A worker has a clean record.
+    Readmitted {
+        worker: String,
+        /// Its health before.
+        was: HealthState,
+        /// Whether the run is being stopped, so that it gets no work all the same.
+        stopping: bool,
     },
+    /// A worker gets no more work, and finishes so many attempts.
+    WorkerDraining {
+        worker: String,
+        running: u64,
+    },
+    /// A worker that got no work before.
+    AlreadyOut {
+        worker: String,
+        health: HealthState,
+    },
+    /// Workers joined, the first and the last of them by name. None: none was asked for.
+    Joined {
+        names: Option<(String, String)>,
+    },
+    /// The run starts no more attempts, and finishes so many.
+    Stopping {
+        running: u64,
+    },
+    AlreadyStopping,
 }
 
-/// How a run is going.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct RunExplained {
+/// The status of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunStatus {
     /// Its name.
     pub(crate) id: String,
     /// Whether it is being stopped: no more attempts are started.
     pub(crate) stopping: bool,
-    /// Tasks with a result.
-    pub(crate) tasks_done: u64,
-    /// Tasks that ended in an error.
-    pub(crate) tasks_failed: u64,
-    /// Tasks that were handed out and not collected.
-    pub(crate) tasks_in_flight: u64,
+    pub(crate) tasks: TaskCounts,
     /// How many there will be in all, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) tasks_total: Option<u64>,
-    /// How long the rest takes, where that can be told.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// How long the rest takes, where that is known.
     pub(crate) left_ms: Option<u64>,
     /// Actions with a result.
     pub(crate) actions_done: u64,
     /// Actions that ended without one.
-    pub(crate) actions_refused: u64,
+    pub(crate) actions_failed: u64,
     /// Actions that a worker has.
     pub(crate) actions_running: u64,
-    /// What the open actions that nobody has wait for.
     pub(crate) waiting: Waiting,
     /// How many times an action was or will be tried again.
     pub(crate) retries: u64,
     /// How many workers are of which health.
-    pub(crate) workers: BTreeMap<String, u64>,
-    /// Workers of which more is to be said than that they are healthy; the first of them.
-    pub(crate) notable: Vec<WorkerBrief>,
+    pub(crate) workers: BTreeMap<HealthKind, u64>,
+    /// Workers that are not healthy; the first of them.
+    pub(crate) notable: Vec<(String, HealthState)>,
     /// How many more of those there are.
     pub(crate) notable_more: u64,
     /// The names of the workers, the first thousand of them.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) names: Vec<String>,
-    /// What is to be said of limits of servers and the like: a line each.
-    pub(crate) quotas: Vec<String>,
-    /// What is wrong with the run as a whole: a line each.
-    pub(crate) remarks: Vec<String>,
+    /// The first of them.
+    pub(crate) quotas: Vec<QuotaSummary>,
+    pub(crate) remarks: Vec<RunRemark>,
 }
 
-/// What open actions wait for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A fault of the run as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RunRemark {
+    /// Every attempt in a pool fails.
+    PoolFailing { pool: String },
+    /// So many results wait for that of a line.
+    ResultsHeld { results: u64, line: u64 },
+    /// Every worker that is left is suspect.
+    AllSuspect,
+    /// No worker gets work now.
+    NoWorker,
+}
+
+/// Why open actions wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     /// All that wait for a worker.
     pub(crate) all: u64,
-    /// How many of them were looked at for what follows; not all where there are very many.
+    /// How many of them were examined for what follows; not all where there are very many.
     pub(crate) looked_at: u64,
     /// All their workers are at work.
     pub(crate) for_a_free_worker: u64,
-    /// All their workers that are given work at all have said that they are at a limit.
+    /// All their workers that get work at all are at a limit.
     pub(crate) for_a_limit: u64,
-    /// They avoid workers that failed them, and wait for another one.
+    /// They avoid workers that failed them.
     pub(crate) for_another_worker: u64,
-    /// None of their workers is given work now: all are in quarantine, or taken out.
+    /// None of their workers gets work now: all are in quarantine, or taken out.
     pub(crate) for_any_worker: u64,
-    /// Every worker failed them, and they rest before they are tried again.
+    /// Every worker failed them, and they rest before the next attempt.
     pub(crate) resting: u64,
 }
 
-/// A worker and its health, in few words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct WorkerBrief {
-    pub(crate) id: String,
-    pub(crate) words: String,
-}
-
-/// What is thought of a worker and why.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct WorkerExplained {
+/// The status of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WorkerStatus {
     /// Its name, as `pool/worker`.
     pub(crate) id: String,
-    /// healthy, suspect, quarantined, probation, busy, draining, evicted or gone.
-    pub(crate) health: String,
-    /// The same with its reason and times.
-    pub(crate) words: String,
+    pub(crate) health: HealthState,
     /// Since when, in the run's time.
     pub(crate) since_ms: u64,
     /// Its attempts with a result.
     pub(crate) ok: u64,
-    /// Its attempts that failed, for whatever reason.
+    /// Its attempts that failed, whoever is at fault.
     pub(crate) failed: u64,
     /// Its attempts that got lost.
-    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) lost: u64,
-    /// Times that it said it was busy.
-    #[serde(skip_serializing_if = "is_zero", default)]
+    /// Times that it reported to be busy.
     pub(crate) busy: u64,
-    /// Attempts that failed because of the worker itself.
-    #[serde(skip_serializing_if = "is_zero", default)]
+    /// Attempts that failed by the worker's own fault.
     pub(crate) faults: u64,
     /// Times that it was quarantined.
-    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) quarantines: u32,
-    /// How much likelier it is a bad one than one as flaky as everybody, as a natural logarithm, by the verdicts so far.
-    #[serde(default)]
+    /// How much likelier it is a bad one than one as flaky as the others, as a natural logarithm, by the verdicts so far.
     pub(crate) score: f64,
     /// From which score on it is quarantined.
-    #[serde(default)]
     pub(crate) score_max: f64,
     /// Results of it that others contradicted, if it is untrusted.
-    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) outvoted: u64,
     /// How many attempts it makes at once.
     pub(crate) slots: u32,
-    /// How many of these it is given now: fewer after it was busy again and again though it had something to spend.
-    #[serde(default)]
+    /// How many of these it gets now.
     pub(crate) width: u32,
-    /// What it has now: a line for each attempt, the first of them.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) has: Vec<String>,
+    /// Its attempts now, the first of them.
+    pub(crate) has: Vec<HeldAttempt>,
     /// How many attempts it has in all.
-    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) holds: u32,
-    /// The kinds of actions that it is not given: a line each.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) barred: Vec<String>,
-    /// What is to be said of limits of servers and the like: a line each.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) quotas: Vec<String>,
-    /// What failed here, oldest first, as far as it is kept.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) failures: Vec<FailureExplained>,
+    /// The kinds of actions that it does not get, and until when.
+    pub(crate) barred: Vec<(String, u64)>,
+    pub(crate) quotas: Vec<QuotaSummary>,
+    /// Its failed attempts, oldest first, as far as they are kept.
+    pub(crate) failures: Vec<FailureStatus>,
     /// How many failed here that are not kept any more.
-    #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) failures_forgotten: u64,
-    /// How its health changed, oldest first, as far as it is kept.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) history: Vec<HealthTurn>,
+    /// How its health changed, oldest first, as far as it is kept: when, and to what.
+    pub(crate) history: Vec<(u64, HealthState)>,
 }
 
-/// An attempt that failed on a worker, and what became of its action elsewhere.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct FailureExplained {
-    pub(crate) action: u64,
-    pub(crate) attempt: u32,
+/// An attempt that a worker has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldAttempt {
+    pub(crate) attempt: AttemptNumber,
+    /// The action's kind, and since when the worker has it. None: the action is settled, and the attempt is superfluous.
+    pub(crate) action: Option<(String, u64)>,
+}
+
+/// An attempt that failed on a worker, and its action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FailureStatus {
+    pub(crate) attempt: AttemptStatus,
+    /// Empty where it is not known any more.
     pub(crate) kind: String,
-    /// transient, trap, permanent, worker-fault or lost.
-    pub(crate) class: String,
-    pub(crate) message: String,
-    pub(crate) at_ms: u64,
-    /// Whether the action has a result by now. None: it is not settled, or that is not known any more.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) passed: Option<bool>,
-    /// What became of the action.
-    pub(crate) fate: String,
-    /// What it means for the worker.
-    pub(crate) verdict: String,
+    pub(crate) fate: Fate,
 }
 
-/// A change of a worker's health.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct HealthTurn {
+/// A failed attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AttemptStatus {
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) worker: String,
+    pub(crate) class: FailureClass,
+    pub(crate) cause: FailureCause,
     pub(crate) at_ms: u64,
-    pub(crate) health: String,
-    pub(crate) words: String,
+    pub(crate) took: Duration,
+    /// Once it is known.
+    pub(crate) verdict: Option<FaultVerdict>,
 }
 
-/// What happens to an action, or happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum ActionState {
-    /// It waits for a worker.
-    Waiting,
-    /// A worker has it.
-    Running,
-    /// Every worker failed it, and it rests before it is tried again.
-    Resting,
-    /// It has a result.
-    Done,
-    /// It ended without one.
-    Refused,
-    /// It is settled, and nothing else is kept of it.
-    Forgotten,
+pub(crate) enum FailureCause {
+    /// The words of the guest and of the sandbox, at most 240 bytes.
+    Message(String),
+    /// Its result was outvoted.
+    Dissent(Dissent),
 }
 
-/// What became of an action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct ActionExplained {
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fate {
+    /// Not known any more.
+    Forgotten,
+    Open,
+    /// It has a result: of this worker at this attempt, as far as that is known.
+    Passed(Option<(String, u32)>),
+    Failed(FailureReason),
+}
+
+/// The status of an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ActionStatus {
     pub(crate) id: u64,
     /// Zero where it is not known any more.
     pub(crate) task: u64,
     pub(crate) kind: String,
     pub(crate) state: ActionState,
-    /// The same with its reason and times.
-    pub(crate) words: String,
-    /// The attempts that failed, oldest first, as far as they are kept. Those in between ended otherwise.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) attempts: Vec<AttemptExplained>,
+    /// The attempts that failed, oldest first, as far as they are kept.
+    pub(crate) attempts: Vec<AttemptStatus>,
 }
 
-/// One attempt that failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct AttemptExplained {
-    pub(crate) attempt: u32,
-    pub(crate) worker: String,
-    /// transient, trap, permanent, worker-fault or lost.
-    pub(crate) class: String,
-    pub(crate) message: String,
-    pub(crate) at_ms: u64,
-    pub(crate) run_ms: f64,
-    /// What it means for the worker and for the action.
-    pub(crate) verdict: String,
+/// The state of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ActionState {
+    Waiting {
+        cause: WaitCause,
+        /// The workers that serve its kind.
+        serving: ServingWorkers,
+        /// When it was asked for.
+        asked_ms: u64,
+    },
+    Running {
+        worker: String,
+        /// A second worker, beside a slow one.
+        second: Option<String>,
+        /// The number of its newest attempt.
+        attempt: u32,
+        since_ms: u64,
+    },
+    /// Every worker failed it, or was busy with it, and it rests before the next attempt.
+    Resting {
+        until_ms: u64,
+        busy: bool,
+    },
+    Settled(Fate),
+    /// It is settled, and nothing else is kept of it.
+    Forgotten,
 }
 
-fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
-    *number == T::default()
+/// Why an action waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WaitCause {
+    /// The run is being stopped.
+    Stopping,
+    /// All workers are at work.
+    FreeWorker,
+    /// All workers are at a limit.
+    Limit,
+    /// A quota is exhausted.
+    Quota {
+        quota: String,
+        /// None: it is not known when there is more.
+        refills_ms: Option<u64>,
+    },
+    /// No worker gets work now.
+    AnyWorker,
+    /// It avoids workers that failed it, until then at most.
+    AnotherWorker { until_ms: u64 },
 }
 
-/// The schema of the line of `--format json`.
-pub(crate) fn schema() -> schemars::Schema {
-    schemars::schema_for!(Said)
+/// How many workers are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServingWorkers {
+    pub(crate) all: u64,
+    pub(crate) at_work: u64,
+    /// Free, or slowed down.
+    pub(crate) free: u64,
+    /// With an exhausted quota.
+    pub(crate) spent: u64,
+    pub(crate) busy: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) out: u64,
 }
 
 #[cfg(test)]
@@ -332,13 +392,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_the_page_above_says() {
+    fn lines_are_as_documented() {
         let request = Request {
             v: VERSION,
             query: Query::Worker { name: "pool/a".into() },
         };
         let line = serde_json::to_string(&request).unwrap();
-        assert_eq!(line, r#"{"v":1,"ask":"worker","name":"pool/a"}"#);
+        assert_eq!(line, r#"{"v":2,"ask":"worker","name":"pool/a"}"#);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap().query, request.query);
         let answer = Answer {
             v: VERSION,
@@ -346,19 +406,19 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&answer).unwrap(),
-            r#"{"v":1,"problem":{"what":"no"}}"#
+            r#"{"v":2,"problem":{"what":"no"}}"#
         );
-        let said = Said {
+        let response = ControlResponse {
             run: "r".into(),
             ended: false,
             at_ms: 1,
-            explained: Explained::Done { message: "m".into() },
+            status: Status::Changed(Change::AlreadyStopping),
         };
-        let line = serde_json::to_string(&said).unwrap();
+        let line = serde_json::to_string(&response).unwrap();
         assert_eq!(
             line,
-            r#"{"run":"r","ended":false,"at_ms":1,"type":"done","message":"m"}"#
+            r#"{"run":"r","ended":false,"at_ms":1,"status":{"changed":"already-stopping"}}"#
         );
-        assert_eq!(serde_json::from_str::<Said>(&line).unwrap(), said);
+        assert_eq!(serde_json::from_str::<ControlResponse>(&line).unwrap(), response);
     }
 }

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     folder::{Folder, State, at_address},
     id::RunId,
-    kept::Kept,
+    kept::Archive,
     protocol::{Answer, Problem, Reply, Request, VERSION, Version},
 };
 use crate::inbox::{Control, Notice};
@@ -96,7 +96,7 @@ impl Server {
     ///
     /// # Errors
     /// It cannot be kept.
-    pub(crate) fn end(self, kept: &Kept) -> io::Result<()> {
+    pub(crate) fn end(self, kept: &Archive) -> io::Result<()> {
         self.folder.keep(&self.id, kept)
     }
 }
@@ -188,15 +188,15 @@ async fn put(request: Request, to_driver: &UnboundedSender<Notice>, turn: Arc<Mu
     to_driver
         .send(Notice::Control(Control::Query(request.query, reply)))
         .ok()?;
-    let said = answer.await.ok()?;
+    let answer = answer.await.ok()?;
     let pause = (began.elapsed() * PAUSE_TIMES).clamp(PAUSE_MIN, PAUSE_MAX);
     // Whoever asked need not wait for that.
     tokio::spawn(async move {
         tokio::time::sleep(pause).await;
         drop(turn);
     });
-    Some(match *said {
-        Ok(said) => Reply::Said(said),
+    Some(match *answer {
+        Ok(response) => Reply::Response(response),
         Err(problem) => Reply::Problem(problem),
     })
 }
@@ -230,11 +230,11 @@ mod tests {
         let what = |line: &[u8]| parse(line).unwrap_err().what;
         assert!(what(b"").starts_with("this is no question"));
         assert!(what(b"\xff\xfe").starts_with("this is no question"));
-        assert!(what(b"{\"v\":1}").starts_with("this is no question"));
-        assert!(what(b"{\"v\":1,\"ask\":\"shoot\"}").contains("unknown variant"));
+        assert!(what(b"{\"v\":2}").starts_with("this is no question"));
+        assert!(what(b"{\"v\":2,\"ask\":\"shoot\"}").contains("unknown variant"));
         assert!(what(b"{\"v\":9,\"ask\":\"run\"}").contains("version 9"));
         assert!(what(&[b' '; 5000]).contains("4096 bytes"));
-        assert!(parse(b"{\"v\":1,\"ask\":\"drain\",\"worker\":null}\n").is_ok());
-        assert!(parse(b"{\"v\":1,\"ask\":\"drain\"}").is_ok());
+        assert!(parse(b"{\"v\":2,\"ask\":\"drain\",\"worker\":null}\n").is_ok());
+        assert!(parse(b"{\"v\":2,\"ask\":\"drain\"}").is_ok());
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 
-use super::votes::{Strangers, Votes};
+use super::votes::{QuorumVotes, Votes};
 use crate::{inbox::RequestNumber, text::MESSAGE_MAX};
 
 /// One action that waits or runs.
@@ -23,7 +23,7 @@ pub(super) struct Parked {
     pub(super) asked: Moment,
     /// When a worker was last given it; the same before that.
     pub(super) given: Moment,
-    /// What was said of it by workers that nobody vouches for.
+    /// The results of untrusted workers.
     pub(super) votes: Option<Box<Votes>>,
     pub(super) failures: Failures,
     /// The result, between the end of the attempt that has it and the settling.
@@ -148,7 +148,7 @@ impl Actions {
     /// Keeps the result of an attempt until it is settled, and says what that is for the scheduler.
     pub(super) fn keep(
         &mut self,
-        strangers: &Strangers,
+        quorum: &QuorumVotes,
         attempt: AttemptId,
         worker: WorkerId,
         result: Bytes,
@@ -158,7 +158,7 @@ impl Actions {
             return End::Ok;
         };
         self.size -= parked.size();
-        let end = strangers.end(&mut parked.votes, attempt, worker, &result, fuel);
+        let end = quorum.end(&mut parked.votes, attempt, worker, &result, fuel);
         parked.result = result;
         self.size += parked.size();
         end

@@ -1,88 +1,91 @@
-//! What is kept of failures, so that a run can say why it thinks of a worker what it thinks.
+//! The history that `explain` reads: failed attempts and changes of health.
 //!
-//! Nothing is kept of an action that goes well at its first attempt. Failed attempts are in one line, the newest so many of
-//! all workers; workers and actions know which of them are theirs. What leaves the line is forgotten everywhere.
+//! Nothing is kept of an action that succeeds at its first attempt. Failed attempts are in one ring, the newest of all workers;
+//! workers and actions keep the numbers of theirs. What leaves the ring is forgotten everywhere.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use disperse_scheduler::{ActionId, AttemptId, Class, Health, Moment, Outcome, TaskId, Verdict, WorkerId};
+use disperse_scheduler::{ActionId, AttemptId, Health, Moment, Outcome, TaskId, Verdict, WorkerId};
 use rustc_hash::FxHashMap;
 
-use crate::control::{MESSAGE_MAX, RunId};
+use crate::{
+    control::{FailureCause, MESSAGE_MAX, RunId},
+    inbox::FailureClass,
+};
 
 /// How many failed attempts are kept in all. With their messages they take three megabytes at most.
-const TRIES_MAX: usize = 8192;
+const ATTEMPTS_MAX: usize = 8192;
 
 /// How many changes of health are kept in all.
-const TURNS_MAX: usize = 8192;
+const CHANGES_MAX: usize = 8192;
 
-/// How many failed attempts, and changes of health, each worker is answered for at most.
+/// How many failed attempts, and changes of health, each worker or action keeps at most.
 const OWN_MAX: usize = 64;
 
 /// One attempt that failed.
-pub(super) struct Try {
+pub(super) struct FailedAttempt {
     pub(super) attempt: AttemptId,
     pub(super) worker: WorkerId,
     pub(super) at: Moment,
     pub(super) took: Duration,
-    pub(super) class: Class,
-    pub(super) message: String,
-    /// Whose fault it was, once that is known.
+    pub(super) class: FailureClass,
+    pub(super) cause: FailureCause,
+    /// Once it is known.
     pub(super) verdict: Option<Verdict>,
 }
 
-/// One change of a worker's health that says something of it. That it is busy, or no longer, does not.
-pub(super) struct Turn {
+/// One change of a worker's health; being busy, and no longer, is none.
+pub(super) struct HealthChange {
     worker: WorkerId,
     pub(super) at: Moment,
     pub(super) health: Health,
 }
 
 /// An action with at least one failed attempt that is kept.
-pub(super) struct Case {
+pub(super) struct ActionHistory {
     pub(super) task: TaskId,
     pub(super) kind: Arc<str>,
     /// Rising; never empty.
-    tries: VecDeque<u64>,
-    /// Who had the result, and at which attempt.
+    attempts: VecDeque<u64>,
+    /// The worker with the result, and at which attempt.
     pub(super) passed: Option<(WorkerId, u32)>,
     /// None: it is open.
     pub(super) outcome: Option<Outcome>,
 }
 
-/// What is kept of a worker.
+/// The history of a worker.
 #[derive(Default)]
-struct Record {
+struct WorkerHistory {
     since: Moment,
     busy: bool,
-    tries: VecDeque<u64>,
-    turns: VecDeque<u64>,
+    attempts: VecDeque<u64>,
+    changes: VecDeque<u64>,
     failed: u64,
 }
 
-/// The newest so many things, numbered from zero in the order of coming.
-struct Line<T> {
+/// The newest entries up to a number, numbered from zero in the order of arrival.
+struct RingLog<T> {
     first: u64,
-    things: VecDeque<T>,
+    entries: VecDeque<T>,
 }
 
-impl<T> Line<T> {
+impl<T> RingLog<T> {
     const fn new() -> Self {
         Self {
             first: 0,
-            things: VecDeque::new(),
+            entries: VecDeque::new(),
         }
     }
 
-    /// Puts one in; gives back its number and what had to leave for it, with its number.
-    fn push(&mut self, thing: T, most: usize) -> (u64, Option<(u64, T)>) {
-        let left = (self.things.len() >= most).then(|| self.things.pop_front()).flatten();
+    /// Adds an entry; gives back its number, and the entry that left for it with its number.
+    fn push(&mut self, entry: T, most: usize) -> (u64, Option<(u64, T)>) {
+        let left = (self.entries.len() >= most).then(|| self.entries.pop_front()).flatten();
         let left = left.map(|left| {
             self.first += 1;
             (self.first - 1, left)
         });
-        self.things.push_back(thing);
-        (self.first + self.things.len() as u64 - 1, left)
+        self.entries.push_back(entry);
+        (self.first + self.entries.len() as u64 - 1, left)
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -90,49 +93,52 @@ impl<T> Line<T> {
     }
 
     fn get(&self, number: u64) -> Option<&T> {
-        self.things.get(self.place(number)?)
+        self.entries.get(self.place(number)?)
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let place = self.place(number)?;
-        self.things.get_mut(place)
+        self.entries.get_mut(place)
     }
 }
 
-/// All that is kept.
+/// The whole history.
 pub(super) struct Evidence {
     pub(super) id: RunId,
-    tries: Line<Try>,
-    turns: Line<Turn>,
-    workers: Vec<Record>,
-    cases: FxHashMap<ActionId, Case>,
+    attempts: RingLog<FailedAttempt>,
+    changes: RingLog<HealthChange>,
+    workers: Vec<WorkerHistory>,
+    histories: FxHashMap<ActionId, ActionHistory>,
 }
 
 impl Evidence {
     pub(super) fn new(id: RunId) -> Self {
         Self {
             id,
-            tries: Line::new(),
-            turns: Line::new(),
+            attempts: RingLog::new(),
+            changes: RingLog::new(),
             workers: Vec::new(),
-            cases: FxHashMap::default(),
+            histories: FxHashMap::default(),
         }
     }
 
     pub(super) fn add_worker(&mut self) {
-        self.workers.push(Record::default());
+        self.workers.push(WorkerHistory::default());
     }
 
-    /// It is known whose fault it was that an action failed on a worker, at this attempt and before.
+    /// Sets the verdict on the failures of a worker at an action, at this attempt and before.
     pub(super) fn judged(&mut self, attempt: AttemptId, worker: WorkerId, verdict: Verdict) {
-        let Some(case) = self.cases.get(&attempt.action) else {
+        let Some(history) = self.histories.get(&attempt.action) else {
             return;
         };
-        for number in &case.tries {
-            if let Some(one) = self.tries.get_mut(*number)
+        for number in &history.attempts {
+            if let Some(one) = self.attempts.get_mut(*number)
                 && one.worker == worker
                 && one.attempt.number <= attempt.number
-                && matches!(one.class, Class::Transient | Class::Trap | Class::Ok)
+                && matches!(
+                    one.class,
+                    FailureClass::Transient | FailureClass::Trap | FailureClass::Outvoted
+                )
             {
                 one.verdict.get_or_insert(verdict);
             }
@@ -140,63 +146,64 @@ impl Evidence {
     }
 
     /// An attempt failed at an action of this task and kind.
-    pub(super) fn failed(&mut self, task: TaskId, kind: &Arc<str>, mut one: Try) {
+    pub(super) fn failed(&mut self, task: TaskId, kind: &Arc<str>, mut one: FailedAttempt) {
         let (attempt, worker) = (one.attempt, one.worker);
-        let cut = one.message.floor_char_boundary(MESSAGE_MAX);
-        one.message.truncate(cut);
-        let (number, left) = self.tries.push(one, TRIES_MAX);
+        if let FailureCause::Message(message) = &mut one.cause {
+            message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+        }
+        let (number, left) = self.attempts.push(one, ATTEMPTS_MAX);
         if let Some((number, left)) = left {
             self.forget(number, &left);
         }
         if let Some(record) = self.workers.get_mut(worker.0 as usize) {
             record.failed += 1;
-            push(&mut record.tries, number);
+            push(&mut record.attempts, number);
         }
-        let case = self.cases.entry(attempt.action).or_insert_with(|| Case {
+        let history = self.histories.entry(attempt.action).or_insert_with(|| ActionHistory {
             task,
             kind: kind.clone(),
-            tries: VecDeque::new(),
+            attempts: VecDeque::new(),
             passed: None,
             outcome: None,
         });
-        push(&mut case.tries, number);
+        push(&mut history.attempts, number);
     }
 
-    fn forget(&mut self, number: u64, left: &Try) {
+    fn forget(&mut self, number: u64, left: &FailedAttempt) {
         if let Some(record) = self.workers.get_mut(left.worker.0 as usize)
-            && record.tries.front() == Some(&number)
+            && record.attempts.front() == Some(&number)
         {
-            record.tries.pop_front();
+            record.attempts.pop_front();
         }
-        let Some(case) = self.cases.get_mut(&left.attempt.action) else {
+        let Some(history) = self.histories.get_mut(&left.attempt.action) else {
             return;
         };
-        if case.tries.front() == Some(&number) {
-            case.tries.pop_front();
+        if history.attempts.front() == Some(&number) {
+            history.attempts.pop_front();
         }
-        if case.tries.is_empty() {
-            self.cases.remove(&left.attempt.action);
+        if history.attempts.is_empty() {
+            self.histories.remove(&left.attempt.action);
         }
     }
 
     /// An attempt has a result. Costs nothing if it was the first of its action.
     pub(super) fn passed(&mut self, attempt: AttemptId, worker: WorkerId) {
         if attempt.number > 1
-            && let Some(case) = self.cases.get_mut(&attempt.action)
+            && let Some(history) = self.histories.get_mut(&attempt.action)
         {
-            case.passed = Some((worker, attempt.number));
+            history.passed = Some((worker, attempt.number));
         }
     }
 
     /// An action that had failures is settled.
     pub(super) fn settled(&mut self, action: ActionId, outcome: Outcome) {
-        if let Some(case) = self.cases.get_mut(&action) {
-            case.outcome = Some(outcome);
+        if let Some(history) = self.histories.get_mut(&action) {
+            history.outcome = Some(outcome);
         }
     }
 
-    /// A worker is thought of differently.
-    pub(super) fn turned(&mut self, worker: WorkerId, health: Health, now: Moment) {
+    /// The health of a worker has changed.
+    pub(super) fn health_changed(&mut self, worker: WorkerId, health: Health, now: Moment) {
         let Some(record) = self.workers.get_mut(worker.0 as usize) else {
             return;
         };
@@ -205,22 +212,22 @@ impl Evidence {
         if std::mem::replace(&mut record.busy, is_busy) || is_busy {
             return;
         }
-        let turn = Turn {
+        let change = HealthChange {
             worker,
             at: now,
             health,
         };
-        let (number, left) = self.turns.push(turn, TURNS_MAX);
-        push(&mut record.turns, number);
+        let (number, left) = self.changes.push(change, CHANGES_MAX);
+        push(&mut record.changes, number);
         if let Some((number, left)) = left
             && let Some(record) = self.workers.get_mut(left.worker.0 as usize)
-            && record.turns.front() == Some(&number)
+            && record.changes.front() == Some(&number)
         {
-            record.turns.pop_front();
+            record.changes.pop_front();
         }
     }
 
-    /// Since when a worker is thought of as it is.
+    /// Since when a worker has its present health.
     pub(super) fn since(&self, worker: WorkerId) -> Moment {
         self.workers
             .get(worker.0 as usize)
@@ -232,34 +239,40 @@ impl Evidence {
         self.workers.get(worker.0 as usize).map_or(0, |record| record.failed)
     }
 
-    /// What failed on a worker, oldest first, with what became of the actions.
-    pub(super) fn of_worker(&self, worker: WorkerId) -> impl Iterator<Item = (&Try, Option<&Case>)> {
-        let tries = self.workers.get(worker.0 as usize).map(|record| record.tries.iter());
-        tries
+    /// The failed attempts of a worker, oldest first, with the histories of their actions.
+    pub(super) fn failures_of(
+        &self,
+        worker: WorkerId,
+    ) -> impl Iterator<Item = (&FailedAttempt, Option<&ActionHistory>)> {
+        let attempts = self.workers.get(worker.0 as usize).map(|record| record.attempts.iter());
+        attempts
             .into_iter()
             .flatten()
-            .filter_map(|number| self.tries.get(*number))
-            .map(|one| (one, self.cases.get(&one.attempt.action)))
+            .filter_map(|number| self.attempts.get(*number))
+            .map(|one| (one, self.histories.get(&one.attempt.action)))
     }
 
     /// How a worker's health changed, oldest first.
-    pub(super) fn turns(&self, worker: WorkerId) -> impl Iterator<Item = &Turn> {
-        let turns = self.workers.get(worker.0 as usize).map(|record| record.turns.iter());
-        turns.into_iter().flatten().filter_map(|number| self.turns.get(*number))
+    pub(super) fn changes(&self, worker: WorkerId) -> impl Iterator<Item = &HealthChange> {
+        let changes = self.workers.get(worker.0 as usize).map(|record| record.changes.iter());
+        changes
+            .into_iter()
+            .flatten()
+            .filter_map(|number| self.changes.get(*number))
     }
 
-    pub(super) fn case(&self, action: ActionId) -> Option<&Case> {
-        self.cases.get(&action)
+    pub(super) fn history(&self, action: ActionId) -> Option<&ActionHistory> {
+        self.histories.get(&action)
     }
 
     /// The failed attempts of an action, oldest first.
-    pub(super) fn tries<'a>(&'a self, case: &'a Case) -> impl Iterator<Item = &'a Try> {
-        case.tries.iter().filter_map(|number| self.tries.get(*number))
+    pub(super) fn attempts<'a>(&'a self, history: &'a ActionHistory) -> impl Iterator<Item = &'a FailedAttempt> {
+        history.attempts.iter().filter_map(|number| self.attempts.get(*number))
     }
 
-    /// The actions of which something is kept, the oldest first.
+    /// The actions that have a history, the oldest first.
     pub(super) fn actions(&self) -> Vec<ActionId> {
-        let mut actions: Vec<_> = self.cases.keys().copied().collect();
+        let mut actions: Vec<_> = self.histories.keys().copied().collect();
         actions.sort_unstable();
         actions
     }
@@ -290,7 +303,7 @@ mod tests {
     }
 
     fn fail(evidence: &mut Evidence, action: u64, number: u32, worker: WorkerId) {
-        let one = Try {
+        let one = FailedAttempt {
             attempt: AttemptId {
                 action: ActionId(action),
                 number,
@@ -298,49 +311,49 @@ mod tests {
             worker,
             at: Moment::START,
             took: Duration::ZERO,
-            class: Class::Trap,
-            message: "ü".repeat(1000),
+            class: FailureClass::Trap,
+            cause: FailureCause::Message("ü".repeat(1000)),
             verdict: None,
         };
         evidence.failed(TaskId(1), &"k".into(), one);
     }
 
     #[test]
-    fn what_is_kept_is_bounded_and_forgotten_everywhere() {
+    fn history_is_bounded_and_forgotten_everywhere() {
         let mut evidence = evidence();
         fail(&mut evidence, 1, 1, QUIET);
-        for action in 2..3 * TRIES_MAX as u64 {
+        for action in 2..3 * ATTEMPTS_MAX as u64 {
             fail(&mut evidence, action, 1, BAD);
             evidence.settled(ActionId(action), Outcome::Failed(Reason::Exhausted));
-            evidence.turned(BAD, Health::Suspect, Moment::START);
+            evidence.health_changed(BAD, Health::Suspect, Moment::START);
         }
-        assert_eq!(evidence.tries.things.len(), TRIES_MAX);
-        assert_eq!(evidence.cases.len(), TRIES_MAX);
-        assert_eq!(evidence.turns.things.len(), TURNS_MAX);
+        assert_eq!(evidence.attempts.entries.len(), ATTEMPTS_MAX);
+        assert_eq!(evidence.histories.len(), ATTEMPTS_MAX);
+        assert_eq!(evidence.changes.entries.len(), CHANGES_MAX);
         assert_eq!(
-            (evidence.of_worker(BAD).count(), evidence.turns(BAD).count()),
+            (evidence.failures_of(BAD).count(), evidence.changes(BAD).count()),
             (OWN_MAX, OWN_MAX)
         );
-        assert_eq!((evidence.of_worker(QUIET).count(), evidence.failures(QUIET)), (0, 1));
-        assert!(evidence.case(ActionId(1)).is_none());
-        let (newest, case) = evidence.of_worker(BAD).last().unwrap();
-        assert_eq!(newest.attempt.action, ActionId(3 * TRIES_MAX as u64 - 1));
-        assert!(newest.message.len() <= MESSAGE_MAX);
-        assert_eq!(case.unwrap().outcome, Some(Outcome::Failed(Reason::Exhausted)));
+        assert_eq!((evidence.failures_of(QUIET).count(), evidence.failures(QUIET)), (0, 1));
+        assert!(evidence.history(ActionId(1)).is_none());
+        let (newest, history) = evidence.failures_of(BAD).last().unwrap();
+        assert_eq!(newest.attempt.action, ActionId(3 * ATTEMPTS_MAX as u64 - 1));
+        assert_eq!(newest.cause, FailureCause::Message("ü".repeat(MESSAGE_MAX / 2)));
+        assert_eq!(history.unwrap().outcome, Some(Outcome::Failed(Reason::Exhausted)));
     }
 
     #[test]
-    fn one_action_that_fails_without_end_is_bounded_too() {
+    fn history_of_one_action_is_bounded() {
         let mut evidence = evidence();
-        for number in 1..3 * TRIES_MAX as u32 {
+        for number in 1..3 * ATTEMPTS_MAX as u32 {
             fail(&mut evidence, 1, number, BAD);
         }
-        let case = evidence.case(ActionId(1)).unwrap();
-        assert_eq!(evidence.tries(case).count(), OWN_MAX);
+        let history = evidence.history(ActionId(1)).unwrap();
+        assert_eq!(evidence.attempts(history).count(), OWN_MAX);
     }
 
     #[test]
-    fn being_busy_is_no_history() {
+    fn being_busy_is_not_in_the_history() {
         let mut evidence = evidence();
         let until = Moment::from_millis(9);
         for health in [
@@ -349,10 +362,10 @@ mod tests {
             Health::Suspect,
             Health::Busy { until },
         ] {
-            evidence.turned(BAD, health, until);
+            evidence.health_changed(BAD, health, until);
         }
-        let turns: Vec<_> = evidence.turns(BAD).map(|turn| turn.health).collect();
-        assert_eq!(turns, [Health::Suspect]);
+        let changes: Vec<_> = evidence.changes(BAD).map(|change| change.health).collect();
+        assert_eq!(changes, [Health::Suspect]);
         assert_eq!(evidence.since(BAD), until);
     }
 }

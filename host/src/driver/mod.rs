@@ -32,15 +32,15 @@ use tokio::{
 pub(crate) use self::quotas::BucketSetup;
 use self::{
     actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, shortage::Shortages, tally::Tally,
-    tasks::Tasks, votes::Strangers,
+    tasks::Tasks, votes::QuorumVotes,
 };
 use crate::{
-    control::{Kept, RunId},
-    inbox::{Control, Held, Notice},
+    control::{Archive, RunId},
+    inbox::{Control, Held, HostNotice, Notice, Progress, RunEvent, RunSummary},
     limits::{Charge, Limits, OpenActions, stopped, stopped_so_far},
     logger::Line,
     operation::{COUNTING, Operation},
-    report::{LiveCounts, Progress, Reporter, Summary},
+    report::{LiveCounts, Reporter},
     sandbox::Sandbox,
     script::Log,
     transport::{Member, Workers},
@@ -140,7 +140,7 @@ pub(crate) struct Driver<'a> {
     tally: Tally,
     quotas: Quotas,
     evidence: Evidence,
-    strangers: Strangers,
+    quorum: QuorumVotes,
     shortages: Shortages,
     /// By number.
     pools: Vec<PoolEntry>,
@@ -195,7 +195,7 @@ impl<'a> Driver<'a> {
             tally: Tally::default(),
             quotas: Quotas::default(),
             evidence: Evidence::new(setup.id),
-            strangers: Strangers::default(),
+            quorum: QuorumVotes::default(),
             shortages: Shortages::default(),
             pools: Vec::new(),
             tasks_each: setup.tasks_each,
@@ -258,7 +258,7 @@ impl<'a> Driver<'a> {
         };
         self.tally.add_worker(&entry.name, &worker.name(), entry.limits);
         self.evidence.add_worker();
-        self.strangers.add_worker(pool, owner.is_some());
+        self.quorum.add_worker(pool, owner.is_some());
         self.quotas.add_worker(buckets.clone());
         self.workers.add(worker);
         self.tell(Event::WorkerJoined {
@@ -271,7 +271,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Runs to the end and says how it went, and if that is to be kept what can be asked of it from now on.
-    pub(crate) async fn run(mut self, keep: bool) -> (Summary, Option<Kept>) {
+    pub(crate) async fn run(mut self, keep: bool) -> (RunSummary, Option<Archive>) {
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -332,7 +332,7 @@ impl<'a> Driver<'a> {
                 () = sleep_until(until) => return,
                 () = self.report.caught_up(), if self.unread || is_full => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
-                Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.line(&line),
+                Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.event(self.now, (&line).into()),
                 _ = progress.tick() => {
                     self.workers.look();
                     self.operation.look();
@@ -346,15 +346,16 @@ impl<'a> Driver<'a> {
         let elapsed = self.began.elapsed();
         // What it takes to know how long quotas will take is not for nothing.
         if self.report.wants_progress(elapsed) {
-            self.report.progress(&Progress {
+            let progress = Progress {
                 tasks: self.tasks.counts(),
                 total: self.tasks.total(),
-                actions: self.scheduler.counts(),
+                actions: self.scheduler.counts().into(),
                 retries: self.tally.retries(),
-                quota: self.waiting_for_quota(),
+                quota: self.waiting_for_quota().map(|(workers, eta)| (workers as u64, eta)),
                 held: self.held(),
                 elapsed,
-            });
+            };
+            self.report.event(self.now, RunEvent::Progress(Box::new(progress)));
         }
     }
 
@@ -474,17 +475,16 @@ impl<'a> Driver<'a> {
         self.now >= until
     }
 
-    fn summary(mut self) -> Summary {
+    fn summary(mut self) -> RunSummary {
         while let Ok(line) = self.lines.try_recv() {
-            self.report.line(&line);
+            self.report.event(self.now, (&line).into());
         }
         if let Some(Held { results, line }) = self.operation.held() {
-            self.report.warn(format!(
-                "{results} results are not written: they waited for that of line {line}"
-            ));
+            let notice = HostNotice::ResultsUnwritten { results, line };
+            self.report.event(self.now, RunEvent::Notice(notice));
         }
         let quotas: Vec<_> = self.scheduler.quotas().collect();
-        Summary {
+        RunSummary {
             interrupted: self.draining && !self.tasks.is_over(),
             undone: self.tasks.undone(self.operation.tasks_read()),
             shortage: self.shortages.take_fatal(),

@@ -8,10 +8,14 @@ use std::{
 use disperse_scheduler::{AttemptId, BucketId, Event, Moment, Quota, QuotaView, Report, WorkerId};
 
 use crate::{
-    inbox::Reported,
-    report::QuotaSummary,
-    settings::{is_reported, quota_words},
+    inbox::{QuotaSummary, Reported},
+    settings::is_reported,
 };
+
+/// A moment that may never come, in ms.
+fn at_ms(moment: Moment) -> Option<u64> {
+    (moment != Moment::NEVER).then(|| moment.as_millis())
+}
 
 /// One bucket, as the driver is given it. Its number is its place in the list.
 pub(crate) struct BucketSetup {
@@ -102,13 +106,14 @@ impl Quotas {
                 QuotaSummary {
                     quota: self.label(view.bucket).to_owned(),
                     workers: view.workers.iter().map(|worker| name(*worker).to_string()).collect(),
-                    allows: quota_words(is.quota),
+                    terms: is.quota.into(),
                     used: is.used,
                     capacity: is.capacity,
                     wasted: is.wasted,
                     wasted_last: is.wasted_last,
                     resets: is.resets,
-                    resets_at_ms: (is.resets_at != Moment::NEVER).then(|| is.resets_at.as_millis()),
+                    resets_at_ms: at_ms(is.resets_at),
+                    refills_at_ms: at_ms(is.refills_at),
                 }
             })
             .collect()

@@ -26,9 +26,8 @@ use disperse_scheduler::{BucketId, Command, Moment, Quota, QuotaView, TaskId};
 
 use super::{Driver, sleep_until};
 use crate::{
-    inbox::{Ask, Notice, PlannerNotice},
+    inbox::{Ask, Notice, PlannerNotice, RunSummary},
     logger::Line,
-    report::Summary,
     script::Log,
     transport::Workers,
     units::Time,
@@ -43,7 +42,7 @@ const SAID_MAX: usize = 1000;
 
 /// How a rehearsal went.
 pub(crate) struct Rehearsed {
-    pub(crate) summary: Summary,
+    pub(crate) summary: RunSummary,
     pub(crate) log: Log,
     /// Why it broke off before the end, if it did.
     pub(crate) trouble: Option<String>,

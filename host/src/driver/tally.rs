@@ -6,9 +6,8 @@ use disperse_scheduler::{Class, HedgeView, KindId, Outcome, PoolId, Reason, Work
 
 use crate::{
     grants::Denied,
-    inbox::Used,
+    inbox::{KindSummary, Used, WorkerSummary},
     limits::Limits,
-    report::{KindSummary, WorkerSummary, health_word},
 };
 
 /// How many denials of one worker are said in words. Arbitrary.
@@ -32,8 +31,6 @@ struct PoolEntry {
 struct Entry {
     name: Arc<str>,
     limits: Limits,
-    /// Whether it was at fault before.
-    faulted: bool,
     /// What was said of its denials.
     denied: Vec<String>,
     summary: WorkerSummary,
@@ -82,7 +79,6 @@ impl Tally {
         self.workers.push(Entry {
             name: name.clone(),
             limits,
-            faulted: false,
             denied: Vec::new(),
             summary,
         });
@@ -131,16 +127,8 @@ impl Tally {
         summary.ok += u64::from(class == Class::Ok);
         summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
         summary.fuel += used.fuel;
-        summary.run_ms += used.wall.as_secs_f64() * 1e3;
+        summary.busy += used.wall;
         summary.peak_memory = summary.peak_memory.max(used.memory);
-    }
-
-    /// Whether an attempt is the first one of this worker that ended as its own fault. True once for each worker.
-    pub(super) fn is_first_fault(&mut self, worker: WorkerId, class: Class) -> bool {
-        let Some(entry) = self.workers.get_mut(worker.0 as usize) else {
-            return false;
-        };
-        class == Class::WorkerFault && !std::mem::replace(&mut entry.faulted, true)
     }
 
     /// Counts what a worker was denied, and gives back what of it is to be said: each thing once, and not many of them.
@@ -165,7 +153,7 @@ impl Tally {
         kind.attempts += 1;
         kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
         kind.fuel += used.fuel;
-        kind.run_ms += used.wall.as_secs_f64() * 1e3;
+        kind.busy += used.wall;
     }
 
     pub(super) fn settled(&mut self, kind: KindId, outcome: Outcome) {
@@ -210,7 +198,7 @@ impl Tally {
 
     pub(super) fn workers(&self, views: impl Iterator<Item = WorkerView>) -> Vec<WorkerSummary> {
         let summarize = |(entry, view): (&Entry, WorkerView)| WorkerSummary {
-            health: health_word(view.health),
+            health: view.health.into(),
             quarantines: view.quarantines,
             outvoted: view.outvoted,
             ..entry.summary.clone()

@@ -7,10 +7,9 @@ use disperse_scheduler::{Moment, TaskId};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskEnd},
+    inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, Undone},
     limits::Charge,
     operation::Operation,
-    report::{TaskCounts, Undone},
     text::cut,
 };
 

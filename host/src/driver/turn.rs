@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use disperse_scheduler::{
-    ActionId, AttemptId, Class, Command, End, Event, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
+    ActionId, AttemptId, Command, End, Event, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
 };
 
 use super::{
     Driver,
     actions::{Failures, Parked},
-    evidence::Try,
+    evidence::FailedAttempt,
     votes::Votes,
 };
 use crate::{
+    control::FailureCause,
     inbox::{
-        Action, ActionName, Answer, Ask, AttemptEnded, Job, Notice, Options, Order, PlannerNotice, Refusal, Request,
-        RequestNumber, TaskEnd, Words,
+        Action, ActionFailed, ActionName, Answer, Ask, AttemptEnded, AttemptFailed, FailureClass, Job, Notice, Options,
+        Order, PlannerNotice, Refusal, Request, RequestNumber, RunEvent, TaskEnd, Words,
     },
     limits::Charge,
-    report::{AttemptFailed, Dead},
 };
 
 impl Driver<'_> {
@@ -32,7 +32,7 @@ impl Driver<'_> {
                 self.tasks
                     .hand_out(self.operation.as_mut(), input, room, self.now.as_millis());
             }
-            Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(piece),
+            Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(self.now, piece),
             Notice::Planner(notice) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),
@@ -131,7 +131,7 @@ impl Driver<'_> {
         {
             self.end_for_shortage(error.clone());
         }
-        self.report.task_ended(task, &end);
+        self.report.event(self.now, RunEvent::task_ended(task, &end));
         let last_number = self.tasks.end(self.operation.as_mut(), task, end, self.now.as_millis());
         // What it asked for and did not wait for is nobody's any more.
         for action in self.actions.of_task(task, last_number) {
@@ -158,7 +158,8 @@ impl Driver<'_> {
         if let Some(denied) = denied {
             let name = self.tally.worker_name(worker);
             for what in self.tally.denied(worker, *denied) {
-                self.report.denied(&name, &what);
+                let worker = name.to_string();
+                self.report.event(self.now, RunEvent::Denied { worker, message: what });
             }
         }
         self.watch_shortage(end.class(), words.as_deref());
@@ -167,38 +168,42 @@ impl Driver<'_> {
         if let Some(parked) = self.actions.get_mut(id) {
             self.tally.kind_attempt(parked.kind, end.class(), &used);
             if end == End::Ok {
-                end = self.actions.keep(&self.strangers, attempt, worker, result, used.fuel);
+                end = self.actions.keep(&self.quorum, attempt, worker, result, used.fuel);
                 self.evidence.passed(attempt, worker);
-            } else if !matches!(end.class(), Class::Neutral | Class::Busy | Class::Host) {
+            } else if let Some(class) = FailureClass::of(end.class()) {
                 let name = self.tally.worker_name(worker);
-                let is_first_fault = self.tally.is_first_fault(worker, end.class());
                 let words = *words.unwrap_or_default();
                 let told = words.told();
-                let Words { message, stderr, .. } = words;
-                let one = Try {
+                let one = FailedAttempt {
                     attempt,
                     worker,
                     at: self.now,
                     took: used.wall,
-                    class: end.class(),
-                    message: told.clone(),
+                    class,
+                    cause: FailureCause::Message(told.clone()),
                     verdict: None,
                 };
                 self.evidence.failed(parked.task, &parked.name, one);
-                let kind = parked.name.clone();
+                let kind = parked.name.to_string();
                 self.actions
                     .fail(id, &format!("attempt {} on {name}", attempt.number), &told);
-                self.report.attempt_failed(AttemptFailed {
-                    attempt,
-                    worker: name,
-                    kind,
-                    class: end.class(),
-                    is_first_fault,
+                let Words {
                     message,
                     stderr,
-                    told,
-                    used,
-                });
+                    is_symptom,
+                } = words;
+                let failed = AttemptFailed {
+                    attempt: attempt.into(),
+                    worker: name.to_string(),
+                    kind,
+                    class,
+                    message,
+                    stderr,
+                    is_symptom,
+                    fuel: used.fuel,
+                    wall: used.wall,
+                };
+                self.report.event(self.now, RunEvent::AttemptFailed(Box::new(failed)));
             }
         }
         self.tell(Event::AttemptEnded {
@@ -216,7 +221,9 @@ impl Driver<'_> {
             Command::Assign { attempt, worker } => self.assign(attempt, worker),
             Command::Hedge { attempt } => {
                 if let Some(parked) = self.actions.get(attempt.action) {
-                    self.report.hedged(attempt, &parked.name);
+                    let kind = parked.name.to_string();
+                    let attempt = attempt.into();
+                    self.report.event(self.now, RunEvent::Hedged { attempt, kind });
                 }
             }
             Command::Stop { attempt, worker } => {
@@ -231,18 +238,18 @@ impl Driver<'_> {
                 verdict,
             } => self.judged(attempt, worker, verdict),
             Command::Systemic { pool, on } => {
-                let name = self.tally.pool_name(pool);
                 self.tally.systemic(pool, on);
-                self.report.systemic(&name, on, self.now);
+                let pool = self.tally.pool_name(pool).to_string();
+                self.report.event(self.now, RunEvent::Systemic { pool, on });
             }
             Command::Barred { worker, kind, until } => {
                 let (name, kind) = (self.tally.worker_name(worker), self.tally.kind_name(kind));
-                self.report.barred(&name, &kind, until, self.now);
+                self.report.event(self.now, RunEvent::barred(&name, &kind, until));
             }
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
-                self.evidence.turned(worker, health, self.now);
-                self.report.health(&name, health, self.now);
+                self.evidence.health_changed(worker, health, self.now);
+                self.report.event(self.now, RunEvent::health(&name, health));
             }
         }
     }
@@ -250,21 +257,25 @@ impl Driver<'_> {
     /// It is known whose fault a failure was, or that a result was not true.
     fn judged(&mut self, attempt: AttemptId, worker: WorkerId, verdict: Verdict) {
         if matches!(verdict, Verdict::Guilty { .. })
-            && let Some(lie) = self.strangers.lied(attempt, worker)
+            && let Some(outvoted) = self.quorum.outvoted(attempt, worker)
         {
-            self.report
-                .outvoted(attempt, &self.tally.worker_name(worker), &lie.message);
-            let one = Try {
+            let event = RunEvent::Outvoted {
+                attempt: attempt.into(),
+                worker: self.tally.worker_name(worker).to_string(),
+                dissent: outvoted.dissent,
+            };
+            self.report.event(self.now, event);
+            let one = FailedAttempt {
                 attempt,
                 worker,
                 at: self.now,
                 took: Duration::ZERO,
-                class: Class::Ok,
-                message: lie.message,
+                class: FailureClass::Outvoted,
+                cause: FailureCause::Dissent(outvoted.dissent),
                 verdict: None,
             };
-            self.evidence.failed(lie.task, &lie.kind, one);
-            self.evidence.settled(attempt.action, lie.outcome);
+            self.evidence.failed(outvoted.task, &outvoted.kind, one);
+            self.evidence.settled(attempt.action, outvoted.outcome);
         }
         self.evidence.judged(attempt, worker, verdict);
     }
@@ -311,20 +322,21 @@ impl Driver<'_> {
         } = parked;
         let different = votes.as_deref().map_or(0, Votes::different);
         if let Some(votes) = votes {
-            self.strangers.settled(*votes, task, name.clone(), outcome);
+            self.quorum.settled(*votes, task, name.clone(), outcome);
         }
         let value = match outcome {
             Outcome::Done { .. } => Ok(result),
             Outcome::Failed(reason) => {
                 let message = self.explain(reason, kind, &name, &failures, different);
                 if reason != Reason::Cancelled {
-                    self.report.dead(Dead {
-                        action: id,
-                        task,
-                        kind: name,
-                        reason,
+                    let failed = ActionFailed {
+                        action: id.0,
+                        task: task.0,
+                        kind: name.to_string(),
+                        reason: reason.into(),
                         message: message.clone(),
-                    });
+                    };
+                    self.report.event(self.now, RunEvent::ActionFailed(Box::new(failed)));
                 }
                 Err(Refusal { reason, message })
             }

@@ -1,16 +1,18 @@
-//! What workers that nobody vouches for have said of an action, until somebody else says the same.
+//! The results of untrusted workers, until another owner's worker confirms one.
 //!
-//! Results are compared byte for byte, and between workers of one pool, which run the same component, the fuel that it took
-//! as well: their clocks stand still and their luck is the action's, so that it can only differ if somebody lies.
+//! Results are compared byte for byte, and between workers of one pool, which run the same component, the fuel that they took
+//! as well: their clocks stand still and their random seed is the action's, so that an honest worker uses the same.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Outcome, PoolId, TaskId, WorkerId};
 
-/// One result, and what it took.
+use crate::inbox::Dissent;
+
+/// One result, and the fuel for it.
 #[derive(Debug)]
-struct Said {
+struct Ballot {
     attempt: AttemptId,
     worker: WorkerId,
     pool: PoolId,
@@ -18,20 +20,23 @@ struct Said {
     fuel: u64,
 }
 
-/// Every result of an action that is not settled yet, the first first.
+/// The results of an action that is not settled yet, in the order of arrival.
 #[derive(Debug, Default)]
-pub(super) struct Votes(Vec<Said>);
+pub(super) struct Votes(Vec<Ballot>);
 
 impl Votes {
     /// What they take in the host, in bytes.
     pub(super) fn size(&self) -> usize {
-        self.0.iter().map(|said| said.result.len() + size_of::<Said>()).sum()
+        self.0
+            .iter()
+            .map(|ballot| ballot.result.len() + size_of::<Ballot>())
+            .sum()
     }
 
     /// How many different results there are.
     pub(super) fn different(&self) -> usize {
         let all = self.0.iter().enumerate();
-        all.filter(|(index, said)| self.find(said.pool, &said.result, said.fuel) == Some(*index))
+        all.filter(|(index, ballot)| self.find(ballot.pool, &ballot.result, ballot.fuel) == Some(*index))
             .count()
     }
 
@@ -39,55 +44,54 @@ impl Votes {
     fn find(&self, pool: PoolId, result: &Bytes, fuel: u64) -> Option<usize> {
         self.0
             .iter()
-            .position(|said| said.result == result && (said.pool != pool || said.fuel == fuel))
+            .position(|ballot| ballot.result == result && (ballot.pool != pool || ballot.fuel == fuel))
     }
 
-    /// How it differed from the others, if it did.
-    fn differs(&self, attempt: AttemptId, worker: WorkerId) -> Option<String> {
-        let own = self
-            .0
-            .iter()
-            .find(|said| (said.attempt, said.worker) == (attempt, worker))?;
-        let other = self.0.iter().find(|said| {
-            said.attempt != attempt && (said.result != own.result || (said.pool == own.pool && said.fuel != own.fuel))
+    /// How the result of an attempt differed from the others, if it did.
+    fn differs(&self, attempt: AttemptId, worker: WorkerId) -> Option<Dissent> {
+        let is_own = |ballot: &&Ballot| (ballot.attempt, ballot.worker) == (attempt, worker);
+        let own = self.0.iter().find(is_own)?;
+        let other = self.0.iter().find(|ballot| {
+            ballot.attempt != attempt
+                && (ballot.result != own.result || (ballot.pool == own.pool && ballot.fuel != own.fuel))
         })?;
-        let words = match own.result == other.result {
-            true => format!("it took {} units of fuel for what takes {}", own.fuel, other.fuel),
-            false => format!(
-                "its result of {} bytes is not the one of {} bytes that others have",
-                own.result.len(),
-                other.result.len()
-            ),
-        };
-        Some(words)
+        Some(match own.result == other.result {
+            true => Dissent::Fuel {
+                own: own.fuel,
+                others: other.fuel,
+            },
+            false => Dissent::Result {
+                own: own.result.len() as u64,
+                others: other.result.len() as u64,
+            },
+        })
     }
 }
 
-/// What was said of an action that was settled otherwise.
-pub(super) struct Lie {
+/// A result that was not accepted.
+pub(super) struct Outvoted {
     pub(super) task: TaskId,
     pub(super) kind: Arc<str>,
     pub(super) outcome: Outcome,
     /// How it differed.
-    pub(super) message: String,
+    pub(super) dissent: Dissent,
 }
 
-/// Who is whose.
+/// The workers whose results need confirmation, and the votes of the last settled action.
 #[derive(Debug, Default)]
-pub(super) struct Strangers {
-    /// By number: the pool, and whether nobody vouches for the worker.
+pub(super) struct QuorumVotes {
+    /// By number: the pool, and whether the worker is untrusted.
     workers: Vec<(PoolId, bool)>,
-    /// What was said of the action that was settled last, and which one that was.
     settled: Option<(Votes, TaskId, Arc<str>, Outcome)>,
 }
 
-impl Strangers {
-    pub(super) fn add_worker(&mut self, pool: PoolId, is_stranger: bool) {
-        self.workers.push((pool, is_stranger));
+impl QuorumVotes {
+    pub(super) fn add_worker(&mut self, pool: PoolId, is_untrusted: bool) {
+        self.workers.push((pool, is_untrusted));
     }
 
-    /// What the result of an attempt is for the scheduler: a vote if nobody vouches for the worker, or for others that had
-    /// one before. `votes` are those of its action.
+    /// The end of an attempt with a result: a vote if the worker is untrusted, or if untrusted workers had a result before. `votes`
+    /// are those of its action.
     pub(super) fn end(
         &self,
         votes: &mut Option<Box<Votes>>,
@@ -96,16 +100,16 @@ impl Strangers {
         result: &Bytes,
         fuel: u64,
     ) -> End {
-        let Some((pool, is_stranger)) = self.workers.get(worker.0 as usize).copied() else {
+        let Some((pool, is_untrusted)) = self.workers.get(worker.0 as usize).copied() else {
             return End::Ok;
         };
-        if !is_stranger && votes.is_none() {
+        if !is_untrusted && votes.is_none() {
             return End::Ok;
         }
         let votes = votes.get_or_insert_default();
         let found = votes.find(pool, result, fuel);
         let ballot = found.unwrap_or(votes.0.len());
-        votes.0.push(Said {
+        votes.0.push(Ballot {
             attempt,
             worker,
             pool,
@@ -117,19 +121,19 @@ impl Strangers {
         }
     }
 
-    /// An action is settled: what was said of it is kept until it is known who is to blame, which follows at once.
+    /// An action is settled: its votes are kept until the verdicts on its attempts, which follow at once.
     pub(super) fn settled(&mut self, votes: Votes, task: TaskId, kind: Arc<str>, outcome: Outcome) {
         self.settled = Some((votes, task, kind, outcome));
     }
 
-    /// What was wrong with what a worker said of the action that was settled last. None: it said what others said.
-    pub(super) fn lied(&self, attempt: AttemptId, worker: WorkerId) -> Option<Lie> {
+    /// How the result of an attempt at the action that was settled last was not accepted. None: it agreed with the others.
+    pub(super) fn outvoted(&self, attempt: AttemptId, worker: WorkerId) -> Option<Outvoted> {
         let (votes, task, kind, outcome) = self.settled.as_ref()?;
-        Some(Lie {
+        Some(Outvoted {
             task: *task,
             kind: kind.clone(),
             outcome: *outcome,
-            message: votes.differs(attempt, worker)?,
+            dissent: votes.differs(attempt, worker)?,
         })
     }
 }

@@ -108,7 +108,7 @@ impl RunBuilder {
         let pools = self.pools.into_iter().map(|pool| pool.plan(&self.host));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         cannot_be_exchanged(&pools, &self.host)?;
-        let (stream, reader) = report::stream();
+        let (library, reader) = report::library();
         let plan = Plan {
             what,
             pools,
@@ -123,7 +123,7 @@ impl RunBuilder {
             socket: false,
             log_level: Level::Info,
             seed: self.seed,
-            stream: Some(stream),
+            library: Some(library),
         };
         Ok(Run::start(&runtime, self.host.sandbox, plan, reader))
     }

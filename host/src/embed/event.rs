@@ -2,16 +2,24 @@
 
 use std::{fmt, time::Duration};
 
-use bytes::Bytes;
-use disperse_scheduler as scheduler;
-
 use super::Reason;
-use crate::{logger, report::Told};
+use crate::{
+    inbox::{self, HealthKind, RunEvent},
+    logger,
+    report::{Heard, dissent_words, notice_words},
+};
+use bytes::Bytes;
 
 /// One thing that happened in a run. Ids are those of the run: tasks and actions count from 1.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The run has begun: its first event.
+    #[non_exhaustive]
+    Started {
+        /// Its name, which the [keys](crate::Attempt::key) of its actions begin with. Sorts by time.
+        run: String,
+    },
     /// The operation wrote to the run's output.
     #[non_exhaustive]
     Output {
@@ -46,6 +54,28 @@ pub enum Event {
         message: String,
         /// The last that a guest wrote to its stderr in it, at most 4 KiB. Empty for native workers.
         stderr: String,
+    },
+    /// An attempt takes much longer than such attempts do, and a worker is free: its action gets a second attempt beside it.
+    #[non_exhaustive]
+    Hedged {
+        /// The action.
+        action: u64,
+        /// The slow attempt of it.
+        attempt: u32,
+        /// The action's kind.
+        kind: String,
+    },
+    /// The result of an untrusted worker was not the one that others had, and theirs was accepted.
+    #[non_exhaustive]
+    Outvoted {
+        /// The action.
+        action: u64,
+        /// Which attempt of it, from 1.
+        attempt: u32,
+        /// Which worker, as `pool/worker`.
+        worker: String,
+        /// How its result differed, for people.
+        message: String,
     },
     /// An action ended without a result. Its task was told so too.
     #[non_exhaustive]
@@ -106,6 +136,20 @@ pub enum Event {
         /// One line.
         text: String,
     },
+    /// A worker joined a pool after the start: see [`Control::add_workers`](crate::Control::add_workers).
+    #[non_exhaustive]
+    WorkerJoined {
+        /// Which, as `pool/worker`.
+        worker: String,
+        /// Its pool.
+        pool: String,
+    },
+    /// A worker left, and its attempts are lost.
+    #[non_exhaustive]
+    WorkerLeft {
+        /// Which, as `pool/worker`.
+        worker: String,
+    },
     /// So many things were not told because too much was unread: see [`Run`](crate::Run). Never outputs or ends of tasks.
     #[non_exhaustive]
     Missed {
@@ -115,53 +159,80 @@ pub enum Event {
 }
 
 impl Event {
-    pub(super) fn of(told: Told) -> Self {
-        match told {
-            Told::Output(piece) => Self::Output {
-                task: piece.task.map(|task| task.0),
-                bytes: piece.bytes,
+    /// None: the program asks for it elsewhere.
+    pub(super) fn of(heard: Heard) -> Option<Self> {
+        let (numbered, output) = match heard {
+            Heard::Event(numbered, output) => (numbered, output),
+            Heard::Missed(events) => return Some(Self::Missed { events }),
+        };
+        let at_ms = numbered.at_ms;
+        let event = match numbered.event {
+            RunEvent::Started { run } => Self::Started { run },
+            RunEvent::Output { task, .. } => Self::Output {
+                task,
+                bytes: output.map(|piece| piece.bytes).unwrap_or_default(),
             },
-            Told::TaskEnded { task, error } => Self::TaskEnded { task: task.0, error },
-            Told::AttemptFailed(failed) => Self::AttemptFailed {
-                action: failed.attempt.action.0,
+            RunEvent::TaskEnded { task, error, .. } => Self::TaskEnded { task, error },
+            RunEvent::AttemptFailed(failed) => Self::AttemptFailed {
+                action: failed.attempt.action,
                 attempt: failed.attempt.number,
-                worker: failed.worker.to_string(),
-                kind: failed.kind.to_string(),
+                worker: failed.worker,
+                kind: failed.kind,
                 class: FailureClass::of(failed.class),
                 message: failed.message,
                 stderr: failed.stderr,
             },
-            Told::Dead(dead) => Self::ActionDied {
-                action: dead.action.0,
-                task: dead.task.0,
-                kind: dead.kind.to_string(),
-                reason: Reason::of(dead.reason),
-                message: dead.message,
+            RunEvent::Hedged { attempt, kind } => Self::Hedged {
+                action: attempt.action,
+                attempt: attempt.number,
+                kind,
             },
-            Told::Health { worker, health } => Self::HealthChanged {
-                worker: worker.to_string(),
-                health: Health::of(health),
+            RunEvent::Outvoted {
+                attempt,
+                worker,
+                dissent,
+            } => Self::Outvoted {
+                action: attempt.action,
+                attempt: attempt.number,
+                worker,
+                message: dissent_words(&dissent),
             },
-            Told::Barred { worker, kind, lasts } => Self::WorkerBarred {
-                worker: worker.to_string(),
-                kind: kind.to_string(),
-                lasts,
+            RunEvent::ActionFailed(failed) => Self::ActionDied {
+                action: failed.action,
+                task: failed.task,
+                kind: failed.kind,
+                reason: Reason::of(failed.reason),
+                message: failed.message,
             },
-            Told::Systemic { pool, on } => Self::PoolFailing {
-                pool: pool.to_string(),
-                failing: on,
+            RunEvent::HealthChanged { worker, health } => Self::HealthChanged {
+                worker,
+                health: Health::of(health.kind()),
             },
-            Told::Denied { worker, message } => Self::Denied {
-                worker: worker.to_string(),
-                message,
+            RunEvent::Barred { worker, kind, until_ms } => Self::WorkerBarred {
+                worker,
+                kind,
+                lasts: until_ms.map(|until_ms| Duration::from_millis(until_ms.saturating_sub(at_ms))),
             },
-            Told::Line(line) => Self::Log {
-                speaker: line.speaker.map(|speaker| speaker.to_string()),
-                level: Level::of(line.level),
-                text: line.text,
+            RunEvent::Systemic { pool, on } => Self::PoolFailing { pool, failing: on },
+            RunEvent::Denied { worker, message } => Self::Denied { worker, message },
+            RunEvent::Log { source, level, text } => Self::Log {
+                speaker: source,
+                level: Level::of(level),
+                text,
             },
-            Told::Missed(events) => Self::Missed { events },
-        }
+            RunEvent::Notice(notice) => {
+                let (level, text) = notice_words(&notice);
+                Self::Log {
+                    speaker: None,
+                    level: Level::of(level),
+                    text,
+                }
+            }
+            RunEvent::WorkerJoined { worker, pool } => Self::WorkerJoined { worker, pool },
+            RunEvent::WorkerLeft { worker } => Self::WorkerLeft { worker },
+            RunEvent::Progress(_) | RunEvent::Finished(_) => return None,
+        };
+        Some(event)
     }
 }
 
@@ -182,15 +253,14 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    fn of(class: scheduler::Class) -> Self {
-        use scheduler::Class;
+    fn of(class: inbox::FailureClass) -> Self {
         match class {
-            Class::Trap => Self::Trap,
-            Class::Permanent => Self::Permanent,
-            Class::WorkerFault => Self::WorkerFault,
-            Class::Lost => Self::Lost,
-            // The others are no failures and are not told.
-            Class::Transient | Class::Ok | Class::Busy | Class::Host | Class::Neutral => Self::Transient,
+            inbox::FailureClass::Trap => Self::Trap,
+            inbox::FailureClass::Permanent => Self::Permanent,
+            inbox::FailureClass::WorkerFault => Self::WorkerFault,
+            inbox::FailureClass::Lost => Self::Lost,
+            // An attempt with a result is told as outvoted, and never as failed.
+            inbox::FailureClass::Transient | inbox::FailureClass::Outvoted => Self::Transient,
         }
     }
 }
@@ -231,35 +301,17 @@ pub enum Health {
 }
 
 impl Health {
-    pub(super) fn of(health: scheduler::Health) -> Self {
-        use scheduler::Health as From;
+    pub(super) fn of(health: HealthKind) -> Self {
         match health {
-            From::Healthy => Self::Healthy,
-            From::Suspect => Self::Suspect,
-            From::Quarantined { .. } => Self::Quarantined,
-            From::Probation { .. } => Self::Probation,
-            From::Busy { .. } => Self::Busy,
-            From::Draining => Self::Draining,
-            From::Evicted(_) => Self::Evicted,
-            From::Gone => Self::Gone,
+            HealthKind::Healthy => Self::Healthy,
+            HealthKind::Suspect => Self::Suspect,
+            HealthKind::Quarantined => Self::Quarantined,
+            HealthKind::Probation => Self::Probation,
+            HealthKind::Busy => Self::Busy,
+            HealthKind::Draining => Self::Draining,
+            HealthKind::Evicted => Self::Evicted,
+            HealthKind::Gone => Self::Gone,
         }
-    }
-
-    const ALL: [Self; 8] = [
-        Self::Healthy,
-        Self::Suspect,
-        Self::Quarantined,
-        Self::Probation,
-        Self::Busy,
-        Self::Draining,
-        Self::Evicted,
-        Self::Gone,
-    ];
-
-    /// From the report's word for it. There is no other word.
-    pub(super) fn of_word(word: &str) -> Self {
-        let found = Self::ALL.into_iter().find(|health| health.to_string() == word);
-        found.unwrap_or_default()
     }
 }
 
@@ -316,26 +368,36 @@ impl fmt::Display for Level {
 
 #[cfg(test)]
 mod tests {
-    use scheduler::{Evicted, Moment};
-
     use super::*;
-    use crate::report::health_word;
+    use crate::report::samples::{output, samples};
 
     #[test]
-    fn health_has_the_words_of_the_report() {
-        use scheduler::Health as From;
-        let (until, round) = (Moment::START, 1);
-        for health in [
-            From::Healthy,
-            From::Suspect,
-            From::Quarantined { until, round },
-            From::Probation { round },
-            From::Busy { until },
-            From::Draining,
-            From::Evicted(Evicted::Unfit),
-            From::Gone,
-        ] {
-            assert_eq!(Health::of_word(&health_word(health)), Health::of(health));
-        }
+    fn every_event_is_a_value() {
+        let told: Vec<String> = samples()
+            .into_iter()
+            .filter_map(|numbered| {
+                let output = output(&numbered.event);
+                Event::of(Heard::Event(numbered, output))
+            })
+            .map(|event| format!("{event:?}"))
+            .collect();
+        let expected = [
+            r#"Started { run: "r" }"#,
+            r#"Output { task: Some(3), bytes: b"five\n" }"#,
+            r#"TaskEnded { task: 3, error: Some("it broke") }"#,
+            r#"AttemptFailed { action: 7, attempt: 2, worker: "w/1", kind: "k", class: WorkerFault, message: "it cannot", stderr: "because\n" }"#,
+            r#"Hedged { action: 7, attempt: 2, kind: "k" }"#,
+            r#"Outvoted { action: 7, attempt: 2, worker: "w/1", message: "its result of 10 bytes is not the one of 4200 bytes that others have" }"#,
+            r#"ActionDied { action: 7, task: 3, kind: "k", reason: Exhausted, message: "2 attempts failed" }"#,
+            r#"HealthChanged { worker: "w/1", health: Quarantined }"#,
+            r#"WorkerBarred { worker: "w/1", kind: "k", lasts: Some(60s) }"#,
+            r#"PoolFailing { pool: "w", failing: true }"#,
+            r#"Denied { worker: "w/1", message: "http to example.org" }"#,
+            r#"Log { speaker: Some("w/1#7.2"), level: Warning, text: "hello" }"#,
+            r#"Log { speaker: None, level: Info, text: "stopping, as `drain` asks: attempts that run are let end" }"#,
+            r#"WorkerJoined { worker: "w/1", pool: "w" }"#,
+            r#"WorkerLeft { worker: "w/1" }"#,
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -1,7 +1,10 @@
 //! How a run is going.
 
 use super::Health;
-use crate::control::{Explained, Said};
+use crate::{
+    control::{ControlResponse, Status},
+    report::remark_words,
+};
 
 /// How a run is going, at a moment. See [`Run::progress`](crate::Run::progress).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,27 +38,27 @@ pub struct Progress {
 
 impl Progress {
     /// None: something else was asked for.
-    pub(super) fn of(said: Said) -> Option<Self> {
-        let Explained::Run(run) = said.explained else {
+    pub(super) fn of(response: ControlResponse) -> Option<Self> {
+        let Status::Run(run) = response.status else {
             return None;
         };
         Some(Self {
-            tasks_done: run.tasks_done,
-            tasks_failed: run.tasks_failed,
-            tasks_in_flight: run.tasks_in_flight,
+            tasks_done: run.tasks.done,
+            tasks_failed: run.tasks.failed,
+            tasks_in_flight: run.tasks.in_flight,
             tasks_total: run.tasks_total,
             left: run.left_ms.map(std::time::Duration::from_millis),
             actions_done: run.actions_done,
-            actions_refused: run.actions_refused,
+            actions_refused: run.actions_failed,
             actions_running: run.actions_running,
             actions_waiting: run.waiting.all,
             retries: run.retries,
             workers: run
                 .workers
                 .iter()
-                .map(|(word, count)| (Health::of_word(word), *count))
+                .map(|(health, count)| (Health::of(*health), *count))
                 .collect(),
-            remarks: run.remarks,
+            remarks: run.remarks.iter().map(remark_words).collect(),
         })
     }
 }

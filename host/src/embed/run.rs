@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures::Stream;
@@ -12,9 +12,9 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{ControlError, Event, Progress, RunError, Summary};
 use crate::{
-    control::{Explained, Query, Said},
+    control::{ControlResponse, Query, Status},
     inbox::panic_message,
-    report::Reader,
+    report::{Reader, change_words},
     run::{self, Ended, Plan, Stopper},
     sandbox::Sandbox,
 };
@@ -110,7 +110,16 @@ impl Run {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.reader.poll_next(cx).map(|told| told.map(Event::of))
+        loop {
+            match ready!(self.reader.poll_next(cx)) {
+                Some(heard) => {
+                    if let Some(event) = Event::of(heard) {
+                        return Poll::Ready(Some(event));
+                    }
+                }
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }
 
@@ -194,13 +203,14 @@ impl Control {
     }
 
     async fn change(&self, query: Query) -> Result<String, ControlError> {
-        match self.ask(query).await?.explained {
-            Explained::Done { message } => Ok(message),
-            _ => Ok(String::new()),
+        let response = self.ask(query).await?;
+        match response.status {
+            Status::Changed(change) => Ok(change_words(&change, response.at_ms)),
+            Status::Run(_) | Status::Action(_) | Status::Worker(_) => Ok(String::new()),
         }
     }
 
-    async fn ask(&self, query: Query) -> Result<Said, ControlError> {
+    async fn ask(&self, query: Query) -> Result<ControlResponse, ControlError> {
         let answer = self.0.ask(query).await.ok_or(ControlError::Over)?;
         answer.map_err(|problem| ControlError::Refused(problem.what))
     }

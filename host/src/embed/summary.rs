@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Health;
-use crate::report;
+use crate::inbox;
 
 /// How a run went.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,9 +39,9 @@ impl Summary {
         !self.interrupted && self.failure.is_none() && self.tasks_failed == 0
     }
 
-    pub(super) fn of(summary: report::Summary) -> Self {
-        let kind = |kind: report::KindSummary| KindSummary {
-            busy: busy(kind.run_ms),
+    pub(super) fn of(summary: inbox::RunSummary) -> Self {
+        let kind = |kind: inbox::KindSummary| KindSummary {
+            busy: kind.busy,
             kind: kind.kind,
             asked: kind.asked,
             done: kind.done,
@@ -50,11 +50,11 @@ impl Summary {
             failed: kind.failed,
             fuel: kind.fuel,
         };
-        let worker = |worker: report::WorkerSummary| WorkerSummary {
-            busy: busy(worker.run_ms),
+        let worker = |worker: inbox::WorkerSummary| WorkerSummary {
+            busy: worker.busy,
             worker: worker.worker,
             pool: worker.pool,
-            health: Health::of_word(&worker.health),
+            health: Health::of(worker.health.kind()),
             attempts: worker.attempts,
             ok: worker.ok,
             failed: worker.failed,
@@ -127,8 +127,4 @@ pub struct WorkerSummary {
     pub busy: Duration,
     /// The most memory that one of its instances held, in bytes. 0 for native workers.
     pub peak_memory: u64,
-}
-
-fn busy(ms: f64) -> Duration {
-    Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    inbox::{self, Options},
+    inbox::{self, FailureReason, Options},
     operation::NativePort,
 };
 
@@ -143,7 +143,7 @@ pub struct Refusal {
 impl Refusal {
     fn of(refusal: inbox::Refusal) -> Self {
         Self {
-            reason: Reason::of(refusal.reason),
+            reason: Reason::of(refusal.reason.into()),
             message: refusal.message,
         }
     }
@@ -170,16 +170,15 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(super) fn of(reason: disperse_scheduler::Reason) -> Self {
-        use disperse_scheduler::Reason as From;
+    pub(super) fn of(reason: FailureReason) -> Self {
         match reason {
-            From::Permanent => Self::Permanent,
-            From::Exhausted => Self::Exhausted,
-            From::Poison => Self::Poison,
-            From::Unroutable => Self::Unroutable,
-            From::Cancelled => Self::Cancelled,
-            From::Deadline => Self::Deadline,
-            From::Oversize => Self::Oversize,
+            FailureReason::Permanent => Self::Permanent,
+            FailureReason::Exhausted => Self::Exhausted,
+            FailureReason::Poison => Self::Poison,
+            FailureReason::Unroutable => Self::Unroutable,
+            FailureReason::Cancelled => Self::Cancelled,
+            FailureReason::Deadline => Self::Deadline,
+            FailureReason::Oversize => Self::Oversize,
         }
     }
 }

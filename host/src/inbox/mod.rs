@@ -8,8 +8,10 @@
 //! as many calls as the driver made.
 
 mod answers;
+mod event;
 mod planner;
 mod reports;
+mod summary;
 mod task;
 mod words;
 
@@ -21,16 +23,25 @@ use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
-    control::{Problem, Query, Said},
+    control::{ControlResponse, Problem, Query},
     grants::Denied,
     limits::{Begun, Charge},
 };
 
 pub(crate) use answers::{Answers, Arrivals, answers};
+pub(crate) use event::{
+    ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HealthKind,
+    HealthState, HostNotice, Numbered, RunEvent,
+};
 pub(crate) use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
 pub(crate) use reports::{Reported, Reports};
+#[cfg(test)]
+pub(crate) use summary::ActionCounts;
+pub(crate) use summary::{
+    KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary,
+};
 pub(crate) use task::{TaskPort, Unwanted};
-pub(crate) use words::Words;
+pub(crate) use words::{Words, told};
 
 /// What reaches the driver.
 #[derive(Debug)]
@@ -73,7 +84,7 @@ pub(crate) enum Control {
 }
 
 /// Where the answer to a question goes.
-pub(crate) type Replier = oneshot::Sender<Box<Result<Said, Problem>>>;
+pub(crate) type Replier = oneshot::Sender<Box<Result<ControlResponse, Problem>>>;
 
 /// Names a request within its task: 1, 2, 3 and so on, in the order of asking. The same on every replay.
 pub(crate) type RequestNumber = u32;
@@ -295,16 +306,16 @@ pub(crate) struct TaskRoom {
     pub(crate) begun: Option<Begun>,
 }
 
-/// A guest, by name, for people: which planner, task or worker said something.
+/// The source of a log line: a planner, a task or a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Speaker {
+pub(crate) enum LogSource {
     Planner,
     Task(TaskId),
     /// A worker, as `pool/worker`, in the middle of an attempt or, without one, being started.
     Worker(Arc<str>, Option<AttemptId>),
 }
 
-impl fmt::Display for Speaker {
+impl fmt::Display for LogSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Planner => f.write_str("planner"),

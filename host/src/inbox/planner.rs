@@ -7,6 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use disperse_scheduler::TaskId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
 
 use super::{Notice, TaskRoom};
@@ -55,7 +56,7 @@ pub(crate) enum PlannerNotice {
 }
 
 /// Results of lines that wait for an earlier one before they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Held {
     /// How many.
     pub(crate) results: u64,

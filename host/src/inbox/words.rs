@@ -23,36 +23,41 @@ const NOISE: &str = "note: run with `RUST_BACKTRACE=1`";
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
 impl Words {
-    /// The message and the last of what the guest wrote that is not in it. If the message is a symptom, the guest's own words
-    /// come first.
+    /// Both as people read them: see [`told`].
     pub(crate) fn told(&self) -> String {
-        let lines = self.stderr.lines().map(str::trim_end);
-        let lines: Vec<&str> = lines
-            .filter(|line| !line.is_empty() && !line.starts_with(NOISE) && !self.message.contains(line))
-            .collect();
-        let head = if self.is_symptom { headline(&lines) } else { None };
-        let (mut text, head) = match head {
-            Some(head) => (head.text(&lines), head.first..head.first + head.count),
-            None => (self.message.clone(), 0..0),
-        };
-        let mut rest: Vec<&str> = lines
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(at, _)| !head.contains(at))
-            .map(|(_, line)| *line)
-            .collect();
-        rest.truncate(LAST_LINES);
-        for line in rest.into_iter().rev() {
-            text.push_str("\n  said: ");
-            text.push_str(short(line));
-        }
-        if !head.is_empty() {
-            text.push_str("\n  ");
-            text.push_str(&self.message.replace('\n', "\n  "));
-        }
-        text
+        told(&self.message, &self.stderr, self.is_symptom)
     }
+}
+
+/// The message and the last of what the guest wrote that is not in it. If the message is a symptom, the guest's own words come
+/// first.
+pub(crate) fn told(message: &str, stderr: &str, is_symptom: bool) -> String {
+    let lines = stderr.lines().map(str::trim_end);
+    let lines: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with(NOISE) && !message.contains(line))
+        .collect();
+    let head = if is_symptom { headline(&lines) } else { None };
+    let (mut text, head) = match head {
+        Some(head) => (head.text(&lines), head.first..head.first + head.count),
+        None => (message.to_owned(), 0..0),
+    };
+    let mut rest: Vec<&str> = lines
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(at, _)| !head.contains(at))
+        .map(|(_, line)| *line)
+        .collect();
+    rest.truncate(LAST_LINES);
+    for line in rest.into_iter().rev() {
+        text.push_str("\n  said: ");
+        text.push_str(short(line));
+    }
+    if !head.is_empty() {
+        text.push_str("\n  ");
+        text.push_str(&message.replace('\n', "\n  "));
+    }
+    text
 }
 
 fn short(line: &str) -> &str {

@@ -28,7 +28,7 @@ pub(super) struct Lane<P, T> {
     /// What was not handed over yet, and its bytes.
     batch: Vec<P>,
     batch_size: usize,
-    backlog: Arc<Backlog>,
+    pending: Arc<Pending>,
     thread: JoinHandle<T>,
     /// Disconnected when the thread has written everything.
     ended: Mutex<Receiver<()>>,
@@ -36,7 +36,7 @@ pub(super) struct Lane<P, T> {
 
 /// What a lane's thread has left to do.
 #[derive(Default)]
-pub(super) struct Backlog {
+pub(super) struct Pending {
     /// Set when what this lane writes to is gone or cannot be written.
     pub(super) lost: AtomicBool,
     /// Bytes that wait to be written.
@@ -45,7 +45,7 @@ pub(super) struct Backlog {
     caught_up: Notify,
 }
 
-impl Backlog {
+impl Pending {
     /// Counts a piece of so many bytes as written.
     pub(super) fn wrote(&self, size: usize) {
         let size = (size + PIECE) as u64;
@@ -63,12 +63,12 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
     /// No thread can be had.
     pub(super) fn start(
         name: &str,
-        work: impl FnOnce(Receiver<Vec<P>>, &Backlog) -> T + Send + 'static,
+        work: impl FnOnce(Receiver<Vec<P>>, &Pending) -> T + Send + 'static,
     ) -> io::Result<Self> {
         let (pieces, inbox) = mpsc::channel();
         let (end, ended) = mpsc::channel();
-        let backlog = Arc::<Backlog>::default();
-        let shared = backlog.clone();
+        let pending = Arc::<Pending>::default();
+        let shared = pending.clone();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _end: Sender<()> = end;
             work(inbox, &shared)
@@ -77,7 +77,7 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
             pieces,
             batch: Vec::new(),
             batch_size: 0,
-            backlog,
+            pending,
             thread,
             ended: Mutex::new(ended),
         })
@@ -85,7 +85,7 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
 
     /// Bytes that wait to be written, of what was handed over.
     pub(super) fn waiting(&self) -> u64 {
-        self.backlog.waiting.load(Ordering::Relaxed)
+        self.pending.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether so many wait that nothing more should be added.
@@ -93,15 +93,13 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
         self.waiting() > BEHIND_MAX
     }
 
-    /// Waits until [`Lane::is_behind`] is over; may end before.
-    ///
-    /// Cancel safe.
-    pub(super) async fn caught_up(&self) {
-        self.backlog.caught_up.notified().await;
+    /// Notified when [`Lane::is_behind`] is over.
+    pub(super) fn caught_up(&self) -> &Notify {
+        &self.pending.caught_up
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        self.backlog.lost.load(Ordering::Relaxed)
+        self.pending.lost.load(Ordering::Relaxed)
     }
 
     /// Adds a piece of so many bytes.
@@ -119,7 +117,7 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
             return;
         }
         let size = std::mem::take(&mut self.batch_size) + PIECE * self.batch.len();
-        self.backlog.waiting.fetch_add(size as u64, Ordering::Relaxed);
+        self.pending.waiting.fetch_add(size as u64, Ordering::Relaxed);
         // The thread ends only with the channel.
         let _ = self.pieces.send(std::mem::take(&mut self.batch));
     }
@@ -133,14 +131,14 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
         self.flush();
         drop(self.pieces);
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut left = self.backlog.waiting.load(Ordering::Relaxed);
+        let mut left = self.pending.waiting.load(Ordering::Relaxed);
         loop {
             let patience = patience();
             match ended.recv_timeout(patience.unwrap_or(LOOK)) {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if patience.is_none() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    let now = self.backlog.waiting.load(Ordering::Relaxed);
+                    let now = self.pending.waiting.load(Ordering::Relaxed);
                     if now == left {
                         return Ok(None);
                     }
@@ -163,13 +161,13 @@ mod tests {
     fn finish_waits_for_a_slow_writer_and_gives_up_on_a_stuck_one() {
         let (release, gate) = mpsc::channel::<()>();
         let lane = |gate: Option<Receiver<()>>| {
-            let mut lane = Lane::start("test", move |inbox: Receiver<Vec<u8>>, backlog| {
+            let mut lane = Lane::start("test", move |inbox: Receiver<Vec<u8>>, pending| {
                 let mut written = 0;
                 for piece in inbox.into_iter().flatten() {
                     if let Some(gate) = &gate {
                         let _ = gate.recv();
                     }
-                    backlog.wrote(1);
+                    pending.wrote(1);
                     written += usize::from(piece);
                 }
                 written

@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::{TaskCounts, Undone, text};
+use super::figures;
+use crate::inbox::{TaskCounts, Undone};
 
 /// Written by the driver after each turn, and read by the thread that waits for signals.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl LiveCounts {
             at_least: !self.is_all.load(Relaxed),
         };
         let (done, failed) = (self.done.load(Relaxed), self.failed.load(Relaxed));
-        let text = format!("{done} tasks done, {failed} failed, {}", text::undone(undone));
+        let text = format!("{done} tasks done, {failed} failed, {}", figures::undone(undone));
         (!self.is_reported.load(Relaxed)).then_some(text)
     }
 }

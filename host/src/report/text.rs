@@ -1,373 +1,101 @@
-//! Words for people.
+//! The sink for people: results as they are, and lines about the rest on stderr.
 
-use std::{fmt::Write, time::Duration};
+use std::{io, time::Duration};
 
-use disperse_scheduler::{Evicted, Health, Moment};
+use tokio::sync::Notify;
 
-use super::{Progress, Summary, TaskCounts, Undone, WorkerSummary};
-use crate::{
-    logger::{Level, Line},
-    units::{Fuel, Size, Time},
+use super::{
+    Backlog, EventSink, Finished, Writer,
+    text_format::{Shown, TextFormat},
+    writer::Last,
 };
+use crate::inbox::{Numbered, OutputPiece};
 
-/// The longest table. Arbitrary: a screen.
-const ROWS_MAX: usize = 40;
+/// How often progress is written where there is no terminal.
+const PROGRESS_LINES: Duration = Duration::from_secs(10);
 
-/// The word for a worker that is given nothing for a while.
-const QUARANTINED: &str = "quarantined";
-const EVICTED: &str = "evicted";
-const GONE: &str = "gone";
-
-/// What workers are called that are given nothing.
-pub(crate) const TAKEN_OUT: [&str; 3] = [QUARANTINED, EVICTED, GONE];
-
-/// One word for what is thought of a worker.
-pub(crate) fn health_word(health: Health) -> String {
-    match health {
-        Health::Healthy => "healthy",
-        Health::Suspect => "suspect",
-        Health::Quarantined { .. } => QUARANTINED,
-        Health::Probation { .. } => "probation",
-        Health::Busy { .. } => "busy",
-        Health::Draining => "draining",
-        Health::Evicted(_) => EVICTED,
-        Health::Gone => GONE,
-    }
-    .to_owned()
+/// Which events are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextSettings {
+    /// Errors only.
+    pub(crate) quiet: bool,
+    /// Every failed attempt, and not only failed actions and the first fault of a worker.
+    pub(crate) verbose: bool,
+    /// For `map`, where errors name lines of the input and not tasks: how many of them make one task.
+    pub(crate) lines_a_task: Option<u64>,
 }
 
-/// The same with its reason and times.
-pub(crate) fn health(health: Health, now: Moment) -> String {
-    let left = |until: Moment| Time::from(until.since(now));
-    match health {
-        Health::Quarantined { until, round } => format!("quarantined for {} (round {round})", left(until)),
-        Health::Probation { round: 0 } => "on probation: it reported that it is unfit".to_owned(),
-        Health::Probation { round } => format!("on probation after quarantine {round}"),
-        Health::Busy { until } => format!("busy for {}", left(until)),
-        Health::Evicted(Evicted::Unfit) => "evicted: it can do no more work".to_owned(),
-        Health::Evicted(Evicted::Unreliable { quarantines }) => {
-            format!("evicted: {quarantines} quarantines without passing probation")
-        }
-        Health::Suspect => {
-            "suspect: several of its attempts failed, and it is not known yet whose fault that is".to_owned()
-        }
-        other => health_word(other),
-    }
+/// Writes results, and lines for people.
+pub(crate) struct TextSink {
+    quiet: bool,
+    format: TextFormat,
+    writer: Writer,
+    next_progress: Duration,
+    last: Last,
+    is_whole: bool,
 }
 
-/// Something that is said, in one piece: what follows its first line is indented, so that nobody's text looks like a line
-/// of somebody else.
-pub(super) fn host(level: Level, text: &str) -> String {
-    let text = text.replace('\n', "\n    ");
-    match level {
-        Level::Debug | Level::Info => text,
-        Level::Warning => format!("warning: {text}"),
-        Level::Error => format!("error: {text}"),
-    }
-}
-
-/// A line that somebody said.
-pub(super) fn line(line: &Line) -> String {
-    match &line.speaker {
-        Some(speaker) => format!("[{speaker}] {}", host(line.level, &line.text)),
-        None => host(line.level, &line.text),
-    }
-}
-
-/// How far the run is, in one line. A narrow terminal cuts its end, so what matters most comes first.
-pub(super) fn progress(progress: &Progress) -> String {
-    let Progress {
-        tasks,
-        total,
-        actions,
-        retries,
-        quota,
-        held,
-        elapsed,
-    } = progress;
-    let mut text = match total {
-        Some(total) => format!("{}/{total} tasks done", tasks.done),
-        None => format!("{} tasks done", tasks.done),
-    };
-    let _ = write!(text, ", {} in flight", tasks.in_flight);
-    if tasks.failed > 0 {
-        let _ = write!(text, ", {} failed", tasks.failed);
-    }
-    let _ = write!(text, " · {}", rate(actions.done, *elapsed));
-    if let Some(left) = left(tasks, *total, *elapsed) {
-        let _ = write!(text, ", about {left} left");
-    }
-    if *retries > 0 {
-        let _ = write!(text, " · {retries} retries");
-    }
-    if let Some((workers, eta)) = quota {
-        let _ = write!(text, " · {workers} of {} workers wait for their quota", actions.workers);
-        if let Some(eta) = eta {
-            let _ = write!(text, ", {} for what is open", Time::from(whole_seconds(*eta)));
+impl TextSink {
+    pub(crate) fn new(settings: TextSettings, writer: Writer) -> Self {
+        Self {
+            quiet: settings.quiet,
+            format: TextFormat::new(settings),
+            writer,
+            next_progress: PROGRESS_LINES,
+            last: Last::Nothing,
+            is_whole: false,
         }
     }
-    if let Some(held) = held {
-        let _ = write!(text, " · {} results wait for line {}", held.results, held.line);
-    }
-    if actions.quarantined > 0 {
-        let (quarantined, workers) = (actions.quarantined, actions.workers);
-        let _ = write!(text, " · {quarantined} of {workers} workers quarantined");
-    }
-    let _ = write!(
-        text,
-        " · {} actions done, {} running, {} waiting",
-        actions.done, actions.running, actions.waiting
-    );
-    text
 }
 
-fn whole_seconds(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
-}
-
-/// How many actions are done in which time, on average since the start.
-fn rate(done: u64, elapsed: Duration) -> String {
-    let second = done as f64 / elapsed.as_secs_f64().max(0.001);
-    // Few enough for a long time to be told apart from none.
-    match second {
-        _ if done == 0 => "0 actions/s".to_owned(),
-        10.0.. => format!("{second:.0} actions/s"),
-        1.0.. => format!("{second:.1} actions/s"),
-        _ => format!("{:.1} actions/min", second * 60.0),
-    }
-}
-
-/// How long the rest takes at the pace so far. None: there is no rest, or nobody can know yet.
-pub(crate) fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) -> Option<Time> {
-    let ended = tasks.done + tasks.failed;
-    let rest = total?.checked_sub(ended).filter(|rest| *rest > 0 && ended > 0)?;
-    let seconds = elapsed.as_secs_f64() / ended as f64 * rest as f64;
-    let whole = Duration::try_from_secs_f64(seconds.ceil()).ok()?;
-    Some(Time::from(whole))
-}
-
-/// What is left of the tasks, in words.
-pub(super) fn undone(undone: Undone) -> String {
-    let at_least = if undone.at_least { "at least " } else { "" };
-    format!("{at_least}{} left undone", undone.tasks)
-}
-
-/// The final report.
-pub(super) fn summary(summary: &Summary) -> String {
-    let mut text = String::new();
-    let tasks = &summary.tasks;
-    let _ = write!(text, "{} tasks done, {} failed", tasks.done, tasks.failed);
-    if summary.interrupted {
-        let _ = write!(text, ", {}: stopped before the end", undone(summary.undone));
-    }
-    let _ = writeln!(
-        text,
-        ", in {}; at most {} of memory for guests",
-        Time::from(summary.wall),
-        Size(summary.peak_host_memory)
-    );
-    if !summary.kinds.is_empty() {
-        let rows = summary.kinds.iter().map(|kind| {
-            let name = if kind.kind.is_empty() { "(none)" } else { &kind.kind };
-            [
-                name.to_owned(),
-                kind.done.to_string(),
-                kind.refused.to_string(),
-                kind.attempts.to_string(),
-                kind.failed.to_string(),
-                Fuel(kind.fuel).to_string(),
-                time(kind.run_ms),
-            ]
-        });
-        table(
-            &mut text,
-            ["kind", "done", "dead", "attempts", "failed", "fuel", "time"],
-            rows.collect(),
-        );
-    }
-    let hedges: u64 = summary.kinds.iter().map(|kind| kind.hedges).sum();
-    if hedges > 0 {
-        let won: u64 = summary.kinds.iter().map(|kind| kind.hedges_won).sum();
-        let _ = writeln!(
-            text,
-            "  {hedges} second attempts beside slow ones, of which {won} had the result first"
-        );
-    }
-    let rows = summary.workers.iter().map(|worker| {
-        [
-            worker.worker.clone(),
-            worker.ok.to_string(),
-            worker.failed.to_string(),
-            Fuel(worker.fuel).to_string(),
-            time(worker.run_ms),
-            Size(worker.peak_memory).to_string(),
-            state(worker),
-        ]
-    });
-    let denied: u64 = summary.workers.iter().map(|worker| worker.denied).sum();
-    // A hundred workers that all did the same are no news.
-    let rows: Vec<_> = rows.collect();
-    if rows.len() <= ROWS_MAX {
-        table(
-            &mut text,
-            ["worker", "ok", "failed", "fuel", "time", "memory", "health"],
-            rows,
-        );
-    } else if denied > 0 {
-        let _ = writeln!(text, "workers were denied something {denied} times");
-    }
-    if !summary.quotas.is_empty() && summary.quotas.len() <= ROWS_MAX {
-        let or_dash = |count: u64, text: String| if count == 0 { "-".to_owned() } else { text };
-        let rows = summary.quotas.iter().map(|quota| {
-            let share = 100.0 * quota.used as f64 / quota.capacity as f64;
-            [
-                quota.quota.clone(),
-                quota.allows.clone(),
-                quota.used.to_string(),
-                or_dash(quota.capacity, format!("{share:.1}%")),
-                or_dash(quota.resets, quota.wasted_last.to_string()),
-                or_dash(quota.resets, quota.wasted.to_string()),
-            ]
-        });
-        table(
-            &mut text,
-            [
-                "quota",
-                "allows",
-                "spent",
-                "of what was offered",
-                "left at the last reset",
-                "in all",
-            ],
-            rows.collect(),
-        );
-    }
-    text.trim_end().to_owned()
-}
-
-/// What is thought of a worker in the end, and why.
-fn state(worker: &WorkerSummary) -> String {
-    let mut text = match worker.quarantines {
-        0 => worker.health.clone(),
-        // It is there now, which need not be said twice.
-        n if worker.health == QUARANTINED => format!("{QUARANTINED}, {n}x"),
-        n => format!("{}, {QUARANTINED} {n}x", worker.health),
-    };
-    if worker.outvoted > 0 {
-        let _ = write!(text, ", outvoted {}x", worker.outvoted);
-    }
-    if worker.denied > 0 {
-        let _ = write!(text, ", denied {}x", worker.denied);
-    }
-    text
-}
-
-fn time(ms: f64) -> String {
-    Time::from(Duration::from_secs_f64(ms / 1e3)).to_string()
-}
-
-fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; N]>) {
-    let widths: Vec<usize> = head
-        .iter()
-        .enumerate()
-        .map(|(column, title)| {
-            let cells = rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count());
-            cells.max().unwrap_or_default().max(title.len())
-        })
-        .collect();
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut out = String::from(" ");
-        for ((column, cell), width) in cells.enumerate().zip(&widths) {
-            let _ = if column == 0 {
-                write!(out, " {cell:<width$}")
-            } else {
-                write!(out, "  {cell:>width$}")
-            };
+impl EventSink for TextSink {
+    fn event(&mut self, event: &Numbered, output: Option<OutputPiece>) {
+        if let Some(piece) = output {
+            self.writer.data(piece);
         }
-        text.push_str(out.trim_end());
-        text.push('\n');
-    };
-    line(&mut head.into_iter());
-    for row in &rows {
-        line(&mut row.iter().map(String::as_str));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use disperse_scheduler::Counts;
-
-    use super::*;
-
-    const PROGRESS: Progress = Progress {
-        tasks: TaskCounts {
-            done: 30,
-            failed: 0,
-            in_flight: 6,
-        },
-        total: None,
-        actions: Counts {
-            waiting: 2,
-            running: 4,
-            backing_off: 0,
-            done: 1000,
-            failed: 0,
-            stopping: 0,
-            workers: 5,
-            quarantined: 0,
-        },
-        retries: 0,
-        quota: None,
-        held: None,
-        elapsed: Duration::from_secs(20),
-    };
-
-    #[test]
-    fn progress_says_only_what_is_known() {
-        assert_eq!(
-            progress(&PROGRESS),
-            "30 tasks done, 6 in flight · 50 actions/s · 1000 actions done, 4 running, 2 waiting"
-        );
-        let all = Progress {
-            tasks: TaskCounts {
-                failed: 10,
-                ..PROGRESS.tasks
-            },
-            total: Some(100),
-            actions: Counts {
-                quarantined: 1,
-                ..PROGRESS.actions
-            },
-            retries: 12,
-            ..PROGRESS
-        };
-        assert_eq!(
-            progress(&all),
-            "30/100 tasks done, 6 in flight, 10 failed · 50 actions/s, about 30s left · 12 retries · \
-             1 of 5 workers quarantined · 1000 actions done, 4 running, 2 waiting"
-        );
+        match self.format.shown(event) {
+            Shown::Nothing => {}
+            Shown::Line(text) => self.writer.words(&text),
+            Shown::Progress(text, _) if self.writer.is_terminal() => self.writer.progress(text),
+            Shown::Progress(text, elapsed) => {
+                self.next_progress = elapsed + PROGRESS_LINES;
+                self.writer.words(&text);
+            }
+            Shown::Last(text, is_whole) => {
+                self.is_whole = is_whole;
+                if !text.is_empty() {
+                    self.last = Last::Words(text);
+                }
+            }
+        }
     }
 
-    #[test]
-    fn how_long_it_takes_is_known_once_there_are_a_pace_and_a_total() {
-        let none = TaskCounts::default();
-        let minute = Duration::from_secs(60);
-        assert_eq!(left(&none, Some(3), minute), None);
-        assert_eq!(left(&none, Some(0), minute), None);
-        assert_eq!(left(&PROGRESS.tasks, None, minute), None);
-        assert_eq!(left(&PROGRESS.tasks, Some(30), minute), None);
-        assert_eq!(left(&PROGRESS.tasks, Some(60), minute), Some(Time::from(minute)));
+    fn backlog(&self) -> Backlog {
+        self.writer.backlog()
     }
 
-    #[test]
-    fn a_slow_pace_is_more_than_none() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(rate(0, minute), "0 actions/s");
-        assert_eq!(rate(2, minute), "2.0 actions/min");
-        assert_eq!(rate(90, minute), "1.5 actions/s");
-        assert_eq!(rate(6000, minute), "100 actions/s");
+    fn caught_up(&self) -> Option<&Notify> {
+        Some(self.writer.caught_up())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.writer.waiting()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.writer.is_lost()
+    }
+
+    fn wants_progress(&self, elapsed: Duration) -> bool {
+        let is_shown = !self.quiet && self.backlog() < Backlog::Full;
+        is_shown && (self.writer.is_terminal() || elapsed >= self.next_progress)
+    }
+
+    fn flush(&mut self) {
+        self.writer.flush();
+    }
+
+    fn finish(self: Box<Self>, is_stopped: &dyn Fn() -> bool) -> io::Result<Finished> {
+        self.writer.finish(self.last, self.is_whole, is_stopped)
     }
 }

@@ -12,9 +12,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::io::Errno;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::lane::{Backlog, Lane};
+use super::{
+    Backlog,
+    lane::{Lane, Pending},
+};
 use crate::{
     inbox::OutputPiece,
     text::{painted, plain},
@@ -26,8 +29,6 @@ pub(crate) enum Target {
     Stdout,
     /// Created, or cut to nothing, at the first byte or else at the end of a run that came to its end.
     File(PathBuf),
-    /// Nowhere, and nothing else is said either: somebody else keeps what is needed.
-    Nowhere,
 }
 
 /// How long a stderr that takes nothing is waited for when all results are written. Arbitrary: longer than a pager takes to
@@ -56,18 +57,13 @@ enum Words {
 
 /// Hands what is to be written to the threads that write.
 pub(crate) struct Writer {
-    /// None: nothing is written.
-    lanes: Option<Lanes>,
-    is_terminal: bool,
-    /// How many lines were not written because too many wait for stderr.
-    unshown: u64,
-}
-
-struct Lanes {
     results: Lane<Piece, io::Result<Finished>>,
     words: Lane<Words, ()>,
     /// Whether results go to a file that is not there yet.
     is_file: bool,
+    is_terminal: bool,
+    /// How many lines were not written because too many wait for stderr.
+    unshown: u64,
 }
 
 /// How the writing ended.
@@ -98,26 +94,16 @@ impl Writer {
         let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
             Target::Stdout => (stdout()?, stdout()?),
             Target::File(path) => (Box::new(Late { path, file: None }), Box::new(Aside(stdout()?))),
-            Target::Nowhere => {
-                return Ok(Self {
-                    lanes: None,
-                    is_terminal: false,
-                    unshown: 0,
-                });
-            }
         };
         let bar = bar(is_terminal);
         // Where both are drawn on a terminal, the line must not be in the way.
         let beside = (is_terminal && io::stdout().is_terminal()).then(|| bar.clone());
-        let lanes = Lanes {
-            results: Lane::start("writer", move |inbox, backlog| {
-                write(results, events, &inbox, backlog, beside.as_ref())
-            })?,
-            words: Lane::start("words", move |inbox, backlog| say(&inbox, backlog, &bar))?,
-            is_file,
-        };
         Ok(Self {
-            lanes: Some(lanes),
+            results: Lane::start("writer", move |inbox, pending| {
+                write(results, events, &inbox, pending, beside.as_ref())
+            })?,
+            words: Lane::start("words", move |inbox, pending| say(&inbox, pending, &bar))?,
+            is_file,
             is_terminal,
             unshown: 0,
         })
@@ -129,72 +115,60 @@ impl Writer {
 
     /// Whether the reader of the results has gone, or they cannot be written.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lanes.as_ref().is_some_and(|lanes| lanes.results.is_lost())
+        self.results.is_lost()
     }
 
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> u64 {
-        let lanes = self.lanes.as_ref();
-        lanes.map_or(0, |lanes| lanes.results.waiting() + lanes.words.waiting())
+        self.results.waiting() + self.words.waiting()
     }
 
-    /// Whether so many results and events wait that there should be no more. Words are dropped instead, see
-    /// [`Writer::words`].
-    pub(super) fn is_behind(&self) -> bool {
-        self.lanes.as_ref().is_some_and(|lanes| lanes.results.is_behind())
-    }
-
-    /// Waits until [`Writer::is_behind`] is over; may end before.
-    ///
-    /// Cancel safe.
-    pub(super) async fn caught_up(&self) {
-        match &self.lanes {
-            Some(lanes) => lanes.results.caught_up().await,
-            None => std::future::pending().await,
+    /// How many results and events wait. Words are dropped instead, see [`Writer::words`].
+    pub(super) fn backlog(&self) -> Backlog {
+        if self.results.is_behind() {
+            Backlog::Full
+        } else {
+            Backlog::None
         }
+    }
+
+    /// Notified when [`Writer::backlog`] has become less.
+    pub(super) fn caught_up(&self) -> &Notify {
+        self.results.caught_up()
     }
 
     /// Bytes of the run's output.
     pub(crate) fn data(&mut self, piece: OutputPiece) {
-        if let Some(lanes) = &mut self.lanes {
-            lanes.results.send(piece.bytes.len(), Piece::Data(piece));
-        }
+        self.results.send(piece.bytes.len(), Piece::Data(piece));
     }
 
     /// A line for stdout.
     pub(crate) fn event(&mut self, line: String, room: Option<OwnedSemaphorePermit>) {
-        if let Some(lanes) = &mut self.lanes {
-            lanes.results.send(line.len(), Piece::Event(line, room));
-        }
+        self.results.send(line.len(), Piece::Event(line, room));
     }
 
     /// A line for stderr. Where too many wait for that it is counted and dropped, so that a stderr that is not read neither
     /// stops the run nor fills the host.
     pub(crate) fn words(&mut self, text: &str) {
-        let Some(lanes) = &mut self.lanes else { return };
-        if lanes.words.is_behind() {
+        if self.words.is_behind() {
             self.unshown += 1;
             return;
         }
         let text = plain(text).into_owned();
-        lanes.words.send(text.len(), Words::Line(text));
+        self.words.send(text.len(), Words::Line(text));
     }
 
     /// The line that is drawn again and again.
     pub(crate) fn progress(&mut self, text: String) {
-        if let Some(lanes) = &mut self.lanes
-            && !lanes.words.is_behind()
-        {
-            lanes.words.send(text.len(), Words::Progress(text));
+        if !self.words.is_behind() {
+            self.words.send(text.len(), Words::Progress(text));
         }
     }
 
     /// Hands over what there is.
     pub(crate) fn flush(&mut self) {
-        if let Some(lanes) = &mut self.lanes {
-            lanes.results.flush();
-            lanes.words.flush();
-        }
+        self.results.flush();
+        self.words.flush();
     }
 
     /// Writes this after all results, and waits until everything is written. `is_whole`: whether the results are all there, so
@@ -203,15 +177,14 @@ impl Writer {
     ///
     /// # Errors
     /// The results could not be written; the first error.
-    pub(super) fn finish(mut self, last: Last, is_whole: bool, is_stopped: impl Fn() -> bool) -> io::Result<Finished> {
-        let Some(Lanes {
+    pub(super) fn finish(self, last: Last, is_whole: bool, is_stopped: &dyn Fn() -> bool) -> io::Result<Finished> {
+        let Self {
             mut results,
             mut words,
             is_file,
-        }) = self.lanes.take()
-        else {
-            return Ok(Finished::Whole);
-        };
+            unshown,
+            ..
+        } = self;
         if is_whole && is_file {
             results.send(0, Piece::Begun);
         }
@@ -225,10 +198,8 @@ impl Writer {
         };
         words.flush();
         let finished = results.finish(|| is_stopped().then_some(RESULTS_PATIENCE));
-        let unshown = (self.unshown > 0).then(|| {
-            let lines = self.unshown;
-            format!("{lines} lines came faster than stderr was read, and are not shown")
-        });
+        let unshown =
+            (unshown > 0).then(|| format!("{unshown} lines came faster than stderr was read, and are not shown"));
         for text in [unshown, last].into_iter().flatten() {
             words.send(text.len(), Words::Line(text));
         }
@@ -311,7 +282,7 @@ fn write(
     results: Box<dyn Write + Send>,
     events: Box<dyn Write + Send>,
     inbox: &Receiver<Vec<Piece>>,
-    backlog: &Backlog,
+    pending: &Pending,
     bar: Option<&ProgressBar>,
 ) -> io::Result<Finished> {
     let mut results = BufWriter::with_capacity(64 << 10, results);
@@ -320,7 +291,7 @@ fn write(
     let mut next = inbox.recv().ok();
     while let Some(batch) = next {
         let work = || {
-            let written = write_batch(batch, &mut results, &mut events, backlog);
+            let written = write_batch(batch, &mut results, &mut events, pending);
             let next = inbox.try_recv().ok();
             let flushed = match next {
                 Some(_) => Ok(()),
@@ -334,7 +305,7 @@ fn write(
             None => work(),
         };
         if let (Ok(Finished::Whole), Err(error)) = (&outcome, written) {
-            backlog.lost.store(true, Ordering::Relaxed);
+            pending.lost.store(true, Ordering::Relaxed);
             outcome = match error.kind() {
                 io::ErrorKind::BrokenPipe => Ok(Finished::BrokenPipe),
                 _ => Err(error),
@@ -352,7 +323,7 @@ fn write_batch(
     batch: Vec<Piece>,
     results: &mut BufWriter<Box<dyn Write + Send>>,
     events: &mut impl Write,
-    backlog: &Backlog,
+    pending: &Pending,
 ) -> io::Result<()> {
     let mut written = Ok(());
     for piece in batch {
@@ -368,14 +339,14 @@ fn write_batch(
                 (line.len(), done.and(events.write_all(line.as_bytes())))
             }
         };
-        backlog.wrote(size);
+        pending.wrote(size);
         written = written.and(done);
     }
     written
 }
 
 /// The thread of words. A stderr that is gone is nobody's loss.
-fn say(inbox: &Receiver<Vec<Words>>, backlog: &Backlog, bar: &ProgressBar) {
+fn say(inbox: &Receiver<Vec<Words>>, pending: &Pending, bar: &ProgressBar) {
     for words in inbox.iter().flatten() {
         let size = match words {
             Words::Line(text) => {
@@ -388,7 +359,7 @@ fn say(inbox: &Receiver<Vec<Words>>, backlog: &Backlog, bar: &ProgressBar) {
                 size
             }
         };
-        backlog.wrote(size);
+        pending.wrote(size);
     }
     bar.finish_and_clear();
 }

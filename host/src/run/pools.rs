@@ -256,9 +256,9 @@ fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId>
     plan.workers.iter().map(owner).collect()
 }
 
-/// What to warn of when results of untrusted workers can never be confirmed, because all workers that serve some kind belong to
-/// one owner.
-pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<String> {
+/// The pools whose results can never be confirmed, because all workers that serve some kind belong to one owner: a list for each
+/// such kind, and no list twice.
+pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<Vec<String>> {
     let serves = |pool: &PoolSetup, kind: Option<&str>| match kind {
         Some(kind) => pool.kinds.iter().any(|own| own == kind),
         None => pool.kinds.is_empty(),
@@ -268,20 +268,16 @@ pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<String> {
         .flat_map(|pool| &pool.kinds)
         .map(|kind| Some(kind.as_str()));
     let kinds: BTreeSet<Option<&str>> = listed.chain([None]).collect();
-    let mut warnings = BTreeSet::new();
+    let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
     for kind in kinds {
         let serving: Vec<&PoolSetup> = pools.iter().filter(|pool| serves(pool, kind)).collect();
         let owners: BTreeSet<OwnerId> = serving.iter().flat_map(|pool| pool.owners.iter().copied()).collect();
         let is_trusted = serving.iter().any(|pool| pool.owners.is_empty());
         if !is_trusted && owners.len() == 1 {
-            let names: Vec<&str> = serving.iter().map(|pool| pool.name.as_str()).collect();
-            warnings.insert(format!(
-                "pool {}: no result can be confirmed, because all workers belong to one owner; actions will fail as unroutable",
-                names.join(", ")
-            ));
+            found.insert(serving.iter().map(|pool| pool.name.clone()).collect());
         }
     }
-    warnings.into_iter().collect()
+    found.into_iter().collect()
 }
 
 /// Which buckets each of these draws from, in their order; makes them. `quotas`: of those that have none of their own. `whole`:

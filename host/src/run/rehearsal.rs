@@ -12,8 +12,8 @@ use crate::{
     limits::Limits,
     logger::{Level, Logger},
     operation::{ComponentOperation, OperationSettings},
-    report::{Format, Reporter, Style, Target, Writer},
-    sandbox::{Input, LoadedComponent, NO_TIME_UNIX_MS, Sandbox},
+    report::{NoSink, Reporter},
+    sandbox::{Input, NO_TIME_UNIX_MS, Program, Sandbox},
     script::{Script, ScriptedWorker},
     settings::Spender,
     transport::{Member, Scripted, Workers},
@@ -41,15 +41,7 @@ pub(crate) struct Stage {
 /// # Errors
 /// There are no threads to be had, or the policy cannot be meant.
 pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed, RunError> {
-    let style = Style {
-        format: Format::Text,
-        quiet: true,
-        verbose: false,
-        output_is_file: false,
-        lines_a_task: None,
-    };
-    let writer = Writer::new(Target::Nowhere, true, false).map_err(RunError::Start)?;
-    let mut report = Reporter::new(style, writer);
+    let mut report = Reporter::new(Box::new(NoSink));
     let (to_driver, inbox) = unbounded_channel();
     let (logger, lines) = Logger::new(stage.log_level, false);
     let (pools, buckets) = pools(&script.workers, stage.task_limits);

@@ -11,4 +11,4 @@ pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{
     Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
 };
-pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported, quota_words};
+pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported};

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
-    time::Duration,
 };
 
 use disperse_scheduler::Quota;
@@ -184,19 +183,10 @@ pub(crate) fn is_reported(name: &str, quota: Quota) -> bool {
     !(name.is_empty() && matches!(quota, Quota::Concurrent { .. }))
 }
 
-/// A quota in words, for people.
-pub(crate) fn quota_words(quota: Quota) -> String {
-    let time = |per: Duration| Time::from(per);
-    match quota {
-        Quota::Sliding { limit, per } => format!("{limit} in any {}", time(per)),
-        Quota::Fixed { limit, per } => format!("{limit} in each window of {}", time(per)),
-        Quota::Rate { limit, per, burst } => format!("{limit} each {}, {burst} at once", time(per)),
-        Quota::Concurrent { limit } => format!("{limit} at once"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

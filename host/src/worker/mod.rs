@@ -19,7 +19,7 @@ use disperse_scheduler::{AttemptId, Class, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{
-    inbox::{ActionName, AttemptEnded, Job, Notice, Order, Speaker, Used},
+    inbox::{ActionName, AttemptEnded, Job, LogSource, Notice, Order, Used},
     limits::Deadline,
     logger::{Level, Logger},
     sandbox::{Admission, Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
@@ -209,8 +209,8 @@ impl Worker {
             && let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once())
         {
             // The first of the pool. What comes of it, the driver says.
-            let speaker = Speaker::Worker(self.spec.name.clone(), None);
-            self.logger.guest(&speaker, Level::Warning, &words.message);
+            let source = LogSource::Worker(self.spec.name.clone(), None);
+            self.logger.guest(&source, Level::Warning, &words.message);
         }
         let Handled {
             end,

@@ -10,7 +10,7 @@ use disperse_scheduler::{
 
 pub(super) use self::args::SimulateArgs;
 use super::{error::Failure, exit, output::print};
-use crate::{report::Format, settings::quota_words};
+use crate::report::{Format, quota_words};
 
 /// A world and what came of it under each policy.
 struct Compared {
@@ -96,7 +96,7 @@ fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
         // From 1, as in the text.
         "account": first.account + 1,
         "workers": workers.map(|worker| worker + 1).collect::<Vec<_>>(),
-        "allows": quota_words(first.quota),
+        "allows": quota_words(first.quota.into()),
         "spent": mean(|one| one.spent as f64),
         "offered": mean(|one| one.offered as f64),
         "used": spread(Spread::used(of)),

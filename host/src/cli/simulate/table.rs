@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use disperse_scheduler::sim::{Figure, Preset, Scenario, Series, Span, Spending};
 
 use super::{Compared, Spread};
-use crate::{settings::quota_words, units::Time};
+use crate::{report::quota_words, units::Time};
 
 /// In an overview these are shown wherever there are quotas.
 const OF_QUOTAS: [Figure; 2] = [Figure::QuotaUsed, Figure::Overrun];
@@ -21,7 +21,7 @@ pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
             true => &[one.preset.figures, &OF_QUOTAS].concat()[..],
             false => &Figure::ALL,
         };
-        rows.push(Row::World(sentence(&one.preset)));
+        rows.push(Row::Scenario(sentence(&one.preset)));
         let figures = figures.iter().filter(|figure| matters(**figure, one));
         rows.extend(figures.map(|figure| {
             let cells = one
@@ -42,7 +42,7 @@ pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
 
 enum Row {
     /// What follows is about this one.
-    World(String),
+    Scenario(String),
     /// The figure's name, and its value under each policy.
     Figure(String, Vec<String>),
 }
@@ -50,7 +50,7 @@ enum Row {
 fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
     let figures = || {
         rows.iter().filter_map(|row| match row {
-            Row::World(_) => None,
+            Row::Scenario(_) => None,
             Row::Figure(name, cells) => Some((name, cells)),
         })
     };
@@ -79,7 +79,7 @@ fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
     line(&mut text, head, &names);
     for row in rows {
         match row {
-            Row::World(world) => {
+            Row::Scenario(world) => {
                 let _ = write!(text, "\n{world}\n");
             }
             Row::Figure(name, cells) => line(&mut text, &format!("  {name}"), cells),
@@ -115,7 +115,7 @@ fn label(spending: &Spending, world: &Scenario) -> String {
         Some(_) => format!("quota used, account {}", spending.account + 1),
     };
     if world.quotas.len() > 1 {
-        let _ = write!(text, ", {}", quota_words(spending.quota));
+        let _ = write!(text, ", {}", quota_words(spending.quota.into()));
     }
     text
 }
@@ -235,7 +235,7 @@ fn sentence(preset: &Preset) -> String {
 
 /// What may be spent, and by whom.
 fn quotas(world: &Scenario) -> String {
-    let words: Vec<String> = world.quotas.iter().copied().map(quota_words).collect();
+    let words: Vec<String> = world.quotas.iter().map(|quota| quota_words((*quota).into())).collect();
     let whose = match world.accounts {
         None => "each worker".to_owned(),
         Some(1) => "all together".to_owned(),

@@ -111,9 +111,9 @@ fn tested(path: &Path, verdict: &Verdict, args: &TestArgs) -> Test {
         failure: summary.failure.clone(),
         took_ms: verdict.took.duration().as_secs_f64() * 1e3,
         events: verdict.events as u64,
-        tasks: summary.tasks,
-        kinds: summary.kinds.clone(),
-        quotas: summary.quotas.clone(),
+        tasks: TaskCounts::of(summary.tasks),
+        kinds: summary.kinds.iter().map(KindSummary::of).collect(),
+        quotas: summary.quotas.iter().map(QuotaSummary::of).collect(),
         log: (args.verbose > 0).then(|| verdict.log.clone()),
         said: is_said_shown(verdict, args).then(|| verdict.said.clone()),
     }

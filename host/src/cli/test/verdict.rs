@@ -9,7 +9,7 @@ use super::super::{error::Failure, exit};
 use crate::{
     driver::Rehearsed,
     files::{self, FolderReader},
-    report::Summary,
+    inbox::RunSummary,
     run::{self, Stage},
     script::{FILE_MAX, Script, diff, shown},
     units::Time,
@@ -26,7 +26,7 @@ pub(super) struct Verdict {
     pub(super) golden: Option<(PathBuf, bool)>,
     /// Whether it came to its end.
     pub(super) ended: bool,
-    pub(super) summary: Summary,
+    pub(super) summary: RunSummary,
     pub(super) log: String,
     pub(super) events: usize,
     pub(super) took: Time,

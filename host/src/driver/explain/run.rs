@@ -1,4 +1,4 @@
-//! A whole run, in words.
+//! The status of a run.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,13 @@ use disperse_scheduler::{ActionState as Now, ActionView, Health, Moment};
 
 use super::{
     LISTED_MAX, Survey,
-    crew::{Crew, WaitsFor, waits_for},
+    counts::{WaitsFor, WorkerCounts, waits_for},
 };
 use crate::{
-    control::{RunExplained, Waiting, WorkerBrief},
+    control::{RunRemark, RunStatus, Waiting},
     driver::Driver,
-    report::{health_with_reason, health_word, time_left},
+    inbox::{HealthKind, HealthState, Held},
+    report::time_left,
     units::Time,
 };
 
@@ -22,7 +23,7 @@ const LOOKED_AT_MAX: usize = 10_000;
 const NAMES_MAX: usize = 1000;
 
 impl Driver<'_> {
-    pub(super) fn explain_run(&self, survey: &Survey) -> RunExplained {
+    pub(super) fn explain_run(&self, survey: &Survey) -> RunStatus {
         let (tasks, actions, total) = (self.tasks.counts(), self.scheduler.counts(), self.tasks.total());
         let mut workers = BTreeMap::new();
         let mut notable = Vec::new();
@@ -32,15 +33,13 @@ impl Driver<'_> {
             if names.len() < NAMES_MAX {
                 names.push(self.name(view.worker));
             }
-            *workers.entry(health_word(view.health)).or_default() += 1;
+            let health = HealthState::from(view.health);
+            *workers.entry(health.kind()).or_default() += 1;
             if view.health == Health::Healthy {
                 continue;
             }
             if notable.len() < LISTED_MAX {
-                notable.push(WorkerBrief {
-                    id: self.name(view.worker),
-                    words: health_with_reason(view.health, self.now),
-                });
+                notable.push((self.name(view.worker), health));
             } else {
                 notable_more += 1;
             }
@@ -49,51 +48,40 @@ impl Driver<'_> {
         // What is open takes at least as long as its quotas make it wait.
         let open = self.waiting_for_quota().and_then(|(_, eta)| eta).map(Time::from);
         let left = by_pace.max(open);
-        RunExplained {
+        RunStatus {
             id: self.evidence.id.to_string(),
             stopping: self.draining,
-            tasks_done: tasks.done,
-            tasks_failed: tasks.failed,
-            tasks_in_flight: tasks.in_flight,
+            tasks,
             tasks_total: total,
             left_ms: left.map(|time| time.0),
             actions_done: actions.done,
-            actions_refused: actions.failed,
+            actions_failed: actions.failed,
             actions_running: actions.running as u64,
             waiting: self.waiting(survey),
             retries: self.tally.retries(),
-            remarks: self.remarks(survey, workers.get(&health_word(Health::Suspect)).copied().unwrap_or(0)),
+            remarks: self.remarks(survey, workers.get(&HealthKind::Suspect).copied().unwrap_or(0)),
             workers,
             notable,
             notable_more,
             names,
-            quotas: self.quota_lines(survey.quotas.iter()),
+            quotas: self.quota_status(survey.quotas.iter()),
         }
     }
 
-    /// What is wrong with the run as a whole.
-    fn remarks(&self, survey: &Survey, suspect: u64) -> Vec<String> {
-        let failing = self.tally.failing_pools();
-        let mut remarks: Vec<String> = failing
-            .iter()
-            .map(|pool| format!("in the pool {pool} everything fails, whoever tries it: the work or the service is failing, not the workers"))
-            .collect();
-        let crew = survey.crews.values().fold(Crew::default(), Crew::and);
-        let usable = crew.usable + crew.busy;
-        if let Some(held) = self.held() {
-            remarks.push(format!(
-                "{} results wait for that of line {}, which is not done; --unordered writes results as they come",
-                held.results, held.line
-            ));
+    /// The faults of the run as a whole. `suspect`: how many workers are.
+    fn remarks(&self, survey: &Survey, suspect: u64) -> Vec<RunRemark> {
+        let failing = self.tally.failing_pools().into_iter();
+        let mut remarks: Vec<RunRemark> = failing.map(|pool| RunRemark::PoolFailing { pool }).collect();
+        let workers = survey.pools.values().fold(WorkerCounts::default(), WorkerCounts::and);
+        let usable = workers.usable + workers.busy;
+        if let Some(Held { results, line }) = self.held() {
+            remarks.push(RunRemark::ResultsHeld { results, line });
         }
         if suspect > 0 && suspect == usable {
-            remarks.push(
-                "every worker that is left keeps failing: the work, or what all of them need, may be at fault"
-                    .to_owned(),
-            );
+            remarks.push(RunRemark::AllSuspect);
         }
-        if usable == 0 && crew.all > 0 {
-            remarks.push("no worker is given work now".to_owned());
+        if usable == 0 && workers.all > 0 {
+            remarks.push(RunRemark::NoWorker);
         }
         remarks
     }
@@ -118,10 +106,10 @@ impl Driver<'_> {
                 continue;
             };
             waiting.looked_at += 1;
-            let crew = kinds
+            let serving = kinds
                 .entry(parked.kind)
-                .or_insert_with(|| self.crew(parked.kind, survey));
-            match waits_for(crew, patience) {
+                .or_insert_with(|| self.serving(parked.kind, survey));
+            match waits_for(serving, patience) {
                 WaitsFor::Free => waiting.for_a_free_worker += 1,
                 WaitsFor::Limit | WaitsFor::Quota(..) => waiting.for_a_limit += 1,
                 WaitsFor::Another => waiting.for_another_worker += 1,

@@ -1,55 +1,31 @@
-//! A worker, in words.
+//! The status of a worker.
 
-use disperse_scheduler::{AttemptId, BucketId, KindId, Moment, Outcome, WorkerView};
+use disperse_scheduler::{AttemptId, BucketId, KindId, Moment, WorkerView};
 
-use super::{
-    LISTED_MAX, Survey,
-    action::{class, verdict},
-};
+use super::{LISTED_MAX, Survey};
 use crate::{
-    control::{FailureExplained, HealthTurn, WorkerExplained},
-    driver::{Driver, evidence::Turn},
-    report::{health_with_reason, health_word},
-    units::Time,
+    control::{FailureStatus, Fate, HeldAttempt, WorkerStatus},
+    driver::{Driver, evidence::HealthChange},
 };
 
 impl Driver<'_> {
-    pub(super) fn explain_worker(&self, view: &WorkerView, survey: &Survey) -> WorkerExplained {
+    pub(super) fn explain_worker(&self, view: &WorkerView, survey: &Survey) -> WorkerStatus {
         let worker = view.worker;
-        let failures: Vec<_> = self
-            .evidence
-            .of_worker(worker)
-            .map(|(one, case)| FailureExplained {
-                action: one.attempt.action.0,
-                attempt: one.attempt.number,
-                kind: case.map_or_else(String::new, |case| case.kind.to_string()),
-                class: class(one.class),
-                message: one.message.to_string(),
-                at_ms: one.at.as_millis(),
-                passed: case
-                    .and_then(|case| case.outcome)
-                    .map(|outcome| matches!(outcome, Outcome::Done { .. })),
-                fate: case.map_or_else(|| "not known any more".to_owned(), |case| self.fate(case)),
-                verdict: verdict(one),
-            })
-            .collect();
+        let failures = self.evidence.failures_of(worker).map(|(one, history)| FailureStatus {
+            attempt: self.explain_attempt(one),
+            kind: history.map_or_else(String::new, |history| history.kind.to_string()),
+            fate: history.map_or(Fate::Forgotten, |history| self.fate(history)),
+        });
+        let failures: Vec<_> = failures.collect();
         let mut attempts = self.scheduler.attempts(worker);
         attempts.sort_unstable();
-        let turn = |turn: &Turn| HealthTurn {
-            at_ms: turn.at.as_millis(),
-            health: health_word(turn.health),
-            words: health_with_reason(turn.health, turn.at),
-        };
+        let change = |change: &HealthChange| (change.at.as_millis(), change.health.into());
         let failed = self.evidence.failures(worker);
         let quota = |bucket: &BucketId| survey.quotas.get(bucket.0 as usize);
-        let barred = |(kind, until): (KindId, Moment)| {
-            let (kind, rest) = (self.tally.kind_name(kind), Time::from(until.since(self.now)));
-            format!("no actions of kind {kind} for another {rest}: it fails them and does others")
-        };
-        WorkerExplained {
+        let barred = |(kind, until): (KindId, Moment)| (self.tally.kind_name(kind).to_string(), until.as_millis());
+        WorkerStatus {
             id: self.name(worker),
-            health: health_word(view.health),
-            words: health_with_reason(view.health, self.now),
+            health: view.health.into(),
             since_ms: self.evidence.since(worker).as_millis(),
             ok: view.ok,
             failed,
@@ -65,26 +41,22 @@ impl Driver<'_> {
             has: attempts
                 .iter()
                 .take(LISTED_MAX)
-                .map(|attempt| self.has(*attempt))
+                .map(|attempt| self.held_attempt(*attempt))
                 .collect(),
             holds: view.in_flight,
             barred: self.scheduler.barred_from(worker).map(barred).collect(),
-            quotas: self.quota_lines(self.quotas.of(worker).iter().filter_map(quota)),
+            quotas: self.quota_status(self.quotas.of(worker).iter().filter_map(quota)),
             failures_forgotten: failed.saturating_sub(failures.len() as u64),
             failures,
-            history: self.evidence.turns(worker).map(turn).collect(),
+            history: self.evidence.changes(worker).map(change).collect(),
         }
     }
 
-    /// What a worker is doing, in words.
-    fn has(&self, attempt: AttemptId) -> String {
-        let (id, number) = (attempt.action.0, attempt.number);
-        match self.actions.get(attempt.action) {
-            Some(parked) => {
-                let for_time = Time::from(self.now.since(parked.given));
-                format!("action {id} ({}), attempt {number}, for {for_time}", parked.name)
-            }
-            None => format!("action {id}, attempt {number}, which nobody needs any more"),
+    fn held_attempt(&self, attempt: AttemptId) -> HeldAttempt {
+        let parked = self.actions.get(attempt.action);
+        HeldAttempt {
+            attempt: attempt.into(),
+            action: parked.map(|parked| (parked.name.to_string(), parked.given.as_millis())),
         }
     }
 }

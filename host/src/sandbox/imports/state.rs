@@ -17,7 +17,7 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{PlannerPort, Reports, Speaker, TaskPort},
+    inbox::{PlannerPort, Reports, LogSource, TaskPort},
     limits::Limits,
     logger::{Level, Logger},
 };
@@ -178,16 +178,18 @@ impl State {
         }
     }
 
-    pub(crate) fn speaker(&self) -> Speaker {
+    pub(crate) fn source(&self) -> LogSource {
         match &self.role {
-            Role::Planner { .. } => Speaker::Planner,
-            Role::Task(port) => Speaker::Task(port.task()),
-            Role::Worker(worker) => Speaker::Worker(worker.name.clone(), worker.current.map(|current| current.attempt)),
+            Role::Planner { .. } => LogSource::Planner,
+            Role::Task(port) => LogSource::Task(port.task()),
+            Role::Worker(worker) => {
+                LogSource::Worker(worker.name.clone(), worker.current.map(|current| current.attempt))
+            }
         }
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {
-        self.stderr.log(&self.logger, &self.speaker(), level, message);
+        self.stderr.log(&self.logger, &self.source(), level, message);
     }
 }
 

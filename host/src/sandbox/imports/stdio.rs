@@ -17,7 +17,7 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    inbox::Speaker,
+    inbox::LogSource,
     logger::{Level, Logger},
     units::Size,
 };
@@ -39,7 +39,7 @@ struct Inner {
     kept: VecDeque<u8>,
     /// The line that has no end yet.
     line: Vec<u8>,
-    forward: Option<(Speaker, Logger)>,
+    forward: Option<(LogSource, Logger)>,
     meter: Meter,
 }
 
@@ -138,7 +138,7 @@ impl Tail {
     }
 
     /// From now on every line goes to the logger as well.
-    pub(crate) fn forward(&self, speaker: Speaker, logger: Logger) {
+    pub(crate) fn forward(&self, speaker: LogSource, logger: Logger) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).forward = Some((speaker, logger));
     }
 
@@ -149,7 +149,7 @@ impl Tail {
         if let Some(text) = inner.meter.take_dropped()
             && let Some((speaker, logger)) = &inner.forward
         {
-            logger.guest(speaker, Level::Warning, &text);
+            logger.guest(source, Level::Warning, &text);
         }
     }
 
@@ -176,14 +176,14 @@ impl Tail {
     }
 
     /// Passes a line of the `log` interface on, if so much may be said.
-    pub(crate) fn log(&self, logger: &Logger, speaker: &Speaker, level: Level, text: &str) {
+    pub(crate) fn log(&self, logger: &Logger, speaker: &LogSource, level: Level, text: &str) {
         if !logger.hears(level) {
             return;
         }
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = crate::logger::cut(text);
         if inner.meter.admits(text.len()) {
-            logger.guest(speaker, level, text);
+            logger.guest(source, level, text);
         }
     }
 
@@ -223,7 +223,7 @@ impl Inner {
         let line = std::mem::take(&mut self.line);
         let Some((speaker, logger)) = &self.forward else { return };
         if !line.is_empty() && self.meter.admits(line.len()) {
-            logger.guest(speaker, Level::Info, &String::from_utf8_lossy(&line));
+            logger.guest(source, Level::Info, &String::from_utf8_lossy(&line));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     share::Admission,
 };
 use crate::{
-    inbox::{PlannerPort, Speaker},
+    inbox::{LogSource, PlannerPort},
     limits::{Limits, OUTPUT_ROOM, PIECE},
     logger::Logger,
     sandbox::{
@@ -52,7 +52,7 @@ impl PlannerInstance {
         logger: &Logger,
     ) -> Result<Self, Fault> {
         let stderr = Tail::new(limits.log_rate, u64::MAX);
-        stderr.forward(Speaker::Planner, logger.clone());
+        stderr.forward(LogSource::Planner, logger.clone());
         let largest = usize::try_from(limits.result)
             .unwrap_or(usize::MAX)
             .saturating_add(PIECE);

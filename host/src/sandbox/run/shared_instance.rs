@@ -24,7 +24,7 @@ use super::{
     worker::{Handled, Return, WorkerInstance},
 };
 use crate::{
-    inbox::{Job, Speaker, Used},
+    inbox::{Job, LogSource, Used},
     logger::Level,
     sandbox::{
         chain::chain,
@@ -212,8 +212,8 @@ impl ConcurrentCalls<'_> {
             false => state.stderr.end_share(),
         };
         if let (Some(text), Role::Worker(worker)) = (dropped, &state.role) {
-            let speaker = Speaker::Worker(worker.name.clone(), None);
-            state.logger.guest(&speaker, Level::Warning, &text);
+            let source = LogSource::Worker(worker.name.clone(), None);
+            state.logger.guest(&source, Level::Warning, &text);
         }
         Ok(handled)
     }

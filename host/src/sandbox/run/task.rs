@@ -13,7 +13,7 @@ use super::{
     starts::Starts,
 };
 use crate::{
-    inbox::{Speaker, TaskEnd, TaskPort, TaskRoom},
+    inbox::{LogSource, TaskEnd, TaskPort, TaskRoom},
     limits::{Charge, Limits},
     logger::Logger,
     sandbox::{
@@ -52,7 +52,7 @@ pub(crate) async fn run_task(
 ) -> TaskEnd {
     let began = Instant::now();
     let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
-    stderr.forward(Speaker::Task(port.task()), logger.clone());
+    stderr.forward(LogSource::Task(port.task()), logger.clone());
     let debt = spec.debt.hand_on();
     let need = Need::default();
     let mut starts = Starts::default();

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{ActionName, Job, Reports, Speaker, Used, Words},
+    inbox::{ActionName, Job, LogSource, Reports, Used, Words},
     limits::{Deadline, Limits, Shortage},
     logger::{Level, Logger},
     sandbox::{
@@ -277,7 +277,7 @@ pub(crate) fn stderr_tail(running: &Running) -> String {
         return String::new();
     };
     if let Some(text) = talk.dropped {
-        state.logger.guest(&state.speaker(), Level::Warning, &text);
+        state.logger.guest(&state.source(), Level::Warning, &text);
     }
     talk.stderr_tail
 }
@@ -300,7 +300,7 @@ pub(crate) async fn started(
     // Of an attempt that was given up.
     stderr.end_attempt();
     if logger.workers_aloud() {
-        stderr.forward(Speaker::Worker(spec.name.clone(), None), logger.clone());
+        stderr.forward(LogSource::Worker(spec.name.clone(), None), logger.clone());
     }
     let env = GuestEnv {
         files: spec.files.clone(),

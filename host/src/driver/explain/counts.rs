@@ -1,19 +1,19 @@
-//! Who there is for an action that waits.
+//! The workers for an action that waits.
 
 use std::collections::BTreeMap;
 
 use disperse_scheduler::{BucketId, Health, KindId, Moment, Quota, QuotaView, WorkerId, WorkerView};
 
 use super::Survey;
-use crate::driver::Driver;
+use crate::{control::ServingWorkers, driver::Driver};
 
 /// The workers of some pools, counted by what they could do for an action that waits.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Crew {
+pub(super) struct WorkerCounts {
     pub(super) all: u64,
     /// Given work as it comes.
     pub(super) usable: u64,
-    /// Of those, who makes as many attempts as it can.
+    /// Of those, the ones that make as many attempts as they can.
     pub(super) at_work: u64,
     /// Of the usable ones that are not at work, whose quota is spent.
     pub(super) spent: u64,
@@ -24,7 +24,7 @@ pub(super) struct Crew {
     pub(super) out: u64,
 }
 
-impl Crew {
+impl WorkerCounts {
     /// `refill`: when a spent quota of the worker has something again.
     pub(super) fn count(&mut self, view: &WorkerView, refill: Option<(Moment, BucketId)>) {
         self.all += 1;
@@ -56,24 +56,16 @@ impl Crew {
         self
     }
 
-    pub(super) fn words(&self) -> String {
-        let parts = [
-            (self.at_work, "at work"),
-            (
-                self.usable.saturating_sub(self.at_work + self.spent),
-                "free or slowed down",
-            ),
-            (self.spent, "with a spent quota"),
-            (self.busy, "busy"),
-            (self.quarantined, "quarantined"),
-            (self.out, "out"),
-        ];
-        let said: Vec<String> = parts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        format!("of {} that serve its kind: {}", self.all, said.join(", "))
+    pub(super) fn counts(&self) -> ServingWorkers {
+        ServingWorkers {
+            all: self.all,
+            at_work: self.at_work,
+            free: self.usable.saturating_sub(self.at_work + self.spent),
+            spent: self.spent,
+            busy: self.busy,
+            quarantined: self.quarantined,
+            out: self.out,
+        }
     }
 }
 
@@ -90,21 +82,21 @@ pub(super) enum WaitsFor {
 
 impl Driver<'_> {
     /// The workers that serve a kind.
-    pub(super) fn crew(&self, kind: KindId, survey: &Survey) -> Crew {
+    pub(super) fn serving(&self, kind: KindId, survey: &Survey) -> WorkerCounts {
         let pools = self.routes.pools(kind).iter();
-        let serving = pools.filter_map(|pool| survey.crews.get(pool));
-        serving.fold(Crew::default(), Crew::and)
+        let serving = pools.filter_map(|pool| survey.pools.get(pool));
+        serving.fold(WorkerCounts::default(), WorkerCounts::and)
     }
 }
 
-pub(super) fn waits_for(crew: &Crew, patience: Moment) -> WaitsFor {
+pub(super) fn waits_for(serving: &WorkerCounts, patience: Moment) -> WaitsFor {
     if patience != Moment::NEVER {
         WaitsFor::Another
-    } else if crew.usable > crew.spent {
+    } else if serving.usable > serving.spent {
         WaitsFor::Free
-    } else if let Some((refills, bucket)) = crew.refill {
+    } else if let Some((refills, bucket)) = serving.refill {
         WaitsFor::Quota(refills, bucket)
-    } else if crew.busy > 0 {
+    } else if serving.busy > 0 {
         WaitsFor::Limit
     } else {
         WaitsFor::Any

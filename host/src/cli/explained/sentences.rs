@@ -1,0 +1,309 @@
+//! The sentences about facts of a response.
+
+use crate::{
+    control::{ActionState as State, AttemptStatus, FailureCause, Fate, HeldAttempt, ServingWorkers, WaitCause},
+    inbox::{FailureClass, FailureReason, FaultVerdict, QuotaSummary},
+    report::{dissent_words, quota_words},
+    units::Time,
+};
+
+pub(super) fn cause(cause: FailureCause) -> String {
+    match cause {
+        FailureCause::Message(message) => message,
+        FailureCause::Dissent(dissent) => dissent_words(&dissent),
+    }
+}
+
+pub(super) fn state_words(state: &State, now_ms: u64) -> String {
+    let since = |ms: u64| Time(now_ms.saturating_sub(ms));
+    let until = |ms: u64| Time(ms.saturating_sub(now_ms));
+    match state {
+        State::Running {
+            worker,
+            second: None,
+            attempt,
+            since_ms,
+        } => format!("{worker} has it for {}, as attempt {attempt}", since(*since_ms)),
+        State::Running {
+            worker,
+            second: Some(second),
+            attempt,
+            since_ms,
+        } => format!(
+            "{worker} has it and is slow, so {second} tries it too, for {}, as attempt {attempt}",
+            since(*since_ms)
+        ),
+        State::Resting { until_ms, busy } => {
+            let why = if *busy {
+                "workers were busy with it"
+            } else {
+                "every worker failed it"
+            };
+            format!("{why}; it rests for another {}", until(*until_ms))
+        }
+        State::Waiting {
+            cause,
+            serving,
+            asked_ms,
+        } => {
+            let cause = match cause {
+                WaitCause::Stopping => "it waits: the run is being stopped and starts no more attempts".to_owned(),
+                WaitCause::FreeWorker => "it waits for a worker to be free".to_owned(),
+                WaitCause::Limit => "it waits for workers that are at a limit".to_owned(),
+                WaitCause::Quota {
+                    quota,
+                    refills_ms: None,
+                } => format!("it waits for the quota {quota}, which is spent"),
+                WaitCause::Quota {
+                    quota,
+                    refills_ms: Some(refills_ms),
+                } => format!(
+                    "it waits for the quota {quota}, which is spent; more in {}",
+                    until(*refills_ms)
+                ),
+                WaitCause::AnyWorker => "it waits for workers that are given no work now".to_owned(),
+                WaitCause::AnotherWorker { until_ms } => format!(
+                    "it waits for a worker that has not failed it, for another {} at most",
+                    until(*until_ms)
+                ),
+            };
+            format!(
+                "{cause} ({}); asked for {} ago",
+                serving_words(serving),
+                since(*asked_ms)
+            )
+        }
+        State::Settled(fate) => fate_words(fate),
+        State::Forgotten => {
+            "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
+                .to_owned()
+        }
+    }
+}
+
+fn serving_words(serving: &ServingWorkers) -> String {
+    let parts = [
+        (serving.at_work, "at work"),
+        (serving.free, "free or slowed down"),
+        (serving.spent, "with a spent quota"),
+        (serving.busy, "busy"),
+        (serving.quarantined, "quarantined"),
+        (serving.out, "out"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
+    format!("of {} that serve its kind: {}", serving.all, parts.join(", "))
+}
+
+pub(super) fn fate_words(fate: &Fate) -> String {
+    match fate {
+        Fate::Forgotten => "not known any more".to_owned(),
+        Fate::Open => "it is not settled yet".to_owned(),
+        Fate::Passed(Some((worker, number))) => format!("it passed on {worker} at attempt {number}"),
+        Fate::Passed(None) => "it passed elsewhere".to_owned(),
+        Fate::Failed(reason) => format!("it was given up: {}", reason_words(*reason)),
+    }
+}
+
+fn reason_words(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::Permanent => "a worker says that it can never work",
+        FailureReason::Exhausted => "all of its attempts failed",
+        FailureReason::Poison => "it broke distinct workers in the same way",
+        FailureReason::Unroutable => "no worker that could do it was left",
+        FailureReason::Cancelled => "nobody wanted it any more",
+        FailureReason::Deadline => "its deadline passed",
+        FailureReason::Oversize => "its result is too large",
+    }
+}
+
+/// The meaning of a failed attempt for its worker and its action.
+pub(super) fn verdict(attempt: &AttemptStatus) -> String {
+    let fixed = match (attempt.class, attempt.verdict) {
+        (_, Some(FaultVerdict::Guilty { shares: 1 })) => "the worker was at fault",
+        (_, Some(FaultVerdict::Guilty { shares })) => return format!("the worker was at fault, as one of {shares}"),
+        (_, Some(FaultVerdict::Cleared)) => "the worker was not at fault",
+        (_, Some(FaultVerdict::Unproved)) => {
+            "too few workers tried it to tell whose fault it was; it counts a little against the worker"
+        }
+        (_, Some(FaultVerdict::Annulled)) => "the worker was taken out, so it does not count against the action",
+        (FailureClass::Transient | FailureClass::Trap, None) => "nobody knows yet whose fault it was",
+        (FailureClass::Permanent, None) => "it is held against the action alone",
+        (FailureClass::WorkerFault, None) => "it is held against the worker, unless others say the same of the action",
+        (FailureClass::Lost | FailureClass::Outvoted, None) => "it is held against nobody",
+    };
+    fixed.to_owned()
+}
+
+pub(super) fn held_line(held: &HeldAttempt, now_ms: u64) -> String {
+    let (id, number) = (held.attempt.action, held.attempt.number);
+    match &held.action {
+        Some((kind, since_ms)) => {
+            let lasts = Time(now_ms.saturating_sub(*since_ms));
+            format!("action {id} ({kind}), attempt {number}, for {lasts}")
+        }
+        None => format!("action {id}, attempt {number}, which nobody needs any more"),
+    }
+}
+
+pub(super) fn quota_line(quota: &QuotaSummary, now_ms: u64) -> String {
+    let until = |at_ms: u64| Time(at_ms.saturating_sub(now_ms));
+    let allows = quota_words(quota.terms);
+    let mut line = format!("quota {}: {allows}, {} spent", quota.quota, quota.used);
+    if quota.capacity > 0 {
+        line += &format!(" of {} that were offered", quota.capacity);
+    }
+    if quota.resets > 0 {
+        line += &format!(
+            ", {} left over at the last reset and {} in all",
+            quota.wasted_last, quota.wasted
+        );
+    }
+    if let Some(resets_at_ms) = quota.resets_at_ms {
+        line += &format!(", resets in {}", until(resets_at_ms));
+    }
+    if let Some(refills_at_ms) = quota.refills_at_ms {
+        line += &format!("; nothing is left, more in {}", until(refills_at_ms));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        control::{ActionStatus, ControlResponse, Status},
+        inbox::{AttemptNumber, Dissent},
+    };
+
+    #[test]
+    fn every_state_of_an_action_has_its_sentence_and_survives_serde() {
+        let worker = || "w/1".to_owned();
+        let serving = ServingWorkers {
+            all: 5,
+            at_work: 2,
+            free: 1,
+            busy: 2,
+            ..ServingWorkers::default()
+        };
+        let waiting = |cause| State::Waiting {
+            cause,
+            serving,
+            asked_ms: 1_000,
+        };
+        let waits = |what: &str| {
+            format!("{what} (of 5 that serve its kind: 2 at work, 1 free or slowed down, 2 busy); asked for 9s ago")
+        };
+        let quota = |refills_ms| {
+            let quota = "w/1".to_owned();
+            waiting(WaitCause::Quota { quota, refills_ms })
+        };
+        let running = |second: Option<&str>| State::Running {
+            worker: worker(),
+            second: second.map(str::to_owned),
+            attempt: 3,
+            since_ms: 8_000,
+        };
+        let resting = |busy| State::Resting { until_ms: 11_000, busy };
+        let given_up = |why: &str| format!("it was given up: {why}");
+        let failed = |reason| State::Settled(Fate::Failed(reason));
+        let rows = [
+            (waiting(WaitCause::Stopping), waits("it waits: the run is being stopped and starts no more attempts")),
+            (waiting(WaitCause::FreeWorker), waits("it waits for a worker to be free")),
+            (waiting(WaitCause::Limit), waits("it waits for workers that are at a limit")),
+            (quota(None), waits("it waits for the quota w/1, which is spent")),
+            (quota(Some(12_000)), waits("it waits for the quota w/1, which is spent; more in 2s")),
+            (waiting(WaitCause::AnyWorker), waits("it waits for workers that are given no work now")),
+            (
+                waiting(WaitCause::AnotherWorker { until_ms: 13_000 }),
+                waits("it waits for a worker that has not failed it, for another 3s at most"),
+            ),
+            (running(None), "w/1 has it for 2s, as attempt 3".to_owned()),
+            (
+                running(Some("w/2")),
+                "w/1 has it and is slow, so w/2 tries it too, for 2s, as attempt 3".to_owned(),
+            ),
+            (resting(true), "workers were busy with it; it rests for another 1s".to_owned()),
+            (resting(false), "every worker failed it; it rests for another 1s".to_owned()),
+            (
+                State::Settled(Fate::Passed(Some((worker(), 2)))),
+                "it passed on w/1 at attempt 2".to_owned(),
+            ),
+            (State::Settled(Fate::Passed(None)), "it passed elsewhere".to_owned()),
+            (State::Settled(Fate::Open), "it is not settled yet".to_owned()),
+            (State::Settled(Fate::Forgotten), "not known any more".to_owned()),
+            (failed(FailureReason::Permanent), given_up("a worker says that it can never work")),
+            (failed(FailureReason::Exhausted), given_up("all of its attempts failed")),
+            (failed(FailureReason::Poison), given_up("it broke distinct workers in the same way")),
+            (failed(FailureReason::Unroutable), given_up("no worker that could do it was left")),
+            (failed(FailureReason::Cancelled), given_up("nobody wanted it any more")),
+            (failed(FailureReason::Deadline), given_up("its deadline passed")),
+            (failed(FailureReason::Oversize), given_up("its result is too large")),
+            (
+                State::Forgotten,
+                "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
+                    .to_owned(),
+            ),
+        ];
+        for (state, words) in rows {
+            assert_eq!(state_words(&state, 10_000), words);
+            let response = ControlResponse {
+                run: "r".into(),
+                ended: false,
+                at_ms: 10_000,
+                status: Status::Action(Box::new(ActionStatus {
+                    id: 1,
+                    task: 1,
+                    kind: "k".into(),
+                    state,
+                    attempts: Vec::new(),
+                })),
+            };
+            let text = serde_json::to_string(&response).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ControlResponse>(&text).unwrap(),
+                response,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn verdict_on_an_attempt_depends_on_its_class_until_there_is_one() {
+        let said = |class, verdict| {
+            super::verdict(&AttemptStatus {
+                attempt: AttemptNumber { action: 1, number: 1 },
+                worker: "w/1".into(),
+                class,
+                cause: FailureCause::Dissent(Dissent::Fuel { own: 1, others: 2 }),
+                at_ms: 0,
+                took: Duration::ZERO,
+                verdict,
+            })
+        };
+        for (class, verdict, words) in [
+            (FailureClass::Trap, None, "nobody knows yet whose fault it was"),
+            (FailureClass::Permanent, None, "it is held against the action alone"),
+            (FailureClass::Lost, None, "it is held against nobody"),
+            (
+                FailureClass::Outvoted,
+                Some(FaultVerdict::Guilty { shares: 1 }),
+                "the worker was at fault",
+            ),
+            (
+                FailureClass::Trap,
+                Some(FaultVerdict::Guilty { shares: 3 }),
+                "the worker was at fault, as one of 3",
+            ),
+            (
+                FailureClass::Trap,
+                Some(FaultVerdict::Cleared),
+                "the worker was not at fault",
+            ),
+        ] {
+            assert_eq!(said(class, verdict), words);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! What a run tells: facts, numbered in the order in which the driver saw them.
+//!
+//! Everything here is plain data that serde carries: ids as numbers, names as text, moments in ms of the run's time. There
+//! are no sentences but those of guests and of the parts that refused them something; sinks make the others
+//! (`report/`). Payloads do not travel in an event: an [`OutputPiece`](super::OutputPiece) goes beside its
+//! [`RunEvent::Output`].
+
+use std::time::Duration;
+
+use disperse_scheduler::{AttemptId, Class, Evicted, Health, Moment, Reason, TaskId, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    OutputPiece, TaskEnd,
+    summary::{Progress, RunSummary},
+};
+use crate::{
+    logger::{Level, Line},
+    text::said,
+};
+
+/// An event and its place among all events of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Numbered {
+    /// From 1, without gaps.
+    pub(crate) seq: u64,
+    /// The run's time, in ms. Never falls.
+    pub(crate) at_ms: u64,
+    pub(crate) event: RunEvent,
+}
+
+/// One thing that happened in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "of", rename_all = "kebab-case")]
+pub(crate) enum RunEvent {
+    /// The first event.
+    Started {
+        /// The run's name.
+        run: String,
+    },
+    /// The operation wrote to the run's output. The bytes themselves go beside the event.
+    Output {
+        /// The task whose end was being taken, if there was one.
+        task: Option<u64>,
+        /// How many bytes.
+        bytes: u64,
+    },
+    TaskEnded {
+        /// From 1 in the order of being handed out.
+        task: u64,
+        /// Why it has no result, if it has none; at most 4 KiB.
+        error: Option<String>,
+        /// Units.
+        fuel: u64,
+        /// From start to end, waits included.
+        wall: Duration,
+    },
+    /// The action may still succeed elsewhere.
+    AttemptFailed(Box<AttemptFailed>),
+    /// An attempt is slow, and its action gets a second one beside it.
+    Hedged {
+        attempt: AttemptNumber,
+        kind: String,
+    },
+    /// The result of an untrusted worker was not the one that was accepted.
+    Outvoted {
+        attempt: AttemptNumber,
+        worker: String,
+        dissent: Dissent,
+    },
+    /// An action ended without a result.
+    ActionFailed(Box<ActionFailed>),
+    HealthChanged {
+        worker: String,
+        health: HealthState,
+    },
+    /// A worker gets no actions of a kind until then. None: it gets them again.
+    Barred {
+        worker: String,
+        kind: String,
+        until_ms: Option<u64>,
+    },
+    /// Every attempt in a pool fails (`on`), or that is over.
+    Systemic {
+        pool: String,
+        on: bool,
+    },
+    /// A worker asked for something that is not granted.
+    Denied {
+        worker: String,
+        /// What it was and the flag that would grant it, as the part says that refused it.
+        message: String,
+    },
+    /// A line of a guest, or of the host where there is no source.
+    Log {
+        /// `planner`, `task 3`, `pool/worker` or `pool/worker#5.1`: in attempt 1 of action 5.
+        source: Option<String>,
+        level: Level,
+        text: String,
+    },
+    /// Something that the host says by itself.
+    Notice(HostNotice),
+    /// A worker joined after the start.
+    WorkerJoined {
+        worker: String,
+        pool: String,
+    },
+    /// A worker left, and its attempts are lost.
+    WorkerLeft {
+        worker: String,
+    },
+    /// How far the run is; only for a sink that asks for it.
+    Progress(Box<Progress>),
+    /// The last event.
+    Finished(Box<RunSummary>),
+}
+
+/// An attempt, by the number of its action and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttemptNumber {
+    pub(crate) action: u64,
+    /// From 1.
+    pub(crate) number: u32,
+}
+
+impl From<AttemptId> for AttemptNumber {
+    fn from(attempt: AttemptId) -> Self {
+        Self {
+            action: attempt.action.0,
+            number: attempt.number,
+        }
+    }
+}
+
+/// A failed attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AttemptFailed {
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) worker: String,
+    pub(crate) kind: String,
+    pub(crate) class: FailureClass,
+    pub(crate) message: String,
+    /// The last that the guest wrote to stderr, at most 4 KiB.
+    pub(crate) stderr: String,
+    /// Whether the message only says how the guest ended, as after a panic.
+    pub(crate) is_symptom: bool,
+    /// Units.
+    pub(crate) fuel: u64,
+    pub(crate) wall: Duration,
+}
+
+/// An action that ended without a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ActionFailed {
+    pub(crate) action: u64,
+    pub(crate) task: u64,
+    pub(crate) kind: String,
+    pub(crate) reason: FailureReason,
+    /// As the task is told; where attempts failed, one line for each.
+    pub(crate) message: String,
+}
+
+/// What a failed attempt was. The scheduler's classes that are failures, and one for results that were not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailureClass {
+    Transient,
+    Trap,
+    Permanent,
+    WorkerFault,
+    Lost,
+    /// It had a result, which others contradicted.
+    Outvoted,
+}
+
+impl FailureClass {
+    /// None: an attempt of this class is no failure. A result ([`Class::Ok`]) fails only by being outvoted.
+    pub(crate) fn of(class: Class) -> Option<Self> {
+        match class {
+            Class::Ok => Some(Self::Outvoted),
+            Class::Permanent => Some(Self::Permanent),
+            Class::Transient => Some(Self::Transient),
+            Class::Trap => Some(Self::Trap),
+            Class::WorkerFault => Some(Self::WorkerFault),
+            Class::Lost => Some(Self::Lost),
+            Class::Busy | Class::Host | Class::Neutral => None,
+        }
+    }
+}
+
+/// Why an action ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailureReason {
+    Permanent,
+    Exhausted,
+    Poison,
+    Unroutable,
+    Cancelled,
+    Deadline,
+    Oversize,
+}
+
+impl From<Reason> for FailureReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Permanent => Self::Permanent,
+            Reason::Exhausted => Self::Exhausted,
+            Reason::Poison => Self::Poison,
+            Reason::Unroutable => Self::Unroutable,
+            Reason::Cancelled => Self::Cancelled,
+            Reason::Deadline => Self::Deadline,
+            Reason::Oversize => Self::Oversize,
+        }
+    }
+}
+
+/// The health of a worker, with its reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HealthState {
+    #[default]
+    Healthy,
+    Suspect,
+    Quarantined {
+        until_ms: u64,
+        /// From 1.
+        round: u32,
+    },
+    Probation {
+        /// How many quarantines led here; 0: it reported that it is unfit.
+        round: u32,
+    },
+    Busy {
+        until_ms: u64,
+    },
+    Draining,
+    /// It reported that it can do no more work.
+    EvictedUnfit,
+    EvictedUnreliable {
+        quarantines: u32,
+    },
+    Gone,
+}
+
+impl From<Health> for HealthState {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Healthy => Self::Healthy,
+            Health::Suspect => Self::Suspect,
+            Health::Quarantined { until, round } => Self::Quarantined {
+                until_ms: until.as_millis(),
+                round,
+            },
+            Health::Probation { round } => Self::Probation { round },
+            Health::Busy { until } => Self::Busy {
+                until_ms: until.as_millis(),
+            },
+            Health::Draining => Self::Draining,
+            Health::Evicted(Evicted::Unfit) => Self::EvictedUnfit,
+            Health::Evicted(Evicted::Unreliable { quarantines }) => Self::EvictedUnreliable { quarantines },
+            Health::Gone => Self::Gone,
+        }
+    }
+}
+
+/// The health of a worker, without its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HealthKind {
+    Healthy,
+    Suspect,
+    Quarantined,
+    Probation,
+    Busy,
+    Draining,
+    Evicted,
+    Gone,
+}
+
+impl HealthState {
+    pub(crate) fn kind(self) -> HealthKind {
+        match self {
+            Self::Healthy => HealthKind::Healthy,
+            Self::Suspect => HealthKind::Suspect,
+            Self::Quarantined { .. } => HealthKind::Quarantined,
+            Self::Probation { .. } => HealthKind::Probation,
+            Self::Busy { .. } => HealthKind::Busy,
+            Self::Draining => HealthKind::Draining,
+            Self::EvictedUnfit | Self::EvictedUnreliable { .. } => HealthKind::Evicted,
+            Self::Gone => HealthKind::Gone,
+        }
+    }
+}
+
+/// The fault in a failed attempt, once that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FaultVerdict {
+    /// The worker, as one of so many.
+    Guilty {
+        shares: u32,
+    },
+    Cleared,
+    Unproved,
+    Annulled,
+}
+
+impl From<Verdict> for FaultVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Guilty { shares } => Self::Guilty { shares },
+            Verdict::Cleared => Self::Cleared,
+            Verdict::Unproved => Self::Unproved,
+            Verdict::Annulled => Self::Annulled,
+        }
+    }
+}
+
+/// How an outvoted result differed from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Dissent {
+    /// The same result for another amount of fuel, in units.
+    Fuel { own: u64, others: u64 },
+    /// Another result. Their lengths, in bytes.
+    Result { own: u64, others: u64 },
+}
+
+/// Something that the host says by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HostNotice {
+    /// No result of these pools can be confirmed, because all of their workers belong to one owner.
+    Unconfirmed { pools: Vec<String> },
+    /// The control socket could not be opened.
+    Unreachable { error: String },
+    /// The run is being stopped, as a control client asked.
+    Stopping,
+    /// So many log lines came too fast to be shown.
+    LinesDropped { lines: u64 },
+    /// Results that are not written, because the one of an earlier line is missing.
+    ResultsUnwritten { results: u64, line: u64 },
+}
+
+impl RunEvent {
+    /// Of a piece of output.
+    pub(crate) fn output(piece: &OutputPiece) -> Self {
+        Self::Output {
+            task: piece.task.map(|task| task.0),
+            bytes: piece.bytes.len() as u64,
+        }
+    }
+
+    /// Of the end of a task. An error may be as long as a result, of which an event has the beginning.
+    pub(crate) fn task_ended(task: TaskId, end: &TaskEnd) -> Self {
+        Self::TaskEnded {
+            task: task.0,
+            error: end.outcome.as_ref().err().and_then(|error| said(error, "")),
+            fuel: end.used.fuel,
+            wall: end.used.wall,
+        }
+    }
+
+    /// Of a change of a worker's health.
+    pub(crate) fn health(worker: &str, health: Health) -> Self {
+        Self::HealthChanged {
+            worker: worker.to_owned(),
+            health: health.into(),
+        }
+    }
+
+    /// Of a kind that a worker is not given until then, or is given again.
+    pub(crate) fn barred(worker: &str, kind: &str, until: Option<Moment>) -> Self {
+        Self::Barred {
+            worker: worker.to_owned(),
+            kind: kind.to_owned(),
+            until_ms: until.map(Moment::as_millis),
+        }
+    }
+}
+
+impl From<&Line> for RunEvent {
+    fn from(line: &Line) -> Self {
+        Self::Log {
+            source: line.source.as_ref().map(ToString::to_string),
+            level: line.level,
+            text: line.text.clone(),
+        }
+    }
+}
