@@ -31,7 +31,7 @@ pub(crate) struct Numbered {
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", content = "of", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum RunEvent {
     /// The first event.
     Started {
