@@ -8,7 +8,6 @@ use std::{
     os::fd::AsFd,
     path::PathBuf,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use disperse_scheduler::Policy;
@@ -20,7 +19,7 @@ use tokio::sync::{
 
 use crate::{
     control::{ControlResponse, Problem, Query, RunId, Server},
-    driver::{Driver, Setup},
+    driver::{Clock, Driver, NoJournal, Setup},
     inbox::{Control, HostNotice, Notice, RunEvent, RunSummary},
     limits::Limits,
     logger::{Level, Logger},
@@ -32,8 +31,8 @@ use crate::{
         EventSink, Finished, Format, JsonSink, LibrarySink, LiveCounts, Reporter, Target, TextSettings, TextSink,
         Writer,
     },
-    sandbox::{Input, Program, Sandbox, stdin_was_open, stdout_was_open},
-    transport::{InProcess, Workers},
+    sandbox::{Input, LoadedComponent, Sandbox, stdin_was_open, stdout_was_open},
+    transport::InProcess,
 };
 
 use self::pools::{pools, unconfirmed};
@@ -152,6 +151,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     let mut report = Reporter::new(sink(&mut plan)?);
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
     let id = RunId::new();
+    let clock = Clock::start();
     let listens = plan.socket.then(|| Server::start(&id, to_driver.clone()));
     let (server, deaf) = match listens.transpose() {
         Ok(server) => (server, None),
@@ -168,7 +168,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     }
     let workers: usize = pools.iter().map(|pool| pool.workers.len()).sum();
     let each = pools.iter().flat_map(|pool| &pool.workers);
-    let slots: usize = each.map(|worker| worker.slots() as usize).sum();
+    let slots: usize = each.map(|worker| worker.worker.slots as usize).sum();
     let (least, each) = match plan.what {
         What::Component { .. } | What::Native(_) => (0, 3),
         // Lines are light, and the more of them are on their way the less often threads wake each other.
@@ -189,7 +189,9 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         ordered: plan.ordered && !matches!(plan.what, What::Lines { .. }),
         pools,
         buckets,
-        workers: Workers::InProcess(InProcess::default()),
+        transport: Box::new(InProcess::default()),
+        journal: Box::new(NoJournal),
+        clock,
         counts: counts.clone(),
     };
     let is_file = is_file(&plan.input);
@@ -198,12 +200,12 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         plan.what,
         (source, is_file),
         plan.ordered,
-        plan.seed,
+        (plan.seed, clock.began_unix_ms()),
         &sandbox,
         &logger,
         &to_driver,
     )?;
-    let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, &sandbox)?
+    let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, sandbox.budget())?
         .run(server.is_some())
         .await;
     match logger.take_dropped() {
@@ -332,7 +334,7 @@ fn operation(
     what: What,
     (source, is_file): (Option<Box<dyn Read + Send>>, bool),
     ordered: bool,
-    seed: u64,
+    (seed, began_unix_ms): (u64, u64),
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
@@ -344,9 +346,6 @@ fn operation(
             task_limits,
             planner_limits,
         } => {
-            let began_unix_ms = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
             let settings = OperationSettings {
                 args: args.into(),
                 input: source.map(Input::new),
@@ -354,7 +353,7 @@ fn operation(
                 planner_limits,
                 began_unix_ms,
                 seed,
-                gated: false,
+                is_rehearsal: false,
             };
             Ok(Box::new(ComponentOperation::start(
                 sandbox.clone(),

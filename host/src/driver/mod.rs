@@ -4,14 +4,19 @@
 //! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
 
 mod actions;
+mod clock;
+mod effects;
 mod evidence;
 mod explain;
+mod journal;
 mod quotas;
 mod rehearsal;
 mod routes;
 mod shortage;
 mod tally;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod votes;
 
@@ -21,29 +26,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::{
-    BucketId, Command, Event, KindId, Moment, OwnerId, Policy, PolicyError, PoolId, Scheduler, WorkerId,
-};
+use disperse_scheduler::{BucketId, Command, Event, KindId, Moment, Policy, PolicyError, PoolId, Scheduler, WorkerId};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
     time::Interval,
 };
 
-pub(crate) use self::quotas::BucketSetup;
 use self::{
-    actions::Actions, evidence::Evidence, quotas::Quotas, routes::Routes, shortage::Shortages, tally::Tally,
-    tasks::Tasks, votes::QuorumVotes,
+    actions::Actions, effects::Effects, evidence::Evidence, quotas::Quotas, rehearsal::Stage, routes::Routes,
+    shortage::Shortages, tally::Tally, tasks::Tasks, votes::QuorumVotes,
+};
+pub(crate) use self::{
+    clock::Clock,
+    journal::{Journal, NoJournal},
+    quotas::BucketSetup,
 };
 use crate::{
     control::{Archive, RunId},
     inbox::{Control, Held, HostNotice, Notice, Progress, RunEvent, RunSummary},
-    limits::{Charge, Limits, OpenActions, stopped, stopped_so_far},
+    limits::{Budget, Charge, Limits, OpenActions},
     logger::Line,
     operation::{COUNTING, Operation},
     report::{LiveCounts, Reporter},
-    sandbox::Sandbox,
-    script::Log,
-    transport::{Member, Workers},
+    transport::{NewWorker, Transport},
 };
 
 pub(crate) use self::rehearsal::Rehearsed;
@@ -68,13 +73,15 @@ pub(crate) struct PoolSetup {
     /// Empty: it serves every kind that no pool lists.
     pub(crate) kinds: Vec<String>,
     pub(crate) limits: Limits,
-    pub(crate) workers: Vec<Member>,
-    /// What each of them draws from, in the same order.
-    pub(crate) buckets: Vec<Vec<BucketId>>,
-    /// Who runs each of them, in the same order, if nobody vouches for what they say. Empty: somebody does.
-    pub(crate) owners: Vec<OwnerId>,
+    pub(crate) workers: Vec<PoolWorker>,
     /// What makes more of them while the run goes on. None: nothing does.
     pub(crate) recruiter: Option<Box<dyn Recruiter>>,
+}
+
+/// One worker of a pool, and the buckets that it draws from.
+pub(crate) struct PoolWorker {
+    pub(crate) worker: NewWorker,
+    pub(crate) buckets: Vec<BucketId>,
 }
 
 /// Makes workers of a pool while a run goes on.
@@ -84,13 +91,11 @@ pub(crate) trait Recruiter: Send {
     fn one_more(&mut self, id: WorkerId) -> Option<Joining>;
 }
 
-/// A worker that joins a run.
+/// A worker that joins while a run goes on.
 pub(crate) struct Joining {
-    pub(crate) member: Member,
+    pub(crate) worker: NewWorker,
     /// What it draws from, and no other worker.
     pub(crate) buckets: Vec<BucketSetup>,
-    /// The owner, if its results count only when they are confirmed.
-    pub(crate) owner: Option<OwnerId>,
 }
 
 /// What the driver is started with.
@@ -100,8 +105,12 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) pools: Vec<PoolSetup>,
     pub(crate) buckets: Vec<BucketSetup>,
-    /// Where the workers of the pools go.
-    pub(crate) workers: Workers,
+    /// The way to the workers.
+    pub(crate) transport: Box<dyn Transport>,
+    /// What keeps the records of the run.
+    pub(crate) journal: Box<dyn Journal>,
+    /// Its beginning is that of the run.
+    pub(crate) clock: Clock,
     /// How many tasks may be in flight, from 1.
     pub(crate) tasks_max: usize,
     /// How many more may be in flight for each worker that joins later, at least, and for each of its slots.
@@ -123,9 +132,7 @@ struct PoolEntry {
 pub(crate) struct Driver<'a> {
     scheduler: Scheduler,
     commands: Vec<Command>,
-    began: Instant,
-    /// How long the process had been stopped by then.
-    stopped_before: Duration,
+    clock: Clock,
     now: Moment,
     inbox: UnboundedReceiver<Notice>,
     /// What came while the report was full, in order.
@@ -133,7 +140,11 @@ pub(crate) struct Driver<'a> {
     /// What guests and the host have to say.
     lines: Receiver<Line>,
     operation: Box<dyn Operation>,
-    workers: Workers,
+    transport: Box<dyn Transport>,
+    journal: Box<dyn Journal>,
+    effects: Effects,
+    /// Workers that orders did not reach.
+    vanished: Vec<WorkerId>,
     routes: Routes,
     actions: Actions,
     tasks: Tasks,
@@ -146,7 +157,7 @@ pub(crate) struct Driver<'a> {
     pools: Vec<PoolEntry>,
     tasks_each: (usize, usize),
     report: &'a mut Reporter,
-    sandbox: &'a Sandbox,
+    budget: Arc<Budget>,
     draining: bool,
     /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
     settled_by: Option<Moment>,
@@ -161,8 +172,8 @@ pub(crate) struct Driver<'a> {
     charged: Charge,
     /// What of the open actions it has been told.
     open: OpenActions,
-    /// Of a rehearsal: all that happens.
-    log: Option<Box<Log>>,
+    /// Of a rehearsal.
+    stage: Option<Box<Stage>>,
 }
 
 impl<'a> Driver<'a> {
@@ -176,19 +187,21 @@ impl<'a> Driver<'a> {
         inbox: UnboundedReceiver<Notice>,
         lines: Receiver<Line>,
         report: &'a mut Reporter,
-        sandbox: &'a Sandbox,
+        budget: &Arc<Budget>,
     ) -> Result<Self, PolicyError> {
         let mut driver = Self {
             scheduler: Scheduler::new(setup.policy, setup.seed)?,
             commands: Vec::new(),
-            began: Instant::now(),
-            stopped_before: stopped_so_far(),
+            clock: setup.clock,
             now: Moment::START,
             inbox,
             late: VecDeque::new(),
             lines,
             operation,
-            workers: setup.workers,
+            transport: setup.transport,
+            journal: setup.journal,
+            effects: Effects::default(),
+            vanished: Vec::new(),
             routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),
             actions: Actions::default(),
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
@@ -200,16 +213,16 @@ impl<'a> Driver<'a> {
             pools: Vec::new(),
             tasks_each: setup.tasks_each,
             report,
-            sandbox,
+            budget: budget.clone(),
             draining: false,
             settled_by: None,
             counted_by: None,
             counts: setup.counts,
             unread: false,
             cancelled: false,
-            charged: Charge::new(sandbox.budget(), 0),
-            open: OpenActions::new(sandbox.budget()),
-            log: None,
+            charged: Charge::new(budget, 0),
+            open: OpenActions::new(budget),
+            stage: None,
         };
         for (event, name) in driver.routes.definitions() {
             driver.tally.add_kind(name);
@@ -225,14 +238,9 @@ impl<'a> Driver<'a> {
                 limits: setup.limits,
                 recruiter: setup.recruiter,
             });
-            let drawn = setup.buckets.into_iter().chain(std::iter::repeat_with(Vec::new));
-            let owners = setup.owners.into_iter().map(Some).chain(std::iter::repeat(None));
-            for ((worker, buckets), owner) in setup.workers.into_iter().zip(drawn).zip(owners) {
-                driver.join(pool, worker, buckets, owner);
+            for worker in setup.workers {
+                driver.join(pool, worker);
             }
-        }
-        if let Workers::Scripted(workers) = &driver.workers {
-            driver.log = Some(Box::new(Log::new(workers.names())));
         }
         Ok(driver)
     }
@@ -251,16 +259,18 @@ impl<'a> Driver<'a> {
     }
 
     /// Sets a worker to work, whose number is the next one.
-    fn join(&mut self, pool: PoolId, worker: Member, buckets: Vec<BucketId>, owner: Option<OwnerId>) {
-        let (id, slots) = (worker.id(), worker.slots());
+    fn join(&mut self, pool: PoolId, joining: PoolWorker) {
+        let PoolWorker { worker, buckets } = joining;
+        let (slots, owner) = (worker.slots, worker.owner);
         let Some(entry) = self.pools.get(pool.0 as usize) else {
             return;
         };
-        self.tally.add_worker(&entry.name, &worker.name(), entry.limits);
+        let id = WorkerId(u32::try_from(self.tally.worker_names().count()).unwrap_or(u32::MAX));
+        self.tally.add_worker(&entry.name, &worker.name, entry.limits);
         self.evidence.add_worker();
         self.quorum.add_worker(pool, owner.is_some());
         self.quotas.add_worker(buckets.clone());
-        self.workers.add(worker);
+        self.transport.join(id, worker);
         self.tell(Event::WorkerJoined {
             worker: id,
             pool,
@@ -270,28 +280,45 @@ impl<'a> Driver<'a> {
         });
     }
 
-    /// Runs to the end and says how it went, and if that is to be kept what can be asked of it from now on.
+    /// Runs to the end. Returns how it went, and if it is to be kept what can be asked of it from now on.
     pub(crate) async fn run(mut self, keep: bool) -> (RunSummary, Option<Archive>) {
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        self.steer();
-        while !self.is_over() {
+        while !self.turn(self.clock.now(), &mut batch) {
             self.wait(&mut batch, &mut progress).await;
-            self.now = self.clock();
-            self.take_all(&mut batch);
-            if self.late.is_empty() {
-                self.wake();
-            }
-            self.steer();
-            // A reader that is gone is no longer waited for.
-            if self.report.is_output_lost() {
-                self.drain();
-                break;
-            }
+        }
+        while self.effects.are_waiting() {
+            self.journal.advanced().await;
+            self.release_durable();
         }
         let kept = keep.then(|| self.kept());
         (self.summary(), kept)
+    }
+
+    /// Takes a turn: all that has come by now, what the scheduler makes of it, and what follows for others. Returns whether the
+    /// run is over.
+    fn turn(&mut self, now: Moment, batch: &mut Vec<Notice>) -> bool {
+        self.now = self.now.max(now);
+        self.take_all(batch);
+        if self.late.is_empty() {
+            self.wake();
+        }
+        self.steer();
+        let is_over = self.is_over();
+        self.end_turn();
+        while let Some(worker) = self.vanished.pop() {
+            self.take(Notice::WorkerLeft { worker });
+            if self.vanished.is_empty() {
+                self.end_turn();
+            }
+        }
+        // A reader that is gone is no longer waited for.
+        if self.report.is_output_lost() {
+            self.drain();
+            return true;
+        }
+        is_over
     }
 
     /// Takes notices, but while the report is full only those of the operator: the others wait with whoever sent them, which has
@@ -320,21 +347,22 @@ impl<'a> Driver<'a> {
         let moments = moments.into_iter().flatten().filter(|_| !is_full);
         let counted_by = self.counted_by.filter(|by| *by > self.now);
         let next = moments.chain(self.settled_by).chain(counted_by).min();
+        let awaits_journal = self.effects.are_waiting();
         loop {
             if self.inbox.is_empty() {
                 self.report.flush();
             }
-            let stopped = stopped_so_far().saturating_sub(self.stopped_before);
-            let until = next.map(|moment| self.began + stopped + Duration::from_micros(moment.as_micros()));
+            let until = next.map(|moment| self.clock.instant(moment));
             tokio::select! {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
+                () = self.journal.advanced(), if awaits_journal => return,
                 () = self.report.caught_up(), if self.unread || is_full => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
                 Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.event(self.now, (&line).into()),
                 _ = progress.tick() => {
-                    self.workers.look();
+                    self.transport.look();
                     self.operation.look();
                     self.tell_progress();
                 }
@@ -343,7 +371,7 @@ impl<'a> Driver<'a> {
     }
 
     fn tell_progress(&mut self) {
-        let elapsed = self.began.elapsed();
+        let elapsed = self.clock.elapsed();
         // What it takes to know how long quotas will take is not for nothing.
         if self.report.wants_progress(elapsed) {
             let progress = Progress {
@@ -372,15 +400,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The time of the run, which stands still while the process is stopped: nothing runs out meanwhile.
-    fn clock(&self) -> Moment {
-        let now = Instant::now();
-        let stopped = stopped(now).saturating_sub(self.stopped_before);
-        let elapsed = now.saturating_duration_since(self.began).saturating_sub(stopped);
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        Moment::from_micros(micros).max(self.now)
-    }
-
     /// The kind of this name, made known if it was not, and the name as it is shared.
     fn kind(&mut self, name: &str) -> (KindId, Arc<str>) {
         let found = self.routes.find(name);
@@ -403,7 +422,7 @@ impl<'a> Driver<'a> {
 
     /// Lets due sleepers and due decisions of the scheduler have their turn.
     fn wake(&mut self) {
-        self.tasks.wake(self.now);
+        self.tasks.wake(&mut self.effects, self.now);
         if self.scheduler.next_wakeup().is_some_and(|moment| moment <= self.now) {
             self.tell(Event::Tick);
         }
@@ -411,14 +430,12 @@ impl<'a> Driver<'a> {
 
     /// Asks the planner for more, or for the end.
     fn steer(&mut self) {
-        let now_ms = self.now.as_millis();
-        let budget = self.sandbox.budget();
         self.charged.follow(self.actions.size() + self.report.waiting());
         self.open.set(self.scheduler.open() as u64);
-        let short = budget.is_over() || self.scheduler.is_full();
+        let short = self.budget.is_over() || self.scheduler.is_full();
         self.unread = self.report.is_behind();
         let hold = self.draining || self.unread || (short && self.tasks.in_flight() > 0);
-        self.tasks.steer(self.operation.as_mut(), now_ms, hold);
+        self.tasks.steer(&mut self.effects, hold);
         let undone = self.tasks.undone(self.operation.tasks_read());
         self.counts.set(self.tasks.counts(), undone);
     }
@@ -462,8 +479,7 @@ impl<'a> Driver<'a> {
         if !self.draining || self.scheduler.in_flight() > 0 {
             return false;
         }
-        let now_ms = self.now.as_millis();
-        if self.tasks.are_at_rest() && !self.tasks.write_held(self.operation.as_mut(), now_ms) {
+        if self.tasks.are_at_rest() && !self.tasks.write_held(self.operation.as_ref(), &mut self.effects) {
             return true;
         }
         let until = *self.settled_by.get_or_insert(self.now + SETTLING);
@@ -488,10 +504,10 @@ impl<'a> Driver<'a> {
             interrupted: self.draining && !self.tasks.is_over(),
             undone: self.tasks.undone(self.operation.tasks_read()),
             shortage: self.shortages.take_fatal(),
-            wall: self.began.elapsed(),
+            wall: self.clock.elapsed(),
             tasks: self.tasks.counts(),
             failure: self.tasks.take_failure(),
-            peak_host_memory: self.sandbox.budget().peak(),
+            peak_host_memory: self.budget.peak(),
             kinds: self.tally.kinds(|kind| self.scheduler.hedges(kind).unwrap_or_default()),
             workers: self.tally.workers(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),

@@ -3,19 +3,20 @@
 //!
 //! Guests are real and compute in threads of their own, as long as they like. What keeps chance out is this:
 //!
-//! 1. The driver acts in steps, and takes a step only when everybody is **at rest**: no call of the planner is open, and every
-//!    task has ended or has said that it waits with all the answers taken that it was sent ([`Notice::Resting`]). A task says so
-//!    after its requests and on the same way, so that nothing of it can still come. Until then notices are only gathered.
-//! 2. What was gathered is taken in the order of who sent it, the planner first, then tasks by number; each sends its own in
+//! 1. The driver takes its turns as in any run, but a turn only when all guests **rest**: no call of the planner is open, and
+//!    every task has ended or has reported that it waits with all deliveries taken that it was sent ([`Notice::Resting`]). A task
+//!    reports that after its requests and on the same way, so that nothing of it can still come. Until then notices are only
+//!    gathered.
+//! 2. What was gathered is taken in the order of its senders, the planner first, then tasks by number; each sends its own in
 //!    order. How threads took turns is forgotten with that.
-//! 3. What a step sends to a task waits behind a gate until the step is over (`inbox/answers.rs`). So the task sees it as one
-//!    batch, and which batches it sees is all that its path depends on. The planner is called in the order of the calls.
-//! 4. When a step has sent nothing to anybody, nothing more can happen now, and the clock jumps to the next moment that somebody
-//!    waits for: the end of an attempt, of a sleep, or what the scheduler has set. Ends come in the order in which the attempts
-//!    were to end, then began.
+//! 3. What a turn sends to a task is one delivery, and which deliveries it takes is all that its path depends on. The planner is
+//!    called in the order of the calls.
+//! 4. When a turn has sent nothing to any guest, nothing more can happen now, and the clock jumps to the next moment for which
+//!    something is set: the end of an attempt, of a sleep, or a timer of the scheduler. Ends come in the order in which the
+//!    attempts were to end, then began.
 //!
-//! The state after a step thus follows from the state before it. What in a run depends on the machine is left out: the host's
-//! memory has no limit here, and nobody waits for a slow output. A guest that never rests is ended by real time.
+//! The state after a turn thus follows from the state before it. What in a run depends on the machine is left out: the host's
+//! memory has no limit here, and no turn waits for a slow output. A guest that never rests is ended by real time.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +30,6 @@ use crate::{
     inbox::{Ask, Notice, PlannerNotice, RunSummary},
     logger::Line,
     script::Log,
-    transport::Workers,
     units::Time,
 };
 
@@ -52,85 +52,89 @@ pub(crate) struct Rehearsed {
     pub(crate) took: Duration,
 }
 
-/// Who is not at rest and what they say, and what was seen at the last step.
+/// What a rehearsal keeps beside the run.
 #[derive(Default)]
-struct Room {
-    /// Tasks that have something to do, and how many answers each will have taken when it is at rest.
-    awake: BTreeMap<TaskId, u64>,
+pub(super) struct Stage {
+    log: Log,
+    /// Tasks that have something to do, and how many deliveries each will have taken when it rests.
+    awake: BTreeMap<TaskId, u32>,
     said: Vec<Line>,
     /// Units of each quota that were left at the last look, and that had been spent.
     quotas: BTreeMap<BucketId, (u32, u64)>,
 }
 
 impl Driver<'_> {
-    /// Runs to the end in virtual time, or until so much real time has passed. The workers must be those of a script, and the
-    /// tasks' answers must be gated.
+    /// Runs to the end in virtual time, or until so much real time has passed. The transport must be that of a script, and the
+    /// tasks must report when they rest.
     pub(crate) async fn rehearse(mut self, limit: Duration) -> Rehearsed {
         let until = Instant::now() + limit;
-        let mut room = Room::default();
-        let trouble = self.steps(&mut room, until).await.err();
+        let names = self.tally.worker_names().map(str::to_owned).collect();
+        self.stage = Some(Box::new(Stage::new(names)));
+        let trouble = self.turns(until).await.err();
+        let mut stage = self.stage.take().map(|stage| *stage).unwrap_or_default();
         let trouble = trouble.map(|trouble| match trouble {
-            Trouble::Late => late(limit, self.now, &room, self.tasks.calls_open()),
+            Trouble::Late => late(limit, self.now, &stage, self.tasks.calls_open()),
             Trouble::Other(text) => text,
         });
         while let Ok(line) = self.lines.try_recv() {
-            room.hear(line);
+            stage.hear(line);
         }
         Rehearsed {
-            log: self.log.take().map(|log| *log).unwrap_or_default(),
+            log: stage.log,
             trouble,
-            said: room.said,
+            said: stage.said,
             took: self.now.since(Moment::START),
             summary: self.summary(),
         }
     }
 
-    async fn steps(&mut self, room: &mut Room, until: Instant) -> Result<(), Trouble> {
-        self.steer();
-        while !self.is_over() {
-            room.awake.extend(self.tasks.release());
-            if room.awake.is_empty() && self.tasks.calls_open() == 0 {
-                self.jump()?;
-            } else {
-                for notice in self.gather(room, until).await? {
-                    if let Some(log) = &mut self.log {
-                        log.notice(self.now, &notice);
-                    }
-                    self.take(notice);
-                }
-            }
-            self.steer();
-            self.note_quotas(room);
+    async fn turns(&mut self, until: Instant) -> Result<(), Trouble> {
+        let (mut now, mut batch) = (self.now, Vec::new());
+        loop {
+            let is_over = self.turn(now, &mut batch);
+            self.note_quotas();
             self.check(until)?;
+            let is_awake = self.stage.as_ref().is_some_and(|stage| !stage.awake.is_empty());
+            if is_over {
+                return Ok(());
+            }
+            if is_awake || self.tasks.calls_open() > 0 {
+                batch = self.gather(until).await?;
+            } else {
+                now = self.next_moment().ok_or_else(stuck)?.max(now);
+                batch = self.transport.take_due(now);
+            }
         }
-        Ok(())
     }
 
-    /// Waits until everybody is at rest. Gives what they sent, in an order that does not depend on when.
-    async fn gather(&mut self, room: &mut Room, until: Instant) -> Result<Vec<Notice>, Trouble> {
+    /// Waits until all guests rest. Returns what they sent, in an order that does not depend on when.
+    async fn gather(&mut self, until: Instant) -> Result<Vec<Notice>, Trouble> {
+        let Some(stage) = self.stage.as_deref_mut() else {
+            return Err(stuck());
+        };
         let mut calls = self.tasks.calls_open();
         let mut gathered = Vec::new();
         let mut held = 0;
-        while calls > 0 || !room.awake.is_empty() {
+        while calls > 0 || !stage.awake.is_empty() {
             let mut notice = tokio::select! {
                 biased;
                 () = sleep_until(Some(until)) => return Err(Trouble::Late),
                 Some(notice) = self.inbox.recv() => notice,
                 Some(line) = self.lines.recv() => {
-                    room.hear(line);
+                    stage.hear(line);
                     continue;
                 }
             };
             match &mut notice {
                 Notice::Resting { task, taken } => {
-                    if room.awake.get(task) == Some(taken) {
-                        room.awake.remove(task);
+                    if stage.awake.get(task) == Some(taken) {
+                        stage.awake.remove(task);
                     }
                     continue;
                 }
-                Notice::TaskEnded { task, .. } => drop(room.awake.remove(task)),
+                Notice::TaskEnded { task, .. } => drop(stage.awake.remove(task)),
                 Notice::Planner(PlannerNotice::Output(piece)) => {
-                    // The room that it takes is given back when it is written, which is when this step is over: the planner
+                    // The room that it takes is given back when it is written, which is when this turn is over: the planner
                     // must not wait for that.
                     piece.room = None;
                     held += piece.bytes.len() as u64;
@@ -156,34 +160,22 @@ impl Driver<'_> {
         Ok(gathered)
     }
 
-    /// Lets time go on to the next moment at which anything happens, and happen what is due.
-    fn jump(&mut self) -> Result<(), Trouble> {
-        let stuck = || Trouble::Other("nothing more can happen, and it is not over".to_owned());
-        let Workers::Scripted(workers) = &mut self.workers else {
-            return Err(stuck());
-        };
-        let moments = [workers.next(), self.tasks.next_wakeup(), self.scheduler.next_wakeup()];
-        let next = moments.into_iter().flatten().min().ok_or_else(stuck)?;
-        self.now = self.now.max(next);
-        for ended in workers.due(self.now) {
-            let notice = Notice::AttemptEnded(ended);
-            if let Some(log) = &mut self.log {
-                log.notice(self.now, &notice);
-            }
-            self.take(notice);
-        }
-        self.wake();
-        Ok(())
+    /// The next moment at which anything happens.
+    pub(super) fn next_moment(&self) -> Option<Moment> {
+        let moments = [
+            self.transport.next_moment(),
+            self.tasks.next_wakeup(),
+            self.scheduler.next_wakeup(),
+        ];
+        moments.into_iter().flatten().min()
     }
 
     /// Whether there is a reason not to go on.
     fn check(&mut self, until: Instant) -> Result<(), Trouble> {
-        if let Workers::Scripted(workers) = &mut self.workers
-            && let Some(trouble) = workers.take_trouble()
-        {
+        if let Some(trouble) = self.transport.take_trouble() {
             return Err(Trouble::Other(trouble));
         }
-        if let Some(trouble) = self.log.as_ref().and_then(|log| log.is_over()) {
+        if let Some(trouble) = self.stage.as_ref().and_then(|stage| stage.log.is_over()) {
             return Err(Trouble::Other(format!("{trouble}, at {} of its time", clock(self.now))));
         }
         if self.actions.size() > HELD_MAX {
@@ -197,9 +189,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Has in the log which quotas have been spent since the last step.
-    fn note_quotas(&mut self, room: &mut Room) {
-        let Some(log) = self.log.as_mut().filter(|_| self.quotas.are_there()) else {
+    /// Has in the log which quotas have been spent since the last turn.
+    fn note_quotas(&mut self) {
+        let Some(stage) = self.stage.as_deref_mut().filter(|_| self.quotas.are_there()) else {
             return;
         };
         for QuotaView { bucket, is, .. } in self.scheduler.quotas() {
@@ -207,26 +199,47 @@ impl Driver<'_> {
             if matches!(is.quota, Quota::Concurrent { .. }) {
                 continue;
             }
-            let before = room.quotas.insert(bucket, (is.available, is.used));
+            let before = stage.quotas.insert(bucket, (is.available, is.used));
             let is_news = before.is_none_or(|(available, used)| available > 0 || is.used > used);
             if is.available == 0 && is_news {
-                log.spent(self.now, self.quotas.label(bucket));
+                stage.log.spent(self.now, self.quotas.label(bucket));
             }
         }
     }
 
-    /// Has a command in the log, if there is one.
-    pub(super) fn note(&mut self, command: &Command) {
-        if let Some(log) = &mut self.log {
+    /// Has a notice in the log of a rehearsal.
+    pub(super) fn log_notice(&mut self, notice: &Notice) {
+        if let Some(stage) = &mut self.stage {
+            stage.log.notice(self.now, notice);
+        }
+    }
+
+    /// Has a command in the log of a rehearsal.
+    pub(super) fn log_command(&mut self, command: &Command) {
+        if let Some(stage) = &mut self.stage {
             let actions = &self.actions;
-            log.command(self.now, command, |action| {
+            stage.log.command(self.now, command, |action| {
                 actions.get(action).map(|parked| (parked.task, parked.number))
             });
         }
     }
+
+    /// A task has something to do, and will rest again with so many deliveries taken.
+    pub(super) fn awakened(&mut self, task: TaskId, deliveries: u32) {
+        if let Some(stage) = &mut self.stage {
+            stage.awake.insert(task, deliveries);
+        }
+    }
 }
 
-impl Room {
+impl Stage {
+    fn new(workers: Vec<String>) -> Self {
+        Self {
+            log: Log::new(workers),
+            ..Self::default()
+        }
+    }
+
     fn hear(&mut self, line: Line) {
         if self.said.len() < SAID_MAX {
             self.said.push(line);
@@ -241,6 +254,10 @@ enum Trouble {
     Other(String),
 }
 
+fn stuck() -> Trouble {
+    Trouble::Other("nothing more can happen, and it is not over".to_owned())
+}
+
 fn too_much() -> Trouble {
     Trouble::Other(format!("more than {} MiB of requests and output wait", HELD_MAX >> 20))
 }
@@ -252,7 +269,7 @@ fn source(notice: &Notice) -> u64 {
         Notice::TaskEnded { task, .. } | Notice::Resting { task, .. } => task.0,
         Notice::Planner(_) => 0,
         // Of these there are none in the inbox of a rehearsal.
-        Notice::AttemptEnded(_) | Notice::Control(_) | Notice::Shortage(_) => u64::MAX,
+        Notice::AttemptEnded(_) | Notice::WorkerLeft { .. } | Notice::Control(_) | Notice::Shortage(_) => u64::MAX,
     }
 }
 
@@ -260,15 +277,15 @@ fn clock(now: Moment) -> Time {
     Time::from(now.since(Moment::START))
 }
 
-fn late(limit: Duration, now: Moment, room: &Room, calls: usize) -> String {
-    let who = match room.awake.first_key_value() {
+fn late(limit: Duration, now: Moment, stage: &Stage, calls: usize) -> String {
+    let busy = match stage.awake.first_key_value() {
         Some((task, _)) => format!("task {} is still computing", task.0),
         None if calls > 0 => "the planner is still computing".to_owned(),
         None => "its tasks and workers would go on".to_owned(),
     };
     let limit = Time::from(limit);
     format!(
-        "it was not over within {limit} of real time: {who}, at {} of its own; raise it with --timeout",
+        "it was not over within {limit} of real time: {busy}, at {} of its own; raise it with --timeout",
         clock(now)
     )
 }

@@ -31,6 +31,8 @@ struct PoolEntry {
 struct Entry {
     name: Arc<str>,
     limits: Limits,
+    /// Whether it is gone.
+    left: bool,
     /// What was said of its denials.
     denied: Vec<String>,
     summary: WorkerSummary,
@@ -79,9 +81,21 @@ impl Tally {
         self.workers.push(Entry {
             name: name.clone(),
             limits,
+            left: false,
             denied: Vec::new(),
             summary,
         });
+    }
+
+    /// Takes note that a worker is gone. False if that is known.
+    pub(super) fn worker_left(&mut self, worker: WorkerId) -> bool {
+        let entry = self.workers.get_mut(worker.0 as usize);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.left, true))
+    }
+
+    /// Whether a worker is gone, or never was.
+    pub(super) fn has_left(&self, worker: WorkerId) -> bool {
+        self.workers.get(worker.0 as usize).is_none_or(|entry| entry.left)
     }
 
     pub(super) fn worker_name(&self, worker: WorkerId) -> Arc<str> {

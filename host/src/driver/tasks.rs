@@ -1,4 +1,4 @@
-//! The tasks that are in flight, the planner, and who sleeps.
+//! The tasks that are in flight, the planner, and the requests that sleep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,14 @@ use bytes::Bytes;
 use disperse_scheduler::{Moment, TaskId};
 use rustc_hash::FxHashMap;
 
+use super::{
+    effects::{Effect, Effects},
+    journal::Record,
+};
 use crate::{
-    inbox::{Answer, Answers, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, Undone},
+    inbox::{
+        Answer, Deliveries, Delivery, Parcel, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, Undone,
+    },
     limits::Charge,
     operation::Operation,
     text::cut,
@@ -18,7 +24,12 @@ struct Entry {
     input: Bytes,
     /// What that takes in the host.
     room: Option<Charge>,
-    answers: Answers,
+    /// The way of its answers, once it has started.
+    deliveries: Option<Deliveries>,
+    /// How many deliveries it was sent.
+    delivered: u32,
+    /// What it is sent next.
+    pending: Parcel,
     /// The highest number that it has used for a request.
     last_number: RequestNumber,
     /// How many of its requests are not answered.
@@ -130,11 +141,11 @@ impl Tasks {
     }
 
     /// Has the results that wait for earlier ones written, once. Whether that is to be waited for.
-    pub(super) fn write_held(&mut self, operation: &mut dyn Operation, now_ms: u64) -> bool {
+    pub(super) fn write_held(&mut self, operation: &dyn Operation, effects: &mut Effects) -> bool {
         if !self.released && operation.held().is_some() {
             self.released = true;
             self.collecting += 1;
-            operation.call(PlannerCall::Release, now_ms);
+            effects.push(Effect::Call(PlannerCall::Release));
         }
         self.released && self.collecting > 0
     }
@@ -144,39 +155,52 @@ impl Tasks {
     }
 
     /// Asks the planner for what there is room for, or for the end if there will be nothing more.
-    pub(super) fn steer(&mut self, operation: &mut dyn Operation, now_ms: u64, hold: bool) {
+    pub(super) fn steer(&mut self, effects: &mut Effects, hold: bool) {
         match self.planner {
             Planner::Ready if !hold => {
                 let room = self.in_flight_max.saturating_sub(self.in_flight());
                 if room > 0 {
                     self.planner = Planner::Asked;
-                    operation.call(PlannerCall::Next(u32::try_from(room).unwrap_or(u32::MAX)), now_ms);
+                    let next = PlannerCall::Next(u32::try_from(room).unwrap_or(u32::MAX));
+                    effects.push(Effect::Call(next));
                 }
             }
             Planner::Dry if self.in_flight() == 0 => {
                 self.planner = Planner::Finishing;
-                operation.call(PlannerCall::Finish, now_ms);
+                effects.push(Effect::Call(PlannerCall::Finish));
             }
             _ => {}
         }
     }
 
     /// Starts a task that the planner has handed out.
-    pub(super) fn hand_out(&mut self, operation: &mut dyn Operation, input: Bytes, room: Option<Charge>, now_ms: u64) {
+    pub(super) fn hand_out(&mut self, effects: &mut Effects, input: Bytes, room: Option<Charge>) {
         self.last += 1;
         let task = TaskId(self.last);
-        let answers = operation.start(task, input.clone(), now_ms);
+        effects.push(Effect::Start {
+            task,
+            input: input.clone(),
+        });
         self.entries.insert(
             task,
             Entry {
                 input,
                 room,
-                answers,
+                deliveries: None,
+                delivered: 0,
+                pending: Parcel::default(),
                 last_number: 0,
                 open: 0,
             },
         );
         self.under_way += 1;
+    }
+
+    /// A task was started; its answers go there.
+    pub(super) fn started(&mut self, task: TaskId, deliveries: Deliveries) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            entry.deliveries = Some(deliveries);
+        }
     }
 
     /// Takes note of what the planner did, other than handing out tasks and writing.
@@ -208,14 +232,8 @@ impl Tasks {
         }
     }
 
-    /// Takes the end of a task and has it collected, now or in its turn. Says the highest number of its requests.
-    pub(super) fn end(
-        &mut self,
-        operation: &mut dyn Operation,
-        task: TaskId,
-        end: TaskEnd,
-        now_ms: u64,
-    ) -> RequestNumber {
+    /// Takes the end of a task and has it collected, now or in its turn. Returns the highest number of its requests.
+    pub(super) fn end(&mut self, effects: &mut Effects, task: TaskId, end: TaskEnd) -> RequestNumber {
         let Some(entry) = self.entries.remove(&task) else {
             return 0;
         };
@@ -237,11 +255,11 @@ impl Tasks {
             while let Some(collect) = self.ended.remove(&self.next_to_collect) {
                 self.next_to_collect = TaskId(self.next_to_collect.0 + 1);
                 self.collecting += 1;
-                operation.call(collect, now_ms);
+                effects.push(Effect::Call(collect));
             }
         } else {
             self.collecting += 1;
-            operation.call(collect, now_ms);
+            effects.push(Effect::Call(collect));
         }
         entry.last_number
     }
@@ -259,20 +277,51 @@ impl Tasks {
         }
     }
 
-    /// Answers a request. A task that has ended hears nothing.
-    pub(super) fn answer(&mut self, task: TaskId, answer: Answer) {
-        if let Some(entry) = self.entries.get_mut(&task) {
-            entry.open -= 1;
-            self.under_way += usize::from(entry.open == 0);
-            entry.answers.send(answer);
+    /// Answers a request: with the task's next delivery, in which what a large result takes in the host (`charge`) goes along.
+    /// A task that has ended hears nothing.
+    pub(super) fn answer(&mut self, effects: &mut Effects, task: TaskId, answer: Answer, charge: Option<Charge>) {
+        let Some(entry) = self.entries.get_mut(&task) else {
+            return;
+        };
+        entry.open -= 1;
+        self.under_way += usize::from(entry.open == 0);
+        let Parcel { delivery, charges } = &mut entry.pending;
+        if delivery.answers.is_empty() {
+            effects.push(Effect::Deliver { task });
         }
+        charges.extend(charge.map(|charge| (answer.number, charge)));
+        delivery.answers.push(answer);
     }
 
-    /// Lets tasks that are rehearsed see what was sent to them since the last time. Says who has something to do now, and how
-    /// many answers each will have taken when it is at rest again.
-    pub(super) fn release(&mut self) -> impl Iterator<Item = (TaskId, u64)> {
-        let entries = self.entries.iter_mut();
-        entries.filter_map(|(task, entry)| Some((*task, entry.answers.release()?)))
+    /// What is recorded of the next delivery of a task. None: there is none.
+    pub(super) fn next_delivery(&self, task: TaskId, now_ms: u64) -> Option<Record> {
+        let entry = self.entries.get(&task)?;
+        let mut requests: Vec<RequestNumber> = entry.pending.delivery.answers.iter().map(|one| one.number).collect();
+        requests.sort_unstable();
+        Some(Record::Delivered {
+            task,
+            number: entry.delivered + 1,
+            now_ms,
+            requests,
+        })
+    }
+
+    /// Sends a task all answers that it was not sent. Returns which delivery of the task that is; none if it has ended.
+    pub(super) fn deliver(&mut self, task: TaskId, now_ms: u64) -> Option<u32> {
+        let entry = self.entries.get_mut(&task)?;
+        let Parcel { delivery, charges } = std::mem::take(&mut entry.pending);
+        let mut answers = delivery.answers;
+        answers.sort_unstable_by_key(|answer| answer.number);
+        entry.delivered += 1;
+        let delivery = Delivery {
+            number: entry.delivered,
+            now_ms,
+            answers,
+        };
+        if let Some(deliveries) = &mut entry.deliveries {
+            deliveries.send(Parcel { delivery, charges });
+        }
+        Some(entry.delivered)
     }
 
     /// How many calls of the planner are not answered.
@@ -286,7 +335,7 @@ impl Tasks {
     }
 
     /// Ends a sleep before its time. False if that request was no sleep.
-    pub(super) fn cancel_sleep(&mut self, task: TaskId, number: RequestNumber, now: Moment) -> bool {
+    pub(super) fn cancel_sleep(&mut self, effects: &mut Effects, task: TaskId, number: RequestNumber) -> bool {
         let found = self
             .sleepers
             .iter()
@@ -294,15 +343,7 @@ impl Tasks {
             .copied();
         let Some(sleeper) = found else { return false };
         self.sleepers.remove(&sleeper);
-        self.answer(
-            task,
-            Answer {
-                number,
-                value: Ok(Bytes::new()),
-                at_ms: now.as_millis(),
-                room: None,
-            },
-        );
+        self.wake_one(effects, task, number);
         true
     }
 
@@ -311,20 +352,17 @@ impl Tasks {
     }
 
     /// Answers the sleeps that are over.
-    pub(super) fn wake(&mut self, now: Moment) {
+    pub(super) fn wake(&mut self, effects: &mut Effects, now: Moment) {
         while let Some(&(until, task, number)) = self.sleepers.first()
             && until <= now
         {
             self.sleepers.pop_first();
-            self.answer(
-                task,
-                Answer {
-                    number,
-                    value: Ok(Bytes::new()),
-                    at_ms: now.as_millis(),
-                    room: None,
-                },
-            );
+            self.wake_one(effects, task, number);
         }
+    }
+
+    fn wake_one(&mut self, effects: &mut Effects, task: TaskId, number: RequestNumber) {
+        let value = Ok(Bytes::new());
+        self.answer(effects, task, Answer { number, value }, None);
     }
 }

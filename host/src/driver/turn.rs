@@ -10,7 +10,9 @@ use disperse_scheduler::{
 use super::{
     Driver,
     actions::{Failures, Parked},
+    effects::Effect,
     evidence::FailedAttempt,
+    journal::Record,
     votes::Votes,
 };
 use crate::{
@@ -25,18 +27,19 @@ use crate::{
 impl Driver<'_> {
     /// Takes one notice.
     pub(super) fn take(&mut self, notice: Notice) {
+        self.log_notice(&notice);
         match notice {
             Notice::Request(request) => self.request(request),
             Notice::TaskEnded { task, end } => self.task_ended(task, end),
             Notice::Planner(PlannerNotice::Handed(input, room)) => {
-                self.tasks
-                    .hand_out(self.operation.as_mut(), input, room, self.now.as_millis());
+                self.tasks.hand_out(&mut self.effects, input, room);
             }
-            Notice::Planner(PlannerNotice::Output(piece)) => self.report.output(self.now, piece),
+            Notice::Planner(PlannerNotice::Output(piece)) => self.effects.push(Effect::Output(piece)),
             Notice::Planner(notice) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),
             Notice::Shortage(message) => self.end_for_shortage(message),
+            Notice::WorkerLeft { worker } => self.worker_left(worker),
             // Only a rehearsal is told, and it takes note before.
             Notice::Resting { .. } => {}
         }
@@ -64,7 +67,7 @@ impl Driver<'_> {
                 if let Some(action) = self.actions.of_request(task, number) {
                     self.tell(Event::Cancelled { action });
                 } else {
-                    self.tasks.cancel_sleep(task, number, self.now);
+                    self.tasks.cancel_sleep(&mut self.effects, task, number);
                 }
             }
         }
@@ -94,6 +97,7 @@ impl Driver<'_> {
             payload: action.payload,
             fuel: options.fuel,
             timeout: options.timeout,
+            idempotent: options.idempotent,
             asked: self.now,
             given: self.now,
             votes: None,
@@ -116,6 +120,7 @@ impl Driver<'_> {
             payload: Bytes::new(),
             fuel: 0,
             timeout: Duration::ZERO,
+            idempotent: false,
             asked: self.now,
             given: self.now,
             votes: None,
@@ -131,9 +136,13 @@ impl Driver<'_> {
         {
             self.end_for_shortage(error.clone());
         }
-        self.report.event(self.now, RunEvent::task_ended(task, &end));
-        let last_number = self.tasks.end(self.operation.as_mut(), task, end, self.now.as_millis());
-        // What it asked for and did not wait for is nobody's any more.
+        self.emit(RunEvent::task_ended(task, &end));
+        self.record(|| Record::TaskEnded {
+            task,
+            outcome: end.outcome.clone(),
+        });
+        let last_number = self.tasks.end(&mut self.effects, task, end);
+        // Nothing waits any more for what it asked for and did not wait for.
         for action in self.actions.of_task(task, last_number) {
             self.tell(Event::Cancelled { action });
         }
@@ -150,6 +159,10 @@ impl Driver<'_> {
             denied,
             reports,
         } = ended;
+        // Its attempts are lost, and what they came to does not count any more.
+        if self.tally.has_left(worker) {
+            return;
+        }
         for reported in reports.into_iter().flatten() {
             if let Some(event) = self.quotas.event(worker, attempt, &reported) {
                 self.tell(event);
@@ -159,7 +172,7 @@ impl Driver<'_> {
             let name = self.tally.worker_name(worker);
             for what in self.tally.denied(worker, *denied) {
                 let worker = name.to_string();
-                self.report.event(self.now, RunEvent::Denied { worker, message: what });
+                self.emit(RunEvent::Denied { worker, message: what });
             }
         }
         self.watch_shortage(end.class(), words.as_deref());
@@ -203,7 +216,7 @@ impl Driver<'_> {
                     fuel: used.fuel,
                     wall: used.wall,
                 };
-                self.report.event(self.now, RunEvent::AttemptFailed(Box::new(failed)));
+                self.emit(RunEvent::AttemptFailed(Box::new(failed)));
             }
         }
         self.tell(Event::AttemptEnded {
@@ -216,18 +229,18 @@ impl Driver<'_> {
 
     /// Carries out one command.
     pub(super) fn carry_out(&mut self, command: Command) {
-        self.note(&command);
+        self.log_command(&command);
         match command {
             Command::Assign { attempt, worker } => self.assign(attempt, worker),
             Command::Hedge { attempt } => {
                 if let Some(parked) = self.actions.get(attempt.action) {
                     let kind = parked.name.to_string();
                     let attempt = attempt.into();
-                    self.report.event(self.now, RunEvent::Hedged { attempt, kind });
+                    self.emit(RunEvent::Hedged { attempt, kind });
                 }
             }
             Command::Stop { attempt, worker } => {
-                self.workers.send(self.now, worker, Order::Stop(attempt));
+                self.order(worker, Order::Stop(attempt), true);
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
@@ -240,16 +253,16 @@ impl Driver<'_> {
             Command::Systemic { pool, on } => {
                 self.tally.systemic(pool, on);
                 let pool = self.tally.pool_name(pool).to_string();
-                self.report.event(self.now, RunEvent::Systemic { pool, on });
+                self.emit(RunEvent::Systemic { pool, on });
             }
             Command::Barred { worker, kind, until } => {
                 let (name, kind) = (self.tally.worker_name(worker), self.tally.kind_name(kind));
-                self.report.event(self.now, RunEvent::barred(&name, &kind, until));
+                self.emit(RunEvent::barred(&name, &kind, until));
             }
             Command::HealthChanged { worker, health } => {
                 let name = self.tally.worker_name(worker);
                 self.evidence.health_changed(worker, health, self.now);
-                self.report.event(self.now, RunEvent::health(&name, health));
+                self.emit(RunEvent::health(&name, health));
             }
         }
     }
@@ -264,7 +277,7 @@ impl Driver<'_> {
                 worker: self.tally.worker_name(worker).to_string(),
                 dissent: outvoted.dissent,
             };
-            self.report.event(self.now, event);
+            self.emit(event);
             let one = FailedAttempt {
                 attempt,
                 worker,
@@ -285,6 +298,7 @@ impl Driver<'_> {
             return;
         };
         parked.given = self.now;
+        let idempotent = parked.idempotent;
         let limits = self.tally.limits(worker);
         let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
         let job = Job {
@@ -302,7 +316,26 @@ impl Driver<'_> {
                 parked.timeout.min(limits.timeout)
             },
         };
-        self.workers.send(self.now, worker, Order::Run(job));
+        self.order(worker, Order::Run(job), idempotent);
+    }
+
+    fn order(&mut self, worker: WorkerId, order: Order, idempotent: bool) {
+        self.effects.push(Effect::Order {
+            worker,
+            order,
+            idempotent,
+        });
+    }
+
+    /// A worker is gone for good. What it was at is lost, and goes elsewhere.
+    fn worker_left(&mut self, worker: WorkerId) {
+        if !self.tally.worker_left(worker) {
+            return;
+        }
+        self.transport.leave(worker);
+        let name = self.tally.worker_name(worker).to_string();
+        self.emit(RunEvent::WorkerLeft { worker: name });
+        self.tell(Event::WorkerLeft { worker });
     }
 
     fn settle(&mut self, id: ActionId, outcome: Outcome) {
@@ -336,23 +369,21 @@ impl Driver<'_> {
                         reason: reason.into(),
                         message: message.clone(),
                     };
-                    self.report.event(self.now, RunEvent::ActionFailed(Box::new(failed)));
+                    self.emit(RunEvent::ActionFailed(Box::new(failed)));
                 }
                 Err(Refusal { reason, message })
             }
         };
         self.tally.settled(kind, outcome);
-        let size = value.as_ref().map_or_else(|refusal| refusal.message.len(), Bytes::len);
-        let room = Charge::of(self.sandbox.budget(), size);
-        self.tasks.answer(
-            task,
-            Answer {
-                number,
-                value,
-                at_ms: self.now.as_millis(),
-                room,
-            },
-        );
+        self.record(|| Record::Settled {
+            action: ActionName { task, request: number },
+            kind: name,
+            outcome,
+            result: value.clone().map_err(|refusal| refusal.message),
+        });
+        let answer = Answer { number, value };
+        let charge = Charge::of(&self.budget, answer.size());
+        self.tasks.answer(&mut self.effects, task, answer, charge);
     }
 
     /// What a refusal tells its asker.

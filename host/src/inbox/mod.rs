@@ -1,13 +1,13 @@
 //! What the parts of a run say to each other.
 //!
 //! Four one-way messages carry an action from `perform` to its answer: a task's [`Request`] to the driver, the driver's
-//! [`Job`] to a worker, the worker's [`Notice::AttemptEnded`] to the driver, and the driver's [`Answer`] to the task.
+//! [`Job`] to a worker, the worker's [`Notice::AttemptEnded`] to the driver, and the driver's [`Delivery`] to the task.
 //!
 //! The channels have no capacity of their own because what is in them is bounded by what their senders may have open:
 //! a task has at most 1,024 requests unanswered, a worker at most its slots and prefetch in hand, a planner
 //! as many calls as the driver made.
 
-mod answers;
+mod delivery;
 mod event;
 mod planner;
 mod reports;
@@ -28,7 +28,7 @@ use crate::{
     limits::{Begun, Charge},
 };
 
-pub(crate) use answers::{Answers, Arrivals, answers};
+pub(crate) use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
 pub(crate) use event::{
     ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HealthKind,
     HealthState, HostNotice, Numbered, RunEvent,
@@ -59,16 +59,21 @@ pub(crate) enum Notice {
     Planner(PlannerNotice),
     /// An attempt is over.
     AttemptEnded(AttemptEnded),
+    /// A worker is gone for good, with all that it was given.
+    WorkerLeft {
+        /// Which.
+        worker: WorkerId,
+    },
     /// The operator wants something.
     Control(Control),
     /// The machine has none left of something without which there is no use in going on. Says what.
     Shortage(String),
-    /// A task can do nothing more before it sees another answer. Said only where answers wait behind a gate.
+    /// A task can do nothing more before its next delivery. Sent only in a rehearsal, once for each delivery.
     Resting {
         /// Which.
         task: TaskId,
-        /// How many answers it has taken so far.
-        taken: u64,
+        /// How many deliveries it has taken so far.
+        taken: u32,
     },
 }
 
@@ -148,17 +153,12 @@ pub(crate) struct Options {
 }
 
 /// What a task gets back.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Which request this answers.
     pub(crate) number: RequestNumber,
     /// The result, or for a sleep nothing.
     pub(crate) value: Result<Bytes, Refusal>,
-    /// The run's time when it was answered, in ms.
-    pub(crate) at_ms: u64,
-    /// What a large result takes in the host until it is taken.
-    #[allow(dead_code, reason = "held for what its drop does")]
-    pub(crate) room: Option<Charge>,
 }
 
 impl Answer {

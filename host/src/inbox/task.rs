@@ -12,10 +12,8 @@ use disperse_scheduler::TaskId;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Action, Answer, Arrivals, Ask, Notice, Options, Request, RequestNumber};
-
-/// How many answers are taken at once. Arbitrary.
-const ANSWERS_MAX: usize = 1024;
+use super::{Action, Answer, Arrivals, Ask, Notice, Options, Parcel, Request, RequestNumber};
+use crate::limits::Charge;
 
 /// How many bytes of payload an async task may have asked to be handed on beyond what is in flight.
 const BACKLOG_MAX: usize = 64 << 20;
@@ -30,8 +28,8 @@ pub(crate) struct TooMuch(NonZeroU32);
 
 /// Where a task asks, and where answers wait until it may see them.
 ///
-/// **Answers become visible only in batches, and only while the task can do nothing else.** So the same batches always
-/// lead the task down the same path, which is what lets a run be resumed. A blocking guest can do nothing else while it
+/// **Answers become visible only in deliveries, taken whole, and only while the task can do nothing else.** So the same
+/// deliveries always lead the task down the same path, which is what lets a run be resumed. A blocking guest can do nothing else while it
 /// is in a host function that waits; for an async one the caller has to find out.
 #[derive(Debug)]
 pub(crate) struct TaskPort {
@@ -48,13 +46,19 @@ pub(crate) struct TaskPort {
     kept: usize,
     /// Requests whose futures were dropped where the port is out of reach.
     unwanted: Unwanted,
-    batch: Vec<Answer>,
-    /// How many batches the task has seen.
-    deliveries: u64,
+    /// What large results take in the host until they are taken.
+    charges: FxHashMap<RequestNumber, Charge>,
+    /// How many deliveries the task has taken.
+    deliveries: u32,
+    /// In a rehearsal: whether it has reported that it rests since the last delivery.
+    rest: Option<IsReported>,
     now_ms: u64,
     /// How many requests may be unanswered at once.
     in_flight: NonZeroU32,
 }
+
+/// Whether a task has reported that it rests.
+type IsReported = bool;
 
 /// Numbers of requests that nobody wants any more.
 #[derive(Clone, Debug, Default)]
@@ -97,11 +101,18 @@ impl TaskPort {
             backlog: VecDeque::new(),
             kept: 0,
             unwanted: Unwanted::default(),
-            batch: Vec::new(),
+            charges: FxHashMap::default(),
             deliveries: 0,
+            rest: None,
             now_ms,
             in_flight,
         }
+    }
+
+    /// Has it report when the task rests: see [`Notice::Resting`].
+    pub(crate) fn reporting_rest(mut self) -> Self {
+        self.rest = Some(false);
+        self
     }
 
     pub(crate) fn task(&self) -> TaskId {
@@ -113,13 +124,13 @@ impl TaskPort {
         self.last_number > 0
     }
 
-    /// The run's time as this task knows it: when the last batch that it saw was released.
+    /// The run's time as this task knows it: when the last delivery that it took was formed.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
-    /// How many batches were released; moves exactly when the task's fuel is to be refilled.
-    pub(crate) fn deliveries(&self) -> u64 {
+    /// How many deliveries were taken; moves exactly when the task's fuel is to be refilled.
+    pub(crate) fn deliveries(&self) -> u32 {
         self.deliveries
     }
 
@@ -201,7 +212,7 @@ impl TaskPort {
     /// Drops a request, whether answered or not. Never waits.
     pub(crate) fn cancel(&mut self, number: RequestNumber) {
         match self.open.get_mut(&number) {
-            Some(Entry::Answered(_)) => drop(self.open.remove(&number)),
+            Some(Entry::Answered(_)) => drop((self.open.remove(&number), self.charges.remove(&number))),
             Some(entry @ Entry::Waiting(_)) => {
                 *entry = Entry::Dropped;
                 if let Some(at) = self.backlog.iter().position(|request| request.number == number) {
@@ -233,11 +244,16 @@ impl TaskPort {
 
     /// Takes an answer that is visible.
     pub(crate) fn take(&mut self, number: RequestNumber) -> Option<Answer> {
+        self.take_charged(number).map(|(answer, _)| answer)
+    }
+
+    /// Takes an answer that is visible, and what it takes in the host.
+    pub(crate) fn take_charged(&mut self, number: RequestNumber) -> Option<(Answer, Option<Charge>)> {
         if !self.is_answered(number) {
             return None;
         }
         match self.open.remove(&number) {
-            Some(Entry::Answered(answer)) => Some(answer),
+            Some(Entry::Answered(answer)) => Some((answer, self.charges.remove(&number))),
             _ => None,
         }
     }
@@ -253,46 +269,114 @@ impl TaskPort {
         }
     }
 
-    /// Waits for answers and makes all that have come visible, as one batch. Call it only while the task can do nothing
-    /// else. False if none will ever come.
+    /// Waits for the next delivery and makes its answers visible. Call it only while the task can do nothing else. False if
+    /// none will ever come.
     ///
-    /// Cancel safe: a batch is released whole or not at all.
-    pub(crate) async fn next_batch(&mut self) -> bool {
-        std::future::poll_fn(|cx| self.poll_next_batch(cx)).await
+    /// Cancel safe: a delivery is taken whole or not at all.
+    pub(crate) async fn next_delivery(&mut self) -> bool {
+        std::future::poll_fn(|cx| self.poll_next_delivery(cx)).await
     }
 
-    /// See [`TaskPort::next_batch`].
-    pub(crate) fn poll_next_batch(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut batch = std::mem::take(&mut self.batch);
-        let received = self.from_driver.poll(cx, &mut batch, ANSWERS_MAX);
-        let Poll::Ready(count) = received else {
-            self.batch = batch;
-            if let Some(taken) = self.from_driver.rests() {
-                let task = self.task;
-                let _ = self.to_driver.send(Notice::Resting { task, taken });
+    /// See [`TaskPort::next_delivery`].
+    pub(crate) fn poll_next_delivery(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.from_driver.poll(cx) {
+            Poll::Ready(None) => Poll::Ready(false),
+            Poll::Ready(Some(parcel)) => {
+                self.deliver(parcel);
+                Poll::Ready(true)
             }
-            return Poll::Pending;
-        };
+            Poll::Pending => {
+                if let Some(is_reported @ false) = &mut self.rest {
+                    *is_reported = true;
+                    let (task, taken) = (self.task, self.deliveries);
+                    let _ = self.to_driver.send(Notice::Resting { task, taken });
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn deliver(&mut self, parcel: Parcel) {
+        let Parcel { delivery, charges } = parcel;
         self.deliveries += 1;
+        self.rest = self.rest.map(|_| false);
+        self.now_ms = self.now_ms.max(delivery.now_ms);
+        self.charges.extend(charges);
+        let count = delivery.answers.len();
         self.unanswered -= count.min(self.unanswered);
-        batch.sort_unstable_by_key(|answer| answer.number);
-        for answer in batch.drain(..) {
-            self.now_ms = self.now_ms.max(answer.at_ms);
+        for answer in delivery.answers {
             match self.open.get_mut(&answer.number) {
                 Some(entry @ Entry::Waiting(_)) => {
                     if let Entry::Waiting(Some(waker)) = std::mem::replace(entry, Entry::Answered(answer)) {
                         waker.wake();
                     }
                 }
-                _ => drop(self.open.remove(&answer.number)),
+                _ => drop((self.open.remove(&answer.number), self.charges.remove(&answer.number))),
             }
         }
-        self.batch = batch;
         for _ in 0..count {
             let Some(request) = self.backlog.pop_front() else { break };
             self.kept -= request.size().min(self.kept);
             self.send(request);
         }
-        Poll::Ready(count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::inbox::{Delivery, deliveries};
+
+    fn parcel(number: u32, requests: &[RequestNumber]) -> Parcel {
+        let answer = |number: &RequestNumber| Answer {
+            number: *number,
+            value: Ok(Bytes::new()),
+        };
+        let delivery = Delivery {
+            number,
+            now_ms: u64::from(number) * 10,
+            answers: requests.iter().map(answer).collect(),
+        };
+        Parcel {
+            delivery,
+            charges: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn deliveries_are_taken_whole_and_rest_is_reported_once_for_each() {
+        let (to_driver, mut inbox) = unbounded_channel();
+        let (mut to_task, arrivals) = deliveries();
+        let mut port = TaskPort::new(TaskId(1), 0, NonZeroU32::MAX, to_driver, arrivals).reporting_rest();
+        let action = || Action {
+            kind: "k".into(),
+            payload: Bytes::new(),
+        };
+        for _ in 0..3 {
+            port.submit(action(), Options::default(), false);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            assert_eq!(port.poll_next_delivery(&mut cx), Poll::Pending);
+        }
+        to_task.send(parcel(1, &[1, 3]));
+        to_task.send(parcel(2, &[2]));
+        assert_eq!(port.poll_next_delivery(&mut cx), Poll::Ready(true));
+        assert_eq!([1, 2, 3].map(|number| port.is_answered(number)), [true, false, true]);
+        assert_eq!((port.deliveries(), port.now_ms()), (1, 10));
+        assert_eq!(port.poll_next_delivery(&mut cx), Poll::Ready(true));
+        assert_eq!(port.poll_next_delivery(&mut cx), Poll::Pending);
+        let mut rests = Vec::new();
+        while let Ok(notice) = inbox.try_recv() {
+            if let Notice::Resting { taken, .. } = notice {
+                rests.push(taken);
+            }
+        }
+        assert_eq!(rests, [0, 2]);
+        drop(to_task);
+        assert_eq!(port.poll_next_delivery(&mut cx), Poll::Ready(false));
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Answers, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, answers, reap},
+    inbox::{Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, deliveries, reap},
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
@@ -27,7 +27,7 @@ pub(crate) struct ComponentOperation {
     args: Arc<[String]>,
     began_unix_ms: u64,
     seed: u64,
-    gated: bool,
+    is_rehearsal: bool,
     logger: Logger,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<(PlannerCall, u64)>,
@@ -43,8 +43,8 @@ pub(crate) struct OperationSettings {
     pub(crate) planner_limits: Limits,
     pub(crate) began_unix_ms: u64,
     pub(crate) seed: u64,
-    /// Whether tasks see answers only when the driver releases them; see [`answers`].
-    pub(crate) gated: bool,
+    /// Whether it is rehearsed: then tasks report when they rest, and the machine has no part in how they end.
+    pub(crate) is_rehearsal: bool,
 }
 
 impl ComponentOperation {
@@ -99,7 +99,7 @@ impl ComponentOperation {
                         .await
                     }
                     // A rehearsal has another end for it.
-                    Err(fault) if fault.is_of_machine() && !settings.gated => {
+                    Err(fault) if fault.is_of_machine() && !settings.is_rehearsal => {
                         let _ = shortage.send(Notice::Shortage(format!("the planner {fault}")));
                     }
                     Err(fault) => port.say(PlannerNotice::Failed(format!("the planner {fault}"))),
@@ -117,7 +117,7 @@ impl ComponentOperation {
             args: settings.args,
             began_unix_ms: settings.began_unix_ms,
             seed: settings.seed,
-            gated: settings.gated,
+            is_rehearsal: settings.is_rehearsal,
             logger,
             to_driver,
             planner,
@@ -132,16 +132,19 @@ impl Operation for ComponentOperation {
         let _ = self.planner.send((call, now_ms));
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
         reap(&mut self.running);
-        let (answers, from_driver) = answers(self.gated);
-        let port = TaskPort::new(
+        let (deliveries, from_driver) = deliveries();
+        let mut port = TaskPort::new(
             task,
             now_ms,
             self.task.limits.in_flight,
             self.to_driver.clone(),
             from_driver,
         );
+        if self.is_rehearsal {
+            port = port.reporting_rest();
+        }
         let logical = Logical::new(self.began_unix_ms, self.seed, task.0 + 1);
         logical.now_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
         let env = GuestEnv {
@@ -155,7 +158,7 @@ impl Operation for ComponentOperation {
             self.logger.clone(),
             self.to_driver.clone(),
         );
-        let gated = self.gated;
+        let is_rehearsal = self.is_rehearsal;
         self.running.spawn(async move {
             let mut begun = sandbox.budget().begin(spec.share.memory(), spec.share.expected()).await;
             let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
@@ -165,10 +168,10 @@ impl Operation for ComponentOperation {
             };
             end.room.begun = Some(begun.ended());
             // A rehearsal has another end for it.
-            end.is_of_machine &= !gated;
+            end.is_of_machine &= !is_rehearsal;
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
-        answers
+        deliveries
     }
 
     fn look(&mut self) {

@@ -31,8 +31,8 @@ use super::{Operation, in_order::InOrder, output_room, take};
 use crate::{
     files,
     inbox::{
-        Action, Answers, Held, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom,
-        Used, answers, panic_message, reap,
+        Action, Deliveries, Held, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort,
+        TaskRoom, Used, deliveries, panic_message, reap,
     },
     limits::OUTPUT_ROOM,
     units::Size,
@@ -190,16 +190,16 @@ impl Operation for Lines {
         let _ = self.planner.send(call);
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers {
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
         reap(&mut self.running);
-        let (answers, from_driver) = answers(false);
+        let (deliveries, from_driver) = deliveries();
         let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let rejected = rejected.remove(&task.0);
         if let Some(message) = rejected {
             let end = TaskEnd::failed(message);
             // A driver that is gone hears nothing.
             let _ = self.to_driver.send(Notice::TaskEnded { task, end });
-            return answers;
+            return deliveries;
         }
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
@@ -210,17 +210,17 @@ impl Operation for Lines {
         };
         let number = port.submit(Action { kind, payload: input }, asked, false);
         self.running.spawn(async move {
-            let answer = loop {
-                if let Some(answer) = port.take(number) {
+            let (answer, charge) = loop {
+                if let Some(answer) = port.take_charged(number) {
                     break answer;
                 }
-                if !port.next_batch().await {
+                if !port.next_delivery().await {
                     return;
                 }
             };
             let outcome = answer.value.map_err(|refusal| refusal.message);
             let room = TaskRoom {
-                result: answer.room,
+                result: charge,
                 ..TaskRoom::default()
             };
             let _ = to_driver.send(Notice::TaskEnded {
@@ -233,7 +233,7 @@ impl Operation for Lines {
                 },
             });
         });
-        answers
+        deliveries
     }
 
     fn stop(&mut self) -> bool {

@@ -15,7 +15,7 @@ use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    inbox::{Answers, Held, PlannerCall},
+    inbox::{Deliveries, Held, PlannerCall},
     limits::{OUTPUT_ROOM, PIECE},
 };
 
@@ -29,8 +29,8 @@ pub(crate) trait Operation: Send {
     /// Calls the planner; calls are carried out one at a time. `now_ms` is the run's time.
     fn call(&mut self, call: PlannerCall, now_ms: u64);
 
-    /// Starts a task and says where its answers go. Once it has ended, answers are dropped there.
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Answers;
+    /// Starts a task and returns the way of its answers. Once it has ended, answers are dropped there.
+    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries;
 
     /// Takes note that the run is being stopped and hands out nothing more. Whether [`PlannerNotice::Total`] may follow soon, as
     /// the rest of the input is counted.

@@ -26,8 +26,8 @@ use tokio::{
 use super::{Operation, output_room};
 use crate::{
     inbox::{
-        Action, Answer, Answers, Ask, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, Refusal, Request,
-        RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
+        Action, Answer, Ask, Deliveries, Notice, Options, Parcel, PlannerCall, PlannerNotice, PlannerPort, Refusal,
+        Request, RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
     limits::{Account, Budget, Charge, OUTPUT_ROOM},
 };
@@ -86,7 +86,7 @@ impl Operation for Native {
         let _ = self.planner.send(call);
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Answers {
+    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Deliveries {
         reap(&mut self.running);
         let port = NativePort(Arc::new(Port {
             task,
@@ -99,7 +99,7 @@ impl Operation for Native {
         }));
         // Also of a task that stands still within its function, and so is not dropped: its waiting ends with the run.
         let over = Over(port.0.clone());
-        let answers = Answers::handed(move |answer| over.0.answer(answer));
+        let deliveries = Deliveries::Handed(Box::new(move |parcel| over.0.deliver(parcel)));
         let (run, budget, to_driver) = (self.run.clone(), self.budget.clone(), self.to_driver.clone());
         let account = self.account.clone();
         self.running.spawn(async move {
@@ -122,7 +122,7 @@ impl Operation for Native {
             };
             let _ = to_driver.send(Notice::TaskEnded { task, end });
         });
-        answers
+        deliveries
     }
 
     fn look(&mut self) {
@@ -171,12 +171,14 @@ impl Port {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an answer to whoever waits for it.
-    fn answer(&self, answer: Answer) {
-        let waiting = self.asked().waiting.remove(&answer.number);
-        if let Some(waiting) = waiting {
-            // Who does not want it any more has dropped the other side.
-            let _ = waiting.to_asker.send(answer);
+    /// Gives each answer to whoever waits for it.
+    fn deliver(&self, parcel: Parcel) {
+        let mut asked = self.asked();
+        for answer in parcel.delivery.answers {
+            if let Some(waiting) = asked.waiting.remove(&answer.number) {
+                // A caller that does not want it any more has dropped the other side.
+                let _ = waiting.to_asker.send(answer);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     control::RunId,
-    driver::{BucketSetup, Joining, PoolSetup, Recruiter},
+    driver::{BucketSetup, Joining, PoolSetup, PoolWorker, Recruiter},
     grants::Grants,
     http::Placed,
     inbox::Notice,
@@ -18,7 +18,7 @@ use crate::{
     logger::Logger,
     sandbox::{Debt, Folders, Invocation, LoadedComponent, Need, Sandbox, Share, Tail, WorkerSpec, folders},
     settings::{QuotaTable, Spender},
-    transport::Member,
+    transport::{Life, NewWorker},
     worker::{NativeCall, NativeWorker, Worker},
 };
 
@@ -96,8 +96,8 @@ pub(super) fn pools(
     let mut ids = (0..).map(WorkerId);
     let pool = |plan: PoolPlan| {
         let spenders = plan.workers.iter().map(WorkerPlan::spender);
-        let drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets);
-        let owners = owned(&plan, &mut known);
+        let mut drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets).into_iter();
+        let mut owners = owned(&plan, &mut known).into_iter();
         let performer = match plan.performer {
             Performer::Component(program) => {
                 let share = Share::new(sandbox, &program);
@@ -123,15 +123,16 @@ pub(super) fn pools(
             logger: logger.clone(),
             to_driver: to_driver.clone(),
         };
-        let worker = |worker| maker.worker(ids.next().unwrap_or(WorkerId(u32::MAX)), worker);
+        let worker = |worker| PoolWorker {
+            worker: maker.worker(ids.next().unwrap_or(WorkerId(u32::MAX)), worker, owners.next()),
+            buckets: drawn.next().unwrap_or_default(),
+        };
         let workers = plan.workers.into_iter().map(worker).collect();
         Ok(PoolSetup {
             name: plan.name,
             kinds: plan.kinds,
             limits: plan.limits,
             workers,
-            buckets: drawn,
-            owners,
             recruiter: Some(Box::new(maker)),
         })
     };
@@ -177,22 +178,32 @@ impl Recruiter for Maker {
             &format!("{}/", self.pool),
             &mut buckets,
         );
+        // Owners of the plan are numbered from 0, and there are fewer of them.
+        let owner = self.repeatable.map(|_| OwnerId(u32::MAX - id.0));
         Some(Joining {
-            member: self.worker(id, worker),
+            worker: self.worker(id, worker, owner),
             buckets,
-            // Owners of the plan are numbered from 0, and there are fewer of them.
-            owner: self.repeatable.map(|_| OwnerId(u32::MAX - id.0)),
         })
     }
 }
 
 impl Maker {
-    fn worker(&self, id: WorkerId, worker: WorkerPlan) -> Member {
-        let name = format!("{}/{}", self.pool, worker.name).into();
+    fn worker(&self, id: WorkerId, worker: WorkerPlan, owner: Option<OwnerId>) -> NewWorker {
+        let name: Arc<str> = format!("{}/{}", self.pool, worker.name).into();
+        NewWorker {
+            life: Some(self.life(id, worker, name.clone())),
+            name,
+            slots: self.slots,
+            owner,
+        }
+    }
+
+    /// What carries out a worker's orders.
+    fn life(&self, id: WorkerId, worker: WorkerPlan, name: Arc<str>) -> Life {
         let (program, share) = match &self.performer {
             Ok((program, share)) => (program.clone(), share.clone()),
             Err(call) => {
-                return Member::Native(Box::new(NativeWorker {
+                let worker = NativeWorker {
                     id,
                     run: self.run.clone(),
                     name,
@@ -200,7 +211,8 @@ impl Maker {
                     slots: self.slots,
                     result_max: self.limits.result,
                     to_driver: self.to_driver.clone(),
-                }));
+                };
+                return Box::new(move |orders| Box::pin(worker.live(orders)));
             }
         };
         let denials = Arc::default();
@@ -212,7 +224,7 @@ impl Maker {
             &denials,
             self.slots,
         );
-        Member::Guest(Box::new(Worker {
+        let worker = Box::new(Worker {
             id,
             spec: WorkerSpec {
                 program,
@@ -237,7 +249,8 @@ impl Maker {
             sandbox: self.sandbox.clone(),
             logger: self.logger.clone(),
             to_driver: self.to_driver.clone(),
-        }))
+        });
+        Box::new(move |orders| Box::pin(worker.live(orders)))
     }
 }
 
@@ -271,8 +284,9 @@ pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<Vec<String>> {
     let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
     for kind in kinds {
         let serving: Vec<&PoolSetup> = pools.iter().filter(|pool| serves(pool, kind)).collect();
-        let owners: BTreeSet<OwnerId> = serving.iter().flat_map(|pool| pool.owners.iter().copied()).collect();
-        let is_trusted = serving.iter().any(|pool| pool.owners.is_empty());
+        let workers = || serving.iter().flat_map(|pool| &pool.workers);
+        let owners: BTreeSet<OwnerId> = workers().filter_map(|worker| worker.worker.owner).collect();
+        let is_trusted = workers().any(|worker| worker.worker.owner.is_none());
         if !is_trusted && owners.len() == 1 {
             found.insert(serving.iter().map(|pool| pool.name.clone()).collect());
         }

@@ -2,21 +2,21 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use disperse_scheduler::{Policy, WorkerId};
+use disperse_scheduler::Policy;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{RunError, pools::draw};
 use crate::{
     control::RunId,
-    driver::{BucketSetup, Driver, PoolSetup, Rehearsed, Setup},
+    driver::{BucketSetup, Clock, Driver, NoJournal, PoolSetup, PoolWorker, Rehearsed, Setup},
     limits::Limits,
     logger::{Level, Logger},
     operation::{ComponentOperation, OperationSettings},
     report::{NoSink, Reporter},
-    sandbox::{Input, NO_TIME_UNIX_MS, Program, Sandbox},
+    sandbox::{Input, LoadedComponent, NO_TIME_UNIX_MS, Sandbox},
     script::{Script, ScriptedWorker},
     settings::Spender,
-    transport::{Member, Scripted, Workers},
+    transport::{NewWorker, Scripted},
 };
 
 /// What all rehearsals of an operation have in common.
@@ -54,7 +54,9 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         ordered: script.ordered,
         pools,
         buckets,
-        workers: Workers::Scripted(Box::new(Scripted::new(script.rules, stage.task_limits.result))),
+        transport: Box::new(Scripted::new(script.rules, stage.task_limits.result)),
+        journal: Box::new(NoJournal),
+        clock: Clock::start(),
         counts: Arc::default(),
     };
     let settings = OperationSettings {
@@ -64,7 +66,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         planner_limits: stage.planner_limits,
         began_unix_ms: NO_TIME_UNIX_MS,
         seed: script.seed,
-        gated: true,
+        is_rehearsal: true,
     };
     let operation = ComponentOperation::start(
         stage.sandbox.clone(),
@@ -73,7 +75,14 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         logger,
         to_driver,
     );
-    let driver = Driver::new(setup, Box::new(operation), inbox, lines, &mut report, &stage.sandbox)?;
+    let driver = Driver::new(
+        setup,
+        Box::new(operation),
+        inbox,
+        lines,
+        &mut report,
+        stage.sandbox.budget(),
+    )?;
     Ok(driver.rehearse(stage.timeout).await)
 }
 
@@ -87,14 +96,11 @@ fn pools(workers: &[ScriptedWorker], limits: Limits) -> (Vec<PoolSetup>, Vec<Buc
                 kinds: worker.kinds.clone(),
                 limits,
                 workers: Vec::new(),
-                buckets: Vec::new(),
-                owners: Vec::new(),
                 recruiter: None,
             });
         }
     }
     let mut buckets = Vec::new();
-    let mut ids = (0..).map(WorkerId);
     for pool in &mut pools {
         let members = || workers.iter().filter(|worker| worker.kinds == pool.kinds);
         let spenders = members().map(|worker| Spender {
@@ -103,13 +109,16 @@ fn pools(workers: &[ScriptedWorker], limits: Limits) -> (Vec<PoolSetup>, Vec<Buc
             account: worker.account.as_deref(),
         });
         let drawn = draw(&[], spenders, "", &mut buckets);
-        let members = members().zip(&mut ids).map(|(worker, id)| Member::Scripted {
-            worker: id,
-            name: worker.name.clone(),
-            slots: worker.slots,
+        let joining = members().zip(drawn).map(|(worker, buckets)| PoolWorker {
+            worker: NewWorker {
+                name: worker.name.as_str().into(),
+                slots: worker.slots,
+                owner: None,
+                life: None,
+            },
+            buckets,
         });
-        let members = members.collect();
-        (pool.workers, pool.buckets) = (members, drawn);
+        pool.workers = joining.collect();
     }
     (pools, buckets)
 }

@@ -92,6 +92,7 @@ impl Log {
                 }
                 self.ended(ended)
             }
+            Notice::WorkerLeft { worker } => format!("{} is gone", self.worker(*worker)),
             Notice::Planner(_) | Notice::Control(_) | Notice::Shortage(_) | Notice::Resting { .. } => return,
         };
         self.line(now, &line);

@@ -1,8 +1,14 @@
-//! How orders reach workers. In one process that is a channel to each; where a run is rehearsed, a script.
+//! How orders reach workers, and how what becomes of them comes back: as notices to the driver.
+//!
+//! The driver knows workers by number and sends orders through a [`Transport`]. In one process that is a channel to each worker
+//! ([`InProcess`]); in a rehearsal a script answers ([`Scripted`]).
 
 mod scripted;
 
-use disperse_scheduler::{Moment, WorkerId};
+use std::sync::Arc;
+
+use disperse_scheduler::{Moment, OwnerId, WorkerId};
+use futures::future::BoxFuture;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
@@ -10,108 +16,100 @@ use tokio::{
 
 pub(crate) use scripted::Scripted;
 
-use crate::{
-    inbox::{Order, reap},
-    worker::{NativeWorker, Worker},
-};
+use crate::inbox::{Notice, Order, reap};
 
-/// The workers of a run.
-#[derive(Debug)]
-pub(crate) enum Workers {
-    /// Those of this process.
-    InProcess(InProcess),
-    /// Those of a script.
-    Scripted(Box<Scripted>),
+/// A worker that joins a run.
+pub(crate) struct NewWorker {
+    /// For people: `pool/worker`.
+    pub(crate) name: Arc<str>,
+    /// How many attempts it takes at once, from 1.
+    pub(crate) slots: u32,
+    /// The owner, if its results count only when workers of other owners confirm them.
+    pub(crate) owner: Option<OwnerId>,
+    /// What carries out its orders in this process. None: the transport has it elsewhere.
+    pub(crate) life: Option<Life>,
 }
 
-/// Somebody who is to work.
-pub(crate) enum Member {
-    /// A component.
-    Guest(Box<Worker>),
-    /// A function of the program that has this host built in.
-    Native(Box<NativeWorker>),
-    /// A part of a script.
-    Scripted { worker: WorkerId, name: String, slots: u32 },
-}
+/// Carries out the orders of one worker until there will be none.
+pub(crate) type Life = Box<dyn FnOnce(UnboundedReceiver<Order>) -> BoxFuture<'static, ()> + Send>;
 
-impl Member {
-    pub(crate) fn id(&self) -> WorkerId {
-        match self {
-            Self::Guest(worker) => worker.id,
-            Self::Native(worker) => worker.id,
-            Self::Scripted { worker, .. } => *worker,
-        }
-    }
+/// A worker that an order was for is gone, or never was: what it was given is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vanished;
 
-    /// For people.
-    pub(crate) fn name(&self) -> std::sync::Arc<str> {
-        match self {
-            Self::Guest(worker) => worker.spec.name.clone(),
-            Self::Native(worker) => worker.name.clone(),
-            Self::Scripted { name, .. } => name.as_str().into(),
-        }
-    }
+/// The way to the workers of a run. Nothing in it waits.
+///
+/// Workers are numbered from 0 in the order of joining, and a number is never used again. How an attempt ended comes back as
+/// [`Notice::AttemptEnded`], that a worker is gone as [`Notice::WorkerLeft`]; after that nothing of the worker counts any more.
+pub(crate) trait Transport: Send {
+    /// Sets the next worker to work.
+    fn join(&mut self, worker: WorkerId, new: NewWorker);
 
-    /// How many attempts it takes at once.
-    pub(crate) fn slots(&self) -> u32 {
-        match self {
-            Self::Guest(worker) => worker.spec.slots,
-            Self::Native(worker) => worker.slots,
-            Self::Scripted { slots, .. } => *slots,
-        }
-    }
-}
+    /// Sends an order, which reaches the worker `now` or later, after those before it.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> Result<(), Vanished>;
 
-impl Workers {
-    /// Sets a worker to work; in the order of their numbers, from 0. One that is not for here does nothing.
-    pub(crate) fn add(&mut self, member: Member) {
-        match (self, member) {
-            (Self::InProcess(workers), Member::Guest(worker)) => workers.add(|orders| worker.live(orders)),
-            (Self::InProcess(workers), Member::Native(worker)) => workers.add(|orders| worker.live(orders)),
-            (Self::Scripted(workers), Member::Scripted { name, slots, .. }) => workers.add(name, slots),
-            (Self::InProcess(_), Member::Scripted { .. })
-            | (Self::Scripted(_), Member::Guest(_) | Member::Native(_)) => {}
-        }
-    }
+    /// A worker gets no more orders.
+    fn leave(&mut self, worker: WorkerId);
 
     /// Looks now and then whether everything is well.
     ///
     /// # Panics
-    /// A worker has panicked.
-    pub(crate) fn look(&mut self) {
-        if let Self::InProcess(workers) = self {
-            reap(&mut workers.running);
-        }
+    /// A worker of this process has panicked, which is a bug of the host.
+    fn look(&mut self) {}
+
+    /// Where time is virtual: when something happens next.
+    fn next_moment(&self) -> Option<Moment> {
+        None
     }
 
-    /// Sends an order, which reaches the worker `now`. False if there is no such worker or it has died.
-    pub(crate) fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> bool {
-        match self {
-            Self::InProcess(workers) => workers.send(worker, order),
-            Self::Scripted(workers) => workers.send(now, worker, order),
-        }
+    /// Where time is virtual: what has happened by now and was not taken yet, in order.
+    fn take_due(&mut self, _now: Moment) -> Vec<Notice> {
+        Vec::new()
+    }
+
+    /// Why it cannot go on, if it cannot.
+    fn take_trouble(&mut self) -> Option<String> {
+        None
     }
 }
 
 /// The workers of this process. Dropping it stops them all at once.
 #[derive(Debug, Default)]
 pub(crate) struct InProcess {
-    /// By number: workers are numbered from zero in the order of joining.
-    workers: Vec<UnboundedSender<Order>>,
+    /// By number. None: it has left.
+    workers: Vec<Option<UnboundedSender<Order>>>,
     running: JoinSet<()>,
 }
 
-impl InProcess {
-    fn add<L: Future<Output = ()> + Send + 'static>(&mut self, life: impl FnOnce(UnboundedReceiver<Order>) -> L) {
+impl Transport for InProcess {
+    fn join(&mut self, worker: WorkerId, new: NewWorker) {
         let (orders, inbox) = unbounded_channel();
-        self.workers.push(orders);
-        self.running.spawn(life(inbox));
+        let index = worker.0 as usize;
+        if self.workers.len() <= index {
+            self.workers.resize_with(index + 1, || None);
+        }
+        if let (Some(place), Some(life)) = (self.workers.get_mut(index), new.life) {
+            *place = Some(orders);
+            self.running.spawn(life(inbox));
+        }
     }
 
-    fn send(&self, worker: WorkerId, order: Order) -> bool {
-        self.workers
-            .get(worker.0 as usize)
-            .is_some_and(|orders| orders.send(order).is_ok())
+    fn send(&mut self, _: Moment, worker: WorkerId, order: Order) -> Result<(), Vanished> {
+        let orders = self.workers.get(worker.0 as usize).and_then(Option::as_ref);
+        orders.ok_or(Vanished)?.send(order).map_err(|_| Vanished)
+    }
+
+    fn leave(&mut self, worker: WorkerId) {
+        if let Some(orders) = self.workers.get_mut(worker.0 as usize) {
+            *orders = None;
+        }
+    }
+
+    fn look(&mut self) {
+        reap(&mut self.running);
     }
 }
 
@@ -119,15 +117,52 @@ impl InProcess {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use disperse_scheduler::{ActionId, AttemptId};
+
     use super::*;
+
+    fn new_worker(life: Life) -> NewWorker {
+        NewWorker {
+            name: "w".into(),
+            slots: 1,
+            owner: None,
+            life: Some(life),
+        }
+    }
+
+    fn stop() -> Order {
+        Order::Stop(AttemptId {
+            action: ActionId(1),
+            number: 1,
+        })
+    }
 
     #[tokio::test]
     async fn a_worker_that_panics_is_noticed() {
         let mut workers = InProcess::default();
-        workers.add(|_| async { panic!("a bug") });
-        let mut workers = Workers::InProcess(workers);
+        workers.join(
+            WorkerId(0),
+            new_worker(Box::new(|_| Box::pin(async { panic!("a bug") }))),
+        );
         while catch_unwind(AssertUnwindSafe(|| workers.look())).is_ok() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn orders_for_workers_that_are_gone_are_refused() {
+        let mut workers = InProcess::default();
+        for worker in [0, 1] {
+            let life = |mut orders: UnboundedReceiver<Order>| -> BoxFuture<'static, ()> {
+                Box::pin(async move { while orders.recv().await.is_some() {} })
+            };
+            workers.join(WorkerId(worker), new_worker(Box::new(life)));
+        }
+        assert_eq!(workers.send(Moment::START, WorkerId(1), stop()), Ok(()));
+        workers.leave(WorkerId(1));
+        for gone in [1, 2] {
+            assert_eq!(workers.send(Moment::START, WorkerId(gone), stop()), Err(Vanished));
+        }
+        assert_eq!(workers.send(Moment::START, WorkerId(0), stop()), Ok(()));
     }
 }

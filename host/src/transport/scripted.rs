@@ -3,13 +3,17 @@
 //! Like any other worker, one takes as many attempts at once as it has slots and keeps what it is given beyond that in its hand,
 //! in order; a rule is looked for when the attempt begins. All of it follows from the orders and their moments alone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Moment, WorkerId};
 
+use super::{NewWorker, Transport, Vanished};
 use crate::{
-    inbox::{AttemptEnded, Job, Order, Used, Words},
+    inbox::{AttemptEnded, Job, Notice, Order, Used, Words},
     script::{Attempt, Rules, Said},
     units::{Size, Time},
 };
@@ -32,7 +36,7 @@ pub(crate) struct Scripted {
 
 #[derive(Debug)]
 struct Desk {
-    name: String,
+    name: Arc<str>,
     slots: usize,
     /// How many attempts go on.
     going: usize,
@@ -49,8 +53,58 @@ struct Going {
     seated: bool,
 }
 
+impl Transport for Scripted {
+    fn join(&mut self, _: WorkerId, new: NewWorker) {
+        self.desks.push(Desk {
+            name: new.name,
+            slots: new.slots.max(1) as usize,
+            going: 0,
+            hand: VecDeque::new(),
+        });
+    }
+
+    fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> Result<(), Vanished> {
+        let desk = self.desks.get_mut(worker.0 as usize).ok_or(Vanished)?;
+        match order {
+            Order::Run(job) => {
+                desk.hand.push_back(job);
+                self.begin(now, worker);
+            }
+            Order::Stop(attempt) => self.stop(now, worker, attempt),
+        }
+        Ok(())
+    }
+
+    /// No worker of a script leaves before the end.
+    fn leave(&mut self, _: WorkerId) {}
+
+    fn next_moment(&self) -> Option<Moment> {
+        self.ends.first_key_value().map(|((moment, _), _)| *moment)
+    }
+
+    /// The attempts that have ended by now. What begins in their place has its turn the next time.
+    fn take_due(&mut self, now: Moment) -> Vec<Notice> {
+        let later = self.ends.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut self.ends, later);
+        let mut ended = Vec::with_capacity(due.len());
+        for going in due.into_values() {
+            if let Some(desk) = self.desks.get_mut(going.worker.0 as usize).filter(|_| going.seated) {
+                desk.going -= 1;
+            }
+            self.begin(now, going.worker);
+            ended.push(Notice::AttemptEnded(told(going)));
+        }
+        ended
+    }
+
+    /// Why the script does not fit, if it does not.
+    fn take_trouble(&mut self) -> Option<String> {
+        self.trouble.take()
+    }
+}
+
 impl Scripted {
-    /// Nobody yet. `result_max`: the largest result, in bytes.
+    /// No worker yet. `result_max`: the largest result, in bytes.
     pub(crate) fn new(rules: Rules, result_max: u64) -> Self {
         Self {
             rules,
@@ -60,59 +114,6 @@ impl Scripted {
             begun: 0,
             trouble: None,
         }
-    }
-
-    pub(super) fn add(&mut self, name: String, slots: u32) {
-        self.desks.push(Desk {
-            name,
-            slots: slots.max(1) as usize,
-            going: 0,
-            hand: VecDeque::new(),
-        });
-    }
-
-    pub(super) fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> bool {
-        let Some(desk) = self.desks.get_mut(worker.0 as usize) else {
-            return false;
-        };
-        match order {
-            Order::Run(job) => {
-                desk.hand.push_back(job);
-                self.begin(now, worker);
-            }
-            Order::Stop(attempt) => self.stop(now, worker, attempt),
-        }
-        true
-    }
-
-    /// The names of the workers, by number.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.desks.iter().map(|desk| desk.name.clone()).collect()
-    }
-
-    /// When the next attempt ends.
-    pub(crate) fn next(&self) -> Option<Moment> {
-        self.ends.first_key_value().map(|((moment, _), _)| *moment)
-    }
-
-    /// The attempts that have ended by now, in order. What begins in their place has its turn the next time.
-    pub(crate) fn due(&mut self, now: Moment) -> Vec<AttemptEnded> {
-        let later = self.ends.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut self.ends, later);
-        let mut ended = Vec::with_capacity(due.len());
-        for going in due.into_values() {
-            if let Some(desk) = self.desks.get_mut(going.worker.0 as usize).filter(|_| going.seated) {
-                desk.going -= 1;
-            }
-            self.begin(now, going.worker);
-            ended.push(told(going));
-        }
-        ended
-    }
-
-    /// Why the script does not fit, if it does not.
-    pub(crate) fn take_trouble(&mut self) -> Option<String> {
-        self.trouble.take()
     }
 
     /// Begins with what is in a worker's hand, as far as it has slots.
@@ -270,8 +271,12 @@ mod tests {
 
     /// The actions whose attempts end at a moment, in ms, with how.
     fn due(workers: &mut Scripted, ms: u64) -> Vec<(u64, End)> {
-        let ended = workers.due(Moment::from_millis(ms)).into_iter();
-        ended.map(|ended| (ended.attempt.action.0, ended.end)).collect()
+        let due = workers.take_due(Moment::from_millis(ms)).into_iter();
+        let ended = |notice| match notice {
+            Notice::AttemptEnded(ended) => (ended.attempt.action.0, ended.end),
+            other => panic!("{other:?}"),
+        };
+        due.map(ended).collect()
     }
 
     #[test]
@@ -279,18 +284,24 @@ mod tests {
         let script = "[[answer]]\npayload = \"slow\"\nafter = \"1h\"\nresult = \"\"\n[[answer]]\nresult = \"long\"\nafter = \"5ms\"\n";
         let script = Script::parse(script, &|_| Ok(Bytes::new())).unwrap();
         let mut workers = Scripted::new(script.rules, 3);
-        workers.add("w".into(), 1);
-        let who = WorkerId(0);
+        let new = NewWorker {
+            name: "w".into(),
+            slots: 1,
+            owner: None,
+            life: None,
+        };
+        let worker = WorkerId(0);
+        workers.join(worker, new);
         for (action, payload) in [(1, "slow"), (2, "a"), (3, "b")] {
-            assert!(workers.send(Moment::START, who, job(action, payload)));
+            assert_eq!(workers.send(Moment::START, worker, job(action, payload)), Ok(()));
         }
-        assert!(!workers.send(Moment::START, WorkerId(1), job(4, "")));
-        workers.send(Moment::START, who, Order::Stop(attempt(2)));
-        assert_eq!(workers.next(), Some(Moment::START));
+        assert_eq!(workers.send(Moment::START, WorkerId(1), job(4, "")), Err(Vanished));
+        assert_eq!(workers.send(Moment::START, worker, Order::Stop(attempt(2))), Ok(()));
+        assert_eq!(workers.next_moment(), Some(Moment::START));
         assert_eq!(due(&mut workers, 0), [(2, End::Stopped)]);
-        assert_eq!(workers.next(), Some(Moment::from_millis(30_000)));
+        assert_eq!(workers.next_moment(), Some(Moment::from_millis(30_000)));
         assert_eq!(due(&mut workers, 30_000), [(1, End::Transient)]);
         assert_eq!(due(&mut workers, 30_005), [(3, End::Oversize)]);
-        assert_eq!((workers.next(), workers.take_trouble()), (None, None));
+        assert_eq!((workers.next_moment(), workers.take_trouble()), (None, None));
     }
 }

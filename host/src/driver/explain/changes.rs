@@ -4,7 +4,7 @@ use disperse_scheduler::{Event, Health, PoolId, WorkerId};
 
 use crate::{
     control::{Change, Problem},
-    driver::Driver,
+    driver::{Driver, PoolWorker},
     inbox::{HostNotice, RunEvent},
     limits::WORKERS_MAX,
 };
@@ -48,7 +48,7 @@ impl Driver<'_> {
     }
 
     /// Lets so many more workers join a pool.
-    pub(super) fn add_workers(&mut self, pool: &str, count: u32) -> Result<Change, Problem> {
+    pub(in crate::driver) fn add_workers(&mut self, pool: &str, count: u32) -> Result<Change, Problem> {
         let known: Vec<&str> = self.pools.iter().map(|entry| entry.name.as_str()).collect();
         let Some(index) = known.iter().position(|name| *name == pool) else {
             let hint = format!("pools of this run: {}", known.join(", "));
@@ -74,17 +74,17 @@ impl Driver<'_> {
                 );
             };
             let buckets = joining.buckets.iter().map(|setup| self.define_bucket(setup)).collect();
-            let name = joining.member.name().to_string();
+            let worker = joining.worker;
+            let name = worker.name.to_string();
             let (least, each) = self.tasks_each;
-            self.tasks
-                .allow(least.max(each.saturating_mul(joining.member.slots() as usize)));
+            self.tasks.allow(least.max(each.saturating_mul(worker.slots as usize)));
             let number = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
             let event = RunEvent::WorkerJoined {
                 worker: name.clone(),
                 pool: pool.to_owned(),
             };
-            self.report.event(self.now, event);
-            self.join(number, joining.member, buckets, joining.owner);
+            self.emit(event);
+            self.join(number, PoolWorker { worker, buckets });
             names = Some((names.map_or_else(|| name.clone(), |(first, _)| first), name));
         }
         Ok(Change::Joined { names })
@@ -94,7 +94,7 @@ impl Driver<'_> {
         if self.draining {
             return Change::AlreadyStopping;
         }
-        self.report.event(self.now, RunEvent::Notice(HostNotice::Stopping));
+        self.emit(RunEvent::Notice(HostNotice::Stopping));
         self.drain();
         Change::Stopping {
             running: self.scheduler.in_flight() as u64,

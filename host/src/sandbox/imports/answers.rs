@@ -12,13 +12,13 @@ pub(super) async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32
             pay(store, answer.size(), 0)?;
             return Ok(answer);
         }
-        next_batch(store).await?;
+        next_delivery(store).await?;
     }
 }
 
-/// Lets a task that can do nothing else see the next batch of answers, and refills its fuel.
-pub(super) async fn next_batch(store: &mut StoreContextMut<'_, State>) -> Result<()> {
-    if !store.data_mut().task()?.next_batch().await {
+/// Lets a task that can do nothing else see its next delivery of answers, and refills its fuel.
+pub(super) async fn next_delivery(store: &mut StoreContextMut<'_, State>) -> Result<()> {
+    if !store.data_mut().task()?.next_delivery().await {
         return Err(format_err!("the run is over"));
     }
     refill(store)

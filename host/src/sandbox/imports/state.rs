@@ -17,7 +17,7 @@ use super::{
 use crate::{
     grants::{Denials, Grants},
     http::Access,
-    inbox::{PlannerPort, Reports, LogSource, TaskPort},
+    inbox::{LogSource, PlannerPort, Reports, TaskPort},
     limits::Limits,
     logger::{Level, Logger},
 };
@@ -38,7 +38,7 @@ pub(crate) struct State {
     /// What was burnt of the budgets before the one that runs now; units.
     pub(crate) fuel_burnt: u64,
     /// The last batch for which the budget was refilled.
-    pub(crate) fuel_delivery: u64,
+    pub(crate) fuel_delivery: u32,
     pub(crate) env: GuestEnv,
     /// The kind of the action that a task asked for last.
     pub(crate) last_kind: Arc<str>,

@@ -138,8 +138,8 @@ impl Tail {
     }
 
     /// From now on every line goes to the logger as well.
-    pub(crate) fn forward(&self, speaker: LogSource, logger: Logger) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).forward = Some((speaker, logger));
+    pub(crate) fn forward(&self, source: LogSource, logger: Logger) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).forward = Some((source, logger));
     }
 
     /// Says what has no end of line yet, and what was not said.
@@ -147,7 +147,7 @@ impl Tail {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.end_line();
         if let Some(text) = inner.meter.take_dropped()
-            && let Some((speaker, logger)) = &inner.forward
+            && let Some((source, logger)) = &inner.forward
         {
             logger.guest(source, Level::Warning, &text);
         }
@@ -176,7 +176,7 @@ impl Tail {
     }
 
     /// Passes a line of the `log` interface on, if so much may be said.
-    pub(crate) fn log(&self, logger: &Logger, speaker: &LogSource, level: Level, text: &str) {
+    pub(crate) fn log(&self, logger: &Logger, source: &LogSource, level: Level, text: &str) {
         if !logger.hears(level) {
             return;
         }
@@ -221,7 +221,7 @@ impl Inner {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        let Some((speaker, logger)) = &self.forward else { return };
+        let Some((source, logger)) = &self.forward else { return };
         if !line.is_empty() && self.meter.admits(line.len()) {
             logger.guest(source, Level::Info, &String::from_utf8_lossy(&line));
         }

@@ -10,7 +10,7 @@ use wasmtime::{
 
 use super::{
     abi::{self, Outcome},
-    answers::{next_batch, wait_for},
+    answers::{next_delivery, wait_for},
     charge::{charge, over_size},
     state::State,
 };
@@ -86,7 +86,7 @@ async fn submit(
 ) -> Result<inbox::RequestNumber> {
     let oversize = over_size(store.data(), "a payload", action.payload.len());
     while store.data_mut().task()?.is_full() {
-        next_batch(store).await?;
+        next_delivery(store).await?;
     }
     let budget = store.data().limiter.budget();
     if budget.is_over() {
@@ -148,6 +148,6 @@ async fn wait_any(mut store: StoreContextMut<'_, State>, pendings: Vec<Resource<
         if !ready.is_empty() {
             return Ok((ready,));
         }
-        next_batch(&mut store).await?;
+        next_delivery(&mut store).await?;
     }
 }

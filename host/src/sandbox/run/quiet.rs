@@ -103,7 +103,7 @@ impl AccessorTask<State> for Pump {
                     if port.is_idle() {
                         return Poll::Ready(Err(format_err!("the task waits for something that cannot come")));
                     }
-                    match port.poll_next_batch(cx) {
+                    match port.poll_next_delivery(cx) {
                         Poll::Pending => Poll::Pending,
                         Poll::Ready(false) => Poll::Ready(Err(format_err!("the run is over"))),
                         Poll::Ready(true) => {

@@ -1,0 +1,195 @@
+//! What a turn does to the rest of the run and to the world: collected while the turn decides, released at its end.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use disperse_scheduler::{TaskId, WorkerId};
+
+use super::{
+    Driver,
+    journal::{Record, TurnNumber},
+};
+use crate::inbox::{Order, OutputPiece, PlannerCall, RunEvent};
+
+/// One thing that a turn does.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Starts a task that was handed out.
+    Start { task: TaskId, input: Bytes },
+    /// Sends a task its next delivery: all answers that it has not been sent.
+    Deliver { task: TaskId },
+    /// Calls the planner.
+    Call(PlannerCall),
+    /// Sends a worker an order.
+    Order {
+        worker: WorkerId,
+        order: Order,
+        /// Whether making the attempt twice does no harm.
+        idempotent: bool,
+    },
+    /// Writes to the run's output.
+    Output(OutputPiece),
+    /// Reports something.
+    Event(RunEvent),
+}
+
+impl Effect {
+    /// Whether it is visible outside, so that it must not happen before its turn is durable.
+    fn leaves(&self) -> bool {
+        match self {
+            Self::Start { .. } | Self::Deliver { .. } | Self::Call(_) => false,
+            Self::Order { idempotent, .. } => !idempotent,
+            Self::Output(_) | Self::Event(_) => true,
+        }
+    }
+
+    fn is_order(&self) -> bool {
+        matches!(self, Self::Order { .. })
+    }
+}
+
+/// The effects of the turn that goes on, and those of earlier ones that wait for the journal.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// How many turns have ended.
+    turns: TurnNumber,
+    now: Vec<Effect>,
+    records: Vec<Record>,
+    waiting: VecDeque<(TurnNumber, Effect)>,
+    /// How many of those are orders: they reach a worker in their order.
+    orders_waiting: usize,
+}
+
+impl Effects {
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.now.push(effect);
+    }
+
+    /// The number of the last turn that has ended.
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> TurnNumber {
+        self.turns
+    }
+
+    /// Whether effects wait for the journal.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes the records of a turn that ends.
+    fn end_turn(&mut self) -> (TurnNumber, Vec<Record>) {
+        self.turns += 1;
+        (self.turns, std::mem::take(&mut self.records))
+    }
+
+    /// Has an effect wait if it must.
+    fn hold(&mut self, effect: Effect, is_durable: bool) -> Option<Effect> {
+        let is_behind = effect.is_order() && self.orders_waiting > 0;
+        if (is_durable || !effect.leaves()) && !is_behind {
+            return Some(effect);
+        }
+        self.orders_waiting += usize::from(effect.is_order());
+        self.waiting.push_back((self.turns, effect));
+        None
+    }
+
+    /// The next effect that waited and need not any more.
+    fn next_due(&mut self, durable: TurnNumber) -> Option<Effect> {
+        let (_, effect) = self.waiting.pop_front_if(|(turn, _)| *turn <= durable)?;
+        self.orders_waiting -= usize::from(effect.is_order());
+        Some(effect)
+    }
+}
+
+impl Driver<'_> {
+    /// Takes a record of what happens, if the journal wants any.
+    pub(super) fn record(&mut self, record: impl FnOnce() -> Record) {
+        if self.journal.is_on() {
+            self.effects.records.push(record());
+        }
+    }
+
+    /// Reports something at the end of the turn.
+    pub(super) fn emit(&mut self, event: RunEvent) {
+        self.effects.push(Effect::Event(event));
+    }
+
+    /// Ends a turn: hands its records to the journal and has its effects, as far as they need not wait.
+    pub(super) fn end_turn(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects.now);
+        if self.journal.is_on() {
+            for effect in &effects {
+                self.record_effect(effect);
+            }
+        }
+        let (turn, records) = self.effects.end_turn();
+        if !records.is_empty() {
+            self.journal.append(turn, records);
+        }
+        self.release_durable();
+        let is_durable = self.journal.durable() >= turn;
+        for effect in effects.drain(..) {
+            if let Some(effect) = self.effects.hold(effect, is_durable) {
+                self.have(effect);
+            }
+        }
+        // Keeps the room that it has.
+        if self.effects.now.is_empty() {
+            self.effects.now = effects;
+        }
+    }
+
+    /// Has the effects of earlier turns that have become durable.
+    pub(super) fn release_durable(&mut self) {
+        if !self.effects.are_waiting() {
+            return;
+        }
+        let durable = self.journal.durable();
+        while let Some(effect) = self.effects.next_due(durable) {
+            self.have(effect);
+        }
+    }
+
+    fn record_effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Start { task, input } => {
+                let (task, input) = (*task, input.clone());
+                self.record(|| Record::TaskStarted { task, input });
+            }
+            Effect::Deliver { task } => {
+                if let Some(record) = self.tasks.next_delivery(*task, self.now.as_millis()) {
+                    self.record(|| record);
+                }
+            }
+            Effect::Output(piece) => {
+                let (task, bytes) = (piece.task, piece.bytes.len() as u64);
+                self.record(|| Record::Output { task, bytes });
+            }
+            Effect::Call(_) | Effect::Order { .. } | Effect::Event(_) => {}
+        }
+    }
+
+    fn have(&mut self, effect: Effect) {
+        let now_ms = self.now.as_millis();
+        match effect {
+            Effect::Start { task, input } => {
+                let deliveries = self.operation.start(task, input, now_ms);
+                self.tasks.started(task, deliveries);
+                self.awakened(task, 0);
+            }
+            Effect::Deliver { task } => {
+                if let Some(number) = self.tasks.deliver(task, now_ms) {
+                    self.awakened(task, number);
+                }
+            }
+            Effect::Call(call) => self.operation.call(call, now_ms),
+            Effect::Order { worker, order, .. } => {
+                if self.transport.send(self.now, worker, order).is_err() {
+                    self.vanished.push(worker);
+                }
+            }
+            Effect::Output(piece) => self.report.output(self.now, piece),
+            Effect::Event(event) => self.report.event(self.now, event),
+        }
+    }
+}

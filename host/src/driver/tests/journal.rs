@@ -1,0 +1,128 @@
+//! What is recorded of a turn, and what waits until it is durable.
+
+use super::*;
+
+const NONE: [&str; 0] = [];
+
+fn run_with_journal(pools: &[Pool]) -> Run {
+    let mut run = Set {
+        has_journal: true,
+        ..Set::pools(pools)
+    }
+    .run();
+    run.turn([handed("in")]);
+    run.keep();
+    run.turn([]);
+    (run.tasks(), run.fake.recorded().records.clear());
+    run
+}
+
+fn idempotent() -> Options {
+    Options {
+        idempotent: true,
+        ..Options::default()
+    }
+}
+
+/// The records since they were last asked for, by turn.
+fn records(run: &Run) -> Vec<Record> {
+    let records = std::mem::take(&mut run.fake.recorded().records);
+    records.into_iter().flat_map(|(_, records)| records).collect()
+}
+
+#[test]
+fn nothing_is_recorded_without_a_journal() {
+    let mut run = Run::with_task(&[workers(&[1])]);
+    run.turn([asks(1, 1), output("o")]);
+    run.turn([done(attempt(1, 1), 0, "r"), task_ended(1, "t")]);
+    assert_eq!(records(&run), []);
+}
+
+#[test]
+fn settled_action_is_recorded_before_its_delivery() {
+    let mut run = run_with_journal(&[workers(&[2])]);
+    run.turn([asks_with(1, 1, idempotent()), asks_with(1, 2, idempotent())]);
+    assert_eq!(records(&run), [], "requests follow from what is recorded");
+    run.now = Moment::from_millis(5);
+    run.turn([done(attempt(2, 1), 0, "two"), ended(attempt(1, 1), 0, End::Permanent)]);
+    let records = records(&run);
+    assert_eq!(records.len(), 3, "{records:?}");
+    let named = |request: u32, records: &Record| match records {
+        Record::Settled { action, .. } => assert_eq!((action.task, action.request), (TaskId(1), request)),
+        other => panic!("{other:?}"),
+    };
+    named(2, &records[0]);
+    named(1, &records[1]);
+    let delivered = Record::Delivered {
+        task: TaskId(1),
+        number: 1,
+        now_ms: 5,
+        requests: vec![1, 2],
+    };
+    assert_eq!(records[2], delivered);
+}
+
+#[test]
+fn start_and_end_of_a_task_and_output_are_recorded() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([handed("next"), task_ended(1, "r"), output("12345")]);
+    let (task, bytes) = (None, 5);
+    let expected = [
+        Record::TaskEnded {
+            task: TaskId(1),
+            outcome: Ok("r".into()),
+        },
+        Record::TaskStarted {
+            task: TaskId(2),
+            input: "next".into(),
+        },
+        Record::Output { task, bytes },
+    ];
+    assert_eq!(records(&run), expected);
+}
+
+#[test]
+fn output_waits_until_its_turn_is_durable() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([output("a")]);
+    run.turn([output("b")]);
+    assert_eq!(run.reported(), NONE);
+    let both = run.driver.effects.turns();
+    run.fake.recorded().durable = Some(both - 1);
+    run.turn([]);
+    assert_eq!(run.reported(), ["output: a"]);
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.reported(), ["output: b"]);
+}
+
+#[test]
+fn deliveries_and_calls_do_not_wait() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([asks_with(1, 1, idempotent()), handed("b")]);
+    run.turn([done(attempt(1, 1), 0, "r"), task_ended(2, "x")]);
+    assert_eq!(run.tasks(), ["start t2: b", "t1 #1 at 0: 1 r", "collect t2: x"]);
+}
+
+#[test]
+fn only_attempts_that_must_not_be_made_twice_wait() {
+    let mut run = run_with_journal(&[workers(&[1, 1])]);
+    run.turn([asks_with(1, 1, idempotent())]);
+    assert_eq!(run.orders().len(), 1);
+    run.turn([asks(1, 2)]);
+    assert_eq!(run.orders(), NONE);
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders().len(), 1);
+}
+
+#[test]
+fn orders_never_overtake_each_other() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([asks(1, 1)]);
+    run.turn([cancels(1, 1)]);
+    assert_eq!(run.orders(), NONE, "the worker would not know what to stop");
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders(), ["w0 run a1#1", "w0 stop a1#1"]);
+}
