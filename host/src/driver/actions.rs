@@ -3,10 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId, WorkerId};
+use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId};
 use rustc_hash::FxHashMap;
 
-use super::votes::{QuorumVotes, Votes};
+use super::votes::{self, Voter, Votes};
 use crate::{inbox::RequestNumber, text::MESSAGE_MAX};
 
 /// One action that waits or runs.
@@ -148,19 +148,12 @@ impl Actions {
     }
 
     /// Keeps the result of an attempt until it is settled, and says what that is for the scheduler.
-    pub(super) fn keep(
-        &mut self,
-        quorum: &QuorumVotes,
-        attempt: AttemptId,
-        worker: WorkerId,
-        result: Bytes,
-        fuel: u64,
-    ) -> End {
+    pub(super) fn keep(&mut self, attempt: AttemptId, voter: Voter, result: Bytes, fuel: u64) -> End {
         let Some(parked) = self.parked.get_mut(&attempt.action) else {
             return End::Ok;
         };
         self.size -= parked.size();
-        let end = quorum.end(&mut parked.votes, attempt, worker, &result, fuel);
+        let end = votes::end(&mut parked.votes, attempt, voter, &result, fuel);
         parked.result = result;
         self.size += parked.size();
         end

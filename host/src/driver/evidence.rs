@@ -107,7 +107,8 @@ pub(super) struct Evidence {
     pub(super) id: RunId,
     attempts: RingLog<FailedAttempt>,
     changes: RingLog<HealthChange>,
-    workers: Vec<WorkerHistory>,
+    /// Of workers with any.
+    workers: FxHashMap<WorkerId, WorkerHistory>,
     histories: FxHashMap<ActionId, ActionHistory>,
 }
 
@@ -117,13 +118,9 @@ impl Evidence {
             id,
             attempts: RingLog::new(),
             changes: RingLog::new(),
-            workers: Vec::new(),
+            workers: FxHashMap::default(),
             histories: FxHashMap::default(),
         }
-    }
-
-    pub(super) fn add_worker(&mut self) {
-        self.workers.push(WorkerHistory::default());
     }
 
     /// Sets the verdict on the failures of a worker at an action, at this attempt and before.
@@ -155,10 +152,9 @@ impl Evidence {
         if let Some((number, left)) = left {
             self.forget(number, &left);
         }
-        if let Some(record) = self.workers.get_mut(worker.0 as usize) {
-            record.failed += 1;
-            push(&mut record.attempts, number);
-        }
+        let record = self.workers.entry(worker).or_default();
+        record.failed += 1;
+        push(&mut record.attempts, number);
         let history = self.histories.entry(attempt.action).or_insert_with(|| ActionHistory {
             task,
             kind: kind.clone(),
@@ -170,7 +166,7 @@ impl Evidence {
     }
 
     fn forget(&mut self, number: u64, left: &FailedAttempt) {
-        if let Some(record) = self.workers.get_mut(left.worker.0 as usize)
+        if let Some(record) = self.workers.get_mut(&left.worker)
             && record.attempts.front() == Some(&number)
         {
             record.attempts.pop_front();
@@ -204,9 +200,7 @@ impl Evidence {
 
     /// The health of a worker has changed.
     pub(super) fn health_changed(&mut self, worker: WorkerId, health: Health, now: Moment) {
-        let Some(record) = self.workers.get_mut(worker.0 as usize) else {
-            return;
-        };
+        let record = self.workers.entry(worker).or_default();
         record.since = now;
         let is_busy = matches!(health, Health::Busy { .. });
         if std::mem::replace(&mut record.busy, is_busy) || is_busy {
@@ -220,7 +214,7 @@ impl Evidence {
         let (number, left) = self.changes.push(change, CHANGES_MAX);
         push(&mut record.changes, number);
         if let Some((number, left)) = left
-            && let Some(record) = self.workers.get_mut(left.worker.0 as usize)
+            && let Some(record) = self.workers.get_mut(&left.worker)
             && record.changes.front() == Some(&number)
         {
             record.changes.pop_front();
@@ -229,14 +223,12 @@ impl Evidence {
 
     /// Since when a worker has its present health.
     pub(super) fn since(&self, worker: WorkerId) -> Moment {
-        self.workers
-            .get(worker.0 as usize)
-            .map_or(Moment::START, |record| record.since)
+        self.workers.get(&worker).map_or(Moment::START, |record| record.since)
     }
 
     /// How many attempts failed on a worker, also those that are not kept any more.
     pub(super) fn failures(&self, worker: WorkerId) -> u64 {
-        self.workers.get(worker.0 as usize).map_or(0, |record| record.failed)
+        self.workers.get(&worker).map_or(0, |record| record.failed)
     }
 
     /// The failed attempts of a worker, oldest first, with the histories of their actions.
@@ -244,7 +236,7 @@ impl Evidence {
         &self,
         worker: WorkerId,
     ) -> impl Iterator<Item = (&FailedAttempt, Option<&ActionHistory>)> {
-        let attempts = self.workers.get(worker.0 as usize).map(|record| record.attempts.iter());
+        let attempts = self.workers.get(&worker).map(|record| record.attempts.iter());
         attempts
             .into_iter()
             .flatten()
@@ -254,7 +246,7 @@ impl Evidence {
 
     /// How a worker's health changed, oldest first.
     pub(super) fn changes(&self, worker: WorkerId) -> impl Iterator<Item = &HealthChange> {
-        let changes = self.workers.get(worker.0 as usize).map(|record| record.changes.iter());
+        let changes = self.workers.get(&worker).map(|record| record.changes.iter());
         changes
             .into_iter()
             .flatten()
@@ -297,8 +289,6 @@ mod tests {
 
     fn evidence() -> Evidence {
         let mut evidence = Evidence::new(RunId::new());
-        evidence.add_worker();
-        evidence.add_worker();
         evidence
     }
 

@@ -10,6 +10,7 @@ mod evidence;
 mod explain;
 mod journal;
 mod quotas;
+mod registry;
 mod rehearsal;
 mod routes;
 mod shortage;
@@ -33,8 +34,8 @@ use tokio::{
 };
 
 use self::{
-    actions::Actions, effects::Effects, evidence::Evidence, quotas::Quotas, rehearsal::Stage, routes::Routes,
-    shortage::Shortages, tally::Tally, tasks::Tasks, votes::QuorumVotes,
+    actions::Actions, effects::Effects, evidence::Evidence, quotas::Quotas, registry::Registry, rehearsal::Stage,
+    routes::Routes, shortage::Shortages, tally::Tally, tasks::Tasks, votes::QuorumVotes,
 };
 pub(crate) use self::{
     clock::Clock,
@@ -121,13 +122,6 @@ pub(crate) struct Setup {
     pub(crate) counts: Arc<LiveCounts>,
 }
 
-/// What workers that join a pool later need.
-struct PoolEntry {
-    name: String,
-    limits: Limits,
-    recruiter: Option<Box<dyn Recruiter>>,
-}
-
 /// The loop's state.
 pub(crate) struct Driver<'a> {
     scheduler: Scheduler,
@@ -148,13 +142,12 @@ pub(crate) struct Driver<'a> {
     routes: Routes,
     actions: Actions,
     tasks: Tasks,
+    registry: Registry,
     tally: Tally,
     quotas: Quotas,
     evidence: Evidence,
     quorum: QuorumVotes,
     shortages: Shortages,
-    /// By number.
-    pools: Vec<PoolEntry>,
     tasks_each: (usize, usize),
     report: &'a mut Reporter,
     budget: Arc<Budget>,
@@ -205,12 +198,12 @@ impl<'a> Driver<'a> {
             routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),
             actions: Actions::default(),
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
+            registry: Registry::default(),
             tally: Tally::default(),
             quotas: Quotas::default(),
             evidence: Evidence::new(setup.id),
             quorum: QuorumVotes::default(),
             shortages: Shortages::default(),
-            pools: Vec::new(),
             tasks_each: setup.tasks_each,
             report,
             budget: budget.clone(),
@@ -231,13 +224,8 @@ impl<'a> Driver<'a> {
         for setup in setup.buckets {
             driver.define_bucket(&setup);
         }
-        for (pool, setup) in (0..).map(PoolId).zip(setup.pools) {
-            driver.tally.add_pool(&setup.name);
-            driver.pools.push(PoolEntry {
-                name: setup.name,
-                limits: setup.limits,
-                recruiter: setup.recruiter,
-            });
+        for setup in setup.pools {
+            let pool = driver.registry.add_pool(&setup.name, setup.limits, setup.recruiter);
             for worker in setup.workers {
                 driver.join(pool, worker);
             }
@@ -262,14 +250,10 @@ impl<'a> Driver<'a> {
     fn join(&mut self, pool: PoolId, joining: PoolWorker) {
         let PoolWorker { worker, buckets } = joining;
         let (slots, owner) = (worker.slots, worker.owner);
-        let Some(entry) = self.pools.get(pool.0 as usize) else {
-            return;
-        };
-        let id = WorkerId(u32::try_from(self.tally.worker_names().count()).unwrap_or(u32::MAX));
-        self.tally.add_worker(&entry.name, &worker.name, entry.limits);
-        self.evidence.add_worker();
-        self.quorum.add_worker(pool, owner.is_some());
-        self.quotas.add_worker(buckets.clone());
+        let joined = self
+            .registry
+            .join(pool, worker.name.clone(), owner.is_some(), buckets.clone());
+        let Some(id) = joined else { return };
         self.transport.join(id, worker);
         self.tell(Event::WorkerJoined {
             worker: id,
@@ -455,6 +439,12 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// The pools in which every attempt fails.
+    fn failing_pools(&self) -> Vec<String> {
+        let failing = self.registry.pools().filter(|pool| pool.is_systemic);
+        failing.map(|pool| pool.name.to_string()).collect()
+    }
+
     /// Starts no more attempts; those that run go on to their end.
     fn drain(&mut self) {
         if !self.draining {
@@ -509,12 +499,10 @@ impl<'a> Driver<'a> {
             failure: self.tasks.take_failure(),
             peak_host_memory: self.budget.peak(),
             kinds: self.tally.kinds(|kind| self.scheduler.hedges(kind).unwrap_or_default()),
-            workers: self.tally.workers(self.scheduler.workers()),
+            workers: self.registry.summaries(self.scheduler.workers()),
             unroutable: self.tally.unroutable(),
-            systemic: self.tally.failing_pools(),
-            quotas: self
-                .quotas
-                .summary(quotas.iter(), |worker| self.tally.worker_name(worker)),
+            systemic: self.failing_pools(),
+            quotas: self.quotas.summary(quotas.iter(), |worker| self.registry.name(worker)),
         }
     }
 }

@@ -32,8 +32,6 @@ pub(crate) struct BucketSetup {
 #[derive(Default)]
 pub(super) struct Quotas {
     names: Vec<(Option<Arc<str>>, String)>,
-    /// By worker.
-    buckets: Vec<Vec<BucketId>>,
 }
 
 impl Quotas {
@@ -42,16 +40,6 @@ impl Quotas {
         let name = is_reported(&setup.name, setup.quota).then(|| setup.name.clone());
         self.names.push((name, setup.label.clone()));
         id
-    }
-
-    /// What the next worker draws from.
-    pub(super) fn add_worker(&mut self, buckets: Vec<BucketId>) {
-        self.buckets.push(buckets);
-    }
-
-    /// What a worker draws from.
-    pub(super) fn of(&self, worker: WorkerId) -> &[BucketId] {
-        self.buckets.get(worker.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// For people: whose a bucket is.
@@ -64,9 +52,13 @@ impl Quotas {
         !self.names.is_empty()
     }
 
-    /// What the scheduler is to be told of a report. None: the worker has no such bucket.
-    pub(super) fn event(&self, worker: WorkerId, attempt: AttemptId, reported: &Reported) -> Option<Event> {
-        let own = self.of(worker);
+    /// The scheduler's event for a report of a worker with these buckets. None: it has no such bucket.
+    pub(super) fn event(
+        &self,
+        (worker, own): (WorkerId, &[BucketId]),
+        attempt: AttemptId,
+        reported: &Reported,
+    ) -> Option<Event> {
         let is_meant = |bucket: &&BucketId| {
             let name = self.names.get(bucket.0 as usize).map(|(name, _)| name);
             name.is_some_and(|name| name.as_ref() == Some(&reported.bucket))

@@ -68,7 +68,7 @@ impl Driver<'_> {
     /// tasks must report when they rest.
     pub(crate) async fn rehearse(mut self, limit: Duration) -> Rehearsed {
         let until = Instant::now() + limit;
-        let names = self.tally.worker_names().map(str::to_owned).collect();
+        let names = self.registry.names().map(str::to_owned).collect();
         self.stage = Some(Box::new(Stage::new(names)));
         let trouble = self.turns(until).await.err();
         let mut stage = self.stage.take().map(|stage| *stage).unwrap_or_default();

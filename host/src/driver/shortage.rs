@@ -58,7 +58,7 @@ impl Driver<'_> {
         }
         self.shortages.looked = now;
         // One that goes on ends when its time is up; what does not is one that waits as well.
-        if self.goes_on() && now < since + PATIENCE + self.tally.longest_timeout() * 2 {
+        if self.goes_on() && now < since + PATIENCE + self.registry.longest_timeout() * 2 {
             return;
         }
         self.end_for_shortage(words.map_or_else(String::new, |words| words.message.clone()));

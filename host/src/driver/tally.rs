@@ -1,41 +1,18 @@
-//! Counting, for the final report.
+//! The counters of a run that are neither of a worker nor of a pool.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use disperse_scheduler::{Class, HedgeView, KindId, Outcome, PoolId, Reason, WorkerId, WorkerView};
+use disperse_scheduler::{Class, HedgeView, KindId, Outcome, Reason};
 
-use crate::{
-    grants::Denied,
-    inbox::{KindSummary, Used, WorkerSummary},
-    limits::Limits,
-};
-
-/// How many denials of one worker are said in words. Arbitrary.
-const DENIED_SAID_MAX: usize = 5;
+use super::registry::is_failure;
+use crate::inbox::{KindSummary, Used};
 
 /// All counters of a run.
 #[derive(Default)]
 pub(super) struct Tally {
     kinds: Vec<KindSummary>,
-    workers: Vec<Entry>,
     retries: u64,
     unroutable: u64,
-    pools: Vec<PoolEntry>,
-}
-
-struct PoolEntry {
-    name: Arc<str>,
-    systemic: bool,
-}
-
-struct Entry {
-    name: Arc<str>,
-    limits: Limits,
-    /// Whether it is gone.
-    left: bool,
-    /// What was said of its denials.
-    denied: Vec<String>,
-    summary: WorkerSummary,
 }
 
 impl Tally {
@@ -46,85 +23,10 @@ impl Tally {
         });
     }
 
-    pub(super) fn add_pool(&mut self, name: &str) {
-        self.pools.push(PoolEntry {
-            name: name.into(),
-            systemic: false,
-        });
-    }
-
-    pub(super) fn pool_name(&self, pool: PoolId) -> Arc<str> {
-        self.pools
-            .get(pool.0 as usize)
-            .map_or_else(|| "?".into(), |entry| entry.name.clone())
-    }
-
-    /// Takes note that everything fails in a pool, or that this is over.
-    pub(super) fn systemic(&mut self, pool: PoolId, on: bool) {
-        if let Some(entry) = self.pools.get_mut(pool.0 as usize) {
-            entry.systemic = on;
-        }
-    }
-
-    /// The pools in which everything fails.
-    pub(super) fn failing_pools(&self) -> Vec<String> {
-        let failing = self.pools.iter().filter(|entry| entry.systemic);
-        failing.map(|entry| entry.name.to_string()).collect()
-    }
-
-    pub(super) fn add_worker(&mut self, pool: &str, name: &Arc<str>, limits: Limits) {
-        let summary = WorkerSummary {
-            worker: name.to_string(),
-            pool: pool.to_owned(),
-            ..WorkerSummary::default()
-        };
-        self.workers.push(Entry {
-            name: name.clone(),
-            limits,
-            left: false,
-            denied: Vec::new(),
-            summary,
-        });
-    }
-
-    /// Takes note that a worker is gone. False if that is known.
-    pub(super) fn worker_left(&mut self, worker: WorkerId) -> bool {
-        let entry = self.workers.get_mut(worker.0 as usize);
-        entry.is_some_and(|entry| !std::mem::replace(&mut entry.left, true))
-    }
-
-    /// Whether a worker is gone, or never was.
-    pub(super) fn has_left(&self, worker: WorkerId) -> bool {
-        self.workers.get(worker.0 as usize).is_none_or(|entry| entry.left)
-    }
-
-    pub(super) fn worker_name(&self, worker: WorkerId) -> Arc<str> {
-        self.workers
-            .get(worker.0 as usize)
-            .map_or_else(|| "?".into(), |entry| entry.name.clone())
-    }
-
     pub(super) fn kind_name(&self, kind: KindId) -> Arc<str> {
         self.kinds
             .get(kind.0 as usize)
             .map_or_else(|| "?".into(), |kind| kind.kind.as_str().into())
-    }
-
-    /// In the order of their numbers.
-    pub(super) fn worker_names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.workers.iter().map(|entry| &*entry.name)
-    }
-
-    pub(super) fn limits(&self, worker: WorkerId) -> Limits {
-        self.workers
-            .get(worker.0 as usize)
-            .map_or(Limits::WORKER, |entry| entry.limits)
-    }
-
-    /// The longest time that an attempt of any worker may take.
-    pub(super) fn longest_timeout(&self) -> Duration {
-        let timeouts = self.workers.iter().map(|entry| entry.limits.timeout);
-        timeouts.max().unwrap_or_default()
     }
 
     pub(super) fn asked(&mut self, kind: KindId) {
@@ -133,39 +35,12 @@ impl Tally {
         }
     }
 
-    pub(super) fn attempt(&mut self, worker: WorkerId, class: Class, used: &Used) {
-        let Some(Entry { summary, .. }) = self.workers.get_mut(worker.0 as usize) else {
-            return;
-        };
-        summary.attempts += 1;
-        summary.ok += u64::from(class == Class::Ok);
-        summary.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
-        summary.fuel += used.fuel;
-        summary.busy += used.wall;
-        summary.peak_memory = summary.peak_memory.max(used.memory);
-    }
-
-    /// Counts what a worker was denied, and gives back what of it is to be said: each thing once, and not many of them.
-    pub(super) fn denied(&mut self, worker: WorkerId, denied: Denied) -> Vec<String> {
-        let Some(entry) = self.workers.get_mut(worker.0 as usize) else {
-            return Vec::new();
-        };
-        entry.summary.denied += denied.count;
-        let said = entry.denied.len();
-        for what in denied.what {
-            if entry.denied.len() < DENIED_SAID_MAX && !entry.denied.contains(&what) {
-                entry.denied.push(what);
-            }
-        }
-        entry.denied.get(said..).unwrap_or_default().to_vec()
-    }
-
     pub(super) fn kind_attempt(&mut self, kind: KindId, class: Class, used: &Used) {
         let Some(kind) = self.kinds.get_mut(kind.0 as usize) else {
             return;
         };
         kind.attempts += 1;
-        kind.failed += u64::from(!matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host));
+        kind.failed += u64::from(is_failure(class));
         kind.fuel += used.fuel;
         kind.busy += used.wall;
     }
@@ -208,15 +83,5 @@ impl Tally {
             }
         };
         asked.map(summary).collect()
-    }
-
-    pub(super) fn workers(&self, views: impl Iterator<Item = WorkerView>) -> Vec<WorkerSummary> {
-        let summarize = |(entry, view): (&Entry, WorkerView)| WorkerSummary {
-            health: view.health.into(),
-            quarantines: view.quarantines,
-            outvoted: view.outvoted,
-            ..entry.summary.clone()
-        };
-        self.workers.iter().zip(views).map(summarize).collect()
     }
 }

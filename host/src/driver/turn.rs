@@ -13,7 +13,7 @@ use super::{
     effects::Effect,
     evidence::FailedAttempt,
     journal::Record,
-    votes::Votes,
+    votes::{Voter, Votes},
 };
 use crate::{
     control::FailureCause,
@@ -21,7 +21,7 @@ use crate::{
         Action, ActionFailed, ActionName, Answer, Ask, AttemptEnded, AttemptFailed, FailureClass, Job, Notice, Options,
         Order, PlannerNotice, Refusal, Request, RequestNumber, RunEvent, TaskEnd, Words,
     },
-    limits::Charge,
+    limits::{Charge, Limits},
 };
 
 impl Driver<'_> {
@@ -159,32 +159,38 @@ impl Driver<'_> {
             denied,
             reports,
         } = ended;
-        // Its attempts are lost, and what they came to does not count any more.
-        if self.tally.has_left(worker) {
+        // The attempts of a worker that is gone are lost, and their results do not count any more.
+        let Some(entry) = self.registry.present(worker) else {
             return;
-        }
+        };
+        let voter = Voter {
+            worker,
+            pool: entry.pool,
+            is_untrusted: entry.is_untrusted,
+        };
         for reported in reports.into_iter().flatten() {
-            if let Some(event) = self.quotas.event(worker, attempt, &reported) {
+            let drawn = (worker, self.registry.buckets(worker));
+            if let Some(event) = self.quotas.event(drawn, attempt, &reported) {
                 self.tell(event);
             }
         }
         if let Some(denied) = denied {
-            let name = self.tally.worker_name(worker);
-            for what in self.tally.denied(worker, *denied) {
+            let name = self.registry.name(worker);
+            for what in self.registry.count_denials(worker, *denied) {
                 let worker = name.to_string();
                 self.emit(RunEvent::Denied { worker, message: what });
             }
         }
         self.watch_shortage(end.class(), words.as_deref());
-        self.tally.attempt(worker, end.class(), &used);
+        self.registry.count_attempt(worker, end.class(), &used);
         let id = attempt.action;
         if let Some(parked) = self.actions.get_mut(id) {
             self.tally.kind_attempt(parked.kind, end.class(), &used);
             if end == End::Ok {
-                end = self.actions.keep(&self.quorum, attempt, worker, result, used.fuel);
+                end = self.actions.keep(attempt, voter, result, used.fuel);
                 self.evidence.passed(attempt, worker);
             } else if let Some(class) = FailureClass::of(end.class()) {
-                let name = self.tally.worker_name(worker);
+                let name = self.registry.name(worker);
                 let words = *words.unwrap_or_default();
                 let told = words.told();
                 let one = FailedAttempt {
@@ -251,16 +257,18 @@ impl Driver<'_> {
                 verdict,
             } => self.judged(attempt, worker, verdict),
             Command::Systemic { pool, on } => {
-                self.tally.systemic(pool, on);
-                let pool = self.tally.pool_name(pool).to_string();
-                self.emit(RunEvent::Systemic { pool, on });
+                if let Some(pool) = self.registry.pool_mut(pool) {
+                    pool.is_systemic = on;
+                    let pool = pool.name.to_string();
+                    self.emit(RunEvent::Systemic { pool, on });
+                }
             }
             Command::Barred { worker, kind, until } => {
-                let (name, kind) = (self.tally.worker_name(worker), self.tally.kind_name(kind));
+                let (name, kind) = (self.registry.name(worker), self.tally.kind_name(kind));
                 self.emit(RunEvent::barred(&name, &kind, until));
             }
             Command::HealthChanged { worker, health } => {
-                let name = self.tally.worker_name(worker);
+                let name = self.registry.name(worker);
                 self.evidence.health_changed(worker, health, self.now);
                 self.emit(RunEvent::health(&name, health));
             }
@@ -274,7 +282,7 @@ impl Driver<'_> {
         {
             let event = RunEvent::Outvoted {
                 attempt: attempt.into(),
-                worker: self.tally.worker_name(worker).to_string(),
+                worker: self.registry.name(worker).to_string(),
                 dissent: outvoted.dissent,
             };
             self.emit(event);
@@ -299,7 +307,10 @@ impl Driver<'_> {
         };
         parked.given = self.now;
         let idempotent = parked.idempotent;
-        let limits = self.tally.limits(worker);
+        let limits = self
+            .registry
+            .present(worker)
+            .map_or(Limits::WORKER, |entry| entry.limits);
         let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
         let job = Job {
             attempt,
@@ -329,11 +340,11 @@ impl Driver<'_> {
 
     /// A worker is gone for good. What it was at is lost, and goes elsewhere.
     fn worker_left(&mut self, worker: WorkerId) {
-        if !self.tally.worker_left(worker) {
+        if !self.registry.leave(worker) {
             return;
         }
         self.transport.leave(worker);
-        let name = self.tally.worker_name(worker).to_string();
+        let name = self.registry.name(worker).to_string();
         self.emit(RunEvent::WorkerLeft { worker: name });
         self.tell(Event::WorkerLeft { worker });
     }

@@ -24,6 +24,40 @@ struct Ballot {
 #[derive(Debug, Default)]
 pub(super) struct Votes(Vec<Ballot>);
 
+/// A worker whose attempt has a result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voter {
+    pub(super) worker: WorkerId,
+    pub(super) pool: PoolId,
+    pub(super) is_untrusted: bool,
+}
+
+/// The end of an attempt with a result: a vote if the worker is untrusted, or if untrusted workers had a result before. `votes` are
+/// those of its action.
+pub(super) fn end(votes: &mut Option<Box<Votes>>, attempt: AttemptId, voter: Voter, result: &Bytes, fuel: u64) -> End {
+    let Voter {
+        worker,
+        pool,
+        is_untrusted,
+    } = voter;
+    if !is_untrusted && votes.is_none() {
+        return End::Ok;
+    }
+    let votes = votes.get_or_insert_default();
+    let found = votes.find(pool, result, fuel);
+    let ballot = found.unwrap_or(votes.0.len());
+    votes.0.push(Ballot {
+        attempt,
+        worker,
+        pool,
+        result: result.clone(),
+        fuel,
+    });
+    End::Vote {
+        ballot: u32::try_from(ballot).unwrap_or(u32::MAX),
+    }
+}
+
 impl Votes {
     /// What they take in the host, in bytes.
     pub(super) fn size(&self) -> usize {
@@ -77,50 +111,13 @@ pub(super) struct Outvoted {
     pub(super) dissent: Dissent,
 }
 
-/// The workers whose results need confirmation, and the votes of the last settled action.
+/// The votes of the last settled action.
 #[derive(Debug, Default)]
 pub(super) struct QuorumVotes {
-    /// By number: the pool, and whether the worker is untrusted.
-    workers: Vec<(PoolId, bool)>,
     settled: Option<(Votes, TaskId, Arc<str>, Outcome)>,
 }
 
 impl QuorumVotes {
-    pub(super) fn add_worker(&mut self, pool: PoolId, is_untrusted: bool) {
-        self.workers.push((pool, is_untrusted));
-    }
-
-    /// The end of an attempt with a result: a vote if the worker is untrusted, or if untrusted workers had a result before. `votes`
-    /// are those of its action.
-    pub(super) fn end(
-        &self,
-        votes: &mut Option<Box<Votes>>,
-        attempt: AttemptId,
-        worker: WorkerId,
-        result: &Bytes,
-        fuel: u64,
-    ) -> End {
-        let Some((pool, is_untrusted)) = self.workers.get(worker.0 as usize).copied() else {
-            return End::Ok;
-        };
-        if !is_untrusted && votes.is_none() {
-            return End::Ok;
-        }
-        let votes = votes.get_or_insert_default();
-        let found = votes.find(pool, result, fuel);
-        let ballot = found.unwrap_or(votes.0.len());
-        votes.0.push(Ballot {
-            attempt,
-            worker,
-            pool,
-            result: result.clone(),
-            fuel,
-        });
-        End::Vote {
-            ballot: u32::try_from(ballot).unwrap_or(u32::MAX),
-        }
-    }
-
     /// An action is settled: its votes are kept until the verdicts on its attempts, which follow at once.
     pub(super) fn settled(&mut self, votes: Votes, task: TaskId, kind: Arc<str>, outcome: Outcome) {
         self.settled = Some((votes, task, kind, outcome));

@@ -1,6 +1,6 @@
 //! What `readmit`, `drain` and `workers` change.
 
-use disperse_scheduler::{Event, Health, PoolId, WorkerId};
+use disperse_scheduler::{Event, Health, PoolId};
 
 use crate::{
     control::{Change, Problem},
@@ -49,7 +49,7 @@ impl Driver<'_> {
 
     /// Lets so many more workers join a pool.
     pub(in crate::driver) fn add_workers(&mut self, pool: &str, count: u32) -> Result<Change, Problem> {
-        let known: Vec<&str> = self.pools.iter().map(|entry| entry.name.as_str()).collect();
+        let known: Vec<&str> = self.registry.pools().map(|pool| &*pool.name).collect();
         let Some(index) = known.iter().position(|name| *name == pool) else {
             let hint = format!("pools of this run: {}", known.join(", "));
             return Err(Problem::new(format!("there is no pool `{pool}`")).hint(hint));
@@ -57,16 +57,17 @@ impl Driver<'_> {
         if self.draining {
             return Err(Problem::new("the run is being stopped and starts no more attempts"));
         }
-        let before = self.tally.worker_names().count();
-        if before.saturating_add(count as usize) > WORKERS_MAX as usize {
+        let number = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
+        let before = self.registry.next_worker().0;
+        if before.saturating_add(count) > WORKERS_MAX {
             return Err(Problem::new(format!(
                 "a run has at most {WORKERS_MAX} workers, and this one has {before}"
             )));
         }
         let mut names: Option<(String, String)> = None;
         for _ in 0..count {
-            let id = WorkerId(u32::try_from(self.tally.worker_names().count()).unwrap_or(u32::MAX));
-            let recruiter = self.pools.get_mut(index).and_then(|entry| entry.recruiter.as_mut());
+            let id = self.registry.next_worker();
+            let recruiter = self.registry.pool_mut(number).and_then(|pool| pool.recruiter.as_mut());
             let Some(joining) = recruiter.and_then(|recruiter| recruiter.one_more(id)) else {
                 return Err(
                     Problem::new(format!("each worker of the pool `{pool}` has settings of its own"))
@@ -78,7 +79,6 @@ impl Driver<'_> {
             let name = worker.name.to_string();
             let (least, each) = self.tasks_each;
             self.tasks.allow(least.max(each.saturating_mul(worker.slots as usize)));
-            let number = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
             let event = RunEvent::WorkerJoined {
                 worker: name.clone(),
                 pool: pool.to_owned(),

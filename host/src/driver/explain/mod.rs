@@ -97,12 +97,12 @@ impl Driver<'_> {
 
     /// The first of these quotas.
     fn quota_status<'a>(&self, views: impl Iterator<Item = &'a QuotaView>) -> Vec<QuotaSummary> {
-        let name = |worker| self.tally.worker_name(worker);
+        let name = |worker| self.registry.name(worker);
         self.quotas.summary(views.take(LISTED_MAX), name)
     }
 
     fn name(&self, worker: WorkerId) -> String {
-        self.tally.worker_name(worker).to_string()
+        self.registry.name(worker).to_string()
     }
 
     /// The worker that is meant.
@@ -110,7 +110,7 @@ impl Driver<'_> {
     /// # Errors
     /// None is called so, or several are.
     fn called(&self, name: &str) -> Result<WorkerView, Problem> {
-        let at = find_worker(name, self.tally.worker_names())?;
+        let at = find_worker(name, self.registry.names())?;
         let found = u32::try_from(at)
             .ok()
             .and_then(|at| self.scheduler.worker(WorkerId(at)));

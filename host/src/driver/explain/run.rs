@@ -70,7 +70,7 @@ impl Driver<'_> {
 
     /// The faults of the run as a whole. `suspect`: how many workers are.
     fn remarks(&self, survey: &Survey, suspect: u64) -> Vec<RunRemark> {
-        let failing = self.tally.failing_pools().into_iter();
+        let failing = self.failing_pools().into_iter();
         let mut remarks: Vec<RunRemark> = failing.map(|pool| RunRemark::PoolFailing { pool }).collect();
         let workers = survey.pools.values().fold(WorkerCounts::default(), WorkerCounts::and);
         let usable = workers.usable + workers.busy;

@@ -45,7 +45,7 @@ impl Driver<'_> {
                 .collect(),
             holds: view.in_flight,
             barred: self.scheduler.barred_from(worker).map(barred).collect(),
-            quotas: self.quota_status(self.quotas.of(worker).iter().filter_map(quota)),
+            quotas: self.quota_status(self.registry.buckets(worker).iter().filter_map(quota)),
             failures_forgotten: failed.saturating_sub(failures.len() as u64),
             failures,
             history: self.evidence.changes(worker).map(change).collect(),
