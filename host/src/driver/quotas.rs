@@ -1,9 +1,6 @@
 //! Which bucket is whose, by name.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use disperse_scheduler::{AttemptId, BucketId, Event, Moment, Quota, QuotaView, Report, WorkerId};
 
@@ -67,16 +64,9 @@ impl Quotas {
             [only] if reported.bucket.is_empty() => *only,
             own => *own.iter().find(is_meant)?,
         };
-        // It holds from when it was told. What is left of it is zero only if that was not known.
-        let since = |told: Instant| Instant::now().saturating_duration_since(told);
-        let since = reported.told.map_or(Duration::ZERO, since);
-        let resets_in = match reported.resets {
-            Duration::ZERO => Duration::ZERO,
-            resets => resets.saturating_sub(since).max(Duration::from_micros(1)),
-        };
         let report = Report {
             remaining: reported.remaining,
-            resets_in,
+            resets_in: reported.resets,
         };
         Some(Event::QuotaReported {
             worker,

@@ -14,7 +14,7 @@ const BUCKETS_MAX: usize = 16;
 /// What one worker has said about its quotas in attempts that are not over, for when they are: until then nobody can do
 /// anything with it. The last word on each bucket counts.
 #[derive(Debug, Default)]
-pub(crate) struct Reports(Mutex<FxHashMap<AttemptId, Vec<Reported>>>);
+pub(crate) struct Reports(Mutex<FxHashMap<AttemptId, Vec<(Reported, Instant)>>>);
 
 /// What a service said about a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,26 +23,40 @@ pub(crate) struct Reported {
     pub(crate) bucket: Arc<str>,
     /// Units.
     pub(crate) remaining: u32,
-    /// In how long it starts afresh, counted from `told`. Zero: unknown.
+    /// In how long it starts afresh, counted from the end of the attempt. Zero: unknown.
     pub(crate) resets: Duration,
-    /// None, where time is virtual: when the attempt ended.
-    pub(crate) told: Option<Instant>,
 }
 
 impl Reports {
+    /// Keeps a report of an attempt, whose `resets` counts from now.
     pub(crate) fn note(&self, attempt: AttemptId, reported: Reported) {
+        let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.entry(attempt).or_default();
-        own.retain(|earlier| earlier.bucket != reported.bucket);
+        own.retain(|(earlier, _)| earlier.bucket != reported.bucket);
         if own.len() < BUCKETS_MAX {
-            own.push(reported);
+            own.push((reported, now));
         }
     }
 
-    /// What was said in an attempt; none if nothing was. The lock is held by nobody else but guests of the same worker.
+    /// The reports of an attempt that ends now; none if it has none. Only guests of the same worker hold the lock as well.
     pub(crate) fn take(&self, attempt: AttemptId) -> Option<Box<[Reported]>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&attempt).map(Vec::into_boxed_slice)
+        let own = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.remove(&attempt)?
+        };
+        let now = Instant::now();
+        let ended = |(reported, noted): (Reported, Instant)| Reported {
+            // Zero only if it is unknown.
+            resets: match reported.resets {
+                Duration::ZERO => Duration::ZERO,
+                resets => resets
+                    .saturating_sub(now.saturating_duration_since(noted))
+                    .max(Duration::from_micros(1)),
+            },
+            ..reported
+        };
+        Some(own.into_iter().map(ended).collect())
     }
 }
 
@@ -62,7 +76,6 @@ mod tests {
             bucket: bucket.into(),
             remaining,
             resets: Duration::ZERO,
-            told: Some(Instant::now()),
         };
         let reports = Reports::default();
         assert_eq!(reports.take(attempt(1)), None);
@@ -76,5 +89,29 @@ mod tests {
         assert_eq!(first.iter().map(|said| said.remaining).collect::<Vec<_>>(), [7]);
         assert_eq!(reports.take(attempt(1)), None);
         assert_eq!(reports.take(attempt(2)).unwrap().len(), BUCKETS_MAX);
+    }
+
+    #[test]
+    fn time_until_a_reset_counts_from_the_end_of_the_attempt() {
+        let attempt = AttemptId {
+            action: ActionId(1),
+            number: 1,
+        };
+        let reports = Reports::default();
+        for (bucket, resets) in [("long", 3600), ("unknown", 0)] {
+            let reported = Reported {
+                bucket: bucket.into(),
+                remaining: 1,
+                resets: Duration::from_secs(resets),
+            };
+            reports.note(attempt, reported);
+        }
+        let noted = Instant::now();
+        while noted.elapsed() < Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        let taken = reports.take(attempt).unwrap();
+        assert!(taken[0].resets <= Duration::from_secs(3600) - Duration::from_millis(2));
+        assert_eq!(taken[1].resets, Duration::ZERO);
     }
 }

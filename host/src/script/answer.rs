@@ -126,7 +126,6 @@ fn reported(report: &ReportTable, table: &AnswerTable, workers: &[ScriptedWorker
         bucket: name.into(),
         remaining: report.remaining,
         resets: report.resets.map(Time::duration).unwrap_or_default(),
-        told: None,
     })
 }
 

@@ -61,7 +61,6 @@ impl NativeAttempt {
             bucket: bucket.into(),
             remaining,
             resets,
-            told: Some(Instant::now()),
         };
         self.reports.note(self.id, reported);
     }

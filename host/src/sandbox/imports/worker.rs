@@ -1,6 +1,6 @@
 //! `attempt` and `quota`: what a worker can ask.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{Result, StoreContextMut, component::LinkerInstance, format_err};
 
@@ -60,14 +60,12 @@ pub(super) fn link_quota(to: &mut LinkerInstance<'_, State>) -> Result<()> {
             }
             let bucket = bucket.into_owned();
             let QuotaReport { remaining, resets, .. } = report;
-            let told = Instant::now();
             let worker = store.data_mut().worker()?;
             if let Some(Current { attempt, .. }) = worker.current {
                 let reported = Reported {
                     bucket: bucket.as_str().into(),
                     remaining,
                     resets: Duration::from_millis(resets.into()),
-                    told: Some(told),
                 };
                 worker.reports.note(attempt, reported);
             }
