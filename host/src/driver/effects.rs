@@ -9,7 +9,7 @@ use super::{
     Driver,
     journal::{Record, TurnNumber},
 };
-use crate::inbox::{Order, OutputPiece, PlannerCall, RunEvent};
+use crate::inbox::{Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
 
 /// One thing that a turn does.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) enum Effect {
     Start { task: TaskId, input: Bytes },
     /// Sends a task its next delivery: all answers that it has not been sent.
     Deliver { task: TaskId },
-    /// Calls the planner.
-    Call(PlannerCall),
+    /// Calls the planner; beside the call what it takes in the host.
+    Call(PlannerCall, TaskRoom),
     /// Sends a worker an order.
     Order {
         worker: WorkerId,
@@ -34,10 +34,15 @@ pub(super) enum Effect {
 }
 
 impl Effect {
+    /// A call of the planner that takes nothing in the host.
+    pub(super) fn call(call: PlannerCall) -> Self {
+        Self::Call(call, TaskRoom::default())
+    }
+
     /// Whether it is visible outside, so that it must not happen before its turn is durable.
     fn leaves(&self) -> bool {
         match self {
-            Self::Start { .. } | Self::Deliver { .. } | Self::Call(_) => false,
+            Self::Start { .. } | Self::Deliver { .. } | Self::Call(..) => false,
             Self::Order { idempotent, .. } => !idempotent,
             Self::Output(_) | Self::Event(_) => true,
         }
@@ -165,7 +170,7 @@ impl Driver<'_> {
                 let (task, bytes) = (piece.task, piece.bytes.len() as u64);
                 self.record(|| Record::Output { task, bytes });
             }
-            Effect::Call(_) | Effect::Order { .. } | Effect::Event(_) => {}
+            Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}
         }
     }
 
@@ -182,7 +187,7 @@ impl Driver<'_> {
                     self.awakened(task, number);
                 }
             }
-            Effect::Call(call) => self.operation.call(call, now_ms),
+            Effect::Call(call, room) => self.operation.call(call, room, now_ms),
             Effect::Order { worker, order, .. } => {
                 if self.transport.send(self.now, worker, order).is_err() {
                     self.vanished.push(worker);

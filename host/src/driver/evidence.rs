@@ -288,8 +288,7 @@ mod tests {
     const QUIET: WorkerId = WorkerId(1);
 
     fn evidence() -> Evidence {
-        let mut evidence = Evidence::new(RunId::new());
-        evidence
+        Evidence::new(RunId::new())
     }
 
     fn fail(evidence: &mut Evidence, action: u64, number: u32, worker: WorkerId) {

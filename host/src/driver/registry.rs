@@ -152,7 +152,7 @@ impl Registry {
         totals.ok += u64::from(class == Class::Ok);
         totals.failed += u64::from(is_failure(class));
         totals.fuel += used.fuel;
-        totals.run_ms += used.wall.as_secs_f64() * 1e3;
+        totals.busy += used.wall;
         totals.peak_memory = totals.peak_memory.max(used.memory);
     }
 

@@ -27,7 +27,7 @@ use disperse_scheduler::{BucketId, Command, Moment, Quota, QuotaView, TaskId};
 
 use super::{Driver, sleep_until};
 use crate::{
-    inbox::{Ask, Notice, PlannerNotice, RunSummary},
+    inbox::{Ask, Guard, Notice, PlannerNotice, RunSummary},
     logger::Line,
     script::Log,
     units::Time,
@@ -133,17 +133,18 @@ impl Driver<'_> {
                     continue;
                 }
                 Notice::TaskEnded { task, .. } => drop(stage.awake.remove(task)),
-                Notice::Planner(PlannerNotice::Output(piece)) => {
+                Notice::Planner(PlannerNotice::Output { bytes, .. }, guard) => {
                     // The room that it takes is given back when it is written, which is when this turn is over: the planner
                     // must not wait for that.
-                    piece.room = None;
-                    held += piece.bytes.len() as u64;
+                    *guard = Guard::None;
+                    held += bytes.len() as u64;
                 }
                 Notice::Planner(
                     PlannerNotice::Paused { .. } | PlannerNotice::Collected | PlannerNotice::Finished(_),
+                    _,
                 ) => calls = calls.saturating_sub(1),
                 // It answers no more calls.
-                Notice::Planner(PlannerNotice::Failed(_)) => calls = 0,
+                Notice::Planner(PlannerNotice::Failed(_), _) => calls = 0,
                 Notice::Request(request) => {
                     if let Ask::Action(action, _) = &request.ask {
                         held += action.payload.len() as u64;
@@ -267,7 +268,7 @@ fn source(notice: &Notice) -> u64 {
     match notice {
         Notice::Request(request) => request.task.0,
         Notice::TaskEnded { task, .. } | Notice::Resting { task, .. } => task.0,
-        Notice::Planner(_) => 0,
+        Notice::Planner(..) => 0,
         // Of these there are none in the inbox of a rehearsal.
         Notice::AttemptEnded(_) | Notice::WorkerLeft { .. } | Notice::Control(_) | Notice::Shortage(_) => u64::MAX,
     }

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     inbox::{
-        Answer, Deliveries, Delivery, Parcel, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, Undone,
+        Answer, Deliveries, Delivery, Parcel, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, TaskRoom,
+        Undone,
     },
     limits::Charge,
     operation::Operation,
@@ -60,7 +61,7 @@ pub(super) struct Tasks {
     last: u64,
     entries: FxHashMap<TaskId, Entry>,
     /// With `ordered`: tasks that have ended but not every one before them.
-    ended: BTreeMap<TaskId, PlannerCall>,
+    ended: BTreeMap<TaskId, (PlannerCall, TaskRoom)>,
     /// With `ordered`: the task to be collected next.
     next_to_collect: TaskId,
     /// Calls of `collect` that are not answered.
@@ -145,7 +146,7 @@ impl Tasks {
         if !self.released && operation.held().is_some() {
             self.released = true;
             self.collecting += 1;
-            effects.push(Effect::Call(PlannerCall::Release));
+            effects.push(Effect::call(PlannerCall::Release));
         }
         self.released && self.collecting > 0
     }
@@ -162,12 +163,12 @@ impl Tasks {
                 if room > 0 {
                     self.planner = Planner::Asked;
                     let next = PlannerCall::Next(u32::try_from(room).unwrap_or(u32::MAX));
-                    effects.push(Effect::Call(next));
+                    effects.push(Effect::call(next));
                 }
             }
             Planner::Dry if self.in_flight() == 0 => {
                 self.planner = Planner::Finishing;
-                effects.push(Effect::Call(PlannerCall::Finish));
+                effects.push(Effect::call(PlannerCall::Finish));
             }
             _ => {}
         }
@@ -228,12 +229,18 @@ impl Tasks {
                 self.planner = Planner::Done;
                 self.failure = Some(cut(text.clone()));
             }
-            PlannerNotice::Handed(..) | PlannerNotice::Output(_) => {}
+            PlannerNotice::Handed(_) | PlannerNotice::Output { .. } => {}
         }
     }
 
     /// Takes the end of a task and has it collected, now or in its turn. Returns the highest number of its requests.
-    pub(super) fn end(&mut self, effects: &mut Effects, task: TaskId, end: TaskEnd) -> RequestNumber {
+    pub(super) fn end(
+        &mut self,
+        effects: &mut Effects,
+        task: TaskId,
+        end: TaskEnd,
+        mut room: TaskRoom,
+    ) -> RequestNumber {
         let Some(entry) = self.entries.remove(&task) else {
             return 0;
         };
@@ -242,24 +249,22 @@ impl Tasks {
             Ok(_) => self.done += 1,
             Err(_) => self.failed += 1,
         }
-        let TaskEnd { outcome, mut room, .. } = end;
         room.input = entry.room;
         let collect = PlannerCall::Collect {
             task,
             input: entry.input,
-            outcome,
-            room,
+            outcome: end.outcome,
         };
         if self.ordered {
-            self.ended.insert(task, collect);
-            while let Some(collect) = self.ended.remove(&self.next_to_collect) {
+            self.ended.insert(task, (collect, room));
+            while let Some((collect, room)) = self.ended.remove(&self.next_to_collect) {
                 self.next_to_collect = TaskId(self.next_to_collect.0 + 1);
                 self.collecting += 1;
-                effects.push(Effect::Call(collect));
+                effects.push(Effect::Call(collect, room));
             }
         } else {
             self.collecting += 1;
-            effects.push(Effect::Call(collect));
+            effects.push(Effect::Call(collect, room));
         }
         entry.last_number
     }

@@ -19,7 +19,7 @@ use crate::{
     control::FailureCause,
     inbox::{
         Action, ActionFailed, ActionName, Answer, Ask, AttemptEnded, AttemptFailed, FailureClass, Job, Notice, Options,
-        Order, PlannerNotice, Refusal, Request, RequestNumber, RunEvent, TaskEnd, Words,
+        Order, OutputPiece, PlannerNotice, Refusal, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Words,
     },
     limits::{Charge, Limits},
 };
@@ -30,12 +30,14 @@ impl Driver<'_> {
         self.log_notice(&notice);
         match notice {
             Notice::Request(request) => self.request(request),
-            Notice::TaskEnded { task, end } => self.task_ended(task, end),
-            Notice::Planner(PlannerNotice::Handed(input, room)) => {
-                self.tasks.hand_out(&mut self.effects, input, room);
+            Notice::TaskEnded { task, end, room } => self.task_ended(task, end, room),
+            Notice::Planner(PlannerNotice::Handed(input), guard) => {
+                self.tasks.hand_out(&mut self.effects, input, guard.charge());
             }
-            Notice::Planner(PlannerNotice::Output(piece)) => self.effects.push(Effect::Output(piece)),
-            Notice::Planner(notice) => self.tasks.planner(&notice),
+            Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
+                self.effects.push(Effect::Output(OutputPiece { bytes, task, room }));
+            }
+            Notice::Planner(notice, _) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),
             Notice::Shortage(message) => self.end_for_shortage(message),
@@ -130,7 +132,7 @@ impl Driver<'_> {
         self.settle(action, Outcome::Failed(Reason::Oversize));
     }
 
-    fn task_ended(&mut self, task: TaskId, end: TaskEnd) {
+    fn task_ended(&mut self, task: TaskId, end: TaskEnd, room: TaskRoom) {
         if end.is_of_machine
             && let Err(error) = &end.outcome
         {
@@ -141,7 +143,7 @@ impl Driver<'_> {
             task,
             outcome: end.outcome.clone(),
         });
-        let last_number = self.tasks.end(&mut self.effects, task, end);
+        let last_number = self.tasks.end(&mut self.effects, task, end, room);
         // Nothing waits any more for what it asked for and did not wait for.
         for action in self.actions.of_task(task, last_number) {
             self.tell(Event::Cancelled { action });

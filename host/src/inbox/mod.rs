@@ -20,7 +20,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::JoinSet,
+};
 
 use crate::{
     control::{ControlResponse, Problem, Query},
@@ -54,9 +57,11 @@ pub(crate) enum Notice {
         task: TaskId,
         /// How.
         end: TaskEnd,
+        /// What it takes in the host until it is collected.
+        room: TaskRoom,
     },
-    /// The planner did something.
-    Planner(PlannerNotice),
+    /// The planner did something, which takes so much in the host.
+    Planner(PlannerNotice, Guard),
     /// An attempt is over.
     AttemptEnded(AttemptEnded),
     /// A worker is gone for good, with all that it was given.
@@ -278,7 +283,6 @@ pub(crate) struct TaskEnd {
     /// The machine has none left of something that the task needs, for as long as was waited.
     pub(crate) is_of_machine: bool,
     pub(crate) used: Used,
-    pub(crate) room: TaskRoom,
 }
 
 impl TaskEnd {
@@ -288,7 +292,27 @@ impl TaskEnd {
             outcome: Err(error),
             is_of_machine: false,
             used: Used::default(),
-            room: TaskRoom::default(),
+        }
+    }
+}
+
+/// What a message takes in the host. Messages are plain data; their guards go beside them, and give back when they are dropped.
+#[derive(Debug, Default)]
+pub(crate) enum Guard {
+    #[default]
+    None,
+    /// Memory.
+    Charge(Charge),
+    /// A part of something that is counted.
+    Permit(#[allow(dead_code, reason = "held for what its drop does")] OwnedSemaphorePermit),
+}
+
+impl Guard {
+    /// The charge, if it is one.
+    pub(crate) fn charge(self) -> Option<Charge> {
+        match self {
+            Self::Charge(charge) => Some(charge),
+            Self::None | Self::Permit(_) => None,
         }
     }
 }

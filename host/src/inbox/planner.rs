@@ -10,7 +10,7 @@ use disperse_scheduler::TaskId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
 
-use super::{Notice, TaskRoom};
+use super::{Guard, Notice};
 use crate::limits::Charge;
 
 /// What a planner is asked to do. One at a time, in order.
@@ -24,8 +24,6 @@ pub(crate) enum PlannerCall {
         /// The bytes that `next` handed out.
         input: Bytes,
         outcome: Result<Bytes, String>,
-        /// What both take in the host.
-        room: TaskRoom,
     },
     /// Write the results that wait for an earlier one: the run is being stopped, and that one may never come.
     Release,
@@ -36,8 +34,8 @@ pub(crate) enum PlannerCall {
 /// What a planner did.
 #[derive(Debug)]
 pub(crate) enum PlannerNotice {
-    /// It handed out a task, which takes so much in the host.
-    Handed(Bytes, Option<Charge>),
+    /// It handed out a task.
+    Handed(Bytes),
     /// It has handed out as many as it was asked for, or said that there is nothing now.
     Paused {
         /// Whether it said that there is nothing now.
@@ -50,7 +48,11 @@ pub(crate) enum PlannerNotice {
     /// It was told that nothing will follow, and what it said.
     Finished(Result<(), String>),
     /// It wrote to the run's output.
-    Output(OutputPiece),
+    Output {
+        /// The task whose end it was taking.
+        task: Option<TaskId>,
+        bytes: Bytes,
+    },
     /// It cannot go on. The run is over.
     Failed(String),
 }
@@ -77,9 +79,9 @@ pub(crate) struct OutputPiece {
     pub(crate) bytes: Bytes,
     /// Whose end the planner was taking when it wrote them.
     pub(crate) task: Option<TaskId>,
-    /// Given back once the bytes are written. None where the room is not counted.
+    /// Given back once the bytes are written.
     #[allow(dead_code, reason = "held for what its drop does")]
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) room: Guard,
 }
 
 /// A planner's side of the conversation with the driver.
@@ -111,11 +113,24 @@ impl PlannerPort {
 
     /// Writes to the run's output something of this task.
     pub(crate) fn output_of(&self, task: Option<TaskId>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
-        self.say(PlannerNotice::Output(OutputPiece { bytes, task, room }));
+        self.send(
+            PlannerNotice::Output { task, bytes },
+            room.map_or(Guard::None, Guard::Permit),
+        );
     }
 
-    /// Says something. A driver that is gone hears nothing, and the planner is dropped with the run.
+    /// Hands out a task, which takes so much in the host.
+    pub(crate) fn hand_out(&self, input: Bytes, charge: Option<Charge>) {
+        self.send(PlannerNotice::Handed(input), charge.map_or(Guard::None, Guard::Charge));
+    }
+
+    /// Reports something that takes nothing in the host.
     pub(crate) fn say(&self, notice: PlannerNotice) {
-        let _ = self.to_driver.send(Notice::Planner(notice));
+        self.send(notice, Guard::None);
+    }
+
+    /// A driver that is gone hears nothing, and the planner is dropped with the run.
+    fn send(&self, notice: PlannerNotice, guard: Guard) {
+        let _ = self.to_driver.send(Notice::Planner(notice, guard));
     }
 }

@@ -11,7 +11,9 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, deliveries, reap},
+    inbox::{
+        Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, deliveries, reap,
+    },
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
@@ -30,7 +32,7 @@ pub(crate) struct ComponentOperation {
     is_rehearsal: bool,
     logger: Logger,
     to_driver: UnboundedSender<Notice>,
-    planner: UnboundedSender<(PlannerCall, u64)>,
+    planner: UnboundedSender<(PlannerCall, TaskRoom, u64)>,
     /// The planner and the tasks. Dropped with the operation, which ends them.
     running: JoinSet<()>,
 }
@@ -127,9 +129,9 @@ impl ComponentOperation {
 }
 
 impl Operation for ComponentOperation {
-    fn call(&mut self, call: PlannerCall, now_ms: u64) {
+    fn call(&mut self, call: PlannerCall, room: TaskRoom, now_ms: u64) {
         // A planner that has died has said so.
-        let _ = self.planner.send((call, now_ms));
+        let _ = self.planner.send((call, room, now_ms));
     }
 
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
@@ -162,14 +164,14 @@ impl Operation for ComponentOperation {
         self.running.spawn(async move {
             let mut begun = sandbox.budget().begin(spec.share.memory(), spec.share.expected()).await;
             let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
-            let mut end = match spec.share.admit_with(memory).await {
+            let (mut end, mut room) = match spec.share.admit_with(memory).await {
                 Ok(admission) => run_task(&sandbox, &spec, admission, port, input, env, &logger).await,
-                Err(fault) => TaskEnd::of_fault(&fault),
+                Err(fault) => (TaskEnd::of_fault(&fault), TaskRoom::default()),
             };
-            end.room.begun = Some(begun.ended());
+            room.begun = Some(begun.ended());
             // A rehearsal has another end for it.
             end.is_of_machine &= !is_rehearsal;
-            let _ = to_driver.send(Notice::TaskEnded { task, end });
+            let _ = to_driver.send(Notice::TaskEnded { task, end, room });
         });
         deliveries
     }
@@ -189,7 +191,7 @@ struct Planner {
 
 impl Planner {
     /// Answers calls until there will be none or the planner fails.
-    async fn live(mut self, mut calls: UnboundedReceiver<(PlannerCall, u64)>) {
+    async fn live(mut self, mut calls: UnboundedReceiver<(PlannerCall, TaskRoom, u64)>) {
         // How many tasks are still wanted. They wait for the input; the ends of tasks do not wait behind them.
         let mut wanted = 0;
         loop {
@@ -197,9 +199,9 @@ impl Planner {
                 biased;
                 call = calls.recv() => match call {
                     None => return,
-                    Some((call, now_ms)) => {
+                    Some((call, room, now_ms)) => {
                         self.instance.set_now(now_ms);
-                        self.call(call, &mut wanted).await
+                        self.call(call, room, &mut wanted).await
                     }
                 },
                 ready = ready(self.input.as_ref()), if wanted > 0 => match ready {
@@ -214,15 +216,10 @@ impl Planner {
         }
     }
 
-    async fn call(&mut self, call: PlannerCall, wanted: &mut u32) -> Result<(), String> {
+    async fn call(&mut self, call: PlannerCall, room: TaskRoom, wanted: &mut u32) -> Result<(), String> {
         match call {
             PlannerCall::Next(count) => *wanted = count,
-            PlannerCall::Collect {
-                task,
-                input,
-                outcome,
-                room,
-            } => {
+            PlannerCall::Collect { task, input, outcome } => {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
                 self.port.collects(Some(task));
                 let collected = self.instance.collect(&input, outcome).await;
@@ -254,7 +251,7 @@ impl Planner {
         {
             Some(task) => {
                 let room = Charge::of(&self.budget, task.len());
-                self.port.say(PlannerNotice::Handed(task, room));
+                self.port.hand_out(task, room);
                 // The driver asks again when there is room.
                 *wanted = if self.budget.is_over() { 0 } else { *wanted - 1 };
                 if *wanted == 0 {

@@ -87,7 +87,7 @@ pub(crate) struct LinesOptions {
 pub(crate) struct Lines {
     options: LinesOptions,
     to_driver: UnboundedSender<Notice>,
-    planner: UnboundedSender<PlannerCall>,
+    planner: UnboundedSender<(PlannerCall, TaskRoom)>,
     shared: Arc<Shared>,
     running: JoinSet<()>,
 }
@@ -186,8 +186,8 @@ impl Lines {
 }
 
 impl Operation for Lines {
-    fn call(&mut self, call: PlannerCall, _: u64) {
-        let _ = self.planner.send(call);
+    fn call(&mut self, call: PlannerCall, room: TaskRoom, _: u64) {
+        let _ = self.planner.send((call, room));
     }
 
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
@@ -196,9 +196,9 @@ impl Operation for Lines {
         let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let rejected = rejected.remove(&task.0);
         if let Some(message) = rejected {
-            let end = TaskEnd::failed(message);
+            let (end, room) = (TaskEnd::failed(message), TaskRoom::default());
             // A driver that is gone hears nothing.
-            let _ = self.to_driver.send(Notice::TaskEnded { task, end });
+            let _ = self.to_driver.send(Notice::TaskEnded { task, end, room });
             return deliveries;
         }
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
@@ -223,15 +223,12 @@ impl Operation for Lines {
                 result: charge,
                 ..TaskRoom::default()
             };
-            let _ = to_driver.send(Notice::TaskEnded {
-                task,
-                end: TaskEnd {
-                    outcome,
-                    is_of_machine: false,
-                    used: Used::default(),
-                    room,
-                },
-            });
+            let end = TaskEnd {
+                outcome,
+                is_of_machine: false,
+                used: Used::default(),
+            };
+            let _ = to_driver.send(Notice::TaskEnded { task, end, room });
         });
         deliveries
     }
@@ -426,7 +423,7 @@ struct Planned {
 }
 
 impl Planned {
-    async fn plan(mut self, mut calls: UnboundedReceiver<PlannerCall>, mut lines: mpsc::Receiver<Ahead>) {
+    async fn plan(mut self, mut calls: UnboundedReceiver<(PlannerCall, TaskRoom)>, mut lines: mpsc::Receiver<Ahead>) {
         let (mut wanted, mut handed) = (0, 0);
         // Why there are no more lines, if not because the input has ended. Told when those before are done.
         let mut broken = None;
@@ -435,16 +432,16 @@ impl Planned {
                 biased;
                 call = calls.recv() => match call {
                     None => return,
-                    Some(PlannerCall::Next(count)) => (wanted, handed) = (count, 0),
-                    Some(PlannerCall::Collect { task, outcome, room, .. }) => {
+                    Some((PlannerCall::Next(count), _)) => (wanted, handed) = (count, 0),
+                    Some((PlannerCall::Collect { task, outcome, .. }, room)) => {
                         self.collect(task, outcome.ok(), room).await;
                         self.port.say(PlannerNotice::Collected);
                     }
-                    Some(PlannerCall::Release) => {
+                    Some((PlannerCall::Release, _)) => {
                         self.release().await;
                         self.port.say(PlannerNotice::Collected);
                     }
-                    Some(PlannerCall::Finish) => self.port.say(match broken.take() {
+                    Some((PlannerCall::Finish, _)) => self.port.say(match broken.take() {
                         None => PlannerNotice::Finished(Ok(())),
                         Some(message) => PlannerNotice::Failed(message),
                     }),
@@ -461,7 +458,7 @@ impl Planned {
                         let line = self.hand(piece);
                         handed += line.len();
                         wanted = if handed < AHEAD_BYTES { wanted - 1 } else { 0 };
-                        self.port.say(PlannerNotice::Handed(line, None));
+                        self.port.hand_out(line, None);
                         if wanted == 0 {
                             self.port.say(PlannerNotice::Paused { none: false });
                         }

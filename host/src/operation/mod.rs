@@ -15,7 +15,7 @@ use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    inbox::{Deliveries, Held, PlannerCall},
+    inbox::{Deliveries, Held, PlannerCall, TaskRoom},
     limits::{OUTPUT_ROOM, PIECE},
 };
 
@@ -26,8 +26,9 @@ pub(crate) use native::{Native, NativePort, NativeTask, NativeTasks};
 
 /// What the driver can ask for. Everything is answered by a notice.
 pub(crate) trait Operation: Send {
-    /// Calls the planner; calls are carried out one at a time. `now_ms` is the run's time.
-    fn call(&mut self, call: PlannerCall, now_ms: u64);
+    /// Calls the planner; calls are carried out one at a time. `room`: what a task that is collected takes in the host, to be dropped
+    /// once it is. `now_ms` is the run's time.
+    fn call(&mut self, call: PlannerCall, room: TaskRoom, now_ms: u64);
 
     /// Starts a task and returns the way of its answers. Once it has ended, answers are dropped there.
     fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries;

@@ -52,7 +52,7 @@ pub(crate) struct Native {
     account: Arc<Account>,
     output: Output,
     to_driver: UnboundedSender<Notice>,
-    planner: UnboundedSender<PlannerCall>,
+    planner: UnboundedSender<(PlannerCall, TaskRoom)>,
     /// The planner and the tasks. Dropped with the operation, which ends them.
     running: JoinSet<()>,
 }
@@ -81,9 +81,9 @@ impl Native {
 }
 
 impl Operation for Native {
-    fn call(&mut self, call: PlannerCall, _: u64) {
+    fn call(&mut self, call: PlannerCall, room: TaskRoom, _: u64) {
         // A planner that has died has said so.
-        let _ = self.planner.send(call);
+        let _ = self.planner.send((call, room));
     }
 
     fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Deliveries {
@@ -109,18 +109,18 @@ impl Operation for Native {
             let result = outcome.as_ref().map_or(0, Bytes::len);
             let end = TaskEnd {
                 is_of_machine: false,
-                room: TaskRoom {
-                    begun: Some(begun.ended()),
-                    result: Charge::of(&budget, result),
-                    ..TaskRoom::default()
-                },
                 used: Used {
                     wall: began.elapsed(),
                     ..Used::default()
                 },
                 outcome,
             };
-            let _ = to_driver.send(Notice::TaskEnded { task, end });
+            let room = TaskRoom {
+                begun: Some(begun.ended()),
+                result: Charge::of(&budget, result),
+                ..TaskRoom::default()
+            };
+            let _ = to_driver.send(Notice::TaskEnded { task, end, room });
         });
         deliveries
     }
@@ -290,7 +290,7 @@ impl Output {
 
 /// Hands out inputs and puts out results.
 async fn plan(
-    mut calls: UnboundedReceiver<PlannerCall>,
+    mut calls: UnboundedReceiver<(PlannerCall, TaskRoom)>,
     inputs: BoxStream<'static, Bytes>,
     output: Output,
     budget: Arc<Budget>,
@@ -302,8 +302,8 @@ async fn plan(
             biased;
             call = calls.recv() => match call {
                 None => return,
-                Some(PlannerCall::Next(count)) => wanted = count,
-                Some(PlannerCall::Collect { task, outcome, room, .. }) => {
+                Some((PlannerCall::Next(count), _)) => wanted = count,
+                Some((PlannerCall::Collect { task, outcome, .. }, room)) => {
                     if let Some(result) = outcome.ok().filter(|result| !result.is_empty()) {
                         output.write(Some(task), result).await;
                     }
@@ -311,13 +311,13 @@ async fn plan(
                     output.port.say(PlannerNotice::Collected);
                 }
                 // Nothing waits here.
-                Some(PlannerCall::Release) => output.port.say(PlannerNotice::Collected),
-                Some(PlannerCall::Finish) => output.port.say(PlannerNotice::Finished(Ok(()))),
+                Some((PlannerCall::Release, _)) => output.port.say(PlannerNotice::Collected),
+                Some((PlannerCall::Finish, _)) => output.port.say(PlannerNotice::Finished(Ok(()))),
             },
             input = AssertUnwindSafe(inputs.next()).catch_unwind(), if wanted > 0 => match input {
                 Ok(Some(input)) => {
                     let room = Charge::of(&budget, input.len());
-                    output.port.say(PlannerNotice::Handed(input, room));
+                    output.port.hand_out(input, room);
                     // The driver asks again when there is room.
                     wanted = if budget.is_over() { 0 } else { wanted - 1 };
                     if wanted == 0 {

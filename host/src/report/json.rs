@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::{Backlog, EventSink, Finished, Writer, is_whole, lines::Line, writer::Last};
 use crate::{
-    inbox::{Numbered, OutputPiece, RunEvent},
+    inbox::{Guard, Numbered, OutputPiece, RunEvent},
     text::plain_json,
 };
 
@@ -39,7 +39,7 @@ impl EventSink for JsonSink {
         let line = json(&line);
         match (output, &event.event) {
             (Some(piece), _) if self.output_is_file => {
-                self.writer.event(line, None);
+                self.writer.event(line, Guard::None);
                 self.writer.data(piece);
             }
             (Some(piece), _) => self.writer.event(line, piece.room),
@@ -47,7 +47,7 @@ impl EventSink for JsonSink {
                 self.last = Last::Event(line);
                 self.is_whole = is_whole(summary);
             }
-            (None, _) => self.writer.event(line, None),
+            (None, _) => self.writer.event(line, Guard::None),
         }
     }
 

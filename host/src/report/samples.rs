@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     inbox::{
-        ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, HealthState, HostNotice,
-        Numbered, OutputPiece, Progress, RunEvent, RunSummary,
+        ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, Guard, HealthState,
+        HostNotice, Numbered, OutputPiece, Progress, RunEvent, RunSummary,
     },
     logger::Level,
 };
@@ -131,7 +131,7 @@ pub(crate) fn output(event: &RunEvent) -> Option<OutputPiece> {
     matches!(event, RunEvent::Output { .. }).then(|| OutputPiece {
         bytes: "five\n".into(),
         task: None,
-        room: None,
+        room: Guard::None,
     })
 }
 

@@ -12,14 +12,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::io::Errno;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::{
     Backlog,
     lane::{Lane, Pending},
 };
 use crate::{
-    inbox::OutputPiece,
+    inbox::{Guard, OutputPiece},
     text::{painted, plain},
 };
 
@@ -42,7 +42,7 @@ const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
 enum Piece {
     Data(OutputPiece),
     /// With the room of the output that it is.
-    Event(String, Option<OwnedSemaphorePermit>),
+    Event(String, Guard),
     /// The last event, which follows all results, also where those go to a file.
     Report(String),
     /// There are results, though they may be empty.
@@ -143,7 +143,7 @@ impl Writer {
     }
 
     /// A line for stdout.
-    pub(crate) fn event(&mut self, line: String, room: Option<OwnedSemaphorePermit>) {
+    pub(crate) fn event(&mut self, line: String, room: Guard) {
         self.results.send(line.len(), Piece::Event(line, room));
     }
 

@@ -70,21 +70,21 @@ impl Log {
     pub(crate) fn notice(&mut self, now: Moment, notice: &Notice) {
         let line = match notice {
             Notice::Request(request) => asked(request),
-            Notice::TaskEnded { task, end } => match &end.outcome {
+            Notice::TaskEnded { task, end, .. } => match &end.outcome {
                 Ok(result) => format!("task {} done: {}", task.0, shown(result)),
                 Err(error) => format!("task {} failed: {}", task.0, escaped(error)),
             },
-            Notice::Planner(PlannerNotice::Handed(input, _)) => {
+            Notice::Planner(PlannerNotice::Handed(input), _) => {
                 self.tasks += 1;
                 format!("task {} handed out: {}", self.tasks, shown(input))
             }
-            Notice::Planner(PlannerNotice::Output(piece)) => {
-                self.output.extend_from_slice(&piece.bytes);
-                format!("output: {}", shown(&piece.bytes))
+            Notice::Planner(PlannerNotice::Output { bytes, .. }, _) => {
+                self.output.extend_from_slice(bytes);
+                format!("output: {}", shown(bytes))
             }
-            Notice::Planner(PlannerNotice::Finished(Ok(()))) => "finished".to_owned(),
-            Notice::Planner(PlannerNotice::Finished(Err(text))) => format!("finished, failed: {}", escaped(text)),
-            Notice::Planner(PlannerNotice::Failed(text)) => escaped(text),
+            Notice::Planner(PlannerNotice::Finished(Ok(())), _) => "finished".to_owned(),
+            Notice::Planner(PlannerNotice::Finished(Err(text)), _) => format!("finished, failed: {}", escaped(text)),
+            Notice::Planner(PlannerNotice::Failed(text), _) => escaped(text),
             Notice::AttemptEnded(ended) => {
                 for reported in ended.reports.iter().flatten() {
                     let line = self.reported(ended.worker, reported);
@@ -93,7 +93,7 @@ impl Log {
                 self.ended(ended)
             }
             Notice::WorkerLeft { worker } => format!("{} is gone", self.worker(*worker)),
-            Notice::Planner(_) | Notice::Control(_) | Notice::Shortage(_) | Notice::Resting { .. } => return,
+            Notice::Planner(..) | Notice::Control(_) | Notice::Shortage(_) | Notice::Resting { .. } => return,
         };
         self.line(now, &line);
     }

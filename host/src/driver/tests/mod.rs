@@ -27,8 +27,8 @@ use super::{
 use crate::{
     control::RunId,
     inbox::{
-        Action, Ask, AttemptEnded, AttemptNumber, Control, Deliveries, Notice, Numbered, Options, Order, OutputPiece,
-        PlannerCall, PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, Used, Words,
+        Action, Ask, AttemptEnded, AttemptNumber, Control, Deliveries, Guard, Notice, Numbered, Options, Order,
+        OutputPiece, PlannerCall, PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Used, Words,
     },
     limits::{Budget, Limits},
     logger::{Level, Logger},
@@ -83,7 +83,7 @@ impl Transport for Fake {
 }
 
 impl Operation for Fake {
-    fn call(&mut self, call: PlannerCall, _: u64) {
+    fn call(&mut self, call: PlannerCall, _: TaskRoom, _: u64) {
         let text = match call {
             PlannerCall::Next(count) => format!("next {count}"),
             PlannerCall::Collect { task, outcome, .. } => match outcome {
@@ -362,19 +362,18 @@ fn attempt(action: u64, number: u32) -> AttemptId {
 
 /// The planner hands out a task.
 fn handed(input: &'static str) -> Notice {
-    Notice::Planner(PlannerNotice::Handed(input.into(), None))
+    planner(PlannerNotice::Handed(input.into()))
 }
 
 fn planner(notice: PlannerNotice) -> Notice {
-    Notice::Planner(notice)
+    Notice::Planner(notice, Guard::None)
 }
 
 fn output(bytes: &'static str) -> Notice {
-    planner(PlannerNotice::Output(OutputPiece {
-        bytes: bytes.into(),
+    planner(PlannerNotice::Output {
         task: None,
-        room: None,
-    }))
+        bytes: bytes.into(),
+    })
 }
 
 fn request(task: u64, number: RequestNumber, ask: Ask) -> Notice {
@@ -450,8 +449,8 @@ fn task_ended(task: u64, result: &'static str) -> Notice {
         outcome: Ok(result.into()),
         ..TaskEnd::failed(String::new())
     };
-    let task = TaskId(task);
-    Notice::TaskEnded { task, end }
+    let (task, room) = (TaskId(task), TaskRoom::default());
+    Notice::TaskEnded { task, end, room }
 }
 
 fn control(control: Control) -> Notice {

@@ -82,8 +82,8 @@ fn task_that_failed_is_collected_with_its_error() {
     run.turn([handed("a")]);
     run.tasks();
     let end = TaskEnd::failed("it trapped".into());
-    let task = TaskId(1);
-    run.turn([Notice::TaskEnded { task, end }]);
+    let (task, room) = (TaskId(1), TaskRoom::default());
+    run.turn([Notice::TaskEnded { task, end, room }]);
     assert_eq!(run.tasks(), ["collect t1 failed: it trapped"]);
     assert_eq!(run.reported(), ["t1 failed: it trapped"]);
 }

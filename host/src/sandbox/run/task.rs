@@ -38,7 +38,7 @@ pub(crate) struct TaskSpec {
 type Params<'a> = (&'a [u8],);
 type Return = (Result<Vec<u8>, String>,);
 
-/// Runs one task that was admitted from its input to its end.
+/// Runs one task that was admitted from its input to its end. Returns that, and what it takes in the host.
 ///
 /// Cancel safe: giving it up ends the task.
 pub(crate) async fn run_task(
@@ -49,7 +49,7 @@ pub(crate) async fn run_task(
     input: Bytes,
     env: GuestEnv,
     logger: &Logger,
-) -> TaskEnd {
+) -> (TaskEnd, TaskRoom) {
     let began = Instant::now();
     let stderr = Tail::new(spec.limits.log_rate, u64::MAX);
     stderr.forward(LogSource::Task(port.task()), logger.clone());
@@ -57,6 +57,7 @@ pub(crate) async fn run_task(
     let need = Need::default();
     let mut starts = Starts::default();
     let (mut port, mut admission) = (port, admission);
+    let mut room = TaskRoom::default();
     let mut end = loop {
         let start = Start {
             role: Role::Task(port),
@@ -106,20 +107,17 @@ pub(crate) async fn run_task(
         let outcome = called.unwrap_or_else(|fault| Err(format!("the task {fault}")));
         // While the instance still counts, so that there is no moment at which neither does.
         let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
+        room.result = Charge::of(&sandbox.budget, size);
         break TaskEnd {
             outcome,
             is_of_machine: false,
             used,
-            room: TaskRoom {
-                result: Charge::of(&sandbox.budget, size),
-                ..TaskRoom::default()
-            },
         };
     };
     spec.debt.inherit(&debt);
     stderr.end_line();
     end.used.wall = began.elapsed();
-    end
+    (end, room)
 }
 
 /// Waits until an instance may be started in the place of one that there was no memory for.
