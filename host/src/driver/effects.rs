@@ -119,7 +119,7 @@ impl Driver<'_> {
         self.effects.push(Effect::Event(event));
     }
 
-    /// Ends a turn: hands its records to the journal and has its effects, as far as they need not wait.
+    /// Ends a turn: hands its records to the journal and releases its effects, as far as they need not wait.
     pub(super) fn end_turn(&mut self) {
         let mut effects = std::mem::take(&mut self.effects.now);
         if self.journal.is_on() {
@@ -135,7 +135,7 @@ impl Driver<'_> {
         let is_durable = self.journal.durable() >= turn;
         for effect in effects.drain(..) {
             if let Some(effect) = self.effects.hold(effect, is_durable) {
-                self.have(effect);
+                self.release(effect);
             }
         }
         // Keeps the room that it has.
@@ -144,14 +144,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Has the effects of earlier turns that have become durable.
+    /// Releases the effects of earlier turns that have become durable.
     pub(super) fn release_durable(&mut self) {
         if !self.effects.are_waiting() {
             return;
         }
         let durable = self.journal.durable();
         while let Some(effect) = self.effects.next_due(durable) {
-            self.have(effect);
+            self.release(effect);
         }
     }
 
@@ -174,7 +174,7 @@ impl Driver<'_> {
         }
     }
 
-    fn have(&mut self, effect: Effect) {
+    fn release(&mut self, effect: Effect) {
         let now_ms = self.now.as_millis();
         match effect {
             Effect::Start { task, input } => {
