@@ -58,6 +58,8 @@ impl Effect {
 pub(super) struct Effects {
     /// How many turns have ended.
     turns: TurnNumber,
+    /// The last of them that has records. Effects wait until it is durable.
+    recorded: TurnNumber,
     now: Vec<Effect>,
     records: Vec<Record>,
     waiting: VecDeque<(TurnNumber, Effect)>,
@@ -70,10 +72,10 @@ impl Effects {
         self.now.push(effect);
     }
 
-    /// The number of the last turn that has ended.
+    /// The last turn that has records.
     #[cfg(test)]
-    pub(super) fn turns(&self) -> TurnNumber {
-        self.turns
+    pub(super) fn recorded(&self) -> TurnNumber {
+        self.recorded
     }
 
     /// Whether effects wait for the journal.
@@ -81,20 +83,29 @@ impl Effects {
         !self.waiting.is_empty()
     }
 
-    /// Takes the records of a turn that ends.
-    fn end_turn(&mut self) -> (TurnNumber, Vec<Record>) {
+    /// Ends a turn. Returns its number and its records, if it has any.
+    fn end_turn(&mut self) -> Option<(TurnNumber, Vec<Record>)> {
         self.turns += 1;
-        (self.turns, std::mem::take(&mut self.records))
+        let records = std::mem::take(&mut self.records);
+        (!records.is_empty()).then(|| {
+            self.recorded = self.turns;
+            (self.turns, records)
+        })
     }
 
-    /// Has an effect wait if it must.
-    fn hold(&mut self, effect: Effect, is_durable: bool) -> Option<Effect> {
-        let is_behind = effect.is_order() && self.orders_waiting > 0;
-        if (is_durable || !effect.leaves()) && !is_behind {
+    /// Keeps an effect that has to wait; returns one that need not. `durable`: the last turn that is.
+    fn hold(&mut self, effect: Effect, durable: TurnNumber) -> Option<Effect> {
+        // Orders reach a worker in their order, and output and events their reader.
+        let is_behind = match effect {
+            Effect::Order { .. } => self.orders_waiting > 0,
+            Effect::Output(_) | Effect::Event(_) => self.waiting.len() > self.orders_waiting,
+            Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) => false,
+        };
+        if (durable >= self.recorded || !effect.leaves()) && !is_behind {
             return Some(effect);
         }
         self.orders_waiting += usize::from(effect.is_order());
-        self.waiting.push_back((self.turns, effect));
+        self.waiting.push_back((self.recorded, effect));
         None
     }
 
@@ -127,14 +138,13 @@ impl Driver<'_> {
                 self.record_effect(effect);
             }
         }
-        let (turn, records) = self.effects.end_turn();
-        if !records.is_empty() {
+        if let Some((turn, records)) = self.effects.end_turn() {
             self.journal.append(turn, records);
         }
         self.release_durable();
-        let is_durable = self.journal.durable() >= turn;
+        let durable = self.journal.durable();
         for effect in effects.drain(..) {
-            if let Some(effect) = self.effects.hold(effect, is_durable) {
+            if let Some(effect) = self.effects.hold(effect, durable) {
                 self.release(effect);
             }
         }

@@ -87,7 +87,7 @@ fn output_waits_until_its_turn_is_durable() {
     run.turn([output("a")]);
     run.turn([output("b")]);
     assert_eq!(run.reported(), NONE);
-    let both = run.driver.effects.turns();
+    let both = run.driver.effects.recorded();
     run.fake.recorded().durable = Some(both - 1);
     run.turn([]);
     assert_eq!(run.reported(), ["output: a"]);
@@ -107,19 +107,27 @@ fn deliveries_and_calls_do_not_wait() {
 #[test]
 fn only_attempts_that_must_not_be_made_twice_wait() {
     let mut run = run_with_journal(&[workers(&[1, 1])]);
-    run.turn([asks_with(1, 1, idempotent())]);
+    run.turn([handed("b"), asks_with(1, 1, idempotent())]);
     assert_eq!(run.orders().len(), 1);
     run.turn([asks(1, 2)]);
-    assert_eq!(run.orders(), NONE);
+    assert_eq!(run.orders(), NONE, "the task that was handed out is not durable");
     run.keep();
     run.turn([]);
     assert_eq!(run.orders().len(), 1);
 }
 
 #[test]
-fn orders_never_overtake_each_other() {
+fn turn_without_records_waits_only_for_those_before_it() {
     let mut run = run_with_journal(&[workers(&[1])]);
     run.turn([asks(1, 1)]);
+    assert_eq!(run.orders(), ["w0 run a1#1"], "all that its task has seen is durable");
+    assert_eq!(records(&run), []);
+}
+
+#[test]
+fn orders_never_overtake_each_other() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([handed("b"), asks(1, 1)]);
     run.turn([cancels(1, 1)]);
     assert_eq!(run.orders(), NONE, "the worker would not know what to stop");
     run.keep();

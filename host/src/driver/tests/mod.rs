@@ -344,7 +344,7 @@ impl Run {
 
     /// Has the journal keep all turns so far.
     fn keep(&mut self) {
-        let all = self.driver.effects.turns();
+        let all = self.driver.effects.recorded();
         self.fake.recorded().durable = Some(all);
     }
 }
