@@ -1,4 +1,4 @@
-//! The loop: one writer, who owns everything that changes.
+//! The loop: one writer, which owns everything that changes.
 //!
 //! Others send it notices. It drains its inbox in batches, tells the scheduler what happened, carries out what the
 //! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
@@ -58,7 +58,7 @@ pub(crate) use self::rehearsal::Rehearsed;
 const TURN_MAX: usize = 512;
 
 /// How long a run that is being stopped waits for what tasks and planner make of results that are there. Arbitrary: more
-/// than nearly every `collect` takes, and not too long for whoever pressed Ctrl-C.
+/// than nearly every `collect` takes, and not too long for an operator after Ctrl-C.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// How long a run that is ended at once waits for the rest of its input to be counted. Arbitrary: enough for some GB, and less than
@@ -159,7 +159,7 @@ pub(crate) struct Driver<'a> {
     counts: Arc<LiveCounts>,
     /// Whether it waits for a reader of the report before it begins more tasks.
     unread: bool,
-    /// Stopped at once: nobody waits for what still runs.
+    /// Stopped at once, without waiting for attempts that still run.
     cancelled: bool,
     /// What of the parked bytes the budget has been told.
     charged: Charge,
@@ -173,7 +173,7 @@ impl<'a> Driver<'a> {
     /// Sets everything up; nothing runs yet but the workers, which wait for orders.
     ///
     /// # Errors
-    /// The policy cannot be meant.
+    /// The policy is invalid.
     pub(crate) fn new(
         setup: Setup,
         operation: Box<dyn Operation>,
@@ -305,8 +305,8 @@ impl<'a> Driver<'a> {
         is_over
     }
 
-    /// Takes notices, but while the report is full only those of the operator: the others wait with whoever sent them, which has
-    /// a bound for each of them. So a reader of the report that is slow slows the run, and what is said of it does not pile up.
+    /// Takes notices; while the report is full, only those of the operator. The others wait, and so do their senders, which have a
+    /// bound for each. So a slow reader of the report slows the run, and what is to be reported does not pile up.
     fn take_all(&mut self, batch: &mut Vec<Notice>) {
         while !self.report.is_full()
             && let Some(notice) = self.late.pop_front()
@@ -376,7 +376,7 @@ impl<'a> Driver<'a> {
         self.operation.held()?.beside(self.tasks.in_flight() as u64)
     }
 
-    /// Who waits for a quota, and how long all that is open will take; none if nobody does.
+    /// How many workers wait for a quota, and how long all that is open will take. None: no worker waits.
     fn waiting_for_quota(&self) -> Option<(usize, Option<Duration>)> {
         match self.scheduler.waiting_for_quota() {
             0 => None,
@@ -433,7 +433,7 @@ impl<'a> Driver<'a> {
                 self.counted_by = self.counted_by.map(|by| by.min(self.now + COUNTING_AT_ONCE));
             }
             Control::Query(query, reply) => {
-                // Who asked may have gone.
+                // The client may have gone.
                 let _ = reply.send(Box::new(self.answer(&query)));
             }
         }
@@ -474,7 +474,7 @@ impl<'a> Driver<'a> {
         }
         let until = *self.settled_by.get_or_insert(self.now + SETTLING);
         if self.now >= until && (self.report.has_unread() || self.operation.held().is_some()) {
-            // What holds it up is who reads, or how much waits to be written.
+            // It waits for a reader, or for much that is still to be written.
             self.settled_by = Some(self.now + SETTLING);
             return false;
         }

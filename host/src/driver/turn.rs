@@ -414,7 +414,7 @@ impl Driver<'_> {
                 format!("{different} workers gave {different} different results, so none of them counts")
             }
             Reason::Unroutable if different > 0 => {
-                "nobody is left who could confirm its result: an untrusted worker of another owner has to".to_owned()
+                "no untrusted worker of another owner is left to confirm its result".to_owned()
             }
             Reason::Exhausted if failures.count() == 0 => "its workers were busy too many times in a row".to_owned(),
             Reason::Exhausted if failures.count() == 1 => "its one attempt failed".to_owned(),

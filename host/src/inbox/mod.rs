@@ -89,7 +89,7 @@ pub(crate) enum Control {
     Drain,
     /// Stop now, whatever runs.
     Cancel,
-    /// Somebody asks from outside. Who does not wait for the answer any more has dropped the other side.
+    /// A question from outside. A client that does not wait for the answer any more has dropped the other side.
     Query(Query, Replier),
 }
 
@@ -102,7 +102,7 @@ pub(crate) type RequestNumber = u32;
 /// Something that a task asks for.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// Who asks.
+    /// The task that asks.
     pub(crate) task: TaskId,
     /// The request's name, or for [`Ask::Cancel`] that of the one that is meant.
     pub(crate) number: RequestNumber,
@@ -253,7 +253,7 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 /// Forgets tokio tasks that have ended.
 ///
 /// # Panics
-/// One of them has panicked, which is a bug of ours: whoever waits for what it had to say would wait for ever.
+/// One of them has panicked, which is a bug of the host: what waits for its message would wait for ever.
 pub(crate) fn reap(running: &mut JoinSet<()>) {
     while let Some(ended) = running.try_join_next() {
         if let Err(error) = ended

@@ -1,4 +1,4 @@
-//! What a worker says about its quota.
+//! Reports of workers on their quotas.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -8,15 +8,14 @@ use std::{
 use disperse_scheduler::AttemptId;
 use rustc_hash::FxHashMap;
 
-/// How many buckets one attempt may speak of. What it says of more is forgotten.
+/// How many buckets one attempt may report on. Reports on more are dropped.
 const BUCKETS_MAX: usize = 16;
 
-/// What one worker has said about its quotas in attempts that are not over, for when they are: until then nobody can do
-/// anything with it. The last word on each bucket counts.
+/// The reports of one worker on its quotas, by attempt, until the attempt is over. The last report on each bucket counts.
 #[derive(Debug, Default)]
 pub(crate) struct Reports(Mutex<FxHashMap<AttemptId, Vec<(Reported, Instant)>>>);
 
-/// What a service said about a window.
+/// What a service reported about a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reported {
     /// The bucket's name; empty: the worker's only one.
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_of_each_attempt_on_each_bucket_counts() {
+    fn last_report_of_each_attempt_on_each_bucket_counts() {
         let attempt = |number| AttemptId {
             action: ActionId(1),
             number,

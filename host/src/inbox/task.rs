@@ -60,7 +60,7 @@ pub(crate) struct TaskPort {
 /// Whether a task has reported that it rests.
 type IsReported = bool;
 
-/// Numbers of requests that nobody wants any more.
+/// Numbers of requests whose answers are not wanted any more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unwanted(Arc<Mutex<Vec<RequestNumber>>>);
 
@@ -78,7 +78,7 @@ impl Unwanted {
 enum Entry {
     Waiting(Option<Waker>),
     Answered(Answer),
-    /// Nobody wants the answer any more.
+    /// The answer is not wanted any more.
     Dropped,
 }
 

@@ -70,8 +70,7 @@ enum LineEvent {
         fuel: u64,
         run_ms: f64,
     },
-    /// An attempt takes much longer than such attempts do, and somebody has nothing to do: its action gets a second one beside
-    /// it.
+    /// An attempt takes much longer than such attempts do, and another worker is idle: the action gets a second attempt beside it.
     Hedged {
         /// The action.
         id: u64,
@@ -79,7 +78,7 @@ enum LineEvent {
         attempt: u32,
         kind: String,
     },
-    /// An untrusted worker's result was not the one that others had, and they were believed.
+    /// The result of an untrusted worker was not accepted: workers of other owners agreed on another one.
     Outvoted {
         /// The action.
         id: u64,
@@ -98,22 +97,21 @@ enum LineEvent {
         /// One line for each attempt.
         message: String,
     },
-    /// A worker is thought of differently now.
+    /// The health of a worker has changed.
     Health {
         worker: String,
         /// healthy, suspect, quarantined, probation, busy, draining, evicted or gone.
         health: String,
     },
-    /// A worker fails actions of one kind and does others well: it is given none of that kind until then, or is given them again.
+    /// A worker fails actions of one kind and succeeds with others: it gets none of that kind until then, or gets them again.
     Barred {
         worker: String,
         kind: String,
-        /// The run's time. Without it, it is given them again.
+        /// The run's time. Missing: it gets them again.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         until_ms: Option<u64>,
     },
-    /// Everything that a pool is given fails, whoever tries it: it is only probed from now on, and no worker is blamed. Or that
-    /// is over.
+    /// Every attempt in a pool fails, on all workers: it is only probed from now on, and no worker is blamed. Or that is over.
     Systemic {
         pool: String,
         /// Whether it begins or is over.

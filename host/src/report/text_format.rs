@@ -113,7 +113,7 @@ impl TextFormat {
                 self.line(Level::Info, Subject::Health, &text)
             }
             RunEvent::Systemic { pool, on: true } => {
-                let text = "everything fails, whoever tries it: the work or the service is failing, not your workers; \
+                let text = "everything fails, on every worker: the work or the service is failing, not your workers; \
                             one attempt is made every 10 s";
                 self.line(Level::Warning, Subject::Pool, &format!("pool {pool}: {text}"))
             }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn every_event_is_shown_as_its_settings_say() {
         let outvoted = "warning: worker w/1 was outvoted on action 7: its result of 10 bytes is not the one of 4200 bytes that others have";
-        let failing = "warning: pool w: everything fails, whoever tries it: the work or the service is failing, not your workers; one attempt is made every 10 s";
+        let failing = "warning: pool w: everything fails, on every worker: the work or the service is failing, not your workers; one attempt is made every 10 s";
         let stopping = "stopping, as `drain` asks: attempts that run are let end";
         let report = "0 tasks done, 0 failed, in 0ms; at most 0B of memory for guests\n  worker  ok  failed  fuel  time  memory  health";
         assert_eq!(

@@ -62,7 +62,7 @@ pub(crate) struct WorkerSummary {
     pub(crate) worker: String,
     /// Its pool.
     pub(crate) pool: String,
-    /// What is thought of it in the end.
+    /// Its health in the end.
     pub(crate) health: String,
     /// Attempts it made.
     pub(crate) attempts: u64,
@@ -90,7 +90,7 @@ pub(crate) struct WorkerSummary {
 pub(crate) struct QuotaSummary {
     /// Whose it is, as `pool/worker` or `pool/account`, and after a colon its name if it has one.
     pub(crate) quota: String,
-    /// Who spends it.
+    /// The workers that spend it.
     pub(crate) workers: Vec<String>,
     /// What it allows, in words.
     pub(crate) allows: String,

@@ -161,7 +161,7 @@ fn let_end(attempts: u64) -> String {
 pub(crate) fn remark(remark: &RunRemark) -> String {
     match remark {
         RunRemark::PoolFailing { pool } => format!(
-            "in the pool {pool} everything fails, whoever tries it: the work or the service is failing, not the workers"
+            "in the pool {pool} everything fails, on every worker: the work or the service is failing, not the workers"
         ),
         RunRemark::ResultsHeld { results, line } => format!(
             "{results} results wait for that of line {line}, which is not done; --unordered writes results as they come"
@@ -173,8 +173,7 @@ pub(crate) fn remark(remark: &RunRemark) -> String {
     }
 }
 
-/// Something that is said, in one piece: what follows its first line is indented, so that nobody's text looks like a line
-/// of somebody else.
+/// A message in one piece: all but its first line is indented, so that no text of one source looks like a line of another.
 pub(super) fn host(level: Level, text: &str) -> String {
     let text = text.replace('\n', "\n    ");
     match level {

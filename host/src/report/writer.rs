@@ -35,7 +35,7 @@ pub(crate) enum Target {
 /// start. A terminal is waited for without an end.
 const STDERR_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long results that nobody takes are waited for once the run was told to stop, as where the output is a pipe that is not read.
+/// How long the writer waits for a reader of the results once the run was told to stop, as where the output is a pipe that is not read.
 /// Arbitrary: longer than a reader that is only slow stands still.
 const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -71,7 +71,7 @@ pub(crate) struct Writer {
 pub(crate) enum Finished {
     /// Everything is written.
     Whole,
-    /// Whoever read the results has gone. That is no error: `| head` does it.
+    /// The reader of the results has gone. That is no error: `| head` does it.
     BrokenPipe,
 }
 
@@ -345,7 +345,7 @@ fn write_batch(
     written
 }
 
-/// The thread of words. A stderr that is gone is nobody's loss.
+/// The thread that writes text for people. A stderr that is gone is no error.
 fn say(inbox: &Receiver<Vec<Words>>, pending: &Pending, bar: &ProgressBar) {
     for words in inbox.iter().flatten() {
         let size = match words {
