@@ -55,7 +55,7 @@ fn project(folder: &Folder) -> String {
 const NO_COMPILER: [&str; 2] = ["--compile-memory", "1KiB"];
 
 #[test]
-fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
+fn code_compiled_ahead_is_not_compiled_at_the_start() {
     let folder = Folder::new();
     let manifest = project(&folder);
     let module = folder.guest("program.wasm", include_str!("guests/program.wat"));
@@ -106,7 +106,7 @@ fn what_was_compiled_ahead_is_not_compiled_at_the_start() {
 }
 
 #[test]
-fn one_that_fails_does_not_keep_the_others_from_being_compiled() {
+fn failed_component_does_not_stop_the_others_from_compiling() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let other = folder.worker("other.wasm", body::SLOW_ECHO);
@@ -119,7 +119,7 @@ fn one_that_fails_does_not_keep_the_others_from_being_compiled() {
     let ended = own(&folder, &args)
         .run()
         .exits(2)
-        .stderr_is("one_that_fails_does_not_keep_the_others_from_being_compiled");
+        .stderr_is("failed_component_does_not_stop_the_others_from_compiling");
     let events = ended.events();
     let paths = |name: &str| -> Vec<String> {
         let mut paths: Vec<_> = of_type(&events, name)
@@ -134,7 +134,7 @@ fn one_that_fails_does_not_keep_the_others_from_being_compiled() {
 }
 
 #[test]
-fn what_is_told_as_data_is_what_is_there() {
+fn json_reports_the_digest_and_size_of_the_stored_code() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let copy = folder.path("copy.wasm");
@@ -162,8 +162,8 @@ fn what_is_told_as_data_is_what_is_there() {
 }
 
 #[test]
-fn pins_and_limits_of_a_manifest_hold() {
-    let texts = Texts::new("pins_and_limits_of_a_manifest_hold");
+fn pins_and_limits_of_a_manifest_apply() {
+    let texts = Texts::new("pins_and_limits_of_a_manifest_apply");
     let folder = Folder::new();
     folder.worker("echo.wasm", body::ECHO);
     let pin = "0".repeat(64);
@@ -188,8 +188,8 @@ fn pins_and_limits_of_a_manifest_hold() {
 }
 
 #[test]
-fn a_pin_holds_for_a_file_wherever_else_it_is_named() {
-    let texts = Texts::new("a_pin_holds_for_a_file_wherever_else_it_is_named");
+fn pin_applies_to_every_mention_of_a_file() {
+    let texts = Texts::new("pin_applies_to_every_mention_of_a_file");
     let folder = Folder::new();
     folder.worker("echo.wasm", body::ECHO);
     let pin = format!("sha256 = \"{}\"\n", "0".repeat(64));
@@ -208,7 +208,7 @@ fn a_pin_holds_for_a_file_wherever_else_it_is_named() {
 }
 
 #[test]
-fn a_project_that_does_not_build_is_not_compiled() {
+fn project_whose_build_fails_is_not_compiled() {
     let folder = Folder::new();
     folder.worker("echo.wasm", body::ECHO);
     let text = "[worker]\ncomponent = \"echo.wasm\"\nbuild = \"exit 7\"\n";
@@ -217,13 +217,13 @@ fn a_project_that_does_not_build_is_not_compiled() {
         .run()
         .exits(2)
         .prints("")
-        .stderr_is("a_project_that_does_not_build_is_not_compiled");
+        .stderr_is("project_whose_build_fails_is_not_compiled");
     own(&folder, &["compile", &manifest, "--no-build"]).run().exits(0);
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_is_an_error_here_and_nowhere_else() {
-    let texts = Texts::new("a_cache_that_cannot_be_used_is_an_error_here_and_nowhere_else");
+fn unusable_cache_is_an_error_only_for_compile() {
+    let texts = Texts::new("unusable_cache_is_an_error_only_for_compile");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let shared = folder.path("shared");
@@ -240,7 +240,7 @@ fn a_cache_that_cannot_be_used_is_an_error_here_and_nowhere_else() {
 }
 
 #[test]
-fn code_that_cannot_be_kept_is_an_error_here_and_nowhere_else() {
+fn code_that_cannot_be_stored_is_an_error_only_for_compile() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     own(&folder, &["compile", &worker]).run().exits(0);
@@ -250,13 +250,13 @@ fn code_that_cannot_be_kept_is_an_error_here_and_nowhere_else() {
     fs::create_dir_all(file.join("full")).unwrap();
     let ended = own(&folder, &["compile", &worker, "--format", "json"]).run().exits(4);
     assert_eq!(ended.events()[0]["type"], "failed");
-    ended.stderr_is("code_that_cannot_be_kept_is_an_error_here_and_nowhere_else");
+    ended.stderr_is("code_that_cannot_be_stored_is_an_error_only_for_compile");
     let ended = own(&folder, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
     assert_eq!(ended.stderr, "");
 }
 
 #[test]
-fn code_that_does_not_stay_is_an_error() {
+fn code_that_the_cache_evicts_at_once_is_an_error() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     own(&folder, &["compile", &worker]).run().exits(0);
@@ -270,12 +270,12 @@ fn code_that_does_not_stay_is_an_error() {
     own(&folder, &["compile", &worker])
         .run()
         .exits(4)
-        .stderr_is("code_that_does_not_stay_is_an_error");
+        .stderr_is("code_that_the_cache_evicts_at_once_is_an_error");
 }
 
 #[test]
-fn of_several_failures_the_first_in_the_manifest_is_told() {
-    let texts = Texts::new("of_several_failures_the_first_in_the_manifest_is_told");
+fn first_failure_in_manifest_order_is_reported() {
+    let texts = Texts::new("first_failure_in_manifest_order_is_reported");
     let folder = Folder::new();
     folder.operation("operation.wasm", "run", "");
     folder.operation("planner.wasm", "run", "");
@@ -302,7 +302,7 @@ fn of_several_failures_the_first_in_the_manifest_is_told() {
 }
 
 #[test]
-fn different_components_are_compiled_at_once() {
+fn components_are_compiled_in_parallel() {
     if std::thread::available_parallelism().unwrap().get() < 2 {
         return;
     }
@@ -322,7 +322,7 @@ fn different_components_are_compiled_at_once() {
 
 /// Whether it took long is the compiler's business: a machine that is fast enough has nothing to say.
 #[test]
-fn a_component_that_took_long_is_said_once() {
+fn slow_compilation_is_reported_once() {
     let folder = Folder::new();
     let bomb = worker_with(&folder, &function_of(250_000));
     let map = |more: &[&str]| {

@@ -34,7 +34,7 @@ fn changed(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
-fn damaged_code_is_compiled_again() {
+fn damaged_code_is_recompiled() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     assert!(!was_cached(&folder, &worker));
@@ -70,7 +70,7 @@ fn damaged_code_is_compiled_again() {
 }
 
 #[test]
-fn code_of_another_component_is_not_taken_for_that_of_this_one() {
+fn code_of_another_component_is_not_loaded() {
     let folder = Folder::new();
     let (echo, other) = (
         folder.worker("echo.wasm", body::ECHO),
@@ -89,7 +89,7 @@ fn code_of_another_component_is_not_taken_for_that_of_this_one() {
 }
 
 #[test]
-fn whatever_is_damaged_of_a_core_module_is_made_again() {
+fn damaged_cache_files_of_a_core_module_are_rebuilt() {
     let folder = Folder::new();
     let program = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let map = || {
@@ -120,8 +120,8 @@ fn below(folder: &str, args: &[&str]) -> Host {
 }
 
 #[test]
-fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
-    let texts = Texts::new("a_cache_below_a_folder_that_others_can_write_to_is_not_used");
+fn cache_below_a_folder_writable_by_others_is_not_used() {
+    let texts = Texts::new("cache_below_a_folder_writable_by_others_is_not_used");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let cache = folder.path("open/mine");
@@ -158,7 +158,7 @@ fn a_cache_below_a_folder_that_others_can_write_to_is_not_used() {
 }
 
 #[test]
-fn a_file_of_the_cache_that_is_a_link_or_a_pipe_is_not_read() {
+fn links_and_pipes_in_the_cache_are_not_read() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     assert!(!was_cached(&folder, &worker));
@@ -175,7 +175,7 @@ fn a_file_of_the_cache_that_is_a_link_or_a_pipe_is_not_read() {
 }
 
 #[test]
-fn the_cache_is_measured_and_emptied() {
+fn cache_command_reports_the_size_and_removes_the_files() {
     let folder = Folder::new();
     let cache = Path::new(&folder.path("cache")).join("disperse");
     let shown = cache.display().to_string();
@@ -213,7 +213,7 @@ fn the_cache_is_measured_and_emptied() {
         "{size}"
     );
     assert_eq!(size["contents"][0]["kind"], "compiled");
-    let texts = Texts::new("the_cache_is_told_in_words");
+    let texts = Texts::new("cache_report_as_text");
     own(&folder, &["cache", "size"]).run().exits(0).words_to(&texts);
     texts.match_snapshot();
 
@@ -229,7 +229,7 @@ fn the_cache_is_measured_and_emptied() {
 }
 
 #[test]
-fn runs_go_on_while_the_cache_is_emptied() {
+fn runs_continue_while_the_cache_is_emptied() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let cleaning = std::sync::atomic::AtomicBool::new(true);

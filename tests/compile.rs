@@ -31,7 +31,7 @@ pub(crate) fn function_of(steps: usize) -> String {
 }
 
 #[test]
-fn a_component_that_is_slow_to_compile_is_given_up() {
+fn component_over_the_compile_time_limit_fails() {
     let folder = Folder::new();
     let many = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))\n".repeat(100_000);
     let worker = worker_with(&folder, &many);
@@ -41,11 +41,11 @@ fn a_component_that_is_slow_to_compile_is_given_up() {
         .exits(2);
     ended
         .prints("")
-        .stderr_is("a_component_that_is_slow_to_compile_is_given_up");
+        .stderr_is("component_over_the_compile_time_limit_fails");
 }
 
 #[test]
-fn a_component_that_is_large_to_compile_is_given_up() {
+fn component_over_the_compile_memory_limit_fails() {
     let folder = Folder::new();
     let worker = worker_with(&folder, &large_function());
     let ended = host(["map", &worker, "--no-cache", "--compile-memory", "512MiB"])
@@ -54,11 +54,11 @@ fn a_component_that_is_large_to_compile_is_given_up() {
         .exits(2);
     ended
         .prints("")
-        .stderr_is("a_component_that_is_large_to_compile_is_given_up");
+        .stderr_is("component_over_the_compile_memory_limit_fails");
 }
 
 #[test]
-fn a_function_over_the_size_that_one_may_have_is_named() {
+fn function_over_the_size_limit_is_named() {
     let folder = Folder::new();
     let body = "(i32.const 3) (i32.mul) (i32.load) ".repeat(1_300_000);
     let worker = worker_with(
@@ -69,11 +69,11 @@ fn a_function_over_the_size_that_one_may_have_is_named() {
         .input("a\n")
         .run()
         .exits(2)
-        .stderr_is("a_function_over_the_size_that_one_may_have_is_named");
+        .stderr_is("function_over_the_size_limit_is_named");
 }
 
 #[test]
-fn what_is_trusted_is_compiled_within_the_host_and_does_the_same() {
+fn trusted_component_compiled_in_process_gives_the_same_results() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     for flags in [&["--no-cache"][..], &["--no-cache", "--trust"]] {
@@ -86,26 +86,24 @@ fn what_is_trusted_is_compiled_within_the_host_and_does_the_same() {
 }
 
 #[test]
-fn a_compiler_without_room_is_an_error_and_not_a_crash() {
+fn compiler_out_of_memory_is_an_error_and_not_a_crash() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let ended = host(["map", &worker, "--no-cache", "--compile-memory", "1KiB"])
         .input("a\n")
         .run()
         .exits(2);
-    ended.stderr_is("a_compiler_without_room_is_an_error_and_not_a_crash");
+    ended.stderr_is("compiler_out_of_memory_is_an_error_and_not_a_crash");
 }
 
 #[test]
-fn a_manifest_says_how_much_compiling_may_take() {
+fn manifest_sets_the_compile_limits() {
     let folder = Folder::new();
     worker_with(&folder, &large_function());
     let text = "[worker]\ncomponent = \"bomb.wasm\"\n[compile]\nmemory = \"512MiB\"\ntimeout = \"1m\"\n";
     let manifest = folder.file("disperse.toml", text);
     let ended = host(["map", &manifest, "--no-cache"]).input("a\n").run().exits(2);
-    ended
-        .prints("")
-        .stderr_is("a_manifest_says_how_much_compiling_may_take");
+    ended.prints("").stderr_is("manifest_sets_the_compile_limits");
 }
 
 /// The processes that this one has started.
@@ -144,7 +142,7 @@ fn is_running(process: i32) -> bool {
 /// What only a compiler that is broken into would run against: it can write no file and no core, has its time of the
 /// processor, and does not outlive the host, not even when it is stopped.
 #[test]
-fn a_compiler_is_confined_and_ends_with_the_host() {
+fn compiler_process_is_confined_and_ends_with_the_host() {
     let folder = Folder::new();
     let worker = worker_with(&folder, &large_function());
     let mut live = host([

@@ -31,7 +31,7 @@ fn a_misspelt_export_is_named() {
 }
 
 #[test]
-fn a_part_of_a_role_is_an_error() {
+fn partly_exported_role_is_an_error() {
     let folder = Folder::new();
     let text = operation_text(&[]).replace("(export \"finish\" (func $finish))", "");
     let partial = folder.guest("partial.wasm", &text);
@@ -39,12 +39,12 @@ fn a_part_of_a_role_is_an_error() {
         .run()
         .exits(2)
         .prints("")
-        .stderr_is("a_part_of_a_role_is_an_error");
+        .stderr_is("partly_exported_role_is_an_error");
 }
 
 #[test]
-fn functions_that_are_not_valid_do_not_compile() {
-    let texts = Texts::new("functions_that_are_not_valid_do_not_compile");
+fn invalid_functions_do_not_compile() {
+    let texts = Texts::new("invalid_functions_do_not_compile");
     let folder = Folder::new();
     let path = folder.worker("untyped.wasm", "f32.const 1");
     refused(&path).stderr_to(&texts);
@@ -54,15 +54,15 @@ fn functions_that_are_not_valid_do_not_compile() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_not_valid() {
+fn truncated_file_is_invalid() {
     let folder = Folder::new();
     let whole = std::fs::read(wasm("square")).unwrap();
-    refused(&folder.file("cut.wasm", &whole[..whole.len() / 2])).stderr_is("a_file_that_is_cut_short_is_not_valid");
+    refused(&folder.file("cut.wasm", &whole[..whole.len() / 2])).stderr_is("truncated_file_is_invalid");
 }
 
 #[test]
-fn a_worker_is_not_run_as_an_operation_and_an_operation_is_not_mapped_with() {
-    let texts = Texts::new("a_worker_is_not_run_as_an_operation_and_an_operation_is_not_mapped_with");
+fn run_rejects_a_worker_and_map_rejects_an_operation() {
+    let texts = Texts::new("run_rejects_a_worker_and_map_rejects_an_operation");
     let folder = Folder::new();
     host(["run", &wasm("square")])
         .run()
@@ -80,7 +80,7 @@ fn a_worker_is_not_run_as_an_operation_and_an_operation_is_not_mapped_with() {
 }
 
 #[test]
-fn inspect_says_what_a_component_is() {
+fn inspect_reports_the_role_of_a_component() {
     let worker = host(["inspect", &wasm("square")]).run().exits(0);
     assert!(
         worker.out().contains("worker") && worker.out().contains("handle"),

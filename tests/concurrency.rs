@@ -42,7 +42,7 @@ fn amid(server: &Server, count: usize, line: &str) -> (String, String) {
 }
 
 #[test]
-fn one_worker_asks_for_twenty_things_at_once() {
+fn one_worker_has_twenty_requests_open_at_once() {
     let together = Barrier::new(20);
     let server = Server::new(move |request| {
         together.wait();
@@ -61,7 +61,7 @@ fn one_worker_asks_for_twenty_things_at_once() {
 }
 
 #[test]
-fn each_attempt_knows_itself() {
+fn each_attempt_reads_its_own_context() {
     let together = Barrier::new(20);
     let server = Server::new(move |_| {
         together.wait();
@@ -96,7 +96,7 @@ fn each_attempt_knows_itself() {
 }
 
 #[test]
-fn the_time_of_one_is_up_and_the_others_are_made_anew() {
+fn timeout_of_one_attempt_restarts_the_others() {
     let server = server(Duration::from_millis(300));
     let never = Server::new(|_| {
         std::thread::sleep(Duration::from_secs(60));
@@ -120,29 +120,31 @@ fn the_time_of_one_is_up_and_the_others_are_made_anew() {
 }
 
 #[test]
-fn only_the_one_that_traps_is_blamed() {
+fn trap_counts_only_against_its_own_attempt() {
     let server = server(Duration::from_millis(200));
     let trap = format!("trap {}", server.url("/"));
     let (lines, results) = amid(&server, 30, &trap);
     let ended = at_once(&lines, 50, &["--http", &server.url(""), "-v"]).exits(1);
     let failed = ended.row("several/1").split_whitespace().nth(2);
     assert_eq!(failed, Some("4"), "{}", ended.stderr);
-    ended.stderr_is("only_the_one_that_traps_is_blamed").prints(&results);
+    ended
+        .stderr_is("trap_counts_only_against_its_own_attempt")
+        .prints(&results);
 }
 
 #[test]
-fn who_never_lets_go_is_ended_by_fuel() {
+fn attempt_that_never_yields_runs_out_of_fuel() {
     let server = server(Duration::from_secs(1));
     let (lines, results) = amid(&server, 10, &format!("spin {}", server.url("/")));
     let flags = ["--http", &server.url(""), "--fuel", "20M", "--attempts", "2"];
     at_once(&lines, 20, &flags)
         .exits(1)
-        .stderr_is("who_never_lets_go_is_ended_by_fuel")
+        .stderr_is("attempt_that_never_yields_runs_out_of_fuel")
         .prints(&results);
 }
 
 #[test]
-fn who_never_lets_go_is_ended_by_time() {
+fn attempt_that_never_yields_times_out() {
     // Slower than the loop begins: the others wait while it has the instance.
     let server = server(Duration::from_millis(300));
     let (lines, results) = amid(&server, 10, &format!("spin {}", server.url("/")));
@@ -165,7 +167,7 @@ fn who_never_lets_go_is_ended_by_time() {
 
 /// The first has waited for a fifth of its time when the third takes the rest, and would have been answered at half.
 #[test]
-fn who_takes_most_of_anothers_time_answers_for_it() {
+fn timeout_counts_against_the_attempt_that_used_the_time() {
     let folder = Folder::new();
     let manifest = folder.file(
         "disperse.toml",
@@ -197,13 +199,13 @@ fn who_takes_most_of_anothers_time_answers_for_it() {
     let args = args.into_iter().chain(["--http", &grant]);
     let ended = host(args).input(lines).start().end().exits(1);
     ended
-        .stderr_is("who_takes_most_of_anothers_time_answers_for_it")
+        .stderr_is("timeout_counts_against_the_attempt_that_used_the_time")
         .prints("x\nx\n");
 }
 
 /// Nobody waits for it, and what is beside it goes on.
 #[test]
-fn who_is_not_wanted_any_more_costs_the_others_nothing() {
+fn cancelled_attempt_does_not_disturb_the_others() {
     let server = Server::new(|request| {
         let wait = if request.contains("/wanted") { 600 } else { 60_000 };
         std::thread::sleep(Duration::from_millis(wait));
@@ -263,7 +265,7 @@ fn composed(inner: &str) -> String {
 }
 
 #[test]
-fn where_nobody_can_be_told_apart_all_answer() {
+fn trap_that_cannot_be_attributed_counts_against_all() {
     let folder = Folder::new();
     let text = attacks::concurrent(TRAP_IF_LONG);
     for (name, text, first) in [
@@ -302,16 +304,16 @@ fn where_nobody_can_be_told_apart_all_answer() {
 }
 
 #[test]
-fn what_is_too_large_ends_alone() {
+fn oversize_result_fails_only_its_attempt() {
     let lines = "echo a\nlarge 2000\nlarge 1000\necho b\n";
     let ended = at_once(lines, 4, &["--result-size", "1KB"]).exits(1);
     ended
-        .stderr_is("what_is_too_large_ends_alone")
+        .stderr_is("oversize_result_fails_only_its_attempt")
         .prints(&format!("a\n{}\nb\n", "x".repeat(1000)));
 }
 
 #[test]
-fn an_instance_is_replaced_after_many_calls() {
+fn instance_is_replaced_after_many_calls() {
     let lines = "given\n".repeat(10_005);
     let ended = at_once(&lines, 3, &[]).exits(0);
     let mut given: Vec<usize> = ended.out().lines().map(|line| line.parse().unwrap()).collect();
@@ -337,7 +339,7 @@ fn time(lines: &str, count: usize) -> Duration {
 const LINES: usize = 20_000;
 
 #[test]
-fn twenty_thousand_lines_are_right_and_no_slower_than_one_by_one() {
+fn concurrent_lines_are_correct_and_no_slower_than_sequential_ones() {
     let lines: String = (0..LINES).map(|n| format!("echo {n}\n")).collect();
     let mut ratios: Vec<f64> = (0..5)
         .map(|_| time(&lines, 50).as_secs_f64() / time(&lines, 1).as_secs_f64())
@@ -356,7 +358,7 @@ fn twenty_thousand_lines_are_right_and_no_slower_than_one_by_one() {
 const GROWTH: u64 = 24;
 
 #[test]
-fn nothing_is_left_of_many_lines_and_many_spent_instances() {
+fn memory_stays_flat_over_many_lines_and_replaced_instances() {
     let folder = Folder::new();
     let text = format!(
         "[worker]\ncomponent = \"{}\"\nconcurrency = 20\n\

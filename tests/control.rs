@@ -210,8 +210,8 @@ fn a_worker_is_explained_and_readmitted() {
 }
 
 #[test]
-fn an_action_that_nobody_can_do_now_is_explained() {
-    let texts = Texts::new("an_action_that_nobody_can_do_now_is_explained");
+fn action_without_an_available_worker_is_explained() {
+    let texts = Texts::new("action_without_an_available_worker_is_explained");
     let folder = Folder::new();
     let root = folder.root();
     // The first line never ends, and keeps the only worker.
@@ -241,7 +241,7 @@ fn an_action_that_nobody_can_do_now_is_explained() {
 }
 
 #[test]
-fn a_socket_that_a_killed_run_left_is_removed_by_the_next() {
+fn socket_of_a_killed_run_is_removed_by_the_next_run() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(folder.root(), &["map", &echo]);
@@ -259,7 +259,7 @@ fn a_socket_that_a_killed_run_left_is_removed_by_the_next() {
     assert_eq!(files(folder.root(), "ended").len(), 1);
     ask(folder.root(), &["explain", "--run", &id(&stale[0])])
         .exits(2)
-        .stderr_is("a_socket_that_a_killed_run_left_is_removed_by_the_next");
+        .stderr_is("socket_of_a_killed_run_is_removed_by_the_next_run");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn a_worker_is_drained_and_then_the_run() {
 }
 
 #[test]
-fn two_runs_in_one_folder_are_told_apart() {
+fn two_runs_in_one_folder_are_addressed_by_name() {
     let folder = Folder::new();
     let root = folder.root();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
@@ -311,7 +311,7 @@ fn two_runs_in_one_folder_are_told_apart() {
     }
     let ended = ask(root, &["drain"])
         .exits(2)
-        .stderr_is("two_runs_in_one_folder_are_told_apart");
+        .stderr_is("two_runs_in_one_folder_are_addressed_by_name");
     has("stderr", &ended.stderr, &[&first, &second]);
     ask(root, &["drain", "--run", &first]).exits(0);
     one.end().exits(130);
@@ -325,7 +325,7 @@ fn two_runs_in_one_folder_are_told_apart() {
 }
 
 #[test]
-fn nobody_else_can_look_or_speak() {
+fn other_users_can_neither_read_nor_control_a_run() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(folder.root(), &["map", &echo]);
@@ -338,7 +338,7 @@ fn nobody_else_can_look_or_speak() {
 }
 
 #[test]
-fn nonsense_is_answered_and_silence_holds_nobody_up() {
+fn invalid_requests_get_errors_and_idle_clients_block_no_others() {
     let folder = Folder::new();
     let root = folder.root();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
@@ -352,7 +352,7 @@ fn nonsense_is_answered_and_silence_holds_nobody_up() {
     // They are given up after a while, and then others have their turn.
     assert!(told(root, &["explain"])["actions_done"].as_u64() > Some(0));
     drop(silent);
-    let texts = Texts::new("nonsense_is_answered_and_silence_holds_nobody_up");
+    let texts = Texts::new("invalid_requests_get_errors_and_idle_clients_block_no_others");
     for bytes in [
         &b""[..],
         b"\n",
@@ -393,7 +393,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn run_leaves_nothing_in_a_folder_that_is_no_project() {
+fn run_outside_a_project_leaves_no_files() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(folder.root(), &["map", &echo]);
@@ -410,7 +410,7 @@ fn run_leaves_nothing_in_a_folder_that_is_no_project() {
 }
 
 #[test]
-fn project_keeps_its_runs_in_a_folder_that_git_ignores() {
+fn project_stores_its_runs_in_a_folder_that_git_ignores() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let run = || host(["map", &echo]).folder(folder.root()).input("a\n").run().exits(0);
@@ -429,7 +429,7 @@ fn project_keeps_its_runs_in_a_folder_that_git_ignores() {
 }
 
 #[test]
-fn records_go_beside_the_run_where_the_state_folder_cannot_be_used() {
+fn records_fall_back_to_the_current_folder() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let blocked = folder.file("blocked", "");
@@ -455,8 +455,8 @@ fn records_go_beside_the_run_where_the_state_folder_cannot_be_used() {
 }
 
 #[test]
-fn a_run_without_a_folder_goes_on() {
-    let texts = Texts::new("a_run_without_a_folder_goes_on");
+fn run_continues_without_a_record_folder() {
+    let texts = Texts::new("run_continues_without_a_record_folder");
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     folder.file("disperse.toml", "");
@@ -469,7 +469,7 @@ fn a_run_without_a_folder_goes_on() {
 }
 
 #[test]
-fn a_run_that_is_not_to_listen_leaves_nothing() {
+fn run_without_a_socket_leaves_no_files() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     host(["map", &echo, "--no-socket"])
@@ -481,11 +481,11 @@ fn a_run_that_is_not_to_listen_leaves_nothing() {
     assert!(!folder.root().join(".disperse").exists() && !records(folder.root()).exists());
     ask(folder.root(), &["explain"])
         .exits(2)
-        .stderr_is("a_run_that_is_not_to_listen_leaves_nothing");
+        .stderr_is("run_without_a_socket_leaves_no_files");
 }
 
 #[test]
-fn a_deep_folder_is_as_good_as_any() {
+fn control_works_in_a_folder_with_a_long_path() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let deep = folder.root().join("a".repeat(100)).join("b".repeat(100));
@@ -497,7 +497,7 @@ fn a_deep_folder_is_as_good_as_any() {
 }
 
 #[test]
-fn ten_runs_that_have_ended_are_kept_and_the_first_event_names_the_run() {
+fn last_ten_ended_runs_are_kept_and_the_first_event_names_the_run() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let mut last = String::new();

@@ -130,7 +130,7 @@ fn text_of_a_forged_file_is_escaped() {
 }
 
 #[test]
-fn record_that_is_damaged_or_of_another_version_is_refused_at_once() {
+fn damaged_record_or_one_of_another_version_is_an_error() {
     let ran = Ran::new();
     let file = ran.kept();
     let record: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();

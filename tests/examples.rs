@@ -23,7 +23,7 @@ fn shown(example: &str, command: &str) -> String {
 }
 
 #[test]
-fn square_squares() {
+fn square_prints_squares() {
     let shown = shown("square", "map examples/square");
     host(["map", "examples/square", "--trust-manifest"])
         .input("1\n2\n3\n4\n5\n")
@@ -94,7 +94,7 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
 }
 
 #[test]
-fn roll_call_is_answered() {
+fn roll_call_prints_what_its_readme_shows() {
     let shown = shown("roll-call", "run examples/roll-call --trust-manifest --ordered");
     host(["run", "examples/roll-call", "--trust-manifest", "--ordered"])
         .run()
@@ -103,7 +103,7 @@ fn roll_call_is_answered() {
 }
 
 #[test]
-fn mandelbrot_is_one_picture() {
+fn mandelbrot_renders_one_image() {
     let folder = Folder::new();
     let file = folder.path("picture.png");
     let size = ["--", "--width", "200", "--height", "120", "--iterations", "200"];
@@ -128,12 +128,12 @@ fn mandelbrot_is_one_picture() {
 }
 
 #[test]
-fn an_argument_that_the_operation_does_not_know_ends_the_run() {
+fn unknown_argument_of_the_operation_fails_the_run() {
     host(["run", &wasm("mandelbrot"), "--", "--colour"])
         .run()
         .exits(1)
         .prints("")
-        .stderr_is("an_argument_that_the_operation_does_not_know_ends_the_run");
+        .stderr_is("unknown_argument_of_the_operation_fails_the_run");
 }
 
 /// Lines, words and bytes as a line of `wc` has them.
@@ -163,7 +163,7 @@ fn text() -> String {
 }
 
 #[test]
-fn word_count_counts_as_others_do() {
+fn word_count_agrees_with_wc() {
     let folder = Folder::new();
     let text = text();
     let file = folder.file("book.txt", &text);
@@ -190,7 +190,7 @@ fn word_count_counts_as_others_do() {
 }
 
 #[test]
-fn word_count_of_nothing_is_zero() {
+fn word_count_of_empty_input_is_zero() {
     let ended = host(["run", &wasm("word_count"), "--input", "-"]).run().exits(0);
     assert_eq!(counts(ended.out()), [0, 0, 0]);
 }
@@ -203,7 +203,7 @@ fn squares(ended: &Ended) -> Vec<u64> {
 }
 
 #[test]
-fn flaky_workers_lose_nothing_and_the_broken_one_is_evicted() {
+fn flaky_workers_lose_no_action_and_the_broken_worker_is_evicted() {
     let ended = host(["run", "examples/flaky", "--trust-manifest"]).run().exits(0);
     assert_eq!(
         squares(&ended),
@@ -215,7 +215,7 @@ fn flaky_workers_lose_nothing_and_the_broken_one_is_evicted() {
 }
 
 #[test]
-fn flaky_actions_that_break_every_worker_are_given_up() {
+fn flaky_actions_that_break_every_worker_fail() {
     let ended = host(["run", "examples/flaky", "--trust-manifest", "--", "50", "2"])
         .run()
         .exits(1);
@@ -227,7 +227,7 @@ fn flaky_actions_that_break_every_worker_are_given_up() {
 }
 
 #[test]
-fn an_operation_that_brings_its_worker_needs_no_flag() {
+fn operation_with_its_own_worker_needs_no_worker_flag() {
     let ended = host(["run", &wasm("flaky"), "--format", "json", "--", "20"])
         .run()
         .exits(0);

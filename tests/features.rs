@@ -24,7 +24,7 @@ fn run(folder: &Folder, text: &str) -> Ended {
 }
 
 #[test]
-fn features_of_today_run() {
+fn current_webassembly_features_run() {
     let folder = Folder::new();
     let exception = "(drop (block $h (result i32) (try_table (catch $e $h) (throw $e (i32.const 5))) (i32.const 0)))";
     for (name, fields, before) in [
@@ -76,8 +76,8 @@ fn features_of_today_run() {
 }
 
 #[test]
-fn file_that_needs_a_feature_is_told_its_name() {
-    let texts = Texts::new("file_that_needs_a_feature_is_told_its_name");
+fn unsupported_feature_is_named() {
+    let texts = Texts::new("unsupported_feature_is_named");
     let folder = Folder::new();
     for (fields, before) in [
         ("", "(drop (i32.atomic.rmw.add (i32.const 200) (i32.const 1)))"),
@@ -99,19 +99,19 @@ fn file_that_needs_a_feature_is_told_its_name() {
 }
 
 #[test]
-fn program_whose_own_memory_has_64_bits_is_told_what_to_build_for() {
+fn program_with_a_64_bit_memory_is_told_which_target_to_build() {
     let folder = Folder::new();
     let text = program("", "")
         .replace("(export \"memory\") 1", "(export \"memory\") i64 1")
         .replace("(data (i32.const 0)", "(data (i64.const 0)");
     run(&folder, &text)
         .exits(2)
-        .stderr_is("program_whose_own_memory_has_64_bits_is_told_what_to_build_for");
+        .stderr_is("program_with_a_64_bit_memory_is_told_which_target_to_build");
 }
 
 #[test]
-fn what_the_engine_has_no_room_for_is_refused_before_it_is_compiled() {
-    let texts = Texts::new("what_the_engine_has_no_room_for_is_refused_before_it_is_compiled");
+fn component_over_the_engine_limits_fails_before_it_is_compiled() {
+    let texts = Texts::new("component_over_the_engine_limits_fails_before_it_is_compiled");
     let folder = Folder::new();
     for fields in [
         "(table 1000001 funcref)",
@@ -176,7 +176,7 @@ const SNAPSHOT_0: &str = r#"(module
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 100)))))"#;
 
 #[test]
-fn program_of_wasi_before_0_1_runs() {
+fn program_of_wasi_snapshot_0_runs() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("data")).unwrap();
     folder.file("data/file", "abcde");

@@ -41,7 +41,7 @@ fn a_worker_reads_granted_folders_and_no_others() {
 }
 
 #[test]
-fn a_folder_that_is_granted_for_reading_cannot_be_written_to() {
+fn folder_granted_for_reading_is_not_writable() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("d")).unwrap();
     folder.file("d/old", "old");
@@ -52,7 +52,7 @@ fn a_folder_that_is_granted_for_reading_cannot_be_written_to() {
     ended
         .exits(1)
         .prints("old\nold\n")
-        .stderr_is("a_folder_that_is_granted_for_reading_cannot_be_written_to");
+        .stderr_is("folder_granted_for_reading_is_not_writable");
     let ended = host(["map", &probe(), "--workers", "1", "--dir", &format!("{grant}:rw")])
         .input("write d/new x\nremove d/old\nlist d\n")
         .run();
@@ -60,8 +60,8 @@ fn a_folder_that_is_granted_for_reading_cannot_be_written_to() {
 }
 
 #[test]
-fn a_grant_that_cannot_be_meant_is_a_usage_error() {
-    let texts = Texts::new("a_grant_that_cannot_be_meant_is_a_usage_error");
+fn invalid_grant_is_a_usage_error() {
+    let texts = Texts::new("invalid_grant_is_a_usage_error");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let file = folder.file("file", "");
@@ -86,8 +86,8 @@ fn a_grant_that_cannot_be_meant_is_a_usage_error() {
 }
 
 #[test]
-fn a_program_runs_only_as_it_is_granted() {
-    let texts = Texts::new("a_program_runs_only_as_it_is_granted");
+fn program_runs_only_with_granted_arguments() {
+    let texts = Texts::new("program_runs_only_with_granted_arguments");
     let try_it = |line: &str, exec: &str| host(["map", &probe(), "--exec", exec]).input(format!("{line}\n")).run();
     try_it("run /bin/echo hello", "/bin/echo *")
         .exits(0)
@@ -140,7 +140,7 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
 
 /// It has the pipe that the program's output is read from, and would hold it for longer than the attempt may take.
 #[test]
-fn what_a_program_leaves_in_the_background_is_killed_when_it_ends() {
+fn background_processes_of_a_program_are_killed_when_it_ends() {
     let folder = Folder::new();
     let seconds = format!("{}", 2_000_000 + std::process::id());
     let script = folder.file("script", format!("sleep {seconds} &\necho started"));
@@ -173,7 +173,7 @@ fn a_program_that_writes_too_much_is_killed() {
 }
 
 #[test]
-fn a_component_is_run_only_if_it_is_the_expected_one() {
+fn component_runs_only_if_its_digest_matches() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let inspected = host(["inspect", &worker, "--format", "json"]).run().exits(0);
@@ -190,7 +190,7 @@ fn a_component_is_run_only_if_it_is_the_expected_one() {
         .exits(2);
     let refused = refused
         .prints("")
-        .stderr_is("a_component_is_run_only_if_it_is_the_expected_one");
+        .stderr_is("component_runs_only_if_its_digest_matches");
     has("stderr", &refused.stderr, &[&digest, &other]);
     for (sha256, code) in [(&digest, 0), (&other, 2)] {
         let manifest = folder.file(
@@ -202,7 +202,7 @@ fn a_component_is_run_only_if_it_is_the_expected_one() {
 }
 
 #[test]
-fn workers_see_the_variables_that_are_passed_on_and_no_others() {
+fn workers_see_only_the_granted_variables() {
     let try_it = |flags: &[&str]| {
         host(["map", &probe()].iter().chain(flags))
             .input("env\narguments\n")
@@ -247,8 +247,8 @@ fn inspect_names_the_grants_that_a_worker_could_use() {
 }
 
 #[test]
-fn what_was_denied_is_said_once_and_counted() {
-    let texts = Texts::new("what_was_denied_is_said_once_and_counted");
+fn each_denial_is_reported_once_and_counted() {
+    let texts = Texts::new("each_denial_is_reported_once_and_counted");
     let lines: String = (0..20)
         .map(|port| format!("get http://127.0.0.1:{}/a?$TOKEN\n", port % 10 + 1))
         .chain(["run /bin/true a\n".to_owned()])

@@ -38,27 +38,27 @@ fn every_line_succeeds_beside(handle: &str) {
 }
 
 #[test]
-fn a_worker_that_traps_is_evicted_and_every_line_succeeds() {
+fn worker_that_traps_is_evicted_and_every_line_succeeds() {
     every_line_succeeds_beside(body::TRAP);
 }
 
 #[test]
-fn a_worker_that_says_no_is_evicted_and_every_line_succeeds() {
+fn worker_that_returns_failures_is_evicted_and_every_line_succeeds() {
     every_line_succeeds_beside(body::RETRYABLE);
 }
 
 #[test]
-fn a_worker_that_never_ends_is_evicted_and_every_line_succeeds() {
+fn worker_that_never_ends_is_evicted_and_every_line_succeeds() {
     every_line_succeeds_beside(body::ENDLESS);
 }
 
 #[test]
-fn a_worker_that_eats_memory_is_evicted_and_every_line_succeeds() {
+fn worker_that_exhausts_memory_is_evicted_and_every_line_succeeds() {
     every_line_succeeds_beside(body::GREEDY);
 }
 
 #[test]
-fn a_worker_that_is_in_quarantine_in_the_end_is_reported_so() {
+fn final_report_shows_a_worker_in_quarantine() {
     let folder = Folder::new();
     let settings = SETTINGS.replace("\"100ms\"", "\"1h\"");
     let manifest = folder.mixed(&settings, "hostile", body::TRAP);
@@ -76,7 +76,7 @@ fn a_worker_that_is_in_quarantine_in_the_end_is_reported_so() {
 }
 
 #[test]
-fn the_only_worker_is_tried_again() {
+fn only_worker_gets_the_retry() {
     let folder = Folder::new();
     let moody = folder.worker("moody.wasm", &body::moody(2));
     let args = ["map", &moody, "--workers", "1", "--format", "json"];
@@ -95,7 +95,7 @@ fn the_only_worker_is_tried_again() {
 }
 
 #[test]
-fn what_fails_everywhere_ends_with_one_line_for_each_attempt() {
+fn action_that_fails_on_every_worker_is_reported_with_each_attempt() {
     let folder = Folder::new();
     let refusing = folder.worker("refusing.wasm", body::RETRYABLE);
     let args = [
@@ -130,7 +130,7 @@ fn what_fails_everywhere_ends_with_one_line_for_each_attempt() {
 }
 
 #[test]
-fn a_dead_line_does_not_keep_the_others_from_finishing() {
+fn failed_line_does_not_stop_the_others() {
     let folder = Folder::new();
     // Traps for an empty line.
     let picky = folder.worker(
@@ -141,11 +141,11 @@ fn a_dead_line_does_not_keep_the_others_from_finishing() {
     let ended = host(args).input("a\nb\n\nc\nd\n").run().exits(1);
     ended
         .prints("a\nb\nc\nd\n")
-        .stderr_is("a_dead_line_does_not_keep_the_others_from_finishing");
+        .stderr_is("failed_line_does_not_stop_the_others");
 }
 
 #[test]
-fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
+fn run_fails_when_every_worker_is_unfit() {
     let folder = Folder::new();
     let unfit = folder.worker("unfit.wasm", body::UNFIT);
     let args = ["map", &unfit, "--workers", "2"];
@@ -155,7 +155,7 @@ fn without_a_worker_that_is_fit_the_run_fails_as_a_whole() {
 }
 
 #[test]
-fn an_unfit_worker_costs_no_line() {
+fn unfit_worker_loses_no_line() {
     let folder = Folder::new();
     let manifest = folder.mixed(SETTINGS, "hostile", body::UNFIT);
     let input = "a line\n".repeat(200);
@@ -165,10 +165,10 @@ fn an_unfit_worker_costs_no_line() {
 }
 
 #[test]
-fn a_guest_that_ends_itself_is_told_that_it_should_return() {
+fn guest_that_calls_exit_is_told_to_return() {
     host(["map", &probe(), "--attempts", "1", "--workers", "1"])
         .input("exit\narguments\n")
         .run()
         .exits(1)
-        .stderr_is("a_guest_that_ends_itself_is_told_that_it_should_return");
+        .stderr_is("guest_that_calls_exit_is_told_to_return");
 }

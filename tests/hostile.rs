@@ -25,15 +25,15 @@ fn attacked(handle: &str, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_huge_result_is_refused() {
+fn huge_result_fails_the_attempt() {
     let flags = ["--memory", "256MiB"];
-    attacked(&body::large(100 << 20), &flags).stderr_is("a_huge_result_is_refused");
+    attacked(&body::large(100 << 20), &flags).stderr_is("huge_result_fails_the_attempt");
 }
 
 #[test]
-fn a_result_just_over_the_limit_is_refused_and_one_at_it_is_not() {
+fn result_over_the_limit_fails_and_result_at_the_limit_succeeds() {
     attacked(&body::large((8 << 20) + 1), &[])
-        .stderr_is("a_result_just_over_the_limit_is_refused_and_one_at_it_is_not");
+        .stderr_is("result_over_the_limit_fails_and_result_at_the_limit_succeeds");
 
     let folder = Folder::new();
     for (size, flags) in [(8 << 20, &[][..]), ((8 << 20) + 1, &["--result-size", "9MiB"])] {
@@ -44,7 +44,7 @@ fn a_result_just_over_the_limit_is_refused_and_one_at_it_is_not() {
 }
 
 #[test]
-fn a_pointer_out_of_bounds_breaks_only_the_attempt() {
+fn pointer_out_of_bounds_fails_only_the_attempt() {
     let everywhere = "(call $answer (i32.const 0x7fff0000) (i32.const 0x7fff0000))";
     attacked(everywhere, &[]);
     attacked("(i32.const -4)", &[]);
@@ -95,7 +95,7 @@ fn workers_whose_start_traps_are_evicted() {
 }
 
 #[test]
-fn why_a_worker_cannot_be_started_is_said_once() {
+fn start_failure_of_a_worker_is_reported_once() {
     let ended = stillborn("unreachable", 3, &[]);
     for worker in ["stillborn/1", "stillborn/2", "stillborn/3"] {
         let warning = format!("warning: worker {worker}: could not be started: ");

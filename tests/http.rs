@@ -15,7 +15,7 @@ fn try_lines(lines: &str, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_granted_request_is_sent_and_its_answer_is_whole() {
+fn granted_request_is_sent_and_its_whole_response_arrives() {
     let server = Server::new(|request| match request.split(' ').nth(1) {
         Some("/teapot?a=b") => response("418 Teapot", "X-Kind: brown\r\nX-Kind: round\r\n", "short and stout"),
         _ => ok(request.rsplit("\r\n").next().unwrap()),
@@ -48,8 +48,8 @@ fn a_granted_request_is_sent_and_its_answer_is_whole() {
 }
 
 #[test]
-fn what_is_not_granted_is_denied_and_reaches_nobody() {
-    let texts = Texts::new("what_is_not_granted_is_denied_and_reaches_nobody");
+fn request_without_a_grant_is_denied_and_reaches_no_server() {
+    let texts = Texts::new("request_without_a_grant_is_denied_and_reaches_no_server");
     let server = Server::echo();
     let other = server.address.replace("127.0.0.1", "localhost");
     let grants = [format!("GET {}", server.url("/v1/")), format!("http://{other}")];
@@ -75,7 +75,7 @@ fn what_is_not_granted_is_denied_and_reaches_nobody() {
 }
 
 #[test]
-fn a_manifest_grants_as_flags_do() {
+fn manifest_grants_equal_flag_grants() {
     let server = Server::echo();
     let folder = Folder::new();
     let text = format!(
@@ -96,15 +96,15 @@ fn a_manifest_grants_as_flags_do() {
         .input(lines)
         .run()
         .exits(1);
-    ended.stderr_is("a_manifest_grants_as_flags_do");
+    ended.stderr_is("manifest_grants_equal_flag_grants");
     let asked = server.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].contains("Basic_dXNlcjpjYW5hcnktNzI2MQ=="), "{asked:?}");
 }
 
 #[test]
-fn a_redirect_is_followed_within_the_grant_and_refused_out_of_it() {
-    let texts = Texts::new("a_redirect_is_followed_within_the_grant_and_refused_out_of_it");
+fn redirect_is_followed_only_within_the_grant() {
+    let texts = Texts::new("redirect_is_followed_only_within_the_grant");
     let outside = Server::echo();
     let away = outside.url("/caught");
     let server = Server::new(move |request| match request.split(' ').nth(1).unwrap() {
@@ -129,8 +129,8 @@ fn a_redirect_is_followed_within_the_grant_and_refused_out_of_it() {
 }
 
 #[test]
-fn an_answer_has_limits_in_size_and_time() {
-    let texts = Texts::new("an_answer_has_limits_in_size_and_time");
+fn responses_have_limits_in_size_and_time() {
+    let texts = Texts::new("responses_have_limits_in_size_and_time");
     let server = Server::new(|request| match request.split(' ').nth(1).unwrap() {
         "/large" => ok(&"x".repeat(70_000)),
         // No length is said, so it is found out by reading.
@@ -179,7 +179,7 @@ pub(crate) fn hidden(ended: &Ended) {
 }
 
 #[test]
-fn a_secret_reaches_the_server_and_nobody_else() {
+fn secret_reaches_only_the_server() {
     // It is said back in a header and in the body, as it was sent and decoded.
     let server = Server::new(|request| {
         let headers = format!("X-Echo: <{CANARY}>\r\nSet-Cookie: t={CANARY}\r\n");
@@ -220,8 +220,8 @@ fn a_secret_reaches_the_server_and_nobody_else() {
 }
 
 #[test]
-fn a_secret_does_not_go_where_it_is_not_bound() {
-    let texts = Texts::new("a_secret_does_not_go_where_it_is_not_bound");
+fn secret_is_sent_only_to_its_server() {
+    let texts = Texts::new("secret_is_sent_only_to_its_server");
     let other = Server::echo();
     let away = other.url("/caught");
     let server = Server::new(move |request| match request.split(' ').nth(1).unwrap() {
@@ -299,7 +299,7 @@ fn an_async_worker_has_many_requests_open_at_once() {
 }
 
 #[test]
-fn a_future_that_is_dropped_abandons_its_request() {
+fn dropped_future_cancels_its_request() {
     let server = patient();
     let line = format!("{server}/ {server}/asked {server}/closed\n");
     host([
@@ -319,7 +319,7 @@ fn a_future_that_is_dropped_abandons_its_request() {
 }
 
 #[test]
-fn a_secret_comes_from_the_environment_too() {
+fn secret_can_come_from_the_environment() {
     let server = Server::new(|_| ok(CANARY));
     let grant = server.url("");
     let flags = ["--http", &grant, "--secret", "TOKEN=env:CANARY_OF_TEST", "-vv"];
@@ -345,7 +345,7 @@ fn a_secret_comes_from_the_environment_too() {
 }
 
 #[test]
-fn an_address_that_never_answers_takes_no_longer_than_the_attempt() {
+fn address_that_never_answers_is_cut_off_by_the_attempt_timeout() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -363,14 +363,14 @@ fn an_address_that_never_answers_takes_no_longer_than_the_attempt() {
     let began = std::time::Instant::now();
     try_lines(&format!("slow {grant}/ 300"), &["--http", &grant])
         .exits(1)
-        .stderr_is("an_address_that_never_answers_takes_no_longer_than_the_attempt");
+        .stderr_is("address_that_never_answers_is_cut_off_by_the_attempt_timeout");
     try_lines(&format!("get {grant}/"), &["--http", &grant, "--timeout", "300ms"]).exits(1);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 #[test]
-fn what_cannot_be_meant_is_a_usage_error_and_shows_no_value() {
-    let texts = Texts::new("what_cannot_be_meant_is_a_usage_error_and_shows_no_value");
+fn invalid_flag_is_a_usage_error_and_shows_no_secret() {
+    let texts = Texts::new("invalid_flag_is_a_usage_error_and_shows_no_secret");
     let folder = Folder::new();
     let empty = folder.file("empty", "\n");
     let two = folder.file("two", "canary\n\n");

@@ -43,7 +43,7 @@ fn line<'a>(text: &'a str, part: &str) -> &'a str {
 }
 
 #[test]
-fn the_language_is_the_one_that_the_producers_name() {
+fn language_comes_from_the_producers_section() {
     let folder = Folder::new();
     for (producers, language) in [
         (
@@ -82,7 +82,7 @@ fn the_language_is_the_one_that_the_producers_name() {
 }
 
 #[test]
-fn what_a_core_module_is_wrapped_in_is_not_its_language() {
+fn adapter_of_a_core_module_is_not_its_language() {
     let folder = Folder::new();
     let program = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let facts = facts(&program);
@@ -95,7 +95,7 @@ fn what_a_core_module_is_wrapped_in_is_not_its_language() {
 }
 
 #[test]
-fn the_world_that_a_guest_fits_is_named() {
+fn world_of_a_guest_is_named() {
     let folder = Folder::new();
     let program = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let operation = folder.operation("operation.wasm", "run", "");
@@ -114,7 +114,7 @@ fn the_world_that_a_guest_fits_is_named() {
 }
 
 #[test]
-fn an_import_is_shown_with_what_it_needs() {
+fn import_is_shown_with_the_grant_it_needs() {
     let folder = Folder::new();
     let imports = [
         ("wasi:filesystem/types@0.2.0", "(folders, with --dir)", Some("--dir")),
@@ -173,8 +173,8 @@ fn an_import_is_shown_with_what_it_needs() {
 }
 
 #[test]
-fn a_component_that_is_no_use_is_explained_and_says_why() {
-    let texts = Texts::new("a_component_that_is_no_use_is_explained_and_says_why");
+fn unusable_component_is_described_with_the_reason() {
+    let texts = Texts::new("unusable_component_is_described_with_the_reason");
     let folder = Folder::new();
     let empty = useless(&folder.guest("empty.wasm", "(component)"));
     empty.stdout_to(&texts).stderr_to(&texts);
@@ -194,8 +194,8 @@ fn a_component_that_is_no_use_is_explained_and_says_why() {
 }
 
 #[test]
-fn what_cannot_be_linked_is_told_before_it_is_run() {
-    let texts = Texts::new("what_cannot_be_linked_is_told_before_it_is_run");
+fn import_that_cannot_be_linked_is_reported_before_the_run() {
+    let texts = Texts::new("import_that_cannot_be_linked_is_reported_before_the_run");
     let folder = Folder::new();
     let worker = include_str!("guests/worker.wat")
         .replace("{HANDLE}", body::ECHO)
@@ -216,19 +216,19 @@ fn what_cannot_be_linked_is_told_before_it_is_run() {
 }
 
 #[test]
-fn a_core_module_that_is_no_use_is_explained_too() {
+fn unusable_core_module_is_described_with_the_reason() {
     let folder = Folder::new();
     let text = r#"(module (import "env" "now" (func)) (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))
         (memory (export "memory") 1) (func (export "handel")) (@producers (language "Zig" "0.15.1")))"#;
-    let texts = Texts::new("a_core_module_that_is_no_use_is_explained_too");
+    let texts = Texts::new("unusable_core_module_is_described_with_the_reason");
     let core = useless(&folder.guest("core.wasm", text));
     core.stdout_to(&texts).stderr_to(&texts);
     texts.match_snapshot();
 }
 
 #[test]
-fn what_is_no_webassembly_is_not_explained() {
-    let texts = Texts::new("what_is_no_webassembly_is_not_explained");
+fn file_that_is_not_webassembly_is_not_described() {
+    let texts = Texts::new("file_that_is_not_webassembly_is_not_described");
     let folder = Folder::new();
     for bytes in ["These are words.\n", "", "\0asm\x01\0\0\0rubbish"] {
         let file = folder.file("words.wasm", bytes);
@@ -247,20 +247,20 @@ fn what_is_no_webassembly_is_not_explained() {
 }
 
 #[test]
-fn all_components_of_a_project_are_explained() {
+fn all_components_of_a_project_are_described() {
     let folder = Folder::new();
     folder.guest("empty.wasm", "(component)");
     folder.worker("worker.wasm", body::ECHO);
     let manifest = "[operation]\ncomponent = \"empty.wasm\"\n[worker]\ncomponent = \"worker.wasm\"\n";
     folder.file("disperse.toml", manifest);
     let ended = host(["inspect", "."]).folder(folder.root()).run().exits(2);
-    let texts = Texts::new("all_components_of_a_project_are_explained");
+    let texts = Texts::new("all_components_of_a_project_are_described");
     ended.stdout_to(&texts).stderr_to(&texts);
     texts.match_snapshot();
 }
 
 #[test]
-fn names_that_a_stranger_chose_are_no_commands_and_not_endless() {
+fn untrusted_names_are_escaped_and_cut() {
     let folder = Folder::new();
     let long = "x".repeat(90_000);
     let text = format!(
@@ -279,7 +279,7 @@ fn names_that_a_stranger_chose_are_no_commands_and_not_endless() {
 }
 
 #[test]
-fn a_type_that_doubles_again_and_again_is_cut_short() {
+fn exponentially_large_type_is_cut() {
     let folder = Folder::new();
     let types: String = (1..17)
         .map(|n| format!("(type $t{n} (tuple $t{} $t{}))\n", n - 1, n - 1))

@@ -33,7 +33,7 @@ fn arguments_of_a_program_have_the_payload_the_kind_and_the_attempt() {
 }
 
 #[test]
-fn environment_of_a_program_with_arguments_is_what_it_is_given() {
+fn program_with_arguments_gets_only_the_granted_environment() {
     called(&[], &["variables"], "a\n").exits(0).prints("\n");
     called(&["--env", "A=1"], &["variables"], "a\n")
         .exits(0)
@@ -52,14 +52,14 @@ fn payload_is_on_stdin_unless_an_argument_takes_it() {
 }
 
 #[test]
-fn payload_that_cannot_be_an_argument_fails_for_good() {
+fn payload_that_cannot_be_an_argument_fails_permanently() {
     let tool = tool();
     host(["map", &tool, "--workers", "1", "--", "args", "{}"])
         .input(b"a\0b\n\xff\nfine\n".to_vec())
         .run()
         .exits(1)
         .prints("fine\n")
-        .stderr_is("payload_that_cannot_be_an_argument_fails_for_good");
+        .stderr_is("payload_that_cannot_be_an_argument_fails_permanently");
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn manifest_gives_arguments_to_pools_and_to_single_workers() {
 }
 
 #[test]
-fn only_programs_are_called_in_some_way() {
-    let texts = Texts::new("only_programs_are_called_in_some_way");
+fn call_settings_are_only_for_programs() {
+    let texts = Texts::new("call_settings_are_only_for_programs");
     let folder = Folder::new();
     let worker = folder.worker("w.wasm", crate::support::body::ECHO);
     for flags in [
@@ -132,8 +132,8 @@ fn only_programs_are_called_in_some_way() {
 }
 
 #[test]
-fn settings_of_a_call_that_are_invalid_are_told() {
-    let texts = Texts::new("settings_of_a_call_that_are_invalid_are_told");
+fn invalid_call_settings_are_errors() {
+    let texts = Texts::new("invalid_call_settings_are_errors");
     let tool = tool();
     for flags in [
         &["--result-file", "../a"][..],
@@ -148,8 +148,8 @@ fn settings_of_a_call_that_are_invalid_are_told() {
 }
 
 #[test]
-fn exit_statuses_that_are_a_success_are_a_setting() {
-    let texts = Texts::new("exit_statuses_that_are_a_success_are_a_setting");
+fn success_exit_statuses_are_a_setting() {
+    let texts = Texts::new("success_exit_statuses_are_a_setting");
     called(&["--ok-status", "0,10,20"], &["status", "20", "unsat\n"], "a\n")
         .exits(0)
         .prints("unsat\n");
@@ -167,15 +167,15 @@ fn exit_statuses_that_are_a_success_are_a_setting() {
 }
 
 #[test]
-fn failure_without_a_word_on_stderr_shows_the_end_of_stdout() {
+fn failure_with_an_empty_stderr_shows_the_end_of_stdout() {
     let text = format!("{}\nthe reason\n", "x".repeat(5000));
     let ended = called(&[], &["status", "3", &text], "a\n").exits(1);
-    let ended = ended.stderr_is("failure_without_a_word_on_stderr_shows_the_end_of_stdout");
+    let ended = ended.stderr_is("failure_with_an_empty_stderr_shows_the_end_of_stdout");
     assert!(!ended.stderr.contains(&"x".repeat(4096)), "{}", ended.stderr);
 }
 
 #[test]
-fn line_end_of_a_text_is_no_data_and_bytes_stay_as_they_are() {
+fn line_end_of_text_is_removed_and_bytes_stay_unchanged() {
     called(&[], &["print", "a\n"], "x\n").exits(0).prints("a\n");
     called(&[], &["print", "a\n\n"], "x\n").exits(0).prints("a\n\n");
     called(&[], &["print", "a"], "x\n").exits(0).prints("a\n");
@@ -184,19 +184,19 @@ fn line_end_of_a_text_is_no_data_and_bytes_stay_as_they_are() {
 }
 
 #[test]
-fn refused_growth_is_told_also_if_the_program_copes() {
+fn failed_memory_growth_is_reported_even_if_the_program_handles_it() {
     called(&["--memory", "8MiB"], &["grow", "64"], "a\n")
         .exits(1)
-        .stderr_is("refused_growth_is_told_also_if_the_program_copes");
+        .stderr_is("failed_memory_growth_is_reported_even_if_the_program_handles_it");
     let ended = called(&["--memory", "8MiB"], &["grow", "1"], "a\n").exits(0);
     assert!(!ended.stderr.contains("--memory"), "{}", ended.stderr);
 }
 
 #[test]
-fn timed_out_program_is_told_its_fuel_and_memory() {
+fn timeout_reports_the_fuel_and_memory_of_a_program() {
     let flags = ["--timeout", "300ms", "--fuel", "1000T"];
     let ended = called(&flags, &["spin", "8"], "a\n").exits(1);
-    let ended = ended.stderr_is("timed_out_program_is_told_its_fuel_and_memory");
+    let ended = ended.stderr_is("timeout_reports_the_fuel_and_memory_of_a_program");
     let (_, used) = ended.stderr.split_once("it has used ").unwrap();
     let memory = used.split_once(" of fuel and ").unwrap().1.split("MiB").next().unwrap();
     assert!(memory.parse::<f64>().unwrap() >= 8.0, "{used}");

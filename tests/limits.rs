@@ -20,14 +20,14 @@ const LIMITS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn memory_of_the_host_that_is_too_little_for_any_guest_is_a_usage_error() {
+fn host_memory_too_small_for_any_guest_is_a_usage_error() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     host(["map", &echo, "--host-memory", "1023KiB"])
         .input("a\n")
         .run()
         .exits(2)
-        .stderr_is("memory_of_the_host_that_is_too_little_for_any_guest_is_a_usage_error");
+        .stderr_is("host_memory_too_small_for_any_guest_is_a_usage_error");
     host(["map", &echo, "--host-memory", "1MiB"]).input("a\n").run();
 }
 
@@ -78,8 +78,8 @@ fn quoted(value: &str) -> String {
 }
 
 #[test]
-fn a_limit_of_the_whole_run_cannot_be_that_of_a_pool() {
-    let texts = Texts::new("a_limit_of_the_whole_run_cannot_be_that_of_a_pool");
+fn limit_of_the_whole_run_is_invalid_in_a_pool() {
+    let texts = Texts::new("limit_of_the_whole_run_is_invalid_in_a_pool");
     let folder = Folder::new();
     for limit in ["stack = \"1MiB\"", "actions-in-flight = 3"] {
         let manifest = folder.file(
@@ -101,7 +101,7 @@ fn a_limit_of_the_whole_run_cannot_be_that_of_a_pool() {
 
 /// A task that hands on four actions before it takes an outcome, with room for one.
 #[test]
-fn a_task_waits_for_room_before_it_has_more_in_flight() {
+fn task_waits_while_its_actions_in_flight_are_at_the_limit() {
     let folder = Folder::new();
     let submit = "(drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 6)))";
     let operation = folder.guest(

@@ -62,12 +62,12 @@ fn every_command_that_is_not_hidden_has_a_page() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_is_an_error() {
+fn folder_that_cannot_be_created_is_an_error() {
     let folder = Folder::new();
     let file = folder.file("words", "");
     host(["man", "--dir", &format!("{file}/man1")])
         .run()
         .exits(4)
         .prints("")
-        .stderr_is("a_folder_that_cannot_be_is_an_error");
+        .stderr_is("folder_that_cannot_be_created_is_an_error");
 }

@@ -47,7 +47,7 @@ fn lines_stream_in_bounded_memory() {
 }
 
 #[test]
-fn long_lines_are_read_only_as_they_are_done() {
+fn long_lines_are_read_only_as_earlier_ones_finish() {
     let folder = Folder::new();
     let slow = folder.worker(
         "slow.wasm",
@@ -67,7 +67,7 @@ fn long_lines_are_read_only_as_they_are_done() {
 }
 
 #[test]
-fn unordered_answers_are_the_same_ones() {
+fn unordered_results_are_the_same_set() {
     let input: String = (1..=5000).map(|number| format!("{number}\n")).collect();
     let ended = host(["map", &wasm("square"), "--unordered", "--workers", "4"])
         .input(input)
@@ -79,7 +79,7 @@ fn unordered_answers_are_the_same_ones() {
 }
 
 #[test]
-fn one_worker_is_given_the_lines_in_their_order() {
+fn one_worker_gets_the_lines_in_order() {
     let folder = Folder::new();
     // Every line is one byte longer than the one before, and another one is refused for good.
     let strict = folder.worker(
@@ -105,7 +105,7 @@ fn one_worker_is_given_the_lines_in_their_order() {
 }
 
 #[test]
-fn an_empty_input_is_no_error() {
+fn empty_input_is_no_error() {
     host(["map", &wasm("square")]).run().exits(0).prints("");
 }
 
@@ -121,16 +121,16 @@ fn empty_lines_count_and_the_last_newline_may_be_missing() {
 }
 
 #[test]
-fn a_bad_line_is_told_with_its_number_and_the_rest_goes_on() {
+fn failed_line_is_reported_with_its_number_and_the_rest_continues() {
     let ended = host(["map", &wasm("square")]).input("1\n2\nthree\n4\n").run().exits(1);
     ended
         .prints("1\n4\n16\n")
-        .stderr_is("a_bad_line_is_told_with_its_number_and_the_rest_goes_on");
+        .stderr_is("failed_line_is_reported_with_its_number_and_the_rest_continues");
 }
 
 #[test]
-fn a_line_that_is_too_long_fails_alone() {
-    let texts = Texts::new("a_line_that_is_too_long_fails_alone");
+fn line_over_the_length_limit_fails_alone() {
+    let texts = Texts::new("line_over_the_length_limit_fails_alone");
     let folder = Folder::new();
     let slow = folder.worker("slow.wasm", body::SLOW_ECHO);
     let long = format!("1\n2\n3\n{}\n5\n", "x".repeat(101));
@@ -160,7 +160,7 @@ fn hanging(folder: &Folder) -> String {
 }
 
 #[test]
-fn one_slow_line_holds_up_nothing_but_what_is_written_after_it() {
+fn slow_line_delays_only_the_results_written_after_it() {
     let folder = Folder::new();
     let hanging = hanging(&folder);
     let others = "a line\n".repeat(10_000);
@@ -177,18 +177,18 @@ fn one_slow_line_holds_up_nothing_but_what_is_written_after_it() {
     });
     assert!(done && live.is_running(), "{run}");
     assert_eq!((&run["tasks_in_flight"], live.results()), (&1.into(), 0), "{run}");
-    snapshot("results_that_wait_are_explained", &run["remarks"].to_string());
+    snapshot("waiting_results_are_explained", &run["remarks"].to_string());
     live.wait_until("a line of progress", |_, stderr| {
         stderr.contains(" · 10000 results wait for line 1 · ")
     });
     live.end()
         .exits(1)
         .prints(&others)
-        .stderr_is("one_slow_line_holds_up_nothing_but_what_is_written_after_it");
+        .stderr_is("slow_line_delays_only_the_results_written_after_it");
 }
 
 #[test]
-fn results_that_wait_are_written_when_the_run_is_stopped() {
+fn waiting_results_are_written_when_the_run_is_stopped() {
     let folder = Folder::new();
     // Busy with a line of one byte for as long as anybody asks.
     let busy = format!(
@@ -210,7 +210,7 @@ fn results_that_wait_are_written_when_the_run_is_stopped() {
 }
 
 #[test]
-fn more_results_than_fit_into_memory_wait_in_a_file() {
+fn results_over_the_memory_limit_wait_in_a_file() {
     let folder = Folder::new();
     let hanging = hanging(&folder);
     let line = "a line that is long".repeat(2000);
@@ -233,11 +233,11 @@ fn more_results_than_fit_into_memory_wait_in_a_file() {
         .start();
     let ended = live.end().exits(1);
     assert!(ended.out() == others, "{} of {} bytes", ended.out().len(), others.len());
-    ended.stderr_is("more_results_than_fit_into_memory_wait_in_a_file");
+    ended.stderr_is("results_over_the_memory_limit_wait_in_a_file");
 }
 
 #[test]
-fn results_that_cannot_wait_in_a_file_are_written_and_the_run_ends() {
+fn full_results_file_ends_the_run_after_the_results_are_written() {
     let folder = Folder::new();
     let hanging = hanging(&folder);
     let line = "a line that is long".repeat(2000);
@@ -249,46 +249,46 @@ fn results_that_cannot_wait_in_a_file_are_written_and_the_run_ends() {
          --host-memory 32MiB --no-cache --no-socket"
     );
     let ended = shell(&line).run().exits(4);
-    let ended = ended.stderr_is("results_that_cannot_wait_in_a_file_are_written_and_the_run_ends");
+    let ended = ended.stderr_is("full_results_file_ends_the_run_after_the_results_are_written");
     assert!(!ended.stdout.is_empty(), "{}", ended.stderr);
 }
 
 #[test]
-fn a_folder_is_no_input() {
+fn folder_is_not_an_input() {
     let folder = Folder::new();
     host(["map", &wasm("square"), "--input", &folder.path(".")])
         .run()
         .exits(2)
-        .stderr_is("a_folder_is_no_input");
+        .stderr_is("folder_is_not_an_input");
 }
 
 #[test]
-fn a_bad_batch_is_told_with_its_first_line() {
+fn failed_batch_is_reported_with_its_first_line() {
     let folder = Folder::new();
     let strict = folder.worker("strict.wasm", "(call $refuse (i32.const 1))");
     let ended = host(["map", &strict, "--batch", "3"])
         .input("1\n2\n3\n4\n")
         .run()
         .exits(1);
-    ended.stderr_is("a_bad_batch_is_told_with_its_first_line");
+    ended.stderr_is("failed_batch_is_reported_with_its_first_line");
 }
 
 #[test]
-fn every_failure_is_told_or_counted() {
+fn every_failure_is_shown_or_counted() {
     let folder = Folder::new();
     let strict = folder.worker("strict.wasm", "(call $refuse (i32.const 1))");
     let args = ["map", &strict, "--workers", "1"];
     let count = |text: &str| text.lines().filter(|line| line.starts_with("error: line ")).count();
     let ended = host(args).input("x\n".repeat(150)).run().exits(1);
     assert_eq!(count(&ended.stderr), 10);
-    ended.stderr_is("every_failure_is_told_or_counted");
+    ended.stderr_is("every_failure_is_shown_or_counted");
     let ended = host(args.iter().chain(&["-v"])).input("x\n".repeat(150)).run().exits(1);
     assert_eq!(count(&ended.stderr), 150);
     assert!(!ended.stderr.contains("more lines"), "{}", ended.stderr);
 }
 
 #[test]
-fn a_permanent_failure_is_not_tried_again() {
+fn permanent_failure_is_not_retried() {
     let events = host(["map", &wasm("square"), "--format", "json"])
         .input("x\n")
         .run()
@@ -313,8 +313,8 @@ fn input_and_output_can_be_files() {
 }
 
 #[test]
-fn nothing_that_is_read_is_cut_to_nothing_by_the_output() {
-    let texts = Texts::new("nothing_that_is_read_is_cut_to_nothing_by_the_output");
+fn output_never_truncates_a_file_that_is_read() {
+    let texts = Texts::new("output_never_truncates_a_file_that_is_read");
     let folder = Folder::new();
     let file = folder.file("same.txt", "3\n4\n");
     let again = folder.path("./same.txt");
@@ -361,7 +361,7 @@ fn a_batch_is_one_action_of_many_lines() {
 }
 
 #[test]
-fn a_fresh_instance_forgets() {
+fn fresh_instance_has_no_earlier_state() {
     let folder = Folder::new();
     // Answers with how often this instance was called, as a digit.
     let counter = folder.worker(
@@ -380,7 +380,7 @@ fn a_fresh_instance_forgets() {
 }
 
 #[test]
-fn progress_says_what_is_known() {
+fn progress_shows_the_known_figures() {
     let folder = Folder::new();
     // Every other time it says that it is busy for 64 ms, so that lines take long and cost nothing.
     folder.worker(
@@ -436,7 +436,7 @@ fn progress_says_what_is_known() {
 }
 
 #[test]
-fn whoever_reads_only_the_beginning_causes_no_error() {
+fn stdout_closed_early_is_no_error() {
     let shell = format!("seq 1 1000000 | \"$0\" map {} | head -n 3", wasm("square"));
     let output = std::process::Command::new("sh")
         .env("XDG_STATE_HOME", crate::support::state())
@@ -450,7 +450,7 @@ fn whoever_reads_only_the_beginning_causes_no_error() {
 }
 
 #[test]
-fn whoever_reads_only_the_beginning_of_the_events_still_gets_all_results() {
+fn events_closed_early_do_not_cut_the_results() {
     let folder = Folder::new();
     let output = folder.path("out.txt");
     let square = wasm("square");

@@ -34,7 +34,7 @@ fn each_path_is_an_action_with_the_content_as_payload() {
 }
 
 #[test]
-fn file_of_the_results_is_not_read_as_an_input() {
+fn output_file_is_not_read_as_input() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     folder.file("a", "one");
@@ -45,7 +45,7 @@ fn file_of_the_results_is_not_read_as_an_input() {
         .input("a\ndata\nother\na\n")
         .run()
         .exits(1)
-        .stderr_is("file_of_the_results_is_not_read_as_an_input");
+        .stderr_is("output_file_is_not_read_as_input");
     assert_eq!(std::fs::read_to_string(folder.path("data")).unwrap(), "one\none\n");
 }
 
@@ -67,7 +67,7 @@ fn file_that_cannot_be_read_is_one_failed_action_without_an_attempt() {
 }
 
 #[test]
-fn many_large_files_are_read_as_there_is_room() {
+fn many_large_files_are_read_within_the_memory_limit() {
     let folder = Folder::new();
     let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
     let large = folder.file("large", "x".repeat(4 << 20));

@@ -188,12 +188,12 @@ fn told() -> String {
 }
 
 #[test]
-fn typical_mistakes_are_told_with_their_cure() {
-    snapshot("typical_mistakes_are_told_with_their_cure", &told());
+fn typical_mistakes_are_reported_with_a_remedy() {
+    snapshot("typical_mistakes_are_reported_with_a_remedy", &told());
 }
 
 #[test]
-fn terminal_is_no_input_unless_it_is_asked_for() {
+fn terminal_is_read_as_input_only_on_request() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     if shell("script -qec true /dev/null").run().code != 0 {
@@ -201,5 +201,5 @@ fn terminal_is_no_input_unless_it_is_asked_for() {
         return;
     }
     let ended = shell(&format!("script -qec 'disperse-host map {worker}' /dev/null")).run();
-    ended.exits(2).stdout_is("terminal_is_no_input_unless_it_is_asked_for");
+    ended.exits(2).stdout_is("terminal_is_read_as_input_only_on_request");
 }

@@ -12,12 +12,12 @@ fn run(function: &str, body: &str, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn an_honest_one_succeeds() {
-    run("next", "", &[]).exits(0).stderr_is("an_honest_one_succeeds");
+fn honest_operation_succeeds() {
+    run("next", "", &[]).exits(0).stderr_is("honest_operation_succeeds");
 }
 
 #[test]
-fn planner_keeps_its_state_from_call_to_call() {
+fn planner_keeps_its_state_between_calls() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     host(["run", &player(), "--worker", &worker, "--", "count", "count", "count"])
@@ -29,7 +29,7 @@ fn planner_keeps_its_state_from_call_to_call() {
 /// An action is named by its run, its task and its place among the requests of that. Nothing else of a run, such as which worker was
 /// free first, has a part in it: a service that is given the name as an idempotency key knows the action again.
 #[test]
-fn actions_have_the_same_names_in_every_run_but_for_the_name_of_the_run() {
+fn action_names_differ_between_runs_only_in_the_run_name() {
     let (player, probe) = (player(), probe());
     let tasks: Vec<String> = (1..=20)
         .map(|task| {
@@ -84,7 +84,7 @@ fn actions_have_the_same_names_in_every_run_but_for_the_name_of_the_run() {
 /// Tasks that wait keep their instances, of which there are fewer than tasks: the others start as those end, and workers always find
 /// instances of their own.
 #[test]
-fn tasks_that_sleep_and_then_ask_are_all_done_however_few_instances_there_are() {
+fn sleeping_tasks_all_finish_with_few_instances() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let player = player();
@@ -124,8 +124,8 @@ fn a_trap_in_finish_is_named() {
 }
 
 #[test]
-fn an_endless_loop_in_any_function_ends() {
-    let texts = Texts::new("an_endless_loop_in_any_function_ends");
+fn endless_loop_in_any_function_runs_out_of_fuel() {
+    let texts = Texts::new("endless_loop_in_any_function_runs_out_of_fuel");
     let endless = "(loop $again (br $again))";
     for function in ["next", "run", "collect", "finish"] {
         run(function, endless, &["--fuel", "50M"])
@@ -137,18 +137,18 @@ fn an_endless_loop_in_any_function_ends() {
 }
 
 #[test]
-fn an_error_of_finish_is_the_error_of_the_run() {
+fn error_of_finish_fails_the_run() {
     let ended = run(
         "finish",
         "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))",
         &[],
     )
     .exits(1);
-    ended.stderr_is("an_error_of_finish_is_the_error_of_the_run");
+    ended.stderr_is("error_of_finish_fails_the_run");
 }
 
 #[test]
-fn an_error_of_run_fails_only_the_task() {
+fn error_of_run_fails_only_the_task() {
     let body = "(return (call $say (i32.const 1) (i32.const 64) (i32.const 6)))";
     let events = run("run", body, &["--format", "json"]).exits(1).events();
     let ended = of_type(&events, "task-ended");
@@ -186,8 +186,8 @@ const HUNGRY: &str = "(if (i32.lt_u (memory.size) (i32.const 1600))
     (then (if (i32.eq (memory.grow (i32.const 1600)) (i32.const -1)) (then unreachable))))";
 
 #[test]
-fn a_planner_has_more_memory_unless_it_is_said_how_much() {
-    let texts = Texts::new("a_planner_has_more_memory_unless_it_is_said_how_much");
+fn planner_has_more_memory_than_a_task_by_default() {
+    let texts = Texts::new("planner_has_more_memory_than_a_task_by_default");
     limited("next", HUNGRY, "", &[]).exits(0);
     limited("next", HUNGRY, "memory = \"32MiB\"", &[])
         .exits(1)
@@ -203,16 +203,16 @@ fn a_planner_has_more_memory_unless_it_is_said_how_much() {
 }
 
 #[test]
-fn a_task_has_the_memory_that_a_manifest_or_a_flag_gives() {
+fn manifest_or_flag_sets_the_memory_of_a_task() {
     limited("run", HUNGRY, "", &[])
         .exits(1)
-        .stderr_is("a_task_has_the_memory_that_a_manifest_or_a_flag_gives");
+        .stderr_is("manifest_or_flag_sets_the_memory_of_a_task");
     limited("run", HUNGRY, "memory = \"128MiB\"", &[]).exits(0);
     limited("run", HUNGRY, "", &["--memory", "128MiB"]).exits(0);
 }
 
 #[test]
-fn a_planner_keeps_to_the_result_size_of_a_manifest() {
+fn result_size_limit_of_a_manifest_applies_to_the_planner() {
     // Its one task is two KiB.
     let large = "(if (i32.eqz (global.get $handed)) (then
                    (global.set $handed (i32.const 1))
@@ -220,6 +220,6 @@ fn a_planner_keeps_to_the_result_size_of_a_manifest() {
     limited("next", large, "", &[]).exits(0);
     limited("next", large, "result-size = \"1KiB\"", &[])
         .exits(1)
-        .stderr_is("a_planner_keeps_to_the_result_size_of_a_manifest");
+        .stderr_is("result_size_limit_of_a_manifest_applies_to_the_planner");
     limited("next", large, "result-size = \"1KiB\"", &["--result-size", "2KiB"]).exits(0);
 }

@@ -52,8 +52,8 @@ fn commands(folder: &Folder) -> Vec<String> {
 
 /// Without a reader a pipe cannot even be opened. A run that is told to stop once is over all the same.
 #[test]
-fn output_to_a_pipe_that_nobody_reads_does_not_keep_a_stopped_run() {
-    let texts = Texts::new("output_to_a_pipe_that_nobody_reads_does_not_keep_a_stopped_run");
+fn output_pipe_without_a_reader_does_not_delay_a_stopped_run() {
+    let texts = Texts::new("output_pipe_without_a_reader_does_not_delay_a_stopped_run");
     let folders = [Folder::new(), Folder::new()];
     let start = |folder: &Folder| {
         let echo = folder.worker("echo.wasm", body::ECHO);
@@ -78,7 +78,7 @@ fn output_to_a_pipe_that_nobody_reads_does_not_keep_a_stopped_run() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_an_error_of_the_machine() {
+fn output_that_cannot_be_written_is_a_machine_error() {
     let folder = Folder::new();
     wasm("word-count");
     for command in commands(&folder) {
@@ -96,7 +96,7 @@ fn output_that_cannot_be_written_is_an_error_of_the_machine() {
 }
 
 #[test]
-fn closed_stdout_takes_nothing_from_results_in_a_file() {
+fn closed_stdout_does_not_affect_results_in_a_file() {
     let folder = Folder::new();
     let (echo, output) = (folder.worker("echo.wasm", body::ECHO), folder.path("output"));
     let line = format!("disperse-host map -q {echo} --output {output} >&- 2>&-");
@@ -105,13 +105,13 @@ fn closed_stdout_takes_nothing_from_results_in_a_file() {
 }
 
 #[test]
-fn closed_stdin_is_an_error_and_no_empty_input() {
+fn closed_stdin_is_an_error_and_not_an_empty_input() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let ended = shell(&format!("disperse-host map {echo} <&-")).run().exits(1);
     ended
         .prints("")
-        .stderr_is("closed_stdin_is_an_error_and_no_empty_input");
+        .stderr_is("closed_stdin_is_an_error_and_not_an_empty_input");
 }
 
 /// Both into the same file, as a terminal has it.
@@ -169,7 +169,7 @@ fn report_waits_for_a_reader_of_the_results() {
 }
 
 #[test]
-fn json_of_a_run_has_no_commands_for_a_terminal() {
+fn json_of_a_run_has_no_terminal_escapes() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let hostile = "a\u{9b}2J\u{202e}b\u{200b}ü";
@@ -186,7 +186,7 @@ fn json_of_a_run_has_no_commands_for_a_terminal() {
 }
 
 #[test]
-fn run_that_fails_to_start_leaves_the_output_alone() {
+fn run_that_fails_to_start_leaves_the_output_unchanged() {
     let folder = Folder::new();
     let output = folder.file("output", "before\n");
     let new = folder.path("new");
@@ -210,8 +210,8 @@ fn run_that_fails_to_start_leaves_the_output_alone() {
 }
 
 #[test]
-fn output_that_cannot_be_is_wrong_usage() {
-    let texts = Texts::new("output_that_cannot_be_is_wrong_usage");
+fn impossible_output_is_a_usage_error() {
+    let texts = Texts::new("impossible_output_is_a_usage_error");
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     for path in [

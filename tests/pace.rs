@@ -160,7 +160,7 @@ fn an_honest_worker_keeps_its_pace_beside_hostile_ones_on_one_thread() {
 
 /// One that computes and one that is called again and again, each beside itself.
 #[test]
-fn an_honest_worker_keeps_its_pace_beside_one_that_takes_many_at_once() {
+fn an_honest_worker_keeps_its_pace_beside_a_concurrent_hostile_one() {
     let folder = folder();
     let _alone = alone();
     for (name, handle) in [("endless", body::ENDLESS), ("called again", "(i32.const 1)")] {
@@ -296,7 +296,7 @@ fn flooding(head: &'static str, flood: &'static str) -> String {
 
 /// Reading what a server floods it with is work of the host for the worker that asked: one turn of it took 400 ms.
 #[test]
-fn an_honest_worker_keeps_its_pace_beside_a_server_that_floods_another() {
+fn an_honest_worker_keeps_its_pace_beside_one_that_a_server_floods() {
     let folder = folder();
     let _alone = alone();
     for (name, head, flood) in [

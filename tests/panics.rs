@@ -5,14 +5,14 @@ use crate::support::{host, of_type, probe};
 const LINES: usize = 10;
 
 #[test]
-fn panics_in_two_places_do_not_condemn_an_action() {
+fn panics_at_two_locations_do_not_fail_the_action() {
     let args = ["map", &probe(), "--workers", "4", "--attempts", "10"];
     let ended = host(args).input("stumble\n".repeat(LINES)).run().exits(0);
     ended.prints(&"done at attempt 3\n".repeat(LINES));
 }
 
 #[test]
-fn panics_in_one_place_condemn_an_action_whatever_their_values() {
+fn panics_at_one_location_fail_the_action_whatever_their_messages() {
     let args = [
         "map",
         &probe(),

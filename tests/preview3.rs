@@ -29,8 +29,8 @@ fn program_has_stdin_stdout_settings_clock_and_randomness() {
 }
 
 #[test]
-fn program_says_with_its_status_what_its_failure_means() {
-    let texts = Texts::new("program_says_with_its_status_what_its_failure_means");
+fn exit_status_of_a_program_classifies_its_failure() {
+    let texts = Texts::new("exit_status_of_a_program_classifies_its_failure");
     program(&["status 65"], &["-v"]).exits(1).stderr_to(&texts);
     program(&["fail"], &["-v"]).exits(1).stderr_to(&texts);
     program(&["trap"], &["-v"]).exits(1).stderr_to(&texts);
@@ -44,7 +44,7 @@ fn program_waits_for_many_things_at_once() {
 }
 
 #[test]
-fn folder_that_is_granted_is_read_listed_and_written() {
+fn granted_folder_is_read_listed_and_written() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("data")).unwrap();
     folder.file("data/a", "alpha");
@@ -69,7 +69,7 @@ fn folder_that_is_granted_is_read_listed_and_written() {
 }
 
 #[test]
-fn long_file_comes_through_in_pieces() {
+fn long_file_is_streamed_in_pieces() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("data")).unwrap();
     let text = "0123456789abcdef".repeat(100_000);
@@ -84,10 +84,10 @@ fn long_file_comes_through_in_pieces() {
 }
 
 #[test]
-fn nothing_is_open_without_a_grant() {
+fn nothing_is_accessible_without_a_grant() {
     program(&["list"], &["-v"])
         .exits(1)
-        .stderr_is("nothing_is_open_without_a_grant");
+        .stderr_is("nothing_is_accessible_without_a_grant");
     let server = Server::echo();
     program(&[&format!("get {} /x", server.address)], &[])
         .exits(0)
@@ -96,7 +96,7 @@ fn nothing_is_open_without_a_grant() {
 }
 
 #[test]
-fn request_that_is_granted_is_sent() {
+fn granted_request_is_sent() {
     let server = Server::new(|request| ok(&request.split(' ').nth(1).unwrap_or_default().to_uppercase()));
     let line = |path: &str| format!("get {} {path}", server.address);
     program(
@@ -104,7 +104,7 @@ fn request_that_is_granted_is_sent() {
         &["--http", &server.url("/open")],
     )
     .exits(0)
-    .stdout_is("request_that_is_granted_is_sent");
+    .stdout_is("granted_request_is_sent");
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -135,10 +135,10 @@ fn endless_reading_ends_at_the_timeout() {
 }
 
 #[test]
-fn more_at_once_than_there_may_be_handles_is_a_limit() {
+fn concurrent_calls_are_bounded_by_the_handle_limit() {
     program(&["many 10000"], &["-v"])
         .exits(1)
-        .stderr_is("more_at_once_than_there_may_be_handles_is_a_limit");
+        .stderr_is("concurrent_calls_are_bounded_by_the_handle_limit");
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn async_worker_imports_async_functions() {
 }
 
 #[test]
-fn async_import_that_nothing_provides_traps_when_it_is_called() {
-    let texts = Texts::new("async_import_that_nothing_provides_traps_when_it_is_called");
+fn missing_async_import_traps_when_it_is_called() {
+    let texts = Texts::new("missing_async_import_traps_when_it_is_called");
     worker("wait 1", &[]).exits(0).prints("waited\n");
     worker("missing", &["-v"]).exits(1).stderr_to(&texts);
     let inspected = host(["inspect", &preview3_worker()]).run().exits(0);
@@ -161,7 +161,7 @@ fn async_import_that_nothing_provides_traps_when_it_is_called() {
 }
 
 #[test]
-fn program_is_inspected_as_one() {
+fn inspect_reports_a_program() {
     let ended = host(["inspect", &preview3(), "--format", "json"]).run().exits(0);
     let facts = ended.events().remove(0);
     assert_eq!(facts["program"], true);

@@ -27,7 +27,7 @@ fn fails(line: &str, flags: &[&str], class: &str, texts: &Texts) {
 }
 
 #[test]
-fn a_program_is_given_its_input_and_its_output_is_the_result() {
+fn program_reads_the_payload_and_its_output_is_the_result() {
     let folder = Folder::new();
     let program = program(&folder);
     let long = "y".repeat(100_000);
@@ -39,7 +39,7 @@ fn a_program_is_given_its_input_and_its_output_is_the_result() {
 }
 
 #[test]
-fn a_program_is_told_what_it_works_at_and_its_settings() {
+fn environment_of_a_program_has_the_attempt_and_the_settings() {
     let folder = Folder::new();
     let ended = host([
         "map",
@@ -66,34 +66,34 @@ fn a_program_is_told_what_it_works_at_and_its_settings() {
 }
 
 #[test]
-fn the_exit_status_of_a_program_says_what_its_failure_means() {
-    let texts = Texts::new("the_exit_status_of_a_program_says_what_its_failure_means");
+fn exit_status_of_a_program_classifies_its_failure() {
+    let texts = Texts::new("exit_status_of_a_program_classifies_its_failure");
     fails("x\u{3}", &[], "transient", &texts);
     fails("xA", &[], "permanent", &texts);
     texts.match_snapshot();
 }
 
 #[test]
-fn the_last_line_of_a_program_says_what_the_status_cannot() {
-    let texts = Texts::new("the_last_line_of_a_program_says_what_the_status_cannot");
+fn last_line_of_stderr_classifies_the_failure() {
+    let texts = Texts::new("last_line_of_stderr_classifies_the_failure");
     fails("edisperse: permanent no such page", &[], "permanent", &texts);
     fails("eout of luck", &[], "transient", &texts);
     texts.match_snapshot();
 }
 
 #[test]
-fn line_for_which_every_program_is_unfit_fails_alone() {
+fn line_for_which_every_worker_is_unfit_fails_alone() {
     let folder = Folder::new();
     let ended = host(["map", &program(&folder), "--workers", "2", "--attempts", "1"])
         .input("xM\nfine\n")
         .run()
         .exits(1);
-    ended.stderr_is("line_for_which_every_program_is_unfit_fails_alone");
+    ended.stderr_is("line_for_which_every_worker_is_unfit_fails_alone");
 }
 
 #[test]
-fn a_program_is_held_to_the_limits() {
-    let texts = Texts::new("a_program_is_held_to_the_limits");
+fn program_obeys_the_limits() {
+    let texts = Texts::new("program_obeys_the_limits");
     fails("w", &["--result-size", "64KiB"], "permanent", &texts);
     fails("l", &["--fuel", "1M"], "trap", &texts);
     fails("l", &["--fuel", "1000G", "--timeout", "100ms"], "transient", &texts);
@@ -101,8 +101,8 @@ fn a_program_is_held_to_the_limits() {
 }
 
 #[test]
-fn a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on() {
-    let texts = Texts::new("a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on");
+fn trapped_program_reports_its_stderr_and_its_worker_continues() {
+    let texts = Texts::new("trapped_program_reports_its_stderr_and_its_worker_continues");
     fails("t", &[], "trap", &texts);
     texts.match_snapshot();
     let folder = Folder::new();
@@ -114,19 +114,19 @@ fn a_program_that_traps_leaves_its_last_words_and_its_worker_goes_on() {
 }
 
 #[test]
-fn a_core_module_with_the_functions_of_a_worker_is_one() {
+fn core_module_with_worker_exports_is_a_worker() {
     let folder = Folder::new();
     let reactor = folder.guest("reactor.wasm", include_str!("guests/reactor.wat"));
     let run = |input: &str| -> Host { host(["map", &reactor, "--workers", "1", "--attempts", "1"]).input(input) };
     run("3\n9\n").run().exits(0).prints("09\n81\n");
     let ended = run("x\nt\n4\n").run().exits(1).prints("16\n");
-    ended.stderr_is("a_core_module_with_the_functions_of_a_worker_is_one");
+    ended.stderr_is("core_module_with_worker_exports_is_a_worker");
     let ended = host(["inspect", &reactor]).run().exits(0);
     assert!(String::from_utf8_lossy(&ended.stdout).contains("worker, blocking"));
 }
 
 #[test]
-fn a_program_with_functions_of_its_own_is_one_whatever_they_are_called() {
+fn program_with_other_exports_is_still_a_program() {
     let folder = Folder::new();
     let own = "(func (export \"run\")) (func (export \"_start\")";
     let text = include_str!("guests/program.wat").replacen("(func (export \"_start\")", own, 1);
@@ -138,7 +138,7 @@ fn a_program_with_functions_of_its_own_is_one_whatever_they_are_called() {
 }
 
 #[test]
-fn a_worker_that_was_built_as_a_program_is_told_from_both() {
+fn worker_built_as_a_program_is_an_error() {
     let folder = Folder::new();
     let start = "(func (export \"_start\")) (func (export \"handle\")";
     let text = include_str!("guests/reactor.wat").replacen("(func (export \"handle\")", start, 1);
@@ -147,7 +147,7 @@ fn a_worker_that_was_built_as_a_program_is_told_from_both() {
         .input("3\n")
         .run()
         .exits(2)
-        .stderr_is("a_worker_that_was_built_as_a_program_is_told_from_both");
+        .stderr_is("worker_built_as_a_program_is_an_error");
     // As toolchains that have both do.
     let both = text.replacen(
         "(func (export \"_start\"))",
@@ -162,7 +162,7 @@ fn a_worker_that_was_built_as_a_program_is_told_from_both() {
 }
 
 #[test]
-fn a_component_is_made_once() {
+fn component_of_a_core_module_is_built_once() {
     let folder = Folder::new();
     let cache = folder.path("cache");
     let program = program(&folder);
@@ -195,8 +195,8 @@ fn a_component_is_made_once() {
 }
 
 #[test]
-fn a_core_module_that_is_nothing_of_ours_is_told_why() {
-    let texts = Texts::new("a_core_module_that_is_nothing_of_ours_is_told_why");
+fn core_module_without_a_known_role_is_an_error() {
+    let texts = Texts::new("core_module_without_a_known_role_is_an_error");
     let folder = Folder::new();
     let refused = |text: &str| {
         let file = folder.guest("core.wasm", text);

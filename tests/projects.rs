@@ -9,8 +9,8 @@ fn new(folder: &Folder, args: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_project_in_rust_builds_runs_and_passes_its_test_away_from_here() {
-    let texts = Texts::new("a_project_in_rust_builds_runs_and_passes_its_test_away_from_here");
+fn rust_project_outside_the_checkout_builds_runs_and_passes_its_test() {
+    let texts = Texts::new("rust_project_outside_the_checkout_builds_runs_and_passes_its_test");
     let folder = Folder::new();
     new(&folder, &[]).exits(0).stderr_to(&texts);
     let project = folder.path("project");
@@ -92,7 +92,7 @@ export_operation!(Counter);
 "#;
 
 #[test]
-fn a_worker_alone_in_rust_takes_lines_of_text() {
+fn rust_project_with_only_a_worker_maps_lines() {
     let folder = Folder::new();
     new(&folder, &["--kind", "worker"]).exits(0);
     let project = folder.path("project");
@@ -135,8 +135,8 @@ fn each_language_has_each_kind_of_project() {
 }
 
 #[test]
-fn a_folder_with_something_in_it_is_left_alone() {
-    let texts = Texts::new("a_folder_with_something_in_it_is_left_alone");
+fn new_leaves_a_folder_with_files_unchanged() {
+    let texts = Texts::new("new_leaves_a_folder_with_files_unchanged");
     let folder = Folder::new();
     fs::create_dir(folder.path("project")).unwrap();
     new(&folder, &["--lang", "python"]).exits(0);
@@ -166,8 +166,8 @@ fn a_folder_with_something_in_it_is_left_alone() {
 }
 
 #[test]
-fn a_tool_that_is_not_there_is_named_and_how_to_get_it() {
-    let texts = Texts::new("a_tool_that_is_not_there_is_named_and_how_to_get_it");
+fn missing_tool_is_named_with_how_to_get_it() {
+    let texts = Texts::new("missing_tool_is_named_with_how_to_get_it");
     let folder = Folder::new();
     for lang in ["rust", "python", "typescript", "go", "c"] {
         let project = format!("a {lang}");
@@ -186,7 +186,7 @@ fn a_tool_that_is_not_there_is_named_and_how_to_get_it() {
 }
 
 #[test]
-fn the_tools_of_a_project_come_before_those_of_the_machine() {
+fn tools_of_a_project_take_precedence_over_those_of_the_machine() {
     let folder = Folder::new();
     let bin = folder.path(".venv/bin");
     fs::create_dir_all(&bin).unwrap();
@@ -201,11 +201,11 @@ fn the_tools_of_a_project_come_before_those_of_the_machine() {
         .folder(folder.root())
         .run()
         .exits(2);
-    ended.stderr_is("the_tools_of_a_project_come_before_those_of_the_machine");
+    ended.stderr_is("tools_of_a_project_take_precedence_over_those_of_the_machine");
 }
 
 #[test]
-fn a_repository_that_was_just_made_is_empty() {
+fn folder_with_only_a_git_repository_counts_as_empty() {
     let folder = Folder::new();
     fs::create_dir_all(folder.path("project/.git")).unwrap();
     new(&folder, &["--lang", "py"]).exits(0);
@@ -256,7 +256,7 @@ impl Built {
 }
 
 #[test]
-fn sources_that_have_the_same_content_are_not_built_again() {
+fn unchanged_sources_are_not_rebuilt() {
     let built = Built::new("\"src\"");
     assert!(built.builds());
     assert!(!built.builds());
@@ -297,7 +297,7 @@ fn sources_that_have_the_same_content_are_not_built_again() {
 }
 
 #[test]
-fn sources_can_be_patterns_and_leave_files_out() {
+fn sources_can_be_patterns_with_exclusions() {
     let built = Built::new("\"**/*.txt\", \"!src/b.txt\"");
     assert!(built.builds());
     built.folder.file("src/b.txt", "other");
@@ -311,8 +311,8 @@ fn sources_can_be_patterns_and_leave_files_out() {
 }
 
 #[test]
-fn a_failed_build_is_made_again_and_a_source_that_is_not_there_is_named() {
-    let texts = Texts::new("a_failed_build_is_made_again_and_a_source_that_is_not_there_is_named");
+fn failed_build_is_repeated_and_missing_source_is_named() {
+    let texts = Texts::new("failed_build_is_repeated_and_missing_source_is_named");
     let built = Built::new("\"src\"");
     built.manifest("echo built >&2 && cp echo.wasm w.wasm && exit 3", "\"src\"");
     for _ in 0..2 {
@@ -324,20 +324,20 @@ fn a_failed_build_is_made_again_and_a_source_that_is_not_there_is_named() {
 }
 
 #[test]
-fn what_a_failed_build_says_on_stdout_is_told() {
+fn stdout_of_a_failed_build_is_shown() {
     let built = Built::new("");
     built.manifest("echo the reason; exit 3", "");
     built
         .host(&["--quiet"])
         .exits(2)
-        .stderr_is("what_a_failed_build_says_on_stdout_is_told");
+        .stderr_is("stdout_of_a_failed_build_is_shown");
     built.manifest("printf 'no %s' news; cp echo.wasm w.wasm", "");
     let ended = built.host(&[]).exits(0).prints("x\n");
     assert!(!ended.stderr.contains("no news"), "{}", ended.stderr);
 }
 
 #[test]
-fn a_quiet_build_that_fails_says_why() {
+fn failed_build_is_explained_despite_quiet() {
     let folder = Folder::new();
     folder.file(
         "disperse.toml",
@@ -347,11 +347,11 @@ fn a_quiet_build_that_fails_says_why() {
         .folder(folder.root())
         .run()
         .exits(2);
-    ended.stderr_is("a_quiet_build_that_fails_says_why");
+    ended.stderr_is("failed_build_is_explained_despite_quiet");
 }
 
 #[test]
-fn a_program_that_the_host_does_not_know_is_missed_as_well() {
+fn missing_tool_without_known_instructions_is_named() {
     let folder = Folder::new();
     folder.file(
         "disperse.toml",
@@ -361,5 +361,5 @@ fn a_program_that_the_host_does_not_know_is_missed_as_well() {
         .folder(folder.root())
         .run()
         .exits(2);
-    ended.stderr_is("a_program_that_the_host_does_not_know_is_missed_as_well");
+    ended.stderr_is("missing_tool_without_known_instructions_is_named");
 }

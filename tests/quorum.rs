@@ -30,7 +30,7 @@ fn attempts(report: &Value) -> u64 {
 }
 
 #[test]
-fn results_of_strangers_are_compared_and_the_liar_is_taken_out() {
+fn untrusted_results_are_compared_and_the_dissenting_worker_is_evicted() {
     let folder = Folder::new();
     folder.worker("honest.wasm", body::ECHO);
     // Ten bytes of its own, whatever it is asked.
@@ -88,8 +88,8 @@ fn results_of_strangers_are_compared_and_the_liar_is_taken_out() {
 }
 
 #[test]
-fn who_lied_can_be_asked_for() {
-    let texts = Texts::new("who_lied_can_be_asked_for");
+fn explain_shows_the_dissent_of_a_worker() {
+    let texts = Texts::new("explain_shows_the_dissent_of_a_worker");
     let folder = Folder::new();
     folder.worker("honest.wasm", body::ECHO);
     folder.worker("liar.wasm", &body::large(10));
@@ -113,7 +113,7 @@ fn who_lied_can_be_asked_for() {
 }
 
 #[test]
-fn strangers_all_see_the_same_world() {
+fn untrusted_workers_all_see_the_same_environment() {
     let folder = Folder::new();
     std::fs::copy(probe(), folder.path("probe.wasm")).unwrap();
     let manifest = |untrusted: &str| {
@@ -155,7 +155,7 @@ fn strangers_all_see_the_same_world() {
 }
 
 #[test]
-fn what_depends_on_the_worker_has_no_result() {
+fn result_that_differs_between_workers_fails_the_action() {
     // Each says how many bytes it has been given to say, so that no two agree.
     let folder = Folder::new();
     let pools: Vec<(String, String)> = (1..=5)
@@ -171,7 +171,7 @@ fn what_depends_on_the_worker_has_no_result() {
         .input("line\n")
         .run()
         .exits(1)
-        .stderr_is("what_depends_on_the_worker_has_no_result");
+        .stderr_is("result_that_differs_between_workers_fails_the_action");
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn workers_of_one_owner_do_not_confirm_each_other() {
 }
 
 #[test]
-fn strangers_are_given_nothing() {
-    let texts = Texts::new("strangers_are_given_nothing");
+fn untrusted_workers_get_no_grants() {
+    let texts = Texts::new("untrusted_workers_get_no_grants");
     let folder = Folder::new();
     folder.worker("honest.wasm", body::ECHO);
     let refused = |more: &str, flags: &[&str]| {
@@ -230,7 +230,7 @@ fn beside_a_stuck_one(timeout: &str, flags: &[&str], health: &str) -> Ended {
 }
 
 #[test]
-fn a_stuck_attempt_gets_a_second_one_if_it_may_run_twice() {
+fn stuck_attempt_is_hedged_if_its_action_may_run_twice() {
     let ended = beside_a_stuck_one("60s", &["--idempotent"], "");
     let report = report(&ended);
     let kind = &report["kinds"][0];
@@ -250,7 +250,7 @@ fn a_stuck_attempt_gets_a_second_one_if_it_may_run_twice() {
 }
 
 #[test]
-fn what_may_not_run_twice_is_waited_for() {
+fn action_that_may_not_run_twice_is_not_hedged() {
     let folder_wide = |flags: &[&str], health: &str| {
         let report = report(&beside_a_stuck_one("5s", flags, health));
         assert_eq!(report["kinds"][0]["hedges"], 0, "{report}");
@@ -263,7 +263,7 @@ fn what_may_not_run_twice_is_waited_for() {
 }
 
 #[test]
-fn pool_of_one_owner_is_warned_of_since_it_can_confirm_nothing() {
+fn untrusted_pool_of_one_owner_gives_a_warning() {
     let folder = Folder::new();
     folder.worker("honest.wasm", body::ECHO);
     let pool = "[[pool]]\nname = \"p\"\ncomponent = \"honest.wasm\"\nkinds = [\"line\"]\nuntrusted = true\n";
@@ -277,7 +277,7 @@ fn pool_of_one_owner_is_warned_of_since_it_can_confirm_nothing() {
         .input("one\n")
         .run()
         .exits(3)
-        .stderr_is("pool_of_one_owner_is_warned_of_since_it_can_confirm_nothing");
+        .stderr_is("untrusted_pool_of_one_owner_gives_a_warning");
     let two = folder.file(
         "disperse.toml",
         format!("{pool}{}{}", worker("a", "ann"), worker("b", "ben")),

@@ -6,8 +6,8 @@ use crate::support::{Folder, Texts, body, host, of_type};
 const STRICT: &str = "(call $refuse (i32.const 1))";
 
 #[test]
-fn one_reason_of_many_failures_is_said_once_for_all() {
-    let texts = Texts::new("one_reason_of_many_failures_is_said_once_for_all");
+fn common_reason_of_many_failures_is_reported_once() {
+    let texts = Texts::new("common_reason_of_many_failures_is_reported_once");
     let folder = Folder::new();
     let strict = folder.worker("strict.wasm", STRICT);
     let ended = host(["map", &strict]).input("x\n".repeat(5000)).run().exits(1);
@@ -21,7 +21,7 @@ fn one_reason_of_many_failures_is_said_once_for_all() {
 }
 
 #[test]
-fn failures_are_counted_by_reason_and_each_reason_is_told() {
+fn failures_are_counted_and_shown_by_reason() {
     let folder = Folder::new();
     // A line of one byte traps, one of two is refused, the others are echoed.
     let moody = folder.worker(
@@ -35,13 +35,13 @@ fn failures_are_counted_by_reason_and_each_reason_is_told() {
     );
     let input = "xx\n".repeat(300) + "x\n" + &"fine\n".repeat(10);
     let ended = host(["map", &moody, "--attempts", "1"]).input(input).run().exits(1);
-    let texts = Texts::new("failures_are_counted_by_reason_and_each_reason_is_told");
+    let texts = Texts::new("failures_are_counted_and_shown_by_reason");
     ended.sorts_to(&texts);
     texts.match_snapshot();
 }
 
 #[test]
-fn dead_action_is_told_once() {
+fn failed_action_is_reported_once() {
     let folder = Folder::new();
     let strict = folder.worker("strict.wasm", STRICT);
     let flaky = crate::support::wasm("word_count");
@@ -49,7 +49,7 @@ fn dead_action_is_told_once() {
         .input("a b c\n")
         .run()
         .exits(1);
-    let texts = Texts::new("dead_action_is_told_once");
+    let texts = Texts::new("failed_action_is_reported_once");
     let ended = ended.sorts_to(&texts);
     texts.match_snapshot();
     // Beside that the operation itself says it.
@@ -59,7 +59,7 @@ fn dead_action_is_told_once() {
 }
 
 #[test]
-fn explain_tells_a_failure_in_the_same_words() {
+fn explain_shows_a_failure_as_the_run_does() {
     let folder = Folder::new();
     let trap = folder.worker("trap.wasm", body::TRAP);
     host(["map", &trap, "-j1", "--attempts", "1"])
@@ -67,7 +67,7 @@ fn explain_tells_a_failure_in_the_same_words() {
         .input("x\n")
         .run()
         .exits(1);
-    let texts = Texts::new("explain_tells_a_failure_in_the_same_words");
+    let texts = Texts::new("explain_shows_a_failure_as_the_run_does");
     host(["explain", "action", "1"])
         .folder(folder.root())
         .run()
@@ -77,20 +77,20 @@ fn explain_tells_a_failure_in_the_same_words() {
 }
 
 #[test]
-fn panic_is_told_in_the_guests_own_words_without_machinery() {
+fn panic_message_is_shown_without_runtime_frames() {
     let probe = crate::support::probe();
     let ended = host(["map", &probe, "--attempts", "2", "-j2"])
         .input("fall\n")
         .run()
         .exits(1);
-    let ended = ended.stderr_is("panic_is_told_in_the_guests_own_words_without_machinery");
+    let ended = ended.stderr_is("panic_message_is_shown_without_runtime_frames");
     for machinery in ["rust_panic", "_RN", "_ZN", "std::panicking", "abort", "RUST_BACKTRACE"] {
         assert!(!ended.stderr.contains(machinery), "{machinery}: {}", ended.stderr);
     }
 }
 
 #[test]
-fn events_of_failures_have_all_words_apart() {
+fn failure_events_have_each_detail_in_its_own_field() {
     let folder = Folder::new();
     let trap = folder.worker("trap.wasm", body::TRAP);
     let events = host(["map", &trap, "--format", "json", "--attempts", "1"])

@@ -10,7 +10,7 @@ fn called(program: &str, flags: &[&str], args: &[&str], input: &[u8]) -> Ended {
 }
 
 #[test]
-fn program_does_with_files_what_programs_do() {
+fn program_uses_files_in_its_scratch_folder() {
     let wanted = "hello Wo hello Wo! 9 a d e\n\
                   [Some(AlreadyExists), Some(NotFound), Some(IsADirectory)]\nSome(55)\n[]\n";
     for program in [tool(), tool_module()] {
@@ -54,8 +54,8 @@ fn payload_may_be_larger_than_the_folder_until_it_is_written_to() {
 }
 
 #[test]
-fn result_file_that_is_not_there_or_too_large_fails() {
-    let texts = Texts::new("result_file_that_is_not_there_or_too_large_fails");
+fn missing_or_oversize_result_file_fails_the_attempt() {
+    let texts = Texts::new("missing_or_oversize_result_file_fails_the_attempt");
     let flags = ["--result-file", "/tmp/r", "--result-size", "64KiB"];
     called(&tool(), &flags, &["args"], b"a\n").exits(1).stderr_to(&texts);
     // It makes a hole of 16 MiB for a result.
@@ -90,7 +90,7 @@ fn each_attempt_has_an_empty_folder_of_its_own() {
 }
 
 #[test]
-fn bound_of_the_folder_holds_whatever_a_program_does() {
+fn size_limit_of_the_folder_holds_under_every_attack() {
     const MIB: u64 = 1 << 20;
     for program in [tool(), tool_module()] {
         for (attack, least, most) in [
@@ -113,7 +113,7 @@ fn bound_of_the_folder_holds_whatever_a_program_does() {
 }
 
 #[test]
-fn nothing_is_moved_out_of_the_folder_or_into_it() {
+fn files_cannot_be_moved_out_of_the_folder_or_into_it() {
     let folder = Folder::new();
     let kept = folder.file("kept", "kept");
     let dir = format!("{}::/data:rw", folder.root().display());
@@ -132,7 +132,7 @@ fn nothing_is_moved_out_of_the_folder_or_into_it() {
 }
 
 #[test]
-fn folders_of_workers_count_as_memory_of_the_host() {
+fn scratch_folders_count_as_host_memory() {
     // Without bounds they would hold 768 MiB.
     let tool = tool();
     let args = [
@@ -167,11 +167,11 @@ fn folders_of_workers_count_as_memory_of_the_host() {
         .input("a\n")
         .run()
         .exits(2)
-        .stderr_is("folders_of_workers_count_as_memory_of_the_host");
+        .stderr_is("scratch_folders_count_as_host_memory");
 }
 
 #[test]
-fn untrusted_workers_see_the_same_in_their_folders() {
+fn untrusted_workers_see_the_same_file_times() {
     let folder = Folder::new();
     std::fs::copy(tool(), folder.path("tool.wasm")).unwrap();
     let worker = |name: &str| format!("[[pool.worker]]\nname = \"{name}\"\nowner = \"{name}\"\n");
@@ -186,15 +186,13 @@ fn untrusted_workers_see_the_same_in_their_folders() {
     let run = || host(["map", "."]).folder(folder.root()).input("a\nb\n").run();
     run().exits(0).prints("Ok(946684800s)\nOk(946684800s)\n");
     folder.file("disperse.toml", format!("{manifest}args = [\"time\", \"/tmp/b\"]\n"));
-    run()
-        .exits(2)
-        .stderr_is("untrusted_workers_see_the_same_in_their_folders");
+    run().exits(2).stderr_is("untrusted_workers_see_the_same_file_times");
 }
 
 #[test]
-fn folder_larger_than_the_memory_of_all_guests_is_a_usage_error() {
+fn scratch_limit_over_the_host_memory_is_a_usage_error() {
     let flags = ["--scratch", "2GiB", "--host-memory", "1GiB"];
     called(&tool(), &flags, &["files", "/tmp"], b"a\n")
         .exits(2)
-        .stderr_is("folder_larger_than_the_memory_of_all_guests_is_a_usage_error");
+        .stderr_is("scratch_limit_over_the_host_memory_is_a_usage_error");
 }

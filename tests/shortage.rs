@@ -37,7 +37,7 @@ fn eight_workers_run_and_compile_in_three_gigabytes_of_address_space() {
 }
 
 #[test]
-fn memory_that_the_machine_never_has_ends_the_run_with_exit_code_4() {
+fn memory_that_never_becomes_free_ends_the_run_with_exit_code_4() {
     let folder = Folder::new();
     // It wants 2.4 GB at once.
     let hungry = format!("(drop (memory.grow (i32.const 40000))) {}", body::ECHO);
@@ -46,7 +46,7 @@ fn memory_that_the_machine_never_has_ends_the_run_with_exit_code_4() {
     let ended = limited("ulimit -v 2000000", &flags).input(lines(9, "x")).run().exits(4);
     blames_nobody(&ended);
     let ended = ended.prints("");
-    ended.failure_is("memory_that_the_machine_never_has_ends_the_run_with_exit_code_4");
+    ended.failure_is("memory_that_never_becomes_free_ends_the_run_with_exit_code_4");
     // It has it without that limit.
     host(["map", &hungry, "--memory", "4GiB", "--host-memory", "32GiB"])
         .input(lines(1, "x"))
@@ -97,7 +97,7 @@ impl Drop for ThreadGroup {
 }
 
 #[test]
-fn too_few_threads_are_an_error_of_the_machine_or_are_enough() {
+fn too_few_threads_are_a_machine_error_or_suffice() {
     let Some(group) = ThreadGroup::new() else {
         eprintln!("skipped: no control group for threads can be made here");
         return;
@@ -133,7 +133,7 @@ fn too_few_threads_are_an_error_of_the_machine_or_are_enough() {
 }
 
 #[test]
-fn limits_of_the_user_that_are_lower_than_those_of_the_compiler_stay() {
+fn lower_limits_of_the_user_stay_in_force_for_the_compiler() {
     // What the superuser may and others may not, if that is who tests.
     let dropped = "setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource";
     let dropped = match shell(&format!("{dropped} true")).run().code {
@@ -168,7 +168,7 @@ fn limits_of_the_user_that_are_lower_than_those_of_the_compiler_stay() {
 }
 
 #[test]
-fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
+fn time_while_the_process_is_stopped_does_not_count_for_the_attempt() {
     let folder = Folder::new();
     let pipe = folder.path("pipe");
     assert_eq!(shell(&format!("mkfifo {pipe}")).run().code, 0);
@@ -205,7 +205,7 @@ fn time_in_which_the_process_is_stopped_is_not_the_attempts() {
 }
 
 #[test]
-fn stack_that_the_user_has_does_not_matter() {
+fn stack_limit_of_the_user_has_no_effect() {
     let folder = Folder::new();
     let worker = folder.worker("worker.wasm", body::ECHO);
     let ended = limited("ulimit -s 64", &["map", &worker, "--no-cache"])
@@ -215,7 +215,7 @@ fn stack_that_the_user_has_does_not_matter() {
 }
 
 #[test]
-fn too_few_open_files_are_an_error_that_says_what_to_raise() {
+fn too_few_open_files_are_an_error_that_names_the_limit_to_raise() {
     let folder = Folder::new();
     let worker = folder.worker("worker.wasm", body::ECHO);
     // Fewer are not enough for the system to start any program.

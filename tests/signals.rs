@@ -142,7 +142,7 @@ fn count(text: &str, words: &str) -> u64 {
 }
 
 #[test]
-fn stopped_run_counts_what_it_leaves_of_a_file() {
+fn stopped_run_counts_the_undone_lines_of_a_file() {
     let folder = Folder::new();
     let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
     // Far more than is read ahead, and no newline at its end.
@@ -194,7 +194,7 @@ fn stopped_run_reports_how_much_it_read_of_a_pipe() {
 }
 
 #[test]
-fn finished_run_leaves_nothing() {
+fn finished_run_reports_nothing_undone() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let ended = host(["map", &worker, "--format", "json"]).input("a\n").run().exits(0);
@@ -313,7 +313,7 @@ impl Drop for Held {
 }
 
 #[test]
-fn second_signal_ends_a_run_whose_threads_are_all_held() {
+fn second_signal_ends_a_run_whose_threads_are_all_blocked() {
     let _beside = beside();
     for (threads, first, second, code) in [
         (1, Signal::INT, Signal::INT, 130),
@@ -328,7 +328,7 @@ fn second_signal_ends_a_run_whose_threads_are_all_held() {
 }
 
 #[test]
-fn programs_of_guests_end_with_a_process_whose_threads_are_held() {
+fn programs_of_guests_end_with_a_host_whose_threads_are_blocked() {
     let _beside = beside();
     let mut held = Held::start(1, &["--exec", "/bin/sh *"]);
     let (script, pid) = (held.folder.path("script"), held.folder.path("pid"));
@@ -342,7 +342,7 @@ fn programs_of_guests_end_with_a_process_whose_threads_are_held() {
 }
 
 #[test]
-fn a_hangup_that_was_ignored_stays_ignored() {
+fn ignored_hangup_stays_ignored() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let program = env!("CARGO_BIN_EXE_disperse-host");

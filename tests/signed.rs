@@ -37,8 +37,8 @@ impl Signer {
 }
 
 #[test]
-fn a_component_is_run_only_with_the_signature_that_is_wanted() {
-    let texts = Texts::new("a_component_is_run_only_with_the_signature_that_is_wanted");
+fn component_runs_only_with_the_required_signature() {
+    let texts = Texts::new("component_runs_only_with_the_required_signature");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let component = std::fs::read(&worker).unwrap();

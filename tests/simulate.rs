@@ -35,7 +35,7 @@ fn mean(line: &Value, figure: &str) -> f64 {
 }
 
 #[test]
-fn every_preset_says_its_world_and_compares_the_policies() {
+fn every_preset_prints_its_scenario_and_compares_the_policies() {
     for preset in PRESETS {
         let ended = simulate(&["--preset", preset]).exits(0);
         let mut lines = ended.out().lines();
@@ -69,7 +69,7 @@ fn every_preset_says_its_world_and_compares_the_policies() {
 }
 
 #[test]
-fn all_presets_are_one_table() {
+fn all_presets_print_one_table() {
     let ended = simulate(&["--preset", "all"]).exits(0);
     let mut rest = ended.out();
     for preset in PRESETS {
@@ -114,7 +114,7 @@ fn json_has_a_line_for_each_policy() {
 }
 
 #[test]
-fn flags_make_a_world() {
+fn flags_define_a_scenario() {
     let flags = [
         "--workers",
         "6",
@@ -222,7 +222,7 @@ fn quotas_are_used_up_and_never_overrun() {
 }
 
 #[test]
-fn workers_share_accounts_in_turn() {
+fn workers_are_assigned_to_accounts_in_turn() {
     let args = [
         "--workers",
         "3",
@@ -266,7 +266,7 @@ fn workers_share_accounts_in_turn() {
 }
 
 #[test]
-fn quotas_are_told_account_by_account() {
+fn quotas_are_reported_by_account() {
     let ended = simulate(&[&SATURATED[..], &["--quota", "100/10s,fixed"]].concat()).exits(0);
     let world = ended.out().lines().nth(2).unwrap();
     assert!(
@@ -286,7 +286,7 @@ fn quotas_are_told_account_by_account() {
     }
     let args = ["--quota", "10/1s", "--accounts", "4", "--no-reports"];
     let ended = simulate(&[&args[..], &["--preset", "all"]].concat()).exits(2);
-    ended.stderr_is("quotas_are_told_account_by_account");
+    ended.stderr_is("quotas_are_reported_by_account");
     let ended = simulate(&[&args[..], &["--preset", "flaky"]].concat()).exits(0);
     assert!(
         ended
@@ -309,8 +309,8 @@ fn the_same_seed_gives_the_same_output() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_a_usage_error() {
-    let texts = Texts::new("what_cannot_be_meant_is_a_usage_error");
+fn invalid_flags_are_usage_errors() {
+    let texts = Texts::new("invalid_flags_are_usage_errors");
     for args in [
         &["--preset", "nope"][..],
         &["--policy", "nope"],

@@ -72,8 +72,8 @@ const GREEDY: &str = r#"
 "#;
 
 #[test]
-fn manifest_is_given_nothing_without_trust() {
-    let texts = Texts::new("manifest_is_given_nothing_without_trust");
+fn untrusted_manifest_gets_no_grants() {
+    let texts = Texts::new("untrusted_manifest_gets_no_grants");
     let stranger = Stranger::new(GREEDY);
     for args in [
         &["run", "project"][..],
@@ -134,8 +134,8 @@ fn trust_lasts_until_the_manifest_changes() {
 }
 
 #[test]
-fn trust_that_others_could_give_is_none() {
-    let texts = Texts::new("trust_that_others_could_give_is_none");
+fn trust_store_writable_by_others_is_ignored() {
+    let texts = Texts::new("trust_store_writable_by_others_is_ignored");
     use std::os::unix::fs::PermissionsExt;
 
     let stranger = Stranger::new(GREEDY);
@@ -148,12 +148,12 @@ fn trust_that_others_could_give_is_none() {
 }
 
 #[test]
-fn inspect_lists_what_is_asked_for() {
+fn inspect_lists_what_a_manifest_requests() {
     let stranger = Stranger::new(GREEDY);
     stranger
         .run(&["inspect", "project"])
         .exits(0)
-        .stdout_is("inspect_lists_what_is_asked_for");
+        .stdout_is("inspect_lists_what_a_manifest_requests");
     let json = || {
         stranger
             .run(&["inspect", "project", "--format", "json"])
@@ -176,8 +176,8 @@ fn inspect_lists_what_is_asked_for() {
 }
 
 #[test]
-fn what_new_makes_is_trusted_until_it_changes() {
-    let texts = Texts::new("what_new_makes_is_trusted_until_it_changes");
+fn project_made_by_new_is_trusted_until_it_changes() {
+    let texts = Texts::new("project_made_by_new_is_trusted_until_it_changes");
     let folder = Folder::new();
     let state = folder.path("state");
     let run = |args: &[&str]| host(args).folder(folder.root()).env("XDG_STATE_HOME", &state).run();
@@ -278,8 +278,8 @@ fn pipe(path: &str) {
 }
 
 #[test]
-fn files_that_are_not_regular_are_neither_read_nor_waited_for() {
-    let texts = Texts::new("files_that_are_not_regular_are_neither_read_nor_waited_for");
+fn irregular_files_are_neither_read_nor_waited_for() {
+    let texts = Texts::new("irregular_files_are_neither_read_nor_waited_for");
     const REGULAR: &str = "it is not a regular file";
     let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n[worker]\ncomponent = \"echo.wasm\"\n");
     let zero = |path: &str| symlink("/dev/zero", path).unwrap();
@@ -341,8 +341,8 @@ fn files_that_are_not_regular_are_neither_read_nor_waited_for() {
 }
 
 #[test]
-fn files_of_a_folder_are_of_bounded_size() {
-    let texts = Texts::new("files_of_a_folder_are_of_bounded_size");
+fn files_of_a_folder_have_a_size_limit() {
+    let texts = Texts::new("files_of_a_folder_have_a_size_limit");
     let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n");
     let grow = |file: &str, size: u64| {
         let file = fs::File::options()
@@ -378,8 +378,8 @@ fn files_of_a_folder_are_of_bounded_size() {
 }
 
 #[test]
-fn deep_and_wide_manifests_are_refused_in_time() {
-    let texts = Texts::new("deep_and_wide_manifests_are_refused_in_time");
+fn deep_and_wide_manifests_fail_quickly() {
+    let texts = Texts::new("deep_and_wide_manifests_fail_quickly");
     let stranger = Stranger::new("");
     let wide: String = (0..5000)
         .map(|n| format!("[[pool]]\nname=\"{n}\"\ncomponent=\"echo.wasm\"\n"))

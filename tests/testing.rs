@@ -60,8 +60,8 @@ fn the_tests_of_the_examples_pass() {
 }
 
 #[test]
-fn a_log_is_kept_and_what_differs_from_it_is_shown() {
-    let texts = Texts::new("a_log_is_kept_and_what_differs_from_it_is_shown");
+fn golden_log_is_stored_and_differences_are_shown() {
+    let texts = Texts::new("golden_log_is_stored_and_differences_are_shown");
     let mut project = Project::new(&["ask greet hello"], ECHO);
     project.test(&[]).stdout_to(&texts).exits(1);
 
@@ -112,8 +112,8 @@ fn virtual_hours_take_no_real_time() {
 }
 
 #[test]
-fn an_attempt_that_no_rule_is_for_is_named_with_the_nearest() {
-    let texts = Texts::new("an_attempt_that_no_rule_is_for_is_named_with_the_nearest");
+fn attempt_without_a_rule_is_named_with_the_nearest_rule() {
+    let texts = Texts::new("attempt_without_a_rule_is_named_with_the_nearest_rule");
     let script = "[[worker]]\nname = \"ann\"\n[[answer]]\nkind = \"other\"\necho = true\n\
                   [[answer]]\nkind = \"greet\"\npayload = \"bye\"\necho = true\n";
     let project = Project::new(&["ask greet hello"], script);
@@ -125,8 +125,8 @@ fn an_attempt_that_no_rule_is_for_is_named_with_the_nearest() {
 }
 
 #[test]
-fn a_script_that_cannot_be_meant_is_refused_before_anything_runs() {
-    let texts = Texts::new("a_script_that_cannot_be_meant_is_refused_before_anything_runs");
+fn invalid_script_fails_before_anything_runs() {
+    let texts = Texts::new("invalid_script_fails_before_anything_runs");
     for script in [
         "[[answer]]\npaylaod = \"x\"\necho = true\n",
         "[[answer]]\nkind = \"x\"\n",
@@ -141,8 +141,8 @@ fn a_script_that_cannot_be_meant_is_refused_before_anything_runs() {
 }
 
 #[test]
-fn what_is_no_test_is_a_usage_error() {
-    let texts = Texts::new("what_is_no_test_is_a_usage_error");
+fn argument_that_is_not_a_test_is_a_usage_error() {
+    let texts = Texts::new("argument_that_is_not_a_test_is_a_usage_error");
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     let operation = folder.operation("operation.wasm", "run", "");
@@ -198,13 +198,10 @@ fn race() -> Project {
 }
 
 #[test]
-fn the_same_script_has_the_same_log_whatever_the_threads() {
+fn log_is_the_same_for_any_number_of_threads() {
     let project = race();
     let log = project.log();
-    snapshot(
-        "the_same_script_has_the_same_log_whatever_the_threads",
-        &sorts_of_lines(&log),
-    );
+    snapshot("log_is_the_same_for_any_number_of_threads", &sorts_of_lines(&log));
     for round in 0..20 {
         let threads = (round % 5 + 1).to_string();
         let ended = project.test(&["--threads", &threads]);
@@ -213,7 +210,7 @@ fn the_same_script_has_the_same_log_whatever_the_threads() {
 }
 
 #[test]
-fn another_seed_is_another_log() {
+fn another_seed_gives_another_log() {
     let mut project = race();
     let log = project.log();
     project.script = project.script.replace("seed = 11", "seed = 12");
@@ -221,29 +218,29 @@ fn another_seed_is_another_log() {
 }
 
 #[test]
-fn limits_and_policy_are_those_of_the_manifest() {
+fn limits_and_policy_come_from_the_manifest() {
     let script = "[expect]\nexit = 1\n[[worker]]\nname = \"ann\"\n[[answer]]\nkind = \"slow\"\nafter = \"1h\"\necho = true\n\
                   [[answer]]\nresult = \"more than twenty-four bytes\"\n";
     let project = Project::new(&["ask slow a", "ask large b", "spin 100000000;sleep 1"], script);
     let log = project
         .manifest("[limits]\nfuel = \"20M\"\ntimeout = \"2s\"\nresult-size = \"24B\"\n[health]\nattempts = 1\n")
         .log();
-    snapshot("limits_and_policy_are_those_of_the_manifest", &log);
+    snapshot("limits_and_policy_come_from_the_manifest", &log);
 }
 
 #[test]
-fn workers_that_are_gone_for_good_are_seen_in_the_exit_code() {
+fn unfit_workers_set_the_exit_code() {
     let project = Project::new(
         &["ask fetch a"],
         "[expect]\nexit = 3\n[[answer]]\nunfit = \"revoked\"\n",
     );
     let log = project.log();
-    snapshot("workers_that_are_gone_for_good_are_seen_in_the_exit_code", &log);
+    snapshot("unfit_workers_set_the_exit_code", &log);
 }
 
 #[test]
-fn what_never_ends_is_ended() {
-    let texts = Texts::new("what_never_ends_is_ended");
+fn endless_test_is_stopped() {
+    let texts = Texts::new("endless_test_is_stopped");
     let endless = Project::new(&["spin 18446744073709551615"], ECHO).manifest("[limits]\nfuel = \"1000T\"\n");
     endless.test(&["--timeout", "500ms"]).stdout_to(&texts).exits(1);
 
@@ -255,17 +252,17 @@ fn what_never_ends_is_ended() {
 }
 
 #[test]
-fn whoever_is_busy_for_ever_fails_in_the_end() {
+fn worker_that_is_always_busy_fails_in_the_end() {
     let log = Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n").log();
     // Twenty times in a row cost an attempt, of four.
     assert_eq!(log.matches("busy for").count(), 80, "{log}");
     let last: Vec<_> = log.lines().skip_while(|line| !line.contains("settled")).collect();
-    snapshot("whoever_is_busy_for_ever_fails_in_the_end", &last.join("\n"));
+    snapshot("worker_that_is_always_busy_fails_in_the_end", &last.join("\n"));
 }
 
 #[test]
-fn what_guests_say_is_shown_of_a_test_that_fails() {
-    let texts = Texts::new("what_guests_say_is_shown_of_a_test_that_fails");
+fn failed_test_shows_the_log_lines_of_its_guests() {
+    let texts = Texts::new("failed_test_shows_the_log_lines_of_its_guests");
     let mut project = Project::new(
         &["say peep", "ask a b"],
         "golden = false\n[[answer]]\nkind = \"a\"\nresult = \"\"\n",
@@ -297,10 +294,10 @@ fn given(log: &str) -> Vec<u64> {
 }
 
 #[test]
-fn who_has_spent_a_quota_waits_in_virtual_time() {
+fn worker_with_a_spent_quota_waits_in_virtual_time() {
     // A unit counts from its dispatch until the window and its margin, 10.1 s, after its answer.
     let log = five("quota = [{ limit = 2, per = \"10s\" }]\n", "");
-    snapshot("who_has_spent_a_quota_waits_in_virtual_time", &log);
+    snapshot("worker_with_a_spent_quota_waits_in_virtual_time", &log);
     assert_eq!(given(&log), [0, 50, 10150, 10200, 20300]);
 
     let log = five(
@@ -312,13 +309,13 @@ fn who_has_spent_a_quota_waits_in_virtual_time() {
 }
 
 #[test]
-fn an_account_is_spent_by_all_who_have_it() {
+fn account_is_shared_by_all_its_workers() {
     let workers = "quota = [{ name = \"calls\", limit = 1, per = \"10s\" }]\n\
                    [[worker]]\nname = \"ann\"\naccount = \"alice\"\n[[worker]]\nname = \"ben\"\naccount = \"alice\"\n\
                    [[worker]]\nname = \"cid\"\nquota = [{ limit = 3, per = \"1h\" }]\n\
                    [[worker]]\nname = \"dot\"\nquota = []\nkinds = [\"other\"]\n";
     let log = five(workers, "");
-    snapshot("an_account_is_spent_by_all_who_have_it", &log);
+    snapshot("account_is_shared_by_all_its_workers", &log);
     assert_eq!(given(&log), [0, 0, 50, 100, 10150]);
     for line in log.lines().filter(|line| line.contains(" to ")) {
         let of_alice = line.contains("1.1#") || line.contains("1.5#");
@@ -327,12 +324,12 @@ fn an_account_is_spent_by_all_who_have_it() {
 }
 
 #[test]
-fn what_scripted_workers_report_of_a_quota_is_followed() {
+fn quota_reports_of_scripted_workers_are_applied() {
     let quota = "quota = [{ limit = 2, per = \"10s\", window = \"fixed\" }]\n";
     let report =
         "[[answer]]\ntimes = 1\nafter = \"50ms\"\necho = true\nreport = [{ remaining = 0, resets = \"2s\" }]\n";
     let log = five(quota, report);
-    snapshot("what_scripted_workers_report_of_a_quota_is_followed", &log);
+    snapshot("quota_reports_of_scripted_workers_are_applied", &log);
     // The same whatever the threads: what is said is said in virtual time.
     for threads in ["1", "2", "5"] {
         let script = format!("{quota}{report}[[answer]]\nafter = \"50ms\"\necho = true\n");
@@ -343,7 +340,7 @@ fn what_scripted_workers_report_of_a_quota_is_followed() {
 }
 
 #[test]
-fn tests_are_told_as_data_too() {
+fn test_results_are_available_as_json() {
     let mut project = Project::new(&["ask greet hello", "say peep"], ECHO);
     project.script = format!("quota = [{{ limit = 9, per = \"1h\" }}]\n{}", project.script);
     let path = project.folder.path("tests/script.toml");
@@ -414,7 +411,7 @@ fn tests_are_told_as_data_too() {
 }
 
 #[test]
-fn a_test_that_did_not_end_is_told_as_data_too() {
+fn unfinished_test_is_reported_as_json() {
     let events = Project::new(&["ask greet hello"], "golden = false\n")
         .test(&["--format", "json"])
         .exits(1)

@@ -113,7 +113,7 @@ fn try_line(guest: &str, line: &str, trusted: &str, server: &Secure) -> Ended {
 }
 
 #[test]
-fn an_encrypted_server_is_reached_with_either_version_of_http() {
+fn https_server_is_reached_with_http_1_and_http_2() {
     for (protocols, says) in [(&["h2", "http/1.1"][..], "h2"), (&["http/1.1"], "h1"), (&[], "h1")] {
         let server = Secure::new("127.0.0.1", protocols);
         for (guest, word) in [(probe(), "get"), (web(), "GET")] {
@@ -130,8 +130,8 @@ fn an_encrypted_server_is_reached_with_either_version_of_http() {
 }
 
 #[test]
-fn a_server_that_is_not_who_it_should_be_is_told_nothing() {
-    let texts = Texts::new("a_server_that_is_not_who_it_should_be_is_told_nothing");
+fn server_with_a_wrong_certificate_receives_nothing() {
+    let texts = Texts::new("server_with_a_wrong_certificate_receives_nothing");
     let server = Secure::new("127.0.0.1", &[]);
     let named_otherwise = Secure::new("127.0.0.2", &[]);
     let other = Secure::new("127.0.0.1", &[]);

@@ -25,8 +25,8 @@ fn a_flag_that_is_nearly_right_is_suggested() {
 }
 
 #[test]
-fn an_amount_without_sense_is_a_usage_error() {
-    let texts = Texts::new("an_amount_without_sense_is_a_usage_error");
+fn invalid_amount_is_a_usage_error() {
+    let texts = Texts::new("invalid_amount_is_a_usage_error");
     for (flag, value) in [
         ("--fuel", "fast"),
         ("--memory", "64 potatoes"),
@@ -50,8 +50,8 @@ fn an_amount_without_sense_is_a_usage_error() {
 }
 
 #[test]
-fn more_workers_than_can_be_kept_are_a_usage_error() {
-    let texts = Texts::new("more_workers_than_can_be_kept_are_a_usage_error");
+fn too_many_workers_are_a_usage_error() {
+    let texts = Texts::new("too_many_workers_are_a_usage_error");
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let operation = folder.operation("operation.wasm", "run", "");
@@ -66,8 +66,8 @@ fn more_workers_than_can_be_kept_are_a_usage_error() {
 }
 
 #[test]
-fn a_number_of_workers_beside_listed_ones_is_a_usage_error() {
-    let texts = Texts::new("a_number_of_workers_beside_listed_ones_is_a_usage_error");
+fn worker_count_beside_listed_workers_is_a_usage_error() {
+    let texts = Texts::new("worker_count_beside_listed_workers_is_a_usage_error");
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
     let operation = folder.operation("operation.wasm", "run", "");
@@ -147,18 +147,18 @@ fn an_output_that_cannot_be_created_is_named() {
 }
 
 #[test]
-fn a_folder_without_a_manifest_is_told_so() {
+fn folder_without_a_manifest_is_an_error() {
     let folder = Folder::new();
     host(["run", &folder.path(".")])
         .run()
         .exits(2)
         .prints("")
-        .stderr_is("a_folder_without_a_manifest_is_told_so");
+        .stderr_is("folder_without_a_manifest_is_an_error");
 }
 
 #[test]
-fn an_unknown_key_names_the_nearest() {
-    let texts = Texts::new("an_unknown_key_names_the_nearest");
+fn unknown_key_suggests_the_nearest_key() {
+    let texts = Texts::new("unknown_key_suggests_the_nearest_key");
     let folder = Folder::new();
     folder.worker("echo.wasm", body::ECHO);
     for text in [
@@ -202,7 +202,7 @@ fn a_build_that_fails_ends_the_run() {
 }
 
 #[test]
-fn quiet_is_quiet() {
+fn quiet_run_prints_nothing_on_stderr() {
     let ended = host(["map", &wasm("square"), "-q"])
         .input("2\n")
         .run()
@@ -212,7 +212,7 @@ fn quiet_is_quiet() {
 }
 
 #[test]
-fn words_of_guests_are_no_commands_for_a_terminal() {
+fn guest_text_is_escaped_for_terminals() {
     let folder = Folder::new();
     // The text of a refusal: a command that clears the screen, and what would look like a line of the host.
     let rude = folder.worker(
@@ -221,7 +221,7 @@ fn words_of_guests_are_no_commands_for_a_terminal() {
          (call $refuse (i32.const 1))",
     );
     let ended = host(["map", &rude]).input("x\n").run().exits(1);
-    ended.stderr_is("words_of_guests_are_no_commands_for_a_terminal");
+    ended.stderr_is("guest_text_is_escaped_for_terminals");
 }
 
 #[test]
@@ -292,8 +292,8 @@ fn bash_completes_commands_flags_and_values() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_a_usage_error() {
-    let texts = Texts::new("a_limit_of_nothing_is_a_usage_error");
+fn zero_limit_is_a_usage_error() {
+    let texts = Texts::new("zero_limit_is_a_usage_error");
     let folder = Folder::new();
     for (limit, value) in [("fuel", "0"), ("memory", "0"), ("timeout", "0s")] {
         let flag = format!("--{limit}");
@@ -306,14 +306,14 @@ fn a_limit_of_nothing_is_a_usage_error() {
 }
 
 #[test]
-fn names_are_told_apart() {
+fn worker_names_are_unique() {
     let folder = Folder::new();
     let listed = "[[pool]]\nname = \"p\"\ncomponent = \"x.wasm\"\nworkers = 2\n[[pool.worker]]\nname = \"1\"\n";
     let manifest = folder.file("disperse.toml", listed);
     host(["map", &manifest])
         .run()
         .exits(2)
-        .stderr_is("names_are_told_apart");
+        .stderr_is("worker_names_are_unique");
 
     let operation = folder.operation("operation.wasm", "next", "");
     let echo = folder.worker("echo.wasm", body::ECHO);
@@ -329,8 +329,8 @@ fn names_are_told_apart() {
 }
 
 #[test]
-fn several_attempts_at_once_are_for_workers_that_can() {
-    let texts = Texts::new("several_attempts_at_once_are_for_workers_that_can");
+fn concurrency_needs_async_workers() {
+    let texts = Texts::new("concurrency_needs_async_workers");
     let folder = Folder::new();
     let blocking = folder.worker("blocking.wasm", body::ECHO);
     host(["map", &blocking, "--concurrency", "2"])
@@ -417,7 +417,7 @@ fn project_of_the_current_folder_needs_no_path() {
 }
 
 #[test]
-fn errors_have_colors_where_they_are_wanted() {
+fn errors_have_colors_only_on_request() {
     for (flags, has_colors) in [
         (&["--color", "always"][..], true),
         (&["--color=never"], false),

@@ -49,7 +49,7 @@ fn is_waiting(run: &Value, done: usize, waiting: usize) -> bool {
 }
 
 #[test]
-fn to_wait_for_quotas_takes_nearly_nothing_of_a_core() {
+fn waiting_for_quotas_uses_nearly_no_cpu() {
     let folder = Folder::new();
     let player = player();
     let worker = format!("{}={WORKERS}", folder.worker("echo.wasm", body::ECHO));
@@ -109,7 +109,7 @@ const LATE: Duration = Duration::from_millis(500);
 /// what is measured is never less than how late the host was: the step is in it, the way of the last answer, and the way into the
 /// guest.
 #[test]
-fn who_waits_for_a_window_is_given_work_when_it_opens() {
+fn action_is_dispatched_when_its_quota_window_opens() {
     let folder = Folder::new();
     let (player, probe) = (player(), probe());
     let mut manifest = format!("[[pool]]\nname = \"p\"\ncomponent = \"{probe}\"\nkinds = [\"line\"]\n");

@@ -15,7 +15,7 @@ fn try_lines(lines: &str, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_granted_request_is_sent_and_its_answer_is_whole() {
+fn granted_request_is_sent_and_its_whole_response_arrives() {
     let server = Server::new(|request| {
         let body = request.rsplit("\r\n").next().unwrap();
         response("418 Teapot", "X-Kind: brown\r\n", &format!("<{body}>"))
@@ -44,8 +44,8 @@ fn a_granted_request_is_sent_and_its_answer_is_whole() {
 }
 
 #[test]
-fn what_is_not_granted_is_denied_and_reaches_nobody() {
-    let texts = Texts::new("what_is_not_granted_is_denied_and_reaches_nobody");
+fn request_without_a_grant_is_denied_and_reaches_no_server() {
+    let texts = Texts::new("request_without_a_grant_is_denied_and_reaches_no_server");
     let server = Server::echo();
     let named = format!("http://{}", server.address.replace("127.0.0.1", "localhost"));
     let grant = format!("GET {}", server.url("/v1"));
@@ -84,7 +84,7 @@ fn what_is_not_granted_is_denied_and_reaches_nobody() {
 }
 
 #[test]
-fn a_redirect_comes_back_as_it_is() {
+fn redirect_is_returned_to_the_guest_unchanged() {
     let server = Server::new(|_| redirect("302 Found", "http://127.0.0.1:1/caught"));
     let ended = try_lines(&format!("GET {}", server.url("/")), &["--http", &server.url("")]).exits(0);
     let out = ended.out();
@@ -96,7 +96,7 @@ fn a_redirect_comes_back_as_it_is() {
 }
 
 #[test]
-fn a_secret_reaches_the_server_and_nobody_else() {
+fn secret_reaches_only_the_server() {
     let server = Server::new(|request| {
         let headers = format!("X-Echo: <{CANARY}>\r\nLocation: http://127.0.0.1:1/?stolen={CANARY}\r\n");
         response("302 Found", &headers, &format!("{request} {CANARY}"))
@@ -176,7 +176,7 @@ fn requests_and_answers_have_limits_in_size_and_time() {
 }
 
 #[test]
-fn what_is_leaked_is_bounded() {
+fn leaked_handles_are_bounded() {
     for (line, says) in [
         ("leak fields", "HeaderError::Forbidden"),
         ("leak paths", "no more"),
@@ -190,19 +190,19 @@ fn what_is_leaked_is_bounded() {
 }
 
 #[test]
-fn a_task_gets_none_of_it() {
+fn task_has_no_wasi_http() {
     let server = Server::echo();
     let url = server.url("/");
     host(["run", &web(), "--http", &server.url(""), "--", "GET", &url])
         .run()
         .exits(1)
         .prints("")
-        .stderr_is("a_task_gets_none_of_it");
+        .stderr_is("task_has_no_wasi_http");
     assert!(server.asked().is_empty());
 }
 
 #[test]
-fn inspect_knows_it() {
+fn inspect_reports_wasi_http() {
     let ended = host(["inspect", &web()]).run().exits(0);
     let out = ended.out();
     assert!(out.contains("wasi:http/outgoing-handler@"), "{out}");

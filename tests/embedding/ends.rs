@@ -59,7 +59,7 @@ fn a_run_is_cancelled_in_the_middle() {
 }
 
 #[test]
-fn a_run_that_is_dropped_is_over() {
+fn dropping_a_run_ends_it() {
     go(async {
         let alive = Alive::default();
         let run = stuck(&alive).start().unwrap();
@@ -70,7 +70,7 @@ fn a_run_that_is_dropped_is_over() {
 }
 
 #[test]
-fn a_guest_that_computes_for_ever_is_cut_by_cancelling() {
+fn cancelling_stops_a_guest_that_computes_for_ever() {
     let endless = worker("endless", body::ENDLESS);
     go(async {
         let pool = Pool::component("endless", &endless).workers(1);
@@ -87,7 +87,7 @@ fn a_guest_that_computes_for_ever_is_cut_by_cancelling() {
 }
 
 #[test]
-fn a_run_that_is_drained_lets_attempts_end() {
+fn draining_lets_attempts_end() {
     go(async {
         let (begun, go_on) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
         let (now, wait) = (begun.clone(), go_on.clone());
@@ -113,7 +113,7 @@ fn a_run_that_is_drained_lets_attempts_end() {
 }
 
 #[test]
-fn a_reader_that_is_slow_slows_the_run() {
+fn slow_reader_slows_the_run() {
     // With what else each takes: 16 of them are 16 MiB.
     const PIECE: usize = (1 << 20) - 256;
     go(async {
@@ -149,7 +149,7 @@ fn a_reader_that_is_slow_slows_the_run() {
 }
 
 #[test]
-fn small_pieces_that_nobody_reads_are_bounded_too() {
+fn unread_small_outputs_are_bounded() {
     go(async {
         let written = Arc::new(AtomicU64::new(0));
         let count = written.clone();
@@ -176,7 +176,7 @@ fn small_pieces_that_nobody_reads_are_bounded_too() {
 }
 
 #[test]
-fn results_that_are_there_when_a_run_is_drained_wait_for_their_reader() {
+fn draining_keeps_results_until_they_are_read() {
     const TASKS: usize = 24;
     go(async {
         let made = Arc::new(AtomicU64::new(0));
@@ -206,7 +206,7 @@ fn results_that_are_there_when_a_run_is_drained_wait_for_their_reader() {
 }
 
 #[test]
-fn an_input_that_panics_breaks_off() {
+fn input_that_panics_fails_the_run_after_the_lines_before_it() {
     struct Panics(std::io::Cursor<&'static str>);
     impl std::io::Read for Panics {
         fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
@@ -223,11 +223,11 @@ fn an_input_that_panics_breaks_off() {
     });
     assert_eq!(told.outputs(), ["a\n", "b\n"]);
     let failure = told.summary.failure.unwrap();
-    snapshot("an_input_that_panics", &failure);
+    snapshot("input_that_panics", &failure);
 }
 
 #[test]
-fn a_run_can_be_asked_and_its_workers_taken_out_and_back() {
+fn run_explains_drains_and_readmits_workers() {
     go(async {
         let alive = Alive::default();
         let run = stuck(&alive).start().unwrap();
@@ -256,7 +256,7 @@ fn a_run_can_be_asked_and_its_workers_taken_out_and_back() {
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_looks_and_can_be_read_afterwards() {
+fn run_continues_unobserved_and_can_be_read_afterwards() {
     go(async {
         let operation = Operation::native(["a", "b"], |task: Task| async move { Ok(task.input().clone()) });
         let pool = Pool::native("p", |_: Attempt| async { Ok("") });
@@ -267,7 +267,7 @@ fn a_run_goes_on_when_nobody_looks_and_can_be_read_afterwards() {
 }
 
 #[test]
-fn nobody_who_reads_nothing_fills_the_memory() {
+fn unread_events_are_bounded() {
     go(async {
         // Ends of tasks alone, without any output to wait for; as much of their text as is kept.
         const TEXT: u64 = 4 << 10;
@@ -293,7 +293,7 @@ fn nobody_who_reads_nothing_fills_the_memory() {
 }
 
 #[test]
-fn a_run_goes_away_with_its_runtime() {
+fn run_ends_with_its_runtime() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let alive = Alive::default();
     let run = runtime.block_on(async { stuck(&alive).start().unwrap() });

@@ -50,7 +50,7 @@ fn a_folder_is_the_same_for_all_pools_until_the_run_ends() {
 }
 
 #[test]
-fn guests_may_not_write_where_programs_or_compiled_code_lie() {
+fn guests_cannot_write_to_programs_or_compiled_code() {
     let folder = Folder::new();
     for name in ["open", "shut"] {
         std::fs::create_dir(folder.path(name)).unwrap();

@@ -128,7 +128,7 @@ impl Alive {
 }
 
 #[test]
-fn a_component_asks_a_component() {
+fn component_operation_uses_component_workers() {
     let both = Component::open(host(), wasm("roll_call")).unwrap();
     assert!(both.is_operation() && both.is_worker());
     assert_eq!(both.name(), "roll_call");
@@ -167,7 +167,7 @@ fn a_component_asks_a_component() {
 }
 
 #[test]
-fn an_operation_has_its_arguments_and_its_input() {
+fn operation_receives_its_arguments_and_its_input() {
     let word_count = Component::open(host(), wasm("word_count")).unwrap();
     let told = Told::by(|| {
         host()
@@ -181,7 +181,7 @@ fn an_operation_has_its_arguments_and_its_input() {
 }
 
 #[test]
-fn lines_are_asked_of_a_component() {
+fn lines_operation_uses_a_component_worker() {
     let told = Told::by(|| {
         host()
             .run(Operation::lines("square").batch(1))

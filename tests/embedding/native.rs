@@ -35,7 +35,7 @@ where
 }
 
 #[test]
-fn what_fails_on_a_native_worker_goes_to_another() {
+fn failed_native_attempt_is_retried_on_another_worker() {
     let made = Arc::new(Mutex::new(BTreeSet::new()));
     let told = Told::by(|| {
         let made = made.clone();
@@ -77,7 +77,7 @@ fn what_fails_on_a_native_worker_goes_to_another() {
 }
 
 #[test]
-fn a_component_and_a_function_stand_in_for_each_other() {
+fn component_and_function_workers_serve_one_kind() {
     let broken = worker("broken", body::TRAP);
     let told = Told::by(|| {
         host()
@@ -91,7 +91,7 @@ fn a_component_and_a_function_stand_in_for_each_other() {
 }
 
 #[test]
-fn a_native_operation_asks_components() {
+fn native_operation_uses_component_workers() {
     let told = Told::by(|| {
         let numbers = (0..50).map(|number| number.to_string());
         let operation = Operation::native(numbers, |task: Task| async move {
@@ -115,7 +115,7 @@ fn a_native_operation_asks_components() {
 }
 
 #[test]
-fn inputs_may_come_in_their_own_time() {
+fn inputs_may_arrive_later() {
     go(async {
         let (to_run, inputs) = tokio::sync::mpsc::unbounded_channel::<&str>();
         let inputs = futures::stream::unfold(inputs, async |mut inputs| Some((inputs.recv().await?, inputs)));
@@ -141,7 +141,7 @@ fn inputs_may_come_in_their_own_time() {
 }
 
 #[test]
-fn a_panic_is_the_end_of_an_attempt_or_of_a_task_and_of_nothing_else() {
+fn panic_ends_only_its_attempt_or_task() {
     let told = Told::by(|| {
         let pool = Pool::native("careless", |attempt: Attempt| {
             // Before there is a future, and within it.
@@ -195,7 +195,7 @@ fn inputs_that_panic_end_the_run() {
 }
 
 #[test]
-fn an_attempt_that_takes_too_long_is_dropped() {
+fn timed_out_attempt_is_dropped() {
     let alive = Alive::default();
     let told = Told::by(|| {
         let alive = alive.clone();
@@ -217,7 +217,7 @@ fn an_attempt_that_takes_too_long_is_dropped() {
 }
 
 #[test]
-fn an_attempt_that_stands_still_is_made_elsewhere_and_its_worker_is_busy() {
+fn blocked_attempt_is_retried_elsewhere_and_its_worker_stays_busy() {
     let (to_worker, wait) = std::sync::mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
     let told = go(async {
@@ -270,7 +270,7 @@ fn a_task_may_wait_for_actions_by_blocking() {
 }
 
 #[test]
-fn the_error_of_a_task_is_told_with_what_is_behind_it() {
+fn error_of_a_task_includes_its_sources() {
     #[derive(Debug, thiserror::Error)]
     #[error("the page cannot be had")]
     struct Page(#[source] std::io::Error);
@@ -301,7 +301,7 @@ impl Read for Lines {
 }
 
 #[test]
-fn who_fails_what_others_do_goes_by_the_policy() {
+fn worker_that_fails_what_others_complete_is_evicted_by_policy() {
     let summary = go(async {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             match attempt.worker() {
@@ -340,7 +340,7 @@ fn who_fails_what_others_do_goes_by_the_policy() {
 }
 
 #[test]
-fn results_of_an_untrusted_pool_count_when_two_owners_have_them() {
+fn untrusted_result_needs_two_owners_that_agree() {
     let told = Told::by(|| {
         let pool = Pool::component("strangers", &square()).untrusted(true);
         let owned = |name: &str, owner: &str| disperse_host::Worker::new(name).owner(owner);
@@ -361,7 +361,7 @@ fn results_of_an_untrusted_pool_count_when_two_owners_have_them() {
 }
 
 #[test]
-fn program_hears_of_the_name_of_its_run_and_of_hedged_attempts() {
+fn events_report_the_run_name_and_hedged_attempts() {
     let told = Told::by(|| {
         let operation = Operation::native((0..100).map(|n| n.to_string()), |task: Task| async move {
             let action = Action::new("k", task.input().clone()).idempotent(true);
@@ -394,7 +394,7 @@ fn program_hears_of_the_name_of_its_run_and_of_hedged_attempts() {
 }
 
 #[test]
-fn program_hears_of_outvoted_workers_and_of_those_that_join() {
+fn events_report_outvoted_and_joining_workers() {
     go(async {
         let pool = |name: &str, handle: &str| {
             Pool::component(name, &worker(name, handle))
@@ -435,7 +435,7 @@ fn program_hears_of_outvoted_workers_and_of_those_that_join() {
 }
 
 #[test]
-fn a_function_reports_what_is_left_of_its_quota() {
+fn function_worker_reports_its_remaining_quota() {
     const WAIT: Duration = Duration::from_millis(300);
     let begun = Arc::new(Mutex::new(Vec::new()));
     let told = Told::by(|| {
@@ -463,7 +463,7 @@ fn a_function_reports_what_is_left_of_its_quota() {
 }
 
 #[test]
-fn an_attempt_knows_what_it_is() {
+fn attempt_has_its_context() {
     let told = Told::by(|| {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             assert!(attempt.remaining() <= Duration::from_secs(5));
@@ -489,7 +489,7 @@ fn an_attempt_knows_what_it_is() {
 }
 
 #[test]
-fn who_is_unfit_is_evicted_and_what_is_too_large_is_refused() {
+fn unfit_worker_is_evicted_and_oversize_result_fails() {
     let told = Told::by(|| {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             match (attempt.worker(), attempt.kind()) {
@@ -524,7 +524,7 @@ fn who_is_unfit_is_evicted_and_what_is_too_large_is_refused() {
 }
 
 #[test]
-fn quotas_hold_for_functions() {
+fn quotas_apply_to_function_workers() {
     let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let told = Told::by(|| {
         let (now, most) = (now.clone(), most.clone());
@@ -548,7 +548,7 @@ fn quotas_hold_for_functions() {
 }
 
 #[test]
-fn an_action_that_nobody_wants_any_more_is_cancelled() {
+fn action_whose_handle_is_dropped_is_cancelled() {
     let alive = Alive::default();
     let told = Told::by(|| {
         let in_task = alive.clone();
@@ -571,7 +571,7 @@ fn an_action_that_nobody_wants_any_more_is_cancelled() {
 }
 
 #[test]
-fn a_handle_that_outlives_its_task_is_told_so() {
+fn handle_that_outlives_its_task_returns_an_error() {
     go(async {
         let (to_test, kept) = tokio::sync::oneshot::channel();
         let to_test = Arc::new(Mutex::new(Some(to_test)));
@@ -596,7 +596,7 @@ fn a_handle_that_outlives_its_task_is_told_so() {
 }
 
 #[test]
-fn a_kind_that_nobody_serves_is_refused() {
+fn kind_without_a_pool_is_an_error() {
     let told = Told::by(|| {
         let operation = once(|task: Task| async move {
             let refusal = task.perform(Action::new("other", "")).await.unwrap_err();

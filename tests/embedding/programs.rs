@@ -38,7 +38,7 @@ fn program_is_called_with_arguments_files_and_statuses() {
 }
 
 #[test]
-fn calls_that_are_invalid_are_told_at_the_start() {
+fn invalid_calls_are_errors_at_the_start() {
     let folder = Folder::new();
     let start = |pool: Pool| go(async { host().run(Operation::lines("job")).pool(pool).start().map(|_| ()) });
     let pool = || Pool::component("tool", &program()).workers(1);
@@ -54,7 +54,7 @@ fn calls_that_are_invalid_are_told_at_the_start() {
         assert!(matches!(error, StartError::Workers { .. }), "{error}");
         error.to_string()
     });
-    snapshot("calls_that_are_invalid_are_told_at_the_start", &said.join("\n"));
+    snapshot("invalid_calls_are_errors_at_the_start", &said.join("\n"));
     let taken = pool()
         .scratch(1 << 20)
         .dir(format!("{}::/tmp", folder.root().display()));

@@ -24,7 +24,7 @@ fn refused(run: RunBuilder) -> String {
 }
 
 #[test]
-fn a_bad_component_says_what_is_wrong_with_it() {
+fn unusable_component_is_an_error_with_the_reason() {
     let error = Component::new(host(), "words", b"hello").unwrap_err();
     assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
     let texts = Texts::new("components_that_cannot_be_used");
@@ -46,7 +46,7 @@ fn roles_are_not_mixed_up() {
 }
 
 #[test]
-fn pools_that_cannot_be_meant_are_refused() {
+fn invalid_pools_are_errors() {
     let mut said = vec![refused(lines()), refused(lines().pool(squares()).pool(squares()))];
     let native = || Pool::native("local", |_: Attempt| async { Ok("") });
     let twice = native().workers(1).worker(Worker::new("1"));
@@ -79,7 +79,7 @@ fn pools_that_cannot_be_meant_are_refused() {
     }
     let said = said.join("\n");
     assert!(!said.contains("hidden"));
-    snapshot("pools_that_cannot_be_meant_are_refused", &said);
+    snapshot("invalid_pools_are_errors", &said);
     // What one says beside the other is no matter.
     let both = squares().quota(hourly()).quota(Quota::concurrent(4));
     go(async { drop(lines().pool(both).start().unwrap()) });
@@ -90,7 +90,7 @@ fn hourly() -> Quota {
 }
 
 #[test]
-fn a_policy_that_cannot_be_meant_is_refused_in_the_words_of_its_methods() {
+fn invalid_policy_is_an_error_that_names_the_methods() {
     let policy = Policy::default;
     let said = [
         policy().attempts(0),
@@ -99,14 +99,11 @@ fn a_policy_that_cannot_be_meant_is_refused_in_the_words_of_its_methods() {
         policy().evict_after(0),
     ]
     .map(|policy| refused(lines().pool(squares()).policy(policy)));
-    snapshot(
-        "a_policy_that_cannot_be_meant_is_refused_in_the_words_of_its_methods",
-        &said.join("\n"),
-    );
+    snapshot("invalid_policy_is_an_error_that_names_the_methods", &said.join("\n"));
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_output_shows_no_secret() {
     let pool = squares()
         .secret("A", "hidden")
         .worker(Worker::new("w").secret("B", "hidden"));
@@ -129,7 +126,7 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
 }
 
 #[test]
-fn a_file_that_is_nested_deep_is_an_error_without_a_compiler_too() {
+fn deeply_nested_file_is_an_error_without_a_compiler_process() {
     let host = Host::builder().memory(1 << 30).build().unwrap();
     // Instance types in each other.
     let deep = 100_000;
@@ -142,7 +139,7 @@ fn a_file_that_is_nested_deep_is_an_error_without_a_compiler_too() {
     let file = [b"\0asm\x0d\0\x01\0\x07", &length[..], &types].concat();
     let error = Component::new(&host, "deep", &file).unwrap_err();
     assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
-    snapshot("types_that_are_nested_deep", &error.to_string());
+    snapshot("deeply_nested_types", &error.to_string());
 }
 
 #[test]
@@ -169,7 +166,7 @@ fn a_guest_traps_where_the_stack_of_its_host_ends() {
 }
 
 #[test]
-fn what_is_public_can_be_sent() {
+fn public_types_are_send() {
     fn send<T: Send + 'static>() {}
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Host>();

@@ -53,7 +53,7 @@ async fn a_store_cannot_be_run_inside_another() {
 
 /// Why an instance is spent after these.
 #[tokio::test]
-async fn a_store_is_closed_by_a_trap_an_error_of_the_host_and_the_end_of_its_fuel() {
+async fn store_is_closed_by_a_trap_a_host_error_or_the_end_of_its_fuel() {
     for concurrency in [false, true] {
         for (name, fuel, words) in [
             ("trap", PLENTY, "`unreachable` instruction executed"),
@@ -73,7 +73,7 @@ async fn a_store_is_closed_by_a_trap_an_error_of_the_host_and_the_end_of_its_fue
 
 /// Why there are two engines, and how `contract.rs` can tell which one a component needs.
 #[tokio::test]
-async fn an_engine_without_async_runs_what_blocks_and_refuses_the_rest() {
+async fn engine_without_async_runs_blocking_guests_and_rejects_the_rest() {
     let mut guest = Guest::blocking(&config(false)).await;
     guest.run("rest").await.unwrap();
     let error = component(guest.store.engine(), ASYNC).unwrap_err();
@@ -107,7 +107,7 @@ async fn an_export_that_is_not_async_cannot_wait_for_an_import_that_is() {
 
 /// Why there are no epochs.
 #[tokio::test]
-async fn a_timeout_cuts_an_endless_loop_that_has_all_the_fuel_there_is() {
+async fn timeout_cuts_an_endless_loop_that_has_fuel_left() {
     for concurrency in [false, true] {
         let mut guest = Guest::blocking(&config(concurrency)).await;
         guest.store.set_fuel(u64::MAX).unwrap();
@@ -120,7 +120,7 @@ async fn a_timeout_cuts_an_endless_loop_that_has_all_the_fuel_there_is() {
 
 /// What `quiet.rs` lives by: whoever computes asks to be polled again after each slice of fuel, whoever waits does not.
 #[tokio::test]
-async fn a_call_comes_to_rest_when_it_waits_and_not_while_it_computes() {
+async fn waiting_call_stops_waking_and_computing_call_does_not() {
     for (name, rests) in [("wait", true), ("spin", false)] {
         let mut guest = Guest::concurrent().await;
         let (rested, polled) = poll(pin!(guest.run(name)));
@@ -131,7 +131,7 @@ async fn a_call_comes_to_rest_when_it_waits_and_not_while_it_computes() {
 
 /// Why giving a call up is never enough, and its store is dropped: see `docs/book/src/internals/engines.md`.
 #[tokio::test]
-async fn a_store_is_of_no_use_after_a_call_that_was_given_up() {
+async fn store_is_unusable_after_a_dropped_call() {
     for name in ["spin", "wait"] {
         for concurrency in [false, true] {
             let mut guest = Guest::blocking(&config(concurrency)).await;
@@ -157,7 +157,7 @@ async fn a_store_is_of_no_use_after_a_call_that_was_given_up() {
 /// What `sandbox/calls.rs` lives by: when a store with several calls in it has come to its end, its call stack still says whose
 /// guest was at it, and that nobody's was while all waited.
 #[tokio::test]
-async fn whose_call_was_at_it_can_be_told_when_a_store_has_ended() {
+async fn running_call_is_known_after_its_store_has_failed() {
     for (name, told) in [("trap", true), ("spin", true), ("idle", false)] {
         let mut guest = Guest::concurrent().await;
         let [other, it] = ["idle", name].map(|name| {
@@ -205,7 +205,7 @@ fn waiters(count: usize) -> String {
 /// Why the pool of the async engine has three stacks for an instance that is one component, whatever goes on in it at once, and as
 /// many more as others have components: see `weight` in `engine.rs`.
 #[tokio::test]
-async fn a_component_that_waits_in_a_call_takes_one_stack_however_often_it_is_called() {
+async fn waiting_component_uses_one_stack_however_often_it_is_called() {
     for components in [1, 6] {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_memories(1).total_stacks(100);

@@ -17,7 +17,7 @@ use super::{Guest, PLENTY, component, config};
 
 /// `fault.rs` knows a result that is too large by these words, because wasmtime keeps their type to itself.
 #[tokio::test]
-async fn the_words_for_too_much_from_a_guest() {
+async fn error_for_oversize_guest_data_has_this_text() {
     const WORDS: &str = "allocated for hostcalls has been exhausted";
     for concurrency in [false, true] {
         let mut guest = Guest::blocking(&config(concurrency)).await;
@@ -77,7 +77,7 @@ async fn bulk_instructions_cost_by_length() {
 
 /// How `turn.rs` ends a turn that the host spends on a guest.
 #[tokio::test]
-async fn a_hook_can_end_the_turn_of_a_guest_and_takes_none_of_its_fuel() {
+async fn hook_can_end_a_turn_without_using_fuel() {
     for concurrency in [false, true] {
         let mut guest = Guest::blocking(&config(concurrency)).await;
         let burns = guest.burns("ask", 10).await;
@@ -98,7 +98,7 @@ async fn a_hook_can_end_the_turn_of_a_guest_and_takes_none_of_its_fuel() {
 /// Why it does not after a growth, which the limiter and the time tell: a guest would have the fuel that it has in its register
 /// once more.
 #[tokio::test]
-async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_a_growth() {
+async fn fuel_set_by_a_hook_is_lost_on_return_from_a_growth() {
     let mut guest = Guest::blocking(&config(false)).await;
     ends_turns(&mut guest);
     guest.store.set_fuel(PLENTY).unwrap();
@@ -109,7 +109,7 @@ async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_a_growth() {
 /// Why a guest whose objects are collected has another hook, `CollectedTurn`: it calls the engine as it makes them, and has its
 /// fuel in a register meanwhile.
 #[tokio::test]
-async fn what_a_hook_does_to_fuel_is_lost_on_the_way_back_from_an_allocation() {
+async fn fuel_set_by_a_hook_is_lost_on_return_from_an_allocation() {
     let mut guest = Guest::blocking(&config(false)).await;
     let burns = guest.burns("make", 1_000_000).await;
     ends_turns(&mut guest);
@@ -151,7 +151,7 @@ fn ends_turns(guest: &mut Guest) {
 /// `memory.fill` of 64 MiB costs 335 slices of fuel and is still not interrupted, which takes milliseconds. How much a
 /// guest can fill at once is bounded by its memory.
 #[tokio::test]
-async fn a_bulk_instruction_runs_in_one_piece() {
+async fn bulk_instruction_is_not_interrupted() {
     let mut guest = Guest::blocking(&config(false)).await;
     guest.burns("grow", 1024).await;
     let mut polls = 0;
@@ -176,7 +176,7 @@ fn pool_of_two() -> InstanceAllocationStrategy {
 
 /// Why whoever wants an instance first waits for room.
 #[tokio::test]
-async fn a_pool_refuses_what_it_has_no_room_for() {
+async fn instance_pool_rejects_what_exceeds_its_capacity() {
     let mut config = config(false);
     config.allocation_strategy(pool_of_two());
     let engine = Engine::new(&config).unwrap();
@@ -201,7 +201,7 @@ async fn a_pool_refuses_what_it_has_no_room_for() {
     unsafe_code,
     reason = "the only way to load compiled code; it was compiled right here"
 )]
-fn compiled_code_is_told_apart_by_the_configuration_of_its_engine() {
+fn compiled_code_is_distinguished_by_engine_configuration() {
     let hash = |config: &Config| {
         let mut hasher = DefaultHasher::new();
         let engine = Engine::new(config).unwrap();
@@ -251,7 +251,7 @@ impl ResourceLimiter for Asked {
 
 /// `limiter.rs` counts what a guest begins with too, and must not count what cannot be had anyway.
 #[tokio::test]
-async fn a_limiter_is_asked_for_all_memory_even_for_what_its_type_forbids() {
+async fn limiter_is_asked_even_for_growth_that_the_type_forbids() {
     const PAGE: usize = 1 << 16;
     let text = r#"(component
       (core module $guest
@@ -293,7 +293,7 @@ impl WasiView for Wasi {
 
 /// `imports/clock.rs` takes the place of wasmtime's clock, for which it has to have the same name.
 #[test]
-fn the_version_of_wasi_that_is_linked() {
+fn linked_wasi_version_is_the_expected_one() {
     let mut linker = Linker::<Wasi>::new(&Engine::new(&config(false)).unwrap());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     let mut clock = linker.instance("wasi:clocks/monotonic-clock@0.2.12").unwrap();

@@ -103,16 +103,16 @@ attacks! {
     // So many arguments took the host a minute before a timeout of 300 ms was heard.
     programs_with_many_arguments: heavy::exec(300_000), TIME;
     a_program_with_too_many_arguments: heavy::exec_fails(4097), FUEL;
-    programs_with_all_arguments_that_are_looked_at: heavy::exec(4096), TIME;
+    programs_with_the_most_arguments_allowed: heavy::exec(4096), TIME;
     requests_with_many_empty_headers: reaching(16_500_000, "(call $forget)
         (call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const 150000)
           (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 32))"), TIME;
     long_names_of_fields: heavy::web("(drop (call $has (local.get $stream) (i32.const 131072) (i32.const 15000000)))"),
         TIME;
-    long_names_that_fields_do_not_take: heavy::web(
+    long_names_that_fields_reject: heavy::web(
         "(call $append (local.get $stream) (i32.const 131072) (i32.const 15000000) (i32.const 0) (i32.const 0) (i32.const 32))"
     ), TIME;
-    long_servers_of_requests: heavy::web_once(&format!(
+    long_authorities_of_requests: heavy::web_once(&format!(
         "(local.set $i (call $request (call $fields))) {}",
         for_ever("(drop (call $authority (local.get $i) (i32.const 1) (i32.const 131072) (i32.const 15000000)))")
     )), TIME;
@@ -127,7 +127,7 @@ attacks! {
     a_value_that_is_too_large_for_fields: heavy::web_once(
         "(call $append (local.get $stream) (i32.const 131072) (i32.const 4) (i32.const 131072) (i32.const 200000) (i32.const 32)) unreachable"
     ), FUEL;
-    responses_that_nobody_asked_for: heavy::web("(drop (call $response (call $fields)))"),
+    unsolicited_responses: heavy::web("(drop (call $response (call $fields)))"),
         FUEL;
     polling_one_handle_four_thousand_times: calling(&polling_often(4000)), TIME;
     transcoding_for_ever: heavy::composed("string", "utf8", "utf16", 12_000_000), TIME;
@@ -142,25 +142,25 @@ attacks! {
     leaking_futures: concurrent(&for_ever("(drop (call $future))")), SOON;
     leaking_streams_of_the_component_model: concurrent(&for_ever("(drop (call $stream))")), SOON;
     leaking_sets: concurrent(&for_ever("(drop (call $set))")), SOON;
-    waiting_for_nothing: concurrent("(i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4)))"), FUEL;
+    waiting_on_an_empty_set: concurrent("(i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4)))"), FUEL;
     yielding_for_ever: concurrent("(i32.const 1)"), TIME;
     an_endless_loop_within_an_async_worker: concurrent(&for_ever("")), FUEL;
 
     a_list_of_four_gigabytes: calling("(call $log (i32.const 1) (i32.const 4096) (i32.const 0xfffffff0)) unreachable"),
         FUEL;
-    text_that_is_none: calling(
+    text_that_is_not_utf8: calling(
         "(i32.store (i32.const 4096) (i32.const -1)) (call $log (i32.const 1) (i32.const 4096) (i32.const 4)) unreachable"
     ), FUEL;
-    a_refusal_that_is_no_text: calling(
+    a_failure_message_that_is_not_utf8: calling(
         "(i32.store (i32.const 4096) (i32.const -1))
          (i32.store8 (i32.const 16) (i32.const 1)) (i32.store8 (i32.const 20) (i32.const 0))
          (i32.store (i32.const 24) (i32.const 4096)) (i32.store (i32.const 28) (i32.const 4)) (i32.const 16)"
     ), FUEL;
-    a_trap_when_the_host_wants_room: caller(ECHO, "unreachable", ""), FUEL;
-    an_endless_loop_when_the_host_wants_room: caller(ECHO, "(loop $again (br $again))", ""), FUEL;
-    a_call_when_the_host_wants_room: caller(ECHO, "(drop (call $now))", ""), FUEL;
-    a_trap_after_the_answer: caller(ECHO, "", "unreachable"), FUEL;
-    an_endless_loop_after_the_answer: caller(ECHO, "", "(loop $again (br $again))"), FUEL;
+    a_trap_in_realloc: caller(ECHO, "unreachable", ""), FUEL;
+    an_endless_loop_in_realloc: caller(ECHO, "(loop $again (br $again))", ""), FUEL;
+    a_host_call_in_realloc: caller(ECHO, "(drop (call $now))", ""), FUEL;
+    a_trap_in_post_return: caller(ECHO, "", "unreachable"), FUEL;
+    an_endless_loop_in_post_return: caller(ECHO, "", "(loop $again (br $again))"), FUEL;
 }
 
 const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";

@@ -120,18 +120,18 @@ attacks! {
 
 /// A collection of millions of objects takes a second; it is not one turn, and the attempt ends at its timeout.
 #[test]
-fn timeout_is_heard_within_a_collection_of_millions_of_objects() {
+fn timeout_interrupts_a_collection_of_millions_of_objects() {
     let folder = Folder::new();
     let worker = folder.guest("list.wasm", &with(&kept(), &list(7_000_000)));
     let flags = ["--memory", "1GiB", "--timeout", "4s", "--fuel", "1000T"];
     let args = ["map", &worker, "--attempts", "1", "--workers", "1"];
     let ended = host(args.iter().chain(&flags)).input("a\n").run().exits(1);
-    ended.stderr_is("timeout_is_heard_within_a_collection_of_millions_of_objects");
+    ended.stderr_is("timeout_interrupts_a_collection_of_millions_of_objects");
 }
 
 /// A worker's heap comes on top of its memory, and both are counted together.
 #[test]
-fn heap_and_memory_are_one_limit() {
+fn heap_and_memory_share_one_limit() {
     let folder = Folder::new();
     let handle = format!(
         "(local $head (ref null $node)) (local $i i32)
@@ -152,13 +152,13 @@ fn heap_and_memory_are_one_limit() {
         .input("a\n")
         .run()
         .exits(1);
-    ended.stderr_is("heap_and_memory_are_one_limit");
+    ended.stderr_is("heap_and_memory_share_one_limit");
 }
 
 /// An operation has no timeout, so it may not have what costs time and no fuel.
 #[test]
-fn operation_with_exceptions_is_refused() {
-    let texts = Texts::new("operation_with_exceptions_is_refused");
+fn operation_with_exceptions_is_an_error() {
+    let texts = Texts::new("operation_with_exceptions_is_an_error");
     let folder = Folder::new();
     let text = include_str!("../guests/operation.wat")
         .replace("{NEXT}", "")

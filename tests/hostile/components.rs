@@ -22,8 +22,8 @@ fn with(more: &str, code: i32) -> Ended {
 }
 
 #[test]
-fn ten_thousand_instances_are_refused() {
-    let texts = Texts::new("ten_thousand_instances_are_refused");
+fn ten_thousand_instances_are_an_error() {
+    let texts = Texts::new("ten_thousand_instances_are_an_error");
     let instances = "(core instance (instantiate $one))".repeat(10_000);
     with(&format!("(core module $one) {instances}"), 2).stderr_to(&texts);
     let instances = "(core instance (instantiate $one))".repeat(100);
@@ -32,8 +32,8 @@ fn ten_thousand_instances_are_refused() {
 }
 
 #[test]
-fn a_hundred_memories_are_refused() {
-    let texts = Texts::new("a_hundred_memories_are_refused");
+fn hundred_memories_are_an_error() {
+    let texts = Texts::new("hundred_memories_are_an_error");
     let memories = "(memory 1)".repeat(100);
     with(
         &format!("(core module $m {memories}) (core instance (instantiate $m))"),
@@ -46,26 +46,26 @@ fn a_hundred_memories_are_refused() {
 }
 
 #[test]
-fn a_table_of_four_billion_elements_is_refused() {
+fn table_of_four_billion_elements_is_an_error() {
     with(
         "(core module $m (table 4000000000 funcref)) (core instance (instantiate $m))",
         2,
     )
-    .stderr_is("a_table_of_four_billion_elements_is_refused");
+    .stderr_is("table_of_four_billion_elements_is_an_error");
 }
 
 #[test]
-fn two_memories_of_half_the_limit_and_more_are_one_too_many() {
+fn two_memories_that_exceed_the_limit_together_fail() {
     with(
         "(core module $m (memory 513)) (core instance (instantiate $m)) (core instance (instantiate $m))",
         3,
     )
-    .stderr_is("two_memories_of_half_the_limit_and_more_are_one_too_many");
+    .stderr_is("two_memories_that_exceed_the_limit_together_fail");
 }
 
 #[test]
-fn an_enormous_component_is_not_even_read() {
-    let texts = Texts::new("an_enormous_component_is_not_even_read");
+fn enormous_component_fails_before_it_is_read() {
+    let texts = Texts::new("enormous_component_fails_before_it_is_read");
     let folder = Folder::new();
     let large = folder.path("large.wasm");
     std::fs::File::create(&large).unwrap().set_len((256 << 20) + 1).unwrap();

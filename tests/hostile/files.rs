@@ -99,8 +99,8 @@ fn refused(texts: &Texts, name: &str, file: &[u8]) {
 }
 
 #[test]
-fn types_and_components_that_are_nested_deep_are_refused() {
-    let texts = Texts::new("types_and_components_that_are_nested_deep_are_refused");
+fn deeply_nested_types_and_components_are_errors() {
+    let texts = Texts::new("deeply_nested_types_and_components_are_errors");
     let nested = |open: &[u8], close: &[u8], deep: usize| types(&[[open.repeat(deep), close.to_vec()].concat()]);
     for deep in [101, 2_160, 3_000_000] {
         refused(&texts, "instance types", &nested(b"\x42\x01\x01", b"\x42\x00", deep));
@@ -129,19 +129,17 @@ fn types_and_components_that_are_nested_deep_are_refused() {
 }
 
 #[test]
-fn types_that_are_nested_a_hundred_deep_are_inspected() {
+fn types_nested_a_hundred_deep_are_inspected() {
     let folder = Folder::new();
     let deep = [b"\x42\x01\x01".repeat(99), b"\x42\x00".to_vec()].concat();
     let path = folder.file("deep.wasm", types(&[deep]));
     let ended = watched(&folder, &["inspect", &path]);
-    ended
-        .exits(2)
-        .stderr_is("types_that_are_nested_a_hundred_deep_are_inspected");
+    ended.exits(2).stderr_is("types_nested_a_hundred_deep_are_inspected");
 }
 
 #[test]
-fn a_trusted_file_that_is_nested_deep_is_an_error() {
-    let texts = Texts::new("a_trusted_file_that_is_nested_deep_is_an_error");
+fn deeply_nested_trusted_file_is_an_error() {
+    let texts = Texts::new("deeply_nested_trusted_file_is_an_error");
     let folder = Folder::new();
     let deep = [b"\x42\x01\x01".repeat(100_000), b"\x42\x00".to_vec()].concat();
     let path = folder.file("deep.wasm", types(&[deep]));
@@ -154,7 +152,7 @@ fn a_trusted_file_that_is_nested_deep_is_an_error() {
 }
 
 #[test]
-fn long_names_that_are_used_often_are_cut_while_they_are_written() {
+fn repeated_long_names_are_cut_while_they_are_written() {
     let names: String = (0..100).fold(String::new(), |mut text, n| {
         let _ = write!(text, "\"a{n}{}\" ", "b".repeat(900));
         text
@@ -207,7 +205,7 @@ fn clones(components: usize, functions: usize, imports: usize) -> Vec<u8> {
 
 /// Functions of two bytes take the compiler a thousand times as much.
 #[test]
-fn what_compiling_may_take_follows_from_the_size() {
+fn compile_limits_follow_from_the_file_size() {
     let folder = Folder::new();
     let path = crate::compile::worker_with(&folder, &"(func)".repeat(900_000));
     let ended = watched(&folder, &["map", &path, "--no-cache"]).exits(2).prints("");
@@ -216,15 +214,15 @@ fn what_compiling_may_take_follows_from_the_size() {
 }
 
 #[test]
-fn types_that_imports_clone_are_refused() {
-    let texts = Texts::new("types_that_imports_clone_are_refused");
+fn types_cloned_by_imports_are_errors() {
+    let texts = Texts::new("types_cloned_by_imports_are_errors");
     refused(&texts, "clones", &clones(100, 1_000, 300));
     texts.match_snapshot();
 }
 
 #[test]
-fn ten_megabytes_of_types_are_refused_or_inspected() {
-    let texts = Texts::new("ten_megabytes_of_types_are_refused_or_inspected");
+fn ten_megabytes_of_types_fail_or_are_inspected() {
+    let texts = Texts::new("ten_megabytes_of_types_fail_or_are_inspected");
     let name = |n: usize| format!("a{n:04}").into_bytes();
     let named = |open: u8, behind: &[u8]| {
         let items = (0..10_000).flat_map(|n| [&[5], &*name(n), behind].concat());
@@ -269,7 +267,7 @@ fn many_imports_and_exports_are_counted() {
 
 /// A worker with more unknown imports than are listed is a worker all the same.
 #[test]
-fn imports_that_are_not_listed_are_linked() {
+fn unlisted_imports_are_linked() {
     let folder = Folder::new();
     let long = "x".repeat(50_000);
     let imports: String = (0..20).fold(String::new(), |mut text, n| {
@@ -283,8 +281,8 @@ fn imports_that_are_not_listed_are_linked() {
 
 /// Types of WebAssembly 3.0: groups that refer to each other, and chains of subtypes.
 #[test]
-fn large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used() {
-    let texts = Texts::new("large_recursion_groups_and_long_chains_of_subtypes_are_refused_or_used");
+fn large_recursion_groups_and_long_subtype_chains_fail_or_run() {
+    let texts = Texts::new("large_recursion_groups_and_long_subtype_chains_fail_or_run");
     let module = |types: Vec<u8>| [b"\0asm\x01\0\0\0", &*section(1, &types)].concat();
     let group = |types: usize, of: &[u8]| [b"\x01\x4e", &*leb(types), &of.repeat(types)].concat();
     // A struct of one reference to the first type.

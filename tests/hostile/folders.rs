@@ -32,8 +32,8 @@ fn nested() -> Folder {
 const EXCHANGE: [&str; 2] = ["rename /w/in /w/old", "symlink ../private /w/in"];
 
 #[test]
-fn a_granted_folder_that_is_exchanged_for_a_link_stays_the_folder_that_it_was() {
-    let texts = Texts::new("a_granted_folder_that_is_exchanged_for_a_link_stays_the_folder_that_it_was");
+fn granted_folder_replaced_by_a_link_stays_the_original_folder() {
+    let texts = Texts::new("granted_folder_replaced_by_a_link_stays_the_original_folder");
     for rights in ["", ":rw"] {
         let folder = nested();
         let (outer, inner) = (folder.path("work"), folder.path("work/in"));
@@ -64,7 +64,7 @@ fn a_granted_folder_that_is_exchanged_for_a_link_stays_the_folder_that_it_was() 
 }
 
 #[test]
-fn folders_of_a_manifest_are_opened_once_too() {
+fn folders_of_a_manifest_are_opened_once() {
     let folder = nested();
     std::fs::create_dir(folder.path("project")).unwrap();
     let manifest = format!(
@@ -86,11 +86,11 @@ fn folders_of_a_manifest_are_opened_once_too() {
     let ended = host(args).input(lines.join("\n") + "\n").run().exits(1);
     ended
         .prints("\n\np\n")
-        .stderr_is("folders_of_a_manifest_are_opened_once_too");
+        .stderr_is("folders_of_a_manifest_are_opened_once");
 }
 
 #[test]
-fn what_becomes_of_a_folders_path_changes_nothing() {
+fn later_changes_to_a_granted_path_have_no_effect() {
     // Granted by a link, which then leads elsewhere, and by a path at which then something else is.
     let folder = nested();
     symlink(folder.path("work/in"), folder.path("link")).unwrap();
@@ -122,8 +122,8 @@ fn what_becomes_of_a_folders_path_changes_nothing() {
 }
 
 #[test]
-fn what_is_neither_a_file_nor_a_folder_is_not_opened_and_holds_no_thread() {
-    let texts = Texts::new("what_is_neither_a_file_nor_a_folder_is_not_opened_and_holds_no_thread");
+fn special_files_are_not_opened_and_block_no_thread() {
+    let texts = Texts::new("special_files_are_not_opened_and_block_no_thread");
     let folder = Folder::new();
     std::fs::create_dir(folder.path("d")).unwrap();
     mknodat(
@@ -186,8 +186,8 @@ fn what_is_neither_a_file_nor_a_folder_is_not_opened_and_holds_no_thread() {
 }
 
 #[test]
-fn nothing_of_a_proc_file_system_is_opened() {
-    let texts = Texts::new("nothing_of_a_proc_file_system_is_opened");
+fn files_of_a_proc_file_system_are_not_opened() {
+    let texts = Texts::new("files_of_a_proc_file_system_are_not_opened");
     let refused = try_lines(&["list /p"], &["--dir", "/proc/self::/p"])
         .exits(2)
         .prints("");
@@ -241,7 +241,7 @@ fn a_folder_is_listed_in_pieces() {
 }
 
 #[test]
-fn files_that_some_hold_open_leave_enough_for_others() {
+fn open_files_of_some_workers_leave_enough_for_others() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("d")).unwrap();
     folder.file("d/a", "");
@@ -256,7 +256,7 @@ fn files_that_some_hold_open_leave_enough_for_others() {
     let held = ended.out().lines().filter(|line| line.starts_with("64 ")).count();
     let ran = ended.out().lines().filter(|line| *line == "Some(0) ").count();
     assert_eq!((held, ran), (4, 20), "{}", ended.out());
-    ended.stderr_is("files_that_some_hold_open_leave_enough_for_others");
+    ended.stderr_is("open_files_of_some_workers_leave_enough_for_others");
     // One that closes what it has opened may open as many as it likes.
     let line = line.replace("1024", "64");
     let ended = shell(&line).input("tries /d/a 500\n".repeat(3)).run().exits(0);
@@ -265,7 +265,7 @@ fn files_that_some_hold_open_leave_enough_for_others() {
 }
 
 #[test]
-fn the_limit_on_open_files_is_raised_as_far_as_it_goes() {
+fn open_file_limit_is_raised_to_its_maximum() {
     let folder = Folder::new();
     folder.file("a", "");
     let line = format!(
@@ -307,8 +307,8 @@ fn open_and_shut(files: &[&str]) -> Folder {
 }
 
 #[test]
-fn workers_may_not_write_where_something_lies_that_the_host_uses() {
-    let texts = Texts::new("workers_may_not_write_where_something_lies_that_the_host_uses");
+fn workers_cannot_write_to_folders_with_files_the_host_uses() {
+    let texts = Texts::new("workers_cannot_write_to_folders_with_files_the_host_uses");
     let folder = open_and_shut(&["tool", "token", "input"]);
     let worker = folder.worker("worker.wasm", body::ECHO);
     for place in ["open", "shut"] {
@@ -359,8 +359,8 @@ fn workers_may_not_write_where_something_lies_that_the_host_uses() {
 }
 
 #[test]
-fn workers_may_not_write_to_what_the_host_keeps() {
-    let texts = Texts::new("workers_may_not_write_to_what_the_host_keeps");
+fn workers_cannot_write_to_files_the_host_keeps() {
+    let texts = Texts::new("workers_cannot_write_to_files_the_host_keeps");
     let folder = open_and_shut(&[]);
     let worker = folder.worker("worker.wasm", body::ECHO);
     let grant = format!("{}::/w:rw", folder.path("open"));
@@ -381,7 +381,7 @@ fn workers_may_not_write_to_what_the_host_keeps() {
 }
 
 #[test]
-fn secrets_of_the_environment_leave_it() {
+fn secrets_are_removed_from_the_environment() {
     let flags = ["--secret", "TOKEN=env:MY_TOKEN", "--exec", "/bin/sh -c *"];
     let probe = probe();
     let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
@@ -409,7 +409,7 @@ fn secrets_of_the_environment_leave_it() {
 }
 
 #[test]
-fn a_thousand_workers_with_folders_still_have_files() {
+fn thousand_workers_with_folders_can_open_files() {
     let folder = Folder::new();
     folder.file("a", "fine");
     let grant = format!("{}::/d", folder.path(""));

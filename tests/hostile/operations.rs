@@ -207,8 +207,8 @@ attacks! {
     a_task_that_is_too_large: Next, huge(1), FUEL, Fails;
     a_result_of_a_task_out_of_bounds: Run, "(return (call $say (i32.const 0) (i32.const 0x7fff0000) (i32.const 0x7fff0000)))", FUEL, Fails;
     a_task_out_of_bounds: Next, "(return (call $say (i32.const 1) (i32.const 0x7fff0000) (i32.const 0x7fff0000)))", FUEL, Fails;
-    an_error_of_a_task_that_is_no_text: Run, no_text(), FUEL, Fails;
-    an_error_of_a_planner_that_is_no_text: Finish, no_text(), FUEL, Fails;
+    an_error_of_a_task_that_is_not_utf8: Run, no_text(), FUEL, Fails;
+    an_error_of_a_planner_that_is_not_utf8: Finish, no_text(), FUEL, Fails;
 
     a_task_that_calls_for_ever: Run, for_ever("(drop (call $now))"), FUEL, OutOfFuel;
     a_planner_that_calls_for_ever: Next, for_ever("(drop (call $now))"), FUEL, OutOfFuel;
@@ -230,21 +230,21 @@ attacks! {
     a_task_that_polls_one_handle_a_million_times: Run, polling(), FUEL, Fails;
     a_planner_that_polls_one_handle_a_million_times: Next, polling(), FUEL, Fails;
 
-    a_task_that_asks_and_never_takes: Run, for_ever(&format!("(drop {SUBMIT})")), FUEL, Fails;
-    a_task_that_asks_and_cancels: Run, for_ever(&format!("(call $drop-pending {SUBMIT})")), FUEL, Never;
-    a_task_that_asks_for_ever: Run, for_ever("(call $forget) (call $perform (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 6) (i32.const 32))"),
+    a_task_that_submits_and_never_takes: Run, for_ever(&format!("(drop {SUBMIT})")), FUEL, Fails;
+    a_task_that_submits_and_cancels: Run, for_ever(&format!("(call $drop-pending {SUBMIT})")), FUEL, Never;
+    a_task_that_performs_for_ever: Run, for_ever("(call $forget) (call $perform (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 6) (i32.const 32))"),
         FUEL, Never;
-    a_task_that_asks_for_what_nobody_does: Run, for_ever("(call $forget) (call $perform (i32.const 64) (i32.const 7) (i32.const 64) (i32.const 6) (i32.const 32))"),
+    a_task_that_performs_an_unserved_kind: Run, for_ever("(call $forget) (call $perform (i32.const 64) (i32.const 7) (i32.const 64) (i32.const 6) (i32.const 32))"),
         FUEL, Never;
     a_task_that_sleeps_no_time_for_ever: Run, for_ever("(drop (call $sleep (i32.const 0)))"), FUEL, Never;
     a_task_that_sleeps_for_ever: Run, for_ever("(drop (call $sleep (i32.const -1)))"), FUEL, Never;
     a_task_that_takes_twice: Run, format!("(local.set $i {SUBMIT}) (call $take (local.get $i) (i32.const 32)) (call $take (local.get $i) (i32.const 32))"),
         FUEL, Fails;
-    a_task_that_waits_for_nothing: Run, "(call $wait-any (i32.const 0) (i32.const 0) (i32.const 32))", FUEL, Fails;
-    a_task_that_asks_for_a_million_actions_at_once: Run,
+    a_task_that_waits_on_an_empty_list: Run, "(call $wait-any (i32.const 0) (i32.const 0) (i32.const 32))", FUEL, Fails;
+    a_task_that_performs_a_million_actions_at_once: Run,
         "(call $reach (i32.const 20000000)) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",
         FUEL, Fails;
-    a_kind_without_end: Run, for_ever("(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 64) (i32.const 15000000) (i32.const 64) (i32.const 6)))"),
+    a_kind_that_is_too_long: Run, for_ever("(call $reach (i32.const 16000000)) (drop (call $submit (i32.const 64) (i32.const 15000000) (i32.const 64) (i32.const 6)))"),
         FUEL, Fails;
     a_payload_that_is_too_large: Run, for_ever("(call $reach (i32.const 16000000)) (call $drop-pending (call $submit (i32.const 96) (i32.const 4) (i32.const 64) (i32.const 8388609)))"),
         FUEL, OutOfFuel;
@@ -254,11 +254,11 @@ attacks! {
     a_task_with_headers_of_http: Run, WITH_FIELDS, FUEL, Fails;
     a_planner_with_headers_of_http: Next, WITH_FIELDS, FUEL, Fails;
     a_task_that_writes_output: Run, "(call $output (i32.const 64) (i32.const 1))", FUEL, Fails;
-    a_planner_that_asks: Next, format!("(drop {SUBMIT})"), FUEL, Fails;
+    a_planner_that_submits: Next, format!("(drop {SUBMIT})"), FUEL, Fails;
     a_planner_that_sleeps: Collect, "(drop (call $sleep (i32.const 1)))", FUEL, Fails;
     a_planner_that_floods_the_output: Next, for_ever("(call $output (i32.const 64) (i32.const 1))"), LITTLE, OutOfFuel;
-    a_planner_that_floods_the_output_with_nothing: Next, for_ever("(call $output (i32.const 64) (i32.const 0))"), LITTLE, OutOfFuel;
-    a_planner_that_floods_the_output_with_much: Next,
+    a_planner_that_floods_the_output_with_empty_pieces: Next, for_ever("(call $output (i32.const 64) (i32.const 0))"), LITTLE, OutOfFuel;
+    a_planner_that_floods_the_output_with_large_pieces: Next,
         format!("(call $reach (i32.const 9000000)) {}", for_ever("(call $output (i32.const 64) (i32.const 8388608))")),
         LEAST, OutOfFuel;
     a_collect_that_floods_the_output: Collect, for_ever("(call $output (i32.const 64) (i32.const 1))"), LITTLE, OutOfFuel;

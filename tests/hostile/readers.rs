@@ -127,7 +127,7 @@ fn count(mut stdout: ChildStdout, part: &str) -> u64 {
 }
 
 #[test]
-fn results_that_nobody_reads_wait_and_none_is_lost() {
+fn unread_results_wait_and_none_is_lost() {
     let _beside = beside();
     for (flags, part) in [(&[][..], "a line of it"), (&["--format", "json"], r#""type":"output""#)] {
         let folder = Folder::new();
@@ -141,7 +141,7 @@ fn results_that_nobody_reads_wait_and_none_is_lost() {
 
 /// Results of control characters are six times as long in JSON.
 #[test]
-fn results_that_grow_as_they_are_written_wait_too() {
+fn unread_results_wait_when_json_enlarges_them() {
     let _beside = beside();
     let folder = Folder::new();
     let worker = folder.worker("zeros.wasm", "(call $answer (i32.const 2048) (i32.const 50000))");
@@ -151,7 +151,7 @@ fn results_that_grow_as_they_are_written_wait_too() {
 
 /// Each line fails for good, which no worker is blamed for, so that nothing but the reader slows it.
 #[test]
-fn failures_that_nobody_reads_wait() {
+fn unread_failures_wait() {
     let _beside = beside();
     let folder = Folder::new();
     let worker = folder.worker("no.wasm", "(call $refuse (i32.const 1))");
@@ -160,7 +160,7 @@ fn failures_that_nobody_reads_wait() {
 
 /// With `-v` each line is a failure that is told in words.
 #[test]
-fn stderr_that_is_not_read_neither_stops_a_run_nor_fills_the_host() {
+fn unread_stderr_neither_stops_a_run_nor_fills_memory() {
     /// What is told of so many takes twice what may wait.
     const LINES: u64 = 400_000;
     let _beside = beside();

@@ -110,7 +110,7 @@ fn goes_on(live: &mut Live, holding: usize, more: usize) {
 }
 
 #[test]
-fn tables_of_one_pool_are_no_loss_of_another() {
+fn tables_of_one_pool_do_not_starve_another() {
     let folder = Folder::new();
     let tables = "(table 1 funcref)".repeat(62);
     let hog = with(
@@ -122,7 +122,7 @@ fn tables_of_one_pool_are_no_loss_of_another() {
 }
 
 #[test]
-fn memories_of_one_pool_are_no_loss_of_another() {
+fn memories_of_one_pool_do_not_starve_another() {
     let folder = Folder::new();
     let memories = "(memory 0)".repeat(7);
     let hog = with(
@@ -135,7 +135,7 @@ fn memories_of_one_pool_are_no_loss_of_another() {
 }
 
 #[test]
-fn stacks_of_one_pool_are_no_loss_of_another() {
+fn stacks_of_one_pool_do_not_starve_another() {
     let folder = Folder::new();
     let honest = "(i32.store8 (i32.const 512) (i32.const 104))
         (call $return (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 0)) (i32.const 0)";
@@ -147,7 +147,7 @@ fn stacks_of_one_pool_are_no_loss_of_another() {
 const HOST_MEMORY: u64 = 256;
 
 #[test]
-fn memory_of_one_pool_is_no_loss_of_another_and_the_host_keeps_its_limit() {
+fn memory_of_one_pool_does_not_starve_another_and_the_host_keeps_its_limit() {
     let folder = Folder::new();
     let hog = calling(&format!("{} {HOLD}", take(62_000_000)));
     let limit = format!("{HOST_MEMORY}MiB");
@@ -160,7 +160,7 @@ fn memory_of_one_pool_is_no_loss_of_another_and_the_host_keeps_its_limit() {
 }
 
 #[test]
-fn workers_that_all_want_much_memory_come_to_an_end() {
+fn workers_that_all_need_much_memory_finish() {
     for (workers, bytes, host_memory) in [(2, 40_000_000, 64), (8, 25_000_000, 64), (16, 62_000_000, HOST_MEMORY)] {
         let folder = Folder::new();
         let handle = format!("{} {}", take(bytes), answers('h'));
@@ -186,7 +186,7 @@ fn workers_that_all_want_much_memory_come_to_an_end() {
 }
 
 #[test]
-fn fresh_workers_that_all_want_much_memory_come_to_an_end() {
+fn fresh_workers_that_all_need_much_memory_finish() {
     let folder = Folder::new();
     let handle = format!("{} {}", take(40_000_000), answers('h'));
     folder.guest("large.wasm", &calling(&handle));
@@ -203,7 +203,7 @@ fn fresh_workers_that_all_want_much_memory_come_to_an_end() {
 }
 
 #[test]
-fn more_than_one_instance_can_ever_have_is_refused_in_words() {
+fn memory_over_the_limit_of_an_instance_is_reported_with_the_reason() {
     let folder = Folder::new();
     let worker = folder.guest("large.wasm", &calling(&format!("{} {}", take(62_000_000), body::ECHO)));
     let args = ["map", &worker, "--host-memory", "64MiB", "--attempts", "1"];
@@ -211,11 +211,11 @@ fn more_than_one_instance_can_ever_have_is_refused_in_words() {
         .input("x\n")
         .run()
         .exits(1)
-        .stderr_is("more_than_one_instance_can_ever_have_is_refused_in_words");
+        .stderr_is("memory_over_the_limit_of_an_instance_is_reported_with_the_reason");
 }
 
 #[test]
-fn tasks_that_all_want_much_memory_come_to_an_end() {
+fn tasks_that_all_need_much_memory_finish() {
     let folder = Folder::new();
     let text = operation_text(&[
         (

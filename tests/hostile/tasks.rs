@@ -13,22 +13,22 @@ fn asked(run: &str) -> Ended {
 }
 
 #[test]
-fn a_task_that_asks_and_never_takes_is_stopped_by_its_handles() {
+fn task_that_never_takes_outcomes_is_stopped_by_the_handle_limit() {
     asked("(loop $again (drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 6))) (br $again))")
-        .stderr_is("a_task_that_asks_and_never_takes_is_stopped_by_its_handles");
+        .stderr_is("task_that_never_takes_outcomes_is_stopped_by_the_handle_limit");
 }
 
 /// The kind was read in place and then kept, uncounted: 1,024 times as much as the guest has memory.
 #[test]
-fn a_kind_that_is_too_long_is_refused() {
+fn kind_over_the_length_limit_fails_the_task() {
     asked("(drop (call $submit (i32.const 64) (i32.const 257) (i32.const 64) (i32.const 6)))")
-        .stderr_is("a_kind_that_is_too_long_is_refused");
+        .stderr_is("kind_over_the_length_limit_fails_the_task");
 }
 
 #[test]
-fn an_output_one_byte_over_is_refused() {
+fn output_one_byte_over_the_limit_fails() {
     asked("(drop (memory.grow (i32.const 200))) (call $output (i32.const 64) (i32.const 8388609))")
-        .stderr_is("an_output_one_byte_over_is_refused");
+        .stderr_is("output_one_byte_over_the_limit_fails");
 }
 
 /// One action with a payload of so many bytes, and a trap unless its outcome has this case and this reason.
@@ -57,22 +57,22 @@ fn ran(run: &str, kinds: &str) -> Ended {
 }
 
 #[test]
-fn payload_one_byte_over_is_answered_with_oversize() {
+fn payload_one_byte_over_the_limit_gets_oversize() {
     ran(&performed(8_388_609, 1, 6), "[]")
         .exits(0)
-        .stderr_is("payload_one_byte_over_is_answered_with_oversize");
+        .stderr_is("payload_one_byte_over_the_limit_gets_oversize");
 }
 
 #[test]
-fn kind_that_no_pool_serves_is_seen_in_the_exit_code_though_the_task_handles_it() {
+fn unserved_kind_sets_the_exit_code_even_if_the_task_handles_it() {
     ran(&performed(6, 1, 3), "[\"other\"]")
         .exits(3)
-        .stderr_is("kind_that_no_pool_serves_is_seen_in_the_exit_code_though_the_task_handles_it");
+        .stderr_is("unserved_kind_sets_the_exit_code_even_if_the_task_handles_it");
 }
 
 /// An async task need not wait for room, so what it asks for beyond is kept, and that was without end.
 #[test]
-fn an_async_task_that_asks_for_more_than_can_be_kept_is_stopped() {
+fn async_task_over_the_limit_of_kept_requests_is_stopped() {
     let folder = Folder::new();
     let run = "(loop $again
         (drop (call $submit (i32.const 64) (i32.const 1) (i32.const 64) (i32.const 8000000))) (br $again)) unreachable";
@@ -95,13 +95,13 @@ fn an_async_task_that_asks_for_more_than_can_be_kept_is_stopped() {
     host(args)
         .run()
         .exits(1)
-        .stderr_is("an_async_task_that_asks_for_more_than_can_be_kept_is_stopped");
+        .stderr_is("async_task_over_the_limit_of_kept_requests_is_stopped");
 }
 
 /// What is dropped was kept until the guest could do nothing else, which this one always can: 100 MB a second.
 #[test]
-fn an_async_task_that_drops_what_it_asks_for_keeps_nothing() {
-    let texts = Texts::new("an_async_task_that_drops_what_it_asks_for_keeps_nothing");
+fn dropped_requests_of_an_async_task_use_no_memory() {
+    let texts = Texts::new("dropped_requests_of_an_async_task_use_no_memory");
     for asked in [
         "(call $drop-woken (call $sleep (i32.const -1)))",
         "(call $drop-woken (call $sleep (i32.const 0)))",
@@ -170,18 +170,18 @@ fn dropper(run: &str) -> String {
 }
 
 #[test]
-fn a_million_actions_in_one_call_are_refused() {
+fn million_actions_in_one_call_fail() {
     asked(
         "(drop (memory.grow (i32.const 400))) (call $perform-all (i32.const 65536) (i32.const 1000000) (i32.const 32))",
     )
-    .stderr_is("a_million_actions_in_one_call_are_refused");
+    .stderr_is("million_actions_in_one_call_fail");
 }
 
 /// The most that the host may have, in MiB, beside guests of next to nothing. Two engines' code and the threads take 60.
 const CEILING: u64 = 250;
 
 #[test]
-fn an_endless_list_of_tasks_is_handed_out_only_as_there_is_room() {
+fn endless_tasks_start_only_up_to_the_limit() {
     let folder = Folder::new();
     // It keeps nothing of what it collects.
     let text = operation_text(&[
@@ -208,7 +208,7 @@ fn stays_below(ceiling: u64, folder: &Folder, operation: &str, flags: &[&str]) {
 }
 
 #[test]
-fn results_that_wait_to_be_collected_are_room_that_is_taken() {
+fn uncollected_results_count_as_tasks_in_flight() {
     let folder = Folder::new();
     // Five hundred tasks may be in flight, each ends at once with 4 MiB, and the planner takes its time with each of them.
     let text = operation_text(&[
@@ -240,7 +240,7 @@ fn results_that_wait_to_be_collected_are_room_that_is_taken() {
 }
 
 #[test]
-fn the_error_of_a_task_is_cut() {
+fn long_error_of_a_task_is_cut() {
     let folder = Folder::new();
     let run = "(drop (memory.grow (i32.const 100)))
                (memory.fill (i32.const 1024) (i32.const 65) (i32.const 4194304))

@@ -57,7 +57,7 @@ fn long_names_in_backtraces_are_cut() {
 }
 
 #[test]
-fn names_in_backtraces_give_a_terminal_no_commands() {
+fn names_in_backtraces_are_escaped_for_terminals() {
     let folder = Folder::new();
     let text = include_str!("../guests/worker.wat")
         .replace("{HANDLE}", "(call $\"a\\u{202e}b\\u{1b}[2Jc\\u{200b}d\") unreachable")
@@ -68,7 +68,7 @@ fn names_in_backtraces_give_a_terminal_no_commands() {
         );
     let worker = folder.guest("names.wasm", &text);
     let ended = host(["map", &worker, "--attempts", "1"]).input("a\n").run().exits(1);
-    let ended = ended.stderr_is("names_in_backtraces_give_a_terminal_no_commands");
+    let ended = ended.stderr_is("names_in_backtraces_are_escaped_for_terminals");
     assert!(
         !ended.stderr.contains(['\u{202e}', '\u{1b}', '\u{200b}']),
         "{}",
@@ -77,7 +77,7 @@ fn names_in_backtraces_give_a_terminal_no_commands() {
 }
 
 #[test]
-fn words_of_a_guest_give_a_terminal_no_commands() {
+fn guest_text_is_escaped_for_terminals() {
     let folder = Folder::new();
     // It says what is at 64: a right-to-left override and a zero-width space.
     let text = include_str!("../guests/worker.wat")
@@ -86,12 +86,12 @@ fn words_of_a_guest_give_a_terminal_no_commands() {
         .replace("it says no", "no\\e2\\80\\ae!\\e2\\80\\8b");
     let worker = folder.guest("words.wasm", &text);
     let ended = host(["map", &worker, "--attempts", "1"]).input("a\n").run().exits(1);
-    let ended = ended.stderr_is("words_of_a_guest_give_a_terminal_no_commands");
+    let ended = ended.stderr_is("guest_text_is_escaped_for_terminals");
     assert!(!ended.stderr.contains(['\u{202e}', '\u{200b}']), "{}", ended.stderr);
 }
 
 #[test]
-fn the_message_of_an_action_is_bounded_however_often_it_failed() {
+fn message_of_an_action_is_bounded_however_often_it_failed() {
     let folder = Folder::new();
     let worker = with_long_names(&folder);
     let ended = host([

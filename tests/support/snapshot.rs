@@ -380,7 +380,7 @@ fn every_snapshot_is_compared_in_a_test() {
 }
 
 #[test]
-fn order_and_figures_of_a_run_are_masked_and_words_are_not() {
+fn order_and_figures_are_masked_and_other_text_is_not() {
     let one = "run 20261130-064955-abcde\nerror: line 10: it says no\n    attempt 1 on w/2: no\nerror: line 9: it says no\n\
                1 tasks done, 2 failed, in 5ms; at most 2.2MiB of memory for guests\n";
     let other = "run 20270101-000000-zzzzz\nerror: line 9: it says no\nerror: line 10: it says no\n    attempt 1 on w/1: no\n\
