@@ -1,4 +1,4 @@
-//! Compiling ahead of time, and what is compiled at the start of a run: each component once, several at a time.
+//! Compiling ahead of time and at the start of a run: each component once, several in parallel.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ pub(crate) fn own(folder: &Folder, args: &[&str]) -> Host {
     host(args).env("XDG_CACHE_HOME", folder.path("cache"))
 }
 
-/// The files of compiled code in it.
+/// The files of compiled code in that cache.
 pub(crate) fn kept(folder: &Folder) -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse"));
     let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
@@ -51,7 +51,7 @@ fn project(folder: &Folder) -> String {
     )
 }
 
-/// What no compiler can be content with: a start with it succeeds only if nothing is compiled.
+/// Too little memory for any compiler: a start with it succeeds only if nothing is compiled.
 const NO_COMPILER: [&str; 2] = ["--compile-memory", "1KiB"];
 
 #[test]
@@ -145,7 +145,7 @@ fn json_reports_the_digest_and_size_of_the_stored_code() {
     };
     let first = run();
     let sha256 = host(["inspect", &worker, "--format", "json"]).run().exits(0).events()[0]["sha256"].clone();
-    // Behind the code is a checksum.
+    // A checksum follows the code.
     let size = fs::metadata(&kept(&folder)[0]).unwrap().len() - 8;
     assert_eq!((first.len(), kept(&folder).len()), (2, 1));
     for event in &first {
@@ -153,7 +153,7 @@ fn json_reports_the_digest_and_size_of_the_stored_code() {
         assert_eq!(event["code_bytes"], size);
         assert_eq!(event["cached"], false);
     }
-    // One component of two names is compiled once.
+    // One component with two names is compiled once.
     assert_eq!(first[0]["took_ms"], first[1]["took_ms"]);
     for event in run() {
         assert_eq!((&event["cached"], &event["code_bytes"]), (&true.into(), &size.into()));
@@ -244,7 +244,7 @@ fn code_that_cannot_be_stored_is_an_error_only_for_compile() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     own(&folder, &["compile", &worker]).run().exits(0);
-    // A folder is in its place.
+    // A folder takes its place.
     let file = kept(&folder).remove(0);
     fs::remove_file(&file).unwrap();
     fs::create_dir_all(file.join("full")).unwrap();
@@ -260,7 +260,7 @@ fn code_that_the_cache_evicts_at_once_is_an_error() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     own(&folder, &["compile", &worker]).run().exits(0);
-    // Larger than all that is kept, without taking any room, and used last.
+    // Larger than the limit of the cache, sparse, and used most recently.
     let other = kept(&folder)[0].with_file_name("other.cwasm");
     fs::remove_file(&kept(&folder)[0]).unwrap();
     let file = fs::File::create(other).unwrap();
@@ -296,7 +296,7 @@ fn first_failure_in_manifest_order_is_reported() {
             ended.stderr_to(&texts);
         }
     }
-    // What is wrong with any of them is told before one is compiled.
+    // All of them are checked before one is compiled.
     assert_eq!(kept(&folder), Vec::<PathBuf>::new());
     texts.match_snapshot();
 }
@@ -314,13 +314,13 @@ fn components_are_compiled_in_parallel() {
         "disperse.toml",
         "[[pool]]\nname = \"a\"\ncomponent = \"first.wasm\"\n[[pool]]\nname = \"b\"\ncomponent = \"bomb.wasm\"\n",
     );
-    // Small enough for two of them on any machine that runs this.
+    // Small enough for two compilers on any machine that runs this.
     let mut live = own(&folder, &["map", &manifest, "--compile-memory", "1GiB"]).start();
     let host = live.id();
     live.wait_until("two compilers", |_, _| compilers(host, 1 << 30).count() == 2);
 }
 
-/// Whether it took long is the compiler's business: a machine that is fast enough has nothing to say.
+/// Whether it takes long depends on the machine: a fast one reports nothing.
 #[test]
 fn slow_compilation_is_reported_once() {
     let folder = Folder::new();

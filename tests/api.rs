@@ -1,4 +1,4 @@
-//! The public API is the one that `docs/api.txt` lists, so that no change of it goes unseen.
+//! The public API equals the list in `docs/api.txt`, so that no change goes unseen.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use syn::{Attribute, Fields, FnArg, ImplItem, Item, Type, UseTree, Visibility};
 
 use crate::support::root;
 
-/// Only what is visible from outside counts; in `host/src/embed/` what is `pub` is.
+/// Whether an item is visible from outside: in `host/src/embed/`, whether it is `pub`.
 fn is_pub(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Without what is said and what is of no concern to users.
+/// Keeps the attributes that matter to users: no docs and no lints.
 fn keep(attributes: &mut Vec<Attribute>) {
     let kept = ["derive", "non_exhaustive", "must_use"];
     attributes.retain(|attribute| kept.iter().any(|name| attribute.path().is_ident(name)));
@@ -27,7 +27,7 @@ fn fields(fields: &mut Fields, all: bool) {
     fields.iter_mut().for_each(|field| field.attrs.clear());
 }
 
-/// What of an item users see, if they see it: names, types and signatures.
+/// The public part of an item, if it has one: names, types and signatures.
 fn shown(item: Item, exported: &BTreeSet<String>) -> Option<Item> {
     let is_exported = |name: &syn::Ident| exported.contains(&name.to_string());
     match item {
@@ -48,7 +48,7 @@ fn shown(item: Item, exported: &BTreeSet<String>) -> Option<Item> {
             item.attrs.clear();
             Some(Item::Type(item))
         }
-        // What is not there yet, so that it is not overlooked when it is.
+        // Kinds of items that do not exist yet, so that a first one is noticed.
         Item::Fn(item) if is_exported(&item.sig.ident) => panic!("`{}` is not shown", item.sig.ident),
         Item::Trait(item) if is_exported(&item.ident) => panic!("`{}` is not shown", item.ident),
         Item::Const(item) if is_exported(&item.ident) => panic!("`{}` is not shown", item.ident),
@@ -68,7 +68,7 @@ fn shown(item: Item, exported: &BTreeSet<String>) -> Option<Item> {
                     keep(&mut part.attrs);
                     part.block.stmts.clear();
                     if let Some(FnArg::Receiver(own)) = part.sig.inputs.first_mut() {
-                        // `mut self` is the function's own business.
+                        // `mut self` is no part of the signature.
                         own.mutability = None;
                     }
                 }

@@ -17,7 +17,7 @@ fn was_cached(folder: &Folder, path: &str) -> bool {
     ended.events()[0]["cached"] == true
 }
 
-/// Everything that is in the cache, with its name.
+/// The paths of all files in the cache.
 fn files(folder: &Folder) -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse")).unwrap();
     let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
@@ -144,7 +144,7 @@ fn cache_below_a_folder_writable_by_others_is_not_used() {
         }
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is made there");
     }
-    // In a folder such as /tmp others cannot touch what is not theirs.
+    // In a sticky folder such as /tmp, users cannot change the files of others.
     for safe in [0o1777, 0o755] {
         mode(safe);
         for cache in [&cache, &link] {
@@ -223,7 +223,7 @@ fn cache_command_reports_the_size_and_removes_the_files() {
         (&cleaned["type"], cleaned["files"].as_u64()),
         (&"cleaned".into(), Some(2))
     );
-    // What others are writing now, and what is not ours, stays.
+    // Files that another process is writing now, and files of other programs, stay.
     assert_eq!(files(&folder), [begun, foreign]);
     assert!(!was_cached(&folder, &worker));
 }

@@ -1,4 +1,4 @@
-//! Compiling is done apart: a component that is slow or large to compile costs an error and nothing else.
+//! Components are compiled in a child process: one that takes too much time or memory causes an error and nothing else.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ pub(crate) fn worker_with(folder: &Folder, functions: &str) -> String {
     )
 }
 
-/// One function of about seven megabytes, as large as one may be: seconds and a gigabyte for a compiler.
+/// One function of about 7 MB, close to the size limit: it takes a compiler seconds and a gigabyte.
 pub(crate) fn large_function() -> String {
     function_of(1_000_000)
 }
 
-/// A function of so many steps, each of seven bytes.
+/// A function of this many steps of seven bytes each.
 pub(crate) fn function_of(steps: usize) -> String {
     format!(
         "(func (param i32) (result i32) (local.get 0) {})",
@@ -106,7 +106,7 @@ fn manifest_sets_the_compile_limits() {
     ended.prints("").stderr_is("manifest_sets_the_compile_limits");
 }
 
-/// The processes that this one has started.
+/// The child processes of a process.
 pub(crate) fn children(parent: u32) -> Vec<i32> {
     let parent = format!("PPid:\t{parent}");
     let ids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
@@ -117,10 +117,10 @@ pub(crate) fn children(parent: u32) -> Vec<i32> {
     ids.collect()
 }
 
-/// Those of them that compile within so much memory and have lowered all their limits; others inspect files.
+/// Those of them that compile within this memory limit and have lowered all their limits; others inspect files.
 pub(crate) fn compilers(parent: u32, memory: u64) -> impl Iterator<Item = i32> {
     let memory = memory.to_string();
-    // That on files is the last one.
+    // The limit on files is lowered last.
     children(parent).into_iter().filter(move |process| {
         limit(*process, "Max data size").as_ref() == Some(&memory)
             && limit(*process, "Max file size").as_deref() == Some("0")
@@ -139,8 +139,8 @@ fn is_running(process: i32) -> bool {
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-/// What only a compiler that is broken into would run against: it can write no file and no core, has its time of the
-/// processor, and does not outlive the host, not even when it is stopped.
+/// The confinement of a compromised compiler: it can write no file and no core, has a limit of processor time,
+/// and does not outlive the host, not even when it is stopped.
 #[test]
 fn compiler_process_is_confined_and_ends_with_the_host() {
     let folder = Folder::new();
@@ -162,7 +162,7 @@ fn compiler_process_is_confined_and_ends_with_the_host() {
         compiler != 0
     });
     let pid = Pid::from_raw(compiler).unwrap();
-    // It cannot end by itself, however fast it is.
+    // It is stopped, so that it cannot end by itself.
     kill_process(pid, Signal::STOP).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
     let limits = ["Max core file size", "Max data size", "Max cpu time"].map(|name| limit(compiler, name).unwrap());

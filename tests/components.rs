@@ -1,8 +1,8 @@
-//! Files that are no worker: what they are instead, what to do about it, and exit code 2 before anything runs.
+//! Files that are not workers: the error says what they are and what to do, with exit code 2 before anything runs.
 
 use crate::support::{Ended, Folder, Texts, host, operation_text, wasm};
 
-/// `map` and `inspect` on this file; what `map` ended with.
+/// Runs `map` and `inspect` on this file and returns the end of `map`.
 fn refused(path: &str) -> Ended {
     let inspected = host(["inspect", path]).run();
     assert_eq!(inspected.code, 2, "inspect: {}", inspected.stderr);

@@ -1,4 +1,4 @@
-//! Workers that take several attempts at once, in one instance.
+//! Workers with several concurrent attempts in one instance.
 
 use std::{
     sync::Barrier,
@@ -11,7 +11,7 @@ use crate::{
     support::{Ended, Folder, alone, has, host, several, wasm},
 };
 
-/// One worker that takes so many at once.
+/// Runs one worker with this many concurrent attempts.
 fn at_once(lines: &str, count: usize, flags: &[&str]) -> Ended {
     let several = several();
     let count = count.to_string();
@@ -19,7 +19,7 @@ fn at_once(lines: &str, count: usize, flags: &[&str]) -> Ended {
     host(args.iter().chain(flags)).input(lines).run()
 }
 
-/// A server that says the last part of the path, `slow` after this long.
+/// A server that answers with the last part of the path; for `slow`, after this delay.
 fn server(slow: Duration) -> Server {
     Server::new(move |request| {
         let path = request.split(' ').nth(1).unwrap_or_default();
@@ -31,7 +31,7 @@ fn server(slow: Duration) -> Server {
     })
 }
 
-/// So many lines that wait a little, with this one in the midst of them, and what they come to without it.
+/// This many lines that wait a little, with `line` in the middle, and the expected results without it.
 fn amid(server: &Server, count: usize, line: &str) -> (String, String) {
     let mut lines: Vec<String> = (0..count)
         .map(|n| format!("get {}", server.url(&format!("/slow/{n}"))))
@@ -145,7 +145,7 @@ fn attempt_that_never_yields_runs_out_of_fuel() {
 
 #[test]
 fn attempt_that_never_yields_times_out() {
-    // Slower than the loop begins: the others wait while it has the instance.
+    // The loop starts earlier than that: the others wait while it holds the instance.
     let server = server(Duration::from_millis(300));
     let (lines, results) = amid(&server, 10, &format!("spin {}", server.url("/")));
     let flags = [
@@ -165,7 +165,7 @@ fn attempt_that_never_yields_times_out() {
     ended.prints(&results);
 }
 
-/// The first has waited for a fifth of its time when the third takes the rest, and would have been answered at half.
+/// The first attempt has waited for a fifth of its timeout when the third takes the rest; its answer was due at half.
 #[test]
 fn timeout_counts_against_the_attempt_that_used_the_time() {
     let folder = Folder::new();
@@ -203,7 +203,7 @@ fn timeout_counts_against_the_attempt_that_used_the_time() {
         .prints("x\nx\n");
 }
 
-/// Nobody waits for it, and what is beside it goes on.
+/// No task waits for it any more, and the other attempts of the instance continue.
 #[test]
 fn cancelled_attempt_does_not_disturb_the_others() {
     let server = Server::new(|request| {
@@ -235,12 +235,12 @@ fn cancelled_attempt_does_not_disturb_the_others() {
     assert_eq!(server.asked().len(), 2, "each was asked for once: {:?}", server.asked());
 }
 
-/// A long line traps, a short one waits for ever.
+/// Traps for a long line and waits for ever for a short one.
 const TRAP_IF_LONG: &str = "
     (if (i32.gt_u (local.get 3) (i32.const 1)) (then unreachable))
     (i32.or (i32.const 2) (i32.shl (call $set) (i32.const 4)))";
 
-/// The same component as a part of another one.
+/// A component that contains this one.
 fn composed(inner: &str) -> String {
     format!(
         r#"(component
@@ -323,7 +323,7 @@ fn instance_is_replaced_after_many_calls() {
     assert_eq!(given, expected);
 }
 
-/// The time of so many lines.
+/// How long a run of this many lines takes.
 fn time(lines: &str, count: usize) -> Duration {
     let _alone = alone();
     let (several, count) = (several(), count.to_string());
@@ -353,8 +353,8 @@ fn concurrent_lines_are_correct_and_no_slower_than_sequential_ones() {
     );
 }
 
-/// By how many MiB the host may grow between a fifth of the way and its end. What it keeps of each failed line for the
-/// report is the most of it.
+/// By how many MiB the host may grow between a fifth of the run and its end. Most of it is the record of each failed line
+/// for the report.
 const GROWTH: u64 = 24;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Talking to a run from outside: `explain`, `readmit`, `drain`, and the folder of run records.
+//! Control of a run from outside: `explain`, `readmit`, `drain`, and the folder of run records.
 
 use std::{
     io::{Read, Write},
@@ -17,7 +17,7 @@ use crate::support::{Ended, Folder, Live, Texts, body, comes, has, host, of_type
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A worker is evicted when it fails three actions.
+/// Settings that evict a worker when it fails three actions.
 const SETTINGS: &str = r#"
     [health]
     # One failure is waited for, and one verdict is enough.
@@ -31,12 +31,12 @@ fn ask(folder: &Path, args: &[&str]) -> Ended {
     host(args).folder(folder).run()
 }
 
-/// The answer of a run in this folder to this question.
+/// The JSON answer of a run in this folder to a command.
 pub(crate) fn told(folder: &Path, args: &[&str]) -> Value {
     answer(folder, args).unwrap_or_else(|ended| panic!("{args:?}: {}", ended.stderr))
 }
 
-/// The state of a run in this folder, once it can be asked.
+/// The state of a run in this folder, once it answers.
 pub(crate) fn progress(folder: &Path) -> Option<Value> {
     answer(folder, &["explain"]).ok()
 }
@@ -52,7 +52,7 @@ fn answer(folder: &Path, args: &[&str]) -> Result<Value, Ended> {
     Ok(answers.remove(0))
 }
 
-/// The run records of this sort, sorted.
+/// The run records with this extension, sorted.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(records(folder)) else {
         return Vec::new();
@@ -74,7 +74,7 @@ fn until(what: &str, seen: impl FnMut() -> bool) {
     assert!(comes(DEADLINE, seen), "{what} did not come in time");
 }
 
-/// A run without an end that has begun.
+/// Starts an endless run and waits until it has begun.
 fn endless(folder: &Path, args: &[&str]) -> Live {
     let line = "a line ".repeat(600);
     let mut live = host(args).folder(folder).endless(format!("{line}\n")).start();
@@ -89,11 +89,11 @@ fn connect(socket: &Path) -> UnixStream {
     UnixStream::connect(folder.join(socket.file_name().unwrap())).unwrap()
 }
 
-/// One question as it goes over the socket, and what comes back.
+/// Sends bytes over the control socket and returns the answer.
 fn raw(socket: &Path, bytes: &[u8]) -> String {
     let mut stream = connect(socket);
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    // Whoever does not want the rest says why all the same.
+    // The run answers even if it does not read all of the request.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = String::new();
@@ -126,7 +126,7 @@ fn a_worker_is_explained_and_readmitted() {
         .unwrap()
         .iter()
         .map(|turn| turn["health"].as_str().unwrap())
-        // It is suspect only if it failed several actions before the first of them passed elsewhere.
+        // It is suspect only if it failed several actions before the first of them succeeded elsewhere.
         .filter(|health| *health != "suspect")
         .collect();
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_worker_is_explained_and_readmitted() {
         (&"it says no".into(), &"transient".into())
     );
     let action = failure["action"].as_u64().unwrap().to_string();
-    // The actions are done by others, and that is said.
+    // The report says that other workers completed the actions.
     for failure in worker["failures"].as_array().unwrap() {
         let failed = failure["action"].as_u64().unwrap().to_string();
         until("the action's end", || {
@@ -185,7 +185,7 @@ fn a_worker_is_explained_and_readmitted() {
 
     live.close();
     live.end().exits(0);
-    // What could be asked can still be asked.
+    // `explain` still answers.
     assert!(files(root, "sock").is_empty());
     let worker = told(root, &["explain", "worker", "mallory"]);
     assert_eq!((&worker["ended"], &worker["health"]), (&true.into(), &"evicted".into()));
@@ -214,7 +214,7 @@ fn action_without_an_available_worker_is_explained() {
     let texts = Texts::new("action_without_an_available_worker_is_explained");
     let folder = Folder::new();
     let root = folder.root();
-    // The first line never ends, and keeps the only worker.
+    // The first line never ends and occupies the only worker.
     let stuck = folder.worker("stuck.wasm", body::ENDLESS);
     let args = ["map", &stuck, "--workers", "1", "--fuel", "1000T", "--timeout", "1h"];
     let live = host(args).folder(root).input("a\nb\n").start();
@@ -269,7 +269,7 @@ fn a_worker_is_drained_and_then_the_run() {
     let manifest = folder.mixed(SETTINGS, "other", body::SLOW_ECHO);
     let root = folder.root();
     let live = endless(root, &["map", &manifest]);
-    // How many attempts run is a matter of time, and so is the end of the sentence.
+    // How many attempts run depends on timing, and so does the end of the sentence.
     let drained = |ended: Ended| texts.add("drain", ended.exits(0).out().split(';').next().unwrap());
     drained(ask(root, &["drain", "mallory"]));
     until("its last attempt", || {
@@ -282,7 +282,7 @@ fn a_worker_is_drained_and_then_the_run() {
     assert_eq!(told(root, &["explain", "worker", "mallory"])["ok"], before["ok"]);
 
     drained(ask(root, &["drain"]));
-    // The input stays open: nothing waits for it.
+    // The input stays open: the run does not wait for it.
     let ended = live.end().exits(130).stderr_to(&texts);
     let lines = ended.out().lines().count().to_string();
     assert_eq!(
@@ -315,10 +315,10 @@ fn two_runs_in_one_folder_are_addressed_by_name() {
     has("stderr", &ended.stderr, &[&first, &second]);
     ask(root, &["drain", "--run", &first]).exits(0);
     one.end().exits(130);
-    // There is one left, which need not be named.
+    // One run is left, which need not be named.
     assert_eq!(told(root, &["explain"])["run"], *second);
     assert_eq!(told(root, &["explain", "run", "--run", &first])["ended"], true);
-    // The end of a name is enough.
+    // The end of the run's name is enough.
     ask(root, &["drain", "--run", &second[16..]]).exits(0);
     other.end().exits(130);
     assert_eq!(files(root, "ended").len(), 2);
@@ -344,12 +344,12 @@ fn invalid_requests_get_errors_and_idle_clients_block_no_others() {
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(root, &["map", &echo]);
     let socket = files(root, "sock").remove(0);
-    // More than are talked to at once, and one says half a word.
+    // More connections than are served at once, and one sends half a request.
     let mut silent: Vec<_> = (0..12).map(|_| connect(&socket)).collect();
     silent[0].write_all(b"{\"v\":2,").unwrap();
     let before = live.fed();
     until("the run going on", || live.fed() > before + 50);
-    // They are given up after a while, and then others have their turn.
+    // They are closed after a timeout, and then others are served.
     assert!(told(root, &["explain"])["actions_done"].as_u64() > Some(0));
     drop(silent);
     let texts = Texts::new("invalid_requests_get_errors_and_idle_clients_block_no_others");
@@ -372,7 +372,7 @@ fn invalid_requests_get_errors_and_idle_clients_block_no_others() {
         texts.add(&bytes[..bytes.len().min(40)].escape_ascii().to_string(), &said);
     }
     texts.match_snapshot();
-    // One that asks and does not read, and many that do.
+    // One client that does not read its answer, and many that do.
     let mut deaf = connect(&socket);
     deaf.write_all(b"{\"v\":2,\"ask\":\"run\"}\n").unwrap();
     for _ in 0..50 {
@@ -397,7 +397,7 @@ fn run_outside_a_project_leaves_no_files() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::SLOW_ECHO);
     let live = endless(folder.root(), &["map", &echo]);
-    // The same folder by another name.
+    // The same folder by another path.
     let link = Folder::new();
     std::os::unix::fs::symlink(folder.root(), link.root().join("link")).unwrap();
     assert_eq!(told(&link.root().join("link"), &["explain"])["ended"], false);
@@ -405,7 +405,7 @@ fn run_outside_a_project_leaves_no_files() {
     live.end().exits(130);
     assert_eq!(told(folder.root(), &["explain"])["ended"], true);
     assert_eq!(names(folder.root()), ["echo.wasm"]);
-    // Another folder has runs of its own.
+    // Another folder has its own runs.
     ask(link.root(), &["explain"]).exits(2);
 }
 
@@ -415,7 +415,7 @@ fn project_stores_its_runs_in_a_folder_that_git_ignores() {
     let echo = folder.worker("echo.wasm", body::ECHO);
     let run = || host(["map", &echo]).folder(folder.root()).input("a\n").run().exits(0);
     run();
-    // What has run before it was a project is still found.
+    // A run from before the folder was a project is still found.
     folder.file("disperse.toml", "");
     assert_eq!(told(folder.root(), &["explain"])["ended"], true);
     run();

@@ -1,4 +1,4 @@
-//! Files in the folder of run records that no run has put there.
+//! Files in the folder of run records that no run has written.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Ended, Folder, Texts, body, host};
 
-/// The name of a file, and what makes something else of that name.
+/// The name of a file, and a function that creates something else under that name.
 type Foreign<'a> = (&'a str, &'a dyn Fn(&str));
 
 /// A folder with a run that has ended.
@@ -33,7 +33,7 @@ impl Ran {
         self.0.root().join(".disperse").join(name)
     }
 
-    /// What is kept of the run.
+    /// The record of the run.
     fn kept(&self) -> PathBuf {
         let mut files = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().path());
         files
@@ -66,7 +66,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
         rustix::fs::mkfifoat(rustix::fs::CWD, ran.path(name), rustix::fs::Mode::RWXU).unwrap();
     };
     let sorts: [Foreign<'_>; 4] = [
-        // Newer than any run there is, so that it would be the one that is meant.
+        // Newer than any run, so that it would be taken for the latest.
         ("20991231-235959-zzzzz.ended", &zero),
         ("20991231-235959-zzzzz.ended", &pipe),
         ("20991231-235959-zzzzz.sock", &socket),
@@ -77,7 +77,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
         ran.ask(&["explain"]).exits(0).stdout_to(&texts).stderr_to(&texts);
         ran.ask(&["explain", "--run", "20991231"]).exits(2).stderr_to(&texts);
         ran.ask(&["drain"]).exits(2);
-        // A run beside it begins and ends as ever.
+        // A run in the same folder starts and ends as usual.
         let worker = ran.0.path("echo.wasm");
         let ended = host(["map", &worker, "-j1"]).folder(ran.0.root()).input("b\n").run();
         ended.exits(0).prints("b\n");
@@ -87,7 +87,7 @@ fn links_and_pipes_are_skipped_with_a_warning() {
     texts.match_snapshot();
 }
 
-/// Every text of a value with something at its end, but for the one word of a closed list among them.
+/// Appends `end` to every text of a value, except to the one that is a word of a closed list.
 fn with(value: &mut Value, end: &str) {
     match value {
         Value::String(word) if word == "healthy" => {}
@@ -122,7 +122,7 @@ fn text_of_a_forged_file_is_escaped() {
             "{args:?}: {all}"
         );
     }
-    // The value is what it was.
+    // The JSON value is unchanged.
     let said = ran.ask(&["explain", "--format", "json"]).exits(0);
     assert!(!said.out().contains(HOSTILE), "{:?}", said.out());
     assert_eq!(said.events()[0]["id"], kept["run"]["id"]);

@@ -1,7 +1,7 @@
-//! The modules of a crate import one way: no module reaches itself over what it imports.
+//! The imports of a crate's modules have no cycle: no module reaches itself through its imports.
 //!
-//! What is read are the paths in the sources (`crate::`, `super::`, `self::`), in `use` lines and elsewhere. Folders named
-//! `tests` are left out: tests look at everything.
+//! The test reads the paths in the sources (`crate::`, `super::`, `self::`), in `use` lines and elsewhere. Folders named
+//! `tests` are left out: tests may import everything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::root;
 
-/// The sources of the crates whose modules are without a cycle.
+/// The sources of the crates that are checked.
 const CRATES: [&str; 1] = ["crates/scheduler/src"];
 
 /// The text of each module, by its path within the crate: `bucket::span`. The root of the crate is the empty path.
@@ -89,12 +89,12 @@ fn imports(module: &str, modules: &BTreeMap<String, String>, exported: &BTreeMap
             }
         }
     }
-    // A module and what is in it are one thing to others, and its `mod` lines are no imports.
+    // A module counts together with its submodules, and its `mod` lines are no imports.
     found.retain(|other| other != module && !other.is_empty());
     found
 }
 
-/// What the root of the crate exports, and the modules that it comes from.
+/// The names that the root of the crate exports, each with the module that defines it.
 fn exports(modules: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let code = modules.get("").map_or("", String::as_str);
     let lines = code.split("pub use ").skip(1);
@@ -105,7 +105,7 @@ fn exports(modules: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     all.collect()
 }
 
-/// The modules of one cycle, the first one again at its end. Empty: there is none.
+/// The modules of one cycle, with the first one again at the end. Empty if there is no cycle.
 fn cycle(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     fn visit(
         module: &str,

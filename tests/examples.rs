@@ -1,4 +1,4 @@
-//! The examples do what their READMEs say.
+//! The examples behave as their READMEs show.
 
 use std::process::{Command, Stdio};
 
@@ -42,7 +42,7 @@ fn command(example: &str, words: &str) -> String {
 
 #[test]
 fn fetch_and_its_server_do_what_the_readme_shows() {
-    // Built before, so that the deadline is not for that.
+    // Built first, so that the deadline does not include the build.
     let wasm = wasm("fetch");
     let building = beside();
     let build = Command::new("cargo")
@@ -85,7 +85,7 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
     .prints(&format!("401      13 http://127.0.0.1:{port}/private\n"));
     let line = line.replace("/private", "/away").replace(named, "TOKEN=other");
     let ended = shell(&line).run().exits(1).prints("");
-    // Cargo has its words there as well.
+    // The output of cargo is there as well.
     has(
         "stderr",
         &ended.stderr,

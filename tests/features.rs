@@ -1,8 +1,8 @@
-//! Features of WebAssembly: which ones run, and what a file is told that needs another.
+//! Features of WebAssembly: which ones run, and the error for a file that needs another one.
 
 use crate::support::{Ended, Folder, Texts, host};
 
-/// A program that writes `ok`, with these fields in its module and this done before.
+/// A program that writes `ok`, with these fields in its module, after these instructions.
 fn program(fields: &str, before: &str) -> String {
     format!(
         r#"(module
@@ -125,7 +125,7 @@ fn component_over_the_engine_limits_fails_before_it_is_compiled() {
     texts.match_snapshot();
 }
 
-/// A program of WASI before 0.1 that looks at a file with each function that was different then.
+/// A program of WASI snapshot 0 that inspects a file with each function that differs from 0.1.
 const SNAPSHOT_0: &str = r#"(module
   (import "wasi_unstable" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_unstable" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))

@@ -7,19 +7,19 @@ use crate::{
     support::{Folder, host},
 };
 
-/// How many attempts, a good one among each round of sorts included. A million, in about five minutes:
+/// How many attempts, including a good one in each round of kinds. A million, in about five minutes:
 /// `DISPERSE_HOSTILE_ATTEMPTS=1000000 cargo test --profile ci --workspace flat`.
 const ATTEMPTS: usize = 50_000;
 const ATTEMPTS_ENV: &str = "DISPERSE_HOSTILE_ATTEMPTS";
 
-/// By how many MiB the host may grow between a fifth of the way and its end.
+/// By how many MiB the host may grow between a fifth of the run and its end.
 const GROWTH: u64 = 6;
 
 fn attempts() -> usize {
     std::env::var(ATTEMPTS_ENV).map_or(ATTEMPTS, |text| text.parse().expect(ATTEMPTS_ENV))
 }
 
-/// What is done if the line begins with this letter.
+/// Code that runs `what` if the line begins with this letter.
 fn of(sort: char, address: &str, what: &str) -> String {
     let code = u32::from(sort);
     format!("(if (i32.eq (i32.load8_u {address}) (i32.const {code})) (then {what}))")
@@ -59,7 +59,7 @@ fn hostile_attempts_leave_nothing_behind() {
         "(call $answer (local.get $payload) (local.get $len))".to_owned(),
     ];
     let text = calling(&handle.concat());
-    // Good ones, and those that say too much and then answer.
+    // Good attempts, and attempts that log too much and then answer.
     leaves_nothing(&text, b"tfgbodhsrwle", b"le", attempts() / 5 * 4);
 }
 
@@ -72,7 +72,7 @@ fn hostile_attempts_of_async_workers_leave_nothing_behind() {
         of('p', at, &for_ever("(drop (call $future))")),
         of('q', at, &for_ever("(drop (call $stream))")),
         of('s', at, &for_ever("(drop (call $set))")),
-        // Waits for nothing, says nothing, answers twice, and answers and goes on.
+        // Waits for nothing, never answers, answers twice, and continues after the answer.
         of(
             'n',
             at,
@@ -95,7 +95,7 @@ fn hostile_attempts_of_async_workers_leave_nothing_behind() {
     leaves_nothing(&text, b"tfpqsnzabe", b"e", attempts() / 5);
 }
 
-/// Files in a folder and in those within it.
+/// How many files are in a folder and its subfolders.
 fn files(folder: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
@@ -104,7 +104,7 @@ fn files(folder: &Path) -> usize {
     entries.map(|entry| count(&entry.unwrap().path())).sum()
 }
 
-/// So many lines of these sorts in turn, some of which are answered.
+/// Runs this many lines of these kinds in turn, some of which get a result, and checks that the host leaves nothing behind.
 fn leaves_nothing(text: &str, sorts: &[u8], answered: &[u8], lines: usize) {
     let folder = Folder::new();
     folder.guest("mixed.wasm", text);
@@ -132,7 +132,7 @@ fn leaves_nothing(text: &str, sorts: &[u8], answered: &[u8], lines: usize) {
         .flat_map(|&sort| [sort, b'\n'])
         .collect();
     let answers = lines.iter().filter(|sort| answered.contains(sort)).count();
-    // All that it could leave on disk is in the folder.
+    // Whatever it could leave on disk is in the folder.
     let scratch = folder.path("scratch");
     std::fs::create_dir(&scratch).unwrap();
     let mut live = host(["map", &manifest, "--workers", "4", "--unordered"])

@@ -1,4 +1,4 @@
-//! The host's floors, as `host/src/lib.rs` describes them: a room imports only from floors below its own.
+//! The layers of the host, as `host/src/lib.rs` describes them: a module imports only from layers below its own.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::root;
 
-/// From the top. Rooms of one floor do not know each other.
+/// The layers from the top. Modules of one layer do not import each other.
 const FLOORS: [&[&str]; 6] = [
     &["cli", "embed", "fuzz"],
     &["run"],
@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 6] = [
     ],
 ];
 
-/// Neighbours of one floor that do.
+/// The exceptions: a module, and another one of its layer that it imports.
 const NEIGHBOURS: [(&str, &str); 3] = [("driver", "operation"), ("transport", "worker"), ("script", "settings")];
 
 fn floor(room: &str) -> Option<usize> {
@@ -47,7 +47,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code without what is said about it.
+/// The code without line comments.
 fn code(text: &str) -> String {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -127,7 +127,7 @@ fn imports_only_go_down() {
             wrong.push(format!("{} is on no floor", inside.display()));
         }
         let mut names = named(&code, "crate::");
-        // One step up from the root of a room is the crate.
+        // `super` in the root of a module is the crate.
         let is_root =
             inside.components().count() == 1 || inside.ends_with("mod.rs") && inside.components().count() == 2;
         if is_root {

@@ -1,4 +1,4 @@
-//! What an operator opens to workers, and that nothing else is open.
+//! Grants: workers access what the operator grants, and nothing else.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn a_worker_reads_granted_folders_and_no_others() {
     ended
         .prints(&format!("{sum}  {open}/a.txt\n"))
         .stderr_is("a_worker_reads_granted_folders_and_no_others");
-    // Without a grant there is nothing at all.
+    // Without a grant no folder is visible.
     host(["map", &wasm("checksum")])
         .input(format!("{open}/a.txt\n"))
         .run()
@@ -102,7 +102,7 @@ fn program_runs_only_with_granted_arguments() {
         ("run echo hello", "/bin/echo *"),
         ("run /bin/../bin/echo hello", "/bin/echo *"),
         ("run /bin/echo hello there", "/bin/echo *"),
-        // What stands for a name cannot be made an option.
+        // A placeholder cannot be filled with an option.
         ("run /bin/echo -n", "/bin/echo *"),
     ] {
         try_it(line, exec).exits(1).prints("").stderr_to(&texts);
@@ -112,7 +112,7 @@ fn program_runs_only_with_granted_arguments() {
         .run()
         .exits(1)
         .stderr_to(&texts);
-    // There is nothing of the host's environment.
+    // The host's environment is not passed on.
     try_it("run /usr/bin/env", "/usr/bin/env").exits(0).prints("Some(0) \n");
     texts.match_snapshot();
 }
@@ -120,7 +120,7 @@ fn program_runs_only_with_granted_arguments() {
 #[test]
 fn a_program_that_does_not_end_is_killed_with_its_children() {
     let folder = Folder::new();
-    // Longer than the test may take; the number tells it from everybody else's.
+    // Longer than the test may take; the number distinguishes it from other processes.
     let seconds = format!("{}", 1_000_000 + std::process::id());
     let script = folder.file("script", format!("sleep {seconds} & sleep {seconds}"));
     let args = [
@@ -138,7 +138,7 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
     assert!(ended, "a child of the program goes on");
 }
 
-/// It has the pipe that the program's output is read from, and would hold it for longer than the attempt may take.
+/// The background process inherits the pipe of the program's output, and would keep it open beyond the attempt's timeout.
 #[test]
 fn background_processes_of_a_program_are_killed_when_it_ends() {
     let folder = Folder::new();
@@ -151,7 +151,7 @@ fn background_processes_of_a_program_are_killed_when_it_ends() {
     assert!(ended, "what the program started goes on");
 }
 
-/// How many processes have this word among their arguments.
+/// How many processes have this argument.
 fn sleeping(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -240,7 +240,7 @@ fn inspect_names_the_grants_that_a_worker_could_use() {
         .run()
         .exits(0)
         .stdout_is("inspect_names_the_grants_that_a_worker_could_use");
-    // Nothing is open to an operation, whatever it imports.
+    // An operation gets no grants, whatever it imports.
     let operation = folder.operation("operation.wasm", "run", "");
     let shown = host(["inspect", &operation, "--format", "json"]).run().exits(0);
     assert_eq!(shown.events()[0]["grants"], serde_json::json!([]));
@@ -259,12 +259,12 @@ fn each_denial_is_reported_once_and_counted() {
     let flags = ["--workers", "1", "--attempts", "1", "--secret", &secret];
     let args = || ["map", &probe].into_iter().chain(flags);
     let ended = host(args()).input(lines.clone()).run().exits(1);
-    // Each once, of which a snapshot tells nothing.
+    // Each denial appears once, which the snapshot does not show.
     let warnings = ended.stderr.lines().filter(|line| line.starts_with("warning: "));
     assert_eq!(warnings.count(), 5, "{}", ended.stderr);
     ended.stderr_to(&texts);
 
-    // For a program it is the same.
+    // The same holds for a program.
     host(args()).input("run /bin/true a\n").run().exits(1).stderr_to(&texts);
 
     let ended = host(args().chain(["--format", "json"])).input(lines).run().exits(1);

@@ -1,8 +1,8 @@
-//! What becomes of failures: another worker, another try, quarantine, eviction.
+//! The effects of failures: another worker, another attempt, quarantine, eviction.
 
 use crate::support::{Folder, body, has, host, of_type, probe};
 
-/// What holds for two honest workers and one that always fails.
+/// Settings for two honest workers and one that always fails.
 const SETTINGS: &str = r#"
     [limits]
     fuel = "50M"
@@ -13,7 +13,7 @@ const SETTINGS: &str = r#"
     evict-after = 2
 "#;
 
-/// Feeds lines until the bad worker is evicted: not one is lost.
+/// Feeds lines until the bad worker is evicted, and checks that no line is lost.
 fn every_line_succeeds_beside(handle: &str) {
     let folder = Folder::new();
     let manifest = folder.mixed(SETTINGS, "hostile", handle);
@@ -29,7 +29,7 @@ fn every_line_succeeds_beside(handle: &str) {
     let row = ended.row("hostile/mallory");
     assert!(row.contains("evicted, quarantined 2x"), "{row}");
     let answered = ended.out().lines().filter(|answer| *answer == line).count() as u64;
-    // One line may have been on its way when the count was read.
+    // One line may have been in transit when the count was read.
     assert!(
         (fed..=fed + 1).contains(&answered),
         "{answered} of {fed} lines are answered"
@@ -150,7 +150,7 @@ fn run_fails_when_every_worker_is_unfit() {
     let unfit = folder.worker("unfit.wasm", body::UNFIT);
     let args = ["map", &unfit, "--workers", "2"];
     let ended = host(args).input("a\nb\nc\n").run().exits(3).prints("");
-    // Which line is given to which worker before both are out is a matter of time.
+    // Which line goes to which worker before both are evicted depends on timing.
     has("stderr", &ended.stderr, &["evicted", "line 1", "line 3"]);
 }
 

@@ -1,4 +1,4 @@
-//! Workers that attack a limit: a clear message that names the limit and the flag that raises it, and nothing hangs.
+//! Workers that exceed a limit: the message names the limit and the flag that raises it, and nothing hangs.
 
 pub(crate) mod attacks;
 pub(crate) mod collected;
@@ -15,7 +15,7 @@ mod texts;
 
 use crate::support::{Ended, Folder, body, has, host};
 
-/// Three lines for a worker with this body.
+/// Runs three lines on a worker with this body.
 fn attacked(handle: &str, flags: &[&str]) -> Ended {
     let folder = Folder::new();
     let worker = folder.worker("hostile.wasm", handle);
@@ -51,7 +51,7 @@ fn pointer_out_of_bounds_fails_only_the_attempt() {
     attacked("(i32.store8 (i32.const 16) (i32.const 77)) (i32.const 16)", &[]);
 }
 
-/// A worker with this start function, three lines, and workers enough that one may be taken out for failing.
+/// Runs three lines on workers with this start function; there are enough of them for one to be evicted.
 fn stillborn(start: &str, workers: u32, flags: &[&str]) -> Ended {
     let folder = Folder::new();
     let text = include_str!("guests/worker.wat")

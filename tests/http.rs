@@ -1,4 +1,4 @@
-//! HTTP as far as it is granted, and secrets that nobody sees.
+//! HTTP within its grants, and secrets that stay hidden.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Ended, Folder, Texts, abandon, host, probe, wasm},
 };
 
-/// The probe with these lines and grants, one worker, one attempt.
+/// Runs the probe on these lines with these flags, one worker and one attempt for each.
 fn try_lines(lines: &str, flags: &[&str]) -> Ended {
     let probe = probe();
     let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
@@ -133,7 +133,7 @@ fn responses_have_limits_in_size_and_time() {
     let texts = Texts::new("responses_have_limits_in_size_and_time");
     let server = Server::new(|request| match request.split(' ').nth(1).unwrap() {
         "/large" => ok(&"x".repeat(70_000)),
-        // No length is said, so it is found out by reading.
+        // The response states no length, so the limit is hit while reading.
         "/endless" => format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(70_000)),
         "/headers" => response("200 OK", &format!("X: {}\r\n", "x".repeat(70_000)), ""),
         _ => {
@@ -165,7 +165,7 @@ fn responses_have_limits_in_size_and_time() {
 
 pub(crate) const CANARY: &str = "canary/5f3c 91+e7";
 
-/// No form of the canary is in what came out.
+/// Checks that no form of the canary is in the output.
 #[track_caller]
 pub(crate) fn hidden(ended: &Ended) {
     for form in ["5f3c", "91+e7", "91%2Be7", "91%2be7"] {
@@ -180,7 +180,7 @@ pub(crate) fn hidden(ended: &Ended) {
 
 #[test]
 fn secret_reaches_only_the_server() {
-    // It is said back in a header and in the body, as it was sent and decoded.
+    // The server returns it in a header and in the body, as sent and decoded.
     let server = Server::new(|request| {
         let headers = format!("X-Echo: <{CANARY}>\r\nSet-Cookie: t={CANARY}\r\n");
         response("200 OK", &headers, &format!("{request} {CANARY}{CANARY}"))
@@ -226,7 +226,7 @@ fn secret_is_sent_only_to_its_server() {
     let away = other.url("/caught");
     let server = Server::new(move |request| match request.split(' ').nth(1).unwrap() {
         "/away" => redirect("307 Temporary Redirect", &away),
-        // What the server knows, it may try to send on.
+        // The server may try to pass the secret on in a redirect.
         "/carry" => redirect("302 Found", &format!("{away}?stolen={CANARY}")),
         "/carry-encoded" => redirect("302 Found", &format!("{away}?stolen=canary%2F5f3c%2091%2Be7")),
         _ => ok("here"),
@@ -256,7 +256,7 @@ fn secret_is_sent_only_to_its_server() {
         .exits(1)
         .stderr_to(&texts);
     assert!(other.asked().is_empty());
-    // The header stays behind.
+    // The header is not sent on.
     try_line(format!("get {} X=$TOKEN Authorization=mine Y=z", server.url("/away"))).exits(0);
     let asked = other.asked();
     assert_eq!(asked.len(), 1);
@@ -277,7 +277,7 @@ fn secret_is_sent_only_to_its_server() {
 
 #[test]
 fn an_async_worker_has_many_requests_open_at_once() {
-    // Nobody is answered before all have asked.
+    // The server answers none before all requests have arrived.
     let together = Arc::new(std::sync::Barrier::new(20));
     let server = Server::new(move |request| {
         together.wait();
@@ -332,7 +332,7 @@ fn secret_can_come_from_the_environment() {
         .exits(0);
     hidden(&ended);
     let out = ended.out();
-    // The variable that it came from is not the guest's.
+    // The guest does not see the variable that it came from.
     assert!(
         out.contains("TOKEN=disperse-secret-") && !out.contains("CANARY_OF_TEST"),
         "{out}"
@@ -352,7 +352,7 @@ fn address_that_never_answers_is_cut_off_by_the_attempt_timeout() {
         .unwrap();
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    // Whoever comes when these wait is not even heard.
+    // Further connections are not accepted while these wait.
     let _runtime = runtime.enter();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,20 +1,20 @@
-//! `inspect`: what a file is, in whichever language it was made and whatever it is good for.
+//! `inspect`: what a file is, its language and its uses.
 
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Folder, Texts, body, host, wasm};
 
-/// As text; the file is of use here.
+/// The text report of a usable file.
 fn shown(path: &str) -> String {
     host(["inspect", path]).run().exits(0).out().to_owned()
 }
 
-/// As JSON, whether or not it is of use.
+/// The JSON report of any file, usable or not.
 fn facts(path: &str) -> Value {
     host(["inspect", path, "--format", "json"]).run().events()[0].clone()
 }
 
-/// It is of no use here: both ways say why, after all that is known of it.
+/// Inspects an unusable file: both reports end with the reason.
 fn useless(path: &str) -> Ended {
     let facts = facts(path);
     assert!(facts["error"].is_string() && facts["hint"].is_string(), "{facts}");
@@ -25,7 +25,7 @@ fn useless(path: &str) -> Ended {
     ended
 }
 
-/// A worker that imports these as well.
+/// A worker with these additional imports.
 fn importing(folder: &Folder, names: &[&str]) -> String {
     let more: String = names
         .iter()
@@ -284,7 +284,7 @@ fn exponentially_large_type_is_cut() {
     let types: String = (1..17)
         .map(|n| format!("(type $t{n} (tuple $t{} $t{}))\n", n - 1, n - 1))
         .collect();
-    // A function with this result: a pointer to it is all that the core function returns.
+    // A function with this result; the core function returns a pointer to it.
     let text = format!(
         "(component (type $t0 (tuple u8 u8)) {types}
            (import \"make\" (func $make (result $t16)))

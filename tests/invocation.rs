@@ -2,7 +2,7 @@
 
 use crate::support::{Ended, Folder, Texts, host, tool, tool_module};
 
-/// What the program does with each line, called with these arguments after `--`. It is a core module: components of WASI 0.2 have
+/// Runs the program on each line, with these arguments after `--`. It is a core module: components of WASI 0.2 have
 /// no exit statuses.
 fn called(flags: &[&str], args: &[&str], input: &str) -> Ended {
     let tool = tool_module();
@@ -17,13 +17,13 @@ fn arguments_of_a_program_have_the_payload_the_kind_and_the_attempt() {
     let args = ["args", "{}", "-k={kind}", "{attempt}", "{{}}", "{a: {}}", "two words"];
     let ended = called(&["--kind", "job"], &args, "one\nü {file}\n").exits(0);
     let out = ended.out();
-    // The name of an attempt begins with the run's.
+    // The name of an attempt begins with the run's name.
     let run = out.split('|').nth(2).unwrap().strip_suffix("-1-1.1").unwrap();
     assert_eq!(
         out.replace(run, "RUN"),
         "one|-k=job|RUN-1-1.1|{}|{a: one}|two words\nü {file}|-k=job|RUN-2-1.1|{}|{a: ü {file}}|two words\n"
     );
-    // By its own name, and a component the same way.
+    // As its own variable; a component behaves the same.
     for tool in [tool(), tool_module()] {
         let args = ["map", &tool, "--workers", "1", "--"];
         let run = |args: &[&str]| host(args).input("a b\n").run().exits(0);
@@ -98,7 +98,7 @@ fn manifest_gives_arguments_to_pools_and_to_single_workers() {
     };
     run("line", &[]).prints("pool|a\n");
     run("own", &[]).prints("own a\n");
-    // What was typed comes before what is written.
+    // The command line takes precedence over the manifest.
     run("line", &["--", "args", "typed"]).prints("typed\n");
     folder.file(
         "disperse.toml",
@@ -156,7 +156,7 @@ fn success_exit_statuses_are_a_setting() {
     called(&["--ok-status", "0,10"], &["status", "20", "unsat\n"], "a\n")
         .exits(1)
         .stderr_to(&texts);
-    // Those that have a meaning of their own have none if they are listed.
+    // Exit statuses with a fixed meaning lose it if they are listed.
     called(&["--ok-status", "65"], &["status", "65", "x"], "a\n")
         .exits(0)
         .prints("x\n");

@@ -1,11 +1,11 @@
-//! Every limit can be set, by flag and in a manifest, and the words of whoever hits it follow.
+//! Every limit can be set by flag and in a manifest, and the error of an attempt that hits it shows the value.
 
 use crate::{
     hostile::attacks,
     support::{Folder, Texts, body, host},
 };
 
-/// The flag, which is the manifest's key too, a value, and an attack that hits it.
+/// The flag, which is also the manifest's key, a value, and an attack that hits it.
 const LIMITS: &[(&str, &str, &str)] = &[
     ("fuel", "3M", "endless_loop"),
     ("memory", "3MiB", "endless_growth_of_memory"),
@@ -39,7 +39,7 @@ fn every_limit_can_be_set() {
         let attack = attacks.iter().find(|one| one.name == attack).expect(attack);
         let folder = Folder::new();
         let worker = attack.component(&folder, "attack.wasm");
-        // What else would end it sooner or later.
+        // Other limits would end it sooner or later.
         let others: &[&str] = match limit {
             "timeout" => &["--fuel", "100G"],
             "fuel" => &[],
@@ -52,7 +52,7 @@ fn every_limit_can_be_set() {
         let shared = ["--attempts", "1", "--workers", "1"];
         let typed = ["map", &worker, &flag, value].into_iter().chain(shared);
         let ended = host(typed.chain(others.iter().copied())).input("a\n").run().exits(1);
-        // Once for both, if they are alike.
+        // Once for flag and manifest, if they are equal.
         let heading = format!("{limit} = {value}");
         ended.failure_to(&heading, &texts);
         let manifest = folder.file(
@@ -69,7 +69,7 @@ fn every_limit_can_be_set() {
     texts.match_snapshot();
 }
 
-/// As TOML has it.
+/// The value in TOML syntax.
 fn quoted(value: &str) -> String {
     match value.parse::<u32>() {
         Ok(number) => number.to_string(),
@@ -99,7 +99,7 @@ fn limit_of_the_whole_run_is_invalid_in_a_pool() {
     texts.match_snapshot();
 }
 
-/// A task that hands on four actions before it takes an outcome, with room for one.
+/// A task that submits four actions before it takes an outcome, with a limit of one in flight.
 #[test]
 fn task_waits_while_its_actions_in_flight_are_at_the_limit() {
     let folder = Folder::new();
@@ -113,7 +113,7 @@ fn task_waits_while_its_actions_in_flight_are_at_the_limit() {
         let args = ["run", &operation, "--worker", &worker, "--format", "json"];
         host(args.iter().chain(flags)).run().exits(0).events()
     };
-    // The second is asked for when the first is answered; the last is cancelled by the end of the task or not, as it happens.
+    // The second is submitted when the first has its result; whether the end of the task cancels the last depends on timing.
     let report = ended(&["--actions-in-flight", "1"]).pop().unwrap();
     let done = report["kinds"][0]["done"].as_u64().unwrap();
     assert!(done >= 3, "{report}");

@@ -5,7 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "tests may, and what helps them is test code too"
+    reason = "tests may, and so may their helpers"
 )]
 
 mod ahead;

@@ -52,7 +52,7 @@ fn every_command_that_is_not_hidden_has_a_page() {
     }
     let run = fs::read_to_string(Path::new(&pages).join("disperse-host-run.1")).unwrap();
     assert!(run.contains("\\-\\-worker") && run.contains(".SH GRANTS"), "{run}");
-    // What a script looks like stays as it is.
+    // Scripts keep their format.
     let test = fs::read_to_string(Path::new(&pages).join("disperse-host-test.1")).unwrap();
     assert!(test.contains(".nf\nA script:\n"), "{test}");
     assert_eq!(

@@ -39,7 +39,7 @@ fn lines_stream_in_bounded_memory() {
         live.wait_until("enough results", |stdout, _| stdout.len() >= lines * line.len());
         live.peak_memory()
     };
-    // Ten thousand lines fill every queue; the rest is 19 MB and what the program keeps for each line.
+    // Ten thousand lines fill every queue; the rest is 19 MB and the record of each line.
     let (Some(before), Some(after)) = (peak_after(10_000), peak_after(210_000)) else {
         return eprintln!("not measured: this system does not tell");
     };
@@ -81,7 +81,7 @@ fn unordered_results_are_the_same_set() {
 #[test]
 fn one_worker_gets_the_lines_in_order() {
     let folder = Folder::new();
-    // Every line is one byte longer than the one before, and another one is refused for good.
+    // Every line is one byte longer than the one before, and every other one fails permanently.
     let strict = folder.worker(
         "strict.wasm",
         &format!(
@@ -95,7 +95,7 @@ fn one_worker_gets_the_lines_in_order() {
     for flags in [&[][..], &["--unordered"], &["--threads", "1"], &["--threads", "8"]] {
         let args = ["map", &strict, "--workers", "1"];
         let ended = host(args.iter().chain(flags)).input(input.clone()).run().exits(0);
-        // Whether results stand in their order is another matter.
+        // The order of the results is tested elsewhere.
         assert!(
             ended.out() == input || flags == ["--unordered"],
             "{flags:?}: {}",
@@ -141,7 +141,7 @@ fn line_over_the_length_limit_fails_alone() {
     let together = "x".repeat(49) + "\n";
     let ended = host(args.iter().chain(&batch)).input(together.repeat(5)).run().exits(1);
     ended.prints(&together.repeat(2)).stderr_to(&texts);
-    // Newlines between the lines count.
+    // Newlines between the lines of a batch count.
     let ended = host(args.iter().chain(&["--batch", "2"]))
         .input(together.repeat(2))
         .run();
@@ -149,7 +149,7 @@ fn line_over_the_length_limit_fails_alone() {
     texts.match_snapshot();
 }
 
-/// A worker that never ends with a line of one byte, and echoes the others.
+/// A worker that never ends on a line of one byte, and echoes the others.
 fn hanging(folder: &Folder) -> String {
     let hang = format!(
         "(if (i32.eq (local.get $len) (i32.const 1)) (then {})) {}",
@@ -164,7 +164,7 @@ fn slow_line_delays_only_the_results_written_after_it() {
     let folder = Folder::new();
     let hanging = hanging(&folder);
     let others = "a line\n".repeat(10_000);
-    // Far longer than the others take.
+    // Far longer than the other lines take.
     let flags = ["--attempts", "1", "--timeout", "20s", "--fuel", "1000T", "-j2"];
     let mut live = host(["map", &hanging].iter().chain(&flags))
         .folder(folder.root())
@@ -190,7 +190,7 @@ fn slow_line_delays_only_the_results_written_after_it() {
 #[test]
 fn waiting_results_are_written_when_the_run_is_stopped() {
     let folder = Folder::new();
-    // Busy with a line of one byte for as long as anybody asks.
+    // Occupied by a line of one byte until the end of the test.
     let busy = format!(
         "(if (i32.eq (local.get $len) (i32.const 1)) (then (return (call $refuse (i32.const 2))))) {}",
         body::ECHO
@@ -363,7 +363,7 @@ fn a_batch_is_one_action_of_many_lines() {
 #[test]
 fn fresh_instance_has_no_earlier_state() {
     let folder = Folder::new();
-    // Answers with how often this instance was called, as a digit.
+    // Returns how often this instance was called, as a digit.
     let counter = folder.worker(
         "counter.wasm",
         "(global.set $times (i32.add (global.get $times) (i32.const 1)))
@@ -382,7 +382,7 @@ fn fresh_instance_has_no_earlier_state() {
 #[test]
 fn progress_shows_the_known_figures() {
     let folder = Folder::new();
-    // Every other time it says that it is busy for 64 ms, so that lines take long and cost nothing.
+    // Every other call returns busy for 64 ms, so that lines take long without computing.
     folder.worker(
         "slow.wasm",
         &format!(

@@ -1,4 +1,4 @@
-//! What `map` takes for a line: `--null` and `--files`.
+//! The inputs of `map` besides lines: `--null` and `--files`.
 
 use crate::support::{Folder, body, host};
 

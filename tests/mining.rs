@@ -1,4 +1,4 @@
-//! `examples/api-mining`: many tokens, each within its quota, for as long as three windows take.
+//! `examples/api-mining`: many tokens, each within its quota, over three windows.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,18 +13,18 @@ use serde_json::Value;
 
 use crate::support::{Ended, Live, beside, host, of_type, root, wasm};
 
-/// Three windows of the five accounts that work, 50 units each, are 750 units. So many pages of 25 items are 784: two units for
-/// a page, one for an item and one more for each of the 28 that are answered with 503 the first time.
+/// Three windows of the five working accounts, 50 units each, are 750 units. This many pages of 25 items are 784: two units for
+/// a page, one for an item and one more for each of the 28 items that get a 503 the first time.
 const PAGES: u64 = 28;
 const ITEMS: u64 = 25 * PAGES;
 
 const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "shared"];
 const FULL_WINDOWS: [&str; 3] = ["0", "1", "2"];
 
-/// How long a run may take, of which the example's own build is a part.
+/// How long a run may take, including the example's own build.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The words of the README's command that begins like this.
+/// The arguments of the README's command that begins like this.
 fn command(begin: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join("examples/api-mining/README.md")).unwrap();
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
@@ -33,7 +33,7 @@ fn command(begin: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The example's server, which ends when its input does.
+/// The example's server, which ends when its input is closed.
 struct Catalogue {
     process: Child,
     address: String,
@@ -80,7 +80,7 @@ impl Drop for Catalogue {
     }
 }
 
-/// The example's run against this server, as its README starts it.
+/// Starts the example against this server, as its README does.
 fn mine(server: &Catalogue, reports: &str) -> Live {
     let words = command("disperse-host run").into_iter().skip(1);
     let args: Vec<String> = words
@@ -90,7 +90,7 @@ fn mine(server: &Catalogue, reports: &str) -> Live {
     host(args).start().within(DEADLINE)
 }
 
-/// Every item is there once, and was fetched once.
+/// Checks that every item is in the results once, and was fetched once.
 fn everything_once(ended: &Ended, stats: &Value) {
     let events = ended.events();
     let text: String = of_type(&events, "output")
@@ -110,7 +110,7 @@ fn everything_once(ended: &Ended, stats: &Value) {
     assert_eq!(stats["items"]["most"], 1, "{stats:#}");
 }
 
-/// Nobody asked for more than was allowed, and what was allowed was used.
+/// Checks that no account exceeded its quota in a window, and that each used it up.
 fn every_window_is_full_and_none_is_overrun(stats: &Value) {
     for (account, quota) in stats["accounts"].as_object().unwrap() {
         assert_eq!(quota["rejected"], 0, "429 for {account}: {stats:#}");
@@ -128,7 +128,7 @@ fn every_window_is_full_and_none_is_overrun(stats: &Value) {
     }
 }
 
-/// The one whose token was revoked is out, and so is for now the one for whom all goes wrong.
+/// Checks that the worker with the revoked token is evicted, and that the one that always fails is in quarantine.
 fn bad_tokens_are_taken_out(ended: &Ended, stats: &Value) {
     let events = ended.events();
     let became = |worker: &str, health: &str| {
@@ -150,7 +150,7 @@ fn bad_tokens_are_taken_out(ended: &Ended, stats: &Value) {
         let worker = format!("tokens/{good}");
         assert!(!became(&worker, "evicted") && !became(&worker, "quarantined"), "{good}");
     }
-    // No more than what was under way when it was found out.
+    // At most the attempts that were in flight when the failure was detected.
     for token in ["demo-revoked", "demo-broken"] {
         let requests = stats["tokens"][token]["requests"].as_u64().unwrap();
         assert!((1..50).contains(&requests), "{token}: {requests}");
@@ -159,7 +159,7 @@ fn bad_tokens_are_taken_out(ended: &Ended, stats: &Value) {
 
 #[test]
 fn every_quota_is_used_up_and_none_is_overrun_with_and_without_reports() {
-    // Built before, so that neither run waits for that.
+    // Built first, so that neither run waits for it.
     wasm("api_mining");
     let building = beside();
     let runs: Vec<_> = [(&["--no-headers"][..], "REPORTS=0"), (&[][..], "REPORTS=1")]

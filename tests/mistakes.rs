@@ -1,4 +1,4 @@
-//! What typical mistakes are answered with. Each text says what is wrong and what to do; all of them are in one snapshot, so that
+//! The errors of typical mistakes. Each text says what is wrong and what to do; all of them are in one snapshot, so that
 //! they are read together.
 
 use std::fmt::Write;
@@ -122,7 +122,7 @@ const MISTAKES: &[Mistake] = &[
     ("a new project where there is something", "new DIR/full", b""),
 ];
 
-/// The texts of all mistakes, without what differs from machine to machine.
+/// The texts of all mistakes, without the parts that differ between machines.
 fn told() -> String {
     let folder = Folder::new();
     folder.worker("echo.wasm", body::ECHO);
@@ -166,9 +166,9 @@ fn told() -> String {
         let ended = host(args).folder(folder.root()).input(*input).run();
         assert_ne!(ended.code, 0, "{what}: {}", ended.stderr);
         assert_eq!(ended.out(), "", "{what}");
-        // PATH has it in one of two folders.
+        // The program is in one of two folders of PATH.
         let said = ended.stderr.replace("/usr/bin/sh", "/bin/sh");
-        // Names of runs have the time in them, and what was used until a time was up differs.
+        // Names of runs contain the time, and the amounts used before a timeout differ.
         let marks = ["known here: ", "it has used "];
         let said = said.lines().fold(String::new(), |said, line| {
             let cut = marks.iter().find_map(|mark| Some((line.split_once(mark)?.0, mark)));

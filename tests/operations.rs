@@ -26,8 +26,8 @@ fn planner_keeps_its_state_between_calls() {
         .prints("\n\n\n3 3\n");
 }
 
-/// An action is named by its run, its task and its place among the requests of that. Nothing else of a run, such as which worker was
-/// free first, has a part in it: a service that is given the name as an idempotency key knows the action again.
+/// An action is named by its run, its task and its index among the task's requests. Nothing else, such as which worker was
+/// free first, is part of the name: a service that gets it as an idempotency key recognizes the action.
 #[test]
 fn action_names_differ_between_runs_only_in_the_run_name() {
     let (player, probe) = (player(), probe());
@@ -81,8 +81,8 @@ fn action_names_differ_between_runs_only_in_the_run_name() {
     }
 }
 
-/// Tasks that wait keep their instances, of which there are fewer than tasks: the others start as those end, and workers always find
-/// instances of their own.
+/// Waiting tasks keep their instances, of which there are fewer than tasks: the others start as those end, and workers always get
+/// instances.
 #[test]
 fn sleeping_tasks_all_finish_with_few_instances() {
     let folder = Folder::new();
@@ -157,7 +157,7 @@ fn error_of_run_fails_only_the_task() {
     assert_eq!(of_type(&events, "report")[0]["tasks"]["failed"], 1);
 }
 
-/// An operation with this function under these limits of a manifest, and these flags.
+/// Runs an operation with this function, these limits in its manifest and these flags.
 fn limited(function: &str, body: &str, limits: &str, flags: &[&str]) -> Ended {
     let folder = Folder::new();
     folder.operation("operation.wasm", function, body);
@@ -181,7 +181,7 @@ fn limited(function: &str, body: &str, limits: &str, flags: &[&str]) -> Ended {
     host(["run", &manifest].iter().chain(flags)).run()
 }
 
-/// Takes a hundred MiB once, or traps.
+/// Allocates a hundred MiB once, or traps.
 const HUNGRY: &str = "(if (i32.lt_u (memory.size) (i32.const 1600))
     (then (if (i32.eq (memory.grow (i32.const 1600)) (i32.const -1)) (then unreachable))))";
 
@@ -213,7 +213,7 @@ fn manifest_or_flag_sets_the_memory_of_a_task() {
 
 #[test]
 fn result_size_limit_of_a_manifest_applies_to_the_planner() {
-    // Its one task is two KiB.
+    // Its one task has two KiB.
     let large = "(if (i32.eqz (global.get $handed)) (then
                    (global.set $handed (i32.const 1))
                    (return (call $say (i32.const 1) (i32.const 2048) (i32.const 2048)))))";

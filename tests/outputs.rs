@@ -1,4 +1,4 @@
-//! What is written where it cannot be, where nobody reads, and in which order.
+//! Outputs: those that cannot be written, those without a reader, and their order.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use crate::{
     support::{Folder, Texts, body, comes, has, host, shell, wasm},
 };
 
-/// What each command writes to stdout, as words of a shell.
+/// A shell command for each command of the program that writes to stdout.
 fn commands(folder: &Folder) -> Vec<String> {
     let echo = folder.worker("echo.wasm", body::ECHO);
     let input = folder.file("input", "1\n2\n3\n");
@@ -50,7 +50,7 @@ fn commands(folder: &Folder) -> Vec<String> {
     commands
 }
 
-/// Without a reader a pipe cannot even be opened. A run that is told to stop once is over all the same.
+/// A pipe without a reader cannot even be opened. A run ends all the same after one signal.
 #[test]
 fn output_pipe_without_a_reader_does_not_delay_a_stopped_run() {
     let texts = Texts::new("output_pipe_without_a_reader_does_not_delay_a_stopped_run");
@@ -61,7 +61,7 @@ fn output_pipe_without_a_reader_does_not_delay_a_stopped_run() {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         host(["map", &echo, "--output", &pipe]).folder(folder.root())
     };
-    // One that goes on, and one that is over but for its results.
+    // One run that continues, and one that has only its results left to write.
     let runs = [
         start(&folders[0]).endless("a\n").start(),
         start(&folders[1]).input("a\n").start(),
@@ -114,7 +114,7 @@ fn closed_stdin_is_an_error_and_not_an_empty_input() {
         .stderr_is("closed_stdin_is_an_error_and_not_an_empty_input");
 }
 
-/// Both into the same file, as a terminal has it.
+/// Runs a command with stdout and stderr into one file, as on a terminal.
 fn both(command: &mut Command, folder: &Folder, name: &str) -> (Output, String) {
     let path = folder.path(name);
     let file = File::create(&path).unwrap();
@@ -144,7 +144,7 @@ fn report_follows_all_results() {
 fn report_waits_for_a_reader_of_the_results() {
     let folder = Folder::new();
     let echo = folder.worker("echo.wasm", body::ECHO);
-    // More than a pipe holds.
+    // More than a pipe buffers.
     let lines = "a line of it\n".repeat(20_000);
     let input = folder.file("input", &lines);
     let mut run = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
@@ -196,13 +196,13 @@ fn run_that_fails_to_start_leaves_the_output_unchanged() {
     let operation = folder.operation("operation.wasm", "next", "unreachable");
     let echo = folder.worker("echo.wasm", body::ECHO);
     for (path, is_there) in [(&output, true), (&new, false)] {
-        // No component, and a planner that traps before there is a result.
+        // A missing component, and a planner that traps before the first result.
         host(["map", &broken, "-o", path]).input("a\n").run().exits(2);
         host(["run", &operation, "--worker", &echo, "-o", path]).run().exits(1);
         assert_eq!(std::fs::exists(path).unwrap(), is_there, "{path}");
     }
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "before\n");
-    // A run without results has an output all the same.
+    // A run without results creates its output all the same.
     for path in [&output, &new] {
         host(["map", &echo, "-o", path]).run().exits(0);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "");

@@ -1,4 +1,4 @@
-//! A hostile guest slows others down by no more than its share.
+//! A hostile guest takes no more than its share of time from the others.
 
 use std::{
     io::{Read, Write},
@@ -19,12 +19,12 @@ const PAIRS: usize = 5;
 /// How many answers of the one worker are timed, and how many beside each of many attacks.
 const ANSWERS: usize = 60;
 const FEW: usize = 12;
-/// A hostile guest that takes twenty attempts at once.
+/// A hostile guest with twenty concurrent attempts.
 const MANY: &str = "hostile at once";
-/// The lowest ratio that passes. Above 0.8 is what is expected.
+/// The lowest ratio that passes. More than 0.8 is expected.
 const FLOOR: f64 = 0.5;
 
-/// How many actions a second one busy worker does beside this many others, by the time of so many answers.
+/// Actions per second of the honest worker beside `count` others, measured over `timed` answers.
 fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&str]) -> f64 {
     let at_once = if neighbour == MANY { "concurrency = 20" } else { "" };
     let manifest = folder.file(
@@ -63,14 +63,14 @@ fn rate(folder: &Folder, neighbour: &str, count: usize, timed: usize, flags: &[&
     })
 }
 
-/// How many a second there are of what is counted in a run's stdout, by the time of so many.
+/// The rate, per second, of what `count` finds in a run's stdout, measured over `timed` of them.
 fn paced(mut live: Live, what: &str, timed: usize, mut count: impl FnMut(&[u8]) -> usize) -> f64 {
     let mut began = None;
     let mut rate = 0.0;
     live.wait_until(what, |stdout, _| {
         let done = count(stdout);
         match began {
-            // The first ones are not timed: the neighbours may still be starting.
+            // The first ones are not timed: the other workers may still be starting.
             None if done >= 6 => began = Some((done, Instant::now())),
             Some((before, then)) if done >= before + timed => {
                 rate = (done - before) as f64 / then.elapsed().as_secs_f64();
@@ -83,7 +83,7 @@ fn paced(mut live: Live, what: &str, timed: usize, mut count: impl FnMut(&[u8]) 
     rate
 }
 
-/// A folder with an honest worker, which says `h`, and a busy one.
+/// A folder with an honest worker, which answers `h`, and a busy one.
 fn folder() -> Folder {
     let folder = Folder::new();
     let busy = |letter: char, times: u32| {
@@ -95,18 +95,18 @@ fn folder() -> Folder {
         )
     };
     folder.worker("honest.wasm", &busy('h', 1_000_000));
-    // Seconds of work, so that it is busy all the time and does not wait for its next line.
+    // Seconds of work, so that it always computes and never waits for its next line.
     folder.worker("busy.wasm", &busy('n', 2_000_000_000));
     folder
 }
 
-/// The median of the honest worker's rate beside so many hostile guests, as a part of its rate beside as many busy ones.
+/// The median ratio of the honest worker's rate beside hostile guests to its rate beside as many busy ones.
 fn pace(folder: &Folder, hostile: &str, neighbours: usize, timed: usize, flags: &[&str]) -> f64 {
     median(hostile, |neighbour| rate(folder, neighbour, neighbours, timed, flags))
 }
 
-/// The median of what is measured beside a hostile guest as a part of what is beside a busy one. Too little is measured once
-/// more: whatever else the machine does takes from one measurement, a defect from both.
+/// The median ratio of a measurement beside a hostile guest to one beside a busy one. A ratio that is too low is measured once
+/// more: other load of the machine affects one measurement, a defect affects both.
 fn median(hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
     let once = median_once(hostile, &measure);
     if once >= FLOOR {
@@ -119,7 +119,7 @@ fn median(hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
 fn median_once(hostile: &str, measure: impl Fn(&str) -> f64) -> f64 {
     let mut ratios: Vec<f64> = (0..PAIRS)
         .map(|pair| {
-            // Turn and turn about, so that a drift of the machine's speed favours neither.
+            // Alternating, so that a drift of the machine's speed favours neither.
             let (beside, busy) = if pair % 2 == 0 {
                 let rate = measure(hostile);
                 (rate, measure("busy"))
@@ -151,14 +151,14 @@ fn an_honest_worker_keeps_its_pace_beside_a_hostile_one() {
     keeps_its_pace(1, &[]);
 }
 
-/// Nowhere to go: three guests share one thread, and a hostile one's turns take five times as long as a busy one's. With more
-/// threads the ratio would tell where guests happened to be put rather than how they share.
+/// Three guests share one thread, and a hostile one's slices take five times as long as a busy one's. With more
+/// threads the ratio would depend on which thread each guest runs rather than on how they share.
 #[test]
 fn an_honest_worker_keeps_its_pace_beside_hostile_ones_on_one_thread() {
     keeps_its_pace(2, &["--threads", "1"]);
 }
 
-/// One that computes and one that is called again and again, each beside itself.
+/// A concurrent guest that computes and one that is called again and again, each compared with itself.
 #[test]
 fn an_honest_worker_keeps_its_pace_beside_a_concurrent_hostile_one() {
     let folder = folder();
@@ -174,7 +174,7 @@ fn an_honest_worker_keeps_its_pace_beside_a_concurrent_hostile_one() {
     }
 }
 
-/// On one thread, where whatever the host does for the one is taken from the other.
+/// On one thread, where all work of the host for one guest takes time from the other.
 #[test]
 fn an_honest_worker_keeps_its_pace_beside_each_attack() {
     let folder = folder();
@@ -196,11 +196,11 @@ fn an_honest_worker_keeps_its_pace_beside_each_attack() {
 
 /// How many honest tasks are timed beside each attack of a task or a planner.
 const SOME: usize = 24;
-/// How many honest tasks a planner has handed out before it attacks: many more than are timed, so that some are left however late
+/// How many honest tasks a planner starts before it attacks: many more than are timed, so that some are left however late
 /// the first ones are seen.
 const TASKS: u32 = 400;
 
-/// How many honest tasks a second end, each with one action of the one worker, by the time of a few of them.
+/// Honest tasks that end per second, each with one action of the one worker, measured over [`SOME`] of them.
 fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
     let manifest = folder.file(
         "disperse.toml",
@@ -238,7 +238,7 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
         "/dev/null",
     ])
     .start();
-    // Each line is looked at once: some attacks bring hundreds of megabytes of them.
+    // Each line is read once: some attacks write hundreds of megabytes.
     let (mut seen, mut done) = (0, 0);
     paced(live, "enough honest tasks", SOME, |stdout| {
         let fresh = &stdout[seen..];
@@ -249,7 +249,7 @@ fn task_rate(folder: &Folder, operation: &str, at_once: u32) -> f64 {
     })
 }
 
-/// Tasks in flight, beside a task or a planner that attacks: as above, beside one that computes.
+/// Tasks in flight beside a task or a planner that attacks, compared with one that computes.
 #[test]
 fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
     let folder = folder();
@@ -276,7 +276,7 @@ fn honest_tasks_keep_their_pace_beside_each_attack_of_a_task_or_a_planner() {
     );
 }
 
-/// A server that answers with this beginning and then with this without end.
+/// A server that answers with this head and then repeats `flood` without end.
 fn flooding(head: &'static str, flood: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -284,7 +284,7 @@ fn flooding(head: &'static str, flood: &'static str) -> String {
         for mut stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
                 let flood = flood.repeat(1 + (64 << 10) / flood.len());
-                // It asks for one thing, in one piece.
+                // The guest sends one request, in one piece.
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = stream.write_all(head.as_bytes());
                 while stream.write_all(flood.as_bytes()).is_ok() {}
@@ -294,7 +294,7 @@ fn flooding(head: &'static str, flood: &'static str) -> String {
     url
 }
 
-/// Reading what a server floods it with is work of the host for the worker that asked: one turn of it took 400 ms.
+/// Reading an endless response is the host's work for the worker that asked for it: one slice of it took 400 ms.
 #[test]
 fn an_honest_worker_keeps_its_pace_beside_one_that_a_server_floods() {
     let folder = folder();

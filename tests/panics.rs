@@ -1,4 +1,4 @@
-//! Which panics of a guest are taken for the same mistake.
+//! Which panics of a guest count as the same failure.
 
 use crate::support::{host, of_type, probe};
 

@@ -1,4 +1,4 @@
-//! WASI 0.3: a program, and a worker that imports async functions. What they are granted and how they are limited is the same as
+//! WASI 0.3: a program, and a worker that imports async functions. Their grants and limits are the same as
 //! with WASI 0.2.
 
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
     support::{Ended, Folder, Texts, host, preview3, preview3_worker},
 };
 
-/// What the program does with these lines, each tried once.
+/// Runs the program on these lines, with one attempt each.
 fn program(lines: &[&str], flags: &[&str]) -> Ended {
     let program = preview3();
     let args = ["map", &program, "--attempts", "1", "--workers", "1"];
     host(args.iter().chain(flags)).input(lines.join("\n") + "\n").run()
 }
 
-/// What the worker does with one line, tried once.
+/// Runs the worker on one line, with one attempt.
 fn worker(line: &str, flags: &[&str]) -> Ended {
     let worker = preview3_worker();
     let args = ["map", &worker, "--attempts", "1", "--workers", "1"];
@@ -172,7 +172,7 @@ fn inspect_reports_a_program() {
     }
 }
 
-/// Clock and randomness of a worker that nothing vouches for follow from the run and the action.
+/// The clock and the random numbers of an untrusted worker are derived from the run and the action.
 #[test]
 fn clock_of_an_untrusted_program_stands_still() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Core modules, of which the host makes components itself; and plain programs of WASI as workers.
+//! Core modules, which the host turns into components, and plain WASI programs as workers.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ fn program(folder: &Folder) -> String {
     folder.guest("program.wasm", include_str!("guests/program.wat"))
 }
 
-/// What a program does with one line, tried once.
+/// Runs a program on one line, with one attempt.
 fn once(folder: &Folder, line: &str, flags: &[&str]) -> Ended {
     let program = program(folder);
     let args = ["map", &program, "--workers", "1", "--attempts", "1", "--format", "json"];
     host(args.iter().chain(flags)).input(format!("{line}\n")).run()
 }
 
-/// As [`once`], for a line that fails: how its one attempt ended, and the message and stderr of it.
+/// As [`once`], for a line that fails: compares the class of its one failed attempt, its message and its stderr.
 fn fails(line: &str, flags: &[&str], class: &str, texts: &Texts) {
     let folder = Folder::new();
     let events = once(&folder, line, flags).exits(1).events();
@@ -148,7 +148,7 @@ fn worker_built_as_a_program_is_an_error() {
         .run()
         .exits(2)
         .stderr_is("worker_built_as_a_program_is_an_error");
-    // As toolchains that have both do.
+    // As toolchains that export both do.
     let both = text.replacen(
         "(func (export \"_start\"))",
         "(func (export \"_start\")) (func (export \"_initialize\"))",
@@ -188,7 +188,7 @@ fn component_of_a_core_module_is_built_once() {
     assert_eq!((made.len(), compiled.len()), (1, 1));
     run();
     assert_eq!((files("wasm"), files("cwasm")), (made.clone(), compiled));
-    // What is not as it was made is made again.
+    // A changed file is built again.
     std::fs::write(&made[0].0, b"\0asm\x0d\0\x01\0rubbish").unwrap();
     run();
     assert_eq!(files("wasm"), made);

@@ -1,4 +1,4 @@
-//! `new`, and the building of projects. Rust's is built here; the others in `tests/languages.py`, with their tools.
+//! `new`, and the builds of projects. The Rust project is built here, the others in `tests/languages.py`, with their tools.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -14,13 +14,13 @@ fn rust_project_outside_the_checkout_builds_runs_and_passes_its_test() {
     let folder = Folder::new();
     new(&folder, &[]).exits(0).stderr_to(&texts);
     let project = folder.path("project");
-    // The versions that the examples are built with, whatever is newest today.
+    // The versions that the examples use, not the newest ones.
     fs::copy(
         root().join("examples/Cargo.lock"),
         Path::new(&project).join("Cargo.lock"),
     )
     .unwrap();
-    // Compiles all that the SDK needs, beside other tests.
+    // Compiles all dependencies of the SDK, beside other tests.
     host(["run", &project])
         .input("1 2 3\n")
         .start()
@@ -52,7 +52,7 @@ fn rust_project_outside_the_checkout_builds_runs_and_passes_its_test() {
     texts.match_snapshot();
 }
 
-/// Counts in every part of the planner, and writes in `finish` what that came to.
+/// A planner that counts in each of its functions, and writes the counts in `finish`.
 const COUNTER: &str = r#"
 use disperse_guest::{Error, Operation, export_operation, output_line, perform};
 
@@ -126,7 +126,7 @@ fn each_language_has_each_kind_of_project() {
                 kind != "worker"
             );
             assert!(Path::new(&folder.path("project/sdk/README.md")).exists());
-            // Nothing of it is not there but what the build makes.
+            // Every file that it names exists, except the outputs of the build.
             let ended = host(["inspect", "project"]).folder(folder.root()).run().exits(2);
             ended.stderr_to(&texts);
         }
@@ -212,7 +212,7 @@ fn folder_with_only_a_git_repository_counts_as_empty() {
     assert!(Path::new(&folder.path("project/worker.py")).exists());
 }
 
-/// A project of one worker, whose build says so, and whether a run of it builds.
+/// A project of one worker whose build leaves a trace, to tell whether a run builds.
 struct Built {
     folder: Folder,
 }
@@ -260,7 +260,7 @@ fn unchanged_sources_are_not_rebuilt() {
     let built = Built::new("\"src\"");
     assert!(built.builds());
     assert!(!built.builds());
-    // Neither times nor files that are no sources count, nor the rest of the manifest.
+    // Modification times, other files and the rest of the manifest do not count.
     built.touch("src/deep/a.txt");
     built.touch("disperse.toml");
     built.folder.file("src/.swap", "");
@@ -271,7 +271,7 @@ fn unchanged_sources_are_not_rebuilt() {
         .folder
         .file("disperse.toml", format!("{manifest}\n[limits]\ntimeout = \"9s\"\n"));
     assert!(!built.builds());
-    // Of the same size, at once, and with an old date.
+    // Of the same size, changed at once, and with an old date.
     for content in ["c", "d", "e"] {
         let file = built.folder.file("src/deep/a.txt", content);
         let file = fs::File::options().append(true).open(file).unwrap();
@@ -279,7 +279,7 @@ fn unchanged_sources_are_not_rebuilt() {
         assert!(built.builds(), "{content}");
         assert!(!built.builds(), "{content}");
     }
-    // Files that come, go and get another name, and a component that is another one or gone.
+    // Files that are added, removed and renamed, and a component that is replaced or removed.
     built.folder.file("src/new.txt", "");
     assert!(built.builds());
     fs::rename(built.folder.path("src/new.txt"), built.folder.path("src/newer.txt")).unwrap();

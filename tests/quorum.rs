@@ -1,10 +1,10 @@
-//! Workers that nobody vouches for, and second attempts beside slow ones.
+//! Untrusted workers, and hedged attempts beside slow ones.
 
 use serde_json::Value;
 
 use crate::support::{Ended, Folder, Texts, body, host, of_type, probe};
 
-/// So many workers in untrusted pools, each a name and a component, and who owns each.
+/// A manifest of untrusted pools, each with a name, a component and a number of workers with different owners.
 fn strangers(pools: &[(&str, &str, u32)]) -> String {
     let pool = |(name, component, workers): &(&str, &str, u32)| {
         format!(
@@ -33,14 +33,14 @@ fn attempts(report: &Value) -> u64 {
 fn untrusted_results_are_compared_and_the_dissenting_worker_is_evicted() {
     let folder = Folder::new();
     folder.worker("honest.wasm", body::ECHO);
-    // Ten bytes of its own, whatever it is asked.
+    // Ten bytes of its own, whatever the payload.
     folder.worker("liar.wasm", &body::large(10));
     let manifest = folder.file(
         "disperse.toml",
         strangers(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
     );
-    // Long, so that few of them wait in the pipe; and until the liar, however seldom it had its turn, is known for one, and many
-    // more than are open at once, of which all are compared before anything is known.
+    // Long, so that few of them wait in the pipe; and until the dissenting worker, however seldom it had work, is detected, and many
+    // more than are open at once, all of which are compared before any score is known.
     let line = "a line ".repeat(600);
     let out = folder.path("out");
     let mut live = host(["map", &manifest, "--format", "json", "--output", &out])
@@ -83,7 +83,7 @@ fn untrusted_results_are_compared_and_the_dissenting_worker_is_evicted() {
             "{worker}"
         );
     }
-    // All were compared until those who were right were known for it, and some after that.
+    // All were compared until the correct workers had their score, and some after that.
     assert!((done + 30..2 * done).contains(&attempts(&report)), "{report}");
 }
 
@@ -99,7 +99,7 @@ fn explain_shows_the_dissent_of_a_worker() {
     );
     host(["map", &manifest])
         .folder(folder.root())
-        // So few that it is not taken out for its lies, which would wipe its score.
+        // So few that it is not evicted for its dissent, which would clear its score.
         .input("one\ntwo\nthree\n")
         .run()
         .exits(0)
@@ -143,7 +143,7 @@ fn untrusted_workers_all_see_the_same_environment() {
     }
     let lucks: std::collections::BTreeSet<_> = all.lines().map(|world| world.split(' ').nth(1)).collect();
     assert_eq!(lucks.len(), 50, "each action has random numbers of its own");
-    // And the same ones in every run of that seed, in whatever order the actions come to workers.
+    // The values are the same in every run with that seed, in whatever order workers get the actions.
     let mut again: Vec<String> = seen(&map(&untrusted)).concat().lines().map(str::to_owned).collect();
     let mut once: Vec<String> = all.lines().map(str::to_owned).collect();
     once.sort_unstable();
@@ -156,7 +156,7 @@ fn untrusted_workers_all_see_the_same_environment() {
 
 #[test]
 fn result_that_differs_between_workers_fails_the_action() {
-    // Each says how many bytes it has been given to say, so that no two agree.
+    // Each returns a different number of bytes, so that no two agree.
     let folder = Folder::new();
     let pools: Vec<(String, String)> = (1..=5)
         .map(|n| {
@@ -216,7 +216,7 @@ fn untrusted_workers_get_no_grants() {
     texts.match_snapshot();
 }
 
-/// A hundred lines for two honest workers and one that never comes to an end.
+/// Runs a hundred lines on two honest workers and one that never ends.
 fn beside_a_stuck_one(timeout: &str, flags: &[&str], health: &str) -> Ended {
     let folder = Folder::new();
     let settings = format!("[limits]\ntimeout = \"{timeout}\"\nfuel = \"1T\"\n[health]\n{health}");

@@ -1,8 +1,8 @@
-//! What is said of failures: how much, in which words, and what all of them have in common.
+//! Reports of failures: how many are shown, their text, and their common reasons.
 
 use crate::support::{Folder, Texts, body, host, of_type};
 
-/// A worker that refuses every line for good.
+/// A worker that fails every line permanently.
 const STRICT: &str = "(call $refuse (i32.const 1))";
 
 #[test]
@@ -14,7 +14,7 @@ fn common_reason_of_many_failures_is_reported_once() {
     let ended = ended.sorts_to(&texts);
     let told = ended.stderr.lines().filter(|line| line.starts_with("error: line "));
     assert_eq!(told.count(), 10, "{}", ended.stderr);
-    // Errors are what -q leaves, and this one sums them up.
+    // -q leaves errors, and this one sums them up.
     let quiet = host(["map", "-q", &strict]).input("x\n".repeat(5000)).run().exits(1);
     quiet.sorts_to(&texts);
     texts.match_snapshot();
@@ -23,7 +23,7 @@ fn common_reason_of_many_failures_is_reported_once() {
 #[test]
 fn failures_are_counted_and_shown_by_reason() {
     let folder = Folder::new();
-    // A line of one byte traps, one of two is refused, the others are echoed.
+    // A line of one byte traps, one of two bytes fails, the others are echoed.
     let moody = folder.worker(
         "moody.wasm",
         &format!(
@@ -52,7 +52,7 @@ fn failed_action_is_reported_once() {
     let texts = Texts::new("failed_action_is_reported_once");
     let ended = ended.sorts_to(&texts);
     texts.match_snapshot();
-    // Beside that the operation itself says it.
+    // The operation reports it as well.
     let by_host = ended.stderr.split("error: the operation failed").next().unwrap();
     let lines = by_host.lines().filter(|line| line.contains("it says no"));
     assert!(lines.count() <= 2, "{}", ended.stderr);

@@ -1,4 +1,4 @@
-//! The scratch folders of programs, and programs that attack them.
+//! The scratch folders of programs, and attacks on them.
 
 use crate::support::{Ended, Folder, Texts, host, tool, tool_module};
 
@@ -26,7 +26,7 @@ fn program_uses_files_in_its_scratch_folder() {
 fn payload_and_result_are_files() {
     for program in [tool(), tool_module()] {
         let flags = ["--result-file", "out.bin"];
-        // Nothing is taken from the end of a file.
+        // The line end of a file is kept.
         let ended = called(&program, &flags, &["copy", "{file.bin}", "out.bin"], b"a\xff\nb\n");
         assert_eq!(ended.exits(0).stdout, b"a\xff\nb\n");
         called(&program, &[], &["args", "{file.tar.gz}", "{file}"], b"a\n")
@@ -58,7 +58,7 @@ fn missing_or_oversize_result_file_fails_the_attempt() {
     let texts = Texts::new("missing_or_oversize_result_file_fails_the_attempt");
     let flags = ["--result-file", "/tmp/r", "--result-size", "64KiB"];
     called(&tool(), &flags, &["args"], b"a\n").exits(1).stderr_to(&texts);
-    // It makes a hole of 16 MiB for a result.
+    // The program writes a sparse result file of 16 MiB.
     let flags = ["--result-file", "a", "--result-size", "64KiB"];
     called(&tool(), &flags, &["attack", "sparse"], b"a\n")
         .exits(1)
@@ -83,7 +83,7 @@ fn each_attempt_has_an_empty_folder_of_its_own() {
     ];
     let ended = host(args).input("a\n".repeat(20)).run().exits(0);
     assert_eq!(ended.out().matches("[]\n").count(), 20);
-    // Nothing of it is a file of the machine.
+    // The machine's file system stays unchanged.
     let before = std::fs::read_dir("/tmp").unwrap().count();
     called(&tool(), &["--scratch", "1MiB"], &["attack", "files"], b"a\n").exits(0);
     assert!(std::fs::read_dir("/tmp").unwrap().count() < before + 100);
@@ -96,13 +96,13 @@ fn size_limit_of_the_folder_holds_under_every_attack() {
         for (attack, least, most) in [
             ("bytes", MIB - (64 << 10), MIB),
             ("sparse", MIB, MIB),
-            // Each counts a KiB, and as much for its name.
+            // Each counts as a KiB, and as another one for its name.
             ("files", 500, 512),
             ("folders", 500, 512),
             ("links", 1000, 1024),
             ("deep", 500, 512),
             ("open", MIB / 2, MIB),
-            // What is removed is given back.
+            // Removed files free their space.
             ("again", 1000 << 16, 1000 << 16),
         ] {
             let ended = called(&program, &["--scratch", "1MiB"], &["attack", attack], b"a\n").exits(0);
@@ -133,7 +133,7 @@ fn files_cannot_be_moved_out_of_the_folder_or_into_it() {
 
 #[test]
 fn scratch_folders_count_as_host_memory() {
-    // Without bounds they would hold 768 MiB.
+    // Without the limit they would hold 768 MiB.
     let tool = tool();
     let args = [
         "map",

@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-/// A small server. It keeps what it was asked, head and body, and answers by path.
+/// A small HTTP server. It records each request, head and body, and answers by path.
 pub(crate) struct Server {
     pub(crate) address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// `answer`: from the whole request to the whole response.
+    /// `answer`: maps the whole request to the whole response.
     pub(crate) fn new(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -27,7 +27,7 @@ impl Server {
                     std::thread::spawn(move || {
                         if let Some(request) = read(&stream) {
                             asked.lock().unwrap().push(request.clone());
-                            // Who does not want the rest closes.
+                            // A client that wants no more closes the connection.
                             let _ = (&stream).write_all(answer(&request).as_bytes());
                         }
                     });
@@ -37,7 +37,7 @@ impl Server {
         Self { address, asked }
     }
 
-    /// Says `path` and what came with it.
+    /// Answers with the request's path, headers and body.
     pub(crate) fn echo() -> Self {
         Self::new(ok)
     }
@@ -85,8 +85,8 @@ pub(crate) fn redirect(status: &str, to: &str) -> String {
     response(status, &format!("Location: {to}\r\n"), "")
 }
 
-/// A server that takes connections and never answers, and says of the first whether it was closed. It answers `/asked` when
-/// somebody has asked for anything else, and `/closed` when that was given up.
+/// A server that accepts connections and never answers, and tells whether the first one was closed. It answers `/asked` when
+/// another request has arrived, and `/closed` when the client has closed that one.
 pub(crate) fn patient() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -103,7 +103,7 @@ pub(crate) fn patient() -> String {
                     _ => {
                         seen.lock().unwrap().0 = true;
                         changed.notify_all();
-                        // Whoever asks sends nothing more, so that this ends when the connection does.
+                        // The client sends nothing more, so that this ends when the connection does.
                         let _ = (&stream).read(&mut [0]);
                         seen.lock().unwrap().1 = true;
                         changed.notify_all();

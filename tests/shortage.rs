@@ -1,4 +1,4 @@
-//! A machine that has not enough of something: whatever that is, it is no guest's fault and no worker's.
+//! Shortages of the machine: they count neither against a guest nor against a worker.
 
 use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::{Ended, Folder, Host, body, comes, has, host, probe, shell};
 
-/// A run with the limits of the process set by this command of a shell.
+/// A run under process limits that this shell command sets.
 fn limited(limits: &str, args: &[&str]) -> Host {
     shell(&format!("{limits} && exec disperse-host {}", args.join(" ")))
 }
@@ -15,7 +15,7 @@ fn lines(count: u32, line: &str) -> String {
     format!("{line}\n").repeat(count as usize)
 }
 
-/// Nothing is said of workers, actions or the host that would be the machine's fault.
+/// Checks that no message blames a worker, an action or the host for the machine's shortage.
 fn blames_nobody(ended: &Ended) {
     for word in ["quarantined", "evicted", "broke the contract", "panicked", "bug of"] {
         assert!(!ended.stderr.contains(word), "{word}: {}", ended.stderr);
@@ -39,7 +39,7 @@ fn eight_workers_run_and_compile_in_three_gigabytes_of_address_space() {
 #[test]
 fn memory_that_never_becomes_free_ends_the_run_with_exit_code_4() {
     let folder = Folder::new();
-    // It wants 2.4 GB at once.
+    // It needs 2.4 GB at once.
     let hungry = format!("(drop (memory.grow (i32.const 40000))) {}", body::ECHO);
     let hungry = folder.worker("hungry.wasm", &hungry);
     let flags = ["map", &hungry, "--workers 4 --memory 4GiB --host-memory 32GiB"];
@@ -47,7 +47,7 @@ fn memory_that_never_becomes_free_ends_the_run_with_exit_code_4() {
     blames_nobody(&ended);
     let ended = ended.prints("");
     ended.failure_is("memory_that_never_becomes_free_ends_the_run_with_exit_code_4");
-    // It has it without that limit.
+    // Without that limit it succeeds.
     host(["map", &hungry, "--memory", "4GiB", "--host-memory", "32GiB"])
         .input(lines(1, "x"))
         .run()
@@ -69,7 +69,7 @@ fn programs_wait_for_open_files_and_no_attempt_is_spent() {
 struct ThreadGroup(PathBuf);
 
 impl ThreadGroup {
-    /// None: none can be made here, which only the superuser can.
+    /// None if it cannot be created; only the superuser can.
     fn new() -> Option<Self> {
         let name = format!("disperse-test-{}", std::process::id());
         let roots = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
@@ -121,20 +121,20 @@ fn too_few_threads_are_a_machine_error_or_suffice() {
     }
     assert_eq!(codes.first(), Some(&4));
     assert_eq!(codes.last(), Some(&0));
-    // More than can be had are as many as can be had.
+    // A larger number than the machine allows means as many as it allows.
     assert!(group.set(32));
     let is_enough = || {
         let ended = group.run(&["map -q", &worker, "--threads 64"]);
         assert!(ended.code == 0 || ended.code == 4, "{}", ended.stderr);
         ended.code == 0 && ended.out() == "x\n"
     };
-    // On a busy machine threads that have ended are counted for a moment longer.
+    // On a busy machine, ended threads are counted for a moment longer.
     assert!(comes(Duration::from_secs(30), is_enough));
 }
 
 #[test]
 fn lower_limits_of_the_user_stay_in_force_for_the_compiler() {
-    // What the superuser may and others may not, if that is who tests.
+    // The superuser may raise limits, if the tests run as the superuser.
     let dropped = "setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource";
     let dropped = match shell(&format!("{dropped} true")).run().code {
         0 => dropped,
@@ -156,7 +156,7 @@ fn lower_limits_of_the_user_stay_in_force_for_the_compiler() {
         .exits(0)
         .prints("x\n");
     }
-    // Where one is too low, it is that one which is named.
+    // If one is too low, the error names it.
     let low = "ulimit -Sv 400000";
     let ended = shell(&format!("{low} && exec disperse-host map --no-cache {worker}"))
         .input("x\n")
@@ -184,7 +184,7 @@ fn time_while_the_process_is_stopped_does_not_count_for_the_attempt() {
     ])
     .input(format!("run /bin/cat {pipe}\n"))
     .start();
-    // Opened once the program reads: the attempt has begun.
+    // The pipe opens once the program reads: the attempt has begun.
     let mut writer: Option<File> = None;
     let opened = comes(Duration::from_secs(30), || {
         let mut options = File::options();
@@ -198,7 +198,7 @@ fn time_while_the_process_is_stopped_does_not_count_for_the_attempt() {
     run.send(Signal::STOP);
     std::thread::sleep(Duration::from_secs(7));
     run.send(Signal::CONT);
-    // Long enough for a time that is up to be noticed.
+    // Long enough for a timeout to be noticed.
     std::thread::sleep(Duration::from_secs(1));
     drop(writer);
     run.end().exits(0).prints("Some(0) \n");
@@ -218,14 +218,14 @@ fn stack_limit_of_the_user_has_no_effect() {
 fn too_few_open_files_are_an_error_that_names_the_limit_to_raise() {
     let folder = Folder::new();
     let worker = folder.worker("worker.wasm", body::ECHO);
-    // Fewer are not enough for the system to start any program.
+    // With fewer the system cannot start any program.
     for files in [6, 8, 10, 12, 16, 20, 24] {
         let ended = limited(&format!("ulimit -n {files}"), &["map", &worker, "--no-cache"])
             .input("x\n")
             .run();
         match ended.code {
             0 => drop(ended.prints("x\n")),
-            // What cannot be opened first differs between machines.
+            // Which file cannot be opened first differs between machines.
             _ => has("stderr", &ended.exits(4).stderr, &["ulimit -n"]),
         }
     }

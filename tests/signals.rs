@@ -1,4 +1,4 @@
-//! Being stopped by the user or by the machine.
+//! Runs that the user or the machine stops.
 
 use std::{
     io::{Read, Write},
@@ -14,10 +14,10 @@ use rustix::{
 
 use crate::support::{Folder, beside, body, comes, host, of_type, probe, shell, state};
 
-/// How long a process may take to end after its second signal: two seconds, and more on a machine that is busy.
+/// How long a process may take to end after its second signal: two seconds, and more on a busy machine.
 const SOON: Duration = Duration::from_secs(6);
 
-/// Whether something comes to be said on stderr, of which nothing was read.
+/// Whether anything arrives on stderr, of which nothing was read.
 fn is_heard(child: &Child) -> bool {
     let stderr = child.stderr.as_ref().unwrap();
     comes(SOON, || rustix::io::ioctl_fionread(stderr).unwrap() > 0)
@@ -42,7 +42,7 @@ fn stopped_while_busy(signal: Signal, code: i32) {
     let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
     let mut live = host(["map", &worker]).endless("a line\n").start();
     live.wait_until("a result", |stdout, _| !stdout.is_empty());
-    // The input stays open: nothing may wait for it.
+    // The input stays open: the run must not wait for it.
     live.send(signal);
     let ended = live.end().exits(code);
     assert!(
@@ -87,7 +87,7 @@ fn an_interrupt_ends_a_run_that_waits_for_input() {
 fn a_second_interrupt_does_not_wait_for_a_reader() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
-    // Far more than a pipe holds, and the only thread has nothing to wait for but whoever reads it.
+    // Far more than a pipe buffers, and the only thread waits for nothing but the reader.
     let input = folder.file("in.txt", "a line\n".repeat(100_000));
     let _beside = beside();
     let mut child = Command::new(env!("CARGO_BIN_EXE_disperse-host"))
@@ -97,7 +97,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Until nothing more fits into the pipe.
+    // Until the pipe is full.
     let (mut last, until) = (0, Instant::now() + Duration::from_secs(60));
     loop {
         assert!(Instant::now() < until, "the pipe did not fill up");
@@ -113,7 +113,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     assert!(child.try_wait().unwrap().is_none(), "it ended at the first one");
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
-    // The input is a file, so that all of what is left is counted if there is time for it, and its report waits for the reader too.
+    // The input is a file, so that all undone lines are counted if there is time for it, and the report waits for the reader too.
     let said = rest(&mut child);
     let (done, undone) = (count(&said, "tasks done"), count(&said, "left undone"));
     let is_right = match said.contains("at least") {
@@ -123,7 +123,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     assert!(done > 0 && is_right, "{said}");
 }
 
-/// What is left to be read of stderr.
+/// The unread rest of stderr.
 fn rest(child: &mut Child) -> String {
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
@@ -145,7 +145,7 @@ fn count(text: &str, words: &str) -> u64 {
 fn stopped_run_counts_the_undone_lines_of_a_file() {
     let folder = Folder::new();
     let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
-    // Far more than is read ahead, and no newline at its end.
+    // Far more than the host reads ahead, and no newline at its end.
     let input = folder.file("in.txt", "a line\n".repeat(100_000) + "the last");
     for line in [
         format!("exec disperse-host map {worker} -i {input}"),
@@ -180,7 +180,7 @@ fn stopped_run_reports_how_much_it_read_of_a_pipe() {
     let folder = Folder::new();
     let worker = folder.worker("slow.wasm", body::SLOW_ECHO);
     let mut live = host(["map", &worker]).endless("a line\n").start();
-    // The pipe gives as many lines as are read ahead.
+    // The pipe has as many lines as the host reads ahead.
     live.wait_until("a result", |stdout, _| !stdout.is_empty());
     let until = Instant::now() + Duration::from_secs(60);
     while live.fed() < 2000 {
@@ -206,7 +206,7 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     let folder = Folder::new();
     let worker = folder.worker(
         "stuck.wasm",
-        // The second line never ends, and keeps one of two workers.
+        // The second line never ends and occupies one of two workers.
         &format!(
             "(if (i32.ge_u (local.get $len) (i32.const 2)) (then (loop $again (br $again)))) {}",
             body::ECHO
@@ -226,13 +226,13 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     );
 }
 
-/// A run in which a worker holds every thread there is, within the host: it waits for the certificates of the machine, which
+/// A run in which workers block every thread of the host: each waits for the certificates of the machine, which
 /// are a pipe with a writer that never writes.
 struct Held {
     child: Child,
     stdin: ChildStdin,
     folder: Folder,
-    /// Both ends of it stay open.
+    /// Its both ends stay open.
     writer: Option<OwnedFd>,
 }
 
@@ -275,12 +275,12 @@ impl Held {
         self.stdin.write_all(lines.as_bytes()).unwrap();
     }
 
-    /// Has the threads held from now on.
+    /// Blocks all threads from now on.
     fn hold(&mut self) {
         self.feed(&"get http://127.0.0.1:9/\n".repeat(8));
         let certificates = self.folder.path("certificates");
         let held = comes(Duration::from_secs(60), || {
-            // A pipe can be opened for writing like this once a reader waits for it.
+            // This opening for writing succeeds once a reader waits.
             self.writer = rustix::fs::open(&certificates, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
             self.writer.is_some()
         });
@@ -291,7 +291,7 @@ impl Held {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Sends two signals, the second when the first was heard; says the exit code.
+    /// Sends two signals, the second after the first was received, and returns the exit code.
     fn stop(&mut self, first: Signal, second: Signal) -> Option<i32> {
         self.send(first);
         assert!(is_heard(&self.child), "nothing is said of the first signal");
@@ -306,7 +306,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // It has ended, or a test has failed.
+        // The run has ended, or a test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -355,14 +355,14 @@ fn ignored_hangup_stays_ignored() {
     live.end().exits(130).prints("a line\n");
 }
 
-/// Waits until a file is there, and reads the process ID in it.
+/// Waits until a file exists, and reads the process ID in it.
 fn pid_in(path: &str) -> String {
     let is_there = comes(Duration::from_secs(60), || std::fs::exists(path).unwrap());
     assert!(is_there, "nothing has written {path}");
     std::fs::read_to_string(path).unwrap().trim().to_owned()
 }
 
-/// Fails unless a process ends soon. A zombie has ended; when it is gone is a matter of the process that inherits it.
+/// Fails unless a process ends soon. A zombie counts as ended; when it disappears depends on the process that inherits it.
 fn ends(pid: &str) {
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
     let gone = comes(SOON, || {
@@ -371,7 +371,7 @@ fn ends(pid: &str) {
     assert!(gone, "{:?}", state());
 }
 
-/// Renamed, so that a process ID is whole when it is there.
+/// A shell command that writes a process ID to a file, by renaming, so that the file is complete when it exists.
 fn writes_pid(variable: &str, path: &str) -> String {
     format!("echo {variable} > {path}.new; mv {path}.new {path}")
 }
@@ -387,7 +387,7 @@ fn killed_host_leaves_no_program_and_no_child_of_one() {
     );
     std::fs::write(&script, text).unwrap();
     let args = ["map", &probe(), "--exec", "/bin/sh *", "--exec", "/bin/true"];
-    // Those before it have ended: they are none of those that are killed.
+    // The earlier ones have ended: they are not among those that are killed.
     let lines = format!("run /bin/true\nrun /bin/true\nrun /bin/sh {script}\n");
     let live = host(args).input(lines).start();
     let (pid, child) = (pid_in(&pid), pid_in(&child));
@@ -405,7 +405,7 @@ fn killed_host_leaves_no_build() {
     ends(&pid);
 }
 
-/// A project whose build writes its process ID to a file and goes on for long.
+/// A project whose build writes its process ID to a file and runs for long.
 fn building() -> (Folder, String) {
     let folder = Folder::new();
     let pid = folder.path("pid");
@@ -450,7 +450,7 @@ fn interrupt_of_a_terminal_ends_a_build_with_one_line() {
         .spawn()
         .unwrap();
     let pid = pid_in(&pid);
-    // As a terminal does: the host and all programs of the build at once.
+    // As a terminal does: the signal goes to the host and all programs of the build.
     rustix::process::kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
     let said = rest(&mut child);
@@ -465,7 +465,7 @@ fn interrupt_of_a_terminal_ends_a_build_with_one_line() {
 #[test]
 fn signal_ends_compiling_with_one_line() {
     let folder = Folder::new();
-    // Takes a compiler many seconds: functions of many additions.
+    // Functions of many additions, which take a compiler many seconds.
     let adds = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (local.get 1)))".repeat(600);
     let functions = format!("(func (param i32 i32) (result i32) {adds} (local.get 0))").repeat(200);
     let text = include_str!("guests/worker.wat")

@@ -5,7 +5,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::support::{Folder, Texts, body, host};
 
-/// A key of minisign. What would sign with it brings in so much that wasmtime would be built twice, for the tests and for the
+/// A minisign key. A crate that signs has so many dependencies that wasmtime would be built twice, for the tests and for the
 /// program, and the format is four lines.
 struct Signer {
     key: Ed25519KeyPair,
@@ -67,10 +67,10 @@ fn component_runs_only_with_the_required_signature() {
     };
     run(&["map", &manifest(&key)]).exits(0).prints("a\n");
     run(&["map", &manifest(&theirs.public())]).exits(2).prints("");
-    // What was typed comes first.
+    // The command line takes precedence.
     run(&["map", &manifest(&theirs.public()), "--signed-by", &key]).exits(0);
     run(&["map", &manifest("RWnothing")]).exits(2).stderr_to(&texts);
-    // Workers of an operation too, and the operation.
+    // The same holds for an operation and its workers.
     let operation = folder.operation("operation.wasm", "next", "");
     let operated = ["run", &operation, "--worker", &worker, "--signed-by", &key];
     run(&operated).exits(2).stderr_to(&texts);

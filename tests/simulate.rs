@@ -1,4 +1,4 @@
-//! `simulate`: worlds in virtual time.
+//! `simulate`: scenarios in virtual time.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const PRESETS: [&str; 15] = [
     "outage",
 ];
 
-/// Small worlds.
+/// Runs a small scenario.
 fn simulate(args: &[&str]) -> Ended {
     host(["simulate", "--actions", "600", "--seeds", "2"].iter().chain(args)).run()
 }
@@ -95,7 +95,7 @@ fn json_has_a_line_for_each_policy() {
             assert_eq!(settled, 600.0, "each exactly once: {line}");
             assert_eq!(mean(line, "actions_never_settled"), 0.0);
             let workers = line["world"]["workers"].as_u64().unwrap();
-            // Each that is done took so long or longer, and nobody does two at once.
+            // Each completed action took at least this long, and no worker does two at once.
             let shortest = line["world"]["duration_ms"][0].as_f64().unwrap();
             let least = 0.999 * shortest * mean(line, "good_actions_done") / workers as f64;
             assert!(mean(line, "makespan_ms") >= least, "{line}");
@@ -103,7 +103,7 @@ fn json_has_a_line_for_each_policy() {
             assert_eq!(line["utilisation_by_worker"].as_array().unwrap().len() as u64, workers);
         }
         let last = lines.last().unwrap();
-        // What a worker says of itself is believed all the same.
+        // A worker's report about itself still counts.
         let evicted = if preset == "poison-unfit" { 4.0 } else { 0.0 };
         assert_eq!(
             mean(last, "innocents_quarantined"),
@@ -189,7 +189,7 @@ fn flags_change_a_preset() {
     assert_eq!(usual["failing_ms"], changed["failing_ms"], "the rest stays");
 }
 
-/// Two workers that could do much more than they may: 600 actions are three windows of 100 for each.
+/// Two workers with more capacity than quota: 600 actions are three windows of 100 for each.
 const SATURATED: [&str; 4] = ["--workers", "2", "--slots", "4"];
 
 #[test]
@@ -201,7 +201,7 @@ fn quotas_are_used_up_and_never_overrun() {
             assert_eq!(mean(&line, "refused_over_quota"), 0.0, "{told}");
             assert_eq!(mean(&line, "good_actions_done"), 600.0, "{told}");
             assert!((0.97..=1.0).contains(&mean(&line, "quota_used")), "{told}");
-            // Two whole windows have to pass, of which a fixed one may have begun long before.
+            // Two whole windows have to pass; a fixed one may have begun long before.
             let least = if quota.ends_with("fixed") { 10_000.0 } else { 20_000.0 };
             assert!((least..36_000.0).contains(&mean(&line, "makespan_ms")), "{told}");
             let accounts = line["quota_by_account"].as_array().unwrap();

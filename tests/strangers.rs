@@ -1,13 +1,13 @@
-//! Folders of unknown origin: what their manifests ask for, and what their files are.
+//! Folders of unknown origin: the requests of their manifests, and their files.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration};
 
 use crate::support::{Ended, Folder, Host, Texts, body, host};
 
-/// The most memory that a host may take that refuses a file, in MiB.
+/// The most memory that a host may take when it rejects a file, in MiB.
 const MEMORY: u64 = 500;
 
-/// A folder with a worker, an operation, and a store of trust of its own.
+/// A folder with a worker, an operation, and its own trust store.
 struct Stranger(Folder);
 
 impl Stranger {
@@ -55,7 +55,7 @@ impl Stranger {
     }
 }
 
-/// Every sort of thing that a manifest can ask for.
+/// A manifest with every kind of request.
 const GREEDY: &str = r#"
     [operation]
     component = "operation.wasm"
@@ -87,7 +87,7 @@ fn untrusted_manifest_gets_no_grants() {
     }
     stranger.run(&["test", "project"]).exits(2).prints("").stderr_to(&texts);
     assert!(!stranger.is_marked(), "a command of the manifest ran");
-    // What a command does not take, it need not be trusted with.
+    // A command needs no trust for settings that it does not use.
     stranger.run(&["compile", "project", "--no-build"]).exits(0);
     stranger.run(&["test", "project", "--no-build", "--update"]).exits(0);
     stranger.run(&["map", "project/echo.wasm"]).exits(0).prints("a\n");
@@ -117,7 +117,7 @@ fn trust_lasts_until_the_manifest_changes() {
     stranger.run(&["map", "project"]).exits(2).stderr_to(&texts);
     stranger.manifest(GREEDY);
     stranger.run(&["map", "project"]).exits(0);
-    // A copy elsewhere is another one.
+    // A copy elsewhere needs its own trust.
     let copied = Command::new("cp")
         .args(["-r", "project", "copy"])
         .current_dir(stranger.0.root())
@@ -255,7 +255,7 @@ fn files_of_tests_stay_within_the_folder() {
         assert_ne!(ended.code, 2, "{}", ended.stderr);
     }
     fs::write(&script, "[[answer]]\necho = true\n").unwrap();
-    // A golden that leads out is neither read nor written.
+    // A golden file that leads out is neither read nor written.
     fs::remove_file(&golden).unwrap();
     symlink(&secret, &golden).unwrap();
     for flags in [&[][..], &["--update"]] {
@@ -296,7 +296,7 @@ fn irregular_files_are_neither_read_nor_waited_for() {
             fs::rename(&path, &kept).unwrap();
             make(&path);
             for command in commands {
-                // Trust is of what is asked for: it makes no file a regular one.
+                // Trust covers requests: it makes no file a regular one.
                 let flags: &[&str] = if *command == "inspect" {
                     &[]
                 } else {
@@ -328,7 +328,7 @@ fn irregular_files_are_neither_read_nor_waited_for() {
             .stderr_to(&texts);
         fs::remove_file(&signature).unwrap();
     }
-    // What is typed itself may be a pipe.
+    // A path on the command line may be a pipe.
     let typed = stranger.0.path("typed.wasm");
     pipe(&typed);
     let component = fs::read(stranger.path("echo.wasm")).unwrap();
@@ -363,7 +363,7 @@ fn files_of_a_folder_have_a_size_limit() {
     too_large(&["run", "project"]);
     grow("disperse.toml", (1 << 20) + 1);
     too_large(&["inspect", "project"]);
-    // Many that are not too large each.
+    // Many files, each within the limit.
     stranger.manifest("[operation]\ncomponent = \"operation.wasm\"\n");
     grow("answer", 60 << 20);
     let script = "[[answer]]\nfile = \"../answer\"\n".repeat(9);
@@ -409,7 +409,7 @@ fn deep_and_wide_manifests_fail_quickly() {
     texts.match_snapshot();
 }
 
-/// A command on a terminal, which `answer` is typed into. None: there is no program `script`.
+/// The output of a command on a terminal on which `answer` is typed. None if there is no program `script`.
 fn on_terminal(folder: &Path, state: &str, line: &str, answer: &str) -> Option<String> {
     let program = env!("CARGO_BIN_EXE_disperse-host");
     let output = Command::new("sh")
@@ -434,7 +434,7 @@ fn on_terminal(folder: &Path, state: &str, line: &str, answer: &str) -> Option<S
 fn user_is_asked_on_a_terminal_about_a_folder_of_their_own() {
     let texts = Texts::new("user_is_asked_on_a_terminal_about_a_folder_of_their_own");
     let stranger = Stranger::new("[worker]\ncomponent = \"echo.wasm\"\nbuild = \"touch MARK\"\n");
-    // The folder of the tests is in a work tree: another one begins here, of which nothing is known.
+    // The folder of the tests is in a work tree: another one begins here, without any trust.
     let (root, state) = (tempfile::tempdir().unwrap(), stranger.0.path("state"));
     let copied = Command::new("cp")
         .args(["-r", &stranger.0.path("project")])
@@ -456,7 +456,7 @@ fn user_is_asked_on_a_terminal_about_a_folder_of_their_own() {
     let said = ask("y").unwrap();
     assert!(said.contains("[y/N]") && stranger.is_marked(), "{said}");
     fs::remove_file(stranger.0.path("mark")).unwrap();
-    // It is kept.
+    // The answer is stored.
     let said = ask("n").unwrap();
     assert!(!said.contains("[y/N]") && stranger.is_marked(), "{said}");
     // A folder that was trusted before is asked about again when it has changed, in a work tree or not.

@@ -2,7 +2,7 @@
 
 use crate::support::{Ended, Folder, Texts, body, host, of_type, player, root, snapshot, sorts_of_lines};
 
-/// A project whose operation plays these tasks, with one script.
+/// A project whose operation runs these tasks, with one script.
 struct Project {
     folder: Folder,
     script: String,
@@ -24,7 +24,7 @@ impl Project {
         self
     }
 
-    /// Writes it down and runs its test with these flags.
+    /// Writes the project and runs its test with these flags.
     fn test(&self, flags: &[&str]) -> Ended {
         std::fs::create_dir_all(self.folder.root().join("tests")).unwrap();
         let manifest = format!("[operation]\ncomponent = {:?}\n{}", player(), self.manifest);
@@ -33,7 +33,7 @@ impl Project {
         host(["test", &self.folder.path(""), "--trust-manifest"].iter().chain(flags)).run()
     }
 
-    /// Keeps its log and gives it back.
+    /// Stores the golden log and returns it.
     fn log(&self) -> String {
         let ended = self.test(&["--update"]);
         assert!(ended.code == 0, "{}{}", ended.out(), ended.stderr);
@@ -174,7 +174,7 @@ fn script_in_the_book_runs() {
     snapshot("script_in_the_book_runs", &log);
 }
 
-/// Tasks that race each other, see answers in batches, change their minds and fail; workers of every sort.
+/// Tasks that race each other, receive results in batches, cancel and fail; workers of every kind.
 fn race() -> Project {
     let tasks = [
         "submit a 1;submit a 2;submit b 3;any;any;take",
@@ -254,7 +254,7 @@ fn endless_test_is_stopped() {
 #[test]
 fn worker_that_is_always_busy_fails_in_the_end() {
     let log = Project::new(&["ask fetch a"], "[[answer]]\nbusy = \"1h\"\n").log();
-    // Twenty times in a row cost an attempt, of four.
+    // Twenty busy replies in a row count as an attempt, of four.
     assert_eq!(log.matches("busy for").count(), 80, "{log}");
     let last: Vec<_> = log.lines().skip_while(|line| !line.contains("settled")).collect();
     snapshot("worker_that_is_always_busy_fails_in_the_end", &last.join("\n"));
@@ -285,7 +285,7 @@ fn five(quotas: &str, answers: &str) -> String {
     log
 }
 
-/// When attempts were given to workers, in ms.
+/// When attempts were dispatched to workers, in ms.
 fn given(log: &str) -> Vec<u64> {
     let given = log.lines().filter(|line| line.contains("#1 to "));
     given
@@ -330,7 +330,7 @@ fn quota_reports_of_scripted_workers_are_applied() {
         "[[answer]]\ntimes = 1\nafter = \"50ms\"\necho = true\nreport = [{ remaining = 0, resets = \"2s\" }]\n";
     let log = five(quota, report);
     snapshot("quota_reports_of_scripted_workers_are_applied", &log);
-    // The same whatever the threads: what is said is said in virtual time.
+    // The same for any number of threads: log lines appear in virtual time.
     for threads in ["1", "2", "5"] {
         let script = format!("{quota}{report}[[answer]]\nafter = \"50ms\"\necho = true\n");
         let project = Project::new(&["all fetch 1 2 3 4 5"], &script);

@@ -15,17 +15,17 @@ use crate::{
     support::{Ended, Folder, Texts, host, probe, web},
 };
 
-/// A server that says who asked. Its certificate is its own word for who it is.
+/// An HTTPS server that answers with the request's headers. Its certificate is self-signed.
 struct Secure {
     url: String,
     /// The certificate, as text.
     pem: String,
-    /// The lines and headers of requests, which the server could read.
+    /// The lines and headers of the requests that the server could decrypt.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Secure {
-    /// `name`: whom its certificate names. `protocols`: what it speaks, the best first.
+    /// `name`: the host name in its certificate. `protocols`: its protocols, the preferred one first.
     fn new(name: &str, protocols: &[&str]) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let pem = made.cert.pem();
@@ -53,7 +53,7 @@ impl Secure {
                 runtime.block_on(async {
                     let listener = TcpListener::from_std(listener).unwrap();
                     while let Ok((stream, _)) = listener.accept().await {
-                        // Whoever does not trust it goes away.
+                        // A client that does not trust it closes the connection.
                         if let Ok(stream) = acceptor.accept(stream).await {
                             tokio::spawn(serve(stream, asked.clone()));
                         }
@@ -97,7 +97,7 @@ async fn serve(mut stream: TlsStream<TcpStream>, asked: Arc<Mutex<Vec<String>>>)
     let _ = stream.shutdown().await;
 }
 
-/// One line for a guest on a machine that trusts this.
+/// Runs one line on a guest, on a machine that trusts these certificates.
 fn try_line(guest: &str, line: &str, trusted: &str, server: &Secure) -> Ended {
     let folder = Folder::new();
     let secret = format!("TOKEN=file:{}", folder.file("token", CANARY));
@@ -122,7 +122,7 @@ fn https_server_is_reached_with_http_1_and_http_2() {
             let out = ended.out();
             assert!(out.contains(&format!("{says} disperse-secret-")), "{protocols:?} {out}");
         }
-        // A secret that names no server goes to those that are encrypted.
+        // A secret without a server is sent to encrypted servers.
         let asked = server.asked();
         assert_eq!(asked.len(), 2, "{asked:?}");
         assert!(asked.iter().all(|asked| asked.contains(CANARY)), "{asked:?}");

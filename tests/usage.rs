@@ -1,4 +1,4 @@
-//! Words that the command line does not know, and files that are not there.
+//! Unknown words on the command line, and missing files.
 
 use crate::support::{Folder, Texts, body, host, several, snapshot, state, wasm};
 
@@ -108,7 +108,7 @@ fn worker_count_beside_listed_workers_is_a_usage_error() {
         .run()
         .exits(0)
         .prints("a\n");
-    // These stand in for the pools, listed or not.
+    // These replace the pools, listed or not.
     for args in [["run", &manifest], ["run", &operation]] {
         host(
             args.iter()
@@ -214,7 +214,7 @@ fn quiet_run_prints_nothing_on_stderr() {
 #[test]
 fn guest_text_is_escaped_for_terminals() {
     let folder = Folder::new();
-    // The text of a refusal: a command that clears the screen, and what would look like a line of the host.
+    // The text of a failure: an escape that clears the screen, and text that would look like a line of the host.
     let rude = folder.worker(
         "rude.wasm",
         "(i64.store (i32.const 64) (i64.const 0x0a4a325b1b)) (i64.store (i32.const 69) (i64.const 0x656d3a656e6f64))
@@ -245,12 +245,12 @@ fn help_and_completions_go_to_stdout() {
     assert!(host(["--version"]).run().exits(0).out().starts_with("disperse-host "));
 }
 
-/// What bash prints for these commands.
+/// Checks what bash prints for these commands.
 fn replies(complete: &str, wanted: &str) {
     printed("bash", complete, wanted);
 }
 
-/// What a shell prints for these commands, where it is installed.
+/// Checks what a shell prints for these commands, where it is installed.
 fn printed(shell: &str, complete: &str, wanted: &str) {
     let Ok(said) = std::process::Command::new(shell)
         .env("XDG_STATE_HOME", state())
@@ -347,7 +347,7 @@ fn concurrency_needs_async_workers() {
         .exits(2)
         .stderr_to(&texts);
     host(["map", &several, "--concurrency", "0"]).run().exits(2);
-    // One at a time is what every worker does.
+    // Every worker takes one attempt at a time.
     host(["map", &blocking, "--concurrency", "1", "--fresh"])
         .input("x\n")
         .run()
@@ -374,7 +374,7 @@ fn short_help_fits_a_screen_and_long_help_says_more() {
         let help = host([command, "-h"]).run().exits(0);
         let lines: Vec<&str> = help.out().lines().collect();
         assert!(lines.len() <= 50, "{} lines", lines.len());
-        // A line for each flag: none is continued.
+        // One line for each flag: none is wrapped.
         let continued = lines.iter().filter(|line| line.starts_with(&" ".repeat(12)));
         assert_eq!(continued.count(), 0, "{}", help.out());
     }
@@ -473,7 +473,7 @@ fn names_of_runs_and_workers_are_completed() {
     let here = format!("cd {}; export PATH={}:$PATH; ", folder.path(""), program.display());
     let zsh = folder.file("zsh", host(["completions", "zsh"]).run().exits(0).out());
     let fish = folder.file("fish", host(["completions", "fish"]).run().exits(0).out());
-    // zsh completes only at a terminal: what its script calls there prints what it was called with.
+    // zsh completes only on a terminal: the function that its script calls is replaced by one that prints its arguments.
     let stubs = "compdef() {}; compset() {}; compadd() { print -r -- $names }; _arguments() { print clap }";
     for (words, wanted) in [
         ("disperse-host explain --run ''", run.trim()),
@@ -494,7 +494,7 @@ fn names_of_runs_and_workers_are_completed() {
     }
 }
 
-/// A manifest names workers as it likes, and needs no trust for it.
+/// A manifest chooses arbitrary worker names, without needing trust.
 #[test]
 fn name_of_a_worker_that_is_a_command_is_completed_as_text() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! A hundred thousand actions wait for the quotas of a thousand workers: that takes nearly nothing of a core, and when a window
-//! opens the next action goes out.
+//! A hundred thousand actions wait for the quotas of a thousand workers: that uses nearly no CPU, and when a window
+//! opens the next action is dispatched.
 
 use std::{
     fmt::Write,
@@ -18,18 +18,18 @@ const WORKERS: usize = 1_000;
 /// How many actions wait.
 const ACTIONS: usize = 100_000;
 
-/// How long the host is watched while it waits, and how much of a core it may take in that time: 1 %.
+/// How long the host is observed while it waits, and how much of a core it may use in that time: 1 %.
 const WATCHED: Duration = Duration::from_secs(10);
 const SHARE: f64 = 0.01;
 
-/// How long it may take until all are given out that can be. A second where nobody else wants the machine.
+/// How long it may take until every action that can start is dispatched. A second on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How many actions each task asks for.
+/// How many actions each task requests.
 const TASK: usize = 1_000;
 
 /// Starts a run in the folder of a test, with this many actions of this payload. There are more tasks and workers than there may be
-/// instances at once, so that workers which wait have to let theirs go.
+/// instances at once, so that waiting workers have to release theirs.
 fn start(folder: &Folder, args: &[&str], payload: &str, actions: usize) -> Live {
     let limits = ["--tasks", "200", "--"];
     let args = ["run"].iter().chain(args).chain(&limits).map(|arg| (*arg).to_owned());
@@ -43,7 +43,7 @@ fn start(folder: &Folder, args: &[&str], payload: &str, actions: usize) -> Live 
         .within(2 * DEADLINE)
 }
 
-/// Whether a run has done this many actions, and all others wait for a worker that can pay for them.
+/// Whether a run has completed this many actions, and all others wait for a worker with enough quota.
 fn is_waiting(run: &Value, done: usize, waiting: usize) -> bool {
     run["actions_done"] == done && run["actions_running"] == 0 && run["waiting"]["all"] == waiting
 }
@@ -74,10 +74,10 @@ fn waiting_for_quotas_uses_nearly_no_cpu() {
     }
 }
 
-/// The host takes nearly nothing of a core.
+/// Checks that the host uses nearly no CPU.
 fn is_at_rest(live: &Live) {
     let (began, before) = (Instant::now(), live.cpu_time());
-    // Not to wait for anything: this long it is watched.
+    // This sleep waits for nothing: it is the time of observation.
     std::thread::sleep(WATCHED);
     let (watched, after) = (began.elapsed(), live.cpu_time());
     let (Some(before), Some(after)) = (before, after) else {
@@ -88,25 +88,25 @@ fn is_at_rest(live: &Live) {
     assert!(share <= SHARE, "waiting takes {:.2} % of a core", share * 100.0);
 }
 
-/// The shortest window, and by how much that of the next worker is longer: so they open one after the other, and what one waits for
-/// is the host and not the other workers.
+/// The shortest window, and by how much that of the next worker is longer: they open one after the other, so that each dispatch
+/// waits for the host and not for the other workers.
 const WINDOW: Duration = Duration::from_millis(2_000);
 const LONGER: Duration = Duration::from_millis(2);
 
-/// By how much a unit counts longer than such a window: `docs/book/src/quotas.md` mentions a margin for differences between clocks.
+/// How much longer than such a window a unit counts: `docs/book/src/quotas.md` describes this margin for clock differences.
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// How many dispatches are measured.
 const MEASURED: usize = 4_000;
 
-/// The latest that is no failure, of 99 in a hundred. 20 ms are expected.
+/// The highest 99th percentile of the delay that passes. 20 ms are expected.
 const LATE: Duration = Duration::from_millis(500);
 
-/// How late what goes out when a window opens is with the guest.
+/// How late an action reaches the guest after its window opens.
 ///
 /// The window opens by its rule when the window and the margin are over since the last answer was there; the host counts in steps
-/// of an eighth of the margin, 6.25 ms. A guest does not see when its answer is there, only when it was called then and now. So
-/// what is measured is never less than how late the host was: the step is in it, the way of the last answer, and the way into the
+/// of an eighth of the margin, 6.25 ms. A guest does not see when its answer arrives, only when it was called then and now. So
+/// the measured delay is never less than the host's: it includes the step, the way of the last answer, and the way into the
 /// guest.
 #[test]
 fn action_is_dispatched_when_its_quota_window_opens() {
@@ -138,12 +138,12 @@ fn action_is_dispatched_when_its_quota_window_opens() {
     assert!(most <= LATE, "one in a hundred is late by more than {most:?}");
 }
 
-/// What the guests say, as it comes.
+/// The log lines of the guests, as they arrive.
 #[derive(Default)]
 struct Late {
-    /// How many bytes of it were read.
+    /// How many bytes of stdout were read.
     read: usize,
-    /// By worker, how often each has said something.
+    /// How many log lines each worker has written.
     said: Vec<u32>,
     measured: Vec<Duration>,
 }
@@ -169,7 +169,7 @@ impl Late {
         let late = late.unwrap_or_else(|| panic!("{worker} was called {between} us after the last time"));
         self.said.resize(self.said.len().max(number + 1), 0);
         self.said[number] += 1;
-        // In the beginning all are called at once, and answers wait for each other: that time is not one.
+        // At first all are called at once, and answers wait for each other: that delay does not count.
         if self.said[number] > 1 {
             self.measured.push(late);
         }

@@ -1,4 +1,4 @@
-//! wasi:http goes by the rules of our own `http`.
+//! wasi:http follows the rules of the host's own `http`.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn granted_request_is_sent_and_its_whole_response_arrives() {
         response("418 Teapot", "X-Kind: brown\r\n", &format!("<{body}>"))
     });
     let url = server.url("/pot?a=b");
-    // More than fits into the pieces that wait for a reader.
+    // More than the buffered pieces hold.
     let lines = format!("GET {url} X-Mine=yes\nPOST {url} Content-Length=4 < body\nPOST {url} < times 100000");
     let ended = try_lines(&lines, &["--http", &server.url("")]).exits(0);
     let out: Vec<&str> = ended.out().lines().collect();
@@ -68,12 +68,12 @@ fn request_without_a_grant_is_denied_and_reaches_no_server() {
         try_lines(&line, &flags).exits(1).prints("").stderr_to(&texts);
         try_lines(&line, &[]).exits(1).prints("");
         if says == "HttpRequestDenied" {
-            // The guest is told only that; the operator is told more.
+            // The guest sees only that; the operator's log has the details.
             try_lines(&line, &flags).stderr_to(&texts);
         }
     }
     assert!(server.asked().is_empty(), "{:?}", server.asked());
-    // Nobody listens there, and no such name is known.
+    // No server listens there, and no such name exists.
     try_lines("GET http://127.0.0.1:1/", &["--http", "http://127.0.0.1:1"])
         .exits(1)
         .stderr_to(&texts);
@@ -164,7 +164,7 @@ fn requests_and_answers_have_limits_in_size_and_time() {
         format!("GET {}", server.url("/large")),
         format!("GET {}", server.url("/headers")),
         format!("POST {} < times 70000", server.url("/")),
-        // What is said of its length is held to.
+        // A stated length is enforced.
         format!("POST {} Content-Length=9 < body", server.url("/")),
         format!("slow {} 50", server.url("/slow")),
     ] {
