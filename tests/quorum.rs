@@ -39,7 +39,7 @@ fn untrusted_results_are_compared_and_the_dissenting_worker_is_evicted() {
         "disperse.toml",
         strangers(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
     );
-    // Long, so that few of them wait in the pipe; and until the dissenting worker, however seldom it had work, is detected, and many
+    // Long, so that few of them wait in the pipe. Fed until the dissenting worker is detected, however seldom it had work, and many
     // more than are open at once, all of which are compared before any score is known.
     let line = "a line ".repeat(600);
     let out = folder.path("out");

@@ -232,7 +232,7 @@ struct Held {
     child: Child,
     stdin: ChildStdin,
     folder: Folder,
-    /// Its both ends stay open.
+    /// Both of its ends stay open.
     writer: Option<OwnedFd>,
 }
 

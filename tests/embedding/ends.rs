@@ -1,4 +1,4 @@
-//! How runs end before their end, and how a slow reader slows them.
+//! Runs that end early, and slow readers.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{Alive, Told, go, host, square, until, worker};
 use crate::support::{body, snapshot};
 
-/// Tasks without end, of which each writes a word and then waits for an attempt that never ends.
+/// Endless tasks, each of which writes a word and then waits for an attempt that never ends.
 fn stuck(alive: &Alive) -> RunBuilder {
     let in_task = alive.clone();
     let operation = Operation::native(std::iter::repeat("x"), move |task: Task| {
@@ -114,7 +114,7 @@ fn draining_lets_attempts_end() {
 
 #[test]
 fn slow_reader_slows_the_run() {
-    // With what else each takes: 16 of them are 16 MiB.
+    // With the overhead of each, 16 of them are 16 MiB.
     const PIECE: usize = (1 << 20) - 256;
     go(async {
         let written = Arc::new(AtomicU64::new(0));
@@ -198,7 +198,7 @@ fn draining_keeps_results_until_they_are_read() {
             .unwrap();
         until(|| made.load(Ordering::SeqCst) == TASKS as u64).await;
         run.drain();
-        // Longer than those who are still at something have after the last attempt.
+        // Longer than the tasks still running have after the last attempt.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         let told = Told::of(run).await;
         assert_eq!((told.outputs().len(), told.summary.tasks_done), (TASKS, TASKS as u64));
@@ -238,7 +238,7 @@ fn run_explains_drains_and_readmits_workers() {
         assert_eq!(progress.workers, [(Health::Healthy, 3)]);
         let control = run.control();
         let said = control.drain_worker("stuck/1").await.unwrap();
-        // How many attempts run is a matter of time, and so is the end of the sentence.
+        // How many attempts run depends on timing, and so does the end of the sentence.
         snapshot("a_worker_is_drained", said.split(';').next().unwrap());
         let workers = run.progress().await.unwrap().workers;
         assert!(workers.contains(&(Health::Draining, 1)), "{workers:?}");
@@ -269,7 +269,7 @@ fn run_continues_unobserved_and_can_be_read_afterwards() {
 #[test]
 fn unread_events_are_bounded() {
     go(async {
-        // Ends of tasks alone, without any output to wait for; as much of their text as is kept.
+        // Only the ends of tasks, without any output to wait for, each with the longest text that is kept.
         const TEXT: u64 = 4 << 10;
         let most = (16 << 20) / (TEXT + 256);
         let begun = Arc::new(AtomicU64::new(0));

@@ -1,4 +1,4 @@
-//! The host as a library: what a program sees that has it built in.
+//! The host as a library, as seen by a program that embeds it.
 
 mod ends;
 mod folders;
@@ -21,7 +21,7 @@ use disperse_host::{Component, Event, Host, Limits, Operation, Policy, Pool, Run
 
 use crate::support::{Folder, beside, body, snapshot, wasm};
 
-/// How long anything may take. Nothing comes near it unless it hangs.
+/// The deadline of every operation. Only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The one host of these tests: an engine takes much address space.
@@ -41,7 +41,7 @@ fn worker(name: &str, handle: &str) -> Component {
     Component::open(host(), Folder::new().worker(&format!("{name}.wasm"), handle)).unwrap()
 }
 
-/// Does something on a runtime, under a deadline.
+/// Runs a future on a runtime, under a deadline.
 fn go<T>(work: impl Future<Output = T>) -> T {
     let _beside = beside();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -49,14 +49,14 @@ fn go<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(DEADLINE, work).await.expect("it hangs") })
 }
 
-/// Waits until this is so.
+/// Waits until a condition holds.
 async fn until(is_so: impl Fn() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
     }
 }
 
-/// All that a run tells, and how it went.
+/// All events of a run, and its summary.
 struct Told {
     events: Vec<Event>,
     summary: Summary,
@@ -88,13 +88,13 @@ impl Told {
         pieces.into_iter().map(|(_, text)| text).collect()
     }
 
-    /// Of the events those that this makes something of.
+    /// The values that a filter maps events to.
     fn seen<T: Debug>(&self, what: impl FnMut(&Event) -> Option<T>) -> Vec<T> {
         self.events.iter().filter_map(what).collect()
     }
 }
 
-/// Counts what is alive.
+/// Counts its live values.
 #[derive(Clone, Default)]
 struct Alive(Arc<AtomicUsize>);
 
@@ -108,7 +108,7 @@ impl Alive {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Lives until it is dropped, and does nothing else.
+    /// A future that counts as alive until it is dropped and never completes.
     fn for_ever<T>(&self) -> impl Future<Output = T> + Send + 'static + use<T>
     where
         T: Send + 'static,
@@ -209,7 +209,7 @@ fn lines_operation_uses_a_component_worker() {
 #[test]
 fn two_runs_share_a_host() {
     go(async {
-        // Each worker waits for that of the other run, so that one after the other would hang.
+        // Each worker waits for the other run's worker, so that sequential runs would hang.
         let both = Arc::new(tokio::sync::Barrier::new(2));
         let run = |name: &'static str| {
             let both = both.clone();

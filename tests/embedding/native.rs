@@ -20,7 +20,7 @@ use futures::future::join_all;
 use super::{Alive, Told, go, host, square, until, worker};
 use crate::support::{body, masked_snapshot, snapshot};
 
-/// A pool that gives back what it is given.
+/// A pool whose result is the payload.
 fn echo() -> Pool {
     Pool::native("echo", |attempt: Attempt| async move { Ok(attempt.payload().clone()) }).workers(2)
 }
@@ -68,7 +68,7 @@ fn failed_native_attempt_is_retried_on_another_worker() {
     assert!(!failed.is_empty());
     let not_here = ("local/1".to_owned(), FailureClass::Transient, "not here".to_owned());
     assert!(failed.iter().all(|one| *one == not_here), "{failed:?}");
-    // Whatever failed was made again, by the other one.
+    // Every failed action was retried, by the other worker.
     let made = made.lock().unwrap();
     for (action, number, who) in made.iter().filter(|(.., who)| who == "local/1") {
         let next = (*action, number + 1, "local/2".to_owned());
@@ -125,7 +125,7 @@ fn inputs_may_arrive_later() {
         });
         let mut run = host().run(operation).pool(echo()).start().unwrap();
         for (input, number) in [("a", "1"), ("b", "2")] {
-            // The run has nothing to do before.
+            // The run has no work before.
             to_run.send(input).unwrap();
             let mut written = Vec::new();
             while written.len() < 2 {
@@ -144,7 +144,7 @@ fn inputs_may_arrive_later() {
 fn panic_ends_only_its_attempt_or_task() {
     let told = Told::by(|| {
         let pool = Pool::native("careless", |attempt: Attempt| {
-            // Before there is a future, and within it.
+            // Before it returns a future, and within the future.
             assert_ne!(&attempt.payload()[..], b"early", "too early");
             async move {
                 assert_ne!(&attempt.payload()[..], b"late", "too late");
@@ -225,7 +225,7 @@ fn blocked_attempt_is_retried_elsewhere_and_its_worker_stays_busy() {
             let wait = wait.clone();
             async move {
                 if attempt.worker() == "p/1" {
-                    // Holds its thread until the run is over.
+                    // Blocks its thread until the run is over.
                     let _ = wait.lock().unwrap().recv();
                 }
                 Ok(attempt.payload().clone())
@@ -288,7 +288,7 @@ fn error_of_a_task_includes_its_sources() {
     assert_eq!(errors, ["the page cannot be had: the line is dead"]);
 }
 
-/// Lines without end, until it is told that there are enough.
+/// Endless lines, until a flag is set.
 struct Lines(Arc<AtomicBool>);
 
 impl Read for Lines {
@@ -356,7 +356,7 @@ fn untrusted_result_needs_two_owners_that_agree() {
     });
     assert_eq!(told.outputs(), ["1\n", "4\n", "9\n", "16\n"]);
     let attempts: Vec<_> = told.summary.workers.iter().map(|worker| worker.attempts).collect();
-    // Each of the four was made by Ann, by one of her workers, and by Cy.
+    // Each of the four was completed for Ann, by one of her workers, and for Cy.
     assert_eq!((attempts[0] + attempts[1], attempts[2]), (4, 4), "{attempts:?}");
 }
 
@@ -449,7 +449,7 @@ fn function_worker_reports_its_remaining_quota() {
                 Ok(attempt.payload().clone())
             }
         });
-        // Of which there would be plenty, but for what is reported.
+        // Without the report plenty of quota would be left.
         let quota = Quota::window(1000, Duration::from_secs(3600)).name("hourly");
         host()
             .run(Operation::lines("line"))
@@ -499,7 +499,7 @@ fn unfit_worker_is_evicted_and_oversize_result_fails() {
             }
         });
         let operation = once(|task: Task| async move {
-            // One for each worker. That the other one can do both proves that the first is unfit.
+            // One for each worker. The other worker completes both, which proves that the first is unfit.
             let both = join_all((0..2).map(|_| task.perform(Action::new("small", "")))).await;
             assert!(both.iter().all(Result::is_ok), "{both:?}");
             let large = task.perform(Action::new("large", "")).await;

@@ -1,4 +1,4 @@
-//! Programs of WASI as workers of a program.
+//! WASI programs as workers of an embedding program.
 
 use disperse_host::{Component, Operation, Pool, StartError, Worker};
 

@@ -1,4 +1,4 @@
-//! What is said before anything runs.
+//! Errors before anything runs.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn squares() -> Pool {
     Pool::component("squares", &square())
 }
 
-/// What starting says.
+/// The error of starting a run.
 fn refused(run: RunBuilder) -> String {
     go(async { run.start().expect_err("it cannot start").to_string() })
 }
@@ -80,7 +80,7 @@ fn invalid_pools_are_errors() {
     let said = said.join("\n");
     assert!(!said.contains("hidden"));
     snapshot("invalid_pools_are_errors", &said);
-    // What one says beside the other is no matter.
+    // The order of these settings does not matter.
     let both = squares().quota(hourly()).quota(Quota::concurrent(4));
     go(async { drop(lines().pool(both).start().unwrap()) });
 }
@@ -117,7 +117,7 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
     assert!(matches!(error, StartError::NoRuntime), "{error:?}");
     let error = Host::builder().stack(1).build().unwrap_err();
     assert!(matches!(error, HostError::Stack { bytes: 1, .. }), "{error:?}");
-    // A file is no folder.
+    // A file is not a folder.
     let error = Host::builder()
         .cache_in(env!("CARGO_MANIFEST_PATH"))
         .build()
@@ -128,7 +128,7 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
 #[test]
 fn deeply_nested_file_is_an_error_without_a_compiler_process() {
     let host = Host::builder().memory(1 << 30).build().unwrap();
-    // Instance types in each other.
+    // Nested instance types.
     let deep = 100_000;
     let types = [b"\x01", &*b"\x42\x01\x01".repeat(deep), b"\x42\x00"].concat();
     let length = [
@@ -144,7 +144,7 @@ fn deeply_nested_file_is_an_error_without_a_compiler_process() {
 
 #[test]
 fn a_guest_traps_where_the_stack_of_its_host_ends() {
-    // Here, because it is a setting of the host: the others have another one.
+    // With a host of its own, because the stack size is a setting of the host.
     let host = Host::builder().stack(64 << 10).memory(1 << 30).build().unwrap();
     let folder = crate::support::Folder::new();
     let deep = Component::open(&host, folder.worker("deep.wasm", body::DEEP)).unwrap();

@@ -1,4 +1,4 @@
-//! Calls: what can be entered when, how one ends, and what is left of a store then.
+//! Calls: when a store can be entered, how a call ends, and the state of the store then.
 
 use std::{
     future::{Future, pending},
@@ -18,7 +18,7 @@ use wasmtime::{
 
 use super::{ASYNC, Guest, PLENTY, component, config};
 
-/// Notes whether somebody asked for another poll.
+/// Records whether another poll was requested.
 #[derive(Default)]
 struct Noted(AtomicBool);
 
@@ -28,7 +28,7 @@ impl Wake for Noted {
     }
 }
 
-/// Polls a call until it no longer asks for that, a hundred times at most. Whether it came to rest, and what it gave.
+/// Polls a call until it no longer wakes, a hundred times at most. Returns whether it stopped waking, and the last poll.
 fn poll<T>(mut call: Pin<&mut impl Future<Output = T>>) -> (bool, Poll<T>) {
     for _ in 0..100 {
         let noted = Arc::new(Noted::default());
@@ -40,7 +40,7 @@ fn poll<T>(mut call: Pin<&mut impl Future<Output = T>>) -> (bool, Poll<T>) {
     (false, Poll::Pending)
 }
 
-/// Why every worker and every task has a tokio task of its own: not even *another* store can be run inside one.
+/// Why every worker and every task has a tokio task of its own: not even *another* store can run inside one.
 #[tokio::test]
 #[should_panic(expected = "Recursive `StoreContextMut::run_concurrent` calls not supported")]
 async fn a_store_cannot_be_run_inside_another() {
@@ -51,7 +51,7 @@ async fn a_store_cannot_be_run_inside_another() {
         .await;
 }
 
-/// Why an instance is spent after these.
+/// Why an instance is replaced after these.
 #[tokio::test]
 async fn store_is_closed_by_a_trap_a_host_error_or_the_end_of_its_fuel() {
     for concurrency in [false, true] {
@@ -71,7 +71,7 @@ async fn store_is_closed_by_a_trap_a_host_error_or_the_end_of_its_fuel() {
     }
 }
 
-/// Why there are two engines, and how `contract.rs` can tell which one a component needs.
+/// Why there are two engines, and how `contract.rs` determines which one a component needs.
 #[tokio::test]
 async fn engine_without_async_runs_blocking_guests_and_rejects_the_rest() {
     let mut guest = Guest::blocking(&config(false)).await;
@@ -118,7 +118,7 @@ async fn timeout_cuts_an_endless_loop_that_has_fuel_left() {
     }
 }
 
-/// What `quiet.rs` lives by: whoever computes asks to be polled again after each slice of fuel, whoever waits does not.
+/// The basis of `quiet.rs`: a call that computes wakes after each slice of fuel, a call that waits does not.
 #[tokio::test]
 async fn waiting_call_stops_waking_and_computing_call_does_not() {
     for (name, rests) in [("wait", true), ("spin", false)] {
@@ -129,7 +129,7 @@ async fn waiting_call_stops_waking_and_computing_call_does_not() {
     }
 }
 
-/// Why giving a call up is never enough, and its store is dropped: see `docs/book/src/internals/engines.md`.
+/// Why dropping a call is not enough, and its store is dropped too: see `docs/book/src/internals/engines.md`.
 #[tokio::test]
 async fn store_is_unusable_after_a_dropped_call() {
     for name in ["spin", "wait"] {
@@ -144,7 +144,7 @@ async fn store_is_unusable_after_a_dropped_call() {
     assert!(poll(pin!(guest.run("spin"))).1.is_pending());
     assert!(!guest.is_open().await);
 
-    // An async call that waits is not even ended: it is still there, and the next one waits behind it.
+    // An async call that waits does not even end: it still exists, and the next one waits behind it.
     let mut guest = Guest::concurrent().await;
     assert!(poll(pin!(guest.run("wait"))).1.is_pending());
     assert!(poll(pin!(guest.run("rest"))).1.is_pending());
@@ -154,8 +154,8 @@ async fn store_is_unusable_after_a_dropped_call() {
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
-/// What `sandbox/calls.rs` lives by: when a store with several calls in it has come to its end, its call stack still says whose
-/// guest was at it, and that nobody's was while all waited.
+/// The basis of `sandbox/calls.rs`: when a store with several calls has failed, its call stack still shows which call's
+/// guest was running, and that none was while all waited.
 #[tokio::test]
 async fn running_call_is_known_after_its_store_has_failed() {
     for (name, told) in [("trap", true), ("spin", true), ("idle", false)] {
@@ -182,7 +182,7 @@ async fn running_call_is_known_after_its_store_has_failed() {
     }
 }
 
-/// As many components, each with a function that waits in the host, on the async engine.
+/// `count` components, each with a function that waits in the host, for the async engine.
 fn waiters(count: usize) -> String {
     let waiter = "(component $Waiter
         (import \"wait\" (func $wait async))
@@ -202,8 +202,8 @@ fn waiters(count: usize) -> String {
     format!("(component (import \"wait\" (func $wait async)) {waiter} {all})")
 }
 
-/// Why the pool of the async engine has three stacks for an instance that is one component, whatever goes on in it at once, and as
-/// many more as others have components: see `weight` in `engine.rs`.
+/// Why the pool of the async engine has three stacks for an instance of one component, however many calls it has, and as
+/// many more for others as they have components: see `weight` in `engine.rs`.
 #[tokio::test]
 async fn waiting_component_uses_one_stack_however_often_it_is_called() {
     for components in [1, 6] {

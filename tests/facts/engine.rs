@@ -1,4 +1,4 @@
-//! Engines: what they charge for and bound, how their code is told apart, and what is linked to them.
+//! Engines: what they charge for and bound, how their code is distinguished, and what is linked to them.
 
 use std::{
     future::Future,
@@ -15,14 +15,14 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::{Guest, PLENTY, component, config};
 
-/// `fault.rs` knows a result that is too large by these words, because wasmtime keeps their type to itself.
+/// `fault.rs` recognizes a result that is too large by this text, because wasmtime's error type is private.
 #[tokio::test]
 async fn error_for_oversize_guest_data_has_this_text() {
     const WORDS: &str = "allocated for hostcalls has been exhausted";
     for concurrency in [false, true] {
         let mut guest = Guest::blocking(&config(concurrency)).await;
         guest.store.set_hostcall_fuel(1000);
-        // It is a limit on each call, not on all of them together.
+        // The limit is for each call, not for all of them together.
         for _ in 0..3 {
             let (bytes,) = guest.call::<_, (Vec<u8>,)>("large", (1000u32,)).await.unwrap();
             assert_eq!(bytes.len(), 1000);
@@ -33,7 +33,7 @@ async fn error_for_oversize_guest_data_has_this_text() {
             words.contains(WORDS),
             "wasmtime now says `{words}`: `is_hostcall_limit` in host/src/sandbox/run/fault.rs has to look for that"
         );
-        // What a guest gives to a host function fails inside the guest. So the two are told apart.
+        // Oversize arguments to a host function fail inside the guest, which distinguishes the two.
         assert!(error.downcast_ref::<WasmBacktrace>().is_none());
         let mut guest = Guest::blocking(&config(concurrency)).await;
         guest.store.set_hostcall_fuel(1000);
@@ -43,7 +43,7 @@ async fn error_for_oversize_guest_data_has_this_text() {
     }
 }
 
-/// Each batch of answers refills a task's fuel, from inside the host function that the task waits in.
+/// Each batch of results refills a task's fuel, from inside the host function that the task waits in.
 #[tokio::test]
 async fn a_host_function_may_set_the_fuel_of_its_caller() {
     for concurrency in [false, true] {
@@ -64,7 +64,7 @@ async fn bulk_instructions_cost_by_length() {
         let length = guest.burns(name, len).await - guest.burns(name, 0).await;
         assert_eq!(length, u64::from(len), "{name}");
     }
-    // It is charged first: whoever cannot pay does not even get to know that there is not that much memory.
+    // It is charged first: without enough fuel the guest does not even reach the check of the memory's size.
     guest.store.set_fuel(64 << 20).unwrap();
     let error = guest.call::<_, ()>("fill", (128u32 << 20,)).await.unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
@@ -75,7 +75,7 @@ async fn bulk_instructions_cost_by_length() {
     assert_eq!(guest.burns("fill", 1 << 20).await, guest.burns("fill", 0).await);
 }
 
-/// How `turn.rs` ends a turn that the host spends on a guest.
+/// How `turn.rs` ends a slice that the host spends on a guest.
 #[tokio::test]
 async fn hook_can_end_a_turn_without_using_fuel() {
     for concurrency in [false, true] {
@@ -95,7 +95,7 @@ async fn hook_can_end_a_turn_without_using_fuel() {
     }
 }
 
-/// Why it does not after a growth, which the limiter and the time tell: a guest would have the fuel that it has in its register
+/// Why it does not after a growth, which the limiter and the time cover: a guest would get the fuel in its register
 /// once more.
 #[tokio::test]
 async fn fuel_set_by_a_hook_is_lost_on_return_from_a_growth() {
@@ -106,7 +106,7 @@ async fn fuel_set_by_a_hook_is_lost_on_return_from_a_growth() {
     assert!(guest.store.get_fuel().unwrap() > PLENTY);
 }
 
-/// Why a guest whose objects are collected has another hook, `CollectedTurn`: it calls the engine as it makes them, and has its
+/// Why a guest with garbage-collected objects has another hook, `CollectedTurn`: it calls the engine to allocate, and keeps its
 /// fuel in a register meanwhile.
 #[tokio::test]
 async fn fuel_set_by_a_hook_is_lost_on_return_from_an_allocation() {
@@ -118,7 +118,7 @@ async fn fuel_set_by_a_hook_is_lost_on_return_from_an_allocation() {
     assert!(guest.store.get_fuel().unwrap() > PLENTY - burns);
 }
 
-/// Why a collection ends no turn late: it lets others have one between its pieces.
+/// Why a collection ends no slice late: it yields between its steps.
 #[tokio::test]
 async fn collection_yields_and_burns_no_fuel() {
     let mut guest = Guest::blocking(&config(false)).await;
@@ -136,11 +136,11 @@ async fn collection_yields_and_burns_no_fuel() {
     })
     .await
     .unwrap();
-    // Ten thousand turns of a loop are less than one slice of fuel.
+    // Ten thousand iterations of a loop are less than one slice of fuel.
     assert!(polls > 2, "{polls} turns");
 }
 
-/// Leaves a guest one unit of fuel for its turn at each way back from the host.
+/// Leaves a guest one unit of fuel in its slice at each return from the host.
 fn ends_turns(guest: &mut Guest) {
     guest.store.call_hook(|mut store, way| match way {
         CallHook::ReturningFromHost => store.fuel_async_yield_interval(Some(1)),
@@ -165,7 +165,7 @@ async fn bulk_instruction_is_not_interrupted() {
     assert_eq!(polls, 2, "one slice was over before it began");
 }
 
-/// Room for two instances, in little address space.
+/// A pool of two instances, in little address space.
 fn pool_of_two() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(2)
@@ -174,7 +174,7 @@ fn pool_of_two() -> InstanceAllocationStrategy {
     InstanceAllocationStrategy::Pooling(pool)
 }
 
-/// Why whoever wants an instance first waits for room.
+/// Why the host waits for capacity before it instantiates.
 #[tokio::test]
 async fn instance_pool_rejects_what_exceeds_its_capacity() {
     let mut config = config(false);
@@ -194,7 +194,7 @@ async fn instance_pool_rejects_what_exceeds_its_capacity() {
     start().await.unwrap();
 }
 
-/// Why `cache.rs` names files of compiled code after this hash and does not leave it to wasmtime to refuse them: code with
+/// Why `cache.rs` names files of compiled code after this hash and does not rely on wasmtime to reject them: code with
 /// other NaNs would be loaded, and tasks would not be deterministic.
 #[test]
 #[allow(
@@ -227,13 +227,13 @@ fn compiled_code_is_distinguished_by_engine_configuration() {
         let mut changed = config(false);
         change(&mut changed);
         assert_eq!(hash(&changed) == hash(&config(false)), same, "{name}");
-        // SAFETY: these bytes are what `serialize` gave.
+        // SAFETY: these bytes come from `serialize`.
         let loaded = unsafe { Component::deserialize(&Engine::new(&changed).unwrap(), &bytes) };
         assert_eq!(loaded.is_ok(), loads, "{name}");
     }
 }
 
-/// Notes what it is asked.
+/// Records its calls.
 #[derive(Default)]
 struct Asked(Vec<(&'static str, usize, usize, Option<usize>)>);
 
@@ -249,7 +249,7 @@ impl ResourceLimiter for Asked {
     }
 }
 
-/// `limiter.rs` counts what a guest begins with too, and must not count what cannot be had anyway.
+/// `limiter.rs` also counts the initial memory of a guest, and must not count growth that fails anyway.
 #[tokio::test]
 async fn limiter_is_asked_even_for_growth_that_the_type_forbids() {
     const PAGE: usize = 1 << 16;
@@ -291,7 +291,7 @@ impl WasiView for Wasi {
     }
 }
 
-/// `imports/clock.rs` takes the place of wasmtime's clock, for which it has to have the same name.
+/// `imports/clock.rs` replaces wasmtime's clock, for which it needs the same name.
 #[test]
 fn linked_wasi_version_is_the_expected_one() {
     let mut linker = Linker::<Wasi>::new(&Engine::new(&config(false)).unwrap());

@@ -1,8 +1,8 @@
-//! Facts about wasmtime that shape the house.
+//! Facts about wasmtime that the host's design depends on.
 //!
-//! None of this is our code. Each fact was found out once, on wasmtime itself, and something here is built on it; so an
-//! upgrade that changes one is noticed as what it is, and not as a guest that behaves oddly. Where a test fails, read what
-//! it names in `host/src/sandbox/` before the test is changed.
+//! None of this tests the host's code. Each fact was measured once on wasmtime itself, and the host relies on it; so an
+//! upgrade that changes one fails here, and not as a guest that behaves oddly. Where a test fails, read the file that
+//! it names in `host/src/sandbox/` before you change the test.
 
 mod calls;
 mod engine;
@@ -20,7 +20,7 @@ const PLENTY: u64 = 1 << 40;
 /// As in `engine.rs`.
 const YIELD_INTERVAL: u64 = 200_000;
 
-/// A guest that blocks, with an export for each thing that is wanted of it.
+/// A guest that blocks, with an export for each behaviour.
 const BLOCKING: &str = r#"
 (component
   (import "fail" (func $fail))
@@ -94,7 +94,7 @@ const BLOCKING: &str = r#"
   (func (export "table") (param "n" u32) (canon lift (core func $i "table")))
 )"#;
 
-/// A guest that uses component-model async, and one export that is not async although it waits for something that is.
+/// A guest that uses component-model async, with one sync export that waits for an async import.
 const ASYNC: &str = r#"
 (component
   (import "wait" (func $wait async))
@@ -124,7 +124,7 @@ const ASYNC: &str = r#"
   (func (export "sync") (canon lift (core func $i "sync")))
 )"#;
 
-/// With component-model async or without; the rest as the house has it.
+/// A configuration with or without component-model async; the rest as in `engine.rs`.
 fn config(concurrency: bool) -> Config {
     let mut config = Config::new();
     config.consume_fuel(true).concurrency_support(concurrency);
@@ -135,9 +135,9 @@ fn component(engine: &Engine, text: &str) -> Result<Component> {
     Component::from_binary(engine, &wat::parse_str(text).unwrap())
 }
 
-/// A guest that was started, and what it runs on.
+/// A started guest, with its store.
 struct Guest {
-    /// What the store holds is also held by a host function that waits, for as long as that is there.
+    /// The store's data. A waiting host function holds it too, for as long as it exists.
     store: Store<Arc<()>>,
     instance: Instance,
 }
@@ -199,7 +199,7 @@ impl Guest {
         self.call(name, ()).await
     }
 
-    /// Whether the store still lets somebody in.
+    /// Whether the store can still be entered.
     async fn is_open(&mut self) -> bool {
         match self.run("rest").await {
             Ok(()) => true,
@@ -210,7 +210,7 @@ impl Guest {
         }
     }
 
-    /// What a call burns.
+    /// The fuel that a call burns.
     async fn burns(&mut self, name: &str, len: u32) -> u64 {
         self.store.set_fuel(PLENTY).unwrap();
         self.call::<_, ()>(name, (len,)).await.unwrap();
@@ -218,7 +218,7 @@ impl Guest {
     }
 }
 
-/// Waits for ever, and holds this meanwhile.
+/// Waits for ever and holds its argument meanwhile.
 async fn wait(_held: Arc<()>) -> Result<()> {
     pending().await
 }

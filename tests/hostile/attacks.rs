@@ -1,10 +1,10 @@
-//! The attacks that a worker can make, each on a limit: how it ends, what it takes of the machine, and (in `pace.rs`) what its
-//! neighbours have of their time.
+//! The attacks of a worker, each on a limit: how it ends, how much memory it uses, and (in `pace.rs`) how it affects the
+//! pace of other workers.
 
 use super::heavy;
 use crate::support::{Folder, body, host};
 
-/// The most memory that the host may have while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for what is copied
+/// The most memory that the host may use while one guest attacks, in MiB: 64 MiB for the guest, 16 MiB for copies made
 /// for it, and the engine.
 const CEILING: u64 = 200;
 
@@ -25,7 +25,7 @@ impl Attack {
         folder.guest(name, &self.text)
     }
 
-    /// One line for it: the attempt fails as its snapshot says, and the host stays small.
+    /// Runs one line: the attempt fails as in its snapshot, and the host stays below [`CEILING`].
     #[track_caller]
     pub(super) fn ends(&self) {
         let folder = Folder::new();
@@ -40,7 +40,7 @@ impl Attack {
     }
 }
 
-/// This was the most memory that the host had, in MiB.
+/// Checks the most memory that the host used, in MiB.
 pub(super) fn stays_small(peak: Option<u64>) {
     if let Some(peak) = peak {
         eprintln!("{peak} MiB");
@@ -48,16 +48,16 @@ pub(super) fn stays_small(peak: Option<u64>) {
     }
 }
 
-/// Flags for what burns fuel.
+/// Flags for attacks that burn fuel.
 pub(super) const FUEL: &[&str] = &["--fuel", "50M"];
-/// Flags for what must be over long before the fuel is.
+/// Flags for attacks that must end long before their fuel does.
 const SOON: &[&str] = &["--fuel", "50k"];
-/// Flags for what burns next to none.
+/// Flags for attacks that burn nearly none.
 pub(super) const TIME: &[&str] = &["--timeout", "300ms", "--fuel", "100G", "-v"];
 
 macro_rules! attacks {
     ($($name:ident: $text:expr, $flags:expr;)*) => {
-        /// All of them.
+        /// All attacks of this file.
         pub(crate) fn all() -> Vec<Attack> {
             vec![$(Attack::new(stringify!($name), $text, $flags)),*]
         }
@@ -83,7 +83,7 @@ attacks! {
 
     endless_calls: calling(&for_ever("(drop (call $now))")), TIME;
     endless_calls_that_make_strings: calling(&for_ever("(call $forget) (call $current (i32.const 32))")), TIME;
-    // A log line of 16 MB took the host two milliseconds and the guest ten units: a turn took 40 seconds.
+    // A log line of 16 MB took the host two milliseconds and the guest ten units: a slice took 40 seconds.
     a_flood_of_long_log_lines: reaching(16_000_000, "(call $log (i32.const 1) (i32.const 4096) (i32.const 15900000))"),
         TIME;
     a_flood_of_short_log_lines: calling(&for_ever(SHORT_LINE)), TIME;
@@ -100,7 +100,7 @@ attacks! {
         FUEL;
     four_gigabytes_of_randomness: calling("(call $random (i64.const 4000000000) (i32.const 32)) unreachable"),
         FUEL;
-    // So many arguments took the host a minute before a timeout of 300 ms was heard.
+    // This many arguments took the host a minute before a timeout of 300 ms took effect.
     programs_with_many_arguments: heavy::exec(300_000), TIME;
     a_program_with_too_many_arguments: heavy::exec_fails(4097), FUEL;
     programs_with_the_most_arguments_allowed: heavy::exec(4096), TIME;
@@ -120,7 +120,7 @@ attacks! {
         "(local.set $i (call $request (call $fields))) {}",
         for_ever("(drop (call $method (local.get $i) (i32.const 9) (i32.const 131072) (i32.const 15000000)))")
     )), TIME;
-    // Fuel is checked at loops and at functions, and here is neither.
+    // Fuel is checked at loops and at functions; this has neither.
     long_calls_in_a_row: heavy::in_a_row(3000), TIME;
     fields_of_many_lines: heavy::web_once("(call $from-list (i32.const 131072) (i32.const 100000) (i32.const 32)) unreachable"),
         FUEL;
@@ -165,7 +165,7 @@ attacks! {
 
 const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
 
-/// A worker that calls nobody; see `guests/worker.wat`.
+/// A worker that calls no host function; see `guests/worker.wat`.
 pub(super) fn plain(handle: &str) -> String {
     include_str!("../guests/worker.wat")
         .replace("{HANDLE}", handle)
@@ -184,7 +184,7 @@ pub(crate) fn calling(handle: &str) -> String {
     caller(handle, "", "")
 }
 
-/// The same with so much memory, and this for ever.
+/// The same with this much memory, and `what` repeated for ever.
 fn reaching(bytes: u32, what: &str) -> String {
     calling(&format!("(call $reach (i32.const {bytes})) {}", for_ever(what)))
 }
@@ -198,7 +198,7 @@ pub(crate) fn for_ever(what: &str) -> String {
     format!("(loop $again {what} (br $again)) unreachable")
 }
 
-/// A request with a body of so many bytes, with its answer at 32.
+/// A request with a body of this many bytes, whose result is written to address 32.
 fn fetch(body: u32) -> String {
     format!(
         "(call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
@@ -224,17 +224,17 @@ pub(super) fn stderr() -> String {
     )
 }
 
-/// Takes randomness for ever.
+/// Reads random bytes for ever.
 pub(super) fn randomness() -> String {
     for_ever("(call $forget) (call $random (i64.const 65536) (i32.const 32))")
 }
 
-/// Polls a million times one handle, for ever.
+/// Polls a list with a million times the same handle, for ever.
 pub(super) fn polling() -> String {
     polling_often(1_000_000)
 }
 
-/// Polls so many times one handle, for ever.
+/// Polls a list with this many times the same handle, for ever.
 fn polling_often(times: u32) -> String {
     format!(
         "(call $reach (i32.const 16000000)) (local.set $stream (call $subscribe (i64.const 0)))

@@ -1,24 +1,24 @@
-//! Workers that attack with objects that are collected: structs, arrays and exceptions. Their heap is counted as a memory is, and
-//! a collection, which burns no fuel, lets others have a turn and ends at the timeout.
+//! Workers that attack with garbage-collected objects: structs, arrays and exceptions. Their heap counts as memory, and
+//! a collection, which burns no fuel, yields to other guests and ends at the timeout.
 
 use std::time::Duration;
 
 use super::attacks::{Attack, FUEL, TIME, concurrent, for_ever, plain};
 use crate::support::{Folder, Texts, body, comes, host};
 
-/// Flags for what is charged by length before it is refused.
+/// Flags for attacks that are charged by length before they fail.
 const RICH: &[&str] = &["--fuel", "100G"];
 
 const NODE: &str = "(type $node (struct (field $next (mut (ref null $node))) (field i64)))";
 const PUSH: &str = "(local.set $head (struct.new $node (local.get $head) (i64.const 7)))";
 const TAGS: &str = "(tag $e (param i32)) (tag $chain (param exnref i64)) (tag $carrier (param externref))";
 
-/// A worker with this in its module.
+/// A worker with these fields in its module.
 fn with(fields: &str, handle: &str) -> String {
     plain(handle).replacen("(core module $guest", &format!("(core module $guest {fields}"), 1)
 }
 
-/// A list of so many nodes, and garbage for ever: where the list leaves little room each collection copies it for little.
+/// A list of this many nodes, and garbage for ever: with a large list, each collection copies much and frees little.
 fn list(nodes: u32) -> String {
     let garbage = for_ever("(drop (struct.new $node (ref.null $node) (i64.const 1)))");
     format!(
@@ -29,7 +29,7 @@ fn list(nodes: u32) -> String {
     )
 }
 
-/// The same with one array of so many references.
+/// The same with one array of this many references.
 fn array(elements: u32) -> String {
     format!(
         "(global.set $all (array.new $refs (struct.new $node (ref.null $node) (i64.const 1)) (i32.const {elements}))) {}",
@@ -37,7 +37,7 @@ fn array(elements: u32) -> String {
     )
 }
 
-/// The same with a table of so many.
+/// The same with a table of this many.
 fn table(elements: u32) -> String {
     format!(
         "(table.fill $all (i32.const 0) (struct.new $node (ref.null $node) (i64.const 1)) (i32.const {elements})) {}",
@@ -53,7 +53,7 @@ fn refs() -> String {
     format!("{NODE} (type $refs (array (mut (ref null $node)))) (global $all (mut (ref null $refs)) (ref.null $refs))")
 }
 
-/// Throws from so deep to the top.
+/// Throws from this call depth to the top.
 fn thrower(deep: u32) -> String {
     let fields = format!(
         "{TAGS} (func $down (param $left i32)
@@ -68,7 +68,7 @@ fn thrower(deep: u32) -> String {
 
 macro_rules! attacks {
     ($($name:ident: $text:expr, $flags:expr;)*) => {
-        /// All of them.
+        /// All attacks of this file.
         pub(crate) fn all() -> Vec<Attack> {
             vec![$(Attack::new(stringify!($name), $text, $flags)),*]
         }
@@ -118,7 +118,7 @@ attacks! {
         .replacen("(func (export \"handle\")", &format!("{} (func (export \"handle\")", kept()), 1), TIME;
 }
 
-/// A collection of millions of objects takes a second; it is not one turn, and the attempt ends at its timeout.
+/// A collection of millions of objects takes a second; it is not one slice, and the attempt ends at its timeout.
 #[test]
 fn timeout_interrupts_a_collection_of_millions_of_objects() {
     let folder = Folder::new();
@@ -155,7 +155,7 @@ fn heap_and_memory_share_one_limit() {
     ended.stderr_is("heap_and_memory_share_one_limit");
 }
 
-/// An operation has no timeout, so it may not have what costs time and no fuel.
+/// An operation has no timeout, so it may not use features that cost time and no fuel.
 #[test]
 fn operation_with_exceptions_is_an_error() {
     let texts = Texts::new("operation_with_exceptions_is_an_error");
@@ -176,7 +176,7 @@ fn operation_with_exceptions_is_an_error() {
     texts.match_snapshot();
 }
 
-/// Instances with a heap each: more than the pool has memories for are waited for, and none of them is lost.
+/// Instances with a heap each: those beyond the pool's capacity wait, and none of them is lost.
 #[test]
 fn many_workers_with_heaps_share_the_pool() {
     let folder = Folder::new();

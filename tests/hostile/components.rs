@@ -1,8 +1,8 @@
-//! Components that are hostile before they run.
+//! Components that attack the host before they run.
 
 use crate::support::{Ended, Folder, Texts, body, host};
 
-/// One line for a worker that has this beside what it needs.
+/// Runs one line on a worker with these additional fields.
 fn with(more: &str, code: i32) -> Ended {
     let folder = Folder::new();
     let text = include_str!("../guests/worker.wat")

@@ -1,4 +1,4 @@
-//! Files that are hostile to what only looks at them: none makes any command take much memory or time, or crash.
+//! Files that attack commands which only read them: none makes a command take much memory or time, or crash.
 
 use std::{fmt::Write, time::Duration};
 
@@ -7,13 +7,13 @@ use crate::{
     support::{Ended, Folder, Texts, body, comes, has, host, peak_memory},
 };
 
-/// The most memory of the host and its child together, in MiB.
+/// The most memory of the host and its child process together, in MiB.
 const MEMORY_MAX: u64 = 1024;
 
 /// How long one command may take.
 const TIME_MAX: Duration = Duration::from_secs(55);
 
-/// What is written to stdout and to stderr at most.
+/// The most bytes written to stdout and to stderr.
 const OUTPUT_MAX: usize = 2 << 20;
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -38,7 +38,7 @@ fn types(types: &[Vec<u8>]) -> Vec<u8> {
     [COMPONENT, &section(7, &content)].concat()
 }
 
-/// A worker with this before its own types, and this behind them.
+/// A worker with `before` in front of its own types, and these functions and exports after them.
 fn worker_with(before: &str, functions: &str, exports: &str) -> Vec<u8> {
     let text = include_str!("../guests/worker.wat")
         .replace("{HANDLE}", body::ECHO)
@@ -53,7 +53,7 @@ fn worker_with(before: &str, functions: &str, exports: &str) -> Vec<u8> {
     wat::parse_str(format!("{}{exports}{}", &text[..at], &text[at..])).unwrap()
 }
 
-/// Runs a command on a file and watches what it takes.
+/// Runs a command on a file and checks its memory, time and output.
 fn watched(folder: &Folder, args: &[&str]) -> Ended {
     let mut live = host(args)
         .env("XDG_CACHE_HOME", folder.path("cache"))
@@ -78,7 +78,7 @@ fn watched(folder: &Folder, args: &[&str]) -> Ended {
     ended
 }
 
-/// Every command refuses this file, with all of these words.
+/// Checks that every command rejects this file, with the texts of the snapshot.
 #[track_caller]
 fn refused(texts: &Texts, name: &str, file: &[u8]) {
     let folder = Folder::new();
@@ -120,7 +120,7 @@ fn deeply_nested_types_and_components_are_errors() {
         component = [COMPONENT, &section(4, &component)].concat();
     }
     refused(&texts, "components", &component);
-    // What a toolchain leaves in a core module for what makes a component of it.
+    // The section that a toolchain leaves in a core module for the componentizer.
     let types = nested(b"\x42\x01\x01", b"\x42\x00", 100_000);
     let custom = [b"\x10component-type:x", &*types].concat();
     let module = [b"\0asm\x01\0\0\0", &*section(0, &custom)].concat();
@@ -187,8 +187,8 @@ fn repeated_long_names_are_cut_while_they_are_written() {
     watched(&folder, &["map", &path]).exits(0).prints("a\n");
 }
 
-/// Components within a worker, each with an instance type of functions that it imports again and again. A validator has the type
-/// anew for each import, and counts it for each component alone.
+/// Components within a worker, each with an instance type of functions that it imports again and again. A validator copies the type
+/// for each import, and counts it for each component alone.
 fn clones(components: usize, functions: usize, imports: usize) -> Vec<u8> {
     let functions: String = (0..functions).fold(String::new(), |mut text, n| {
         let _ = write!(text, "(export \"f{n}\" (func (param \"x\" (borrow $r))))");
@@ -203,13 +203,13 @@ fn clones(components: usize, functions: usize, imports: usize) -> Vec<u8> {
     worker_with(&component.repeat(components), "", "")
 }
 
-/// Functions of two bytes take the compiler a thousand times as much.
+/// A function of two bytes takes the compiler a thousand times as much memory.
 #[test]
 fn compile_limits_follow_from_the_file_size() {
     let folder = Folder::new();
     let path = crate::compile::worker_with(&folder, &"(func)".repeat(900_000));
     let ended = watched(&folder, &["map", &path, "--no-cache"]).exits(2).prints("");
-    // The machine decides whether its time or its memory is used up first.
+    // Which of time and memory is used up first depends on the machine.
     has("stderr", &ended.stderr, &["--compile-"]);
 }
 
@@ -233,7 +233,7 @@ fn ten_megabytes_of_types_fail_or_are_inspected() {
     }
     let tuple = [b"\x6f", &*leb(10_000), &b"\x7d".repeat(10_000)].concat();
     refused(&texts, "tuples", &types(&vec![tuple; 1_000]));
-    // Each takes four bytes in a core module and a hundred in memory.
+    // Each takes 4 bytes in a core module and 100 in memory.
     let module = |functions: usize| {
         let types = section(1, b"\x01\x60\x00\x00");
         let declared = section(3, &[leb(functions), vec![0; functions]].concat());
@@ -265,7 +265,7 @@ fn many_imports_and_exports_are_counted() {
     assert!(more > 0 && listed > 1_000);
 }
 
-/// A worker with more unknown imports than are listed is a worker all the same.
+/// A worker may have more unknown imports than `inspect` lists.
 #[test]
 fn unlisted_imports_are_linked() {
     let folder = Folder::new();

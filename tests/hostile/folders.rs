@@ -1,4 +1,4 @@
-//! Workers that attack by way of their folders: out of them, into what the host takes for its own, and by holding what all need.
+//! Workers that attack through their folders: they escape them, write to files of the host, and exhaust shared resources.
 
 use std::{
     os::unix::{fs::symlink, net::UnixListener},
@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use super::attacks::stays_small;
 use crate::support::{Ended, Folder, Texts, body, host, probe, shell};
 
-/// The probe with these lines, one after the other, each with a new instance.
+/// Runs the probe on these lines, one after the other, each with a new instance.
 fn try_lines(lines: &[&str], flags: &[&str]) -> Ended {
     let probe = probe();
     let args = ["map", &probe, "--workers", "1", "--attempts", "1", "--fresh"];
@@ -28,7 +28,7 @@ fn nested() -> Folder {
     folder
 }
 
-/// What a guest does that may write around another of its folders: it has a link take that folder's place.
+/// A guest that may write around another of its folders replaces that folder by a link.
 const EXCHANGE: [&str; 2] = ["rename /w/in /w/old", "symlink ../private /w/in"];
 
 #[test]
@@ -91,7 +91,7 @@ fn folders_of_a_manifest_are_opened_once() {
 
 #[test]
 fn later_changes_to_a_granted_path_have_no_effect() {
-    // Granted by a link, which then leads elsewhere, and by a path at which then something else is.
+    // Granted by a link that then leads elsewhere, and by a path that then names another folder.
     let folder = nested();
     symlink(folder.path("work/in"), folder.path("link")).unwrap();
     let (link, inner) = (folder.path("link::/link"), folder.path("work/in::/in"));
@@ -152,7 +152,7 @@ fn special_files_are_not_opened_and_block_no_thread() {
         let ended = try_lines(&[line], &["--dir", &grant]).exits(1).prints("");
         ended.stderr_to(&texts);
     }
-    // As such they can be seen, renamed and removed.
+    // They can still be listed, renamed and removed.
     let ended = try_lines(
         &["list /d", "rename /d/hard /d/other", "remove /d/other"],
         &["--dir", &grant],
@@ -160,7 +160,7 @@ fn special_files_are_not_opened_and_block_no_thread() {
     .exits(0);
     ended.prints("file hard link pipe socket\n\n\n");
 
-    // Each attempt would hold a thread for good, of the few hundred that there are.
+    // Each attempt would block one of a few hundred threads for ever.
     let lines = format!("{}{}", "read /d/pipe\n".repeat(600), "read /d/file\n".repeat(3));
     let probe = probe();
     let args = [
@@ -198,7 +198,7 @@ fn files_of_a_proc_file_system_are_not_opened() {
         "write /r/proc/self/comm x",
     ];
     let ended = try_lines(&lines, &["--dir", "/::/r:rw", "--no-socket", "--no-cache"]);
-    // The component lies there too, so that it could be exchanged.
+    // The component lies there too, so that it could be replaced.
     ended.exits(2).stderr_to(&texts);
     let ended = try_lines(&lines, &["--dir", "/::/r"]).exits(1).prints("");
     ended.stderr_to(&texts);
@@ -236,7 +236,7 @@ fn a_folder_is_listed_in_pieces() {
     let out = ended.out();
     assert!(out.starts_with("5000\n512 ") && out.contains("emory"), "{out}");
     ended.stderr_is("a_folder_is_listed_in_pieces");
-    // As a whole, each would take more than half a megabyte.
+    // A whole listing would take more than half a megabyte.
     stays_small(peak);
 }
 
@@ -257,7 +257,7 @@ fn open_files_of_some_workers_leave_enough_for_others() {
     let ran = ended.out().lines().filter(|line| *line == "Some(0) ").count();
     assert_eq!((held, ran), (4, 20), "{}", ended.out());
     ended.stderr_is("open_files_of_some_workers_leave_enough_for_others");
-    // One that closes what it has opened may open as many as it likes.
+    // A worker that closes its files may open any number.
     let line = line.replace("1024", "64");
     let ended = shell(&line).input("tries /d/a 500\n".repeat(3)).run().exits(0);
     let ended = ended.prints("500\n500\n500\n");
@@ -292,7 +292,7 @@ fn files_are_written_and_read_whole() {
     assert!(ended.out().starts_with("true\ntrue\n\n\nsmall\n"), "{}", ended.out());
 }
 
-/// A folder with `open`, which is granted for writing, and `shut`, in both of which there is each of these files.
+/// A folder with `open`, which is granted for writing, and `shut`, each with all of these files.
 fn open_and_shut(files: &[&str]) -> Folder {
     let folder = Folder::new();
     for name in ["open", "shut"] {
@@ -325,7 +325,7 @@ fn workers_cannot_write_to_folders_with_files_the_host_uses() {
         let args = ["map", component, "--dir", &grant];
         host(args.iter().chain(flags)).input("a\n").run()
     };
-    // Within, by way of a link within, and by a link that leads there.
+    // Inside the folder, through a link inside it, and through a link that leads there.
     for place in ["open", "open/link", "shut/link"] {
         let path = |name: &str| folder.path(&format!("{place}/{name}"));
         let (program, secret, output) = (path("tool"), format!("TOKEN=file:{}", path("token")), path("output"));
@@ -352,7 +352,7 @@ fn workers_cannot_write_to_folders_with_files_the_host_uses() {
     ];
     run(&worker, &flags).exits(0);
     run(&path(""), &["--secret", &format!("TOKEN=file:{}", path("token"))]).exits(0);
-    // For reading, all may lie there.
+    // A folder granted for reading may contain all of them.
     let args = ["map", &folder.path("open/worker.wasm"), "--dir", &folder.path("open")];
     host(args).input("a\n").run().exits(0).prints("a\n");
     texts.match_snapshot();
@@ -372,7 +372,7 @@ fn workers_cannot_write_to_files_the_host_keeps() {
     run(&[], "shut", "shut").exits(0);
     run(&[], "open", "shut").exits(2).stderr_to(&texts);
     run(&["--no-cache"], "open", "shut").exits(0);
-    // Records of a run in a folder that is no project are elsewhere.
+    // Records of a run outside a project are elsewhere.
     run(&[], "shut", "open").exits(0);
     folder.file("open/disperse.toml", "");
     run(&[], "shut", "open").exits(2).stderr_to(&texts);
@@ -385,7 +385,7 @@ fn secrets_are_removed_from_the_environment() {
     let flags = ["--secret", "TOKEN=env:MY_TOKEN", "--exec", "/bin/sh -c *"];
     let probe = probe();
     let args = ["map", &probe, "--workers", "1", "--attempts", "1"];
-    // The worker's programs are children of the host.
+    // The programs of the worker are children of the host.
     let command = host(args.iter().chain(&flags))
         .env("MY_TOKEN", "canary-1742")
         .env("MY_TOKENS", "others");
@@ -400,10 +400,10 @@ fn secrets_are_removed_from_the_environment() {
         ended.out()
     );
     if rustix::process::geteuid().is_root() {
-        // Who may read everything finds the rest as it was.
+        // A reader with all rights finds the other variables unchanged.
         assert!(ended.out().contains("MY_TOKENS=others"), "{}", ended.out());
     } else {
-        // Others of this user cannot even look, nor into its memory.
+        // Other processes of this user can read neither its environment nor its memory.
         assert_eq!(owner, Some(0));
     }
 }

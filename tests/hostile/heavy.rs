@@ -1,16 +1,16 @@
-//! Workers that have the host do much for a call that costs them nothing: more imports than `guests/caller.wat` has.
+//! Workers whose cheap calls cause much work for the host: more imports than `guests/caller.wat` has.
 
 use super::attacks::{calling, for_ever};
 
-/// An import beside those of `guests/caller.wat`, with the functions of it that the guest has.
+/// An additional import for `guests/caller.wat`, with the functions that the guest uses.
 struct Import {
-    /// In the component.
+    /// Its part of the component.
     import: &'static str,
     /// The core functions.
     lowered: &'static str,
-    /// In the module.
+    /// Its part of the module.
     imported: &'static str,
-    /// From the one to the other.
+    /// The instantiation arguments that connect the two.
     exported: &'static str,
 }
 
@@ -85,7 +85,7 @@ const WEB: Import = Import {
     "#,
 };
 
-/// A guest with one more import. `text`: one like `guests/caller.wat`.
+/// A guest with one more import. `text`: a guest like `guests/caller.wat`.
 fn with(text: &str, more: &Import) -> String {
     let stdin = "(export \"get-stdin\" (func $get-stdin))";
     let module = "  (core module $room\n";
@@ -98,12 +98,12 @@ fn with(text: &str, more: &Import) -> String {
         .replacen(table, &format!("{}{table}", more.imported), 1)
 }
 
-/// Asks for a program with so many arguments, each of them empty, for ever.
+/// Calls `exec` with this many empty arguments, for ever.
 pub(super) fn exec(arguments: u32) -> String {
     with(&calling(&format!("{REACH} {}", for_ever(&run(arguments)))), &EXEC)
 }
 
-/// Asks once, and traps if the problem is that it failed, and not that it is denied.
+/// Calls `exec` once, and traps if the call failed rather than was denied.
 pub(super) fn exec_fails(arguments: u32) -> String {
     let is_failed = "(if (i32.eq (i32.load8_u (i32.const 36)) (i32.const 1)) (then unreachable))";
     with(
@@ -119,20 +119,20 @@ fn run(arguments: u32) -> String {
     )
 }
 
-/// Room for as much as one call may be given.
+/// Memory for as much as one call may pass.
 pub(super) const REACH: &str = "(call $reach (i32.const 16500000))";
 
-/// Does this for ever, with wasi:http, memory full of `a` from 131072 on, and some fields as `$stream`.
+/// Repeats `what` for ever, with wasi:http, memory full of `a` from 131072 on, and some fields as `$stream`.
 pub(super) fn web(what: &str) -> String {
     web_once(&for_ever(what))
 }
 
-/// Does this once, as [`web`].
+/// Does `what` once; otherwise as [`web`].
 pub(super) fn web_once(what: &str) -> String {
     with(&calling(&full(what)), &WEB)
 }
 
-/// The same in a guest of which this is the text.
+/// The same in a guest with this text.
 pub(super) fn web_in(text: &str) -> String {
     with(text, &WEB)
 }
@@ -144,7 +144,7 @@ pub(super) fn full(what: &str) -> String {
     )
 }
 
-/// Takes a method of 15 MB as often as this is set down in a row, with no loop around it.
+/// Passes a method of 15 MB this many times in a row, without a loop.
 pub(super) fn in_a_row(times: usize) -> String {
     let call = "(drop (call $method (local.get $i) (i32.const 9) (i32.const 131072) (i32.const 15000000)))";
     let calls = call.repeat(times);
@@ -153,7 +153,7 @@ pub(super) fn in_a_row(times: usize) -> String {
     ))
 }
 
-/// Passes so much of this type from one component in it to another, for ever; see `guests/composed.wat`.
+/// Passes this much of a type between two components, for ever; see `guests/composed.wat`.
 pub(super) fn composed(ty: &str, from: &str, to: &str, count: u32) -> String {
     include_str!("../guests/composed.wat")
         .replace("{TYPE}", ty)

@@ -1,13 +1,13 @@
-//! No attempt lasts longer than its time and a second, whatever its guest does, and no fuel is needed to end it.
+//! No attempt lasts longer than its timeout and a second, whatever its guest does, and however much fuel it has.
 
 use std::time::{Duration, Instant};
 
 use super::attacks;
 use crate::support::{Folder, alone, has, host};
 
-/// The time of each attempt.
+/// The timeout of each attempt.
 const TIME: Duration = Duration::from_millis(300);
-/// How much longer one may take, and how long the program may take to start and to stop.
+/// How much longer an attempt may take, and how long the program may take to start and to stop.
 const LATE_MAX: Duration = Duration::from_secs(1);
 const BESIDE_MAX: Duration = Duration::from_secs(1);
 
@@ -18,7 +18,7 @@ fn no_attempt_lasts_a_second_longer_than_its_time() {
     for attack in attacks::all() {
         let folder = Folder::new();
         let worker = attack.component(&folder, "attack.wasm");
-        // What is compiled is kept, so that it is the attempt that is timed.
+        // Compiled code is cached, so that only the attempt is timed.
         host(["compile", &worker]).run().exits(0);
         let args = [
             "map",

@@ -1,5 +1,5 @@
-//! The attacks that a task or a planner can make: how each ends, what it takes of the machine, and (in `pace.rs`) what the
-//! tasks beside it have of their time.
+//! The attacks of a task or a planner: how each ends, how much memory it uses, and (in `pace.rs`) how it affects the pace of
+//! other tasks.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::support::{Ended, Folder, body, hidden_in, host, masked_snapshot};
 
-/// Where in an operation an attack is made.
+/// The function of an operation that attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A task of its own.
     Run,
-    /// The planner, when it has handed out all tasks.
+    /// The planner, when all tasks are started.
     Next,
-    /// The planner, when a task has ended and all are handed out.
+    /// The planner, when a task has ended and all are started.
     Collect,
     /// The planner, when all is done.
     Finish,
@@ -36,25 +36,25 @@ pub(crate) struct Attack {
     end: End,
 }
 
-/// How an attack ends. Its words are in its snapshot.
+/// How an attack ends. The text is in its snapshot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// When the fuel is used up.
     OutOfFuel,
     /// At once, at another limit or as an error.
     Fails,
-    /// Not before the run is stopped, and it hurts nothing.
+    /// Not before the run is stopped, and it harms nothing.
     Never,
 }
 
 use End::{Fails, Never, OutOfFuel};
 
-/// How many tasks there are while a measurement goes on.
+/// How many tasks there are during a measurement.
 pub(crate) const MANY_TASKS: u32 = 1_000_000_000;
-/// How many honest ones have to be done beside an attack.
+/// How many honest tasks must complete beside an attack.
 const SOME: usize = 10;
 
-/// An operation of so many honest tasks and, one at a time, so many that attack; see `guests/attacker.wat`.
+/// An operation of honest tasks and, one at a time, of hostile ones; see `guests/attacker.wat`.
 pub(crate) fn operation(place: Place, body: &str, honest: u32, hostile: u32) -> String {
     let mut text = include_str!("../guests/attacker.wat")
         .replace("{HONEST}", &honest.to_string())
@@ -73,7 +73,7 @@ pub(crate) fn operation(place: Place, body: &str, honest: u32, hostile: u32) -> 
     text
 }
 
-/// How many tasks have ended well, and whether one has not, in what `--format json` says.
+/// How many tasks have succeeded, and whether one has failed, from the output of `--format json`.
 pub(crate) fn ended(stdout: &[u8]) -> (usize, bool) {
     let lines = stdout.split(|byte| *byte == b'\n');
     let ends = lines.filter(|line| line.starts_with(b"{\"type\":\"task-ended\""));
@@ -87,16 +87,16 @@ impl Attack {
         folder.guest(name, &operation(self.place, &self.body, honest, hostile))
     }
 
-    /// Whether there is something beside it for as long as the fuel lasts: a task that ends is followed by another one, a
-    /// planner that ends ends all.
+    /// Whether other tasks run for as long as the fuel lasts: a task that ends is followed by another one, a
+    /// planner that ends ends the run.
     pub(crate) fn lasts(&self) -> bool {
         self.place == Run || self.place != Finish && self.end == OutOfFuel
     }
 
-    /// Made beside honest tasks: it ends as its snapshot says, they are done, and the host stays small.
+    /// Runs it beside honest tasks: it ends as in its snapshot, they complete, and the host stays small.
     fn ends(&self) {
         let folder = Folder::new();
-        // What attacks in a task has neighbours without end.
+        // An attack in a task runs beside endless honest tasks.
         let (honest, hostile) = if self.place == Run {
             (MANY_TASKS, 1)
         } else {
@@ -141,7 +141,7 @@ impl Attack {
     }
 }
 
-/// Why the task that attacked failed, or the run; and which sorts of lines are not shown. Only these of many events are parsed.
+/// Why the hostile task or the run failed, and which kinds of lines are not shown. Only these of many events are parsed.
 fn failure_of(ended: &Ended) -> String {
     let (mut failure, mut hidden) = (None, BTreeSet::new());
     for line in ended.out().lines() {
@@ -164,9 +164,9 @@ fn failure_of(ended: &Ended) -> String {
         .join("\n")
 }
 
-/// Flags for what burns fuel. A planner may have more memory than others, unless it is said how much.
+/// Flags for attacks that burn fuel. They set the memory, because a planner has more by default.
 const FUEL: &[&str] = &["--fuel", "50M", "--memory", "64MiB"];
-/// Flags for what has the host do much for little of it: tasks and planners may take all the time that their fuel lasts.
+/// Flags for attacks that cause much work of the host for little fuel: tasks and planners have no timeout.
 const LITTLE: &[&str] = &["--fuel", "200k", "--memory", "64MiB"];
 /// Enough for more short lines than are shown.
 const MORE: &[&str] = &["--fuel", "20M", "--memory", "64MiB"];
@@ -174,7 +174,7 @@ const LEAST: &[&str] = &["--fuel", "4k", "--memory", "64MiB"];
 
 macro_rules! attacks {
     ($($name:ident: $place:expr, $body:expr, $flags:expr, $end:expr;)*) => {
-        /// All of them.
+        /// All attacks of this file.
         pub(crate) fn all() -> Vec<Attack> {
             vec![$(Attack { name: stringify!($name), place: $place, body: $body.into(), flags: $flags, end: $end }),*]
         }
@@ -266,11 +266,11 @@ attacks! {
         FUEL, Fails;
 }
 
-/// What only workers may use, called for ever; see [`heavy::web_in`].
+/// An import for workers only, called for ever; see [`heavy::web_in`].
 const WITH_FIELDS: &str =
     "(loop $again (drop (call $has (call $fields) (i32.const 64) (i32.const 7))) (br $again)) unreachable";
 
-/// Has one action done and then waits for it for ever, four thousand times at once.
+/// Performs one action and then waits for it for ever, four thousand times in one list.
 fn waiting() -> String {
     format!(
         "(call $reach (i32.const 200000)) (local.set $stream {SUBMIT})
@@ -283,10 +283,10 @@ fn waiting() -> String {
     )
 }
 
-/// Flags for what grows tables, which cannot be as large as the memory that a guest may have.
+/// Flags for attacks that grow tables, which stay smaller than the usual memory of a guest.
 const SMALL: &[&str] = &["--fuel", "50M", "--memory", "512KiB"];
 
-/// One action of the honest worker, whose handle it leaves.
+/// Submits one action of the honest worker and leaves its handle.
 const SUBMIT: &str = "(call $submit (i32.const 112) (i32.const 2) (i32.const 64) (i32.const 6))";
 
 fn filling() -> String {
@@ -299,7 +299,7 @@ fn growing() -> String {
     for_ever(grow)
 }
 
-/// A result, or a task if the case is one, that is a byte too large.
+/// A result, or a task if `case` is 1, that is a byte too large.
 fn huge(case: u32) -> String {
     format!(
         "(call $reach (i32.const 9000000)) (return (call $say (i32.const {case}) (i32.const 64) (i32.const 8388609)))"

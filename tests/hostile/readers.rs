@@ -1,4 +1,4 @@
-//! Readers of what a run says that read slowly or never: the run waits, and does not grow.
+//! Readers of a run's output that are slow or never read: the run waits, and does not grow.
 
 use std::{
     io::{Read, Write},
@@ -18,14 +18,14 @@ use rustix::{
 
 use crate::support::{Folder, beside, body, comes};
 
-/// The most memory that the host may have while nobody reads, in MiB: what may wait to be written is 16 MiB, and its pieces
-/// take as much again beside what the host has anyway.
+/// The most memory that the host may use without a reader, in MiB: at most 16 MiB wait to be written, and their buffers
+/// take as much again beside the host's usual memory.
 const CEILING: u64 = 150;
 
 /// How long a run may take until it stands still.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A run that is fed as fast as it reads, and whose stdout and stderr nobody reads.
+/// A run that is fed as fast as it reads, and whose stdout and stderr are not read.
 struct Unread {
     child: Child,
     fed: Arc<AtomicU64>,
@@ -71,13 +71,13 @@ impl Unread {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Whether next to nothing more fits into one of the pipes.
+    /// Whether one of the pipes is nearly full.
     fn is_full(&self) -> bool {
         let (stdout, stderr) = (self.child.stdout.as_ref().unwrap(), self.child.stderr.as_ref().unwrap());
         ioctl_fionread(stdout).unwrap().max(ioctl_fionread(stderr).unwrap()) > 32 << 10
     }
 
-    /// Waits until nothing is fed and next to nothing computed for a second, and sees that it stays small until then.
+    /// Waits until nothing is read and almost nothing computed for a second, and checks that the run stays small until then.
     fn stands_still(&self) {
         let cpu = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
@@ -90,7 +90,7 @@ impl Unread {
             let memory = self.status("VmHWM:") / 1024;
             assert!(memory < CEILING, "the host has {memory} MiB while nobody reads");
             let (fed, cpu) = (self.fed.load(Ordering::SeqCst), cpu());
-            // In hundredths of a second: a look now and then is allowed.
+            // In hundredths of a second: occasional polling is allowed.
             if !self.is_full() || fed != last.0 || cpu > last.1 + 20 {
                 last = (fed, cpu, Instant::now());
             }
@@ -100,7 +100,7 @@ impl Unread {
         eprintln!("{} MiB", self.status("VmHWM:") / 1024);
     }
 
-    /// Lets it come to an end and counts the lines of stdout that have this in them.
+    /// Reads until the run ends and counts the lines of stdout that contain `part`.
     fn read_to_the_end(mut self, part: &str) -> (u64, u64) {
         self.enough.store(true, Ordering::SeqCst);
         let mut stderr = self.child.stderr.take().unwrap();
@@ -114,7 +114,7 @@ impl Unread {
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        // It has ended, or a test has failed.
+        // The run has ended, or a test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -149,7 +149,7 @@ fn unread_results_wait_when_json_enlarges_them() {
     run.stands_still();
 }
 
-/// Each line fails for good, which no worker is blamed for, so that nothing but the reader slows it.
+/// Each line fails permanently, which counts against no worker, so that only the reader slows the run.
 #[test]
 fn unread_failures_wait() {
     let _beside = beside();
@@ -158,10 +158,10 @@ fn unread_failures_wait() {
     Unread::start(folder, &worker, &["--format", "json"]).stands_still();
 }
 
-/// With `-v` each line is a failure that is told in words.
+/// With `-v` each line is a failure that is reported on stderr.
 #[test]
 fn unread_stderr_neither_stops_a_run_nor_fills_memory() {
-    /// What is told of so many takes twice what may wait.
+    /// The reports of this many lines are twice what may wait.
     const LINES: u64 = 400_000;
     let _beside = beside();
     let folder = Folder::new();
@@ -195,7 +195,7 @@ fn signals_end_a_run_that_waits_for_readers_of_stdout_and_stderr() {
     run.stands_still();
     let pid = Pid::from_child(&run.child);
     let mut code = None;
-    // Nothing says when the first one was heard: its word waits for a reader too.
+    // Nothing shows when the first signal was received: its message waits for a reader too.
     let ended = comes(Duration::from_secs(20), || {
         if code.is_none() {
             kill_process(pid, Signal::TERM).unwrap();

@@ -1,5 +1,5 @@
-//! Pools whose guests take all that they can of the engine and of memory: an honest pool beside them goes on, and the host stays
-//! within what it was given.
+//! Pools whose guests take as much of the engine and of memory as they can: an honest pool beside them continues, and the host
+//! stays within its limits.
 
 use super::{
     attacks::{calling, concurrent},
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::support::{Folder, Live, body, has, host, operation_text};
 
-/// Says so, and then waits for longer than a test takes.
+/// Logs [`HELD`], and then waits for longer than a test takes.
 const HOLD: &str = "(call $log (i32.const 1) (i32.const 64) (i32.const 10))
     (call $block (call $subscribe (i64.const 3600000000000))) unreachable";
-/// What it says.
+/// The log line of [`HOLD`].
 const HELD: &str = "it says no";
 
-/// Takes so many bytes and touches all of them.
+/// Allocates this many bytes and touches all of them.
 fn take(bytes: u32) -> String {
     format!(
         "(call $reach (i32.const {bytes})) (memory.fill (i32.const 65536) (i32.const 1) (i32.const {}))",
@@ -29,7 +29,7 @@ fn answers(letter: char) -> String {
     )
 }
 
-/// The same with more in its component.
+/// A worker with this body and more fields in its component.
 fn with(text: &str, more: &str) -> String {
     let instance = "(core instance $room (instantiate $room";
     text.replacen(instance, &format!("{more}\n{instance}"), 1)
@@ -60,7 +60,7 @@ fn stacks(count: u32) -> String {
         .replace("{WITH}", &each(&|i| format!("(with \"w{i}\" (func $w{i} \"wait\"))")))
 }
 
-/// Lines without end for two honest workers, which say `h` and are started anew for each, and for so many hogs.
+/// Endless lines for two honest workers, which answer `h` and restart for each line, and for this many hogs.
 fn beside(folder: &Folder, hog: &str, hogs: u32, honest: &str, flags: &[&str]) -> Live {
     folder.guest("honest.wasm", honest);
     folder.guest("hog.wasm", hog);
@@ -92,7 +92,7 @@ fn beside(folder: &Folder, hog: &str, hogs: u32, honest: &str, flags: &[&str]) -
         .start()
 }
 
-/// Waits until so many hogs hold what they can, and then until the honest ones have done so many lines more. No attempt fails
+/// Waits until this many hogs hold all they can, and then until the honest workers have completed `more` lines. No attempt fails
 /// meanwhile.
 fn goes_on(live: &mut Live, holding: usize, more: usize) {
     let honest = |stdout: &[u8]| stdout.iter().filter(|byte| **byte == b'h').count();
@@ -129,7 +129,7 @@ fn memories_of_one_pool_do_not_starve_another() {
         &calling(HOLD),
         &format!("(core module $memories {memories}) (core instance (instantiate $memories))"),
     );
-    // Each takes the place of four instances, and an eighth of a thousand is guaranteed to the honest pool.
+    // Each takes the capacity of four instances, and an eighth of a thousand is guaranteed to the honest pool.
     let mut live = beside(&folder, &hog, 300, &calling(&answers('h')), &[]);
     goes_on(&mut live, 187, 200);
 }
@@ -143,7 +143,7 @@ fn stacks_of_one_pool_do_not_starve_another() {
     goes_on(&mut live, 0, 2000);
 }
 
-/// What all guests may have in these tests, in MiB.
+/// The memory of all guests in these tests, in MiB.
 const HOST_MEMORY: u64 = 256;
 
 #[test]
@@ -152,7 +152,7 @@ fn memory_of_one_pool_does_not_starve_another_and_the_host_keeps_its_limit() {
     let hog = calling(&format!("{} {HOLD}", take(62_000_000)));
     let limit = format!("{HOST_MEMORY}MiB");
     let mut live = beside(&folder, &hog, 16, &calling(&answers('h')), &["--host-memory", &limit]);
-    // Two fit into what is not guaranteed to others.
+    // Two fit into the memory that is not guaranteed to others.
     goes_on(&mut live, 2, 500);
     if let Some(peak) = live.peak_memory() {
         assert!(peak < 2 * HOST_MEMORY, "the host had {peak} MiB");

@@ -1,8 +1,8 @@
-//! Tasks and planners that ask for more than they may.
+//! Tasks and planners whose requests exceed a limit.
 
 use crate::support::{Ended, Folder, Texts, body, host, operation_text};
 
-/// An operation whose one task does this.
+/// Runs an operation with one task, whose `run` has this body.
 fn asked(run: &str) -> Ended {
     let folder = Folder::new();
     let text = include_str!("../guests/asker.wat").replace("{RUN}", run);
@@ -18,7 +18,7 @@ fn task_that_never_takes_outcomes_is_stopped_by_the_handle_limit() {
         .stderr_is("task_that_never_takes_outcomes_is_stopped_by_the_handle_limit");
 }
 
-/// The kind was read in place and then kept, uncounted: 1,024 times as much as the guest has memory.
+/// Kinds were once stored without being counted: up to 1,024 times the guest's memory.
 #[test]
 fn kind_over_the_length_limit_fails_the_task() {
     asked("(drop (call $submit (i32.const 64) (i32.const 257) (i32.const 64) (i32.const 6)))")
@@ -31,7 +31,7 @@ fn output_one_byte_over_the_limit_fails() {
         .stderr_is("output_one_byte_over_the_limit_fails");
 }
 
-/// One action with a payload of so many bytes, and a trap unless its outcome has this case and this reason.
+/// Performs one action with a payload of this many bytes, and traps unless its outcome has this case and this reason.
 fn performed(payload: u32, case: u32, reason: u32) -> String {
     format!(
         "(drop (memory.grow (i32.const 300)))
@@ -43,7 +43,7 @@ fn performed(payload: u32, case: u32, reason: u32) -> String {
     )
 }
 
-/// An asker and a worker for this kind, run to the end.
+/// Runs a task with this body and a worker for these kinds.
 fn ran(run: &str, kinds: &str) -> Ended {
     let folder = Folder::new();
     let text = include_str!("../guests/asker.wat").replace("{RUN}", run);
@@ -70,7 +70,7 @@ fn unserved_kind_sets_the_exit_code_even_if_the_task_handles_it() {
         .stderr_is("unserved_kind_sets_the_exit_code_even_if_the_task_handles_it");
 }
 
-/// An async task need not wait for room, so what it asks for beyond is kept, and that was without end.
+/// An async task need not wait for capacity, so its further requests are kept; their number was once unlimited.
 #[test]
 fn async_task_over_the_limit_of_kept_requests_is_stopped() {
     let folder = Folder::new();
@@ -81,7 +81,7 @@ fn async_task_over_the_limit_of_kept_requests_is_stopped() {
         &include_str!("../guests/async-asker.wat").replace("{RUN}", run),
     );
     let worker = folder.worker("endless.wasm", body::ENDLESS);
-    // The handles are what would end it instead.
+    // Otherwise the limit on handles would end it.
     let args = [
         "run",
         &operation,
@@ -98,7 +98,7 @@ fn async_task_over_the_limit_of_kept_requests_is_stopped() {
         .stderr_is("async_task_over_the_limit_of_kept_requests_is_stopped");
 }
 
-/// What is dropped was kept until the guest could do nothing else, which this one always can: 100 MB a second.
+/// Dropped requests were once kept until the guest was idle, which this one never is: it grew by 100 MB a second.
 #[test]
 fn dropped_requests_of_an_async_task_use_no_memory() {
     let texts = Texts::new("dropped_requests_of_an_async_task_use_no_memory");
@@ -177,13 +177,13 @@ fn million_actions_in_one_call_fail() {
     .stderr_is("million_actions_in_one_call_fail");
 }
 
-/// The most that the host may have, in MiB, beside guests of next to nothing. Two engines' code and the threads take 60.
+/// The most memory of the host beside tiny guests, in MiB. The code of two engines and the threads take 60.
 const CEILING: u64 = 250;
 
 #[test]
 fn endless_tasks_start_only_up_to_the_limit() {
     let folder = Folder::new();
-    // It keeps nothing of what it collects.
+    // The planner frees everything that it collects.
     let text = operation_text(&[
         (
             "next",
@@ -194,7 +194,7 @@ fn endless_tasks_start_only_up_to_the_limit() {
     stays_below(CEILING, &folder, &text, &[]);
 }
 
-/// Runs an operation without end for three seconds, in which the host takes less than so many MiB.
+/// Runs an endless operation for three seconds and checks that the host stays below this many MiB.
 fn stays_below(ceiling: u64, folder: &Folder, operation: &str, flags: &[&str]) {
     let operation = folder.guest("endless.wasm", operation);
     let worker = folder.worker("echo.wasm", body::ECHO);
@@ -210,7 +210,7 @@ fn stays_below(ceiling: u64, folder: &Folder, operation: &str, flags: &[&str]) {
 #[test]
 fn uncollected_results_count_as_tasks_in_flight() {
     let folder = Folder::new();
-    // Five hundred tasks may be in flight, each ends at once with 4 MiB, and the planner takes its time with each of them.
+    // Five hundred tasks may be in flight, each ends at once with 4 MiB, and the planner is slow with each of them.
     let text = operation_text(&[
         (
             "next",

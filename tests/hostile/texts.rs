@@ -1,9 +1,9 @@
-//! Names and messages that a component chose: bounded wherever they are kept and shown, and without commands for a terminal.
+//! Names and messages of a component: bounded wherever they are kept and shown, and escaped for terminals.
 
 use super::attacks::stays_small;
 use crate::support::{Folder, body, host, of_type};
 
-/// A worker that traps eight functions deep, each with a name of 99 KB, as the module has.
+/// A worker that traps eight functions deep. Each function and the module have a name of 99 KB.
 fn with_long_names(folder: &Folder) -> String {
     let name = |letter: char| letter.to_string().repeat(99_000);
     let function = |depth: u8| {
@@ -26,7 +26,7 @@ fn with_long_names(folder: &Folder) -> String {
     folder.guest("names.wasm", &text)
 }
 
-/// Each failure was two megabytes, and was kept and said several times: 5 GB in 8 s.
+/// Each failure once had two megabytes, and was kept and printed several times: 5 GB in 8 s.
 #[test]
 fn long_names_in_backtraces_are_cut() {
     let folder = Folder::new();
@@ -79,7 +79,7 @@ fn names_in_backtraces_are_escaped_for_terminals() {
 #[test]
 fn guest_text_is_escaped_for_terminals() {
     let folder = Folder::new();
-    // It says what is at 64: a right-to-left override and a zero-width space.
+    // It logs the text at 64: a right-to-left override and a zero-width space.
     let text = include_str!("../guests/worker.wat")
         .replace("{HANDLE}", body::RETRYABLE)
         .replace("{EXPORT}", "handle")

@@ -1,4 +1,4 @@
-//! The guests that the program is given, and folders for them.
+//! The guests of the tests, and folders for them.
 
 use std::{
     path::{Path, PathBuf},
@@ -43,13 +43,13 @@ impl Folder {
         self.guest(name, &text.replace("{HANDLE}", handle).replace("{EXPORT}", "handle"))
     }
 
-    /// An operation with this in the place of one of its functions; see `guests/operation.wat`.
+    /// An operation with this body in one of its functions; see `guests/operation.wat`.
     pub(crate) fn operation(&self, name: &str, function: &str, body: &str) -> String {
         self.guest(name, &operation_text(&[(function, body)]))
     }
 
-    /// A manifest with these settings and two pools for the kind of `map`: two honest workers, and `mallory` with this body in
-    /// a pool of this name.
+    /// A manifest with these settings and two pools for the kind of `map`: two honest workers, and the worker `mallory` with
+    /// this body in a pool of this name.
     pub(crate) fn mixed(&self, settings: &str, pool: &str, handle: &str) -> String {
         self.worker("honest.wasm", body::SLOW_ECHO);
         self.worker(&format!("{pool}.wasm"), handle);
@@ -80,7 +80,7 @@ impl Folder {
 
 /// Bodies of workers.
 pub(crate) mod body {
-    /// Gives back what it is given.
+    /// Returns the payload.
     pub(crate) const ECHO: &str = "(call $answer (local.get $payload) (local.get $len))";
     /// The same after about five milliseconds of work.
     pub(crate) const SLOW_ECHO: &str =
@@ -101,7 +101,7 @@ pub(crate) mod body {
         )
     }
 
-    /// Fails so many times and then works.
+    /// Fails this many times and then succeeds.
     pub(crate) fn moody(times: u32) -> String {
         format!(
             "(global.set $times (i32.add (global.get $times) (i32.const 1)))
@@ -117,18 +117,18 @@ pub(crate) fn wasm(name: &str) -> String {
     of(&FOLDER, "examples", name)
 }
 
-/// The worker that tries what each line tells it; see `guests/probe`.
+/// The worker that tries the action in each line; see `guests/probe`.
 pub(crate) fn probe() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     of(&FOLDER, "tests/guests/probe", "probe")
 }
 
-/// The same with wasi:http, and an operation too; see `guests/web`.
+/// The same with wasi:http, also as an operation; see `guests/web`.
 pub(crate) fn web() -> String {
     of_web("web")
 }
 
-/// The worker that gives up what it has asked for; see `guests/web/abandon`.
+/// The worker that drops one of its requests; see `guests/web/abandon`.
 pub(crate) fn abandon() -> String {
     of_web("abandon")
 }
@@ -138,13 +138,13 @@ fn of_web(name: &str) -> String {
     of(&FOLDER, "tests/guests/web", name)
 }
 
-/// The async worker that does what each line tells it; see `guests/several`.
+/// The async worker that runs the command in each line; see `guests/several`.
 pub(crate) fn several() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     of(&FOLDER, "tests/guests/several", "several")
 }
 
-/// The program of WASI 0.3 that does what its input tells it; see `guests/preview3`.
+/// The WASI 0.3 program that runs the command in its input; see `guests/preview3`.
 pub(crate) fn preview3() -> String {
     of_preview3("preview3")
 }
@@ -159,32 +159,32 @@ fn of_preview3(name: &str) -> String {
     of(&FOLDER, "tests/guests/preview3", name)
 }
 
-/// The operation whose tasks do what its arguments say; see `guests/player`.
+/// The operation whose tasks run the steps in its arguments; see `guests/player`.
 pub(crate) fn player() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     of(&FOLDER, "tests/guests/player", "player")
 }
 
-/// The program that does what its arguments say, a component; see `guests/tool`.
+/// The program that runs the command in its arguments, as a component; see `guests/tool`.
 pub(crate) fn tool() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     of(&FOLDER, "tests/guests/tool", "tool")
 }
 
-/// The same as a core module of WASI 0.1.
+/// The same program as a core module of WASI 0.1.
 pub(crate) fn tool_module() -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| built(&root().join("tests/guests/tool"), "wasm32-wasip1"));
     folder.join("tool.wasm").to_str().unwrap().to_owned()
 }
 
-/// One of the guests of a workspace, which are built once.
+/// The path of one guest of a workspace. The workspace is built once.
 fn of(folder: &OnceLock<PathBuf>, workspace: &str, name: &str) -> String {
     let folder = folder.get_or_init(|| built(&root().join(workspace), "wasm32-wasip2"));
     folder.join(format!("{name}.wasm")).to_str().unwrap().to_owned()
 }
 
-/// Builds the guests of a workspace for a target, and says where they are.
+/// Builds the guests of a workspace for a target and returns their folder.
 fn built(workspace: &Path, target: &str) -> PathBuf {
     let _beside = beside();
     let built = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -197,7 +197,7 @@ fn built(workspace: &Path, target: &str) -> PathBuf {
     workspace.join("target").join(target).join("release")
 }
 
-/// The text of an operation with these in the places of its functions, and nothing in the others; see `guests/operation.wat`.
+/// The text of an operation with these bodies in its functions, and empty ones in the others; see `guests/operation.wat`.
 pub(crate) fn operation_text(bodies: &[(&str, &str)]) -> String {
     let text = include_str!("../guests/operation.wat").to_owned();
     ["next", "run", "collect", "finish"]

@@ -1,11 +1,11 @@
-//! Who has the machine: most things run beside each other, and a measurement runs alone.
+//! A lock on the machine: most tests run in parallel, and a measurement runs alone.
 
 use std::{
     cell::Cell,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many things run beside each other, or whether one has the machine for itself.
+/// How many runs hold the machine together, and whether a measurement holds it alone.
 struct Machine {
     runs: usize,
     is_taken: bool,
@@ -18,18 +18,18 @@ static MACHINE: Mutex<Machine> = Mutex::new(Machine {
 static LEFT: Condvar = Condvar::new();
 
 thread_local! {
-    /// Whether it is this thread that has the machine for itself.
+    /// Whether this thread holds the machine alone.
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Waits until this is true of the machine.
+/// Waits until a condition on the machine holds, and returns it locked.
 fn when(is_so: impl Fn(&Machine) -> bool) -> MutexGuard<'static, Machine> {
     let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     LEFT.wait_while(machine, |machine| !is_so(machine))
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The machine without other tests on it, for a measurement.
+/// The exclusive lock on the machine, for a measurement.
 pub(crate) struct Alone;
 
 pub(crate) fn alone() -> Alone {
@@ -46,10 +46,11 @@ impl Drop for Alone {
     }
 }
 
-/// Something that runs beside others.
+/// The shared lock on the machine.
 pub(crate) struct Beside;
 
-/// Waits while somebody is alone, unless that is this thread. Not for those who wait to be, so that a test may have two.
+/// Waits while another thread holds the machine alone. It does not wait for threads that still wait for the exclusive lock, so
+/// that a test may take two.
 pub(crate) fn beside() -> Option<Beside> {
     if ALONE.get() {
         return None;

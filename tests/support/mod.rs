@@ -24,10 +24,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 pub(crate) use snapshot::*;
 
-/// How long anything may take. Nothing comes near it unless it hangs.
+/// The deadline of every run and wait. Only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How often is looked whether something has happened.
+/// The interval of polling.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The folder of the project.
@@ -40,7 +40,7 @@ pub(crate) fn state() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("state")
 }
 
-/// Where the records of runs are that were started in this folder.
+/// The folder of the records of runs that were started in `folder`.
 pub(crate) fn records(folder: &Path) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
 
@@ -52,7 +52,7 @@ pub(crate) fn records(folder: &Path) -> PathBuf {
     state().join("disperse/runs").join(name)
 }
 
-/// A command with the environment that tests have: a cache and trust of their own, and nothing of the `cargo` that runs them.
+/// A command with the environment of tests: their own cache and trust store, and no variables of the `cargo` that runs them.
 fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -67,7 +67,7 @@ fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A value of `--host-memory`, in MiB, for every run that does not have one: each may take at most twice as much. `.ci/soak` sets it.
+/// The `--host-memory`, in MiB, of every run that does not set one: each may use at most twice as much. `.ci/soak` sets it.
 fn memory_of_runs() -> Option<u64> {
     std::env::var("DISPERSE_TEST_HOST_MEMORY").ok()?.parse().ok()
 }
@@ -89,7 +89,7 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
     }
 }
 
-/// A command line as a README has it, in the folder of the project.
+/// A command line from a README, in the folder of the project.
 pub(crate) fn shell(line: &str) -> Host {
     let program = Path::new(env!("CARGO_BIN_EXE_disperse-host")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -105,7 +105,7 @@ pub(crate) fn shell(line: &str) -> Host {
     }
 }
 
-/// The words of a command line as a person types it.
+/// The words of a command line as a user types it.
 fn words_of(command: &Command) -> Vec<String> {
     let program = Path::new(command.get_program()).file_name().unwrap();
     let words = std::iter::once(program).chain(command.get_args());
@@ -114,7 +114,7 @@ fn words_of(command: &Command) -> Vec<String> {
 
 enum Input {
     Bytes(Vec<u8>),
-    /// A line so many times, then nothing more until it is told to stop.
+    /// Feeds a line this many times, then nothing, and leaves the input open until it is stopped.
     Held(u64, String),
 }
 
@@ -130,7 +130,7 @@ impl Host {
         self
     }
 
-    /// Runs it in this folder and not in that of the project.
+    /// Runs in this folder instead of that of the project.
     pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
@@ -142,7 +142,7 @@ impl Host {
         self
     }
 
-    /// Feeds this line until [`Live::close`], and leaves the input open.
+    /// Feeds this line again and again until [`Live::close`].
     pub(crate) fn endless(mut self, line: impl Into<String>) -> Self {
         self.input = Input::Held(u64::MAX, line.into());
         self
@@ -177,7 +177,7 @@ impl Host {
         std::thread::spawn({
             let feeder = feeder.clone();
             move || match self.input {
-                // Whoever does not want the rest closes the pipe; what comes of that is seen in the end.
+                // A run that needs no more input closes the pipe; its end shows whether that was right.
                 Input::Bytes(bytes) => drop(stdin.write_all(&bytes)),
                 Input::Held(times, line) => feeder.feed(&mut stdin, times, &line),
             }
@@ -216,7 +216,7 @@ impl Feeder {
     }
 }
 
-/// What came out of a pipe so far.
+/// The bytes read from a pipe so far.
 struct Pipe {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -242,7 +242,7 @@ impl Pipe {
     }
 }
 
-/// A run that goes on. It is killed when it is dropped.
+/// A run in progress. It is killed when it is dropped.
 pub(crate) struct Live {
     words: Vec<String>,
     child: Child,
@@ -250,21 +250,21 @@ pub(crate) struct Live {
     stderr: Pipe,
     feeder: Arc<Feeder>,
     until: Instant,
-    /// Given back when it has ended: the last field.
+    /// Released when the run has ended: the last field.
     _beside: Option<machine::Beside>,
 }
 
 impl Live {
-    /// With more time than others have.
+    /// Sets a longer deadline than that of other runs.
     pub(crate) fn within(mut self, time: Duration) -> Self {
         self.until = Instant::now() + time;
         self
     }
 
-    /// Waits until this is true of what came out of stdout and stderr.
+    /// Waits until a condition on the output so far (stdout, stderr) holds.
     pub(crate) fn wait_until(&mut self, what: &str, mut seen: impl FnMut(&[u8], &str) -> bool) {
         loop {
-            // Looked at before the pipes, so that nothing is missed that was said at the end.
+            // Checked before the pipes are read, so that the last output is not missed.
             let ended = self.child.try_wait().unwrap();
             if seen(&self.stdout.so_far(), &String::from_utf8_lossy(&self.stderr.so_far())) {
                 return;
@@ -286,7 +286,7 @@ impl Live {
         self.feeder.lines.load(Ordering::SeqCst)
     }
 
-    /// The most memory that the process had so far, in MiB, where the system tells.
+    /// The peak memory of the process so far, in MiB. None if the system does not report it.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         peak_memory(self.child.id())
     }
@@ -301,14 +301,14 @@ impl Live {
         self.stdout.so_far().len()
     }
 
-    /// Who owns this file of the process in `/proc`, where there is one.
+    /// The user ID that owns this file of the process in `/proc`. None if there is no such file.
     pub(crate) fn owner_of(&self, name: &str) -> Option<u32> {
         use std::os::unix::fs::MetadataExt;
         let path = format!("/proc/{}/{name}", self.child.id());
         Some(std::fs::metadata(path).ok()?.uid())
     }
 
-    /// What the process holds now: memory in MiB, open files, threads; where the system tells.
+    /// The current memory in MiB, open files and threads of the process. None if the system does not report them.
     pub(crate) fn holds(&self) -> Option<(u64, usize, usize)> {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let status = std::fs::read_to_string(folder.join("status")).ok()?;
@@ -318,8 +318,8 @@ impl Live {
         Some((memory, count("fd")?, count("task")?))
     }
 
-    /// Waits until the process has no more open files and threads than these. One look may find a file that is open for a moment,
-    /// such as the one that tells how much memory is left.
+    /// Waits until the process has no more open files and threads than these. A single check may find a file that is open for a
+    /// moment, such as the one with the free memory.
     pub(crate) fn settles_at(&mut self, files: usize, threads: usize) {
         while let Some((_, files_now, threads_now)) = self.holds() {
             if files_now <= files && threads_now <= threads {
@@ -331,10 +331,10 @@ impl Live {
         }
     }
 
-    /// How much time of a core the process has taken so far, in steps of 10 ms; where the system tells.
+    /// The CPU time of the process so far, in steps of 10 ms. None if the system does not report it.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // The name, in brackets, may have blanks in it. The 14th and 15th field are the time of its own code and that of the
+        // The name, in brackets, may contain blanks. The 14th and 15th field are the time of its own code and that of the
         // system for it, in hundredths of a second.
         let (_, fields) = stat.rsplit_once(')')?;
         let fields = fields.split_whitespace().skip(11).take(2);
@@ -342,7 +342,7 @@ impl Live {
         Some(Duration::from_millis(hundredths? * 10))
     }
 
-    /// The id of the process.
+    /// The process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -396,27 +396,27 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.close();
-        // It has ended, or a test has failed.
+        // The run has ended, or a test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The most memory that a process had so far, in MiB, where the system tells.
+/// The peak memory of a process so far, in MiB. None if the system does not report it.
 pub(crate) fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
-/// A run that is over.
+/// A run that has ended.
 pub(crate) struct Ended {
     /// The command line, for snapshots.
     words: Vec<String>,
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
-    /// The most memory that it had when that was looked at last, in MiB, where the system tells.
+    /// Its peak memory at the last check, in MiB. None if the system does not report it.
     pub(crate) peak_memory: Option<u64>,
 }
 
@@ -464,12 +464,12 @@ impl Ended {
     }
 }
 
-/// Those events that are of a type.
+/// The events of one type.
 pub(crate) fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["type"] == name).collect()
 }
 
-/// Whether this comes to be true in so much time.
+/// Whether a condition becomes true within this time.
 pub(crate) fn comes(within: Duration, mut seen: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + within;
     while !seen() {
@@ -481,7 +481,7 @@ pub(crate) fn comes(within: Duration, mut seen: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Every one of these parts is in a text.
+/// Checks that a text contains all of these parts.
 #[track_caller]
 pub(crate) fn has(what: &str, text: &str, parts: &[&str]) {
     for part in parts {

@@ -1,4 +1,4 @@
-//! Text that people read, compared with `tests/snapshots/<module of the test>/<name>.snap`. A text that differs fails; it is
+//! Text for users, compared with `tests/snapshots/<module of the test>/<name>.snap`. A text that differs fails; it is
 //! stored with `INSTA_UPDATE=always cargo test --profile ci --workspace --test it -- FILTER`, to be reviewed as a change like any
 //! other. Facts (exit codes, fields of JSON, figures) are asserted where the tests are, not here.
 
@@ -15,7 +15,7 @@ use regex::Regex;
 
 use super::{Ended, root};
 
-/// What differs between machines and runs, and what is shown in its place: applied line by line, in this order.
+/// Patterns of text that differs between machines and runs, with replacements: applied line by line, in this order.
 static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let folders = regex::escape(env!("CARGO_TARGET_TMPDIR"));
     let temporary = regex::escape(std::env::temp_dir().to_str().unwrap().trim_end_matches('/'));
@@ -31,13 +31,13 @@ static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b20\d{6}-\d{6}-[a-z0-9]{5}\b".to_owned(), "RUN"),
         (r"\b(127\.0\.0\.1|localhost):\d{4,5}\b".to_owned(), "$1:PORT"),
         (r"\b[0-9a-f]{64}\b".to_owned(), "SHA256"),
-        // Where code is in a component depends on the compiler that made it.
+        // Code offsets in a component depend on the compiler.
         (r"\b0x[0-9a-f]+\b".to_owned(), "OFFSET"),
         (r"\.rs:\d+:\d+".to_owned(), ".rs:LINE"),
         (r"(wasi:[\w/-]+)@0\.2\.\d+\b".to_owned(), "${1}@0.2.x"),
         (r"^( +at function )\d+$".to_owned(), "${1}N"),
         (r"thread '[^']*'( \(\d+\))? panicked".to_owned(), "thread panicked"),
-        // What a shell and a resolver say, and where temporary files are, differs between machines.
+        // Messages of shells and resolvers, and the folder of temporary files, differ between machines.
         (r"^sh: .*".to_owned(), "sh: …"),
         (r"(no address is known for `[^`]*`).*".to_owned(), "$1…"),
         (r"kept in a file, in `[^`]*`".to_owned(), "kept in a file, in `TMPDIR`"),
@@ -49,10 +49,10 @@ static NAMES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .into()
 });
 
-/// The same for what depends on real time and on which worker was free.
+/// The same for text that depends on real time and on which worker was free.
 static FIGURES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Which of the workers of a pool gets what is a matter of time.
+        // Which worker of a pool gets an action depends on timing.
         (r"\b([\w.-]+)/\d+( |#|:|\]|$)", "$1/N$2"),
         (r"^(\[\S+)#\d+\.\d+\]", "$1#ATTEMPT]"),
         // Figures that are measured.
@@ -73,7 +73,7 @@ static FIGURES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(the planner's `collect` for task) \d+", "$1 N"),
         (r"numbered from 1 to \d+", "numbered from 1 to N"),
         (r"but the index is \d+", "but the index is N"),
-        // What there is too little memory for, and how a compiler without memory ends.
+        // What runs out of memory first, and how a compiler without memory ends.
         (r"address space left \(.*\);", "address space left (WHY);"),
         (r"broke the compiler \(signal: .*\);", "broke the compiler (HOW);"),
         (r"\b(after|for|since) \d[\d.]*(ms|s|m|h)\b", "$1 TIME"),
@@ -83,7 +83,7 @@ static FIGURES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .into()
 });
 
-/// The beginnings of what runs tell of single tasks, attempts and workers, in an order that is a matter of time.
+/// The beginnings of lines about single tasks, attempts and workers, whose order depends on timing.
 const CONCURRENT: [&str; 7] = [
     "[",
     "error: line ",
@@ -94,7 +94,7 @@ const CONCURRENT: [&str; 7] = [
     "warning: worker ",
 ];
 
-/// The texts of several commands in a row, compared as one: each text once. `Drop` sees to it that they are compared.
+/// The texts of several commands, compared as one snapshot, each text once. `Drop` fails if they were not compared.
 pub(crate) struct Texts {
     name: &'static str,
     sections: RefCell<Vec<String>>,
@@ -167,20 +167,20 @@ impl Ended {
         self
     }
 
-    /// Compares what stderr says of the first failure and of lines that are not shown.
+    /// Compares the first failure on stderr and the notes about lines that are not shown.
     #[track_caller]
     pub(crate) fn failure_is(self, name: &str) -> Self {
         compare(name, &section(&self.heading(), &failure_in(&self.stderr)));
         self
     }
 
-    /// Adds what stderr says of the first failure and of lines that are not shown.
+    /// Adds the first failure on stderr and the notes about lines that are not shown.
     pub(crate) fn failure_to(self, heading: &str, texts: &Texts) -> Self {
         texts.add(heading, &failure_in(&self.stderr));
         self
     }
 
-    /// Adds the sorts of lines on stdout, where figures depend on how far a run has come, and so does whether anything waits.
+    /// Adds the kinds of lines on stdout, for reports whose figures and waiting lines depend on the progress of the run.
     pub(crate) fn words_to(self, texts: &Texts) -> Self {
         let lines: Vec<_> = self
             .out()
@@ -194,13 +194,13 @@ impl Ended {
         self
     }
 
-    /// Adds the sorts of lines on stderr, where it is a matter of time which ones of many are shown.
+    /// Adds the kinds of lines on stderr, where timing decides which ones of many are shown.
     pub(crate) fn sorts_to(self, texts: &Texts) -> Self {
         texts.add(&self.heading(), &sorts_of_lines(&masked(&self.stderr)));
         self
     }
 
-    /// The command line, of which long words are cut.
+    /// The command line, with long words cut.
     fn heading(&self) -> String {
         let words = self.words.iter().map(|word| {
             let word = masked(word).replace('\n', "\\n");
@@ -213,7 +213,7 @@ impl Ended {
     }
 }
 
-/// What a text says of the first failure, without its backtrace, and which sorts of lines of guests are not shown.
+/// The first failure in a text, without its backtrace, and the kinds of guest lines that are not shown.
 fn failure_in(text: &str) -> String {
     let text = masked(text);
     let mut lines = text.lines();
@@ -228,14 +228,14 @@ fn failure_in(text: &str) -> String {
         .join("\n")
 }
 
-/// What a line of a log says of lines that are not shown.
+/// The part of a log line about lines that are not shown.
 pub(crate) fn hidden_in(line: &str) -> Option<&str> {
     Some(&line[line.find("of what it said is not shown")?..])
 }
 
-/// The sorts of lines in a text, without figures: each once, where it comes first.
+/// The kinds of lines in a text, without figures: each once, at its first place.
 pub(crate) fn sorts_of_lines(text: &str) -> String {
-    // At the beginning of a line with the blanks before it, which depend on how long it is.
+    // At the beginning of a line together with the blanks before it, whose number depends on its length.
     static FIGURE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?m)(^ +)?\b[0-9][0-9.#]*((ms|s|m|h|[KMG]?i?B)\b)?").unwrap());
     let text = FIGURE.replace_all(text, "N");
@@ -266,7 +266,7 @@ fn compare(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// Where the snapshots of a file of tests are: that of `tests/hostile/files.rs` in `tests/snapshots/hostile/files`.
+/// The folder of the snapshots of a file of tests: for `tests/hostile/files.rs`, `tests/snapshots/hostile/files`.
 fn folder_of(file: &str) -> PathBuf {
     let (_, module) = file.rsplit_once("tests/").expect("tests are in `tests`");
     root()
@@ -274,17 +274,17 @@ fn folder_of(file: &str) -> PathBuf {
         .join(Path::new(module).with_extension(""))
 }
 
-/// A text under a heading, without what differs between runs and machines.
+/// A text under a heading, without the parts that differ between runs and machines.
 fn section(heading: &str, text: &str) -> String {
     format!("{}\n{}\n", masked(heading).trim_end(), masked(text).trim_end())
 }
 
-/// A text without what differs between runs and machines.
+/// A text without the parts that differ between runs and machines.
 fn masked(text: &str) -> String {
     let mut in_table = false;
     let mut blocks: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !is_passing(line)) {
-        // Tables of the final report are figures. Those that matter are asserted as figures.
+        // Tables of the final report contain figures. Tests assert those that matter.
         let is_head = line.starts_with("  ") && line.contains("  failed  ");
         in_table = is_head || in_table && line.starts_with("  ");
         if is_head {
@@ -305,7 +305,7 @@ fn masked(text: &str) -> String {
     in_order(blocks).join("\n")
 }
 
-/// Whether this is shown only because something takes long, or depends on what else went on at that moment.
+/// Whether a line appears only because something takes long, or depends on other work at that moment.
 fn is_passing(line: &str) -> bool {
     static PASSING: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(concat!(
@@ -327,7 +327,7 @@ fn is_concurrent(block: &str) -> bool {
     CONCURRENT.iter().any(|beginning| block.starts_with(beginning))
 }
 
-/// Puts what runs tell of single tasks in the place of the first of them, by their numbers, and each text once.
+/// Sorts the lines about single tasks by their numbers, at the place of the first of them, and keeps each text once.
 fn in_order(blocks: Vec<String>) -> Vec<String> {
     let Some(first) = blocks.iter().position(|block| is_concurrent(block)) else {
         return blocks;
@@ -354,7 +354,7 @@ fn by_number(one: &str, other: &str) -> Ordering {
     key(one).cmp(&key(other)).then_with(|| one.cmp(other))
 }
 
-/// Every snapshot belongs to a test: its name is in the file of the tests that it is compared in.
+/// Every snapshot belongs to a test: its name is in the source file of that test.
 #[test]
 fn every_snapshot_is_compared_in_a_test() {
     let mut folders = vec![root().join("tests/snapshots")];
