@@ -85,7 +85,7 @@ fn names(tree: &UseTree, found: &mut BTreeSet<String>) {
         UseTree::Path(path) => names(&path.tree, found),
         UseTree::Group(group) => group.items.iter().for_each(|item| names(item, found)),
         UseTree::Name(name) => drop(found.insert(name.ident.to_string())),
-        UseTree::Rename(_) | UseTree::Glob(_) => panic!("a name that is public is exported as itself"),
+        UseTree::Rename(_) | UseTree::Glob(_) => panic!("a public name must be exported under its own name"),
     }
 }
 
@@ -107,8 +107,8 @@ fn exported(path: &str) -> BTreeSet<String> {
 fn public_api_matches_the_published_list() {
     let room = exported("host/src/embed/mod.rs");
     let mut outside = exported("host/src/lib.rs");
-    assert!(outside.remove("main"), "the program's own door");
-    assert!(outside.remove("Bytes"), "of another crate");
+    assert!(outside.remove("main"), "the entry point of the program");
+    assert!(outside.remove("Bytes"), "a type of another crate");
     assert_eq!(outside, room, "lib.rs exports what `embed` does, and nothing else");
     let mut paths = Vec::new();
     let mut folders = vec![root().join("host/src/embed")];

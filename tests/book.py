@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs what README.md and the book show: tests/book.py HOST [PAGE..].
+"""Runs the commands that README.md and the book show: tests/book.py HOST [PAGE..].
 
 In each page, in order and in a scratch folder beside a link to `examples`:
 
@@ -10,7 +10,7 @@ In each page, in order and in a scratch folder beside a link to `examples`:
 
 `...` stands for any text. Amounts of time, memory and computation, spaces, numbers of workers and the figures in rows of workers are not
 compared. Other blocks are not run.
-Whatever differs is printed, and the exit code is 1.
+Differences are printed, and the exit code is 1.
 """
 
 import os
@@ -61,7 +61,7 @@ def run(command, folder, environment):
 
 
 def background(command, shown, folder, environment):
-    """Starts a command and waits for the first line that the page shows of it."""
+    """Starts a command and waits for the first line of its output in the page."""
     process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, start_new_session=True)
     line = process.stdout.readline().decode()
@@ -69,7 +69,7 @@ def background(command, shown, folder, environment):
 
 
 def page(path, host):
-    """What differs in this page."""
+    """The differences of one page, as lines."""
     wrong, processes, text = [], [], path.read_text()
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)

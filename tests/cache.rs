@@ -63,7 +63,7 @@ fn damaged_code_is_recompiled() {
             .exits(0)
             .prints("a\n");
         assert!(was_cached(&folder, &worker), "{what}");
-        assert_eq!(fs::read(&code).unwrap(), whole, "{what}: it is there as it was");
+        assert_eq!(fs::read(&code).unwrap(), whole, "{what}: the file is restored");
         changed(&code, change);
         assert!(!was_cached(&folder, &worker), "{what}");
     }
@@ -101,7 +101,7 @@ fn damaged_cache_files_of_a_core_module_are_rebuilt() {
     };
     map();
     let all = files(&folder);
-    assert_eq!(all.len(), 3, "the code, the component and what was found out: {all:?}");
+    assert_eq!(all.len(), 3, "the code, the component and the report on it: {all:?}");
     for path in &all {
         let whole = fs::read(path).unwrap();
         changed(path, |bytes| {
@@ -142,7 +142,7 @@ fn cache_below_a_folder_writable_by_others_is_not_used() {
             assert_eq!(quiet.stderr, "");
             below(cache, &["compile", &worker]).run().exits(4).stderr_to(&texts);
         }
-        assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is made there");
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is created there");
     }
     // In a sticky folder such as /tmp, users cannot change the files of others.
     for safe in [0o1777, 0o755] {
@@ -153,7 +153,7 @@ fn cache_below_a_folder_writable_by_others_is_not_used() {
         }
     }
     let kept = fs::read_dir(Path::new(&cache).join("disperse")).unwrap().count();
-    assert_eq!(kept, 2, "the code, and what was found out");
+    assert_eq!(kept, 2, "the code, and the report on the component");
     texts.match_snapshot();
 }
 
@@ -191,7 +191,7 @@ fn cache_command_reports_the_size_and_removes_the_files() {
         .run()
         .exits(0)
         .prints(&format!("{shown}: removed 0 files, 0B\n"));
-    assert!(!cache.exists(), "a look has made the folder");
+    assert!(!cache.exists(), "reading has created the folder");
 
     let worker = folder.worker("echo.wasm", body::ECHO);
     assert!(!was_cached(&folder, &worker));

@@ -67,7 +67,7 @@ fn each_attempt_reads_its_own_context() {
         together.wait();
         ok("")
     });
-    let lines = format!("who {}\n", server.url("/")).repeat(20);
+    let lines = format!("context {}\n", server.url("/")).repeat(20);
     let ended = at_once(&lines, 20, &["--http", &server.url(""), "-v"]).exits(0);
     let mut actions: Vec<&str> = ended
         .out()
@@ -230,7 +230,7 @@ fn cancelled_attempt_does_not_disturb_the_others() {
         .prints("here\n");
     assert!(
         began.elapsed() < Duration::from_secs(20),
-        "it waited for what it had given up"
+        "it waited for the cancelled request"
     );
     assert_eq!(server.asked().len(), 2, "each was asked for once: {:?}", server.asked());
 }

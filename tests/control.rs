@@ -71,7 +71,7 @@ fn id(file: &Path) -> String {
 
 #[track_caller]
 fn until(what: &str, seen: impl FnMut() -> bool) {
-    assert!(comes(DEADLINE, seen), "{what} did not come in time");
+    assert!(comes(DEADLINE, seen), "{what} did not happen in time");
 }
 
 /// Starts an endless run and waits until it has begun.
@@ -175,7 +175,7 @@ fn a_worker_is_explained_and_readmitted() {
     ask(root, &["explain", "action", "99999999"]).exits(2).stderr_to(&texts);
     ask(root, &["explain", "action", "line"]).exits(2).stderr_to(&texts);
     ask(root, &["readmit", "mallory"]).exits(0).stdout_to(&texts);
-    live.wait_until("a word about it", |_, stderr| {
+    live.wait_until("the message about it", |_, stderr| {
         stderr.contains("worker other/mallory: healthy")
     });
     until("another eviction", || {
@@ -202,7 +202,7 @@ fn a_worker_is_explained_and_readmitted() {
         .exits(0)
         .words_to(&texts);
     ask(root, &["explain"]).exits(0).words_to(&texts);
-    ask(root, &["explain", "worker", "nobody"]).exits(2).stderr_to(&texts);
+    ask(root, &["explain", "worker", "unknown"]).exits(2).stderr_to(&texts);
     ask(root, &["readmit", "mallory"]).exits(2).stderr_to(&texts);
     let name = told(root, &["explain"])["id"].as_str().unwrap().to_owned();
     ask(root, &["drain", "--run", &name]).exits(2).stderr_to(&texts);
@@ -348,7 +348,7 @@ fn invalid_requests_get_errors_and_idle_clients_block_no_others() {
     let mut silent: Vec<_> = (0..12).map(|_| connect(&socket)).collect();
     silent[0].write_all(b"{\"v\":2,").unwrap();
     let before = live.fed();
-    until("the run going on", || live.fed() > before + 50);
+    until("more fed lines", || live.fed() > before + 50);
     // They are closed after a timeout, and then others are served.
     assert!(told(root, &["explain"])["actions_done"].as_u64() > Some(0));
     drop(silent);

@@ -135,7 +135,7 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
     ];
     host(args).input(format!("run /bin/sh {script}\n")).run().exits(1);
     let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
-    assert!(ended, "a child of the program goes on");
+    assert!(ended, "a child of the program still runs");
 }
 
 /// The background process inherits the pipe of the program's output, and would keep it open beyond the attempt's timeout.
@@ -148,7 +148,7 @@ fn background_processes_of_a_program_are_killed_when_it_ends() {
     let ended = host(args).input(format!("run /bin/sh {script}\n")).run().exits(0);
     ended.prints("Some(0) started\n");
     let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
-    assert!(ended, "what the program started goes on");
+    assert!(ended, "a background process of the program still runs");
 }
 
 /// How many processes have this argument.
@@ -226,7 +226,7 @@ fn there_is_no_network_without_a_grant() {
         .prints("")
         .stderr_is("there_is_no_network_without_a_grant");
     listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "somebody has connected");
+    assert!(listener.accept().is_err(), "the guest has connected");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Guests in other languages than Rust, with their real toolchains: tests/languages.py HOST [PART..].
 
-Toolchains go into `.tools` once; what is built goes into `target/languages`. Whatever differs from what is expected is said,
-and the exit code is 1. What the parts are is in the folder beside this file.
+Toolchains are installed into `.tools` once; builds go into `target/languages`. The first difference is printed,
+and the exit code is 1. The parts are the modules of the folder `languages`.
 """
 
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The links of README.md and the like, and of the book, lead to files and headings that are there: tests/links.py.
+"""Checks that the links of README.md, the other documents and the book lead to existing files and headings: tests/links.py.
 
-In the book a link leads to a page of it, because a book that was built has nothing else; and its summary has each page once.
+In the book a link must lead to a page of it, because a built book contains nothing else; and its summary has each page once.
 """
 
 import pathlib

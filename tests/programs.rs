@@ -77,7 +77,7 @@ fn exit_status_of_a_program_classifies_its_failure() {
 fn last_line_of_stderr_classifies_the_failure() {
     let texts = Texts::new("last_line_of_stderr_classifies_the_failure");
     fails("edisperse: permanent no such page", &[], "permanent", &texts);
-    fails("eout of luck", &[], "transient", &texts);
+    fails("eout of stock", &[], "transient", &texts);
     texts.match_snapshot();
 }
 

@@ -141,8 +141,8 @@ fn untrusted_workers_all_see_the_same_environment() {
         assert!(world.starts_with("946684800000 "), "{world}");
         assert!(world.ends_with("0ns (1, 4294967.295s, \"untrusted\")"), "{world}");
     }
-    let lucks: std::collections::BTreeSet<_> = all.lines().map(|world| world.split(' ').nth(1)).collect();
-    assert_eq!(lucks.len(), 50, "each action has random numbers of its own");
+    let randoms: std::collections::BTreeSet<_> = all.lines().map(|world| world.split(' ').nth(1)).collect();
+    assert_eq!(randoms.len(), 50, "each action has its own random numbers");
     // The values are the same in every run with that seed, in whatever order workers get the actions.
     let mut again: Vec<String> = seen(&map(&untrusted)).concat().lines().map(str::to_owned).collect();
     let mut once: Vec<String> = all.lines().map(str::to_owned).collect();
@@ -245,8 +245,8 @@ fn stuck_attempt_is_hedged_if_its_action_may_run_twice() {
         kind["hedges"].as_u64().unwrap()
     );
     let wall = report["wall_ms"].as_f64().unwrap();
-    assert!(wall < 59_000.0, "it waited for the stuck one: {wall} ms");
-    assert_eq!(kind["failed"], 0, "whoever is slower has not failed: {report}");
+    assert!(wall < 59_000.0, "the run waited for the stuck attempt: {wall} ms");
+    assert_eq!(kind["failed"], 0, "the slower attempt has not failed: {report}");
 }
 
 #[test]

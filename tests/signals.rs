@@ -109,8 +109,8 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     }
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::INT).unwrap();
-    assert!(is_heard(&child), "nothing is said of the first one");
-    assert!(child.try_wait().unwrap().is_none(), "it ended at the first one");
+    assert!(is_heard(&child), "the first signal prints nothing");
+    assert!(child.try_wait().unwrap().is_none(), "the first signal ended it");
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
     // The input is a file, so that all undone lines are counted if there is time for it, and the report waits for the reader too.
@@ -216,7 +216,7 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
     let mut live = host(args).input("a\nbb\n").start();
     live.wait_until("a result", |stdout, _| stdout == b"a\n");
     live.send(Signal::INT);
-    live.wait_until("a word about the interrupt", |_, stderr| !stderr.is_empty());
+    live.wait_until("the message about the interrupt", |_, stderr| !stderr.is_empty());
     live.send(Signal::INT);
     let ended = live.end().exits(130).prints("a\n");
     let ended = ended.stderr_is("a_second_interrupt_does_not_wait_for_a_guest");
@@ -294,7 +294,7 @@ impl Held {
     /// Sends two signals, the second after the first was received, and returns the exit code.
     fn stop(&mut self, first: Signal, second: Signal) -> Option<i32> {
         self.send(first);
-        assert!(is_heard(&self.child), "nothing is said of the first signal");
+        assert!(is_heard(&self.child), "the first signal prints nothing");
         self.send(second);
         let code = ended(&mut self.child).code();
         // No thread is left for the run's own report.

@@ -108,7 +108,7 @@ fn json_has_a_line_for_each_policy() {
         assert_eq!(
             mean(last, "innocents_quarantined"),
             evicted,
-            "who blames nobody: {last}"
+            "no worker is blamed: {last}"
         );
     }
 }

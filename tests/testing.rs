@@ -281,7 +281,7 @@ fn failed_test_shows_the_log_lines_of_its_guests() {
 fn five(quotas: &str, answers: &str) -> String {
     let script = format!("{quotas}{answers}[[answer]]\nafter = \"50ms\"\necho = true\n");
     let log = Project::new(&["all fetch 1 2 3 4 5"], &script).log();
-    assert!(!log.contains("#2"), "waiting costs no attempt:\n{log}");
+    assert!(!log.contains("#2"), "waiting counts as an attempt:\n{log}");
     log
 }
 
@@ -383,7 +383,7 @@ fn test_results_are_available_as_json() {
     assert_eq!(events[0]["log"], project.golden());
     assert_eq!(events[0]["said"], serde_json::json!(["[task 2] info: peep"]));
     let events = project.test(&[&json[..], &["--quiet"]].concat()).exits(0).events();
-    assert_eq!(events.len(), 1, "of a test that passes nothing is said");
+    assert_eq!(events.len(), 1, "a test that passes has no further events");
 
     project.script = project
         .script

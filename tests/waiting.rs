@@ -61,7 +61,7 @@ fn waiting_for_quotas_uses_nearly_no_cpu() {
         let mut live = start(&folder, &args, "x", WORKERS + waiting);
         live.wait_until("its name", |_, stderr| stderr.contains("run "));
         let is_quiet = || is_waiting(&told(folder.root(), &["explain"]), WORKERS, waiting);
-        assert!(comes(DEADLINE, is_quiet), "{waiting} actions never came to wait");
+        assert!(comes(DEADLINE, is_quiet), "{waiting} actions never waited");
         if waiting == ACTIONS {
             is_at_rest(&live);
             assert!(is_quiet(), "windows opened meanwhile");

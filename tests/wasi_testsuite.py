@@ -3,7 +3,7 @@
 
 FOLDER is a checkout of the branch `prod/testsuite-base`. Each test is one line of `map` with one attempt. A test that fails and is
 not listed in EXCEPTIONS, or that passes and is listed, is printed, and the exit code is 1. Tests that talk to a server or a client
-of theirs (`connect`, `request`) are skipped: a program has no sockets and serves nothing. docs/book/src/wasi.md explains the list.
+of their own (`connect`, `request`) are skipped: a program has no sockets and serves nothing. docs/book/src/wasi.md explains the list.
 """
 
 import json
@@ -25,12 +25,12 @@ EXCEPTIONS = {
     "wasip3/sockets-udp-properties": "no sockets",
 }
 
-# The only steps that `map` can play.
+# The only steps that `map` supports.
 PLAYED = {"run", "write", "read", "wait"}
 
 
 def expected(path):
-    """What a test needs and has to do, or None if `map` cannot play it."""
+    """The inputs and the expected results of a test, or None if `map` does not support one of its steps."""
     spec = json.loads(path.read_text()) if path.exists() else {}
     if "operations" not in spec:
         return {"stdin": "", **spec}
@@ -53,7 +53,7 @@ def expected(path):
 
 def failure(host, wasm, spec, scratch):
     """Why a test fails, or None."""
-    # Lines that end with a zero byte, so that a payload may hold ends of lines.
+    # Lines end with a zero byte, so that a payload may contain newlines.
     command = [host, "map", wasm, "-0", "-j1", "--attempts", "1", "--no-socket", "--color", "never", "-v"]
     if spec.get("exit_code"):
         command += ["--ok-status", str(spec["exit_code"])]
@@ -62,7 +62,7 @@ def failure(host, wasm, spec, scratch):
     if root := spec.get("root"):
         shutil.copytree(wasm.parent / root, scratch / root)
         command += ["--dir", f"{scratch / root}::/:rw"]
-    # A program without arguments has two variables of the host, which tests of the environment would count.
+    # A program without arguments gets two variables from the host, which tests of the environment would count.
     if args := spec.get("args") or ["unused"] * wasm.name.startswith("environ_"):
         command += ["--", *args]
     try:

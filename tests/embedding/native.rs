@@ -42,11 +42,11 @@ fn failed_native_attempt_is_retried_on_another_worker() {
         let pool = Pool::native("local", move |attempt: Attempt| {
             let made = made.clone();
             async move {
-                let who = attempt.worker().to_owned();
+                let worker = attempt.worker().to_owned();
                 made.lock()
                     .unwrap()
-                    .insert((attempt.action(), attempt.number(), who.clone()));
-                if who == "local/1" {
+                    .insert((attempt.action(), attempt.number(), worker.clone()));
+                if worker == "local/1" {
                     return Err(Failure::retryable("not here"));
                 }
                 Ok([b"done ", &attempt.payload()[..]].concat())
@@ -70,9 +70,12 @@ fn failed_native_attempt_is_retried_on_another_worker() {
     assert!(failed.iter().all(|one| *one == not_here), "{failed:?}");
     // Every failed action was retried, by the other worker.
     let made = made.lock().unwrap();
-    for (action, number, who) in made.iter().filter(|(.., who)| who == "local/1") {
+    for (action, number, worker) in made.iter().filter(|(.., worker)| worker == "local/1") {
         let next = (*action, number + 1, "local/2".to_owned());
-        assert!(made.contains(&next), "{who} failed action {action}, and then: {made:?}");
+        assert!(
+            made.contains(&next),
+            "{worker} failed action {action}, and then: {made:?}"
+        );
     }
 }
 
@@ -581,7 +584,7 @@ fn handle_that_outlives_its_task_returns_an_error() {
                 async move { task.perform(Action::new("slow", "")).await }
             });
             let kept = to_test.lock().unwrap().take().unwrap().send((task, waiting));
-            async move { kept.map(|()| "done").map_err(|_| "nobody is there".into()) }
+            async move { kept.map(|()| "done").map_err(|_| "the test is over".into()) }
         });
         let alive = Alive::default();
         let pool = Pool::native("slow", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());

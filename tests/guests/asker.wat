@@ -1,4 +1,4 @@
-;; An operation with one task that asks: as `operation.wat`, with what a task may call.
+;; An operation with one task that submits actions: as `operation.wat`, with the imports of a task.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types
     (type $bytes (list u8))

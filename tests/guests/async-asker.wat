@@ -1,4 +1,4 @@
-;; An async operation with one task whose `run` is filled in by the test: it leaves a code for the host, as in
+;; An async operation with one task whose `run` is filled in by the test: it returns a code for the host, as in
 ;; `concurrent.wat`.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types

@@ -1,6 +1,6 @@
-;; An operation of honest tasks, each of which has one action done, and of hostile ones, which do what a test puts into `run`
-;; and of which there is one at a time. What a test puts into `next`, `collect` or `finish` the planner does, when all tasks are
-;; handed out.
+;; An operation of honest tasks, each of which performs one action, and of hostile ones, which run what a test puts into `run`
+;; and of which one runs at a time. The planner runs what a test puts into `next`, `collect` or `finish`, when all tasks are
+;; started.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types
     (type $bytes (list u8))
@@ -128,12 +128,12 @@
     (import "host" "read" (func $read (param $stream i32) (param $len i64) (param $to i32)))
 
     (table $table 1 funcref)
-    ;; How many tasks of each sort are still to be handed out.
+    ;; How many tasks of each kind are still to be started.
     (global $honest (mut i32) (i32.const {HONEST}))
     (global $hostile (mut i32) (i32.const {HOSTILE}))
     (global $is-out (mut i32) (i32.const 0))
 
-    ;; Makes the memory reach up to this address.
+    ;; Grows the memory up to this address.
     (func $reach (param $end i32)
       (local $missing i32)
       (local.set $missing (i32.sub
@@ -142,7 +142,7 @@
       (if (i32.gt_s (local.get $missing) (i32.const 0))
         (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable)))))
 
-    ;; A case of an option or a result with bytes in it.
+    ;; A case of an option or a result that holds bytes.
     (func $say (param $case i32) (param $at i32) (param $len i32) (result i32)
       (call $forget)
       (i32.store8 (i32.const 16) (local.get $case))

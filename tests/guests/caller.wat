@@ -1,5 +1,5 @@
-;; A worker that calls the host: as `worker.wat`, with a function for whatever it may call. What the host calls for room is
-;; in a module of its own, because what a function of the host needs must be there before it.
+;; A worker that calls the host: as `worker.wat`, with a function for each import. The `realloc` that the host calls is
+;; in a module of its own, because it must exist before the host functions that need it.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types
     (type $bytes (list u8))
@@ -125,7 +125,7 @@
 
     (table $table 1 funcref)
 
-    ;; Makes the memory reach up to this address.
+    ;; Grows the memory up to this address.
     (func $reach (param $end i32)
       (local $missing i32)
       (local.set $missing (i32.sub

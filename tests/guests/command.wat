@@ -1,4 +1,4 @@
-;; A command line program: a component of a world that is none of ours.
+;; A command line program: a component of a world that Disperse does not define.
 (component
   (core module $guest
     (func (export "run") (result i32) (i32.const 0)))

@@ -1,5 +1,5 @@
-;; A worker of two components: one with a function that takes a {TYPE} and does nothing with it, and one that is given all that the
-;; first is not, and calls it. What is passed from one to the other is copied, and transcoded, by wasmtime.
+;; A worker of two components: one with a function that takes a {TYPE} and ignores it, and one that has the
+;; imports and exports of a worker and calls the first. Wasmtime copies, and transcodes, the values passed between them.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types
     (type $bytes (list u8))

@@ -1,4 +1,4 @@
-;; An async worker whose `handle` is filled in by the test: it leaves a code for the host, 1 to be called again at once or 2
+;; An async worker whose `handle` is filled in by the test: it returns a code for the host, 1 to be called again at once or 2
 ;; and a set to wait for.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types

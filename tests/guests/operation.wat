@@ -1,4 +1,4 @@
-;; An operation with one task, which ends with what it was given. A test puts something else in the place of a function.
+;; An operation with one task, whose result is its input. A test replaces the body of a function.
 (component
   (core module $guest
     (memory (export "memory") 1)
@@ -12,7 +12,7 @@
       (global.set $free (i32.add (local.get $at) (local.get $size)))
       (local.get $at))
 
-    ;; A case of an option or a result with bytes in it.
+    ;; A case of an option or a result that holds bytes.
     (func $say (param $case i32) (param $at i32) (param $len i32) (result i32)
       (i32.store8 (i32.const 16) (local.get $case))
       (i32.store (i32.const 20) (local.get $at))

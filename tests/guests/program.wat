@@ -1,11 +1,11 @@
-;; A program of WASI 0.1 that knows nothing of Disperse: what it does follows from the first byte on stdin.
-;;   x N  ends with the exit status that the second byte is
+;; A WASI 0.1 program that knows nothing of Disperse. The first byte on stdin selects what it does.
+;;   x N  exits with the second byte as its exit status
 ;;   w    writes to stdout without end
 ;;   l    loops without end
-;;   t    traps, after a word on stderr
-;;   e    says the rest of its input on stderr and ends with the status 1
+;;   t    traps, after a message on stderr
+;;   e    writes the rest of its input to stderr and exits with status 1
 ;;   v    writes its environment and its first argument to stdout
-;;   else writes what it read to stdout
+;;   else writes its input to stdout
 (module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -15,7 +15,7 @@
   (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
   (memory (export "memory") 4)
   (data (i32.const 64) "last words\n")
-  ;; 0: pointer and length for a call, 8: how much was done. What was read lies from 1024 on.
+  ;; 0: pointer and length for a call, 8: the number of bytes transferred. The input is at 1024.
   (func $say (param $to i32) (param $from i32) (param $len i32)
     (i32.store (i32.const 0) (local.get $from))
     (i32.store (i32.const 4) (local.get $len))

@@ -1,5 +1,5 @@
-;; A core module as bindings for C make one of the world `worker`: it squares a number of one digit, ends itself where it is
-;; given an `x`, and writes to stderr before it traps where it is given a `t`.
+;; A core module as C bindings make it for the world `worker`: it squares a number of one digit, exits if it is
+;; given an `x`, and writes to stderr and traps if it is given a `t`.
 (module
   (import "disperse:guest/log@0.1.0" "write" (func $log (param i32 i32 i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -10,7 +10,7 @@
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (global.set $top (i32.add (global.get $top) (i32.and (i32.add (local.get 3) (i32.const 15)) (i32.const -16))))
     (i32.sub (global.get $top) (i32.and (i32.add (local.get 3) (i32.const 15)) (i32.const -16))))
-  ;; kind, its length, payload, its length -> where the result lies
+  ;; kind, its length, payload, its length -> address of the result
   (func (export "handle") (param $kind i32) (param $kinds i32) (param $payload i32) (param $len i32) (result i32)
     (local $n i32)
     (local.set $n (i32.load8_u (local.get $payload)))

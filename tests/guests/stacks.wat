@@ -1,4 +1,4 @@
-;; An async worker that takes many stacks and never ends: components within it, as many as the test fills in, each wait in a
+;; An async worker that takes many stacks and never ends: its inner components, as many as the test fills in, each wait in a
 ;; call to another one that never returns.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types

@@ -1,4 +1,4 @@
-;; A worker whose `handle` is filled in by the test. The body sees $kind, $kind-len, $payload and $len, and leaves the
+;; A worker whose `handle` is filled in by the test. The body can use $kind, $kind-len, $payload and $len, and returns the
 ;; address of a result, which $answer and $refuse write.
 (component
   (import "disperse:guest/types@0.1.0" (instance $types
@@ -20,7 +20,7 @@
     (global $free (mut i32) (i32.const 1024))
     (global $times (mut i32) (i32.const 0))
 
-    ;; Makes the memory reach up to this address.
+    ;; Grows the memory up to this address.
     (func $reach (param $end i32)
       (local $missing i32)
       (local.set $missing (i32.sub
@@ -29,7 +29,7 @@
       (if (i32.gt_s (local.get $missing) (i32.const 0))
         (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable)))))
 
-    ;; Nothing is freed: $answer and $refuse start afresh.
+    ;; Nothing is freed: $answer and $refuse reset the allocator.
     (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
       (local $at i32)
       (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))

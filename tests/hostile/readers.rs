@@ -88,7 +88,7 @@ impl Unread {
         let mut last = (0, 0, Instant::now());
         let stands = comes(PATIENCE, || {
             let memory = self.status("VmHWM:") / 1024;
-            assert!(memory < CEILING, "the host has {memory} MiB while nobody reads");
+            assert!(memory < CEILING, "the host has {memory} MiB without a reader");
             let (fed, cpu) = (self.fed.load(Ordering::SeqCst), cpu());
             // In hundredths of a second: occasional polling is allowed.
             if !self.is_full() || fed != last.0 || cpu > last.1 + 20 {
@@ -96,7 +96,7 @@ impl Unread {
             }
             last.2.elapsed() > Duration::from_secs(1)
         });
-        assert!(stands, "it goes on though nobody reads");
+        assert!(stands, "the run continues without a reader");
         eprintln!("{} MiB", self.status("VmHWM:") / 1024);
     }
 
@@ -173,9 +173,9 @@ fn unread_stderr_neither_stops_a_run_nor_fills_memory() {
         "it waits for a reader of its stderr: {} lines",
         fed()
     );
-    assert!(run.is_full(), "it says little");
+    assert!(run.is_full(), "it writes little");
     let memory = run.status("VmHWM:") / 1024;
-    assert!(memory < CEILING, "the host has {memory} MiB while nobody reads");
+    assert!(memory < CEILING, "the host has {memory} MiB without a reader");
     run.enough.store(true, Ordering::SeqCst);
     let mut code = None;
     let ended = comes(PATIENCE, || {
@@ -203,6 +203,6 @@ fn signals_end_a_run_that_waits_for_readers_of_stdout_and_stderr() {
         code = run.child.try_wait().unwrap().map(|status| status.code());
         code.is_some()
     });
-    assert!(ended, "it goes on after many signals");
+    assert!(ended, "the run continues after many signals");
     assert_eq!(code, Some(Some(143)));
 }

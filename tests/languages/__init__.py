@@ -1,1 +1,1 @@
-"""The parts of tests/languages.py: one module for each language, and what they share in `common`."""
+"""The parts of tests/languages.py: one module for each language, and their shared functions in `common`."""

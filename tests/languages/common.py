@@ -1,4 +1,4 @@
-"""What the languages' tests share: running things, comparing what they say, toolchains."""
+"""Shared functions of the languages' tests: running commands, comparing their output, toolchains."""
 
 import os
 import re
@@ -14,13 +14,13 @@ BUILT = ROOT / "target" / "languages"
 SDK = ROOT / "guest-sdk"
 HOST = Path(sys.argv[1]).resolve()
 
-# Nothing here takes nearly as long.
+# The deadline of one command, in seconds: only a hang reaches it.
 TIMEOUT = 600
 
 
 def run(*command, input="", cwd=ROOT, code=0, path=None, env=()):
-    """Standard output and error of a command that has to end with this code."""
-    # Trust that `new` gives what it makes is kept with what is built.
+    """The standard output and error of a command that must end with this exit code."""
+    # The trust that `new` gives to its projects is stored beside the builds.
     env = {**os.environ, "XDG_STATE_HOME": str(BUILT / "state"), **dict(env)}
     if path:
         env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
@@ -32,7 +32,7 @@ def run(*command, input="", cwd=ROOT, code=0, path=None, env=()):
 
 
 def toolchain(name, package):
-    """The folder of the programs of this package of PyPI, which is installed into `.tools` unless it is there."""
+    """The folder of the programs of a PyPI package, which is installed into `.tools` if it is missing."""
     venv = TOOLS / name
     stamp = venv / "installed"
     if not stamp.exists() or stamp.read_text() != package:
@@ -47,7 +47,7 @@ def ok(what):
 
 
 def same(what, got, wanted):
-    """Compares lines in any order; a wanted one between slashes is a pattern."""
+    """Compares lines in any order; an expected line between slashes is a pattern."""
     got, wanted = sorted(got.splitlines()), list(wanted)
     missing = []
     for line in wanted:
@@ -63,19 +63,19 @@ def same(what, got, wanted):
 
 
 def told(what, errors, pattern):
-    """Standard error has this pattern somewhere."""
+    """Checks that standard error contains a pattern."""
     if not re.search(pattern, errors):
-        sys.exit(f"{what}: `{pattern}` is not told: {errors}")
+        sys.exit(f"{what}: `{pattern}` is not in {errors}")
 
 
 def example(what, folder, path=None, env=()):
-    """An example that adds up the squares of each line, as a folder that the host builds."""
+    """Runs an example that sums the squares of each line, from a folder that the host builds."""
     said, _ = run(HOST, "run", folder, "--trust-manifest", input="1 2 3\n4 5 6\n", path=path, env=env)
     same(f"{what}: the first example", said, ["14", "77"])
 
 
 def shown(what, readme, *sources):
-    """A README has these files as they are, but for the first line, which says what they do."""
+    """Checks that a README contains these files, except for their first line, which describes them."""
     text = readme.read_text()
     for source in sources:
         if source.read_text().split("\n", 1)[1] not in text:
@@ -84,14 +84,14 @@ def shown(what, readme, *sources):
 
 
 def counts(what, operation, worker):
-    """An operation that counts what it hands out and what it takes, adds up the squares, and writes all of it when it ends."""
+    """Runs an operation that counts the tasks it starts and collects, sums the squares, and writes both when it ends."""
     said, _ = run(HOST, "run", operation, "--worker", worker, input="1\n2\n3\n")
     same(f"{what}: the planner keeps its state", said, ["3 3 14"])
 
 
 def breaks(what, worker, kind, line, pattern, done=("1", "2")):
-    """A line with which a worker breaks: it is tried twice, each time the host tells why in the language's own words, and the
-    same worker does the lines around it, 1 and 2."""
+    """Runs a line that breaks a worker: it is tried twice, the host shows the language's own error each time, and the
+    same worker completes the lines around it, 1 and 2."""
     command = (HOST, "map", worker, "--workers", "1", "--attempts", "2", "--kind", kind, "--verbose")
     said, errors = run(*command, input=f"1\n{line}\n2\n", code=1)
     for number in (1, 2):
@@ -100,14 +100,14 @@ def breaks(what, worker, kind, line, pattern, done=("1", "2")):
 
 
 def fails(what, worker, kind, pattern):
-    """A line with which a worker fails, and the host tells why."""
+    """Runs a line that a worker fails, and checks that the host shows the reason."""
     _, errors = run(HOST, "map", worker, "--workers", "1", "--attempts", "1", "--kind", kind, input="1\n", code=1)
     told(what, errors, pattern)
     ok(what)
 
 
 def stumbles(what, worker, kind):
-    """A line with which the first two attempts trap, each in a place of its own: that does not condemn it."""
+    """Runs a line whose first two attempts trap, each at its own location: that does not fail the action."""
     said, _ = run(HOST, "map", worker, "--workers", "4", "--attempts", "10", "--kind", kind, input="stumble\n" * 4)
     same(f"{what}: traps in two places", said, ["done at attempt 3"] * 4)
 
@@ -127,9 +127,9 @@ def first_result(*command, input):
 
 
 def second_start(what, *command, input, gate):
-    """The median of ten starts with everything in the cache; over so many seconds it fails."""
+    """Checks that the median of ten starts with a filled cache is at most `gate` seconds."""
     first_result(*command, input=input)
     median = statistics.median(first_result(*command, input=input) for _ in range(10))
     if median > gate:
-        sys.exit(f"{what}: {median * 1e3:.0f} ms to the first result, median of ten starts, and {gate} s is the most")
+        sys.exit(f"{what}: {median * 1e3:.0f} ms to the first result, median of ten starts, more than {gate} s")
     ok(f"{what}: {median * 1e3:.0f} ms to the first result, median of ten starts")

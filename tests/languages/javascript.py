@@ -62,7 +62,7 @@ def test():
     ])
     random = [line for line in said.splitlines() if line.startswith("random")]
     if len(set(random)) != 2:
-        sys.exit(f"JavaScript: two tasks have the same luck: {random}")
+        sys.exit(f"JavaScript: two tasks have the same random numbers: {random}")
     told("JavaScript: the error of `finish`", errors, r"no end \(probe.ts line")
     _, errors = run(HOST, "run", made, "--", "trip", code=1)
     told("JavaScript: what the planner trips over", errors, r"`next` failed: Error: no tasks \(probe.ts line \d+, in tasks\)")
@@ -78,4 +78,4 @@ def test():
     told("JavaScript: a module of Node", errors, r"`node:fs` is not there.*: files.ts imports `node:fs`\. The SDK has `fetch`")
     if contract != {path: path.read_bytes() for path in (sdk / "wit").rglob("*.wit")}:
         sys.exit("JavaScript: a module of Node has changed the WIT files of the SDK")
-    ok("JavaScript: a module of Node is refused, and changes nothing")
+    ok("JavaScript: a module of Node is an error, and changes nothing")

@@ -1,4 +1,4 @@
-"""`examples/polyglot`: five languages for one kind of action, the operation in all of them, two more with both, and one with a worker."""
+"""`examples/polyglot`: the worker and the operation in five languages, both in two more, and a worker in one more."""
 
 import json
 
@@ -29,7 +29,7 @@ def test():
     same("five pools", "".join(event["text"] for event in events if event["type"] == "output"), LONGEST)
     workers = {worker["pool"]: worker for event in events if event["type"] == "report" for worker in event["workers"]}
     if set(workers) != set(LANGUAGES) or not all(worker["ok"] > 0 and worker["failed"] == 0 for worker in workers.values()):
-        raise SystemExit(f"not every pool did its part: {workers}")
+        raise SystemExit(f"not every pool completed an action: {workers}")
     ok("every pool did its part")
 
     numbers = "".join(f"{n}\n" for n in range(1, 1000))
@@ -47,7 +47,7 @@ def test():
             why = rf"line {number}: it can never work\n.*: a number on the way is over 2\^53 - 1\n"
             told(f"{language}: a number that is too large", errors, why)
 
-    # What it leaves behind is far more than it may have.
+    # Its garbage is far more than its memory.
     leaving = (HOST, "map", component("assemblyscript", "worker"), "--workers", "1", "--attempts", "1", "--memory", "256KiB")
     said, _ = run(*leaving, input="1\n" * 30_000)
     same("assemblyscript: memory is freed", said, ["0"] * 30_000)
@@ -55,7 +55,7 @@ def test():
     everybody = [word for language in LANGUAGES for word in ("--worker", component(language, "worker"))]
     for language in LANGUAGES + ("cpp", "zig"):
         if language != "rust":
-            # Built by the manifest beside it, with its own worker.
+            # The manifest beside it builds it, with its own worker.
             run(HOST, "run", EXAMPLE / language, "--trust-manifest", "--worker", component(language, "worker"), input="1 3\n", path=path)
         said, _ = run(HOST, "run", component(language, "operation"), *everybody, input=RANGES)
         same(f"{language}: the operation with everybody", said, LONGEST)

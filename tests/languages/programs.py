@@ -22,7 +22,7 @@ def test():
         said, errors = run(HOST, "map", program, "--workers", "1", "--attempts", "2", input=lines, code=1)
         same(f"a program: {name}", said, ["ONE", "ZWöLF" if name == "c" else "ZWÖLF"])
         told(f"{name}: what it said last", errors, "giving up")
-        # WASI 0.2 has no exit status, so that it is tried again there.
+        # WASI 0.2 has no exit status, so the action is retried there.
         status = 1 if name == "wasm32-wasip2" else 65
         why = rf"attempt 1 on {name}/1: cannot shout `bad`\n\s+ended with the exit status {status}"
         told(f"{name}: its status", errors, why if status == 1 else r"it can never work\n\s+" + why)

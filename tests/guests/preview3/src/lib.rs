@@ -1,4 +1,4 @@
-//! A program of WASI 0.3, which does what its input tells it: a word and its arguments.
+//! A WASI 0.3 program that runs the command in its input: a word and its arguments.
 
 use futures::{
     FutureExt,

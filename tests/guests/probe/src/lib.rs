@@ -1,4 +1,4 @@
-//! A worker that tries what each line tells it, a word and its arguments, and answers what came of it.
+//! A worker that runs the command in each line, a word and its arguments, and returns its result.
 #![deny(unsafe_code)]
 
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use disperse_guest::{Action, Failure, OrFail, Text, Worker, exec, export_worker, http};
 
 thread_local! {
-    /// When this instance was last asked how long that is ago.
+    /// When this instance last ran `since`.
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -31,7 +31,7 @@ impl Worker for Probe {
 }
 
 fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
-    // What a variable holds can be said where it matters.
+    // `$NAME` in a line stands for the value of a variable.
     let line = &std::env::vars().fold(line.to_owned(), |line, (name, value)| {
         line.replace(&format!("${name}"), &value)
     });
@@ -44,14 +44,14 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             seen.sort();
             Ok(seen.join(" "))
         }
-        // All that could differ between two workers: times, luck, and what it knows of itself.
+        // Everything that could differ between two workers: times, random numbers, and the attempt's context.
         ["world"] => {
-            let luck = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+            let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
             let began = std::time::Instant::now();
             let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
             let attempt = disperse_guest::attempt();
             let known = (attempt.number, attempt.remaining, attempt.worker);
-            Ok(format!("{} {luck} {:?} {known:?}", unix.as_millis(), began.elapsed()))
+            Ok(format!("{} {random} {:?} {known:?}", unix.as_millis(), began.elapsed()))
         }
         ["name"] => Ok(disperse_guest::attempt().action),
         ["exit"] => std::process::exit(3),
@@ -94,7 +94,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             file.set_modified(std::time::SystemTime::UNIX_EPOCH)?;
             Ok(String::new())
         }
-        // Written, read and appended to, with more than goes at once.
+        // Writes, reads and appends, with more than one call transfers.
         ["fill", path, bytes] => {
             let text: String = ('a'..='z').cycle().take(bytes.parse()?).collect();
             fs::write(path, &text)?;
@@ -105,14 +105,14 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let whole = fs::read_to_string(path)?;
             Ok(format!("{}", whole == text.repeat(2)))
         }
-        // Opened and closed so many times; says how often it was there.
+        // Opens and closes a file this many times; returns how often that succeeded.
         ["tries", path, times] => {
             let times: u32 = times.parse()?;
             Ok((0..times).filter(|_| fs::File::open(path).is_ok()).count().to_string())
         }
         ["type", path] => Ok(format!("{:?}", fs::symlink_metadata(path)?.file_type())),
         ["count", path] => Ok(fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.len().to_string()),
-        // Opens so many and holds them; says how many there were and what the next one said.
+        // Opens this many files and keeps them open; returns how many succeeded and the error of the next one.
         ["opens", path, count] => Ok(held(count.parse()?, || fs::File::open(path))),
         ["lists", path, count] => Ok(held(count.parse()?, || {
             let mut entries = fs::read_dir(path)?;
@@ -146,7 +146,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let response = http::post(*url).body(*body).fetch()?;
             Ok(format!("{} {}", response.status, response.text()))
         }
-        // With all that came, said in every way that a guest has.
+        // Returns the whole response, and writes it to every output that a guest has.
         ["whole", url, headers @ ..] => {
             let request = headers
                 .iter()
@@ -164,7 +164,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             let response = http::get(*url).timeout(timeout).fetch()?;
             Ok(response.text())
         }
-        // How many microseconds ago it was asked so before; said aloud, so that it is heard at once.
+        // Microseconds since the last `since`; written to stderr, so that it appears at once.
         ["since"] => {
             let now = Instant::now();
             if let Some(last) = LAST.replace(Some(now)) {
@@ -172,16 +172,16 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
             }
             Ok(String::new())
         }
-        // Good, but the first two attempts panic, each in a place of its own.
+        // Succeeds, but the first two attempts panic, each at its own location.
         ["stumble"] => match disperse_guest::attempt().number {
             1 => Ok(missing(3).to_string()),
             2 => Ok(unreadable("x").to_string()),
             number => Ok(format!("done at attempt {number}")),
         },
-        // Always panics in the same place, with another value each time.
+        // Always panics at the same location, with another value each time.
         ["fall"] => {
-            let luck = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-            Ok(missing(usize::try_from(luck >> 40)?).to_string())
+            let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+            Ok(missing(usize::try_from(random >> 40)?).to_string())
         }
         ["connect", address] => {
             std::net::TcpStream::connect(address)?;
@@ -202,7 +202,7 @@ fn unreadable(text: &str) -> u32 {
     text.parse().expect("a service answers with numbers")
 }
 
-// What Rust's own library has for it is not stable.
+// The function for it in Rust's standard library is not stable.
 #[allow(
     unsafe_code,
     reason = "a function of wasi-libc, which reads two texts that end in zero"
@@ -221,7 +221,7 @@ fn link(to: &str, path: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// How many of these there can be at once, up to so many, and why there are no more.
+/// How many of these can exist at once, up to a limit, and the error of the next one.
 fn held<T>(count: usize, mut open: impl FnMut() -> std::io::Result<T>) -> String {
     let mut all = Vec::new();
     while all.len() < count {

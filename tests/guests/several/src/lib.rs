@@ -1,5 +1,5 @@
-//! An async worker that does what each line tells it, a word and its arguments, beside others in one instance; and an operation
-//! that changes its mind.
+//! An async worker that runs the command in each line, a word and its arguments, concurrently in one instance; and an operation
+//! that cancels an action.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use disperse_guest::{Action, AsyncOperation, AsyncWorker, Error, Failure, Text, 
 
 #[derive(Default)]
 struct Several {
-    /// How many attempts this instance has been given.
+    /// How many attempts this instance has had.
     given: Cell<u32>,
 }
 
@@ -34,10 +34,10 @@ impl AsyncWorker for Several {
                 get(url).await?;
                 spin(u64::MAX)
             }
-            // So many rounds of a loop, and then the same.
+            // A loop of this many rounds.
             ["work", rounds] => spin(rounds.parse()?),
-            // Who it is, before and after others had a turn.
-            ["who", url] => {
+            // The name of its action, before and after other attempts ran.
+            ["context", url] => {
                 let before = attempt().action;
                 disperse_guest::info!("{before} begins");
                 get(url).await?;
@@ -66,7 +66,7 @@ fn spin(rounds: u64) -> String {
     sum.to_string()
 }
 
-/// Asks for two things, its arguments, and gives up the second while both are under way.
+/// Submits two actions, with its arguments as payloads, and cancels the second while both are in flight.
 #[derive(Default)]
 struct Mind {
     asked: bool,

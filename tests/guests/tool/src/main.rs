@@ -1,4 +1,4 @@
-//! A program of WASI that knows nothing of Disperse: what it does is in its arguments.
+//! A WASI program that knows nothing of Disperse and runs the command in its arguments.
 
 use std::{
     fs::{self, File},
@@ -31,7 +31,7 @@ fn run(args: &[&str]) -> io::Result<()> {
         ["list", path] => println!("{}", list(path)?),
         ["variable", name] => println!("{}", std::env::var(name).unwrap_or_default()),
         ["variables"] => std::env::vars().for_each(|(name, value)| println!("{name}={value}")),
-        // Asks for more and copes.
+        // Requests more memory and handles the failure.
         ["grow", mib] => {
             let bytes = mib.parse::<usize>().unwrap_or_default() << 20;
             let mut taken = Vec::<u8>::new();
@@ -68,7 +68,7 @@ fn list(path: &str) -> io::Result<String> {
     Ok(names.join(" "))
 }
 
-/// All that one usually does with files, below a folder.
+/// The usual operations on files, below a folder.
 fn files(path: &str) -> io::Result<()> {
     use std::io::{Seek, SeekFrom};
     let at = |name: &str| format!("{path}/{name}");
@@ -104,7 +104,7 @@ fn files(path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes all of a kind that can be had in the scratch folder, and says how much that was.
+/// Uses up one resource of the scratch folder, and returns how much that was.
 fn attack(what: &str) -> io::Result<u64> {
     let piece = [1; 1 << 16];
     let mut count = 0;
@@ -115,7 +115,7 @@ fn attack(what: &str) -> io::Result<u64> {
                 count += piece.len() as u64;
             }
         }
-        // Written from the back, and far beyond.
+        // Written from the end, and far beyond it.
         "sparse" => {
             let file = File::create("/tmp/a")?;
             for shift in (0..63).rev() {
@@ -140,7 +140,7 @@ fn attack(what: &str) -> io::Result<u64> {
                 count += 1;
             }
         }
-        // As deep as paths go, then the whole moved into a folder, over and over.
+        // As deep as paths allow, then moved as a whole into a folder, again and again.
         "deep" => {
             while fs::create_dir("/tmp/new").is_ok() {
                 if count > 0 {
@@ -162,7 +162,7 @@ fn attack(what: &str) -> io::Result<u64> {
                 open.push(file);
             }
         }
-        // Given back and taken again.
+        // Freed and used again.
         "again" => {
             for _ in 0..1000 {
                 fs::write("/tmp/a", piece)?;

@@ -1,5 +1,5 @@
-//! Tries wasi:http as each line tells: `METHOD URL [NAME=VALUE ...] [< BODY]`, and answers what came of it. As an operation it
-//! has one task, its arguments, and the task tries the same.
+//! Sends the request in each line through wasi:http, `METHOD URL [NAME=VALUE ...] [< BODY]`, and returns the result.
+//! As an operation it has one task, its arguments, which does the same.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -53,7 +53,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
         .split_once(" < ")
         .map_or((line.as_str(), None), |(head, body)| (head, Some(body)));
     match head.split(' ').collect::<Vec<_>>().as_slice() {
-        // What is taken and never given back.
+        // Handles that are never dropped.
         ["leak", "fields"] => leak(|| {
             let fields = Fields::new();
             fields.append("x", &[b'x'; 60_000])?;
@@ -83,7 +83,7 @@ fn attempt(line: &str) -> Result<String, Box<dyn Error>> {
     }
 }
 
-/// Says how many could be made.
+/// Returns how many could be created.
 fn leak<T>(make: impl Fn() -> Result<T, Box<dyn Error>>) -> Result<String, Box<dyn Error>> {
     let mut made = Vec::new();
     while made.len() < 2000 {
@@ -121,14 +121,14 @@ fn send(
     let outgoing = request.body().map_err(|()| "no body")?;
     let future = outgoing_handler::handle(request, options)?;
     if let Some(body) = body {
-        // `times N`: so many bytes.
+        // `times N`: this many bytes.
         let bytes = match body.strip_prefix("times ") {
             Some(count) => vec![b'x'; count.parse()?],
             None => body.as_bytes().to_vec(),
         };
         let stream = outgoing.write().map_err(|()| "no stream")?;
         for piece in bytes.chunks(4096) {
-            // Whoever has had enough says why below.
+            // A server that stops reading reports its reason below.
             if stream.blocking_write_and_flush(piece).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! A worker that asks for the first URL of a line, gives it up when the second has answered, and answers with the third.
+//! A worker that requests the first URL of a line, drops that request when the second has answered, and returns the third.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
