@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// The host with an empty cache of its own.
-pub(crate) fn own(folder: &Folder, args: &[&str]) -> Host {
+pub(crate) fn with_own_cache(folder: &Folder, args: &[&str]) -> Host {
     host(args).env("XDG_CACHE_HOME", folder.path("cache"))
 }
 
 /// The files of compiled code in that cache.
-pub(crate) fn kept(folder: &Folder) -> Vec<PathBuf> {
+pub(crate) fn cached_code(folder: &Folder) -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse"));
     let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files
@@ -60,11 +60,11 @@ fn code_compiled_ahead_is_not_compiled_at_the_start() {
     let manifest = project(&folder);
     let module = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let (operation, worker) = (folder.path("operation.wasm"), folder.path("echo.wasm"));
-    own(&folder, &["map", &worker, "--compile-memory", "1KiB"])
+    with_own_cache(&folder, &["map", &worker, "--compile-memory", "1KiB"])
         .input("a\n")
         .run()
         .exits(2);
-    let first = own(&folder, &["compile", "--trust-manifest", &manifest, &module])
+    let first = with_own_cache(&folder, &["compile", "--trust-manifest", &manifest, &module])
         .run()
         .exits(0);
     assert!(Path::new(&folder.path("built")).exists(), "it is built first");
@@ -77,10 +77,10 @@ fn code_compiled_ahead_is_not_compiled_at_the_start() {
         let line = line.unwrap_or_else(|| panic!("nothing is said of {path}:\n{}", first.out()));
         assert!(line.contains(" of code, sha256 "), "{line}");
     }
-    let files = kept(&folder);
+    let files = cached_code(&folder);
     assert_eq!(files.len(), 3);
 
-    let again = own(&folder, &["compile", "--trust-manifest", &manifest, &module])
+    let again = with_own_cache(&folder, &["compile", "--trust-manifest", &manifest, &module])
         .run()
         .exits(0);
     assert_eq!(
@@ -89,7 +89,7 @@ fn code_compiled_ahead_is_not_compiled_at_the_start() {
         "{}",
         again.out()
     );
-    own(&folder, &["compile", "--trust-manifest", &manifest, "--quiet"])
+    with_own_cache(&folder, &["compile", "--trust-manifest", &manifest, "--quiet"])
         .run()
         .exits(0)
         .prints("");
@@ -100,9 +100,13 @@ fn code_compiled_ahead_is_not_compiled_at_the_start() {
         ("map", &module, "a\n"),
     ] {
         let args = [command, path, NO_COMPILER[0], NO_COMPILER[1], "--no-build"];
-        own(&folder, &args).input("a\n").run().exits(0).prints(printed);
+        with_own_cache(&folder, &args)
+            .input("a\n")
+            .run()
+            .exits(0)
+            .prints(printed);
     }
-    assert_eq!(kept(&folder), files);
+    assert_eq!(cached_code(&folder), files);
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn failed_component_does_not_stop_the_others_from_compiling() {
     let args = [
         "compile", &broken, &worker, &missing, &empty, &other, "--format", "json",
     ];
-    let ended = own(&folder, &args)
+    let ended = with_own_cache(&folder, &args)
         .run()
         .exits(2)
         .stderr_is("failed_component_does_not_stop_the_others_from_compiling");
@@ -141,13 +145,13 @@ fn json_reports_the_digest_and_size_of_the_stored_code() {
     fs::copy(&worker, &copy).unwrap();
     let run = || -> Vec<Value> {
         let args = ["compile", &worker, &copy, "--format", "json"];
-        own(&folder, &args).run().exits(0).events()
+        with_own_cache(&folder, &args).run().exits(0).events()
     };
     let first = run();
     let sha256 = host(["inspect", &worker, "--format", "json"]).run().exits(0).events()[0]["sha256"].clone();
     // A checksum follows the code.
-    let size = fs::metadata(&kept(&folder)[0]).unwrap().len() - 8;
-    assert_eq!((first.len(), kept(&folder).len()), (2, 1));
+    let size = fs::metadata(&cached_code(&folder)[0]).unwrap().len() - 8;
+    assert_eq!((first.len(), cached_code(&folder).len()), (2, 1));
     for event in &first {
         assert_eq!(event["sha256"], sha256);
         assert_eq!(event["code_bytes"], size);
@@ -169,19 +173,19 @@ fn pins_and_limits_of_a_manifest_apply() {
     let pin = "0".repeat(64);
     let text = format!("[worker]\ncomponent = \"echo.wasm\"\nsha256 = \"{pin}\"\n");
     let manifest = folder.file("disperse.toml", text);
-    own(&folder, &["compile", &manifest])
+    with_own_cache(&folder, &["compile", &manifest])
         .run()
         .exits(2)
         .prints("")
         .stderr_to(&texts);
     let text = "[worker]\ncomponent = \"echo.wasm\"\n[compile]\nmemory = \"1KiB\"\n";
     folder.file("disperse.toml", text);
-    own(&folder, &["compile", &manifest])
+    with_own_cache(&folder, &["compile", &manifest])
         .run()
         .exits(2)
         .prints("")
         .stderr_to(&texts);
-    own(&folder, &["compile", &manifest, "--compile-memory", "4GiB"])
+    with_own_cache(&folder, &["compile", &manifest, "--compile-memory", "4GiB"])
         .run()
         .exits(0);
     texts.match_snapshot();
@@ -197,7 +201,7 @@ fn pin_applies_to_every_mention_of_a_file() {
         let pool = |name: &str, pin: &str| format!("[[pool]]\nname = \"{name}\"\ncomponent = \"echo.wasm\"\n{pin}");
         let manifest = folder.file("disperse.toml", pool("a", first) + &pool("b", second));
         for command in ["map", "compile"] {
-            own(&folder, &[command, &manifest])
+            with_own_cache(&folder, &[command, &manifest])
                 .run()
                 .exits(2)
                 .prints("")
@@ -213,12 +217,14 @@ fn project_whose_build_fails_is_not_compiled() {
     folder.worker("echo.wasm", body::ECHO);
     let text = "[worker]\ncomponent = \"echo.wasm\"\nbuild = \"exit 7\"\n";
     let manifest = folder.file("disperse.toml", text);
-    own(&folder, &["compile", "--trust-manifest", &manifest])
+    with_own_cache(&folder, &["compile", "--trust-manifest", &manifest])
         .run()
         .exits(2)
         .prints("")
         .stderr_is("project_whose_build_fails_is_not_compiled");
-    own(&folder, &["compile", &manifest, "--no-build"]).run().exits(0);
+    with_own_cache(&folder, &["compile", &manifest, "--no-build"])
+        .run()
+        .exits(0);
 }
 
 #[test]
@@ -243,15 +249,20 @@ fn unusable_cache_is_an_error_only_for_compile() {
 fn code_that_cannot_be_stored_is_an_error_only_for_compile() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
-    own(&folder, &["compile", &worker]).run().exits(0);
+    with_own_cache(&folder, &["compile", &worker]).run().exits(0);
     // A folder takes its place.
-    let file = kept(&folder).remove(0);
+    let file = cached_code(&folder).remove(0);
     fs::remove_file(&file).unwrap();
     fs::create_dir_all(file.join("full")).unwrap();
-    let ended = own(&folder, &["compile", &worker, "--format", "json"]).run().exits(4);
+    let ended = with_own_cache(&folder, &["compile", &worker, "--format", "json"])
+        .run()
+        .exits(4);
     assert_eq!(ended.events()[0]["type"], "failed");
     ended.stderr_is("code_that_cannot_be_stored_is_an_error_only_for_compile");
-    let ended = own(&folder, &["map", &worker, "--quiet"]).input("a\n").run().exits(0);
+    let ended = with_own_cache(&folder, &["map", &worker, "--quiet"])
+        .input("a\n")
+        .run()
+        .exits(0);
     assert_eq!(ended.stderr, "");
 }
 
@@ -259,15 +270,15 @@ fn code_that_cannot_be_stored_is_an_error_only_for_compile() {
 fn code_that_the_cache_evicts_at_once_is_an_error() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
-    own(&folder, &["compile", &worker]).run().exits(0);
+    with_own_cache(&folder, &["compile", &worker]).run().exits(0);
     // Larger than the limit of the cache, sparse, and used most recently.
-    let other = kept(&folder)[0].with_file_name("other.cwasm");
-    fs::remove_file(&kept(&folder)[0]).unwrap();
+    let other = cached_code(&folder)[0].with_file_name("other.cwasm");
+    fs::remove_file(&cached_code(&folder)[0]).unwrap();
     let file = fs::File::create(other).unwrap();
     file.set_len(2 << 30).unwrap();
     file.set_modified(SystemTime::now() + Duration::from_secs(3600))
         .unwrap();
-    own(&folder, &["compile", &worker])
+    with_own_cache(&folder, &["compile", &worker])
         .run()
         .exits(4)
         .stderr_is("code_that_the_cache_evicts_at_once_is_an_error");
@@ -291,13 +302,13 @@ fn first_failure_in_manifest_order_is_reported() {
     ] {
         let manifest = folder.file("disperse.toml", text(pools));
         for _ in 0..3 {
-            let ended = own(&folder, &["run", &manifest]).run().exits(2).prints("");
+            let ended = with_own_cache(&folder, &["run", &manifest]).run().exits(2).prints("");
             assert_eq!(ended.stderr.matches("error: ").count(), 1, "{}", ended.stderr);
             ended.stderr_to(&texts);
         }
     }
     // All of them are checked before one is compiled.
-    assert_eq!(kept(&folder), Vec::<PathBuf>::new());
+    assert_eq!(cached_code(&folder), Vec::<PathBuf>::new());
     texts.match_snapshot();
 }
 
@@ -315,7 +326,7 @@ fn components_are_compiled_in_parallel() {
         "[[pool]]\nname = \"a\"\ncomponent = \"first.wasm\"\n[[pool]]\nname = \"b\"\ncomponent = \"bomb.wasm\"\n",
     );
     // Small enough for two compilers on any machine that runs this.
-    let mut live = own(&folder, &["map", &manifest, "--compile-memory", "1GiB"]).start();
+    let mut live = with_own_cache(&folder, &["map", &manifest, "--compile-memory", "1GiB"]).start();
     let host = live.id();
     live.wait_until("two compilers", |_, _| compilers(host, 1 << 30).count() == 2);
 }
@@ -328,7 +339,7 @@ fn slow_compilation_is_reported_once() {
     let map = |more: &[&str]| {
         let limits = ["--compile-memory", "16GiB", "--compile-timeout", "4m"];
         let args = [&["map", &bomb][..], &limits, more].concat();
-        let live = own(&folder, &args).input("a\n").start();
+        let live = with_own_cache(&folder, &args).input("a\n").start();
         live.within(Duration::from_secs(300)).end().exits(0)
     };
     let said = "compiled bomb.wasm in ";

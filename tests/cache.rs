@@ -7,13 +7,15 @@ use std::{
 };
 
 use crate::{
-    ahead::{kept, own},
+    ahead::{cached_code, with_own_cache},
     support::{Folder, Host, Texts, body, host},
 };
 
 /// Whether the code was in the cache.
 fn was_cached(folder: &Folder, path: &str) -> bool {
-    let ended = own(folder, &["compile", path, "--format", "json"]).run().exits(0);
+    let ended = with_own_cache(folder, &["compile", path, "--format", "json"])
+        .run()
+        .exits(0);
     ended.events()[0]["cached"] == true
 }
 
@@ -38,7 +40,7 @@ fn damaged_code_is_recompiled() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     assert!(!was_cached(&folder, &worker));
-    let code = kept(&folder).remove(0);
+    let code = cached_code(&folder).remove(0);
     let whole = fs::read(&code).unwrap();
     let changes: [(&str, Damage); 5] = [
         ("a flipped bit", |bytes| {
@@ -57,7 +59,7 @@ fn damaged_code_is_recompiled() {
         changed(&code, change);
         assert_ne!(fs::read(&code).unwrap(), whole, "{what}");
         // A run does not notice.
-        own(&folder, &["map", &worker])
+        with_own_cache(&folder, &["map", &worker])
             .input("a\n")
             .run()
             .exits(0)
@@ -77,11 +79,11 @@ fn code_of_another_component_is_not_loaded() {
         folder.worker("other.wasm", &body::large(3)),
     );
     was_cached(&folder, &echo);
-    let code = kept(&folder).remove(0);
+    let code = cached_code(&folder).remove(0);
     was_cached(&folder, &other);
-    let wrong = kept(&folder).into_iter().find(|path| *path != code).unwrap();
+    let wrong = cached_code(&folder).into_iter().find(|path| *path != code).unwrap();
     fs::copy(wrong, code).unwrap();
-    own(&folder, &["map", &echo])
+    with_own_cache(&folder, &["map", &echo])
         .input("abc\n")
         .run()
         .exits(0)
@@ -93,7 +95,7 @@ fn damaged_cache_files_of_a_core_module_are_rebuilt() {
     let folder = Folder::new();
     let program = folder.guest("program.wasm", include_str!("guests/program.wat"));
     let map = || {
-        own(&folder, &["map", &program])
+        with_own_cache(&folder, &["map", &program])
             .input("a\n")
             .run()
             .exits(0)
@@ -162,7 +164,7 @@ fn links_and_pipes_in_the_cache_are_not_read() {
     let folder = Folder::new();
     let worker = folder.worker("echo.wasm", body::ECHO);
     assert!(!was_cached(&folder, &worker));
-    let code = kept(&folder).remove(0);
+    let code = cached_code(&folder).remove(0);
     let elsewhere = folder.path("elsewhere");
     fs::rename(&code, &elsewhere).unwrap();
     symlink(&elsewhere, &code).unwrap();
@@ -179,15 +181,15 @@ fn cache_command_reports_the_size_and_removes_the_files() {
     let folder = Folder::new();
     let cache = Path::new(&folder.path("cache")).join("disperse");
     let shown = cache.display().to_string();
-    own(&folder, &["cache", "dir"])
+    with_own_cache(&folder, &["cache", "dir"])
         .run()
         .exits(0)
         .prints(&format!("{shown}\n"));
-    own(&folder, &["cache"])
+    with_own_cache(&folder, &["cache"])
         .run()
         .exits(0)
         .prints(&format!("{shown}: 0B in 0 files, of at most 1GiB\n"));
-    own(&folder, &["cache", "clean"])
+    with_own_cache(&folder, &["cache", "clean"])
         .run()
         .exits(0)
         .prints(&format!("{shown}: removed 0 files, 0B\n"));
@@ -199,7 +201,7 @@ fn cache_command_reports_the_size_and_removes_the_files() {
     fs::write(&foreign, "not ours").unwrap();
     let begun = cache.join(".new-1");
     fs::write(&begun, "half").unwrap();
-    let ended = own(&folder, &["cache", "--format", "json"]).run().exits(0);
+    let ended = with_own_cache(&folder, &["cache", "--format", "json"]).run().exits(0);
     let size = &ended.events()[0];
     let bytes: u64 = files(&folder)
         .iter()
@@ -214,10 +216,15 @@ fn cache_command_reports_the_size_and_removes_the_files() {
     );
     assert_eq!(size["contents"][0]["kind"], "compiled");
     let texts = Texts::new("cache_report_as_text");
-    own(&folder, &["cache", "size"]).run().exits(0).words_to(&texts);
+    with_own_cache(&folder, &["cache", "size"])
+        .run()
+        .exits(0)
+        .stdout_kinds_to(&texts);
     texts.match_snapshot();
 
-    let ended = own(&folder, &["cache", "clean", "--format", "json"]).run().exits(0);
+    let ended = with_own_cache(&folder, &["cache", "clean", "--format", "json"])
+        .run()
+        .exits(0);
     let cleaned = &ended.events()[0];
     assert_eq!(
         (&cleaned["type"], cleaned["files"].as_u64()),
@@ -236,14 +243,14 @@ fn runs_continue_while_the_cache_is_emptied() {
     std::thread::scope(|scope| {
         let cleaner = scope.spawn(|| {
             while cleaning.load(std::sync::atomic::Ordering::Relaxed) {
-                own(&folder, &["cache", "clean"]).run().exits(0);
+                with_own_cache(&folder, &["cache", "clean"]).run().exits(0);
             }
         });
         let runs: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
                     for _ in 0..10 {
-                        own(&folder, &["map", &worker, "--workers", "4"])
+                        with_own_cache(&folder, &["map", &worker, "--workers", "4"])
                             .input("a\nb\n")
                             .run()
                             .exits(0)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Folder, body, comes, host};
+use crate::support::{Folder, becomes_true, body, host};
 
 /// A worker with further functions.
 pub(crate) fn worker_with(folder: &Folder, functions: &str) -> String {
@@ -168,7 +168,7 @@ fn compiler_process_is_confined_and_ends_with_the_host() {
     let limits = ["Max core file size", "Max data size", "Max cpu time"].map(|name| limit(compiler, name).unwrap());
     let environment = std::fs::read(format!("/proc/{compiler}/environ")).unwrap();
     live.send(Signal::KILL);
-    let outlived = !comes(Duration::from_secs(20), || !is_running(compiler));
+    let outlived = !becomes_true(Duration::from_secs(20), || !is_running(compiler));
     if outlived {
         kill_process(pid, Signal::KILL).unwrap();
     }

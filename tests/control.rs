@@ -13,7 +13,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Ended, Folder, Live, Texts, body, comes, has, host, of_type, records};
+use crate::support::{Ended, Folder, Live, Texts, becomes_true, body, has, host, of_type, records};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -71,7 +71,7 @@ fn id(file: &Path) -> String {
 
 #[track_caller]
 fn until(what: &str, seen: impl FnMut() -> bool) {
-    assert!(comes(DEADLINE, seen), "{what} did not happen in time");
+    assert!(becomes_true(DEADLINE, seen), "{what} did not happen in time");
 }
 
 /// Starts an endless run and waits until it has begun.
@@ -157,7 +157,7 @@ fn a_worker_is_explained_and_readmitted() {
     );
     ask(root, &["explain", "worker", "other/mallory"])
         .exits(0)
-        .words_to(&texts);
+        .stdout_kinds_to(&texts);
 
     let run = told(root, &["explain"]);
     assert_eq!(
@@ -169,7 +169,7 @@ fn a_worker_is_explained_and_readmitted() {
         (&run["notable"][0]["id"], &run["run"]),
         (&"other/mallory".into(), &run["id"])
     );
-    ask(root, &["explain", "run"]).exits(0).words_to(&texts);
+    ask(root, &["explain", "run"]).exits(0).stdout_kinds_to(&texts);
 
     ask(root, &["readmit", "malory"]).exits(2).prints("").stderr_to(&texts);
     ask(root, &["explain", "action", "99999999"]).exits(2).stderr_to(&texts);
@@ -200,8 +200,8 @@ fn a_worker_is_explained_and_readmitted() {
         + 1;
     ask(root, &["explain", "action", &well.to_string()])
         .exits(0)
-        .words_to(&texts);
-    ask(root, &["explain"]).exits(0).words_to(&texts);
+        .stdout_kinds_to(&texts);
+    ask(root, &["explain"]).exits(0).stdout_kinds_to(&texts);
     ask(root, &["explain", "worker", "unknown"]).exits(2).stderr_to(&texts);
     ask(root, &["readmit", "mallory"]).exits(2).stderr_to(&texts);
     let name = told(root, &["explain"])["id"].as_str().unwrap().to_owned();
@@ -222,14 +222,14 @@ fn action_without_an_available_worker_is_explained() {
         let said = ask(root, &["explain", "action", "1", "--format", "json"]);
         said.code == 0 && said.events()[0]["state"] == "running"
     });
-    ask(root, &["explain", "action", "a2"]).exits(0).words_to(&texts);
+    ask(root, &["explain", "action", "a2"]).exits(0).stdout_kinds_to(&texts);
     let run = told(root, &["explain", "run"]);
     assert_eq!(
         (&run["waiting"]["for_a_free_worker"], &run["actions_running"]),
         (&1.into(), &1.into()),
         "{run}"
     );
-    ask(root, &["explain", "worker", "1"]).exits(0).words_to(&texts);
+    ask(root, &["explain", "worker", "1"]).exits(0).stdout_kinds_to(&texts);
     // It is the only one.
     ask(root, &["drain", "stuck/1"]).exits(2).stderr_to(&texts);
     live.send(Signal::KILL);
@@ -291,7 +291,7 @@ fn a_worker_is_drained_and_then_the_run() {
         "what was done is written: {}",
         ended.stderr
     );
-    ask(root, &["explain"]).exits(0).words_to(&texts);
+    ask(root, &["explain"]).exits(0).stdout_kinds_to(&texts);
     texts.match_snapshot();
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Folder, Texts, body, comes, has, host, of_type, probe, wasm};
+use crate::support::{Folder, Texts, becomes_true, body, has, host, of_type, probe, wasm};
 
 #[test]
 fn a_worker_reads_granted_folders_and_no_others() {
@@ -134,7 +134,7 @@ fn a_program_that_does_not_end_is_killed_with_its_children() {
         "1",
     ];
     host(args).input(format!("run /bin/sh {script}\n")).run().exits(1);
-    let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
+    let ended = becomes_true(Duration::from_secs(10), || sleeping(&seconds) == 0);
     assert!(ended, "a child of the program still runs");
 }
 
@@ -147,7 +147,7 @@ fn background_processes_of_a_program_are_killed_when_it_ends() {
     let args = ["map", &probe(), "--exec", "/bin/sh ...", "--attempts", "1"];
     let ended = host(args).input(format!("run /bin/sh {script}\n")).run().exits(0);
     ended.prints("Some(0) started\n");
-    let ended = comes(Duration::from_secs(10), || sleeping(&seconds) == 0);
+    let ended = becomes_true(Duration::from_secs(10), || sleeping(&seconds) == 0);
     assert!(ended, "a background process of the program still runs");
 }
 

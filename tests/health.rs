@@ -78,7 +78,7 @@ fn final_report_shows_a_worker_in_quarantine() {
 #[test]
 fn only_worker_gets_the_retry() {
     let folder = Folder::new();
-    let moody = folder.worker("moody.wasm", &body::moody(2));
+    let moody = folder.worker("moody.wasm", &body::fails_first(2));
     let args = ["map", &moody, "--workers", "1", "--format", "json"];
     let events = host(args).input("a\n").run().exits(0).events();
     let failed = of_type(&events, "attempt-failed");

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::{
     control::progress,
-    support::{Folder, Texts, body, comes, host, of_type, shell, snapshot, wasm},
+    support::{Folder, Texts, becomes_true, body, host, of_type, shell, snapshot, wasm},
 };
 
 #[test]
@@ -171,7 +171,7 @@ fn slow_line_delays_only_the_results_written_after_it() {
         .input(format!("x\n{others}"))
         .start();
     let mut run = serde_json::Value::Null;
-    let done = comes(Duration::from_secs(60), || {
+    let done = becomes_true(Duration::from_secs(60), || {
         run = progress(folder.root()).unwrap_or_default();
         run["tasks_done"] == 10_000
     });
@@ -201,7 +201,7 @@ fn waiting_results_are_written_when_the_run_is_stopped() {
         .folder(folder.root())
         .once(format!("x\n{others}"))
         .start();
-    let done = comes(Duration::from_secs(60), || {
+    let done = becomes_true(Duration::from_secs(60), || {
         progress(folder.root()).is_some_and(|run| run["tasks_done"] == 500)
     });
     assert!(done && live.is_running());

@@ -11,7 +11,7 @@ use rustix::{io::ioctl_fionread, process::Signal};
 
 use crate::{
     control::progress,
-    support::{Folder, Texts, body, comes, has, host, shell, wasm},
+    support::{Folder, Texts, becomes_true, body, has, host, shell, wasm},
 };
 
 /// A shell command for each command of the program that writes to stdout.
@@ -68,7 +68,7 @@ fn output_pipe_without_a_reader_does_not_delay_a_stopped_run() {
     ];
     for (folder, run) in folders.iter().zip(&runs) {
         let is_done = || progress(folder.root()).is_some_and(|run| run["tasks_done"].as_u64() > Some(0));
-        assert!(comes(Duration::from_secs(60), is_done));
+        assert!(becomes_true(Duration::from_secs(60), is_done));
         run.send(Signal::TERM);
     }
     for run in runs {
@@ -156,9 +156,9 @@ fn report_waits_for_a_reader_of_the_results() {
         .spawn()
         .unwrap();
     let (mut stdout, mut stderr) = (run.stdout.take().unwrap(), run.stderr.take().unwrap());
-    let begun = comes(Duration::from_secs(60), || ioctl_fionread(&stdout).unwrap() > 32 << 10);
+    let begun = becomes_true(Duration::from_secs(60), || ioctl_fionread(&stdout).unwrap() > 32 << 10);
     assert!(begun, "there are no results");
-    let said = comes(Duration::from_secs(2), || ioctl_fionread(&stderr).unwrap() > 0);
+    let said = becomes_true(Duration::from_secs(2), || ioctl_fionread(&stderr).unwrap() > 0);
     let (mut results, mut words) = (String::new(), String::new());
     stdout.read_to_string(&mut results).unwrap();
     stderr.read_to_string(&mut words).unwrap();

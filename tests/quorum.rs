@@ -103,12 +103,12 @@ fn explain_shows_the_dissent_of_a_worker() {
         .input("one\ntwo\nthree\n")
         .run()
         .exits(0)
-        .sorts_to(&texts);
+        .stderr_kinds_to(&texts);
     host(["explain", "worker", "liar/1"])
         .folder(folder.root())
         .run()
         .exits(0)
-        .words_to(&texts);
+        .stdout_kinds_to(&texts);
     texts.match_snapshot();
 }
 

@@ -11,12 +11,12 @@ fn common_reason_of_many_failures_is_reported_once() {
     let folder = Folder::new();
     let strict = folder.worker("strict.wasm", STRICT);
     let ended = host(["map", &strict]).input("x\n".repeat(5000)).run().exits(1);
-    let ended = ended.sorts_to(&texts);
+    let ended = ended.stderr_kinds_to(&texts);
     let told = ended.stderr.lines().filter(|line| line.starts_with("error: line "));
     assert_eq!(told.count(), 10, "{}", ended.stderr);
     // -q leaves errors, and this one sums them up.
     let quiet = host(["map", "-q", &strict]).input("x\n".repeat(5000)).run().exits(1);
-    quiet.sorts_to(&texts);
+    quiet.stderr_kinds_to(&texts);
     texts.match_snapshot();
 }
 
@@ -36,7 +36,7 @@ fn failures_are_counted_and_shown_by_reason() {
     let input = "xx\n".repeat(300) + "x\n" + &"fine\n".repeat(10);
     let ended = host(["map", &moody, "--attempts", "1"]).input(input).run().exits(1);
     let texts = Texts::new("failures_are_counted_and_shown_by_reason");
-    ended.sorts_to(&texts);
+    ended.stderr_kinds_to(&texts);
     texts.match_snapshot();
 }
 
@@ -50,7 +50,7 @@ fn failed_action_is_reported_once() {
         .run()
         .exits(1);
     let texts = Texts::new("failed_action_is_reported_once");
-    let ended = ended.sorts_to(&texts);
+    let ended = ended.stderr_kinds_to(&texts);
     texts.match_snapshot();
     // The operation reports it as well.
     let by_host = ended.stderr.split("error: the operation failed").next().unwrap();
@@ -72,7 +72,7 @@ fn explain_shows_a_failure_as_the_run_does() {
         .folder(folder.root())
         .run()
         .exits(0)
-        .words_to(&texts);
+        .stdout_kinds_to(&texts);
     texts.match_snapshot();
 }
 

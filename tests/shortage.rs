@@ -4,7 +4,7 @@ use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration}
 
 use rustix::process::Signal;
 
-use crate::support::{Ended, Folder, Host, body, comes, has, host, probe, shell};
+use crate::support::{Ended, Folder, Host, becomes_true, body, has, host, probe, shell};
 
 /// A run under process limits that this shell command sets.
 fn limited(limits: &str, args: &[&str]) -> Host {
@@ -16,7 +16,7 @@ fn lines(count: u32, line: &str) -> String {
 }
 
 /// Checks that no message blames a worker, an action or the host for the machine's shortage.
-fn blames_nobody(ended: &Ended) {
+fn blames_no_worker(ended: &Ended) {
     for word in ["quarantined", "evicted", "broke the contract", "panicked", "bug of"] {
         assert!(!ended.stderr.contains(word), "{word}: {}", ended.stderr);
     }
@@ -32,7 +32,7 @@ fn eight_workers_run_and_compile_in_three_gigabytes_of_address_space() {
             .run()
             .exits(0);
         assert_eq!(ended.out().lines().count(), 200);
-        blames_nobody(&ended);
+        blames_no_worker(&ended);
     }
 }
 
@@ -44,7 +44,7 @@ fn memory_that_never_becomes_free_ends_the_run_with_exit_code_4() {
     let hungry = folder.worker("hungry.wasm", &hungry);
     let flags = ["map", &hungry, "--workers 4 --memory 4GiB --host-memory 32GiB"];
     let ended = limited("ulimit -v 2000000", &flags).input(lines(9, "x")).run().exits(4);
-    blames_nobody(&ended);
+    blames_no_worker(&ended);
     let ended = ended.prints("");
     ended.failure_is("memory_that_never_becomes_free_ends_the_run_with_exit_code_4");
     // Without that limit it succeeds.
@@ -62,7 +62,7 @@ fn programs_wait_for_open_files_and_no_attempt_is_spent() {
         .run()
         .exits(0);
     assert_eq!(ended.out().lines().count(), 120);
-    blames_nobody(&ended);
+    blames_no_worker(&ended);
 }
 
 /// A control group for threads, until it is dropped.
@@ -92,7 +92,7 @@ impl ThreadGroup {
 impl Drop for ThreadGroup {
     fn drop(&mut self) {
         // Processes that have just ended may be in it for a moment.
-        comes(Duration::from_secs(10), || std::fs::remove_dir(&self.0).is_ok());
+        becomes_true(Duration::from_secs(10), || std::fs::remove_dir(&self.0).is_ok());
     }
 }
 
@@ -115,7 +115,7 @@ fn too_few_threads_are_a_machine_error_or_suffice() {
             ended.stderr
         );
         assert_eq!(ended.code == 0, ended.stderr.is_empty(), "{}", ended.stderr);
-        blames_nobody(&ended);
+        blames_no_worker(&ended);
         assert!(!ended.stderr.contains("--compile-memory"), "{}", ended.stderr);
         codes.push(ended.code);
     }
@@ -129,7 +129,7 @@ fn too_few_threads_are_a_machine_error_or_suffice() {
         ended.code == 0 && ended.out() == "x\n"
     };
     // On a busy machine, ended threads are counted for a moment longer.
-    assert!(comes(Duration::from_secs(30), is_enough));
+    assert!(becomes_true(Duration::from_secs(30), is_enough));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn time_while_the_process_is_stopped_does_not_count_for_the_attempt() {
     .start();
     // The pipe opens once the program reads: the attempt has begun.
     let mut writer: Option<File> = None;
-    let opened = comes(Duration::from_secs(30), || {
+    let opened = becomes_true(Duration::from_secs(30), || {
         let mut options = File::options();
         let options = options
             .write(true)

@@ -12,21 +12,21 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use crate::support::{Folder, beside, body, comes, host, of_type, probe, shell, state};
+use crate::support::{Folder, becomes_true, beside, body, host, of_type, probe, shell, state};
 
 /// How long a process may take to end after its second signal: two seconds, and more on a busy machine.
 const SOON: Duration = Duration::from_secs(6);
 
 /// Whether anything arrives on stderr, of which nothing was read.
-fn is_heard(child: &Child) -> bool {
+fn has_output(child: &Child) -> bool {
     let stderr = child.stderr.as_ref().unwrap();
-    comes(SOON, || rustix::io::ioctl_fionread(stderr).unwrap() > 0)
+    becomes_true(SOON, || rustix::io::ioctl_fionread(stderr).unwrap() > 0)
 }
 
 /// Waits for the end.
 fn ended(child: &mut Child) -> ExitStatus {
     let mut status = None;
-    let is_over = comes(SOON, || {
+    let is_over = becomes_true(SOON, || {
         status = child.try_wait().unwrap();
         status.is_some()
     });
@@ -109,7 +109,7 @@ fn a_second_interrupt_does_not_wait_for_a_reader() {
     }
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::INT).unwrap();
-    assert!(is_heard(&child), "the first signal prints nothing");
+    assert!(has_output(&child), "the first signal prints nothing");
     assert!(child.try_wait().unwrap().is_none(), "the first signal ended it");
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(ended(&mut child).code(), Some(130));
@@ -228,7 +228,7 @@ fn a_second_interrupt_does_not_wait_for_a_guest() {
 
 /// A run in which workers block every thread of the host: each waits for the certificates of the machine, which
 /// are a pipe with a writer that never writes.
-struct Held {
+struct BlockedRun {
     child: Child,
     stdin: ChildStdin,
     folder: Folder,
@@ -236,7 +236,7 @@ struct Held {
     writer: Option<OwnedFd>,
 }
 
-impl Held {
+impl BlockedRun {
     fn start(threads: u32, flags: &[&str]) -> Self {
         let folder = Folder::new();
         let certificates = folder.path("certificates");
@@ -279,7 +279,7 @@ impl Held {
     fn hold(&mut self) {
         self.feed(&"get http://127.0.0.1:9/\n".repeat(8));
         let certificates = self.folder.path("certificates");
-        let held = comes(Duration::from_secs(60), || {
+        let held = becomes_true(Duration::from_secs(60), || {
             // This opening for writing succeeds once a reader waits.
             self.writer = rustix::fs::open(&certificates, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
             self.writer.is_some()
@@ -294,7 +294,7 @@ impl Held {
     /// Sends two signals, the second after the first was received, and returns the exit code.
     fn stop(&mut self, first: Signal, second: Signal) -> Option<i32> {
         self.send(first);
-        assert!(is_heard(&self.child), "the first signal prints nothing");
+        assert!(has_output(&self.child), "the first signal prints nothing");
         self.send(second);
         let code = ended(&mut self.child).code();
         // No thread is left for the run's own report.
@@ -304,7 +304,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BlockedRun {
     fn drop(&mut self) {
         // The run has ended, or a test has failed.
         let _ = self.child.kill();
@@ -321,7 +321,7 @@ fn second_signal_ends_a_run_whose_threads_are_all_blocked() {
         (2, Signal::TERM, Signal::HUP, 129),
         (2, Signal::HUP, Signal::INT, 130),
     ] {
-        let mut held = Held::start(threads, &[]);
+        let mut held = BlockedRun::start(threads, &[]);
         held.hold();
         assert_eq!(held.stop(first, second), Some(code), "{first:?} {second:?}");
     }
@@ -330,7 +330,7 @@ fn second_signal_ends_a_run_whose_threads_are_all_blocked() {
 #[test]
 fn programs_of_guests_end_with_a_host_whose_threads_are_blocked() {
     let _beside = beside();
-    let mut held = Held::start(1, &["--exec", "/bin/sh *"]);
+    let mut held = BlockedRun::start(1, &["--exec", "/bin/sh *"]);
     let (script, pid) = (held.folder.path("script"), held.folder.path("pid"));
     let text = format!("{}; exec sleep 1000", writes_pid("$$", &pid));
     std::fs::write(&script, text).unwrap();
@@ -357,7 +357,7 @@ fn ignored_hangup_stays_ignored() {
 
 /// Waits until a file exists, and reads the process ID in it.
 fn pid_in(path: &str) -> String {
-    let is_there = comes(Duration::from_secs(60), || std::fs::exists(path).unwrap());
+    let is_there = becomes_true(Duration::from_secs(60), || std::fs::exists(path).unwrap());
     assert!(is_there, "nothing has written {path}");
     std::fs::read_to_string(path).unwrap().trim().to_owned()
 }
@@ -365,7 +365,7 @@ fn pid_in(path: &str) -> String {
 /// Fails unless a process ends soon. A zombie counts as ended; when it disappears depends on the process that inherits it.
 fn ends(pid: &str) {
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    let gone = comes(SOON, || {
+    let gone = becomes_true(SOON, || {
         state().is_ok_and(|stat| stat.contains(") Z ")) || state().is_err()
     });
     assert!(gone, "{:?}", state());
@@ -475,7 +475,7 @@ fn signal_ends_compiling_with_one_line() {
     let worker = folder.guest("large.wasm", &format!("{}{functions}{}", &text[..at], &text[at..]));
     let live = host(["map", &worker, "--no-cache"]).once("a\n").start();
     let threads = format!("/proc/{}/task", live.id());
-    let is_compiling = comes(Duration::from_secs(60), || {
+    let is_compiling = becomes_true(Duration::from_secs(60), || {
         let mut threads = std::fs::read_dir(&threads).into_iter().flatten().flatten();
         threads.any(|thread| {
             let children = std::fs::read_to_string(thread.path().join("children"));

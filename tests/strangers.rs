@@ -8,9 +8,9 @@ use crate::support::{Ended, Folder, Host, Texts, body, host};
 const MEMORY: u64 = 500;
 
 /// A folder with a worker, an operation, and its own trust store.
-struct Stranger(Folder);
+struct UntrustedFolder(Folder);
 
-impl Stranger {
+impl UntrustedFolder {
     /// `manifest` with `MARK` replaced by a path that nothing but a command of the manifest makes.
     fn new(manifest: &str) -> Self {
         let folder = Folder::new();
@@ -18,9 +18,9 @@ impl Stranger {
         folder.worker("project/echo.wasm", body::ECHO);
         folder.operation("project/operation.wasm", "run", "");
         folder.file("project/tests/a.toml", "[[answer]]\necho = true\n");
-        let stranger = Self(folder);
-        stranger.manifest(manifest);
-        stranger
+        let untrusted = Self(folder);
+        untrusted.manifest(manifest);
+        untrusted
     }
 
     fn manifest(&self, text: &str) {
@@ -74,7 +74,7 @@ const GREEDY: &str = r#"
 #[test]
 fn untrusted_manifest_gets_no_grants() {
     let texts = Texts::new("untrusted_manifest_gets_no_grants");
-    let stranger = Stranger::new(GREEDY);
+    let untrusted = UntrustedFolder::new(GREEDY);
     for args in [
         &["run", "project"][..],
         &["run", "project", "--no-build"],
@@ -83,53 +83,63 @@ fn untrusted_manifest_gets_no_grants() {
         &["map", "project/disperse.toml", "--no-build"],
         &["compile", "project"],
     ] {
-        stranger.run(args).exits(2).prints("").stderr_to(&texts);
+        untrusted.run(args).exits(2).prints("").stderr_to(&texts);
     }
-    stranger.run(&["test", "project"]).exits(2).prints("").stderr_to(&texts);
-    assert!(!stranger.is_marked(), "a command of the manifest ran");
+    untrusted
+        .run(&["test", "project"])
+        .exits(2)
+        .prints("")
+        .stderr_to(&texts);
+    assert!(!untrusted.is_marked(), "a command of the manifest ran");
     // A command needs no trust for settings that it does not use.
-    stranger.run(&["compile", "project", "--no-build"]).exits(0);
-    stranger.run(&["test", "project", "--no-build", "--update"]).exits(0);
-    stranger.run(&["map", "project/echo.wasm"]).exits(0).prints("a\n");
-    stranger
+    untrusted.run(&["compile", "project", "--no-build"]).exits(0);
+    untrusted.run(&["test", "project", "--no-build", "--update"]).exits(0);
+    untrusted.run(&["map", "project/echo.wasm"]).exits(0).prints("a\n");
+    untrusted
         .run(&["map", "project", "--trust-manifest"])
         .exits(0)
         .prints("a\n");
-    assert!(stranger.is_marked());
+    assert!(untrusted.is_marked());
     texts.match_snapshot();
 }
 
 #[test]
 fn trust_lasts_until_the_manifest_changes() {
     let texts = Texts::new("trust_lasts_until_the_manifest_changes");
-    let stranger = Stranger::new(GREEDY);
-    let path = stranger.path("disperse.toml");
-    stranger.run(&["trust", "--show", "project"]).exits(0).stdout_to(&texts);
-    stranger.run(&["map", "project"]).exits(2);
-    stranger.run(&["trust", "project"]).exits(0).stdout_to(&texts);
-    assert!(!stranger.is_marked(), "trust alone runs nothing");
+    let untrusted = UntrustedFolder::new(GREEDY);
+    let path = untrusted.path("disperse.toml");
+    untrusted
+        .run(&["trust", "--show", "project"])
+        .exits(0)
+        .stdout_to(&texts);
+    untrusted.run(&["map", "project"]).exits(2);
+    untrusted.run(&["trust", "project"]).exits(0).stdout_to(&texts);
+    assert!(!untrusted.is_marked(), "trust alone runs nothing");
     for typed in ["project", "project/disperse.toml", "project/../project"] {
-        stranger.run(&["map", typed]).exits(0).prints("a\n");
-        stranger.run(&["trust", "--show", typed]).exits(0).stdout_to(&texts);
+        untrusted.run(&["map", typed]).exits(0).prints("a\n");
+        untrusted.run(&["trust", "--show", typed]).exits(0).stdout_to(&texts);
     }
-    stranger.run(&["trust", "--list"]).exits(0).prints(&format!("{path}\n"));
-    stranger.manifest(&format!("{GREEDY}\n"));
-    stranger.run(&["map", "project"]).exits(2).stderr_to(&texts);
-    stranger.manifest(GREEDY);
-    stranger.run(&["map", "project"]).exits(0);
+    untrusted
+        .run(&["trust", "--list"])
+        .exits(0)
+        .prints(&format!("{path}\n"));
+    untrusted.manifest(&format!("{GREEDY}\n"));
+    untrusted.run(&["map", "project"]).exits(2).stderr_to(&texts);
+    untrusted.manifest(GREEDY);
+    untrusted.run(&["map", "project"]).exits(0);
     // A copy elsewhere needs its own trust.
     let copied = Command::new("cp")
         .args(["-r", "project", "copy"])
-        .current_dir(stranger.0.root())
+        .current_dir(untrusted.0.root())
         .status();
     assert!(copied.unwrap().success());
-    stranger.run(&["map", "copy"]).exits(2).stderr_to(&texts);
-    stranger
+    untrusted.run(&["map", "copy"]).exits(2).stderr_to(&texts);
+    untrusted
         .run(&["trust", "--revoke", "project"])
         .exits(0)
         .stdout_to(&texts);
-    stranger.run(&["map", "project"]).exits(2);
-    stranger.run(&["trust", "--list"]).exits(0).prints("");
+    untrusted.run(&["map", "project"]).exits(2);
+    untrusted.run(&["trust", "--list"]).exits(0).prints("");
     texts.match_snapshot();
 }
 
@@ -138,24 +148,24 @@ fn trust_store_writable_by_others_is_ignored() {
     let texts = Texts::new("trust_store_writable_by_others_is_ignored");
     use std::os::unix::fs::PermissionsExt;
 
-    let stranger = Stranger::new(GREEDY);
-    stranger.run(&["trust", "project"]).exits(0);
-    let store = stranger.0.path("state/disperse/trust");
+    let untrusted = UntrustedFolder::new(GREEDY);
+    untrusted.run(&["trust", "project"]).exits(0);
+    let store = untrusted.0.path("state/disperse/trust");
     fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).unwrap();
-    stranger.run(&["map", "project"]).exits(2).stderr_to(&texts);
-    stranger.run(&["trust", "project"]).exits(4).stderr_to(&texts);
+    untrusted.run(&["map", "project"]).exits(2).stderr_to(&texts);
+    untrusted.run(&["trust", "project"]).exits(4).stderr_to(&texts);
     texts.match_snapshot();
 }
 
 #[test]
 fn inspect_lists_what_a_manifest_requests() {
-    let stranger = Stranger::new(GREEDY);
-    stranger
+    let untrusted = UntrustedFolder::new(GREEDY);
+    untrusted
         .run(&["inspect", "project"])
         .exits(0)
         .stdout_is("inspect_lists_what_a_manifest_requests");
     let json = || {
-        stranger
+        untrusted
             .run(&["inspect", "project", "--format", "json"])
             .exits(0)
             .events()[0]
@@ -170,9 +180,9 @@ fn inspect_lists_what_a_manifest_requests() {
     let kinds: Vec<_> = asks.iter().map(|ask| ask["what"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["build", "exec", "dir", "dir", "http", "secret"]);
     assert_eq!(asks.iter().filter(|ask| ask["dangerous"] == true).count(), 5);
-    stranger.run(&["trust", "project"]).exits(0);
+    untrusted.run(&["trust", "project"]).exits(0);
     assert_eq!(json()["trusted"], true);
-    assert!(!stranger.is_marked());
+    assert!(!untrusted.is_marked());
 }
 
 #[test]
@@ -192,36 +202,36 @@ fn project_made_by_new_is_trusted_until_it_changes() {
 #[test]
 fn paths_that_lead_out_of_the_folder_need_trust() {
     let texts = Texts::new("paths_that_lead_out_of_the_folder_need_trust");
-    let stranger = Stranger::new("");
-    let outside = stranger.0.worker("outside.wasm", body::ECHO);
-    symlink(&outside, stranger.path("link.wasm")).unwrap();
-    symlink("echo.wasm", stranger.path("inside.wasm")).unwrap();
-    symlink(stranger.0.root(), stranger.path("up")).unwrap();
+    let untrusted = UntrustedFolder::new("");
+    let outside = untrusted.0.worker("outside.wasm", body::ECHO);
+    symlink(&outside, untrusted.path("link.wasm")).unwrap();
+    symlink("echo.wasm", untrusted.path("inside.wasm")).unwrap();
+    symlink(untrusted.0.root(), untrusted.path("up")).unwrap();
     for component in ["../outside.wasm", &outside, "link.wasm", "up/outside.wasm"] {
-        stranger.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
+        untrusted.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
         for args in [&["map", "project"][..], &["compile", "project", "--no-build"]] {
-            stranger.run(args).exits(2).prints("").stderr_to(&texts);
+            untrusted.run(args).exits(2).prints("").stderr_to(&texts);
         }
-        let inspected = stranger.run(&["inspect", "project"]).exits(2);
+        let inspected = untrusted.run(&["inspect", "project"]).exits(2);
         inspected.stdout_to(&texts).stderr_to(&texts);
-        stranger
+        untrusted
             .run(&["map", "project", "--trust-manifest"])
             .exits(0)
             .prints("a\n");
     }
-    for component in ["inside.wasm", &stranger.path("echo.wasm"), "tests/../echo.wasm"] {
-        stranger.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
-        stranger.run(&["map", "project"]).exits(0).prints("a\n");
+    for component in ["inside.wasm", &untrusted.path("echo.wasm"), "tests/../echo.wasm"] {
+        untrusted.manifest(&format!("[worker]\ncomponent = \"{component}\"\n"));
+        untrusted.run(&["map", "project"]).exits(0).prints("a\n");
     }
     // The manifest itself: nothing of it is shown.
-    let secret = stranger.0.file("secret.toml", "canary-7261\n");
-    fs::remove_file(stranger.path("disperse.toml")).unwrap();
-    symlink(secret, stranger.path("disperse.toml")).unwrap();
+    let secret = untrusted.0.file("secret.toml", "canary-7261\n");
+    fs::remove_file(untrusted.path("disperse.toml")).unwrap();
+    symlink(secret, untrusted.path("disperse.toml")).unwrap();
     for command in ["map", "run", "test", "compile", "inspect"] {
-        let ended = stranger.run(&[command, "project"]).exits(2).stderr_to(&texts);
+        let ended = untrusted.run(&[command, "project"]).exits(2).stderr_to(&texts);
         assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
     }
-    stranger
+    untrusted
         .run(&["map", "project", "--trust-manifest"])
         .exits(2)
         .stderr_to(&texts);
@@ -231,20 +241,20 @@ fn paths_that_lead_out_of_the_folder_need_trust() {
 #[test]
 fn files_of_tests_stay_within_the_folder() {
     let texts = Texts::new("files_of_tests_stay_within_the_folder");
-    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n");
-    let test = |flags: &[&str]| stranger.run(&[&["test", "project"], flags].concat());
+    let untrusted = UntrustedFolder::new("[operation]\ncomponent = \"operation.wasm\"\n");
+    let test = |flags: &[&str]| untrusted.run(&[&["test", "project"], flags].concat());
     test(&["--update"]).exits(0);
-    let (script, golden) = (stranger.path("tests/a.toml"), stranger.path("tests/a.golden"));
+    let (script, golden) = (untrusted.path("tests/a.toml"), untrusted.path("tests/a.golden"));
     let log = fs::read_to_string(&golden).unwrap();
-    let secret = stranger.0.file("secret", "canary-7261\n");
+    let secret = untrusted.0.file("secret", "canary-7261\n");
     for text in [
         "[[answer]]\nfile = \"../../secret\"\n",
         "[[answer]]\nfile = \"link\"\n",
         "input-file = \"../../secret\"\n[[answer]]\necho = true\n",
         &format!("[expect]\noutput-file = \"{secret}\"\n[[answer]]\necho = true\n"),
     ] {
-        drop(fs::remove_file(stranger.path("tests/link")));
-        symlink(&secret, stranger.path("tests/link")).unwrap();
+        drop(fs::remove_file(untrusted.path("tests/link")));
+        symlink(&secret, untrusted.path("tests/link")).unwrap();
         fs::write(&script, text).unwrap();
         let typed = ["--script", script.as_str()];
         for flags in [&[][..], &typed] {
@@ -281,7 +291,8 @@ fn pipe(path: &str) {
 fn irregular_files_are_neither_read_nor_waited_for() {
     let texts = Texts::new("irregular_files_are_neither_read_nor_waited_for");
     const REGULAR: &str = "it is not a regular file";
-    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n[worker]\ncomponent = \"echo.wasm\"\n");
+    let untrusted =
+        UntrustedFolder::new("[operation]\ncomponent = \"operation.wasm\"\n[worker]\ncomponent = \"echo.wasm\"\n");
     let zero = |path: &str| symlink("/dev/zero", path).unwrap();
     let sorts: [&dyn Fn(&str); 2] = [&zero, &pipe];
     for make in sorts {
@@ -291,8 +302,8 @@ fn irregular_files_are_neither_read_nor_waited_for() {
             ("operation.wasm", &["run", "test"]),
             ("tests/a.toml", &["test"]),
         ] {
-            let path = stranger.path(file);
-            let kept = stranger.0.path("kept");
+            let path = untrusted.path(file);
+            let kept = untrusted.0.path("kept");
             fs::rename(&path, &kept).unwrap();
             make(&path);
             for command in commands {
@@ -302,7 +313,7 @@ fn irregular_files_are_neither_read_nor_waited_for() {
                 } else {
                     &["--trust-manifest"]
                 };
-                let ended = stranger.run(&[&[*command, "project"], flags].concat()).exits(2);
+                let ended = untrusted.run(&[&[*command, "project"], flags].concat()).exits(2);
                 assert!(
                     ended.stderr.contains(REGULAR) || ended.stderr.contains("out of its folder"),
                     "{command} {file}: {}",
@@ -312,48 +323,48 @@ fn irregular_files_are_neither_read_nor_waited_for() {
             fs::remove_file(&path).unwrap();
             fs::rename(&kept, &path).unwrap();
         }
-        let golden = stranger.path("tests/a.golden");
+        let golden = untrusted.path("tests/a.golden");
         make(&golden);
-        stranger
+        untrusted
             .run(&["test", "project", "--trust-manifest"])
             .exits(2)
             .stderr_to(&texts);
         fs::remove_file(&golden).unwrap();
-        let signature = stranger.path("echo.wasm.minisig");
+        let signature = untrusted.path("echo.wasm.minisig");
         make(&signature);
         let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
-        stranger
+        untrusted
             .run(&["map", "project", "--trust-manifest", "--signed-by", key])
             .exits(2)
             .stderr_to(&texts);
         fs::remove_file(&signature).unwrap();
     }
     // A path on the command line may be a pipe.
-    let typed = stranger.0.path("typed.wasm");
+    let typed = untrusted.0.path("typed.wasm");
     pipe(&typed);
-    let component = fs::read(stranger.path("echo.wasm")).unwrap();
+    let component = fs::read(untrusted.path("echo.wasm")).unwrap();
     std::thread::spawn({
         let typed = typed.clone();
         move || fs::write(typed, component).unwrap()
     });
-    stranger.run(&["map", &typed]).exits(0).prints("a\n");
+    untrusted.run(&["map", &typed]).exits(0).prints("a\n");
     texts.match_snapshot();
 }
 
 #[test]
 fn files_of_a_folder_have_a_size_limit() {
     let texts = Texts::new("files_of_a_folder_have_a_size_limit");
-    let stranger = Stranger::new("[operation]\ncomponent = \"operation.wasm\"\n");
+    let untrusted = UntrustedFolder::new("[operation]\ncomponent = \"operation.wasm\"\n");
     let grow = |file: &str, size: u64| {
         let file = fs::File::options()
             .append(true)
             .create(true)
-            .open(stranger.path(file))
+            .open(untrusted.path(file))
             .unwrap();
         file.set_len(size).unwrap();
     };
     let too_large = |args: &[&str]| {
-        stranger.run(args).exits(2).stderr_to(&texts);
+        untrusted.run(args).exits(2).stderr_to(&texts);
     };
     grow("tests/a.golden", (64 << 20) + 1);
     too_large(&["test", "project"]);
@@ -364,23 +375,23 @@ fn files_of_a_folder_have_a_size_limit() {
     grow("disperse.toml", (1 << 20) + 1);
     too_large(&["inspect", "project"]);
     // Many files, each within the limit.
-    stranger.manifest("[operation]\ncomponent = \"operation.wasm\"\n");
+    untrusted.manifest("[operation]\ncomponent = \"operation.wasm\"\n");
     grow("answer", 60 << 20);
     let script = "[[answer]]\nfile = \"../answer\"\n".repeat(9);
-    fs::write(stranger.path("tests/a.toml"), script).unwrap();
-    let ended = stranger.host(&["test", "project"]).run().exits(2);
+    fs::write(untrusted.path("tests/a.toml"), script).unwrap();
+    let ended = untrusted.host(&["test", "project"]).run().exits(2);
     ended.stderr_to(&texts);
     for n in 0..=1000 {
-        fs::write(stranger.path(&format!("tests/{n}.toml")), "").unwrap();
+        fs::write(untrusted.path(&format!("tests/{n}.toml")), "").unwrap();
     }
-    stranger.run(&["test", "project"]).exits(2).stderr_to(&texts);
+    untrusted.run(&["test", "project"]).exits(2).stderr_to(&texts);
     texts.match_snapshot();
 }
 
 #[test]
 fn deep_and_wide_manifests_fail_quickly() {
     let texts = Texts::new("deep_and_wide_manifests_fail_quickly");
-    let stranger = Stranger::new("");
+    let untrusted = UntrustedFolder::new("");
     let wide: String = (0..5000)
         .map(|n| format!("[[pool]]\nname=\"{n}\"\ncomponent=\"echo.wasm\"\n"))
         .collect();
@@ -392,8 +403,8 @@ fn deep_and_wide_manifests_fail_quickly() {
         "[[pool]]\nname = \"p\"\ncomponent = \"echo.wasm\"\nworkers = 9223372036854775808\n".to_owned(),
         "[[pool]]\nname = \"p\\u001b[2J\\nerror: forged\"\ncomponent = \"echo.wasm\"\n".to_owned(),
     ] {
-        stranger.manifest(&text);
-        let ended = stranger
+        untrusted.manifest(&text);
+        let ended = untrusted
             .host(&["map", "project"])
             .start()
             .within(Duration::from_secs(30))
@@ -433,34 +444,34 @@ fn on_terminal(folder: &Path, state: &str, line: &str, answer: &str) -> Option<S
 #[test]
 fn user_is_asked_on_a_terminal_about_a_folder_of_their_own() {
     let texts = Texts::new("user_is_asked_on_a_terminal_about_a_folder_of_their_own");
-    let stranger = Stranger::new("[worker]\ncomponent = \"echo.wasm\"\nbuild = \"touch MARK\"\n");
+    let untrusted = UntrustedFolder::new("[worker]\ncomponent = \"echo.wasm\"\nbuild = \"touch MARK\"\n");
     // The folder of the tests is in a work tree: another one begins here, without any trust.
-    let (root, state) = (tempfile::tempdir().unwrap(), stranger.0.path("state"));
+    let (root, state) = (tempfile::tempdir().unwrap(), untrusted.0.path("state"));
     let copied = Command::new("cp")
-        .args(["-r", &stranger.0.path("project")])
+        .args(["-r", &untrusted.0.path("project")])
         .arg(root.path())
         .status();
     assert!(copied.unwrap().success());
     let ask = |answer: &str| on_terminal(root.path(), &state, "map project --no-socket --input /dev/null", answer);
     let Some(said) = ask("y") else { return };
     assert!(
-        !said.contains("[y/N]") && !stranger.is_marked(),
+        !said.contains("[y/N]") && !untrusted.is_marked(),
         "not in a work tree: {said}"
     );
     fs::create_dir(root.path().join(".git")).unwrap();
     for answer in ["n", "", "yy", "no"] {
         let said = ask(answer).unwrap();
         texts.add(&format!("answered `{answer}`"), &said);
-        assert!(!stranger.is_marked(), "{answer}: {said}");
+        assert!(!untrusted.is_marked(), "{answer}: {said}");
     }
     let said = ask("y").unwrap();
-    assert!(said.contains("[y/N]") && stranger.is_marked(), "{said}");
-    fs::remove_file(stranger.0.path("mark")).unwrap();
+    assert!(said.contains("[y/N]") && untrusted.is_marked(), "{said}");
+    fs::remove_file(untrusted.0.path("mark")).unwrap();
     // The answer is stored.
     let said = ask("n").unwrap();
-    assert!(!said.contains("[y/N]") && stranger.is_marked(), "{said}");
+    assert!(!said.contains("[y/N]") && untrusted.is_marked(), "{said}");
     // A folder that was trusted before is asked about again when it has changed, in a work tree or not.
-    fs::remove_file(stranger.0.path("mark")).unwrap();
+    fs::remove_file(untrusted.0.path("mark")).unwrap();
     fs::remove_dir(root.path().join(".git")).unwrap();
     let manifest = root.path().join("project/disperse.toml");
     let text = fs::read_to_string(&manifest).unwrap();
@@ -468,5 +479,5 @@ fn user_is_asked_on_a_terminal_about_a_folder_of_their_own() {
     let said = ask("n").unwrap();
     texts.add("changed, answered `n`", &said);
     texts.match_snapshot();
-    assert!(!stranger.is_marked(), "{said}");
+    assert!(!untrusted.is_marked(), "{said}");
 }

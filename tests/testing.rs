@@ -1,6 +1,6 @@
 //! `test`: operations with scripted workers, in virtual time.
 
-use crate::support::{Ended, Folder, Texts, body, host, of_type, player, root, snapshot, sorts_of_lines};
+use crate::support::{Ended, Folder, Texts, body, host, kinds_of_lines, of_type, player, root, snapshot};
 
 /// A project whose operation runs these tasks, with one script.
 struct Project {
@@ -201,7 +201,7 @@ fn race() -> Project {
 fn log_is_the_same_for_any_number_of_threads() {
     let project = race();
     let log = project.log();
-    snapshot("log_is_the_same_for_any_number_of_threads", &sorts_of_lines(&log));
+    snapshot("log_is_the_same_for_any_number_of_threads", &kinds_of_lines(&log));
     for round in 0..20 {
         let threads = (round % 5 + 1).to_string();
         let ended = project.test(&["--threads", &threads]);

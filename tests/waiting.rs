@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     control::told,
-    support::{Folder, Live, alone, body, comes, host, player, probe},
+    support::{Folder, Live, alone, becomes_true, body, host, player, probe},
 };
 
 const WORKERS: usize = 1_000;
@@ -61,7 +61,7 @@ fn waiting_for_quotas_uses_nearly_no_cpu() {
         let mut live = start(&folder, &args, "x", WORKERS + waiting);
         live.wait_until("its name", |_, stderr| stderr.contains("run "));
         let is_quiet = || is_waiting(&told(folder.root(), &["explain"]), WORKERS, waiting);
-        assert!(comes(DEADLINE, is_quiet), "{waiting} actions never waited");
+        assert!(becomes_true(DEADLINE, is_quiet), "{waiting} actions never waited");
         if waiting == ACTIONS {
             is_at_rest(&live);
             assert!(is_quiet(), "windows opened meanwhile");

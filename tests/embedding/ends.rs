@@ -14,7 +14,7 @@ use disperse_host::{
 };
 use tokio::sync::Notify;
 
-use super::{Alive, Told, go, host, square, until, worker};
+use super::{Alive, FinishedRun, go, host, square, until, worker};
 use crate::support::{body, snapshot};
 
 /// Endless tasks, each of which writes a word and then waits for an attempt that never ends.
@@ -49,11 +49,11 @@ fn a_run_is_cancelled_in_the_middle() {
         until(|| alive.count() == 8).await;
         let control = run.control();
         let cancelled = tokio::spawn(async move { control.cancel() });
-        let told = Told::of(run).await;
+        let finished = FinishedRun::of(run).await;
         cancelled.await.unwrap();
-        assert!(told.summary.interrupted && !told.summary.is_success());
-        assert_eq!((told.summary.tasks_done, told.summary.tasks_undone), (0, 5));
-        assert_eq!(told.outputs(), ["begun"; 4]);
+        assert!(finished.summary.interrupted && !finished.summary.is_success());
+        assert_eq!((finished.summary.tasks_done, finished.summary.tasks_undone), (0, 5));
+        assert_eq!(finished.outputs(), ["begun"; 4]);
         until(|| alive.count() == 0).await;
     });
 }
@@ -106,9 +106,9 @@ fn draining_lets_attempts_end() {
         until(|| begun.load(Ordering::SeqCst) == 1).await;
         run.drain();
         go_on.notify_one();
-        let told = Told::of(run).await;
-        assert!(told.summary.interrupted);
-        assert_eq!((told.outputs().len(), told.summary.tasks_done), (1, 1));
+        let finished = FinishedRun::of(run).await;
+        assert!(finished.summary.interrupted);
+        assert_eq!((finished.outputs().len(), finished.summary.tasks_done), (1, 1));
     });
 }
 
@@ -200,8 +200,11 @@ fn draining_keeps_results_until_they_are_read() {
         run.drain();
         // Longer than the tasks still running have after the last attempt.
         tokio::time::sleep(Duration::from_millis(2500)).await;
-        let told = Told::of(run).await;
-        assert_eq!((told.outputs().len(), told.summary.tasks_done), (TASKS, TASKS as u64));
+        let finished = FinishedRun::of(run).await;
+        assert_eq!(
+            (finished.outputs().len(), finished.summary.tasks_done),
+            (TASKS, TASKS as u64)
+        );
     });
 }
 
@@ -216,13 +219,13 @@ fn input_that_panics_fails_the_run_after_the_lines_before_it() {
             }
         }
     }
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::native("p", |attempt: Attempt| async move { Ok(attempt.payload().clone()) });
         let input = Panics(std::io::Cursor::new("a\nb\n"));
         host().run(Operation::lines("line")).pool(pool.workers(1)).input(input)
     });
-    assert_eq!(told.outputs(), ["a\n", "b\n"]);
-    let failure = told.summary.failure.unwrap();
+    assert_eq!(finished.outputs(), ["a\n", "b\n"]);
+    let failure = finished.summary.failure.unwrap();
     snapshot("input_that_panics", &failure);
 }
 
@@ -250,7 +253,7 @@ fn run_explains_drains_and_readmits_workers() {
         };
         snapshot("a_worker_that_is_not_there", &why);
         control.cancel();
-        Told::of(run).await;
+        FinishedRun::of(run).await;
         assert_eq!(control.progress().await, Err(ControlError::Over));
     });
 }
@@ -262,7 +265,7 @@ fn run_continues_unobserved_and_can_be_read_afterwards() {
         let pool = Pool::native("p", |_: Attempt| async { Ok("") });
         let run = host().run(operation).pool(pool.workers(1)).start().unwrap();
         until(|| format!("{run:?}").contains("is_over: true")).await;
-        assert_eq!(Told::of(run).await.outputs(), ["a", "b"]);
+        assert_eq!(FinishedRun::of(run).await.outputs(), ["a", "b"]);
     });
 }
 
@@ -312,9 +315,9 @@ fn one_thread_is_enough() {
     let lines = host()
         .run(Operation::lines("line"))
         .input(std::io::Cursor::new("2\n3\n"));
-    let told = runtime.block_on(async {
+    let finished = runtime.block_on(async {
         let run = lines.pool(Pool::component("squares", &square())).ordered(true).start();
-        Told::of(run.unwrap()).await
+        FinishedRun::of(run.unwrap()).await
     });
-    assert_eq!(told.outputs(), ["4\n", "9\n"]);
+    assert_eq!(finished.outputs(), ["4\n", "9\n"]);
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use disperse_host::{Action, Component, Operation, Pool, StartError, Task};
 
-use super::{Told, go, host};
+use super::{FinishedRun, go, host};
 use crate::support::{Folder, probe, snapshot};
 
 fn prober() -> Component {
@@ -28,7 +28,7 @@ fn a_folder_is_the_same_for_all_pools_until_the_run_ends() {
         ("reader", "read /in/s"),
     ];
     let (probe, folder) = (prober(), &folder);
-    let told = Told::by(move || {
+    let finished = FinishedRun::by(move || {
         let operation = Operation::native([""], move |task: Task| async move {
             let mut said = Vec::new();
             for (kind, line) in lines {
@@ -46,7 +46,7 @@ fn a_folder_is_the_same_for_all_pools_until_the_run_ends() {
             .pool(pool("writer").dir(format!("{}::/w:rw", folder.path("work"))))
             .pool(pool("reader").dir(format!("{}::/in", folder.path("work/in"))))
     });
-    assert_eq!(told.outputs(), ["||p|p|public|failed"]);
+    assert_eq!(finished.outputs(), ["||p|p|public|failed"]);
 }
 
 #[test]

@@ -57,12 +57,12 @@ async fn until(is_so: impl Fn() -> bool) {
 }
 
 /// All events of a run, and its summary.
-struct Told {
+struct FinishedRun {
     events: Vec<Event>,
     summary: Summary,
 }
 
-impl Told {
+impl FinishedRun {
     async fn of(mut run: Run) -> Self {
         let mut events = Vec::new();
         while let Some(event) = run.next().await {
@@ -132,34 +132,35 @@ fn component_operation_uses_component_workers() {
     let both = Component::open(host(), wasm("roll_call")).unwrap();
     assert!(both.is_operation() && both.is_worker());
     assert_eq!(both.name(), "roll_call");
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::component("pupils", &both).workers(2).concurrency(4);
         host().run(Operation::component(&both)).pool(pool).ordered(true)
     });
     assert_eq!(
-        told.outputs(),
+        finished.outputs(),
         [
             "flowers: aster is here, dahlia is here, lily is excused, rose is here\n",
             "rivers: danube is here, nile is here, rhine is here, volga is here\n",
             "stars: altair is here, rigel is here, sirius is here, vega is here\n",
         ]
     );
-    let dead = told.seen(|event| match event {
+    let dead = finished.seen(|event| match event {
         Event::ActionDied { kind, reason, .. } => Some((kind.clone(), reason.to_string())),
         _ => None,
     });
     assert_eq!(dead, [("call".to_owned(), "permanent".to_owned())]);
-    let words = told.seen(|event| match event {
+    let words = finished.seen(|event| match event {
         Event::Log { speaker, text, .. } => Some((speaker.clone(), text.clone())),
         _ => None,
     });
     assert!(words.iter().any(|(speaker, text)| {
         *speaker == Some("task 1".to_owned()) && text.starts_with("lily of flowers is not there")
     }));
-    assert!(told.summary.is_success());
-    assert_eq!((told.summary.tasks_done, told.summary.workers.len()), (3, 2));
+    assert!(finished.summary.is_success());
+    assert_eq!((finished.summary.tasks_done, finished.summary.workers.len()), (3, 2));
     assert!(
-        told.summary
+        finished
+            .summary
             .kinds
             .iter()
             .any(|kind| kind.kind == "excuse" && kind.done == 1)
@@ -169,28 +170,28 @@ fn component_operation_uses_component_workers() {
 #[test]
 fn operation_receives_its_arguments_and_its_input() {
     let word_count = Component::open(host(), wasm("word_count")).unwrap();
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         host()
             .run(Operation::component(&word_count).args(["--top", "1"]))
             .pool(Pool::component("counters", &word_count).workers(2))
             .input(Cursor::new("the cat and the dog\n"))
     });
-    let output = told.outputs().concat();
+    let output = finished.outputs().concat();
     assert!(output.contains("1") && output.contains("2 the"), "{output}");
-    assert!(told.summary.is_success());
+    assert!(finished.summary.is_success());
 }
 
 #[test]
 fn lines_operation_uses_a_component_worker() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         host()
             .run(Operation::lines("square").batch(1))
             .pool(Pool::component("squares", &square()).kind("square").workers(2))
             .input(Cursor::new("1\n2\nx\n3"))
             .ordered(true)
     });
-    assert_eq!(told.outputs(), ["1\n", "4\n", "9\n"]);
-    let failed = told.seen(|event| match event {
+    assert_eq!(finished.outputs(), ["1\n", "4\n", "9\n"]);
+    let failed = finished.seen(|event| match event {
         Event::TaskEnded {
             task,
             error: Some(error),
@@ -202,8 +203,8 @@ fn lines_operation_uses_a_component_worker() {
         panic!("{failed:?}")
     };
     snapshot("a_line_that_fails", error);
-    assert!(!told.summary.is_success());
-    assert_eq!((told.summary.tasks_done, told.summary.tasks_failed), (3, 1));
+    assert!(!finished.summary.is_success());
+    assert_eq!((finished.summary.tasks_done, finished.summary.tasks_failed), (3, 1));
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn two_runs_share_a_host() {
                 .unwrap()
         };
         let (one, other) = (run("one"), run("other"));
-        let (one, other) = futures::future::join(Told::of(one), Told::of(other)).await;
+        let (one, other) = futures::future::join(FinishedRun::of(one), FinishedRun::of(other)).await;
         assert_eq!(
             (one.outputs(), other.outputs()),
             (vec!["one 24".to_owned()], vec!["other 24".to_owned()])
@@ -243,7 +244,7 @@ fn two_runs_share_a_host() {
 #[test]
 fn limits_of_a_pool_hold_for_its_guests() {
     let greedy = worker("greedy", body::GREEDY);
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::component("greedy", &greedy).workers(1);
         host()
             .run(Operation::lines("line"))
@@ -251,7 +252,7 @@ fn limits_of_a_pool_hold_for_its_guests() {
             .input(Cursor::new("x\n"))
             .policy(Policy::default().attempts(1))
     });
-    let failed = told.seen(|event| match event {
+    let failed = finished.seen(|event| match event {
         Event::AttemptFailed {
             worker, class, message, ..
         } => Some((worker.clone(), *class, message.clone())),
@@ -265,5 +266,5 @@ fn limits_of_a_pool_hold_for_its_guests() {
         ("greedy/1", disperse_host::FailureClass::Trap)
     );
     snapshot("a_worker_that_ran_out_of_memory", message);
-    assert_eq!(told.summary.tasks_failed, 1);
+    assert_eq!(finished.summary.tasks_failed, 1);
 }

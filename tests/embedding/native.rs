@@ -17,7 +17,7 @@ use disperse_host::{
 };
 use futures::future::join_all;
 
-use super::{Alive, Told, go, host, square, until, worker};
+use super::{Alive, FinishedRun, go, host, square, until, worker};
 use crate::support::{body, masked_snapshot, snapshot};
 
 /// A pool whose result is the payload.
@@ -37,7 +37,7 @@ where
 #[test]
 fn failed_native_attempt_is_retried_on_another_worker() {
     let made = Arc::new(Mutex::new(BTreeSet::new()));
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let made = made.clone();
         let pool = Pool::native("local", move |attempt: Attempt| {
             let made = made.clone();
@@ -57,9 +57,9 @@ fn failed_native_attempt_is_retried_on_another_worker() {
             .pool(pool.workers(2))
             .input(Cursor::new("a\nb\nc\nd\n"))
     });
-    assert_eq!(told.outputs(), ["done a\n", "done b\n", "done c\n", "done d\n"]);
-    assert!(told.summary.is_success());
-    let failed = told.seen(|event| match event {
+    assert_eq!(finished.outputs(), ["done a\n", "done b\n", "done c\n", "done d\n"]);
+    assert!(finished.summary.is_success());
+    let failed = finished.seen(|event| match event {
         Event::AttemptFailed {
             worker, class, message, ..
         } => Some((worker.clone(), *class, message.clone())),
@@ -82,20 +82,20 @@ fn failed_native_attempt_is_retried_on_another_worker() {
 #[test]
 fn component_and_function_workers_serve_one_kind() {
     let broken = worker("broken", body::TRAP);
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         host()
             .run(Operation::lines("line"))
             .pool(Pool::component("broken", &broken).kind("line").workers(1))
             .pool(echo().kind("line"))
             .input(Cursor::new("a\nb\nc\n"))
     });
-    assert_eq!(told.outputs(), ["a\n", "b\n", "c\n"]);
-    assert!(told.summary.is_success());
+    assert_eq!(finished.outputs(), ["a\n", "b\n", "c\n"]);
+    assert!(finished.summary.is_success());
 }
 
 #[test]
 fn native_operation_uses_component_workers() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let numbers = (0..50).map(|number| number.to_string());
         let operation = Operation::native(numbers, |task: Task| async move {
             let number: u64 = std::str::from_utf8(task.input())?.parse()?;
@@ -113,8 +113,8 @@ fn native_operation_uses_component_workers() {
             .ordered(true)
     });
     let sums = (0..50u64).map(|n| format!("{n} {}", (n..n + 10).map(|n| n * n).sum::<u64>()));
-    assert_eq!(told.outputs(), sums.collect::<Vec<_>>());
-    assert_eq!(told.summary.kinds[0].done, 500);
+    assert_eq!(finished.outputs(), sums.collect::<Vec<_>>());
+    assert_eq!(finished.summary.kinds[0].done, 500);
 }
 
 #[test]
@@ -139,13 +139,13 @@ fn inputs_may_arrive_later() {
             assert_eq!(written, [input, number]);
         }
         drop(to_run);
-        assert_eq!(Told::of(run).await.summary.tasks_done, 2);
+        assert_eq!(FinishedRun::of(run).await.summary.tasks_done, 2);
     });
 }
 
 #[test]
 fn panic_ends_only_its_attempt_or_task() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::native("careless", |attempt: Attempt| {
             // Before it returns a future, and within the future.
             assert_ne!(&attempt.payload()[..], b"early", "too early");
@@ -163,8 +163,8 @@ fn panic_ends_only_its_attempt_or_task() {
             .pool(pool.workers(2))
             .policy(Policy::default().attempts(2))
     });
-    assert_eq!(told.outputs(), ["fine"]);
-    let mut errors = told.seen(|event| match event {
+    assert_eq!(finished.outputs(), ["fine"]);
+    let mut errors = finished.seen(|event| match event {
         Event::TaskEnded {
             task,
             error: Some(error),
@@ -176,7 +176,7 @@ fn panic_ends_only_its_attempt_or_task() {
     assert_eq!(errors.iter().map(|(task, _)| *task).collect::<Vec<_>>(), [1, 2, 4]);
     let errors: Vec<_> = errors.into_iter().map(|(_, error)| error).collect();
     masked_snapshot("tasks_and_attempts_that_panic", &errors.join("\n"));
-    let classes = told.seen(|event| match event {
+    let classes = finished.seen(|event| match event {
         Event::AttemptFailed { class, .. } => Some(*class),
         _ => None,
     });
@@ -185,7 +185,7 @@ fn panic_ends_only_its_attempt_or_task() {
 
 #[test]
 fn inputs_that_panic_end_the_run() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let inputs = (0..3).map(|number| {
             assert!(number < 2, "no more");
             number.to_string()
@@ -193,14 +193,14 @@ fn inputs_that_panic_end_the_run() {
         let operation = Operation::native(inputs, |task: Task| async move { Ok(task.input().clone()) });
         host().run(operation).pool(echo())
     });
-    let failure = told.summary.failure.unwrap();
+    let failure = finished.summary.failure.unwrap();
     snapshot("inputs_that_panic", &failure);
 }
 
 #[test]
 fn timed_out_attempt_is_dropped() {
     let alive = Alive::default();
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let alive = alive.clone();
         let pool = Pool::native("slow", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());
         let timeout = Limits::default().timeout(Duration::from_millis(20));
@@ -211,7 +211,7 @@ fn timed_out_attempt_is_dropped() {
             .policy(Policy::default().attempts(2))
     });
     assert_eq!(alive.count(), 0);
-    let failed = told.seen(|event| match event {
+    let failed = finished.seen(|event| match event {
         Event::AttemptFailed { class, message, .. } => Some((*class, message.clone())),
         _ => None,
     });
@@ -223,7 +223,7 @@ fn timed_out_attempt_is_dropped() {
 fn blocked_attempt_is_retried_elsewhere_and_its_worker_stays_busy() {
     let (to_worker, wait) = std::sync::mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
-    let told = go(async {
+    let finished = go(async {
         let pool = Pool::native("p", move |attempt: Attempt| {
             let wait = wait.clone();
             async move {
@@ -240,12 +240,12 @@ fn blocked_attempt_is_retried_elsewhere_and_its_worker_stays_busy() {
             .run(Operation::lines("line"))
             .pool(pool.workers(2).limits(timeout))
             .input(Cursor::new(lines));
-        let told = Told::of(run.start().unwrap()).await;
+        let finished = FinishedRun::of(run.start().unwrap()).await;
         drop(to_worker);
-        told
+        finished
     });
-    assert_eq!(told.summary.tasks_done, 100);
-    let failed = told.seen(|event| match event {
+    assert_eq!(finished.summary.tasks_done, 100);
+    let failed = finished.seen(|event| match event {
         Event::AttemptFailed { worker, message, .. } => Some((worker.clone(), message.clone())),
         _ => None,
     });
@@ -258,7 +258,7 @@ fn blocked_attempt_is_retried_elsewhere_and_its_worker_stays_busy() {
 
 #[test]
 fn a_task_may_wait_for_actions_by_blocking() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let operation = once(|task: Task| async move {
             let here = tokio::runtime::Handle::current();
             let blocking = task.clone();
@@ -269,7 +269,7 @@ fn a_task_may_wait_for_actions_by_blocking() {
         });
         host().run(operation).pool(echo())
     });
-    assert_eq!(told.outputs(), ["ab"]);
+    assert_eq!(finished.outputs(), ["ab"]);
 }
 
 #[test]
@@ -277,14 +277,14 @@ fn error_of_a_task_includes_its_sources() {
     #[derive(Debug, thiserror::Error)]
     #[error("the page cannot be had")]
     struct Page(#[source] std::io::Error);
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let operation = once(|_| async {
             let error = std::io::Error::other("the line is dead");
             Err::<Bytes, _>(Page(error).into())
         });
         host().run(operation).pool(echo())
     });
-    let errors = told.seen(|event| match event {
+    let errors = finished.seen(|event| match event {
         Event::TaskEnded { error, .. } => error.clone(),
         _ => None,
     });
@@ -344,7 +344,7 @@ fn worker_that_fails_what_others_complete_is_evicted_by_policy() {
 
 #[test]
 fn untrusted_result_needs_two_owners_that_agree() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::component("strangers", &square()).untrusted(true);
         let owned = |name: &str, owner: &str| disperse_host::Worker::new(name).owner(owner);
         let pool = pool
@@ -357,15 +357,15 @@ fn untrusted_result_needs_two_owners_that_agree() {
             .input(Cursor::new("1\n2\n3\n4\n"))
             .ordered(true)
     });
-    assert_eq!(told.outputs(), ["1\n", "4\n", "9\n", "16\n"]);
-    let attempts: Vec<_> = told.summary.workers.iter().map(|worker| worker.attempts).collect();
+    assert_eq!(finished.outputs(), ["1\n", "4\n", "9\n", "16\n"]);
+    let attempts: Vec<_> = finished.summary.workers.iter().map(|worker| worker.attempts).collect();
     // Each of the four was completed for Ann, by one of her workers, and for Cy.
     assert_eq!((attempts[0] + attempts[1], attempts[2]), (4, 4), "{attempts:?}");
 }
 
 #[test]
 fn events_report_the_run_name_and_hedged_attempts() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let operation = Operation::native((0..100).map(|n| n.to_string()), |task: Task| async move {
             let action = Action::new("k", task.input().clone()).idempotent(true);
             Ok(task.perform(action).await?)
@@ -378,15 +378,15 @@ fn events_report_the_run_name_and_hedged_attempts() {
         });
         host().run(operation).pool(pool.workers(3))
     });
-    assert_eq!((told.summary.tasks_done, told.summary.tasks_failed), (100, 0));
-    let Some(Event::Started { run, .. }) = told.events.first() else {
-        panic!("it begins with {:?}", told.events.first());
+    assert_eq!((finished.summary.tasks_done, finished.summary.tasks_failed), (100, 0));
+    let Some(Event::Started { run, .. }) = finished.events.first() else {
+        panic!("it begins with {:?}", finished.events.first());
     };
     assert!(
-        told.outputs().iter().all(|key| key.starts_with(run)),
+        finished.outputs().iter().all(|key| key.starts_with(run)),
         "each key begins with {run}"
     );
-    let hedged = told.seen(|event| match event {
+    let hedged = finished.seen(|event| match event {
         Event::Hedged {
             action, attempt, kind, ..
         } => Some((*action, *attempt, kind.clone())),
@@ -441,7 +441,7 @@ fn events_report_outvoted_and_joining_workers() {
 fn function_worker_reports_its_remaining_quota() {
     const WAIT: Duration = Duration::from_millis(300);
     let begun = Arc::new(Mutex::new(Vec::new()));
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let begun = begun.clone();
         let pool = Pool::native("p", move |attempt: Attempt| {
             begun.lock().unwrap().push(Instant::now());
@@ -459,7 +459,7 @@ fn function_worker_reports_its_remaining_quota() {
             .pool(pool.workers(1).quota(quota).quota(Quota::concurrent(1)))
             .input(Cursor::new("1\n2\n"))
     });
-    assert_eq!(told.summary.tasks_done, 2);
+    assert_eq!(finished.summary.tasks_done, 2);
     let begun = begun.lock().unwrap();
     let waited = begun[1] - begun[0];
     assert!(waited >= WAIT, "{waited:?}");
@@ -467,7 +467,7 @@ fn function_worker_reports_its_remaining_quota() {
 
 #[test]
 fn attempt_has_its_context() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             assert!(attempt.remaining() <= Duration::from_secs(5));
             let (action, number, kind) = (attempt.action(), attempt.number(), attempt.kind());
@@ -488,12 +488,12 @@ fn attempt_has_its_context() {
             .run(operation)
             .pool(pool.kind("k").worker(disperse_host::Worker::new("w")))
     });
-    assert_eq!(told.outputs(), ["p/w 1.2 k"]);
+    assert_eq!(finished.outputs(), ["p/w 1.2 k"]);
 }
 
 #[test]
 fn unfit_worker_is_evicted_and_oversize_result_fails() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let pool = Pool::native("p", |attempt: Attempt| async move {
             match (attempt.worker(), attempt.kind()) {
                 ("p/1", _) => Err(Failure::unfit("revoked")),
@@ -512,8 +512,8 @@ fn unfit_worker_is_evicted_and_oversize_result_fails() {
             .run(operation)
             .pool(pool.workers(2).limits(Limits::default().result_size(1000)))
     });
-    assert_eq!(told.outputs(), ["oversize"]);
-    let evicted = told.seen(|event| match event {
+    assert_eq!(finished.outputs(), ["oversize"]);
+    let evicted = finished.seen(|event| match event {
         Event::HealthChanged {
             worker,
             health: Health::Evicted,
@@ -522,14 +522,14 @@ fn unfit_worker_is_evicted_and_oversize_result_fails() {
         _ => None,
     });
     assert_eq!(evicted, ["p/1"]);
-    let health: Vec<_> = told.summary.workers.iter().map(|worker| worker.health).collect();
+    let health: Vec<_> = finished.summary.workers.iter().map(|worker| worker.health).collect();
     assert_eq!(health, [Health::Evicted, Health::Healthy]);
 }
 
 #[test]
 fn quotas_apply_to_function_workers() {
     let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let (now, most) = (now.clone(), most.clone());
         let pool = Pool::native("p", move |attempt: Attempt| {
             let (now, most) = (now.clone(), most.clone());
@@ -546,14 +546,14 @@ fn quotas_apply_to_function_workers() {
             .pool(pool.workers(1).concurrency(8).quota(Quota::concurrent(2)))
             .input(Cursor::new(lines))
     });
-    assert_eq!(told.summary.tasks_done, 100);
+    assert_eq!(finished.summary.tasks_done, 100);
     assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
 }
 
 #[test]
 fn action_whose_handle_is_dropped_is_cancelled() {
     let alive = Alive::default();
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let in_task = alive.clone();
         let in_pool = alive.clone();
         let pool = Pool::native("slow", move |_: Attempt| in_pool.for_ever::<Result<Bytes, Failure>>());
@@ -570,7 +570,7 @@ fn action_whose_handle_is_dropped_is_cancelled() {
         });
         host().run(operation).pool(pool.kind("slow").workers(1))
     });
-    assert_eq!(told.outputs(), ["cancelled"]);
+    assert_eq!(finished.outputs(), ["cancelled"]);
 }
 
 #[test]
@@ -590,8 +590,8 @@ fn handle_that_outlives_its_task_returns_an_error() {
         let pool = Pool::native("slow", move |_: Attempt| alive.for_ever::<Result<Bytes, Failure>>());
         let run = host().run(operation).pool(pool.workers(1)).start().unwrap();
         let (task, waiting) = kept.await.unwrap();
-        let told = Told::of(run).await;
-        assert_eq!(told.outputs(), ["done"]);
+        let finished = FinishedRun::of(run).await;
+        assert_eq!(finished.outputs(), ["done"]);
         let refused = |refusal: Refusal| assert_eq!(refusal.reason, Reason::Cancelled, "{refusal}");
         refused(waiting.await.unwrap().unwrap_err());
         refused(task.perform(Action::new("slow", "")).await.unwrap_err());
@@ -600,7 +600,7 @@ fn handle_that_outlives_its_task_returns_an_error() {
 
 #[test]
 fn kind_without_a_pool_is_an_error() {
-    let told = Told::by(|| {
+    let finished = FinishedRun::by(|| {
         let operation = once(|task: Task| async move {
             let refusal = task.perform(Action::new("other", "")).await.unwrap_err();
             assert_eq!(refusal.reason, Reason::Unroutable);
@@ -608,6 +608,6 @@ fn kind_without_a_pool_is_an_error() {
         });
         host().run(operation).pool(echo().kind("echo"))
     });
-    let output = told.outputs().concat();
+    let output = finished.outputs().concat();
     snapshot("a_kind_that_no_pool_serves", &output);
 }

@@ -2,7 +2,7 @@
 
 use disperse_host::{Component, Operation, Pool, StartError, Worker};
 
-use super::{Told, go, host, worker};
+use super::{FinishedRun, go, host, worker};
 use crate::support::{Folder, body, snapshot, tool_module};
 
 fn program() -> Component {
@@ -12,14 +12,14 @@ fn program() -> Component {
 #[test]
 fn program_is_called_with_arguments_files_and_statuses() {
     let lines = |pool: Pool| {
-        let told = Told::by(|| {
+        let finished = FinishedRun::by(|| {
             host()
                 .run(Operation::lines("job"))
                 .input("a\nb\n".as_bytes())
                 .pool(pool)
                 .ordered(true)
         });
-        told.outputs().concat()
+        finished.outputs().concat()
     };
     let pool = || Pool::component("tool", &program()).workers(1);
     assert_eq!(lines(pool().args(["args", "{}", "{kind}"])), "a|job\nb|job\n");

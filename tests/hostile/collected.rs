@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::attacks::{Attack, FUEL, TIME, concurrent, for_ever, plain};
-use crate::support::{Folder, Texts, body, comes, host};
+use crate::support::{Folder, Texts, becomes_true, body, host};
 
 /// Flags for attacks that are charged by length before they fail.
 const RICH: &[&str] = &["--fuel", "100G"];
@@ -189,6 +189,6 @@ fn many_workers_with_heaps_share_the_pool() {
     let mut live = host(["map", &worker, "--workers", "1100", "--host-memory", "4GiB"])
         .input(lines.clone())
         .start();
-    assert!(comes(Duration::from_secs(120), || !live.is_running()));
+    assert!(becomes_true(Duration::from_secs(120), || !live.is_running()));
     live.end().exits(0).prints(&lines);
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use crate::{
     compile::children,
-    support::{Ended, Folder, Texts, body, comes, has, host, peak_memory},
+    support::{Ended, Folder, Texts, becomes_true, body, has, host, peak_memory},
 };
 
 /// The most memory of the host and its child process together, in MiB.
@@ -61,7 +61,7 @@ fn watched(folder: &Folder, args: &[&str]) -> Ended {
         .start();
     let id = live.id();
     let (mut most, mut its) = (0, 0);
-    let ended = comes(TIME_MAX, || {
+    let ended = becomes_true(TIME_MAX, || {
         its = its.max(live.peak_memory().unwrap_or_default());
         let children = children(id).into_iter().filter_map(|child| peak_memory(child as u32));
         most = most.max(its + children.sum::<u64>());

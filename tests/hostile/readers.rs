@@ -16,7 +16,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use crate::support::{Folder, beside, body, comes};
+use crate::support::{Folder, becomes_true, beside, body};
 
 /// The most memory that the host may use without a reader, in MiB: at most 16 MiB wait to be written, and their buffers
 /// take as much again beside the host's usual memory.
@@ -86,7 +86,7 @@ impl Unread {
             fields.map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
         };
         let mut last = (0, 0, Instant::now());
-        let stands = comes(PATIENCE, || {
+        let stands = becomes_true(PATIENCE, || {
             let memory = self.status("VmHWM:") / 1024;
             assert!(memory < CEILING, "the host has {memory} MiB without a reader");
             let (fed, cpu) = (self.fed.load(Ordering::SeqCst), cpu());
@@ -169,7 +169,7 @@ fn unread_stderr_neither_stops_a_run_nor_fills_memory() {
     let mut run = Unread::start(folder, &worker, &["-v", "--attempts=1", "--unordered"]);
     let fed = || run.fed.load(Ordering::SeqCst);
     assert!(
-        comes(PATIENCE, || fed() > LINES),
+        becomes_true(PATIENCE, || fed() > LINES),
         "it waits for a reader of its stderr: {} lines",
         fed()
     );
@@ -178,7 +178,7 @@ fn unread_stderr_neither_stops_a_run_nor_fills_memory() {
     assert!(memory < CEILING, "the host has {memory} MiB without a reader");
     run.enough.store(true, Ordering::SeqCst);
     let mut code = None;
-    let ended = comes(PATIENCE, || {
+    let ended = becomes_true(PATIENCE, || {
         code = run.child.try_wait().unwrap().map(|status| status.code());
         code.is_some()
     });
@@ -196,7 +196,7 @@ fn signals_end_a_run_that_waits_for_readers_of_stdout_and_stderr() {
     let pid = Pid::from_child(&run.child);
     let mut code = None;
     // Nothing shows when the first signal was received: its message waits for a reader too.
-    let ended = comes(Duration::from_secs(20), || {
+    let ended = becomes_true(Duration::from_secs(20), || {
         if code.is_none() {
             kill_process(pid, Signal::TERM).unwrap();
         }

@@ -102,7 +102,7 @@ pub(crate) mod body {
     }
 
     /// Fails this many times and then succeeds.
-    pub(crate) fn moody(times: u32) -> String {
+    pub(crate) fn fails_first(times: u32) -> String {
         format!(
             "(global.set $times (i32.add (global.get $times) (i32.const 1)))
              (if (i32.le_u (global.get $times) (i32.const {times})) (then (return {RETRYABLE})))

@@ -28,7 +28,7 @@ pub(crate) use snapshot::*;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The interval of polling.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The folder of the project.
 pub(crate) fn root() -> &'static Path {
@@ -204,7 +204,7 @@ impl Feeder {
     fn feed(&self, stdin: &mut impl Write, times: u64, line: &str) {
         while !self.closed.load(Ordering::SeqCst) {
             if self.lines.load(Ordering::SeqCst) == times {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
                 continue;
             }
             match stdin.write_all(line.as_bytes()) {
@@ -272,7 +272,7 @@ impl Live {
             if ended.is_some() {
                 self.give_up(&format!("it ended before {what}"));
             }
-            self.look_again(what);
+            self.poll_again(what);
         }
     }
 
@@ -325,7 +325,7 @@ impl Live {
             if files_now <= files && threads_now <= threads {
                 return;
             }
-            self.look_again(&format!(
+            self.poll_again(&format!(
                 "the end of {files_now} open files and {threads_now} threads, {files} and {threads} before,"
             ));
         }
@@ -359,10 +359,10 @@ impl Live {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            self.look_again("its end");
+            self.poll_again("its end");
         };
         while !(self.stdout.reader.is_finished() && self.stderr.reader.is_finished()) {
-            self.look_again("the end of its output");
+            self.poll_again("the end of its output");
         }
         if let (Some(memory), Some(peak)) = (memory_of_runs(), peak_memory) {
             assert!(peak < 2 * memory, "{peak} MiB, with a host memory of {memory} MiB");
@@ -376,11 +376,11 @@ impl Live {
         }
     }
 
-    fn look_again(&mut self, what: &str) {
+    fn poll_again(&mut self, what: &str) {
         if Instant::now() > self.until {
             self.give_up(&format!("{what} did not come in time"));
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 
     fn give_up(&mut self, why: &str) -> ! {
@@ -470,13 +470,13 @@ pub(crate) fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
 }
 
 /// Whether a condition becomes true within this time.
-pub(crate) fn comes(within: Duration, mut seen: impl FnMut() -> bool) -> bool {
+pub(crate) fn becomes_true(within: Duration, mut seen: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + within;
     while !seen() {
         if Instant::now() > until {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     true
 }

@@ -181,22 +181,22 @@ impl Ended {
     }
 
     /// Adds the kinds of lines on stdout, for reports whose figures and waiting lines depend on the progress of the run.
-    pub(crate) fn words_to(self, texts: &Texts) -> Self {
+    pub(crate) fn stdout_kinds_to(self, texts: &Texts) -> Self {
         let lines: Vec<_> = self
             .out()
             .lines()
             .filter(|line| !line.starts_with("  waiting "))
             .collect();
         texts.add(
-            &sorts_of_lines(&self.heading()),
-            &sorts_of_lines(&masked(&lines.join("\n"))),
+            &kinds_of_lines(&self.heading()),
+            &kinds_of_lines(&masked(&lines.join("\n"))),
         );
         self
     }
 
     /// Adds the kinds of lines on stderr, where timing decides which ones of many are shown.
-    pub(crate) fn sorts_to(self, texts: &Texts) -> Self {
-        texts.add(&self.heading(), &sorts_of_lines(&masked(&self.stderr)));
+    pub(crate) fn stderr_kinds_to(self, texts: &Texts) -> Self {
+        texts.add(&self.heading(), &kinds_of_lines(&masked(&self.stderr)));
         self
     }
 
@@ -234,7 +234,7 @@ pub(crate) fn hidden_in(line: &str) -> Option<&str> {
 }
 
 /// The kinds of lines in a text, without figures: each once, at its first place.
-pub(crate) fn sorts_of_lines(text: &str) -> String {
+pub(crate) fn kinds_of_lines(text: &str) -> String {
     // At the beginning of a line together with the blanks before it, whose number depends on its length.
     static FIGURE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?m)(^ +)?\b[0-9][0-9.#]*((ms|s|m|h|[KMG]?i?B)\b)?").unwrap());
