@@ -1,5 +1,5 @@
-//! Asking for actions from `run`, in the blocking form, one at a time; [`many`](crate::many) at once, and the async twins are
-//! in [`concurrent`](crate::concurrent).
+//! Requests for single actions from `run`, in the blocking form. [`many`](crate::many) has those for several at once,
+//! [`concurrent`](crate::concurrent) the async form.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -11,9 +11,9 @@ use crate::codec::{Decode, Encode};
 
 pub use crate::bindings::imports::types::Reason;
 
-/// One piece of work: what a task asks for and what a worker is given.
+/// One piece of work, which a task requests and a worker performs.
 ///
-/// For an asker it is also where the options are set; a worker sees none of them.
+/// A task also sets the options on it; a worker sees none of them.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -25,9 +25,9 @@ pub use crate::bindings::imports::types::Reason;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action<I> {
-    /// Which sort of work it is. It chooses the pool. At most 256 bytes; may be empty.
+    /// The kind of work. It selects the pool. At most 256 bytes; may be empty.
     pub kind: String,
-    /// What the worker is given: encoded, at most 8 MiB unless the operator says otherwise.
+    /// The input of the worker: encoded, at most 8 MiB unless the operator sets another limit.
     pub input: I,
     pub(crate) options: Options,
 }
@@ -70,45 +70,45 @@ impl<I> Action<I> {
         }
     }
 
-    /// Higher goes first. 0 unless set; negative values go last.
+    /// Sets the priority: higher goes first. 0 unless set; negative values go last.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
         self
     }
 
-    /// How long one attempt may take; only lowers the pool's timeout, 30 s unless set. Rounded up to whole ms; zero
-    /// means the default.
+    /// Sets how long one attempt may take; only lowers the pool's timeout, 30 s unless set. Rounded up to whole ms;
+    /// zero means the default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout_ms = to_ms(timeout);
         self
     }
 
-    /// How long the action may take from being asked for until it is settled, retries and quota waits included. For
-    /// ever unless set. Rounded up to whole ms; zero means the default.
+    /// Sets how long the action may take from its request until it is settled, retries and quota waits included.
+    /// Unlimited unless set. Rounded up to whole ms; zero means the default.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline_ms = to_ms(deadline);
         self
     }
 
-    /// Fuel for one attempt in millions of units; only lowers the pool's fuel, 100,000 (100G) unless set. 0 means the
-    /// default.
+    /// Sets the fuel of one attempt, in millions of units; only lowers the pool's fuel, 100,000 (100G) unless set. 0
+    /// means the default.
     #[must_use]
     pub fn fuel_millions(mut self, fuel: u32) -> Self {
         self.options.fuel_millions = fuel;
         self
     }
 
-    /// How many attempts may fail before the action is given up. 0 means the pool's number.
+    /// Sets how many attempts may fail before the action fails. 0 means the pool's number.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.options.attempts = attempts;
         self
     }
 
-    /// Says that doing the action twice does no harm, so that the host may run ahead of its journal and hedge.
+    /// Declares that performing the action twice does no harm, so that the host may run ahead of its journal and hedge.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.options.idempotent = true;
@@ -117,7 +117,7 @@ impl<I> Action<I> {
 }
 
 impl<I: Encode> Action<I> {
-    /// Has the action done and waits for its result.
+    /// Requests the action and waits for its result.
     ///
     /// # Errors
     /// When the action ended without a result; see [`Reason`]. Also, as [`Reason::Permanent`], when the input cannot be
@@ -133,7 +133,7 @@ impl<I: Encode> Action<I> {
         settle(&kind, outcome)
     }
 
-    /// Asks for the action and goes on at once, unless 1,024 actions of this task are in flight already.
+    /// Requests the action and returns at once, unless 1,024 actions of this task are in flight already.
     pub fn submit<O: Decode>(self) -> Pending<O> {
         let kind = self.kind.clone();
         let inner = self.into_wit().map(|(action, options)| {
@@ -167,7 +167,7 @@ impl<I: Encode> Action<I> {
     }
 }
 
-/// Has one action done and waits for its result. `Action::new(kind, input)` also takes options.
+/// Requests one action and waits for its result. `Action::new(kind, input)` also takes options.
 ///
 /// # Errors
 /// As [`Action::perform`].
@@ -175,15 +175,15 @@ pub fn perform<O: Decode>(kind: &str, input: impl Encode) -> Result<O, Refusal> 
     Action::new(kind, input).perform()
 }
 
-/// What the host says of one action.
+/// The host's answer to one action.
 pub(crate) type WitOutcome = Result<Vec<u8>, types::Refusal>;
 
-/// Asks for an action and goes on at once. `Action::new(kind, input)` also takes options.
+/// Requests an action and returns at once. `Action::new(kind, input)` also takes options.
 pub fn submit<O: Decode>(kind: &str, input: impl Encode) -> Pending<O> {
     Action::new(kind, input).submit()
 }
 
-/// An action that was asked for and whose result was not taken yet. Dropping it cancels the action.
+/// A requested action whose result has not been taken. Dropping it cancels the action.
 #[must_use = "dropping it cancels the action"]
 pub struct Pending<O> {
     kind: String,
@@ -192,7 +192,7 @@ pub struct Pending<O> {
 }
 
 impl<O: Decode> Pending<O> {
-    /// Waits until the action is settled and hands out its result.
+    /// Waits until the action is settled and returns its result.
     ///
     /// # Errors
     /// As [`Action::perform`].
@@ -209,11 +209,11 @@ impl<O> fmt::Debug for Pending<O> {
     }
 }
 
-/// Waits until at least one of these is settled and says which: places in the list, ascending, never empty. They stay
-/// where they are; [`Pending::take`] then does not wait.
+/// Waits until at least one of these is settled, and returns the indexes of those that are: ascending, never empty. The
+/// list is unchanged; [`Pending::take`] on one of them does not wait.
 ///
 /// # Panics
-/// When the list is empty, since it would wait for ever.
+/// When the list is empty, since it would wait forever.
 pub fn wait_any<'a, O: 'a>(pendings: impl IntoIterator<Item = &'a Pending<O>>) -> Vec<usize> {
     let mut places = Vec::new();
     let mut waited = Vec::new();
@@ -224,7 +224,7 @@ pub fn wait_any<'a, O: 'a>(pendings: impl IntoIterator<Item = &'a Pending<O>>) -
                 places.push(place);
                 waited.push(inner);
             }
-            // It was never asked for: its input could not be encoded.
+            // It was never requested: its input could not be encoded.
             Err(_) => settled.push(place),
         }
     }
@@ -239,7 +239,7 @@ pub fn wait_any<'a, O: 'a>(pendings: impl IntoIterator<Item = &'a Pending<O>>) -
     settled
 }
 
-/// Waits for this long of the run's time, rounded up to whole ms. Says the run's time since its start.
+/// Waits for this long of the run's time, rounded up to whole ms. Returns the run's time since its start.
 pub fn sleep(duration: Duration) -> Duration {
     Duration::from_millis(host::sleep(to_ms(duration)).into())
 }
@@ -247,7 +247,7 @@ pub fn sleep(duration: Duration) -> Duration {
 /// Why an action ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Which sort of end it was.
+    /// How it ended.
     pub reason: Reason,
     /// What happened, for people: for [`Reason::Exhausted`] one line for each attempt.
     pub message: String,
@@ -279,7 +279,7 @@ impl From<types::Refusal> for Refusal {
     }
 }
 
-/// From what the host answered to what the asker wanted.
+/// Decodes the host's answer into the type that the task requested.
 pub(crate) fn settle<O: Decode>(kind: &str, outcome: WitOutcome) -> Result<O, Refusal> {
     O::decode(outcome?).map_err(|error| Refusal {
         reason: Reason::Permanent,
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_times_do_not_become_the_default() {
+    fn times_below_a_millisecond_are_rounded_up() {
         assert_eq!(to_ms(Duration::ZERO), 0);
         assert_eq!(to_ms(Duration::from_nanos(1)), 1);
         assert_eq!(to_ms(Duration::from_millis(30_000)), 30_000);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_carries_its_options() {
+    fn options_are_set_on_the_action() {
         let (action, options) = Action::new("k", "x")
             .priority(-2)
             .fuel_millions(5)
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_is_refused_without_asking() {
+    fn input_that_cannot_be_encoded_fails_without_a_request() {
         let bad = BTreeMap::from([((1, 2), 3)]);
         let refusal = perform::<u32>("k", &bad).unwrap_err();
         assert_eq!(refusal.reason, Reason::Permanent);

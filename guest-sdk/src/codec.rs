@@ -1,10 +1,10 @@
-//! From values to payloads and back. The contract knows only bytes; what they mean is agreed here.
+//! Encodes values as payloads, and decodes them. The contract knows only bytes; the formats are defined here.
 //!
 //! | a value of type     | is written as                                                                     |
 //! |---------------------|-----------------------------------------------------------------------------------|
 //! | any serde type      | JSON: readable in `disperse-host explain`, shared with workers in other languages |
 //! | [`Bincode<T>`]      | bincode 2: smaller and quicker, where both sides are Rust                         |
-//! | [`Text<T>`]         | what `Display` writes and `FromStr` reads: lines for `disperse-host map`          |
+//! | [`Text<T>`]         | the text of `Display` and `FromStr`: lines for `disperse-host map`          |
 //! | [`Raw`]             | itself                                                                            |
 //!
 //! A `Vec<u8>` is a serde type and becomes a JSON list of numbers: for bytes as they are use [`Raw`].
@@ -17,30 +17,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The most that a [`Bincode`] value may make its reader allocate, in bytes: 16 MiB, twice the host's default limit for
-/// a payload. A length that a stranger wrote is refused before memory is set aside for it.
+/// a payload. An untrusted length is rejected before memory is allocated for it.
 pub const BINCODE_LIMIT_BYTES: usize = 16 << 20;
 
-/// A value that can become a payload. See the [module](self) for what is written.
+/// A value that can be encoded as a payload. The [module](self) lists the formats.
 ///
 /// It takes the value itself, so that [`Raw`] moves without a copy; references to values encode too.
 pub trait Encode {
-    /// The payload of this value.
+    /// Returns the payload of this value.
     ///
     /// # Errors
     /// When the format has no form for the value, such as a JSON object whose keys are not text.
     fn encode(self) -> Result<Vec<u8>, CodecError>;
 }
 
-/// A value that can be read from a payload. See the [module](self) for what is read.
+/// A value that can be decoded from a payload. The [module](self) lists the formats.
 pub trait Decode: Sized {
-    /// The value of this payload. The whole payload is used: bytes left over are an error.
+    /// Returns the value of this payload. Bytes left over are an error.
     ///
     /// # Errors
-    /// When the bytes do not hold such a value. Says what is wrong and, where the format knows, at which place.
+    /// When the bytes are not such a value. The text names the mistake and, where the format knows it, the position.
     fn decode(bytes: Vec<u8>) -> Result<Self, CodecError>;
 }
 
-/// A value could not be written or read. The text says why.
+/// A value could not be encoded or decoded. The text is the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecError(String);
 
@@ -97,7 +97,7 @@ impl Decode for Raw {
     }
 }
 
-/// A value as text in UTF-8: what its `Display` writes and its `FromStr` reads. Nothing is trimmed.
+/// A value as text in UTF-8, by its `Display` and `FromStr`. Nothing is trimmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<T>(pub T);
 
@@ -123,7 +123,7 @@ impl<T: FromStr<Err: Display>> Decode for Text<T> {
 }
 
 /// A value in bincode 2 with its standard configuration (little endian, variable-length integers). Both sides must
-/// agree on the type, since the bytes do not say what they are.
+/// agree on the type, since the bytes do not name it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bincode<T>(pub T);
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_json_says_what_and_where() {
+    fn error_of_invalid_json_has_the_position() {
         let error = Tile::decode(b"{\"x\":7,\n\"name\":3}".to_vec())
             .unwrap_err()
             .to_string();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_itself() {
+    fn raw_is_unchanged() {
         for bytes in [&b""[..], b"\0\xff\n"] {
             assert_eq!(Raw(bytes.to_vec()).encode().unwrap(), bytes);
             assert_eq!((&Raw(bytes.to_vec())).encode().unwrap(), bytes);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_what_a_person_would_write() {
+    fn text_is_written_by_display() {
         assert_eq!(Text(u128::MAX).encode().unwrap(), u128::MAX.to_string().as_bytes());
         assert_eq!(
             Text::<u128>::decode(u128::MAX.to_string().into_bytes()).unwrap().0,
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn bincode_goes_there_and_back() {
+    fn bincode_is_decoded_to_the_same_value() {
         let bytes = Bincode(tile()).encode().unwrap();
         assert!(bytes.len() < tile().encode().unwrap().len());
         assert_eq!(bytes, (&Bincode(tile())).encode().unwrap());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn bincode_wants_all_bytes_and_no_more() {
+    fn bincode_of_another_length_is_an_error() {
         let mut bytes = Bincode(tile()).encode().unwrap();
         bytes.push(0);
         assert!(
@@ -269,9 +269,9 @@ mod tests {
         assert!(Bincode::<Tile>::decode(bytes).is_err());
     }
 
-    /// A length of 2^60 from a stranger must be refused, not allocated.
+    /// An untrusted length of 2^60 must be rejected, not allocated.
     #[test]
-    fn bincode_does_not_believe_a_length() {
+    fn bincode_does_not_allocate_an_untrusted_length() {
         let mut bytes = vec![253];
         bytes.extend_from_slice(&(1u64 << 60).to_le_bytes());
         assert!(Bincode::<Vec<u8>>::decode(bytes.clone()).is_err());

@@ -1,4 +1,4 @@
-//! Asking for actions from the async `run` of an [`AsyncOperation`](crate::AsyncOperation): many may be open at once
+//! Requests for actions from the async `run` of an [`AsyncOperation`](crate::AsyncOperation): many may be open at once,
 //! and each answer is a future. The rules are those of the blocking functions at the top of the crate.
 //!
 //! The futures work with every combinator, such as those of the `futures` crate, but only with the executor of the
@@ -17,7 +17,7 @@ use crate::codec::{Decode, Encode};
 use crate::many::OPEN_MAX;
 
 impl<I: Encode> Action<I> {
-    /// Asks for the action at once; the result comes in the future. For [`AsyncOperation`](crate::AsyncOperation).
+    /// Requests the action at once, and returns a future of its result. For [`AsyncOperation`](crate::AsyncOperation).
     pub fn start<O: Decode + 'static>(self) -> Answer<O> {
         let kind = self.kind.clone();
         let (action, options) = match self.into_wit() {
@@ -33,12 +33,13 @@ impl<I: Encode> Action<I> {
     }
 }
 
-/// Asks for an action at once; the result comes in the future. `Action::new(kind, input).start()` also takes options.
+/// Requests an action at once, and returns a future of its result. `Action::new(kind, input).start()` also takes
+/// options.
 pub fn submit<O: Decode + 'static>(kind: &str, input: impl Encode) -> Answer<O> {
     Action::new(kind, input).start()
 }
 
-/// Has one action done and waits for its result.
+/// Requests one action and waits for its result.
 ///
 /// # Errors
 /// As [`Action::perform`].
@@ -46,13 +47,13 @@ pub async fn perform<O: Decode + 'static>(kind: &str, input: impl Encode) -> Res
     submit(kind, input).await
 }
 
-/// Has one action of this kind done for each input, up to 1,024 at once, and waits for the last. The outcomes are in the
-/// order of the inputs. Any number of inputs; no input, no wait.
+/// Requests one action of this kind for each input, up to 1,024 at once, and waits for all of them. The outcomes are in
+/// the order of the inputs. Any number of inputs; without any it returns at once.
 pub async fn perform_all<O: Decode + 'static>(
     kind: &str,
     inputs: impl IntoIterator<Item = impl Encode>,
 ) -> Vec<Result<O, Refusal>> {
-    // Each is under way before an earlier one is awaited, so that awaiting them one by one holds none of them up.
+    // Each is requested before an earlier one is awaited, so that awaiting them one by one delays none of them.
     let mut open: VecDeque<Answer<O>> = VecDeque::new();
     let mut outcomes = Vec::new();
     for input in inputs {
@@ -69,14 +70,14 @@ pub async fn perform_all<O: Decode + 'static>(
     outcomes
 }
 
-/// Waits for this long of the run's time, rounded up to whole ms. Says the run's time since its start.
+/// Waits for this long of the run's time, rounded up to whole ms. Returns the run's time since its start.
 pub async fn sleep(duration: Duration) -> Duration {
     Duration::from_millis(host_async::sleep(to_ms(duration)).await.into())
 }
 
-/// The result of an action that was asked for, as a future.
+/// The result of a requested action, as a future.
 ///
-/// Dropping it cancels the action. The action is under way from the beginning, whether the future is polled or not.
+/// Dropping it cancels the action. The action is performed whether the future is polled or not.
 #[must_use = "dropping it cancels the action"]
 pub struct Answer<O>(Pin<Box<dyn Future<Output = Result<O, Refusal>>>>);
 

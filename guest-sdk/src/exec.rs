@@ -1,4 +1,4 @@
-//! Programs of the machine that a worker runs on. None may be run unless the operator allows exactly that program.
+//! Programs of the machine that a worker runs on. A worker can run only those that the operator grants.
 //!
 //! ```no_run
 //! use disperse_guest::{Failure, exec};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::action::to_ms;
 use crate::bindings::imports::exec;
 
-/// The program at this absolute path. No shell reads it, and it has no environment.
+/// A command for the program at this absolute path. It runs without a shell and without an environment.
 pub fn command(program: impl Into<String>) -> Command {
     Command(exec::Command {
         program: program.into(),
@@ -25,7 +25,7 @@ pub fn command(program: impl Into<String>) -> Command {
     })
 }
 
-/// A program to run, being put together.
+/// A program to run: a builder.
 #[derive(Debug, Clone)]
 #[must_use = "a command does nothing until it is run"]
 pub struct Command(exec::Command);
@@ -37,19 +37,19 @@ impl Command {
         self
     }
 
-    /// Sets what it reads as its standard input. Nothing unless set.
+    /// Sets its standard input. Empty unless set.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.0.input = input.into();
         self
     }
 
-    /// How long it may take, rounded up to whole ms. As long as the attempt unless set.
+    /// Sets how long it may take, rounded up to whole ms. As long as the attempt unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = to_ms(timeout);
         self
     }
 
-    /// Runs it to its end, whatever its exit code. What it started is killed when it ends.
+    /// Runs it to its end, whatever its exit code. Processes that it started are killed when it ends.
     ///
     /// # Errors
     /// A [`Problem`] when it did not end by itself.
@@ -68,9 +68,9 @@ impl Command {
 pub struct Ended {
     /// Its exit code; none if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to its standard output: at most as large as a result may be.
+    /// Its standard output: at most as large as a result may be.
     pub output: Vec<u8>,
-    /// What it wrote to its standard error, likewise.
+    /// Its standard error, with the same limit.
     pub errors: Vec<u8>,
 }
 
@@ -91,7 +91,7 @@ impl Ended {
 /// Why a program did not end by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The operator has not allowed it. Says what would.
+    /// The operator has not granted it. The text names the flag that would.
     Denied(String),
     /// It could not be started.
     Failed(String),

@@ -1,7 +1,7 @@
-//! The macros that make a component of a type: one for each world, used once in a crate, at the top level of a `cdylib`.
-//! Each puts exactly the exports of its world into the component, which is how the host sees the roles.
+//! The macros that export a type as a component: one for each world, used once in a crate, at the top level of a
+//! `cdylib`. Each adds exactly the exports of its world, from which the host recognises the roles.
 
-/// Makes a worker component of a [`Worker`](crate::Worker).
+/// Exports a [`Worker`](crate::Worker).
 #[macro_export]
 macro_rules! export_worker {
     ($worker:ty) => {
@@ -9,7 +9,7 @@ macro_rules! export_worker {
     };
 }
 
-/// Makes a worker component of an [`AsyncWorker`](crate::AsyncWorker).
+/// Exports an [`AsyncWorker`](crate::AsyncWorker).
 #[macro_export]
 macro_rules! export_async_worker {
     ($worker:ty) => {
@@ -17,7 +17,7 @@ macro_rules! export_async_worker {
     };
 }
 
-/// Makes an operation component of an [`Operation`](crate::Operation).
+/// Exports an [`Operation`](crate::Operation).
 #[macro_export]
 macro_rules! export_operation {
     ($operation:ty) => {
@@ -25,7 +25,7 @@ macro_rules! export_operation {
     };
 }
 
-/// Makes an operation component of an [`AsyncOperation`](crate::AsyncOperation).
+/// Exports an [`AsyncOperation`](crate::AsyncOperation).
 #[macro_export]
 macro_rules! export_async_operation {
     ($operation:ty) => {
@@ -33,7 +33,7 @@ macro_rules! export_async_operation {
     };
 }
 
-/// Makes one component of an [`Operation`](crate::Operation) and the [`Worker`](crate::Worker) that it brings.
+/// Exports an [`Operation`](crate::Operation) and its own [`Worker`](crate::Worker) as one component.
 #[macro_export]
 macro_rules! export_both {
     ($operation:ty, $worker:ty) => {
@@ -41,8 +41,8 @@ macro_rules! export_both {
     };
 }
 
-/// Makes one component of an [`AsyncOperation`](crate::AsyncOperation) and the [`AsyncWorker`](crate::AsyncWorker) that
-/// it brings.
+/// Exports an [`AsyncOperation`](crate::AsyncOperation) and its own [`AsyncWorker`](crate::AsyncWorker) as one
+/// component.
 #[macro_export]
 macro_rules! export_both_async {
     ($operation:ty, $worker:ty) => {
@@ -50,7 +50,7 @@ macro_rules! export_both_async {
     };
 }
 
-/// A component of one world, from the functions of its roles.
+/// Exports one world, from the functions of its roles.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
@@ -66,7 +66,7 @@ macro_rules! __export {
     };
 }
 
-/// Where a role keeps its state. An instance has one thread and is not entered twice, so a cell is enough.
+/// The state of a role. An instance has one thread and is not entered twice, so a cell is enough.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __state {

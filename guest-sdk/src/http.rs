@@ -1,5 +1,5 @@
-//! HTTP for workers. Nothing is reachable unless the operator grants it, and secrets in a request are filled in by the
-//! host.
+//! HTTP for workers. Only what the operator grants is reachable. The host replaces the placeholders of secrets in a
+//! request.
 //!
 //! ```no_run
 //! use disperse_guest::{Failure, http};
@@ -21,23 +21,23 @@ use crate::action::to_ms;
 use crate::bindings::imports::{self, http_types};
 use crate::codec::{CodecError, Decode, Encode};
 
-/// A GET request for this absolute URL.
+/// Returns a GET request for this absolute URL.
 pub fn get(url: impl Into<String>) -> Request {
     Request::new("GET", url)
 }
 
-/// A POST request for this absolute URL.
+/// Returns a POST request for this absolute URL.
 pub fn post(url: impl Into<String>) -> Request {
     Request::new("POST", url)
 }
 
-/// A request that is being put together.
+/// A request: a builder.
 #[derive(Debug, Clone)]
 #[must_use = "a request does nothing until it is fetched"]
 pub struct Request(http_types::Request);
 
 impl Request {
-    /// A request with this verb, such as "PUT", for this absolute URL.
+    /// Returns a request with this verb, such as "PUT", for this absolute URL.
     pub fn new(verb: impl Into<String>, url: impl Into<String>) -> Self {
         Self(http_types::Request {
             verb: verb.into(),
@@ -48,7 +48,7 @@ impl Request {
         })
     }
 
-    /// Adds a header line. The same name may come more than once.
+    /// Adds a header line. The same name may be added more than once.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.headers.push(http_types::Header {
             name: name.into(),
@@ -63,7 +63,7 @@ impl Request {
         self
     }
 
-    /// Sets the body to this value as JSON, with the header that says so.
+    /// Sets the body to this value as JSON, and the header `content-type`.
     ///
     /// # Errors
     /// When JSON has no form for the value.
@@ -71,7 +71,7 @@ impl Request {
         Ok(self.header("Content-Type", "application/json").body(value.encode()?))
     }
 
-    /// How long it may take, rounded up to whole ms. As long as the attempt unless set.
+    /// Sets how long it may take, rounded up to whole ms. As long as the attempt unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = to_ms(timeout);
         self
@@ -85,7 +85,7 @@ impl Request {
         Ok(imports::http::fetch(&self.0)?.into())
     }
 
-    /// Sends it; the whole response comes in the future, and dropping the future abandons the request. For
+    /// Sends it, and returns a future of the whole response. Dropping the future cancels the request. For
     /// [`AsyncWorker`](crate::AsyncWorker).
     ///
     /// # Errors
@@ -95,12 +95,12 @@ impl Request {
     }
 }
 
-/// What a server answered, with any status, also 4xx and 5xx.
+/// The response of a server, with any status, also 4xx and 5xx.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status, such as 200.
     pub status: u16,
-    /// Names and values, in the order in which they came.
+    /// Names and values, in the order of the response.
     pub headers: Vec<(String, String)>,
     /// At most 8 MiB.
     pub body: Vec<u8>,
@@ -128,10 +128,10 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body read as JSON.
+    /// The body decoded as JSON.
     ///
     /// # Errors
-    /// When it is not the JSON expected.
+    /// When it is not JSON of this type.
     pub fn json<T: DeserializeOwned>(self) -> Result<T, CodecError> {
         T::decode(self.body)
     }
@@ -154,13 +154,13 @@ impl From<http_types::Response> for Response {
 /// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The operator has not granted this. Says what would.
+    /// The operator has not granted this. The text names the flag that would.
     Denied(String),
     /// The request is not well-formed.
     Invalid(String),
     /// It took too long.
     Timeout(String),
-    /// The server was not reached or broke off.
+    /// The server was not reached, or closed the connection early.
     Unreachable(String),
     /// The response was larger than allowed.
     Oversize(String),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_found_in_any_case() {
+    fn header_names_are_case_insensitive() {
         let response = Response {
             status: 204,
             headers: vec![("X-Left".to_owned(), "7".to_owned())],
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_put_together() {
+    fn builder_sets_every_part_of_the_request() {
         let request = post("https://a.b/c")
             .json(&[1, 2])
             .unwrap()

@@ -1,8 +1,8 @@
 //! Write Disperse operations and workers in Rust.
 //!
-//! A *worker* performs actions; an *operation* hands out tasks whose logic asks for actions. Both are WebAssembly
+//! A *worker* performs actions; an *operation* hands out tasks whose logic requests actions. Both are WebAssembly
 //! components: a crate of type `cdylib`, built with `cargo build --release --target wasm32-wasip2` and run by
-//! `disperse-host`. Neither knows how many workers or machines there are, nor how a failed action is tried again.
+//! `disperse-host`. Neither knows how many workers or machines there are, nor how a failed action is retried.
 //!
 //! # A worker
 //! ```
@@ -54,11 +54,11 @@
 //! export_operation!(Squares);
 //! # fn main() {}
 //! ```
-//! `next` runs in one long-lived instance, the *planner*; every `run` in an instance of its own. What a task comes to is
-//! written to the run's output, a line for each, unless [`Operation::collect`] does something else with it.
+//! `next` runs in one long-lived instance, the *planner*; every `run` in an instance of its own. The result of a task
+//! becomes a line of the run's output, unless [`Operation::collect`] does something else with it.
 //!
-//! Time and randomness in an operation are the run's own, and the same answers must always lead to the same requests:
-//! resuming a run and replaying it rest on that. Iterate over a `BTreeMap` rather than a `HashMap` where the order shows.
+//! Time and randomness in an operation are the run's own. The same answers must always lead to the same requests, so
+//! that a run can be replayed and resumed. Iterate over a `BTreeMap` instead of a `HashMap` where the order matters.
 //!
 //! # Both in one component
 //! ```
@@ -109,15 +109,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! # What things are made of
-//! * Payloads: plain serde types are JSON; [`Bincode`], [`Text`] and [`Raw`] choose otherwise. See [`codec`].
+//! # Overview
+//! * Payloads: plain serde types are JSON; [`Bincode`], [`Text`] and [`Raw`] select another format. See [`codec`].
 //! * Requests: [`perform`], [`perform_all`], [`submit`] and [`wait_any`], [`sleep`], with options by [`Action`].
-//! * Failures: [`Failure`] says who is to blame, [`Refusal`] what a task sees, [`Error`] why a task failed.
-//! * For workers: [`attempt`], [`report_quota`], [`http`], [`exec`]. For planners: [`output`], [`arguments`] and standard input.
-//!   For all: [`info!`], [`warning!`], [`error!`], [`debug!`].
+//! * Failures: [`Failure`] is that of a worker, [`Refusal`] what a task sees of it, [`Error`] the failure of a task.
+//! * For workers: [`attempt`], [`report_quota`], [`http`], [`exec`]. For planners: [`output`], [`arguments`] and
+//!   standard input. For all: [`info!`], [`warning!`], [`error!`], [`debug!`].
 //!
-//! Types that implement the traits are ordinary Rust and can be tested on any machine; only what asks the host for
-//! something panics there.
+//! Types that implement the traits are ordinary Rust and can be tested on any machine; only calls of the host panic
+//! there.
 
 mod action;
 pub mod codec;
@@ -138,7 +138,7 @@ pub use many::{perform_all, perform_each};
 pub use operation::{AsyncOperation, Error, Operation, arguments, output, output_line};
 pub use worker::{AsyncWorker, Attempt, Failure, OrFail, Worker, attempt, report_quota};
 
-/// For the export macros.
+/// Used by the export macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::imports::types::{Action, Failure};

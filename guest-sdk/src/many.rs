@@ -1,4 +1,4 @@
-//! Asking for many actions at once from `run`, in the blocking form.
+//! Requests for many actions at once from `run`, in the blocking form.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use crate::action::{Action, Options, Reason, Refusal, WitOutcome, settle};
 use crate::bindings::imports::{host, types};
 use crate::codec::{Decode, Encode};
 
-/// Has one action of this kind done for each input, as many at once as there is room, and waits for the last. The
-/// outcomes are in the order of the inputs. Any number of inputs; no input, no wait.
+/// Requests one action of this kind for each input, as many at once as may be in flight, and waits for all of them. The
+/// outcomes are in the order of the inputs. Any number of inputs; without any it returns at once.
 pub fn perform_all<O: Decode>(kind: &str, inputs: impl IntoIterator<Item = impl Encode>) -> Vec<Result<O, Refusal>> {
     perform_each(inputs.into_iter().map(|input| Action::new(kind, input)))
 }
@@ -27,14 +27,14 @@ pub fn perform_each<O: Decode>(actions: impl IntoIterator<Item = Action<impl Enc
     let mut answer = || answers.next().unwrap_or_else(|| Err(no_answer()));
     kinds.into_iter().map(|kind| settle(&kind?, answer())).collect()
 }
-/// The most that goes to the host in one call, in bytes of payload: the host copies no more than 16 MiB for one call.
+/// The most that one call passes to the host, in bytes of payload: the host copies no more than 16 MiB for one call.
 const CALL_BYTES_MAX: usize = 4 << 20;
 
 /// How many actions are open at once where each has a handle of its own: as many as may be in flight. An instance may
 /// have 4,096 handles.
 pub(crate) const OPEN_MAX: usize = 1024;
 
-/// The outcomes of these, in their order: by one call where that is possible, which is the cheapest way.
+/// Returns the outcomes of these, in their order: by one call of the host if they fit, which is cheapest.
 fn ask(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
     let Some(options) = asked.first().map(|(_, options)| *options) else {
         return Vec::new();
@@ -68,7 +68,7 @@ fn ask_one_by_one(asked: Vec<(types::Action, Options)>) -> Vec<WitOutcome> {
     outcomes
 }
 
-/// For a host that breaks the contract.
+/// The outcome if the host violates the contract.
 fn no_answer() -> types::Refusal {
     types::Refusal {
         reason: Reason::Cancelled,

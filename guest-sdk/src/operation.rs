@@ -1,4 +1,4 @@
-//! The role of an operation: what has to be done.
+//! The role of an operation, which defines the work.
 
 use std::fmt::{self, Display};
 use std::future::Future;
@@ -7,24 +7,25 @@ use crate::bindings::imports;
 use crate::codec::{Decode, Encode};
 use crate::error;
 
-/// The most that goes to the host in one call, in bytes: the contract allows 8 MiB, and less makes the waits shorter.
+/// The most that one call passes to the host, in bytes: the contract allows 8 MiB, and smaller pieces shorten the
+/// waits.
 const OUTPUT_CHUNK_BYTES: usize = 1 << 20;
 
 /// Task logic whose `run` blocks while it waits. Export it with [`export_operation!`](crate::export_operation).
 ///
-/// One long-lived instance of the component is the *planner*: it has the state `self`, begun with `Default`. Every task
+/// One long-lived instance of the component is the *planner*: it has the state `self`, initially `Default`. Every task
 /// runs in an instance of its own, which is why `run` has no `self`.
 pub trait Operation: Default + 'static {
-    /// What a task needs to know. Plain serde types travel as JSON; see [`codec`](crate::codec).
+    /// The input of a task. Plain serde types are encoded as JSON; see [`codec`](crate::codec).
     type Task: Encode + Decode;
-    /// What a task comes to.
+    /// The result of a task.
     type Output: Encode + Decode;
 
-    /// Hands out one more task, or none when there is nothing to do *now*. Called only while there is room, and again
-    /// after each `collect`. The run is over when it says none and no task is in flight.
+    /// Hands out one more task, or none if there is none *now*. Called only while more tasks may be in flight, and
+    /// again after each `collect`. The run is over when it returns none and no task is in flight.
     fn next(&mut self) -> Option<Self::Task>;
 
-    /// The logic of one task: it asks for actions and makes a result of theirs. `?` works on refusals, on every error
+    /// The logic of one task: it requests actions and combines their results. `?` works on refusals, on every error
     /// with a text and on texts.
     ///
     /// # Errors
@@ -38,10 +39,10 @@ pub trait Operation: Default + 'static {
         collect_to_output(outcome);
     }
 
-    /// Called once, after the last `collect`: the place to write what was put together.
+    /// Called once, after the last `collect`: the place to write a combined result.
     ///
     /// # Errors
-    /// An error is the run's error, also one about the arguments.
+    /// An error is the run's error, also one about its arguments.
     fn finish(&mut self) -> Result<(), String> {
         Ok(())
     }
@@ -78,9 +79,9 @@ pub trait AsyncOperation: Default + 'static {
 
 /// Why a task failed: a text for the operator.
 ///
-/// Everything that has a text becomes one by `?`: [`Refusal`](crate::Refusal), the errors of the standard library and of
-/// other crates (also `anyhow::Error`, with its causes), `String` and `&str`. That is why it has no `Display` itself:
-/// its text is [`message`](Self::message).
+/// Every error with a text converts to it by `?`: [`Refusal`](crate::Refusal), the errors of the standard library and
+/// of other crates (also `anyhow::Error`, with its causes), `String` and `&str`. That is why it has no `Display`
+/// itself: its text is [`message`](Self::message).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(String);
 
@@ -103,7 +104,7 @@ impl<E: Display> From<E> for Error {
     }
 }
 
-/// The text itself, so that `unwrap` in a test shows it.
+/// Prints the text itself, for `unwrap` in a test.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -126,7 +127,8 @@ pub fn output_line(bytes: impl AsRef<[u8]>) {
     output(record);
 }
 
-/// What was given to the run after `--`, without the name of the program. Planner and tasks see the same.
+/// Returns the arguments of the run, which follow `--`, without the name of the program. They are the same in planner
+/// and tasks.
 ///
 /// An argument that is not UTF-8 is read with replacement characters.
 pub fn arguments() -> Vec<String> {
@@ -144,7 +146,7 @@ fn collect_to_output<O: Encode>(outcome: Result<O, String>) {
     }
 }
 
-/// What the export macros call; the bytes of the contract become values here.
+/// Called by the export macros: decodes the bytes of the contract, and encodes the results.
 #[doc(hidden)]
 pub(crate) mod glue {
     use super::{AsyncOperation, Decode, Encode, Error, Operation, error};

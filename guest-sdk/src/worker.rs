@@ -1,4 +1,4 @@
-//! The role of a worker: how one step is done.
+//! The role of a worker, which performs actions.
 
 use std::fmt::{self, Display};
 use std::future::Future;
@@ -9,28 +9,28 @@ use crate::bindings::imports;
 use crate::codec::{Decode, Encode};
 use crate::http::Problem;
 
-/// Does actions, one at a time. Export it with [`export_worker!`](crate::export_worker).
+/// Performs actions, one at a time. Export it with [`export_worker!`](crate::export_worker).
 ///
-/// `self` is the state of the instance, begun with `Default`: a cache or a connection may still be there for the next
-/// action, and may be gone at any moment. Settings are environment variables.
+/// `self` is the state of the instance, initially `Default`: a cache or a connection may be kept for the next action,
+/// and may be lost at any moment. Settings are environment variables.
 pub trait Worker: Default + 'static {
-    /// What an action brings. Plain serde types travel as JSON; see [`codec`](crate::codec).
+    /// The input of an action. Plain serde types are encoded as JSON; see [`codec`](crate::codec).
     type Input: Decode;
-    /// What an action comes to.
+    /// The result of an action.
     type Output: Encode;
 
-    /// Does one action. An input that cannot be read does not get here: it is a permanent failure.
+    /// Performs one action. An input that cannot be decoded does not get here: it is a permanent failure.
     ///
     /// # Errors
-    /// A [`Failure`] says who is to blame and with that what happens next. A panic counts as a retryable failure and
-    /// costs the instance.
+    /// A [`Failure`] tells whether the action or this worker is at fault, which decides what happens next. A panic
+    /// counts as a retryable failure and costs the instance.
     fn handle(&mut self, action: Action<Self::Input>) -> Result<Self::Output, Failure>;
 }
 
 /// As [`Worker`], with several actions at once where the pool allows it, for work that waits. Export it with
 /// [`export_async_worker!`](crate::export_async_worker).
 ///
-/// `&self` is shared by the actions that are under way, so state that changes goes into a `Cell` or `RefCell`; do not
+/// `&self` is shared by the actions in flight, so state that changes goes into a `Cell` or `RefCell`; do not
 /// hold a borrow over an `await`.
 pub trait AsyncWorker: Default + 'static {
     /// As in [`Worker`].
@@ -42,14 +42,15 @@ pub trait AsyncWorker: Default + 'static {
     fn handle(&self, action: Action<Self::Input>) -> impl Future<Output = Result<Self::Output, Failure>>;
 }
 
-/// What a worker says when it could not do an action.
+/// Why a worker did not perform an action.
 ///
 /// `?` makes a failure of many errors: what was wrong with the *input* (JSON, numbers, UTF-8) becomes permanent; what
-/// was wrong with the *world* (`std::io::Error`) and bare texts become retryable; an [`http::Problem`](crate::http::Problem)
-/// becomes what it is. For all others, and to choose otherwise, say it with [`OrFail`].
+/// was wrong with the *world* (`std::io::Error`) and bare texts become retryable; an
+/// [`http::Problem`](crate::http::Problem) becomes the sort that fits it. For all others, and to override this, use
+/// [`OrFail`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It may work another time or elsewhere. The action goes to a different worker.
+    /// It may succeed later or elsewhere. The action goes to a different worker.
     Retryable(String),
     /// It can never work: the action itself is at fault. It is not tried again.
     Permanent(String),
@@ -61,7 +62,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// It may work another time or elsewhere.
+    /// It may succeed later or elsewhere.
     pub fn retryable(why: impl Display) -> Self {
         Self::Retryable(format!("{why:#}"))
     }
@@ -77,7 +78,8 @@ impl Failure {
         Self::Busy(wait)
     }
 
-    /// This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted.
+    /// This worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is
+    /// evicted.
     pub fn unfit(why: impl Display) -> Self {
         Self::Unfit(format!("{why:#}"))
     }
@@ -108,7 +110,7 @@ impl From<Failure> for imports::types::Failure {
     }
 }
 
-/// The errors that `?` takes, with the sort of failure that each becomes.
+/// Converts the errors that `?` accepts, each to one sort of failure.
 macro_rules! becomes {
     ($sort:ident: $($error:ty),* $(,)?) => {
         $(impl From<$error> for Failure {
@@ -132,8 +134,8 @@ becomes!(Permanent:
 becomes!(Retryable: std::io::Error, String, &str);
 
 impl From<Problem> for Failure {
-    /// What the request was at fault for is permanent, what the network was at fault for is retryable. A request that
-    /// was not granted is retryable too: another worker of the pool may have the grant.
+    /// A fault of the request is permanent, a fault of the network retryable. A request that was not granted is
+    /// retryable too: another worker of the pool may have the grant.
     fn from(problem: Problem) -> Self {
         match &problem {
             Problem::Invalid(_) | Problem::Oversize(_) => Self::permanent(problem),
@@ -143,7 +145,7 @@ impl From<Problem> for Failure {
 }
 
 impl From<crate::exec::Problem> for Failure {
-    /// A program that writes too much will do so anywhere; for all else another worker may be better off.
+    /// A program that writes too much does so on every worker. All other problems may not occur on another one.
     fn from(problem: crate::exec::Problem) -> Self {
         match &problem {
             crate::exec::Problem::Oversize(_) => Self::permanent(problem),
@@ -152,7 +154,7 @@ impl From<crate::exec::Problem> for Failure {
     }
 }
 
-/// Chooses who is to blame for an error, before `?`.
+/// Selects the sort of failure that an error becomes, before `?`.
 ///
 /// ```
 /// use disperse_guest::{Failure, OrFail};
@@ -163,17 +165,17 @@ impl From<crate::exec::Problem> for Failure {
 /// assert_eq!(first(""), Err(Failure::permanent("there is no word")));
 /// ```
 pub trait OrFail<T> {
-    /// The action is at fault: never again.
+    /// The action is at fault: it is not retried.
     ///
     /// # Errors
     /// [`Failure::Permanent`] with the text of the error.
     fn or_permanent(self) -> Result<T, Failure>;
-    /// Bad luck: again, elsewhere.
+    /// By chance: the action is retried on another worker.
     ///
     /// # Errors
     /// [`Failure::Retryable`] with the text of the error.
     fn or_retryable(self) -> Result<T, Failure>;
-    /// This worker is at fault and done for.
+    /// This worker is at fault, and can do no more work.
     ///
     /// # Errors
     /// [`Failure::Unfit`] with the text of the error.
@@ -194,20 +196,20 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
     }
 }
 
-/// What a worker can know about the attempt it is making.
+/// The current attempt, as far as a worker can know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// Names this action: the same on every attempt, another one in every run. An idempotency key.
     pub action: String,
     /// Which attempt of the action this is, from 1.
     pub number: u32,
-    /// How long until the attempt is cut.
+    /// How long until the attempt is ended.
     pub remaining: Duration,
-    /// The name of the worker that makes it.
+    /// The name of this worker.
     pub worker: String,
 }
 
-/// The attempt that is going on. Only `handle` may call it: elsewhere it traps.
+/// Returns the current attempt. Only `handle` may call it: elsewhere it traps.
 #[must_use]
 pub fn attempt() -> Attempt {
     let info = imports::attempt::current();
@@ -219,9 +221,9 @@ pub fn attempt() -> Attempt {
     }
 }
 
-/// Tells the host what a server said about a quota window of this worker: how many units are left and in how long the
-/// window starts afresh (zero: unknown). It corrects the host's own count; an older report changes nothing. An empty
-/// `bucket` means the worker's only one. Only `handle` may call it.
+/// Reports a quota window of this worker, as a server gave it: how many units are left, and in how long the window
+/// starts again (zero: unknown). It corrects the host's own count; an older report changes nothing. An empty `bucket`
+/// means the worker's only one. Only `handle` may call it.
 pub fn report_quota(bucket: &str, remaining: u32, resets: Duration) {
     let bucket = bucket.to_owned();
     imports::quota::update(&imports::quota::Report {
@@ -231,7 +233,7 @@ pub fn report_quota(bucket: &str, remaining: u32, resets: Duration) {
     });
 }
 
-/// What the export macros call; the bytes of the contract become values here.
+/// Called by the export macros: decodes the bytes of the contract, and encodes the results.
 #[doc(hidden)]
 pub(crate) mod glue {
     use super::{Action, AsyncWorker, Decode, Encode, Failure, Worker, imports};

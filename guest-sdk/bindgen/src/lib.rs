@@ -1,5 +1,5 @@
-//! The generator of the bindings of `disperse-guest`. They are committed, so that a project does not compile the generator and
-//! the twenty crates that it needs. After a change of `wit/`:
+//! Generates the bindings of `disperse-guest`. They are committed, so that a project does not compile the generator and
+//! its twenty dependencies. After a change of `wit/`:
 //!
 //! ```console
 //! $ UPDATE_BINDINGS=1 cargo test -p disperse-bindgen
@@ -22,7 +22,7 @@ mod tests {
     ];
 
     #[test]
-    fn committed_bindings_are_what_the_contract_generates() {
+    fn committed_bindings_equal_the_generated_ones() {
         let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/bindings");
         for module in MODULES {
             let name = format!("{module}.rs");
