@@ -30,8 +30,8 @@ What is in this module is for worlds with async functions. Logic that blocks whi
 `disperse.blocking`. All times are seconds, as everywhere in Python.
 """
 
-# What the standard library would import at its first use, when there are no files any more: `strptime`, and the
-# encodings that are met in the world.
+# Modules that the standard library imports at their first use, when there are no files any more: `strptime`, and common
+# encodings.
 import _strptime  # noqa: F401
 import encodings.cp1252  # noqa: F401
 import encodings.idna  # noqa: F401

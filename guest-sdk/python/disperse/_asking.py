@@ -1,4 +1,4 @@
-"""What asking for actions has in common, whether it blocks or not."""
+"""Requests for actions: what the blocking and the async form have in common."""
 
 import math
 import operator
@@ -13,31 +13,31 @@ _S32_MAX = 2**31 - 1
 
 
 class Options(TypedDict, total=False):
-    """How one action is to be treated."""
+    """Options of one action."""
 
     priority: int
     """Higher goes first."""
     timeout: float
     """How long one attempt may take, in seconds. May only lower the pool's."""
     deadline: float
-    """How long the action may take until it is settled, in seconds. For ever unless given."""
+    """How long the action may take until it is settled, in seconds. Unlimited unless given."""
     fuel: int
     """Fuel of one attempt in millions of units. May only lower the pool's."""
     attempts: int
-    """How many attempts may fail before the action is given up."""
+    """How many attempts may fail before the action fails."""
     idempotent: bool
-    """Whether doing the action twice does no harm."""
+    """Whether performing the action twice does no harm."""
 
 
 def to_ms(seconds):
-    """Whole ms, rounded up so that a short time does not become zero, which would mean the default."""
+    """Returns whole ms, rounded up so that a short time does not become zero, which would mean the default."""
     if not seconds >= 0:
         raise ValueError(f"a time cannot be {seconds}")
     return math.ceil(min(seconds * 1000, U32_MAX))
 
 
 def whole(name, value, least=0, most=U32_MAX):
-    """A number of the contract, which would otherwise break it without a word of what was wrong."""
+    """Returns a number of the contract after checking its range: an invalid one would trap without a reason."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -48,7 +48,7 @@ def whole(name, value, least=0, most=U32_MAX):
 
 
 def asked(kind, value, codec):
-    """The action of the contract."""
+    """Returns the action of the contract."""
     try:
         payload = codec.encode(value)
     except CodecError as error:
@@ -57,7 +57,7 @@ def asked(kind, value, codec):
 
 
 def options(priority=0, timeout=0, deadline=0, fuel=0, attempts=0, idempotent=False):
-    """The options of the contract, or none if all are at their default."""
+    """Returns the options of the contract, or none if all are at their default."""
     if not (priority or timeout or deadline or fuel or attempts or idempotent):
         return None
     return _host.types.Options(
@@ -67,7 +67,7 @@ def options(priority=0, timeout=0, deadline=0, fuel=0, attempts=0, idempotent=Fa
 
 
 def came_to(kind, outcome, codec, returns):
-    """The result of an action. Raises `Refusal`."""
+    """Returns the result of an action. Raises `Refusal`."""
     if isinstance(outcome, _host.Err):
         raise Refusal(Reason[outcome.value.reason.name], outcome.value.message)
     try:
@@ -77,5 +77,5 @@ def came_to(kind, outcome, codec, returns):
 
 
 def problem(said):
-    """The problem of the contract as an exception."""
+    """Returns the problem of the contract as an exception."""
     return Problem(type(said).__name__.removeprefix("Problem_").lower(), said.value)

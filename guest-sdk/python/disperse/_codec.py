@@ -1,12 +1,12 @@
-"""From values to payloads and back. The contract knows only bytes; what they mean is agreed here.
+"""Encodes values as payloads, and decodes them. The contract knows only bytes; the formats are defined here.
 
-| codec  | a value is written as                                                                         |
+| codec  | encoding                                                                                      |
 |--------|-----------------------------------------------------------------------------------------------|
 | `JSON` | JSON; dataclasses as objects, enums as their values. The default, shared with every language  |
-| `TEXT` | what `str` makes of it: lines for `disperse-host map`                                         |
+| `TEXT` | `str` of the value: lines for `disperse-host map`                                             |
 | `RAW`  | itself: `bytes`                                                                               |
 
-What is read from JSON becomes what the annotation of the function says; text becomes what the annotated type makes of it.
+Decoded JSON is converted to the annotation of the function; text is passed to the annotated type.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from ._fill import CodecError, fill
 
 
 class Codec:
-    """One way to write values."""
+    """A format of payloads."""
 
     def encode(self, value: Any) -> bytes:
-        """The payload of this value."""
+        """Returns the payload of this value."""
         raise NotImplementedError
 
     def decode(self, payload: bytes, to: Any = None) -> Any:
-        """The value of this payload, as a `to` if given."""
+        """Returns the value of this payload, as a `to` if given."""
         raise NotImplementedError
 
 
@@ -39,7 +39,7 @@ def _plain(value):
     raise TypeError(f"JSON has no form for {type(value).__name__}" + (f": {hint}" if hint else ""))
 
 
-# What to do about types that JSON does not have and results often are.
+# Hints for types that are common in results and that JSON does not have.
 _INSTEAD = {
     set: "make it a list",
     frozenset: "make it a list",
@@ -67,7 +67,7 @@ class _Json(Codec):
 
 
 class _Text(Codec):
-    # Types that would make something of any text, but not what was meant.
+    # Types whose constructors accept any text with another meaning.
     _refused = (bytes, dict, frozenset, list, set, tuple)
 
     def encode(self, value):

@@ -1,4 +1,4 @@
-"""Asking for actions from an async `run`: many may be open at once. And HTTP for async workers."""
+"""Requests for actions from an async `run`, many of which may be open at once, and HTTP for async workers."""
 
 import asyncio
 import contextvars
@@ -18,7 +18,7 @@ T = TypeVar("T")
 OPEN_MAX = 1024
 """How many actions of a task may be in flight; one more waits."""
 
-# Each that is open holds a handle, of which an instance has so many.
+# Each open one holds a handle, and an instance has a limited number of handles.
 _room = asyncio.Semaphore(OPEN_MAX)
 
 
@@ -27,7 +27,7 @@ def submit(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSO
 @overload
 def submit(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> asyncio.Future[Any]: ...
 def submit(kind, input=None, *, codec=JSON, returns=None, **options):
-    """Asks for an action, at once if fewer than 1,024 are open; awaiting what it returns gives the result.
+    """Requests an action, at once if fewer than 1,024 are open. Awaiting the returned future gives the result.
 
     The options are `priority` (higher goes first), `timeout` of one attempt and `deadline` of the action in seconds,
     `fuel` of one attempt in millions, `attempts` that may fail, and `idempotent`. `returns` is the type that the
@@ -63,7 +63,7 @@ async def perform(kind: str, input: Any = None, *, returns: type[T], codec: Code
 @overload
 async def perform(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Any: ...
 async def perform(kind, input=None, **how):
-    """Has one action done and waits for its result. Takes what `submit` takes. Raises `Refusal`."""
+    """Requests one action and waits for its result. The parameters are those of `submit`. Raises `Refusal`."""
     return await submit(kind, input, **how)
 
 
@@ -71,7 +71,7 @@ async def perform_all(
     kind: str, inputs: Iterable[Any], *, return_exceptions: bool = False, returns: Any = None, codec: Codec = JSON,
     **options: Unpack[Options],
 ) -> list[Any]:
-    """Has one action of this kind done for each input, as many at once as there is room, and waits for the last.
+    """Requests one action of this kind for each input, as many at once as may be in flight, and waits for all of them.
 
     The results are in the order of the inputs. The first `Refusal` is raised, or with `return_exceptions` stands in
     its place in the list.
@@ -96,7 +96,7 @@ async def perform_all(
 
 
 async def sleep(seconds: float) -> float:
-    """Waits for this long of the run's time. Says the run's time in seconds.
+    """Waits for this long of the run's time. Returns the run's time in seconds.
 
     In a worker it is real time, and other attempts of the same worker wait too.
     """

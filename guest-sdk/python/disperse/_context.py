@@ -1,4 +1,4 @@
-"""What each role may ask of its surroundings."""
+"""Functions of the host for each role."""
 
 import math
 import sys
@@ -13,25 +13,25 @@ _OUTPUT_CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a worker can know about the attempt it is making."""
+    """The current attempt, as far as a worker can know it."""
 
     action: str
     """Names this action: the same on every attempt, another one in every run. An idempotency key."""
     number: int
     """Which attempt of the action this is, from 1."""
     remaining: float
-    """How many seconds are left before the attempt is cut."""
+    """How many seconds are left before the attempt is ended."""
     worker: str
-    """The name of the worker that makes it."""
+    """The name of this worker."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a server answered, with any status, also 4xx and 5xx."""
+    """The response of a server, with any status, also 4xx and 5xx."""
 
     status: int
     headers: list[tuple[str, str]]
-    """Pairs of name and value, in the order in which they came."""
+    """Pairs of name and value, in the order of the response."""
     body: bytes
 
     @property
@@ -48,7 +48,7 @@ class Response:
         return self.body.decode(errors="replace")
 
     def json(self) -> Any:
-        """The body read as JSON."""
+        """The body decoded as JSON."""
         return JSON.decode(self.body)
 
 
@@ -63,14 +63,14 @@ class Ended:
 
 
 def attempt() -> Attempt:
-    """The attempt that is going on. For workers."""
+    """Returns the current attempt. For workers."""
     info = _host.need(_host.attempt, "`attempt`", "a worker's").current()
     return Attempt(info.action, info.number, info.remaining / 1000, info.worker)
 
 
 def report_quota(remaining: int, resets: float = 0, bucket: str = "") -> None:
-    """Tells the host what a server said about a quota window of this worker: how many units are left, with less than 0 as
-    0, and in how many seconds it starts afresh (0: unknown). An empty `bucket` means the worker's only one. For workers."""
+    """Reports a quota window of this worker, as a server gave it: how many units are left (less than 0 counts as 0), and
+    in how many seconds the window starts again (0: unknown). An empty `bucket` means the worker's only one. For workers."""
     quota = _host.need(_host.quota, "`report_quota`", "a worker's")
     left = _asking.whole("remaining", remaining, -math.inf, math.inf)
     left = min(max(left, 0), _asking.U32_MAX)
@@ -78,7 +78,7 @@ def report_quota(remaining: int, resets: float = 0, bucket: str = "") -> None:
 
 
 def run_program(program: str, *arguments: str, input: str | bytes = b"", timeout: float = 0) -> Ended:
-    """Runs a program of the worker's machine to its end, as far as the operator allows it. Raises `Problem`."""
+    """Runs a program of the worker's machine to its end, if the operator grants it. Raises `Problem`."""
     programs = _host.need(_host.programs, "`run_program`", "a worker's")
     words = [_host.text(word) for word in (program, *arguments)]
     command = programs.Command(words[0], words[1:], _data(input), _asking.to_ms(timeout))
@@ -111,12 +111,12 @@ def _data(value):
 
 
 def arguments() -> list[str]:
-    """What was given to the run after `--`."""
+    """Returns the arguments of the run, which follow `--`."""
     return sys.argv[1:]
 
 
 def request(url, method, headers, body, json, timeout):
-    """The request of the contract."""
+    """Returns the request of the contract."""
     pairs = list(headers.items() if isinstance(headers, dict) else headers)
     if json is not None:
         pairs.append(("Content-Type", "application/json"))
@@ -126,5 +126,5 @@ def request(url, method, headers, body, json, timeout):
 
 
 def response(said):
-    """The response of the contract."""
+    """Returns the response of the contract."""
     return Response(said.status, [(line.name, line.value) for line in said.headers], said.body)

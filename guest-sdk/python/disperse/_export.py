@@ -1,4 +1,4 @@
-"""From functions and classes to what the component exports."""
+"""Exports functions and classes from the component."""
 
 import functools
 import inspect
@@ -18,20 +18,20 @@ _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 
 _workers = {}
 _operations = []
-# The planner, once it is made. It cannot be kept in the `self` of an export: componentize-py makes one for each export.
+# The planner, once it is created. It cannot be kept in the `self` of an export: componentize-py makes one for each export.
 _planners = []
 
 
 class Operation:
-    """What an operation may have. A class under `@disperse.operation` needs `run`, and `tasks` or `next`."""
+    """The methods of an operation. A class under `@disperse.operation` needs `run`, and `tasks` or `next`."""
 
     def tasks(self) -> Iterable[Any]:
-        """A generator of tasks. It is asked for one more whenever there is room. `yield None` says that there is
-        nothing *now*: it is asked again after the next `collect`."""
+        """A generator of tasks. It is advanced whenever one more task may be in flight. `yield None` means that there
+        is none *now*: it is advanced again after the next `collect`."""
         raise NotImplementedError("an operation needs `tasks` or `next`")
 
     def next(self) -> Any:
-        """Hands out one more task, or None when there is nothing now. Stands in for `tasks`."""
+        """Hands out one more task, or None if there is none now. An alternative to `tasks`."""
         tasks = self.__dict__.get("_tasks")
         if tasks is None:
             tasks = self.__dict__["_tasks"] = iter(self.tasks())
@@ -55,11 +55,11 @@ class Operation:
         """Called once, after the last `collect`. An exception is the run's error."""
 
     codec: Codec = JSON
-    """How tasks and results are written."""
+    """The format of tasks and results."""
 
 
 def operation(cls: C) -> C:
-    """Makes this class the component's operation. See `Operation` for what it may have.
+    """Makes this class the component's operation. See `Operation` for its methods.
 
     One long-lived instance of it is the planner.
     """
@@ -103,7 +103,7 @@ def worker(function=None, *, kind=None, codec=JSON):
 
 
 def _call(function):
-    """The function as one of the input and the kind, of which it may take only the input."""
+    """Wraps a function of the input, or of the input and the kind, as one of both."""
     signed = signature(function)
     rest = list(signed.parameters.values())[1:]
     if any(one.name == "kind" and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY) for one in rest):
@@ -120,7 +120,7 @@ def _call(function):
 
 
 def _fits(export, function, name):
-    """Says while the component is built what would fail later."""
+    """Reports at build time a mistake that would fail later."""
     world = getattr(_host.wit_world, "WitWorld", None)
     if world is None:
         return
@@ -136,7 +136,7 @@ def _is_async(export):
 
 
 def _wit_error(error):
-    """What leaves a worker as the failure of the contract. It never fails: the worker would trap instead."""
+    """Converts an exception of a worker to the failure of the contract. It never fails: the worker would trap instead."""
     types = _host.types
     parts = leaves(error)
     sorts = {_sort(part) for part in parts}
@@ -183,7 +183,7 @@ def _encoded(function, codec, kind, value):
 
 
 def _written(function, codec, value):
-    """The payload of what a function returned, if that is what its annotation says."""
+    """Returns the payload of a returned value, after checking it against the annotation of the function."""
     returns = hints(function).get("return")
     if returns is not None:
         check(value, returns)
@@ -259,7 +259,7 @@ def _planner():
 
 
 def _told(export):
-    """The planner has no errors but that of `finish`: it traps, which says nothing of why."""
+    """Logs the exceptions of the planner. In the contract only `finish` has an error; the others trap without a reason."""
 
     @functools.wraps(export)
     def told(*given):

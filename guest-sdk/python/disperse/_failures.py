@@ -1,4 +1,4 @@
-"""What goes wrong, as exceptions."""
+"""The exceptions of the SDK."""
 
 import asyncio
 import enum
@@ -7,7 +7,7 @@ import traceback
 
 from . import _host
 
-# Whose lines say nothing to whoever wrote what failed.
+# Files whose lines do not help the author of the code that failed.
 _OURS = os.path.dirname(__file__)
 _STDLIB = os.path.dirname(os.path.dirname(asyncio.__file__))
 _CAUSES_MAX = 5
@@ -15,14 +15,14 @@ _LEAVES_MAX = 3
 
 
 class Failure(Exception):
-    """What a worker raises when it cannot do an action. Raise one of the four sorts.
+    """The failure of an action on this worker. Raise one of the four sorts.
 
     Every other exception that leaves a worker counts as `Retryable`, with its text and line.
     """
 
 
 class Retryable(Failure):
-    """It may work another time or elsewhere. The action goes to a different worker."""
+    """It may succeed later or elsewhere. The action goes to a different worker."""
 
 
 class Permanent(Failure):
@@ -45,11 +45,11 @@ class Unfit(Failure):
 class Reason(enum.Enum):
     """Why an action ended without a result."""
 
-    PERMANENT = "permanent"    # a worker said that it can never work
+    PERMANENT = "permanent"    # a worker reported that it can never work
     EXHAUSTED = "exhausted"    # it failed on every attempt that it was given
     POISON = "poison"          # it broke distinct healthy workers in the same way
     UNROUTABLE = "unroutable"  # no pool serves its kind, or no worker that could is left
-    CANCELLED = "cancelled"    # by its asker or because the run was stopped
+    CANCELLED = "cancelled"    # by its task, or because the run was stopped
     DEADLINE = "deadline"      # its deadline passed
     OVERSIZE = "oversize"      # its payload or its result was larger than allowed
 
@@ -77,15 +77,15 @@ class Problem(Exception):
 
 
 def leaves(error):
-    """The exceptions that a group is of, however deep; any other exception itself."""
+    """Returns the exceptions in a group, at any depth; any other exception itself."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for part in error.exceptions for leaf in leaves(part)]
 
 
 def describe(error, depth=0):
-    """An exception as one line: its type, its text, where it came from and what caused it. It never fails, and what it
-    says may leave: an error must not be lost because of the words for it."""
+    """Formats an exception as one line: type, text, place and cause. It never fails and returns valid UTF-8, because an
+    error must not be lost by formatting it."""
     said = _text(error)
     if isinstance(error, (Failure, Refusal)):
         return said

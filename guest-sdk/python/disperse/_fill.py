@@ -1,4 +1,4 @@
-"""From what JSON has to what an annotation says."""
+"""Converts JSON values to annotated types."""
 
 import dataclasses
 import enum
@@ -18,17 +18,17 @@ else:
     _HINTS, _SIGNATURE = {}, {}
 
 _CHECKED = (int, float, str, bool, list, dict, type(None))
-# What is written as the annotated type is.
+# Types that are encoded like the annotated type.
 _GOOD_FOR = {float: (float, int), list: (list, tuple), tuple: (tuple, list), bytes: (bytes, bytearray, memoryview)}
 
 
 class CodecError(ValueError):
-    """A value could not be written or read. The text says why."""
+    """A value could not be encoded or decoded. The text is the reason."""
 
 
 @functools.cache
 def hints(of):
-    """The annotations of a function or class, as far as they can be looked up."""
+    """Returns the annotations of a function or class, as far as they can be resolved."""
     try:
         return typing.get_type_hints(of, **_HINTS)
     except Exception:
@@ -36,20 +36,20 @@ def hints(of):
 
 
 def signature(function):
-    """What a function takes."""
+    """Returns the signature of a function."""
     return inspect.signature(function, **_SIGNATURE)
 
 
 @functools.cache
 def takes(function):
-    """The annotations of a function's parameters, in their order, and then None for as many as anyone asks for."""
+    """Yields the annotations of a function's parameters, in their order, and then None without end."""
     known = hints(function)
     return [*map(known.get, signature(function).parameters), None, None, None]
 
 
 def check(value, to):
-    """Raises a `CodecError` unless the value is what an annotation says, as far as its outermost type tells. A tuple is as good
-    as a list, an int as a float; types that payloads do not have are not checked."""
+    """Raises a `CodecError` if the outermost type of the value does not fit an annotation. A tuple fits a list, an int a
+    float; types that payloads do not have are not checked."""
     kind, parts = typing.get_origin(to) or to, typing.get_args(to)
     if kind in (typing.Union, types.UnionType):
         known = [typing.get_origin(part) or part for part in parts]
@@ -64,8 +64,8 @@ def check(value, to):
 
 
 def fill(value, to, at=""):
-    """The value as a `to`: dataclasses are filled, lists, dicts, tuples and unions gone through, and types that JSON
-    does not know are left to whoever annotated with them."""
+    """Returns the value as a `to`: dataclasses are filled; lists, dicts, tuples and unions are converted recursively; values
+    of types that JSON does not have are left unchanged."""
     kind, parts = typing.get_origin(to) or to, typing.get_args(to)
     if kind in (typing.Union, types.UnionType):
         return _one_of(value, parts, at)
@@ -103,7 +103,7 @@ def _one_of(value, parts, at):
             return fill(value, part, at)
         except CodecError as error:
             failed = error
-    # One type and None: what is wrong with the one type says more.
+    # One type and None: the error of the one type is more helpful.
     known = [part for part in parts if part is not type(None)]
     if len(known) == 1:
         return fill(value, known[0], at)

@@ -57,18 +57,18 @@ except ImportError:
 
 
 role = contextvars.ContextVar("role", default=None)
-"""The export that is at work, "run" or "handle": a component may have both, and only a task has the run's time."""
+"""The export that is being called, "run" or "handle": a component may have both, and only a task has the run's time."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def text(value):
-    """A value as a string that may leave: half a surrogate pair, which is not text outside of Python, is replaced."""
+    """Returns a value as a string of valid Unicode: an unpaired surrogate, which only Python allows, is replaced."""
     return _HALF.sub("\ufffd", str(value))
 
 
 def need(interface, what, worlds):
-    """The interface, or an error that says in which worlds it is."""
+    """Returns the interface, or raises an error that names the worlds that have it."""
     if interface is None:
         where = f"the world is not {worlds}" if wit_world else "there is no host here"
         raise RuntimeError(f"{what} cannot be used: {where}")

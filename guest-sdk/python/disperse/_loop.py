@@ -1,5 +1,5 @@
 """Timers for the event loop of componentize-py, which has none: `asyncio.sleep`, `wait_for` and `timeout` then work in
-an operation, on the run's time. And an end of a call that leaves nothing behind."""
+an operation, on the run's time. Also cancels what a call leaves open at its end."""
 
 import asyncio
 import contextvars
@@ -21,16 +21,16 @@ _TIMERS_KEPT = 64
 
 
 class Call:
-    """What one call of an async export waits for. What it has left open at its end would be a trap."""
+    """What one call of an async export waits for. Anything left open at its end would trap."""
 
     def __init__(self):
         self.ended = False
         self.readings = set()
-        # By when and, of the same moment, in the order in which they were set.
+        # Ordered by due time, and for the same time in the order in which they were set.
         self.timers = []
         self.cancelled = 0
         self.order = itertools.count()
-        # When the sleeps of the host end that go on, in ms. They cannot be taken back, and there is room for so many.
+        # When the host's pending sleeps end, in ms. They cannot be cancelled, and their number is limited.
         self.wakes = []
         self.looking = False
 
@@ -39,7 +39,7 @@ class Call:
         self.look_soon()
 
     def forget(self):
-        """One timer more is cancelled. They are thrown away when so many are that it does not matter."""
+        """Counts a cancelled timer. Cancelled timers are removed in batches, so that their cost is amortized."""
         self.cancelled += 1
         if self.cancelled > max(_TIMERS_KEPT, len(self.timers) // 2):
             self.timers = [entry for entry in self.timers if not entry[-1].cancelled()]
@@ -47,13 +47,13 @@ class Call:
             self.cancelled = 0
 
     def look_soon(self):
-        # Not at once: of the many timers that are set together only the earliest needs a sleep.
+        # Deferred: of many timers that are set together, only the earliest needs a sleep.
         if not self.looking and not self.ended:
             self.looking = True
             asyncio.get_running_loop().call_soon(self.look)
 
     def look(self):
-        """Lets what is due ring, and has the host wake this call for the next one."""
+        """Runs the timers that are due, and requests a sleep for the next one."""
         self.looking = False
         now = time.monotonic()
         while self.timers and (self.timers[0][-1].cancelled() or self.timers[0][0] <= now):
@@ -74,14 +74,14 @@ class Call:
 
 
 def begin(role):
-    """For the call that begins: what it opens is kept, so that its end can let go of it."""
+    """Begins a call: records what it opens, so that its end can release it."""
     _host.role.set(role)
     _call.set(Call())
 
 
 def read(ask):
-    """A task that reads the future of the contract that `ask` brings. Wait for it by `asyncio.shield`: the runtime cannot
-    take a read back, so it must not be cancelled."""
+    """Returns a task that reads the future of the contract that `ask` returns. Wait for it by `asyncio.shield`: the runtime
+    cannot cancel a read."""
     call = _call.get()
     if call.ended:
         raise asyncio.CancelledError
@@ -92,8 +92,8 @@ def read(ask):
 
 
 def let_go():
-    """Stops waiting for what the call that ends has left open, and lets nothing be opened any more by tasks that have yet to
-    run or to end: the runtime traps otherwise."""
+    """Stops waiting for what the ending call left open, and prevents its remaining tasks from opening anything more: the
+    runtime would trap otherwise."""
     call = _call.get()
     call.ended = True
     state = _support._future_state.get()
@@ -109,7 +109,7 @@ class _Kept:
         try:
             super()._run()
         except (SystemExit, KeyboardInterrupt):
-            # The task that it ended keeps it for whoever awaits; asyncio would end the program as well.
+            # The task that it ended keeps it for the code that awaits it; asyncio would also end the program.
             pass
 
 

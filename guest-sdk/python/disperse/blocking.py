@@ -23,13 +23,13 @@ def _imports(what):
 
 
 class Pending(Generic[T]):
-    """An action that was asked for and whose result was not taken yet. Letting go of it cancels the action."""
+    """A requested action whose result has not been taken. Dropping it cancels the action."""
 
     def __init__(self, kind, inner, codec, returns):
         self.kind, self._inner, self._codec, self._returns = kind, inner, codec, returns
 
     def take(self) -> T:
-        """Waits until the action is settled and hands out its result, once. Raises `Refusal`."""
+        """Waits until the action is settled and returns its result, once. Raises `Refusal`."""
         inner, self._inner = self._inner, None
         if inner is None:
             raise RuntimeError(f"the result of `{self.kind}` was taken already")
@@ -52,7 +52,7 @@ def submit(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JSO
 @overload
 def submit(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Pending[Any]: ...
 def submit(kind, input=None, *, codec=JSON, returns=None, **options):
-    """Asks for an action and goes on at once, unless 1,024 actions of this task are in flight already."""
+    """Requests an action and returns at once, unless 1,024 actions of this task are in flight already."""
     host = _imports("`submit`")
     action = _asking.asked(kind, input, codec)
     chosen = _asking.options(**options)
@@ -65,7 +65,7 @@ def perform(kind: str, input: Any = None, *, returns: type[T], codec: Codec = JS
 @overload
 def perform(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = JSON, **options: Unpack[Options]) -> Any: ...
 def perform(kind, input=None, **how):
-    """Has one action done and waits for its result. Raises `Refusal`."""
+    """Requests one action and waits for its result. Raises `Refusal`."""
     return submit(kind, input, **how).take()
 
 
@@ -73,7 +73,7 @@ def perform_all(
     kind: str, inputs: Iterable[Any], *, return_exceptions: bool = False, returns: Any = None, codec: Codec = JSON,
     **options: Unpack[Options],
 ) -> list[Any]:
-    """Has one action of this kind done for each input and waits for the last; see `disperse.perform_all`."""
+    """Requests one action of this kind for each input and waits for all of them; see `disperse.perform_all`."""
     host = _imports("`perform_all`")
     chosen = _asking.options(**options)
     results, actions, places = [], [], []
@@ -98,7 +98,7 @@ def perform_all(
 
 
 def wait_any(pendings: Sequence[Pending[Any]]) -> list[int]:
-    """Waits until at least one of these is settled and says which: places in the list, ascending, never empty."""
+    """Waits until at least one of these is settled, and returns the indexes of those that are: ascending, never empty."""
     inner = [pending._inner for pending in pendings]
     if not inner or None in inner:
         raise ValueError("there is nothing to wait for" if not inner else "a result was taken already")
@@ -106,7 +106,7 @@ def wait_any(pendings: Sequence[Pending[Any]]) -> list[int]:
 
 
 def sleep(seconds: float) -> float:
-    """Waits for this long: of the run's time in an operation, of real time in a worker. Says the time in seconds."""
+    """Waits for this long: of the run's time in an operation, of real time in a worker. Returns the time in seconds."""
     if _host.host is None or _host.role.get() == "handle":
         time.sleep(seconds)
         return time.monotonic()

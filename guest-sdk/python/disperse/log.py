@@ -1,8 +1,8 @@
-"""Words for the operator, in every role.
+"""Log messages for the operator, in every role.
 
-`disperse.log.info("...")` writes one line to the host's log, marked with the name of the task, worker or planner that
-said it. The `logging` of the standard library goes there too, from INFO on unless its level is set otherwise. Outside
-a host the lines go to standard error.
+`disperse.log.info("...")` writes one line to the host's log, with the name of the task, worker or planner. The
+`logging` of the standard library goes there too, from INFO on unless its level is set otherwise. Outside a host the
+lines go to standard error.
 """
 
 import logging
@@ -12,22 +12,22 @@ from . import _host
 
 
 def debug(message: object) -> None:
-    """A line for someone who looks for a fault."""
+    """Writes a line for debugging."""
     _write("DEBUG", message)
 
 
 def info(message: object) -> None:
-    """A line about the ordinary course of things."""
+    """Writes a line about normal operation."""
     _write("INFO", message)
 
 
 def warning(message: object) -> None:
-    """A line about something odd that was coped with."""
+    """Writes a line about an unexpected condition that was handled."""
     _write("WARNING", message)
 
 
 def error(message: object) -> None:
-    """A line about something that failed."""
+    """Writes a line about a failure."""
     _write("ERROR", message)
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for what componentize-py generates, so that the SDK can be tested anywhere."""
+"""A stand-in for the bindings of componentize-py, so that the SDK can be tested anywhere."""
 
 import enum
 import sys
@@ -107,7 +107,7 @@ class Pending:
 
 
 class Host:
-    """Answers every action by `answer`, and keeps what was asked."""
+    """Answers every action by `answer`, and records the requests."""
 
     def __init__(self):
         self.asked, self.lines, self.written, self.slept, self.reports = [], [], b"", [], []
@@ -115,7 +115,7 @@ class Host:
 
 
 def install(world_async):
-    """Puts the bindings where the SDK looks for them."""
+    """Installs the bindings where the SDK imports them."""
     host = Host()
 
     def module(name, **items):

@@ -22,7 +22,7 @@ from disperse._fill import check
 
 
 class World:
-    """What the component exports. As componentize-py does, it calls each export with a `self` of its own."""
+    """The exports of the component. Like componentize-py it calls each export with a `self` of its own."""
 
     def __getattr__(self, export):
         return getattr(sys.modules[__name__].WitWorld(), export)
@@ -77,7 +77,7 @@ class Workers(Base):
         failure = caught.exception.value
         return type(failure).__name__.removeprefix("Failure_"), failure.value
 
-    def test_a_worker_squares(self):
+    def test_worker_returns_its_result(self):
         @disperse.worker
         def square(n: int) -> int:
             return n * n
@@ -86,7 +86,7 @@ class Workers(Base):
         sort, why = self.failure(b'"x"')
         self.assertEqual((sort, why), ("Permanent", "the input of `k` cannot be read: it is not int but str"))
 
-    def test_a_result_of_the_wrong_type_names_the_function_the_kind_and_both_types(self):
+    def test_error_of_a_wrong_result_type_names_function_kind_and_both_types(self):
         @disperse.worker
         def shape(which: str) -> Point | None:
             return {"point": Point(1), "none": None, "number": 3}[which]
@@ -112,7 +112,7 @@ class Workers(Base):
         self.assertIn("JSON has no form for set: make it a list", self.failure(b'"set"', "a")[1])
         self.assertIn("JSON has no form for bytes: say codec=disperse.RAW", self.failure(b'"bytes"', "a")[1])
 
-    def test_what_an_annotation_accepts(self):
+    def test_annotation_accepts_equivalent_types(self):
         for value, to in [(1, int), (1, float), (True, int), ((), list), ([], tuple[int, ...]), (b"", bytes), (None, None.__class__),
                           ({}, dict[str, int]), (1, Literal[2]), ("x", "int"), (object(), Decimal), (1, int | str), (Colour.RED, Colour)]:
             check(value, to)
@@ -120,7 +120,7 @@ class Workers(Base):
             with self.assertRaises(disperse.CodecError):
                 check(value, to)
 
-    def test_an_import_that_comes_too_late_says_so(self):
+    def test_late_import_is_explained(self):
         @disperse.worker
         def late(value):
             import no_such_module
@@ -128,7 +128,7 @@ class Workers(Base):
         _, why = self.failure(b"1")
         self.assertRegex(why, r"^ModuleNotFoundError: .*no_such_module' \(test_disperse.py line \d+, in late\): there are no files.* at the top")
 
-    def test_an_exception_is_retryable_with_its_text_and_line(self):
+    def test_exception_is_retryable_with_its_text_and_line(self):
         @disperse.worker
         def breaks(value):
             return {}[value]
@@ -170,7 +170,7 @@ class Workers(Base):
         self.assertEqual(self.failure(b"x", "b")[0], "Permanent")
         self.assertEqual(self.failure(b"0", "c"), ("Permanent", "there is no worker for `c` here, only for a, b"))
 
-    def test_a_cause_is_told(self):
+    def test_message_has_the_cause(self):
         @disperse.worker
         def breaks(value):
             try:
@@ -180,7 +180,7 @@ class Workers(Base):
 
         self.assertIn("caused by ValueError: invalid literal", self.failure(b"0")[1])
 
-    def test_dataclasses_come_and_go(self):
+    def test_dataclasses_are_decoded_and_encoded(self):
         @disperse.worker
         def turn(point: Point):
             return Point(-point.y, point.x)
@@ -188,7 +188,7 @@ class Workers(Base):
         self.assertEqual(self.handle(b'{"x":1,"y":2}'), b'{"x":-2,"y":1}')
         self.assertEqual(self.failure(b'{"z":1}')[0], "Permanent")
 
-    def test_annotations_are_filled_however_deep(self):
+    def test_nested_annotations_are_filled(self):
         seen = []
 
         @disperse.worker
@@ -215,7 +215,7 @@ class Workers(Base):
             self.assertEqual(self.failure(payload)[0], "Permanent")
             self.assertRegex(self.failure(payload)[1], f"^the input of `k` cannot be read: {why}$")
 
-    def test_a_union_takes_what_fits(self):
+    def test_union_is_filled_by_the_type_that_fits(self):
         @disperse.worker
         def take(value: int | list[str] | None):
             return [value]
@@ -223,7 +223,7 @@ class Workers(Base):
         self.assertEqual([self.handle(given) for given in (b"1", b'["a"]', b"null")], [b"[1]", b'[["a"]]', b"[null]"])
         self.assertRegex(self.failure(b"1.5")[1], "it is not int or list.* or NoneType but float$")
 
-    def test_text_is_read_as_what_is_annotated(self):
+    def test_text_is_decoded_as_the_annotated_type(self):
         @disperse.worker(codec=disperse.TEXT)
         def is_not(value: bool):
             return not value
@@ -233,8 +233,8 @@ class Workers(Base):
         with self.assertRaisesRegex(disperse.CodecError, "text cannot be read as list"):
             disperse.TEXT.decode(b"abc", list)
 
-    def test_no_failure_is_too_odd_to_be_told(self):
-        """Each of these trapped: the mapping of the failure failed itself."""
+    def test_unusual_exceptions_become_failures(self):
+        """Each of these trapped, because converting the exception raised another one."""
 
         class Silent(Exception):
             def __str__(self):
@@ -258,7 +258,7 @@ class Workers(Base):
         self.assertNotIn("caused by", said[6][1])
         self.assertLess(said[7][1].count("caused by"), 10)
 
-    def test_a_group_is_what_all_of_it_is(self):
+    def test_group_has_the_sort_of_all_its_exceptions(self):
         raised = {
             "all": ExceptionGroup("many", [disperse.Permanent("row 7"), ExceptionGroup("more", [disperse.Permanent("row 8")])]),
             "busy": ExceptionGroup("many", [disperse.Busy(1), disperse.Busy(2)]),
@@ -277,14 +277,14 @@ class Workers(Base):
         self.assertEqual(sort, "Retryable")
         self.assertRegex(why, "row 7; KeyError: 'x'; OSError: y; 1 more$")
 
-    def test_the_line_is_of_whoever_wrote_it(self):
+    def test_line_is_not_one_of_the_sdk(self):
         @disperse.worker
         def breaks(value):
             return statistics.mean([])
 
         self.assertRegex(self.failure(b"0")[1], r"\(test_disperse.py line \d+, in breaks\)$")
 
-    def test_the_kind_goes_where_it_is_asked_for(self):
+    def test_kind_is_passed_to_its_parameter(self):
         disperse.worker(kind="place")(lambda value, which: which)
         disperse.worker(kind="name")(lambda value, *, kind: kind)
         disperse.worker(kind="default")(lambda value, kind=None: kind)
@@ -295,15 +295,15 @@ class Workers(Base):
             with self.assertRaisesRegex(TypeError, "must take the input, and may take the kind"):
                 disperse.worker(kind="wrong")(wrong)
 
-    def test_an_annotation_that_is_only_for_type_checkers(self):
+    def test_unresolved_annotation_is_not_checked(self):
         @disperse.worker
         def same(value: "Absent"):  # noqa: F821
             return value
 
         self.assertEqual(self.handle(b"1"), b"1")
 
-    def test_a_worker_sleeps_in_real_time(self):
-        """In a world that has both roles it asked the host for the run's time, which is for tasks."""
+    def test_worker_sleeps_in_real_time(self):
+        """In a world with both roles it used the run's time, which only tasks have."""
 
         @disperse.worker
         def sleeps(value):
@@ -312,7 +312,7 @@ class Workers(Base):
         self.handle(b"0")
         self.assertEqual(host.slept, [])
 
-    def test_what_a_worker_asks_for_is_what_the_contract_has(self):
+    def test_worker_calls_the_functions_of_the_contract(self):
         for remaining in (-1, 5, 2**40):
             disperse.report_quota(remaining, 0.5)
         self.assertEqual([report.remaining for report in host.reports], [0, 5, 2**32 - 1])
@@ -325,7 +325,7 @@ class Workers(Base):
         with self.assertRaisesRegex(TypeError, "text or bytes are needed, not 5"):
             disperse.blocking.fetch("u", body=5)
 
-    def test_mistakes_are_told_early(self):
+    def test_mistakes_are_reported_at_build_time(self):
         disperse.worker(lambda n: n)
         with self.assertRaisesRegex(TypeError, "two workers"):
             disperse.worker(lambda n: n)
@@ -338,7 +338,7 @@ class Workers(Base):
 
 
 class Operations(Base):
-    def test_from_first_to_last(self):
+    def test_operation_from_first_task_to_finish(self):
         @disperse.operation
         class Halves:
             def tasks(self):
@@ -364,7 +364,7 @@ class Operations(Base):
         self.assertEqual(host.written, b"2\n")
         self.assertEqual(host.lines, [("ERROR", "a task failed: why")])
 
-    def test_planner_keeps_its_state_from_export_to_export(self):
+    def test_planner_keeps_its_state_between_exports(self):
         @disperse.operation
         class Sum:
             def __init__(self):
@@ -402,7 +402,7 @@ class Operations(Base):
                 def run(self, task): ...
 
     def test_only_run_may_be_async(self):
-        """Anything else was accepted and never run, and the exit code was 0."""
+        """Other async methods were accepted and never run, and the exit code was 0."""
 
         async def never(*_): ...
 
@@ -414,7 +414,7 @@ class Operations(Base):
             with self.assertRaisesRegex(TypeError, rf"^Wrong.{name} is async, and would never run"):
                 disperse.operation(type("Wrong", (), parts))
 
-    def test_tasks_and_results_are_what_is_annotated(self):
+    def test_tasks_and_results_have_the_annotated_types(self):
         seen = []
 
         @disperse.operation
@@ -444,8 +444,8 @@ class Operations(Base):
         planner.collect(b'{"x":1,"y":2}', fake_host.Err("why"))
         self.assertEqual(seen, [(Point(1, 2), Point(2, 1), None), (Point(1, 2), None, "why")])
 
-    def test_what_the_planner_trips_over_is_told(self):
-        """It traps, and all that was said is `unreachable`."""
+    def test_exception_of_the_planner_is_logged(self):
+        """It traps, and the only message was `unreachable`."""
 
         @disperse.operation
         class Trips:
@@ -467,7 +467,7 @@ class Operations(Base):
         self.assertRegex(told[0], r"^`next` failed: ValueError: no tasks \(test_disperse.py line \d+, in tasks\)$")
         self.assertRegex(told[1], r"^`collect` failed: ValueError: no collect \(test_disperse.py line \d+, in collect\)$")
 
-    def test_numbers_that_the_contract_has_not(self):
+    def test_numbers_out_of_range_are_errors(self):
         for option, value, wrong in [
             ("fuel", -1, ValueError), ("fuel", 1.5, TypeError), ("attempts", 2**32, ValueError), ("priority", 2**31, ValueError),
         ]:
@@ -479,7 +479,7 @@ class Operations(Base):
         action, options = host.asked[0]
         self.assertEqual((action.kind, options.deadline), ("3", 2**32 - 1))
 
-    def test_a_task_sleeps_in_the_time_of_the_run(self):
+    def test_task_sleeps_in_the_time_of_the_run(self):
         @disperse.operation
         class Sleeps:
             def tasks(self): ...
@@ -491,12 +491,12 @@ class Operations(Base):
         self.assertEqual(world().run(b"0"), b"60.0")
         self.assertEqual(host.slept, [60_000])
 
-    def test_results_as_what_they_should_be(self):
+    def test_results_are_filled_by_returns(self):
         self.assertEqual(disperse.blocking.perform("k", [{"x": 1}], returns=list[Point]), [Point(1)])
         with self.assertRaisesRegex(disperse.Refusal, r"cannot be read: `\[0\]` is not int but str"):
             disperse.blocking.perform("k", ["a"], returns=list[int])
 
-    def test_actions_and_their_options(self):
+    def test_actions_carry_their_options(self):
         self.assertEqual(disperse.blocking.perform("k", {"a": "é"}, timeout=0.0001, priority=-2), {"a": "é"})
         action, options = host.asked[0]
         self.assertEqual((action.kind, action.payload), ("k", '{"a":"é"}'.encode()))
@@ -504,7 +504,7 @@ class Operations(Base):
         self.assertEqual(disperse.blocking.perform("k", b"\xff", codec=disperse.RAW), b"\xff")
         self.assertIsNone(host.asked[1][1])
 
-    def test_refusals(self):
+    def test_refusal_has_reason_and_message(self):
         host.answer = lambda action: fake_host.Err(fake_host.Refusal(fake_host.Reason.POISON, "why"))
         with self.assertRaises(disperse.Refusal) as caught:
             disperse.blocking.perform("k")
@@ -521,7 +521,7 @@ class Operations(Base):
         with self.assertRaisesRegex(disperse.Refusal, "the result of `k` cannot be read"):
             disperse.blocking.perform("k", 1)
 
-    def test_pendings(self):
+    def test_pending_is_taken_once_or_cancelled(self):
         pendings = [disperse.blocking.submit("k", n) for n in range(3)]
         self.assertEqual(disperse.blocking.wait_any(pendings), [2])
         self.assertEqual(pendings[2].take(), 2)
@@ -533,13 +533,13 @@ class Operations(Base):
         with self.assertRaises(ValueError):
             disperse.blocking.wait_any([])
 
-    def test_what_a_world_lacks_is_said(self):
+    def test_error_names_the_worlds_with_an_interface(self):
         with self.assertRaisesRegex(RuntimeError, "`attempt` cannot be used: the world is not a worker's"):
             disperse.attempt()
 
 
 class Small(Base):
-    def test_output_and_log(self):
+    def test_output_and_log_reach_the_host(self):
         disperse.output_line("é")
         disperse.output(b"x" * (3 << 20))
         self.assertEqual(len(host.written), 3 + (3 << 20))
@@ -548,7 +548,7 @@ class Small(Base):
         logging.getLogger("any").error("e %d", 1)
         self.assertEqual(host.lines, [("WARNING", "w"), ("ERROR", "e 1")])
 
-    def test_nan_has_no_json(self):
+    def test_nan_cannot_be_encoded_as_json(self):
         with self.assertRaises(disperse.CodecError):
             disperse.JSON.encode(float("nan"))
 

@@ -1,4 +1,4 @@
-// Asks in every way that an operation has, and its own worker answers or fails in every way that a worker has.
+// Requests actions in every way that an operation has; its own worker answers and fails in every way that a worker has.
 package main
 
 import (
@@ -26,7 +26,7 @@ func (w *wordless) Error() string { return w.words }
 func init() {
 	worker.Handle("square", square)
 	worker.Handle("break", fail)
-	worker.Handle("who", who)
+	worker.Handle("about", about)
 	worker.Handle("no text", noText)
 	worker.Handle("size", func(block disperse.Raw) (int, error) { return len(block), nil })
 	worker.Handle("echo", func(block disperse.Raw) (disperse.Raw, error) { return block, nil })
@@ -43,7 +43,7 @@ func square(n int64) (int64, error) {
 	return n * n, nil
 }
 
-// What a line of `disperse-host map --kind break` asks for.
+// Fails as a line of `disperse-host map --kind break` names it.
 func fail(how disperse.Text) (disperse.Text, error) {
 	switch how {
 	case "error":
@@ -79,7 +79,7 @@ func fail(how disperse.Text) (disperse.Text, error) {
 	return how, nil
 }
 
-func who(name disperse.Text) (disperse.Text, error) {
+func about(name disperse.Text) (disperse.Text, error) {
 	attempt := worker.Current()
 	worker.ReportQuota("", 4, time.Second)
 	_, http := worker.Fetch(worker.Request{URL: "https://example.com", Headers: []worker.Header{{Name: "A", Value: "b"}}})
@@ -88,7 +88,7 @@ func who(name disperse.Text) (disperse.Text, error) {
 	return disperse.Text(fmt.Sprint(name, " ", attempt.Number, " ", in, " ", attempt.Worker, " / ", http, " / ", program)), nil
 }
 
-// What is not text is told to the asker and does not end the attempt.
+// Text that is not UTF-8 is a problem that the worker can handle.
 func noText(string) (string, error) {
 	const bad = "https://example.com/\xff"
 	worker.ReportQuota(bad, 4, time.Second)
@@ -98,7 +98,7 @@ func noText(string) (string, error) {
 	return fmt.Sprint(url, " / ", header, " / ", program), nil
 }
 
-var tasks = strings.Fields("all any args blocks cancel forgot goroutines kinds large often panic random random refused sleep stall wide who é😀")
+var tasks = strings.Fields("all any args blocks cancel forgot goroutines kinds large often panic random random refused sleep stall wide about é😀")
 
 func next() (string, bool) {
 	if len(tasks) == 0 {
@@ -226,8 +226,8 @@ func try(task string) (any, error) {
 		time.Sleep(10 * time.Millisecond)
 	case "wide":
 		return operation.Perform[int64]("square", int64(3037000499))
-	case "who":
-		return operation.Perform[disperse.Text]("who", disperse.Text("me"))
+	case "about":
+		return operation.Perform[disperse.Text]("about", disperse.Text("me"))
 	}
 	return len(task), nil
 }

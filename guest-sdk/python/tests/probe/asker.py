@@ -1,4 +1,4 @@
-"""Asks in every way that an async operation has."""
+"""Requests actions in every way that an async operation has."""
 
 import asyncio
 import datetime
@@ -85,17 +85,17 @@ class Probe:
             return [one.reason.value if isinstance(one, disperse.Refusal) else str(one) for one in answers]
         if task == "exit":
             sys.exit(3)
-        if task == "left":        # what has just been asked for has not begun when the task ends
+        if task == "left":        # a request has not been sent yet when the task ends
             disperse.submit("square", 1)
             return "fine"
         if task == "early":
             asyncio.create_task(asyncio.sleep(1))
             return 1 // 0
-        if task == "cleanup":     # others go on asking although the task has failed
+        if task == "cleanup":     # others request more although the task has failed
             await asyncio.gather(cleans_up(), fails())
         if task == "again":
             await asyncio.gather(asks_again(), fails())
-        if task == "deadlines":   # more timers than there is room for sleeps of the host
+        if task == "deadlines":   # more timers than the host allows sleeps
             return sum([await asyncio.wait_for(disperse.perform("square", n % 10), 60) for n in range(1500)])
         if task == "sleepers":
             await asyncio.gather(*(asyncio.sleep(n / 10_000) for n in range(5000, 0, -1)))
@@ -126,11 +126,11 @@ class Probe:
         if task == "words":
             disperse.log.info("half of \ud83d")
             raise ValueError("half of \ud83d")
-        if task == "input":       # what cannot be encoded is an error of this one action
+        if task == "input":       # an input that cannot be encoded is an error of this one action
             return [type(one).__name__ for one in await asyncio.gather(
                 *(disperse.submit("square", n) for n in [1, 2, {3}]), return_exceptions=True
             )]
-        if task == "lazy":        # what the standard library imports at its first use
+        if task == "lazy":        # modules that the standard library imports at their first use
             moment = datetime.datetime.strptime("2026-01-02", "%Y-%m-%d")
             names = "cp1252", "utf-8-sig", "utf-16", "latin-1", "punycode", "idna"
             return [moment.day, *("é".encode(name).decode(name) for name in names)]

@@ -1,4 +1,4 @@
-"""An operation and its worker that wait by blocking."""
+"""An operation and its worker in the blocking form."""
 
 import sys
 import disperse
@@ -11,8 +11,8 @@ def square(n: int, kind) -> int:
     return n * n
 
 
-@disperse.worker(kind="who", codec=disperse.TEXT)
-def who(name: str):
+@disperse.worker(kind="about", codec=disperse.TEXT)
+def about(name: str):
     a = disperse.attempt()
     disperse.report_quota(-1, 1.5)
     assert sleep(0.001) > 0
@@ -43,4 +43,4 @@ class Squares:
         assert total == sum(perform_all("square", numbers)), total
         cancelled = submit("square", 1)
         cancelled.cancel()
-        return [total, sleep(1), perform("who", "me", codec=disperse.TEXT)]
+        return [total, sleep(1), perform("about", "me", codec=disperse.TEXT)]

@@ -1,4 +1,4 @@
-"""Squares, but for two numbers, and takes its time with another."""
+"""Squares numbers; two of them fail, and another one is slow."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ async def square(n: int) -> "Number":
 
 @disperse.worker(kind="wrong")
 async def wrong(n: int) -> int:
-    """Forgets to return what it made."""
+    """Forgets to return its result."""
     n * n
 
 
@@ -56,7 +56,7 @@ def aborts(why):
 
 @disperse.worker(kind="stumble", codec=disperse.TEXT)
 async def stumble(line: str) -> str:
-    """Two attempts trap, each in a place of its own."""
+    """Two attempts trap, at two places."""
     number = disperse.attempt().number
     if number == 1:
         aborts("no answer")
