@@ -1,7 +1,7 @@
-// Package disperse has what operations and workers written in Go have in common: failures, payloads and the log.
+// Package disperse is the common part of operations and workers written in Go: failures, payloads and the log.
 //
-// A worker is made by the package disperse/worker, an operation by disperse/operation. Both are packages main that say in
-// an init function what they do, built by
+// The package disperse/worker makes a worker, disperse/operation an operation. Both are packages main with an init
+// function that registers them, built by
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o NAME.wasm
 package disperse
@@ -20,7 +20,7 @@ type Raw []byte
 // Text is a payload that is text without quotes: a line for disperse-host map.
 type Text string
 
-// Encode makes a payload of a value: JSON unless it is a Raw or a Text.
+// Encode returns the payload of a value: JSON unless it is a Raw or a Text.
 func Encode(value any) ([]byte, error) {
 	switch value := value.(type) {
 	case Raw:
@@ -32,7 +32,7 @@ func Encode(value any) ([]byte, error) {
 	if err != nil || !bytes.Contains(plain, []byte(`\u00`)) {
 		return plain, err
 	}
-	// It writes <, > and & as no other language does, which takes longer to undo.
+	// Its default escapes <, > and &, which no other language does and costs time to undo.
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -42,7 +42,7 @@ func Encode(value any) ([]byte, error) {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
-// Decode reads a payload into a value. A Raw or a Text takes any payload; what is not the JSON of another type is an error.
+// Decode returns the value of a payload. Any payload is a Raw or a Text; for other types invalid JSON is an error.
 func Decode[T any](payload []byte) (T, error) {
 	var value T
 	switch to := any(&value).(type) {
@@ -58,11 +58,11 @@ func Decode[T any](payload []byte) (T, error) {
 	return value, nil
 }
 
-// Sort says who is to blame for a Failure.
+// Sort is what is at fault in a Failure.
 type Sort int
 
 const (
-	// SortRetryable: it may work another time or elsewhere.
+	// SortRetryable: it may succeed later or elsewhere.
 	SortRetryable Sort = iota
 	// SortPermanent: the action itself is at fault.
 	SortPermanent
@@ -85,10 +85,10 @@ func (s Sort) String() string {
 	}
 }
 
-// Failure is what a worker returns when it cannot do an action. Every other error counts as retryable.
+// Failure is the error of a worker that did not perform an action. Every other error counts as retryable.
 type Failure struct {
 	Sort Sort
-	// Why, for all but SortBusy. Without it the sort is the text.
+	// The reason, for all but SortBusy. If nil, the sort is the text.
 	Err error
 	// How long, for SortBusy. 0: unknown.
 	Wait time.Duration
@@ -103,25 +103,26 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Retryable makes an error that says that it may work another time or elsewhere: the action goes to a different worker.
+// Retryable returns an error after which the action goes to a different worker: it may succeed later or elsewhere.
 func Retryable(format string, values ...any) error {
 	return &Failure{Sort: SortRetryable, Err: fmt.Errorf(format, values...)}
 }
 
-// Permanent makes an error that says that it can never work: the action itself is at fault. It is not tried again.
+// Permanent returns an error after which the action is not tried again: the action itself is at fault.
 func Permanent(format string, values ...any) error {
 	return &Failure{Sort: SortPermanent, Err: fmt.Errorf(format, values...)}
 }
 
-// Busy makes an error that says that this worker is at its limit for this long; 0: unknown. It costs no attempt.
+// Busy returns the error of a worker at its limit, for this long; 0: unknown. It costs no attempt.
 func Busy(wait time.Duration) error { return &Failure{Sort: SortBusy, Wait: wait} }
 
-// Unfit makes an error that says that this worker can do no more work. The action goes to another one at no cost; if that can do it, this worker is evicted.
+// Unfit returns the error of a worker that can do no more work. The action goes to another one at no cost; if that can do
+// it, this worker is evicted.
 func Unfit(format string, values ...any) error {
 	return &Failure{Sort: SortUnfit, Err: fmt.Errorf(format, values...)}
 }
 
-// AsFailure is what an error means to the host: the Failure in it, with the text of the whole, or else a retryable one.
+// AsFailure converts an error for the host: to the Failure that it wraps, with the text of the whole, or to a retryable one.
 func AsFailure(err error) *Failure {
 	var failure *Failure
 	if errors.As(err, &failure) && failure != nil {

@@ -1,16 +1,15 @@
 package disperse
 
-// Debug writes a line for someone who looks for a fault to the host's log. The log of the standard library goes there
-// too, as Info.
+// Debug writes a line for debugging to the host's log. The log of the standard library goes there too, as Info.
 func Debug(format string, values ...any) { write(0, format, values) }
 
-// Info writes a line about the ordinary course of things.
+// Info writes a line about normal operation.
 func Info(format string, values ...any) { write(1, format, values) }
 
-// Warning writes a line about something odd that was coped with.
+// Warning writes a line about an unexpected condition that was handled.
 func Warning(format string, values ...any) { write(2, format, values) }
 
-// Error writes a line about something that failed.
+// Error writes a line about a failure.
 func Error(format string, values ...any) { write(3, format, values) }
 
 func trimNewline(line []byte) []byte {

@@ -1,4 +1,4 @@
-// Package operation makes a component an operation, which hands out tasks whose logic asks for actions.
+// Package operation makes a component an operation, which hands out tasks whose logic requests actions.
 //
 //	func init() {
 //		operation.Define(operation.Of[[]int, int]{Next: next, Run: run})
@@ -31,19 +31,19 @@ const outputChunkBytes = 1 << 20
 
 const kindBytesMax = 256
 
-// What goes to the host in one call: it copies no more than 16 MiB for a call, and what it makes of each action counts.
+// The most that one call passes to the host: it copies no more than 16 MiB for a call, its own data of each action included.
 const (
 	callBytesMax    = 4 << 20
 	actionBytesSelf = 64
 )
 
-// Of is what an operation is made of. It needs Next and Run.
+// Of is the definition of an operation. Next and Run are required.
 //
 // One long-lived instance of the component is the planner: Next, Collect and Finish run in it. Each Run has an instance
 // of its own.
 type Of[Task, Result any] struct {
-	// Next hands out one more task, or says false when there is nothing now. It is called only while there is room, and
-	// again after each Collect.
+	// Next hands out one more task, or returns false if there is none now. It is called only while more tasks may be in
+	// flight, and again after each Collect.
 	Next func() (Task, bool)
 	// Run is the logic of one task. An error ends this task and not the run.
 	Run func(Task) (Result, error)
@@ -58,7 +58,7 @@ type taskError string
 
 func (e taskError) Error() string { return string(e) }
 
-// Define says what the operation is. Call it in an init function.
+// Define registers the operation. Call it in an init function.
 func Define[Task, Result any](parts Of[Task, Result]) {
 	impl.DoNext = func() ([]byte, bool) {
 		task, more := parts.Next()
@@ -124,7 +124,7 @@ func Define[Task, Result any](parts Of[Task, Result]) {
 
 var input = bufio.NewReader(os.Stdin)
 
-// Line is the next line of the run's input, which is os.Stdin, without its end; false when there is none. It can be the
+// Line returns the next line of the run's input, which is os.Stdin, without its end; false when there is none. It can be the
 // Next of an operation whose tasks are lines.
 func Line() (string, bool) {
 	line, err := input.ReadString('\n')
@@ -134,7 +134,7 @@ func Line() (string, bool) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), true
 }
 
-// Reason says why an action ended without a result.
+// Reason is why an action ended without a result.
 type Reason uint8
 
 // The reasons.
@@ -160,7 +160,7 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Reason.String() + ": " + r.Message }
 
-// Options say how an action is to be treated. Zero always means the default.
+// Options are the options of an action. Zero always means the default.
 type Options struct {
 	// Priority: higher goes first.
 	Priority int32
@@ -172,7 +172,7 @@ type Options struct {
 	Fuel uint32
 	// Attempts is how many attempts may fail.
 	Attempts uint32
-	// Idempotent says that doing the action twice does no harm.
+	// Idempotent declares that performing the action twice does no harm.
 	Idempotent bool
 }
 
@@ -187,7 +187,7 @@ func chosen(options []Options) (types.Options, bool) {
 	}, true
 }
 
-// A kind that breaks the contract would end the task; here it is only the action that is refused.
+// Checks the kind: one that violates the contract would end the task, and fails only the action here.
 func asked(kind string, input any) (types.Action, error) {
 	if len(kind) > kindBytesMax || !utf8.ValidString(kind) {
 		return types.Action{}, &Refusal{Permanent, "its kind is not UTF-8 of at most 256 bytes"}
@@ -213,7 +213,7 @@ func settle[Out any](kind string, said outcome) (Out, error) {
 	return value, nil
 }
 
-// Perform has one action done and waits for its result. An error is a *Refusal. Only Run may ask for actions.
+// Perform requests one action and waits for its result. An error is a *Refusal. Only Run may request actions.
 func Perform[Out any](kind string, input any, options ...Options) (Out, error) {
 	return Submit[Out](kind, input, options...).Take()
 }
@@ -224,8 +224,8 @@ type Outcome[Out any] struct {
 	Err   error
 }
 
-// PerformAll has one action of this kind done for each input, as many at once as there is room, and waits for the last.
-// The outcomes are in the order of the inputs; none at all where there are none.
+// PerformAll requests one action of this kind for each input, as many at once as may be in flight, and waits for all of
+// them. The outcomes are in the order of the inputs; none if there are no inputs.
 func PerformAll[Out, In any](kind string, inputs []In, options ...Options) []Outcome[Out] {
 	outcomes := make([]Outcome[Out], len(inputs))
 	var actions []types.Action
@@ -274,7 +274,7 @@ func performOneByOne(actions []types.Action, options []Options, settled func(int
 	}
 }
 
-// Values are the results of outcomes, or the first error.
+// Values returns the results of outcomes, or the first error.
 func Values[Out any](outcomes []Outcome[Out]) ([]Out, error) {
 	values := make([]Out, len(outcomes))
 	for place, outcome := range outcomes {
@@ -286,14 +286,14 @@ func Values[Out any](outcomes []Outcome[Out]) ([]Out, error) {
 	return values, nil
 }
 
-// Pending is an action that was asked for and whose result was not taken.
+// Pending is a requested action whose result has not been taken.
 type Pending[Out any] struct {
 	kind  string
 	inner *host.Pending
 	err   error
 }
 
-// Submit asks for an action and goes on at once, unless OpenMax actions of this task are in flight already.
+// Submit requests an action and returns at once, unless OpenMax actions of this task are in flight already.
 func Submit[Out any](kind string, input any, options ...Options) *Pending[Out] {
 	action, err := asked(kind, input)
 	if err != nil {
@@ -315,9 +315,9 @@ func submit(action types.Action, options []Options) *host.Pending {
 	return inner
 }
 
-// What is under way. An action that nobody waits for goes on: without this the garbage collector would cancel it at a
-// moment that nobody chose. The lock is there because a map that grows allocates, which may start a collection, which lets
-// other goroutines run.
+// The actions in flight. An action goes on even if no goroutine waits for it: without this map the garbage collector would
+// cancel it at an arbitrary moment. The map needs a lock because its growth allocates, which may start a collection, which
+// lets other goroutines run.
 var (
 	held   = map[*host.Pending]struct{}{}
 	heldBy sync.Mutex
@@ -336,7 +336,7 @@ func drop(inner *host.Pending) {
 	inner.Drop()
 }
 
-// Take waits until the action is settled and hands out its result, once. An error is a *Refusal.
+// Take waits until the action is settled and returns its result, once. An error is a *Refusal.
 func (p *Pending[Out]) Take() (Out, error) {
 	inner := p.inner
 	if inner == nil {
@@ -358,8 +358,8 @@ func (p *Pending[Out]) Cancel() {
 	}
 }
 
-// WaitAny waits until at least one of these is settled and says which: places in the list, ascending. Those that were
-// taken are left out; none is left if all were.
+// WaitAny waits until at least one of these is settled, and returns the indexes of those that are, ascending. Those that
+// were taken are left out; if all were, the list is empty.
 func WaitAny[Out any](pendings []*Pending[Out]) []int {
 	var open []*host.Pending
 	var places, settled []int
@@ -379,7 +379,8 @@ func WaitAny[Out any](pendings []*Pending[Out]) []int {
 	return settled
 }
 
-// Sleep waits for this long of the run's time, in whole ms, and says how long the run has taken by that time. time.Sleep does not work here.
+// Sleep waits for this long of the run's time, in whole ms, and returns the run's time since its start. time.Sleep does not
+// work here.
 func Sleep(duration time.Duration) time.Duration {
 	return time.Duration(host.Sleep(common.Milliseconds(duration))) * time.Millisecond
 }
@@ -398,5 +399,5 @@ func OutputLine(bytes []byte) {
 	Output(append(bytes[:len(bytes):len(bytes)], '\n'))
 }
 
-// Arguments are what was given to the run after --.
+// Arguments are the arguments of the run, which follow --.
 func Arguments() []string { return os.Args[1:] }

@@ -27,10 +27,10 @@ import (
 
 var handlers = map[string]func(payload []byte) ([]byte, error){}
 
-// Handle has actions of this kind done by this function; "" stands for all kinds that no other call names. Call it in an
-// init function.
+// Handle registers the function that performs actions of this kind; "" stands for all kinds that no other call names. Call
+// it in an init function.
 //
-// Inputs and results travel as JSON, as themselves where they are a disperse.Raw or a disperse.Text. Errors are
+// Inputs and results are encoded as JSON, or unchanged if they are a disperse.Raw or a disperse.Text. Errors are
 // retryable unless they come from disperse.Permanent, Busy or Unfit. A panic with such an error counts as it, any other is
 // retryable.
 func Handle[In, Out any](kind string, handle func(In) (Out, error)) {
@@ -56,7 +56,7 @@ func Handle[In, Out any](kind string, handle func(In) (Out, error)) {
 
 var current string
 
-// Kind is the kind of the action that is being done, for a function that does several.
+// Kind returns the kind of the current action, for a function that performs several.
 func Kind() string { return current }
 
 func do(kind string, payload []byte) (result []byte, err error) {
@@ -109,33 +109,33 @@ func init() {
 	impl.Do, impl.ToFailure = do, toFailure
 }
 
-// Attempt is what a worker can know about the attempt it is making.
+// Attempt is the current attempt, as far as a worker can know it.
 type Attempt struct {
 	// Action names this action: the same on every attempt, another one in every run. An idempotency key.
 	Action string
-	// Number says which attempt of the action this is, from 1.
+	// Number is which attempt of the action this is, from 1.
 	Number int
-	// Remaining is how long until the attempt is cut.
+	// Remaining is how long until the attempt is ended.
 	Remaining time.Duration
-	// Worker is the name of the worker that makes it.
+	// Worker is the name of this worker.
 	Worker string
 }
 
-// Current is the attempt that is going on. It, like the rest below, is for what Handle calls.
+// Current returns the current attempt. It and the functions below are for functions that Handle registered.
 func Current() Attempt {
 	info := witRuntime.Call(disperse_guest_attempt.Current)
 	return Attempt{info.Action, int(info.Number), time.Duration(info.Remaining) * time.Millisecond, info.Worker}
 }
 
-// ReportQuota tells the host what a server said about a quota window of this worker: how many units are left and in how
-// long it starts afresh (0: unknown). An empty bucket means the worker's only one.
+// ReportQuota reports a quota window of this worker, as a server gave it: how many units are left, and in how long it starts
+// again (0: unknown). An empty bucket means the worker's only one.
 func ReportQuota(bucket string, remaining uint32, resets time.Duration) {
 	disperse_guest_quota.Update(disperse_guest_quota.Report{
 		Bucket: common.Valid(bucket), Remaining: remaining, Resets: common.Milliseconds(resets),
 	})
 }
 
-// Problem says why there is no response, or why a program did not end by itself.
+// Problem is why there is no response, or why a program did not end by itself.
 type Problem struct {
 	// Sort is "denied", "invalid", "timeout", "unreachable", "oversize" or "failed".
 	Sort    string
@@ -160,14 +160,14 @@ type Request struct {
 	Timeout time.Duration
 }
 
-// Response is what a server answered, with any status, also 4xx and 5xx.
+// Response is the response of a server, with any status, also 4xx and 5xx.
 type Response struct {
 	Status  int
 	Headers []Header
 	Body    []byte
 }
 
-// Header is the first value of this header, or "".
+// Header returns the first value of this header, or "".
 func (r *Response) Header(name string) string {
 	for _, header := range r.Headers {
 		if strings.EqualFold(header.Name, name) {
@@ -219,14 +219,14 @@ func Fetch(request Request) (*Response, error) {
 type Ended struct {
 	// Code is its exit code; -1 if a signal ended it.
 	Code int
-	// Output is what it wrote to its standard output, at most as large as a result may be.
+	// Output is its standard output, at most as large as a result may be.
 	Output []byte
-	// Errors is what it wrote to its standard error, likewise.
+	// Errors is its standard error, with the same limit.
 	Errors []byte
 }
 
-// Program runs a program of the worker's machine, by its absolute path and with this as its standard input, to its end and
-// whatever its exit code, as far as the operator allows it. A timeout of 0 is that of the attempt. An error is a *Problem:
+// Program runs a program of the worker's machine, by its absolute path and with this standard input, to its end and
+// whatever its exit code, if the operator grants it. A timeout of 0 is that of the attempt. An error is a *Problem:
 // "denied", "failed", "timeout" or "oversize".
 func Program(program string, arguments []string, input []byte, timeout time.Duration) (*Ended, error) {
 	if !utf8.ValidString(program) || slices.ContainsFunc(arguments, func(text string) bool { return !utf8.ValidString(text) }) {

@@ -1,4 +1,4 @@
-// Package common has what the packages worker and operation both need and nobody else.
+// Package common is shared by the packages worker and operation, and is not for other code.
 package common
 
 import (
@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Recovered is a panic as an error with the line that it came from, which is not one of the standard library. For a
-// deferred function, with what recover returned.
+// Recovered converts a panic to an error with the last line outside the standard library. A deferred function calls it
+// with the value of recover.
 func Recovered(panicked any) error {
 	place := ""
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
-	// Where the standard library is; with -trimpath there is no telling.
+	// The folder of the standard library; with -trimpath it is unknown.
 	library := ""
 	for seen, more := false, true; more; {
 		var frame runtime.Frame
@@ -34,8 +34,8 @@ func Recovered(panicked any) error {
 	return fmt.Errorf("panic: %v%s", panicked, place)
 }
 
-// Words is the text of an error as the host takes it. An error that panics when it is asked for its text, as many do that
-// are a nil pointer, has the panic as its text.
+// Words returns the text of an error as valid UTF-8. If the method Error panics, as it often does on a nil pointer, the
+// panic is the text.
 func Words(err error) (words string) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -45,10 +45,10 @@ func Words(err error) (words string) {
 	return Valid(err.Error())
 }
 
-// Valid is a text as the host takes it: what is no UTF-8 in it becomes question marks.
+// Valid returns a text with question marks in place of bytes that are not UTF-8.
 func Valid(text string) string { return strings.ToValidUTF8(text, "?") }
 
-// Milliseconds is a duration in whole ms, rounded up so that a short one does not become zero, which would mean the
+// Milliseconds returns a duration in whole ms, rounded up so that a short one does not become zero, which would mean the
 // default.
 func Milliseconds(duration time.Duration) uint32 {
 	const most = 1<<32 - 1

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestWordsAreText(t *testing.T) {
+func TestWordsAreUTF8(t *testing.T) {
 	if words := Words(errors.New("\xff é \xe2\x82")); words != "? é ?" {
 		t.Error(words)
 	}
@@ -17,7 +17,7 @@ type wordless struct{ words string }
 
 func (w *wordless) Error() string { return w.words }
 
-func TestAnErrorWithoutWordsHasThoseOfItsPanic(t *testing.T) {
+func TestTextOfAnErrorThatPanicsIsThePanic(t *testing.T) {
 	var none *wordless
 	want := regexp.MustCompile(`^panic: .*nil pointer dereference \(common_test\.go line \d+, in .*\)$`)
 	if words := Words(none); !want.MatchString(words) {
@@ -31,7 +31,7 @@ func compiles(pattern string) (err error) {
 	return nil
 }
 
-func TestThePlaceOfAPanicIsNotInTheStandardLibrary(t *testing.T) {
+func TestLineOfAPanicIsOutsideTheStandardLibrary(t *testing.T) {
 	want := regexp.MustCompile(`\(common_test\.go line \d+, in disperse/internal/common\.compiles\)$`)
 	if err := compiles("("); !want.MatchString(err.Error()) {
 		t.Error(err)
@@ -45,14 +45,14 @@ func panics() (err error) {
 	return nil
 }
 
-func TestAPanicHasItsLine(t *testing.T) {
+func TestPanicHasItsLine(t *testing.T) {
 	want := regexp.MustCompile(`^panic: .*nil pointer dereference \(common_test\.go line \d+, in disperse/internal/common\.panics\)$`)
 	if err := panics(); !want.MatchString(err.Error()) {
 		t.Error(err)
 	}
 }
 
-func TestTimesAreRoundedUp(t *testing.T) {
+func TestDurationsAreRoundedUp(t *testing.T) {
 	for duration, want := range map[time.Duration]uint32{
 		0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, -time.Second: 0, 1<<63 - 1: 1<<32 - 1,
 	} {

@@ -110,22 +110,22 @@ func Unpin() {
 	pinner.Unpin()
 }
 
-// The garbage collector may run only while Go code runs that neither answers the host nor waits for an answer of it. The
-// host allocates with `cabi_realloc`, and a collection that ends there asks for the time of day, which is a trap: while
-// memory is being allocated, nobody may ask the host for anything.
+// The garbage collector may run only while Go code runs that is not in a call from or to the host. The host allocates with
+// `cabi_realloc`, and a collection that ends there reads the time of day, which traps: no call of the host is allowed while
+// memory is being allocated.
 var collecting = -1
 
 func init() {
 	collecting = debug.SetGCPercent(-1)
 }
 
-// How many bytes the host has allocated since the last spark, and what is enough for one.
+// How many bytes the host has allocated since the last spark, and how many cause one.
 var passed uintptr
 
 const passedEnough = 1 << 20
 
-// A collection that is due starts with the next large allocation, but with none that was made while the collector was
-// off; and code that takes large payloads need not allocate anything itself. So this does.
+// Makes a large allocation, with which a due collection starts. None starts while the collector is off, and code that
+// receives large payloads may not allocate itself.
 var spark []byte
 
 func kindle() {
@@ -144,8 +144,8 @@ func Enter() func() {
 
 var asking sync.Mutex
 
-// Call asks the host for something whose answer takes memory, and forgets afterwards what was pinned for it: a task that
-// asks often would keep all answers otherwise. The lock is there because turning off the garbage collector waits for a
+// Call calls a function of the host whose answer takes memory, and unpins that memory afterwards: a task with many calls
+// would keep all answers otherwise. The lock is there because turning off the garbage collector waits for a
 // collection that is under way, which lets other goroutines run.
 func Call[T any](ask func() T) T {
 	asking.Lock()

@@ -1,4 +1,4 @@
-// Counts in every part of the planner, and writes in Finish what that came to.
+// Counts in every part of the planner, and writes the total in Finish.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Says what it does where nobody asks: main does not run.
+// Registers the operation in main, which is never called.
 package main
 
 import (

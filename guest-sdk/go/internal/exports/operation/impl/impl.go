@@ -1,4 +1,4 @@
-// Package impl is where the generated exports call what package operation has set.
+// Package impl connects the generated exports with the functions that package operation sets.
 package impl
 
 import (
@@ -20,8 +20,8 @@ var (
 	DoFinish  func() error
 )
 
-// A panic of the planner is the end of the run, and the log is where it can be told. The Go runtime would wait for the
-// clock before it says a word, which the host does not let it.
+// Logs a panic of the planner, which ends the run. The Go runtime would read the clock before it prints the panic, which
+// the host does not allow.
 func planned() {
 	if panicked := recover(); panicked != nil {
 		disperse.Error("%s", common.Words(common.Recovered(panicked)))
@@ -29,7 +29,7 @@ func planned() {
 	}
 }
 
-// Next is what the host calls.
+// Next is called by the host.
 func Next() wit.Option[[]uint8] {
 	defer runtime.Enter()()
 	defer planned()
@@ -39,7 +39,7 @@ func Next() wit.Option[[]uint8] {
 	return wit.None[[]uint8]()
 }
 
-// Run is what the host calls.
+// Run is called by the host.
 func Run(task []uint8) wit.Result[[]uint8, string] {
 	defer runtime.Enter()()
 	result, err := DoRun(task)
@@ -49,7 +49,7 @@ func Run(task []uint8) wit.Result[[]uint8, string] {
 	return wit.Ok[[]uint8, string](result)
 }
 
-// Collect is what the host calls.
+// Collect is called by the host.
 func Collect(task []uint8, outcome wit.Result[[]uint8, string]) {
 	defer runtime.Enter()()
 	defer planned()
@@ -61,7 +61,7 @@ func Collect(task []uint8, outcome wit.Result[[]uint8, string]) {
 	DoCollect(task, outcome.Ok(), nil)
 }
 
-// Finish is what the host calls.
+// Finish is called by the host.
 func Finish() wit.Result[wit.Unit, string] {
 	defer runtime.Enter()()
 	if err := DoFinish(); err != nil {

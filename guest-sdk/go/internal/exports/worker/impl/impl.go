@@ -1,4 +1,4 @@
-// Package impl is where the generated exports call what package worker has set.
+// Package impl connects the generated exports with the functions that package worker sets.
 package impl
 
 import (
@@ -7,13 +7,13 @@ import (
 	wit "disperse/internal/wit/types"
 )
 
-// Do does one action.
+// Do performs one action.
 var Do func(kind string, payload []byte) ([]byte, error)
 
-// ToFailure is the failure of the contract.
+// ToFailure converts an error to the failure of the contract.
 var ToFailure func(err error) types.Failure
 
-// Handle is what the host calls.
+// Handle is called by the host.
 func Handle(action types.Action) wit.Result[[]uint8, types.Failure] {
 	defer runtime.Enter()()
 	result, err := Do(action.Kind, action.Payload)
