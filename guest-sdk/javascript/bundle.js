@@ -1,7 +1,7 @@
-// How components are bundled: `jco componentize ... --bundle --bundle-config node_modules/disperse/bundle.js`.
+// The configuration for bundling components: `jco componentize ... --bundle --bundle-config node_modules/disperse/bundle.js`.
 //
-// Imports of the contract are left to the component, and a table of lines goes in, so that an error names the line that
-// you wrote and not one of the bundle or of this SDK.
+// Imports of the contract remain imports of the component. A table of lines is added, so that an error names a line of your
+// source and not one of the bundle or of this SDK.
 
 import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -10,7 +10,7 @@ const OURS = ["common.js", "operation.js", "timers.js", "worker.js"];
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** For each line of the bundle [source, line], from the mappings of a source map. */
+/** Returns for each line of the bundle [source, line], from the mappings of a source map. */
 export function lineTable(mappings) {
   const table = [];
   let [source, line] = [0, 0];
@@ -39,18 +39,18 @@ export function lineTable(mappings) {
   return table;
 }
 
-/** The names of these sources, but none for those of this SDK, which are told by their text: how they are reached is for whoever
- * installs them. */
+/** Returns the names of these sources, with empty ones for those of this SDK. They are recognised by their text, because their
+ * paths depend on the installation. */
 export function fileNames(sources, texts) {
   const ours = new Set(OURS.map((name) => readFileSync(new URL(name, import.meta.url), "utf8")));
   return sources.map((path, place) => (ours.has(texts?.[place]) ? "" : path.replace(/^.*\//, "")));
 }
 
-// What stands in for Node's modules in bundles of jco. Who imports from there did not ask for it.
+// The paths of jco's replacements for Node's modules. Imports within them are not the user's.
 const STAND_INS = /[\\/]node_modules[\\/](@bytecodealliance|unenv)[\\/]/;
 
-/** A plugin that refuses modules of Node that would ask the host for something: jco adds imports to the WIT files for them, which no
- * host has. Those that do not, such as `node:util`, stay. */
+/** A plugin that rejects modules of Node that would call the host: jco adds imports to the WIT files for them, which no host
+ * has. Others, such as `node:util`, are kept. */
 export function refuseNode() {
   const imports = new Set();
   return {

@@ -1,4 +1,4 @@
-/** One way to write values as payloads. */
+/** A format of payloads. */
 export interface Codec<T = any> {
   encode(value: T): Uint8Array;
   decode(payload: Uint8Array): T;
@@ -6,16 +6,16 @@ export interface Codec<T = any> {
 
 /** JSON. The default, shared with every other language. */
 export declare const JSON_: Codec;
-/** What `String` makes of a value; read as a string. Lines for `disperse-host map`. */
+/** `String` of a value; decoded as a string. Lines for `disperse-host map`. */
 export declare const TEXT: Codec;
-/** Bytes as they are. */
+/** Unchanged bytes. */
 export declare const RAW: Codec<Uint8Array>;
 
-/** A value could not be written or read. */
+/** A value could not be encoded or decoded. */
 export declare class CodecError extends Error {}
-/** What a worker throws when it cannot do an action: one of the four sorts. All else counts as `Retryable`. */
+/** The failure of an action on this worker: one of the four sorts. Any other value that is thrown counts as `Retryable`. */
 export declare class Failure extends Error {}
-/** It may work another time or elsewhere. The action goes to a different worker. */
+/** It may succeed later or elsewhere. The action goes to a different worker. */
 export declare class Retryable extends Failure {}
 /** It can never work: the action itself is at fault. It is not tried again. */
 export declare class Permanent extends Failure {}
@@ -42,9 +42,9 @@ export declare class Problem extends Error {
 
 /** Lines for the host's log. `console` writes there too. */
 export declare const log: Record<"debug" | "info" | "warning" | "error", (...values: unknown[]) => void>;
-/** The variables that the operator has set. */
+/** Returns the variables that the operator has set. */
 export declare function environment(): Record<string, string>;
-/** UTF-8, for engines that do not bring it. `TextEncoder` and `TextDecoder` are there too. */
+/** UTF-8, for engines without it. `TextEncoder` and `TextDecoder` are there too. */
 export declare const utf8: {
   encode(text: string): Uint8Array;
   decode(bytes: Uint8Array, options?: { fatal?: boolean }): string;

@@ -1,4 +1,4 @@
-// What operations and workers have in common.
+// The common part of operations and workers.
 
 import { write as writeLog } from "disperse:guest/log@0.1.0";
 import { getEnvironment } from "wasi:cli/environment@0.2.12";
@@ -13,9 +13,9 @@ export const role = { worker: false };
 
 // --- text ---
 
-/** UTF-8, for engines that do not bring it. */
+/** UTF-8, for engines without it. */
 export const utf8 = {
-  /** The bytes of a text; half a surrogate pair becomes the replacement character. */
+  /** Returns the bytes of a text; an unpaired surrogate becomes the replacement character. */
   encode(text) {
     const bytes = new Uint8Array(text.length * 3);
     let at = 0;
@@ -50,7 +50,7 @@ export const utf8 = {
     return bytes.slice(0, at);
   },
 
-  /** The text of these bytes. What is not UTF-8 becomes replacement characters, or with `fatal` a TypeError. */
+  /** Returns the text of these bytes. Bytes that are not UTF-8 become replacement characters, or with `fatal` a TypeError. */
   decode(bytes, { fatal = false } = {}) {
     const parts = [];
     let units = [];
@@ -97,10 +97,10 @@ export const utf8 = {
   },
 };
 
-/** A value as a string that may leave: half a surrogate pair, which is not text elsewhere, is replaced. */
+/** Returns a value as a string of valid Unicode: an unpaired surrogate is replaced. */
 export const words = (value) => String(value).replace(/[\ud800-\udfff]/gu, "\ufffd");
 
-/** Text or bytes as bytes. */
+/** Returns text or bytes as bytes. */
 export function data(value) {
   if (typeof value === "string") return utf8.encode(value);
   if (!(value instanceof Uint8Array)) throw new TypeError(`a string or a Uint8Array is needed, not ${print(value)}`);
@@ -109,12 +109,12 @@ export function data(value) {
 
 // --- payloads ---
 
-/** A value could not be written or read. */
+/** A value could not be encoded or decoded. */
 export class CodecError extends Error {
   name = "CodecError";
 }
 
-/** Refuses the numbers that JSON would write as `null`. */
+/** Throws for numbers that JSON would write as `null`. */
 function finite(_key, value) {
   if (typeof value === "number" && !Number.isFinite(value)) throw new CodecError(`JSON has no form for ${value}`);
   return value;
@@ -123,7 +123,7 @@ function finite(_key, value) {
 function stringify(value) {
   try {
     const text = JSON.stringify(value);
-    // Looking at each value takes its time, and is only needed where there is a `null`.
+    // Checking each value is slow, and only needed where there is a `null`.
     return text?.includes("null") ? JSON.stringify(value, finite) : text;
   } catch (error) {
     throw error instanceof CodecError ? error : new CodecError(describe(error));
@@ -146,7 +146,7 @@ export const JSON_ = {
   },
 };
 
-/** What `String` makes of a value; read as a string. Lines for `disperse-host map`. */
+/** `String` of a value; decoded as a string. Lines for `disperse-host map`. */
 export const TEXT = {
   encode(value) {
     try {
@@ -164,7 +164,7 @@ export const TEXT = {
   },
 };
 
-/** Bytes as they are. */
+/** Unchanged bytes. */
 export const RAW = {
   encode(value) {
     if (!(value instanceof Uint8Array)) throw new CodecError("it is not a Uint8Array");
@@ -173,14 +173,14 @@ export const RAW = {
   decode: (payload) => payload,
 };
 
-// --- what goes wrong ---
+// --- failures ---
 
-/** What a worker throws when it cannot do an action: one of the four sorts. All else counts as `Retryable`. */
+/** The failure of an action on this worker: one of the four sorts. Any other value that is thrown counts as `Retryable`. */
 export class Failure extends Error {
   name = "Failure";
 }
 
-/** It may work another time or elsewhere. The action goes to a different worker. */
+/** It may succeed later or elsewhere. The action goes to a different worker. */
 export class Retryable extends Failure {
   name = "Retryable";
 }
@@ -204,7 +204,7 @@ export class Unfit extends Failure {
   name = "Unfit";
 }
 
-/** An action ended without a result; `reason` says how: "permanent", "exhausted", "poison", "unroutable", ... */
+/** An action ended without a result; `reason` is one of "permanent", "exhausted", "poison", "unroutable", ... */
 export class Refusal extends Error {
   name = "Refusal";
   constructor(reason, message) {
@@ -213,7 +213,7 @@ export class Refusal extends Error {
   }
 }
 
-/** There is no response, or a program did not end by itself; `sort` says why: "denied", "timeout", ... */
+/** There is no response, or a program did not end by itself; `sort` is one of "denied", "timeout", ... */
 export class Problem extends Error {
   name = "Problem";
   constructor(sort, message) {
@@ -222,7 +222,7 @@ export class Problem extends Error {
   }
 }
 
-/** Where an error was thrown, as the file and line that you wrote. */
+/** Returns where an error was thrown, as a file and line of your source. */
 function place(error) {
   const table = globalThis.__disperse_lines;
   for (const line of String(error.stack ?? "").split("\n")) {
@@ -231,7 +231,7 @@ function place(error) {
     let [, name, file, number] = found;
     if (table) {
       const [source, original] = table.lines[number - 1] || [];
-      // A line of this SDK, or one that nobody wrote.
+      // A line of this SDK, or of generated code.
       if (!table.files[source]) continue;
       [file, number] = [table.files[source], original];
     }
@@ -240,14 +240,14 @@ function place(error) {
   return "";
 }
 
-/** The errors that an `AggregateError` is of, however deep; of anything else itself. */
+/** Returns the errors in an `AggregateError`, at any depth; any other value itself. */
 export function leaves(thrown, depth = 0) {
   if (!(thrown instanceof AggregateError && Array.isArray(thrown.errors)) || depth === CAUSES_MAX) return [thrown];
   return thrown.errors.flatMap((error) => leaves(error, depth + 1));
 }
 
-/** Anything that was thrown as one line: its name, its text, where it came from and what caused it. It never throws, and
- * what it says may leave: an error must not be lost because of the words for it. */
+/** Formats any thrown value as one line: name, text, place and cause. It never throws and returns valid Unicode, because an
+ * error must not be lost by formatting it. */
 export function describe(thrown, depth = 0) {
   try {
     return words(told(thrown, depth));
@@ -273,7 +273,7 @@ function parts(thrown, depth) {
   return `: ${some.join("; ")}`;
 }
 
-/** What is called with `ok` and `err` results of the contract: the value, or what was thrown. */
+/** Wraps a function whose result is that of the contract: returns the `ok` value, or throws the `err` one. */
 export function called(call, raise) {
   try {
     return call();
@@ -283,7 +283,7 @@ export function called(call, raise) {
   }
 }
 
-/** What a future of the contract comes to; its handle is given back. */
+/** Waits for a future of the contract and returns its value; its handle is released. */
 export async function read(future) {
   try {
     return await future.read();
@@ -292,13 +292,13 @@ export async function read(future) {
   }
 }
 
-/** Whole ms, rounded up so that a short time does not become zero, which would mean the default. */
+/** Returns whole ms, rounded up so that a short time does not become zero, which would mean the default. */
 export function toMs(ms = 0) {
   if (!(ms >= 0)) throw new RangeError(`a time cannot be ${ms}`);
   return Math.min(Math.ceil(ms), U32_MAX);
 }
 
-/** A number of the contract, which would otherwise become another one without a word. */
+/** Returns a number of the contract after checking its range: an invalid one would silently become another number. */
 export function whole(name, value, least = 0, most = U32_MAX) {
   if (!Number.isInteger(value)) {
     throw new TypeError(`\`${name}\` must be a whole number, not ${typeof value === "string" ? `"${value}"` : print(value)}`);
@@ -307,7 +307,7 @@ export function whole(name, value, least = 0, most = U32_MAX) {
   return value;
 }
 
-// --- words for the operator ---
+// --- log messages for the operator ---
 
 function print(value) {
   if (typeof value === "string") return value;
@@ -325,10 +325,10 @@ const line = (level) => (...values) => writeLog(level, words(values.map(print).j
 /** Lines for the host's log. `console` writes there too. */
 export const log = { debug: line("debug"), info: line("info"), warning: line("warning"), error: line("error") };
 
-/** The variables that the operator has set. */
+/** Returns the variables that the operator has set. */
 export const environment = () => Object.fromEntries(getEnvironment());
 
-// --- what the engine lacks ---
+// --- parts that the engine lacks ---
 
 globalThis.console ??= { debug: log.debug, log: log.info, info: log.info, warn: log.warning, error: log.error };
 globalThis.TextEncoder ??= class TextEncoder {
@@ -349,14 +349,14 @@ globalThis.TextDecoder ??= class TextDecoder {
   }
 };
 
-// The engine's own `Math.random` begins at the same place in every instance.
-let luck;
+// The engine's own `Math.random` has the same seed in every instance.
+let state;
 Math.random = () => {
-  luck ??= new Uint32Array(Uint8Array.from(getRandomBytes(16)).buffer);
-  const sum = (luck[0] + luck[1] + luck[3]) >>> 0;
-  luck[3] = (luck[3] + 1) >>> 0;
-  luck[0] = luck[1] ^ (luck[1] >>> 9);
-  luck[1] = (luck[2] + (luck[2] << 3)) >>> 0;
-  luck[2] = (((luck[2] << 21) | (luck[2] >>> 11)) + sum) >>> 0;
+  state ??= new Uint32Array(Uint8Array.from(getRandomBytes(16)).buffer);
+  const sum = (state[0] + state[1] + state[3]) >>> 0;
+  state[3] = (state[3] + 1) >>> 0;
+  state[0] = state[1] ^ (state[1] >>> 9);
+  state[1] = (state[2] + (state[2] << 3)) >>> 0;
+  state[2] = (((state[2] << 21) | (state[2] >>> 11)) + sum) >>> 0;
   return sum / 2 ** 32;
 };

@@ -1,4 +1,4 @@
-// What this SDK adds to the engine: `"types": ["disperse/globals"]` in tsconfig.json, where the library "dom" is not.
+// The globals that this SDK adds to the engine: `"types": ["disperse/globals"]` in tsconfig.json, where the library "dom" is absent.
 
 declare var console: Record<"debug" | "log" | "info" | "warn" | "error", (...values: unknown[]) => void>;
 /** In operations only, on the run's time: in a worker it throws. */
@@ -7,7 +7,7 @@ declare function clearTimeout(id: number): void;
 declare function queueMicrotask(callback: () => void): void;
 declare function atob(text: string): string;
 declare function btoa(text: string): string;
-/** In ms from some moment on: only differences mean something. */
+/** In ms since an arbitrary moment: only differences are meaningful. */
 declare var performance: { now(): number };
 declare class TextEncoder {
   readonly encoding: "utf-8";

@@ -1,4 +1,4 @@
-// What an operation is made of: see operation.d.ts.
+// Operations: see operation.d.ts.
 
 import { submit as hostSubmit, submitWith } from "disperse:guest/host-async@0.1.0";
 import { write } from "disperse:guest/output@0.1.0";
@@ -20,7 +20,7 @@ let open = 0;
 const waiting = [];
 let waitingFrom = 0;
 
-/** Asks, and waits for the answer. Each open answer holds a handle, of which an instance has so many. */
+/** Requests an action, and waits for the answer. Each open answer holds a handle, and an instance has a limited number. */
 async function ask(call) {
   open++;
   try {
@@ -196,13 +196,13 @@ export function operation(parts) {
   };
 }
 
-/** The planner waits for nothing: what a promise comes to later would be lost. */
+/** Throws for a promise: the planner cannot wait, so its value would be lost. */
 function atOnce(name, value) {
   if (typeof value?.then === "function") throw new TypeError(`\`${name}\` is async, and the planner cannot wait: only \`run\` can be`);
   return value;
 }
 
-/** `next` and `collect` have no errors: they trap, which says nothing of why. */
+/** Logs exceptions of `next` and `collect`: they have no error in the contract and trap without a reason. */
 function told(name, call) {
   try {
     return call();

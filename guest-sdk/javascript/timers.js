@@ -1,5 +1,5 @@
-// Timers on the run's time: one heap of them, and a sleep of the host only for the earliest. There is room for so many
-// sleeps, and none can be taken back.
+// Timers on the run's time: one heap of them, and a sleep of the host only for the earliest. The number of sleeps is
+// limited, and none can be cancelled.
 
 import { sleep as hostSleep } from "disperse:guest/host-async@0.1.0";
 
@@ -7,12 +7,12 @@ import { describe, log, read, role, toMs } from "./common.js";
 
 const CANCELLED_KEPT = 64;
 
-// `{ due, order, ring }`: when in ms, and which came first of those of the same moment. `ring` is gone once it has rung.
+// `{ due, order, ring }`: when in ms; the order among those of the same moment; the callback, unset once it was called.
 let heap = [];
 let order = 0;
 let cancelled = 0;
 let looking = false;
-// When the sleeps of the host end that go on.
+// When the pending sleeps of the host end.
 const wakes = new Set();
 
 const compare = (a, b) => a.due - b.due || a.order - b.order;
@@ -36,12 +36,12 @@ function pop() {
   return first;
 }
 
-/** Calls `ring` with the run's time after so many ms. */
+/** Calls `ring` with the run's time after this many ms. */
 function set(ms, ring) {
   if (role.worker) throw new Error("a worker has no timers");
   const timer = { due: Date.now() + toMs(ms), order: order++, ring };
   push(timer);
-  // Not at once: of the many that are set together only the earliest needs a sleep.
+  // Deferred: of many timers that are set together, only the earliest needs a sleep.
   if (!looking) {
     looking = true;
     Promise.resolve().then(() => {
@@ -59,7 +59,7 @@ function cancel(timer) {
   cancelled = 0;
 }
 
-/** Has the host wake this task for the next timer, unless it does so sooner. */
+/** Requests a sleep until the next timer, unless an earlier one is pending. */
 function wake() {
   while (heap.length > 0 && !heap[0].ring) pop();
   if (heap.length === 0) return;
@@ -74,7 +74,7 @@ function wake() {
   });
 }
 
-/** In its turn, so that one callback can still cancel the next one, and its error concerns nobody else. */
+/** Calls one timer's callback in a microtask of its own, so that it can still cancel the next one, and its error ends no other. */
 function ring(timer, time) {
   Promise.resolve()
     .then(() => {

@@ -1,4 +1,4 @@
-// What a worker is made of: see worker.d.ts.
+// Workers: see worker.d.ts.
 
 import { current } from "disperse:guest/attempt@0.1.0";
 import { run as runCommand } from "disperse:guest/exec@0.1.0";
@@ -44,7 +44,7 @@ function encoded(codec, value) {
   }
 }
 
-/** What leaves a worker as the failure of the contract: of many errors that which all of them are. */
+/** Converts a thrown value to the failure of the contract. Several errors have the sort of all of them, if they agree. */
 function failure(error) {
   const parts = leaves(error);
   const tags = new Set(parts.map(tagOf));
@@ -66,7 +66,7 @@ const problem = ({ tag, val }) => new Problem(tag, val);
 export const attempt = () => current();
 
 export function reportQuota({ remaining, resets = 0, bucket = "" }) {
-  // A server may say that more was spent than there was.
+  // A server may report that more was spent than there was.
   const left = Math.min(Math.max(whole("remaining", remaining, -Infinity, Infinity), 0), U32_MAX);
   update({ bucket: words(bucket), remaining: left, resets: toMs(resets) });
 }

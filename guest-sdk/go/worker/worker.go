@@ -177,8 +177,8 @@ func (r *Response) Header(name string) string {
 	return ""
 }
 
-// Fetch sends a request and waits for the whole response, at most 8 MiB. Redirects are followed as far as they stay
-// within what the operator grants. An error is a *Problem: "denied", "invalid", "timeout", "unreachable" or "oversize".
+// Fetch sends a request and waits for the whole response, at most 8 MiB. Redirects are followed if the operator
+// grants their targets. An error is a *Problem: "denied", "invalid", "timeout", "unreachable" or "oversize".
 func Fetch(request Request) (*Response, error) {
 	texts := utf8.ValidString(request.Verb) && utf8.ValidString(request.URL)
 	var headers []http.Header

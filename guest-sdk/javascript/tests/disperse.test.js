@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { beforeEach, test } from "node:test";
 
-// Those of the SDK take their place: see "what the SDK adds to the engine".
+// Those of the SDK replace them: see "globals of the SDK".
 const { TextDecoder: EngineDecoder, TextEncoder: EngineEncoder } = globalThis;
 for (const name of ["TextDecoder", "setTimeout", "clearTimeout"]) delete globalThis[name];
 
@@ -11,7 +11,7 @@ const bytes = (text) => encoder.encode(text);
 const text = (data) => Buffer.from(data).toString();
 
 let asked, lines, written, answer, stdin;
-// The run's time and the sleeps that the host has been asked for.
+// The run's time, and the sleeps that were requested from the host.
 let now, sleeping, slept;
 Date.now = () => now;
 beforeEach(() => {
@@ -20,7 +20,7 @@ beforeEach(() => {
   answer = ({ payload }) => ({ tag: "ok", val: payload });
 });
 const settled = () => new Promise(setImmediate);
-/** Lets the run's time go on to a moment. */
+/** Advances the run's time to a moment. */
 async function until(moment) {
   await settled();
   for (;;) {
@@ -78,7 +78,7 @@ const failing = async (handle, payload, kind = "k") => {
   assert.fail("it did not fail");
 };
 
-test("a worker squares", async () => {
+test("worker returns its result", async () => {
   const handle = work.worker((n) => n * n);
   assert.equal(text(await handle({ kind: "k", payload: bytes("12") })), "144");
   const failure = await failing(handle, "x");
@@ -86,7 +86,7 @@ test("a worker squares", async () => {
   assert.match(failure.val, /^the input of `k` cannot be read: it is not JSON/);
 });
 
-test("whatever is thrown becomes a failure", async () => {
+test("any thrown value becomes a failure", async () => {
   const thrown = {
     error: new TypeError("odd", { cause: "deep" }), text: "a string", thing: { a: 1 }, nothing: undefined,
     retryable: new work.Retryable("r"), permanent: new work.Permanent("p"), busy: new work.Busy(1.5), unfit: new work.Unfit("u"),
@@ -108,8 +108,8 @@ test("whatever is thrown becomes a failure", async () => {
   assert.equal((await of("network")).tag, "retryable");
 });
 
-test("no failure is too odd to be told", async () => {
-  // Each of these trapped: the mapping of the failure failed itself.
+test("unusual thrown values become failures", async () => {
+  // Each of these trapped, because converting the thrown value threw another one.
   const itself = new Error("x");
   itself.cause = itself;
   const ring = new Error("ring", { cause: new Error("other") });
@@ -131,7 +131,7 @@ test("no failure is too odd to be told", async () => {
   assert.deepEqual(await Promise.all([-1, NaN, "60", Infinity].map((ms) => of(`busy ${ms}`))), [0, 0, 0, 2 ** 32 - 1]);
 });
 
-test("an error of many is what all of them are", async () => {
+test("aggregate error has the sort of all its errors", async () => {
   const { Busy, Permanent } = work;
   const thrown = {
     all: new AggregateError([new Permanent("row 7"), new AggregateError([new Permanent("row 8")])], "many"),
@@ -153,7 +153,7 @@ test("an error of many is what all of them are", async () => {
   assert.match(mixed.val, /: row 7; TypeError: x \([^)]*\); Error: y \([^)]*\); 1 more$/);
 });
 
-test("what JSON cannot carry is refused", async () => {
+test("values without a JSON form are errors", async () => {
   const cyclic = {};
   cyclic.self = cyclic;
   const odd = [10n, cyclic, NaN, { deep: [1, -Infinity] }, () => 1];
@@ -169,7 +169,7 @@ test("what JSON cannot carry is refused", async () => {
   assert.deepEqual(outcomes.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
 });
 
-test("each kind has its function", async () => {
+test("each kind is performed by its function", async () => {
   const handle = work.worker({ a: () => 1, b: async (input, kind) => kind + input });
   assert.equal(text(await handle({ kind: "b", payload: bytes("2") })), '"b2"');
   assert.deepEqual(await failing(handle, "1", "toString"), {
@@ -178,7 +178,7 @@ test("each kind has its function", async () => {
   });
 });
 
-test("HTTP, programs, quotas, the attempt", async () => {
+test("worker calls HTTP, programs, quotas and the attempt", async () => {
   const response = await work.fetch("https://a.b", { json: { a: 1 } });
   assert.deepEqual([response.status, response.ok, response.header("x-left"), response.json()], [204, true, "7", { a: 1 }]);
   await assert.rejects(work.fetch("bad"), { sort: "invalid" });
@@ -195,7 +195,7 @@ test("HTTP, programs, quotas, the attempt", async () => {
   assert.equal(work.attempt().worker, "w");
 });
 
-test("an operation from first to last", async () => {
+test("operation from first task to finish", async () => {
   const { next, run, collect, finish } = op.operation({
     *tasks() {
       yield 1;
@@ -225,7 +225,7 @@ test("only `run` may be async", async () => {
   assert.throws(() => of({ async finish() {} }).finish(), (why) => /`finish` is async/.test(why));
 });
 
-test("what the planner trips over is told", () => {
+test("exception of the planner is logged", () => {
   const { next, collect } = op.operation({
     *tasks() {
       throw new Error("no tasks");
@@ -241,7 +241,7 @@ test("what the planner trips over is told", () => {
   assert.match(lines[1][1], /^`collect` failed: Error: no collect \(disperse\.test\.js line \d+/);
 });
 
-test("timers in their order, with one sleep of the host", async () => {
+test("timers are called in order, with one sleep of the host", async () => {
   const rung = [];
   for (const [id, ms] of [[1, 30], [2, 10], [3, 20], [4, 10]]) op.sleep(ms).then((time) => rung.push([id, time]));
   await until(100);
@@ -250,8 +250,8 @@ test("timers in their order, with one sleep of the host", async () => {
   await assert.rejects(op.sleep(-1), RangeError);
 });
 
-test("many timers, most of them cancelled, and few sleeps", async () => {
-  // Each of these kept a sleep of the host, of which a task may have 1,024.
+test("cancelled timers keep no sleeps", async () => {
+  // Each of these kept a sleep of the host, and a task may have 1,024.
   let rung = 0;
   for (let n = 0; n < 5000; n++) clearTimeout(setTimeout(() => rung++, 60_000 + n));
   for (let n = 5000; n > 0; n--) setTimeout(() => rung++, n);
@@ -266,7 +266,7 @@ test("many timers, most of them cancelled, and few sleeps", async () => {
   assert.equal(sleeping.length, 1);
 });
 
-test("a callback can cancel the next one, and its error is its own", async () => {
+test("callback can cancel the next one, and its error ends no other", async () => {
   const rung = [];
   let other;
   setTimeout(() => {
@@ -280,7 +280,7 @@ test("a callback can cancel the next one, and its error is its own", async () =>
   assert.match(lines[0][1], /^a timer's callback failed: Error: in a callback/);
 });
 
-test("a worker has no timers", async () => {
+test("worker has no timers", async () => {
   const handle = work.worker(() => op.sleep(5));
   assert.match((await failing(handle, "1")).val, /^Error: a worker has no timers/);
   const { run } = op.operation({ *tasks() {}, run: () => op.sleep(5) });
@@ -289,7 +289,7 @@ test("a worker has no timers", async () => {
   assert.equal(text(await slept), "5");
 });
 
-test("actions, their options and refusals", async () => {
+test("actions carry options and reject with refusals", async () => {
   assert.deepEqual(await op.perform("k", { a: "é" }, { timeout: 0.1, priority: -2 }), { a: "é" });
   assert.deepEqual([asked[0][1].timeout, asked[0][1].priority, asked[0][1].deadline], [1, -2, 0]);
   await op.perform("k", 1);
@@ -308,11 +308,11 @@ test("actions, their options and refusals", async () => {
   await assert.rejects(op.perform("k", 1), /the result of `k` cannot be read/);
 });
 
-test("any number of actions, in order", async () => {
+test("results of any number of actions are in order", async () => {
   assert.deepEqual(await op.performAll("k", Array(3000).keys()), [...Array(3000).keys()]);
 });
 
-test("lines of any length", () => {
+test("lines have any length", () => {
   stdin = ["a", "b\nc", "\n\n", "dé"];
   assert.deepEqual([...op.lines()], ["ab", "c", "", "dé"]);
   assert.deepEqual([...op.lines()], []);
@@ -320,7 +320,7 @@ test("lines of any length", () => {
   assert.deepEqual(op.environment(), { A: "1" });
 });
 
-test("UTF-8 as the engine of this test does it", () => {
+test("UTF-8 equals that of the test's engine", () => {
   const plain = new EngineDecoder();
   for (const sample of ["", "aé€😀\0", "\ud800", "x\udc00y", "\udc00\ud800", "ÿ".repeat(5000)]) {
     assert.deepEqual(op.utf8.encode(sample), bytes(sample));
@@ -336,20 +336,20 @@ test("UTF-8 as the engine of this test does it", () => {
   assert.throws(() => op.utf8.decode(Uint8Array.of(0xff), { fatal: true }), TypeError);
 });
 
-test("what the SDK adds to the engine", () => {
+test("globals of the SDK", () => {
   const bom = Uint8Array.of(0xef, 0xbb, 0xbf, 0x41);
   assert.equal(new TextDecoder().decode(bom), "A");
   assert.equal(new TextDecoder("UTF8", { ignoreBOM: true }).decode(bom.buffer), "\ufeffA");
   assert.throws(() => new TextDecoder("latin1"), RangeError);
 });
 
-test("lines of the SDK are not told", () => {
+test("error names no line of the SDK", () => {
   const sources = ["../sdk/operation.js", "src/operation.js"];
   const own = readFileSync(new URL("../operation.js", import.meta.url), "utf8");
   assert.deepEqual(fileNames(sources, [own, "mine"]), ["", "operation.js"]);
   assert.deepEqual(fileNames(sources, undefined), ["operation.js", "operation.js"]);
 });
 
-test("the table of lines", () => {
+test("table of lines maps the bundle to sources", () => {
   assert.deepEqual(lineTable(";AAAA;AACA,EAAE;ACFA"), [0, [0, 1], [0, 2], [1, 0]].map((at) => at));
 });

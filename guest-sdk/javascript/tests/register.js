@@ -1,4 +1,4 @@
-// Puts a stand-in for the host where the SDK imports the contract.
+// Replaces the imports of the contract with a stand-in for the host.
 import { register } from "node:module";
 
 register("./hooks.js", import.meta.url);

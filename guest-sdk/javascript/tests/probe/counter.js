@@ -1,4 +1,4 @@
-// Counts in every part of the planner, and writes in `finish` what that came to; in JavaScript, with variables of the module.
+// Counts in every part of the planner, and writes the total in `finish`; in JavaScript, with variables of the module.
 import { lines, operation, outputLine, perform } from "disperse/operation";
 
 let [handed, taken, sum] = [0, 0, 0];

@@ -1,4 +1,4 @@
-// Counts in every part of the planner, and writes in `finish` what that came to.
+// Counts in every part of the planner, and writes the total in `finish`.
 import { lines, operation, outputLine, perform } from "disperse/operation";
 
 const counts = {

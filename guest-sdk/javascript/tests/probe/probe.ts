@@ -1,10 +1,10 @@
-// Asks in every way that an operation has, and its own worker answers.
+// Requests actions in every way that an operation has; its own worker answers.
 import { TEXT, args, environment, lines, log, operation, outputLine, perform, performAll, sleep, submit } from "disperse/operation";
 import { attempt, fetch, runProgram, reportQuota, worker, Permanent, Problem } from "disperse/worker";
 
 export const handle = worker({
   async square(n: number) { if (n === 14) throw "no fourteen"; return n * n; },
-  async who(x: unknown, kind: string) {
+  async about(x: unknown, kind: string) {
     const a = attempt();
     reportQuota({ remaining: 3, resets: 100 });
     const why: string[] = [];
@@ -26,7 +26,7 @@ export const handle = worker({
 export const { next, run, collect, finish } = operation({
   *tasks() {
     if (args().includes("trip")) throw new Error("no tasks");
-    yield* ["abandon", "many", "sleep", "timeout", "forgot", "args", "all", "settled", "random", "random", "who", "text", "lost", "throw", "emoji é😀"];
+    yield* ["abandon", "many", "sleep", "timeout", "forgot", "args", "all", "settled", "random", "random", "about", "text", "lost", "throw", "emoji é😀"];
     yield* ["race", "sleepers", "order", "option", "half", "bigint", "odd timer", "odd any", "odd half", "odd itself"]; },
   async run(task: string): Promise<any> {
     switch (task) {
@@ -39,7 +39,7 @@ export const { next, run, collect, finish } = operation({
       case "all": return (await performAll<number>("square", Array.from({ length: 2500 }, (_, i) => i + 20))).length;
       case "settled": return (await performAll("square", [1, 14, "x"], { settled: true, attempts: 1 })).map(o => o.status);
       case "random": return [Math.random(), Math.random()];
-      case "who": return await perform("who");
+      case "about": return await perform("about");
       case "text": return await perform("square", "12", { codec: TEXT });
       case "lost": await new Promise(() => {}); return 1;
       case "race": { let n = 0; for (; n < 1200; n++) await Promise.race([perform("square", 2), sleep(3_600_000)]); return n; }
