@@ -1,4 +1,4 @@
-/* What disperse.h promises, on top of the generated bindings in gen/. The only file to compile. */
+/* Implements disperse.h on top of the generated bindings in gen/. The only file to compile. */
 #include "disperse.h"
 
 #include <ctype.h>
@@ -19,7 +19,7 @@
 #error "compile disperse.c with -DDISPERSE_WORKER, -DDISPERSE_OPERATION or both"
 #endif
 
-/* The bindings want this from an object file with the type of the component; the host knows the type. */
+/* The bindings expect this from an object file with the type of the component; the host knows the type. */
 void __component_type_object_force_link_guest(void) {}
 
 /* --- Memory until the end of the call --- */
@@ -50,12 +50,12 @@ void disperse_release(size_t mark) {
 
 static void let_go(void) { disperse_release(0); }
 
-/* For the length of a function of this SDK, which frees it. */
+/* Allocates for one function of this SDK, which frees it. */
 static void *scratch(size_t count, size_t size) { return there_is(calloc(count ? count : 1, size)); }
 
 static void *room(size_t count, size_t size) { return keep(scratch(count, size)); }
 
-/* Takes over what the bindings allocated. */
+/* Takes ownership of memory that the bindings allocated. */
 static disperse_bytes taken(uint8_t *data, size_t size) {
   char *bytes = there_is(realloc(size ? data : NULL, size + 1));
   bytes[size] = 0;
@@ -70,13 +70,13 @@ static guest_string_t lent_text(const char *text) {
   return (guest_string_t){(uint8_t *)(text ? text : ""), text ? strlen(text) : 0};
 }
 
-/* For the bindings to free, which they do where there is anything. */
+/* Allocates memory that the bindings free, if it is not empty. */
 static guest_list_u8_t given(disperse_bytes bytes) {
   if (!bytes.size) return (guest_list_u8_t){NULL, 0};
   return (guest_list_u8_t){memcpy(there_is(malloc(bytes.size)), bytes.data, bytes.size), bytes.size};
 }
 
-/* How many bytes the character here has; 0 if it is no UTF-8. */
+/* Returns how many bytes the character here has; 0 if it is not UTF-8. */
 static size_t character(const uint8_t *at, size_t size) {
   static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
   size_t length = at[0] < 0x80 ? 1 : at[0] >> 5 == 6 ? 2 : at[0] >> 4 == 14 ? 3 : at[0] >> 3 == 30 ? 4 : 0;
@@ -89,7 +89,7 @@ static size_t character(const uint8_t *at, size_t size) {
   return code < least[length] || code > 0x10ffff || code >> 11 == 0x1b ? 0 : length;
 }
 
-/* Whether the host takes it: what is no UTF-8 would be a trap. */
+/* Returns whether the host accepts a text: one that is not UTF-8 would trap. */
 static bool is_text(const char *text) {
   guest_string_t left = lent_text(text);
   for (size_t step; left.len; left.ptr += step, left.len -= step) {
@@ -99,7 +99,7 @@ static bool is_text(const char *text) {
   return true;
 }
 
-/* What is no UTF-8 becomes question marks. */
+/* Replaces bytes that are not UTF-8 by question marks. */
 static void repair(uint8_t *text, size_t size) {
   for (size_t i = 0, step; i < size; i += step) {
     step = character(text + i, size - i);
@@ -136,7 +136,7 @@ disperse_bytes disperse_format(const char *format, ...) {
 disperse_bytes disperse_digits(int64_t number) { return disperse_format("%" PRId64, number); }
 
 bool disperse_number(disperse_bytes bytes, int64_t *number) {
-  /* Not by `strtoimax`, which reads on where no NUL follows. */
+  /* Not by `strtoimax`, which reads beyond the bytes if no NUL follows. */
   bool negative = bytes.size && bytes.data[0] == '-';
   size_t first = bytes.size && (negative || bytes.data[0] == '+');
   int64_t value = 0;

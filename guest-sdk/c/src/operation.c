@@ -1,4 +1,4 @@
-/* What disperse.h promises to operations. A part of disperse.c, not compiled by itself. */
+/* Implements disperse.h for operations. A part of disperse.c, not compiled by itself. */
 
 bool exports_guest_next(guest_list_u8_t *ret) {
   disperse_bytes task = {NULL, 0};
@@ -73,10 +73,10 @@ static disperse_outcome settled_as(bool ok, guest_list_u8_t *result, disperse_gu
   return (disperse_outcome){false, TAKEN(refusal->message), (disperse_reason)refusal->reason};
 }
 
-/* The handle of an action that no host was asked for: those of the host are positive, and 0 is what was taken. */
+/* The handle of an action that was not requested from the host. Those of the host are positive, and 0 is one that was taken. */
 enum { REFUSED = -1 };
 
-/* A kind that breaks the contract would end the task; here it is only the action that is refused. */
+/* A kind that violates the contract would end the task; here it fails only the action. */
 static bool is_kind(const char *kind) { return lent_text(kind).len <= 256 && is_text(kind); }
 
 disperse_pending disperse_submit(const char *kind, disperse_bytes input, const disperse_options *options) {
@@ -118,8 +118,8 @@ disperse_outcome disperse_perform(const char *kind, disperse_bytes input, const 
   return disperse_take(&pending);
 }
 
-/* Whether one call of the host can take all of these: it copies no more than 16 MiB for a call, and what it makes of
- * each action counts. */
+/* Whether one call of the host can take all of these: it copies no more than 16 MiB for a call, its own data of each
+ * action included. */
 static bool in_one_call(const disperse_action *actions, size_t count) {
   const size_t most = 4 << 20, each = 64;
   for (size_t i = 0, bytes = 0; i < count; i++) {

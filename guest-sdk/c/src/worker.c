@@ -1,4 +1,4 @@
-/* What disperse.h promises to workers. A part of disperse.c, not compiled by itself. */
+/* Implements disperse.h for workers. A part of disperse.c, not compiled by itself. */
 
 bool exports_guest_handle(guest_action_t *action, guest_list_u8_t *ret, guest_failure_t *err) {
   const char *kind = TAKEN(action->kind).data;

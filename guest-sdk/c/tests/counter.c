@@ -1,4 +1,4 @@
-/* Counts in every part of the planner, and writes in disperse_finish what that came to. */
+/* Counts in every part of the planner, and writes the total in disperse_finish. */
 #include <inttypes.h>
 #include <stdlib.h>
 

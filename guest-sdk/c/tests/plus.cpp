@@ -1,4 +1,4 @@
-// A worker in C++: its functions have the same names and its text is turned around.
+// A worker in C++: its functions have the same names, and it reverses its text.
 #include <algorithm>
 #include <string>
 

@@ -1,4 +1,4 @@
-/* Operation and worker in one, whose tasks try everything that disperse.h has. */
+/* Operation and worker in one, whose tasks use everything in disperse.h. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ static __attribute__((noinline)) void trip(void) {
   abort();
 }
 
-/* Two attempts trap, each in a place of its own, and say nothing. */
+/* Two attempts trap, at two places, without a message. */
 static disperse_result stumble(void) {
   uint32_t number = disperse_attempt().number;
   if (number == 1) fall();
@@ -32,7 +32,7 @@ static disperse_result stumble(void) {
   return disperse_okf("done at attempt %" PRIu32, number);
 }
 
-/* What a line of `disperse-host map --kind break` asks for. */
+/* Fails as a line of `disperse-host map --kind break` names it. */
 static disperse_result fail_as(const char *how) {
   DISPERSE_CHECK(strcmp(how, "check"));
   if (!strcmp(how, "fail")) return disperse_fail("not %s", "today");
@@ -52,10 +52,10 @@ static disperse_result fail_as(const char *how) {
   return disperse_ok(disperse_text(how));
 }
 
-/* Whether the memory of this instance is no larger than this. */
+/* Returns whether the memory of this instance is at most this large. */
 static bool within(size_t mib) { return __builtin_wasm_memory_size(0) <= mib * 16; }
 
-/* What is not text is told to the asker and does not end the attempt. */
+/* Text that is not UTF-8 is a problem that the worker can handle. */
 static disperse_result no_text(void) {
   static const char bad[] = "https://example.com/\xff";
   disperse_header header = {"A", bad};
@@ -133,7 +133,7 @@ static disperse_result any(void) {
   return disperse_ok_number(sum);
 }
 
-/* More than the host takes in one call, and among them some that no host takes. */
+/* More than the host accepts in one call, some of them with an invalid kind. */
 static disperse_result large(void) {
   enum { COUNT = 1200, LARGE = 24 };
   static char block[1 << 20];
@@ -152,7 +152,7 @@ static disperse_result large(void) {
   return disperse_ok_number(sum);
 }
 
-/* A kind that no host takes is refused at once; what else was asked for goes on. */
+/* An invalid kind fails at once; other requests go on. */
 static disperse_result kinds(void) {
   static char longest[258];
   memset(longest, 'k', 257);
@@ -170,7 +170,7 @@ static disperse_result kinds(void) {
   return disperse_ok(disperse_take(&pendings[0]).bytes);
 }
 
-/* Ten thousand actions, of which a thousand are open all the time: what that takes is freed along the way. */
+/* Ten thousand actions, a thousand of them open all the time: their memory is freed on the way. */
 static disperse_result window(void) {
   enum { OPEN = 1000, COUNT = 10000 };
   static disperse_pending pendings[OPEN];
@@ -191,7 +191,7 @@ static disperse_result logs(void) {
   disperse_log(DISPERSE_INFO, "a line %d", 1);
   for (int i = 0; i < 50000; i++) disperse_log(DISPERSE_DEBUG, "%100d", i);
   DISPERSE_CHECK(within(2));
-  return disperse_fail("no %s", "luck");
+  return disperse_fail("no %s", "result");
 }
 
 static disperse_result arguments(void) {
@@ -214,7 +214,7 @@ static disperse_result numbers(void) {
   return disperse_ok(most);
 }
 
-/* Ten thousand times ten kilobytes, which would not fit. */
+/* Ten thousand times ten kilobytes, which would not fit at once. */
 static disperse_result often(void) {
   static char block[10000];
   size_t mark = disperse_mark();
