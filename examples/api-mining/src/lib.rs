@@ -1,5 +1,5 @@
-//! Fetches a whole catalogue, page by page and item by item. Who asks with which token, and when, is not its business: the
-//! host knows the quotas.
+//! Fetches a whole catalogue, page by page and item by item. The host decides which token is used when: only it knows the
+//! quotas.
 #![forbid(unsafe_code)]
 
 mod miner;
@@ -9,14 +9,14 @@ use disperse_guest::{AsyncOperation, Encode, Error, error, export_both_async, ou
 use miner::Miner;
 use serde::{Deserialize, Serialize};
 
-/// How many pages one task goes through.
+/// How many pages one task fetches.
 const PAGES_PER_TASK: u32 = 2;
 
-/// The planner. Only a page says how many there are, so the first task goes alone.
+/// The planner. The number of pages is known only from a page, so the first task runs alone.
 struct Catalogue {
     /// The first page of the next task.
     next: u32,
-    /// The last page there is, once it is known.
+    /// The last page, once it is known.
     last: Option<u32>,
 }
 
@@ -26,7 +26,7 @@ impl Default for Catalogue {
     }
 }
 
-/// A page of the catalogue, as the server has it.
+/// A page of the catalogue, as the server sends it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Page {
     /// How many pages there are.
@@ -36,7 +36,7 @@ struct Page {
     next: Option<u32>,
 }
 
-/// One item of it.
+/// One item of the catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Item {
     id: u32,
@@ -44,7 +44,7 @@ struct Item {
     price: u32,
 }
 
-/// What a task comes to.
+/// The result of a task.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Block {
     pages: u32,
@@ -82,7 +82,7 @@ impl AsyncOperation for Catalogue {
         Ok(block)
     }
 
-    /// Writes one line for each item, and learns how many pages there are.
+    /// Writes one line for each item, and stores how many pages there are.
     fn collect(&mut self, first: u32, outcome: Result<Block, String>) {
         let block = match outcome {
             Ok(block) => block,
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_task_goes_alone_and_the_others_follow() {
+    fn first_task_runs_alone_and_the_others_follow() {
         let mut planner = Catalogue::default();
         assert_eq!((planner.next(), planner.next()), (Some(1), None));
         planner.last = Some(5);

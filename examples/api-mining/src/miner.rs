@@ -1,4 +1,4 @@
-//! The worker: one request, and what its answer means for the host.
+//! The worker: sends one request and translates its status for the host.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use disperse_guest::{Action, AsyncWorker, Failure, Raw, http, report_quota};
 ///
 /// | setting   | value                                                                                         |
 /// |-----------|-----------------------------------------------------------------------------------------------|
-/// | `BASE`    | where the server is, such as `http://127.0.0.1:8000`                                          |
-/// | `TOKEN`   | a placeholder, which the host exchanges for the token                                         |
-/// | `REPORTS` | `1`: the host is told what the server says of the quota                                       |
+/// | `BASE`    | the URL of the server, such as `http://127.0.0.1:8000`                                          |
+/// | `TOKEN`   | a placeholder, which the host replaces by the token                                           |
+/// | `REPORTS` | `1`: the worker reports to the host what the server tells of the quota                        |
 pub(crate) struct Miner {
     base: Option<String>,
     token: String,
@@ -32,7 +32,7 @@ impl AsyncWorker for Miner {
     type Input = u32;
     type Output = Raw;
 
-    /// Answers with the JSON of the server, as it is.
+    /// Returns the JSON of the server, unchanged.
     async fn handle(&self, action: Action<u32>) -> Result<Raw, Failure> {
         let base = self.base.as_deref();
         let base = base.ok_or_else(|| Failure::permanent("no BASE says where the server is"))?;
@@ -40,11 +40,11 @@ impl AsyncWorker for Miner {
         let path = match action.kind.as_str() {
             "page" => format!("/items?page={number}"),
             "item" => format!("/items/{number}"),
-            kind => return Err(Failure::permanent(format!("nobody knows what `{kind}` is"))),
+            kind => return Err(Failure::permanent(format!("`{kind}` is an unknown kind"))),
         };
         let request = http::get(format!("{base}{path}")).header("Authorization", format!("Bearer {}", self.token));
         let response = request.fetch_async().await.map_err(|problem| match problem {
-            // What is not granted here is granted to no other worker of the pool.
+            // The other workers of the pool have the same grants.
             http::Problem::Denied(_) => Failure::permanent(problem),
             other => other.into(),
         })?;
@@ -57,7 +57,7 @@ impl AsyncWorker for Miner {
     }
 }
 
-/// What is left of the quota and in how long it starts afresh, if the answer says it. A window that slides never does.
+/// Returns what is left of the quota and in how long the window ends, if the answer tells. A sliding window has no end.
 fn quota(response: &http::Response) -> Option<(u32, Duration)> {
     let number = |name| response.header(name)?.parse().ok();
     let remaining = number("X-RateLimit-Remaining")?;
@@ -65,19 +65,19 @@ fn quota(response: &http::Response) -> Option<(u32, Duration)> {
     Some((remaining, Duration::from_millis(resets.into())))
 }
 
-/// Whom an answer speaks against: nobody, the token, this moment or the request.
+/// Returns the failure of a status, which is a fault of the token, of the moment or of the request; none if it is a success.
 fn outcome(path: &str, response: http::Response) -> Result<Raw, Failure> {
     match response.status {
         200 => Ok(Raw(response.body)),
         401 => Err(Failure::unfit("the token was revoked")),
         429 => Err(Failure::busy(wait(&response))),
-        // It may be well again, and another token may fare better.
+        // It may succeed later, or with another token.
         status @ 500.. => Err(Failure::retryable(format!("{status} {path}"))),
         status => Err(Failure::permanent(format!("{status} {path}"))),
     }
 }
 
-/// How long the server wants to be left alone: in ms where it says so, else in seconds. Zero: it does not say.
+/// Returns how long the server wants no requests, from a header in ms, else from one in seconds. Zero: unknown.
 fn wait(response: &http::Response) -> Duration {
     let number = |name| response.header(name)?.parse().ok();
     let exact = number("X-Retry-After-Ms").map(Duration::from_millis);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_is_what_it_means() {
+    fn each_status_becomes_its_failure() {
         assert_eq!(of(200, &[]), Ok(Raw(b"{}".to_vec())));
         assert!(matches!(of(401, &[]), Err(Failure::Unfit(_))));
         assert_eq!(of(503, &[]), Err(Failure::retryable("503 /items/1")));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_read_where_it_is_said() {
+    fn quota_is_read_from_the_headers() {
         let both = [("x-ratelimit-remaining", "7"), ("x-ratelimit-reset-ms", "1500")];
         assert_eq!(quota(&response(200, &both)), Some((7, Duration::from_millis(1500))));
         assert_eq!(quota(&response(200, &both[..1])), Some((7, Duration::ZERO)));

@@ -1,4 +1,4 @@
-//! A worker that reads files: the SHA-256 of each, as `sha256sum` writes it.
+//! A worker that reads files and returns the SHA-256 of each, as `sha256sum` writes it.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
@@ -17,14 +17,14 @@ impl Worker for Checksum {
 
     fn handle(&mut self, action: Action<Text<String>>) -> Result<Text<String>, Failure> {
         let path = action.input.0;
-        // A file that is not there or not granted is so for every worker of the pool.
+        // A file that is missing or not granted is so for every worker of the pool.
         let file = File::open(&path).map_err(|error| format!("cannot open `{path}`: {error}"));
         let sum = checksum(file.or_permanent()?)?;
         Ok(Text(format!("{sum}  {path}")))
     }
 }
 
-/// Reads to the end in pieces, so that a file may be larger than the worker's memory.
+/// Hashes a file in pieces, so that a file may be larger than the worker's memory.
 fn checksum(mut file: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut piece = vec![0; 64 << 10];
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_of_a_known_text() {
+    fn sum_of_a_known_text() {
         // FIPS 180-2, appendix B.1.
         let sum = checksum(&b"abc"[..]).map_err(|error| error.to_string());
         assert_eq!(

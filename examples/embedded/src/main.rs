@@ -1,20 +1,20 @@
-//! A program with the host built in: its own functions and a sandboxed component work side by side.
+//! A program that embeds the host: its own functions and a sandboxed component work side by side.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "it is a program, and this is what it says"
+    reason = "a program prints its results"
 )]
 
 use std::error::Error;
 
 use disperse_host::{Action, Attempt, Compiler, Component, Event, Failure, Host, Operation, Pool, Task};
 
-/// Where `cargo build` puts the example `square`, seen from the project's folder.
+/// The path of the built example `square`, relative to the project's folder.
 const SQUARE: &str = "examples/target/wasm32-wasip2/release/square.wasm";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Before all else: the process that compiles components is this program once more.
+    // First: the process that compiles components is this program again.
     let compiler = Compiler::prepare();
     let path = std::env::args().nth(1).unwrap_or_else(|| SQUARE.to_owned());
     let host = Host::builder().compiler(compiler).cache(true).build()?;
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokio::runtime::Runtime::new()?.block_on(areas(&host, &square))
 }
 
-/// Prints how large fields are, of which a table of our own has the sides, and a component the arithmetic.
+/// Prints how large fields are: a function has the table of their sides, and a component does the arithmetic.
 async fn areas(host: &Host, square: &Component) -> Result<(), Box<dyn Error>> {
     let fields = ["north", "east", "south", "west"];
     let operation = Operation::native(fields, |task: Task| async move {
@@ -53,7 +53,7 @@ async fn areas(host: &Host, square: &Component) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A worker of our own. The first replica is down, so that its work goes to the other one.
+/// A worker that is a function. The first replica is down, so its work goes to the other one.
 async fn look_up(attempt: Attempt) -> Result<&'static str, Failure> {
     if attempt.worker() == "replica/1" {
         return Err(Failure::retryable("the replica is down"));
@@ -62,6 +62,6 @@ async fn look_up(attempt: Attempt) -> Result<&'static str, Failure> {
         b"north" => Ok("12"),
         b"east" => Ok("35"),
         b"south" => Ok("8"),
-        _ => Err(Failure::permanent("nobody has measured this field")),
+        _ => Err(Failure::permanent("this field has not been measured")),
     }
 }

@@ -1,4 +1,4 @@
-//! A worker that fetches: each line holds URLs, which are asked for all at once, and the answer says what came of each.
+//! A worker that fetches: each line has URLs, which it requests all at once, and the result has the status of each.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -20,24 +20,24 @@ impl AsyncWorker for Fetch {
     }
 }
 
-/// Status, size and URL. The variable TOKEN, if there is one, goes along: it holds a placeholder, which the host exchanges
-/// for the secret.
+/// Returns status, size and URL. The variable TOKEN, if set, is sent as a header: it holds a placeholder, which the host
+/// replaces by the secret.
 async fn fetch(url: &str) -> Result<String, Failure> {
     let mut request = http::get(url);
     if let Ok(token) = std::env::var("TOKEN") {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     match request.fetch_async().await {
-        // It may be well again, and another worker may be better off.
+        // It may succeed later, or on another worker.
         Ok(response) if response.status >= 500 => Err(Failure::retryable(format!("{} {url}", response.status))),
         Ok(response) => Ok(format!("{} {:>7} {url}", response.status, response.body.len())),
-        // What is not granted here is granted to no other worker of the pool.
+        // The other workers of the pool have the same grants.
         Err(denied @ http::Problem::Denied(_)) => Err(Failure::permanent(denied.to_string())),
         Err(problem) => Err(Failure::retryable(problem.to_string())),
     }
 }
 
-/// A future, and what came of it.
+/// A future, and its output once it is ready.
 struct Open<F: Future>(Pin<Box<F>>, Option<F::Output>);
 
 /// Polls all of them until the last is ready; the outputs are in their order.

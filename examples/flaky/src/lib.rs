@@ -1,4 +1,4 @@
-//! Workers that fail on purpose, as their settings say, and an operation that gets its work done all the same.
+//! Workers that fail on purpose, as their settings define, and an operation that completes nevertheless.
 #![forbid(unsafe_code)]
 
 mod mischief;
@@ -27,7 +27,7 @@ impl Default for Flaky {
     }
 }
 
-/// One step. A poisoned one panics on whatever worker it meets.
+/// One step. A poisoned one panics on every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Step {
     number: u32,
@@ -70,7 +70,7 @@ fn parse(arguments: &[String]) -> Result<(u32, u32), String> {
     }
 }
 
-/// Squares the number of a step, unless its settings make it do mischief instead.
+/// Squares the number of a step, unless its settings make it fail.
 struct Troublemaker(Result<Mischief, String>);
 
 impl Default for Troublemaker {
@@ -90,14 +90,14 @@ impl Worker for Troublemaker {
         }
         let mischief = self.0.as_mut().map_err(Failure::unfit)?;
         let attempt = attempt();
-        // Without the first three parts, the run's name, so that every run has the same chances.
+        // Without the first three parts, the run's name, so that every run fails alike.
         let step = attempt.action.splitn(4, '-').last().unwrap_or_default();
         mischief.befall(&Dice::new(&attempt.worker, step, attempt.number))?;
         Ok(u64::from(number).pow(2))
     }
 }
 
-/// A trap: the host counts it as a failure and throws the instance away.
+/// Traps: the host counts it as a failure and drops the instance.
 pub(crate) fn panic_on_purpose(why: &str) -> ! {
     panic!("{why}, on purpose")
 }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_steps_are_the_poisoned_ones() {
+    fn last_steps_are_poisoned() {
         let mut planner = Flaky {
             tasks: Ok((3, 1)),
             next: 0,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments_end_the_run_without_a_task() {
+    fn invalid_arguments_end_the_run_without_a_task() {
         let mut planner = Flaky {
             tasks: parse(&["many".to_owned()]),
             next: 0,

@@ -1,4 +1,4 @@
-//! What a worker does instead of its work.
+//! Faults that a worker injects instead of its work.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::thread;
@@ -12,10 +12,10 @@ use crate::panic_on_purpose;
 ///
 /// | setting | value                          | what happens                                          |
 /// |---------|--------------------------------|-------------------------------------------------------|
-/// | `FAIL`  | `always` or a part from 0 to 1 | it says that it failed, retryable                     |
+/// | `FAIL`  | `always` or a part from 0 to 1 | it fails, retryable                                   |
 /// | `TRAP`  | the same                       | it panics                                             |
-/// | `BUSY`  | the same                       | it says that it is busy for 50 ms                     |
-/// | `WEAR`  | a number of steps              | after so many in one instance it says that it is unfit |
+/// | `BUSY`  | the same                       | it reports that it is busy for 50 ms                  |
+/// | `WEAR`  | a number of steps              | after this many in one instance it reports unfit      |
 /// | `DELAY` | ms                             | each step takes this long                             |
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Mischief {
@@ -52,7 +52,7 @@ impl Mischief {
         })
     }
 
-    /// Lets one step take its time and its chances.
+    /// Delays one step, and fails it with the configured probabilities.
     pub(crate) fn befall(&mut self, dice: &Dice) -> Result<(), Failure> {
         if !self.delay.is_zero() {
             thread::sleep(self.delay);
@@ -75,7 +75,7 @@ impl Mischief {
     }
 }
 
-/// Chance that depends only on who tries what for which time, so that a run can be told again.
+/// Random numbers that depend only on worker, step and attempt, so that a run can be repeated.
 pub(crate) struct Dice(DefaultHasher);
 
 impl Dice {
@@ -85,7 +85,7 @@ impl Dice {
         Self(hasher)
     }
 
-    /// From 0 to just below 1, the same each time for the same name.
+    /// Returns a number from 0 to below 1, always the same for the same name.
     fn roll(&self, name: &str) -> f64 {
         let mut hasher = self.0.clone();
         name.hash(&mut hasher);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_read() {
+    fn settings_are_parsed() {
         assert_eq!(Mischief::from_settings(|_| None), Ok(Mischief::default()));
         assert_eq!(mischief("FAIL", "always").unwrap().fail, 1.0);
         assert_eq!(mischief("TRAP", "0.25").unwrap().trap, 0.25);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_is_about_as_often_as_asked_for() {
+    fn failure_rate_is_about_the_configured_one() {
         let mut moody = mischief("FAIL", "0.2").unwrap();
         let failed = (0..1000)
             .filter(|n| moody.befall(&Dice::new("w", &n.to_string(), 1)).is_err())
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worn_out_worker_is_unfit() {
+    fn worn_out_worker_is_unfit() {
         let mut worn = mischief("WEAR", "2").unwrap();
         let dice = Dice::new("w", "a", 1);
         assert_eq!((worn.befall(&dice), worn.befall(&dice)), (Ok(()), Ok(())));

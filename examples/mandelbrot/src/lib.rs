@@ -1,5 +1,5 @@
-//! Draws the Mandelbrot set. Each task is a band of rows, each action a tile of a band; the planner puts the bands
-//! together and writes one PNG when the last has come.
+//! Draws the Mandelbrot set. Each task is a band of rows, each action a tile of a band; the planner assembles the bands
+//! and writes one PNG after the last.
 #![forbid(unsafe_code)]
 
 mod picture;
@@ -36,7 +36,7 @@ impl Default for Mandelbrot {
     }
 }
 
-/// Whole rows of the picture.
+/// A band: whole rows of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Band {
     settings: Settings,
@@ -49,7 +49,7 @@ impl Operation for Mandelbrot {
     type Output = Raw;
 
     fn next(&mut self) -> Option<Band> {
-        // Without settings there is nothing to draw, and `finish` says why.
+        // Without settings there is nothing to draw, and `finish` returns the reason.
         let settings = *self.settings.as_ref().ok()?;
         let row = self.next_row;
         let rows = settings.tile.min(settings.height - row);
@@ -121,7 +121,7 @@ export_both!(Mandelbrot, Painter);
 mod tests {
     use super::*;
 
-    /// What a host does, without one: every band is drawn tile by tile, and the last comes first.
+    /// Does what a host does: every band is drawn tile by tile, and the last comes first.
     #[test]
     fn bands_make_a_picture() {
         let settings = Settings::parse(&["--width=70", "--height", "50", "--tile", "16"].map(str::to_owned)).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments_end_the_run_without_a_task() {
+    fn invalid_arguments_end_the_run_without_a_task() {
         let mut planner = Mandelbrot {
             settings: Settings::parse(&["--widht".to_owned()]),
             next_row: 0,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where in the plane the pixels of the picture lie.
+/// The position of the picture's pixels in the plane.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct View {
     /// The pixel at the top left.
@@ -41,9 +41,9 @@ impl Tile {
     }
 }
 
-/// After how many steps the point escapes, with a fraction that makes the colours smooth; none if it does not.
+/// Returns after how many steps the point escapes, with a fraction that makes the colours smooth; none if it does not.
 fn escape(real: f64, imaginary: f64, iterations: u32) -> Option<f64> {
-    // Far beyond the 4 that would do: the further out, the smoother the fraction.
+    // Far beyond the sufficient 4: the further out, the smoother the fraction.
     const FAR: f64 = 65536.0;
     let (mut x, mut y, mut xx, mut yy) = (0.0, 0.0, 0.0, 0.0);
     for step in 0..iterations {
@@ -59,7 +59,7 @@ fn escape(real: f64, imaginary: f64, iterations: u32) -> Option<f64> {
     None
 }
 
-/// Deep blue, sky, white, amber, night, and round again.
+/// Deep blue, sky, white, amber and night, cyclic.
 const PALETTE: [(f64, [f64; 3]); 6] = [
     (0.0, [0.0, 7.0, 100.0]),
     (0.16, [32.0, 107.0, 203.0]),
@@ -69,7 +69,7 @@ const PALETTE: [(f64, [f64; 3]); 6] = [
     (1.0, [0.0, 7.0, 100.0]),
 ];
 
-/// The colour of an escape time. The root spreads the early times, where most of the picture lies.
+/// Returns the colour of an escape time. The root spreads the early times, where most of the picture lies.
 fn colour(time: f64) -> [u8; 3] {
     let at = (time.sqrt() * 0.16).fract();
     let mut colour = [0; 3];
@@ -87,7 +87,7 @@ fn colour(time: f64) -> [u8; 3] {
     colour
 }
 
-/// A picture that is being put together.
+/// A picture that is assembled from rectangles.
 #[derive(Debug, Default)]
 pub(crate) struct Canvas {
     width: u32,
@@ -104,7 +104,7 @@ impl Canvas {
         }
     }
 
-    /// Puts a rectangle of this width in its place.
+    /// Copies a rectangle of this width to its place.
     pub(crate) fn paste(&mut self, x: u32, y: u32, width: u32, pixels: &[u8]) -> Result<(), String> {
         let row_bytes = width as usize * 3;
         let wrong = || format!("{} bytes do not fit at {x},{y}", pixels.len());
@@ -128,7 +128,7 @@ impl Canvas {
         self.pixels
     }
 
-    /// The picture as a PNG.
+    /// Encodes the picture as a PNG.
     pub(crate) fn png(&self) -> Result<Vec<u8>, String> {
         let encode = || {
             let mut png = Vec::new();
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_points() {
+    fn escape_times_of_known_points() {
         assert_eq!(escape(0.0, 0.0, 1000), None);
         assert_eq!(escape(-1.0, 0.0, 1000), None);
         assert!(escape(2.0, 2.0, 1000).unwrap() < 3.0);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_go_round_without_a_seam() {
+    fn colours_are_cyclic_without_a_seam() {
         assert_eq!(colour(0.0), [0, 7, 100]);
         let end = (1.0f64 / 0.16).powi(2);
         let (before, after) = (colour(end - 1e-6), colour(end + 1e-6));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn rectangle_outside_of_the_picture_is_an_error() {
         let mut canvas = Canvas::new(4, 4);
         assert!(canvas.paste(0, 0, 2, &[1; 12]).is_ok());
         assert!(canvas.paste(3, 0, 2, &[1; 6]).is_err());

@@ -1,10 +1,10 @@
-//! What to draw, from the arguments of the run.
+//! The settings of the picture, from the arguments of the run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::picture::View;
 
-/// What follows `--` on the command line.
+/// The arguments after `--` on the command line.
 pub(crate) const USAGE: &str = "\
 usage: disperse-host run examples/mandelbrot --output mandelbrot.png -- [OPTIONS]
   --width N        pixels across (800)
@@ -16,9 +16,9 @@ usage: disperse-host run examples/mandelbrot --output mandelbrot.png -- [OPTIONS
 
 /// Red, green and blue.
 const BYTES_PER_PIXEL: u64 = 3;
-/// What one task may return, in bytes: the host's default limit for a result.
+/// The largest result of a task, in bytes: the host's default limit for a result.
 const BAND_BYTES_MAX: u64 = 8 << 20;
-/// The whole picture stands in the planner's memory, 1 GiB by default, and its PNG beside it.
+/// The largest picture, in pixels: the planner's memory, 1 GiB by default, holds it and its PNG.
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Both `--name value` and `--name=value`; the last one counts. The error is for the person who typed it.
+    /// Parses `--name value` and `--name=value`; the last one counts. The error is for the user.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut settings = Self::default();
         let mut arguments = arguments.iter();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_in_both_spellings() {
+    fn arguments_are_parsed_in_both_spellings() {
         assert_eq!(parse("").unwrap(), Settings::default());
         let settings = parse("--width 10 --height=20 --tile=8 --iterations 5 --center=-1.5,0.25 --zoom 2e3").unwrap();
         let expected = Settings {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong() {
+    fn errors_name_the_mistake() {
         for (line, part) in [
             ("--widht 3", "unknown argument `--widht`"),
             ("--width", "--width needs a value"),

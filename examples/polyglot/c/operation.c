@@ -22,6 +22,6 @@ disperse_result disperse_run(disperse_bytes task) {
     DISPERSE_CHECK(disperse_number(outcomes[i].bytes, &steps));
     if (steps > most) longest = i, most = steps;
   }
-  /* The instance of a task ends with it, and with the instance its memory. */
+  /* The instance of a task ends with the task, which frees its memory. */
   return disperse_okf("\"%lld-%lld: %lld takes %lld steps\"", from, to, from + (long long)longest, (long long)most);
 }

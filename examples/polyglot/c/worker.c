@@ -1,7 +1,7 @@
 /* How many steps a number has to 1: an even one is halved, an odd one tripled and one added. */
 #include "disperse.h"
 
-/* Where the numbers of some languages end. */
+/* The largest exact whole number of some languages. */
 static const int64_t most = (INT64_C(1) << 53) - 1;
 
 disperse_result disperse_handle(const char *kind, disperse_bytes input) {

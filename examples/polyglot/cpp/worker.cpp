@@ -6,10 +6,10 @@
 
 namespace {
 
-// Where the numbers of some languages end.
+// The largest exact whole number of some languages.
 constexpr int64_t most = (int64_t{1} << 53) - 1;
 
-// What an instance remembers from one action to the next; it may be gone at any moment.
+// The state of an instance: kept from one action to the next, but it may be lost at any moment.
 std::map<int64_t, int64_t> known{{1, 0}};
 
 std::optional<int64_t> steps(int64_t n) {

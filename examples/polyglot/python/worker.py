@@ -3,7 +3,7 @@
 import disperse
 
 
-# Where the numbers of some languages end.
+# The largest exact whole number of some languages.
 MOST = 2**53 - 1
 
 

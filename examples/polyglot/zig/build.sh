@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds worker.wasm or operation.wasm: sh build.sh worker|operation
 #
-# The header for C is translated, and its other half is compiled along.
+# Translates the header for C, and compiles disperse.c along.
 set -eu
 
 role=$1

@@ -19,7 +19,7 @@ fn run(range: []const u8) !disperse.disperse_result {
     if (from < 1 or to < from) return error.EmptyRange;
     if (to - from >= most_numbers) return error.LongRange;
 
-    // The instance of a task ends with it, and with the instance its memory.
+    // The instance of a task ends with the task, which frees its memory.
     const memory = std.heap.c_allocator;
     const actions = try memory.alloc(disperse.disperse_action, @intCast(to - from + 1));
     const outcomes = try memory.alloc(disperse.disperse_outcome, actions.len);

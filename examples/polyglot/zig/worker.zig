@@ -1,7 +1,7 @@
-// How many steps a number has to 1, in Zig. `disperse.zig` is the header for C, as zig translates it.
+// How many steps a number has to 1, in Zig. `disperse.zig` is the header for C, translated by zig.
 const disperse = @import("disperse.zig");
 
-/// Where the numbers of some languages end.
+/// The largest exact whole number of some languages.
 const most = (1 << 53) - 1;
 
 export fn disperse_handle(_: [*:0]const u8, input: disperse.disperse_bytes) disperse.disperse_result {

@@ -28,7 +28,7 @@ impl AsyncOperation for RollCall {
 
     async fn run(class: usize) -> Result<Text<String>, Error> {
         let (name, pupils) = CLASSES.get(class).ok_or("there is no such class")?;
-        // All calls are under way before the first is waited for.
+        // All calls are requested before the first is awaited.
         let calls: Vec<_> = pupils.iter().map(|pupil| submit::<String>("call", pupil)).collect();
         let began = sleep(Duration::from_millis(5)).await;
         let mut answers = Vec::new();
@@ -45,7 +45,7 @@ impl AsyncOperation for RollCall {
     }
 }
 
-/// Answers for the pupils. It takes as many calls at once as the pool allows.
+/// Answers for the pupils, as many calls at once as the pool allows.
 #[derive(Default)]
 struct Pupils;
 
@@ -59,7 +59,7 @@ impl AsyncWorker for Pupils {
             "call" if name == "lily" => Err(Failure::permanent("lily is ill")),
             "call" => Ok(format!("{name} is here")),
             "excuse" => Ok(format!("{name} is excused")),
-            kind => Err(Failure::permanent(format!("nobody knows what `{kind}` is"))),
+            kind => Err(Failure::permanent(format!("`{kind}` is an unknown kind"))),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Cuts a stream where no word is: after white space.
+//! Splits a stream between words: after white space.
 
 use std::io::{self, Read};
 
 use crate::counting::is_space;
 
-/// How much goes into one chunk, in bytes. The host calls `next` when this much input has come, so that a planner that
+/// The size of a chunk, in bytes. The host calls `next` when this much input has arrived, so that a planner that
 /// reads no more than this in one call never waits.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
@@ -16,14 +16,14 @@ pub(crate) const CHUNK_BYTES_MAX: usize = 4 << 20;
 pub(crate) enum Piece {
     /// Ends with white space or with the stream.
     Chunk(Vec<u8>),
-    /// Part of a word of more than [`CHUNK_BYTES_MAX`], without white space: the pieces that follow go on with it, and
-    /// the first [`Piece::Chunk`] begins with its end or with the white space behind it.
+    /// Part of a word of more than [`CHUNK_BYTES_MAX`], without white space: the next pieces continue it, and the
+    /// first [`Piece::Chunk`] begins with its end or with the white space after it.
     Fragment(Vec<u8>),
 }
 
 pub(crate) struct Chunks<R> {
     stream: R,
-    /// What was read and not handed out yet.
+    /// Bytes that were read and not returned yet.
     buffer: Vec<u8>,
     ended: bool,
     chunk_bytes: usize,
@@ -45,7 +45,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// The next piece, never empty; none at the end of the stream.
+    /// Returns the next piece, never empty; none at the end of the stream.
     pub(crate) fn next(&mut self) -> io::Result<Option<Piece>> {
         let mut wanted = self.chunk_bytes;
         let mut searched = 0;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_are_behind_white_space() {
+    fn chunks_end_after_white_space() {
         assert_eq!(pieces(""), [""; 0]);
         assert_eq!(pieces("a"), ["a"]);
         assert_eq!(pieces("ab\ncd ef"), ["ab\n", "cd ", "ef"]);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_long_comes_in_fragments() {
+    fn word_over_the_limit_is_split_into_fragments() {
         assert_eq!(
             pieces("abcdefghijklmnopqr st"),
             ["[abcdefgh]", "[ijklmnop]", "qr ", "st"]

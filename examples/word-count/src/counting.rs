@@ -1,21 +1,21 @@
-//! What is counted. Bytes only: the text may be in any encoding or none.
+//! Counts of bytes, words and lines. The text may be in any encoding or none.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// White space as the C locale has it: space, tab, newline, vertical tab, form feed, carriage return.
+/// White space of the C locale: space, tab, newline, vertical tab, form feed, carriage return.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Whether `LC_ALL=C wc -w` counts this run of bytes without white space. GNU wc 9.1 passes over bytes that do not
-/// print, so a run of nothing else is no word to it.
+/// Whether `LC_ALL=C wc -w` counts this run of bytes without white space. GNU wc 9.1 skips bytes that do not
+/// print, so a run of only those is not a word.
 fn is_word(run: &[u8]) -> bool {
     run.iter().any(u8::is_ascii_graphic)
 }
 
-/// What `LC_ALL=C wc` says about some bytes.
+/// The counts of `LC_ALL=C wc`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) lines: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Of bytes that begin and end where a word cannot go on.
+    /// Counts bytes that begin and end between words.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self {
             lines: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
@@ -40,7 +40,7 @@ impl Counts {
     }
 }
 
-/// How often each run of bytes without white space comes, as `tr -s '[:space:]' '\n' | sort | uniq -c` has it.
+/// How often each run of bytes without white space occurs, as `tr -s '[:space:]' '\n' | sort | uniq -c` counts it.
 pub(crate) type Tally = Vec<(Vec<u8>, u64)>;
 
 /// In the order of the words, so that the same bytes always make the same tally.
@@ -54,7 +54,7 @@ pub(crate) fn tally(bytes: &[u8]) -> Tally {
     tally
 }
 
-/// The most frequent first, those equally frequent in the order of their bytes.
+/// Returns the most frequent first, and equally frequent ones in the order of their bytes.
 pub(crate) fn most_frequent(seen: HashMap<Vec<u8>, u64>, top: usize) -> Tally {
     let mut tally: Tally = seen.into_iter().collect();
     tally.sort_unstable_by(|(word, count), (other_word, other_count)| {
@@ -72,7 +72,7 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    /// Each was asked of GNU wc 9.1 with LC_ALL=C.
+    /// The expected values are the output of GNU wc 9.1 with LC_ALL=C.
     #[test]
     fn counts_are_those_of_wc() {
         for (bytes, lines, words) in [

@@ -1,5 +1,5 @@
 //! Counts lines, words and bytes of the input, as `wc` does, and on request the most frequent words. Each task is a
-//! chunk of the input, cut where no word is.
+//! chunk of the input, split between words.
 #![forbid(unsafe_code)]
 
 mod chunks;
@@ -18,14 +18,14 @@ const USAGE: &str = "\
 usage: disperse-host run examples/word-count --input FILE -- [OPTIONS]
   --top N    also the N most frequent words, each with its count";
 
-/// The planner: it cuts the input and adds up what the chunks come to.
+/// The planner: it splits the input and sums the counts of the chunks.
 struct WordCount {
     chunks: Chunks<Stdin>,
-    /// How many of the most frequent words are wanted; or what is wrong with the arguments.
+    /// How many of the most frequent words to write; or the error in the arguments.
     top: Result<usize, String>,
     total: Counts,
     seen: HashMap<Vec<u8>, u64>,
-    /// What went wrong and makes the total worthless.
+    /// The error that makes the total invalid.
     trouble: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Operation for WordCount {
     }
 
     fn run(chunk: Raw) -> Result<Self::Output, Error> {
-        // Counting every word costs more than counting how many there are, so it is a kind of its own.
+        // Counting each word costs more than counting all words, so it is a kind of its own.
         let kind = if parse(&arguments())? > 0 { "tally" } else { "count" };
         Ok(perform(kind, chunk)?)
     }
@@ -97,7 +97,7 @@ impl Operation for WordCount {
 }
 
 impl WordCount {
-    /// A chunk for a task. A word that is too long for a payload is counted here, together with what follows it.
+    /// Returns a chunk for a task. A word that is too long for a payload is counted here, together with what follows it.
     fn next_chunk(&mut self) -> std::io::Result<Option<Vec<u8>>> {
         let mut word = match self.chunks.next()? {
             None => return Ok(None),
@@ -118,12 +118,12 @@ impl WordCount {
         if self.top.as_ref().is_ok_and(|top| *top > 0) {
             *self.seen.entry(word).or_default() += 1;
         }
-        // What is left may be nothing. An empty chunk counts nothing, while none would end the run.
+        // The rest may be empty. An empty chunk counts nothing; none would end the run.
         Ok(Some(rest.to_vec()))
     }
 }
 
-/// How many of the most frequent words are wanted; 0 unless asked for.
+/// Parses how many of the most frequent words to write; 0 by default.
 fn parse(arguments: &[String]) -> Result<usize, String> {
     let number = |text: &str| {
         text.parse()
@@ -138,7 +138,7 @@ fn parse(arguments: &[String]) -> Result<usize, String> {
     }
 }
 
-/// Counts one chunk: the kind `count` without the words, `tally` with how often each comes.
+/// Counts one chunk: the kind `count` without the words, `tally` with how often each occurs.
 #[derive(Default)]
 struct Counter;
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments() {
+    fn arguments_are_parsed() {
         assert_eq!(parse_line(""), Ok(0));
         assert_eq!(parse_line("--top 5"), Ok(5));
         assert_eq!(parse_line("--top=5"), Ok(5));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_decides_whether_words_are_listed() {
+    fn kind_tally_lists_the_words() {
         let mut counter = Counter;
         let mut tallied = |kind: &str| counter.handle(Action::new(kind, Raw(b"a b a".to_vec())));
         assert_eq!(tallied("count").unwrap().0.1, []);

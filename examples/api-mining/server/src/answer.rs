@@ -1,4 +1,4 @@
-//! What goes back to whoever asked.
+//! Answers to requests.
 
 use std::{
     fmt::Display,
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// A whole answer, and how long it is held back.
+/// A whole answer, and how long it is delayed.
 pub(crate) struct Answer {
     pub(crate) status: &'static str,
     headers: String,
@@ -39,7 +39,7 @@ impl Answer {
         self
     }
 
-    /// The value of a header that it has.
+    /// Returns the value of one of its headers.
     #[cfg(test)]
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.lines().filter_map(|line| line.split_once(": "));
@@ -48,7 +48,7 @@ impl Answer {
 
     pub(crate) fn write(&self, to: &mut impl Write) -> Result<()> {
         let (status, headers, body, length) = (self.status, &self.headers, &self.body, self.body.len());
-        // In one piece, so that it does not wait for the other side in the midst.
+        // In one write, so that it does not wait for the client in between.
         let whole = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
         );

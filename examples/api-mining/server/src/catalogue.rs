@@ -1,4 +1,4 @@
-//! What there is to be had: pages of items, some of which are moody.
+//! The content of the server: pages of items, some of which fail or are slow at first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,12 +9,12 @@ use crate::answer::Answer;
 
 const ITEMS_PER_PAGE: u32 = 25;
 
-/// The catalogue, and what was fetched of it.
+/// The catalogue, and how often each item was fetched.
 pub(crate) struct Catalogue {
     pages: u32,
-    /// Those items that were answered with 503 already.
+    /// The items that were already answered with 503.
     refused: BTreeSet<u32>,
-    /// How often each item was handed out.
+    /// How often each item was fetched.
     fetched: BTreeMap<u32, u64>,
 }
 
@@ -27,7 +27,7 @@ impl Catalogue {
         }
     }
 
-    /// A page, from 1.
+    /// Returns a page, from 1.
     pub(crate) fn page(&self, page: u32) -> Answer {
         if !(1..=self.pages).contains(&page) {
             return missing();
@@ -45,7 +45,7 @@ impl Catalogue {
         ))
     }
 
-    /// An item, from 1.
+    /// Returns an item, from 1.
     pub(crate) fn item(&mut self, id: u32) -> Answer {
         if !(1..=self.pages * ITEMS_PER_PAGE).contains(&id) {
             return missing();
@@ -58,7 +58,7 @@ impl Catalogue {
         Answer::ok(format!(r#"{{"id":{id},"name":"item {id}","price":{price}}}"#)).after(delay(id))
     }
 
-    /// How many items were fetched, and how often the one that was fetched most.
+    /// Returns how many items were fetched, and the highest count of one item.
     pub(crate) fn stats(&self) -> String {
         let distinct = self.fetched.len();
         let most = self.fetched.values().max().unwrap_or(&0);
@@ -66,12 +66,12 @@ impl Catalogue {
     }
 }
 
-/// One of 25.
+/// Whether the first request for an item is answered with 503: one item of 25.
 fn is_flaky(id: u32) -> bool {
     id % 25 == 7
 }
 
-/// One of 12 takes a while.
+/// Whether an item is slow: one of 12.
 fn delay(id: u32) -> Duration {
     if id % 12 == 5 {
         Duration::from_millis(200 + u64::from(id % 3) * 100)
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_lead_to_the_next_until_the_last() {
+    fn each_page_but_the_last_names_the_next() {
         let catalogue = Catalogue::new(2);
         assert!(
             catalogue
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flaky_item_is_there_the_second_time() {
+    fn flaky_item_is_answered_the_second_time() {
         let mut catalogue = Catalogue::new(1);
         assert!(catalogue.item(7).status.starts_with("503"));
         assert_eq!(catalogue.stats(), r#"{"distinct":0,"most":0}"#);

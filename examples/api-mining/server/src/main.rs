@@ -1,18 +1,18 @@
-//! `catalogue-server PORT [OPTION...]`: a catalogue with quotas on this machine. It says its address on stdout, and ends when
-//! its stdin does, or if that is a terminal, when it is stopped.
+//! `catalogue-server PORT [OPTION...]`: a catalogue with quotas on this machine. It prints its address on stdout, and ends when
+//! its stdin ends or, if that is a terminal, when it is stopped.
 //!
 //! | path            | answer                                                                                       |
 //! |-----------------|----------------------------------------------------------------------------------------------|
 //! | `/items?page=N` | a page of the catalogue, from 1, and the number of the next one; 2 units                     |
 //! | `/items/ID`     | one item; 1 unit; some are slow, and some are answered with 503 the first time               |
-//! | `/stats`        | what was used of each quota, what each token met, and how often items were fetched; no token |
+//! | `/stats`        | the use of each quota, the answers to each token, and how often items were fetched; no token |
 //!
-//! | option        | what it says                                                       |
+//! | option        | meaning                                                            |
 //! |---------------|--------------------------------------------------------------------|
 //! | `--pages N`   | how many pages there are, of 25 items each; 40 unless given        |
 //! | `--limit N`   | how many units an account may use in a window; 50 unless given     |
 //! | `--window T`  | how long a window is, as in `10s` or `500ms`; 10s unless given     |
-//! | `--no-headers`| answers do not say what is left of the quota                       |
+//! | `--no-headers`| answers do not tell what is left of the quota                      |
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -33,11 +33,11 @@ use std::{
 use answer::Answer;
 use state::{Options, Server};
 
-/// How much of a request is read, and how long is waited for it.
+/// How many bytes of a request are read, and how long the server waits for it.
 const HEAD_BYTES_MAX: u64 = 64 << 10;
 const WAIT: Duration = Duration::from_secs(10);
 
-/// So many pages that each of their items has a number, and a window of a day.
+/// The most pages, so that each item has a number, and the longest window, a day.
 const PAGES_MAX: u32 = 1_000_000;
 const WINDOW_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
@@ -49,13 +49,13 @@ fn main() -> io::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    // Whoever comes from now on is heard.
+    // Connections are accepted from here on.
     println!("http://{}", listener.local_addr()?);
     io::stdout().flush()?;
     let server = Arc::new(Server::new(options));
     let serving = thread::spawn(move || serve(&listener, &server));
     if io::stdin().is_terminal() {
-        // A read would stop it in the background.
+        // In the background a read from the terminal would stop the process.
         drop(serving.join());
     } else {
         io::copy(&mut io::stdin(), &mut io::sink())?;
@@ -63,7 +63,7 @@ fn main() -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The port, and what the options say; nothing if they cannot be meant.
+/// Returns the port and the options; none if they are invalid.
 fn typed(mut words: impl Iterator<Item = String>) -> Option<(u16, Options)> {
     let port = words.next()?.parse().ok()?;
     let mut options = Options::default();
@@ -81,7 +81,7 @@ fn typed(mut words: impl Iterator<Item = String>) -> Option<(u16, Options)> {
     Some((port, options))
 }
 
-/// In ms, from `10s` or `500ms`.
+/// Parses `10s` or `500ms` as ms.
 fn time(text: &str) -> Option<u64> {
     let (digits, unit_ms) = match text.strip_suffix("ms") {
         Some(digits) => (digits, 1),
@@ -94,13 +94,13 @@ fn serve(listener: &TcpListener, server: &Arc<Server>) -> ! {
     loop {
         if let Ok((stream, _)) = listener.accept() {
             let server = server.clone();
-            // One that breaks off needs no answer.
+            // A connection that ends early needs no answer.
             thread::spawn(move || converse(stream, &server));
         }
     }
 }
 
-/// One request and its answer.
+/// Reads one request and writes its answer.
 fn converse(mut stream: TcpStream, server: &Server) -> io::Result<()> {
     stream.set_read_timeout(Some(WAIT))?;
     let mut lines = BufReader::new(&stream).take(HEAD_BYTES_MAX).lines();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read() {
+    fn options_are_parsed() {
         let (port, options) = of("0 --limit 7 --window 500ms --no-headers").unwrap();
         assert_eq!((port, options.limit, options.window_ms), (0, 7, 500));
         assert!(!options.headers && options.pages == Options::default().pages);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_options_are_errors() {
         for line in [
             "",
             "port",

@@ -1,13 +1,13 @@
-//! How much an account may use in which time.
+//! The quota of an account.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// How an account's units come back.
+/// How an account's units are restored.
 #[derive(Clone, Copy)]
 pub(crate) enum Window {
     /// All at once, when the next window begins.
     Fixed,
-    /// Each a window's time after it was used.
+    /// Each unit the length of a window after it was used.
     Sliding,
 }
 
@@ -16,19 +16,19 @@ pub(crate) struct Quota {
     window: Window,
     window_ms: u64,
     limit: u64,
-    /// What counts at present, and since when; the oldest first.
+    /// The units that count at present, and since when; the oldest first.
     counted: VecDeque<(u64, u64)>,
-    /// Units that were used, by the number of the window, whichever sort of window counts.
+    /// Units that were used, by the number of the fixed window, also for sliding windows.
     used: BTreeMap<u64, u64>,
     rejected: u64,
 }
 
-/// What became of a request for units.
+/// The result of a request for units.
 pub(crate) struct Taken {
-    /// In how many ms it may be tried again; none if the units were granted.
+    /// In how many ms it may be repeated; none if the units were granted.
     pub(crate) retry_after_ms: Option<u64>,
     pub(crate) remaining: u64,
-    /// In how many ms all of the limit is there again, where that is a moment.
+    /// In how many ms the whole limit is restored, for fixed windows.
     pub(crate) reset_ms: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Quota {
         self.limit
     }
 
-    /// Uses so many units, if they are there.
+    /// Uses this many units, if they are left.
     pub(crate) fn take(&mut self, now_ms: u64, units: u64) -> Taken {
         while self.counted.front().is_some_and(|(at, _)| self.ends(*at) <= now_ms) {
             self.counted.pop_front();
@@ -69,7 +69,7 @@ impl Quota {
                 missing = missing.saturating_sub(*units);
                 missing == 0
             });
-            // More than the limit is never granted; a window is as good a wait as any.
+            // More than the limit is never granted; the wait is arbitrary: a window.
             Some(enough.map_or(self.window_ms, |(at, _)| self.ends(*at) - now_ms))
         };
         Taken {
@@ -82,7 +82,7 @@ impl Quota {
         }
     }
 
-    /// When units that were used at this moment are back.
+    /// Returns when units that were used at this moment are restored.
     fn ends(&self, at_ms: u64) -> u64 {
         match self.window {
             Window::Fixed => (at_ms / self.window_ms + 1) * self.window_ms,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_window_starts_afresh() {
+    fn fixed_window_restores_all_units_at_its_end() {
         let mut quota = Quota::new(Window::Fixed, 1000, 3);
         let first = quota.take(900, 2);
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sliding_window_gives_back_one_by_one() {
+    fn sliding_window_restores_units_one_by_one() {
         let mut quota = Quota::new(Window::Sliding, 1000, 3);
         quota.take(0, 1);
         quota.take(400, 2);

@@ -1,4 +1,4 @@
-//! Who may have what, and the answers that follow from it.
+//! Accounts, tokens and their quotas, and the answers that follow from them.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,16 @@ use crate::{
     quota::{Quota, Window},
 };
 
-/// What a page and an item cost.
+/// The cost of a page and of an item, in units.
 const PAGE_UNITS: u64 = 2;
 const ITEM_UNITS: u64 = 1;
 
-/// What was typed.
+/// The options of the command line.
 pub(crate) struct Options {
     pub(crate) pages: u32,
     pub(crate) limit: u64,
     pub(crate) window_ms: u64,
-    /// Whether answers say what is left of the quota.
+    /// Whether answers tell what is left of the quota.
     pub(crate) headers: bool,
 }
 
@@ -36,12 +36,12 @@ impl Default for Options {
     }
 }
 
-/// How a token fares.
+/// The state of a token.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Works,
     Revoked,
-    /// Everything that is asked with it is answered with 500.
+    /// Every request with it is answered with 500.
     Broken,
 }
 
@@ -60,7 +60,7 @@ const TOKENS: [(&str, &str, Fate); 8] = [
 /// The accounts whose windows slide; those of the others are fixed.
 const SLIDING: [&str; 2] = ["c", "d"];
 
-/// What a token met.
+/// The answers to a token.
 #[derive(Default)]
 struct Met {
     requests: u64,
@@ -75,7 +75,7 @@ pub(crate) struct Server {
     changing: Mutex<Changing>,
 }
 
-/// What requests change.
+/// The state that requests change.
 struct Changing {
     catalogue: Catalogue,
     accounts: BTreeMap<&'static str, Quota>,
@@ -107,10 +107,10 @@ impl Server {
         }
     }
 
-    /// What is answered to this path with this token. Waits for nothing: an answer says itself how long it is held back.
+    /// Returns the answer to this path with this token. Does not wait: the answer contains its delay.
     pub(crate) fn answer(&self, path: &str, token: Option<&str>) -> Answer {
         let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read once nobody else is at it, so that time does not go back between two requests.
+        // Read under the lock, so that time does not go back between two requests.
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if path == "/stats" {
             return Answer::ok(changing.stats(self.window_ms));
@@ -184,7 +184,7 @@ impl Changing {
     }
 }
 
-/// A JSON object of JSON values, one a line.
+/// Returns a JSON object of JSON values, one a line.
 fn object(values: impl Iterator<Item = (&'static str, String)>) -> String {
     let values: Vec<String> = values.map(|(name, value)| format!("\n  \"{name}\":{value}")).collect();
     format!("{{{}}}", values.join(","))
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn some_tokens_do_not_work() {
+    fn revoked_broken_and_unknown_tokens_are_errors() {
         let server = server(3);
         for (token, status) in [
             (None, "401"),

@@ -5,8 +5,8 @@
 //! | `/hello`   | a greeting                                                                                   |
 //! | `/slow`    | the same after a second                                                                      |
 //! | `/flaky`   | 503 every other time, and the first time                                                     |
-//! | `/away`    | leads to another server                                                                      |
-//! | `/private` | a greeting for those who have the token, which the server knows as its variable `TOKEN`      |
+//! | `/away`    | a redirect to another server                                                                 |
+//! | `/private` | a greeting, if the request has the token in the server's variable `TOKEN`                    |
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// How much of a request is read, and how long is waited for it.
+/// How many bytes of a request are read, and how long the server waits for it.
 const HEAD_LINES_MAX: usize = 100;
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,7 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    // Whoever comes from now on is heard.
+    // Connections are accepted from here on.
     eprintln!("serving http://{}", listener.local_addr()?);
     match words.next() {
         None => serve(&listener),
@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode> {
 fn serve(listener: &TcpListener) -> ! {
     loop {
         if let Ok((stream, _)) = listener.accept() {
-            // One that breaks off needs no answer.
+            // A connection that ends early needs no answer.
             thread::spawn(move || answer(stream));
         }
     }
@@ -80,7 +80,7 @@ fn answer(mut stream: TcpStream) -> Result<()> {
         Some("/flaky") => ("200 OK", "", "this time\n"),
         Some("/away") => ("302 Found", "Location: http://127.0.0.1:1/\r\n", ""),
         Some("/private") if may => ("200 OK", "", "come in\n"),
-        Some("/private") => ("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "who are you?\n"),
+        Some("/private") => ("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "no valid token\n"),
         _ => ("404 Not Found", "", "nothing here\n"),
     };
     let length = body.len();

@@ -6,7 +6,7 @@ import (
 	"disperse/worker"
 )
 
-// Where the numbers of some languages end.
+// The largest exact whole number of some languages.
 const most = 1<<53 - 1
 
 func init() {

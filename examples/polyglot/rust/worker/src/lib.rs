@@ -3,7 +3,7 @@
 
 use disperse_guest::{Action, Failure, Worker, export_worker};
 
-/// Where the numbers of some languages end.
+/// The largest exact whole number of some languages.
 const MOST: u64 = (1 << 53) - 1;
 
 #[derive(Default)]
