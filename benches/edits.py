@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From an edit to its result, as a table: benches/edits.py HOST [LANGUAGE..].
+"""Measures the time from an edit to its result, as a table: benches/edits.py HOST [LANGUAGE..].
 
 For each language a project of `disperse-host new`, an operation with its worker, and `printf '1 2 3' | disperse-host run`, until it has ended:
 the first time, with the crates and packages that it needs on the machine but nothing built or compiled; with nothing changed; with
@@ -23,7 +23,7 @@ from languages.common import HOST, toolchain
 
 EDITS = 3
 
-# The package of the tools, the worker's source, what is edited in it, and into what.
+# The package of the tools, the worker's source, the text that is edited, and its replacement.
 LANGUAGES = {
     "rust": (None, "worker/src/lib.rs", "checked_pow(2)", "checked_pow(2).map(|square| square + {})"),
     "python": (("python", python.COMPONENTIZE_PY), "worker.py", "n * n", "n * n + {}"),
@@ -43,7 +43,7 @@ def row(language, folder):
     if package:
         path = f"{toolchain(*package)}{os.pathsep}{path}"
     env = {**os.environ, "PATH": path, "XDG_STATE_HOME": f"{folder}/state", "XDG_CACHE_HOME": f"{folder}/cache"}
-    # Tools keep what they need in caches of their own, which stay.
+    # Tools keep downloads in their own caches, which are kept.
     env["ZIG_GLOBAL_CACHE_DIR"] = env.get("ZIG_GLOBAL_CACHE_DIR", str(Path.home() / ".cache/zig"))
     env["GOCACHE"] = env.get("GOCACHE", str(Path.home() / ".cache/go-build"))
     subprocess.run([HOST, "new", language, "--lang", language], cwd=folder, env=env, check=True, stderr=subprocess.DEVNULL)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the languages cost, as a table: benches/languages.py HOST, after tests/languages.py HOST has built everything.
+"""Measures the cost of each language, as a table: benches/languages.py HOST, after tests/languages.py HOST has built everything.
 
 For each language the worker of `examples/polyglot`, which counts how many steps a number has to 1: its size; the time from the start of
 the host to the first result when nothing is in the cache, and the median of ten starts when everything is, both for `map` with one line; and
@@ -20,7 +20,7 @@ HOST = Path(sys.argv[1]).resolve()
 EXAMPLE = ROOT / "examples" / "polyglot"
 CALLS = 20_000
 
-# What is in a language: operations, workers, and how a task asks for many things at once.
+# Of a language: its worker, whether it has operations, and how a task requests many actions at once.
 LANGUAGES = {
     "Rust": (ROOT / "examples/target/wasm32-wasip2/release/steps.wasm", "yes", "`perform_all`, async"),
     "Python": (EXAMPLE / "python/worker.wasm", "yes", "`asyncio.gather`"),

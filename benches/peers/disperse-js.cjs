@@ -1,7 +1,7 @@
-// The shapes of the benchmark on disperse.js: node disperse-js.cjs CHECKOUT TASKS ACTIONS WORKERS
+// Runs the shapes of the benchmark on disperse.js: node disperse-js.cjs CHECKOUT TASKS ACTIONS WORKERS
 //
-// CHECKOUT is a built checkout of disperse.js (`npm install && npm run build` in it). Each task asks for ACTIONS actions,
-// one after another, each of which gets 64 bytes and gives them back. Prints microseconds for each action.
+// CHECKOUT is a built checkout of disperse.js (`npm install && npm run build` in it). Each task requests ACTIONS actions,
+// one after another, each of which gets 64 bytes and returns them. Prints microseconds for each action.
 'use strict';
 const path = require('node:path');
 

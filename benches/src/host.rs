@@ -1,4 +1,4 @@
-//! The host as a user has it: the program, run with arguments.
+//! The host as a user runs it: the program with arguments.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -16,7 +16,7 @@ pub(crate) struct Host {
     guest: PathBuf,
 }
 
-/// The last line of `--format json`, as far as it is used here.
+/// The fields of the last line of `--format json` that are used here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     wall_ms: f64,
@@ -29,14 +29,14 @@ struct Kind {
 }
 
 impl Report {
-    /// Microseconds of the run for each action.
+    /// Returns microseconds of the run for each action.
     pub(crate) fn us(&self) -> f64 {
         let done: u64 = self.kinds.iter().map(|kind| kind.done).sum();
         self.wall_ms * 1e3 / done as f64
     }
 }
 
-/// What a run is asked to do.
+/// The work of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) flags: &'a [&'a str],
@@ -48,7 +48,7 @@ pub(crate) struct Load<'a> {
 }
 
 impl Host {
-    /// Builds the program, in the profile that everything is tested in, and the guest.
+    /// Builds the program, in the profile of the tests, and the guest.
     pub(crate) fn build() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
@@ -76,7 +76,7 @@ impl Host {
         })
     }
 
-    /// The component that every layer runs.
+    /// Returns the component that every layer runs.
     pub(crate) fn guest(&self) -> &Path {
         &self.guest
     }
@@ -118,7 +118,8 @@ impl Host {
         Ok(report)
     }
 
-    /// Milliseconds from starting the program to the first byte of its first result, compiled code being cached.
+    /// Measures milliseconds from the start of the program to the first byte of its first result, with compiled code
+    /// cached.
     pub(crate) fn first_result(&self) -> Result<f64> {
         let began = Instant::now();
         let mut child = Command::new(&self.program)
@@ -137,7 +138,7 @@ impl Host {
         Ok(took.as_secs_f64() * 1e3)
     }
 
-    /// Bytes of memory that the host has while this many tasks wait for this many actions each, and no worker takes one.
+    /// Measures the bytes of the host while this many tasks wait for this many actions each, and no worker takes one.
     pub(crate) fn waiting(&self, tasks: u32, actions: u32) -> Result<u64> {
         let mut child = Command::new(&self.program)
             .arg("run")
@@ -155,8 +156,8 @@ impl Host {
     }
 }
 
-/// Waits for each task to say that all of its actions are asked for. The host says so after it has taken them in: it reads
-/// what tasks ask for before what they write.
+/// Waits for the line of each task that all of its actions are requested. The host writes it after it has received
+/// them: it reads the requests of tasks before their output.
 fn resident_when_parked(child: &mut Child, tasks: u32) -> Result<u64> {
     let said = BufReader::new(child.stderr.take().context("no stderr")?);
     let parked = said
@@ -165,7 +166,7 @@ fn resident_when_parked(child: &mut Child, tasks: u32) -> Result<u64> {
         .filter(|line| line.contains("parked"));
     ensure!(
         parked.take(tasks as usize).count() == tasks as usize,
-        "the tasks that wait did not come so far"
+        "the waiting tasks did not request all of their actions"
     );
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).context("memory needs /proc")?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! What machine this is, and what is measured.
+//! The machine and the versions of a measurement.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ pub(crate) fn describe() -> Value {
     })
 }
 
-/// The version of a crate in the lock file that this was built from.
+/// Returns the version of a crate in the lock file that this was built from.
 fn locked(name: &str) -> &'static str {
     let mut lines = include_str!("../../Cargo.lock").lines();
     let wanted = format!("name = \"{name}\"");
@@ -29,8 +29,8 @@ fn locked(name: &str) -> &'static str {
         .map_or("unknown", |version| version.trim_end_matches('"'))
 }
 
-/// Microseconds for one message to another thread that sleeps and one back, the best of three rounds: what an action
-/// costs at least whose asker and worker are on two threads.
+/// Measures microseconds for one message to a sleeping thread and one back, the best of three rounds: the least cost of
+/// an action if its task and its worker are on two threads.
 pub(crate) fn two_wake_ups(rounds: u32) -> f64 {
     let round = || {
         let (ping, pings) = std::sync::mpsc::sync_channel::<()>(1);

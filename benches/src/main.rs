@@ -1,9 +1,13 @@
 //! The benchmark of Disperse: `cargo run --profile ci --bin disperse-bench`.
 //!
-//! Absolute times on shared machines mean little, so each row is measured beside what bounds it, in the same run, and
-//! compared by ratio. The layers: raw wasmtime (a hand-written loop over the same component, [`raw`]), our host as a
-//! user runs it ([`host`]), and what a user would pick instead ([`peers`]).
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measuring program prints")]
+//! Absolute times on shared machines mean little, so each row is measured beside its bound, in the same run, and
+//! compared by ratio. The layers: raw wasmtime (a hand-written loop over the same component, [`raw`]), the host as a
+//! user runs it ([`host`]), and an alternative ([`peers`]).
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its results"
+)]
 
 mod host;
 mod machine;
@@ -19,20 +23,20 @@ use clap::Parser;
 
 use self::{rows::Setting, table::Table};
 
-/// Measures disperse-host against what bounds it.
+/// Measures disperse-host against its bounds.
 #[derive(Debug, Parser)]
 #[command(name = "disperse-bench")]
 struct Options {
-    /// A tenth of the work in fewer rounds: shows that everything runs, says little about how fast
+    /// A tenth of the work in fewer rounds: shows that everything runs, not how fast it is
     #[arg(long)]
     quick: bool,
     /// Only rows whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Where the figures go
+    /// The file that the figures are written to
     #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
     json: PathBuf,
-    /// A checkout of disperse.js to measure beside
+    /// A checkout of disperse.js to compare with
     #[arg(long, value_name = "FOLDER")]
     disperse_js: Option<PathBuf>,
     /// End with exit code 1 if a row is worse than its target by more than this factor

@@ -1,4 +1,4 @@
-//! What a user would pick instead, if it is there: disperse.js, from a built checkout that the user names.
+//! An alternative of a user, if it is installed: disperse.js, from a built checkout that the user names.
 
 use std::{path::Path, process::Command};
 
@@ -10,14 +10,14 @@ use crate::{
     table::{Table, Target},
 };
 
-/// Shape, tasks, actions for each, workers, and how many times faster the host shall be.
+/// Shape, tasks, actions for each, workers, and how many times faster the host should be.
 const SHAPES: [(&str, u32, u32, u32, f64); 3] = [
     ("many tasks", 64, 10_000, 8, 4.0),
     ("one task", 1, 100_000, 1, 1.2),
     ("tasks of ten", 10_000, 10, 8, 1.5),
 ];
 
-/// Measures the same shapes on both, by turns. Without a checkout the rows say so.
+/// Measures the same shapes on both, alternately. Without a checkout the rows name the flag.
 pub(crate) fn disperse_js(host: &Host, setting: &Setting, table: &mut Table) -> Result<()> {
     for (shape, tasks, actions, workers, times) in SHAPES {
         let name = format!("disperse.js, {shape}");

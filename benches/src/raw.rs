@@ -1,4 +1,4 @@
-//! Raw wasmtime: hand-written loops over the same component. The limit of what any host can do with it.
+//! Raw wasmtime: hand-written loops over the same component. The bound of any host.
 
 use std::{path::Path, time::Instant};
 
@@ -9,14 +9,14 @@ use wasmtime::{
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-/// The guest, compiled and linked with nothing around it. Fuel is on, because a host without it cannot stop a guest.
+/// The guest, compiled and linked without a host. Fuel is on, because a host cannot stop a guest without it.
 pub(crate) struct Raw {
     engine: Engine,
     pre: InstancePre<State>,
     runtime: tokio::runtime::Runtime,
 }
 
-/// Makes WASI when a guest first asks for it, as any host would that cares for fresh instances.
+/// Creates WASI when a guest first uses it, as any host would that starts many instances.
 #[derive(Default)]
 struct State {
     wasi: Option<WasiCtx>,
@@ -115,7 +115,7 @@ impl Raw {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         linker.instance("disperse:guest/host@0.1.0")?.func_wrap_async(
             "perform",
-            // The answer is there at once: what was asked is what comes back.
+            // The answer is immediate: it is the request.
             |_: StoreContextMut<'_, State>, (action,): (Action,)| {
                 Box::new(async move { Ok((Ok::<_, Refusal>(action.payload),)) })
             },
@@ -138,7 +138,7 @@ impl Raw {
         Ok(instance.get_typed_func(store, "handle")?)
     }
 
-    /// Microseconds of a `handle` call on a warm instance.
+    /// Measures microseconds of a `handle` call on a warm instance.
     pub(crate) fn warm(&self, kind: &str, number: u32, calls: u32) -> Result<f64> {
         self.runtime.block_on(async {
             let mut store = self.store()?;
@@ -152,7 +152,7 @@ impl Raw {
         })
     }
 
-    /// Microseconds of a fresh instance, one `handle` call, and dropping it.
+    /// Measures microseconds of a fresh instance, one `handle` call, and dropping it.
     pub(crate) fn fresh(&self, kind: &str, calls: u32) -> Result<f64> {
         self.runtime.block_on(async {
             let (kind, payload) = leaked(kind, 0);
@@ -166,7 +166,7 @@ impl Raw {
         })
     }
 
-    /// Microseconds of a `perform` whose answer is there at once, in a task that does nothing else.
+    /// Measures microseconds of a `perform` with an immediate answer, in a task that does nothing else.
     pub(crate) fn perform(&self, calls: u32) -> Result<f64> {
         self.runtime.block_on(async {
             let mut store = self.store()?;
@@ -189,7 +189,7 @@ async fn call(handle: &Handle, store: &mut Store<State>, kind: &'static str, pay
     Ok(())
 }
 
-/// A typed function names the lifetime of its arguments; a benchmark can afford to keep a few bytes for ever.
+/// Leaks a few bytes, because the type of a typed function has the lifetime of its arguments.
 fn leaked(kind: &str, number: u32) -> (&'static str, &'static [u8]) {
     let mut payload = vec![0; 64];
     payload.splice(..4, number.to_le_bytes());

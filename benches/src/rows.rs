@@ -1,5 +1,5 @@
-//! The rows, with their targets. Where two figures are compared they are measured by turns and the best of each counts:
-//! what else the machine does can only make them worse.
+//! The rows, with their targets. Figures that are compared are measured alternately, and the best of each counts:
+//! other work of the machine can only make them worse.
 
 use std::{
     path::PathBuf,
@@ -19,10 +19,10 @@ use crate::{
     table::{Table, Target},
 };
 
-/// What the scheduler's crowd is drawn from.
+/// The random seed of the scheduler's workers and actions.
 pub(crate) const SEED: u64 = 1;
 
-/// What was asked for on the command line.
+/// The options of the command line.
 pub(crate) struct Setting {
     pub(crate) quick: bool,
     pub(crate) only: Option<String>,
@@ -35,7 +35,7 @@ impl Setting {
         if self.quick { (full / 10).max(1) } else { full }
     }
 
-    /// How many times things are measured by turns.
+    /// How many rounds are measured, alternately.
     pub(crate) fn rounds(&self) -> u32 {
         if self.quick { 2 } else { 5 }
     }
@@ -54,7 +54,7 @@ const MANY: Load<'static> = Load {
     number: 0,
 };
 
-/// Measures all rows that are wanted.
+/// Measures all selected rows.
 pub(crate) fn measure(host: &Host, setting: &Setting, table: &mut Table) -> Result<()> {
     let bench = Bench {
         host,
@@ -89,7 +89,7 @@ struct Bench<'a> {
     setting: &'a Setting,
 }
 
-/// Measures several things by turns and gives the least of each.
+/// Measures several things alternately and returns the least of each.
 pub(crate) fn best<const N: usize>(rounds: u32, mut things: [&mut dyn FnMut() -> Result<f64>; N]) -> Result<[f64; N]> {
     let mut best = [f64::INFINITY; N];
     for _ in 0..rounds {
@@ -105,7 +105,7 @@ impl Bench<'_> {
         Ok(self.host.run(Load { flags, ..load })?.us())
     }
 
-    /// Raw `perform` and raw `handle`: what an action costs where nobody is in between.
+    /// Measures raw `perform` and raw `handle`: the cost of an action without a host.
     fn raw_sum(&self) -> Result<f64> {
         let calls = self.setting.amount(200_000);
         Ok(self.raw.perform(calls)? + self.raw.warm("echo", 0, calls)?)

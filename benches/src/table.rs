@@ -1,19 +1,19 @@
-//! Rows as they are printed and written.
+//! Formats rows for the terminal and as JSON.
 
 use serde::Serialize;
 
-/// What a row is held against.
+/// The target of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
-    /// Told and not judged.
+    /// Printed without a target.
     Told,
 }
 
 impl Target {
-    /// How many times worse than wanted: up to 1 is good.
+    /// Returns how many times worse than the target a figure is: up to 1 is good.
     fn excess(self, figure: f64) -> f64 {
         match self {
             Self::AtMost(most) => figure / most,
@@ -37,17 +37,17 @@ impl std::fmt::Display for Target {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// What was measured, with its unit.
+    /// The measured value, with its unit.
     pub(crate) measured: String,
-    /// What it was measured beside.
+    /// The value that it is compared with.
     pub(crate) beside: String,
-    /// The figure that is judged.
+    /// The figure that is compared with the target.
     pub(crate) figure: f64,
     pub(crate) target: Target,
     pub(crate) met: bool,
 }
 
-/// All of them, printed as they come.
+/// All rows, printed as they are added.
 #[derive(Debug, Default)]
 pub(crate) struct Table(Vec<Row>);
 
@@ -78,7 +78,7 @@ impl Table {
         &self.0
     }
 
-    /// The rows that are worse than their target by more than a factor.
+    /// Returns the rows that are worse than their target by more than a factor.
     pub(crate) fn beyond(&self, factor: f64) -> Vec<&str> {
         let rows = self.0.iter().filter(|row| row.target.excess(row.figure) > factor);
         rows.map(|row| row.name.as_str()).collect()

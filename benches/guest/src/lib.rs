@@ -1,4 +1,4 @@
-//! What the benchmark runs: an operation of TASKS tasks that ask for ACTIONS actions each, one after another, and a
+//! The guest of the benchmark: an operation of TASKS tasks that request ACTIONS actions each, one after another, and a
 //! worker that answers them. The arguments are `TASKS ACTIONS KIND NUMBER`.
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use disperse_guest::{
     Action, Error, Failure, Operation, Pending, Raw, Worker, arguments, export_both, perform, submit, warning,
 };
 
-/// What the actions of every task are.
+/// The actions of every task.
 struct Plan {
     tasks: u32,
     actions: u32,
@@ -52,7 +52,7 @@ impl Operation for Bench {
     fn next(&mut self) -> Option<Raw> {
         let plan = self.plan.as_ref()?;
         self.handed += 1;
-        // How many actions, their kind and their number: a task reads nothing else.
+        // The number of actions, their kind and their input: a task reads nothing else.
         (self.handed <= plan.tasks).then(|| {
             let mut task = plan.actions.to_le_bytes().to_vec();
             task.extend_from_slice(&plan.number.to_le_bytes());
@@ -84,7 +84,7 @@ impl Operation for Bench {
     }
 }
 
-/// Asks for everything at once of a worker that takes nothing, and says so.
+/// Requests everything at once of a worker that takes nothing, and writes a line when it has.
 fn pile(actions: u32, number: u32) -> Result<Raw, Error> {
     let pile: Vec<Pending<Raw>> = (0..actions).map(|_| submit("pile", Raw(payload(number)))).collect();
     warning!("parked");
@@ -94,7 +94,7 @@ fn pile(actions: u32, number: u32) -> Result<Raw, Error> {
     Ok(Raw(Vec::new()))
 }
 
-/// 64 bytes that begin with a number.
+/// Returns 64 bytes that begin with a number.
 fn payload(number: u32) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes.splice(..4, number.to_le_bytes());
@@ -116,17 +116,17 @@ impl Worker for Answers {
             "pile" => Err(Failure::busy(Duration::from_secs(900))),
             "fib" => Ok(Raw(fib(number).to_le_bytes().to_vec())),
             "sort" => Ok(Raw(sort(number).to_le_bytes().to_vec())),
-            kind => Err(Failure::permanent(format!("nobody knows what `{kind}` is"))),
+            kind => Err(Failure::permanent(format!("`{kind}` is an unknown kind"))),
         }
     }
 }
 
-/// Calls and additions and nothing else: what counting fuel costs most.
+/// Only calls and additions: the worst case for counting fuel.
 fn fib(n: u32) -> u64 {
     if n < 2 { u64::from(n) } else { fib(n - 1) + fib(n - 2) }
 }
 
-/// Sorts this many numbers and gives the middle one: memory and branches.
+/// Sorts this many numbers and returns the middle one: memory and branches.
 fn sort(count: u32) -> u32 {
     let mut state = 1u32;
     let mut numbers: Vec<u32> = (0..count)

@@ -1,10 +1,6 @@
 //! A program that embeds the host: its own functions and a sandboxed component work side by side.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program prints its results"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints its results")]
 
 use std::error::Error;
 
