@@ -63,8 +63,8 @@ fn node(checkout: &Path, numbers: [u32; 2], workers: &str) -> Result<f64> {
         .arg(workers)
         .output()
         .context("disperse.js needs node")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "disperse.js failed: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "disperse.js failed: {stderr}");
     let us = String::from_utf8_lossy(&output.stdout);
     us.trim().parse().context("disperse.js gave no number")
 }

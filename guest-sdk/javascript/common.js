@@ -250,13 +250,13 @@ export function leaves(thrown, depth = 0) {
  * error must not be lost by formatting it. */
 export function describe(thrown, depth = 0) {
   try {
-    return words(told(thrown, depth));
+    return words(formatted(thrown, depth));
   } catch {
-    return "something was thrown that cannot be told";
+    return "something was thrown that cannot be printed";
   }
 }
 
-function told(thrown, depth) {
+function formatted(thrown, depth) {
   if (thrown instanceof Failure || thrown instanceof Refusal || thrown instanceof Problem) return thrown.message;
   if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : `thrown: ${print(thrown)}`;
   const text = (thrown.message ? `${thrown.name}: ${thrown.message}` : thrown.name) + place(thrown);

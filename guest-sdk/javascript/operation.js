@@ -160,7 +160,7 @@ export function operation(parts) {
   };
   return {
     next() {
-      return told("next", () => {
+      return logged("next", () => {
         const task = atOnce("next", more());
         return task === undefined || task === null ? undefined : codec.encode(task);
       });
@@ -174,7 +174,7 @@ export function operation(parts) {
       }
     },
     collect(task, outcome) {
-      told("collect", () => {
+      logged("collect", () => {
         if (collect) {
           const ok = outcome.tag === "ok";
           const [result, error] = ok ? [codec.decode(outcome.val), undefined] : [undefined, outcome.val];
@@ -203,7 +203,7 @@ function atOnce(name, value) {
 }
 
 /** Logs exceptions of `next` and `collect`: they have no error in the contract and trap without a reason. */
-function told(name, call) {
+function logged(name, call) {
   try {
     return call();
   } catch (error) {

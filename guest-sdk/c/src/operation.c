@@ -153,17 +153,17 @@ void disperse_perform_all(const disperse_action *actions, size_t count, const di
     asked[i].payload = lent(actions[i].input);
   }
   disperse_guest_host_list_action_t list = {asked, count};
-  disperse_guest_host_list_result_list_u8_refusal_t said;
+  disperse_guest_host_list_result_list_u8_refusal_t answer;
   if (options) {
     disperse_guest_host_options_t chosen = to_wit(options);
-    disperse_guest_host_perform_all_with(&list, &chosen, &said);
+    disperse_guest_host_perform_all_with(&list, &chosen, &answer);
   } else {
-    disperse_guest_host_perform_all(&list, &said);
+    disperse_guest_host_perform_all(&list, &answer);
   }
   free(asked);
-  for (size_t i = 0; i < said.len && i < count; i++)
-    outcomes[i] = settled_as(!said.ptr[i].is_err, &said.ptr[i].val.ok, &said.ptr[i].val.err);
-  if (said.len) free(said.ptr);
+  for (size_t i = 0; i < answer.len && i < count; i++)
+    outcomes[i] = settled_as(!answer.ptr[i].is_err, &answer.ptr[i].val.ok, &answer.ptr[i].val.err);
+  if (answer.len) free(answer.ptr);
 }
 
 size_t disperse_wait_any(const disperse_pending *pendings, size_t count, size_t *settled) {

@@ -56,19 +56,19 @@ disperse_response disperse_fetch(const disperse_request *request) {
   }
   disperse_guest_http_request_t asked = {
       lent_text(request->verb), lent_text(request->url), {lines, count}, lent(request->body), request->timeout};
-  disperse_guest_http_response_t said;
+  disperse_guest_http_response_t answer;
   disperse_guest_http_problem_t problem;
-  bool ok = disperse_guest_http_fetch(&asked, &said, &problem);
+  bool ok = disperse_guest_http_fetch(&asked, &answer, &problem);
   free(lines);
   if (!ok) return no_response(problems[problem.tag], TAKEN(problem.val.denied).data);
-  disperse_header *headers = room(said.headers.len, sizeof *headers);
-  for (size_t i = 0; i < said.headers.len; i++) {
-    headers[i].name = TAKEN(said.headers.ptr[i].name).data;
-    headers[i].value = TAKEN(said.headers.ptr[i].value).data;
+  disperse_header *headers = room(answer.headers.len, sizeof *headers);
+  for (size_t i = 0; i < answer.headers.len; i++) {
+    headers[i].name = TAKEN(answer.headers.ptr[i].name).data;
+    headers[i].value = TAKEN(answer.headers.ptr[i].value).data;
   }
-  if (said.headers.len) free(said.headers.ptr);
+  if (answer.headers.len) free(answer.headers.ptr);
   return (disperse_response){
-      .status = said.status, .headers = headers, .headers_count = said.headers.len, .body = TAKEN(said.body)};
+      .status = answer.status, .headers = headers, .headers_count = answer.headers.len, .body = TAKEN(answer.body)};
 }
 
 const char *disperse_header_of(const disperse_response *response, const char *name) {

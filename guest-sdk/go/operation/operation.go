@@ -201,12 +201,12 @@ func asked(kind string, input any) (types.Action, error) {
 
 type outcome = wit.Result[[]uint8, types.Refusal]
 
-func settle[Out any](kind string, said outcome) (Out, error) {
-	if said.IsErr() {
+func settle[Out any](kind string, answer outcome) (Out, error) {
+	if answer.IsErr() {
 		var none Out
-		return none, &Refusal{Reason(said.Err().Reason), said.Err().Message}
+		return none, &Refusal{Reason(answer.Err().Reason), answer.Err().Message}
 	}
-	value, err := disperse.Decode[Out](said.Ok())
+	value, err := disperse.Decode[Out](answer.Ok())
 	if err != nil {
 		return value, &Refusal{Permanent, "the result of `" + kind + "` cannot be read: " + err.Error()}
 	}
@@ -240,21 +240,21 @@ func PerformAll[Out, In any](kind string, inputs []In, options ...Options) []Out
 		actions, places = append(actions, action), append(places, place)
 		bytes += actionBytesSelf + len(action.Payload)
 	}
-	settled := func(index int, said outcome) {
+	settled := func(index int, answer outcome) {
 		place := places[index]
-		outcomes[place].Value, outcomes[place].Err = settle[Out](kind, said)
+		outcomes[place].Value, outcomes[place].Err = settle[Out](kind, answer)
 	}
 	if bytes > callBytesMax {
 		performOneByOne(actions, options, settled)
 		return outcomes
 	}
-	said := witRuntime.Call(func() []outcome {
+	answer := witRuntime.Call(func() []outcome {
 		if with, some := chosen(options); some {
 			return host.PerformAllWith(actions, with)
 		}
 		return host.PerformAll(actions)
 	})
-	for index, outcome := range said {
+	for index, outcome := range answer {
 		settled(index, outcome)
 	}
 	return outcomes
@@ -324,9 +324,9 @@ var (
 )
 
 func take(inner *host.Pending) outcome {
-	said := witRuntime.Call(inner.Take)
+	answer := witRuntime.Call(inner.Take)
 	drop(inner)
-	return said
+	return answer
 }
 
 func drop(inner *host.Pending) {

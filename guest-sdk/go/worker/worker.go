@@ -84,11 +84,11 @@ func do(kind string, payload []byte) (result []byte, err error) {
 	return handle(payload)
 }
 
-func toFailure(err error) (said types.Failure) {
+func toFailure(err error) (result types.Failure) {
 	// The methods of an error are the worker's code too.
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			said = types.MakeFailureRetryable(common.Words(common.Recovered(panicked)))
+			result = types.MakeFailureRetryable(common.Words(common.Recovered(panicked)))
 		}
 	}()
 	failure := disperse.AsFailure(err)
@@ -192,9 +192,9 @@ func Fetch(request Request) (*Response, error) {
 	asked := http.Request{
 		Verb: request.Verb, Url: request.URL, Headers: headers, Body: request.Body, Timeout: common.Milliseconds(request.Timeout),
 	}
-	said := witRuntime.Call(func() wit.Result[http.Response, http.Problem] { return disperse_guest_http.Fetch(asked) })
-	if said.IsErr() {
-		problem := said.Err()
+	answer := witRuntime.Call(func() wit.Result[http.Response, http.Problem] { return disperse_guest_http.Fetch(asked) })
+	if answer.IsErr() {
+		problem := answer.Err()
 		switch problem.Tag() {
 		case http.Problem_Denied:
 			return nil, &Problem{"denied", problem.Denied()}
@@ -208,8 +208,8 @@ func Fetch(request Request) (*Response, error) {
 			return nil, &Problem{"oversize", problem.Oversize()}
 		}
 	}
-	response := &Response{Status: int(said.Ok().Status), Body: said.Ok().Body}
-	for _, header := range said.Ok().Headers {
+	response := &Response{Status: int(answer.Ok().Status), Body: answer.Ok().Body}
+	for _, header := range answer.Ok().Headers {
 		response.Headers = append(response.Headers, Header{header.Name, header.Value})
 	}
 	return response, nil
@@ -235,11 +235,11 @@ func Program(program string, arguments []string, input []byte, timeout time.Dura
 	asked := disperse_guest_exec.Command{
 		Program: program, Arguments: arguments, Input: input, Timeout: common.Milliseconds(timeout),
 	}
-	said := witRuntime.Call(func() wit.Result[disperse_guest_exec.Ended, disperse_guest_exec.Problem] {
+	answer := witRuntime.Call(func() wit.Result[disperse_guest_exec.Ended, disperse_guest_exec.Problem] {
 		return disperse_guest_exec.Run(asked)
 	})
-	if said.IsErr() {
-		problem := said.Err()
+	if answer.IsErr() {
+		problem := answer.Err()
 		switch problem.Tag() {
 		case disperse_guest_exec.Problem_Denied:
 			return nil, &Problem{"denied", problem.Denied()}
@@ -251,7 +251,7 @@ func Program(program string, arguments []string, input []byte, timeout time.Dura
 			return nil, &Problem{"oversize", problem.Oversize()}
 		}
 	}
-	ended := said.Ok()
+	ended := answer.Ok()
 	code := -1
 	if ended.Code.IsSome() {
 		code = int(ended.Code.Some())

@@ -76,6 +76,6 @@ def came_to(kind, outcome, codec, returns):
         raise Refusal(Reason.PERMANENT, f"the result of `{kind}` cannot be read: {error}") from None
 
 
-def problem(said):
+def problem(answer):
     """Returns the problem of the contract as an exception."""
-    return Problem(type(said).__name__.removeprefix("Problem_").lower(), said.value)
+    return Problem(type(answer).__name__.removeprefix("Problem_").lower(), answer.value)

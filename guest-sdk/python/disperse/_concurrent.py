@@ -112,7 +112,7 @@ async def fetch(
 ) -> Response:
     """Sends an HTTP request and waits for the whole response; any status is a response. Raises `Problem`.
 
-    `headers` is a dict or a list of pairs. `json` is a body as JSON, with the header that says so.
+    `headers` is a dict or a list of pairs. `json` is a body as JSON, with the header `content-type`.
     """
     http = _host.need(_host.http_async, "`fetch`", "`worker-async`: see disperse.blocking")
     asked = request(url, method, headers, body, json, timeout)

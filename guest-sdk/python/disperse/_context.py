@@ -125,6 +125,6 @@ def request(url, method, headers, body, json, timeout):
     return _host.http_types.Request(_host.text(method), _host.text(url), lines, _data(body), _asking.to_ms(timeout))
 
 
-def response(said):
+def response(answer):
     """Returns the response of the contract."""
-    return Response(said.status, [(line.name, line.value) for line in said.headers], said.body)
+    return Response(answer.status, [(line.name, line.value) for line in answer.headers], answer.body)

@@ -258,28 +258,28 @@ def _planner():
     return _planners[0]
 
 
-def _told(export):
+def _logged(export):
     """Logs the exceptions of the planner. In the contract only `finish` has an error; the others trap without a reason."""
 
     @functools.wraps(export)
-    def told(*given):
+    def logged(*given):
         try:
             return export(*given)
         except BaseException as error:
             log.error(f"`{export.__name__.removeprefix('_')}` failed: {describe(error)}")
             raise
 
-    return told
+    return logged
 
 
-@_told
+@_logged
 def _next(self):
     planner = _planner()
     task = planner.next()
     return None if task is None else planner.codec.encode(task)
 
 
-@_told
+@_logged
 def _collect(self, task, outcome):
     planner = _planner()
     _, to_task, to_result, *_ = takes(type(planner).collect)

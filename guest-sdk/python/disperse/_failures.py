@@ -86,19 +86,19 @@ def leaves(error):
 def describe(error, depth=0):
     """Formats an exception as one line: type, text, place and cause. It never fails and returns valid UTF-8, because an
     error must not be lost by formatting it."""
-    said = _text(error)
+    message = _text(error)
     if isinstance(error, (Failure, Refusal)):
-        return said
+        return message
     name = type(error).__name__
-    text = (f"{name}: {said}" if said else name) + _place(error)
+    text = (f"{name}: {message}" if message else name) + _place(error)
     if depth == _CAUSES_MAX:
         return text
     if isinstance(error, BaseExceptionGroup):
         parts = leaves(error)
-        told = [describe(part, depth + 1) for part in parts[:_LEAVES_MAX]]
-        if len(parts) > len(told):
-            told.append(f"{len(parts) - len(told)} more")
-        text += f": {'; '.join(told)}"
+        described = [describe(part, depth + 1) for part in parts[:_LEAVES_MAX]]
+        if len(parts) > len(described):
+            described.append(f"{len(parts) - len(described)} more")
+        text += f": {'; '.join(described)}"
     if isinstance(error, ImportError) and _host.wit_world is not None:
         text += ": there are no files to import from while a component runs; import it at the top of the module"
     cause = error.__cause__
@@ -111,7 +111,7 @@ def _text(error):
     try:
         return _host.text(error)
     except Exception as trouble:
-        return f"its text cannot be told, {type(trouble).__name__}"
+        return f"its text cannot be read, {type(trouble).__name__}"
 
 
 def _place(error):

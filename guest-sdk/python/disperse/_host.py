@@ -1,6 +1,6 @@
 """The generated bindings of the world that the component is built for.
 
-Each world has some of these; where one is missing, what needs it says so when it is called. They have to be imported
+Each world has some of these; a function that needs a missing one raises when it is called. They have to be imported
 while the component is built: later there are no files.
 """
 

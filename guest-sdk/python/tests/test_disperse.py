@@ -251,12 +251,12 @@ class Workers(Base):
         def fails(which: int):
             raise raised[which]
 
-        said = [self.failure(str(which).encode()) for which in range(len(raised))]
-        self.assertEqual(said[:4], [("Busy", 0), ("Busy", 0), ("Busy", 0), ("Busy", 2**32 - 1)])
-        self.assertTrue(said[4][1].startswith("ValueError: bad \ufffd text ("), said[4])
-        self.assertTrue(said[5][1].startswith("Silent: its text cannot be told, KeyError ("), said[5])
-        self.assertNotIn("caused by", said[6][1])
-        self.assertLess(said[7][1].count("caused by"), 10)
+        failures = [self.failure(str(which).encode()) for which in range(len(raised))]
+        self.assertEqual(failures[:4], [("Busy", 0), ("Busy", 0), ("Busy", 0), ("Busy", 2**32 - 1)])
+        self.assertTrue(failures[4][1].startswith("ValueError: bad \ufffd text ("), failures[4])
+        self.assertTrue(failures[5][1].startswith("Silent: its text cannot be read, KeyError ("), failures[5])
+        self.assertNotIn("caused by", failures[6][1])
+        self.assertLess(failures[7][1].count("caused by"), 10)
 
     def test_group_has_the_sort_of_all_its_exceptions(self):
         raised = {
@@ -289,8 +289,8 @@ class Workers(Base):
         disperse.worker(kind="name")(lambda value, *, kind: kind)
         disperse.worker(kind="default")(lambda value, kind=None: kind)
         disperse.worker(kind="other")(lambda value, retries=3, *, key=None: [retries, key])
-        said = {kind: self.handle(b"0", kind) for kind in ("place", "name", "default", "other")}
-        self.assertEqual(said, {"place": b'"place"', "name": b'"name"', "default": b'"default"', "other": b"[3,null]"})
+        results = {kind: self.handle(b"0", kind) for kind in ("place", "name", "default", "other")}
+        self.assertEqual(results, {"place": b'"place"', "name": b'"name"', "default": b'"default"', "other": b"[3,null]"})
         for wrong in (lambda: 1, lambda *, value: 1, lambda value, which, more: 1):
             with self.assertRaisesRegex(TypeError, "must take the input, and may take the kind"):
                 disperse.worker(kind="wrong")(wrong)
@@ -463,9 +463,9 @@ class Operations(Base):
             planner.next()
         with self.assertRaises(ValueError):
             planner.collect(b"1", fake_host.Ok(b"1"))
-        told = [message for level, message in host.lines if level == "ERROR"]
-        self.assertRegex(told[0], r"^`next` failed: ValueError: no tasks \(test_disperse.py line \d+, in tasks\)$")
-        self.assertRegex(told[1], r"^`collect` failed: ValueError: no collect \(test_disperse.py line \d+, in collect\)$")
+        errors = [message for level, message in host.lines if level == "ERROR"]
+        self.assertRegex(errors[0], r"^`next` failed: ValueError: no tasks \(test_disperse.py line \d+, in tasks\)$")
+        self.assertRegex(errors[1], r"^`collect` failed: ValueError: no collect \(test_disperse.py line \d+, in collect\)$")
 
     def test_numbers_out_of_range_are_errors(self):
         for option, value, wrong in [

@@ -382,8 +382,8 @@ pub unsafe fn __post_return_handle<T_: Guest>(arg0: *mut u8) {
     }
 }
 pub trait Guest {
-    /// Hands out one more task, or none when there is nothing to do *now*. Called only while there is room, and again
-    /// after each `collect`. The run is over when it says none and no task is in flight. Runs in the planner.
+    /// Hands out one more task, or none if there is none *now*. Called only while more tasks may be in flight, and again
+    /// after each `collect`. The run is over when it returns none and no task is in flight. Runs in the planner.
     #[allow(async_fn_in_trait)]
     fn next() -> ::core::option::Option<_rt::Vec<u8>>;
     /// The logic of one task, from the bytes that `next` handed out to a result or an error text. An error ends this
@@ -400,8 +400,8 @@ pub trait Guest {
     /// Called once, after the last `collect`. An error is the run's error. Runs in the planner.
     #[allow(async_fn_in_trait)]
     fn finish() -> ::core::result::Result<(), _rt::String>;
-    /// Does one action: a result of at most 8 MiB unless the operator says otherwise, or why not. A trap counts as a
-    /// failure and costs the instance, not the worker.
+    /// Performs one action: a result of at most 8 MiB unless the operator sets another limit, or a failure. A trap counts
+    /// as a failure and costs the instance, not the worker.
     #[allow(async_fn_in_trait)]
     fn handle(action: Action) -> ::core::result::Result<_rt::Vec<u8>, Failure>;
 }

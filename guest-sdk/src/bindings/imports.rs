@@ -14,9 +14,9 @@ pub mod disperse {
             /// One piece of work.
             #[derive(Clone)]
             pub struct Action {
-                /// Which sort of work it is, such as "fetch-user". It chooses the pool. At most 256 bytes; may be empty.
+                /// The kind of work, such as "fetch-user". It selects the pool. At most 256 bytes; may be empty.
                 pub kind: _rt::String,
-                /// What the worker is given, at most 8 MiB unless the operator says otherwise. May be empty.
+                /// The input of the worker, at most 8 MiB unless the operator sets another limit. May be empty.
                 pub payload: _rt::Vec<u8>,
             }
             impl ::core::fmt::Debug for Action {
@@ -30,7 +30,7 @@ pub mod disperse {
                         .finish()
                 }
             }
-            /// How one action is to be treated. Zero always means "the default".
+            /// The options of one action. Zero always means "the default".
             #[repr(C)]
             #[derive(Clone, Copy)]
             pub struct Options {
@@ -38,14 +38,14 @@ pub mod disperse {
                 pub priority: i32,
                 /// How long one attempt may take, in ms. 0: the pool's timeout, 30 s unless set. May only lower it.
                 pub timeout: u32,
-                /// How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
-                /// 0: for ever.
+                /// How long the action may take from its request until it is settled, retries and quota waits included, in ms.
+                /// 0: unlimited.
                 pub deadline: u32,
                 /// Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
                 pub fuel: u32,
-                /// How many attempts may fail before the action is given up. 0: the pool's number.
+                /// How many attempts may fail before the action fails. 0: the pool's number.
                 pub attempts: u32,
-                /// Whether a second run of the same action does no harm, so that the host may run ahead of its journal and hedge.
+                /// Whether performing the action twice does no harm, so that the host may run ahead of its journal and hedge.
                 pub idempotent: bool,
             }
             impl ::core::fmt::Debug for Options {
@@ -63,17 +63,17 @@ pub mod disperse {
                         .finish()
                 }
             }
-            /// What a worker says when it could not do an action.
+            /// Why a worker did not perform an action.
             #[derive(Clone)]
             pub enum Failure {
-                /// It may work another time or elsewhere. The action goes to a different worker. Says why.
+                /// It may succeed later or elsewhere. The action goes to a different worker. With the reason.
                 Retryable(_rt::String),
-                /// It can never work: the action itself is at fault. It is not tried again. Says why.
+                /// It can never work: the action itself is at fault. It is not tried again. With the reason.
                 Permanent(_rt::String),
                 /// This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
                 Busy(u32),
                 /// This worker can do no more work, for instance because its credential was revoked. The action goes to another one
-                /// at no cost; if that can do it, this worker is evicted. Says why.
+                /// at no cost; if that can do it, this worker is evicted. With the reason.
                 Unfit(_rt::String),
             }
             impl ::core::fmt::Debug for Failure {
@@ -110,15 +110,15 @@ pub mod disperse {
             #[repr(u8)]
             #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
             pub enum Reason {
-                /// A worker said that the action can never work.
+                /// A worker reported that the action can never work.
                 Permanent,
-                /// It failed on every attempt that it was given.
+                /// All of its attempts failed.
                 Exhausted,
                 /// It broke distinct healthy workers in the same way, so no more workers are spent on it.
                 Poison,
                 /// No pool serves its kind, or no worker that could is left.
                 Unroutable,
-                /// It was cancelled by its asker or because the run was stopped.
+                /// It was cancelled by its task, or because the run was stopped.
                 Cancelled,
                 /// Its deadline passed.
                 Deadline,
@@ -161,10 +161,10 @@ pub mod disperse {
                     }
                 }
             }
-            /// What a task sees when an action is over and has no result.
+            /// What a task sees of an action that ended without a result.
             #[derive(Clone)]
             pub struct Refusal {
-                /// Which sort of end it was.
+                /// How it ended.
                 pub reason: Reason,
                 /// What happened, for people: for `exhausted` one line for each attempt.
                 pub message: _rt::String,
@@ -190,13 +190,13 @@ pub mod disperse {
             }
             impl ::core::error::Error for Refusal {}
         }
-        /// Words for the operator. In every world.
+        /// Log messages for the operator. In every world.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod log {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
-            /// How much a line matters.
+            /// How important a line is.
             #[repr(u8)]
             #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
             pub enum Level {
@@ -234,8 +234,8 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Writes one line to the host's log with the name of the task, worker or planner that said it. A line over 8 KiB
-            /// is cut, and a flood is dropped with a count. It never fails and never blocks.
+            /// Writes one line to the host's log with the name of the task, worker or planner. A line over 8 KiB
+            /// is cut; lines over the rate limit are dropped and counted. It never fails and never blocks.
             #[allow(async_fn_in_trait)]
             pub fn write(level: Level, message: &str) -> () {
                 unsafe {
@@ -256,7 +256,7 @@ pub mod disperse {
                 }
             }
         }
-        /// What a run produces. For the planner only: `run` and `handle` trap when they call it.
+        /// The output of a run. For the planner only: `run` and `handle` trap when they call it.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod output {
             #[used]
@@ -264,7 +264,7 @@ pub mod disperse {
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
             #[allow(unused_unsafe, clippy::all)]
-            /// Appends bytes to the run's output, exactly as they are: no newline is added. At most 8 MiB in one call. Waits
+            /// Appends bytes to the run's output, unchanged: no newline is added. At most 8 MiB in one call. Waits
             /// while the output is slow.
             #[allow(async_fn_in_trait)]
             pub fn write(bytes: &[u8]) -> () {
@@ -286,7 +286,7 @@ pub mod disperse {
                 }
             }
         }
-        /// How a task asks for actions, for worlds whose functions block. Only `run` may call it: `next`, `collect`, `finish`
+        /// Requests for actions, for worlds whose functions block. Only `run` may call it: `next`, `collect`, `finish`
         /// and `handle` trap.
         ///
         /// A task may have 1,024 actions in flight; one more waits until one is settled. Answers reach a task only while it
@@ -301,7 +301,7 @@ pub mod disperse {
             pub type Action = super::super::super::disperse::guest::types::Action;
             pub type Options = super::super::super::disperse::guest::types::Options;
             pub type Refusal = super::super::super::disperse::guest::types::Refusal;
-            /// An action that was asked for and whose outcome was not taken yet. Dropping it cancels the action.
+            /// A requested action whose outcome has not been taken. Dropping it cancels the action.
             #[derive(Debug)]
             #[repr(transparent)]
             pub struct Pending {
@@ -343,7 +343,7 @@ pub mod disperse {
             }
             impl Pending {
                 #[allow(unused_unsafe, clippy::all)]
-                /// Waits until the action is settled and hands out its outcome. Once: a second call traps.
+                /// Waits until the action is settled and returns its outcome. Once: a second call traps.
                 #[allow(async_fn_in_trait)]
                 pub fn take(&self) -> ::core::result::Result<_rt::Vec<u8>, Refusal> {
                     unsafe {
@@ -420,7 +420,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Has one action done and waits for its outcome.
+            /// Requests one action and waits for its outcome.
             #[allow(async_fn_in_trait)]
             pub fn perform(
                 action: &Action,
@@ -656,8 +656,8 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Has all of them done, as many at once as there is room, and waits for the last. The outcomes are in the order of
-            /// the actions. An empty list answers at once. All of them together may have 16 MiB, or twice what one may have if that
+            /// Requests all of them, as many at once as may be in flight, and waits for all. The outcomes are in the order of
+            /// the actions. An empty list returns at once. All of them together may have 16 MiB, or twice what one may have if that
             /// is more.
             #[allow(async_fn_in_trait)]
             pub fn perform_all(
@@ -964,7 +964,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Asks for an action and goes on at once, unless 1,024 are in flight already.
+            /// Requests an action and returns at once, unless 1,024 are in flight already.
             #[allow(async_fn_in_trait)]
             pub fn submit(action: &Action) -> Pending {
                 unsafe {
@@ -1076,8 +1076,8 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Waits until at least one of these is settled and says which: indexes into the list, ascending. Those that are
-            /// settled and not taken count. An empty list traps, since it would wait for ever.
+            /// Waits until at least one of these is settled, and returns the indexes of those that are, ascending. Those that are
+            /// settled and not taken count. An empty list traps, since it would wait forever.
             #[allow(async_fn_in_trait)]
             pub fn wait_any(pendings: &[&Pending]) -> _rt::Vec<u32> {
                 unsafe {
@@ -1127,7 +1127,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Waits for this many ms of the run's time. Says the run's time in ms.
+            /// Waits for this many ms of the run's time. Returns the run's time in ms.
             #[allow(async_fn_in_trait)]
             pub fn sleep(duration: u32) -> u32 {
                 unsafe {
@@ -1146,7 +1146,7 @@ pub mod disperse {
                 }
             }
         }
-        /// How a task asks for actions, for worlds whose functions are async. The rules of `host` hold.
+        /// Requests for actions, for worlds whose functions are async. The rules of `host` hold.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod host_async {
             #[used]
@@ -1157,7 +1157,7 @@ pub mod disperse {
             pub type Options = super::super::super::disperse::guest::types::Options;
             pub type Refusal = super::super::super::disperse::guest::types::Refusal;
             #[allow(unused_unsafe, clippy::all)]
-            /// Asks for an action. The outcome comes in the future; dropping the future cancels the action.
+            /// Requests an action, and returns a future of its outcome; dropping the future cancels the action.
             #[allow(async_fn_in_trait)]
             pub fn submit(
                 action: &Action,
@@ -1290,7 +1290,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// A future that is ready after this many ms of the run's time and says the run's time in ms.
+            /// Returns a future that is ready after this many ms of the run's time, with the run's time in ms.
             #[allow(async_fn_in_trait)]
             pub fn sleep(
                 duration: u32,
@@ -1314,23 +1314,23 @@ pub mod disperse {
                 }
             }
         }
-        /// What a worker can know about the attempt it is making. Only `handle` may call it.
+        /// The current attempt, as far as a worker can know it. Only `handle` may call it.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod attempt {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            /// About the attempt that is going on.
+            /// The current attempt.
             #[derive(Clone)]
             pub struct Info {
                 /// Names this action: the same on every attempt, another one in every run. An idempotency key.
                 pub action: _rt::String,
                 /// Which attempt of the action this is, from 1.
                 pub number: u32,
-                /// How many ms are left before the attempt is cut.
+                /// How many ms are left before the attempt is ended.
                 pub remaining: u32,
-                /// The name of the worker that makes it.
+                /// The name of this worker.
                 pub worker: _rt::String,
             }
             impl ::core::fmt::Debug for Info {
@@ -1347,7 +1347,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The attempt that is going on.
+            /// Returns the current attempt.
             #[allow(async_fn_in_trait)]
             pub fn current() -> Info {
                 unsafe {
@@ -1404,21 +1404,21 @@ pub mod disperse {
                 }
             }
         }
-        /// How a worker tells what it knows about its own quota. Only `handle` may call it.
+        /// Reports of a worker about its own quota. Only `handle` may call it.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod quota {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            /// What a server said about a window.
+            /// A quota window, as a server gave it.
             #[derive(Clone)]
             pub struct Report {
-                /// Which of the worker's buckets is meant; empty means its only one.
+                /// The name of the worker's bucket; empty means its only one.
                 pub bucket: _rt::String,
                 /// How many units are left in the window.
                 pub remaining: u32,
-                /// In how many ms the window starts afresh. 0: unknown.
+                /// In how many ms the window starts again. 0: unknown.
                 pub resets: u32,
             }
             impl ::core::fmt::Debug for Report {
@@ -1434,7 +1434,7 @@ pub mod disperse {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Hands it over. It corrects the host's own count for the window that it names; an older report changes nothing.
+            /// Reports a window. It corrects the host's own count for that window; an older report changes nothing.
             #[allow(async_fn_in_trait)]
             pub fn update(report: &Report) -> () {
                 unsafe {
@@ -1494,7 +1494,7 @@ pub mod disperse {
                         .finish()
                 }
             }
-            /// A request. Where it may go is the operator's decision.
+            /// A request. The operator grants the servers that it may reach.
             #[derive(Clone)]
             pub struct Request {
                 /// "GET", "POST" and so on. Empty: "GET".
@@ -1521,7 +1521,7 @@ pub mod disperse {
                         .finish()
                 }
             }
-            /// What the server answered; any status, also 4xx and 5xx.
+            /// The response of a server, with any status, also 4xx and 5xx.
             #[derive(Clone)]
             pub struct Response {
                 pub status: u16,
@@ -1544,13 +1544,13 @@ pub mod disperse {
             /// Why there is no response.
             #[derive(Clone)]
             pub enum Problem {
-                /// The operator has not granted this. Says what would.
+                /// The operator has not granted this. Names the flag that would.
                 Denied(_rt::String),
                 /// The request is not well-formed.
                 Invalid(_rt::String),
                 /// It took too long.
                 Timeout(_rt::String),
-                /// The server was not reached or broke off.
+                /// The server was not reached, or closed the connection early.
                 Unreachable(_rt::String),
                 /// The response was larger than allowed.
                 Oversize(_rt::String),
@@ -1600,7 +1600,7 @@ pub mod disperse {
             pub type Response = super::super::super::disperse::guest::http_types::Response;
             pub type Problem = super::super::super::disperse::guest::http_types::Problem;
             #[allow(unused_unsafe, clippy::all)]
-            /// Sends a request and waits for the whole response. Redirects are followed as far as they stay within the grant.
+            /// Sends a request and waits for the whole response. Redirects are followed within the grant.
             #[allow(async_fn_in_trait)]
             pub fn fetch(
                 request: &Request,
@@ -1903,7 +1903,7 @@ pub mod disperse {
             pub type Response = super::super::super::disperse::guest::http_types::Response;
             pub type Problem = super::super::super::disperse::guest::http_types::Problem;
             #[allow(unused_unsafe, clippy::all)]
-            /// Sends a request; the whole response comes in the future. Dropping the future abandons the request.
+            /// Sends a request, and returns a future of the whole response. Dropping the future cancels the request.
             #[allow(async_fn_in_trait)]
             pub fn fetch(
                 request: &Request,
@@ -2020,15 +2020,15 @@ pub mod disperse {
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            /// A program to run, by itself: no shell reads it, it has no environment, its folder is the root folder, and
-            /// whatever it started is killed when it ends.
+            /// A program to run: without a shell and without an environment, in the root folder. Processes that it started are
+            /// killed when it ends.
             #[derive(Clone)]
             pub struct Command {
                 /// The absolute path of the program.
                 pub program: _rt::String,
                 /// Its arguments, without its name.
                 pub arguments: _rt::Vec<_rt::String>,
-                /// What it reads as its standard input.
+                /// Its standard input.
                 pub input: _rt::Vec<u8>,
                 /// How long it may take, in ms. 0: as long as the attempt.
                 pub timeout: u32,
@@ -2051,9 +2051,9 @@ pub mod disperse {
             pub struct Ended {
                 /// Its exit code; none if a signal ended it.
                 pub code: ::core::option::Option<i32>,
-                /// What it wrote to its standard output: at most as large as a result may be.
+                /// Its standard output: at most as large as a result may be.
                 pub output: _rt::Vec<u8>,
-                /// What it wrote to its standard error, likewise.
+                /// Its standard error, with the same limit.
                 pub errors: _rt::Vec<u8>,
             }
             impl ::core::fmt::Debug for Ended {
@@ -2071,7 +2071,7 @@ pub mod disperse {
             /// Why a program did not end by itself.
             #[derive(Clone)]
             pub enum Problem {
-                /// The operator has not allowed it. Says what would.
+                /// The operator has not granted it. Names the flag that would.
                 Denied(_rt::String),
                 /// It could not be started, or was given more than 4,096 arguments or 1 MiB of them.
                 Failed(_rt::String),

@@ -218,8 +218,8 @@ pub unsafe fn __post_return_finish<T_: Guest>(arg0: *mut u8) {
     }
 }
 pub trait Guest {
-    /// Hands out one more task, or none when there is nothing to do *now*. Called only while there is room, and again
-    /// after each `collect`. The run is over when it says none and no task is in flight. Runs in the planner.
+    /// Hands out one more task, or none if there is none *now*. Called only while more tasks may be in flight, and again
+    /// after each `collect`. The run is over when it returns none and no task is in flight. Runs in the planner.
     #[allow(async_fn_in_trait)]
     fn next() -> ::core::option::Option<_rt::Vec<u8>>;
     /// The logic of one task, from the bytes that `next` handed out to a result or an error text. An error ends this

@@ -173,8 +173,8 @@ pub unsafe fn __post_return_handle<T_: Guest>(arg0: *mut u8) {
     }
 }
 pub trait Guest {
-    /// Does one action: a result of at most 8 MiB unless the operator says otherwise, or why not. A trap counts as a
-    /// failure and costs the instance, not the worker.
+    /// Performs one action: a result of at most 8 MiB unless the operator sets another limit, or a failure. A trap counts
+    /// as a failure and costs the instance, not the worker.
     #[allow(async_fn_in_trait)]
     fn handle(action: Action) -> ::core::result::Result<_rt::Vec<u8>, Failure>;
 }

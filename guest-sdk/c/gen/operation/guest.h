@@ -14,7 +14,7 @@ typedef struct guest_string_t {
   size_t len;
 } guest_string_t;
 
-// How much a line matters.
+// How important a line is.
 typedef uint8_t disperse_guest_log_level_t;
 
 #define DISPERSE_GUEST_LOG_LEVEL_DEBUG 0
@@ -29,30 +29,30 @@ typedef struct {
 
 // One piece of work.
 typedef struct disperse_guest_types_action_t {
-  // Which sort of work it is, such as "fetch-user". It chooses the pool. At most 256 bytes; may be empty.
+  // The kind of work, such as "fetch-user". It selects the pool. At most 256 bytes; may be empty.
   guest_string_t   kind;
-  // What the worker is given, at most 8 MiB unless the operator says otherwise. May be empty.
+  // The input of the worker, at most 8 MiB unless the operator sets another limit. May be empty.
   guest_list_u8_t   payload;
 } disperse_guest_types_action_t;
 
-// How one action is to be treated. Zero always means "the default".
+// The options of one action. Zero always means "the default".
 typedef struct disperse_guest_types_options_t {
   // Higher goes first. The default is 0; negative values go last.
   int32_t   priority;
   // How long one attempt may take, in ms. 0: the pool's timeout, 30 s unless set. May only lower it.
   uint32_t   timeout;
-  // How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
-  // 0: for ever.
+  // How long the action may take from its request until it is settled, retries and quota waits included, in ms.
+  // 0: unlimited.
   uint32_t   deadline;
   // Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
   uint32_t   fuel;
-  // How many attempts may fail before the action is given up. 0: the pool's number.
+  // How many attempts may fail before the action fails. 0: the pool's number.
   uint32_t   attempts;
-  // Whether a second run of the same action does no harm, so that the host may run ahead of its journal and hedge.
+  // Whether performing the action twice does no harm, so that the host may run ahead of its journal and hedge.
   bool   idempotent;
 } disperse_guest_types_options_t;
 
-// What a worker says when it could not do an action.
+// Why a worker did not perform an action.
 typedef struct disperse_guest_types_failure_t {
   uint8_t tag;
   union {
@@ -63,37 +63,37 @@ typedef struct disperse_guest_types_failure_t {
   } val;
 } disperse_guest_types_failure_t;
 
-// It may work another time or elsewhere. The action goes to a different worker. Says why.
+// It may succeed later or elsewhere. The action goes to a different worker. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_RETRYABLE 0
-// It can never work: the action itself is at fault. It is not tried again. Says why.
+// It can never work: the action itself is at fault. It is not tried again. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_PERMANENT 1
 // This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
 #define DISPERSE_GUEST_TYPES_FAILURE_BUSY 2
 // This worker can do no more work, for instance because its credential was revoked. The action goes to another one
-// at no cost; if that can do it, this worker is evicted. Says why.
+// at no cost; if that can do it, this worker is evicted. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_UNFIT 3
 
 // Why an action ended without a result.
 typedef uint8_t disperse_guest_types_reason_t;
 
-// A worker said that the action can never work.
+// A worker reported that the action can never work.
 #define DISPERSE_GUEST_TYPES_REASON_PERMANENT 0
-// It failed on every attempt that it was given.
+// All of its attempts failed.
 #define DISPERSE_GUEST_TYPES_REASON_EXHAUSTED 1
 // It broke distinct healthy workers in the same way, so no more workers are spent on it.
 #define DISPERSE_GUEST_TYPES_REASON_POISON 2
 // No pool serves its kind, or no worker that could is left.
 #define DISPERSE_GUEST_TYPES_REASON_UNROUTABLE 3
-// It was cancelled by its asker or because the run was stopped.
+// It was cancelled by its task, or because the run was stopped.
 #define DISPERSE_GUEST_TYPES_REASON_CANCELLED 4
 // Its deadline passed.
 #define DISPERSE_GUEST_TYPES_REASON_DEADLINE 5
 // Its payload or its result was larger than allowed.
 #define DISPERSE_GUEST_TYPES_REASON_OVERSIZE 6
 
-// What a task sees when an action is over and has no result.
+// What a task sees of an action that ended without a result.
 typedef struct disperse_guest_types_refusal_t {
-  // Which sort of end it was.
+  // How it ended.
   disperse_guest_types_reason_t   reason;
   // What happened, for people: for `exhausted` one line for each attempt.
   guest_string_t   message;
@@ -162,36 +162,36 @@ typedef struct {
 } guest_result_void_string_t;
 
 // Imported Functions from `disperse:guest/log@0.1.0`
-// Writes one line to the host's log with the name of the task, worker or planner that said it. A line over 8 KiB
-// is cut, and a flood is dropped with a count. It never fails and never blocks.
+// Writes one line to the host's log with the name of the task, worker or planner. A line over 8 KiB
+// is cut; lines over the rate limit are dropped and counted. It never fails and never blocks.
 extern void disperse_guest_log_write(disperse_guest_log_level_t level, guest_string_t *message);
 
 // Imported Functions from `disperse:guest/output@0.1.0`
-// Appends bytes to the run's output, exactly as they are: no newline is added. At most 8 MiB in one call. Waits
+// Appends bytes to the run's output, unchanged: no newline is added. At most 8 MiB in one call. Waits
 // while the output is slow.
 extern void disperse_guest_output_write(guest_list_u8_t *bytes);
 
 // Imported Functions from `disperse:guest/host@0.1.0`
-// Waits until the action is settled and hands out its outcome. Once: a second call traps.
+// Waits until the action is settled and returns its outcome. Once: a second call traps.
 extern bool disperse_guest_host_method_pending_take(disperse_guest_host_borrow_pending_t self, guest_list_u8_t *ret, disperse_guest_host_refusal_t *err);
-// Has one action done and waits for its outcome.
+// Requests one action and waits for its outcome.
 extern bool disperse_guest_host_perform(disperse_guest_host_action_t *action, guest_list_u8_t *ret, disperse_guest_host_refusal_t *err);
 // As `perform`, with options.
 extern bool disperse_guest_host_perform_with(disperse_guest_host_action_t *action, disperse_guest_host_options_t *options, guest_list_u8_t *ret, disperse_guest_host_refusal_t *err);
-// Has all of them done, as many at once as there is room, and waits for the last. The outcomes are in the order of
-// the actions. An empty list answers at once. All of them together may have 16 MiB, or twice what one may have if that
+// Requests all of them, as many at once as may be in flight, and waits for all. The outcomes are in the order of
+// the actions. An empty list returns at once. All of them together may have 16 MiB, or twice what one may have if that
 // is more.
 extern void disperse_guest_host_perform_all(disperse_guest_host_list_action_t *actions, disperse_guest_host_list_result_list_u8_refusal_t *ret);
 // As `perform-all`, with the same options for each.
 extern void disperse_guest_host_perform_all_with(disperse_guest_host_list_action_t *actions, disperse_guest_host_options_t *options, disperse_guest_host_list_result_list_u8_refusal_t *ret);
-// Asks for an action and goes on at once, unless 1,024 are in flight already.
+// Requests an action and returns at once, unless 1,024 are in flight already.
 extern disperse_guest_host_own_pending_t disperse_guest_host_submit(disperse_guest_host_action_t *action);
 // As `submit`, with options.
 extern disperse_guest_host_own_pending_t disperse_guest_host_submit_with(disperse_guest_host_action_t *action, disperse_guest_host_options_t *options);
-// Waits until at least one of these is settled and says which: indexes into the list, ascending. Those that are
-// settled and not taken count. An empty list traps, since it would wait for ever.
+// Waits until at least one of these is settled, and returns the indexes of those that are, ascending. Those that are
+// settled and not taken count. An empty list traps, since it would wait forever.
 extern void disperse_guest_host_wait_any(disperse_guest_host_list_borrow_pending_t *pendings, guest_list_u32_t *ret);
-// Waits for this many ms of the run's time. Says the run's time in ms.
+// Waits for this many ms of the run's time. Returns the run's time in ms.
 extern uint32_t disperse_guest_host_sleep(uint32_t duration);
 
 // Exported Functions from `operation`

@@ -14,7 +14,7 @@ typedef struct guest_string_t {
   size_t len;
 } guest_string_t;
 
-// How much a line matters.
+// How important a line is.
 typedef uint8_t disperse_guest_log_level_t;
 
 #define DISPERSE_GUEST_LOG_LEVEL_DEBUG 0
@@ -22,25 +22,25 @@ typedef uint8_t disperse_guest_log_level_t;
 #define DISPERSE_GUEST_LOG_LEVEL_WARNING 2
 #define DISPERSE_GUEST_LOG_LEVEL_ERROR 3
 
-// About the attempt that is going on.
+// The current attempt.
 typedef struct disperse_guest_attempt_info_t {
   // Names this action: the same on every attempt, another one in every run. An idempotency key.
   guest_string_t   action;
   // Which attempt of the action this is, from 1.
   uint32_t   number;
-  // How many ms are left before the attempt is cut.
+  // How many ms are left before the attempt is ended.
   uint32_t   remaining;
-  // The name of the worker that makes it.
+  // The name of this worker.
   guest_string_t   worker;
 } disperse_guest_attempt_info_t;
 
-// What a server said about a window.
+// A quota window, as a server gave it.
 typedef struct disperse_guest_quota_report_t {
-  // Which of the worker's buckets is meant; empty means its only one.
+  // The name of the worker's bucket; empty means its only one.
   guest_string_t   bucket;
   // How many units are left in the window.
   uint32_t   remaining;
-  // In how many ms the window starts afresh. 0: unknown.
+  // In how many ms the window starts again. 0: unknown.
   uint32_t   resets;
 } disperse_guest_quota_report_t;
 
@@ -60,7 +60,7 @@ typedef struct {
   size_t len;
 } guest_list_u8_t;
 
-// A request. Where it may go is the operator's decision.
+// A request. The operator grants the servers that it may reach.
 typedef struct disperse_guest_http_types_request_t {
   // "GET", "POST" and so on. Empty: "GET".
   guest_string_t   verb;
@@ -73,7 +73,7 @@ typedef struct disperse_guest_http_types_request_t {
   uint32_t   timeout;
 } disperse_guest_http_types_request_t;
 
-// What the server answered; any status, also 4xx and 5xx.
+// The response of a server, with any status, also 4xx and 5xx.
 typedef struct disperse_guest_http_types_response_t {
   uint16_t   status;
   disperse_guest_http_types_list_header_t   headers;
@@ -93,13 +93,13 @@ typedef struct disperse_guest_http_types_problem_t {
   } val;
 } disperse_guest_http_types_problem_t;
 
-// The operator has not granted this. Says what would.
+// The operator has not granted this. Names the flag that would.
 #define DISPERSE_GUEST_HTTP_TYPES_PROBLEM_DENIED 0
 // The request is not well-formed.
 #define DISPERSE_GUEST_HTTP_TYPES_PROBLEM_INVALID 1
 // It took too long.
 #define DISPERSE_GUEST_HTTP_TYPES_PROBLEM_TIMEOUT 2
-// The server was not reached or broke off.
+// The server was not reached, or closed the connection early.
 #define DISPERSE_GUEST_HTTP_TYPES_PROBLEM_UNREACHABLE 3
 // The response was larger than allowed.
 #define DISPERSE_GUEST_HTTP_TYPES_PROBLEM_OVERSIZE 4
@@ -123,14 +123,14 @@ typedef struct {
   size_t len;
 } guest_list_string_t;
 
-// A program to run, by itself: no shell reads it, it has no environment, its folder is the root folder, and
-// whatever it started is killed when it ends.
+// A program to run: without a shell and without an environment, in the root folder. Processes that it started are
+// killed when it ends.
 typedef struct disperse_guest_exec_command_t {
   // The absolute path of the program.
   guest_string_t   program;
   // Its arguments, without its name.
   guest_list_string_t   arguments;
-  // What it reads as its standard input.
+  // Its standard input.
   guest_list_u8_t   input;
   // How long it may take, in ms. 0: as long as the attempt.
   uint32_t   timeout;
@@ -145,9 +145,9 @@ typedef struct {
 typedef struct disperse_guest_exec_ended_t {
   // Its exit code; none if a signal ended it.
   guest_option_s32_t   code;
-  // What it wrote to its standard output: at most as large as a result may be.
+  // Its standard output: at most as large as a result may be.
   guest_list_u8_t   output;
-  // What it wrote to its standard error, likewise.
+  // Its standard error, with the same limit.
   guest_list_u8_t   errors;
 } disperse_guest_exec_ended_t;
 
@@ -162,7 +162,7 @@ typedef struct disperse_guest_exec_problem_t {
   } val;
 } disperse_guest_exec_problem_t;
 
-// The operator has not allowed it. Says what would.
+// The operator has not granted it. Names the flag that would.
 #define DISPERSE_GUEST_EXEC_PROBLEM_DENIED 0
 // It could not be started.
 #define DISPERSE_GUEST_EXEC_PROBLEM_FAILED 1
@@ -181,30 +181,30 @@ typedef struct {
 
 // One piece of work.
 typedef struct disperse_guest_types_action_t {
-  // Which sort of work it is, such as "fetch-user". It chooses the pool. At most 256 bytes; may be empty.
+  // The kind of work, such as "fetch-user". It selects the pool. At most 256 bytes; may be empty.
   guest_string_t   kind;
-  // What the worker is given, at most 8 MiB unless the operator says otherwise. May be empty.
+  // The input of the worker, at most 8 MiB unless the operator sets another limit. May be empty.
   guest_list_u8_t   payload;
 } disperse_guest_types_action_t;
 
-// How one action is to be treated. Zero always means "the default".
+// The options of one action. Zero always means "the default".
 typedef struct disperse_guest_types_options_t {
   // Higher goes first. The default is 0; negative values go last.
   int32_t   priority;
   // How long one attempt may take, in ms. 0: the pool's timeout, 30 s unless set. May only lower it.
   uint32_t   timeout;
-  // How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
-  // 0: for ever.
+  // How long the action may take from its request until it is settled, retries and quota waits included, in ms.
+  // 0: unlimited.
   uint32_t   deadline;
   // Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
   uint32_t   fuel;
-  // How many attempts may fail before the action is given up. 0: the pool's number.
+  // How many attempts may fail before the action fails. 0: the pool's number.
   uint32_t   attempts;
-  // Whether a second run of the same action does no harm, so that the host may run ahead of its journal and hedge.
+  // Whether performing the action twice does no harm, so that the host may run ahead of its journal and hedge.
   bool   idempotent;
 } disperse_guest_types_options_t;
 
-// What a worker says when it could not do an action.
+// Why a worker did not perform an action.
 typedef struct disperse_guest_types_failure_t {
   uint8_t tag;
   union {
@@ -215,37 +215,37 @@ typedef struct disperse_guest_types_failure_t {
   } val;
 } disperse_guest_types_failure_t;
 
-// It may work another time or elsewhere. The action goes to a different worker. Says why.
+// It may succeed later or elsewhere. The action goes to a different worker. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_RETRYABLE 0
-// It can never work: the action itself is at fault. It is not tried again. Says why.
+// It can never work: the action itself is at fault. It is not tried again. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_PERMANENT 1
 // This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
 #define DISPERSE_GUEST_TYPES_FAILURE_BUSY 2
 // This worker can do no more work, for instance because its credential was revoked. The action goes to another one
-// at no cost; if that can do it, this worker is evicted. Says why.
+// at no cost; if that can do it, this worker is evicted. With the reason.
 #define DISPERSE_GUEST_TYPES_FAILURE_UNFIT 3
 
 // Why an action ended without a result.
 typedef uint8_t disperse_guest_types_reason_t;
 
-// A worker said that the action can never work.
+// A worker reported that the action can never work.
 #define DISPERSE_GUEST_TYPES_REASON_PERMANENT 0
-// It failed on every attempt that it was given.
+// All of its attempts failed.
 #define DISPERSE_GUEST_TYPES_REASON_EXHAUSTED 1
 // It broke distinct healthy workers in the same way, so no more workers are spent on it.
 #define DISPERSE_GUEST_TYPES_REASON_POISON 2
 // No pool serves its kind, or no worker that could is left.
 #define DISPERSE_GUEST_TYPES_REASON_UNROUTABLE 3
-// It was cancelled by its asker or because the run was stopped.
+// It was cancelled by its task, or because the run was stopped.
 #define DISPERSE_GUEST_TYPES_REASON_CANCELLED 4
 // Its deadline passed.
 #define DISPERSE_GUEST_TYPES_REASON_DEADLINE 5
 // Its payload or its result was larger than allowed.
 #define DISPERSE_GUEST_TYPES_REASON_OVERSIZE 6
 
-// What a task sees when an action is over and has no result.
+// What a task sees of an action that ended without a result.
 typedef struct disperse_guest_types_refusal_t {
-  // Which sort of end it was.
+  // How it ended.
   disperse_guest_types_reason_t   reason;
   // What happened, for people: for `exhausted` one line for each attempt.
   guest_string_t   message;
@@ -264,20 +264,20 @@ typedef struct {
 } guest_result_list_u8_failure_t;
 
 // Imported Functions from `disperse:guest/log@0.1.0`
-// Writes one line to the host's log with the name of the task, worker or planner that said it. A line over 8 KiB
-// is cut, and a flood is dropped with a count. It never fails and never blocks.
+// Writes one line to the host's log with the name of the task, worker or planner. A line over 8 KiB
+// is cut; lines over the rate limit are dropped and counted. It never fails and never blocks.
 extern void disperse_guest_log_write(disperse_guest_log_level_t level, guest_string_t *message);
 
 // Imported Functions from `disperse:guest/attempt@0.1.0`
-// The attempt that is going on.
+// Returns the current attempt.
 extern void disperse_guest_attempt_current(disperse_guest_attempt_info_t *ret);
 
 // Imported Functions from `disperse:guest/quota@0.1.0`
-// Hands it over. It corrects the host's own count for the window that it names; an older report changes nothing.
+// Reports a window. It corrects the host's own count for that window; an older report changes nothing.
 extern void disperse_guest_quota_update(disperse_guest_quota_report_t *report);
 
 // Imported Functions from `disperse:guest/http@0.1.0`
-// Sends a request and waits for the whole response. Redirects are followed as far as they stay within the grant.
+// Sends a request and waits for the whole response. Redirects are followed within the grant.
 extern bool disperse_guest_http_fetch(disperse_guest_http_request_t *request, disperse_guest_http_response_t *ret, disperse_guest_http_problem_t *err);
 
 // Imported Functions from `disperse:guest/exec@0.1.0`

@@ -11,15 +11,15 @@ import (
 	"unsafe"
 )
 
-// About the attempt that is going on.
+// The current attempt.
 type Info struct {
 	// Names this action: the same on every attempt, another one in every run. An idempotency key.
 	Action string
 	// Which attempt of the action this is, from 1.
 	Number uint32
-	// How many ms are left before the attempt is cut.
+	// How many ms are left before the attempt is ended.
 	Remaining uint32
-	// The name of the worker that makes it.
+	// The name of this worker.
 	Worker string
 }
 

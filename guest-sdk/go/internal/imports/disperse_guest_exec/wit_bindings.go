@@ -12,14 +12,14 @@ import (
 	"unsafe"
 )
 
-// A program to run, by itself: no shell reads it, it has no environment, its folder is the root folder, and
-// whatever it started is killed when it ends.
+// A program to run: without a shell and without an environment, in the root folder. Processes that it started are
+// killed when it ends.
 type Command struct {
 	// The absolute path of the program.
 	Program string
 	// Its arguments, without its name.
 	Arguments []string
-	// What it reads as its standard input.
+	// Its standard input.
 	Input []uint8
 	// How long it may take, in ms. 0: as long as the attempt.
 	Timeout uint32
@@ -29,14 +29,14 @@ type Command struct {
 type Ended struct {
 	// Its exit code; none if a signal ended it.
 	Code witTypes.Option[int32]
-	// What it wrote to its standard output: at most as large as a result may be.
+	// Its standard output: at most as large as a result may be.
 	Output []uint8
-	// What it wrote to its standard error, likewise.
+	// Its standard error, with the same limit.
 	Errors []uint8
 }
 
 const (
-	// The operator has not allowed it. Says what would.
+	// The operator has not granted it. Names the flag that would.
 	Problem_Denied uint8 = 0
 	// It could not be started.
 	Problem_Failed uint8 = 1

@@ -20,7 +20,7 @@ type Refusal = disperse_guest_types.Refusal
 //go:wasmimport disperse:guest/host@0.1.0 [resource-drop]pending
 func resourceDropPending(handle int32)
 
-// An action that was asked for and whose outcome was not taken yet. Dropping it cancels the action.
+// A requested action whose outcome has not been taken. Dropping it cancels the action.
 type Pending struct {
 	handle *witRuntime.Handle
 }

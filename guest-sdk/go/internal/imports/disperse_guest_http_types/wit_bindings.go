@@ -13,7 +13,7 @@ type Header struct {
 	Value string
 }
 
-// A request. Where it may go is the operator's decision.
+// A request. The operator grants the servers that it may reach.
 type Request struct {
 	// "GET", "POST" and so on. Empty: "GET".
 	Verb string
@@ -26,7 +26,7 @@ type Request struct {
 	Timeout uint32
 }
 
-// What the server answered; any status, also 4xx and 5xx.
+// The response of a server, with any status, also 4xx and 5xx.
 type Response struct {
 	Status  uint16
 	Headers []Header
@@ -35,13 +35,13 @@ type Response struct {
 }
 
 const (
-	// The operator has not granted this. Says what would.
+	// The operator has not granted this. Names the flag that would.
 	Problem_Denied uint8 = 0
 	// The request is not well-formed.
 	Problem_Invalid uint8 = 1
 	// It took too long.
 	Problem_Timeout uint8 = 2
-	// The server was not reached or broke off.
+	// The server was not reached, or closed the connection early.
 	Problem_Unreachable uint8 = 3
 	// The response was larger than allowed.
 	Problem_Oversize uint8 = 4

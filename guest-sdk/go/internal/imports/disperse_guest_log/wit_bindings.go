@@ -17,7 +17,7 @@ const (
 	Level_Error   uint8 = 3
 )
 
-// How much a line matters.
+// How important a line is.
 type Level = uint8
 
 //go:wasmimport disperse:guest/log@0.1.0 write

@@ -10,13 +10,13 @@ import (
 	"unsafe"
 )
 
-// What a server said about a window.
+// A quota window, as a server gave it.
 type Report struct {
-	// Which of the worker's buckets is meant; empty means its only one.
+	// The name of the worker's bucket; empty means its only one.
 	Bucket string
 	// How many units are left in the window.
 	Remaining uint32
-	// In how many ms the window starts afresh. 0: unknown.
+	// In how many ms the window starts again. 0: unknown.
 	Resets uint32
 }
 

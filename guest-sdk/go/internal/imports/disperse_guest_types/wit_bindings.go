@@ -9,42 +9,42 @@ import ()
 
 // One piece of work.
 type Action struct {
-	// Which sort of work it is, such as "fetch-user". It chooses the pool. At most 256 bytes; may be empty.
+	// The kind of work, such as "fetch-user". It selects the pool. At most 256 bytes; may be empty.
 	Kind string
-	// What the worker is given, at most 8 MiB unless the operator says otherwise. May be empty.
+	// The input of the worker, at most 8 MiB unless the operator sets another limit. May be empty.
 	Payload []uint8
 }
 
-// How one action is to be treated. Zero always means "the default".
+// The options of one action. Zero always means "the default".
 type Options struct {
 	// Higher goes first. The default is 0; negative values go last.
 	Priority int32
 	// How long one attempt may take, in ms. 0: the pool's timeout, 30 s unless set. May only lower it.
 	Timeout uint32
-	// How long the action may take from being asked for until it is settled, retries and quota waits included, in ms.
-	// 0: for ever.
+	// How long the action may take from its request until it is settled, retries and quota waits included, in ms.
+	// 0: unlimited.
 	Deadline uint32
 	// Fuel for one attempt in millions of units. 0: the pool's fuel, 100,000 (100G) unless set. May only lower it.
 	Fuel uint32
-	// How many attempts may fail before the action is given up. 0: the pool's number.
+	// How many attempts may fail before the action fails. 0: the pool's number.
 	Attempts uint32
-	// Whether a second run of the same action does no harm, so that the host may run ahead of its journal and hedge.
+	// Whether performing the action twice does no harm, so that the host may run ahead of its journal and hedge.
 	Idempotent bool
 }
 
 const (
-	// It may work another time or elsewhere. The action goes to a different worker. Says why.
+	// It may succeed later or elsewhere. The action goes to a different worker. With the reason.
 	Failure_Retryable uint8 = 0
-	// It can never work: the action itself is at fault. It is not tried again. Says why.
+	// It can never work: the action itself is at fault. It is not tried again. With the reason.
 	Failure_Permanent uint8 = 1
 	// This worker is at its limit (a quota, a rate limit): not before this many ms. 0: unknown. Costs no attempt.
 	Failure_Busy uint8 = 2
 	// This worker can do no more work, for instance because its credential was revoked. The action goes to another one
-	// at no cost; if that can do it, this worker is evicted. Says why.
+	// at no cost; if that can do it, this worker is evicted. With the reason.
 	Failure_Unfit uint8 = 3
 )
 
-// What a worker says when it could not do an action.
+// Why a worker did not perform an action.
 type Failure struct {
 	tag   uint8
 	value any
@@ -96,15 +96,15 @@ func MakeFailureUnfit(value string) Failure {
 }
 
 const (
-	// A worker said that the action can never work.
+	// A worker reported that the action can never work.
 	Reason_Permanent uint8 = 0
-	// It failed on every attempt that it was given.
+	// All of its attempts failed.
 	Reason_Exhausted uint8 = 1
 	// It broke distinct healthy workers in the same way, so no more workers are spent on it.
 	Reason_Poison uint8 = 2
 	// No pool serves its kind, or no worker that could is left.
 	Reason_Unroutable uint8 = 3
-	// It was cancelled by its asker or because the run was stopped.
+	// It was cancelled by its task, or because the run was stopped.
 	Reason_Cancelled uint8 = 4
 	// Its deadline passed.
 	Reason_Deadline uint8 = 5
@@ -115,9 +115,9 @@ const (
 // Why an action ended without a result.
 type Reason = uint8
 
-// What a task sees when an action is over and has no result.
+// What a task sees of an action that ended without a result.
 type Refusal struct {
-	// Which sort of end it was.
+	// How it ended.
 	Reason Reason
 	// What happened, for people: for `exhausted` one line for each attempt.
 	Message string
