@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_judged_in_the_direction_of_its_target() {
+    fn row_is_compared_in_the_direction_of_its_target() {
         let mut table = Table::new();
         for (figure, target, met) in [
             (1.9, Target::AtMost(2.0), true),

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_another_type_is_a_refusal() {
+    fn result_of_another_type_is_a_refusal() {
         let refusal = settle::<u32>("k", Ok(b"true".to_vec())).unwrap_err();
         assert!(
             refusal.message.contains("the result of `k` cannot be read"),

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_encoded_is_refused_without_asking() {
+    fn inputs_that_cannot_be_encoded_fail_without_a_request() {
         let bad = BTreeMap::from([((1, 2), 3)]);
         assert!(perform_all::<u32>("k", [&bad]).remove(0).is_err());
         assert!(perform_all::<u32>("k", [0; 0]).is_empty());

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_from_first_to_last() {
+    fn operation_from_first_task_to_finish() {
         let mut planner = Halves::default();
         while let Some(task) = glue::next(&mut planner) {
             let outcome = glue::run::<Halves>(task.clone());
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_task_are_an_error_text() {
+    fn invalid_task_bytes_are_an_error_text() {
         let why = glue::run::<Halves>(b"{".to_vec()).unwrap_err();
         assert!(
             why.starts_with("the task cannot be read: it is not the JSON expected"),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_with_a_text_becomes_an_error() {
+    fn every_error_with_a_text_converts_to_an_error() {
         fn of(error: impl Into<Error>) -> String {
             error.into().message().to_owned()
         }

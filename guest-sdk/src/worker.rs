@@ -44,7 +44,7 @@ pub trait AsyncWorker: Default + 'static {
 
 /// Why a worker did not perform an action.
 ///
-/// `?` makes a failure of many errors: what was wrong with the *input* (JSON, numbers, UTF-8) becomes permanent; what
+/// `?` converts many errors to a failure: what was wrong with the *input* (JSON, numbers, UTF-8) becomes permanent; what
 /// was wrong with the *world* (`std::io::Error`) and bare texts become retryable; an
 /// [`http::Problem`](crate::http::Problem) becomes the sort that fits it. For all others, and to override this, use
 /// [`OrFail`].
@@ -292,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_keeps_its_state() {
+    fn worker_keeps_its_state() {
         let mut sum = Sum::default();
         assert_eq!(glue::handle(&mut sum, action("3")).unwrap(), b"3");
         assert_eq!(glue::handle(&mut sum, action("4")).unwrap(), b"7");
     }
 
     #[test]
-    fn an_input_that_cannot_be_read_is_permanent() {
+    fn input_that_cannot_be_decoded_is_permanent() {
         match glue::handle(&mut Sum::default(), action("-3")).unwrap_err() {
             types::Failure::Permanent(why) => assert!(why.starts_with("the input of `sum` cannot be read"), "{why}"),
             other => unreachable!("{other:?}"),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_find_their_sort() {
+    fn errors_convert_to_their_sort() {
         fn of(failure: impl Into<Failure>) -> Failure {
             failure.into()
         }
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_time_is_whole_ms_rounded_up() {
+    fn busy_time_is_rounded_up_to_ms() {
         let busy = Failure::busy(Duration::from_micros(1500));
         assert_eq!(busy.to_string(), "busy for 2 ms");
         assert!(matches!(types::Failure::from(busy), types::Failure::Busy(2)));

@@ -123,7 +123,7 @@ mod tests {
 
     /// Does what a host does: every band is drawn tile by tile, and the last comes first.
     #[test]
-    fn bands_make_a_picture() {
+    fn bands_are_assembled_to_a_picture() {
         let settings = Settings::parse(&["--width=70", "--height", "50", "--tile", "16"].map(str::to_owned)).unwrap();
         let mut planner = Mandelbrot {
             settings: Ok(settings),

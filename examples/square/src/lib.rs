@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn squares() {
+    fn squares_are_exact_or_permanent_failures() {
         let square = |number: i128| Square.handle(Action::new("line", Text(number)));
         assert_eq!(square(12), Ok(Text(144)));
         assert_eq!(square(-3), Ok(Text(9)));

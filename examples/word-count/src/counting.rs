@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_frequent_come_first_and_ties_by_bytes() {
+    fn top_words_are_sorted_by_frequency_then_bytes() {
         let seen = tally(b"b a c\xff b\na d").into_iter().collect();
         let expected = [(&b"a"[..], 2), (b"b", 2), (b"c\xff", 1)].map(|(word, count)| (word.to_vec(), count));
         assert_eq!(most_frequent(seen, 3), expected);
