@@ -47,7 +47,7 @@ def whole(name, value, least=0, most=U32_MAX):
     return number
 
 
-def asked(kind, value, codec):
+def wit_action(kind, value, codec):
     """Returns the action of the contract."""
     try:
         payload = codec.encode(value)
@@ -66,7 +66,7 @@ def options(priority=0, timeout=0, deadline=0, fuel=0, attempts=0, idempotent=Fa
     )
 
 
-def came_to(kind, outcome, codec, returns):
+def result_of(kind, outcome, codec, returns):
     """Returns the result of an action. Raises `Refusal`."""
     if isinstance(outcome, _host.Err):
         raise Refusal(Reason[outcome.value.reason.name], outcome.value.message)

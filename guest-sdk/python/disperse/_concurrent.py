@@ -39,7 +39,7 @@ def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     loop = asyncio.get_running_loop()
     chosen = _asking.options(**options)
     try:
-        action = _asking.asked(kind, input, codec)
+        action = _asking.wit_action(kind, input, codec)
     except Refusal as refusal:
         refused = loop.create_future()
         refused.set_exception(refusal)
@@ -53,7 +53,7 @@ def submit(kind, input=None, *, codec=JSON, returns=None, **options):
             _room.release()
             raise
         reading.add_done_callback(lambda _reading: _room.release())
-        return _asking.came_to(kind, await asyncio.shield(reading), codec, returns)
+        return _asking.result_of(kind, await asyncio.shield(reading), codec, returns)
 
     return loop.create_task(answer(), context=contextvars.copy_context())
 
@@ -115,8 +115,8 @@ async def fetch(
     `headers` is a dict or a list of pairs. `json` is a body as JSON, with the header `content-type`.
     """
     http = _host.need(_host.http_async, "`fetch`", "`worker-async`: see disperse.blocking")
-    asked = request(url, method, headers, body, json, timeout)
-    outcome = await asyncio.shield(_loop.read(lambda: http.fetch(asked)))
+    wit_request = request(url, method, headers, body, json, timeout)
+    outcome = await asyncio.shield(_loop.read(lambda: http.fetch(wit_request)))
     if isinstance(outcome, _host.Err):
         raise _asking.problem(outcome.value)
     return response(outcome.value)

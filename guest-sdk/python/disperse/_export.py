@@ -211,7 +211,7 @@ async def _handle_async(self, action):
     except BaseException as error:
         raise _host.Err(_wit_error(error)) from None
     finally:
-        _loop.let_go()
+        _loop.release_open()
 
 
 def _task(cls, task):
@@ -221,7 +221,7 @@ def _task(cls, task):
         raise _host.Err(f"the task cannot be read: {error}") from None
 
 
-def _came_to(cls, value):
+def _encoded_result(cls, value):
     try:
         return _written(cls.run, cls.codec, value)
     except CodecError as error:
@@ -232,7 +232,7 @@ def _run(self, task):
     _host.role.set("run")
     cls = _operations[0]
     try:
-        return _came_to(cls, cls.run(_task(cls, task)))
+        return _encoded_result(cls, cls.run(_task(cls, task)))
     except _host.Err:
         raise
     except BaseException as error:
@@ -243,13 +243,13 @@ async def _run_async(self, task):
     _loop.begin("run")
     cls = _operations[0]
     try:
-        return _came_to(cls, await _awaited(cls.run(_task(cls, task))))
+        return _encoded_result(cls, await _awaited(cls.run(_task(cls, task))))
     except _host.Err:
         raise
     except BaseException as error:
         raise _host.Err(describe(error)) from None
     finally:
-        _loop.let_go()
+        _loop.release_open()
 
 
 def _planner():

@@ -36,9 +36,9 @@ class Call:
 
     def set(self, timer):
         heapq.heappush(self.timers, (timer.when(), next(self.order), timer))
-        self.look_soon()
+        self.schedule_check()
 
-    def forget(self):
+    def count_cancelled(self):
         """Counts a cancelled timer. Cancelled timers are removed in batches, so that their cost is amortized."""
         self.cancelled += 1
         if self.cancelled > max(_TIMERS_KEPT, len(self.timers) // 2):
@@ -46,13 +46,13 @@ class Call:
             heapq.heapify(self.timers)
             self.cancelled = 0
 
-    def look_soon(self):
+    def schedule_check(self):
         # Deferred: of many timers that are set together, only the earliest needs a sleep.
         if not self.looking and not self.ended:
             self.looking = True
-            asyncio.get_running_loop().call_soon(self.look)
+            asyncio.get_running_loop().call_soon(self.check_timers)
 
-    def look(self):
+    def check_timers(self):
         """Runs the timers that are due, and requests a sleep for the next one."""
         self.looking = False
         now = time.monotonic()
@@ -66,11 +66,11 @@ class Call:
         wake = round(now * 1000) + ms
         if wake < min(self.wakes, default=wake + 1):
             self.wakes.append(wake)
-            read(lambda: _host.host_async.sleep(ms)).add_done_callback(lambda _reading: self.woken(wake))
+            read(lambda: _host.host_async.sleep(ms)).add_done_callback(lambda _reading: self.sleep_ended(wake))
 
-    def woken(self, wake):
+    def sleep_ended(self, wake):
         self.wakes.remove(wake)
-        self.look_soon()
+        self.schedule_check()
 
 
 def begin(role):
@@ -91,7 +91,7 @@ def read(ask):
     return task
 
 
-def let_go():
+def release_open():
     """Stops waiting for what the ending call left open, and prevents its remaining tasks from opening anything more: the
     runtime would trap otherwise."""
     call = _call.get()
@@ -104,7 +104,7 @@ def let_go():
         task.cancel()
 
 
-class _Kept:
+class _ExitGuard:
     def _run(self):
         try:
             super()._run()
@@ -113,11 +113,11 @@ class _Kept:
             pass
 
 
-class _Handle(_Kept, asyncio.Handle):
+class _Handle(_ExitGuard, asyncio.Handle):
     pass
 
 
-class _Timer(_Kept, asyncio.TimerHandle):
+class _Timer(_ExitGuard, asyncio.TimerHandle):
     pass
 
 
@@ -143,16 +143,16 @@ def _call_at(self, when, callback, *args, context=None):
     return timer
 
 
-def _complain(self, context):
+def _print_exception(self, context):
     error = context.get("exception")
     print(f"{context.get('message')}{f': {error!r}' if error else ''}", file=sys.stderr)
 
 
 if _support is not None:
     _Loop = type(_support._loop)
-    _Loop.call_exception_handler = _complain
+    _Loop.call_exception_handler = _print_exception
     _Loop.time = lambda self: time.monotonic()
     _Loop.call_soon = _call_soon
     _Loop.call_later = _call_later
     _Loop.call_at = _call_at
-    _Loop._timer_handle_cancelled = lambda self, timer: _call.get().forget()
+    _Loop._timer_handle_cancelled = lambda self, timer: _call.get().count_cancelled()

@@ -38,7 +38,7 @@ class Pending(Generic[T]):
                 outcome = _host.Ok(inner.take())
         except _host.Err as error:
             outcome = error
-        return _asking.came_to(self.kind, outcome, self._codec, self._returns)
+        return _asking.result_of(self.kind, outcome, self._codec, self._returns)
 
     def cancel(self) -> None:
         """Cancels the action."""
@@ -54,7 +54,7 @@ def submit(kind: str, input: Any = None, *, returns: Any = None, codec: Codec = 
 def submit(kind, input=None, *, codec=JSON, returns=None, **options):
     """Requests an action and returns at once, unless 1,024 actions of this task are in flight already."""
     host = _imports("`submit`")
-    action = _asking.asked(kind, input, codec)
+    action = _asking.wit_action(kind, input, codec)
     chosen = _asking.options(**options)
     inner = host.submit(action) if chosen is None else host.submit_with(action, chosen)
     return Pending(kind, inner, codec, returns)
@@ -79,7 +79,7 @@ def perform_all(
     results, actions, places = [], [], []
     for value in inputs:
         try:
-            actions.append(_asking.asked(kind, value, codec))
+            actions.append(_asking.wit_action(kind, value, codec))
             places.append(len(results))
             results.append(None)
         except Refusal as refusal:
@@ -89,7 +89,7 @@ def perform_all(
     outcomes = host.perform_all(actions) if chosen is None else host.perform_all_with(actions, chosen)
     for place, outcome in zip(places, outcomes, strict=True):
         try:
-            results[place] = _asking.came_to(kind, outcome, codec, returns)
+            results[place] = _asking.result_of(kind, outcome, codec, returns)
         except Refusal as refusal:
             if not return_exceptions:
                 raise

@@ -110,7 +110,7 @@ class Host:
     """Answers every action by `answer`, and records the requests."""
 
     def __init__(self):
-        self.asked, self.lines, self.written, self.slept, self.reports = [], [], b"", [], []
+        self.requests, self.lines, self.written, self.slept, self.reports = [], [], b"", [], []
         self.answer = lambda action: Ok(action.payload)
 
 
@@ -125,7 +125,7 @@ def install(world_async):
         return made
 
     def submit_with(action, options):
-        host.asked.append((action, options))
+        host.requests.append((action, options))
         return Pending(host.answer(action))
 
     def perform_all_with(actions, options):

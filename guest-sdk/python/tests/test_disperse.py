@@ -59,7 +59,7 @@ class Base(unittest.TestCase):
     def setUp(self):
         _export._workers.clear()
         _export._operations.clear()
-        host.asked.clear()
+        host.requests.clear()
         host.lines.clear()
         host.slept.clear()
         host.reports.clear()
@@ -476,7 +476,7 @@ class Operations(Base):
         with self.assertRaisesRegex(ValueError, "a time cannot be nan"):
             disperse.blocking.perform("k", 1, timeout=float("nan"))
         disperse.blocking.perform(3, 1, deadline=float("inf"))
-        action, options = host.asked[0]
+        action, options = host.requests[0]
         self.assertEqual((action.kind, options.deadline), ("3", 2**32 - 1))
 
     def test_task_sleeps_in_the_time_of_the_run(self):
@@ -498,11 +498,11 @@ class Operations(Base):
 
     def test_actions_carry_their_options(self):
         self.assertEqual(disperse.blocking.perform("k", {"a": "é"}, timeout=0.0001, priority=-2), {"a": "é"})
-        action, options = host.asked[0]
+        action, options = host.requests[0]
         self.assertEqual((action.kind, action.payload), ("k", '{"a":"é"}'.encode()))
         self.assertEqual((options.timeout, options.priority, options.deadline), (1, -2, 0))
         self.assertEqual(disperse.blocking.perform("k", b"\xff", codec=disperse.RAW), b"\xff")
-        self.assertIsNone(host.asked[1][1])
+        self.assertIsNone(host.requests[1][1])
 
     def test_refusal_has_reason_and_message(self):
         host.answer = lambda action: fake_host.Err(fake_host.Refusal(fake_host.Reason.POISON, "why"))
