@@ -159,8 +159,8 @@ impl Host {
 /// Waits for the line of each task that all of its actions are requested. The host writes it after it has received
 /// them: it reads the requests of tasks before their output.
 fn resident_when_parked(child: &mut Child, tasks: u32) -> Result<u64> {
-    let lines = BufReader::new(child.stderr.take().context("no stderr")?);
-    let parked = lines
+    let stderr = BufReader::new(child.stderr.take().context("no stderr")?);
+    let parked = stderr
         .lines()
         .map_while(Result::ok)
         .filter(|line| line.contains("parked"));
