@@ -1,4 +1,4 @@
-//! A run, as it is asked for.
+//! The description of a run before it starts.
 
 use std::{collections::BTreeSet, fmt, io::Read};
 
@@ -46,51 +46,53 @@ impl RunBuilder {
         }
     }
 
-    /// Workers; at least one pool. Pools of components and native ones may stand side by side, also for the same kind: what
-    /// fails on a worker of one goes to the other.
+    /// Adds a pool of workers; a run needs at least one. Pools of components and native pools may serve the same kind:
+    /// an action that fails on a worker of one is retried on the other.
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pools.push(pool);
         self
     }
 
-    /// The run's input, for a component or for lines: a file, a socket, or bytes in a `Cursor`. It is read in a thread of its
-    /// own, which ends with the reader's next answer once the run is over, and at once if it does not wait for one. A reader that
-    /// panics breaks the input off. Nothing to a native operation. Default: none.
+    /// The run's input, for a component or for lines: a file, a socket, or bytes in a `Cursor`. A thread of its own
+    /// reads it. Once the run is over that thread ends, at once or when a blocked read returns. If the reader panics,
+    /// the input counts as broken off. A native operation ignores it. Default: none.
     pub fn input(mut self, reader: impl Read + Send + 'static) -> Self {
         self.input = Some(Box::new(reader));
         self
     }
 
-    /// How many tasks may be in flight, from 1; 0 counts as 1. Default: three for each attempt that workers make at once.
+    /// The most tasks in flight, from 1; 0 counts as 1. Default: three for each attempt that the workers can make at
+    /// once.
     pub fn tasks(mut self, tasks: usize) -> Self {
         self.tasks = Some(tasks);
         self
     }
 
-    /// Whether the ends of tasks are taken, and what they end with written, in the order of the tasks and not as they come. What
-    /// a native task [writes meanwhile](crate::Task::output) comes at once all the same. Default: no.
+    /// Whether tasks are completed, and their final output written, in the order of the tasks rather than as they end.
+    /// What a native task [writes before its end](crate::Task::output) is passed on at once in either case. Default:
+    /// no.
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.ordered = ordered;
         self
     }
 
-    /// When a worker is taken out, and how often a failed action is tried again.
+    /// The policy: when workers are taken out, and how often a failed action is retried.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// What randomness in tasks and in the scheduler follows from. Default 0.
+    /// The seed of all random numbers of the tasks and of the scheduler. Default 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Starts the run on the current tokio runtime, which needs its time and IO drivers. It runs whether it is looked at or
-    /// not, until it is done, cancelled or dropped; see [`Run`] for what it does when nobody reads.
+    /// Starts the run on the current tokio runtime, which needs its time and IO drivers. The run goes on until it is
+    /// done, cancelled or dropped; see [`Run`] for what happens when its events are not read.
     ///
     /// # Errors
-    /// Something cannot be meant, or there is no runtime. Nothing has been started then.
+    /// A setting is invalid, or there is no runtime. Nothing has been started then.
     pub fn start(self) -> Result<Run, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         if self.pools.is_empty() {
@@ -129,10 +131,10 @@ impl RunBuilder {
     }
 }
 
-/// Whether no guest may write where a program lies that one may run, or compiled code.
+/// Checks that no guest can write to the folder of a program that guests may run, or of compiled code.
 ///
 /// # Errors
-/// One may.
+/// A guest can.
 fn cannot_be_exchanged(pools: &[PoolPlan], host: &Host) -> Result<(), StartError> {
     let tampering = Tampering::with(pools.iter().map(|pool| &*pool.grants));
     let refused = |pool: &PoolPlan, what: String, dir: &Dir| StartError::Grant {

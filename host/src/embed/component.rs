@@ -10,7 +10,7 @@ use crate::{
 
 /// A WebAssembly component that is compiled and ready: an operation, a worker, or both. Cheap to clone.
 ///
-/// It belongs to the host that loaded it. Loading does not start it, and gives it nothing.
+/// It belongs to the host that loaded it. Loading neither starts it nor grants it anything.
 #[derive(Clone)]
 pub struct Component {
     name: String,
@@ -29,13 +29,13 @@ impl fmt::Debug for Component {
 }
 
 impl Component {
-    /// Reads a component's file and compiles it, which takes a tenth of a second to many seconds unless the
-    /// [cache](crate::HostBuilder::cache) has it. Its name is that of the file without the extension.
+    /// Reads and compiles a component's file, which takes a tenth of a second to many seconds unless the
+    /// [cache](crate::HostBuilder::cache) holds it. Its name is the file's name without the extension.
     ///
     /// Blocks: within async code, call it in `spawn_blocking` or before the runtime has other work.
     ///
     /// # Errors
-    /// The file cannot be read, is no component of the contract, or does not compile.
+    /// The file cannot be read, is not a component of the contract, or does not compile.
     pub fn open(host: &Host, path: impl AsRef<Path>) -> Result<Self, ComponentError> {
         let path = path.as_ref();
         let bytes = Sandbox::read(path).map_err(|error| ComponentError::Read {
@@ -48,10 +48,10 @@ impl Component {
         Self::load(host, name, bytes)
     }
 
-    /// As [`Component::open`], from the bytes of such a file.
+    /// As [`Component::open`], from the bytes of a component.
     ///
     /// # Errors
-    /// They are no component of the contract, or it does not compile.
+    /// They are not a component of the contract, or it does not compile.
     pub fn new(host: &Host, name: impl Into<String>, bytes: &[u8]) -> Result<Self, ComponentError> {
         Self::load(host, name.into(), bytes.to_vec())
     }
@@ -69,17 +69,17 @@ impl Component {
         }
     }
 
-    /// What it is called in messages.
+    /// Its name, which messages use.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it has tasks to hand out.
+    /// Whether it exports an operation.
     pub fn is_operation(&self) -> bool {
         self.program.contract().operation.is_some()
     }
 
-    /// Whether it performs actions.
+    /// Whether it exports a worker.
     pub fn is_worker(&self) -> bool {
         self.program.contract().worker.is_some()
     }

@@ -1,24 +1,24 @@
-//! What can go wrong, one type for each door. What they say is all that there is to say: none has a source behind it.
+//! The errors of the library, one type for each step. Their texts are complete: none has a source.
 
 use std::path::PathBuf;
 
 use crate::{run, sandbox::LoadError};
 
-/// Why there is no host.
+/// Why a host could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// Compiled code cannot be kept, though that was asked for. Says why, and what to do.
+    /// Compiled code cannot be cached, though that was asked for. Holds the reason, and what to do.
     #[error("compiled code cannot be kept: {0}")]
     Cache(String),
-    /// Guests cannot have so much stack. Says the range.
+    /// The stack size of guests is out of range.
     #[error("a stack of {bytes} bytes cannot be had: it is from {least} to {most}")]
     Stack {
-        /// What was asked for.
+        /// The size that was asked for.
         bytes: u64,
-        /// The least that can be had.
+        /// The smallest size.
         least: u64,
-        /// The most that can be had.
+        /// The largest size.
         most: u64,
     },
 }
@@ -27,36 +27,36 @@ pub enum HostError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComponentError {
-    /// Its file cannot be read, or is too large to be one.
+    /// The file cannot be read, or is too large for a component.
     #[error("cannot read `{}`: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: std::io::Error,
     },
-    /// It is no component, or not one of the contract.
+    /// It is not a component, or not one of the contract.
     #[error("cannot use `{name}`: {why}; {hint}")]
     Contract {
-        /// What the component is called.
+        /// The component's name.
         name: String,
         /// What is wrong.
         why: String,
         /// What to do about it.
         hint: String,
     },
-    /// It does not compile, or not within what compiling may take.
+    /// It does not compile, or not within the limits on compiling.
     #[error("cannot use `{name}`: {why}")]
     Compile {
-        /// What the component is called.
+        /// The component's name.
         name: String,
         /// What is wrong.
         why: String,
     },
-    /// It is well-formed and cannot be loaded all the same: the machine or what it imports does not allow it.
+    /// It is well-formed and cannot be loaded: the machine or what it imports does not allow it.
     #[error("cannot use `{name}`: {why}")]
     Load {
-        /// What the component is called.
+        /// The component's name.
         name: String,
         /// What is wrong.
         why: String,
@@ -78,45 +78,45 @@ impl ComponentError {
     }
 }
 
-/// Why a run has not begun. Nothing of it was started.
+/// Why a run could not start. Nothing has been started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// It was not called within a tokio runtime.
+    /// `start` was not called within a tokio runtime.
     #[error("a run needs a tokio runtime: call it within one")]
     NoRuntime,
-    /// There is no pool, so that nobody could do anything.
+    /// There is no pool, so no worker could perform an action.
     #[error("a run needs at least one pool")]
     NoPools,
-    /// The component hands out no tasks.
+    /// The component does not export an operation.
     #[error("`{component}` is a worker, not an operation")]
     NotAnOperation {
-        /// What it is called.
+        /// The component's name.
         component: String,
     },
-    /// The component performs no actions.
+    /// The component does not export a worker.
     #[error("the pool `{pool}` cannot be made: `{component}` is an operation, not a worker")]
     NotAWorker {
         /// The pool.
         pool: String,
-        /// What the component is called.
+        /// The component's name.
         component: String,
     },
     /// The component was loaded by another host.
     #[error("`{component}` was loaded by another host")]
     OtherHost {
-        /// What it is called.
+        /// The component's name.
         component: String,
     },
     /// Two pools, or two workers of one pool, have the same name.
     #[error("two {what} are named `{name}`")]
     SameName {
-        /// Pools, or workers of which pool.
+        /// `pools`, or the workers of which pool.
         what: String,
         /// The name.
         name: String,
     },
-    /// The workers of a pool cannot be meant.
+    /// The settings of a pool or of its workers are invalid.
     #[error("the pool `{pool}` cannot be made: {why}")]
     Workers {
         /// The pool.
@@ -124,47 +124,47 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
-    /// A grant, a variable or a secret cannot be given.
+    /// A grant, a variable or a secret of a pool is invalid.
     #[error("the pool `{pool}` cannot be given {what}: {why}")]
     Grant {
         /// The pool.
         pool: String,
-        /// What was to be given. Of a secret its name and never its value.
+        /// The thing to be granted. Of a secret its name, never its value.
         what: String,
         /// What is wrong.
         why: String,
     },
-    /// A quota cannot be meant. Says whose and why.
+    /// A quota is invalid. Holds whose, and why.
     #[error("{0}")]
     Quota(String),
-    /// A limit or another number cannot be meant. Says which and why.
+    /// A limit or another number is invalid. Holds which, and why.
     #[error("{0}")]
     Setting(String),
 }
 
-/// Why a run was not asked, or did not do what it was asked.
+/// Why a query or a command to a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
     /// The run is over.
     #[error("the run is over")]
     Over,
-    /// What is meant is not there, or cannot be done. Says why.
+    /// The thing named does not exist, or the command cannot be carried out. Holds the reason.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Why a run did not come to its end. A task that fails is no such reason: see [`Summary`](crate::Summary).
+/// Why a run broke off. A failed task is not such a reason: see [`Summary`](crate::Summary).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The machine did not do its part: no thread could be had, or nothing else that every attempt needs.
+    /// The machine lacks something that every attempt needs, such as a thread.
     #[error("the machine stopped the run: {0}")]
     Machine(std::io::Error),
     /// The tokio runtime was shut down.
     #[error("the run went away with its tokio runtime")]
     Runtime,
-    /// The host panicked, which is a bug of it. Says what the panic said.
+    /// The host panicked, which is a bug of it. Holds the panic's message.
     #[error("this is a bug of disperse-host: {0}")]
     Bug(String),
 }

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on.
+//! The events of a run.
 
 use std::{fmt, time::Duration};
 
@@ -10,136 +10,138 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// One thing that happened in a run. Ids are those of the run: tasks and actions count from 1.
+/// An event of a run. Ids are those of the run: tasks and actions count from 1.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The run has begun: its first event.
     #[non_exhaustive]
     Started {
-        /// Its name, which the [keys](crate::Attempt::key) of its actions begin with. Sorts by time.
+        /// The run's name, with which the [keys](crate::Attempt::key) of its actions begin. Sorts by time.
         run: String,
     },
     /// The operation wrote to the run's output.
     #[non_exhaustive]
     Output {
-        /// The task whose end was being taken, or for a native operation the task itself. None if the operation wrote on
-        /// another occasion.
+        /// The task that was being completed, or for a native operation the task itself. None if the operation wrote at
+        /// another time.
         task: Option<u64>,
-        /// What it wrote, at most as much at once as it may return. Never cut or joined.
+        /// The bytes, at most as many at once as the operation may return. Never cut or joined.
         bytes: Bytes,
     },
-    /// A task ended. Its output, if it has any, may come before or after.
+    /// A task ended. Its output, if any, may come before or after.
     #[non_exhaustive]
     TaskEnded {
-        /// Which.
+        /// The task.
         task: u64,
-        /// Why it has no result, if it has none.
+        /// Why it failed. None: it succeeded.
         error: Option<String>,
     },
-    /// An attempt failed. Its action may still succeed elsewhere.
+    /// An attempt failed. Its action may still succeed on another one.
     #[non_exhaustive]
     AttemptFailed {
         /// The action.
         action: u64,
-        /// Which attempt of it, from 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// Who made it, as `pool/worker`.
+        /// Its worker, as `pool/worker`.
         worker: String,
         /// The action's kind.
         kind: String,
-        /// Which sort of failure it was.
+        /// The class of the failure.
         class: FailureClass,
-        /// What went wrong, for people.
+        /// The reason, for people.
         message: String,
-        /// The last that a guest wrote to its stderr in it, at most 4 KiB. Empty for native workers.
+        /// The end of what a guest wrote to its stderr in it, at most 4 KiB. Empty for native workers.
         stderr: String,
     },
-    /// An attempt takes much longer than such attempts do, and a worker is free: its action gets a second attempt beside it.
+    /// An attempt is much slower than others of its kind, and a worker is free: the action gets a second attempt in
+    /// parallel.
     #[non_exhaustive]
     Hedged {
         /// The action.
         action: u64,
-        /// The slow attempt of it.
+        /// The number of the slow attempt.
         attempt: u32,
         /// The action's kind.
         kind: String,
     },
-    /// The result of an untrusted worker was not the one that others had, and theirs was accepted.
+    /// The result of an untrusted worker differed from the one that other workers agreed on.
     #[non_exhaustive]
     Outvoted {
         /// The action.
         action: u64,
-        /// Which attempt of it, from 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// Which worker, as `pool/worker`.
+        /// Its worker, as `pool/worker`.
         worker: String,
-        /// How its result differed, for people.
+        /// How the result differed, for people.
         message: String,
     },
-    /// An action ended without a result. Its task was told so too.
+    /// An action ended without a result, which its task also learns.
     #[non_exhaustive]
     ActionDied {
         /// The action.
         action: u64,
-        /// Who asked for it.
+        /// The task that sent it.
         task: u64,
-        /// Its kind.
+        /// The action's kind.
         kind: String,
-        /// Which sort of end it was.
+        /// Why there is no result.
         reason: Reason,
-        /// What happened, for people; where attempts failed, one line for each.
+        /// The details, for people; a line for each failed attempt.
         message: String,
     },
-    /// A worker is thought of differently now.
+    /// The health of a worker changed.
     #[non_exhaustive]
     HealthChanged {
-        /// Which, as `pool/worker`.
+        /// The worker, as `pool/worker`.
         worker: String,
-        /// What is thought of it.
+        /// Its health now.
         health: Health,
     },
-    /// A worker fails actions of one kind and does others well: it is given none of that kind for a while, or is given them again.
+    /// A worker fails actions of one kind and succeeds at others: it gets none of that kind for a while, or gets them
+    /// again.
     #[non_exhaustive]
     WorkerBarred {
-        /// Which, as `pool/worker`.
+        /// The worker, as `pool/worker`.
         worker: String,
         /// The kind of actions.
         kind: String,
-        /// For how long. None: it is given them again.
+        /// For how long. None: it gets them again.
         lasts: Option<Duration>,
     },
-    /// Everything that a pool is given fails, whoever tries it: it is only probed now, and no worker is blamed. Or that is
-    /// over.
+    /// All attempts of a pool fail, on every worker: the pool is only probed now, and no worker is blamed. Or this
+    /// state ended.
     #[non_exhaustive]
     PoolFailing {
-        /// Which.
+        /// The pool.
         pool: String,
-        /// Whether it begins or is over.
+        /// Whether the state begins; false: it ended.
         failing: bool,
     },
-    /// A worker asked for what is not granted. Said once for each thing, and at most five times for each worker.
+    /// A worker asked for something that is not granted. Sent once for each thing, at most five times for each worker.
     #[non_exhaustive]
     Denied {
-        /// Which, as `pool/worker`.
+        /// The worker, as `pool/worker`.
         worker: String,
-        /// What it asked for.
+        /// The thing it asked for.
         message: String,
     },
-    /// A guest said something, or the host did.
+    /// A log line of a guest or of the host.
     #[non_exhaustive]
     Log {
-        /// Who: `planner`, `task 3`, or `pool/worker`. None: the host.
+        /// Its source: `planner`, `task 3`, or `pool/worker`. None: the host.
         speaker: Option<String>,
-        /// How much it matters.
+        /// Its severity.
         level: Level,
-        /// One line.
+        /// The text, one line.
         text: String,
     },
     /// A worker joined a pool after the start: see [`Control::add_workers`](crate::Control::add_workers).
     #[non_exhaustive]
     WorkerJoined {
-        /// Which, as `pool/worker`.
+        /// The worker, as `pool/worker`.
         worker: String,
         /// Its pool.
         pool: String,
@@ -147,10 +149,10 @@ pub enum Event {
     /// A worker left, and its attempts are lost.
     #[non_exhaustive]
     WorkerLeft {
-        /// Which, as `pool/worker`.
+        /// The worker, as `pool/worker`.
         worker: String,
     },
-    /// So many things were not told because too much was unread: see [`Run`](crate::Run). Never outputs or ends of tasks.
+    /// Events were left out because too many were unread: see [`Run`](crate::Run). Never outputs or ends of tasks.
     #[non_exhaustive]
     Missed {
         /// How many.
@@ -159,7 +161,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// None: the program asks for it elsewhere.
+    /// The event for a program. None: the library reports it in another way.
     pub(super) fn of(heard: Heard) -> Option<Self> {
         let (numbered, output) = match heard {
             Heard::Event(numbered, output) => (numbered, output),
@@ -236,19 +238,19 @@ impl Event {
     }
 }
 
-/// Which sort of failure an attempt was.
+/// The class of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureClass {
-    /// It may work another time: the worker said so, or the time was up.
+    /// The action may succeed later or on another worker: the worker reported so, or the attempt timed out.
     Transient,
-    /// The guest trapped or ran out of something; or the native worker panicked.
+    /// The guest trapped or exceeded a limit; or the native worker panicked.
     Trap,
-    /// It can never work.
+    /// The action can never succeed.
     Permanent,
-    /// The worker could not be started, or said that it can do no more work.
+    /// The worker could not be started, or reported that it can do no more work.
     WorkerFault,
-    /// The worker went away with it.
+    /// The worker left during the attempt.
     Lost,
 }
 
@@ -259,7 +261,7 @@ impl FailureClass {
             inbox::FailureClass::Permanent => Self::Permanent,
             inbox::FailureClass::WorkerFault => Self::WorkerFault,
             inbox::FailureClass::Lost => Self::Lost,
-            // An attempt with a result is told as outvoted, and never as failed.
+            // An attempt with a result is reported as outvoted, and never as failed.
             inbox::FailureClass::Transient | inbox::FailureClass::Outvoted => Self::Transient,
         }
     }
@@ -277,26 +279,26 @@ impl fmt::Display for FailureClass {
     }
 }
 
-/// What is thought of a worker.
+/// The health of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Health {
-    /// It is given work.
+    /// It gets work.
     #[default]
     Healthy,
-    /// It failed several times in a row and is given work more slowly.
+    /// It failed several times in a row and gets work more slowly.
     Suspect,
-    /// It failed what others could do, and is given nothing for a while.
+    /// It failed what other workers could do, and gets no work for a while.
     Quarantined,
-    /// After a quarantine: it is given one action at a time until it has proved itself.
+    /// After a quarantine: it gets one action at a time until it has proved itself.
     Probation,
-    /// It said that it is at its limit, and is given nothing for a while.
+    /// It reported that it is at its limit, and gets no work for a while.
     Busy,
-    /// It is being taken out.
+    /// It is draining: it gets no new work.
     Draining,
-    /// It is given nothing any more.
+    /// It is evicted and gets no work any more.
     Evicted,
-    /// It is gone.
+    /// It left.
     Gone,
 }
 
@@ -330,17 +332,17 @@ impl fmt::Display for Health {
     }
 }
 
-/// How much a line matters. Ordered.
+/// The severity of a log line. Ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// For whoever looks for a fault. Not told to programs so far.
+    /// For debugging. Not sent to programs so far.
     Debug,
-    /// Worth knowing.
+    /// Information.
     Info,
-    /// Something is not as it should be.
+    /// A warning: something is not as it should be.
     Warning,
-    /// Something failed.
+    /// An error.
     Error,
 }
 

@@ -8,13 +8,13 @@ use crate::{
     sandbox::{Cache, Sandbox, as_compile_child},
 };
 
-/// Where runs take place: the sandbox, the compiled components and the memory that all guests have together. Cheap to clone;
-/// clones are the same host.
+/// The place where runs execute: the sandbox, the compiled components and the memory that all guests share. Cheap to
+/// clone; clones are the same host.
 ///
-/// Several runs may go on at once on one host; they share its memory, so that one whose events nobody reads may hold up the
-/// others once much of it is taken. Make one host and keep it: each reserves terabytes of address space, though no memory, for
-/// the instances that there may be. If workers send requests, use it within one tokio runtime, where their
-/// connections are kept.
+/// One host may execute several runs at once. They share its memory, so a run whose events are not read may delay the
+/// others once much of it is taken. Make one host and keep it: each reserves terabytes of address space, but no memory,
+/// for its instances. If workers send requests, use it within one tokio runtime, which keeps their
+/// connections.
 #[derive(Clone)]
 pub struct Host {
     pub(super) sandbox: Arc<Sandbox>,
@@ -27,18 +27,18 @@ impl fmt::Debug for Host {
 }
 
 impl Host {
-    /// A host with settings.
+    /// Makes a builder with default settings.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
 
-    /// Begins to describe a run of this operation. Nothing happens before [`RunBuilder::start`].
+    /// Describes a run of this operation. Nothing happens before [`RunBuilder::start`].
     pub fn run(&self, operation: Operation) -> RunBuilder {
         RunBuilder::new(self.clone(), operation)
     }
 }
 
-/// Where compiled code is kept.
+/// The folder of compiled code.
 #[derive(Debug)]
 enum Folder {
     User,
@@ -55,49 +55,50 @@ pub struct HostBuilder {
 }
 
 impl HostBuilder {
-    /// Whether compiled code is kept for the next start of any program with this host, in `$XDG_CACHE_HOME/disperse` or
-    /// `~/.cache/disperse`, at most 1 GiB. Default: no.
+    /// Whether compiled code is cached for the next start of any program with this host, in `$XDG_CACHE_HOME/disperse`
+    /// or `~/.cache/disperse`, at most 1 GiB. Default: no.
     #[must_use]
     pub fn cache(mut self, cache: bool) -> Self {
         self.cache = cache.then_some(Folder::User);
         self
     }
 
-    /// Keeps compiled code in this folder, which is made if need be. It has to be this user's alone, and others must not be able
-    /// to write to a folder that it lies in: code that they put there would be run.
+    /// Caches compiled code in this folder, which is made if it does not exist. It must belong to this user alone, and
+    /// other users must not be able to write to any folder above it: code that they put there would be executed.
     #[must_use]
     pub fn cache_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(Folder::Given(folder.into()));
         self
     }
 
-    /// Bytes that all guests and what is kept for them may take together. Over it runs slow down and do not fail: idle
-    /// instances are dropped, and new work waits. At least 1 MiB: less counts as that. Default: half of the machine's memory.
+    /// The most memory of all guests and of the data held for them, in bytes. Above it runs slow down and do not fail:
+    /// idle instances are dropped, and new work waits. At least 1 MiB: less counts as that. Default: half of the
+    /// machine's memory.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// How deep guests may recurse, in bytes of stack: 64 KiB to 1 GiB. Default 512 KiB.
+    /// The stack of a guest, in bytes: 64 KiB to 1 GiB. Default 512 KiB.
     #[must_use]
     pub fn stack(mut self, bytes: u64) -> Self {
         self.stack = Some(bytes);
         self
     }
 
-    /// Has components inspected and compiled in processes of their own. Default: in this process, without limits on time and
-    /// memory, which is for components that you trust. What is nested too deep or declares too much is an error there too.
+    /// Inspects and compiles components in processes of their own. Default: in this process, without limits on time and
+    /// memory, which suits trusted components. Too deep nesting and too many declarations are errors in either case.
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = Some(compiler);
         self
     }
 
-    /// Makes the host. Engines are made when a component first needs one.
+    /// Makes the host. An engine is made when a component first needs it.
     ///
     /// # Errors
-    /// A setting is out of its range, or compiled code cannot be kept where it should be.
+    /// A setting is out of its range, or the folder of compiled code cannot be used.
     pub fn build(self) -> Result<Host, HostError> {
         let bytes = self.stack.unwrap_or(STACK);
         let stack = limits::stack(bytes).ok_or(HostError::Stack {
@@ -118,21 +119,22 @@ impl HostBuilder {
     }
 }
 
-/// Says that this program can be a compiler: it is started once more for each component that is inspected or compiled, as a
-/// process with limits. For programs that load components from strangers.
+/// Proof that this program can compile in child processes: it is started once more for each component that is inspected
+/// or compiled, with limits. For programs that load components of strangers.
 ///
-/// To have one is to have called [`Compiler::prepare`], without which such a process would be your whole program once more.
+/// Only [`Compiler::prepare`] makes one: without that call the child process would run the whole program again.
 #[derive(Debug)]
 pub struct Compiler {
     limits: CompileLimits,
 }
 
 impl Compiler {
-    /// Call it first in `main`, before there are threads: in a process that was started to compile it does that and exits, and
-    /// does not return.
+    /// Call it first in `main`, before there are threads. In a process that was started to compile, it compiles, exits
+    /// and does not return.
     ///
-    /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`. One more, which
-    /// does not compile, is beside a process whose guests run programs of the machine: it kills them if that process is killed.
+    /// Such a process has exactly four arguments after the program's name, the first of which is `compile-child`. One
+    /// more process of this sort does not compile: it runs beside a process whose guests run programs of the machine,
+    /// and kills them if that process is killed.
     pub fn prepare() -> Self {
         if let Some(code) = as_compile_child() {
             std::process::exit(code.into());
@@ -142,7 +144,7 @@ impl Compiler {
         }
     }
 
-    /// How long compiling one component may take, at most a year. Default 15 s and 4 s for each MB of it, at most two
+    /// The most time to compile one component, at most a year. Default 15 s plus 4 s for each MB of it, at most two
     /// minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -150,7 +152,7 @@ impl Compiler {
         self
     }
 
-    /// Bytes of memory that compiling one component may take. Default 512 MiB and 40 times its size, at most 4 GiB.
+    /// The most memory to compile one component, in bytes. Default 512 MiB plus 40 times its size, at most 4 GiB.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.limits.memory = Some(bytes);

@@ -1,5 +1,5 @@
-//! The host for programs that have it built in. What is public here is the crate's public API: `lib.rs` shows it, and
-//! `docs/api.txt` lists it.
+//! The host as a library. What is public here is the crate's public API: `lib.rs` exports it, and `docs/api.txt` lists
+//! it.
 
 mod attempt;
 mod builder;

@@ -1,4 +1,4 @@
-//! Operations, as they are asked for.
+//! The description of an operation before its run starts.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     text::cut,
 };
 
-/// Where the actions of a run come from.
+/// The operation of a run, which produces its actions.
 pub struct Operation {
     source: Source,
     args: Vec<String>,
@@ -46,13 +46,13 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// An error with what is behind it, for people, as much of it as is kept.
+/// The text of an error with its sources, for people, cut to the length that is kept.
 fn told(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
     while let Some(error) = behind {
         let more = error.to_string();
-        // Many say what is behind them themselves.
+        // Many errors include their source's text in their own.
         if !text.ends_with(&more) {
             text = format!("{text}: {more}");
         }
@@ -70,14 +70,14 @@ impl Operation {
         }
     }
 
-    /// A component that exports an operation. It reads the run's input as its stdin. Its tasks are deterministic: the same
-    /// answers lead them down the same path.
+    /// A component that exports an operation. It reads the run's input as its stdin. Its tasks are deterministic: the
+    /// same answers lead to the same actions and output.
     pub fn component(component: &Component) -> Self {
         Self::new(Source::Component(component.clone()))
     }
 
-    /// No logic at all: each line of the run's input, without its newline, is a task of one action of this kind, and the
-    /// result with a newline behind it goes to the output.
+    /// An operation without code: each line of the run's input, without its newline, is a task with one action of this
+    /// kind, and its output is the result followed by a newline.
     pub fn lines(kind: impl Into<String>) -> Self {
         Self::new(Source::Lines {
             kind: kind.into(),
@@ -86,15 +86,15 @@ impl Operation {
         })
     }
 
-    /// An async function of this program, called once for each input. What it returns is written to the run's output, exactly
-    /// as it is, unless it is empty; what it does in between is up to it. See [`Task`] for how it asks for actions.
+    /// An async function of this program, called once for each input. What it returns is written to the run's output,
+    /// unchanged, unless it is empty. See [`Task`] for how it sends actions.
     ///
-    /// As many inputs are taken ahead as [tasks may be in flight](crate::RunBuilder::tasks); `next` of the iterator is called on
-    /// the runtime and should not block. An error or a panic ends the task it happens in, and the others go on; of an error's text,
-    /// with what is behind it, at most 4 KiB are told.
+    /// Inputs are taken ahead up to the number of [tasks in flight](crate::RunBuilder::tasks); `next` of the iterator
+    /// is called on the runtime and should not block. An error or a panic ends its task, and the other tasks go on; at
+    /// most 4 KiB of an error's text, sources included, are reported.
     ///
-    /// **Not deterministic and not durable**: a native task sees answers as they come, has the real clock, and starts over with
-    /// its program.
+    /// **Not deterministic and not durable**: a native task sees answers as they come, has the real clock, and starts
+    /// over with its program.
     ///
     /// ```
     /// use disperse_host::{Action, Operation, Task};
@@ -114,7 +114,7 @@ impl Operation {
         Self::native_stream(stream::iter(inputs), run)
     }
 
-    /// As [`Operation::native`], for inputs that come in their own time. The run goes on until the stream ends.
+    /// As [`Operation::native`], for inputs that arrive over time. The run goes on until the stream ends.
     pub fn native_stream<I, F, T, R>(inputs: I, run: F) -> Self
     where
         I: Stream<Item: Into<Bytes>> + Send + 'static,
@@ -130,21 +130,21 @@ impl Operation {
         Self::new(Source::Native { inputs, run })
     }
 
-    /// One more argument of a component. The first one that it finds is its own name. Nothing to other operations.
+    /// Adds an argument of a component. Its first argument is always its own name. Other operations ignore it.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// More arguments; see [`Operation::arg`].
+    /// Adds arguments; see [`Operation::arg`].
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// How many lines make one action, from 1, which is the default; 0 counts as 1. Only for [`Operation::lines`].
+    /// The number of lines in one action, from 1, which is the default; 0 counts as 1. Only for [`Operation::lines`].
     #[must_use]
     pub fn batch(mut self, lines: usize) -> Self {
         if let Source::Lines { batch, .. } = &mut self.source {
@@ -153,7 +153,7 @@ impl Operation {
         self
     }
 
-    /// Whether a second run of a line does no harm; see [`Action::idempotent`](crate::Action::idempotent). Only for
+    /// Whether running a line twice does no harm; see [`Action::idempotent`](crate::Action::idempotent). Only for
     /// [`Operation::lines`].
     #[must_use]
     pub fn idempotent(mut self, may_be_repeated: bool) -> Self {
@@ -163,17 +163,17 @@ impl Operation {
         self
     }
 
-    /// What its planner and each of its tasks may use.
+    /// The limits of the planner and of each task.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// What it means.
+    /// The source of the run's actions.
     ///
     /// # Errors
-    /// It cannot be meant.
+    /// The limits are invalid.
     pub(super) fn what(self, host: &Host) -> Result<What, StartError> {
         let wrong = |why| StartError::Setting(format!("the limits of the operation cannot be meant: {why}"));
         self.limits.check().map_err(wrong)?;

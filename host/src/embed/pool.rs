@@ -1,4 +1,4 @@
-//! Pools of workers, as they are asked for.
+//! The description of a pool of workers.
 
 mod plan;
 
@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use super::{Attempt, Component, Failure, Limits, Quota, attempt};
 use crate::{sandbox::InvocationSettings, worker::NativeCall};
 
-/// Workers that do the same: made from one component, or from one function of this program.
+/// A group of equal workers: made from one component, or from one function of this program.
 ///
-/// Nothing is open to the workers of a component unless it is granted here. What cannot be meant is said when the run starts.
+/// Workers of a component have no access to anything unless it is granted here. Invalid settings are errors when the
+/// run starts.
 #[derive(Debug)]
 pub struct Pool {
     name: String,
@@ -57,7 +58,7 @@ pub struct Worker {
 }
 
 impl fmt::Debug for Worker {
-    /// Without values, some of which are secrets.
+    /// Leaves out values, some of which are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
             .field("name", &self.name)
@@ -66,7 +67,7 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker of this name, which is shown with its pool's as `pool/worker`.
+    /// A worker with this name, which is shown with its pool's as `pool/worker`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -79,43 +80,44 @@ impl Worker {
         }
     }
 
-    /// Arguments of its own, if it is a program, instead of its pool's; see [`Pool::args`].
+    /// Arguments of its own instead of its pool's, if it is a program; see [`Pool::args`].
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args = Some(args.into_iter().map(Into::into).collect());
         self
     }
 
-    /// An environment variable, beside those of its pool.
+    /// Adds an environment variable to those of its pool.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// A secret of its own, before its pool's; see [`Pool::secret`].
+    /// Adds a secret of its own, which overrides its pool's; see [`Pool::secret`].
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.secrets.push((name.into(), Zeroizing::new(value.into())));
         self
     }
 
-    /// A quota of its own, instead of its pool's; may be called again. See [`Pool::quota`].
+    /// Adds a quota of its own, instead of its pool's; may be called again. See [`Pool::quota`].
     #[must_use]
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quotas.push(quota);
         self
     }
 
-    /// Whose quota it spends: workers of a pool with the same account spend the same one. Default: its own.
+    /// The account whose quota it spends: workers of a pool with the same account share one. Default: an account of its
+    /// own.
     #[must_use]
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
         self
     }
 
-    /// Who runs it, if its pool is [untrusted](Pool::untrusted): workers of one owner never confirm each other. Default: somebody
-    /// of its own.
+    /// The operator of the worker, if its pool is [untrusted](Pool::untrusted): workers of one owner never confirm each
+    /// other. Default: an owner of its own.
     #[must_use]
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Some(owner.into());
@@ -143,19 +145,19 @@ impl Pool {
         }
     }
 
-    /// Sandboxed workers, each with an instance of its own, made from a component that exports a worker.
+    /// A pool of sandboxed workers, each with an instance of its own, made from a component that exports a worker.
     pub fn component(name: impl Into<String>, component: &Component) -> Self {
         Self::new(name.into(), Who::Component(component.clone()))
     }
 
-    /// Workers that call an async function of this program. They are scheduled, judged and replaced as others are, but not
-    /// sandboxed: the function has all that its program has.
+    /// A pool of workers that call an async function of this program. They are scheduled, judged and replaced as others
+    /// are, but not sandboxed: the function has all rights of its program.
     ///
-    /// Every attempt is a tokio task of its own. A panic in it is a failed attempt, as a trap is; the panic hook of the program
-    /// has its say first. When its time is up, or nobody wants its result any more, its future is dropped where it waits. **A
-    /// function that blocks or computes without a break cannot be cut**: it holds a thread of the runtime, which may stand
-    /// still, so such work belongs into `spawn_blocking` or the like. Its attempt is given up a second after its time all
-    /// the same, and until it comes back the worker is taken to be busy.
+    /// Every attempt is a tokio task of its own. A panic in it is a failed attempt, as a trap is; the panic hook of the
+    /// program runs first. When its time is up, or its result is not needed any more, its future is dropped where it
+    /// waits. **A function that blocks or computes without a break cannot be interrupted**: it holds a thread of the
+    /// runtime and may stop the others, so such work belongs into `spawn_blocking` or the like. Its attempt still fails
+    /// a second after its timeout, and the worker counts as busy until the function returns.
     ///
     /// ```
     /// use disperse_host::{Attempt, Failure, Pool};
@@ -176,14 +178,14 @@ impl Pool {
         Self::new(name.into(), Who::Native(attempt::native(work)))
     }
 
-    /// A kind of action that it serves; may be called again. Default: every kind that no pool names.
+    /// Adds a kind of action that it serves; may be called again. Default: every kind that no other pool names.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kinds.push(kind.into());
         self
     }
 
-    /// How many workers there are that have no settings of their own. Default: one for each core, or none if some are
+    /// The number of workers without settings of their own. Default: one for each core, or none if some are
     /// [listed](Pool::worker).
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
@@ -191,59 +193,60 @@ impl Pool {
         self
     }
 
-    /// A worker with settings of its own; may be called again.
+    /// Adds a worker with settings of its own; may be called again.
     #[must_use]
     pub fn worker(mut self, worker: Worker) -> Self {
         self.listed.push(worker);
         self
     }
 
-    /// How many attempts one worker makes at once, from 1, the default, to 50,000; all workers of a component together at most
-    /// 1,000. Of a component only if its worker is async: they share an instance then.
+    /// The number of attempts that one worker makes at once, from 1, the default, to 50,000; all workers of a component
+    /// together at most 1,000. More than 1 in a component needs an async worker: the attempts share an instance.
     #[must_use]
     pub fn concurrency(mut self, attempts: u32) -> Self {
         self.concurrency = attempts;
         self
     }
 
-    /// Whether every attempt gets a new instance. Default: no. Nothing to native workers.
+    /// Whether every attempt gets a new instance. Default: no. Native workers ignore it.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
         self
     }
 
-    /// Whether nobody vouches for what the workers say: a result counts when a worker of another [owner](Worker::owner) has the
-    /// same one, byte for byte and with the same fuel, and who is outvoted more often than chance explains is taken out.
-    /// Default: no.
+    /// Whether the workers are untrusted: a result is accepted when a worker of another [owner](Worker::owner) returns
+    /// the same one, byte for byte and with the same fuel. A worker that is outvoted more often than chance explains is
+    /// taken out. Default: no.
     ///
-    /// So that honest workers agree, every attempt gets a new instance, in which the clock stands still and luck is the
-    /// action's, and the workers are given nothing. Only of components.
+    /// So that honest workers agree, every attempt gets a new instance with a stopped clock and random numbers seeded
+    /// by the action, and the workers get no grants. Only for components.
     #[must_use]
     pub fn untrusted(mut self, untrusted: bool) -> Self {
         self.untrusted = untrusted;
         self
     }
 
-    /// What each worker may use.
+    /// The limits of each worker.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// A folder that the guests see, as `PATH[::GUEST][:rw]`; read-only without `:rw`. It is opened once, when the run starts.
-    /// Guests open regular files and folders in it and nothing else. A folder of a proc file system is refused, and so is one
-    /// for writing in which a program lies that guests of the run may run, or the host's cache of compiled code.
+    /// Grants a folder, as `PATH[::GUEST][:rw]`; read-only without `:rw`. It is opened once, when the run starts.
+    /// Guests open regular files and folders in it and nothing else. Errors at the start: a folder of a proc file
+    /// system, and a writable folder with a program that guests of the run may run or with the host's cache of compiled
+    /// code.
     #[must_use]
     pub fn dir(mut self, rule: impl Into<String>) -> Self {
         self.dirs.push(rule.into());
         self
     }
 
-    /// A program that the guests may run: its absolute path and patterns for its arguments. `*` in one stands for any text, a
-    /// last `...` for any number of arguments. It is killed when the attempt ends, with all of its process group; if your process
-    /// is killed first, a small process beside it does that, which is there if your program offers itself by
+    /// Grants a program: its absolute path and patterns for its arguments. `*` in a pattern stands for any text, a last
+    /// `...` for any number of arguments. It is killed with all of its process group when the attempt ends. If your
+    /// process is killed first, a small process beside it kills the group, provided that your program calls
     /// [`Compiler::prepare`](crate::Compiler::prepare).
     #[must_use]
     pub fn exec<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
@@ -251,25 +254,26 @@ impl Pool {
         self
     }
 
-    /// Requests that the guests may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`. A host `*.NAME` stands
-    /// for all names below that one; an address that is not public is granted only as itself.
+    /// Grants requests, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`. A host `*.NAME` stands for all
+    /// names below it; an address that is not public is granted only if the rule names that address.
     #[must_use]
     pub fn http(mut self, rule: impl Into<String>) -> Self {
         self.http.push(rule.into());
         self
     }
 
-    /// Arguments, if the component is a program of WASI, which runs once for each action. In them `{}` stands for the payload,
-    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
-    /// the action; a placeholder in double braces, such as `{{}}`, is text. Without `{}` and `{file}` the payload is on stdin.
+    /// Arguments, if the component is a program of WASI, which runs once for each action. In them `{}` stands for the
+    /// payload, `{file}` for the path of a file with it, `{file.EXT}` for one with that extension, `{kind}` and
+    /// `{attempt}` for those of the action; a placeholder in double braces, such as `{{}}`, is text. Without `{}` and
+    /// `{file}` the payload is on stdin.
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.invocation.args = Some(args.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Bytes of a program's scratch folder, `/tmp`, from 64 KiB; files and folders count with their names. It is empty at each
-    /// attempt, and is kept in memory, as part of that of the host. Default: 16 MiB if `{file}` or a
+    /// The size of a program's scratch folder, `/tmp`, in bytes, from 64 KiB; names of files and folders count. It is
+    /// empty at each attempt, and kept in memory, which counts as memory of the host. Default: 16 MiB if `{file}` or a
     /// [result file](Pool::result_file) is used, else there is none.
     #[must_use]
     pub fn scratch(mut self, bytes: u64) -> Self {
@@ -277,38 +281,38 @@ impl Pool {
         self
     }
 
-    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout, without the end of its last
-    /// line.
+    /// The file in a program's scratch folder that holds its result. Default: its stdout without the newline of the
+    /// last line.
     #[must_use]
     pub fn result_file(mut self, path: impl Into<String>) -> Self {
         self.invocation.result_file = Some(path.into());
         self
     }
 
-    /// The exit statuses of a program that are a success. Default: 0 alone.
+    /// The exit statuses of a program that mean success. Default: 0 alone.
     #[must_use]
     pub fn ok_status(mut self, statuses: impl IntoIterator<Item = u8>) -> Self {
         self.invocation.ok_status = Some(statuses.into_iter().map(i32::from).collect());
         self
     }
 
-    /// An environment variable of every guest.
+    /// Adds an environment variable of every guest.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.common = self.common.env(name, value);
         self
     }
 
-    /// A secret that the guests never see: in the variable of this name they find a placeholder, and the host puts the value in
-    /// its place in requests that are granted with https. **If none is**, it goes along with those that are granted by an
-    /// address, such as `http://10.0.0.5:8000`, unencrypted.
+    /// Adds a secret that the guests never see: the variable of this name holds a placeholder, and the host replaces it
+    /// by the value in granted requests that use https. **If none does**, it replaces it in requests that are granted
+    /// by an address, such as `http://10.0.0.5:8000`, unencrypted.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.common = self.common.secret(name, value);
         self
     }
 
-    /// What a service allows each worker. May be called again. Holds for native workers too.
+    /// Adds a quota that a service allows each worker; may be called again. Holds for native workers too.
     #[must_use]
     pub fn quota(mut self, quota: Quota) -> Self {
         self.common = self.common.quota(quota);

@@ -1,4 +1,4 @@
-//! How a run is going.
+//! The progress of a run.
 
 use super::Health;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     report::remark_words,
 };
 
-/// How a run is going, at a moment. See [`Run::progress`](crate::Run::progress).
+/// The state of a run at a moment. See [`Run::progress`](crate::Run::progress).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -14,30 +14,30 @@ pub struct Progress {
     pub tasks_done: u64,
     /// Tasks that ended with an error.
     pub tasks_failed: u64,
-    /// Tasks that were handed out and whose end was not taken.
+    /// Tasks that were started and not yet completed.
     pub tasks_in_flight: u64,
-    /// How many tasks there will be in all, where that is known.
+    /// The number of all tasks, if it is known.
     pub tasks_total: Option<u64>,
-    /// How long the rest takes, where that can be told: by the pace so far, and at least as long as quotas make it wait.
+    /// The estimated time to the end, if it can be told: by the pace so far, and at least the wait that quotas impose.
     pub left: Option<std::time::Duration>,
     /// Actions with a result.
     pub actions_done: u64,
     /// Actions that ended without one.
     pub actions_refused: u64,
-    /// Actions that a worker has.
+    /// Actions that a worker performs.
     pub actions_running: u64,
     /// Actions that wait for a worker.
     pub actions_waiting: u64,
-    /// How many times an action was or will be tried again.
+    /// Retries of actions, made or due.
     pub retries: u64,
-    /// How many workers are thought of how; only what there is any of.
+    /// The number of workers in each health state; only states that occur.
     pub workers: Vec<(Health, u64)>,
-    /// What is wrong with the run as a whole, for people: a line each.
+    /// The problems of the run as a whole, for people: a line each.
     pub remarks: Vec<String>,
 }
 
 impl Progress {
-    /// None: something else was asked for.
+    /// None: the response is to another query.
     pub(super) fn of(response: ControlResponse) -> Option<Self> {
         let Status::Run(run) = response.status else {
             return None;

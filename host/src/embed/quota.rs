@@ -1,4 +1,4 @@
-//! What a service allows.
+//! The quotas of services.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::{
     units::Time,
 };
 
-/// What a service allows one worker, or one account: whoever has spent it waits until there is some again, at no cost.
+/// A quota that a service allows one worker, or one account. Once it is spent, actions wait until some is left again,
+/// at no cost.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::{
 pub struct Quota(QuotaTable);
 
 impl Quota {
-    /// So many units, from 1, in any stretch of this length. Without [`Quota::fixed`] it is counted as the strictest service
-    /// would: a unit is free again one window after the answer that it was spent on.
+    /// A sliding window: at most so many units, from 1, in any stretch of this length. Without [`Quota::fixed`] it is
+    /// counted as the strictest service would: a unit is free again one window after the answer of its attempt.
     pub fn window(units: u32, per: Duration) -> Self {
         Self(QuotaTable {
             limit: Some(units),
@@ -38,7 +39,7 @@ impl Quota {
         quota
     }
 
-    /// So many attempts at once, from 1.
+    /// At most so many attempts at once, from 1.
     pub fn concurrent(attempts: u32) -> Self {
         Self(QuotaTable {
             concurrent: Some(attempts),
@@ -46,15 +47,15 @@ impl Quota {
         })
     }
 
-    /// The service counts a [window](Quota::window) in windows of its own. When they end is known once a worker reports it; see
-    /// [`Attempt::report_quota`](crate::Attempt::report_quota).
+    /// Marks a [window](Quota::window) that the service starts at times of its own. Its end is known once a worker
+    /// reports it; see [`Attempt::report_quota`](crate::Attempt::report_quota).
     #[must_use]
     pub fn fixed(mut self) -> Self {
         self.0.window = Some(WindowTable::Fixed);
         self
     }
 
-    /// What workers call it when they report what is left. Default: none, which is enough for the only one that is not
+    /// The name by which workers report its units. Default: none, which suffices for the only quota that is not
     /// [concurrent](Quota::concurrent).
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -62,7 +63,7 @@ impl Quota {
         self
     }
 
-    /// How many units an action of this kind takes, from 1; may be called again. Default 1.
+    /// The units that an action of this kind costs, from 1; may be called again. Default 1.
     #[must_use]
     pub fn cost(mut self, kind: impl Into<String>, units: u32) -> Self {
         self.0.costs.insert(kind.into(), units);

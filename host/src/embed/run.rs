@@ -1,4 +1,4 @@
-//! A run that goes on.
+//! A run in progress.
 
 use std::{
     fmt,
@@ -19,14 +19,14 @@ use crate::{
     sandbox::Sandbox,
 };
 
-/// A run that goes on: a stream of [events](Event), and in the end a [summary](Run::finish).
+/// A run in progress: a stream of [events](Event), and in the end a [summary](Run::finish).
 ///
 /// **Dropping it cancels the run**, at once: attempts and tasks are dropped where they wait.
 ///
-/// It goes on by itself, as fast as it is read. While 16 MiB of events are unread, no new tasks are begun, and `output` of a
-/// component or a task waits; tasks that are in flight go on meanwhile, and what would be told of their attempts and actions is
-/// counted instead, in [`Event::Missed`]. Outputs and ends of tasks are never left out. So a slow reader slows the run, and
-/// one that never reads stands it still without filling the memory.
+/// It goes on by itself, as fast as its events are read. While 16 MiB of events are unread, no task starts, and
+/// `output` of a component or a task waits. Tasks in flight go on, and events of their attempts and actions are only
+/// counted, in [`Event::Missed`]. Outputs and ends of tasks are never left out. So a slow reader slows the run, and one
+/// that never reads stops it without filling the memory.
 pub struct Run {
     reader: Reader,
     running: JoinHandle<Result<Ended, run::RunError>>,
@@ -50,7 +50,7 @@ impl Run {
         }
     }
 
-    /// Waits for the next event. None: the run is over, and [`Run::finish`] says how it went.
+    /// Waits for the next event. None: the run is over, and [`Run::finish`] returns its summary.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
@@ -58,14 +58,14 @@ impl Run {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Waits until the run is over and says how it went. Events that were not read are read and dropped.
+    /// Waits until the run is over and returns its summary. Unread events are dropped.
     ///
     /// # Errors
-    /// The run broke off. Failures of tasks, workers and of the operation are no errors but part of the summary.
+    /// The run broke off. Failures of tasks, workers and of the operation are not errors but part of the summary.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the run, which cancels it. To wait for the end of something else meanwhile, keep reading with
-    /// [`Run::next`], or cancel with its [`Control`].
+    /// Dropping the future drops the run, which cancels it. To wait for something else at the same time, keep reading
+    /// with [`Run::next`], or cancel with its [`Control`].
     pub async fn finish(mut self) -> Result<Summary, RunError> {
         while self.next().await.is_some() {}
         match (&mut self.running).await {
@@ -78,25 +78,24 @@ impl Run {
         }
     }
 
-    /// Ends the run now. Attempts that run are dropped, and what tasks were at is lost; what was written to the output is
-    /// still there to be read, and [`Run::finish`] says how far the run came. Does not wait, and neither does `finish` for a
-    /// function of yours that is in the middle of something: its future is dropped when it next waits, which may be after the
-    /// run is over.
+    /// Cancels the run now. Running attempts are dropped, and the state of tasks is lost; written output can still be
+    /// read, and [`Run::finish`] returns what was done so far. Does not wait, and neither does `finish` for a native
+    /// function that is running: its future is dropped when it next waits, which may be after the run is over.
     pub fn cancel(&self) {
         self.stopper.cancel();
     }
 
-    /// Ends the run gently: no attempt is begun any more, those that run go on to their end, and their results reach the
-    /// output. Actions that are still waiting are cancelled, which their tasks are told. What tasks and the operation are still
-    /// at once no attempt runs has two seconds, in which nothing counts that waits for you to read. Does not wait.
+    /// Drains the run: no attempt starts any more, running ones end as usual, and their results reach the output.
+    /// Waiting actions are cancelled, which their tasks learn. Once no attempt runs, tasks and the operation have two
+    /// seconds to end; time in which they wait for a reader does not count. Does not wait.
     pub fn drain(&self) {
         self.stopper.stop();
     }
 
-    /// How the run is going.
+    /// Returns the progress of the run.
     ///
     /// # Errors
-    /// It is over.
+    /// The run is over.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
@@ -104,7 +103,7 @@ impl Run {
         self.control().progress().await
     }
 
-    /// What asks and steers this run from elsewhere, also while it is being waited for.
+    /// Returns a handle that queries and controls this run from elsewhere, also while another task waits for it.
     pub fn control(&self) -> Control {
         Control(self.stopper.clone())
     }
@@ -133,22 +132,22 @@ impl Stream for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // The driver owns all that goes on and is dropped with it. Nothing to a run that is over.
+        // Dropping the driver drops all that it owns. Does nothing if the run is over.
         self.running.abort();
     }
 }
 
-/// Asks and steers a [`Run`] from elsewhere. Cheap to clone; dropping it does nothing.
+/// A handle that queries and controls a [`Run`]. Cheap to clone; dropping it does nothing.
 #[derive(Clone, Debug)]
 pub struct Control(Stopper);
 
 impl Control {
-    /// As [`Run::cancel`]. Nothing to a run that is over.
+    /// As [`Run::cancel`]. Does nothing if the run is over.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// As [`Run::drain`]. Nothing to a run that is over.
+    /// As [`Run::drain`]. Does nothing if the run is over.
     pub fn drain(&self) {
         self.0.stop();
     }
@@ -164,39 +163,39 @@ impl Control {
         Progress::of(self.ask(Query::Run).await?).ok_or(ControlError::Over)
     }
 
-    /// Gives a worker work again, with a clean record; by its name, `pool/worker`. Says what was done, for people.
+    /// Readmits a worker with a clean record, by its name, `pool/worker`. Returns what was done, for people.
     ///
     /// # Errors
     /// There is no such worker, it is gone for good, or the run is over.
     ///
     /// # Cancel safety
-    /// It is done all the same if the future is dropped.
+    /// The worker is readmitted even if the future is dropped.
     pub async fn readmit(&self, worker: impl Into<String>) -> Result<String, ControlError> {
         let worker = worker.into();
         self.change(Query::Readmit { worker }).await
     }
 
-    /// Gives a worker nothing more; what it is at goes on to its end. Says what was done, for people.
+    /// Drains a worker: it gets no new action, and its running ones end as usual. Returns what was done, for people.
     ///
     /// # Errors
-    /// There is no such worker, it is the last one for what it does, or the run is over.
+    /// There is no such worker, it is the last one of its kinds, or the run is over.
     ///
     /// # Cancel safety
-    /// It is done all the same if the future is dropped.
+    /// The worker is drained even if the future is dropped.
     pub async fn drain_worker(&self, worker: impl Into<String>) -> Result<String, ControlError> {
         let worker = Some(worker.into());
         self.change(Query::Drain { worker }).await
     }
 
-    /// Lets so many more workers join a pool; they are as those that the pool was given a [number](crate::Pool::workers) of. Says what was
+    /// Adds so many workers to a pool; they are like those of its [number](crate::Pool::workers). Returns what was
     /// done, for people.
     ///
     /// # Errors
-    /// There is no such pool, each of its workers has settings of its own, there are too many workers, or the run is being stopped
-    /// or over.
+    /// There is no such pool, each of its workers has settings of its own, there are too many workers, or the run is
+    /// stopping or over.
     ///
     /// # Cancel safety
-    /// It is done all the same if the future is dropped.
+    /// The workers are added even if the future is dropped.
     pub async fn add_workers(&self, pool: impl Into<String>, count: u32) -> Result<String, ControlError> {
         let pool = pool.into();
         self.change(Query::Workers { pool, add: count }).await

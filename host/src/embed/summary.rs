@@ -1,40 +1,41 @@
-//! How a run went.
+//! The summary of a run.
 
 use std::time::Duration;
 
 use super::Health;
 use crate::inbox;
 
-/// How a run went.
+/// The results of a run in numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Whether it was cancelled or drained before its end.
     pub interrupted: bool,
-    /// Why the operation itself failed, if it did: a planner that trapped, inputs that broke off, or its own last word.
+    /// Why the operation itself failed, if it did: a planner that trapped, inputs that broke off, or an error it
+    /// returned.
     pub failure: Option<String>,
-    /// How long it took.
+    /// The length of the run.
     pub wall: Duration,
     /// Tasks that ended with a result.
     pub tasks_done: u64,
     /// Tasks that ended with an error.
     pub tasks_failed: u64,
-    /// Tasks that were begun and not ended, in a run that was interrupted or failed.
+    /// Tasks that were started and not completed, in a run that was interrupted or failed.
     pub tasks_undone: u64,
-    /// Actions that no worker was left for, after workers were evicted.
+    /// Actions that no worker could perform, after workers were evicted.
     pub unroutable: u64,
     /// Pools in which everything failed when the run ended.
     pub failing_pools: Vec<String>,
-    /// What became of each kind of action, in the order of first use.
+    /// The numbers of each kind of action, in the order of first use.
     pub kinds: Vec<KindSummary>,
-    /// What each worker did, in the order of the pools.
+    /// The numbers of each worker, in the order of the pools.
     pub workers: Vec<WorkerSummary>,
-    /// The most that guests and payloads of all runs of the host took at once so far, in bytes.
+    /// The most bytes that guests and payloads of all runs of the host took at once so far.
     pub peak_memory: u64,
 }
 
 impl Summary {
-    /// Whether the run came to its end, and every task of it has a result.
+    /// Whether the run came to its end and every task has a result.
     pub fn is_success(&self) -> bool {
         !self.interrupted && self.failure.is_none() && self.tasks_failed == 0
     }
@@ -79,13 +80,13 @@ impl Summary {
     }
 }
 
-/// What became of one kind of action.
+/// The numbers of one kind of action.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct KindSummary {
     /// Its name.
     pub kind: String,
-    /// Actions that were asked for.
+    /// Actions that tasks sent.
     pub asked: u64,
     /// Actions with a result.
     pub done: u64,
@@ -97,11 +98,11 @@ pub struct KindSummary {
     pub failed: u64,
     /// Units of fuel that guests used for them.
     pub fuel: u64,
-    /// Time that their attempts took, all added up.
+    /// The total time of their attempts.
     pub busy: Duration,
 }
 
-/// What one worker did.
+/// The numbers of one worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct WorkerSummary {
@@ -109,7 +110,7 @@ pub struct WorkerSummary {
     pub worker: String,
     /// Its pool.
     pub pool: String,
-    /// What is thought of it in the end.
+    /// Its health at the end.
     pub health: Health,
     /// Attempts it made.
     pub attempts: u64,
@@ -117,14 +118,14 @@ pub struct WorkerSummary {
     pub ok: u64,
     /// Attempts that failed.
     pub failed: u64,
-    /// Times it asked for what is not granted.
+    /// Requests for things that are not granted.
     pub denied: u64,
     /// Times it was quarantined.
     pub quarantines: u32,
     /// Units of fuel it used.
     pub fuel: u64,
-    /// Time that its attempts took, all added up.
+    /// The total time of its attempts.
     pub busy: Duration,
-    /// The most memory that one of its instances held, in bytes. 0 for native workers.
+    /// The most memory of one of its instances, in bytes. 0 for native workers.
     pub peak_memory: u64,
 }

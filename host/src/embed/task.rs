@@ -1,4 +1,4 @@
-//! What a native operation's tasks see.
+//! The interface of a native operation's tasks.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     operation::NativePort,
 };
 
-/// Why a task has no result. Anything that is an error, or text: `"no such user".into()`.
+/// Why a task failed. Any error, or text: `"no such user".into()`.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
-/// One piece of work to ask for.
+/// An action that a task sends to the workers.
 #[derive(Clone, Debug)]
 pub struct Action {
     kind: Arc<str>,
@@ -21,8 +21,9 @@ pub struct Action {
 }
 
 impl Action {
-    /// An action of this kind, which chooses the pool. The payload is any bytes, also none; what they mean is between the
-    /// task and the worker. Components get at most as much as the [limits](crate::Limits::result_size) of their pool say.
+    /// An action of this kind, which selects the pool. The payload is any bytes, also none; their meaning is agreed
+    /// between the task and the worker. Components accept at most the [limit](crate::Limits::result_size) of their
+    /// pool.
     pub fn new(kind: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         Self {
             kind: kind.into(),
@@ -31,43 +32,44 @@ impl Action {
         }
     }
 
-    /// Higher goes first. Default 0.
+    /// The priority: higher goes first. Default 0.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
         self
     }
 
-    /// How long one attempt may take, if that is less than the pool allows. Zero: what the pool allows, which is the default.
+    /// The most time for one attempt, if less than the pool's limit. Zero: the pool's limit, which is the default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
     }
 
-    /// How long it may take in all, from being asked for, with retries and waits for quotas. Zero: for ever, the default.
+    /// The most time in all, from when it is sent, with retries and waits for quotas. Zero: unlimited, which is the
+    /// default.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
         self
     }
 
-    /// Units of fuel for one attempt, if that is less than the pool allows; 1 to 20 billion are a second of computation. Zero:
-    /// what the pool allows, which is the default. Native workers use none.
+    /// The most fuel for one attempt, if less than the pool's limit; a second of computation burns 1 to 20 billion
+    /// units. Zero: the pool's limit, which is the default. Native workers use none.
     #[must_use]
     pub fn fuel(mut self, fuel: u64) -> Self {
         self.options.fuel = fuel;
         self
     }
 
-    /// How many attempts may fail before it is given up. Zero: as many as the run says, which is the default.
+    /// The most failed attempts. Zero: as the run's policy sets, which is the default.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.options.attempts = attempts;
         self
     }
 
-    /// Whether a second run of it does no harm. Then a slow attempt may get another one beside it. Default false.
+    /// Whether performing it twice does no harm. Then a slow attempt may get a second one in parallel. Default false.
     #[must_use]
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.options.idempotent = idempotent;
@@ -75,11 +77,11 @@ impl Action {
     }
 }
 
-/// One task of a native operation: its input, and its way to workers and to the output. See
+/// One task of a native operation: its input, and its access to workers and to the output. See
 /// [`Operation::native`](crate::Operation::native).
 ///
-/// Clones are the same task, and may be moved to other threads and tokio tasks, and waited for there, also by blocking. Once the
-/// task's own future has ended, what is still asked for is cancelled.
+/// Clones are the same task. They may be moved to other threads and tokio tasks, and be waited on there, also by
+/// blocking. Once the task's own future has ended, its pending actions are cancelled.
 #[derive(Clone)]
 pub struct Task(NativePort);
 
@@ -99,28 +101,28 @@ impl Task {
         self.0.task().0
     }
 
-    /// The input that it was made for.
+    /// Its input.
     pub fn input(&self) -> &Bytes {
         self.0.input()
     }
 
-    /// Has an action done and waits for its result. Many may be waited for at once, with `join_all` or the like; those beyond
-    /// what may be [in flight](crate::Limits::actions_in_flight) wait for a place, and all wait while the host is short of
+    /// Sends an action and waits for its result. Many may be awaited at once, with `join_all` or the like; those above
+    /// the limit of [actions in flight](crate::Limits::actions_in_flight) wait, and all wait while the host is short of
     /// memory.
     ///
     /// # Errors
-    /// The action has ended without a result: the [`Refusal`] says why. Nothing of the run is broken by that.
+    /// The action ended without a result: the [`Refusal`] holds the reason. The run goes on.
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the action; an attempt that runs is stopped.
+    /// Dropping the future cancels the action; a running attempt is stopped.
     pub async fn perform(&self, action: Action) -> Result<Bytes, Refusal> {
         let Action { kind, payload, options } = action;
         let done = self.0.perform(inbox::Action { kind, payload }, options).await;
         done.map_err(Refusal::of)
     }
 
-    /// Writes to the run's output at once, exactly these bytes, as one [`Event::Output`](crate::Event::Output). Waits while
-    /// 16 MiB of output are unread. Not needed for the task's own result, which is written when the task ends.
+    /// Writes these bytes to the run's output at once, as one [`Event::Output`](crate::Event::Output). Waits while 16
+    /// MiB of output are unread. Not needed for the task's own result, which is written when the task ends.
     ///
     /// # Cancel safety
     /// If the future is dropped before it is ready, nothing is written.
@@ -129,14 +131,14 @@ impl Task {
     }
 }
 
-/// What a task sees when an action is over and has no result.
+/// Why an action of a task has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {message}")]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Which sort of end it was.
+    /// The class of the reason.
     pub reason: Reason,
-    /// What happened, for people; where attempts failed, one line for each.
+    /// The details, for people; a line for each failed attempt.
     pub message: String,
 }
 
@@ -153,19 +155,19 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// A worker said that it can never work.
+    /// A worker reported that it can never succeed.
     Permanent,
-    /// Every attempt that it was given failed.
+    /// All attempts that it was allowed failed.
     Exhausted,
-    /// It broke distinct healthy workers in the same way.
+    /// It made several healthy workers fail in the same way.
     Poison,
-    /// No pool serves its kind, or no worker that could do it is left.
+    /// No pool serves its kind, or no worker of the kind is left.
     Unroutable,
-    /// It was cancelled by its asker or because the run was stopped.
+    /// Its task cancelled it, or the run was stopped.
     Cancelled,
     /// Its deadline passed.
     Deadline,
-    /// Its payload or its result was larger than allowed.
+    /// Its payload or its result exceeded the limit.
     Oversize,
 }
 

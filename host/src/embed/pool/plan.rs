@@ -1,4 +1,4 @@
-//! What a pool means: from what was asked for to workers with their grants, secrets and quotas.
+//! The plan of a pool: its description turned into workers with their grants, secrets and quotas.
 
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
@@ -18,10 +18,10 @@ impl Pool {
         &self.name
     }
 
-    /// What it means.
+    /// The plan of the pool.
     ///
     /// # Errors
-    /// Something of it cannot be meant.
+    /// A setting of it is invalid.
     pub(in crate::embed) fn plan(self, host: &Host) -> Result<PoolPlan, StartError> {
         self.limits.check().map_err(|why| self.wrong(why))?;
         let grants = self.grants()?;
@@ -104,7 +104,7 @@ impl Pool {
         })
     }
 
-    /// The component, if it can work here.
+    /// The component, if it can serve as a worker of this pool.
     fn guest(&self, host: &Host, component: &Component) -> Result<LoadedComponent, StartError> {
         let named = || component.name().to_owned();
         if !component.is_of(host) {
@@ -164,10 +164,10 @@ impl Pool {
         })
     }
 
-    /// How its workers are called; `own`: the arguments of one of them.
+    /// How its workers are invoked; `own`: the arguments of one of them.
     ///
     /// # Errors
-    /// They are no programs and are to be called in some way, or cannot be called like that.
+    /// They are not programs and have settings of programs, or the settings are invalid.
     fn invocation(
         &self,
         own: Option<Vec<String>>,
