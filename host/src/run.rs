@@ -104,7 +104,7 @@ pub(crate) enum RunError {
     /// What a run needs was not to be had for too long.
     #[error("{0}")]
     Shortage(String),
-    #[error("the health settings cannot be meant: {0}")]
+    #[error("invalid `[health]` settings: {0}")]
     Policy(#[from] disperse_scheduler::PolicyError),
 }
 

@@ -1,4 +1,4 @@
-//! The other side: asks a run.
+//! The client of the control protocol: sends a request to a run.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -12,29 +12,29 @@ use super::{
     protocol::{Answer, ControlResponse, Problem, Query, Reply, Request, VERSION},
 };
 
-/// How long a run may take to answer, from connecting to the end of the answer. Arbitrary: it answers in its turn, and it may
-/// be busy.
+/// How long a run may take to answer, from connecting to the end of the answer. Arbitrary: requests are answered in
+/// turn, and the run may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The longest answer, in bytes. What runs say is bounded far below it.
+/// The longest answer, in bytes. The answers of a run are bounded far below it.
 const ANSWER_MAX: usize = 64 << 20;
 
-/// How long is waited for the last word of a run that is ending, and how often is looked.
+/// How long to wait for the record of a run that is ending, and how often to look for it.
 const ENDING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Why there is no answer.
+/// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// The run says why.
+    /// The run's own reason.
     #[error("{}", .0.what)]
     Problem(Problem),
-    /// Nobody listens, and it left no word.
-    #[error("the run was killed, and nothing is kept of it")]
+    /// No process listens, and there is no record.
+    #[error("the run was killed and left no record")]
     Killed,
     #[error("it has ended and left no record")]
     NoRecord,
-    #[error("what was answered cannot be understood: the run may be of another version of disperse-host")]
+    #[error("cannot parse the run's answer: it may be of another version of disperse-host")]
     Garbled,
     #[error("it did not answer within {} s", PATIENCE.as_secs())]
     Late,
@@ -42,10 +42,10 @@ pub(crate) enum AskError {
     Io(#[from] io::Error),
 }
 
-/// Asks a run, or if it has ended what is kept of it.
+/// Sends a request to a run, or to its record if it has ended.
 ///
 /// # Errors
-/// It has no answer, or cannot be reached.
+/// It returns a problem, or cannot be reached.
 pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<ControlResponse, AskError> {
     let until = Instant::now() + ENDING;
     loop {
@@ -56,7 +56,7 @@ pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<ControlR
                     Reply::Problem(problem) => Err(AskError::Problem(problem)),
                 };
             }
-            // It is over, or just ending.
+            // The run is over, or just ending.
             Ok(None) => {}
             Err(AskError::Io(error)) if is_gone(error.kind()) => {
                 if error.kind() == ErrorKind::ConnectionRefused && folder.kept(id)?.is_none() {
@@ -81,7 +81,7 @@ fn is_gone(kind: ErrorKind) -> bool {
     )
 }
 
-/// One question and its answer. None: the run is over and says nothing more.
+/// Sends one request and returns its answer. None: the run is over and answers no more.
 fn talk(folder: &Folder, id: &RunId, query: &Query) -> Result<Option<Answer>, AskError> {
     let request = Request {
         v: VERSION,
@@ -97,13 +97,13 @@ fn talk(folder: &Folder, id: &RunId, query: &Query) -> Result<Option<Answer>, As
     Ok(Some(answer))
 }
 
-/// Writes a line and reads all that comes back, within a time for all of it.
+/// Writes a line and reads the whole answer, within one deadline.
 ///
 /// # Errors
-/// The socket cannot be used, the answer is larger than [`ANSWER_MAX`], or the time is up.
+/// The socket cannot be used, the answer is larger than [`ANSWER_MAX`], or the deadline passed.
 fn exchange(socket: &Path, line: &[u8], within: Duration) -> Result<Vec<u8>, AskError> {
     let until = Instant::now() + within;
-    // The system's own timeouts are for each step, and a byte now and then would be one for ever.
+    // The socket's own timeouts are for each step: an occasional byte would extend them for ever.
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(AskError::Late) } else { Ok(left) }
@@ -114,7 +114,7 @@ fn exchange(socket: &Path, line: &[u8], within: Duration) -> Result<Vec<u8>, Ask
     };
     let mut stream = connect(socket, within).map_err(late)?;
     stream.set_write_timeout(Some(left()?))?;
-    // A line is smaller than what a socket takes at once.
+    // A line is smaller than the buffer of a socket.
     stream.write_all(line).map_err(late)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     let (mut text, mut piece) = (Vec::new(), vec![0; 64 << 10]);
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of asking a server that answers like this.
+    /// Asks a server that answers with these bytes.
     fn asked(
         within: Duration,
         answer: impl FnOnce(std::os::unix::net::UnixStream) + Send + 'static,
@@ -158,7 +158,7 @@ mod tests {
     fn the_whole_exchange_has_a_deadline() {
         let began = Instant::now();
         let drip = |mut stream: std::os::unix::net::UnixStream| {
-            // Never silent for long, and without an end but that of the other side.
+            // Never silent for long, and endless until the client hangs up.
             while stream.write_all(b" ").is_ok() {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_bounded() {
+    fn answer_size_is_limited() {
         let flood = |mut stream: std::os::unix::net::UnixStream| while stream.write_all(&[b' '; 1 << 16]).is_ok() {};
         assert!(matches!(asked(PATIENCE, flood), Err(AskError::Garbled)));
         let short = |mut stream: std::os::unix::net::UnixStream| {

@@ -1,4 +1,4 @@
-//! The folder of run records: sockets of runs that go on, and what is kept of runs that have ended.
+//! The folder of run records: sockets of running runs, and records of ended ones.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -30,39 +30,39 @@ const ADDRESS_MAX: usize = 107;
 const SOCKET: &str = "sock";
 const ENDED: &str = "ended";
 
-/// How many runs that have ended are kept. Arbitrary: enough for whoever compares a few.
+/// How many ended runs are kept. Arbitrary: enough to compare a few.
 const ENDED_MAX: usize = 10;
 
-/// The largest file that is read as one, in bytes. What is kept is bounded far below it.
+/// The largest record that is read, in bytes. Records are bounded far below it.
 const FILE_MAX: u64 = 64 << 20;
 
-/// How long a run may take to accept a connection that only probes whether it goes on. One that takes longer goes on.
+/// How long a run may take to accept a probing connection. One that takes longer counts as running.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// The folder, which is this user's alone.
+/// The folder, which is private to this user.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder(PathBuf);
 
-/// A run that has left a trace in the folder.
+/// A run with a socket or a record in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Known {
     pub(crate) id: RunId,
     pub(crate) state: State,
 }
 
-/// What is there of a run.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// Nobody listens any more, and it left no word: it was killed.
+    /// It was killed: its socket is left, no process listens on it, and there is no record.
     Killed,
     /// It has ended.
     Ended,
-    /// It goes on.
+    /// It is running.
     Up,
 }
 
 impl Folder {
-    /// The folder of runs that are started here, made if need be; see [`place`].
+    /// The folder for runs that start here, made if it does not exist; see [`place`].
     ///
     /// # Errors
     /// It cannot be made, or belongs to another user.
@@ -72,7 +72,7 @@ impl Folder {
 
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         match std::fs::DirBuilder::new().mode(0o700).create(path) {
-            // It is no source of the project that it lies in. Without that it works all the same.
+            // Keeps the folder out of version control. The folder works without it.
             Ok(()) if path == Path::new(place::HERE) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -85,11 +85,11 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The folder of runs that were started here, if there is one. Of several, the first that has any: records lie in another place
-    /// where the usual one could not be used, or before this folder became a project.
+    /// The folder of runs that were started here, if there is one. Of several candidates, the first that has any
+    /// records: they may lie in a fallback folder, or date from before this folder became a project.
     ///
     /// # Errors
-    /// It belongs to another user, or that cannot be found out.
+    /// It belongs to another user, or its owner cannot be determined.
     pub(crate) fn find() -> io::Result<Option<Self>> {
         let (mut empty, mut unusable) = (None, None);
         for path in place::all() {
@@ -107,11 +107,11 @@ impl Folder {
         }
     }
 
-    /// Not followed if it is a link: who made that says where it leads.
+    /// Checks that the folder is this user's. Does not follow a link, whose target its creator controls.
     fn ours(path: &Path) -> io::Result<std::fs::Metadata> {
         let meta = std::fs::symlink_metadata(path)?;
         let whose = if !meta.is_dir() {
-            "is no folder"
+            "is not a folder"
         } else if meta.uid() != rustix::process::geteuid().as_raw() {
             "belongs to another user"
         } else {
@@ -128,12 +128,13 @@ impl Folder {
         self.0.join(format!("{id}.{what}"))
     }
 
-    /// Where a socket lies until somebody listens on it. What has the right name and nobody listening is of a killed run.
+    /// The path of a socket until a process listens on it. A socket of the final name without a listener belongs to a
+    /// killed run.
     pub(super) fn unfinished(&self, id: &RunId) -> PathBuf {
         self.0.join(format!(".{id}.new"))
     }
 
-    /// The runs that are known, the newest first.
+    /// The runs in the folder, the newest first.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -141,7 +142,7 @@ impl Folder {
         Ok(self.look()?.0)
     }
 
-    /// The runs that are known, the newest first, and the files that have a name of theirs and are something else: links,
+    /// The runs in the folder, the newest first, and the files with the name of a run that are of another type: links,
     /// pipes, devices and folders, which are never opened.
     ///
     /// # Errors
@@ -155,7 +156,7 @@ impl Folder {
             let Some(id) = name(path.file_stem()).as_deref().and_then(RunId::parse) else {
                 continue;
             };
-            // Of the name itself, not of what a link leads to.
+            // The type of the entry itself, not of a link's target.
             let kind = entry.file_type()?;
             let state = match name(path.extension()).as_deref() {
                 Some(ENDED) if kind.is_file() => State::Ended,
@@ -174,7 +175,7 @@ impl Folder {
             runs.push(Known { id, state });
         }
         foreign.sort();
-        // A run that is ending has both; its last word counts once it is there.
+        // A run that is ending has both; its record counts once it is there.
         runs.sort_by(|a, b| {
             b.id.cmp(&a.id)
                 .then((a.state != State::Ended).cmp(&(b.state != State::Ended)))
@@ -185,11 +186,11 @@ impl Folder {
 
     /// Removes the socket of a run that was killed.
     pub(crate) fn forget(&self, id: &RunId) {
-        // Whoever else looks may have removed it.
+        // Another process may have removed it already.
         let _ = std::fs::remove_file(self.socket(id));
     }
 
-    /// Keeps what can be asked of a run that has ended, whole or not at all, and forgets the oldest of the others.
+    /// Writes the record of an ended run, atomically, and removes the oldest records beyond the limit.
     ///
     /// # Errors
     /// It cannot be written.
@@ -206,10 +207,10 @@ impl Folder {
         Ok(())
     }
 
-    /// The record of a run that has ended. None: there is none.
+    /// The record of an ended run. None: there is none.
     ///
     /// # Errors
-    /// It is there and cannot be read, or it was written in another version ([`UnreadableRecord`]).
+    /// It cannot be read, or has the format of another version ([`UnreadableRecord`]).
     pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Archive>> {
         let text = match files::read_unlinked(&self.file(id, ENDED), FILE_MAX) {
             Ok(text) => text,
@@ -235,31 +236,32 @@ impl Folder {
     _ => "its record is damaged".to_owned(),
 })]
 struct UnreadableRecord {
-    /// None: it has none.
+    /// The record's version. None: it has none.
     version: Option<u32>,
 }
 
-/// Connects to a socket that is not a link, within a time. Without it, the system would wait without end for a process that is
-/// stopped and whose backlog is full.
+/// Connects to a socket that is not a link, with a timeout. Without one, the system would wait for ever for a stopped
+/// process whose backlog is full.
 ///
 /// # Errors
-/// It cannot be connected to, or not in time.
+/// The connection fails, or is not accepted in time.
 pub(super) fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
     if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no socket"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a socket"));
     }
     let (done, connected) = mpsc::channel();
     let path = path.to_owned();
-    // Left behind if it comes too late. It holds nothing but a descriptor.
+    // The thread is left behind if it is late. It holds only a descriptor.
     std::thread::Builder::new().spawn(move || done.send(at_address(&path, UnixStream::connect)))?;
     let too_late = |_| Err(io::Error::new(ErrorKind::TimedOut, "the connection is not accepted"));
     connected.recv_timeout(within).unwrap_or_else(too_late)
 }
 
-/// Calls this with a path to the same file that fits into the address of a socket: the path itself, or if that is too long one by way
-/// of its opened folder.
+/// Calls this with a path to the same file that fits into the address of a socket: the path itself, or a short one
+/// through an open descriptor of its folder.
 ///
 /// # Errors
+/// The call failed, or the folder cannot be opened.
 /// As the call, or its folder cannot be opened.
 pub(super) fn at_address<T>(path: &Path, call: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_closed_to_others() {
+    fn folder_is_private_to_its_user() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("d");
         std::fs::create_dir(&path).unwrap();
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_told_apart_and_the_oldest_go() {
+    fn runs_are_listed_by_state_and_the_oldest_removed() {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("d")).unwrap();
         for n in 10..25 {
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_or_socket_of_a_run_is_never_opened() {
+    fn foreign_files_in_the_folder_are_never_opened() {
         use std::os::unix::fs::symlink;
 
         let temp = tempfile::tempdir().unwrap();

@@ -5,29 +5,29 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many letters a name ends with. The first two stand for the part of the second, in steps of 1.5 ms, so that runs which
-/// a script starts one after another sort as well; the others are random.
+/// The number of letters at the end of a name. The first two encode the fraction of the second, in steps of 1.5 ms, so
+/// that runs started one after another by a script sort too; the others are random.
 const LETTERS: usize = 5;
 
-/// Names a run: when it was started (UTC) and a few letters, as in `20261124-162024-kqztb`. Sorts by time.
+/// The name of a run: its start time (UTC) and a few letters, as in `20261124-162024-kqztb`. Sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunId(String);
 
 impl RunId {
-    /// A new one, for a run that is started now.
+    /// A new name, for a run that starts now.
     pub(crate) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut luck = [0; 3];
-        // Without luck two runs that start in the same moment have one name, and the second of them has no socket.
-        let _ = getrandom::fill(&mut luck);
-        let [a, b, c] = luck.map(u64::from);
+        let mut random = [0; 3];
+        // Without random letters, two runs that start in the same moment have one name, and the second has no socket.
+        let _ = getrandom::fill(&mut random);
+        let [a, b, c] = random.map(u64::from);
         let part = u64::from(since.subsec_nanos()) * 26 * 26 / 1_000_000_000;
         let numbers: [u64; LETTERS] = [part / 26, part % 26, a, b, c];
         let letters = numbers.map(|number| char::from(b'a' + (number % 26) as u8));
         Self(format!("{}-{}", stamp(since.as_secs()), String::from_iter(letters)))
     }
 
-    /// One that was read: None if no run is called so.
+    /// Parses a name. None: the text does not have the form of one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut is_next = |length: usize, fits: fn(&u8) -> bool| {
@@ -45,7 +45,7 @@ impl RunId {
         &self.0
     }
 
-    /// Whether this is meant by what was typed: all of it, its beginning or its end.
+    /// Whether a text that was typed selects this run: the whole name, its beginning or its end.
     pub(crate) fn is_meant_by(&self, text: &str) -> bool {
         !text.is_empty() && (self.0.starts_with(text) || self.0.ends_with(text))
     }
@@ -65,8 +65,8 @@ fn stamp(seconds: u64) -> String {
     format!("{year:04}{month:02}{day:02}-{hours:02}{minutes:02}{:02}", second % 60)
 }
 
-/// The day that is so many days after 1970-01-01. Counts years from March, so that the odd day comes last (Howard Hinnant,
-/// "chrono-compatible low-level date algorithms").
+/// The date that is this many days after 1970-01-01. Years are counted from March, so that the leap day comes last
+/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_people_write_them() {
+    fn stamp_formats_utc_times() {
         assert_eq!(stamp(0), "19700101-000000");
         assert_eq!(stamp(951_827_696), "20000229-123456");
         assert_eq!(stamp(1_767_225_599), "20251231-235959");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_runs_are_names_of_runs() {
+    fn parse_rejects_texts_of_another_form() {
         let id = RunId::new();
         assert_eq!(RunId::parse(id.as_str()), Some(id.clone()));
         for text in [

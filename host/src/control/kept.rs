@@ -1,4 +1,4 @@
-//! The record of a run that has ended.
+//! The record of an ended run.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,17 +10,17 @@ use crate::units::nearest;
 /// How many names an error lists. Arbitrary.
 const LISTED_MAX: usize = 12;
 
-/// All that `explain` can ask of a run once it has ended.
+/// All that `explain` can query of a run once it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Archive {
     v: u32,
     at_ms: u64,
-    /// The newest action: a later one was never asked for.
+    /// The number of the newest action: no later one exists.
     last_action: u64,
     run: RunStatus,
-    /// All of them, unless there are very many.
+    /// All workers, or the first ones if there are very many.
     workers: Vec<WorkerStatus>,
-    /// Those of which something is known.
+    /// The actions of which details are kept.
     actions: Vec<ActionStatus>,
 }
 
@@ -42,10 +42,10 @@ impl Archive {
         }
     }
 
-    /// What the run would have answered in the end.
+    /// The last answer that the run would have given.
     ///
     /// # Errors
-    /// It is not known, or cannot be done any more.
+    /// It is not in the record, or the run would have to be running.
     pub(crate) fn answer(&self, query: &Query) -> Result<ControlResponse, Problem> {
         let status = match query {
             Query::Run => Status::Run(Box::new(self.run.clone())),
@@ -70,18 +70,18 @@ impl Archive {
     }
 }
 
-/// An action of which nothing is kept.
+/// The status of an action without details.
 ///
 /// # Errors
 /// There was no such action.
 pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionStatus, Problem> {
     if id == 0 || id > last {
         let known = match last {
-            0 => "none was asked for yet".to_owned(),
+            0 => "there are none yet".to_owned(),
             _ => format!("they are numbered from 1 to {last}"),
         };
         return Err(Problem::new(format!("there is no action {id}")).hint(format!(
-            "{known}; -v and `--format json` say the numbers of those that fail"
+            "{known}; -v and `--format json` show the numbers of those that fail"
         )));
     }
     Ok(ActionStatus {
@@ -93,7 +93,7 @@ pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionStatus, Problem> {
     })
 }
 
-/// Which of these workers is meant: by its whole name or, if that is one worker's only, by what follows the `/`.
+/// The index of the worker with this name, or with this part after the `/` if only one worker has it.
 fn place_of<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
     if let Some(at) = names.clone().position(|name| name == asked) {
         return Some(at);
@@ -107,15 +107,15 @@ fn place_of<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Op
     }
 }
 
-/// Which of these workers is meant.
+/// The index of the worker with this name.
 ///
 /// # Errors
-/// None of them, or more than one.
+/// No worker has it, or more than one.
 pub(crate) fn find_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<usize, Problem> {
     place_of(asked, names.clone()).ok_or_else(|| unknown_worker(asked, names))
 }
 
-/// Says that none of these workers is called so, and which ones could be meant.
+/// The error for an unknown name, with the similar or all names.
 fn unknown_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Problem {
     let names: Vec<String> = names.map(str::to_owned).collect();
     let own = |name: &String| {
@@ -130,7 +130,7 @@ fn unknown_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Prob
             .map(|name| format!("`{name}`"))
             .collect();
         return Problem::new(format!("several workers are called `{asked}`"))
-            .hint(format!("say which: {}", called.join(", ")));
+            .hint(format!("choose one of {}", called.join(", ")));
     }
     let problem = Problem::new(format!("there is no worker `{asked}`"));
     let near = nearest(asked, &names).map(str::to_owned).or_else(|| {
@@ -160,13 +160,13 @@ mod tests {
     const NAMES: [&str; 4] = ["mixed/steady", "mixed/broken", "other/steady", "other/1"];
 
     #[test]
-    fn a_worker_is_found_by_what_is_its_own() {
+    fn worker_is_found_by_unique_part_of_its_name() {
         let find = |name| find_worker(name, NAMES.into_iter());
         assert_eq!(find("mixed/broken"), Ok(1));
         assert_eq!(find("broken"), Ok(1));
         assert_eq!(find("1"), Ok(3));
         let several = find("steady").unwrap_err();
-        assert_eq!(several.hint.unwrap(), "say which: `mixed/steady`, `other/steady`");
+        assert_eq!(several.hint.unwrap(), "choose one of `mixed/steady`, `other/steady`");
         assert_eq!(
             find("mixed/brokn").unwrap_err().hint.unwrap(),
             "did you mean `mixed/broken`?"
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_that_never_was_is_no_action_that_went_well() {
+    fn action_that_never_existed_is_a_problem() {
         assert_eq!(forgotten(3, 3).unwrap().state, ActionState::Forgotten);
         assert!(forgotten(4, 3).unwrap_err().hint.unwrap().contains("from 1 to 3"));
         assert!(forgotten(0, 3).is_err());

@@ -1,8 +1,9 @@
-//! Talking to a run from outside, while it goes on and after.
+//! Control of a run from outside, while it runs and after.
 //!
-//! A run listens on a socket in a folder that depends on where it was started (`place.rs`); one line of JSON asks, one line answers. A
-//! request goes to the driver as a notice and is answered in its turn. When the run ends, all that could be asked of it is written
-//! to a file beside, so that a run that has ended can be explained too. All of it is for this user alone.
+//! A run listens on a socket in a folder that depends on where it was started (`place.rs`). A request is one line of
+//! JSON, and so is the answer. A request goes to the driver as a notice and is answered in its turn. When the run ends,
+//! its record is written to a file beside the socket, so that an ended run can be explained too. The folder is private
+//! to this user.
 
 mod client;
 mod folder;

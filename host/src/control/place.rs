@@ -1,9 +1,10 @@
-//! Where run records lie: in `.disperse` beside a manifest, else in the user's state folder.
+//! The place of run records: `.disperse` beside a manifest, else the user's state folder.
 //!
-//! A project has a folder of its own for what is made of it, as with cargo's `target` and uv's `.venv`. In any other folder a filter
-//! such as `map` leaves nothing behind, as ripgrep and GNU parallel do not: what programs remember between two starts belongs to
-//! `XDG_STATE_HOME` (XDG Base Directory Specification 0.8). There each working folder has one folder, named by a digest of its canonical
-//! path. Which of both it is depends on the working folder alone, so that `explain` needs no more than to be started in the same one.
+//! A project has a folder of its own for files that are generated in it, like cargo's `target` and uv's `.venv`. In any
+//! other folder a filter such as `map` leaves no files, like ripgrep and GNU parallel: state between two starts belongs
+//! to `XDG_STATE_HOME` (XDG Base Directory Specification 0.8). There each working folder has one folder, named by a
+//! digest of its canonical path. The choice depends only on the working folder, so that `explain` only needs to start
+//! in the same one.
 
 use std::{
     os::unix::ffi::OsStrExt,
@@ -17,16 +18,16 @@ use crate::{
     files::{self, MANIFEST},
 };
 
-/// The folder in a project. Used as it is and not as a whole path, so that messages name it as it is seen.
+/// The folder in a project. A relative path, so that messages show it as the user sees it.
 pub(crate) const HERE: &str = ".disperse";
 
-/// How many letters of the digest name a folder: 64 bits, and short for the address of a socket.
+/// The number of hex digits in a folder's name: 64 bits, and short for the address of a socket.
 const LETTERS: usize = 16;
 
-/// How many working folders are remembered in the state folder. Arbitrary: more than one user has at hand, and few files.
+/// The most working folders in the state folder. Arbitrary: more than one user works in, and few files.
 const FOLDERS_MAX: usize = 100;
 
-/// All places that may have records of runs that were started here, the one that is used for new ones first.
+/// All places that may have records of runs started here, the place of new records first.
 pub(super) fn all() -> Vec<PathBuf> {
     let (here, state) = (PathBuf::from(HERE), in_state());
     match is_project() {
@@ -35,12 +36,12 @@ pub(super) fn all() -> Vec<PathBuf> {
     }
 }
 
-/// Whether the working folder is that of a project.
+/// Whether the working folder is a project.
 fn is_project() -> bool {
     Path::new(MANIFEST).exists()
 }
 
-/// The folder in the user's state folder, if that can be had.
+/// The folder in the user's state folder, if there is one.
 fn in_state() -> Option<PathBuf> {
     let folder = std::env::current_dir().and_then(std::fs::canonicalize).ok()?;
     let name = Digest::of(folder.as_os_str().as_bytes()).to_string();
@@ -51,13 +52,13 @@ fn root() -> Option<PathBuf> {
     Some(files::user_folder("XDG_STATE_HOME", ".local/state")?.join("runs"))
 }
 
-/// Where records of a run that is started here go. Makes the folders above it.
+/// The place of the records of a run that starts here. Makes the folders above it.
 pub(crate) fn of_new_runs() -> PathBuf {
     made().unwrap_or_else(|| HERE.into())
 }
 
-/// The folder in the user's state folder, if new records go there: this is no project, and what is above it can be made and is this
-/// user's alone.
+/// The folder in the user's state folder, if it is the place of new records: the working folder is no project, and the
+/// parent folders can be made and are private to this user.
 fn made() -> Option<PathBuf> {
     let path = in_state().filter(|_| !is_project())?;
     let root = root()?;
@@ -70,8 +71,8 @@ fn made() -> Option<PathBuf> {
     Some(path)
 }
 
-/// Removes what is kept for those working folders in which nothing has run for longest, so that at most [`FOLDERS_MAX`] are left with
-/// one more. One in which a run goes on stays.
+/// Removes the folders of the least recently used working folders, so that at most [`FOLDERS_MAX`] are left with a new
+/// one. Those of running runs stay.
 fn forget_oldest(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let mut folders: Vec<(SystemTime, PathBuf)> = entries
@@ -82,7 +83,7 @@ fn forget_oldest(root: &Path) {
     for (_, path) in folders.into_iter().take(surplus) {
         let runs = Folder::at(&path).and_then(|folder| folder.runs());
         if runs.is_ok_and(|runs| runs.iter().all(|run| run.state != State::Up)) {
-            // What cannot be removed stays.
+            // A folder that cannot be removed stays.
             let _ = std::fs::remove_dir_all(path);
         }
     }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn working_folders_that_were_used_last_are_remembered() {
+    fn least_recently_used_folders_are_forgotten() {
         let temp = tempfile::tempdir().unwrap();
         for number in 0..FOLDERS_MAX + 5 {
             let path = temp.path().join(format!("{number:03}"));

@@ -1,10 +1,10 @@
 //! The control protocol: one line of JSON asks a run, and one line answers.
 //!
-//! `{"v":2,"ask":"worker","name":"pool/a"}` is answered by `{"v":2,"response":{…}}` or by `{"v":2,"problem":{…}}`. A request in
-//! another version is answered by a problem alone.
+//! `{"v":2,"ask":"worker","name":"pool/a"}` is answered by `{"v":2,"response":{…}}` or by `{"v":2,"problem":{…}}`. A
+//! request in another version is answered by a problem alone.
 //!
-//! Responses are facts: ids, classes, verdicts, reasons and times. The asking side makes sentences of them. A [`Problem`] is text,
-//! because a client of another version must be able to show it.
+//! Responses are facts: ids, classes, verdicts, reasons and times. The asking side makes sentences of them. A
+//! [`Problem`] is text, because a client of another version must be able to show it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::inbox::{
 /// The version of requests, responses and the records of runs that have ended. 1 had sentences in the place of facts.
 pub(super) const VERSION: u32 = 2;
 
-/// How much of an attempt's message is kept, in bytes. Arbitrary: enough for the cause, and for the first functions of a trap.
+/// The most bytes of an attempt's message. Arbitrary: enough for the cause, and for the first functions of a trap.
 pub(crate) const MESSAGE_MAX: usize = 240;
 
 /// A request to a run.
@@ -29,13 +29,13 @@ pub(crate) enum Query {
     Run,
     /// The status of an action.
     Action { id: u64 },
-    /// The status of a worker. By its name, `pool/worker`, or by what follows the `/` if no other worker has that.
+    /// The status of a worker. By its name, `pool/worker`, or by the part after the `/` if it is unique.
     Worker { name: String },
-    /// Give a worker work again, with a clean record.
+    /// Readmit a worker with a clean record.
     Readmit { worker: String },
-    /// Let more workers join a pool.
+    /// Add workers to a pool.
     Workers { pool: String, add: u32 },
-    /// Give a worker nothing more; without one, start no more attempts at all.
+    /// Drain a worker; without a name, start no more attempts in the run.
     Drain { worker: Option<String> },
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Request {
     pub(super) query: Query,
 }
 
-/// The version alone, so that a line of another one is told apart from garbage.
+/// The version alone, so that a line of another version is told apart from garbage.
 #[derive(Deserialize)]
 pub(super) struct Version {
     pub(super) v: u32,
@@ -90,7 +90,7 @@ impl Problem {
     }
 }
 
-/// The response of a run, or of the record of one that has ended.
+/// The response of a run, or of the record of an ended one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ControlResponse {
     /// The run's name.
@@ -122,10 +122,10 @@ pub(crate) enum Change {
         worker: String,
         /// Its health before.
         was: HealthState,
-        /// Whether the run is being stopped, so that it gets no work all the same.
+        /// Whether the run is stopping, so that the worker gets no work.
         stopping: bool,
     },
-    /// A worker gets no more work, and finishes so many attempts.
+    /// A worker gets no more work, and finishes this many attempts.
     WorkerDraining {
         worker: String,
         running: u64,
@@ -135,11 +135,11 @@ pub(crate) enum Change {
         worker: String,
         health: HealthState,
     },
-    /// Workers joined, the first and the last of them by name. None: none was asked for.
+    /// Workers joined, the first and the last of them by name. None: the request was for none.
     Joined {
         names: Option<(String, String)>,
     },
-    /// The run starts no more attempts, and finishes so many.
+    /// The run starts no more attempts, and finishes this many.
     Stopping {
         running: u64,
     },
@@ -151,65 +151,65 @@ pub(crate) enum Change {
 pub(crate) struct RunStatus {
     /// Its name.
     pub(crate) id: String,
-    /// Whether it is being stopped: no more attempts are started.
+    /// Whether it is stopping: no more attempts start.
     pub(crate) stopping: bool,
     pub(crate) tasks: TaskCounts,
-    /// How many there will be in all, where that is known.
+    /// The number of all tasks, if it is known.
     pub(crate) tasks_total: Option<u64>,
-    /// How long the rest takes, where that is known.
+    /// The estimated time to the end, if it is known.
     pub(crate) left_ms: Option<u64>,
     /// Actions with a result.
     pub(crate) actions_done: u64,
     /// Actions that ended without one.
     pub(crate) actions_failed: u64,
-    /// Actions that a worker has.
+    /// Actions that a worker performs.
     pub(crate) actions_running: u64,
     pub(crate) waiting: Waiting,
-    /// How many times an action was or will be tried again.
+    /// Retries of actions, made or due.
     pub(crate) retries: u64,
-    /// How many workers are of which health.
+    /// The number of workers in each health state.
     pub(crate) workers: BTreeMap<HealthKind, u64>,
-    /// Workers that are not healthy; the first of them.
+    /// The first workers that are not healthy.
     pub(crate) notable: Vec<(String, HealthState)>,
-    /// How many more of those there are.
+    /// The number of the others.
     pub(crate) notable_more: u64,
-    /// The names of the workers, the first thousand of them.
+    /// The names of the first thousand workers.
     pub(crate) names: Vec<String>,
     /// The first of them.
     pub(crate) quotas: Vec<QuotaSummary>,
     pub(crate) remarks: Vec<RunRemark>,
 }
 
-/// A fault of the run as a whole.
+/// A problem of the run as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RunRemark {
     /// Every attempt in a pool fails.
     PoolFailing { pool: String },
-    /// So many results wait for that of a line.
+    /// This many results wait for that of a line.
     ResultsHeld { results: u64, line: u64 },
-    /// Every worker that is left is suspect.
+    /// All remaining workers are suspect.
     AllSuspect,
     /// No worker gets work now.
     NoWorker,
 }
 
-/// Why open actions wait.
+/// The number of waiting actions by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     /// All that wait for a worker.
     pub(crate) all: u64,
-    /// How many of them were examined for what follows; not all where there are very many.
+    /// How many of them were examined for the numbers below; not all if there are very many.
     pub(crate) looked_at: u64,
     /// All their workers are at work.
     pub(crate) for_a_free_worker: u64,
-    /// All their workers that get work at all are at a limit.
+    /// All their workers that get work are at a limit.
     pub(crate) for_a_limit: u64,
-    /// They avoid workers that failed them.
+    /// They avoid workers on which they failed.
     pub(crate) for_another_worker: u64,
-    /// None of their workers gets work now: all are in quarantine, or taken out.
+    /// None of their workers gets work now: all are quarantined or taken out.
     pub(crate) for_any_worker: u64,
-    /// Every worker failed them, and they rest before the next attempt.
+    /// Every worker failed them, and they wait for the next attempt.
     pub(crate) resting: u64,
 }
 
@@ -223,9 +223,9 @@ pub(crate) struct WorkerStatus {
     pub(crate) since_ms: u64,
     /// Its attempts with a result.
     pub(crate) ok: u64,
-    /// Its attempts that failed, whoever is at fault.
+    /// Its attempts that failed, by any cause.
     pub(crate) failed: u64,
-    /// Its attempts that got lost.
+    /// Its attempts that were lost.
     pub(crate) lost: u64,
     /// Times that it reported to be busy.
     pub(crate) busy: u64,
@@ -233,44 +233,46 @@ pub(crate) struct WorkerStatus {
     pub(crate) faults: u64,
     /// Times that it was quarantined.
     pub(crate) quarantines: u32,
-    /// How much likelier it is a bad one than one as flaky as the others, as a natural logarithm, by the verdicts so far.
+    /// The natural logarithm of how much likelier the worker is faulty than of average reliability, by the verdicts so
+    /// far.
     pub(crate) score: f64,
-    /// From which score on it is quarantined.
+    /// The score from which it is quarantined.
     pub(crate) score_max: f64,
-    /// Results of it that others contradicted, if it is untrusted.
+    /// Its results that others contradicted, if it is untrusted.
     pub(crate) outvoted: u64,
     /// How many attempts it makes at once.
     pub(crate) slots: u32,
     /// How many of these it gets now.
     pub(crate) width: u32,
-    /// Its attempts now, the first of them.
+    /// The first of its running attempts.
     pub(crate) has: Vec<HeldAttempt>,
-    /// How many attempts it has in all.
+    /// The number of all of them.
     pub(crate) holds: u32,
     /// The kinds of actions that it does not get, and until when.
     pub(crate) barred: Vec<(String, u64)>,
     pub(crate) quotas: Vec<QuotaSummary>,
-    /// Its failed attempts, oldest first, as far as they are kept.
+    /// Its failed attempts that are kept, oldest first.
     pub(crate) failures: Vec<FailureStatus>,
-    /// How many failed here that are not kept any more.
+    /// The number of failed attempts that are not kept any more.
     pub(crate) failures_forgotten: u64,
-    /// How its health changed, oldest first, as far as it is kept: when, and to what.
+    /// The changes of its health that are kept, oldest first: when, and to which state.
     pub(crate) history: Vec<(u64, HealthState)>,
 }
 
-/// An attempt that a worker has.
+/// A running attempt of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeldAttempt {
     pub(crate) attempt: AttemptNumber,
-    /// The action's kind, and since when the worker has it. None: the action is settled, and the attempt is superfluous.
+    /// The action's kind, and since when the worker has it. None: the action is settled, and the attempt is
+    /// superfluous.
     pub(crate) action: Option<(String, u64)>,
 }
 
-/// An attempt that failed on a worker, and its action.
+/// A failed attempt of a worker, and its action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FailureStatus {
     pub(crate) attempt: AttemptStatus,
-    /// Empty where it is not known any more.
+    /// Empty if it is not known any more.
     pub(crate) kind: String,
     pub(crate) fate: Fate,
 }
@@ -292,7 +294,7 @@ pub(crate) struct AttemptStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FailureCause {
-    /// The words of the guest and of the sandbox, at most 240 bytes.
+    /// The text of the guest and of the sandbox, at most 240 bytes.
     Message(String),
     /// Its result was outvoted.
     Dissent(Dissent),
@@ -302,10 +304,10 @@ pub(crate) enum FailureCause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
-    /// Not known any more.
+/// Not known any more.
     Forgotten,
     Open,
-    /// It has a result: of this worker at this attempt, as far as that is known.
+    /// It has a result: of this worker at this attempt, if that is known.
     Passed(Option<(String, u32)>),
     Failed(FailureReason),
 }
@@ -314,11 +316,11 @@ pub(crate) enum Fate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ActionStatus {
     pub(crate) id: u64,
-    /// Zero where it is not known any more.
+    /// Zero if it is not known any more.
     pub(crate) task: u64,
     pub(crate) kind: String,
     pub(crate) state: ActionState,
-    /// The attempts that failed, oldest first, as far as they are kept.
+    /// The failed attempts that are kept, oldest first.
     pub(crate) attempts: Vec<AttemptStatus>,
 }
 
@@ -330,24 +332,24 @@ pub(crate) enum ActionState {
         cause: WaitCause,
         /// The workers that serve its kind.
         serving: ServingWorkers,
-        /// When it was asked for.
+        /// When it was sent.
         asked_ms: u64,
     },
     Running {
         worker: String,
-        /// A second worker, beside a slow one.
+        /// A second worker, in parallel to a slow one.
         second: Option<String>,
         /// The number of its newest attempt.
         attempt: u32,
         since_ms: u64,
     },
-    /// Every worker failed it, or was busy with it, and it rests before the next attempt.
+    /// Every worker failed it, or was busy with it, and it waits for the next attempt.
     Resting {
         until_ms: u64,
         busy: bool,
     },
     Settled(Fate),
-    /// It is settled, and nothing else is kept of it.
+    /// It is settled, and no details are kept.
     Forgotten,
 }
 
@@ -355,7 +357,7 @@ pub(crate) enum ActionState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WaitCause {
-    /// The run is being stopped.
+    /// The run is stopping.
     Stopping,
     /// All workers are at work.
     FreeWorker,
@@ -364,16 +366,16 @@ pub(crate) enum WaitCause {
     /// A quota is exhausted.
     Quota {
         quota: String,
-        /// None: it is not known when there is more.
+        /// None: the time is unknown.
         refills_ms: Option<u64>,
     },
     /// No worker gets work now.
     AnyWorker,
-    /// It avoids workers that failed it, until then at most.
+    /// It avoids workers on which it failed, at most until then.
     AnotherWorker { until_ms: u64 },
 }
 
-/// How many workers are in which state.
+/// The number of workers in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServingWorkers {
     pub(crate) all: u64,

@@ -1,8 +1,8 @@
-//! The run's side: takes questions, has the driver answer them, and never lets anybody hold it up.
+//! The server of the control protocol: takes requests, has the driver answer them, and never delays it.
 //!
-//! The driver meets nothing of a client but its question, whole and understood. Reading, writing and waiting for those who do
-//! neither are done here, a few clients at once and one question at a time, in a thread of its own: a client is told that the
-//! run is busy also while guests hold all threads of the run.
+//! The driver only sees whole, parsed requests. Reading, writing and waiting for slow clients happen here, for a few
+//! clients at once and one request at a time, in a separate thread: a client learns that the run is busy even while
+//! guests hold all threads of the run.
 
 use std::{
     io,
@@ -28,39 +28,39 @@ use super::{
 };
 use crate::inbox::{Control, Notice};
 
-/// How many clients are talked to at once; more wait to be let in. Arbitrary: one is usual.
+/// The most clients served at once; more wait in the backlog. Arbitrary: one is usual.
 const CLIENTS_MAX: usize = 8;
 
-/// The longest line that is read, in bytes. A question is a few words.
+/// The longest request line, in bytes. A request is a few words.
 const REQUEST_MAX: u64 = 4 << 10;
 
-/// How long is waited for a client to ask, and for it to take the answer. Arbitrary: a client writes and reads at once.
+/// How long a client may take to send a request, and to read the answer. Arbitrary: a client does both at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long is waited for the driver's answer, turns of other clients included: less than a client waits. Arbitrary: it
-/// answers within milliseconds unless its threads are held.
+/// How long to wait for the driver's answer, requests of other clients included: less than a client waits. Arbitrary:
+/// it answers within milliseconds unless its threads are held.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long the driver is left alone after a question, at least, and as a multiple of how long it took to be answered: so that
-/// who asks without end costs it a twentieth of its time.
+/// The pause after a request, at least, and as a multiple of the time of its answer: endless requests cost the driver
+/// at most a twentieth of its time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_TIMES: u32 = 20;
-/// And at most, because what took long is mostly waiting for its turn.
+/// The longest pause: a slow answer mostly waited for its turn.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// A run's open ear. Dropping it closes it.
+/// The listening socket of a run. Dropping it closes it.
 pub(crate) struct Server {
     folder: Folder,
     id: RunId,
-    /// Dropped, it ends the thread.
+    /// Dropping it ends the thread.
     _open: oneshot::Sender<()>,
 }
 
 impl Server {
-    /// Listens, and passes on what is asked.
+    /// Starts to listen and to pass requests on.
     ///
     /// # Errors
-    /// There is no folder to listen in, or it cannot be listened in.
+    /// There is no folder for the socket, or the socket cannot be made.
     pub(crate) fn start(id: &RunId, to_driver: UnboundedSender<Notice>) -> io::Result<Self> {
         let folder = Folder::make()?;
         for run in folder.runs()?.iter().filter(|run| run.state == State::Killed) {
@@ -92,10 +92,10 @@ impl Server {
         })
     }
 
-    /// Keeps what there is to say of a run that has ended, and listens no more.
+    /// Writes the record of an ended run, and stops listening.
     ///
     /// # Errors
-    /// It cannot be kept.
+    /// The record cannot be written.
     pub(crate) fn end(self, kept: &Archive) -> io::Result<()> {
         self.folder.keep(&self.id, kept)
     }
@@ -107,8 +107,8 @@ impl Drop for Server {
     }
 }
 
-/// A runtime that may be dropped by a task of another one, as where there is no thread for it: tokio panics at that, since the drop
-/// of a runtime waits for its threads.
+/// A runtime that a task of another runtime may drop, as when its thread cannot be started: tokio panics there, since
+/// dropping a runtime waits for its threads.
 struct Apart(Option<Runtime>);
 
 impl Drop for Apart {
@@ -129,11 +129,11 @@ async fn serve(listener: UnixListener, to_driver: UnboundedSender<Notice>) {
         }
         while clients.try_join_next().is_some() {}
         let Ok((stream, _)) = listener.accept().await else {
-            // The process has too many files open, or the like.
+            // The process has too many open files, or the like.
             tokio::time::sleep(PATIENCE).await;
             continue;
         };
-        // The folder is closed to others already; this holds also where somebody opened it.
+        // The folder is private already; this holds also if its mode was changed.
         let is_ours = |peer: tokio::net::unix::UCred| peer.uid() == us || peer.uid() == 0;
         if stream.peer_cred().is_ok_and(is_ours) {
             clients.spawn(client(stream, to_driver.clone(), turn.clone()));
@@ -141,7 +141,7 @@ async fn serve(listener: UnixListener, to_driver: UnboundedSender<Notice>) {
     }
 }
 
-/// Talks to one client. A run that is over says nothing: its last word is in the file then.
+/// Serves one client. A run that is over does not answer: the client reads its record then.
 async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Arc<Mutex<()>>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader.take(REQUEST_MAX + 1));
@@ -149,7 +149,7 @@ async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Ar
     let read = timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
     let reply = match read {
         Err(_) => Reply::Problem(Problem::new(format!(
-            "nothing was asked within {} s",
+            "no request within {} s",
             PATIENCE.as_secs()
         ))),
         Ok(Err(_)) => return,
@@ -159,19 +159,19 @@ async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Ar
                 Ok(Some(reply)) => reply,
                 Ok(None) => return,
                 Err(_) => Reply::Problem(Problem::new(format!(
-                    "the run did not answer within {} s: its threads are busy; what was asked is done when it can be",
+                    "the run did not answer within {} s: its threads are busy; it carries the request out once they are free",
                     ANSWER.as_secs()
                 ))),
             },
         },
     };
-    // Plain data turns into JSON.
+    // Plain data always serializes.
     let mut text = serde_json::to_vec(&Answer { v: VERSION, reply }).unwrap_or_default();
     text.push(b'\n');
     let _ = timeout(PATIENCE, async {
         writer.write_all(&text).await?;
         writer.shutdown().await?;
-        // What is left unread when a socket is closed would have the answer thrown away with it.
+        // Closing a socket with unread bytes would discard the answer.
         let mut rest = reader.into_inner().into_inner();
         let mut scrap = [0; 4096];
         while rest.read(&mut scrap).await? > 0 {}
@@ -180,7 +180,7 @@ async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Ar
     .await;
 }
 
-/// Has the driver answer, when it has been left alone long enough. None: the run is over.
+/// Has the driver answer, after the pause. None: the run is over.
 async fn put(request: Request, to_driver: &UnboundedSender<Notice>, turn: Arc<Mutex<()>>) -> Option<Reply> {
     let turn = turn.lock_owned().await;
     let (reply, answer) = oneshot::channel();
@@ -190,7 +190,7 @@ async fn put(request: Request, to_driver: &UnboundedSender<Notice>, turn: Arc<Mu
         .ok()?;
     let answer = answer.await.ok()?;
     let pause = (began.elapsed() * PAUSE_TIMES).clamp(PAUSE_MIN, PAUSE_MAX);
-    // Whoever asked need not wait for that.
+    // The client need not wait for the pause.
     tokio::spawn(async move {
         tokio::time::sleep(pause).await;
         drop(turn);
@@ -203,13 +203,13 @@ async fn put(request: Request, to_driver: &UnboundedSender<Notice>, turn: Arc<Mu
 
 fn parse(line: &[u8]) -> Result<Request, Problem> {
     if line.len() as u64 > REQUEST_MAX {
-        return Err(Problem::new(format!("a question has at most {REQUEST_MAX} bytes")));
+        return Err(Problem::new(format!("a request has at most {REQUEST_MAX} bytes")));
     }
-    let garbled = |error| Problem::new(format!("this is no question: {error}"));
+    let garbled = |error| Problem::new(format!("invalid request: {error}"));
     let Version { v } = serde_json::from_slice(line).map_err(garbled)?;
     if v != VERSION {
         return Err(Problem::new(format!(
-            "this run speaks version {VERSION}, and was asked in version {v}"
+            "this run uses protocol version {VERSION}, and the request has version {v}"
         ))
         .hint("use the disperse-host that the run was started with"));
     }
@@ -226,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_question_is_said_to_be_none() {
+    fn invalid_request_is_answered_by_a_problem() {
         let what = |line: &[u8]| parse(line).unwrap_err().what;
-        assert!(what(b"").starts_with("this is no question"));
-        assert!(what(b"\xff\xfe").starts_with("this is no question"));
-        assert!(what(b"{\"v\":2}").starts_with("this is no question"));
+        assert!(what(b"").starts_with("invalid request"));
+        assert!(what(b"\xff\xfe").starts_with("invalid request"));
+        assert!(what(b"{\"v\":2}").starts_with("invalid request"));
         assert!(what(b"{\"v\":2,\"ask\":\"shoot\"}").contains("unknown variant"));
         assert!(what(b"{\"v\":9,\"ask\":\"run\"}").contains("version 9"));
         assert!(what(&[b' '; 5000]).contains("4096 bytes"));

@@ -140,7 +140,7 @@ fn cannot_be_exchanged(pools: &[PoolPlan], host: &Host) -> Result<(), StartError
     let refused = |pool: &PoolPlan, what: String, dir: &Dir| StartError::Grant {
         pool: pool.name.clone(),
         what,
-        why: format!("guests could exchange it: they may write to `{dir}`"),
+        why: format!("guests could replace it: they may write to `{dir}`"),
     };
     for pool in pools {
         for rule in &pool.grants.exec {
@@ -155,7 +155,7 @@ fn cannot_be_exchanged(pools: &[PoolPlan], host: &Host) -> Result<(), StartError
                     pool: pool.name.clone(),
                     what: format!("the folder `{dir}`"),
                     why: format!(
-                        "compiled code is kept at `{}`, and guests could exchange it",
+                        "compiled code is kept at `{}`, and guests could replace it",
                         cache.display()
                     ),
                 });

@@ -9,10 +9,10 @@ use crate::{run, sandbox::LoadError};
 #[non_exhaustive]
 pub enum HostError {
     /// Compiled code cannot be cached, though that was asked for. Holds the reason, and what to do.
-    #[error("compiled code cannot be kept: {0}")]
+    #[error("cannot cache compiled code: {0}")]
     Cache(String),
     /// The stack size of guests is out of range.
-    #[error("a stack of {bytes} bytes cannot be had: it is from {least} to {most}")]
+    #[error("invalid stack of {bytes} bytes: it may be {least} to {most}")]
     Stack {
         /// The size that was asked for.
         bytes: u64,
@@ -95,7 +95,7 @@ pub enum StartError {
         component: String,
     },
     /// The component does not export a worker.
-    #[error("the pool `{pool}` cannot be made: `{component}` is an operation, not a worker")]
+    #[error("invalid pool `{pool}`: `{component}` is an operation, not a worker")]
     NotAWorker {
         /// The pool.
         pool: String,
@@ -117,7 +117,7 @@ pub enum StartError {
         name: String,
     },
     /// The settings of a pool or of its workers are invalid.
-    #[error("the pool `{pool}` cannot be made: {why}")]
+    #[error("invalid pool `{pool}`: {why}")]
     Workers {
         /// The pool.
         pool: String,
@@ -162,7 +162,7 @@ pub enum RunError {
     #[error("the machine stopped the run: {0}")]
     Machine(std::io::Error),
     /// The tokio runtime was shut down.
-    #[error("the run went away with its tokio runtime")]
+    #[error("the tokio runtime of the run was shut down")]
     Runtime,
     /// The host panicked, which is a bug of it. Holds the panic's message.
     #[error("this is a bug of disperse-host: {0}")]

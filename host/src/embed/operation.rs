@@ -175,7 +175,7 @@ impl Operation {
     /// # Errors
     /// The limits are invalid.
     pub(super) fn what(self, host: &Host) -> Result<What, StartError> {
-        let wrong = |why| StartError::Setting(format!("the limits of the operation cannot be meant: {why}"));
+        let wrong = |why| StartError::Setting(format!("invalid limits of the operation: {why}"));
         self.limits.check().map_err(wrong)?;
         let task_limits = self.limits.over(limits::Limits::WORKER);
         match self.source {

@@ -90,7 +90,7 @@ impl Policy {
     /// A setting is invalid.
     pub(super) fn checked(&self) -> Result<scheduler::Policy, StartError> {
         if self.0.attempts == Some(0) {
-            return Err(StartError::Setting("an action is given at least one attempt".into()));
+            return Err(StartError::Setting("an action needs at least one attempt".into()));
         }
         let policy = self.0.over(scheduler::Policy::default());
         Health::check(policy).map_err(StartError::Setting)

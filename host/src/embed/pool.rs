@@ -17,7 +17,7 @@ use crate::{sandbox::InvocationSettings, worker::NativeCall};
 #[derive(Debug)]
 pub struct Pool {
     name: String,
-    performer: Who,
+    performer: WorkerSource,
     kinds: Vec<String>,
     count: Option<usize>,
     listed: Vec<Worker>,
@@ -32,12 +32,12 @@ pub struct Pool {
     common: Worker,
 }
 
-enum Who {
+enum WorkerSource {
     Component(Component),
     Native(NativeCall),
 }
 
-impl fmt::Debug for Who {
+impl fmt::Debug for WorkerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component(component) => component.fmt(f),
@@ -126,7 +126,7 @@ impl Worker {
 }
 
 impl Pool {
-    fn new(name: String, performer: Who) -> Self {
+    fn new(name: String, performer: WorkerSource) -> Self {
         Self {
             performer,
             kinds: Vec::new(),
@@ -147,7 +147,7 @@ impl Pool {
 
     /// A pool of sandboxed workers, each with an instance of its own, made from a component that exports a worker.
     pub fn component(name: impl Into<String>, component: &Component) -> Self {
-        Self::new(name.into(), Who::Component(component.clone()))
+        Self::new(name.into(), WorkerSource::Component(component.clone()))
     }
 
     /// A pool of workers that call an async function of this program. They are scheduled, judged and replaced as others
@@ -175,7 +175,7 @@ impl Pool {
         A: Future<Output = Result<R, Failure>> + Send + 'static,
         R: Into<Bytes>,
     {
-        Self::new(name.into(), Who::Native(attempt::native(work)))
+        Self::new(name.into(), WorkerSource::Native(attempt::native(work)))
     }
 
     /// Adds a kind of action that it serves; may be called again. Default: every kind that no other pool names.

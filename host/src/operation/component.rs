@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What an operation is started from.
+/// The parts from which an operation is started.
 pub(crate) struct ComponentOperation {
     sandbox: Arc<Sandbox>,
     task: TaskSpec,
@@ -33,11 +33,11 @@ pub(crate) struct ComponentOperation {
     logger: Logger,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<(PlannerCall, TaskRoom, u64)>,
-    /// The planner and the tasks. Dropped with the operation, which ends them.
+    /// The planner and the tasks. Dropping the operation ends them.
     running: JoinSet<()>,
 }
 
-/// What the operator gave an operation.
+/// The settings of an operation.
 pub(crate) struct OperationSettings {
     pub(crate) args: Arc<[String]>,
     pub(crate) input: Option<Input>,
@@ -45,12 +45,12 @@ pub(crate) struct OperationSettings {
     pub(crate) planner_limits: Limits,
     pub(crate) began_unix_ms: u64,
     pub(crate) seed: u64,
-    /// Whether it is rehearsed: then tasks report when they rest, and the machine has no part in how they end.
+    /// Whether it is rehearsed: then tasks report when they rest, and time and memory of the machine do not end them.
     pub(crate) is_rehearsal: bool,
 }
 
 impl ComponentOperation {
-    /// Starts the planner. If it cannot be started, that is the first notice.
+    /// Starts the planner. If that fails, the first notice reports it.
     pub(crate) fn start(
         sandbox: Arc<Sandbox>,
         program: LoadedComponent,
@@ -68,7 +68,7 @@ impl ComponentOperation {
             logical: Some(Logical::new(settings.began_unix_ms, settings.seed, 0)),
             ..GuestEnv::default()
         };
-        // Each has a share of its own: tasks must not keep the planner from collecting them.
+        // Each has a share of its own, so that idle tasks do not keep the planner's memory.
         let (own, share) = (Share::of_one(&sandbox, &program), Share::new(&sandbox, &program));
         running.spawn({
             let (sandbox, program, logger) = (sandbox.clone(), program.clone(), logger.clone());
@@ -100,7 +100,7 @@ impl ComponentOperation {
                         .live(calls)
                         .await
                     }
-                    // A rehearsal has another end for it.
+                    // A rehearsal ends in another way.
                     Err(fault) if fault.is_of_machine() && !settings.is_rehearsal => {
                         let _ = shortage.send(Notice::Shortage(format!("the planner {fault}")));
                     }
@@ -130,7 +130,7 @@ impl ComponentOperation {
 
 impl Operation for ComponentOperation {
     fn call(&mut self, call: PlannerCall, room: TaskRoom, now_ms: u64) {
-        // A planner that has died has said so.
+        // A planner that failed has reported it.
         let _ = self.planner.send((call, room, now_ms));
     }
 
@@ -169,7 +169,7 @@ impl Operation for ComponentOperation {
                 Err(fault) => (TaskEnd::of_fault(&fault), TaskRoom::default()),
             };
             room.begun = Some(begun.ended());
-            // A rehearsal has another end for it.
+            // A rehearsal ends in another way.
             end.is_of_machine &= !is_rehearsal;
             let _ = to_driver.send(Notice::TaskEnded { task, end, room });
         });
@@ -181,7 +181,7 @@ impl Operation for ComponentOperation {
     }
 }
 
-/// The planner at work.
+/// The running planner.
 struct Planner {
     budget: Arc<Budget>,
     instance: PlannerInstance,
@@ -190,9 +190,9 @@ struct Planner {
 }
 
 impl Planner {
-    /// Answers calls until there will be none or the planner fails.
+    /// Answers calls until there are no more or the planner fails.
     async fn live(mut self, mut calls: UnboundedReceiver<(PlannerCall, TaskRoom, u64)>) {
-        // How many tasks are still wanted. They wait for the input; the ends of tasks do not wait behind them.
+        // How many tasks are still requested. They wait for input; ends of tasks do not wait behind them.
         let mut wanted = 0;
         loop {
             let done = tokio::select! {
@@ -252,7 +252,7 @@ impl Planner {
             Some(task) => {
                 let room = Charge::of(&self.budget, task.len());
                 self.port.hand_out(task, room);
-                // The driver asks again when there is room.
+                // The driver asks again when there is memory.
                 *wanted = if self.budget.is_over() { 0 } else { *wanted - 1 };
                 if *wanted == 0 {
                     self.port.say(PlannerNotice::Paused { none: false });

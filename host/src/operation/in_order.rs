@@ -1,8 +1,9 @@
-//! Results in the order of their tasks. A result that comes before that of an earlier task waits in memory, and beyond a bound
-//! in a file without a name, so that one slow task holds up nothing but what is written after it.
+//! Results in the order of their tasks. A result that arrives before that of an earlier task waits in memory, and
+//! beyond a limit in an unnamed file, so that one slow task only delays the output after it.
 //!
-//! The file is made of *runs*: each is all that waited at some time, sorted by task. What is due is the first result of memory
-//! or of one of the runs, so that neither the results nor where they lie have to be kept in memory, however many wait.
+//! The file is made of *runs*: each is all that waited at some time, sorted by task. The next result is the first one
+//! in memory or in one of the runs, so that neither the results nor their positions have to be in memory, however many
+//! wait.
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
@@ -10,16 +11,16 @@ use bytes::Bytes;
 
 use crate::{inbox::TaskRoom, limits::PIECE};
 
-/// How many bytes of results wait in memory, each with [`PIECE`] more, unless the host has less. Arbitrary: a few seconds of
-/// short results, which no slow line should cost a file.
+/// The most bytes of results that wait in memory, each counted with [`PIECE`] more, unless the host has less.
+/// Arbitrary: a few seconds of short results, which should not go to a file because of one slow line.
 pub(crate) const IN_MEMORY_MAX: u64 = 64 << 20;
 
-/// How much of the file is read at once, in bytes, for all runs together and for one at the least and the most.
+/// How many bytes of the file are read at once: for all runs together, and the least and the most for one.
 const READ_ALL: usize = 16 << 20;
 const READ_MIN: usize = 4 << 10;
 const READ_MAX: usize = 256 << 10;
 
-/// What stands before the bytes of a result: the task, how many bytes follow, and whether there is a result at all.
+/// The header of a result: the task, the length, and whether there is a result.
 const HEAD: usize = 8 + 8 + 1;
 
 /// How a task ended: with a result, or without one.
@@ -28,32 +29,32 @@ type End = Option<Bytes>;
 /// The ends of tasks that wait for those of earlier ones.
 #[derive(Default)]
 pub(super) struct InOrder {
-    /// The task that is due.
+/// The next task to write.
     due: u64,
     memory: BTreeMap<u64, (End, TaskRoom)>,
-    /// Bytes that `memory` takes, and may take.
+    /// The bytes in `memory`, and their limit.
     size: u64,
     size_max: u64,
     file: Option<File>,
-    /// How many bytes of the file are in use.
+    /// The bytes of the file that are in use.
     file_size: u64,
-    /// By the first task of what is left of each.
+    /// By the first remaining task of each.
     runs: BTreeMap<u64, Run>,
     waiting: u64,
 }
 
 /// A part of the file.
 struct Run {
-    /// What was not read yet.
+    /// The part that is not read yet.
     at: u64,
     end: u64,
-    /// What was read and not taken yet begins at `used`.
+    /// The part that is read and not taken yet; it begins at `used`.
     read: Vec<u8>,
     used: usize,
 }
 
 impl InOrder {
-    /// Begins with task 1. `size_max`: how many bytes wait in memory, at most [`IN_MEMORY_MAX`].
+    /// Begins with task 1. `size_max`: the most bytes that wait in memory, at most [`IN_MEMORY_MAX`].
     pub(super) fn new(size_max: u64) -> Self {
         Self {
             due: 1,
@@ -62,39 +63,39 @@ impl InOrder {
         }
     }
 
-    /// The task that everything waits for.
+    /// The next task to write: all others wait for it.
     pub(super) fn due(&self) -> u64 {
         self.due
     }
 
-    /// How many ends wait.
+    /// The number of waiting ends.
     pub(super) fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    /// Whether the file has to be read for what is due.
+    /// Whether the next end is in the file.
     pub(super) fn is_due_in_file(&self) -> bool {
         self.runs.contains_key(&self.due)
     }
 
-    /// Whether so much is in memory that it should go to the file.
+    /// Whether memory is so full that it should go to the file.
     pub(super) fn is_full(&self) -> bool {
         self.size > self.size_max
     }
 
-    /// Has the end of a task wait.
+    /// Adds the end of a task, which waits for its turn.
     pub(super) fn put(&mut self, task: u64, end: End, room: TaskRoom) {
         self.size += size(&end);
         self.waiting += 1;
         self.memory.insert(task, (end, room));
     }
 
-    /// Takes note that the task that is due has ended, without its end being put here.
+    /// Advances past the next task, whose end was not put here.
     pub(super) fn pass(&mut self) {
         self.due += 1;
     }
 
-    /// The end that is due, if it is in memory.
+    /// Takes the next end, if it is in memory.
     pub(super) fn take(&mut self) -> Option<(u64, End, TaskRoom)> {
         let (end, room) = self.memory.remove(&self.due)?;
         let task = self.due;
@@ -108,10 +109,10 @@ impl InOrder {
         self.due = task + 1;
     }
 
-    /// The ends that are due, out of the file, as many as `most` bytes hold. Reads the disk.
+    /// Takes the next ends out of the file, as many as fit into `most` bytes. Reads the disk.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub(super) fn read(&mut self, most: usize) -> io::Result<Vec<(u64, End)>> {
         let mut ends = Vec::new();
         let mut size = 0;
@@ -127,7 +128,7 @@ impl InOrder {
         Ok(ends)
     }
 
-    /// Goes on to the first task of which there is an end, though earlier ones have none. False if there is none at all.
+    /// Advances to the first task that has an end here, over tasks without one. False if there is no end.
     pub(super) fn skip(&mut self) -> bool {
         let first = [self.memory.keys().next(), self.runs.keys().next()];
         match first.into_iter().flatten().min() {
@@ -142,7 +143,7 @@ impl InOrder {
     /// Moves all that is in memory to the file. Writes to the disk.
     ///
     /// # Errors
-    /// It cannot be written. Then everything is still in memory.
+    /// The file cannot be written. Then everything is still in memory.
     pub(super) fn spill(&mut self) -> io::Result<()> {
         let Some((&first, _)) = self.memory.first_key_value() else {
             return Ok(());
@@ -187,7 +188,7 @@ impl InOrder {
         Ok(())
     }
 
-    /// The first end of a run, which is put back under the task that follows.
+    /// Takes the first end of a run, which is put back under its next task.
     fn read_first(&mut self, mut run: Run) -> io::Result<End> {
         let Some(file) = &self.file else {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -203,7 +204,7 @@ impl InOrder {
             self.runs.insert(next, run);
         }
         if self.runs.is_empty() {
-            // The disk gets back what was read. If it does not, it does when the file is closed.
+            // Frees the disk space of what was read. If that fails, closing the file frees it.
             let _ = file.set_len(0);
             self.file_size = 0;
         }
@@ -222,7 +223,7 @@ impl Run {
         Ok((u64::from_le_bytes(*task), length, rest == [1]))
     }
 
-    /// The next so many bytes.
+    /// The next `count` bytes.
     fn bytes(&mut self, file: &File, at_once: usize, count: usize) -> io::Result<&[u8]> {
         if self.read.len() - self.used < count {
             self.read.drain(..self.used);
@@ -241,7 +242,7 @@ impl Run {
     }
 }
 
-/// What an end takes in memory, in bytes.
+/// The size of an end in memory, in bytes.
 fn size(end: &End) -> u64 {
     (PIECE + end.as_ref().map_or(0, Bytes::len)) as u64
 }
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     fn result(task: u64) -> End {
-        // Some without a result, some empty, some longer than is read at once.
+        // Some without a result, some empty, some longer than one read.
         match task % 50 {
             0 => None,
             1 => Some(Bytes::new()),
@@ -260,7 +261,7 @@ mod tests {
         }
     }
 
-    /// All that is due.
+    /// All ends whose turn it is.
     fn due(order: &mut InOrder) -> Vec<(u64, End)> {
         let mut ends = Vec::new();
         loop {
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_come_out_in_order_whatever_came_first() {
+    fn ends_come_out_in_task_order() {
         const TASKS: u64 = 2000;
         let mut order = InOrder::new(64 << 10);
         let (mut seed, mut out, mut spilled) = (7_u64, Vec::new(), 0);
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_behind_a_gap_can_be_had_all_the_same() {
+    fn ends_behind_a_gap_can_be_taken() {
         let mut order = InOrder::new(0);
         for task in [9, 4, 5] {
             order.put(task, result(task), TaskRoom::default());

@@ -1,5 +1,6 @@
-//! `map`: an operation without a component. Every line of the input is a task that asks for one action. With `--files` a line is
-//! the path of a file, which is read as it comes: one that cannot be read is a task that fails without an action.
+//! `map`: an operation without a component. Every line of the input is a task with one action. With `--files` a line is
+//! the path of a file, which is read when its turn comes: one that cannot be read is a task that fails without an
+//! action.
 
 use std::{
     ffi::OsStr,
@@ -41,45 +42,45 @@ use crate::{
 /// How many lines, or batches of lines, are read ahead.
 const AHEAD: usize = 1024;
 
-/// How many bytes of them are kept, and how many are handed out before the driver has a say again.
+/// The most bytes read ahead, and the most handed out before the driver decides again.
 const AHEAD_BYTES: usize = 16 << 20;
 
-/// How many bytes of results are taken out of the file at once.
+/// The most bytes of results taken out of the file at once.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// From how many bytes on they count for that. What is shorter makes a megabyte at most.
+/// The least size, in bytes, that counts for it. Shorter results make a megabyte at most.
 const COUNTED_MIN: usize = 1 << 10;
 
-/// For how long the rest of the input of a run that is stopped is counted. Arbitrary: some 10 GB, and not long for an operator who
+/// How long the rest of the input of a stopped run is counted. Arbitrary: some 10 GB, and short for an operator who
 /// pressed Ctrl-C.
 pub(crate) const COUNTING: Duration = Duration::from_secs(1);
 
-/// How files are read whose paths are lines.
+/// How files are read if lines are paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    /// The file of the results, which is not an input too: what was there is cut to nothing by the first result.
+    /// The output file, which is not read as an input: the first result truncates it.
     pub(crate) output: Option<PathBuf>,
 }
 
-/// How `map` reads and asks.
+/// The settings of `map`.
 #[derive(Clone, Debug)]
 pub(crate) struct LinesOptions {
     /// The kind of the actions.
     pub(crate) kind: Arc<str>,
     /// How many lines make one action, from 1.
     pub(crate) batch: usize,
-    /// The byte that lines of the input end with, and results too.
+    /// The byte that ends lines of the input, and results too.
     pub(crate) end: u8,
     /// If each line is the path of a file whose content is the payload: how these are read. Then `batch` is 1.
     pub(crate) files: Option<Files>,
-    /// Whether a second run of one does no harm.
+    /// Whether performing one twice does no harm.
     pub(crate) idempotent: bool,
     /// The longest line or batch in bytes.
     pub(crate) payload_max: usize,
-    /// Whether the input is a regular file. Only that is read on to count what a stopped run leaves undone: a pipe may have no end,
-    /// and what is read of it is lost to the next reader.
+    /// Whether the input is a regular file. Only a regular file is read on to count the tasks that a stopped run leaves
+    /// undone: a pipe may have no end, and its bytes would be lost to the next reader.
     pub(crate) is_file: bool,
-    /// How many bytes of results wait in memory for an earlier one. None: results are written as they come.
+    /// The most bytes of results that wait in memory for an earlier one. None: results are written as they come.
     pub(crate) ordered: Option<u64>,
 }
 
@@ -92,17 +93,17 @@ pub(crate) struct Lines {
     running: JoinSet<()>,
 }
 
-/// What the planner lets others know.
+/// The state that the planner shares.
 #[derive(Default)]
 struct Shared {
-    /// What is wrong with the input of tasks that were handed out and did not start yet.
+    /// Errors of input pieces whose tasks were handed out and did not start yet.
     rejected: Mutex<FxHashMap<u64, String>>,
-    /// How many results wait for an earlier one, and which task is due.
+    /// How many results wait for an earlier one, and the next task to write.
     waiting: AtomicU64,
     due: AtomicU64,
     /// How many tasks were read.
     read: AtomicU64,
-    /// Whether the run is being stopped, and what tells the planner so.
+    /// Whether the run is stopping, and the signal of it.
     is_stopped: AtomicBool,
     stop: Notify,
 }
@@ -118,7 +119,7 @@ impl Lines {
     /// Starts to read.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// A thread cannot be started.
     pub(crate) fn start(
         mut input: impl BufRead + Send + 'static,
         options: LinesOptions,
@@ -151,13 +152,13 @@ impl Lines {
                         false => ended.then(read),
                     }
                 });
-                // The reader may be a program's own. What is not told would be taken for the end of the input.
+                // The reader may be a program's own. Without a message a panic would count as the end of the input.
                 match catch_unwind(read) {
                     Ok(Some(total)) => port.say(PlannerNotice::Total(total)),
                     Ok(None) => {}
                     Err(panic) => {
                         let message = format!("the input panicked: {}", panic_message(&*panic));
-                        // Nobody wants it if the run is over.
+                        // Fails if the run is over.
                         let _ = lines.blocking_send((Piece::Broken(message), None));
                     }
                 }
@@ -197,13 +198,13 @@ impl Operation for Lines {
         let rejected = rejected.remove(&task.0);
         if let Some(message) = rejected {
             let (end, room) = (TaskEnd::failed(message), TaskRoom::default());
-            // A driver that is gone hears nothing.
+            // Fails if the driver is gone.
             let _ = self.to_driver.send(Notice::TaskEnded { task, end, room });
             return deliveries;
         }
         let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
         let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
-        // Asked for here and not in the tokio task: those run in any order, and lines are asked for in their own.
+        // Sent here and not in the tokio task: those run in any order, and lines are sent in theirs.
         let asked = Options {
             idempotent: self.options.idempotent,
             ..Options::default()
@@ -257,19 +258,20 @@ impl Operation for Lines {
     }
 }
 
-/// What was read ahead, and the room that it takes in the host.
+/// A piece that was read ahead, and its permit.
 type Ahead = (Piece, Option<OwnedSemaphorePermit>);
 
-/// What makes one task.
+/// The part of the input that makes one task.
 enum Piece {
     Whole(Bytes),
-    /// It fails alone, for this reason.
+    /// The task fails alone, for this reason.
     Rejected(String),
-    /// There is none, and nothing follows, for this reason.
+    /// There is no task, and the input ends here, for this reason.
     Broken(String),
 }
 
-/// Reads lines until the end, an error, or until `hand` returns that they are not wanted. Returns whether the end was reached.
+/// Reads lines until the end, an error, or until `hand` returns that no more are needed. Returns whether the end was
+/// reached.
 fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl FnMut(Piece) -> bool) -> bool {
     let mut number = 0u64;
     loop {
@@ -293,7 +295,7 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl Fn
                     count += 1;
                     if !is_whole || piece.len() > options.payload_max {
                         is_too_long = true;
-                        // Nothing more of it is needed.
+                        // The rest of it is not needed.
                         piece.truncate(options.payload_max);
                     }
                 }
@@ -321,7 +323,7 @@ fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl Fn
     }
 }
 
-/// Adds the tasks that the rest of an input makes to `tasks`, until a moment. Returns whether that is all of it.
+/// Adds the number of tasks in the rest of an input to `tasks`, until a deadline. Returns whether the end was reached.
 fn count_rest(mut input: impl BufRead, options: &LinesOptions, tasks: &AtomicU64, until: Instant) -> bool {
     let (before, batch) = (tasks.load(Ordering::Relaxed), options.batch.max(1) as u64);
     let (mut lines, mut is_within) = (0u64, false);
@@ -352,7 +354,7 @@ fn read_file(path: &[u8], output: Option<&Path>, most: usize) -> Piece {
         && let Some(own) = place(name)
         && place(output) == Some(own)
     {
-        return Piece::Rejected(format!("`{}` is the output too, and is not read", name.display()));
+        return Piece::Rejected(format!("`{}` is also the output and is not read", name.display()));
     }
     match files::read(name, most as u64) {
         Ok(bytes) => Piece::Whole(bytes.into()),
@@ -366,7 +368,7 @@ fn read_file(path: &[u8], output: Option<&Path>, most: usize) -> Piece {
     }
 }
 
-/// Why the last so many lines, up to this one, cannot be one payload.
+/// Why the last `count` lines, up to this one, cannot be one payload.
 fn too_long(number: u64, count: usize, most: usize) -> String {
     let most = Size(most as u64);
     match count {
@@ -380,7 +382,8 @@ fn too_long(number: u64, count: usize, most: usize) -> String {
     }
 }
 
-/// Reads a line without its end, of which `room` bytes are kept. None: the input has ended. Says whether all of it was kept.
+/// Reads a line without its end and keeps its first `room` bytes. None: the input has ended. Returns whether all of it
+/// was kept.
 fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut room: usize) -> io::Result<Option<bool>> {
     let (mut is_any, mut is_whole) = (false, true);
     loop {
@@ -407,25 +410,25 @@ fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut ro
     }
 }
 
-/// What hands out lines and puts out results.
+/// The planner: hands out lines and writes results.
 struct Planned {
     port: PlannerPort,
     to_driver: UnboundedSender<Notice>,
-    /// Of the output that is on its way.
+    /// Permits for output that is not yet written.
     room: Arc<Semaphore>,
     /// None: results are written as they come.
     order: Option<InOrder>,
     shared: Arc<Shared>,
-    /// How many tasks were handed out; the driver gives them these numbers.
+    /// How many tasks were handed out; the driver numbers them alike.
     handed: u64,
-    /// The byte that results end with.
+    /// The byte that ends results.
     end: u8,
 }
 
 impl Planned {
     async fn plan(mut self, mut calls: UnboundedReceiver<(PlannerCall, TaskRoom)>, mut lines: mpsc::Receiver<Ahead>) {
         let (mut wanted, mut handed) = (0, 0);
-        // Why there are no more lines, if not because the input has ended. Told when those before are done.
+        // Why there are no more lines, if not because the input has ended. Reported when the earlier ones are done.
         let mut broken = None;
         loop {
             tokio::select! {
@@ -447,7 +450,7 @@ impl Planned {
                     }),
                 },
                 () = self.shared.stop.notified() => {
-                    // Nothing more is handed out, and what waits for room to be read ahead is let go on.
+                    // Nothing more is handed out, and the reader is released if it waits for a permit.
                     wanted = 0;
                     lines.close();
                     while lines.try_recv().is_ok() {}
@@ -472,7 +475,7 @@ impl Planned {
         }
     }
 
-    /// What is handed out for a piece: of one that is rejected nothing, and its task is told why.
+    /// The input of the task of a piece: of a rejected one empty, with the reason stored for the task.
     fn hand(&mut self, piece: Piece) -> Bytes {
         self.handed += 1;
         match piece {
@@ -496,7 +499,7 @@ impl Planned {
             drop(room);
             self.write_due().await;
         } else {
-            // What its input took is free now.
+            // The memory of its input is free now.
             let room = TaskRoom {
                 result: room.result,
                 ..TaskRoom::default()
@@ -511,7 +514,7 @@ impl Planned {
         }
     }
 
-    /// Writes what is due.
+    /// Writes the results whose turn it is.
     async fn write_due(&mut self) {
         loop {
             while let Some((task, end, room)) = self.order.as_mut().and_then(InOrder::take) {
@@ -530,14 +533,15 @@ impl Planned {
                 }
                 Err(error) => {
                     self.fail("cannot be read again", &error);
-                    // What the file has is lost, and was said to be.
+                    // The results in the file are lost, and this was reported.
                     return self.order = Some(InOrder::new(0));
                 }
             }
         }
     }
 
-    /// Moves what waits to the file. Where that cannot be written, what waits is put out with the gap before it, and the run ends.
+    /// Moves waiting results to the file. If it cannot be written, they are written out with the gap before them, and
+    /// the run ends.
     async fn spill(&mut self) {
         if let Err(error) = self.on_disk(InOrder::spill).await {
             self.fail("cannot be kept in a file", &error);
@@ -545,7 +549,7 @@ impl Planned {
         }
     }
 
-    /// Puts out all that waits, in order, though earlier results are missing.
+    /// Writes all waiting results, in order, though earlier ones are missing.
     async fn release(&mut self) {
         while self.order.as_mut().is_some_and(InOrder::skip) {
             self.write_due().await;
@@ -555,7 +559,7 @@ impl Planned {
         }
     }
 
-    /// Does something that may wait for a disk: not in a thread that others need.
+    /// Does something that may wait for a disk, without blocking a thread that others need.
     async fn on_disk<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut InOrder) -> io::Result<T> + Send + 'static,
@@ -570,7 +574,7 @@ impl Planned {
         done
     }
 
-    /// Ends the run: the machine did not do its part.
+    /// Ends the run: the machine failed.
     fn fail(&self, what: &str, error: &io::Error) {
         let line = self.order.as_ref().map_or(0, InOrder::due);
         let folder = std::env::temp_dir();
@@ -579,11 +583,11 @@ impl Planned {
              as they come with --unordered (the first one that is missing is number {line})",
             folder.display()
         );
-        // A driver that is gone hears nothing.
+        // Fails if the driver is gone.
         let _ = self.to_driver.send(Notice::Shortage(message));
     }
 
-    /// Writes a result, if it is one.
+    /// Writes a result, if the end is one.
     async fn write(&self, task: u64, end: Option<Bytes>) {
         let Some(result) = end else { return };
         let mut record = BytesMut::with_capacity(result.len() + 1);
@@ -620,7 +624,7 @@ mod tests {
             true
         });
         assert!(is_all);
-        // As many as there are when none is handed out.
+        // The number of tasks if none is handed out.
         let tasks = AtomicU64::new(0);
         let input = io::BufReader::with_capacity(3, text.as_bytes());
         assert!(count_rest(input, &options, &tasks, Instant::now() + 60 * COUNTING));
@@ -646,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_whole_and_those_that_are_too_long_fail_alone() {
+    fn too_long_lines_fail_alone() {
         let ok = |text: &str| Ok(text.to_owned());
         assert_eq!(read("", 1, 9), []);
         assert_eq!(

@@ -1,7 +1,7 @@
-//! An operation that is functions of the program which has this host built in.
+//! An operation that is functions of the program which embeds this host.
 //!
-//! The planner is a stream of inputs, a task is a future made from one of them. Nothing here is deterministic: a task sees an
-//! answer as soon as it is there, has the real clock and whatever else its program has.
+//! The planner is a stream of inputs, a task is a future made from one of them. Nothing here is deterministic: a task
+//! receives an answer as soon as it arrives, and has the real clock and all else that its program has.
 
 use std::{
     num::NonZeroU32,
@@ -32,14 +32,14 @@ use crate::{
     limits::{Account, Budget, Charge, OUTPUT_ROOM},
 };
 
-/// A task's logic: from its port, which has its input, to what is written to the output, or an error in words.
+/// The code of a task: from its port, which holds its input, to the output to write, or the text of an error.
 pub(crate) type NativeTask = Arc<dyn Fn(NativePort) -> BoxFuture<'static, Result<Bytes, String>> + Send + Sync>;
 
-/// What an operation is started from.
+/// The parts from which an operation is started.
 pub(crate) struct NativeTasks {
     pub(crate) inputs: BoxStream<'static, Bytes>,
     pub(crate) run: NativeTask,
-    /// How many actions of one task may be without an answer.
+    /// The most unanswered actions of one task.
     pub(crate) in_flight: NonZeroU32,
 }
 
@@ -48,17 +48,17 @@ pub(crate) struct Native {
     run: NativeTask,
     in_flight: NonZeroU32,
     budget: Arc<Budget>,
-    /// Of the memory of tasks that run.
+    /// The share of running tasks in the memory.
     account: Arc<Account>,
     output: Output,
     to_driver: UnboundedSender<Notice>,
     planner: UnboundedSender<(PlannerCall, TaskRoom)>,
-    /// The planner and the tasks. Dropped with the operation, which ends them.
+    /// The planner and the tasks. Dropping the operation ends them.
     running: JoinSet<()>,
 }
 
 impl Native {
-    /// Begins to wait for calls.
+    /// Starts to wait for calls.
     pub(crate) fn start(tasks: NativeTasks, budget: Arc<Budget>, to_driver: UnboundedSender<Notice>) -> Self {
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
@@ -82,7 +82,7 @@ impl Native {
 
 impl Operation for Native {
     fn call(&mut self, call: PlannerCall, room: TaskRoom, _: u64) {
-        // A planner that has died has said so.
+        // A planner that failed has reported it.
         let _ = self.planner.send((call, room));
     }
 
@@ -97,7 +97,7 @@ impl Operation for Native {
             in_flight: Arc::new(Semaphore::new(self.in_flight.get() as usize)),
             asked: Mutex::default(),
         }));
-        // Also of a task that stands still within its function, and so is not dropped: its waiting ends with the run.
+        // Also for a task that is stuck in its function, and so is not dropped: its waiting ends with the run.
         let over = Over(port.0.clone());
         let deliveries = Deliveries::Handed(Box::new(move |parcel| over.0.deliver(parcel)));
         let (run, budget, to_driver) = (self.run.clone(), self.budget.clone(), self.to_driver.clone());
@@ -130,16 +130,16 @@ impl Operation for Native {
     }
 }
 
-/// Runs one task. A panic is its end in an error.
+/// Runs one task. A panic ends it with an error.
 async fn task_to_its_end(run: NativeTask, port: NativePort) -> Result<Bytes, String> {
-    // Also when the task is dropped: whoever still has a handle of it must not wait for ever.
+    // Also when the task is dropped: a thread that still has a handle of it must not wait for ever.
     let _over = Over(port.0.clone());
     // Called within the future, so that a panic of the call itself is caught too.
     let outcome = AssertUnwindSafe(async move { run(port).await }).catch_unwind().await;
     outcome.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(&*panic))))
 }
 
-/// A task's way to the driver. Clones are the same one.
+/// The channel of a task to the driver. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct NativePort(Arc<Port>);
 
@@ -171,19 +171,19 @@ impl Port {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives each answer to whoever waits for it.
+    /// Passes each answer to the call that waits for it.
     fn deliver(&self, parcel: Parcel) {
         let mut asked = self.asked();
         for answer in parcel.delivery.answers {
             if let Some(waiting) = asked.waiting.remove(&answer.number) {
-                // A caller that does not want it any more has dropped the other side.
+                // A caller that does not need it any more has dropped the receiver.
                 let _ = waiting.to_asker.send(answer);
             }
         }
     }
 }
 
-/// Ends the waiting of all when a task is over.
+/// Ends all waiting calls when a task is over.
 struct Over(Arc<Port>);
 
 impl Drop for Over {
@@ -204,7 +204,7 @@ impl NativePort {
         &self.0.input
     }
 
-    /// Has an action done.
+    /// Sends an action and waits for its result.
     ///
     /// # Errors
     /// It ended without a result, or the task is over.
@@ -241,7 +241,7 @@ impl NativePort {
         answer.map_or_else(|_| Err(over()), |answer| answer.value)
     }
 
-    /// Writes to the run's output; waits while that is slow.
+    /// Writes to the run's output; waits while the output is slow.
     ///
     /// Cancel safe: the bytes are written whole or not at all.
     pub(crate) async fn output(&self, bytes: Bytes) {
@@ -259,7 +259,7 @@ impl NativePort {
     }
 }
 
-/// An action that somebody waits for.
+/// An action that a call waits for.
 struct Wanted<'a> {
     port: &'a NativePort,
     number: RequestNumber,
@@ -274,7 +274,7 @@ impl Drop for Wanted<'_> {
     }
 }
 
-/// The way to the run's output.
+/// The run's output.
 #[derive(Clone)]
 struct Output {
     port: PlannerPort,
@@ -288,7 +288,7 @@ impl Output {
     }
 }
 
-/// Hands out inputs and puts out results.
+/// Hands out inputs and writes results.
 async fn plan(
     mut calls: UnboundedReceiver<(PlannerCall, TaskRoom)>,
     inputs: BoxStream<'static, Bytes>,
@@ -318,7 +318,7 @@ async fn plan(
                 Ok(Some(input)) => {
                     let room = Charge::of(&budget, input.len());
                     output.port.hand_out(input, room);
-                    // The driver asks again when there is room.
+                    // The driver asks again when there is memory.
                     wanted = if budget.is_over() { 0 } else { wanted - 1 };
                     if wanted == 0 {
                         output.port.say(PlannerNotice::Paused { none: false });

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
-use super::{Pool, Who, Worker};
+use super::{Pool, WorkerSource, Worker};
 use crate::{
     embed::{Component, Host, Quota, StartError},
     grants::{Dir, ExecRule, Grants, HttpRuleError, Secret},
@@ -27,15 +27,15 @@ impl Pool {
         let grants = self.grants()?;
         let quotas = quotas(&self.common.quotas);
         let performer = match &self.performer {
-            Who::Component(component) => {
+            WorkerSource::Component(component) => {
                 if self.untrusted {
                     self.is_given_nothing("its workers are untrusted")?;
                 }
                 Performer::Component(self.guest(host, component)?)
             }
-            Who::Native(call) => {
+            WorkerSource::Native(call) => {
                 if self.untrusted {
-                    return Err(self.wrong("it is untrusted, and functions of this program cannot be compared"));
+                    return Err(self.wrong("it is untrusted, and results of native workers cannot be compared"));
                 }
                 self.is_given_nothing("a native worker has all that this program has")?;
                 Performer::Native(call.clone())
@@ -48,7 +48,7 @@ impl Pool {
         };
         let all = self.listed.len().saturating_add(counted);
         if !(1..=WORKERS_MAX as usize).contains(&all) {
-            return Err(self.wrong(format!("it has {all} workers, and there are 1 to {WORKERS_MAX}")));
+            return Err(self.wrong(format!("it has {all} workers, and may have 1 to {WORKERS_MAX}")));
         }
         let most = CONCURRENCY_MAX as usize / all;
         let is_native = matches!(performer, Performer::Native(_));
@@ -181,11 +181,11 @@ impl Pool {
         let settings = own.over(&self.invocation);
         let is_program = matches!(performer, Performer::Component(program) if program.contract().program.is_some());
         if let (false, Some(given)) = (is_program, settings.given()) {
-            return Err(self.wrong(format!("it has `{given}`, which is of use only to programs")));
+            return Err(self.wrong(format!("it has `{given}`, which applies only to programs")));
         }
         let name = match &self.performer {
-            Who::Component(component) => component.name(),
-            Who::Native(_) => &self.name,
+            WorkerSource::Component(component) => component.name(),
+            WorkerSource::Native(_) => &self.name,
         };
         let invocation = Invocation::new(name, settings).map_err(|why| self.wrong(why.to_string()))?;
         let taken = grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
@@ -214,7 +214,7 @@ impl Pool {
             .iter()
             .find(|(name, _)| name.is_empty() || name.contains(['=', '\0']))
         {
-            return Err(self.cannot_give(&format!("the variable `{name}`"), "that is no name of a variable"));
+            return Err(self.cannot_give(&format!("the variable `{name}`"), "it is not a valid name of a variable"));
         }
         let mut placed: Vec<Placed> = Vec::new();
         for (name, value) in own.into_iter().chain([&self.common]).flat_map(|worker| &worker.secrets) {
