@@ -1,4 +1,4 @@
-//! One run, put together: the only room that knows every other.
+//! Assembles and runs one run: the only module that imports all others.
 
 mod pools;
 mod rehearsal;
@@ -37,21 +37,21 @@ use crate::{
 
 use self::pools::{pools, unconfirmed};
 pub(crate) use self::{
-    pools::{Performer, PoolPlan, WorkerPlan},
+    pools::{WorkerKind, PoolPlan, WorkerPlan},
     rehearsal::{Stage, rehearse},
 };
 
-/// Where a run's input comes from.
+/// The source of a run's input.
 pub(crate) enum InputSource {
     Nothing,
     Stdin,
     File(std::fs::File),
-    /// Read in a thread of its own, as the others are.
+    /// Read in a thread of its own, like the others.
     Reader(Box<dyn Read + Send>),
 }
 
-/// What is run.
-pub(crate) enum What {
+/// The operation of a run.
+pub(crate) enum OperationSource {
     Component {
         program: LoadedComponent,
         args: Vec<String>,
@@ -61,11 +61,11 @@ pub(crate) enum What {
     Lines {
         kind: String,
         batch: usize,
-        /// The byte that lines, and results, end with.
+        /// The byte that ends lines and results.
         end: u8,
         /// If each line is the path of a file with the payload: how these are read.
         files: Option<Files>,
-        /// Whether a second run of a line does no harm.
+        /// Whether performing a line twice does no harm.
         idempotent: bool,
         /// The longest line or batch in bytes.
         payload_max: usize,
@@ -73,20 +73,20 @@ pub(crate) enum What {
     Native(NativeTasks),
 }
 
-/// A whole run, as it was asked for.
+/// The complete description of a run.
 pub(crate) struct Plan {
-    pub(crate) what: What,
+    pub(crate) what: OperationSource,
     pub(crate) input: InputSource,
     pub(crate) output: Option<PathBuf>,
     pub(crate) pools: Vec<PoolPlan>,
     pub(crate) policy: Policy,
-    /// None: three for each attempt that workers take at once.
+    /// None: three for each attempt that the workers make at once.
     pub(crate) tasks_max: Option<usize>,
     pub(crate) ordered: bool,
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
-    /// Whether it listens in the folder of run records, and keeps there what can be asked once it has ended.
+    /// Whether it listens on a socket in the folder of run records, and leaves a record there when it ends.
     pub(crate) socket: bool,
     pub(crate) log_level: Level,
     pub(crate) seed: u64,
@@ -94,34 +94,34 @@ pub(crate) struct Plan {
     pub(crate) library: Option<LibrarySink>,
 }
 
-/// Why a run did not come to its end.
+/// Why a run broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error("cannot write the output: {0}")]
     Output(std::io::Error),
     #[error("cannot start: {0}")]
     Start(std::io::Error),
-    /// What a run needs was not to be had for too long.
+    /// The machine lacked something that the run needs for too long.
     #[error("{0}")]
     Shortage(String),
     #[error("invalid `[health]` settings: {0}")]
     Policy(#[from] disperse_scheduler::PolicyError),
 }
 
-/// How a run ended.
+/// The outcome of a run.
 pub(crate) struct Ended {
     pub(crate) summary: RunSummary,
     pub(crate) finished: Finished,
 }
 
-/// What the parts of a run talk over.
+/// The channels between the parts of a run.
 pub(crate) struct Wires {
     to_driver: UnboundedSender<Notice>,
     inbox: UnboundedReceiver<Notice>,
     counts: Arc<LiveCounts>,
 }
 
-/// For one run, and what stops it.
+/// Makes the channels of one run, and the handle that stops it.
 pub(crate) fn wires() -> (Stopper, Wires) {
     let (to_driver, inbox) = unbounded_channel();
     let counts = Arc::<LiveCounts>::default();
@@ -140,7 +140,7 @@ pub(crate) fn wires() -> (Stopper, Wires) {
 /// Runs a plan to its end.
 ///
 /// # Errors
-/// The output cannot be written, or there are no threads to be had.
+/// The output cannot be written, or no thread can be started.
 pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires) -> Result<Ended, RunError> {
     let Wires {
         to_driver,
@@ -170,9 +170,9 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     let each = pools.iter().flat_map(|pool| &pool.workers);
     let slots: usize = each.map(|worker| worker.worker.slots as usize).sum();
     let (least, each) = match plan.what {
-        What::Component { .. } | What::Native(_) => (0, 3),
-        // Lines are light, and the more of them are on their way the less often threads wake each other.
-        What::Lines { .. } => (64, 3),
+        OperationSource::Component { .. } | OperationSource::Native(_) => (0, 3),
+        // Lines are light, and the more of them are in flight the less often threads wake each other.
+        OperationSource::Lines { .. } => (64, 3),
     };
     let tasks_default = (least * workers).max(each * slots);
     let setup = Setup {
@@ -186,7 +186,7 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
             (0, 0)
         },
         // Lines are put in order where they are written.
-        ordered: plan.ordered && !matches!(plan.what, What::Lines { .. }),
+        ordered: plan.ordered && !matches!(plan.what, OperationSource::Lines { .. }),
         pools,
         buckets,
         transport: Box::new(InProcess::default()),
@@ -213,14 +213,14 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         lines => report.aside(RunEvent::Notice(HostNotice::LinesDropped { lines })),
     }
     if let (Some(server), Some(kept)) = (server, kept) {
-        // As with all that disks do: not in a thread that others need. What cannot be kept is not worth an error.
+        // A blocking task, as for all disk access. A record that cannot be written is not worth an error.
         let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
     }
     let (summary, finished) = if is_embedded {
-        // Nothing was written, and a program may have its blocking threads all at work.
+        // Nothing was written, and a program may have all its blocking threads busy.
         report.finish(summary, || false)
     } else {
-        // In a thread that may block: a reader that takes its time must not keep a second Ctrl-C from being heard.
+        // In a blocking thread: a slow reader must not keep a second Ctrl-C from being handled.
         let finish = move || {
             let finished = report.finish(summary, || counts.is_stopped());
             counts.reported();
@@ -236,10 +236,10 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
     }
 }
 
-/// Where the events of a run go.
+/// The sink of a run's events.
 ///
 /// # Errors
-/// No thread can be had.
+/// No thread can be started.
 fn sink(plan: &mut Plan) -> Result<Box<dyn EventSink>, RunError> {
     if let Some(library) = plan.library.take() {
         return Ok(Box::new(library));
@@ -251,8 +251,8 @@ fn sink(plan: &mut Plan) -> Result<Box<dyn EventSink>, RunError> {
         quiet: plan.quiet,
         verbose: plan.verbose,
         lines_a_task: match plan.what {
-            What::Component { .. } | What::Native(_) => None,
-            What::Lines { batch, .. } => Some(batch as u64),
+            OperationSource::Component { .. } | OperationSource::Native(_) => None,
+            OperationSource::Lines { batch, .. } => Some(batch as u64),
         },
     };
     Ok(match plan.format {
@@ -261,7 +261,7 @@ fn sink(plan: &mut Plan) -> Result<Box<dyn EventSink>, RunError> {
     })
 }
 
-/// Stops a run.
+/// A handle that stops and queries a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Stopper {
     to_driver: UnboundedSender<Notice>,
@@ -269,26 +269,26 @@ pub(crate) struct Stopper {
 }
 
 impl Stopper {
-    /// Gently: no new attempts, those that run end.
+    /// Drains it: no new attempts, running ones end.
     pub(crate) fn stop(&self) {
         self.counts.stopped();
         // A run that is over needs no stopping, but may wait for a reader of its results.
         let _ = self.to_driver.send(Notice::Control(Control::Drain));
     }
 
-    /// At once, whatever runs.
+    /// Cancels it at once.
     pub(crate) fn cancel(&self) {
         let _ = self.to_driver.send(Notice::Control(Control::Cancel));
     }
 
-    /// How far the run is, in words. None: its report has said so.
+    /// The progress of the run as text. None: its report has it already.
     pub(crate) fn unreported(&self) -> Option<String> {
         self.counts.unreported()
     }
 
-    /// Asks the run something. None: it is over.
+    /// Sends the run a request. None: it is over.
     ///
-    /// Cancel safe: what is asked is answered, or done, all the same.
+    /// Cancel safe: the request is carried out in any case.
     pub(crate) async fn ask(&self, query: Query) -> Option<Result<ControlResponse, Problem>> {
         let (replier, reply) = oneshot::channel();
         let query = Notice::Control(Control::Query(query, replier));
@@ -297,7 +297,7 @@ impl Stopper {
     }
 }
 
-/// A stdin that the process was started without.
+/// Replaces a stdin that was closed when the process started.
 struct ClosedStdin;
 
 impl Read for ClosedStdin {
@@ -306,7 +306,7 @@ impl Read for ClosedStdin {
     }
 }
 
-/// What an input is read from, if there is one.
+/// The reader of an input, if there is one.
 fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
     match input {
         InputSource::Nothing => None,
@@ -317,7 +317,7 @@ fn source(input: InputSource) -> Option<Box<dyn Read + Send>> {
     }
 }
 
-/// Whether an input is a regular file, which has an end that is there already.
+/// Whether an input is a regular file, which has an end already.
 fn is_file(input: &InputSource) -> bool {
     let meta = match input {
         InputSource::File(file) => file.metadata(),
@@ -331,7 +331,7 @@ fn is_file(input: &InputSource) -> bool {
 }
 
 fn operation(
-    what: What,
+    what: OperationSource,
     (source, is_file): (Option<Box<dyn Read + Send>>, bool),
     ordered: bool,
     (seed, began_unix_ms): (u64, u64),
@@ -340,7 +340,7 @@ fn operation(
     to_driver: &UnboundedSender<Notice>,
 ) -> Result<Box<dyn Operation>, RunError> {
     match what {
-        What::Component {
+        OperationSource::Component {
             program,
             args,
             task_limits,
@@ -363,7 +363,7 @@ fn operation(
                 to_driver.clone(),
             )))
         }
-        What::Lines {
+        OperationSource::Lines {
             kind,
             batch,
             end,
@@ -380,13 +380,13 @@ fn operation(
                 idempotent,
                 payload_max,
                 is_file,
-                // An eighth is little beside what guests need, and lets the rest of the run go on.
+                // An eighth is little beside the memory of guests, and lets the rest of the run go on.
                 ordered: ordered.then(|| IN_MEMORY_MAX.min(sandbox.budget().limit() / 8)),
             };
             let lines = Lines::start(BufReader::with_capacity(1 << 16, source), options, to_driver.clone());
             Ok(Box::new(lines.map_err(RunError::Start)?))
         }
-        What::Native(tasks) => {
+        OperationSource::Native(tasks) => {
             let budget = sandbox.budget().clone();
             Ok(Box::new(Native::start(tasks, budget, to_driver.clone())))
         }

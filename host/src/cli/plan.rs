@@ -25,7 +25,7 @@ use crate::{
     limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, Shortage, WORKERS_MAX, default_host_memory},
     logger::Level,
     operation::Files,
-    run::{InputSource, Plan, PoolPlan, What},
+    run::{InputSource, Plan, PoolPlan, OperationSource},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
     settings::{Component, Health, Manifest, Operation},
     text::plain,
@@ -124,7 +124,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let workers = typed.iter().map(|(path, _)| *path);
     tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), workers)?;
     opened::hide(&args.common, manifest);
-    let what = What::Component {
+    let what = OperationSource::Component {
         program,
         args: operation_args,
         task_limits: limits,
@@ -173,7 +173,7 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         .map(|pool| pool.limits.result)
         .min()
         .unwrap_or(Limits::WORKER.result);
-    let what = What::Lines {
+    let what = OperationSource::Lines {
         kind: args.kind.clone(),
         batch: args.batch as usize,
         end: if args.null { 0 } else { b'\n' },
@@ -318,7 +318,7 @@ fn build_of<'a>(line: Option<&'a str>, component: &'a Path, sources: &'a [PathBu
     })
 }
 
-fn plan(common: &Common, what: What, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {
+fn plan(common: &Common, what: OperationSource, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {
     if let Some(attempts) = common.attempts {
         policy.attempts = attempts;
     }

@@ -9,7 +9,7 @@ use super::{Component, Host, Limits, StartError, Task, TaskError};
 use crate::{
     limits,
     operation::{NativeTask, NativeTasks},
-    run::What,
+    run::OperationSource,
     text::cut,
 };
 
@@ -174,7 +174,7 @@ impl Operation {
     ///
     /// # Errors
     /// The limits are invalid.
-    pub(super) fn what(self, host: &Host) -> Result<What, StartError> {
+    pub(super) fn what(self, host: &Host) -> Result<OperationSource, StartError> {
         let wrong = |why| StartError::Setting(format!("invalid limits of the operation: {why}"));
         self.limits.check().map_err(wrong)?;
         let task_limits = self.limits.over(limits::Limits::WORKER);
@@ -187,7 +187,7 @@ impl Operation {
                 if !component.is_operation() {
                     return Err(StartError::NotAnOperation { component: named });
                 }
-                Ok(What::Component {
+                Ok(OperationSource::Component {
                     program: component.program,
                     args: std::iter::once(named).chain(self.args).collect(),
                     task_limits,
@@ -198,7 +198,7 @@ impl Operation {
                 kind,
                 batch,
                 idempotent,
-            } => Ok(What::Lines {
+            } => Ok(OperationSource::Lines {
                 kind,
                 batch,
                 end: b'\n',
@@ -206,7 +206,7 @@ impl Operation {
                 idempotent,
                 payload_max: usize::try_from(task_limits.result).unwrap_or(usize::MAX),
             }),
-            Source::Native { inputs, run } => Ok(What::Native(NativeTasks {
+            Source::Native { inputs, run } => Ok(OperationSource::Native(NativeTasks {
                 inputs,
                 run,
                 in_flight: task_limits.in_flight,

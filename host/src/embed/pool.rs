@@ -17,7 +17,7 @@ use crate::{sandbox::InvocationSettings, worker::NativeCall};
 #[derive(Debug)]
 pub struct Pool {
     name: String,
-    performer: WorkerSource,
+    source: WorkerSource,
     kinds: Vec<String>,
     count: Option<usize>,
     listed: Vec<Worker>,
@@ -126,9 +126,9 @@ impl Worker {
 }
 
 impl Pool {
-    fn new(name: String, performer: WorkerSource) -> Self {
+    fn new(name: String, source: WorkerSource) -> Self {
         Self {
-            performer,
+            source,
             kinds: Vec::new(),
             count: None,
             listed: Vec::new(),

@@ -1,4 +1,4 @@
-//! The pools of a run: from what was asked for to workers, their quotas and their owners.
+//! The pools of a run: turns their plans into workers, quotas and owners.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +22,8 @@ use crate::{
     worker::{NativeCall, NativeWorker, Worker},
 };
 
-/// What the workers of a pool are.
-pub(crate) enum Performer {
+/// The kind of a pool's workers.
+pub(crate) enum WorkerKind {
     Component(LoadedComponent),
     Native(NativeCall),
 }
@@ -31,16 +31,17 @@ pub(crate) enum Performer {
 /// One pool, loaded.
 pub(crate) struct PoolPlan {
     pub(crate) name: String,
-    pub(crate) performer: Performer,
+    pub(crate) worker_kind: WorkerKind,
     pub(crate) kinds: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     pub(crate) fresh: bool,
-    /// Whether what its workers say counts only when others say the same. Then `fresh`, one at a time and without grants.
+    /// Whether results count only when workers of another owner confirm them. Then `fresh`, one at a time and without
+    /// grants.
     pub(crate) untrusted: bool,
-    /// How many attempts one worker takes at once, from 1.
+    /// How many attempts one worker makes at once, from 1.
     pub(crate) concurrency: u32,
-    /// What a service allows each account.
+    /// The quotas that a service allows each account.
     pub(crate) quotas: Vec<QuotaTable>,
     pub(crate) workers: Vec<WorkerPlan>,
 }
@@ -51,19 +52,19 @@ pub(crate) struct WorkerPlan {
     pub(crate) name: String,
     /// Settings, and the placeholders of secrets.
     pub(crate) env: Vec<(String, String)>,
-    /// How it is called, if it is a program.
+    /// Its invocation, if it is a program.
     pub(crate) invocation: Arc<Invocation>,
     pub(crate) secrets: Arc<[Placed]>,
     /// Instead of its pool's.
     pub(crate) quotas: Option<Vec<QuotaTable>>,
-    /// Whose quotas it spends; none: its own.
+    /// The account whose quotas it spends; none: its own.
     pub(crate) account: Option<String>,
-    /// Who runs it, if it is untrusted; none: somebody of its own.
+    /// Its owner, if it is untrusted; none: an owner of its own.
     pub(crate) owner: Option<String>,
 }
 
 impl WorkerPlan {
-    /// Whether it is one of those that a pool only has a number of, with nothing of its own.
+    /// Whether it is one of the pool's counted workers, without settings of its own.
     fn is_counted(&self) -> bool {
         let own = self.quotas.is_some() || self.account.is_some() || self.owner.is_some();
         !own && self.name.parse::<u32>().is_ok()
@@ -78,10 +79,10 @@ impl WorkerPlan {
     }
 }
 
-/// The pools with their workers, and what these draw from.
+/// The pools with their workers, and the buckets that these draw from.
 ///
 /// # Errors
-/// There are no descriptors left for the folders that are granted.
+/// There are no descriptors left for the granted folders.
 pub(super) fn pools(
     plans: Vec<PoolPlan>,
     (run, seed): (&RunId, u64),
@@ -98,17 +99,17 @@ pub(super) fn pools(
         let spenders = plan.workers.iter().map(WorkerPlan::spender);
         let mut drawn = draw(&plan.quotas, spenders, &format!("{}/", plan.name), &mut buckets).into_iter();
         let mut owners = owned(&plan, &mut known).into_iter();
-        let performer = match plan.performer {
-            Performer::Component(program) => {
+        let worker_kind = match plan.worker_kind {
+            WorkerKind::Component(program) => {
                 let share = Share::new(sandbox, &program);
                 Ok((program, share))
             }
-            Performer::Native(call) => Err(call),
+            WorkerKind::Native(call) => Err(call),
         };
         let maker = Maker {
             run: run.as_str().into(),
             pool: plan.name.clone(),
-            performer,
+            worker_kind,
             limits: plan.limits,
             folders: folders(&plan.grants)?,
             grants: plan.grants,
@@ -145,7 +146,7 @@ struct Maker {
     /// The run's name.
     run: Arc<str>,
     pool: String,
-    performer: Result<(LoadedComponent, Arc<Share>), NativeCall>,
+    worker_kind: Result<(LoadedComponent, Arc<Share>), NativeCall>,
     limits: Limits,
     folders: Folders,
     grants: Arc<Grants>,
@@ -155,7 +156,7 @@ struct Maker {
     repeatable: Option<u64>,
     slots: u32,
     quotas: Vec<QuotaTable>,
-    /// A worker of the plan that has nothing of its own, as those that join later are. None: all have.
+    /// A counted worker of the plan, the model of those that join later. None: all workers have settings of their own.
     template: Option<WorkerPlan>,
     /// How many there were so far: their numbers are names.
     made: usize,
@@ -198,9 +199,9 @@ impl Maker {
         }
     }
 
-    /// What carries out a worker's orders.
+    /// The function that carries out a worker's orders.
     fn life(&self, id: WorkerId, worker: WorkerPlan, name: Arc<str>) -> Life {
-        let (program, share) = match &self.performer {
+        let (program, share) = match &self.worker_kind {
             Ok((program, share)) => (program.clone(), share.clone()),
             Err(call) => {
                 let worker = NativeWorker {
@@ -254,14 +255,14 @@ impl Maker {
     }
 }
 
-/// Who runs each worker of a pool, in the order of the workers, if nobody vouches for them. `known`: the owners so far; one
-/// that is named is the same one in every pool.
+/// The owner of each worker of an untrusted pool, in the order of the workers. `known`: the owners so far; a named
+/// owner is the same in every pool.
 fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId> {
     if !plan.untrusted {
         return Vec::new();
     }
     let owner = |worker: &WorkerPlan| {
-        // A name of an owner has no blank at its end.
+        // A configured name of an owner has no space at its end.
         let own = || format!("{}/{} ", plan.name, worker.name);
         let next = OwnerId(u32::try_from(known.len()).unwrap_or(u32::MAX));
         *known.entry(worker.owner.clone().unwrap_or_else(own)).or_insert(next)
@@ -269,8 +270,8 @@ fn owned(plan: &PoolPlan, known: &mut BTreeMap<String, OwnerId>) -> Vec<OwnerId>
     plan.workers.iter().map(owner).collect()
 }
 
-/// The pools whose results can never be confirmed, because all workers that serve some kind belong to one owner: a list for each
-/// such kind, and no list twice.
+/// The pools whose results can never be confirmed, because all workers that serve some kind belong to one owner: a list
+/// for each such kind, without duplicates.
 pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<Vec<String>> {
     let serves = |pool: &PoolSetup, kind: Option<&str>| match kind {
         Some(kind) => pool.kinds.iter().any(|own| own == kind),
@@ -294,8 +295,8 @@ pub(super) fn unconfirmed(pools: &[PoolSetup]) -> Vec<Vec<String>> {
     found.into_iter().collect()
 }
 
-/// Which buckets each of these draws from, in their order; makes them. `quotas`: of those that have none of their own. `whole`:
-/// what stands before the names of all, for people.
+/// The buckets that each of these workers draws from, in their order; creates them. `quotas`: of workers that have none
+/// of their own. `whole`: a prefix of all names, for people.
 pub(super) fn draw<'a>(
     quotas: &[QuotaTable],
     spenders: impl IntoIterator<Item = Spender<'a>>,
@@ -314,7 +315,7 @@ pub(super) fn draw<'a>(
             .unwrap_or(quotas)
             .iter()
             .filter_map(|table| {
-                // What cannot be meant was refused before.
+                // Invalid quotas were rejected before.
                 let quota = table.quota().ok()?;
                 let id = BucketId(u32::try_from(buckets.len()).unwrap_or(u32::MAX));
                 let whose = spender.account.unwrap_or(spender.name);

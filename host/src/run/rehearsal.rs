@@ -1,4 +1,4 @@
-//! A rehearsal, put together: as a run, but with the workers of a script.
+//! Assembles a rehearsal: a run with the workers of a script.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     transport::{NewWorker, Scripted},
 };
 
-/// What all rehearsals of an operation have in common.
+/// The parts that all rehearsals of an operation share.
 pub(crate) struct Stage {
     /// It must have no limit for all guests together.
     pub(crate) sandbox: Arc<Sandbox>,
@@ -29,9 +29,9 @@ pub(crate) struct Stage {
     pub(crate) task_limits: Limits,
     pub(crate) planner_limits: Limits,
     pub(crate) policy: Policy,
-    /// How many tasks may be in flight, unless a script says so.
+    /// The most tasks in flight, unless a script sets it.
     pub(crate) tasks_max: Option<NonZeroUsize>,
-    /// How much real time one may take.
+    /// The most real time that one may take.
     pub(crate) timeout: Duration,
     pub(crate) log_level: Level,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Stage {
 /// Rehearses an operation; see `driver/rehearsal.rs`.
 ///
 /// # Errors
-/// There are no threads to be had, or the policy cannot be meant.
+/// No thread can be started, or the policy is invalid.
 pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed, RunError> {
     let mut report = Reporter::new(Box::new(NoSink));
     let (to_driver, inbox) = unbounded_channel();
@@ -86,7 +86,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
     Ok(driver.rehearse(stage.timeout).await)
 }
 
-/// Workers with the same kinds are one pool. Beside the pools what their workers draw from.
+/// Groups workers with the same kinds into pools, with the buckets that they draw from.
 fn pools(workers: &[ScriptedWorker], limits: Limits) -> (Vec<PoolSetup>, Vec<BucketSetup>) {
     let mut pools: Vec<PoolSetup> = Vec::new();
     for worker in workers {

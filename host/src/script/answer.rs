@@ -1,4 +1,4 @@
-//! What a script's `[[answer]]` looks like, and which rule it means.
+//! The `[[answer]]` table of a script, and the rule it defines.
 
 use std::{num::NonZeroU32, path::PathBuf};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     file::{ReadFile, ScriptedWorker},
-    rules::{Payload, Rule, Says, When},
+    rules::{Payload, Rule, Ending, When},
 };
 use crate::{
     inbox::Reported,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct AnswerTable {
-    // Which attempts it is for.
+    // Which attempts it applies to.
     kind: Option<String>,
     payload: Option<String>,
     payload_json: Option<serde_json::Value>,
@@ -26,7 +26,7 @@ pub(super) struct AnswerTable {
     attempt: Option<NonZeroU32>,
     worker: Option<String>,
     times: Option<NonZeroU32>,
-    // How they end; one of these.
+    // The end of the attempts; exactly one of these.
     result: Option<String>,
     json: Option<serde_json::Value>,
     base64: Option<String>,
@@ -38,9 +38,9 @@ pub(super) struct AnswerTable {
     busy: Option<Time>,
     unfit: Option<String>,
     lost: Option<bool>,
-    // After so long.
+    // The time that they take.
     after: Option<Time>,
-    /// What it says of the worker's quotas, as guests do.
+    /// The quotas that it reports, as guests do.
     #[serde(default)]
     report: Vec<ReportTable>,
 }
@@ -48,7 +48,7 @@ pub(super) struct AnswerTable {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ReportTable {
-    /// Which one. None is enough for a worker that has no other.
+    /// The name of the quota. None suffices for a worker with only one.
     #[serde(default)]
     name: String,
     remaining: u32,
@@ -56,10 +56,10 @@ struct ReportTable {
     resets: Option<Time>,
 }
 
-/// What an answer says, where these are the workers. `read` reads the file that it names.
+/// The rule that an answer defines for these workers. `read` reads the files that it names.
 ///
 /// # Errors
-/// It cannot be meant; says why.
+/// It is invalid; holds the reason.
 pub(super) fn rule(
     table: AnswerTable,
     line: usize,
@@ -98,28 +98,28 @@ pub(super) fn rule(
         left: table.times.map(NonZeroU32::get),
         after: table.after.map(Time::duration).unwrap_or_default(),
         reports,
-        says: says(table, read)?,
+        ending: ending(table, read)?,
     })
 }
 
-/// What is said of a quota, which somebody must have to whom it is said.
+/// The report of a quota, which at least one of the rule's workers must have.
 fn reported(report: &ReportTable, table: &AnswerTable, workers: &[ScriptedWorker]) -> Result<Reported, String> {
     let name = report.name.as_str();
-    let is_meant = |worker: &ScriptedWorker| match worker.quotas.as_slice() {
+    let has_it = |worker: &ScriptedWorker| match worker.quotas.as_slice() {
         [_] if name.is_empty() => true,
         own => own.iter().any(|quota| quota.name == name),
     };
-    let who = table.worker.as_deref();
+    let named = table.worker.as_deref();
     if !workers
         .iter()
-        .filter(|worker| who.is_none_or(|who| worker.name == who))
-        .any(is_meant)
+        .filter(|worker| named.is_none_or(|named| worker.name == named))
+        .any(has_it)
     {
-        return Err(match (name, who) {
-            ("", None) => "its `report` has no `name`, and no worker has just one quota".to_owned(),
-            ("", Some(who)) => format!("its `report` has no `name`, and the worker `{who}` has not just one quota"),
+        return Err(match (name, named) {
+            ("", None) => "its `report` has no `name`, and no worker has exactly one quota".to_owned(),
+            ("", Some(worker)) => format!("its `report` has no `name`, and the worker `{worker}` does not have exactly one quota"),
             (name, None) => format!("its `report` is of the quota `{name}`, which no worker has"),
-            (name, Some(who)) => format!("its `report` is of the quota `{name}`, which the worker `{who}` has not"),
+            (name, Some(worker)) => format!("its `report` is of the quota `{name}`, which the worker `{worker}` does not have"),
         });
     }
     Ok(Reported {
@@ -139,23 +139,23 @@ fn known(problem: &str, name: &str, names: &[String]) -> Result<(), String> {
     })
 }
 
-/// How the attempts of a rule end, which is said once.
-fn says(table: AnswerTable, read: &ReadFile<'_>) -> Result<Says, String> {
-    let fails = |end: End| move |message: String| Says::Fails { end, message };
+/// The end of a rule's attempts, which must be given exactly once.
+fn ending(table: AnswerTable, read: &ReadFile<'_>) -> Result<Ending, String> {
+    let fails = |end: End| move |message: String| Ending::Fails { end, message };
     let on = |name: &str, given: Option<bool>| match given {
-        Some(false) => Err(format!("`{name} = false` says nothing; leave it out")),
+        Some(false) => Err(format!("`{name} = false` has no effect; leave it out")),
         given => Ok(given.is_some()),
     };
     let lost = "the worker went away with it".to_owned();
     let ways = [
-        ("result", table.result.map(|text| Says::Result(text.into()))),
-        ("json", table.json.map(|value| Says::Result(value.to_string().into()))),
+        ("result", table.result.map(|text| Ending::Result(text.into()))),
+        ("json", table.json.map(|value| Ending::Result(value.to_string().into()))),
         ("base64", table.base64.map(|text| decoded(&text)).transpose()?),
         (
             "file",
-            table.file.map(|file| read(&file).map(Says::Result)).transpose()?,
+            table.file.map(|file| read(&file).map(Ending::Result)).transpose()?,
         ),
-        ("echo", on("echo", table.echo)?.then_some(Says::Echo)),
+        ("echo", on("echo", table.echo)?.then_some(Ending::Echo)),
         ("fail", table.fail.map(fails(End::Transient))),
         ("permanent", table.permanent.map(fails(End::Permanent))),
         (
@@ -175,21 +175,21 @@ fn says(table: AnswerTable, read: &ReadFile<'_>) -> Result<Says, String> {
         ("lost", on("lost", table.lost)?.then(|| fails(End::Lost)(lost))),
     ];
     let names = ways.each_ref().map(|(name, _)| *name).join("`, `");
-    let mut said = ways.into_iter().filter_map(|(name, says)| Some((name, says?)));
-    match (said.next(), said.next()) {
-        (None, _) => Err(format!("it does not say how the attempt ends; give one of `{names}`")),
-        (Some((one, _)), Some((other, _))) => Err(format!("`{one}` and `{other}` cannot both be meant")),
-        (Some((_, says)), None) => Ok(says),
+    let mut given = ways.into_iter().filter_map(|(name, ending)| Some((name, ending?)));
+    match (given.next(), given.next()) {
+        (None, _) => Err(format!("it has no end of the attempt; give one of `{names}`")),
+        (Some((one, _)), Some((other, _))) => Err(format!("`{one}` and `{other}` exclude each other")),
+        (Some((_, ending)), None) => Ok(ending),
     }
 }
 
-fn decoded(text: &str) -> Result<Says, String> {
+fn decoded(text: &str) -> Result<Ending, String> {
     let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
-    let bytes = bytes.map_err(|error| format!("`base64` is no base64: {error}"))?;
-    Ok(Says::Result(bytes.into()))
+    let bytes = bytes.map_err(|error| format!("invalid `base64`: {error}"))?;
+    Ok(Ending::Result(bytes.into()))
 }
 
-/// The same words, the same trap. FNV-1a; never 0, which means that nothing is known.
+/// The fingerprint of a trap by its text: equal for equal texts. FNV-1a; never 0, which stands for unknown.
 fn fingerprint(text: &str) -> u64 {
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).max(1)

@@ -1,14 +1,14 @@
-//! How two texts differ, by lines, as people read it.
+//! The differences of two texts, by lines, for people.
 
 use std::fmt::Write as _;
 
 /// How many equal lines are shown around a difference.
 const AROUND: usize = 3;
 
-/// How many lines are shown at most. Arbitrary: two screens.
+/// The most lines shown. Arbitrary: two screens.
 const SHOWN_MAX: usize = 100;
 
-/// How many pairs of lines are compared. Beyond that everything between the first and the last difference counts as different.
+/// The most pairs of lines compared. Beyond it all lines between the first and the last difference count as different.
 const PAIRS_MAX: usize = 4_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,8 @@ enum Side {
     New,
 }
 
-/// Lines only in `old` with `-`, lines only in `new` with `+`, and a few equal ones around them. Empty if nothing differs.
+/// Lines only in `old` with `-`, lines only in `new` with `+`, and a few equal ones around them. Empty if the texts are
+/// equal.
 pub(crate) fn diff(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     let lines = lines(&old, &new);
@@ -51,7 +52,7 @@ pub(crate) fn diff(old: &str, new: &str) -> String {
     text
 }
 
-/// All lines of both, each with where it is: as many in both as can be (a longest common subsequence).
+/// All lines of both texts, each with the side it is on: as many as possible on both (a longest common subsequence).
 fn lines<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(Side, &'a str)> {
     let head = old.iter().zip(new).take_while(|(one, other)| one == other).count();
     let (old_rest, new_rest) = (old.get(head..).unwrap_or_default(), new.get(head..).unwrap_or_default());
@@ -70,7 +71,7 @@ fn between<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(Side, &'a str)> {
     if old.len().saturating_mul(new.len()) > PAIRS_MAX {
         return [all(Side::Old, old), all(Side::New, new)].concat();
     }
-    // How many lines are in both from here on.
+    // The length of the longest common subsequence from here on.
     let width = new.len() + 1;
     let mut common = vec![0u32; (old.len() + 1) * width];
     let get = |common: &[u32], i: usize, j: usize| common.get(i * width + j).copied().unwrap_or_default();
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_shown_with_its_surroundings() {
+    fn differences_are_shown_with_equal_lines_around() {
         assert_eq!(diff("a\nb\n", "a\nb\n"), "");
         let old = "1\n2\n3\n4\n5\nsix\n7\n8\n9\n10\n11\n12\n13\n14\nx\n";
         let new = "1\n2\n3\n4\n5\nsix!\nmore\n7\n8\n9\n10\n11\n12\n13\n14\n";
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn much_that_differs_is_not_shown_whole() {
+    fn long_differences_are_cut() {
         let many = |word: &str| (0..5000).map(|n| format!("{word} {n}\n")).collect::<String>();
         let diff = diff(&many("old"), &many("new"));
         assert_eq!(diff.lines().count(), SHOWN_MAX + 2);

@@ -19,8 +19,8 @@ use crate::{
     units::explain,
 };
 
-/// How many workers, and how many tasks at once, a test may have. Each task in flight takes an instance, of which there are a
-/// thousand: a task that waits for one could never be told from one that computes.
+/// The most workers, and tasks at once, of a test. Each task in flight takes an instance, of which there are a
+/// thousand: a task that waits for one could not be told from one that computes.
 const MANY_MAX: usize = 500;
 
 /// The largest script, and the largest file that it names or is compared with, in bytes.
@@ -30,16 +30,16 @@ pub(crate) const FILE_MAX: u64 = 64 << 20;
 /// Reads a file that a script names.
 pub(super) type ReadFile<'a> = dyn Fn(&Path) -> Result<Bytes, String> + 'a;
 
-/// A script, read.
+/// A parsed script.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What the run's luck is drawn from.
+    /// The seed of the run's random numbers.
     pub(crate) seed: u64,
     /// Arguments for the operation, after those of the manifest.
     pub(crate) args: Vec<String>,
-    /// What the planner reads. None: nothing.
+    /// The planner's input. None: empty.
     pub(crate) input: Option<Bytes>,
-    /// How many tasks may be in flight. None: as for a run.
+    /// The most tasks in flight. None: as for a run.
     pub(crate) tasks: Option<NonZeroUsize>,
     /// Whether the ends of tasks are collected in the order in which they were handed out.
     pub(crate) ordered: bool,
@@ -48,22 +48,22 @@ pub(crate) struct Script {
     /// At least one.
     pub(crate) workers: Vec<ScriptedWorker>,
     pub(crate) rules: Rules,
-    /// None: whatever is written is right.
+    /// None: any output is right.
     pub(crate) output: Option<Bytes>,
     pub(crate) exit: u8,
 }
 
-/// A worker that is played by a script.
+/// A worker that a script simulates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScriptedWorker {
     pub(crate) name: String,
-    /// None: those that no other worker lists. Sorted. Workers with the same kinds are one pool.
+    /// None: the kinds that no other worker lists. Sorted. Workers with the same kinds are one pool.
     pub(crate) kinds: Vec<String>,
-    /// How many attempts it takes at once.
+    /// How many attempts it makes at once.
     pub(crate) slots: u32,
-    /// What a service allows it, or its account. They can be meant.
+    /// The quotas that a service allows it, or its account. Valid.
     pub(crate) quotas: Vec<QuotaTable>,
-    /// Whose quotas it spends: workers with the same account spend the same ones, and have the same kinds. None: its own.
+    /// The account whose quotas it spends: workers of an account share them, and have the same kinds. None: its own.
     pub(crate) account: Option<String>,
 }
 
@@ -81,7 +81,7 @@ struct FileTable {
     ordered: bool,
     #[serde(default = "yes")]
     golden: bool,
-    /// What a service allows each worker, or all of one account together.
+    /// The quotas that a service allows each worker, or all workers of an account together.
     #[serde(default)]
     quota: Vec<QuotaTable>,
     #[serde(default)]
@@ -117,10 +117,10 @@ struct WorkerTable {
 }
 
 impl Script {
-    /// Reads a script and, through this reader, the files that it names, which are relative to its folder.
+    /// Reads a script and, with this reader, the files that it names, which are relative to its folder.
     ///
     /// # Errors
-    /// It or one of them cannot be read, or it is invalid; says what is wrong and where.
+    /// A file cannot be read, or the script is invalid; holds the reason and the line.
     pub(crate) fn read(path: &Path, reader: &FolderReader<'_>) -> Result<Self, String> {
         let text = reader.read_text(path, SCRIPT_MAX);
         let text = text.map_err(|error| format!("cannot read it: {error}"))?;
@@ -158,19 +158,19 @@ impl Script {
         })
     }
 
-    /// How many attempts the workers take at once.
+    /// How many attempts the workers make at once.
     pub(crate) fn slots(&self) -> usize {
         self.workers.iter().map(|worker| worker.slots as usize).sum()
     }
 
-    /// How many tasks may be in flight, where `wanted` is what others say of it.
+    /// The most tasks in flight; `wanted`: the setting outside of the script.
     pub(crate) fn tasks_max(&self, wanted: Option<NonZeroUsize>) -> usize {
         let tasks = self.tasks.or(wanted).map_or(3 * self.slots(), NonZeroUsize::get);
         tasks.min(MANY_MAX)
     }
 }
 
-/// Those of a script, or one that does everything. `quotas`: of those that have none of their own.
+/// The workers of a script, or one that serves all kinds. `quotas`: of workers that have none of their own.
 fn workers(mut tables: Vec<WorkerTable>, quotas: &[QuotaTable]) -> Result<Vec<ScriptedWorker>, String> {
     if tables.len() > MANY_MAX {
         return Err(format!("there are more than {MANY_MAX} workers"));
@@ -199,7 +199,7 @@ fn workers(mut tables: Vec<WorkerTable>, quotas: &[QuotaTable]) -> Result<Vec<Sc
             .find(|known| table.account.is_some() && known.account == table.account);
         if let (Some(first), Some(account)) = (first.filter(|first| first.kinds != table.kinds), &table.account) {
             return Err(format!(
-                "the account `{account}` is that of `{}` and of `{}`, which have other kinds; an account is of one pool",
+                "the account `{account}` is that of `{}` and of `{}`, whose kinds differ; an account belongs to one pool",
                 first.name, table.name
             ));
         }
@@ -216,7 +216,7 @@ fn workers(mut tables: Vec<WorkerTable>, quotas: &[QuotaTable]) -> Result<Vec<Sc
     Ok(workers)
 }
 
-/// A text that is written here, or in a file.
+/// A text that is given inline, or in a file.
 fn either(
     what: &str,
     text: Option<String>,
@@ -224,7 +224,7 @@ fn either(
     read: &ReadFile<'_>,
 ) -> Result<Option<Bytes>, String> {
     match (text, file) {
-        (Some(_), Some(_)) => Err(format!("`{what}` and `{what}-file` cannot both be meant")),
+        (Some(_), Some(_)) => Err(format!("`{what}` and `{what}-file` exclude each other")),
         (Some(text), None) => Ok(Some(text.into())),
         (None, Some(file)) => read(&file).map(Some),
         (None, None) => Ok(None),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_says_little_is_enough() {
+    fn script_with_few_settings_is_valid() {
         let script = parse("[[answer]]\necho = true\n").unwrap();
         assert_eq!((script.seed, script.exit, script.golden), (0, 0, true));
         assert_eq!((script.workers.len(), script.tasks_max(None)), (1, 3));
@@ -260,22 +260,22 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_said_with_its_place() {
+    fn invalid_script_is_reported_with_its_line() {
         for (text, wanted) in [
             ("[[answer]]\npaylod = \"a\"\necho = true\n", "did you mean `payload`?"),
             ("[expect]\noutptu = \"\"\n", "did you mean `output`?"),
             (
                 "seed = 1\n[[answer]]\n",
-                "the [[answer]] in line 2: it does not say how",
+                "the [[answer]] in line 2: it has no end of the attempt",
             ),
             (
                 "[[answer]]\necho = true\nlost = true\n",
-                "`echo` and `lost` cannot both",
+                "`echo` and `lost` exclude",
             ),
             ("[[answer]]\necho = false\n", "leave it out"),
             ("[[answer]]\nresult = \"\"\nafter = 5\n", "after"),
             ("[[answer]]\nresult = \"\"\nbusy = \"soon\"\n", "such as 30s"),
-            ("[[answer]]\nbase64 = \"!\"\n", "no base64"),
+            ("[[answer]]\nbase64 = \"!\"\n", "invalid `base64`"),
             ("[[answer]]\nfile = \"/no/such/file\"\n", "cannot read `/no/such/file`"),
             ("input = \"a\"\ninput-file = \"b\"\n", "`input` and `input-file`"),
             ("tasks = 501\n", "over 500"),
@@ -293,7 +293,7 @@ mod tests {
             ),
             (
                 "quota = [{ limit = 2 }]\n",
-                "a quota of all workers cannot be meant: `limit` is without `per`",
+                "`limit` is without `per`",
             ),
             (
                 "[[worker]]\nname = \"a\"\nquota = [{ concurent = 2 }]\n",
@@ -310,12 +310,12 @@ mod tests {
             ),
             (
                 "[[answer]]\necho = true\nreport = [{ remaining = 1 }]\n",
-                "no worker has just one quota",
+                "no worker has exactly one quota",
             ),
             (
                 "[[worker]]\nname = \"a\"\n[[worker]]\nname = \"b\"\nquota = [{ name = \"q\", concurrent = 1 }]\n\
                  [[answer]]\nworker = \"a\"\necho = true\nreport = [{ name = \"q\", remaining = 1 }]\n",
-                "of the quota `q`, which the worker `a` has not",
+                "of the quota `q`, which the worker `a` does not have",
             ),
         ] {
             let error = error(text);

@@ -1,4 +1,4 @@
-//! The log of a rehearsed run: a line for everything that happens, with the moment of it.
+//! The log of a rehearsed run: a line with a time for each event.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -12,12 +12,12 @@ use disperse_scheduler::{
 use super::{escaped, shown};
 use crate::inbox::{Ask, AttemptEnded, Notice, Options, PlannerNotice, Reported, Request, RequestNumber};
 
-/// How many lines and how much output a test may come to. Arbitrary: far more than anybody wants to read, and so few that
-/// a task which asks for ever is not written down for long.
+/// The most lines of log and bytes of output of a test. Arbitrary: far more than a reader wants, and few enough to stop
+/// a task that sends actions without end.
 const LINES_MAX: usize = 100_000;
 const OUTPUT_MAX: usize = 64 << 20;
 
-/// What has happened so far. Nothing in it depends on when, in real time, or in which thread something happened.
+/// The events so far. The log does not depend on real time or on threads.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     text: String,
@@ -27,12 +27,13 @@ pub(crate) struct Log {
     tasks: u64,
     /// By number.
     workers: Vec<String>,
-    /// An action is called by its task and its number there, so that a change of one task changes no names in another.
+    /// The name of an action: its task and its number there, so that a change of one task renames no actions of
+    /// another.
     actions: BTreeMap<ActionId, (TaskId, RequestNumber)>,
 }
 
 impl Log {
-    /// An empty one. `workers`: their names, by number.
+    /// An empty log. `workers`: their names, by number.
     pub(crate) fn new(workers: Vec<String>) -> Self {
         Self {
             workers,
@@ -45,12 +46,12 @@ impl Log {
         (self.text, self.output)
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub(crate) fn lines(&self) -> usize {
         self.lines
     }
 
-    /// Why no more is to be written down, if that is so.
+    /// Why the log takes no more lines, if it does not.
     pub(crate) fn is_over(&self) -> Option<String> {
         if self.lines > LINES_MAX {
             Some(format!("it was not over after {LINES_MAX} events"))
@@ -66,7 +67,7 @@ impl Log {
         let _ = writeln!(self.text, "{:>9}  {what}", now.to_string());
     }
 
-    /// What reached the driver. What says nothing of the operation and its workers has no line.
+    /// Logs a notice to the driver. Notices that do not concern the operation or its workers have no line.
     pub(crate) fn notice(&mut self, now: Moment, notice: &Notice) {
         let line = match notice {
             Notice::Request(request) => asked(request),
@@ -98,19 +99,19 @@ impl Log {
         self.line(now, &line);
     }
 
-    /// That all of a quota is spent. `label`: whose it is.
+    /// Logs that a quota is spent. `label`: whose it is.
     pub(crate) fn spent(&mut self, now: Moment, label: &str) {
         self.line(now, &format!("quota {} is spent", escaped(label)));
     }
 
-    /// What the scheduler decided. `asked`: who asked for an action, as long as that is known.
+    /// Logs a command of the scheduler. `asked`: the request of an action, while it is known.
     pub(crate) fn command(
         &mut self,
         now: Moment,
         command: &Command,
         asked: impl FnOnce(ActionId) -> Option<(TaskId, RequestNumber)>,
     ) {
-        // One of these is the first that is said of an action. When it is settled it is forgotten, and its attempts may go on.
+        // One of these is the first line of an action. When it is settled it is forgotten, and its attempts may go on.
         if let Command::Assign {
             attempt: AttemptId { action, .. },
             ..
@@ -139,7 +140,7 @@ impl Log {
             Command::Retry { attempt, at, .. } if *at > now => {
                 format!("{} rests until {at}", self.action(attempt.action))
             }
-            // The next attempt is told, and who was not guilty is no news.
+            // The next attempt has a line, and excused workers are not worth one.
             Command::Retry { .. }
             | Command::Judged {
                 verdict: Verdict::Cleared,
@@ -172,7 +173,7 @@ impl Log {
         let _ = match ended.end {
             End::Ok => write!(line, "result: {}", shown(&ended.result)),
             End::Busy { wait } => write!(line, "busy for {}", Moment::START + wait),
-            // Its words say so.
+            // Its message has it.
             End::Trap { .. } => line.write_str(&message),
             End::Transient => write!(line, "failed: {message}"),
             end => write!(line, "{end}: {message}"),
@@ -228,7 +229,7 @@ fn asked(request: &Request) -> String {
     }
 }
 
-/// Those options that are not as usual.
+/// The options that differ from the defaults.
 fn with(options: &Options) -> String {
     let mut given = Vec::new();
     let mut give = |name: &str, value: String, usual: bool| {

@@ -1,8 +1,9 @@
-//! A test's script: what scripted workers answer, what is expected of the run, and the log that is compared.
+//! The script of a test: the answers of simulated workers, the expected results of the run, and the log that is
+//! compared.
 //!
-//! A *rule* says which attempts it is for and how they end. Rules are looked at in the order in which they are written; the
-//! first one that fits and is not used up answers. The *log* has a line for everything that happens in a run, and is the same
-//! every time; a *golden* is the log that somebody has looked at and found right.
+//! A *rule* defines which attempts it applies to and how they end. Rules are tried in the order of the file; the first
+//! one that matches and is not used up answers. The *log* has a line for each event of a run, and is the same every
+//! time; a *golden* is a log that a developer has reviewed and accepted.
 
 mod answer;
 mod diff;
@@ -13,15 +14,15 @@ mod rules;
 pub(crate) use diff::diff;
 pub(crate) use file::{FILE_MAX, Script, ScriptedWorker};
 pub(crate) use log::Log;
-pub(crate) use rules::{Attempt, Rules, Said};
+pub(crate) use rules::{Attempt, Rules, ScriptedEnd};
 
 use crate::digest::Digest;
 
-/// How much of a text or of bytes is shown.
+/// The most bytes of a payload that are shown.
 const SHOWN_MAX: usize = 120;
 
-/// Bytes, in one line and with nothing in it that cannot be seen: a text as it is but for escapes, else in hexadecimal. Of what
-/// is cut the digest is shown, so that no difference is missed.
+/// Bytes on one line, without invisible characters: text with escapes, else hexadecimal. A shortened one ends with its
+/// digest, so that every difference shows.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = std::str::from_utf8(bytes).ok();
     let (mut shown, cut) =
@@ -45,7 +46,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     shown
 }
 
-/// A text without control characters, and without spaces at its ends, where nobody sees them.
+/// A text without control characters, and with spaces at its ends escaped, where they would be invisible.
 pub(crate) fn escaped(text: &str) -> String {
     let inner = text.trim_matches(' ');
     let before = text.len() - text.trim_start_matches(' ').len();

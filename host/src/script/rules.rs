@@ -1,4 +1,4 @@
-//! Which rule answers an attempt.
+//! Selects the rule that answers an attempt.
 
 use std::{fmt, time::Duration};
 
@@ -8,49 +8,49 @@ use disperse_scheduler::End;
 use super::shown;
 use crate::inbox::Reported;
 
-/// What a rule is asked.
+/// The properties of an attempt that rules match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt<'a> {
     pub(crate) kind: &'a str,
     pub(crate) payload: &'a Bytes,
-    /// Which of its action's, from 1.
+    /// The number of the attempt within its action, from 1.
     pub(crate) number: u32,
-    /// Who makes it.
+    /// The worker's name.
     pub(crate) worker: &'a str,
 }
 
-/// How an attempt ends.
+/// The end of an attempt by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ScriptedEnd {
     pub(crate) end: End,
     /// Empty unless `end` is [`End::Ok`].
     pub(crate) result: Bytes,
-    /// What went wrong, if anything did.
+    /// The error, if any.
     pub(crate) message: String,
-    /// How long it takes.
+    /// The time it takes.
     pub(crate) after: Duration,
-    /// What it says of the worker's quotas.
+    /// The quotas that it reports.
     pub(crate) reports: Vec<Reported>,
 }
 
-/// All rules of a script, and how often each may still answer.
+/// The rules of a script, with the number of answers that each has left.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules(Vec<Rule>);
 
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// Where in the script it is.
+    /// Its line in the script.
     pub(super) line: usize,
     pub(super) when: When,
-    /// How often it may still answer. None: as often as it is asked.
+    /// How many answers are left. None: unlimited.
     pub(super) left: Option<u32>,
     pub(super) after: Duration,
-    pub(super) says: Says,
-    /// What it says of the worker's quotas.
+    pub(super) ending: Ending,
+    /// The quotas that it reports.
     pub(super) reports: Vec<Reported>,
 }
 
-/// Which attempts a rule is for: those for which all that is given holds.
+/// Which attempts a rule applies to: those that meet all given conditions.
 #[derive(Clone, Debug)]
 pub(super) struct When {
     pub(super) kind: Option<String>,
@@ -59,20 +59,20 @@ pub(super) struct When {
     pub(super) payload: Vec<Payload>,
 }
 
-/// What can be said of a payload.
+/// The condition on a payload.
 #[derive(Clone, Debug)]
 pub(super) enum Payload {
     Is(Bytes),
-    /// It is JSON and means the same.
+    /// It is equal JSON.
     Json(serde_json::Value),
     Starts(Bytes),
     Contains(Bytes),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Says {
+pub(super) enum Ending {
     Result(Bytes),
-    /// The payload.
+    /// Returns the payload.
     Echo,
     Fails {
         end: End,
@@ -105,7 +105,7 @@ impl fmt::Display for Payload {
 }
 
 impl Rule {
-    /// Tells `problem` what keeps it from answering, and says how much speaks for it.
+    /// Calls `problem` with each condition that is not met, and returns the number of those that are.
     fn against(&self, attempt: &Attempt<'_>, problem: &mut dyn FnMut(fmt::Arguments<'_>)) -> usize {
         let When {
             kind,
@@ -134,7 +134,7 @@ impl Rule {
             weigh(*number == attempt.number, format_args!("its `attempt` is {number}"));
         }
         if self.left == Some(0) {
-            problem(format_args!("it has answered as often as its `times` says"));
+            problem(format_args!("its `times` is used up"));
         }
         fits
     }
@@ -145,11 +145,11 @@ impl Rules {
         Self(rules)
     }
 
-    /// How this attempt ends.
+    /// The end of this attempt.
     ///
     /// # Errors
-    /// No rule answers it. Says what was asked, and which rule nearly does.
-    pub(crate) fn answer(&mut self, attempt: &Attempt<'_>) -> Result<Said, String> {
+    /// No rule answers it. Holds the attempt, and the rule that is closest.
+    pub(crate) fn answer(&mut self, attempt: &Attempt<'_>) -> Result<ScriptedEnd, String> {
         let fits = |rule: &&mut Rule| {
             let mut fits = true;
             rule.against(attempt, &mut |_| fits = false);
@@ -161,12 +161,12 @@ impl Rules {
         if let Some(left) = &mut rule.left {
             *left -= 1;
         }
-        let (end, result, message) = match &rule.says {
-            Says::Result(result) => (End::Ok, result.clone(), String::new()),
-            Says::Echo => (End::Ok, attempt.payload.clone(), String::new()),
-            Says::Fails { end, message } => (*end, Bytes::new(), message.clone()),
+        let (end, result, message) = match &rule.ending {
+            Ending::Result(result) => (End::Ok, result.clone(), String::new()),
+            Ending::Echo => (End::Ok, attempt.payload.clone(), String::new()),
+            Ending::Fails { end, message } => (*end, Bytes::new(), message.clone()),
         };
-        Ok(Said {
+        Ok(ScriptedEnd {
             end,
             result,
             message,
@@ -188,7 +188,7 @@ impl Rules {
             let fits = rule.against(attempt, &mut |problem| problems.push(problem.to_string()));
             (rule, (fits, problems))
         });
-        // Of several that are as near the first, which would have been looked at first.
+        // Of several that are equally close the first, which is tried first.
         let nearest = weighed.min_by_key(|(_, (fits, problems))| (problems.len(), std::cmp::Reverse(*fits)));
         match nearest {
             None => text.push_str("there is no [[answer]] at all"),
@@ -210,7 +210,7 @@ mod tests {
         kind = "a"
         attempt = 1
         times = 1
-        fail = "no luck"
+        fail = "no reply"
         after = "2s"
 
         [[answer]]
@@ -229,17 +229,17 @@ mod tests {
     "#;
 
     #[test]
-    fn the_first_that_fits_and_is_not_used_up_answers() {
+    fn first_matching_rule_that_is_not_used_up_answers() {
         let mut rules = Script::parse(SCRIPT, &|_| Ok(Bytes::new())).unwrap().rules;
         let mut ask = |kind: &str, payload: &str, number: u32, worker: &str| {
             let payload = Bytes::from(payload.to_owned());
-            let said = rules.answer(&Attempt {
+            let scripted = rules.answer(&Attempt {
                 kind,
                 payload: &payload,
                 number,
                 worker,
             });
-            said.map(|said| (said.end, said.result, said.after.as_secs()))
+            scripted.map(|scripted| (scripted.end, scripted.result, scripted.after.as_secs()))
         };
         let json = r#"{"y":[true], "x":1}"#;
         assert_eq!(ask("a", json, 1, "ann"), Ok((End::Transient, Bytes::new(), 2)));
@@ -256,6 +256,6 @@ mod tests {
             assert!(error.contains(part), "{part}: {error}");
         }
         let error = ask("a", "{}", 1, "ann").unwrap_err();
-        assert!(error.contains("line 2, but it has answered as often"), "{error}");
+        assert!(error.contains("line 2, but its `times` is used up"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! How orders reach workers, and how what becomes of them comes back: as notices to the driver.
+//! The transport of orders to workers; results come back as notices to the driver.
 //!
-//! The driver knows workers by number and sends orders through a [`Transport`]. In one process that is a channel to each worker
-//! ([`InProcess`]); in a rehearsal a script answers ([`Scripted`]).
+//! The driver knows workers by number and sends orders through a [`Transport`]. In one process that is a channel to
+//! each worker ([`InProcess`]); in a rehearsal a script answers ([`Scripted`]).
 
 mod scripted;
 
@@ -22,50 +22,51 @@ use crate::inbox::{Notice, Order, reap};
 pub(crate) struct NewWorker {
     /// For people: `pool/worker`.
     pub(crate) name: Arc<str>,
-    /// How many attempts it takes at once, from 1.
+    /// How many attempts it makes at once, from 1.
     pub(crate) slots: u32,
     /// The owner, if its results count only when workers of other owners confirm them.
     pub(crate) owner: Option<OwnerId>,
-    /// What carries out its orders in this process. None: the transport has it elsewhere.
+    /// The function that carries out its orders in this process. None: the transport runs it elsewhere.
     pub(crate) life: Option<Life>,
 }
 
-/// Carries out the orders of one worker until there will be none.
+/// Carries out the orders of one worker until there are no more.
 pub(crate) type Life = Box<dyn FnOnce(UnboundedReceiver<Order>) -> BoxFuture<'static, ()> + Send>;
 
-/// A worker that an order was for is gone, or never was: what it was given is lost.
+/// The worker of an order has left, or never joined: its attempts are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vanished;
 
-/// The way to the workers of a run. Nothing in it waits.
+/// The connection to the workers of a run. Nothing in it waits.
 ///
-/// Workers are numbered from 0 in the order of joining, and a number is never used again. How an attempt ended comes back as
-/// [`Notice::AttemptEnded`], that a worker is gone as [`Notice::WorkerLeft`]; after that nothing of the worker counts any more.
+/// Workers are numbered from 0 in the order of joining, and a number is never reused. The end of an attempt comes back
+/// as [`Notice::AttemptEnded`], the departure of a worker as [`Notice::WorkerLeft`]; after that all of the worker is
+/// ignored.
 pub(crate) trait Transport: Send {
-    /// Sets the next worker to work.
+    /// Starts the next worker.
     fn join(&mut self, worker: WorkerId, new: NewWorker);
 
-    /// Sends an order, which reaches the worker `now` or later, after those before it.
+    /// Sends an order, which reaches the worker at `now` or later, after earlier orders.
     ///
     /// # Errors
-    /// The worker is gone.
+    /// The worker has left.
     fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> Result<(), Vanished>;
 
-    /// A worker gets no more orders.
+    /// Closes the channel of a worker: it gets no more orders.
     fn leave(&mut self, worker: WorkerId);
 
-    /// Looks now and then whether everything is well.
+    /// Checks regularly that no worker has panicked.
     ///
     /// # Panics
     /// A worker of this process has panicked, which is a bug of the host.
     fn look(&mut self) {}
 
-    /// Where time is virtual: when something happens next.
+    /// With virtual time: the time of the next event.
     fn next_moment(&self) -> Option<Moment> {
         None
     }
 
-    /// Where time is virtual: what has happened by now and was not taken yet, in order.
+    /// With virtual time: the notices of events up to now, in order.
     fn take_due(&mut self, _now: Moment) -> Vec<Notice> {
         Vec::new()
     }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_panics_is_noticed() {
+    async fn panic_of_a_worker_is_noticed() {
         let mut workers = InProcess::default();
         workers.join(
             WorkerId(0),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn orders_for_workers_that_are_gone_are_refused() {
+    async fn orders_for_workers_that_left_are_errors() {
         let mut workers = InProcess::default();
         for worker in [0, 1] {
             let life = |mut orders: UnboundedReceiver<Order>| -> BoxFuture<'static, ()> {

@@ -1,7 +1,8 @@
-//! Workers that are played by a script, in virtual time: no instance, no thread, only what the rules say and when.
+//! Workers that a script simulates, in virtual time: no instance and no thread, only the answers of its rules and their
+//! times.
 //!
-//! Like any other worker, one takes as many attempts at once as it has slots and keeps what it is given beyond that in its hand,
-//! in order; a rule is looked for when the attempt begins. All of it follows from the orders and their moments alone.
+//! Like any other worker, one makes as many attempts at once as it has slots and queues the others, in order; a rule is
+//! selected when the attempt begins. All of it depends only on the orders and their times.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,7 +15,7 @@ use disperse_scheduler::{AttemptId, End, Moment, WorkerId};
 use super::{NewWorker, Transport, Vanished};
 use crate::{
     inbox::{AttemptEnded, Job, Notice, Order, Used, Words},
-    script::{Attempt, Rules, Said},
+    script::{Attempt, Rules, ScriptedEnd},
     units::{Size, Time},
 };
 
@@ -25,49 +26,49 @@ pub(crate) struct Scripted {
     /// The largest result, in bytes.
     result_max: u64,
     /// By number.
-    desks: Vec<Desk>,
-    /// What goes on, by when it ends; of what ends at once, that which began first.
-    ends: BTreeMap<(Moment, u64), Going>,
+    queues: Vec<WorkerQueue>,
+    /// Running attempts by the time they end; at the same time, by the order in which they began.
+    ends: BTreeMap<(Moment, u64), Running>,
     /// How many attempts have begun.
     begun: u64,
-    /// What no rule answered, the first time.
+    /// The first attempt that no rule answered, as an error text.
     trouble: Option<String>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct WorkerQueue {
     name: Arc<str>,
     slots: usize,
-    /// How many attempts go on.
-    going: usize,
-    hand: VecDeque<Job>,
+    /// How many attempts run.
+    running: usize,
+    waiting: VecDeque<Job>,
 }
 
-/// An attempt that goes on.
+/// A running attempt.
 #[derive(Debug)]
-struct Going {
+struct Running {
     worker: WorkerId,
     attempt: AttemptId,
-    said: Said,
+    scripted: ScriptedEnd,
     /// Whether it has begun, and takes a slot.
-    seated: bool,
+    has_slot: bool,
 }
 
 impl Transport for Scripted {
     fn join(&mut self, _: WorkerId, new: NewWorker) {
-        self.desks.push(Desk {
+        self.queues.push(WorkerQueue {
             name: new.name,
             slots: new.slots.max(1) as usize,
-            going: 0,
-            hand: VecDeque::new(),
+            running: 0,
+            waiting: VecDeque::new(),
         });
     }
 
     fn send(&mut self, now: Moment, worker: WorkerId, order: Order) -> Result<(), Vanished> {
-        let desk = self.desks.get_mut(worker.0 as usize).ok_or(Vanished)?;
+        let queue = self.queues.get_mut(worker.0 as usize).ok_or(Vanished)?;
         match order {
             Order::Run(job) => {
-                desk.hand.push_back(job);
+                queue.waiting.push_back(job);
                 self.begin(now, worker);
             }
             Order::Stop(attempt) => self.stop(now, worker, attempt),
@@ -82,17 +83,17 @@ impl Transport for Scripted {
         self.ends.first_key_value().map(|((moment, _), _)| *moment)
     }
 
-    /// The attempts that have ended by now. What begins in their place has its turn the next time.
+    /// The attempts that have ended by now. Those that begin in their place come with the next call.
     fn take_due(&mut self, now: Moment) -> Vec<Notice> {
         let later = self.ends.split_off(&(now, u64::MAX));
         let due = std::mem::replace(&mut self.ends, later);
         let mut ended = Vec::with_capacity(due.len());
-        for going in due.into_values() {
-            if let Some(desk) = self.desks.get_mut(going.worker.0 as usize).filter(|_| going.seated) {
-                desk.going -= 1;
+        for running in due.into_values() {
+            if let Some(queue) = self.queues.get_mut(running.worker.0 as usize).filter(|_| running.has_slot) {
+                queue.running -= 1;
             }
-            self.begin(now, going.worker);
-            ended.push(Notice::AttemptEnded(told(going)));
+            self.begin(now, running.worker);
+            ended.push(Notice::AttemptEnded(attempt_ended(running)));
         }
         ended
     }
@@ -109,69 +110,69 @@ impl Scripted {
         Self {
             rules,
             result_max,
-            desks: Vec::new(),
+            queues: Vec::new(),
             ends: BTreeMap::new(),
             begun: 0,
             trouble: None,
         }
     }
 
-    /// Begins with what is in a worker's hand, as far as it has slots.
+    /// Begins queued attempts of a worker while it has free slots.
     fn begin(&mut self, now: Moment, worker: WorkerId) {
-        let Some(desk) = self.desks.get_mut(worker.0 as usize) else {
+        let Some(queue) = self.queues.get_mut(worker.0 as usize) else {
             return;
         };
-        while desk.going < desk.slots
-            && let Some(job) = desk.hand.pop_front()
+        while queue.running < queue.slots
+            && let Some(job) = queue.waiting.pop_front()
         {
             let asked = Attempt {
                 kind: &job.kind,
                 payload: &job.payload,
                 number: job.attempt.number,
-                worker: &desk.name,
+                worker: &queue.name,
             };
-            let said = match self.rules.answer(&asked) {
-                Ok(said) => limited(said, &job, self.result_max),
+            let scripted = match self.rules.answer(&asked) {
+                Ok(scripted) => limited(scripted, &job, self.result_max),
                 Err(trouble) => {
                     self.trouble.get_or_insert(trouble);
                     continue;
                 }
             };
-            desk.going += 1;
+            queue.running += 1;
             self.begun += 1;
-            let going = Going {
+            let running = Running {
                 worker,
                 attempt: job.attempt,
-                said,
-                seated: true,
+                scripted,
+                has_slot: true,
             };
-            self.ends.insert((now + going.said.after, self.begun), going);
+            self.ends.insert((now + running.scripted.after, self.begun), running);
         }
     }
 
-    /// Ends an attempt now, whether it goes on or is still in the hand.
+    /// Stops an attempt now, whether it runs or is queued.
     fn stop(&mut self, now: Moment, worker: WorkerId, attempt: AttemptId) {
-        let Some(desk) = self.desks.get_mut(worker.0 as usize) else {
+        let Some(queue) = self.queues.get_mut(worker.0 as usize) else {
             return;
         };
         let place = self
             .ends
             .iter()
-            .find(|(_, going)| going.attempt == attempt)
+            .find(|(_, running)| running.attempt == attempt)
             .map(|(place, _)| *place);
-        let seated = match (place, desk.hand.iter().position(|job| job.attempt == attempt)) {
+        let has_slot = match (place, queue.waiting.iter().position(|job| job.attempt == attempt)) {
             (Some(place), _) => {
                 self.ends.remove(&place);
                 true
             }
             (None, Some(at)) => {
-                desk.hand.remove(at);
+                queue.waiting.remove(at);
                 false
             }
             // It has ended meanwhile.
             (None, None) => return,
         };
-        let said = Said {
+        let scripted = ScriptedEnd {
             end: End::Stopped,
             result: Bytes::new(),
             message: "was stopped".into(),
@@ -179,20 +180,20 @@ impl Scripted {
             reports: Vec::new(),
         };
         self.begun += 1;
-        let going = Going {
+        let running = Running {
             worker,
             attempt,
-            said,
-            seated,
+            scripted,
+            has_slot,
         };
-        self.ends.insert((now, self.begun), going);
+        self.ends.insert((now, self.begun), running);
     }
 }
 
-/// What a rule says, within the limits that hold for every worker.
-fn limited(said: Said, job: &Job, result_max: u64) -> Said {
-    if said.after > job.timeout {
-        return Said {
+/// The end of an attempt by a rule, within the limits that hold for every worker.
+fn limited(scripted: ScriptedEnd, job: &Job, result_max: u64) -> ScriptedEnd {
+    if scripted.after > job.timeout {
+        return ScriptedEnd {
             end: End::Transient,
             result: Bytes::new(),
             message: format!("was not done within {}", Time::from(job.timeout)),
@@ -200,28 +201,28 @@ fn limited(said: Said, job: &Job, result_max: u64) -> Said {
             reports: Vec::new(),
         };
     }
-    if said.result.len() as u64 > result_max {
-        return Said {
+    if scripted.result.len() as u64 > result_max {
+        return ScriptedEnd {
             end: End::Oversize,
             result: Bytes::new(),
             message: format!("returned more than {}", Size(result_max)),
-            ..said
+            ..scripted
         };
     }
-    said
+    scripted
 }
 
-fn told(going: Going) -> AttemptEnded {
-    let Said {
+fn attempt_ended(running: Running) -> AttemptEnded {
+    let ScriptedEnd {
         end,
         result,
         message,
         after,
         reports,
-    } = going.said;
+    } = running.scripted;
     AttemptEnded {
-        attempt: going.attempt,
-        worker: going.worker,
+        attempt: running.attempt,
+        worker: running.worker,
         end,
         result,
         words: (end != End::Ok).then(|| {
@@ -269,7 +270,7 @@ mod tests {
         }
     }
 
-    /// The actions whose attempts end at a moment, in ms, with how.
+    /// The actions whose attempts end at a moment, in ms, with their ends.
     fn due(workers: &mut Scripted, ms: u64) -> Vec<(u64, End)> {
         let due = workers.take_due(Moment::from_millis(ms)).into_iter();
         let ended = |notice| match notice {

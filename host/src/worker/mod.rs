@@ -1,11 +1,11 @@
-//! The life of one worker: an identity with, most of the time, an instance.
+//! One worker: an identity with, most of the time, an instance.
 //!
-//! An instance is started when there is first something to do, kept from one attempt to the next, and dropped when it is
-//! spent by a failure, when it has made [`CALLS_MAX`] calls, when the host is short of room, or after every attempt if fresh
-//! instances are wanted. The worker stays: its name, its settings and what the scheduler thinks of it. One that takes several
-//! attempts at once lives differently: `many.rs`. One that is no guest at all: `native.rs`.
+//! An instance is started for the first attempt, kept from one attempt to the next, and dropped when a failure has
+//! spent it, when it has made [`CALLS_MAX`] calls, when the host is short of memory, or after every attempt if fresh
+//! instances are configured. The worker stays: its name, its settings and its record in the scheduler. Workers that
+//! make several attempts at once are in `concurrent.rs`, native ones in `native.rs`.
 
-mod many;
+mod concurrent;
 mod native;
 
 use std::{
@@ -27,10 +27,10 @@ use crate::{
 
 pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
 
-/// After how many calls an instance is replaced, so that what leaks in a guest does not leak for ever.
+/// After how many calls an instance is replaced, which bounds leaks of guests.
 const CALLS_MAX: u32 = 10_000;
 
-/// One worker at work. Lives in a tokio task of its own, because a guest may be in the middle of a call for long.
+/// A running worker. It has a tokio task of its own, because a guest's call may take long.
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) spec: WorkerSpec,
@@ -42,16 +42,16 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Carries out orders until there will be none.
+    /// Carries out orders until there are no more.
     pub(crate) async fn live(self, mut orders: UnboundedReceiver<Order>) {
         if self.spec.slots > 1 {
-            // Boxed: it is another life, and the size of the larger is not to be that of both.
-            return Box::pin(self.live_with_many(orders)).await;
+            // Boxed, so that the future is not as large as the larger of the two.
+            return Box::pin(self.run_concurrent(orders)).await;
         }
-        let mut hand = VecDeque::new();
+        let mut queue = VecDeque::new();
         let mut instance = None;
         loop {
-            let job = match hand.pop_front() {
+            let job = match queue.pop_front() {
                 Some(job) => job,
                 None => {
                     let order = tokio::select! {
@@ -64,7 +64,7 @@ impl Worker {
                     };
                     match order {
                         Some(Order::Run(job)) => job,
-                        // What it means has ended meanwhile.
+                        // The attempt has ended meanwhile.
                         Some(Order::Stop(_)) => continue,
                         None => return,
                     }
@@ -78,19 +78,19 @@ impl Worker {
                         biased;
                         handled = &mut work => break handled,
                         order = orders.recv() => match order {
-                            Some(Order::Run(job)) => hand.push_back(job),
-                            // Giving up the call spends the instance.
+                            Some(Order::Run(job)) => queue.push_back(job),
+                            // Dropping the call spends the instance.
                             Some(Order::Stop(stopped)) if stopped == attempt => break Handled::stopped(),
-                            Some(Order::Stop(stopped)) => self.give_up(&mut hand, stopped),
+                            Some(Order::Stop(stopped)) => self.remove_queued(&mut queue, stopped),
                             None => return,
                         }
                     }
                 }
             };
             let spent = handled.spent || self.fresh;
-            self.tell(attempt, handled);
+            self.report(attempt, handled);
             let aged = instance.as_ref().is_none_or(|instance| instance.calls() >= CALLS_MAX);
-            let idle = || hand.is_empty() && self.is_in_the_way();
+            let idle = || queue.is_empty() && self.is_in_the_way();
             if spent || aged || idle() {
                 instance = None;
             }
@@ -101,13 +101,13 @@ impl Worker {
     async fn attempt(&self, job: Job, instance: &mut Option<WorkerInstance>) -> Handled {
         let handled = self.excused(self.attempted(job, instance).await);
         if handled.end.class() == Class::Host {
-            // What it holds is what others wait for.
+            // Others wait for the memory that it holds.
             *instance = None;
         }
         handled
     }
 
-    /// A failure that the guest has of the machine, which had none left of what it asked for, is not its own.
+    /// Turns a failure into a stop if the machine, not the guest, ran out of something.
     fn excused(&self, handled: Handled) -> Handled {
         let shortage = self.spec.denials.take_shortage();
         match (handled.end.class(), shortage) {
@@ -142,10 +142,10 @@ impl Worker {
         }
     }
 
-    /// Waits until an instance may be started. The wait is the fault of neither the guest nor the worker.
+    /// Waits until an instance may start. The wait is charged to neither the guest nor the worker.
     ///
     /// # Errors
-    /// That took longer than an attempt may: the one that it was for is stopped, and made anew.
+    /// It took longer than an attempt may: the attempt is stopped, and made again.
     async fn admit(&self, timeout: Duration) -> Result<Admission, Handled> {
         let began = Instant::now();
         let fault = match self
@@ -167,7 +167,7 @@ impl Worker {
     /// Starts an instance.
     ///
     /// # Errors
-    /// It could not be started in time or at all: the attempt that it was for has ended.
+    /// It could not be started, or not in time: its attempt has ended.
     async fn start(&self, timeout: Duration, action: ActionName) -> Result<WorkerInstance, Handled> {
         let admission = Box::pin(self.admit(timeout)).await?;
         let began = Instant::now();
@@ -191,24 +191,24 @@ impl Worker {
         Err(Handled::fault(&fault, used))
     }
 
-    /// Whether an instance that has nothing to do should go.
+    /// Whether an idle instance should be dropped.
     fn is_in_the_way(&self) -> bool {
         self.spec.share.is_in_the_way()
     }
 
-    /// Takes an attempt that has not begun out of the hand.
-    fn give_up(&self, hand: &mut VecDeque<Job>, attempt: AttemptId) {
-        if let Some(at) = hand.iter().position(|job| job.attempt == attempt) {
-            hand.remove(at);
-            self.tell(attempt, Handled::stopped());
+    /// Removes an attempt that has not begun from the queue.
+    fn remove_queued(&self, queue: &mut VecDeque<Job>, attempt: AttemptId) {
+        if let Some(at) = queue.iter().position(|job| job.attempt == attempt) {
+            queue.remove(at);
+            self.report(attempt, Handled::stopped());
         }
     }
 
-    fn tell(&self, attempt: AttemptId, handled: Handled) {
+    fn report(&self, attempt: AttemptId, handled: Handled) {
         if handled.end.class() == Class::Host
             && let Some(words) = handled.words.as_ref().filter(|_| self.spec.share.report_once())
         {
-            // The first of the pool. What comes of it, the driver says.
+            // Only the pool's first report; the driver reports the consequences.
             let source = LogSource::Worker(self.spec.name.clone(), None);
             self.logger.guest(&source, Level::Warning, &words.message);
         }
@@ -229,7 +229,7 @@ impl Worker {
             denied: self.spec.denials.take(),
             reports: self.spec.reports.take(attempt),
         };
-        // A driver that is gone needs no answer.
+        // Fails if the driver is gone.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));
     }
 }

@@ -1,9 +1,9 @@
-//! The life of a worker that is a function of the program which has this host built in.
+//! A worker that is a function of the program which embeds this host.
 //!
-//! Every attempt is a tokio task of its own, so that a panic ends that attempt and nothing else, and several attempts of one
-//! worker run on several threads. An attempt that is stopped or too slow is dropped where it waits. A function that never
-//! waits cannot be interrupted: its attempt is given up all the same, and until it comes back it keeps its place, so that no
-//! more threads are lost to it. What the worker is given meanwhile goes elsewhere.
+//! Every attempt is a tokio task of its own, so that a panic ends only that attempt, and attempts of one worker run on
+//! several threads. An attempt that is stopped or too slow is dropped where it waits. A function that never waits
+//! cannot be interrupted: its attempt fails, and it keeps its slot until it returns, so that no more threads are lost
+//! to it. Further actions of the worker go to other workers meanwhile.
 
 use std::{
     collections::VecDeque,
@@ -26,20 +26,20 @@ use crate::{
     units::{Size, Time},
 };
 
-/// How long an attempt that is dropped may take to come back before it is stuck. Arbitrary: what waits comes back at once,
-/// on a machine that is busy a little later.
+/// How long a dropped attempt may take to end before it counts as stuck. Arbitrary: a waiting future ends at once, on a
+/// busy machine a little later.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// For how long a worker whose places are all taken by stuck attempts says that it is busy.
+/// For how long a worker whose slots are all taken by stuck attempts reports to be busy.
 const STUCK_WAIT: Duration = Duration::from_secs(1);
 
-/// What a function makes of an attempt: the result, or how it ended and why in words.
+/// The outcome of an attempt: the result, or how it ended and the reason as text.
 type NativeResult = Result<Bytes, (End, String)>;
 
 /// A function that makes attempts.
 pub(crate) type NativeCall = Arc<dyn Fn(NativeAttempt) -> BoxFuture<'static, NativeResult> + Send + Sync>;
 
-/// One attempt, as the function is told it.
+/// One attempt, as the function receives it.
 #[derive(Debug)]
 pub(crate) struct NativeAttempt {
     pub(crate) id: AttemptId,
@@ -49,13 +49,13 @@ pub(crate) struct NativeAttempt {
     pub(crate) worker: Arc<str>,
     pub(crate) kind: Arc<str>,
     pub(crate) payload: Bytes,
-    /// When it is dropped.
+    /// Its deadline.
     pub(crate) cut: Instant,
     reports: Arc<Reports>,
 }
 
 impl NativeAttempt {
-    /// Takes note of what a service said about a quota.
+    /// Stores the report of a quota.
     pub(crate) fn report(&self, bucket: &str, remaining: u32, resets: Duration) {
         let reported = Reported {
             bucket: bucket.into(),
@@ -66,7 +66,7 @@ impl NativeAttempt {
     }
 }
 
-/// One such worker at work.
+/// A running native worker.
 pub(crate) struct NativeWorker {
     pub(crate) id: WorkerId,
     /// The run's name.
@@ -81,75 +81,75 @@ pub(crate) struct NativeWorker {
     pub(crate) to_driver: UnboundedSender<Notice>,
 }
 
-/// What goes on. Dropping it drops all of it.
+/// Its attempts. Dropping it drops all of them.
 #[derive(Default)]
-struct Going {
+struct Attempts {
     running: JoinSet<(Duration, NativeResult)>,
-    /// One for each that runs.
+    /// A task for each that runs.
     flights: FxHashMap<Id, Flight>,
     /// How many of them are stuck.
     stuck: usize,
-    /// When to look again for some that are: not later than the first of them is overdue.
+    /// When to look for overdue ones: not after the first of them is overdue.
     look: Option<Instant>,
     reports: Arc<Reports>,
 }
 
-/// An attempt that runs, or has not come back since it was dropped.
+/// An attempt that runs, or has not ended since it was dropped.
 struct Flight {
-    /// None once its end was told.
+    /// None once its end was reported.
     attempt: Option<AttemptId>,
     handle: AbortHandle,
-    /// When it is stuck unless it has come back.
+    /// When it becomes stuck unless it has ended.
     overdue: Instant,
     is_stuck: bool,
 }
 
-impl Going {
+impl Attempts {
     fn watch(&mut self, overdue: Instant) {
         self.look = Some(self.look.map_or(overdue, |look| look.min(overdue)));
     }
 }
 
 impl NativeWorker {
-    /// Carries out orders until there will be none.
+    /// Carries out orders until there are no more.
     pub(crate) async fn live(self, mut orders: UnboundedReceiver<Order>) {
-        let mut hand = VecDeque::new();
-        let mut going = Going::default();
+        let mut queue = VecDeque::new();
+        let mut attempts = Attempts::default();
         let look = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(look);
         loop {
-            while going.flights.len() < self.slots as usize
-                && let Some(job) = hand.pop_front()
+            while attempts.flights.len() < self.slots as usize
+                && let Some(job) = queue.pop_front()
             {
-                self.begin(job, &mut going);
+                self.begin(job, &mut attempts);
             }
-            if going.stuck > 0 {
-                for job in hand.drain(..) {
-                    self.tell_failed(job.attempt, End::Busy { wait: STUCK_WAIT }, "busy", None);
+            if attempts.stuck > 0 {
+                for job in queue.drain(..) {
+                    self.report_failed(job.attempt, End::Busy { wait: STUCK_WAIT }, "busy", None);
                 }
             }
-            if let Some(at) = going.look
+            if let Some(at) = attempts.look
                 && look.deadline() != at.into()
             {
                 look.as_mut().reset(at.into());
             }
             tokio::select! {
                 biased;
-                Some(ended) = going.running.join_next_with_id() => self.land(ended, &mut going),
+                Some(ended) = attempts.running.join_next_with_id() => self.finish(ended, &mut attempts),
                 order = orders.recv() => match order {
-                    Some(Order::Run(job)) => hand.push_back(job),
-                    Some(Order::Stop(attempt)) => self.stop(attempt, &mut hand, &mut going),
+                    Some(Order::Run(job)) => queue.push_back(job),
+                    Some(Order::Stop(attempt)) => self.stop(attempt, &mut queue, &mut attempts),
                     None => return,
                 },
-                () = &mut look, if going.look.is_some() => self.give_up(&mut going),
+                () = &mut look, if attempts.look.is_some() => self.fail_overdue(&mut attempts),
             }
         }
     }
 
-    fn begin(&self, job: Job, going: &mut Going) {
+    fn begin(&self, job: Job, attempts: &mut Attempts) {
         let (attempt, overdue) = (job.attempt, Instant::now() + job.timeout + GRACE);
-        let reports = going.reports.clone();
-        let handle = going.running.spawn(made(
+        let reports = attempts.reports.clone();
+        let handle = attempts.running.spawn(made(
             self.call.clone(),
             self.run.clone(),
             self.name.clone(),
@@ -162,42 +162,42 @@ impl NativeWorker {
             overdue,
             is_stuck: false,
         };
-        going.flights.insert(handle.id(), flight);
-        going.watch(overdue);
+        attempts.flights.insert(handle.id(), flight);
+        attempts.watch(overdue);
     }
 
-    /// Gives up what is overdue.
-    fn give_up(&self, going: &mut Going) {
+    /// Fails overdue attempts.
+    fn fail_overdue(&self, attempts: &mut Attempts) {
         let now = Instant::now();
-        going.look = None;
+        attempts.look = None;
         let mut next = None::<Instant>;
-        for flight in going.flights.values_mut().filter(|flight| !flight.is_stuck) {
+        for flight in attempts.flights.values_mut().filter(|flight| !flight.is_stuck) {
             if flight.overdue > now {
                 next = Some(next.map_or(flight.overdue, |next| next.min(flight.overdue)));
                 continue;
             }
             flight.is_stuck = true;
             flight.handle.abort();
-            going.stuck += 1;
+            attempts.stuck += 1;
             if let Some(attempt) = flight.attempt.take() {
-                let why = "was not done in its time, and does not wait for anything, so that it cannot be interrupted";
-                self.tell_failed(attempt, End::Transient, why, going.reports.take(attempt));
+                let why = "was not done in its time, and cannot be interrupted because it does not wait";
+                self.report_failed(attempt, End::Transient, why, attempts.reports.take(attempt));
             }
         }
-        going.look = next;
+        attempts.look = next;
     }
 
-    /// Takes the end of an attempt, however that came.
-    fn land(&self, ended: Result<(Id, (Duration, NativeResult)), JoinError>, going: &mut Going) {
+    /// Handles the end of an attempt's task.
+    fn finish(&self, ended: Result<(Id, (Duration, NativeResult)), JoinError>, attempts: &mut Attempts) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some(flight) = going.flights.remove(&id) else {
+        let Some(flight) = attempts.flights.remove(&id) else {
             return;
         };
-        going.stuck -= usize::from(flight.is_stuck);
-        // Of one that was stopped or given up the end was told.
+        attempts.stuck -= usize::from(flight.is_stuck);
+        // The end of a stopped or overdue attempt was reported before.
         let Some(attempt) = flight.attempt else { return };
         let (wall, result) = match ended {
             Ok((_, (wall, result))) => (wall, result),
@@ -207,14 +207,14 @@ impl NativeWorker {
             true => Ok(bytes),
             false => Err((End::Oversize, format!("returned more than {}", Size(self.result_max)))),
         });
-        self.tell(attempt, wall, result, going.reports.take(attempt));
+        self.report(attempt, wall, result, attempts.reports.take(attempt));
     }
 
-    fn stop(&self, attempt: AttemptId, hand: &mut VecDeque<Job>, going: &mut Going) {
-        if let Some(at) = hand.iter().position(|job| job.attempt == attempt) {
-            hand.remove(at);
+    fn stop(&self, attempt: AttemptId, queue: &mut VecDeque<Job>, attempts: &mut Attempts) {
+        if let Some(at) = queue.iter().position(|job| job.attempt == attempt) {
+            queue.remove(at);
         } else {
-            let mut flights = going.flights.values_mut();
+            let mut flights = attempts.flights.values_mut();
             // It may have ended meanwhile.
             let Some(flight) = flights.find(|flight| flight.attempt == Some(attempt)) else {
                 return;
@@ -223,17 +223,17 @@ impl NativeWorker {
             flight.handle.abort();
             flight.overdue = Instant::now() + GRACE;
             let overdue = flight.overdue;
-            going.watch(overdue);
+            attempts.watch(overdue);
         }
-        self.tell_failed(attempt, End::Stopped, "was stopped", going.reports.take(attempt));
+        self.report_failed(attempt, End::Stopped, "was stopped", attempts.reports.take(attempt));
     }
 
-    /// The end of an attempt of which there is nothing but why it ended.
-    fn tell_failed(&self, attempt: AttemptId, end: End, why: &str, reports: Option<Box<[Reported]>>) {
-        self.tell(attempt, Duration::ZERO, Err((end, why.to_owned())), reports);
+    /// Reports the end of an attempt without a result.
+    fn report_failed(&self, attempt: AttemptId, end: End, why: &str, reports: Option<Box<[Reported]>>) {
+        self.report(attempt, Duration::ZERO, Err((end, why.to_owned())), reports);
     }
 
-    fn tell(&self, attempt: AttemptId, wall: Duration, result: NativeResult, reports: Option<Box<[Reported]>>) {
+    fn report(&self, attempt: AttemptId, wall: Duration, result: NativeResult, reports: Option<Box<[Reported]>>) {
         let (end, result, words) = match result {
             Ok(result) => (End::Ok, result, None),
             Err((end, message)) => {
@@ -257,12 +257,12 @@ impl NativeWorker {
             denied: None,
             reports,
         };
-        // A driver that is gone needs no answer.
+        // Fails if the driver is gone.
         let _ = self.to_driver.send(Notice::AttemptEnded(ended));
     }
 }
 
-/// Makes one attempt, in its time.
+/// Makes one attempt, within its timeout.
 async fn made(
     call: NativeCall,
     run: Arc<str>,
@@ -281,13 +281,13 @@ async fn made(
         cut: began + timeout,
         reports,
     };
-    // Called here, so that a panic of the call itself is this attempt's too.
+    // Called here, so that a panic of the call itself belongs to this attempt too.
     let made = tokio::time::timeout(timeout, call(attempt)).await;
     let late = |_| Err((End::Transient, format!("was not done within {}", Time::from(timeout))));
     (began.elapsed(), made.unwrap_or_else(late))
 }
 
-/// A panic is like a trap of which nobody knows the place.
+/// A panic is like a trap of unknown location.
 fn panicked(error: JoinError) -> (End, String) {
     match error.try_into_panic() {
         Ok(panic) => (

@@ -8,7 +8,7 @@ use crate::{
     grants::{Dir, ExecRule, Grants, HttpRuleError, Secret},
     http::Placed,
     limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
-    run::{Performer, PoolPlan, WorkerPlan},
+    run::{WorkerKind, PoolPlan, WorkerPlan},
     sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{QuotaTable, Spender, check_quotas},
 };
@@ -26,19 +26,19 @@ impl Pool {
         self.limits.check().map_err(|why| self.wrong(why))?;
         let grants = self.grants()?;
         let quotas = quotas(&self.common.quotas);
-        let performer = match &self.performer {
+        let worker_kind = match &self.source {
             WorkerSource::Component(component) => {
                 if self.untrusted {
                     self.is_given_nothing("its workers are untrusted")?;
                 }
-                Performer::Component(self.guest(host, component)?)
+                WorkerKind::Component(self.guest(host, component)?)
             }
             WorkerSource::Native(call) => {
                 if self.untrusted {
                     return Err(self.wrong("it is untrusted, and results of native workers cannot be compared"));
                 }
                 self.is_given_nothing("a native worker has all that this program has")?;
-                Performer::Native(call.clone())
+                WorkerKind::Native(call.clone())
             }
         };
         let counted = match (self.count, self.listed.is_empty()) {
@@ -51,7 +51,7 @@ impl Pool {
             return Err(self.wrong(format!("it has {all} workers, and may have 1 to {WORKERS_MAX}")));
         }
         let most = CONCURRENCY_MAX as usize / all;
-        let is_native = matches!(performer, Performer::Native(_));
+        let is_native = matches!(worker_kind, WorkerKind::Native(_));
         match self.concurrency {
             0 => return Err(self.wrong("a worker makes at least one attempt at once")),
             1 => {}
@@ -66,10 +66,10 @@ impl Pool {
         }
         let mut names = BTreeSet::new();
         let mut workers = Vec::with_capacity(all);
-        let invocation = self.invocation(None, &performer, &grants)?;
+        let invocation = self.invocation(None, &worker_kind, &grants)?;
         for one in &self.listed {
             let own = match &one.args {
-                Some(args) => self.invocation(Some(args.clone()), &performer, &grants)?,
+                Some(args) => self.invocation(Some(args.clone()), &worker_kind, &grants)?,
                 None => invocation.clone(),
             };
             workers.push(self.worker_plan(&one.name, Some(one), own, &grants)?);
@@ -93,7 +93,7 @@ impl Pool {
         Ok(PoolPlan {
             limits: self.limits.over(limits::Limits::WORKER),
             name: self.name,
-            performer,
+            worker_kind,
             kinds: self.kinds,
             grants: Arc::new(grants),
             fresh: self.fresh || self.untrusted,
@@ -171,7 +171,7 @@ impl Pool {
     fn invocation(
         &self,
         own: Option<Vec<String>>,
-        performer: &Performer,
+        worker_kind: &WorkerKind,
         grants: &Grants,
     ) -> Result<Arc<Invocation>, StartError> {
         let own = InvocationSettings {
@@ -179,11 +179,11 @@ impl Pool {
             ..InvocationSettings::default()
         };
         let settings = own.over(&self.invocation);
-        let is_program = matches!(performer, Performer::Component(program) if program.contract().program.is_some());
+        let is_program = matches!(worker_kind, WorkerKind::Component(program) if program.contract().program.is_some());
         if let (false, Some(given)) = (is_program, settings.given()) {
             return Err(self.wrong(format!("it has `{given}`, which applies only to programs")));
         }
-        let name = match &self.performer {
+        let name = match &self.source {
             WorkerSource::Component(component) => component.name(),
             WorkerSource::Native(_) => &self.name,
         };

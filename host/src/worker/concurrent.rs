@@ -1,8 +1,8 @@
-//! The life of a worker that takes several attempts at once.
+//! A worker that makes several attempts at once.
 //!
-//! Its instance takes them in and gives them out while this side keeps the time, because the instance's own loop stands still
-//! while a guest computes. When something spends the instance, one attempt has to answer for it; those that were in flight
-//! beside it are stopped, which costs them nothing, and are made anew.
+//! Its instance receives jobs and returns results, while this task keeps the time, because the instance's own loop
+//! stops while a guest computes. When a fault spends the instance, one attempt is charged with it; the others in flight
+//! are stopped, which costs them nothing, and are made again.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,12 +20,12 @@ use crate::{
     sandbox::{Ended, Fault, Handled, Remains, SharedInstance},
 };
 
-/// An attempt that the instance has been given.
+/// An attempt that the instance has received.
 struct Flight {
     timeout: Duration,
-    /// When its time is up.
+    /// Its deadline.
     cut: Deadline,
-    /// Whether nobody wants it any more. It goes on all the same: ending it would end the others.
+    /// Whether its result is not needed any more. It goes on: ending it would end the others.
     stopped: bool,
 }
 
@@ -45,29 +45,29 @@ type Flights = BTreeMap<AttemptId, Flight>;
 enum End {
     /// Nothing is in flight in it.
     Idle,
-    /// It is spent.
+    /// A fault has spent it.
     Spent(Fault),
-    /// The time of this attempt, which was so long, is up.
+    /// This attempt exceeded its timeout, of this length.
     Late(AttemptId, Duration),
-    /// There will be no more orders.
+    /// There are no more orders.
     Closed,
 }
 
 impl Worker {
-    /// Carries out orders until there will be none.
-    pub(super) async fn live_with_many(self, mut orders: UnboundedReceiver<Order>) {
-        let mut hand = VecDeque::new();
+    /// Carries out orders until there are no more.
+    pub(super) async fn run_concurrent(self, mut orders: UnboundedReceiver<Order>) {
+        let mut queue = VecDeque::new();
         loop {
-            while hand.is_empty() {
+            while queue.is_empty() {
                 match orders.recv().await {
-                    Some(order) => self.note(order, &mut hand),
+                    Some(order) => self.note(order, &mut queue),
                     None => return,
                 }
             }
-            let goes_on = match self.start_shared(&mut orders, &mut hand).await {
-                Some(Ok(instance)) => self.serve(instance, &mut orders, &mut hand).await,
+            let goes_on = match self.start_shared(&mut orders, &mut queue).await {
+                Some(Ok(instance)) => self.serve(instance, &mut orders, &mut queue).await,
                 Some(Err(handled)) => {
-                    self.cannot_start(handled, &mut hand);
+                    self.cannot_start(handled, &mut queue);
                     true
                 }
                 None => false,
@@ -78,21 +78,21 @@ impl Worker {
         }
     }
 
-    /// Takes an order while nothing is in flight.
-    fn note(&self, order: Order, hand: &mut VecDeque<Job>) {
+    /// Queues an order while nothing is in flight.
+    fn note(&self, order: Order, queue: &mut VecDeque<Job>) {
         match order {
-            Order::Run(job) => hand.push_back(job),
-            Order::Stop(attempt) => self.give_up(hand, attempt),
+            Order::Run(job) => queue.push_back(job),
+            Order::Stop(attempt) => self.remove_queued(queue, attempt),
         }
     }
 
-    /// Starts an instance, with the time that the first attempt in hand has. None: there will be no more orders.
+    /// Starts an instance, within the timeout of the first queued attempt. None: there are no more orders.
     async fn start_shared(
         &self,
         orders: &mut UnboundedReceiver<Order>,
-        hand: &mut VecDeque<Job>,
+        queue: &mut VecDeque<Job>,
     ) -> Option<Result<SharedInstance, Handled>> {
-        let (timeout, action) = hand.front().map(|job| (job.timeout, job.action))?;
+        let (timeout, action) = queue.front().map(|job| (job.timeout, job.action))?;
         let mut start = pin!(self.start(timeout, action));
         loop {
             tokio::select! {
@@ -104,27 +104,27 @@ impl Worker {
                     };
                     return Some(started.and_then(shared));
                 }
-                order = orders.recv() => self.note(order?, hand),
+                order = orders.recv() => self.note(order?, queue),
             }
         }
     }
 
-    /// One attempt says what is wrong with the worker; the others go elsewhere.
-    fn cannot_start(&self, handled: Handled, hand: &mut VecDeque<Job>) {
-        if let Some(job) = hand.pop_front() {
-            self.tell(job.attempt, handled);
+    /// Reports the failed start for one attempt; the others go to another worker.
+    fn cannot_start(&self, handled: Handled, queue: &mut VecDeque<Job>) {
+        if let Some(job) = queue.pop_front() {
+            self.report(job.attempt, handled);
         }
-        for job in hand.drain(..) {
-            self.tell(job.attempt, Handled::stopped());
+        for job in queue.drain(..) {
+            self.report(job.attempt, Handled::stopped());
         }
     }
 
-    /// Makes attempts in an instance until that is not used any more. False: there will be no more orders.
+    /// Makes attempts in an instance until it is not used any more. False: there are no more orders.
     async fn serve(
         &self,
         mut instance: SharedInstance,
         orders: &mut UnboundedReceiver<Order>,
-        hand: &mut VecDeque<Job>,
+        queue: &mut VecDeque<Job>,
     ) -> bool {
         let (to_instance, mut jobs) = unbounded_channel();
         let (to_me, mut ended) = unbounded_channel();
@@ -135,14 +135,14 @@ impl Worker {
             loop {
                 while flights.len() < self.spec.slots as usize
                     && calls < CALLS_MAX
-                    && let Some(job) = hand.pop_front()
+                    && let Some(job) = queue.pop_front()
                 {
                     calls += 1;
                     flights.insert(job.attempt, Flight::of(&job));
-                    // Whoever takes them is held here.
+                    // The receiver lives as long as this function.
                     let _ = to_instance.send(job);
                 }
-                let in_the_way = || hand.is_empty() && self.is_in_the_way();
+                let in_the_way = || queue.is_empty() && self.is_in_the_way();
                 if flights.is_empty() && (calls >= CALLS_MAX || in_the_way()) || all_stopped(&flights) {
                     break End::Idle;
                 }
@@ -150,32 +150,32 @@ impl Worker {
                 let late = first.map(|(attempt, flight)| (*attempt, flight.timeout, flight.cut));
                 tokio::select! {
                     biased;
-                    Some(Ended { attempt, handled }) = ended.recv() => self.land(&mut flights, attempt, handled),
+                    Some(Ended { attempt, handled }) = ended.recv() => self.finish(&mut flights, attempt, handled),
                     fault = &mut run => break End::Spent(fault),
                     order = orders.recv() => match order {
-                        Some(Order::Run(job)) => hand.push_back(job),
+                        Some(Order::Run(job)) => queue.push_back(job),
                         Some(Order::Stop(attempt)) => match flights.get_mut(&attempt) {
                             Some(flight) => flight.stopped = true,
-                            None => self.give_up(hand, attempt),
+                            None => self.remove_queued(queue, attempt),
                         },
                         None => break End::Closed,
                     },
                     Some((attempt, timeout)) = when_up(late) => break End::Late(attempt, timeout),
-                    () = self.spec.share.in_the_way(), if flights.is_empty() && hand.is_empty() => break End::Idle,
+                    () = self.spec.share.in_the_way(), if flights.is_empty() && queue.is_empty() => break End::Idle,
                 }
             }
         };
         while let Ok(Ended { attempt, handled }) = ended.try_recv() {
-            self.land(&mut flights, attempt, handled);
+            self.finish(&mut flights, attempt, handled);
         }
-        // What it had not taken yet has not begun.
+        // Jobs that it had not received have not begun.
         while let Ok(job) = jobs.try_recv() {
             if matches!(end, End::Late(late, _) if late == job.attempt) {
-                // Waiting to begin takes its time too.
+                // The wait to begin counts as its time too.
             } else if flights.remove(&job.attempt).is_some_and(|flight| flight.stopped) {
-                self.tell(job.attempt, Handled::stopped());
+                self.report(job.attempt, Handled::stopped());
             } else {
-                hand.push_front(job);
+                queue.push_front(job);
             }
         }
         let remains = instance.remains();
@@ -184,7 +184,7 @@ impl Worker {
             End::Idle => self.settle(flights, remains, &Fault::Stopped, |_, _| false),
             End::Spent(fault) => match remains.interrupted {
                 Some(guilty) => self.settle(flights, remains, &fault, |attempt, _| attempt == guilty),
-                // Nobody can be told apart, so all answer for it.
+                // The cause cannot be attributed, so all are charged with it.
                 None => self.settle(flights, remains, &fault, |_, _| true),
             },
             End::Late(late, timeout) => self.settle_late(late, timeout, flights, remains),
@@ -192,16 +192,16 @@ impl Worker {
         true
     }
 
-    /// Ends what is in flight because the time of one is up. It is that one's own fault unless another one took most of its
-    /// time.
+    /// Ends the attempts in flight because one exceeded its timeout. That one is charged with it unless another one
+    /// used most of its time.
     fn settle_late(&self, late: AttemptId, timeout: Duration, flights: Flights, remains: Remains) {
         let held = remains.held;
         let over = Fault::Timeout { limit: timeout };
         match remains.interrupted.filter(|_| held > timeout / 2) {
-            Some(hog) => {
-                let is_up = flights.get(&hog).is_some_and(|flight| flight.cut.left().is_zero());
+            Some(longest) => {
+                let is_up = flights.get(&longest).is_some_and(|flight| flight.cut.left().is_zero());
                 let fault = if is_up { over } else { Fault::Hog { held } };
-                self.settle(flights, remains, &fault, |attempt, _| attempt == hog);
+                self.settle(flights, remains, &fault, |attempt, _| attempt == longest);
             }
             None => self.settle(flights, remains, &over, |attempt, flight| {
                 attempt == late || flight.cut.left().is_zero()
@@ -209,8 +209,8 @@ impl Worker {
         }
     }
 
-    /// Tells the end of everything that was in flight in an instance: of the guilty with the fault, of the others that they
-    /// were stopped.
+    /// Reports the end of all attempts in flight in an instance: of the guilty ones with the fault, of the others as
+    /// stopped.
     fn settle(
         &self,
         flights: Flights,
@@ -225,26 +225,26 @@ impl Worker {
                 true => Handled::fault_after(fault, used, remains.stderr.clone()),
                 false => Handled::fault(&Fault::Stopped, used),
             };
-            self.tell(attempt, handled);
+            self.report(attempt, handled);
         }
     }
 
-    /// Tells the end of an attempt whose instance goes on.
-    fn land(&self, flights: &mut Flights, attempt: AttemptId, handled: Handled) {
+    /// Reports the end of an attempt whose instance goes on.
+    fn finish(&self, flights: &mut Flights, attempt: AttemptId, handled: Handled) {
         let handled = match flights.remove(&attempt) {
             Some(flight) if flight.stopped => Handled::fault(&Fault::Stopped, handled.used),
             _ => self.excused(handled),
         };
-        self.tell(attempt, handled);
+        self.report(attempt, handled);
     }
 }
 
-/// Whether there is nothing but what nobody wants any more.
+/// Whether all attempts in flight are stopped ones.
 fn all_stopped(flights: &Flights) -> bool {
     !flights.is_empty() && flights.values().all(|flight| flight.stopped)
 }
 
-/// Waits until the time of an attempt is up, if there is one.
+/// Waits for the timeout of an attempt, if there is one.
 async fn when_up(first: Option<(AttemptId, Duration, Deadline)>) -> Option<(AttemptId, Duration)> {
     let (attempt, timeout, cut) = first?;
     cut.over().await;
