@@ -1,4 +1,4 @@
-//! What was asked for and not had: it is not granted, or the machine has none left.
+//! What was asked for and not had: requests without a grant, and resources that the machine lacked.
 
 use std::{
     io,
@@ -10,25 +10,25 @@ use std::{
 
 use crate::{limits::Shortage, text::one_line};
 
-/// How many distinct denials are kept in words between two looks, and how long each may be. The rest is counted.
+/// How many distinct denials are kept as text between two reads, and how long each may be. The rest is counted.
 const WORDS_MAX: usize = 5;
 const LENGTH_MAX: usize = 400;
 
-/// Takes note of what one worker is denied, from wherever it asks. **Words that come in hold no secret.**
+/// Records what one worker is denied, from all its imports. **Its texts contain no secret.**
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
     denied: Mutex<Denied>,
-    /// What the machine had none left of the last time, and its error.
+    /// The last resource that the machine lacked, and the error.
     shortage: Mutex<Option<(Shortage, String)>>,
-    /// Whether there is one. Looked at after each attempt.
+    /// Whether there is one. Read after each attempt.
     is_short: AtomicBool,
 }
 
-/// What was denied since the last look.
+/// The denials since the last read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Denied {
     pub(crate) count: u64,
-    /// Some of it in words, each once.
+    /// Some of them as text, without duplicates.
     pub(crate) what: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Denials {
         let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         denied.count += 1;
         if denied.what.len() < WORDS_MAX {
-            // Some are a guest's own words, and these are for a terminal.
+            // Some contain a guest's own text, and these are for a terminal.
             let what = one_line(what, LENGTH_MAX);
             if !denied.what.contains(&what) {
                 denied.what.push(what);
@@ -45,15 +45,15 @@ impl Denials {
         }
     }
 
-    /// Takes note that something could not be done because the machine has none left of what that takes. A guest may cope; if its
-    /// attempt fails, that is not its fault.
+    /// Records that the machine lacked a resource. A guest may handle that; if its attempt fails, it is not charged
+    /// with it.
     pub(crate) fn note_shortage(&self, shortage: Shortage, error: &io::Error) {
         let mut noted = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
         *noted = Some((shortage, error.to_string()));
         self.is_short.store(true, Ordering::Release);
     }
 
-    /// What the machine had none left of since the last look.
+    /// The resource that the machine lacked since the last read.
     pub(crate) fn take_shortage(&self) -> Option<(Shortage, String)> {
         if !self.is_short.load(Ordering::Acquire) {
             return None;
@@ -63,7 +63,7 @@ impl Denials {
         noted.take()
     }
 
-    /// What was denied since the last look; none if nothing was.
+    /// The denials since the last read; none if there were none.
     pub(crate) fn take(&self) -> Option<Box<Denied>> {
         let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         (denied.count > 0).then(|| Box::new(std::mem::take(&mut *denied)))
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shortage_is_told_once() {
+    fn shortage_is_reported_once() {
         let denials = Denials::default();
         assert_eq!(denials.take_shortage(), None);
         let error = io::Error::from(rustix::io::Errno::MFILE);

@@ -14,17 +14,17 @@ use rustix::{
     io::Errno,
 };
 
-/// A folder that workers see, written `HOST[::GUEST][:rw]`.
+/// A granted folder, written `HOST[::GUEST][:rw]`.
 ///
-/// It is opened when it is read here, once, and every instance of the run is given this descriptor: what becomes of the path
-/// afterwards changes nothing.
+/// It is opened once, when the text is parsed, and every instance of the run gets this descriptor: later changes of the
+/// path have no effect.
 #[derive(Clone, Debug)]
 pub(crate) struct Dir {
-    /// The folder itself.
+    /// The open folder.
     pub(crate) folder: Arc<File>,
-    /// How guests call it; what was written for the host's side unless said otherwise.
+    /// The guests' name for it; as written for the host unless given.
     pub(crate) guest: String,
-    /// Whether they may write.
+    /// Whether guests may write to it.
     pub(crate) writable: bool,
     /// Its path when it was opened, for messages and for [`Tampering`](super::Tampering).
     pub(super) host: PathBuf,
@@ -33,9 +33,9 @@ pub(crate) struct Dir {
 /// Why a folder cannot be granted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DirError {
-    #[error("`{0}` names no folder; it is written HOST[::GUEST][:rw]")]
+    #[error("`{0}` does not name a folder; write it as HOST[::GUEST][:rw]")]
     Empty(String),
-    #[error("`{path}` is no folder that can be opened: {error}")]
+    #[error("cannot open the folder `{path}`: {error}")]
     Missing { path: String, error: std::io::Error },
     #[error("`{0}` is not a folder")]
     NotAFolder(String),
@@ -62,14 +62,14 @@ impl DirError {
             Self::Missing { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
                 Some("this user may not enter it or a folder above it: `ls -ld` shows the permissions of each")
             }
-            Self::NotAFolder(_) => Some("a file is seen by granting the folder that it lies in"),
+            Self::NotAFolder(_) => Some("to grant a file, grant the folder that it is in"),
             _ => None,
         }
     }
 }
 
 impl Dir {
-    /// The folder of `PATH[::GUEST][:rw]`, the guest's name for it, and whether it is writable.
+    /// The folder of `PATH[::GUEST][:rw]`, the guests' name for it, and whether it is writable.
     pub(crate) fn parts(text: &str) -> (&str, &str, bool) {
         let (rest, writable) = match text.strip_suffix(":rw") {
             Some(rest) => (rest, true),
@@ -79,10 +79,10 @@ impl Dir {
         (host, guest, writable)
     }
 
-    /// Reads one and opens it; `base` is what a relative path is relative to.
+    /// Parses a rule and opens the folder; `base` is the start of a relative path.
     ///
     /// # Errors
-    /// It is not written as it should be, there is no such folder, or it is one of a proc file system.
+    /// It is not well-formed, there is no such folder, or it is in a proc file system.
     pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
         let (host, guest, writable) = Self::parts(text);
         if host.is_empty() || guest.is_empty() {
@@ -100,7 +100,7 @@ impl Dir {
         if is_proc(&folder).map_err(missing)? {
             return Err(DirError::Proc(shown()));
         }
-        // Asked now, so that no guest has to find out.
+        // Asked now, so that the error comes before a guest runs.
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         openat2(&folder, ".", flags, Mode::empty(), confined).map_err(|error| DirError::Kernel(error.into()))?;
         Ok(Self {
@@ -119,10 +119,10 @@ impl fmt::Display for Dir {
     }
 }
 
-/// Whether this lies on a proc file system, wherever that is mounted. What is there shows, and changes, the host itself.
+/// Whether a file is in a proc file system, wherever that is mounted. Its files show, and change, the host itself.
 ///
 /// # Errors
-/// The system does not say.
+/// The system returns an error.
 pub(crate) fn is_proc(file: impl AsFd) -> std::io::Result<bool> {
     Ok(fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_read_as_it_is_written() {
+    fn folder_rule_round_trips() {
         let here = tempfile::tempdir().unwrap();
         std::fs::create_dir(here.path().join("data")).unwrap();
         std::fs::write(here.path().join("file"), "").unwrap();

@@ -10,8 +10,8 @@ use std::{
 /// A program that workers may run, with the arguments that it may get: `PROGRAM [PATTERN ...]`.
 ///
 /// The program is an absolute path, given exactly. A pattern is an argument in which each `*` stands for any text; the
-/// pattern `...` at the end stands for any number of any arguments. What begins with `-` is matched only by a pattern
-/// that begins with `-`, so that what stands for a name cannot be made an option.
+/// pattern `...` at the end stands for any number of any arguments. An argument that begins with `-` is matched only by
+/// a pattern that begins with `-`, so that a pattern for a name cannot match an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecRule {
     program: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct ExecRule {
     open: bool,
 }
 
-/// Why a rule cannot be meant.
+/// Why a rule is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExecRuleError {
     #[error("it names no program")]
@@ -38,7 +38,7 @@ pub(crate) enum ExecRuleError {
 }
 
 impl ExecRuleError {
-    /// What to do. `path`: the folders in which a shell looks for programs.
+    /// How to fix it. `path`: the folders in which a shell looks for programs.
     pub(crate) fn hint(&self, path: Option<&OsStr>) -> Option<String> {
         match self {
             Self::Empty => Some("name a program by its absolute path, as in `/usr/bin/git status`".to_owned()),
@@ -65,10 +65,10 @@ impl ExecRuleError {
 }
 
 impl ExecRule {
-    /// From its words.
+    /// Parses a rule that is split into words.
     ///
     /// # Errors
-    /// It names no program that is there, or `...` is not the last word.
+    /// It names no existing program, or `...` is not the last word.
     pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, ExecRuleError> {
         let mut words = words.into_iter();
         let program = Path::new(
@@ -84,7 +84,7 @@ impl ExecRule {
         match std::fs::metadata(program) {
             Ok(meta) if meta.is_dir() => return Err(ExecRuleError::Folder(shown())),
             Ok(meta) if !meta.is_file() => return Err(ExecRuleError::Missing(shown())),
-            // Of its owner, its group or others: which of them this user is, the system decides when it is started.
+            // The bit of its owner, its group or others: the system decides which applies when it is started.
             Ok(meta) if meta.mode() & 0o111 == 0 => return Err(ExecRuleError::NotExecutable(shown())),
             Ok(_) => {}
             Err(_) => return Err(ExecRuleError::Missing(shown())),
@@ -106,7 +106,7 @@ impl ExecRule {
         &self.program
     }
 
-    /// Whether it allows this.
+    /// Whether it allows this invocation.
     pub(crate) fn allows(&self, program: &str, arguments: &[String]) -> bool {
         let enough = if self.open {
             arguments.len() >= self.patterns.len()
@@ -131,8 +131,8 @@ impl fmt::Display for ExecRule {
     }
 }
 
-/// Whether a text fits a pattern: what is between the stars must come in order, the first at the beginning and the last at
-/// the end.
+/// Whether a text matches a pattern: the parts between the stars must occur in order, the first at the beginning and
+/// the last at the end.
 fn fits(pattern: &str, text: &str) -> bool {
     if text.starts_with('-') && !pattern.starts_with('-') {
         return false;
@@ -148,7 +148,7 @@ fn fits(pattern: &str, text: &str) -> bool {
         if parts.peek().is_none() {
             return text.ends_with(part);
         }
-        // The earliest place leaves the most for what follows.
+        // The earliest match leaves the most for the rest.
         match text.split_once(part) {
             Some((_, after)) => text = after,
             None => return false,
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_must_fit_in_number_and_in_kind() {
+    fn arguments_must_match_in_number_and_pattern() {
         let allows = |rule: &str, arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
             ExecRule::new(rule.split(' ')).unwrap().allows("/bin/sh", &arguments)
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_a_name_cannot_be_made_an_option() {
+    fn pattern_for_a_name_does_not_match_an_option() {
         assert!(fits("*", "name"));
         assert!(!fits("*", "-rf"));
         assert!(fits("-*", "-rf"));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_names_a_program_that_is_there() {
+    fn rule_must_name_an_existing_program() {
         let error = |rule: &str| ExecRule::new(rule.split(' ')).unwrap_err();
         assert!(matches!(error(""), ExecRuleError::Empty));
         assert!(matches!(error("sh"), ExecRuleError::Relative(_)));

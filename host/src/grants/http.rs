@@ -1,4 +1,4 @@
-//! Servers.
+//! Grants of HTTP requests.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -6,17 +6,17 @@ use url::{Host, Url};
 
 /// Requests that workers may send: `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`.
 ///
-/// Without methods any is meant, without a port the scheme's own. A host `*.NAME` stands for all names below that one. The
-/// prefix is of whole segments, so that `/v1` is not the beginning of `/v10`.
+/// Without methods all are granted; without a port the scheme's own. A host `*.NAME` stands for all names below it. The
+/// path prefix is of whole segments: `/v1` is no prefix of `/v10`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HttpRule {
-    /// Any if there are none.
+    /// All if empty.
     methods: Vec<String>,
     https: bool,
     host: HostRule,
     port: u16,
     segments: Vec<String>,
-    /// As it was written.
+    /// The rule as it was written.
     text: String,
 }
 
@@ -28,14 +28,14 @@ enum HostRule {
     Address(IpAddr),
 }
 
-/// Why a rule cannot be meant.
+/// Why a rule is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpRuleError {
-    #[error("it is written [METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH]")]
+    #[error("write it as [METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH]")]
     Shape,
-    #[error("`{0}` is no method in capital letters")]
+    #[error("`{0}` is not a method in capital letters")]
     Method(String),
-    #[error("its URL cannot be read: {0}")]
+    #[error("invalid URL: {0}")]
     Url(#[from] url::ParseError),
     #[error("only http and https can be granted")]
     Scheme,
@@ -65,7 +65,7 @@ impl FromStr for HttpRule {
         if rest.contains(['@', '?', '#']) {
             return Err(HttpRuleError::Parts);
         }
-        // Taken off before the URL is read: a parser has its own thoughts about stars.
+        // Removed before the URL is parsed: a parser treats stars in its own way.
         let (below, rest) = match rest.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None => (false, rest),
@@ -101,11 +101,11 @@ impl FromStr for HttpRule {
 }
 
 impl HttpRule {
-    /// Whether it allows this request.
+    /// Whether it grants this request.
     pub(crate) fn allows(&self, method: &str, url: &Url) -> bool {
         let host = match (&self.host, url.host()) {
             (HostRule::Name(name), Some(Host::Domain(asked))) => name == asked,
-            // What is left before the dot must be something.
+            // The part before the dot must not be empty.
             (HostRule::Below(end), Some(Host::Domain(asked))) => {
                 asked.strip_suffix(end.as_str()).is_some_and(|rest| !rest.is_empty())
             }
@@ -128,16 +128,16 @@ impl HttpRule {
             .segments
             .iter()
             .all(|granted| asked.next() == Some(granted.as_str()));
-        // The server may decode what this side does not, and then climb out of the prefix.
+        // The server may decode what this side does not, and then leave the prefix.
         begins && !segments(url).any(is_two_faced)
     }
 
-    /// Whether what is sent by it is encrypted.
+    /// Whether its requests are encrypted.
     pub(crate) fn is_https(&self) -> bool {
         self.https
     }
 
-    /// Whether it names an address and not a name.
+    /// Whether its host is an address and not a name.
     pub(crate) fn is_by_address(&self) -> bool {
         matches!(self.host, HostRule::Address(_))
     }
@@ -168,22 +168,22 @@ fn segments(url: &Url) -> impl Iterator<Item = &str> {
     url.path().strip_prefix('/').unwrap_or_default().split('/')
 }
 
-/// Whether a server could read a segment as more than one or as a step: it decodes, however often, to something with a
-/// slash, or to dots, parameters after `;` aside. Takes time in proportion to its length.
+/// Whether a server could read a segment as more than one or as a step: decoding it, however often, yields a slash, or
+/// dots, not counting parameters after `;`. Takes linear time.
 fn is_two_faced(segment: &str) -> bool {
     let decoded = decode(segment.as_bytes());
     let name = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
     decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0)) || matches!(name, b"." | b"..")
 }
 
-/// What is left when each `%` with two hexadecimal digits has become the byte that it stands for, again and again until there
-/// is none. Slashes, dots before a `;` and zeros that come up on the way are in it: nothing decodes them further.
+/// The text with each `%` and two hexadecimal digits replaced by its byte, repeatedly until none is left. Slashes, dots
+/// before a `;` and zeros that appear on the way stay in it: no further decoding removes them.
 fn decode(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut decoded = Vec::with_capacity(text.len());
     for byte in text {
         decoded.push(*byte);
-        // A byte that was decoded may be the last digit of another one.
+        // A decoded byte may be the last digit of another one.
         while let [.., b'%', high, low] = *decoded.as_slice()
             && let Some((high, low)) = digit(high).zip(digit(low))
         {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_of_whole_segments_and_cannot_be_climbed_out_of() {
+    fn path_prefix_matches_whole_segments_and_cannot_be_left() {
         for (rule, path, fit) in [
             ("/v1", "/v1", true),
             ("/v1", "/v1/", true),
@@ -274,8 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_very_often_is_decoded_in_one_go() {
-        // Round by round this took hours.
+    fn nested_encoding_is_decoded_in_linear_time() {
+        // Decoding in rounds took hours.
         let rounds = "25".repeat(2_000_000);
         for (end, two_faced) in [("2f", true), ("41", false), ("zz", false)] {
             assert_eq!(is_two_faced(&format!("%{rounds}{end}")), two_faced, "{end}");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_cannot_be_meant_says_why() {
+    fn invalid_rule_is_an_error() {
         for rule in [
             "",
             "a.com",

@@ -1,4 +1,4 @@
-//! What an operator opens to workers. Nothing is open by default, and nothing ever is to planners and tasks.
+//! The grants of an operator to workers. Nothing is granted by default, and nothing ever to planners and tasks.
 
 mod denials;
 mod dir;
@@ -14,10 +14,10 @@ pub(crate) use http::{HttpRule, HttpRuleError};
 pub(crate) use secret::Secret;
 pub(crate) use tampering::Tampering;
 
-/// What the workers of one pool may do beside computing. The default is nothing.
+/// What the workers of one pool may access. Empty by default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
-    /// Folders that they see.
+    /// Folders.
     pub(crate) dirs: Vec<Dir>,
     /// Programs that they may run.
     pub(crate) exec: Vec<ExecRule>,
@@ -26,7 +26,7 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// These and those.
+    /// Both grants together.
     pub(crate) fn and(mut self, more: &Self) -> Self {
         self.dirs.extend(more.dirs.iter().cloned());
         self.exec.extend(more.exec.iter().cloned());

@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 
 use super::HttpRule;
 
-/// A value that the host puts into requests and that no guest sees.
+/// A value that the host inserts into requests and that no guest sees.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
-    /// What the guest calls it: an environment variable.
+    /// The name of the guest's environment variable.
     pub(crate) name: String,
     value: Arc<Value>,
-    /// Where it may go; what it is bound to, once it is.
+    /// Where it may go; the bound grants, once it is bound.
     hosts: Option<Vec<HttpRule>>,
 }
 
-/// The value in all the forms in which it leaves or may come back. Zeroed when the last that has it is gone.
+/// The value in all forms in which it is sent or may come back. Zeroed when the last reference is dropped.
 struct Value {
     header: Zeroizing<String>,
     query: Zeroizing<String>,
@@ -37,25 +37,25 @@ impl fmt::Debug for Value {
 pub(crate) enum SecretError {
     #[error("it is empty")]
     Empty,
-    #[error("it has a line break or another control character, which no header can carry")]
+    #[error("it has a line break or another control character, which is invalid in a header")]
     Control,
-    #[error("`basic` wants USER:PASSWORD, and it has no colon")]
+    #[error("`basic` needs USER:PASSWORD, and it has no colon")]
     NoColon,
 }
 
 impl Secret {
-    /// Why no secret can have this name, if so.
+    /// Why no secret can have this name, if it cannot.
     pub(crate) fn wrong_name(name: &str) -> Option<&'static str> {
         let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let is_name = !name.is_empty() && name.chars().all(fits);
         (!is_name).then_some("its name is that of an environment variable: letters, digits and `_`")
     }
 
-    /// From its value. `hosts`: where it may go; none: where the pool's grants say. `basic`: it is `USER:PASSWORD` and goes
-    /// out in base64.
+    /// Makes a secret of its value. `hosts`: where it may go; none: where the pool's grants allow. `basic`: it is
+    /// `USER:PASSWORD` and is sent in base64.
     ///
     /// # Errors
-    /// No header could carry it.
+    /// It cannot be sent in a header.
     pub(crate) fn new(
         name: String,
         value: Zeroizing<String>,
@@ -99,8 +99,8 @@ impl Secret {
         })
     }
 
-    /// Bound to what it names itself, else to those grants that are encrypted; if there are none, to those by address, which
-    /// nobody can take over by a name.
+    /// Binds it to its own hosts, else to the encrypted grants; if there are none, to those by address, which cannot be
+    /// taken over by a change of a name.
     pub(crate) fn bound(&self, granted: &[HttpRule]) -> Self {
         let hosts = self.hosts.clone().unwrap_or_else(|| {
             let encrypted: Vec<_> = granted.iter().filter(|rule| rule.is_https()).cloned().collect();
@@ -116,31 +116,31 @@ impl Secret {
         }
     }
 
-    /// Whether it may go along with this request.
+    /// Whether it may be sent with this request.
     pub(crate) fn may_go(&self, method: &str, url: &Url) -> bool {
         self.hosts.iter().flatten().any(|rule| rule.allows(method, url))
     }
 
-    /// As it goes into a header. **Never shown.**
+    /// The form for a header. **Never shown.**
     pub(crate) fn header(&self) -> &str {
         &self.value.header
     }
 
-    /// As it goes into a query. **Never shown.**
+    /// The form for a query. **Never shown.**
     pub(crate) fn query(&self) -> &str {
         &self.value.query
     }
 
-    /// What is not to be shown, the longest first.
+    /// The forms to hide, the longest first.
     pub(crate) fn forms(&self) -> impl Iterator<Item = &str> {
         self.value.forms.iter().map(|form| form.as_str())
     }
 }
 
-/// With all but letters, digits and `-._~` as `%` and two of these digits.
+/// Percent-encodes all but letters, digits and `-._~`, with these hexadecimal digits.
 fn escaped(text: &str, digits: &[u8; 16]) -> Zeroizing<String> {
     let digit = |at: u8| char::from(digits.get(usize::from(at)).copied().unwrap_or_default());
-    // As large as it can get, so that no piece is left behind where it grew.
+    // Of the largest possible capacity, so that growing leaves no copy behind.
     let mut escaped = Zeroizing::new(String::with_capacity(3 * text.len()));
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_shown() {
+    fn debug_output_hides_secrets() {
         let shown = format!("{:?}", secret("canary", false).unwrap());
         assert!(shown.contains("[secret]") && !shown.contains("canary"), "{shown}");
     }
 
     #[test]
-    fn a_secret_has_the_form_of_its_place() {
+    fn secret_is_encoded_for_its_place() {
         let plain = secret("a/b c", false).unwrap();
         assert_eq!((plain.header(), plain.query()), ("a/b c", "a%2Fb%20c"));
         let basic = secret("u:p", true).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_names_no_host_goes_to_the_encrypted_or_by_address() {
+    fn secret_without_hosts_goes_to_https_or_else_to_addresses() {
         let goes = |granted: &[&str], url: &str| {
             let granted: Vec<HttpRule> = granted.iter().map(|rule| rule.parse().unwrap()).collect();
             let secret = secret("canary", false).unwrap().bound(&granted);

@@ -1,5 +1,5 @@
-//! What guests could exchange: what a run, or the next one, takes for its own and what lies in a folder that is granted for
-//! writing.
+//! Protection from guests that replace files: whether programs and folders that a run, or the next one, trusts lie in a
+//! folder that is granted for writing.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use std::{
 
 use super::{Dir, Grants};
 
-/// How many symbolic links a path may lead over. As Linux has it.
+/// The most symbolic links on a path, as in Linux.
 const LINKS_MAX: usize = 40;
 
 /// The folders of a run that guests may write to.
@@ -26,13 +26,13 @@ pub(crate) struct Tampering<'a> {
 #[derive(Debug)]
 struct Writable<'a> {
     dir: &'a Dir,
-    /// Its device and number there.
+    /// Its device and inode there.
     id: Option<(u64, u64)>,
-    /// Where it lies, and where what is mounted within it lies.
+    /// Its position, and those of the mounts in it.
     places: Vec<Place>,
 }
 
-/// Where something lies on its file system, however that is mounted.
+/// A position in a file system, independent of mounts.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     device: OsString,
@@ -43,13 +43,13 @@ struct Place {
 #[derive(Debug)]
 struct Mount {
     device: OsString,
-    /// What of its file system is mounted.
+    /// The part of its file system that is mounted.
     root: PathBuf,
     at: PathBuf,
 }
 
 impl<'a> Tampering<'a> {
-    /// By guests with any of these grants.
+    /// For guests with any of these grants.
     pub(crate) fn with(grants: impl IntoIterator<Item = &'a Grants>) -> Self {
         let writable: Vec<&Dir> = grants
             .into_iter()
@@ -62,7 +62,7 @@ impl<'a> Tampering<'a> {
                 mounts: Vec::new(),
             };
         }
-        // Where it cannot be read, what is mounted in two places is told by its number alone.
+        // If it cannot be read, bind mounts are recognized only by device and inode.
         let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
         let mounts: Vec<Mount> = mounts.split(|&byte| byte == b'\n').filter_map(mount).collect();
         let writable = writable.into_iter().map(|dir| Writable {
@@ -76,14 +76,15 @@ impl<'a> Tampering<'a> {
         }
     }
 
-    /// The folder in which guests could exchange what this path names, or a folder or a link on its way. It need not be there.
+    /// The folder in which guests could replace the file of this path, or a folder or a link on its way. It need not
+    /// exist.
     pub(crate) fn exchange(&self, path: &Path) -> Option<&'a Dir> {
         if self.writable.is_empty() {
             return None;
         }
         let mut left: VecDeque<OsString> = parts(&std::path::absolute(path).ok()?);
         let mut links = 0;
-        // Never has a link in it.
+        // Never contains a link.
         let mut here = PathBuf::from("/");
         while let Some(part) = left.pop_front() {
             if part == ".." {
@@ -108,16 +109,16 @@ impl<'a> Tampering<'a> {
                 }
             }
         }
-        // A file alone can be mounted too.
+        // A single file can be a mount point too.
         self.around(&here)
     }
 
-    /// The same of what lies in this folder, which need not be there.
+    /// The same for files in this folder, which need not exist.
     pub(crate) fn exchange_in(&self, folder: &Path) -> Option<&'a Dir> {
         self.exchange(&folder.join("file"))
     }
 
-    /// The writable folder that this path without links is, or lies in.
+    /// The writable folder that this path without links is, or is in.
     fn around(&self, path: &Path) -> Option<&'a Dir> {
         let mut ids = path.ancestors().filter_map(|folder| {
             let meta = std::fs::symlink_metadata(folder).ok()?;
@@ -139,7 +140,7 @@ impl Place {
     }
 }
 
-/// What a path goes through, without the beginning of an absolute one.
+/// The components of a path, without the root.
 fn parts(path: &Path) -> VecDeque<OsString> {
     let part = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -149,20 +150,20 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(part).collect()
 }
 
-/// Where a path without links lies.
+/// The position of a path without links.
 fn place(mounts: &[Mount], path: &Path) -> Option<Place> {
-    // Of several at one place, the last covers the others.
+    // Of several mounts at one path, the last covers the others.
     let mount = mounts.iter().filter(|mount| path.starts_with(&mount.at));
     let mount = mount.max_by_key(|mount| mount.at.components().count())?;
     let below = path.strip_prefix(&mount.at).ok()?;
     Some(Place {
         device: mount.device.clone(),
-        // Without a slash at the end where there is nothing below.
+        // Without a slash at the end if the rest is empty.
         path: mount.root.components().chain(below.components()).collect(),
     })
 }
 
-/// Where all lies that can be reached in this folder.
+/// The positions that can be reached in this folder.
 fn places(mounts: &[Mount], folder: &Path) -> Vec<Place> {
     let within = mounts.iter().filter(|mount| mount.at.starts_with(folder));
     let within = within.map(|mount| Place {
@@ -183,7 +184,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
     })
 }
 
-/// With `\040` and its like as what they stand for.
+/// Replaces `\040` and the like by their bytes.
 fn unescaped(mut text: &[u8]) -> OsString {
     let mut plain = Vec::with_capacity(text.len());
     while let Some((&byte, rest)) = text.split_first() {
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_writable_folder_can_be_exchanged_and_nothing_else() {
+    fn only_files_in_writable_folders_can_be_replaced() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         for folder in ["open/in", "read", "else"] {
@@ -231,7 +232,7 @@ mod tests {
             "open/in/a",
             "open/in/../../open/in/new",
             "link/a",
-            // The link itself is what can be exchanged.
+            // The link itself can be replaced.
             "open/link",
             "else/link",
         ] {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_file_system_is_found_wherever_it_is_mounted() {
+    fn bind_mounts_of_a_file_system_are_found() {
         let lines = [
             "22 1 8:1 / / rw - ext4 /dev/sda1 rw",
             "30 22 8:1 /data/open\\040one/sub /bind rw - ext4 /dev/sda1 rw",

@@ -1,20 +1,20 @@
-//! Which addresses a name may stand for.
+//! Which addresses a name may resolve to.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// A name stands for an address that no name opens.
+/// A name resolves to an address that no rule by name grants.
 #[derive(Debug, thiserror::Error)]
-#[error("`{name}` is {address}, which is not a public address; only a rule with that very address opens it")]
+#[error("`{name}` is {address}, which is not a public address; only a rule with that address grants it")]
 pub(super) struct NotPublic {
     pub(super) name: String,
     pub(super) address: IpAddr,
 }
 
-/// Whether it is an address of the public internet. All that is this machine, its networks, metadata services, tunnels to
-/// such, groups and documentation is not.
+/// Whether it is an address of the public internet. Addresses of this machine, its networks, metadata services, tunnels
+/// to such, multicast groups and documentation are not.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -22,7 +22,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The IANA registry of special addresses, less what is globally reachable.
+/// The IANA registry of special addresses, less those that are globally reachable.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
@@ -40,7 +40,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// What carries an IPv4 address is as public as that; else it must be of 2000::/3, the only block that is handed out.
+/// An embedded IPv4 address decides; all others must be in 2000::/3, the only block that is allocated.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let inner = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -57,7 +57,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Where a URL leads, without the rest of it.
+/// The scheme, host and port of a URL.
 pub(super) struct Origin<'a>(pub(super) &'a url::Url);
 
 impl fmt::Display for Origin<'_> {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_of_the_public_internet_is_told_apart() {
+    fn is_public_accepts_only_public_addresses() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",

@@ -1,4 +1,4 @@
-//! The one client of a run, and how it finds servers.
+//! The HTTP client of a run, and how it resolves names.
 
 use std::{
     error::Error,
@@ -38,9 +38,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_MAX: usize = 32;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// Sends requests; made when the first is sent, since it reads the machine's certificates. Its connections are shared by all
-/// workers: what a request may do is decided before it gets here, and nothing but the server's address outlives it. It follows
-/// no redirects, takes no proxy from the environment and decompresses nothing.
+/// Sends requests; made for the first request, since it reads the machine's certificates. All workers share its
+/// connections: a request is checked before it gets here, and a connection depends on nothing but the server's address.
+/// It follows no redirects, takes no proxy from the environment and decompresses nothing.
 pub(crate) struct Client {
     resolver: Arc<dyn Resolver>,
     made: OnceLock<Result<Connections, String>>,
@@ -49,13 +49,13 @@ pub(crate) struct Client {
 /// The connections of all workers.
 pub(super) type Connections = legacy::Client<Connector, Full<Bytes>>;
 
-/// From names to addresses.
+/// Resolves names to addresses.
 pub(super) trait Resolver: Send + Sync {
     /// All addresses of a name.
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// A name stands for no address.
+/// A name resolves to no address.
 #[derive(Debug, thiserror::Error)]
 #[error("no address is known for `{name}`: {error}")]
 pub(super) struct Unknown {
@@ -69,12 +69,12 @@ impl Unknown {
     }
 }
 
-/// A server takes too long to connect to.
+/// Connecting to a server takes too long.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
 pub(super) struct Slow;
 
-/// The system's.
+/// The system's resolver.
 struct System;
 
 impl Resolver for System {
@@ -86,11 +86,11 @@ impl Resolver for System {
     }
 }
 
-/// Why there is no connection.
+/// Why a connection failed.
 type BoxError = Box<dyn Error + Send + Sync>;
 type Opening<T> = BoxFuture<'static, Result<T, BoxError>>;
 
-/// Hands out the addresses that it has looked at and no others, so that a second answer cannot differ from the first.
+/// Returns the addresses that it has checked and no others, so that a second lookup cannot differ from the first.
 #[derive(Clone)]
 struct Checked(Arc<dyn Resolver>);
 
@@ -111,7 +111,7 @@ impl Service<Name> for Checked {
                 Ok(found) => found,
                 Err(error) => return Err(Unknown { name, error }.into()),
             };
-            // One that is not public is enough: who mixes them has it in mind.
+            // One address that is not public is enough: a server that mixes them does so on purpose.
             if let Some(&address) = found.iter().find(|address| !is_public(**address)) {
                 return Err(NotPublic { name, address }.into());
             }
@@ -121,7 +121,7 @@ impl Service<Name> for Checked {
     }
 }
 
-/// Opens connections of TCP, which are read in small steps.
+/// Opens TCP connections, which are read in small steps.
 #[derive(Clone)]
 struct Tcp(HttpConnector<Checked>);
 
@@ -142,7 +142,7 @@ impl Service<Uri> for Tcp {
     }
 }
 
-/// Opens connections, with TLS where the URL says so, and not for ever.
+/// Opens connections, with TLS for https, within a timeout.
 #[derive(Clone)]
 pub(super) struct Connector(HttpsConnector<Tcp>);
 
@@ -187,7 +187,7 @@ impl Client {
     }
 
     /// # Errors
-    /// None can be made; says why.
+    /// The client cannot be made; holds the reason.
     pub(super) fn get(&self) -> Result<&Connections, &String> {
         self.made
             .get_or_init(|| make(self.resolver.clone()).map_err(|error| error.to_string()))
@@ -197,7 +197,7 @@ impl Client {
 
 fn make(resolver: Arc<dyn Resolver>) -> Result<Connections, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    // A machine without certificates still reaches servers that need none.
+    // A machine without certificates still reaches servers without TLS.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)

@@ -1,4 +1,4 @@
-//! One request of a chain of redirects, as the guest may know it: with placeholders and never with secrets.
+//! One request of a chain of redirects, as the guest may see it: with placeholders and never with secrets.
 
 use bytes::Bytes;
 use http::{
@@ -11,7 +11,7 @@ use url::Url;
 use super::{Cause, HEADER, Problem, Request, address::Origin, secrets::Secrets};
 use crate::{grants::Secret, units::Size};
 
-/// Header lines that say how a message is framed and where it goes; they are the host's to write.
+/// Headers for framing and routing, which only the host writes.
 const HOSTS_OWN: [&str; 12] = [
     "connection",
     "content-length",
@@ -27,12 +27,12 @@ const HOSTS_OWN: [&str; 12] = [
     "upgrade",
 ];
 
-/// Whether a header line of this name is the host's to write. Lowercase.
+/// Whether only the host writes a header of this name. Lowercase.
 pub(crate) fn is_hosts_own(name: &str) -> bool {
     HOSTS_OWN.contains(&name)
 }
 
-/// What a request says of who sends it, unless the guest says something.
+/// The `User-Agent`, unless the guest sets one.
 const NAME: &str = concat!("disperse-host/", env!("CARGO_PKG_VERSION"));
 
 /// The longest host of a URL in bytes, with its port. A name has at most 253; encoded it has more.
@@ -46,16 +46,16 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    /// The first, as the guest wants it. Its URL and its headers each have at most `headers_max` bytes.
+    /// The first request, from the guest. Its URL and its headers each have at most `headers_max` bytes.
     ///
     /// # Errors
-    /// `Invalid`: it is not well-formed, or would write what is the host's to write.
+    /// `Invalid`: it is not well-formed, or sets a header that only the host writes.
     pub(super) fn new(request: Request, headers_max: u64) -> Result<Self, Problem> {
         let invalid = |why: String| Err(Problem::Invalid(why));
         let verb = if request.verb.is_empty() { "GET" } else { &request.verb };
         let method = match Method::from_bytes(verb.as_bytes()) {
             Ok(method) if ![Method::CONNECT, Method::TRACE].contains(&method) => method,
-            _ => return invalid(format!("`{}` is no method for it", short(verb))),
+            _ => return invalid(format!("invalid method `{}`", short(verb))),
         };
         let most = Size(headers_max);
         if request.url.len() as u64 > headers_max {
@@ -66,7 +66,7 @@ impl Hop {
         }
         let mut url = match Url::parse(&request.url) {
             Ok(url) => url,
-            Err(error) => return invalid(format!("`{}` is no absolute URL: {error}", short(&request.url))),
+            Err(error) => return invalid(format!("`{}` is not an absolute URL: {error}", short(&request.url))),
         };
         check(&url)?;
         url.set_fragment(None);
@@ -75,13 +75,13 @@ impl Hop {
         for (name, value) in request.headers {
             size += name.len() as u64 + value.len() as u64 + HEADER;
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                return invalid(format!("`{}` is no name of a header", short(&name)));
+                return invalid(format!("invalid header name `{}`", short(&name)));
             };
             if is_hosts_own(name.as_str()) {
-                return invalid(format!("the header `{name}` is the host's to write"));
+                return invalid(format!("only the host writes the header `{name}`"));
             }
             if HeaderValue::from_bytes(value.as_bytes()).is_err() {
-                return invalid(format!("the header `{name}` has a value that no header can have"));
+                return invalid(format!("the header `{name}` has an invalid value"));
             }
             headers.push((name, value));
         }
@@ -98,7 +98,7 @@ impl Hop {
         })
     }
 
-    /// With secrets in their places: what is sent.
+    /// The request to send, with secrets in the place of their placeholders.
     ///
     /// # Errors
     /// `Denied`: a secret may not go there.
@@ -111,7 +111,7 @@ impl Hop {
             url.set_query(Some(&query));
         }
         let uri: Uri = url.as_str().parse().map_err(|error| {
-            // What it is has a secret in it, perhaps.
+            // The error's source may contain a secret.
             Problem::Invalid(format!("the URL cannot be sent: {error}"))
         })?;
         let mut request = http::Request::new(Full::new(self.body.clone()));
@@ -121,18 +121,18 @@ impl Hop {
             let filled = secrets.fill(text, at, Secret::header)?;
             let text = filled.as_ref().unwrap_or(text);
             let mut value = HeaderValue::from_bytes(text.as_bytes())
-                .map_err(|_| Problem::Invalid(format!("the header `{name}` has a value that no header can have")))?;
+                .map_err(|_| Problem::Invalid(format!("the header `{name}` has an invalid value")))?;
             value.set_sensitive(filled.is_some());
             has_secret |= filled.is_some();
             request.headers_mut().try_append(name, value).map_err(too_many)?;
         }
         if has_secret {
-            // What comes back compressed cannot be looked through.
+            // Secrets could not be found in a compressed answer.
             request
                 .headers_mut()
                 .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        // Some servers refuse a request without these.
+        // Some servers reject a request without these.
         for (name, value) in [(ACCEPT, "*/*"), (USER_AGENT, NAME)] {
             let headers = request.headers_mut();
             if !headers.contains_key(&name) {
@@ -144,10 +144,10 @@ impl Hop {
         Ok(request)
     }
 
-    /// Where an answer of this status with this `Location` leads; its URL has at most `headers_max` bytes.
+    /// The next request, if the answer's status and `Location` redirect; its URL has at most `headers_max` bytes.
     ///
     /// # Errors
-    /// `Unreachable`: it leads to what is no URL.
+    /// `Unreachable`: the location is not a valid URL.
     pub(super) fn next(
         mut self,
         status: StatusCode,
@@ -162,7 +162,7 @@ impl Hop {
         if location.len() as u64 > headers_max || host_length(location) > HOST_MAX {
             return Err(lost("a URL that is too long"));
         }
-        let mut url = self.url.join(location).map_err(|_| lost("what is no URL"))?;
+        let mut url = self.url.join(location).map_err(|_| lost("an invalid URL"))?;
         check(&url).map_err(|_| lost("a URL that cannot be followed"))?;
         url.set_fragment(None);
         let is_post = self.method == Method::POST;
@@ -177,7 +177,7 @@ impl Hop {
             self.headers.retain(|(name, _)| !name.as_str().starts_with("content-"));
         }
         if url.origin() != self.url.origin() {
-            // What is for one server is not for the next, but for secrets that the operator has bound to it too.
+            // Headers for one server are not for the next, except secrets that the operator has bound to it too.
             let method = &self.method;
             self.headers.retain(|(name, value)| {
                 let mut named = secrets.named(value).peekable();
@@ -193,11 +193,11 @@ impl Hop {
 }
 
 fn too_many(_: http::header::MaxSizeReached) -> Problem {
-    Problem::Invalid("it has more headers than a request can carry".to_owned())
+    Problem::Invalid("it has too many headers".to_owned())
 }
 
 /// # Errors
-/// `Invalid`: it is not of HTTP, or has a user in it, who would become a header.
+/// `Invalid`: it is not an HTTP URL, or has a user in it, which would become a header.
 fn check(url: &Url) -> Result<(), Problem> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Problem::Invalid(format!(
@@ -213,8 +213,8 @@ fn check(url: &Url) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How long the host of a URL is, or could be if it is not absolute, before anything reads it: to read a name of other letters
-/// takes time in proportion to the square of its length.
+/// The length of the host in a URL, or of what could be one in a relative URL, before the URL is parsed: parsing an
+/// internationalized name takes time quadratic in its length.
 fn host_length(url: &str) -> usize {
     let is_slash = |letter: char| matches!(letter, '/' | '\\');
     let is_before_host = |letter: char| is_slash(letter) || letter <= ' ';
@@ -241,7 +241,7 @@ fn host_length(url: &str) -> usize {
         .unwrap_or(host.len())
 }
 
-/// The beginning of a guest's words.
+/// The beginning of a guest's text.
 fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_measured_before_it_is_read() {
+    fn host_length_measures_unparsed_urls() {
         for (url, length) in [
             ("http://a.com:80/b", 8),
             (" \thttps:\\\\a.com?b/c", 5),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_takes_long_to_read_is_invalid() {
+    fn slow_to_parse_request_is_invalid() {
         let many: Vec<_> = (0..30_000).map(|n| (format!("x{n}"), String::new())).collect();
         let hop = |url: &str, headers: &[(String, String)]| {
             let request = Request {

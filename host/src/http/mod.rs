@@ -1,5 +1,5 @@
-//! HTTP for workers, as far as it is granted: every hop of a redirect is checked as the first one was, a name reaches only
-//! public addresses, and secrets are put in on the way out and taken out on the way back.
+//! HTTP for workers, within their grants: every hop of a redirect is checked like the first, a name reaches only public
+//! addresses, and secrets are inserted into requests and removed from answers.
 
 mod address;
 mod client;
@@ -42,35 +42,35 @@ use crate::{
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 10;
 
-/// How many requests of one instance are on their way at once, or one for each attempt in it if that is more; more wait. Chosen
-/// freely: a server sees as many connections.
+/// The most requests of one instance in flight, or one for each attempt in it if that is more; others wait. Arbitrary:
+/// a server sees as many connections.
 const AT_ONCE_MAX: usize = 64;
 
-/// How long a request waits for a connection for which the machine has no file, port or memory. Arbitrary: enough for others to
-/// be closed, and short for an attempt that is better made later.
+/// How long a request waits to connect when the machine has no file, port or memory for it. Arbitrary: enough for
+/// others to be closed, and short for an attempt that is better retried later.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long it waits before it tries again.
+/// The pause between two tries.
 const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 
-/// How much the requests and answers of one instance may hold, in largest results, or one for each attempt in it if that is
-/// more: what is being sent, and what was not read yet.
+/// The most bytes of requests and answers of one instance, as a multiple of the largest result, or one for each attempt
+/// in it if that is more: bodies being sent, and unread ones.
 const OPEN_MAX: u64 = 8;
 
-/// What a header line counts beside its text, in bytes, as in HTTP/2. It bounds how many there are, too: the map that they are
-/// put into has no room for 24,577.
+/// What a header line counts beside its text, in bytes, as in HTTP/2. It also bounds their number: their map cannot
+/// hold 24,577.
 const HEADER: u64 = 32;
-/// The longest words of a problem with secrets hidden, in bytes.
+/// The longest text of a problem with secrets hidden, in bytes.
 const WORDS_MAX: usize = 64 << 10;
 
-/// `http-types.request`, and what wasi:http can say beside it.
+/// `http-types.request`, with the additions of wasi:http.
 #[derive(Default)]
 pub(crate) struct Request {
     pub(crate) verb: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
-    /// Whether redirects are the guest's business.
+    /// Whether the guest follows redirects itself.
     pub(crate) as_is: bool,
     /// The longest wait for the head of the answer, and for each piece of its body.
     pub(crate) head_wait: Option<Duration>,
@@ -78,7 +78,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Bytes that all but the body takes in the host.
+    /// The bytes that all but the body takes in the host.
     pub(crate) fn head(&self) -> usize {
         let headers = self.headers.iter();
         let texts: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
@@ -86,7 +86,7 @@ impl Request {
     }
 }
 
-/// `http-types.response`, and what it counts.
+/// `http-types.response`, with its charge.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
@@ -101,20 +101,20 @@ pub(crate) struct Access {
     grants: Arc<Grants>,
     secrets: Secrets,
     room: Semaphore,
-    /// Bytes of requests and answers.
+    /// The bytes of its requests and answers.
     open: Arc<AtomicU64>,
-    /// How many they may be.
+    /// Their limit.
     open_max: u64,
     /// The largest body.
     body_max: u64,
     /// The longest URL, and the largest headers.
     headers_max: u64,
-    /// Of the memory of its pool.
+    /// The memory of its pool.
     memory: Arc<Account>,
     denials: Arc<Denials>,
 }
 
-/// Bytes of a request or an answer that count until this is dropped.
+/// The charge of a request or an answer, in bytes, until this is dropped.
 pub(crate) struct Held {
     open: Arc<AtomicU64>,
     bytes: u64,
@@ -128,7 +128,7 @@ impl Drop for Held {
 }
 
 impl Access {
-    /// Of an instance that takes so many attempts at once.
+    /// For an instance that makes this many attempts at once.
     pub(crate) fn new(
         client: Arc<Client>,
         grants: Arc<Grants>,
@@ -152,10 +152,10 @@ impl Access {
         }
     }
 
-    /// Looks at a request before it is copied: how many header lines it has, and how large its body is.
+    /// Checks a request before it is copied: the number of its header lines and the size of its body.
     ///
     /// # Errors
-    /// `Invalid` or `Oversize`: more than allowed.
+    /// `Invalid` or `Oversize`: a limit is exceeded.
     pub(crate) fn check(&self, headers: usize, body: usize) -> Result<(), Problem> {
         if (headers as u64).saturating_mul(HEADER) > self.headers_max {
             return Err(self.too_long());
@@ -166,12 +166,12 @@ impl Access {
         Ok(())
     }
 
-    /// The most bytes that the text of a request can have: a URL, headers and a method that are each looked at on their own.
+    /// The most bytes of a request's texts: URL, headers and method, each within its own limit.
     pub(crate) fn texts_max(&self) -> usize {
         usize::try_from(self.headers_max.saturating_mul(3)).unwrap_or(usize::MAX)
     }
 
-    /// A request has more text than that, or more header lines.
+    /// The problem of a request with more text, or more header lines.
     pub(crate) fn too_long(&self) -> Problem {
         Problem::Invalid(format!(
             "the URL or the headers, each with {HEADER} bytes more, are more than {}; raise it with --header-size",
@@ -179,10 +179,10 @@ impl Access {
         ))
     }
 
-    /// Counts a request.
+    /// Charges a request.
     ///
     /// # Errors
-    /// `Oversize`: its body, or what is open together, is more than allowed.
+    /// `Oversize`: its body, or the sum of all open ones, is over the limit.
     pub(crate) fn hold(&self, request: &Request) -> Result<Held, Problem> {
         let body = request.body.len() as u64;
         if body > self.body_max {
@@ -193,7 +193,7 @@ impl Access {
         Ok(held)
     }
 
-    /// The beginning of what comes piece by piece.
+    /// An empty charge for a body that arrives in pieces.
     pub(crate) fn hold_nothing(&self) -> Held {
         Held {
             open: self.open.clone(),
@@ -202,10 +202,10 @@ impl Access {
         }
     }
 
-    /// Takes one more piece of a body, and counts it as it comes: many that are half there are as much as one that is whole.
+    /// Adds a piece to a body, and charges it as it arrives: many partial bodies count as much as whole ones.
     ///
     /// # Errors
-    /// `Oversize`: the body, or what is open together, is more than allowed.
+    /// `Oversize`: the body, or the sum of all open ones, is over the limit.
     pub(crate) fn take(&self, part: Part, body: &mut Vec<u8>, held: &mut Held, piece: &[u8]) -> Result<(), Problem> {
         if (body.len() + piece.len()) as u64 > self.body_max {
             return Err(self.too_large(part));
@@ -238,12 +238,12 @@ impl Access {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// There is no answer that may be given.
+    /// There is no answer that the guest may get.
     ///
     /// Cancel safe: dropped, the request is abandoned.
     pub(crate) async fn fetch(&self, request: Request, time: Duration) -> Result<Response, Problem> {
         let answer = async {
-            // Closed never.
+            // Never closed.
             let _permit = self.room.acquire().await;
             self.follow(request).await
         };
@@ -252,7 +252,7 @@ impl Access {
         let answer = deadline.bound(answer).await.unwrap_or_else(late);
         answer.map_err(|problem| {
             let hidden = |text| self.secrets.hide_text(text, WORDS_MAX);
-            let problem = problem.map(|text| hidden(text).unwrap_or_else(|| "it is too long to be told".to_owned()));
+            let problem = problem.map(|text| hidden(text).unwrap_or_else(|| "it is too long to show".to_owned()));
             if let Problem::Denied(what) = &problem {
                 self.denials.note(what);
             }
@@ -292,7 +292,7 @@ impl Access {
     }
 
     /// # Errors
-    /// `Denied`: no rule allows it.
+    /// `Denied`: no rule grants it.
     fn may(&self, hop: &Hop) -> Result<(), Problem> {
         let rules = &self.grants.http;
         let method = hop.method.as_str();
@@ -307,7 +307,7 @@ impl Access {
         }))
     }
 
-    /// Where an answer sends the asker, secrets hidden: they are put back in only where they may go.
+    /// The `Location` of an answer, with secrets hidden: they are inserted again only where they may go.
     fn location(&self, response: &http::Response<Incoming>) -> Option<String> {
         let redirects = matches!(
             response.status(),
@@ -340,9 +340,9 @@ impl Access {
             Problem::Oversize(Part::Headers, why)
         };
         for (name, value) in response.headers() {
-            // A header need not be UTF-8, but what guests get is.
+            // A header need not be UTF-8, but guests get only UTF-8.
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            // Placeholders can be much longer than what they stand for.
+            // Placeholders can be much longer than their secrets.
             let hidden = |text| self.secrets.hide_text(text, self.headers_most()).ok_or_else(too_large);
             let (name, text) = (hidden(name.to_string())?, hidden(text)?);
             size += name.len() + text.len();
@@ -360,7 +360,7 @@ impl Access {
         self.grow(&mut held, size as u64, Part::Headers)?;
         while let Some(frame) = within(piece_wait, hop, response.frame()).await? {
             let frame = frame.map_err(|error| failed(hop, &error))?;
-            // Trailers are not for guests.
+            // Guests get no trailers.
             if let Ok(piece) = frame.into_data() {
                 self.take(Part::Answer, &mut body, &mut held, &piece)?;
             }
@@ -394,7 +394,7 @@ impl Access {
     }
 }
 
-/// Waits for one step of an exchange, no longer than the guest wants to.
+/// Waits for one step of an exchange, within the guest's timeout.
 async fn within<T>(wait: Option<Duration>, hop: &Hop, step: impl Future<Output = T>) -> Result<T, Problem> {
     let Some(wait) = wait else { return Ok(step.await) };
     tokio::time::timeout(wait, step).await.map_err(|_| {

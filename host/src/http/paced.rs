@@ -1,8 +1,8 @@
 //! A connection that is read in small steps.
 //!
-//! A server may send without end what brings an exchange no further, such as `100 Continue` or a chunk's size with many zeros,
-//! and the next piece is there already when one is read. So a task that reads such a connection lets others have a turn after
-//! each step, and a step is made as small as it takes to be about as long as a turn of a guest.
+//! A server may send endless bytes without progress, such as `100 Continue` or a chunk's size with many zeros, and the
+//! next piece is always ready. So a task that reads such a connection yields after each step, and a step is kept about
+//! as short as the time slice of a guest.
 
 use std::{
     io,
@@ -16,20 +16,20 @@ use tokio::{
     task::coop,
 };
 
-/// How long a step should take, with all that is done with what was read. Guests yield as often.
+/// How long a step should take, processing included. Guests yield as often.
 const TURN: Duration = Duration::from_micros(50);
 
-/// How many bytes a step has. Measured: hyper takes 70 ns for a byte of a chunk's size, and less than 1 ns for one of a body.
+/// The bytes of a step. Measured: hyper takes 70 ns for a byte of a chunk's size, and less than 1 ns for one of a body.
 const LEAST: usize = 512;
 const FIRST: usize = 4 << 10;
 const MOST: usize = 16 << 10;
 
-/// A connection; reading it yields.
+/// A connection whose reads yield.
 pub(super) struct Paced<T> {
     inner: T,
     /// The bytes of a step.
     step: usize,
-    /// Those that may still be read in this one.
+    /// How many of them are left in this step.
     left: usize,
     began: Instant,
 }
@@ -48,7 +48,7 @@ impl<T> Paced<T> {
         &self.inner
     }
 
-    /// Begins the next step: a shorter one if this took long, a longer one if it did not.
+    /// Starts the next step: a shorter one if this one took long, else a longer one.
     fn next_step(&mut self) {
         let took = self.began.elapsed();
         if took > TURN {
@@ -60,9 +60,9 @@ impl<T> Paced<T> {
     }
 }
 
-/// Ends the task's turn: whatever it still polls in it is pending too. hyper reads up to sixteen times in one.
+/// Ends the task's time slice: further polls in it are pending too. hyper reads up to sixteen times in one.
 fn yielded<T>(cx: &mut Context<'_>) -> Poll<T> {
-    // A turn has 128 units. Outside of a task it has any number.
+    // tokio's coop budget has 128 units. Outside of a task it is unlimited.
     for _ in 0..=u8::MAX {
         ready!(coop::poll_proceed(cx)).made_progress();
     }

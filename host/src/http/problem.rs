@@ -9,7 +9,7 @@ use super::{
 };
 use crate::limits::Shortage;
 
-/// `http-types.problem`, with what wasi:http tells apart beyond it. Each has words for people.
+/// `http-types.problem`, with the further cases of wasi:http. Each has a text for people.
 #[derive(Debug)]
 pub(crate) enum Problem {
     Denied(String),
@@ -19,20 +19,20 @@ pub(crate) enum Problem {
     Oversize(Part, String),
 }
 
-/// What keeps a server from being reached.
+/// Why a server cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Its name stands for no address.
+    /// Its name resolves to no address.
     Name,
-    /// It takes no connections.
+    /// It accepts no connections.
     Refused,
-    /// It is not who it should be.
+    /// Its TLS identity is not valid.
     Certificate,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 
-/// What is too large.
+/// The part that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The request's body.
@@ -44,7 +44,7 @@ pub(crate) enum Part {
 }
 
 impl Problem {
-    /// With other words.
+    /// Changes the text.
     pub(super) fn map(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
             Self::Denied(text) => Self::Denied(change(text)),
@@ -56,7 +56,7 @@ impl Problem {
     }
 }
 
-/// Why nothing came. The words name the server and no more of the URL, which may hold a secret.
+/// Why a request failed. The text names the server and no more of the URL, which may contain a secret.
 pub(super) fn failed(hop: &Hop, error: &(dyn Error + 'static)) -> Problem {
     let mut is_timeout = false;
     let mut text = Origin(&hop.url).to_string();
@@ -79,7 +79,7 @@ pub(super) fn failed(hop: &Hop, error: &(dyn Error + 'static)) -> Problem {
     }
 }
 
-/// What the machine had none left of to open a connection, by an error and what it came of.
+/// The resource that the machine lacked to open a connection, with the error.
 pub(super) fn shortage<'a>(error: &'a (dyn Error + 'static)) -> Option<(Shortage, &'a io::Error)> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -95,7 +95,7 @@ pub(super) fn shortage<'a>(error: &'a (dyn Error + 'static)) -> Option<(Shortage
     None
 }
 
-/// What one error of a chain tells, if anything.
+/// The cause by one error of a chain, if known.
 fn sort(error: &(dyn Error + 'static)) -> Option<Cause> {
     if error.is::<Unknown>() {
         return Some(Cause::Name);
@@ -107,6 +107,6 @@ fn sort(error: &(dyn Error + 'static)) -> Option<Cause> {
     if error.kind() == io::ErrorKind::ConnectionRefused {
         return Some(Cause::Refused);
     }
-    // An error within one of input and output is not among its sources.
+    // The error inside an IO error is not among its sources.
     sort(error.get_ref()?)
 }

@@ -1,4 +1,4 @@
-//! Placeholders in, secrets out, and the other way about.
+//! Replaces placeholders by secrets, and secrets by placeholders.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,19 +8,19 @@ use url::Url;
 use super::{Problem, address::Origin};
 use crate::grants::Secret;
 
-/// A secret as one worker knows it.
+/// A secret with the placeholder of one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    /// What the worker's variable holds.
+    /// The value of the worker's variable.
     pub(crate) placeholder: String,
     pub(crate) secret: Secret,
 }
 
 impl Placed {
-    /// With a placeholder of its own.
+    /// With a new placeholder.
     ///
     /// # Errors
-    /// The machine has no randomness to give.
+    /// The system returns no random bytes.
     pub(crate) fn new(secret: Secret) -> std::io::Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
@@ -48,11 +48,11 @@ impl Secrets {
         found.map(|placed| &placed.secret)
     }
 
-    /// A text with secrets in the place of their placeholders, `form` being the one that fits there. None if there is none in
-    /// it.
+    /// Replaces placeholders in a text by secrets, each in the `form` for that place. None if there are no
+    /// placeholders.
     ///
     /// # Errors
-    /// One is not for this request.
+    /// A secret may not go into this request.
     pub(super) fn fill(
         &self,
         text: &str,
@@ -61,7 +61,7 @@ impl Secrets {
     ) -> Result<Option<String>, Problem> {
         if let Some(secret) = self.named(text).find(|secret| !secret.may_go(method, url)) {
             return Err(Problem::Denied(format!(
-                "the secret {} is not for {method} {}; the operator's word is its `hosts`",
+                "the secret {} is not for {method} {}; the operator's setting is its `hosts`",
                 secret.name,
                 Origin(url)
             )));
@@ -76,7 +76,7 @@ impl Secrets {
         Ok(filled)
     }
 
-    /// Bytes with placeholders in the place of secrets; none if they are then more than `most`.
+    /// Replaces secrets in bytes by placeholders; none if the bytes are then more than `most`.
     pub(super) fn hide(&self, mut bytes: Vec<u8>, most: usize) -> Option<Vec<u8>> {
         for placed in self.0.iter() {
             for form in placed.secret.forms() {
@@ -86,13 +86,13 @@ impl Secrets {
         (bytes.len() <= most).then_some(bytes)
     }
 
-    /// The same for words.
+    /// The same for a text.
     pub(super) fn hide_text(&self, text: String, most: usize) -> Option<String> {
         if self.0.is_empty() {
             return (text.len() <= most).then_some(text);
         }
         let hidden = self.hide(text.into_bytes(), most)?;
-        // What is put in and what is taken out are whole characters.
+        // Secrets and placeholders are whole characters.
         Some(String::from_utf8_lossy(&hidden).into_owned())
     }
 }
@@ -109,7 +109,7 @@ fn hide(bytes: Vec<u8>, form: &[u8], placeholder: &[u8], most: usize) -> Option<
         hidden.extend_from_slice(bytes.get(from..at)?);
         hidden.extend_from_slice(placeholder);
         from = at + form.len();
-        // A short secret that is echoed often must not grow without bound.
+        // A short secret that is echoed often must not grow without limit.
         if hidden.len() > most {
             return None;
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_filled_in_only_where_its_secret_may_go() {
+    fn placeholder_is_replaced_only_in_granted_requests() {
         let (secrets, placeholder) = secrets("a b", false);
         let fill = |text: &str, url: &str| secrets.fill(text, ("GET", &Url::parse(url).unwrap()), Secret::query);
         let text = format!("x={placeholder}&y={placeholder}");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_hidden_in_each_of_its_forms() {
+    fn secret_is_hidden_in_all_forms() {
         let (secrets, placeholder) = secrets("user:pass word/", true);
         for form in [
             "user:pass word/",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn hiding_does_not_grow_without_bound() {
+    fn hiding_secrets_has_a_size_limit() {
         let (secrets, _) = secrets("a", false);
         assert_eq!(secrets.hide(vec![b'a'; 1000], 10_000), None);
         assert_eq!(secrets.hide(vec![b'b'; 1000], 999), None);

@@ -1,4 +1,4 @@
-//! Names and the addresses behind them. What goes over the wire is tested from outside, in `tests/http.rs`.
+//! Names and their addresses. What is sent over the network is tested from outside, in `tests/http.rs`.
 
 use std::{io, net::IpAddr};
 
@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use super::{client::Resolver, *};
 use crate::limits::HEADERS_MAX;
 
-/// Every name is this.
+/// Resolves every name to these.
 struct Fixed(Vec<IpAddr>);
 
 impl Resolver for Fixed {
@@ -57,7 +57,7 @@ async fn problem(access: &Access, request: Request) -> Problem {
 }
 
 #[tokio::test]
-async fn a_granted_name_does_not_lead_to_an_address_that_is_not_public() {
+async fn granted_name_reaches_only_public_addresses() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -75,7 +75,7 @@ async fn a_granted_name_does_not_lead_to_an_address_that_is_not_public() {
             &format!("http://name.example:{port}")[..],
             &format!("https://name.example:{port}"),
             &format!("http://*.example:{port}"),
-            // What is granted by address is not granted by name.
+            // A grant by address is not one by name.
             &format!("http://127.0.0.1:{port}"),
         ];
         let access = access(&rules, addresses);
@@ -87,11 +87,11 @@ async fn a_granted_name_does_not_lead_to_an_address_that_is_not_public() {
         }
         assert_eq!(access.denials.take().unwrap().count, 3);
     }
-    assert!(listener.accept().is_err(), "somebody has connected");
+    assert!(listener.accept().is_err(), "a client has connected");
 }
 
 #[tokio::test]
-async fn a_wildcard_is_for_names_below_and_no_address() {
+async fn wildcard_grants_names_below_it_and_no_addresses() {
     let access = access(&["http://*.name.example"], &["127.0.0.1"]);
     for url in [
         "http://name.example/",
@@ -105,7 +105,7 @@ async fn a_wildcard_is_for_names_below_and_no_address() {
             "{url} {problem:?}"
         );
     }
-    // This one is for it, and only its address is not.
+    // The rule covers this name, but its address is not public.
     let problem = problem(&access, request("http://b.a.name.example/", &[])).await;
     assert!(
         matches!(&problem, Problem::Denied(why) if why.contains("not a public")),
@@ -114,24 +114,24 @@ async fn a_wildcard_is_for_names_below_and_no_address() {
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_says_so() {
-    struct Nobody;
-    impl Resolver for Nobody {
+async fn unresolvable_name_is_reported() {
+    struct NoAddress;
+    impl Resolver for NoAddress {
         fn resolve(&self, _: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-            Box::pin(async { Err(io::Error::other("nobody")) })
+            Box::pin(async { Err(io::Error::other("none")) })
         }
     }
     let mut access = access(&["http://name.example"], &[]);
-    access.client = Arc::new(Client::with(Arc::new(Nobody)));
+    access.client = Arc::new(Client::with(Arc::new(NoAddress)));
     let problem = problem(&access, request("http://name.example/", &[])).await;
     assert!(
-        matches!(&problem, Problem::Unreachable(Cause::Name, why) if why.contains("no address is known for `name.example`: nobody")),
+        matches!(&problem, Problem::Unreachable(Cause::Name, why) if why.contains("no address is known for `name.example`: none")),
         "{problem:?}"
     );
 }
 
 #[tokio::test]
-async fn a_request_that_would_write_what_is_the_hosts_to_write_is_invalid() {
+async fn request_with_headers_of_the_host_is_invalid() {
     let access = access(&["http://127.0.0.1"], &[]);
     for (url, headers) in [
         ("127.0.0.1", &[][..]),
@@ -159,7 +159,7 @@ async fn a_request_that_would_write_what_is_the_hosts_to_write_is_invalid() {
 }
 
 #[test]
-fn what_is_open_at_once_is_counted() {
+fn open_requests_and_answers_are_charged() {
     let access = access(&[], &[]);
     let body = |bytes: usize| Request {
         body: vec![0; bytes].into(),
@@ -179,9 +179,9 @@ fn what_is_open_at_once_is_counted() {
     assert!(access.hold(&headers).is_ok());
 }
 
-/// The map of headers that they are put into panics when it is asked to hold so many.
+/// The map of headers panics if it is asked to hold so many.
 #[tokio::test]
-async fn more_headers_than_a_map_can_hold_are_refused() {
+async fn too_many_headers_are_invalid() {
     let mut access = access(&["http://a.example"], &["93.184.216.34"]);
     access.headers_max = HEADERS_MAX;
     let names: Vec<String> = (0..24_577).map(|number| format!("x{number:x}")).collect();
