@@ -1,4 +1,4 @@
-//! Which component it is.
+//! The digests that identify components.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How many bytes of a file are read at once.
+/// The bytes of a file that are read at once.
 const BLOCK: usize = 1 << 16;
 
 /// SHA-256 of a component or of another file. Written in hexadecimal.
@@ -22,7 +22,7 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of what is read to its end.
+    /// The digest of all that a reader returns.
     ///
     /// # Errors
     /// It cannot be read.
@@ -40,7 +40,7 @@ impl Digest {
     }
 }
 
-/// A text that is no digest.
+/// A text that is not a digest.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a SHA-256: 64 hexadecimal digits")]
 pub(crate) struct DigestError(String);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_read_as_it_is_written() {
+    fn digest_round_trips() {
         let digest = Digest::of(b"abc");
         // FIPS 180-2, appendix B.1.
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

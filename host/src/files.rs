@@ -1,5 +1,5 @@
-//! Files in folders of unknown origin: read only if they are regular, of bounded size and, unless the folder is trusted, within
-//! it.
+//! Files in folders of unknown origin: read only if they are regular, of limited size and, unless the folder is
+//! trusted, inside it.
 
 use std::{
     cell::Cell,
@@ -47,7 +47,7 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
 }
 
 fn read_opened(path: &Path, max: u64, flags: OFlags) -> io::Result<Vec<u8>> {
-    // What has the name may be exchanged after it was looked at: a pipe is opened without waiting, and looked at again.
+    // The file may be replaced after it was checked: a pipe is opened without waiting, and checked again.
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -83,8 +83,8 @@ fn regular(meta: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Where a path leads if it leads out of a folder: by `..`, as an absolute path or through a link. A relative path is relative
-/// to the folder. None: it stays within it, also if nothing is there yet.
+/// The target of a path that leaves a folder: by `..`, as an absolute path or through a link. A relative path is
+/// relative to the folder. None: it stays inside, also if it does not exist yet.
 pub(crate) fn leads_out(folder: &Path, path: &Path) -> Option<PathBuf> {
     let whole = folder.join(path);
     let Ok(folder) = folder.canonicalize() else {
@@ -94,7 +94,7 @@ pub(crate) fn leads_out(folder: &Path, path: &Path) -> Option<PathBuf> {
     (!resolved.starts_with(folder)).then_some(resolved)
 }
 
-/// The canonical path, as far as it exists. A link that leads nowhere counts as what it says.
+/// The canonical path, as far as it exists. A dangling link counts as its text.
 fn resolved(path: &Path) -> PathBuf {
     if let Ok(found) = path.canonicalize() {
         return found;
@@ -109,7 +109,7 @@ fn resolved(path: &Path) -> PathBuf {
         resolved(parent)
     };
     match (target, last) {
-        // Its target is not there, or it is one of a circle: whatever it names is not within any folder.
+        // Its target does not exist, or the links form a cycle: it counts as outside of any folder.
         (Ok(target), _) => return target,
         (_, Component::ParentDir) => drop(found.pop()),
         (_, Component::Normal(name)) => found.push(name),
@@ -118,17 +118,17 @@ fn resolved(path: &Path) -> PathBuf {
     found
 }
 
-/// Reads the files that scripts name: within a folder, unless that is trusted, and in all of a bounded size.
+/// Reads the files that scripts name: inside a folder, unless that is trusted, and of a limited total size.
 pub(crate) struct FolderReader<'a> {
-    /// The folder that none of them may lead out of. None: they may be anywhere.
+    /// The folder that all must be in. None: they may be anywhere.
     within: Option<PathBuf>,
-    /// How many more bytes may be read, also through other shelves.
+    /// How many more bytes may be read, shared with other readers.
     left: &'a Cell<u64>,
 }
 
 impl<'a> FolderReader<'a> {
-    /// `within`: the folder that no file may lead out of; none: they may be anywhere. `left`: how many bytes may be read in
-    /// all, which reading lowers.
+    /// `within`: the folder that all files must be in; none: they may be anywhere. `left`: how many bytes may be read
+    /// in all, which reading decreases.
     pub(crate) fn new(within: Option<PathBuf>, left: &'a Cell<u64>) -> Self {
         Self { within, left }
     }
@@ -136,14 +136,14 @@ impl<'a> FolderReader<'a> {
     /// Reads a file of at most `max` bytes.
     ///
     /// # Errors
-    /// As [`read`]; if it leads out of the folder, or all of them together are too large.
+    /// As [`read`]; if it is outside of the folder, or all of them together are too large.
     pub(crate) fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
         let absolute = std::path::absolute(path)?;
         if let Some(folder) = &self.within
             && let Some(target) = leads_out(folder, &absolute)
         {
             let why = format!(
-                "it leads to `{}`, out of `{}`, which is not trusted: see `disperse-host trust`, or give --trust-manifest",
+                "it leads to `{}`, outside of `{}`, which is not trusted: see `disperse-host trust`, or give --trust-manifest",
                 target.display(),
                 folder.display()
             );
@@ -169,7 +169,7 @@ impl<'a> FolderReader<'a> {
     }
 }
 
-/// A folder of the user's for files of this program: that of a variable of the XDG base directories, else this one in the home
+/// A folder in the user's home for files of this program: under a variable of the XDG base directories, else under this
 /// folder. None: neither is an absolute path.
 pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     let absolute = |name| {
@@ -181,8 +181,8 @@ pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     Some(base.join("disperse"))
 }
 
-/// Makes a folder, and those above it, that only this user can enter. Says whether it is one: not a link, owned by this user
-/// and closed to others.
+/// Makes a folder, and those above it, that only this user can enter. Returns whether it is one: not a link, owned by
+/// this user and closed to others.
 ///
 /// # Errors
 /// It cannot be made.
@@ -194,14 +194,13 @@ pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
 /// Whether only this user can enter a folder; see [`make_private`].
 ///
 /// # Errors
-/// It is not there.
+/// It does not exist.
 pub(crate) fn is_private(path: &Path) -> io::Result<bool> {
     let meta = std::fs::symlink_metadata(path)?;
     Ok(meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0)
 }
 
-/// Writes a file whole or not at all, in place of what has its name. A link there is replaced, and what it leads to stays as it
-/// is.
+/// Writes a file atomically, replacing the one of that name. A link is replaced, and its target stays as it is.
 ///
 /// # Errors
 /// It cannot be written.
@@ -225,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_of_bounded_size_are_read() {
+    fn only_regular_files_of_limited_size_are_read() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);
         std::fs::write(at("file"), "four").unwrap();
@@ -236,14 +235,14 @@ mod tests {
         assert_eq!(read(&at("file"), 4).unwrap(), b"four");
         assert_eq!(read(&at("link"), 4).unwrap(), b"four");
         assert_eq!(kind(read(&at("file"), 3)), ErrorKind::FileTooLarge);
-        // The length that the kernel says of its own files is 0.
+        // The kernel reports a length of 0 for its own files.
         assert_eq!(kind(read(Path::new("/proc/self/status"), 3)), ErrorKind::FileTooLarge);
         for name in ["zero", "pipe", "."] {
             assert_eq!(kind(read(&at(name), 4)), ErrorKind::InvalidInput, "{name}");
         }
         assert_eq!(read_unlinked(&at("file"), 4).unwrap(), b"four");
         assert_eq!(kind(read_unlinked(&at("link"), 4)), ErrorKind::InvalidInput);
-        // As if it had been exchanged in between.
+        // As if it had been replaced in between.
         assert_eq!(
             kind(read_opened(&at("pipe"), 4, OFlags::empty())),
             ErrorKind::InvalidInput
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_out_by_dots_links_and_from_the_root() {
+    fn path_leaves_a_folder_by_dots_links_or_root() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("folder");
         std::fs::create_dir_all(folder.join("deep")).unwrap();
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_reader_are_bounded_together() {
+    fn total_size_of_a_readers_files_is_limited() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("file");
         std::fs::write(&path, "four").unwrap();
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_replaced_and_not_written_through() {
+    fn replace_does_not_write_through_links() {
         let temp = tempfile::tempdir().unwrap();
         let (link, target) = (temp.path().join("link"), temp.path().join("target"));
         std::fs::write(&target, "old").unwrap();

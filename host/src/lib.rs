@@ -1,12 +1,12 @@
-//! The host of Disperse: it runs sandboxed WebAssembly operations and workers. Tasks hand actions to workers, and what fails
-//! on one worker goes to another. This crate is the program `disperse-host`, and the same host for programs that have it built
-//! in.
+//! The host of Disperse: it runs sandboxed WebAssembly operations and workers. Tasks send actions to workers, and an
+//! action that fails on one worker is retried on another. This crate is the program `disperse-host`, and a library to
+//! embed the same host.
 //!
 //! # The host in your program
 //!
-//! A *run* has an *operation*, where tasks and their actions come from, and *pools* of workers. Either is a WebAssembly
-//! component, sandboxed and with limits, or async functions of your own. Functions are scheduled, judged and replaced like
-//! components, so that both can stand side by side; only the sandbox is not around them.
+//! A *run* has an *operation*, which makes tasks and their actions, and *pools* of workers. Each is a WebAssembly
+//! component, sandboxed and with limits, or async functions of your own. Functions are scheduled, judged and replaced
+//! like components, and both may be used together; only the sandbox is missing.
 //!
 //! ```no_run
 //! use disperse_host::{Action, Attempt, Component, Event, Failure, Host, Operation, Pool, Task};
@@ -22,7 +22,7 @@
 //! let sides = |attempt: Attempt| async move {
 //!     match &attempt.payload()[..] {
 //!         b"ada" => Ok("12"),
-//!         _ => Err(Failure::permanent("nobody knows")),
+//!         _ => Err(Failure::permanent("unknown name")),
 //!     }
 //! };
 //! let mut run = host
@@ -41,39 +41,40 @@
 //! # }
 //! ```
 //!
-//! * [`Host`] is the sandbox with its memory, made once. [`Component`] is what it loads.
-//! * [`Operation`] is a component, [lines](Operation::lines) of an input, or a function; [`Task`] is what such a function sees.
-//! * [`Pool`] is workers of a component with what is granted to them, or a function; [`Attempt`] is what such a function sees.
-//!   [`Quota`] is what a service allows each of them.
-//! * [`Policy`] says when a worker is taken out and how often a failed action is tried again.
-//! * [`Run`] is a stream of [`Event`]s. Reading slowly slows it; dropping it cancels it. [`Control`] asks and steers it from
-//!   elsewhere, [`Progress`] is how it is going, and [`Summary`] is what is left.
+//! * [`Host`] is the sandbox with its memory, made once. It loads [`Component`]s.
+//! * [`Operation`] is a component, [lines](Operation::lines) of an input, or a function, which gets a [`Task`].
+//! * [`Pool`] is workers of a component with their grants, or a function, which gets an [`Attempt`]. [`Quota`] is the
+//!   limit of a service for each of them.
+//! * [`Policy`] sets when a worker is taken out and how often a failed action is retried.
+//! * [`Run`] is a stream of [`Event`]s. Reading slowly slows it; dropping it cancels it. [`Control`] queries and
+//!   controls it from elsewhere, [`Progress`] is its state, and [`Summary`] its results.
 //!
-//! What messages say of limits and grants names them as the flags of the command line: `--result-size` is
-//! [`Limits::result_size`], and so on.
+//! Messages name limits and grants by the flags of the command line: `--result-size` is [`Limits::result_size`], and so
+//! on.
 //!
-//! Nothing here panics because of what it is given, and each door has an error type of its own. The library writes to neither
-//! stdout nor stderr, sets no panic hook, and handles no signals but those by which
-//! wasmtime sees traps. It needs tokio with its time and IO drivers, and unwinding
-//! panics: with `panic = "abort"` a panic in a function of yours ends the program. Linux alone is tested.
+//! Invalid arguments and inputs cause errors and no panics, and each step has an error type of its own. The library
+//! writes to neither stdout nor stderr, sets no panic hook, and handles no signals but those by which wasmtime sees
+//! traps. It needs tokio with its time and IO drivers, and unwinding panics: with `panic = "abort"` a panic in a
+//! function of yours ends the program. Only Linux is tested.
 //!
-//! All of it is `Send`; [`Host`], [`Component`], [`Task`] and [`Control`] are `Sync` too, and clones of them are the same one.
+//! All types are `Send`; [`Host`], [`Component`], [`Task`] and [`Control`] are `Sync` too, and clones share their
+//! state.
 //!
-//! `docs/api.txt` lists all that is public.
+//! `docs/api.txt` lists the public API.
 //!
 //! # Inside
 //!
-//! The floors, from the top; a room imports only from floors below its own:
+//! The floors, from the top; a room (a module) imports only from floors below its own:
 //!
 //! | floor | rooms | |
 //! |---|---|---|
-//! | 7 | `cli`, `embed` | words in, exit code out; the library: what other programs call |
-//! | 6 | `run` | the only room that knows every other |
-//! | 5 | `driver`, `operation` | the loop; where actions come from |
-//! | 4 | `worker`, `transport` | the life of one worker; how orders reach it |
-//! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; words out; tests: what workers answer, and the log |
-//! | 2 | `inbox`, `control`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units`, `files`, `text` | what the parts say to each other and to who asks from outside, what is open to workers, how it is reached, in which amounts; files and text of unknown origin |
-//! | 1 | `disperse-scheduler` | decides, and knows nothing of all this |
+//! | 7 | `cli`, `embed` | the command line; the library that programs embed |
+//! | 6 | `run` | assembles a run; the only module that imports all others |
+//! | 5 | `driver`, `operation` | the event loop; the source of actions |
+//! | 4 | `worker`, `transport` | a worker; the transport of orders to it |
+//! | 3 | `settings`, `sandbox`, `report`, `script` | the manifest; wasmtime; output formats; simulated workers of tests, and the log |
+//! | 2 | `inbox`, `control`, `digest`, `signer`, `grants`, `http`, `limits`, `logger`, `units`, `files`, `text` | messages between the parts; the control protocol; grants and how they are used; limits and amounts; files and text of unknown origin |
+//! | 1 | `disperse-scheduler` | decides; imports none of the others |
 
 #![deny(missing_docs)]
 
@@ -102,7 +103,7 @@ mod transport;
 mod units;
 mod worker;
 
-/// What payloads and results are, of the crate `bytes`.
+/// The type of payloads and results, of the crate `bytes`.
 pub use bytes::Bytes;
 #[doc(hidden)]
 pub use cli::main;

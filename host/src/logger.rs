@@ -1,4 +1,4 @@
-//! Log lines of guests and of the host on their way to the report.
+//! Log lines of guests and of the host, on their way to the report.
 
 use std::{
     fmt,
@@ -13,29 +13,29 @@ use tokio::sync::mpsc;
 
 use crate::inbox::LogSource;
 
-/// How many lines may wait to be shown. More are counted and dropped: a flood of words must not slow the work or fill the
-/// host.
+/// The most lines that wait to be shown. More are counted and dropped: a flood of lines must not slow the work or fill
+/// the host.
 const WAITING_MAX: usize = 1024;
 
-/// The longest line; what is beyond is cut.
+/// The longest line in bytes; longer ones are cut.
 const LINE_MAX: usize = 8 << 10;
 
-/// As much of a text as a line may have.
+/// Cuts a text to the length of a line.
 pub(crate) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LINE_MAX)).unwrap_or_default()
 }
 
-/// How much a line matters. Ordered.
+/// The severity of a line. Ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Level {
-    /// For whoever looks for a fault.
+    /// For debugging.
     Debug,
-    /// Worth knowing.
+    /// Information.
     Info,
-    /// Something is not as it should be.
+    /// A warning: something is not as it should be.
     Warning,
-    /// Something failed.
+    /// An error.
     Error,
 }
 
@@ -68,18 +68,18 @@ impl fmt::Display for Line {
     }
 }
 
-/// Where lines go in. Cheap to clone; never blocks.
+/// Takes log lines. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Logger {
     to_report: mpsc::Sender<Line>,
     dropped: Arc<AtomicU64>,
     level: Level,
-    workers_aloud: bool,
+    forwards_stderr: bool,
 }
 
 impl Logger {
-    /// Makes one that passes on lines from `level` up, and what workers write to their stderr if `workers_aloud`.
-    pub(crate) fn new(level: Level, workers_aloud: bool) -> (Self, mpsc::Receiver<Line>) {
+    /// Makes a logger that passes on lines from `level` up, and the stderr of workers if `forwards_stderr`.
+    pub(crate) fn new(level: Level, forwards_stderr: bool) -> (Self, mpsc::Receiver<Line>) {
         let (to_report, lines) = mpsc::channel(WAITING_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         (
@@ -87,25 +87,25 @@ impl Logger {
                 to_report,
                 dropped,
                 level,
-                workers_aloud,
+                forwards_stderr,
             },
             lines,
         )
     }
 
-    /// Whether what workers write to their stderr is shown as it comes.
-    pub(crate) fn workers_aloud(&self) -> bool {
-        self.workers_aloud
+    /// Whether the stderr of workers is shown as it arrives.
+    pub(crate) fn forwards_stderr(&self) -> bool {
+        self.forwards_stderr
     }
 
-    /// Whether a line that matters so much is passed on.
-    pub(crate) fn hears(&self, level: Level) -> bool {
+    /// Whether lines of this level are passed on.
+    pub(crate) fn is_enabled(&self, level: Level) -> bool {
         level >= self.level
     }
 
     /// A line of a guest.
     pub(crate) fn guest(&self, source: &LogSource, level: Level, text: &str) {
-        if self.hears(level) {
+        if self.is_enabled(level) {
             self.line(source.clone(), level, text);
         }
     }
@@ -122,7 +122,7 @@ impl Logger {
         }
     }
 
-    /// How many lines were dropped, since the last time this was asked.
+    /// How many lines were dropped since the last call.
     pub(crate) fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Whose component it is.
+//! Signatures of components.
 
 use std::{
     fmt,
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// What the name of a component's signature file has beyond the component's own.
+/// The suffix of a component's signature file.
 const SUFFIX: &str = ".minisig";
 
 /// The largest signature file, in bytes. Two lines of comment and two of base64 have some hundred.
 const SIGNATURE_MAX: u64 = 4 << 10;
 
-/// The file that the signature of a component is expected in.
+/// The signature file of a component.
 pub(crate) fn signature_of(component: &Path) -> PathBuf {
     let mut beside = component.as_os_str().to_owned();
     beside.push(SUFFIX);
@@ -32,17 +32,17 @@ pub(crate) struct Signer {
     key: PublicKey,
 }
 
-/// A text that is no key.
+/// A text that is not a key.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no public key of minisign: the second line of its .pub file, which begins with RW")]
+#[error("`{0}` is not a public key of minisign: the second line of its .pub file, which begins with RW")]
 pub(crate) struct SignerError(String);
 
-/// Why a component is not taken for the signer's.
+/// Why a signature is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignatureError {
     #[error("cannot read `{0}`: {1}")]
     Unread(String, std::io::Error),
-    #[error("its signature is none of minisign: {0}")]
+    #[error("its signature is not one of minisign: {0}")]
     Malformed(minisign_verify::Error),
     #[error("its signature is not by this key, or is for another file: {0}")]
     Other(minisign_verify::Error),
@@ -58,7 +58,7 @@ impl Signer {
         let signature = files::read_text(&beside, SIGNATURE_MAX)
             .map_err(|error| SignatureError::Unread(beside.display().to_string(), error))?;
         let signature = Signature::decode(&signature).map_err(SignatureError::Malformed)?;
-        // Not the old sort of signature, for which minisign itself needs a flag.
+        // Without the legacy format, for which minisign itself needs a flag.
         self.key
             .verify(component, &signature, false)
             .map_err(SignatureError::Other)

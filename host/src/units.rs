@@ -1,4 +1,4 @@
-//! Amounts as people write them: `10G` fuel, `64MiB`, `30s`.
+//! Amounts with units: `10G` fuel, `64MiB`, `30s`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-/// Why a text is no amount. Says what would be one.
+/// Why a text is not an amount. Its message has an example of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not {wanted}{}", missing(*.bare))]
 pub(crate) struct UnitError {
@@ -44,11 +44,11 @@ fn split(text: &str) -> Option<(f64, &str)> {
 
 fn scaled(number: f64, factor: f64) -> Option<u64> {
     let value = number * factor;
-    // 2^63 is far beyond every amount that can be meant and within what f64 can tell apart from overflow.
+    // 2^63 is far beyond every useful amount and within what f64 can tell apart from overflow.
     (value < 9.2e18).then_some(value.round() as u64)
 }
 
-/// Reads an amount out of a manifest. A number that is not in quotes is told what would be an amount.
+/// Parses an amount of a manifest. For a number without quotes the error has an example.
 struct Amount<T> {
     wanted: &'static str,
     parse: fn(&str) -> Result<T, UnitError>,
@@ -132,8 +132,8 @@ amount! {
 }
 
 amount! {
-    /// A number of bytes. Written `64MiB`, `8KiB`, `1GiB`, `5MB` or `100B`; a plain number is refused because nobody can tell
-    /// which unit it is in, and who writes 64 rarely means bytes. `0` is zero in every unit.
+    /// A number of bytes. Written `64MiB`, `8KiB`, `1GiB`, `5MB` or `100B`; a plain number is an error because its unit
+    /// is unknown: 64 rarely means bytes. `0` is zero in every unit.
     Size, "a size, such as 64MiB, 1GiB or 512KiB",
     |text| {
         let (number, unit) = split(text)?;
@@ -159,8 +159,8 @@ amount! {
 }
 
 amount! {
-    /// A length of time in milliseconds. Written `30s`, `250ms`, `5min`, `2h`; a plain number is refused because
-    /// nobody can tell which unit it is in. `0` is zero in every unit.
+    /// A length of time in milliseconds. Written `30s`, `250ms`, `5min`, `2h`; a plain number is an error because its
+    /// unit is unknown. `0` is zero in every unit.
     Time, "a time, such as 30s, 250ms, 5min or 2h",
     |text| {
         let (number, unit) = split(text)?;
@@ -191,7 +191,7 @@ impl From<Duration> for Time {
     }
 }
 
-/// In the largest unit that leaves at least one whole, with one digit after the point unless it is zero.
+/// Prints a value in the largest unit of which there is at least one, with one digit after the point unless it is zero.
 fn print_scaled(value: u64, units: &[(u64, &str)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (factor, unit) in units {
         if value >= *factor {
@@ -208,8 +208,8 @@ fn print_scaled(value: u64, units: &[(u64, &str)], f: &mut fmt::Formatter<'_>) -
 /// The longest line of a text that an error shows, in bytes. Arbitrary: a few lines of a terminal.
 const LINE_MAX: usize = 400;
 
-/// The parser's words, and for an unknown key the known one that is spelt most alike. A line of the text that is too long is
-/// not shown.
+/// The parser's message, with the most similar known key for an unknown one. A line of the text that is too long is
+/// left out.
 pub(crate) fn explain(error: &toml::de::Error) -> String {
     let mut text = error.to_string().trim_end().to_owned();
     let message = error.message();
@@ -233,7 +233,7 @@ pub(crate) fn explain(error: &toml::de::Error) -> String {
     }
 }
 
-/// The candidate that is spelt most alike, if any is alike at all.
+/// The most similar candidate, if any is similar.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -243,7 +243,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a S
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters have to be added, dropped or changed (Levenshtein).
+/// The number of letters to add, drop or change (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_can_be_read() {
+    fn amounts_round_trip() {
         for text in ["10G", "1.5M", "20k", "7"] {
             assert_eq!(text.parse::<Fuel>().unwrap().to_string(), text);
         }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_not_shown() {
+    fn error_leaves_out_long_lines() {
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_an_example() {
+    fn invalid_amount_is_an_error_with_an_example() {
         for text in ["", "fast", "-1G", "1.2.3G", "10 Q", "1e400", "99999999999999999999"] {
             let error = text.parse::<Fuel>().unwrap_err().to_string();
             assert!(error.contains("such as 10G"), "{error}");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_refused_unless_it_is_zero() {
+    fn number_without_unit_is_an_error_unless_zero() {
         let size = "64".parse::<Size>().unwrap_err().to_string();
         assert_eq!(
             size,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_in_a_manifest_is_told_what_an_amount_is() {
+    fn number_in_a_manifest_is_an_error_with_an_example() {
         #[derive(Debug, Deserialize)]
         struct Table {
             _memory: Size,

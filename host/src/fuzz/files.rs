@@ -1,4 +1,4 @@
-//! Files of WebAssembly, mutated and extreme: inspecting them ends in words or in an answer of a bounded size.
+//! Files of WebAssembly, mutated and extreme: inspecting them returns an error or a report of limited size.
 
 use bolero::{TypeGenerator, check};
 
@@ -44,7 +44,7 @@ fn mutations(seeds: &[Vec<u8>]) {
         .for_each(|(which, edits)| inspected(&mutated(seeds, *which, edits)));
 }
 
-/// Whatever is in a file, inspecting it ends in words or in an answer of a bounded size.
+/// Inspects a file: the result is an error or a report of limited size.
 fn inspected(bytes: &[u8]) {
     let inspection = match inspect_here(bytes) {
         Ok(inspection) => inspection,
@@ -67,24 +67,24 @@ fn inspected(bytes: &[u8]) {
     }
 }
 
-/// A type section, or a nest of components, that is extreme in one way.
+/// A type section, or nested components, that is extreme in one way.
 #[derive(Clone, Copy, Debug, TypeGenerator)]
 enum Extreme {
-    /// Component types (or else instance types) in each other.
+    /// Nested component types (or else instance types).
     Nested { component: bool, deep: u16 },
     /// An enum of names this long.
     Enum { names: u16, length: u8 },
-    /// A record of fields of the type before.
+    /// A record of fields of the previous type.
     Record { fields: u8 },
-    /// Each has the one before several times.
+    /// Each contains the previous one several times.
     Tuples { deep: u8, width: u8 },
-    /// A function with the type before as its parameters, imported and exported.
+    /// A function with the previous type as its parameters, imported and exported.
     Function { parameters: u8, exports: u16 },
     /// An instance type with a resource and functions, imported.
     Clones { functions: u8, imports: u8 },
-    /// Each alias names the type before.
+    /// Each alias names the previous type.
     Aliases { count: u16 },
-    /// Components in each other.
+    /// Nested components.
     Components { deep: u8 },
 }
 
@@ -104,7 +104,7 @@ fn section(id: u8, content: &[u8], to: &mut Vec<u8>) {
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A file with these one after the other. Most are valid, so that it is inspected to its end.
+/// A file with these in sequence. Most are valid, so that it is inspected to its end.
 fn extremes(all: &[Extreme]) -> Vec<u8> {
     use wasm_encoder::{
         Alias, ComponentAliasSection, ComponentExportKind, ComponentExportSection, ComponentImportSection,
@@ -112,13 +112,13 @@ fn extremes(all: &[Extreme]) -> Vec<u8> {
         PrimitiveValType, TypeBounds,
     };
     let mut file = COMPONENT.to_vec();
-    // How many there are of each, and which type is the last one of a value.
+    // The number of items of each sort, and the last type of a value.
     let (mut types, mut functions, mut names) = (0u32, 0u32, 0u32);
     let mut last = ComponentValType::Primitive(PrimitiveValType::U8);
     fn put(file: &mut Vec<u8>, section: impl wasm_encoder::ComponentSection) {
         section.append_to_component(file);
     }
-    // The last type again, with the name that it needs to be one of a function.
+    // The last type again, with the name that a function's type needs.
     let named = |file: &mut Vec<u8>, types: &mut u32| {
         let mut imports = ComponentImportSection::new();
         let name = format!("t{types}");

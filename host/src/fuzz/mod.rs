@@ -1,12 +1,13 @@
-//! Whatever comes in from outside is read without a panic: mutated manifests, components and rules, and events in any order.
+//! Fuzz tests: any input is handled without a panic, be it mutated manifests, components and rules, or events in any
+//! order.
 //!
 //! A short run is part of every `cargo test`. A long one:
 //!
 //! ```sh
 //! BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --profile ci --workspace --lib fuzz::
 //! ```
-//! `cargo bolero test --engine libfuzzer fuzz::files::components`, from the package cargo-bolero, is led by coverage. What it finds goes
-//! beside the seeds below.
+//! `cargo bolero test --engine libfuzzer fuzz::files::components`, from the package cargo-bolero, is guided by
+//! coverage. Its findings go beside the seeds below.
 
 mod files;
 
@@ -24,10 +25,10 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
-/// How long each runs, unless the environment says otherwise.
+/// How long each runs, unless the environment sets it.
 const TIME: Duration = Duration::from_secs(2);
 
-/// What is done to a seed.
+/// An edit of a seed.
 #[derive(Clone, Copy, Debug, TypeGenerator)]
 enum Edit {
     Set(u16, u8),
@@ -43,7 +44,7 @@ enum Edit {
 fn mutated(seeds: &[Vec<u8>], which: u8, edits: &[Edit]) -> Vec<u8> {
     let mut bytes = seeds[which as usize % seeds.len()].clone();
     for edit in edits {
-        // Scaled, so that every byte of a large seed can be met.
+        // Scaled, so that every byte of a large seed can be hit.
         let place = |at: u16| at as usize * bytes.len().max(1) / (usize::from(u16::MAX) + 1);
         match *edit {
             Edit::Set(at, value) => {
@@ -123,7 +124,7 @@ fn amounts_and_rules() {
         .with_iterations(usize::MAX)
         .for_each(|(which, edits, arguments)| {
             let text = text(mutated(&seeds, *which, edits));
-            // What can be read is written so that it is read as the same.
+            // A parsed value is printed in a form that parses to the same value.
             if let Ok(fuel) = text.parse::<Fuel>() {
                 let _ = fuel.to_string().parse::<Fuel>().unwrap();
             }
@@ -139,7 +140,7 @@ fn amounts_and_rules() {
         });
 }
 
-/// An event with small numbers, so that it often means something, and often something that cannot be.
+/// An event with small numbers, so that it is often valid, and often not.
 #[derive(Clone, Copy, Debug, TypeGenerator)]
 enum Happening {
     Kind {
@@ -169,13 +170,13 @@ enum Happening {
     Cancel {
         action: u8,
     },
-    /// An attempt that was assigned, or if there are none one that never was.
+    /// An attempt that was assigned, or if there are none one that does not exist.
     Ended {
         which: u8,
         end: u8,
         wait: u32,
     },
-    /// An attempt that may never have been.
+    /// An attempt that may not exist.
     Invented {
         action: u8,
         number: u8,

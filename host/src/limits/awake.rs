@@ -1,9 +1,9 @@
-//! Time without that in which this process was stopped, by Ctrl-Z or `kill -STOP`.
+//! Time without the periods in which this process was stopped, by Ctrl-Z or `kill -STOP`.
 //!
-//! What may take a while for a guest is not to run out while it cannot run. A thread that wakes regularly ([`tick`]) shows that
-//! the process runs; where it did not for a second, the process was stopped, or the machine was so busy that it may as well
-//! have been: then what waits is given as much time more, once, and nothing else follows. Without such a thread, in a program
-//! that has the host built in, no time is left out. Time in which the whole machine sleeps is not counted by the clock anyway.
+//! A guest's timeout must not pass while it cannot run. A thread that wakes regularly ([`tick`]) shows that the process
+//! runs; after a gap of a second, the process was stopped, or the machine was as busy: waits are then extended by the
+//! gap, once, without other effects. Without such a thread, in a program that embeds the host, all time counts. The
+//! clock itself leaves out time in which the whole machine sleeps.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::time::{error::Elapsed, sleep_until, timeout_at};
 /// How often [`tick`] is to be called.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
-/// From how long on a gap between two ticks is time in which the process was stopped: four ticks, which a busy machine seldom
+/// The shortest gap between two ticks that counts as a stop of the process: four ticks, which a busy machine seldom
 /// delays.
 const GAP: Duration = Duration::from_secs(1);
 
@@ -27,7 +27,7 @@ static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch::new(Instant::now()));
 /// Microseconds, from `began` on.
 struct Watch {
     began: Instant,
-    /// When the last tick was. 0: there was none.
+    /// The time of the last tick. 0: there was none.
     ticked: AtomicU64,
     /// How long the process was stopped until then.
     stopped: AtomicU64,
@@ -59,12 +59,12 @@ impl Watch {
             let stopped = u64::try_from((gap - awake(gap)).as_micros()).unwrap_or(u64::MAX);
             self.stopped.fetch_add(stopped, Ordering::SeqCst);
         }
-        // Last: all threads wake at the same moment, and one that sees this looks no further than at what was counted.
+        // Last: all threads wake at the same moment, and one that sees this only reads the sum.
         self.ticked.fetch_max(micros, Ordering::SeqCst);
     }
 
-    /// How long the process was stopped until `now`, also if it goes on again just now. Asking shows that it runs, too: so a
-    /// machine on which only the thread that ticks is late does not look like one that is stopped.
+    /// How long the process was stopped until `now`, also if it just continued. A call shows that it runs, too: so a
+    /// machine on which only the ticking thread is late does not count as stopped.
     fn stopped(&self, now: Instant) -> Duration {
         let ticked = self.ticked.load(Ordering::SeqCst);
         if ticked > 0 && self.micros(now).saturating_sub(ticked) >= TICK.as_micros() as u64 {
@@ -74,12 +74,12 @@ impl Watch {
     }
 }
 
-/// Shows that the process runs. To be called each [`TICK`], by one thread that does nothing else.
+/// Shows that the process runs. One thread with no other work is to call it each [`TICK`].
 pub(crate) fn tick() {
     WATCH.tick(Instant::now());
 }
 
-/// How much of the time between two looks that were to be a [`TICK`] apart the process was not stopped.
+/// How much of the time between two calls, meant to be a [`TICK`] apart, the process was not stopped.
 pub(crate) fn awake(gap: Duration) -> Duration {
     if gap < GAP { gap } else { TICK }
 }
@@ -89,12 +89,12 @@ pub(crate) fn stopped(now: Instant) -> Duration {
     WATCH.stopped(now)
 }
 
-/// As much of that as is known without a look at the clock.
+/// The part of it that is known without reading the clock.
 pub(crate) fn stopped_so_far() -> Duration {
     Duration::from_micros(WATCH.stopped.load(Ordering::SeqCst))
 }
 
-/// When something is to be over that began at some moment; later by the time in which the process is stopped until then.
+/// A deadline, extended by the time in which the process is stopped before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     cut: Instant,
@@ -103,7 +103,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// So long after `began`, which is now or not long ago.
+    /// A deadline `limit` after `began`, which is now or not long ago.
     pub(crate) fn after(began: Instant, limit: Duration) -> Self {
         Self {
             cut: began + limit,
@@ -111,7 +111,7 @@ impl Deadline {
         }
     }
 
-    /// When it is, by what is known now.
+    /// The deadline's time, as known now.
     pub(crate) fn moment(&self) -> Instant {
         self.moment_at(Instant::now())
     }
@@ -120,7 +120,7 @@ impl Deadline {
         self.cut + stopped(now).saturating_sub(self.before)
     }
 
-    /// What the earlier of two has less of.
+    /// A key by which deadlines sort.
     pub(crate) fn rank(&self) -> Instant {
         self.cut.checked_sub(self.before).unwrap_or(self.cut)
     }
@@ -131,7 +131,7 @@ impl Deadline {
         self.moment_at(now).saturating_duration_since(now)
     }
 
-    /// Waits until it is over.
+    /// Waits for it.
     ///
     /// Cancel safe.
     pub(crate) async fn over(self) {
@@ -140,10 +140,10 @@ impl Deadline {
         }
     }
 
-    /// Waits for something until the deadline is over.
+    /// Waits for a future until the deadline.
     ///
     /// # Errors
-    /// It is over.
+    /// The deadline passed.
     pub(crate) async fn bound<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
         let mut what = std::pin::pin!(what);
         let mut cut = self.cut;
@@ -176,7 +176,7 @@ mod tests {
         watch.tick(at(60_000));
         watch.tick(at(60_250));
         assert_eq!(watch.stopped(at(61_200)), Duration::ZERO);
-        // Found out before the next tick, and counted once; from when it was last asked.
+        // Found out before the next tick, and counted once; from the last call.
         assert_eq!(watch.stopped(at(70_250)), Duration::from_millis(8800));
         watch.tick(at(70_250));
         watch.tick(at(70_500));
@@ -185,9 +185,9 @@ mod tests {
         assert_eq!(watch.stopped(at(72_500)), Duration::from_millis(8800 + 1750));
     }
 
-    /// All threads wake at once after a stop: each of them is to see all of it.
+    /// All threads wake at once after a stop: each of them must see all of it.
     #[test]
-    fn every_thread_that_wakes_after_a_stop_sees_how_long_it_was() {
+    fn every_thread_sees_the_whole_length_of_a_stop() {
         for _ in 0..2_000 {
             let began = Instant::now();
             let watch = Watch::new(began);

@@ -1,4 +1,4 @@
-//! The memory that all guests may use together.
+//! The memory that all guests share.
 
 use std::sync::{
     Arc,
@@ -7,29 +7,29 @@ use std::sync::{
 
 use super::shares::{Account, Reservation, Shares};
 
-/// From how many bytes on what is on its way between guests counts toward the host's memory. A task may have 1,024 smaller
+/// The smallest message between guests, in bytes, that counts toward the host's memory. A task may have 1,024 smaller
 /// answers, which is a megabyte.
 const COUNTED_MIN: u64 = 1 << 10;
 
-/// What is reserved for a task when it begins, in bytes, if others have not taken more; more is reserved as it grows. Arbitrary:
-/// more than most take, and so little that a thousand of them, which is how many instances there may be, fit into half of a
+/// The bytes reserved for a task when it begins, if others leave so much; more is reserved as it grows. Arbitrary: more
+/// than most tasks take, and so little that a thousand of them, the most instances there may be, fit into half of a
 /// small machine.
 const EXPECTED: u64 = 4 << 20;
 
-/// Half of the memory is guaranteed to accounts. Arbitrary: as much as a pool may need to go on beside others that take all they
-/// can, and not so much that one which is alone misses it.
+/// Half of the memory is guaranteed to accounts. Arbitrary: enough for a pool to go on beside others that take all they
+/// can, and little enough that a pool which is alone does not miss it.
 const GUARANTEED_PART: u64 = 2;
 
-/// The memory that all guests and everything kept for them may take: instances, parked payloads, answers that were not read.
+/// The memory of all guests and of all data held for them: instances, waiting payloads, unread answers.
 ///
-/// Instances reserve what they take of an [`Account`] before they have it. What is kept for them is counted afterwards, and
-/// kept down by slowing down: over its share `submit` waits and `next` is not called.
+/// An instance reserves its memory in an [`Account`] before it gets it. Data held for guests is charged afterwards, and
+/// bounded by slowing down: over its share `submit` waits and `next` is not called.
 #[derive(Debug)]
 pub(crate) struct Budget {
     memory: Arc<Shares>,
-    /// How many actions are open, in all runs. While it is zero nothing that is kept can be given back, so nothing waits for it.
+    /// The open actions of all runs. At zero no data can be released, so nothing waits for it.
     open: AtomicU64,
-    /// How many tasks have begun and are not collected.
+    /// The tasks that have begun and are not collected.
     begun: AtomicU64,
 }
 
@@ -42,7 +42,7 @@ impl Budget {
         })
     }
 
-    /// Where the instances of a pool, a planner, or the tasks of an operation have an account each.
+    /// The shares in which each pool, planner, and operation's tasks have an account.
     pub(crate) fn memory(&self) -> &Arc<Shares> {
         &self.memory
     }
@@ -57,7 +57,7 @@ impl Budget {
         self.memory.peak()
     }
 
-    /// Whether more is kept for guests than there is room for.
+    /// Whether more data is held for guests than its share.
     pub(crate) fn is_over(&self) -> bool {
         self.memory.is_over()
     }
@@ -66,12 +66,12 @@ impl Budget {
         self.memory.force(bytes);
     }
 
-    /// Gives back what was charged.
+    /// Releases a charge.
     pub(crate) fn release(&self, bytes: u64) {
         self.memory.unforce(bytes);
     }
 
-    /// Has `charged`, which was counted, follow `used`, which is true now.
+    /// Changes a charge from `charged` to `used`, the true amount.
     pub(crate) fn follow(&self, charged: &mut u64, used: u64) {
         match used.checked_sub(*charged) {
             Some(0) => {}
@@ -81,7 +81,7 @@ impl Budget {
         *charged = used;
     }
 
-    /// Waits until there is room again, or until nothing is going on that could make room.
+    /// Waits until the charges are below the share, or until nothing runs that could lower them.
     ///
     /// Cancel safe.
     pub(crate) async fn room(&self) {
@@ -89,8 +89,8 @@ impl Budget {
         self.memory.until(None, || !self.is_over() || is_idle()).await;
     }
 
-    /// Has a task wait until what it is expected to take, so many bytes or what most take, is reserved for it, as long as others
-    /// are between their beginning and being collected, which makes room. Without such others it begins with nothing reserved.
+    /// Waits until `expected` bytes, or the usual amount, are reserved for a task, while other tasks run or are not yet
+    /// collected, which frees memory. Without such others the task begins with nothing reserved.
     ///
     /// Cancel safe.
     pub(crate) async fn begin(self: &Arc<Self>, account: &Arc<Account>, expected: u64) -> Begun {
@@ -111,7 +111,7 @@ impl Budget {
     }
 }
 
-/// A task that has begun, until this is dropped, which is when it is collected.
+/// A task that has begun, until it is collected, which drops this.
 #[derive(Debug)]
 pub(crate) struct Begun {
     budget: Arc<Budget>,
@@ -119,12 +119,12 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// What is reserved for its instance. None: it was taken before.
+    /// The reservation for its instance. None: it was taken before.
     pub(crate) fn reservation(&mut self) -> Option<Reservation> {
         self.reservation.take()
     }
 
-    /// It has ended: what it takes from now on is known.
+    /// The task has ended: its memory is known from now on.
     pub(crate) fn ended(mut self) -> Self {
         self.reservation = None;
         self
@@ -139,7 +139,7 @@ impl Drop for Begun {
     }
 }
 
-/// The actions of one run that are open. None once this is dropped.
+/// The open actions of one run. None once this is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenActions {
     budget: Arc<Budget>,
@@ -147,7 +147,7 @@ pub(crate) struct OpenActions {
 }
 
 impl OpenActions {
-    /// None so far.
+    /// With no action.
     pub(crate) fn new(budget: &Arc<Budget>) -> Self {
         Self {
             budget: budget.clone(),
@@ -155,12 +155,12 @@ impl OpenActions {
         }
     }
 
-    /// Says how many there are now.
+    /// Sets the current number.
     pub(crate) fn set(&mut self, count: u64) {
         if count == self.count {
             return;
         }
-        // Wraps around where there are fewer than before, and comes out right.
+        // Wraps around for a decrease, which gives the right sum.
         let change = count.wrapping_sub(self.count);
         let all = self
             .budget
@@ -180,7 +180,7 @@ impl Drop for OpenActions {
     }
 }
 
-/// Bytes that count until this is dropped.
+/// Charged bytes, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     budget: Arc<Budget>,
@@ -188,7 +188,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Of something as large as this. None: it is small, and there is a bound for how many of it there are.
+    /// The charge of a message of this size. None: it is small, and the number of small ones is bounded.
     pub(crate) fn of(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
         let bytes = bytes as u64;
         (bytes >= COUNTED_MIN).then(|| Self::new(budget, bytes))
@@ -202,7 +202,7 @@ impl Charge {
         }
     }
 
-    /// Counts as many as there are now.
+    /// Changes the charge to this amount.
     pub(crate) fn follow(&mut self, bytes: u64) {
         self.budget.follow(&mut self.bytes, bytes);
     }
@@ -218,13 +218,13 @@ impl Drop for Charge {
 mod tests {
     use super::*;
 
-    /// An account, of a budget in which what is kept has a fourth and this account another one.
+    /// An account of a budget in which data has a fourth and this account another one.
     fn account(budget: &Budget) -> Arc<Account> {
         budget.memory().account(u64::MAX, Arc::default())
     }
 
     #[tokio::test]
-    async fn room_is_made_by_giving_back_or_by_running_dry() {
+    async fn waiting_ends_when_memory_is_released_or_nothing_runs() {
         let budget = Budget::new(10);
         let mut open = OpenActions::new(&budget);
         open.set(1);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_has_its_share_whatever_instances_hold() {
+    async fn held_data_has_its_share_beside_instances() {
         let budget = Budget::new(100);
         let pool = account(&budget);
         let _all = pool.try_take(75).unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_begin_as_there_is_room_for_what_they_may_take() {
+    async fn tasks_begin_when_their_memory_is_available() {
         let budget = Budget::new(4 * EXPECTED);
         let account = account(&budget);
         let first = budget.begin(&account, 0).await;
@@ -274,19 +274,19 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        // What it left behind is counted by others.
+        // What it left behind is charged to others.
         let first = first.ended();
         let fourth = waiting.await.unwrap();
         drop((first, second, third));
         budget.charge(100 * EXPECTED);
         drop(fourth);
-        // Nothing is left that could make room.
+        // Nothing is left that could free memory.
         let mut last = budget.begin(&account, 0).await;
         assert_eq!(last.reservation().unwrap().amount(), 0);
     }
 
     #[test]
-    fn what_runs_have_open_is_added_up_and_taken_back() {
+    fn open_actions_of_runs_are_summed() {
         let budget = Budget::new(10);
         let mut one = OpenActions::new(&budget);
         let mut other = OpenActions::new(&budget);

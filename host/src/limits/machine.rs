@@ -1,4 +1,4 @@
-//! How much this machine has.
+//! The resources of this machine.
 
 use std::{
     io,
@@ -9,31 +9,31 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-/// How many cores there are for this process, from 1.
+/// The number of cores of this process, from 1.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// How many threads can be started now, of so many that are wanted, and why not more. Starts them, and ends them again: there is
-/// no other way to know, and a runtime that cannot start one panics. 0.02 ms each.
+/// How many threads can be started now, of this many, and why not more. Starts and ends them: there is no other way to
+/// know, and a runtime that cannot start one panics. 0.02 ms each.
 pub(crate) fn startable_threads(wanted: usize) -> (usize, Option<io::Error>) {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
         let start = |_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).err();
         let mut started = 0;
-        let refused = (0..wanted).find_map(|number| {
-            let refused = start(number);
-            started += usize::from(refused.is_none());
-            refused
+        let error = (0..wanted).find_map(|number| {
+            let error = start(number);
+            started += usize::from(error.is_none());
+            error
         });
         drop(closed);
-        (started, refused)
+        (started, error)
     })
 }
 
-/// Half of the memory that there is for this process: of the machine's, or of what its control groups or its limit on address
-/// space (`ulimit -v`) allow if that is less. 4 GiB where that cannot be found out.
+/// Half of this process's memory: of the machine's, or of what its control groups or its limit on address space
+/// (`ulimit -v`) allow if that is less. 4 GiB if that cannot be determined.
 pub(crate) fn default_host_memory() -> u64 {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -50,19 +50,19 @@ pub(crate) fn default_host_memory() -> u64 {
         .map_or(4 << 30, |bytes| bytes / 2)
 }
 
-/// The least that a control group of a process, or one that it lies in, allows; none: nothing is said of it. `groups`: its
-/// `/proc/PID/cgroup`. `root`: where the groups are, with a folder for each controller if they are of version 1.
+/// The least limit of a process's control group and of those above it; none: there is no limit. `groups`: its
+/// `/proc/PID/cgroup`. `root`: the folder of the groups, with a folder for each controller if they are of version 1.
 fn group_memory(groups: &str, root: &Path) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let (_, line) = line.split_once(':')?;
         let (controllers, own) = line.split_once(":/")?;
         let (root, file) = match controllers {
             "" => (root.to_owned(), "memory.max"),
-            // One that is not limited allows more than any machine has.
+            // A group without a limit allows more than any machine has.
             _ if controllers.split(',').any(|one| one == "memory") => (root.join(controllers), "memory.limit_in_bytes"),
             _ => return None,
         };
-        // In a container it may be named as the machine knows it, and what is at the root is its own.
+        // In a container the name may be that of the machine, and the files at the root are its own.
         let folder = root.join(own);
         let folders = folder.ancestors().take_while(|folder| folder.starts_with(&root));
         let limit = |folder: &Path| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_what_the_tightest_control_group_allows() {
+    fn tightest_control_group_limits_memory() {
         let root = tempfile::tempdir().unwrap();
         let (outer, inner) = (root.path().join("a"), root.path().join("a/b"));
         std::fs::create_dir_all(&inner).unwrap();
@@ -94,13 +94,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (outer, inner) = (root.path().join("memory/a"), root.path().join("memory/a/b"));
         std::fs::create_dir_all(&inner).unwrap();
-        // What is not limited.
+        // A group without a limit.
         std::fs::write(inner.join("memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
         let groups = "11:cpu,cpuacct:/a/b\n4:memory:/a/b\n0::/a/b\n";
         assert_eq!(group_memory(groups, root.path()), Some(9_223_372_036_854_771_712));
         std::fs::write(outer.join("memory.limit_in_bytes"), "4096\n").unwrap();
         assert_eq!(group_memory(groups, root.path()), Some(4096));
-        // A container knows the machine's name of its group and has what is in it at the root.
+        // A container knows the machine's name of its group and has its files at the root.
         let elsewhere = "4:memory:/docker/1234\n";
         assert_eq!(group_memory(elsewhere, root.path()), None);
         std::fs::write(root.path().join("memory/memory.limit_in_bytes"), "8192\n").unwrap();
@@ -110,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_are_wanted_can_be_started() {
-        let (started, refused) = startable_threads(8);
-        assert_eq!(started, 8, "{refused:?}");
+    fn requested_threads_can_be_started() {
+        let (started, error) = startable_threads(8);
+        assert_eq!(started, 8, "{error:?}");
         assert_eq!(startable_threads(0).0, 0);
     }
 }

@@ -1,10 +1,10 @@
-//! What the machine runs out of, read from errors of the system.
+//! Resources that the machine lacks, derived from system errors.
 
 use std::{fmt, io};
 
 use rustix::io::Errno;
 
-/// A resource of the machine of which none was left. Neither a guest nor a worker is at fault, and it may pass.
+/// A resource that the machine lacks. Neither a guest nor a worker is at fault, and it may be temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortage {
     /// Address space or memory.
@@ -18,7 +18,7 @@ pub(crate) enum Shortage {
 }
 
 impl Shortage {
-    /// What an error says is used up, wherever it came from.
+    /// The resource that an error is about, from any call.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
@@ -27,7 +27,7 @@ impl Shortage {
         }
     }
 
-    /// The same for an error of starting a thread or a process.
+    /// The same for an error from starting a thread or a process.
     pub(crate) fn of_start(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::AGAIN => Some(Self::Threads),
@@ -35,7 +35,7 @@ impl Shortage {
         }
     }
 
-    /// The same for an error of opening a connection.
+    /// The same for an error from opening a connection.
     pub(crate) fn of_connection(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::ADDRNOTAVAIL => Some(Self::Ports),
@@ -44,14 +44,15 @@ impl Shortage {
         }
     }
 
-    /// The same for an error of which only the text is left, such as that of a child process: the system's number is in it.
+    /// The same for an error of which only the text is left, such as that of a child process: it contains the system's
+    /// number.
     pub(crate) fn of_text(text: &str) -> Option<Self> {
         let (_, number) = text.rsplit_once("(os error ")?;
         let (number, _) = number.split_once(')')?;
         Self::of_start(&io::Error::from_raw_os_error(number.parse().ok()?))
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::Memory => "raise the limit on address space (`ulimit -v`) or on memory, or use fewer workers",
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(Shortage::of(&error(Errno::NOMEM)), Some(Shortage::Memory));
         assert_eq!(Shortage::of(&error(Errno::MFILE)), Some(Shortage::Files));
         assert_eq!(Shortage::of(&error(Errno::NFILE)), Some(Shortage::Files));
-        // What waits without blocking fails in the same way.
+        // A non-blocking call fails in the same way.
         assert_eq!(Shortage::of(&error(Errno::AGAIN)), None);
         assert_eq!(Shortage::of_start(&error(Errno::AGAIN)), Some(Shortage::Threads));
         let text = format!("cannot be started: {}", error(Errno::MFILE));

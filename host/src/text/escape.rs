@@ -2,36 +2,38 @@
 
 use std::borrow::Cow;
 
-/// Whether a terminal shows a character as itself: not a control character, and none that reorders, hides or joins what is
-/// beside it. Ends of lines and tabs are control characters.
+/// Whether a terminal shows a character as itself: not a control character, and none that reorders, hides or joins its
+/// neighbours. Ends of lines and tabs are control characters.
 pub(crate) fn is_printable(c: char) -> bool {
     // ASCII first: most text is.
     matches!(c, ' '..='~')
         || !(c.is_control()
             || matches!(c,
-                // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width characters and directional marks.
+                // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width characters and directional
+                // marks.
                 '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
                 // Line and paragraph separators, directional embeddings and overrides, invisible operators, isolates.
                 | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
                 // Byte order mark, interlinear annotations, tags.
                 | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-                // Letters without a shape: the grapheme joiner, fillers of Hangul, inherent vowels of Khmer; musical formatting.
+                // Letters without a shape: the grapheme joiner, fillers of Hangul, inherent vowels of Khmer; musical
+                // formatting.
                 | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}'
                 | '\u{1d173}'..='\u{1d17a}'))
 }
 
-/// A text of several lines in which everything unprintable but ends of lines and tabs is written out, as in `\u{1b}`.
+/// A text of several lines with everything unprintable but ends of lines and tabs escaped, as in `\u{1b}`.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_printable(c) || matches!(c, '\n' | '\t'))
 }
 
-/// The same in one line: ends of lines and tabs are written out too.
+/// The same in one line: ends of lines and tabs are escaped too.
 pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_printable)
 }
 
-/// JSON in which everything unprintable within strings is written as `\u001b`. The value stays the same: serializers leave
-/// only non-ASCII characters unescaped, and those occur nowhere but in strings.
+/// JSON with everything unprintable in strings escaped as `\u001b`. The value stays the same: serializers leave only
+/// non-ASCII characters unescaped, and those occur nowhere but in strings.
 pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
     // Bytes first: most JSON is ASCII, and each line of a run passes here.
     let is_plain = json.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));

@@ -1,5 +1,5 @@
-//! Text of guests, files and servers, made fit to be kept and shown: of a bounded length, and without what a terminal or an
-//! editor obeys instead of showing it.
+//! Text of guests, files and servers, made safe to keep and show: of a limited length, and without characters that a
+//! terminal or an editor interprets.
 
 mod escape;
 mod paint;
@@ -17,7 +17,7 @@ pub(crate) const MESSAGE_MAX: usize = 4 << 10;
 /// The longest name that is shown, in characters.
 const NAME_MAX: usize = 160;
 
-/// A name on one line: commands are written out, and it is cut after 160 characters.
+/// A name on one line: control characters are escaped, and it is cut after 160 characters.
 pub(crate) fn shown(name: &str) -> String {
     match name.char_indices().nth(NAME_MAX) {
         Some((end, _)) => plain_line(name.get(..end).unwrap_or_default()).into_owned() + "…",
@@ -25,7 +25,7 @@ pub(crate) fn shown(name: &str) -> String {
     }
 }
 
-/// On one line, with a blank in the place of each command.
+/// On one line, with a blank in the place of each control character.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let letters = text.chars().take(most);
     letters
@@ -33,12 +33,12 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
         .collect()
 }
 
-/// As much of a message as is kept: 4 KiB.
+/// Cuts a message to the length that is kept: 4 KiB.
 pub(crate) fn cut(text: String) -> String {
     cut_to(text, MESSAGE_MAX)
 }
 
-/// At most so many bytes of a text, and `…` if that is not all. What is cut off takes no memory any more.
+/// At most so many bytes of a text, and `…` if it was longer. Releases the memory of the rest.
 pub(crate) fn cut_to(mut text: String, most: usize) -> String {
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most));
@@ -48,26 +48,26 @@ pub(crate) fn cut_to(mut text: String, most: usize) -> String {
     text
 }
 
-/// What this says, cut to a message without the rest ever being made. None: it begins with `not`.
+/// Formats a value, cut to the length of a message while it is written. None: the text begins with `not`.
 pub(crate) fn said(what: &dyn Display, not: &str) -> Option<String> {
-    let mut said = Said {
+    let mut said = BoundedWriter {
         text: String::new(),
         not,
     };
-    // Full, or of no interest.
+    // An error: full, or it begins with `not`.
     let _ = write!(said, "{what}");
     (not.is_empty() || !said.text.starts_with(not)).then(|| cut(said.text))
 }
 
-/// Takes no more than what is kept of a message.
-struct Said<'a> {
+/// Takes no more than the kept length of a message.
+struct BoundedWriter<'a> {
     text: String,
     not: &'a str,
 }
 
-impl Write for Said<'_> {
+impl Write for BoundedWriter<'_> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        // One byte more than is kept tells what is too long from what just fits.
+        // One byte more than is kept tells a longer text from one that just fits.
         let room = (MESSAGE_MAX + 4).saturating_sub(self.text.len());
         let taken = piece.get(..piece.floor_char_boundary(room)).unwrap_or_default();
         self.text.push_str(taken);
@@ -85,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_lines_have_no_commands_for_a_terminal() {
+    fn names_and_lines_have_no_control_characters() {
         assert_eq!(shown("a\n\u{1b}b"), "a\\n\\u{1b}b");
         assert_eq!(one_line("a\nb\u{202e}c", 4), "a b ");
     }
 
     #[test]
-    fn a_text_is_cut_where_a_character_ends() {
+    fn text_is_cut_at_a_character_boundary() {
         assert_eq!(cut_to("äöü".to_owned(), 3), "ä…");
         assert_eq!(cut_to("äöü".to_owned(), 6), "äöü");
         assert_eq!(shown(&"ä".repeat(161)), format!("{}…", "ä".repeat(160)));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_bounded_while_it_is_made() {
+    fn message_is_cut_while_it_is_formatted() {
         struct Endless;
         impl Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Whether what is written to stderr has colours.
+/// Whether output to stderr has colours.
 static COLORS: AtomicBool = AtomicBool::new(false);
 
 /// When there are colours.
@@ -20,7 +20,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Has what is written to stderr from now on coloured, or not.
+    /// Turns colours of stderr on or off.
     pub(crate) fn set(self) {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_on = match self {
@@ -35,8 +35,8 @@ impl Color {
     }
 }
 
-/// The same with colours for the words that lines of the host begin with, if there are to be any. Lines of guests begin with
-/// something else or are indented.
+/// The text with colours for the words at the beginning of the host's lines, if colours are on. Lines of guests begin
+/// with something else or are indented.
 pub(crate) fn painted(text: &str) -> Cow<'_, str> {
     if COLORS.load(Ordering::Relaxed) {
         paint(text)

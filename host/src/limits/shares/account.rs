@@ -1,4 +1,4 @@
-//! What one account holds, and what it waits for.
+//! One account: its holdings and its waiting requests.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ pub(crate) struct Account {
     pub(super) shares: Arc<Shares>,
     pub(super) id: u64,
     pub(super) signals: Arc<Signals>,
-    /// How many reservations there are.
+    /// The number of reservations.
     pub(super) holders: AtomicU64,
     /// How many wait for any release of this account.
     pub(super) watchers: AtomicU64,
@@ -51,7 +51,7 @@ impl Account {
         self.signals.wanted.load(Ordering::SeqCst)
     }
 
-    /// Notes that an idle instance was notified, which is to be followed by [`Account::is_in_the_way`].
+    /// Acknowledges the notification of an idle instance, which then calls [`Account::is_in_the_way`].
     pub(crate) fn answer(&self) {
         self.signals.called.store(false, Ordering::SeqCst);
     }
@@ -66,7 +66,7 @@ impl Account {
         }
     }
 
-    /// A reservation of what was added to what is held.
+    /// A reservation of an amount that was added before.
     fn reservation(self: &Arc<Self>, amount: u64) -> Reservation {
         self.shares.unused.fetch_add(amount, Ordering::Relaxed);
         let mut reservation = self.empty();
@@ -74,17 +74,17 @@ impl Account {
         reservation
     }
 
-    /// Reserves so much if that can be had at once.
+    /// Reserves an amount if it is available at once.
     pub(crate) fn try_take(self: &Arc<Self>, amount: u64) -> Option<Reservation> {
         (amount == 0 || self.add(amount, false)).then(|| self.reservation(amount))
     }
 
-    /// Reserves so much; waits, in order, until it can be had.
+    /// Reserves an amount; waits, in order, until it is available.
     ///
     /// # Errors
     /// It is more than one account can ever hold.
     ///
-    /// Cancel safe: nothing is held by a wait that was given up.
+    /// Cancel safe: a dropped wait holds nothing.
     pub(crate) async fn take(self: &Arc<Self>, amount: u64) -> Result<Reservation, NoRoom> {
         if amount > 0 && !self.add(amount, true) {
             let ticket = self.request(amount, false)?;
@@ -94,7 +94,7 @@ impl Account {
         Ok(self.reservation(amount))
     }
 
-    /// Takes so much if that can be had at once. `in_turn`: not before older requests of the same account.
+    /// Adds an amount if it is available at once. `in_turn`: not before older requests of the same account.
     pub(super) fn add(&self, amount: u64, in_turn: bool) -> bool {
         let shares = &*self.shares;
         let mut ledger = shares.ledger();
@@ -116,7 +116,7 @@ impl Account {
         true
     }
 
-    /// Waits in line for so much.
+    /// Queues a request for an amount.
     fn request(&self, amount: u64, grows: bool) -> Result<Ticket<'_>, NoRoom> {
         let (granted, receiver) = oneshot::channel();
         let mut ledger = self.shares.ledger();
@@ -154,7 +154,7 @@ impl Account {
         all_wait && others == 0 && shares.forced.load(Ordering::SeqCst) == 0
     }
 
-    /// Gives back so much.
+    /// Gives an amount back.
     pub(super) fn give(&self, amount: u64) {
         if amount == 0 {
             return;
@@ -177,7 +177,7 @@ impl Account {
     }
 }
 
-/// A request in line. Dropped before it is granted, it is taken out; dropped after, what was granted is given back.
+/// A queued request. Dropped before it is granted, it is removed; dropped after, the amount is given back.
 struct Ticket<'a> {
     account: &'a Account,
     number: u64,
@@ -218,7 +218,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// What is held of an account until this is dropped.
+/// An amount held of an account until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     account: Arc<Account>,
@@ -236,11 +236,11 @@ impl Reservation {
         self.amount
     }
 
-    /// Notes that so much of it is in use now.
+    /// Records how much of it is in use now.
     pub(crate) fn note_used(&mut self, used: u64) {
         let unused = self.amount.saturating_sub(used);
         let shares = &self.account.shares;
-        // Wraps around where it becomes less, and comes out right.
+        // Wraps around for a decrease, which gives the right sum.
         shares
             .unused
             .fetch_add(unused.wrapping_sub(self.unused), Ordering::Relaxed);
@@ -248,7 +248,7 @@ impl Reservation {
         shares.note_peak();
     }
 
-    /// Takes so much out of it, or as much as there is, as a reservation of its own.
+    /// Splits an amount off it, or as much as there is, as a reservation of its own.
     pub(crate) fn split(&mut self, amount: u64) -> Self {
         let (amount, mut part) = (amount.min(self.amount), self.account.empty());
         self.amount -= amount;
@@ -258,8 +258,8 @@ impl Reservation {
         part
     }
 
-    /// Reserves so much more, to be used now, if that can be had at once. It goes before older requests of the same account: what
-    /// has begun has to end before others can begin.
+    /// Reserves more, for use now, if it is available at once. It goes before older requests of the same account:
+    /// started work must end before other work can start.
     pub(crate) fn try_grow(&mut self, more: u64) -> bool {
         let grown = more == 0 || self.account.add(more, false);
         if grown {
@@ -269,11 +269,11 @@ impl Reservation {
         grown
     }
 
-    /// Reserves so much more, to be used now; waits for it as long as there is a prospect of it, and no longer than `patience`.
+    /// Reserves more, for use now; waits while it can become available, at most `patience`.
     ///
     /// # Errors
-    /// All holders of this account wait for more and this is the last of them, while no other account holds more than its share;
-    /// or the wait took too long.
+    /// All holders of this account wait for more and this is the last of them, while no other account holds more than
+    /// its share; or the wait took too long.
     ///
     /// Cancel safe.
     pub(crate) async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), NoRoom> {

@@ -1,8 +1,9 @@
 //! Division of a scarce amount, bytes of memory or slots of an engine, between accounts.
 //!
-//! Each account has a guaranteed share, which is capped where it never needs more. What is beyond all shares, the *spare*, goes to any account, in the order of the
-//! requests. The invariant is that the sum of `max(share, held)` over all accounts is never above the limit: an account gets
-//! its share whatever the others hold, and all of them together never hold more than the limit.
+//! Each account has a guaranteed share, which is capped where it never needs more. What is beyond all shares, the
+//! *spare*, goes to any account, in the order of the requests. The invariant is that the sum of `max(share, held)` over
+//! all accounts is never above the limit: an account gets its share whatever the others hold, and all of them together
+//! never hold more than the limit.
 
 mod account;
 
@@ -22,22 +23,22 @@ pub(crate) use self::account::{Account, Reservation};
 #[derive(Debug)]
 pub(crate) struct Shares {
     limit: u64,
-    /// Which part of the limit is guaranteed: one of so many.
+    /// The guaranteed part of the limit, as a divisor.
     part: u64,
-    /// What is guaranteed to an account that is not capped, and to what is forced.
+    /// The share of an account that is not capped, and of forced amounts.
     share: AtomicU64,
-    /// How much there is beyond all shares.
+    /// The amount beyond all shares.
     spare: AtomicU64,
     /// How much of the spare the accounts hold, without `forced`.
     taken: AtomicU64,
     /// The sum that all accounts hold, without `forced`.
     held: AtomicU64,
-    /// What was taken without asking. It has a share too, if `has_forced`.
+    /// The amount that was taken without asking. It has a share too, if `has_forced`.
     forced: AtomicU64,
     has_forced: bool,
-    /// How much of what is held was reserved and is not in use.
+    /// The reserved amount that is not in use.
     unused: AtomicU64,
-    /// The most that was in use at once, with what was forced.
+    /// The most that was in use at once, forced amounts included.
     peak: AtomicU64,
     /// How many requests wait. Written under the lock.
     waiting: AtomicU64,
@@ -52,7 +53,7 @@ struct Ledger {
     next_account: u64,
     next_ticket: u64,
     accounts: BTreeMap<u64, Entry>,
-    /// Requests that are larger than a share, with their accounts. They do not hold up smaller requests of their account.
+    /// Requests that are larger than a share, with their accounts. They do not delay smaller requests of their account.
     large: BTreeMap<u64, (u64, Request)>,
     /// Whether idle instances of some account were asked for.
     reclaim_requested: bool,
@@ -72,12 +73,12 @@ impl Entry {
         self.signals.share.load(Ordering::Relaxed)
     }
 
-    /// The part of so much that is beyond its share.
+    /// The part of this amount that is beyond its share.
     fn beyond(&self, held: u64) -> u64 {
         held.saturating_sub(self.share())
     }
 
-    /// How much of the spare it needs for so much more.
+    /// How much of the spare it needs for this much more.
     fn needs(&self, amount: u64) -> u64 {
         self.beyond(self.held.saturating_add(amount)) - self.beyond(self.held)
     }
@@ -91,29 +92,29 @@ struct Request {
     granted: oneshot::Sender<()>,
 }
 
-/// What is read of an account without the lock.
+/// The parts of an account's state that are read without the lock.
 #[derive(Debug)]
 struct Signals {
-    /// What is guaranteed to it.
+    /// Its share.
     share: AtomicU64,
     /// Whether idle instances of it hold what others wait for.
     wanted: AtomicBool,
-    /// Whether one was notified that has not answered. One at a time, or more would go than are in the way.
+    /// Whether one was notified and has not answered. One at a time, or more would go than are in the way.
     called: AtomicBool,
     idle: Arc<Notify>,
 }
 
-/// Why no more can be had.
+/// Why no more is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// Larger than what an account can have, which is this.
+    /// Larger than the most that an account can have, which is this.
     Never(u64),
     /// Every holder in the account waits for more, or the wait took too long.
     Stuck,
 }
 
 impl Shares {
-    /// One of so many `part`s of the limit is guaranteed to accounts. `has_forced`: whether [`Shares::force`] is used, which then
+    /// One `part`th of the limit is guaranteed to accounts. `has_forced`: whether [`Shares::force`] is used, which then
     /// has a share of its own.
     pub(crate) fn new(limit: u64, part: u64, has_forced: bool) -> Arc<Self> {
         let shares = Self {
@@ -136,8 +137,8 @@ impl Shares {
         Arc::new(shares)
     }
 
-    /// Adds an account, until that is dropped, to which no more than `cap` is guaranteed. `idle` is notified when its idle
-    /// instances are in the way of others.
+    /// Adds an account, until it is dropped, with a share of at most `cap`. `idle` is notified when its idle instances
+    /// are in the way of others.
     pub(crate) fn account(self: &Arc<Self>, cap: u64, idle: Arc<Notify>) -> Arc<Account> {
         let signals = Arc::new(Signals {
             share: AtomicU64::new(0),
@@ -172,18 +173,18 @@ impl Shares {
         self.limit
     }
 
-    /// The most that was in use at once, with what was forced.
+    /// The most that was in use at once, forced amounts included.
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Takes without asking, whatever there is. Neither waits nor locks.
+    /// Takes an amount without asking, available or not. Neither waits nor locks.
     pub(crate) fn force(&self, amount: u64) {
         self.forced.fetch_add(amount, Ordering::SeqCst);
         self.note_peak();
     }
 
-    /// Gives back what was taken by force.
+    /// Gives a forced amount back.
     pub(crate) fn unforce(&self, amount: u64) {
         self.forced.fetch_sub(amount, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -192,14 +193,14 @@ impl Shares {
         self.tell_watchers();
     }
 
-    /// Whether more is held by force than there is for it.
+    /// Whether more is forced than its share.
     pub(crate) fn is_over(&self) -> bool {
         let beyond = self.beyond(self.forced.load(Ordering::Relaxed));
         beyond > 0 && beyond.saturating_add(self.taken.load(Ordering::Relaxed)) > self.spare.load(Ordering::Relaxed)
     }
 
-    /// Waits until `is_ready` is true, which is looked at after each release of a part of the spare, of what was forced, and of
-    /// what `account` holds.
+    /// Waits until `is_ready` returns true, which is called after each release of a part of the spare, of forced
+    /// amounts, and of amounts of `account`.
     ///
     /// Cancel safe.
     pub(crate) async fn until(&self, account: Option<&Account>, mut is_ready: impl FnMut() -> bool) {
@@ -211,7 +212,7 @@ impl Shares {
         loop {
             let released = self.released.notified();
             tokio::pin!(released);
-            // Registered before the next look, so that a release in between is not missed.
+            // Registered before the next call, so that a release in between is not missed.
             released.as_mut().enable();
             if is_ready() {
                 return;
@@ -220,7 +221,7 @@ impl Shares {
         }
     }
 
-    /// Has everything that waits in [`Shares::until`] look again.
+    /// Makes all waits in [`Shares::until`] check again.
     pub(crate) fn tell_watchers(&self) {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             self.released.notify_waiters();
@@ -239,7 +240,7 @@ impl Shares {
         self.peak.fetch_max(all, Ordering::Relaxed);
     }
 
-    /// The part of what is forced that is beyond its share.
+    /// The part of the forced amount that is beyond its share.
     fn beyond(&self, forced: u64) -> u64 {
         forced.saturating_sub(self.share.load(Ordering::Relaxed))
     }

@@ -9,7 +9,7 @@ fn account(shares: &Arc<Shares>) -> Arc<Account> {
     shares.account(u64::MAX, Arc::default())
 }
 
-/// Whether a wait is over after one look at it.
+/// Whether a wait is over when it is polled once.
 async fn is_ready<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     std::future::poll_fn(|cx| {
         Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
@@ -28,13 +28,13 @@ fn two() -> (Arc<Shares>, Arc<Account>, Arc<Account>) {
 }
 
 #[test]
-fn share_is_kept_free_for_its_account() {
-    let (_, hog, honest) = two();
-    let _all = hog.try_take(75).unwrap();
-    assert_eq!(hog.most(), 75);
-    assert!(hog.try_take(1).is_none());
-    let _share = honest.try_take(25).unwrap();
-    assert!(honest.try_take(1).is_none());
+fn share_is_reserved_for_its_account() {
+    let (_, large, other) = two();
+    let _all = large.try_take(75).unwrap();
+    assert_eq!(large.most(), 75);
+    assert!(large.try_take(1).is_none());
+    let _share = other.try_take(25).unwrap();
+    assert!(other.try_take(1).is_none());
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn capped_share_leaves_the_rest_to_all() {
 }
 
 #[test]
-fn forced_amounts_take_of_the_spare_and_never_of_a_share() {
+fn forced_amounts_use_the_spare_and_no_share() {
     let shares = Shares::new(100, 2, true);
     let pool = account(&shares);
     shares.force(75);
@@ -61,13 +61,13 @@ fn forced_amounts_take_of_the_spare_and_never_of_a_share() {
     assert_eq!(shares.unused.load(Ordering::SeqCst), 0);
     shares.force(1);
     assert!(shares.is_over());
-    // What was forced on is not to be undone, but nothing more is given than there is.
+    // A forced amount is not undone, but nothing beyond the limit is granted.
     assert!(pool.try_take(25).is_none());
     assert!(pool.try_take(24).is_some());
 }
 
 #[tokio::test]
-async fn request_waits_in_line_and_is_granted_what_is_given_back() {
+async fn queued_request_is_granted_released_amounts() {
     let (_, pool, _other) = two();
     let all = pool.try_take(75).unwrap();
     let mut first = pin!(pool.take(20));
@@ -81,13 +81,13 @@ async fn request_waits_in_line_and_is_granted_what_is_given_back() {
 
 #[tokio::test]
 async fn request_that_needs_the_spare_does_not_hold_up_a_share() {
-    let (_, hog, honest) = two();
-    let all = hog.try_take(75).unwrap();
+    let (_, large, other) = two();
+    let all = large.try_take(75).unwrap();
     // More than the share of its account, so that it has to wait for the other one.
-    let mut large = pin!(honest.take(40));
+    let mut large = pin!(other.take(40));
     assert!(is_ready(&mut large).await.is_none());
-    let small = honest.try_take(10).unwrap();
-    let mut queued = pin!(honest.take(15));
+    let small = other.try_take(10).unwrap();
+    let mut queued = pin!(other.take(15));
     assert!(is_ready(&mut queued).await.unwrap().is_ok());
     drop((all, small));
     assert_eq!(is_ready(&mut large).await.unwrap().unwrap().amount(), 40);
@@ -108,7 +108,7 @@ async fn spare_is_granted_in_the_order_of_the_requests() {
 }
 
 #[tokio::test]
-async fn request_that_is_given_up_leaves_nothing_behind() {
+async fn dropped_request_holds_nothing() {
     let (shares, pool, other) = two();
     let all = pool.try_take(75).unwrap();
     {
@@ -116,7 +116,7 @@ async fn request_that_is_given_up_leaves_nothing_behind() {
         assert!(is_ready(&mut first).await.is_none());
         let mut second = Box::pin(pool.take(25));
         assert!(is_ready(&mut second).await.is_none());
-        // Granted, and given up before that was seen.
+        // Granted, and dropped before that was seen.
         drop(all);
         drop(second);
         assert!(is_ready(&mut first).await.unwrap().is_ok());
@@ -143,8 +143,8 @@ async fn more_than_an_account_can_have_fails_at_once_and_when_accounts_are_added
 #[tokio::test]
 async fn idle_instances_are_asked_for_where_they_are_in_the_way() {
     let shares = Shares::new(100, 2, false);
-    let [hog, busy, honest] = [(); 3].map(|()| Arc::<Notify>::default());
-    let accounts = [&hog, &busy, &honest].map(|notify| shares.account(u64::MAX, notify.clone()));
+    let [large, busy, other] = [(); 3].map(|()| Arc::<Notify>::default());
+    let accounts = [&large, &busy, &other].map(|notify| shares.account(u64::MAX, notify.clone()));
     let [of_hog, of_busy, of_honest] = &accounts;
     // Each is guaranteed 16; beyond its share is only the first.
     let idle = of_hog.try_take(60).unwrap();
@@ -155,7 +155,7 @@ async fn idle_instances_are_asked_for_where_they_are_in_the_way() {
     assert!(of_hog.is_in_the_way());
     assert!(of_busy.is_in_the_way());
     assert!(!of_honest.is_in_the_way());
-    hog.notified().await;
+    large.notified().await;
     of_hog.answer();
     drop(idle);
     assert!(is_ready(&mut more).await.unwrap().is_ok());
@@ -191,7 +191,7 @@ async fn growth_waits_for_others_that_hold_the_spare_but_not_for_ever() {
     assert_eq!(task.grow(1000, LONG).await, Err(NoRoom::Never(75)));
 }
 
-/// Numbers below what is asked for, the same ones for a seed (xorshift).
+/// Arbitrary numbers below the argument, the same for the same seed (xorshift).
 fn arbitrary(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |below| {
@@ -202,7 +202,8 @@ fn arbitrary(seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Whatever is taken, forced, waited for and given back, in an arbitrary order: the limit holds, and so does every share.
+/// Amounts are taken, forced, waited for and given back in an arbitrary order: the limit holds, and so does every
+/// share.
 #[tokio::test]
 async fn limit_and_shares_hold_in_any_history() {
     for seed in 0..200u64 {
@@ -231,7 +232,7 @@ async fn limit_and_shares_hold_in_any_history() {
                 }
                 _ => {}
             }
-            // A task that never yields is not told that something is ready.
+            // A task that never yields is not woken.
             tokio::task::yield_now().await;
             let mut still = Vec::new();
             for mut one in waiting {
@@ -253,7 +254,7 @@ async fn limit_and_shares_hold_in_any_history() {
                 shares.held.load(Ordering::SeqCst),
                 accounts.iter().map(|account| of(account.id)).sum::<u64>()
             );
-            // A share that nothing of its account waits for can be had at once.
+            // A share without waiting requests of its account is available at once.
             for account in &accounts {
                 let left = share(account).saturating_sub(of(account.id));
                 let is_waited_for = !shares.ledger().accounts[&account.id].queue.is_empty();
@@ -263,7 +264,7 @@ async fn limit_and_shares_hold_in_any_history() {
                 }
             }
         }
-        // Nothing that waits is forgotten.
+        // No waiting request is forgotten.
         while !held.is_empty() || !waiting.is_empty() {
             held.clear();
             let before = waiting.len();
@@ -284,8 +285,8 @@ async fn limit_and_shares_hold_in_any_history() {
     }
 }
 
-/// Tasks hold a slot while they wait for workers, and workers keep theirs for the next action: whatever the numbers are, all tasks
-/// come to an end, because no account takes what is guaranteed to another.
+/// Tasks hold a slot while they wait for workers, and workers keep theirs for the next action: for any numbers all
+/// tasks end, because no account takes the share of another.
 #[tokio::test]
 async fn any_number_of_tasks_workers_and_slots_makes_progress() {
     for seed in 0..300u64 {
@@ -310,7 +311,7 @@ async fn any_number_of_tasks_workers_and_slots_makes_progress() {
                 round < 10_000,
                 "seed {seed}: {done} of {all} with {slots} slots and {pools} pools"
             );
-            // A task that never yields is not told that something is ready.
+            // A task that never yields is not woken.
             tokio::task::yield_now().await;
             let mut still = Vec::new();
             for mut one in waiting {
@@ -333,14 +334,14 @@ async fn any_number_of_tasks_workers_and_slots_makes_progress() {
                     }
                 }
                 starting[pool] = still;
-                // Some of those who have a slot come to the end of an action now.
+                // Some of the holders of a slot end an action now.
                 for _ in 0..idle[pool].len().min(1 + next(3) as usize) {
                     if let Some(at) = running.iter().position(|(_, at)| *at == pool) {
                         running.swap_remove(at);
                         done += 1;
                     }
                 }
-                // An idle instance goes where it is in the way.
+                // An idle instance that is in the way is dropped.
                 if account.is_in_the_way() {
                     idle[pool].pop();
                     account.answer();

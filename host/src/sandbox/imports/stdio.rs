@@ -177,7 +177,7 @@ impl Tail {
 
     /// Passes a line of the `log` interface on, if so much may be said.
     pub(crate) fn log(&self, logger: &Logger, source: &LogSource, level: Level, text: &str) {
-        if !logger.hears(level) {
+        if !logger.is_enabled(level) {
             return;
         }
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);

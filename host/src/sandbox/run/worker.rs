@@ -299,7 +299,7 @@ pub(crate) async fn started(
     let stderr = spec.stderr.clone();
     // Of an attempt that was given up.
     stderr.end_attempt();
-    if logger.workers_aloud() {
+    if logger.forwards_stderr() {
         stderr.forward(LogSource::Worker(spec.name.clone(), None), logger.clone());
     }
     let env = GuestEnv {
