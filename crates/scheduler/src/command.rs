@@ -75,11 +75,11 @@ pub enum Command {
         /// Until when. None: it is given such actions again.
         until: Option<Moment>,
     },
-    /// A worker is thought of differently now. For reports and the journal.
+    /// The health of a worker changed. For reports and the journal.
     HealthChanged {
         /// The worker.
         worker: WorkerId,
-        /// What is thought of it now.
+        /// Its health now.
         health: Health,
     },
 }

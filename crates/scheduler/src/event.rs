@@ -63,7 +63,7 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
     },
-    /// The operator vouches for a worker: whatever its state, it is healthy again with a clean record.
+    /// The operator readmits a worker: from any state, it becomes healthy with a clean record.
     WorkerReadmitted {
         /// The worker.
         worker: WorkerId,

@@ -156,7 +156,7 @@ pub enum Outcome {
     Failed(Reason),
 }
 
-/// What is thought of a worker.
+/// The health of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It is given work.

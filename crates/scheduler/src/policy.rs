@@ -13,7 +13,7 @@ pub enum Blame {
         failures: u32,
     },
     /// None. For comparisons.
-    Nobody,
+    NoWorker,
 }
 
 /// What can be tuned. [`Policy::default`] is what the command line uses unless told otherwise.

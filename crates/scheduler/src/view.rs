@@ -97,7 +97,7 @@ pub struct WorkerView {
     pub width: u32,
     /// How many it has now, also those that lie ready and those that are being stopped.
     pub in_flight: u32,
-    /// What is thought of it.
+    /// Its health.
     pub health: Health,
     /// Its attempts with a result.
     pub ok: u64,

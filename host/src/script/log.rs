@@ -54,7 +54,7 @@ impl Log {
     /// Why the log takes no more lines, if it does not.
     pub(crate) fn is_over(&self) -> Option<String> {
         if self.lines > LINES_MAX {
-            Some(format!("it was not over after {LINES_MAX} events"))
+            Some(format!("it did not end within {LINES_MAX} events"))
         } else if self.output.len() > OUTPUT_MAX {
             Some(format!("it wrote more than {} MiB", OUTPUT_MAX >> 20))
         } else {

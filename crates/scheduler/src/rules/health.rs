@@ -95,11 +95,11 @@ pub(crate) fn failed(state: &mut State, wx: Wx, action: ActionId, kx: Option<Kx>
                 quarantine::quarantine(state, wx, true);
             }
         }
-        Blame::Nobody => {}
+        Blame::NoWorker => {}
     }
 }
 
-/// Lets a worker rest for which the host had not enough of something. What is thought of it stays as it is.
+/// Lets a worker rest for which the host lacked a resource. Its health stays as it is.
 pub(crate) fn note_shortage(state: &mut State, wx: Wx) {
     let Some(worker) = state.workers.get_mut(wx) else {
         return;

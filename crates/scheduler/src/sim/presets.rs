@@ -17,7 +17,7 @@ pub fn contenders() -> Vec<(&'static str, Policy)> {
     vec![
         ("deferred verdict", Policy::default()),
         ("five in a row", naive(Blame::InARow { failures: 5 })),
-        ("no eviction", naive(Blame::Nobody)),
+        ("no eviction", naive(Blame::NoWorker)),
     ]
 }
 
@@ -194,7 +194,7 @@ pub fn presets() -> Vec<Preset> {
         ),
         Preset::new(
             "flaky",
-            "every fifth attempt fails, whoever makes it",
+            "every fifth attempt fails, on any worker",
             &[Figure::Innocents, Figure::Lost],
             Scenario { flake: 0.2, ..usual() },
         ),

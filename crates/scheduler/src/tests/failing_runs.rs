@@ -11,7 +11,7 @@ use crate::{
 const SEEDS: u64 = 8;
 
 fn ours(world: &Scenario, seeds: u64) -> Series {
-    play_seeds(world, &Policy::default(), seeds).expect("a world that can be meant")
+    play_seeds(world, &Policy::default(), seeds).expect("a valid world")
 }
 
 /// All panics of a guest may be at one place, as where each of its errors ends: then equal traps prove no more than
@@ -137,7 +137,7 @@ fn mostly_bad_work_is_not_taken_for_a_service_that_is_down() {
             ..Scenario::default()
         };
         let (_, never) = contenders().pop().expect("a policy");
-        let never = play_seeds(&world, &never, 4).expect("a world that can be meant");
+        let never = play_seeds(&world, &never, 4).expect("a valid world");
         let ours = ours(&world, 4);
         let what = format!("{workers} workers, {poison} bad actions, spread: {poison_spread}");
         assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{what}");

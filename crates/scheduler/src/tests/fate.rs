@@ -42,7 +42,7 @@ pub(super) fn random_policy(rng: &mut Rng) -> Policy {
         retries: roll(rng, 30) as u32,
         retries_earned: roll(rng, 101) as f64 / 100.0,
         blame: match roll(rng, 6) {
-            0 => Blame::Nobody,
+            0 => Blame::NoWorker,
             1 => Blame::InARow {
                 failures: 1 + roll(rng, 5) as u32,
             },

@@ -63,7 +63,7 @@ impl Run {
     fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut rng = Rng::new(seed);
         let policy = random_policy(&mut rng);
-        let mut scheduler = Scheduler::new(policy.clone(), seed).expect("a policy that can be meant");
+        let mut scheduler = Scheduler::new(policy.clone(), seed).expect("a valid policy");
         scheduler.state.mutation = mutation;
         let mut world = Self {
             now: Moment::START,
@@ -148,7 +148,7 @@ impl Run {
     fn rest(&self) -> Result<(), String> {
         let left = self.watch.unsettled();
         if !left.is_empty() && !self.scheduler.state.draining {
-            return Err(format!("nobody was told about {left:?}"));
+            return Err(format!("{left:?} were not reported"));
         }
         if self.scheduler.in_flight() > 0 {
             return Err("attempts are left with workers that have ended everything".to_owned());
@@ -289,7 +289,7 @@ impl Run {
 
     /// The same events to another scheduler of the same seed must give the same commands.
     fn again(&self) -> Result<(), String> {
-        let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a policy that can be meant");
+        let mut scheduler = Scheduler::new(self.policy.clone(), self.seed).expect("a valid policy");
         scheduler.state.mutation = self.scheduler.state.mutation;
         let mut commands = Vec::new();
         for (at, event) in &self.log {

@@ -168,7 +168,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
                 if scheduler.state.is_unroutable(action.rx)
                     || eligible::is_out_of_voters(&scheduler.state, ax, action.rx)
                 {
-                    return Err(format!("{} backs off, but nobody is left for it", action.id));
+                    return Err(format!("{} backs off, but no worker is left for it", action.id));
                 }
                 continue;
             }
@@ -176,7 +176,7 @@ fn lines(scheduler: &Scheduler) -> Result<(), String> {
         };
         waiting += 1;
         if scheduler.state.is_unroutable(action.rx) || eligible::is_out_of_voters(&scheduler.state, ax, action.rx) {
-            return Err(format!("{} waits, but nobody is left for it", action.id));
+            return Err(format!("{} waits, but no worker is left for it", action.id));
         }
         let solo = action.is_solo();
         if solo != route.solo.iter().any(|key| key.ax == ax) {

@@ -9,7 +9,7 @@ const HISTORIES: u64 = 1000;
 #[track_caller]
 fn is_found(mutation: Mutation, told: &str) {
     let found = (0..HISTORIES).find_map(|seed| play(seed, Some(mutation)).err());
-    let report = found.unwrap_or_else(|| panic!("nobody noticed {mutation:?}"));
+    let report = found.unwrap_or_else(|| panic!("no check noticed {mutation:?}"));
     let first = report.lines().next().unwrap_or_default();
     assert!(
         first.contains(told),

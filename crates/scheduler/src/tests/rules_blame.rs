@@ -304,7 +304,7 @@ fn outage_is_probed_and_no_worker_is_judged() {
 
 #[test]
 fn the_attempts_of_a_kind_follow_from_how_flaky_it_is() {
-    let mut script = "policy blame=nobody retries=0
+    let mut script = "policy blame=no-worker retries=0
          0ms kind k0 pools=p0
          join w1 p0 slots=1
          join w2 p0 slots=1

@@ -124,7 +124,7 @@ impl Scenario {
             self.spend()?;
             let first = self.coming.first_key_value().map(|((at, _), _)| *at);
             let Some(at) = first.into_iter().chain(self.looks).min() else {
-                return Err(format!("{}: nobody can ever spend anything", self.now));
+                return Err(format!("{}: no worker can ever spend anything", self.now));
             };
             if at > until || self.dispatched >= attempts {
                 return Ok(());

@@ -137,7 +137,7 @@ impl Scenario {
     fn new() -> Self {
         let accounts: Vec<Account> = (0..WORKERS).map(Account::new).collect();
         let mut world = Self {
-            scheduler: Scheduler::new(Policy::default(), 1).expect("a policy that can be meant"),
+            scheduler: Scheduler::new(Policy::default(), 1).expect("a valid policy"),
             now: Moment::START,
             opens: (0..WORKERS).map(|worker| (Moment::START, WorkerId(worker))).collect(),
             accounts,
@@ -241,8 +241,8 @@ fn worker_wakes_when_its_window_opens_and_never_before() {
             world.now = at;
             world.ended(worker, attempt);
         } else {
-            let wakes = wakes.expect("somebody waits for a window");
-            let (opens, worker) = *world.opens.first().expect("nobody is busy");
+            let wakes = wakes.expect("an action waits for a window");
+            let (opens, worker) = *world.opens.first().expect("no worker is busy");
             assert_eq!(wakes, opens, "the next window is that of {worker}");
             // A microsecond too soon nothing happens, and nothing more is to happen.
             world.now = Moment::from_micros(wakes.as_micros() - 1);
@@ -253,7 +253,7 @@ fn worker_wakes_when_its_window_opens_and_never_before() {
             wakeups += 1;
             moments.insert(wakes);
         }
-        let (opens, worker) = world.opens.first().copied().expect("somebody is free");
+        let (opens, worker) = world.opens.first().copied().expect("a worker is free");
         assert!(
             opens > world.now || world.given == ACTIONS,
             "{worker} could be given something since {opens}, and it is {}",

@@ -106,7 +106,7 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn scheduler(&mut self) -> &mut Scheduler {
         self.scheduler.get_or_insert_with(|| {
-            Scheduler::new(self.policy.clone(), self.seed.unwrap_or(1)).expect("a policy that can be meant")
+            Scheduler::new(self.policy.clone(), self.seed.unwrap_or(1)).expect("a valid policy")
         })
     }
 

@@ -15,7 +15,7 @@ fn table(preset: &str, contender: usize) -> Series {
         .find(|known| known.name == preset)
         .expect("a preset");
     let (_, policy) = contenders().remove(contender);
-    play_seeds(&preset.world, &preset.under(policy), SEEDS).expect("a policy that can be meant")
+    play_seeds(&preset.world, &preset.under(policy), SEEDS).expect("a valid policy")
 }
 
 fn mean(series: &Series, figure: Figure) -> f64 {
@@ -101,7 +101,7 @@ fn outages_again_and_again_lose_nothing() {
         outages: outages.to_vec(),
         ..Scenario::default()
     };
-    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
     assert_eq!(ours.worst(Figure::Lost), Some(0.0));
 }
@@ -124,7 +124,7 @@ fn pools_of_every_size_settle_everything_and_stay() {
                 seed,
                 ..Scenario::default()
             };
-            let outcome = play(&world, &Policy::default()).expect("a policy that can be meant");
+            let outcome = play(&world, &Policy::default()).expect("a valid policy");
             assert_eq!(outcome.unsettled, 0, "{workers} workers, seed {seed}");
             assert_eq!(outcome.poison_settled, 20, "{workers} workers, seed {seed}");
             // Poison never empties a pool: every worker that was quarantined for it came back.
@@ -150,7 +150,7 @@ fn poison_that_makes_workers_unfit_takes_out_no_worker() {
             poison_unfit: true,
             ..Scenario::default()
         };
-        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
         let what = format!("{workers} workers, {poison} bad actions, spread: {poison_spread}");
         assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{what}");
         assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{what}");
@@ -178,7 +178,7 @@ fn bad_actions_with_one_attempt_quarantine_no_innocent() {
             lengths: Span::of_millis(10, 30),
             ..Scenario::default()
         };
-        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
         // By chance alone three bad actions in a row meet the same worker now and then.
         assert!(mean(&ours, Figure::Innocents) <= 0.25, "{world:?}");
         assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{world:?}");
@@ -195,7 +195,7 @@ fn hiccup_costs_no_action_and_no_innocent() {
             hiccups: vec![Span::of_millis(1000, 1000 + millis)],
             ..Scenario::default()
         };
-        let ours = play_seeds(&world, &Policy::default(), 2 * SEEDS).expect("a world that can be meant");
+        let ours = play_seeds(&world, &Policy::default(), 2 * SEEDS).expect("a valid world");
         let what = format!("{workers} workers, {millis} ms");
         assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{what}");
         assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{what}");
@@ -237,7 +237,7 @@ fn no_action_is_lost_to_bad_workers_while_there_is_a_good_one() {
                 failing: Span::of_millis(failing, failing),
                 ..Scenario::default()
             };
-            let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+            let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
             let what = format!("{black_holes} of {workers} fail after {failing} ms, others take {length} ms");
             assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{what}");
         }
@@ -255,7 +255,7 @@ fn worker_bad_at_one_kind_goes_on_with_the_others() {
             kinds,
             ..Scenario::default()
         };
-        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+        let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
         // Innocents are workers that are taken out as a whole.
         assert_eq!(ours.worst(Figure::Innocents), Some(0.0), "{kinds} kinds");
         assert_eq!(ours.worst(Figure::Lost), Some(0.0), "{kinds} kinds");
@@ -276,7 +276,7 @@ fn worker_bad_at_every_kind_is_quarantined_as_a_whole() {
         kinds: 3,
         ..Scenario::default()
     };
-    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a world that can be meant");
+    let ours = play_seeds(&world, &Policy::default(), SEEDS).expect("a valid world");
     assert_eq!(ours.worst(Figure::Innocents), Some(0.0));
     assert!(
         ours.worst(Figure::Attempts) < Some(3020.0),

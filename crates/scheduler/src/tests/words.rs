@@ -221,7 +221,7 @@ fn shown(duration: Duration) -> String {
 fn blame(word: &str) -> Blame {
     match word {
         "deferred" => Blame::Deferred,
-        "nobody" => Blame::Nobody,
+        "no-worker" => Blame::NoWorker,
         row => Blame::InARow {
             failures: number(row, "row"),
         },
@@ -232,7 +232,7 @@ fn blamed(blame: Blame) -> String {
     match blame {
         Blame::Deferred => "deferred".to_owned(),
         Blame::InARow { failures } => format!("row{failures}"),
-        Blame::Nobody => "nobody".to_owned(),
+        Blame::NoWorker => "no-worker".to_owned(),
     }
 }
 

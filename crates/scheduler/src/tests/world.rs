@@ -233,7 +233,7 @@ fn series_have_a_mean_and_a_worst() {
     assert!(series.worst(Figure::Utilisation) <= series.mean(Figure::Utilisation));
     assert_eq!(series.utilisation().len(), 3);
     let none = play_seeds(&Scenario::default(), &Policy::default(), 2).unwrap();
-    assert_eq!(none.mean(Figure::FirstFound), None, "nobody is to be found");
+    assert_eq!(none.mean(Figure::FirstFound), None, "no worker is to be found");
 }
 
 #[test]

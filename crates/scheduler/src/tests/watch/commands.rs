@@ -184,8 +184,8 @@ impl Watch {
                 if by_failures && self.policy.blame == Blame::Deferred && !is_guilty {
                     return Err("taken out though it was never found guilty".to_owned());
                 }
-                if by_failures && self.policy.blame == Blame::Nobody {
-                    return Err("taken out though nobody is to be".to_owned());
+                if by_failures && self.policy.blame == Blame::NoWorker {
+                    return Err("taken out though no worker is to be".to_owned());
                 }
                 let judged = by_failures && matches!(health, Health::Quarantined { .. }) && !known.outvoted;
                 if let Some(worker) = self.workers.get_mut(worker) {
@@ -243,7 +243,7 @@ impl Watch {
                     && self.kinds.get(&other.spec.kind) == route
             };
             if self.actions.values().any(waits) {
-                return Err("somebody waits".to_owned());
+                return Err("an action waits".to_owned());
             }
         }
         if action.settled || (!action.runs.is_empty() && !is_second) {
