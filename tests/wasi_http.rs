@@ -56,7 +56,7 @@ fn request_without_a_grant_is_denied_and_reaches_no_server() {
         // Granted by name, but its address is not public.
         (format!("GET {named}/"), "HttpRequestDenied"),
         (format!("GET http://u:p@{}/v1", server.address), "user in it"),
-        (format!("CONNECT {}", server.url("/v1")), "no method for it"),
+        (format!("CONNECT {}", server.url("/v1")), "invalid method"),
         (format!("GET {} Host=a.com", server.url("/v1")), "Forbidden"),
         (format!("GET {} TE=trailers", server.url("/v1")), "Forbidden"),
         (

@@ -37,7 +37,7 @@ use crate::{
 
 use self::pools::{pools, unconfirmed};
 pub(crate) use self::{
-    pools::{WorkerKind, PoolPlan, WorkerPlan},
+    pools::{PoolPlan, WorkerKind, WorkerPlan},
     rehearsal::{Stage, rehearse},
 };
 
@@ -205,16 +205,16 @@ pub(crate) async fn run_with(sandbox: Arc<Sandbox>, mut plan: Plan, wires: Wires
         &logger,
         &to_driver,
     )?;
-    let (summary, kept) = Driver::new(setup, operation, inbox, lines, &mut report, sandbox.budget())?
+    let (summary, archive) = Driver::new(setup, operation, inbox, lines, &mut report, sandbox.budget())?
         .run(server.is_some())
         .await;
     match logger.take_dropped() {
         0 => {}
         lines => report.aside(RunEvent::Notice(HostNotice::LinesDropped { lines })),
     }
-    if let (Some(server), Some(kept)) = (server, kept) {
+    if let (Some(server), Some(archive)) = (server, archive) {
         // A blocking task, as for all disk access. A record that cannot be written is not worth an error.
-        let _ = tokio::task::spawn_blocking(move || server.end(&kept)).await;
+        let _ = tokio::task::spawn_blocking(move || server.end(&archive)).await;
     }
     let (summary, finished) = if is_embedded {
         // Nothing was written, and a program may have all its blocking threads busy.

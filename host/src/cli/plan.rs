@@ -25,7 +25,7 @@ use crate::{
     limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, Shortage, WORKERS_MAX, default_host_memory},
     logger::Level,
     operation::Files,
-    run::{InputSource, Plan, PoolPlan, OperationSource},
+    run::{InputSource, OperationSource, Plan, PoolPlan},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
     settings::{Component, Health, Manifest, Operation},
     text::plain,

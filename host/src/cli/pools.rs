@@ -13,7 +13,7 @@ use crate::{
     grants::Secret,
     http::Placed,
     limits::{CONCURRENCY_MAX, Limits, cores},
-    run::{WorkerKind, PoolPlan, WorkerPlan},
+    run::{PoolPlan, WorkerKind, WorkerPlan},
     sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
     signer::Signer,

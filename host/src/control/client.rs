@@ -59,15 +59,15 @@ pub(crate) fn ask(folder: &Folder, id: &RunId, query: &Query) -> Result<ControlR
             // The run is over, or just ending.
             Ok(None) => {}
             Err(AskError::Io(error)) if is_gone(error.kind()) => {
-                if error.kind() == ErrorKind::ConnectionRefused && folder.kept(id)?.is_none() {
+                if error.kind() == ErrorKind::ConnectionRefused && folder.record(id)?.is_none() {
                     folder.forget(id);
                     return Err(AskError::Killed);
                 }
             }
             Err(error) => return Err(error),
         }
-        match folder.kept(id)? {
-            Some(kept) => return kept.answer(query).map_err(AskError::Problem),
+        match folder.record(id)? {
+            Some(archive) => return archive.answer(query).map_err(AskError::Problem),
             None if Instant::now() >= until => return Err(AskError::NoRecord),
             None => std::thread::sleep(LOOK),
         }

@@ -17,8 +17,8 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 
 use super::{
+    archive::Archive,
     id::RunId,
-    kept::Archive,
     place,
     protocol::{VERSION, Version},
 };
@@ -110,14 +110,14 @@ impl Folder {
     /// Checks that the folder is this user's. Does not follow a link, whose target its creator controls.
     fn ours(path: &Path) -> io::Result<std::fs::Metadata> {
         let meta = std::fs::symlink_metadata(path)?;
-        let whose = if !meta.is_dir() {
+        let problem = if !meta.is_dir() {
             "is not a folder"
         } else if meta.uid() != rustix::process::geteuid().as_raw() {
             "belongs to another user"
         } else {
             return Ok(meta);
         };
-        Err(io::Error::other(format!("`{}` {whose}", path.display())))
+        Err(io::Error::other(format!("`{}` {problem}", path.display())))
     }
 
     pub(super) fn socket(&self, id: &RunId) -> PathBuf {
@@ -194,8 +194,8 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn keep(&self, id: &RunId, kept: &Archive) -> io::Result<()> {
-        let text = serde_json::to_vec(kept)?;
+    pub(super) fn write_record(&self, id: &RunId, archive: &Archive) -> io::Result<()> {
+        let text = serde_json::to_vec(archive)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
         file.write_all(&text)?;
         file.persist(self.file(id, ENDED))?;
@@ -211,7 +211,7 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be read, or has the format of another version ([`UnreadableRecord`]).
-    pub(crate) fn kept(&self, id: &RunId) -> io::Result<Option<Archive>> {
+    pub(crate) fn record(&self, id: &RunId) -> io::Result<Option<Archive>> {
         let text = match files::read_unlinked(&self.file(id, ENDED), FILE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -293,7 +293,7 @@ mod tests {
         RunId::parse(text).unwrap()
     }
 
-    fn kept() -> Archive {
+    fn archive() -> Archive {
         Archive::new(7, 3, RunStatus::default(), Vec::new(), Vec::new())
     }
 
@@ -331,7 +331,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("d")).unwrap();
         for n in 10..25 {
-            folder.keep(&id(&format!("202601{n}-000000-aaaaa")), &kept()).unwrap();
+            folder
+                .write_record(&id(&format!("202601{n}-000000-aaaaa")), &archive())
+                .unwrap();
         }
         let up = UnixListener::bind(folder.socket(&id("20260201-000000-aaaaa"))).unwrap();
         drop(UnixListener::bind(folder.socket(&id("20260202-000000-aaaaa"))).unwrap());
@@ -343,8 +345,8 @@ mod tests {
         let states: Vec<State> = runs.iter().map(|run| run.state).take(3).collect();
         assert_eq!(states, [State::Killed, State::Up, State::Ended]);
         assert_eq!(runs.last().unwrap().id, id("20260115-000000-aaaaa"));
-        assert_eq!(folder.kept(&runs[2].id).unwrap(), Some(kept()));
-        assert_eq!(folder.kept(&runs[1].id).unwrap(), None);
+        assert_eq!(folder.record(&runs[2].id).unwrap(), Some(archive()));
+        assert_eq!(folder.record(&runs[1].id).unwrap(), None);
         folder.forget(&runs[0].id);
         assert_eq!(folder.runs().unwrap().len(), 1 + ENDED_MAX);
         drop((up, ending));
@@ -366,13 +368,13 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).unwrap();
         std::fs::create_dir(at("20260104-000000-aaaaa.ended")).unwrap();
         std::fs::write(at("20260105-000000-aaaaa.sock"), "").unwrap();
-        folder.keep(&id("20260106-000000-aaaaa"), &kept()).unwrap();
+        folder.write_record(&id("20260106-000000-aaaaa"), &archive()).unwrap();
         let (runs, foreign) = folder.look().unwrap();
         assert_eq!(runs.len(), 1, "{runs:?}");
         assert_eq!(foreign.len(), 5, "{foreign:?}");
         for number in 2..=4 {
             assert!(
-                folder.kept(&id(&format!("2026010{number}-000000-aaaaa"))).is_err(),
+                folder.record(&id(&format!("2026010{number}-000000-aaaaa"))).is_err(),
                 "{number}"
             );
         }

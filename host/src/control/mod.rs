@@ -5,18 +5,18 @@
 //! its record is written to a file beside the socket, so that an ended run can be explained too. The folder is private
 //! to this user.
 
+mod archive;
 mod client;
 mod folder;
 mod id;
-mod kept;
 mod place;
 mod protocol;
 mod server;
 
+pub(crate) use archive::{Archive, find_worker, forgotten};
 pub(crate) use client::{AskError, ask};
 pub(crate) use folder::{Folder, Known, State};
 pub(crate) use id::RunId;
-pub(crate) use kept::{Archive, find_worker, forgotten};
 pub(crate) use place::of_new_runs as folder_of_new_runs;
 pub(crate) use protocol::{
     ActionState, ActionStatus, AttemptStatus, Change, ControlResponse, FailureCause, FailureStatus, Fate, HeldAttempt,

@@ -57,8 +57,8 @@ pub(crate) fn of_new_runs() -> PathBuf {
     made().unwrap_or_else(|| HERE.into())
 }
 
-/// The folder in the user's state folder, if it is the place of new records: the working folder is no project, and the
-/// parent folders can be made and are private to this user.
+/// The folder in the user's state folder, if it is the place of new records: the working folder is not a project, and
+/// the parent folders can be made and are private to this user.
 fn made() -> Option<PathBuf> {
     let path = in_state().filter(|_| !is_project())?;
     let root = root()?;

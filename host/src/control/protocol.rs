@@ -1,4 +1,4 @@
-//! The control protocol: one line of JSON asks a run, and one line answers.
+//! The control protocol: a request is one line of JSON, and so is the answer.
 //!
 //! `{"v":2,"ask":"worker","name":"pool/a"}` is answered by `{"v":2,"response":{…}}` or by `{"v":2,"problem":{…}}`. A
 //! request in another version is answered by a problem alone.
@@ -15,7 +15,8 @@ use crate::inbox::{
     TaskCounts,
 };
 
-/// The version of requests, responses and the records of runs that have ended. 1 had sentences in the place of facts.
+/// The version of requests, responses and the records of runs that have ended. Version 1 had sentences instead of
+/// facts.
 pub(super) const VERSION: u32 = 2;
 
 /// The most bytes of an attempt's message. Arbitrary: enough for the cause, and for the first functions of a trap.
@@ -304,7 +305,7 @@ pub(crate) enum FailureCause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
-/// Not known any more.
+    /// Not known any more.
     Forgotten,
     Open,
     /// It has a result: of this worker at this attempt, if that is known.

@@ -21,9 +21,9 @@ use tokio::{
 };
 
 use super::{
+    archive::Archive,
     folder::{Folder, State, at_address},
     id::RunId,
-    kept::Archive,
     protocol::{Answer, Problem, Reply, Request, VERSION, Version},
 };
 use crate::inbox::{Control, Notice};
@@ -96,8 +96,8 @@ impl Server {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub(crate) fn end(self, kept: &Archive) -> io::Result<()> {
-        self.folder.keep(&self.id, kept)
+    pub(crate) fn end(self, archive: &Archive) -> io::Result<()> {
+        self.folder.write_record(&self.id, archive)
     }
 }
 
@@ -148,10 +148,7 @@ async fn client(stream: UnixStream, to_driver: UnboundedSender<Notice>, turn: Ar
     let mut line = Vec::new();
     let read = timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
     let reply = match read {
-        Err(_) => Reply::Problem(Problem::new(format!(
-            "no request within {} s",
-            PATIENCE.as_secs()
-        ))),
+        Err(_) => Reply::Problem(Problem::new(format!("no request within {} s", PATIENCE.as_secs()))),
         Ok(Err(_)) => return,
         Ok(Ok(_)) => match parse(&line) {
             Err(problem) => Reply::Problem(problem),

@@ -8,13 +8,13 @@ use crate::{run, sandbox::LoadError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// Compiled code cannot be cached, though that was asked for. Holds the reason, and what to do.
+    /// Compiled code cannot be cached as requested. Holds the reason, and how to fix it.
     #[error("cannot cache compiled code: {0}")]
     Cache(String),
     /// The stack size of guests is out of range.
     #[error("invalid stack of {bytes} bytes: it may be {least} to {most}")]
     Stack {
-        /// The size that was asked for.
+        /// The requested size.
         bytes: u64,
         /// The smallest size.
         least: u64,
@@ -40,9 +40,9 @@ pub enum ComponentError {
     Contract {
         /// The component's name.
         name: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
-        /// What to do about it.
+        /// How to fix it.
         hint: String,
     },
     /// It does not compile, or not within the limits on compiling.
@@ -50,15 +50,15 @@ pub enum ComponentError {
     Compile {
         /// The component's name.
         name: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// It is well-formed and cannot be loaded: the machine or what it imports does not allow it.
+    /// It is well-formed and cannot be loaded: the machine does not allow it, or the host lacks an import.
     #[error("cannot use `{name}`: {why}")]
     Load {
         /// The component's name.
         name: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }
@@ -111,7 +111,7 @@ pub enum StartError {
     /// Two pools, or two workers of one pool, have the same name.
     #[error("two {what} are named `{name}`")]
     SameName {
-        /// `pools`, or the workers of which pool.
+        /// `pools`, or `workers of the pool` with its name.
         what: String,
         /// The name.
         name: String,
@@ -121,7 +121,7 @@ pub enum StartError {
     Workers {
         /// The pool.
         pool: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// A grant, a variable or a secret of a pool is invalid.
@@ -131,7 +131,7 @@ pub enum StartError {
         pool: String,
         /// The thing to be granted. Of a secret its name, never its value.
         what: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// A quota is invalid. Holds whose, and why.

@@ -120,7 +120,8 @@ pub enum Event {
         /// Whether the state begins; false: it ended.
         failing: bool,
     },
-    /// A worker asked for something that is not granted. Sent once for each thing, at most five times for each worker.
+    /// A worker asked for something that is not granted. Sent once for each such thing, at most five times for each
+    /// worker.
     #[non_exhaustive]
     Denied {
         /// The worker, as `pool/worker`.
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn every_event_is_a_value() {
-        let told: Vec<String> = samples()
+        let debug: Vec<String> = samples()
             .into_iter()
             .filter_map(|numbered| {
                 let output = output(&numbered.event);
@@ -400,6 +401,6 @@ mod tests {
             r#"WorkerJoined { worker: "w/1", pool: "w" }"#,
             r#"WorkerLeft { worker: "w/1" }"#,
         ];
-        assert_eq!(told, expected);
+        assert_eq!(debug, expected);
     }
 }

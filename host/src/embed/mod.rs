@@ -1,4 +1,4 @@
-//! The host as a library. What is public here is the crate's public API: `lib.rs` exports it, and `docs/api.txt` lists
+//! The host as a library. Its public items are the crate's public API: `lib.rs` exports them, and `docs/api.txt` lists
 //! it.
 
 mod attempt;

@@ -47,7 +47,7 @@ impl fmt::Debug for Operation {
 }
 
 /// The text of an error with its sources, for people, cut to the length that is kept.
-fn told(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+fn error_text(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
     while let Some(error) = behind {
@@ -125,7 +125,7 @@ impl Operation {
         let inputs = inputs.map(Into::into).boxed();
         let run: NativeTask = Arc::new(move |port| {
             let done = run(Task::new(port));
-            Box::pin(async move { done.await.map(Into::into).map_err(|error| told(&*error)) })
+            Box::pin(async move { done.await.map(Into::into).map_err(|error| error_text(&*error)) })
         });
         Self::new(Source::Native { inputs, run })
     }

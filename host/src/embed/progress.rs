@@ -18,7 +18,8 @@ pub struct Progress {
     pub tasks_in_flight: u64,
     /// The number of all tasks, if it is known.
     pub tasks_total: Option<u64>,
-    /// The estimated time to the end, if it can be told: by the pace so far, and at least the wait that quotas impose.
+    /// The estimated time to the end, if it can be estimated: from the pace so far, and at least the wait that quotas
+    /// impose.
     pub left: Option<std::time::Duration>,
     /// Actions with a result.
     pub actions_done: u64,

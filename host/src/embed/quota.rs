@@ -22,7 +22,7 @@ use crate::{
 pub struct Quota(QuotaTable);
 
 impl Quota {
-    /// A sliding window: at most so many units, from 1, in any stretch of this length. Without [`Quota::fixed`] it is
+    /// A sliding window: at most `units`, from 1, in any period of length `per`. Without [`Quota::fixed`] it is
     /// counted as the strictest service would: a unit is free again one window after the answer of its attempt.
     pub fn window(units: u32, per: Duration) -> Self {
         Self(QuotaTable {
@@ -32,14 +32,14 @@ impl Quota {
         })
     }
 
-    /// A steady rate: so many units, from 1, in each stretch of this length, and at most `burst` at once after a pause.
+    /// A steady rate: `units`, from 1, in each period of length `per`, and at most `burst` at once after a pause.
     pub fn rate(units: u32, per: Duration, burst: u32) -> Self {
         let mut quota = Self::window(units, per);
         quota.0.burst = Some(burst);
         quota
     }
 
-    /// At most so many attempts at once, from 1.
+    /// At most this many attempts at once, from 1.
     pub fn concurrent(attempts: u32) -> Self {
         Self(QuotaTable {
             concurrent: Some(attempts),

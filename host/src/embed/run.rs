@@ -23,7 +23,7 @@ use crate::{
 ///
 /// **Dropping it cancels the run**, at once: attempts and tasks are dropped where they wait.
 ///
-/// It goes on by itself, as fast as its events are read. While 16 MiB of events are unread, no task starts, and
+/// It advances on its own, as fast as its events are read. While 16 MiB of events are unread, no task starts, and
 /// `output` of a component or a task waits. Tasks in flight go on, and events of their attempts and actions are only
 /// counted, in [`Event::Missed`]. Outputs and ends of tasks are never left out. So a slow reader slows the run, and one
 /// that never reads stops it without filling the memory.
@@ -187,7 +187,7 @@ impl Control {
         self.change(Query::Drain { worker }).await
     }
 
-    /// Adds so many workers to a pool; they are like those of its [number](crate::Pool::workers). Returns what was
+    /// Adds `count` workers to a pool; they are like those of its [number](crate::Pool::workers). Returns what was
     /// done, for people.
     ///
     /// # Errors

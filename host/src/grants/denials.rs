@@ -1,4 +1,4 @@
-//! What was asked for and not had: requests without a grant, and resources that the machine lacked.
+//! The denials of a worker: requests without a grant, and resources that the machine lacked.
 
 use std::{
     io,

@@ -7,7 +7,7 @@ use url::{Host, Url};
 /// Requests that workers may send: `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`.
 ///
 /// Without methods all are granted; without a port the scheme's own. A host `*.NAME` stands for all names below it. The
-/// path prefix is of whole segments: `/v1` is no prefix of `/v10`.
+/// path prefix is of whole segments: `/v1` is not a prefix of `/v10`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HttpRule {
     /// All if empty.

@@ -238,7 +238,7 @@ impl Access {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// There is no answer that the guest may get.
+    /// The request failed, or its answer may not be passed to the guest.
     ///
     /// Cancel safe: dropped, the request is abandoned.
     pub(crate) async fn fetch(&self, request: Request, time: Duration) -> Result<Response, Problem> {

@@ -231,12 +231,12 @@ impl Planner {
             // Nothing waits here.
             PlannerCall::Release => self.port.say(PlannerNotice::Collected),
             PlannerCall::Finish => {
-                let said = self
+                let end = self
                     .instance
                     .finish()
                     .await
                     .map_err(|fault| failed("finish", None, &fault))?;
-                self.port.say(PlannerNotice::Finished(said));
+                self.port.say(PlannerNotice::Finished(end));
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ type End = Option<Bytes>;
 /// The ends of tasks that wait for those of earlier ones.
 #[derive(Default)]
 pub(super) struct InOrder {
-/// The next task to write.
+    /// The next task to write.
     due: u64,
     memory: BTreeMap<u64, (End, TaskRoom)>,
     /// The bytes in `memory`, and their limit.

@@ -48,7 +48,7 @@ const AHEAD_BYTES: usize = 16 << 20;
 /// The most bytes of results taken out of the file at once.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// The least size, in bytes, that counts for it. Shorter results make a megabyte at most.
+/// The smallest result, in bytes, that takes a permit for it. Shorter ones make a megabyte at most.
 const COUNTED_MIN: usize = 1 << 10;
 
 /// How long the rest of the input of a stopped run is counted. Arbitrary: some 10 GB, and short for an operator who

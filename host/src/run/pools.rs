@@ -318,11 +318,11 @@ pub(super) fn draw<'a>(
                 // Invalid quotas were rejected before.
                 let quota = table.quota().ok()?;
                 let id = BucketId(u32::try_from(buckets.len()).unwrap_or(u32::MAX));
-                let whose = spender.account.unwrap_or(spender.name);
+                let account = spender.account.unwrap_or(spender.name);
                 let colon = if table.name.is_empty() { "" } else { ":" };
                 buckets.push(BucketSetup {
                     name: table.name.as_str().into(),
-                    label: format!("{whole}{whose}{colon}{}", table.name),
+                    label: format!("{whole}{account}{colon}{}", table.name),
                     quota,
                     costs: table.costs.iter().map(|(kind, cost)| (kind.clone(), *cost)).collect(),
                 });

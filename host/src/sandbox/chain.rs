@@ -1,13 +1,13 @@
 //! Errors of the engine as text.
 
-use crate::text::{MESSAGE_MAX, cut, said};
+use crate::text::{MESSAGE_MAX, bounded, cut};
 
 /// An error with its causes, in one line of at most 4 KiB: names in it are the component's.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         // The backtrace is a cause of many lines whose first says nothing.
-        match said(cause, "error while executing at wasm backtrace") {
+        match bounded(cause, "error while executing at wasm backtrace") {
             Some(text) if parts.last() != Some(&text) => parts.push(text),
             _ => {}
         }

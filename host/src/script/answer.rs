@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     file::{ReadFile, ScriptedWorker},
-    rules::{Payload, Rule, Ending, When},
+    rules::{Ending, Payload, Rule, When},
 };
 use crate::{
     inbox::Reported,
@@ -117,9 +117,13 @@ fn reported(report: &ReportTable, table: &AnswerTable, workers: &[ScriptedWorker
     {
         return Err(match (name, named) {
             ("", None) => "its `report` has no `name`, and no worker has exactly one quota".to_owned(),
-            ("", Some(worker)) => format!("its `report` has no `name`, and the worker `{worker}` does not have exactly one quota"),
+            ("", Some(worker)) => {
+                format!("its `report` has no `name`, and the worker `{worker}` does not have exactly one quota")
+            }
             (name, None) => format!("its `report` is of the quota `{name}`, which no worker has"),
-            (name, Some(worker)) => format!("its `report` is of the quota `{name}`, which the worker `{worker}` does not have"),
+            (name, Some(worker)) => {
+                format!("its `report` is of the quota `{name}`, which the worker `{worker}` does not have")
+            }
         });
     }
     Ok(Reported {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The most workers, and tasks at once, of a test. Each task in flight takes an instance, of which there are a
-/// thousand: a task that waits for one could not be told from one that computes.
+/// thousand: a task that waits for one could not be distinguished from one that computes.
 const MANY_MAX: usize = 500;
 
 /// The largest script, and the largest file that it names or is compared with, in bytes.
@@ -268,10 +268,7 @@ mod tests {
                 "seed = 1\n[[answer]]\n",
                 "the [[answer]] in line 2: it has no end of the attempt",
             ),
-            (
-                "[[answer]]\necho = true\nlost = true\n",
-                "`echo` and `lost` exclude",
-            ),
+            ("[[answer]]\necho = true\nlost = true\n", "`echo` and `lost` exclude"),
             ("[[answer]]\necho = false\n", "leave it out"),
             ("[[answer]]\nresult = \"\"\nafter = 5\n", "after"),
             ("[[answer]]\nresult = \"\"\nbusy = \"soon\"\n", "such as 30s"),
@@ -291,10 +288,7 @@ mod tests {
                 "[[worker]]\nname = \"a\"\nkinds = [\"fetch\"]\n[[answer]]\nkind = \"x\"\necho = true\n",
                 "there are `fetch`",
             ),
-            (
-                "quota = [{ limit = 2 }]\n",
-                "`limit` is without `per`",
-            ),
+            ("quota = [{ limit = 2 }]\n", "`limit` is without `per`"),
             (
                 "[[worker]]\nname = \"a\"\nquota = [{ concurent = 2 }]\n",
                 "did you mean `concurrent`?",

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_shown_in_one_line_and_no_difference_is_lost() {
+    fn shown_bytes_fit_on_one_line_and_stay_distinct() {
         assert_eq!(shown(b"a \"b\"\n"), "a \"b\"\\n");
         assert_eq!(shown(b" a\\ "), "\\u{20}a\\\\\\u{20}");
         assert_eq!(

@@ -49,14 +49,14 @@ pub(crate) fn cut_to(mut text: String, most: usize) -> String {
 }
 
 /// Formats a value, cut to the length of a message while it is written. None: the text begins with `not`.
-pub(crate) fn said(what: &dyn Display, not: &str) -> Option<String> {
-    let mut said = BoundedWriter {
+pub(crate) fn bounded(value: &dyn Display, not: &str) -> Option<String> {
+    let mut writer = BoundedWriter {
         text: String::new(),
         not,
     };
     // An error: full, or it begins with `not`.
-    let _ = write!(said, "{what}");
-    (not.is_empty() || !said.text.starts_with(not)).then(|| cut(said.text))
+    let _ = write!(writer, "{value}");
+    (not.is_empty() || !writer.text.starts_with(not)).then(|| cut(writer.text))
 }
 
 /// Takes no more than the kept length of a message.
@@ -110,8 +110,11 @@ mod tests {
                 }
             }
         }
-        assert_eq!(said(&Endless, "").map(|text| text.len()), Some(MESSAGE_MAX + "…".len()));
-        assert_eq!(said(&Endless, "first"), None);
-        assert_eq!(said(&"all of it", "first").as_deref(), Some("all of it"));
+        assert_eq!(
+            bounded(&Endless, "").map(|text| text.len()),
+            Some(MESSAGE_MAX + "…".len())
+        );
+        assert_eq!(bounded(&Endless, "first"), None);
+        assert_eq!(bounded(&"all of it", "first").as_deref(), Some("all of it"));
     }
 }

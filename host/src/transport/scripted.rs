@@ -89,7 +89,11 @@ impl Transport for Scripted {
         let due = std::mem::replace(&mut self.ends, later);
         let mut ended = Vec::with_capacity(due.len());
         for running in due.into_values() {
-            if let Some(queue) = self.queues.get_mut(running.worker.0 as usize).filter(|_| running.has_slot) {
+            if let Some(queue) = self
+                .queues
+                .get_mut(running.worker.0 as usize)
+                .filter(|_| running.has_slot)
+            {
                 queue.running -= 1;
             }
             self.begin(now, running.worker);

@@ -105,9 +105,8 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn scheduler(&mut self) -> &mut Scheduler {
-        self.scheduler.get_or_insert_with(|| {
-            Scheduler::new(self.policy.clone(), self.seed.unwrap_or(1)).expect("a valid policy")
-        })
+        self.scheduler
+            .get_or_insert_with(|| Scheduler::new(self.policy.clone(), self.seed.unwrap_or(1)).expect("a valid policy"))
     }
 
     pub(super) fn line(&mut self, line: &str) {

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
-use super::{Pool, WorkerSource, Worker};
+use super::{Pool, Worker, WorkerSource};
 use crate::{
     embed::{Component, Host, Quota, StartError},
     grants::{Dir, ExecRule, Grants, HttpRuleError, Secret},
     http::Placed,
     limits::{self, CONCURRENCY_MAX, WORKERS_MAX},
-    run::{WorkerKind, PoolPlan, WorkerPlan},
+    run::{PoolPlan, WorkerKind, WorkerPlan},
     sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{QuotaTable, Spender, check_quotas},
 };
@@ -29,7 +29,7 @@ impl Pool {
         let worker_kind = match &self.source {
             WorkerSource::Component(component) => {
                 if self.untrusted {
-                    self.is_given_nothing("its workers are untrusted")?;
+                    self.check_no_grants("its workers are untrusted")?;
                 }
                 WorkerKind::Component(self.guest(host, component)?)
             }
@@ -37,7 +37,7 @@ impl Pool {
                 if self.untrusted {
                     return Err(self.wrong("it is untrusted, and results of native workers cannot be compared"));
                 }
-                self.is_given_nothing("a native worker has all that this program has")?;
+                self.check_no_grants("a native worker has all that this program has")?;
                 WorkerKind::Native(call.clone())
             }
         };
@@ -125,7 +125,7 @@ impl Pool {
         }
     }
 
-    fn is_given_nothing(&self, why: &str) -> Result<(), StartError> {
+    fn check_no_grants(&self, why: &str) -> Result<(), StartError> {
         let listed = || self.listed.iter().chain([&self.common]);
         let given = [
             ("folders", !self.dirs.is_empty()),
@@ -214,7 +214,10 @@ impl Pool {
             .iter()
             .find(|(name, _)| name.is_empty() || name.contains(['=', '\0']))
         {
-            return Err(self.cannot_give(&format!("the variable `{name}`"), "it is not a valid name of a variable"));
+            return Err(self.cannot_give(
+                &format!("the variable `{name}`"),
+                "it is not a valid name of a variable",
+            ));
         }
         let mut placed: Vec<Placed> = Vec::new();
         for (name, value) in own.into_iter().chain([&self.common]).flat_map(|worker| &worker.secrets) {

@@ -1,6 +1,6 @@
 //! Division of a scarce amount, bytes of memory or slots of an engine, between accounts.
 //!
-//! Each account has a guaranteed share, which is capped where it never needs more. What is beyond all shares, the
+//! Each account has a guaranteed share, capped for accounts that never need more. The amount beyond all shares, the
 //! *spare*, goes to any account, in the order of the requests. The invariant is that the sum of `max(share, held)` over
 //! all accounts is never above the limit: an account gets its share whatever the others hold, and all of them together
 //! never hold more than the limit.
@@ -55,7 +55,7 @@ struct Ledger {
     accounts: BTreeMap<u64, Entry>,
     /// Requests that are larger than a share, with their accounts. They do not delay smaller requests of their account.
     large: BTreeMap<u64, (u64, Request)>,
-    /// Whether idle instances of some account were asked for.
+    /// Whether idle instances of some account were notified.
     reclaim_requested: bool,
 }
 
@@ -245,10 +245,10 @@ impl Shares {
         forced.saturating_sub(self.share.load(Ordering::Relaxed))
     }
 
-    /// A part of the limit is guaranteed, in equal parts as far as accounts are not capped, and the rest is spare.
+    /// Divides the guaranteed part of the limit equally among accounts, up to their caps; the rest is spare.
     fn divide(&self, ledger: &mut Ledger) {
         let accounts = (ledger.accounts.len() as u64 + u64::from(self.has_forced)).max(1);
-        // One at least, as far as there are as many.
+        // At least one, while there are enough.
         let share = (self.limit / self.part / accounts).max(u64::from(accounts <= self.limit));
         self.share.store(share, Ordering::SeqCst);
         let (mut guaranteed, mut taken) = (if self.has_forced { share } else { 0 }, 0);
@@ -260,7 +260,7 @@ impl Shares {
         self.spare
             .store(self.limit.saturating_sub(guaranteed), Ordering::SeqCst);
         self.taken.store(taken, Ordering::SeqCst);
-        // What has become too large to be granted fails: its sender is dropped.
+        // A request that is too large now fails: its sender is dropped.
         let spare = self.spare.load(Ordering::Relaxed);
         let queued = ledger.accounts.iter_mut().flat_map(|(id, entry)| {
             let moved = std::mem::take(&mut entry.queue);
@@ -321,7 +321,7 @@ impl Shares {
         !ledger.large.is_empty() || fronts.into_iter().any(|needs| needs > 0)
     }
 
-    /// The oldest request that can be granted: within its account in order, and of the spare in the order of all.
+    /// The oldest request that can be granted: in order within its account, and among all that need the spare.
     fn next(&self, ledger: &Ledger) -> Option<(u64, u64)> {
         let queued = ledger.accounts.iter().filter_map(|(id, entry)| {
             let (ticket, request) = entry.queue.first_key_value()?;
@@ -341,7 +341,7 @@ impl Shares {
         })
     }
 
-    /// Grants what can be granted, and asks for the idle instances that are in the way of the rest. Under the lock.
+    /// Grants all requests that can be granted, and notifies idle instances that block the others. Under the lock.
     fn settle(&self, ledger: &mut Ledger) {
         while self.waiting.load(Ordering::Relaxed) > 0
             && let Some((ticket, id)) = self.next(ledger)
@@ -354,7 +354,7 @@ impl Shares {
                 break;
             };
             self.waiting.fetch_sub(1, Ordering::SeqCst);
-            // Under the lock, so that a request that is given up sees whether it was granted.
+            // Under the lock, so that a dropped request sees whether it was granted.
             if request.granted.send(()).is_ok() {
                 let held = entry.held.saturating_add(request.amount);
                 self.set_held(entry, held);

@@ -10,7 +10,7 @@ use super::{fingerprint, frames::frames};
 use crate::{
     limits::Limits,
     sandbox::{chain::chain, imports::limiter::Refused, shortage::HostResource},
-    text::said,
+    text::bounded,
     units::{Fuel, Size, Time},
 };
 
@@ -261,7 +261,7 @@ impl fmt::Display for Fault {
 
 /// What is at the root of an error, in words.
 fn root(error: &wasmtime::Error) -> String {
-    said(error.root_cause(), "").unwrap_or_default()
+    bounded(error.root_cause(), "").unwrap_or_default()
 }
 
 /// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;

@@ -20,7 +20,7 @@ pub(crate) struct Archive {
     run: RunStatus,
     /// All workers, or the first ones if there are very many.
     workers: Vec<WorkerStatus>,
-    /// The actions of which details are kept.
+    /// The actions with details.
     actions: Vec<ActionStatus>,
 }
 
