@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     logger::{Level, Line},
-    text::said,
+    text::bounded,
 };
 
 /// An event and its place among all events of the run.
@@ -356,7 +356,7 @@ impl RunEvent {
     pub(crate) fn task_ended(task: TaskId, end: &TaskEnd) -> Self {
         Self::TaskEnded {
             task: task.0,
-            error: end.outcome.as_ref().err().and_then(|error| said(error, "")),
+            error: end.outcome.as_ref().err().and_then(|error| bounded(error, "")),
             fuel: end.used.fuel,
             wall: end.used.wall,
         }
