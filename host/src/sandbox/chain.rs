@@ -1,12 +1,12 @@
-//! Errors of the engine as text.
+//! Formats errors of wasmtime as text.
 
 use crate::text::{MESSAGE_MAX, bounded, cut};
 
-/// An error with its causes, in one line of at most 4 KiB: names in it are the component's.
+/// An error with its causes, on one line of at most 4 KiB. Names in it are untrusted: the component chooses them.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
-        // The backtrace is a cause of many lines whose first says nothing.
+        // A backtrace has many lines, and its first line carries no information.
         match bounded(cause, "error while executing at wasm backtrace") {
             Some(text) if parts.last() != Some(&text) => parts.push(text),
             _ => {}

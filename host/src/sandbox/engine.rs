@@ -1,52 +1,55 @@
-//! The one place where engines are configured.
+//! Configures the wasmtime engines.
 //!
-//! There are two. A call on an engine without component-model async costs a third of one with it, so everything that
-//! can runs on the *blocking* engine, and only components that use component-model async run on the *async* one.
+//! There are two engines. A call on an engine without component-model async costs a third of a call on one with it. So
+//! components that use component-model async run on the *async* engine, and all others on the *blocking* one.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
 
 use crate::limits::{cores, startable_threads};
 
-/// After how much fuel a guest lets others run: a twentieth of a millisecond of plain computation, at most a few milliseconds
-/// of whatever is slowest. So no guest holds a thread, and a timeout cuts a guest within that time. `pace.rs` times it.
+/// The fuel after which a guest yields, in units: 0.05 ms of plain computation, at most a few milliseconds of the
+/// slowest instructions. So no guest blocks a thread, and a timeout stops a guest within that time. `pace.rs` measures
+/// these slices.
 pub(super) const YIELD_INTERVAL: u64 = 200_000;
 
-/// How many instances may exist at once on one engine. More have to wait. Each takes 8 GiB of *address space*, of which a
-/// process has 128 TiB.
+/// The most instances that exist at once on one engine; further ones wait. Each reserves 8 GiB of *address space*, of
+/// which a process has 128 TiB.
 pub(super) const INSTANCES_MAX: u32 = 1000;
 
-/// A quarter of them is guaranteed to pools and operations. Arbitrary: far more than an honest pool needs to go on.
+/// A quarter of the instances (1/4) is guaranteed to pools and operations. Arbitrary: far more than a pool needs to
+/// make progress.
 pub(super) const GUARANTEED_PART: u64 = 4;
 
-/// How many memories the pool has for each instance. A component that has more takes the place of several instances.
+/// Memories in the allocation pool for each instance. A component with more of them takes the slots of several
+/// instances.
 const MEMORIES_PER_INSTANCE: u32 = 2;
 
-/// How many tables it has for each instance, in the same way.
+/// Tables in the allocation pool for each instance, counted in the same way.
 const TABLES_PER_INSTANCE: u32 = 16;
 
-/// How many stacks the pool of the async engine has for each instance: one for the guest that runs, one that waits to be used
-/// again, and one for each component in it that waits in a call. Those that consist of one component need no more.
+/// Stacks in the async engine's allocation pool for each instance: one for the guest that runs, one kept for reuse, and
+/// one for each nested component that waits in a call. A component without nested components needs no more.
 const STACKS_PER_INSTANCE: u32 = 3;
 
-/// How many core instances, memories and tables one component may have. A Python guest has about twenty.
+/// The most core instances, memories and tables of one component. A Python guest has about twenty core instances.
 pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 pub(super) const MEMORIES_PER_COMPONENT: u32 = 8;
 pub(super) const TABLES_PER_COMPONENT: u32 = 64;
-/// Elements in one table, which cost 8 bytes each. Ten times the largest function table that was met, of a compiler for C++.
+/// The most elements of one table, at 8 bytes each. Ten times the largest function table found, that of a C++ compiler.
 pub(super) const TABLE_ELEMENTS: usize = 1_000_000;
 
-/// What a guest's stack has beyond what wasm may use of it, in bytes: for host functions.
+/// The part of a guest's stack that is reserved for host functions, in bytes, beyond the part that wasm may use.
 const HOST_STACK: usize = 1536 << 10;
 
-/// How much of an instance's memory is kept when it is dropped, for the next one. With `pagemap_scan` only what was
-/// touched is cleared; without it this many bytes would be cleared at every drop.
+/// Bytes of a dropped instance's memory that stay resident for the next instance. With `pagemap_scan` only touched
+/// pages are cleared; without it this many bytes would be cleared at every drop.
 const KEEP_RESIDENT: usize = 2 << 20;
 
-/// In how many slots it is kept at most.
+/// The most slots whose memory stays resident.
 const WARM_MAX: u64 = 256;
 
-/// The part of the host's memory that one engine keeps in this way at most.
+/// The largest part of the host's memory that one engine keeps resident in this way: 1/16.
 const WARM_PART: u64 = 16;
 
 /// Whether an engine has component-model async.
@@ -65,29 +68,29 @@ impl EngineKind {
     }
 }
 
-/// Whether the memories of instances have their address space from the beginning. Code that was compiled for one does not run
-/// on the other.
+/// How instances get the address space of their memories. Code that was compiled for one variant does not run on the
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Space {
-    /// All that they can grow to. Code needs no checks of bounds.
+    /// Reserved at the start, up to the largest size. Code needs no bounds checks.
     Reserved,
-    /// As they grow, which is slower and takes a thousandth of the address space.
+    /// Allocated as the memory grows. Slower, and takes a thousandth of the address space.
     Grown,
 }
 
-/// What a memory has of address space beside what is in use, where it has it as it grows, in bytes. It is copied whenever it has
-/// grown by as much: half of what a worker may have by default, so that most are copied once.
+/// The spare address space of a memory under [`Space::Grown`], in bytes. A memory is copied whenever it has grown by
+/// this much. Half of a worker's default memory limit, so that most memories are copied once.
 const GROWTH: u64 = 32 << 20;
 
-/// What is behind it, in bytes: two pages of the largest size that systems have.
+/// The guard region behind such a memory, in bytes: two pages of the largest page size in use (64 KiB).
 const GUARD: u64 = 128 << 10;
 
-/// How many slots an instance takes that has so many memories and tables. `composed`: whether components within it call each other,
-/// each of which can wait in a call, on a stack of its own.
+/// The pool slots that an instance with these numbers of memories and tables takes. `composed`: whether nested
+/// components call each other; each of them can wait in a call, on its own stack.
 ///
-/// Core instances are not counted: there may be as many as a component may have, for every instance.
+/// Core instances are not counted: the pool has [`CORE_INSTANCES_PER_COMPONENT`] for every instance.
 pub(super) fn weight(kind: EngineKind, memories: u32, tables: u32, composed: bool) -> u64 {
-    // Each has a core instance at least, to make a call.
+    // A nested component that makes a call has at least one core instance.
     let waiting = if composed { CORE_INSTANCES_PER_COMPONENT } else { 1 };
     let stacks = match kind {
         // One call at a time.
@@ -99,8 +102,9 @@ pub(super) fn weight(kind: EngineKind, memories: u32, tables: u32, composed: boo
     memories.max(tables).max(stacks).max(1).into()
 }
 
-/// Makes an engine whose guests have `stack` bytes of it, in a host that has so much `memory` for all of them. Where the address
-/// space for a pool cannot be had (`ulimit -v`), instances are made one by one and their memories take it as they grow.
+/// Makes an engine that runs guests. `stack`: the wasm stack of a guest, in bytes. `memory`: the host's memory for all
+/// guests, in bytes. If the address space for a pool is not available (`ulimit -v`), instances are allocated on demand
+/// and their memories take address space as they grow.
 pub(super) fn engine(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::Result<(Engine, Space)> {
     let make = |space, strategy| {
         let mut config = config(kind, space);
@@ -112,13 +116,14 @@ pub(super) fn engine(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::R
     make(Space::Reserved, pooling).or_else(|_| make(Space::Grown, InstanceAllocationStrategy::OnDemand))
 }
 
-/// Makes an engine on which imports are linked as on the others, and that runs nothing. It compiles with one thread, so that it
-/// takes the same memory on a machine with many cores.
+/// Makes an engine that only checks whether imports link. It runs nothing. It compiles with one thread, so that its
+/// memory use does not depend on the number of cores.
 pub(super) fn inspector(kind: EngineKind) -> wasmtime::Result<Engine> {
     Engine::new(config(kind, Space::Grown).parallel_compilation(false))
 }
 
-/// Makes an engine that compiles for the others and runs nothing. It uses all cores, as far as threads can be had.
+/// Makes an engine that compiles for the engines that run guests. It runs nothing. It uses all cores, or one if threads
+/// cannot be started.
 pub(super) fn compiler(kind: EngineKind, space: Space) -> wasmtime::Result<Engine> {
     let cores = cores();
     let threads = startable_threads(cores).0;
@@ -129,9 +134,9 @@ fn config(kind: EngineKind, space: Space) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(kind == EngineKind::Async)
-        // Fuel is both the budget and the preemption. Epochs beside it would double the cost of computation.
+        // Fuel serves as budget and for preemption. Epochs in addition would double the cost of computation.
         .consume_fuel(true)
-        // The same answers must give the same requests, on every machine.
+        // The same answers must lead to the same requests on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
@@ -145,7 +150,8 @@ fn config(kind: EngineKind, space: Space) -> Config {
     config
 }
 
-/// In how many slots memory is kept for the next instance, in a host that has so much for all guests: it is not counted there.
+/// The number of slots whose memory stays resident. `memory`: the host's memory for all guests, in bytes; resident
+/// memory is not charged to it.
 fn warm_slots(memory: u64) -> u32 {
     let slots = (memory / WARM_PART / KEEP_RESIDENT as u64).clamp(1, WARM_MAX);
     u32::try_from(slots).unwrap_or(1)
@@ -168,7 +174,7 @@ fn pool(kind: EngineKind, memory: u64) -> PoolingAllocationConfig {
         .max_memories_per_module(MEMORIES_PER_COMPONENT)
         .max_tables_per_module(TABLES_PER_COMPONENT)
         .table_elements(TABLE_ELEMENTS)
-        // The wall behind the limiter of each instance.
+        // A second bound, behind each instance's limiter.
         .max_memory_size(4 << 30)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
@@ -187,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_compiler_makes_fits_the_engine_of_its_form_and_no_other() {
+    fn compiled_code_is_compatible_only_with_engines_of_the_same_kind_and_space() {
         let hash = |engine: wasmtime::Result<Engine>| {
             let mut hasher = DefaultHasher::new();
             engine.unwrap().precompile_compatibility_hash().hash(&mut hasher);
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn instance_weighs_what_it_can_take_of_the_pool() {
+    fn weight_is_the_number_of_pool_slots_an_instance_can_take() {
         assert_eq!(weight(EngineKind::Blocking, 0, 0, false), 1);
         assert_eq!(weight(EngineKind::Blocking, 2, 16, true), 1);
         assert_eq!(weight(EngineKind::Blocking, 3, 1, false), 2);
@@ -219,7 +225,7 @@ mod tests {
         assert_eq!(weight(EngineKind::Blocking, 1, TABLES_PER_COMPONENT, false), 4);
         assert_eq!(weight(EngineKind::Async, 1, 1, false), 1);
         assert_eq!(weight(EngineKind::Async, 1, 1, true), 22);
-        // The heaviest fits into what is not guaranteed, so that it can always be admitted.
+        // The largest weight fits into the part that is not guaranteed, so such an instance can always be admitted.
         assert!(
             weight(EngineKind::Async, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT, true)
                 < u64::from(INSTANCES_MAX / 2)
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn small_hosts_keep_little_for_the_next_instance() {
+    fn resident_slots_scale_with_host_memory() {
         assert_eq!(warm_slots(0), 1);
         assert_eq!(warm_slots(256 << 20), 8);
         assert_eq!(warm_slots(u64::MAX), 256);

@@ -1,18 +1,18 @@
-//! Everything that uses wasmtime: components are inspected and loaded here, and their instances run.
+//! Inspects and loads components and runs their instances: everything that uses wasmtime.
 //!
 //! Four folders, each of which imports only from those after it:
 //!
 //! * `run`: instances, their calls, and the faults that end them;
-//! * `load`: from the bytes of a file to a [`LoadedComponent`], by way of a child process and the cache of compiled code;
-//! * `imports`: the host functions that guests call, and the data of a store that they work on;
-//! * `inspect`: what a component is, found out from its bytes without running it.
+//! * `load`: makes a [`LoadedComponent`] of a file's bytes, with a child process and the cache of compiled code;
+//! * `imports`: the host functions that guests call, and the store data that these use;
+//! * `inspect`: determines what a component is from its bytes, without running it.
 //!
-//! Below these, `engine` configures wasmtime, `shortage` recognises what the machine has run out of, `chain` writes errors as
-//! text, and `process` is about this process and those that it starts.
+//! Below these, `engine` configures wasmtime, `shortage` recognises which resource the machine has run out of, `chain`
+//! formats errors, and `process` manages this process and its children.
 //!
-//! An instance is a [`WorkerInstance`] (which becomes a [`SharedInstance`] to take several attempts at once), a
-//! [`PlannerInstance`] or, for one task, a call of [`run_task`]. After any fault an instance is dropped and a fresh one is
-//! started: wasmtime refuses to enter it again.
+//! An instance is a [`WorkerInstance`] (a [`SharedInstance`] if it runs several attempts at once), a
+//! [`PlannerInstance`] or, for one task, a call of [`run_task`]. After a fault an instance is dropped and a new one is
+//! started: wasmtime does not enter a faulted instance again.
 
 mod chain;
 mod engine;

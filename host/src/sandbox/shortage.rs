@@ -1,4 +1,4 @@
-//! What the host has none left of, which is the fault of no guest.
+//! Host resources that have run out: failures that no guest caused.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use crate::{
     units::Size,
 };
 
-/// What the host had no more of when a guest was to have some.
+/// A host resource that had run out when a guest needed it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostResource {
     #[error("had to wait for memory: other guests hold what there is of {}; raise it with --host-memory", Size(*.limit))]
     Memory { limit: u64 },
     #[error("had to wait for an instance: others have all that there may be at once")]
     Instances,
-    /// Of what was not reserved.
+    /// A part of the allocation pool that was not reserved.
     #[error("had to wait for a part of the engine: {0}")]
     Pool(String),
     #[error("could not go on: the machine has no {shortage} left ({error}); {}", shortage.hint())]
@@ -26,12 +26,12 @@ pub(crate) enum HostResource {
 }
 
 impl HostResource {
-    /// What an error says that the host had none left of, if it says so.
+    /// The exhausted resource that an error reports, if any.
     pub(super) fn of(error: &wasmtime::Error) -> Option<Self> {
         if let Some(resource) = error.downcast_ref::<Self>() {
             return Some(resource.clone());
         }
-        // What one instance can take was reserved for it, so that only other instances can be the cause.
+        // Each instance's own needs were reserved, so only other instances can be the cause.
         if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
             return Some(Self::Pool(full.to_string()));
         }
@@ -45,7 +45,7 @@ impl HostResource {
         Some(Self::Machine { shortage, error })
     }
 
-    /// What an error of the system says that the machine has none left of; `of`: how it is read.
+    /// The exhausted resource that a system error reports, if any. `of` classifies the error.
     pub(super) fn of_system(error: &io::Error, of: impl Fn(&io::Error) -> Option<Shortage>) -> Option<Self> {
         let shortage = of(error)?;
         let error = error.to_string();
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shortage_of_the_machine_is_found_below_the_words_of_the_engine() {
+    fn shortage_of_the_machine_is_found_in_the_causes_of_an_engine_error() {
         let of = |errno: Errno| {
             let error = wasmtime::Error::from(errno).context("mmap failed to reserve 0x1000 bytes");
             HostResource::of(&error)

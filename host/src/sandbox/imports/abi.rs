@@ -1,7 +1,6 @@
-//! The WIT records and variants of `wit/`, as wasmtime lifts and lowers them, and what they are inside the host.
+//! The WIT records and variants of `wit/`, as wasmtime lifts and lowers them, and their conversion to the host's types.
 //!
-//! Wasmtime checks each of these against the component's own types, so one that is out of step with the WIT cannot be
-//! used by mistake.
+//! Wasmtime checks each of these against the component's own types, so one that differs from the WIT is rejected.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::{inbox, logger};
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Action {
-    /// Read in place: it is nearly always the kind of the action before.
+    /// Read in place: it is nearly always the same kind as the action before.
     pub(crate) kind: WasmStr,
     pub(crate) payload: Vec<u8>,
 }
@@ -29,10 +28,10 @@ pub(crate) struct Action {
 const KIND_MAX: usize = 256;
 
 impl Action {
-    /// Takes it out of the guest.
+    /// Copies the action out of the guest.
     ///
     /// # Errors
-    /// The kind is not text, or too much of it; traps the guest.
+    /// The kind is not UTF-8, or longer than [`KIND_MAX`]; traps the guest.
     pub(crate) fn read(self, store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<inbox::Action> {
         let kind = self.kind.to_str(&*store)?;
         if kind.len() > KIND_MAX {
@@ -152,13 +151,13 @@ impl From<inbox::Refusal> for Refusal {
     }
 }
 
-/// What `perform` and its kin answer. Bytes go in as they are parked, without a copy on this side.
+/// What `perform` and similar functions return. Bytes are lowered as they are stored, without a copy on this side.
 pub(crate) type Outcome = Result<Payload, Refusal>;
 
 /// `list<u8>` on its way into a guest.
 pub(crate) type Payload = Vec<u8>;
 
-/// An answer as a guest sees it. A result that nobody else holds is moved, not copied.
+/// Converts an answer for a guest. A result without other references is moved, not copied.
 pub(crate) fn outcome(value: Result<Bytes, inbox::Refusal>) -> Outcome {
     match value {
         Ok(bytes) => Ok(bytes.into()),
@@ -207,7 +206,7 @@ pub(crate) struct AttemptInfo {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct QuotaReport {
-    /// Read in place: most are read to be told that they are too long, or not at all.
+    /// Read in place, so that a name that is too long is not copied.
     pub(crate) bucket: WasmStr,
     pub(crate) remaining: u32,
     pub(crate) resets: u32,
@@ -270,7 +269,7 @@ pub(crate) enum HttpProblem {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct ExecCommand {
-    // Read in place: how much there is of it is looked at first.
+    // Read in place, so that sizes are checked before anything is copied.
     pub(crate) program: WasmStr,
     pub(crate) arguments: WasmList<WasmStr>,
     pub(crate) input: WasmList<u8>,

@@ -1,11 +1,12 @@
-//! How a task comes to see answers: in batches, each of which refills its fuel.
+//! Delivers answers to a task in batches, each of which refills its fuel.
 
 use wasmtime::{Result, StoreContextMut, format_err};
 
 use super::{charge::pay, state::State};
 use crate::inbox;
 
-/// Whoever waits in a host function of a task: lets the task see answers until its own is there, and has it pay for that.
+/// Waits for the answer to a request, in a host function of a task: delivers batches until that answer is there, and
+/// charges the task for it.
 pub(super) async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32) -> Result<inbox::Answer> {
     loop {
         if let Some(answer) = store.data_mut().task()?.take(number) {
@@ -16,7 +17,7 @@ pub(super) async fn wait_for(store: &mut StoreContextMut<'_, State>, number: u32
     }
 }
 
-/// Lets a task that can do nothing else see its next delivery of answers, and refills its fuel.
+/// Delivers the next batch of answers to a blocked task, and refills its fuel.
 pub(super) async fn next_delivery(store: &mut StoreContextMut<'_, State>) -> Result<()> {
     if !store.data_mut().task()?.next_delivery().await {
         return Err(format_err!("the run is over"));
@@ -24,7 +25,7 @@ pub(super) async fn next_delivery(store: &mut StoreContextMut<'_, State>) -> Res
     refill(store)
 }
 
-/// Refills a task's fuel if it has seen answers since the last time.
+/// Refills a task's fuel if a batch was delivered since the last refill.
 pub(crate) fn refill(store: &mut StoreContextMut<'_, State>) -> Result<()> {
     let left = store.get_fuel()?;
     let state = store.data_mut();

@@ -1,4 +1,4 @@
-//! Which of several attempts in one instance calls the host, and the store's fuel as they begin and end.
+//! Attributes host calls and fuel to the concurrent attempts of one instance.
 
 use std::time::Instant;
 
@@ -15,16 +15,16 @@ use crate::{
 };
 
 impl Calls {
-    /// Makes the attempt whose guest is calling the host the role's current one. Where one attempt goes on at a time it is so
-    /// anyway.
+    /// Sets the role's current attempt to the one whose guest is calling the host. With one attempt at a time, it is
+    /// set already.
     ///
     /// # Errors
-    /// None that a guest could cause.
+    /// None that a guest can cause.
     pub(crate) fn attribute(store: &mut StoreContextMut<'_, State>) -> Result<()> {
         if store.data_mut().calls().is_none() {
             return Ok(());
         }
-        // The last is the call that the host made.
+        // The last entry is the call that the host made.
         let first = store.async_call_stack()?.last();
         if let Role::Worker(worker) = &mut store.data_mut().role {
             let open = worker.calls.as_ref().zip(first);
@@ -34,8 +34,9 @@ impl Calls {
         Ok(())
     }
 
-    /// Whose guest was at it when the instance came to its end, if that can be told. **Only** for components that are not
-    /// composed: of one that trapped in a call from one part to another, wasmtime still points into the stack that is gone.
+    /// The attempt whose guest was running when the instance ended, if known. **Only** for components that are not
+    /// composed: after a trap in a call between nested components, wasmtime still points into a stack that no longer
+    /// exists.
     pub(crate) fn interrupted(store: &mut StoreContextMut<'_, State>) -> Option<AttemptId> {
         let first = store.async_call_stack().ok()?.last()?;
         Some(store.data_mut().calls()?.open.get(&first)?.current.attempt)
@@ -64,7 +65,7 @@ impl Calls {
         store.set_fuel(left)
     }
 
-    /// Notes that a call has ended, and takes back what is left of its fuel. Says what it used.
+    /// Notes that a call has ended, and takes back the rest of its fuel. Returns what the call used.
     ///
     /// # Errors
     /// Only on an engine without fuel.
@@ -80,7 +81,7 @@ impl Calls {
             return Ok(Used::default());
         };
         let used = calls.used_by(&call, memory);
-        // With nobody in flight nothing may be burnt.
+        // Without attempts in flight no fuel may be burnt.
         calls.left = match calls.open.is_empty() {
             true => 0,
             false => left.saturating_sub(call.fuel.saturating_sub(used.fuel)),

@@ -1,8 +1,8 @@
-//! The calls that go on at once in one instance: whose each is, and what each has burnt.
+//! The concurrent calls in one instance: the attempt that each belongs to, and the fuel that each has burnt.
 //!
-//! Fuel is the store's, and wasmtime does not say which of several calls burnt it. So the store is given an attempt's budget
-//! when that begins, and what is left of it is taken back when it ends: those in flight have together at most their sum. What
-//! is burnt between two such changes is divided equally among them.
+//! Fuel is counted for the whole store, and wasmtime does not report which call burnt it. So the store gets an
+//! attempt's budget when the attempt begins, and loses the rest of it when the attempt ends: the attempts in flight
+//! share the sum of their budgets. The fuel that is burnt between two such changes is divided equally among them.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use crate::{
     limits::Deadline,
 };
 
-/// An attempt that goes on.
+/// An attempt that is running.
 #[derive(Clone, Copy)]
 pub(crate) struct Current {
     pub(crate) attempt: AttemptId,
     pub(crate) action: ActionName,
-    /// When it is cut.
+    /// When it times out.
     pub(crate) cut: Deadline,
 }
 
@@ -36,14 +36,14 @@ impl Current {
     }
 }
 
-/// What goes on in an instance that takes several attempts at once.
+/// The attempts in flight in an instance that runs several at once.
 pub(crate) struct Calls {
     pub(super) open: BTreeMap<GuestTaskId, Call>,
-    /// How much fuel was left at the last change; units.
+    /// The fuel that was left at the last change; units.
     pub(super) left: u64,
-    /// What one that was there all the time would have burnt; units.
+    /// The fuel that an attempt in flight since the start would have burnt; units.
     pub(super) each: u64,
-    /// When the instance last let others have a turn.
+    /// When the instance last yielded.
     turned: Instant,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Call {
     pub(super) began: Instant,
     /// Its budget; units.
     pub(super) fuel: u64,
-    /// What [`Calls::each`] was when it began.
+    /// The value of [`Calls::each`] when it began.
     pub(super) from: u64,
 }
 
@@ -68,12 +68,12 @@ impl Calls {
         }
     }
 
-    /// Notes that the instance lets others have a turn.
+    /// Notes that the instance yields.
     pub(crate) fn turn(&mut self) {
         self.turned = Instant::now();
     }
 
-    /// How long the instance has been at it without a break.
+    /// How long the instance has run without yielding.
     pub(crate) fn held(&self) -> Duration {
         self.turned.elapsed()
     }
@@ -82,12 +82,12 @@ impl Calls {
         self.open.is_empty()
     }
 
-    /// All budgets in flight together; units.
+    /// The sum of all budgets in flight; units.
     pub(crate) fn fuel(&self) -> u64 {
         self.open.values().fold(0, |sum, call| sum.saturating_add(call.fuel))
     }
 
-    /// What each attempt in flight has used, when so much fuel is left. Of memory the whole instance's.
+    /// What each attempt in flight has used. `left`: the store's fuel. `memory`: the whole instance's, in bytes.
     pub(crate) fn used(&mut self, left: u64, memory: u64) -> BTreeMap<AttemptId, Used> {
         self.divide(left);
         let used = |call: &Call| (call.current.attempt, self.used_by(call, memory));
@@ -102,7 +102,7 @@ impl Calls {
         }
     }
 
-    /// Divides what was burnt since the last change among those in flight.
+    /// Divides the fuel burnt since the last change among the attempts in flight.
     pub(super) fn divide(&mut self, left: u64) {
         let burnt = self.left.saturating_sub(left);
         self.each += burnt / (self.open.len() as u64).max(1);

@@ -1,8 +1,8 @@
-//! What a call of the host costs its guest.
+//! Charges guests fuel for host calls.
 //!
-//! What is done in the host burns no fuel by itself. Workers have a timeout beside their fuel; planners and tasks have nothing else
-//! that ends them. So each function whose work grows with what it is given, or with what it gives, takes fuel for it and lets
-//! others have a turn. What is charged depends on nothing but sizes, so a task runs out of fuel at the same place every time.
+//! Work in the host burns no fuel by itself. Workers have a timeout in addition to fuel; planners and tasks have no
+//! other limit. So each function whose work grows with its input or output takes fuel for it and yields. The charge
+//! depends only on sizes, so a task runs out of fuel at the same place every time.
 
 use std::task::Poll;
 
@@ -11,20 +11,20 @@ use wasmtime::{Result, StoreContextMut, Trap, format_err};
 use super::state::State;
 use crate::units::Size;
 
-/// From how many bytes on a call is charged.
+/// The largest call that is free, in bytes.
 const LARGE: usize = 4 << 10;
 
-/// What one element of a list, or one string, counts as, in bytes: what it takes in the host, and what handling it takes.
+/// The bytes that one list element or string counts as, for its memory in the host and the time to handle it.
 pub(super) const ENTRY: usize = 128;
 
-/// How many bytes are moved for one unit of fuel. A unit is about a nanosecond, and the host checks and copies a few bytes in
-/// one.
+/// The bytes that are moved for one unit of fuel. A unit is about a nanosecond, in which the host checks and copies a
+/// few bytes.
 const BYTES_PER_UNIT: usize = 4;
 
-/// Charges a call that moves so many bytes in so many elements, and lets others have a turn. Small calls are free.
+/// Charges a call that moves `bytes` in `entries` elements, and yields. Small calls are free and do not yield.
 ///
 /// # Errors
-/// There is not so much fuel; traps the guest.
+/// Not enough fuel is left; traps the guest.
 ///
 /// Cancel safe.
 pub(super) async fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize, entries: usize) -> Result<()> {
@@ -34,10 +34,10 @@ pub(super) async fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize,
     Ok(())
 }
 
-/// Takes the fuel for a call that moves so many bytes in so many elements; whether it was any.
+/// Takes the fuel for a call that moves `bytes` in `entries` elements. Returns whether it took any.
 ///
 /// # Errors
-/// There is not so much; traps the guest.
+/// Not enough fuel is left; traps the guest.
 pub(super) fn pay(store: &mut StoreContextMut<'_, State>, bytes: usize, entries: usize) -> Result<bool> {
     let size = bytes.saturating_add(entries.saturating_mul(ENTRY));
     if size <= LARGE {
@@ -52,7 +52,8 @@ pub(super) fn pay(store: &mut StoreContextMut<'_, State>, bytes: usize, entries:
     }
 }
 
-/// Ends the turn: others have theirs before this goes on. The waker is used at once: an async task that waits here is not quiet.
+/// Yields once: other guests run before this one continues. It wakes itself at once, so an async task that waits here
+/// does not count as quiet.
 ///
 /// Cancel safe.
 pub(crate) async fn let_others() {
@@ -67,8 +68,10 @@ pub(crate) async fn let_others() {
     .await;
 }
 
+/// Checks `size` bytes against the largest result; `what` names them in the error.
+///
 /// # Errors
-/// The bytes are more than allowed; traps the guest.
+/// They are more than allowed; traps the guest.
 pub(super) fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
     match over_size(state, what, size) {
         None => Ok(()),
@@ -76,7 +79,7 @@ pub(super) fn check_size(state: &State, what: &str, size: usize) -> Result<()> {
     }
 }
 
-/// What is wrong with so many bytes, if they are more than allowed.
+/// The error message for `size` bytes, if they are more than allowed.
 pub(super) fn over_size(state: &State, what: &str, size: usize) -> Option<String> {
     let size = u64::try_from(size).unwrap_or(u64::MAX);
     (size > state.result_max).then(|| {

@@ -1,4 +1,4 @@
-//! `wasi:clocks/monotonic-clock`, once more: a guest on logical time must not wait for real time to pass.
+//! Replaces `wasi:clocks/monotonic-clock`: a guest on logical time must not wait for real time.
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -13,7 +13,7 @@ use wasmtime_wasi::{
 
 use super::state::State;
 
-/// The version that wasmtime-wasi links, so that this takes its place.
+/// The version that wasmtime-wasi links, so that this replaces it.
 const NAME: &str = "wasi:clocks/monotonic-clock@0.2.12";
 
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
@@ -62,8 +62,10 @@ fn subscribe(mut store: StoreContextMut<'_, State>, wait_ns: u64) -> Result<(Res
     Ok((clock(&mut store).subscribe_duration(wait_ns)?,))
 }
 
+/// Checks that a guest may wait for this time.
+///
 /// # Errors
-/// A guest whose clock stands still wants to wait; traps it.
+/// The guest's clock stands still; traps it.
 pub(super) fn check_wait(state: &State, wait_ns: u64) -> Result<()> {
     if wait_ns == 0 || state.env.logical.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `host-async`: futures.
+//! `host-async`: the requests of an async task, as futures.
 
 use std::{
     pin::Pin,
@@ -19,7 +19,7 @@ use super::{
 use crate::inbox;
 
 pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
-    // Not because of the contract, in which they do not wait, but so that they can let others have a turn.
+    // In the contract these functions do not wait. They are async so that they can yield.
     to.func_wrap_async("submit", |store, (action,): (abi::Action,)| {
         Box::new(submit(store, action, inbox::Options::default()))
     })?;
@@ -29,7 +29,7 @@ pub(super) fn link_host(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     )?;
     to.func_wrap("sleep", |mut store: StoreContextMut<'_, State>, (duration,): (u32,)| {
         let port = store.data_mut().task()?;
-        // A guest that drops every future is never quiet, which is when they would be forgotten otherwise.
+        // Dropped requests are otherwise cancelled when the guest is quiet, which one that drops every future never is.
         port.cancel_unwanted();
         let number = port.sleep(Duration::from_millis(duration.into()));
         let reader = wait(store, number, |state, _| {
@@ -79,7 +79,8 @@ fn wait<T: Lower + Lift + Send + Sync + 'static>(
     )
 }
 
-/// Becomes ready with the batch that has the answer to this request. Dropped before, it cancels the request.
+/// A future that becomes ready with the batch that has the answer to its request. Dropped before, it cancels the
+/// request.
 struct Wait<T> {
     /// None once it is answered.
     number: Option<inbox::RequestNumber>,
@@ -114,7 +115,7 @@ impl<T: Send + 'static> FutureProducer<State> for Wait<T> {
                 Poll::Ready(Ok(Some((self.finish)(store.data_mut(), answer))))
             }
             Poll::Ready(None) => Poll::Ready(Ok(None)),
-            // The guest gave up this read; it may read again.
+            // The guest cancelled this read; it may read again.
             Poll::Pending if finish => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         }

@@ -1,9 +1,10 @@
-//! `exec`: programs of the worker's machine, as far as they are granted.
+//! `exec`: runs granted programs of the worker's machine.
 //!
-//! There is no shell, nothing of the host's environment, and nothing that outlives the attempt: a program is the leader of a
-//! process group, and the group is killed when the program ends, when its time is up, when the attempt is given up, and when this
-//! process ends, however that happens (`processes.rs`). Where the machine has no file, thread or memory for a program now, its start waits a while, and then the attempt ends as one that is made again at no cost: the guest
-//! could not tell that from a program that does not work.
+//! Programs run without a shell and with an empty environment, and do not outlive the attempt. A program is the leader
+//! of a process group. The group is killed when the program ends, when it times out, when the attempt is cancelled, and
+//! when this process ends in any way (`processes.rs`). If the machine has no file, thread or memory left for a program,
+//! its start is retried for a while. After that the attempt ends as one that is repeated at no cost, because the guest
+//! could not distinguish this from a program that does not work.
 
 use std::{
     io,
@@ -32,20 +33,20 @@ use crate::{
     units::{Size, Time},
 };
 
-/// How many arguments a program may be given, and how many bytes its name and they may have together. Arbitrary, and far below
-/// what systems take; a program reads more from its input.
+/// The most arguments of a program, and the most bytes of its name and arguments together. Arbitrary, and far below the
+/// limits of systems; larger data goes to the program's input.
 const ARGUMENTS_MAX: usize = 4096;
 const WORDS_MAX: usize = 1 << 20;
 
-/// How long the start of a program waits for what the machine has none left of. Arbitrary: enough for programs of a moment to
-/// end, and short for an attempt that holds what others wait for.
+/// How long the start of a program is retried while the machine has run out of a resource. Arbitrary: enough for short
+/// programs to end, and short for an attempt that holds what others wait for.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a program's output is read on after its end, where something that has left its process group holds the pipes.
-/// Arbitrary: what the program wrote itself is there at once.
+/// How long a program's output is read after its end, if a process that has left its group holds the pipes. Arbitrary:
+/// the program's own output is there at once.
 const REST_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long it waits before it tries again.
+/// The time between two tries to start a program.
 const START_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
@@ -54,7 +55,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         |mut store: StoreContextMut<'_, State>, (command,): (ExecCommand,)| {
             Box::new(async move {
                 Calls::attribute(&mut store)?;
-                // Before anything waits: then others may call from the same instance.
+                // Before the first await, after which other attempts may call from the same instance.
                 let time = store.data_mut().worker()?.time(command.timeout);
                 let call = match Call::read(&mut store, command).await? {
                     Ok(call) => call,
@@ -78,7 +79,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     )
 }
 
-/// `exec.command`, read.
+/// An `exec.command`, copied out of the guest.
 struct Call {
     program: String,
     arguments: Vec<String>,
@@ -86,10 +87,10 @@ struct Call {
 }
 
 impl Call {
-    /// Takes it out of the guest, and charges it.
+    /// Copies the command out of the guest, and charges for it.
     ///
     /// # Errors
-    /// It is not text, or there is no fuel for it; traps the guest. Within: it is more than may be passed.
+    /// It is not UTF-8, or not enough fuel is left; traps the guest. Inner error: it is larger than allowed.
     async fn read(
         store: &mut StoreContextMut<'_, State>,
         command: ExecCommand,
@@ -120,7 +121,7 @@ impl Call {
         }))
     }
 
-    /// The beginning of it, for people.
+    /// The start of the command line, for messages.
     fn shown(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         let letters = words.flat_map(|word| word.chars().chain([' ']));
@@ -128,7 +129,7 @@ impl Call {
     }
 }
 
-/// A program and all that it started. Dropping it kills them.
+/// A program and its process group. Dropping it kills them.
 struct Group {
     child: Child,
     guarded: Guarded,
@@ -148,7 +149,7 @@ impl Group {
         Ok(Self { child, guarded })
     }
 
-    /// Waits for the end of the program, and kills what it leaves in its group.
+    /// Waits for the end of the program, and kills the rest of its group.
     ///
     /// Cancel safe.
     async fn end(&mut self) -> io::Result<ExitStatus> {
@@ -158,10 +159,11 @@ impl Group {
     }
 }
 
-/// Starts a program, and waits for what the machine has none left of.
+/// Starts a program, and retries while the machine has run out of a resource.
 ///
 /// # Errors
-/// That did not pass within [`START_PATIENCE`] or `time`; ends the attempt. Within: it cannot be started for another reason.
+/// That lasted longer than [`START_PATIENCE`] or `time`; ends the attempt. Inner error: it cannot be started for
+/// another reason.
 ///
 /// Cancel safe.
 async fn start(command: &mut Command, time: Duration) -> Result<io::Result<Group>> {
@@ -184,9 +186,9 @@ async fn start(command: &mut Command, time: Duration) -> Result<io::Result<Group
 /// Runs a program to its end.
 ///
 /// # Errors
-/// The machine has not what starting it takes; ends the attempt. Within: it did not end as it should.
+/// The machine has run out of a resource that the start needs; ends the attempt. Inner error: the program failed.
 async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::result::Result<ExecEnded, ExecProblem>> {
-    // From here on: the program may have begun, and the process be stopped, before it is known here that it was started.
+    // From here on, because the program may run, and this process be stopped, before the start returns.
     let deadline = Deadline::after(Instant::now(), time);
     let mut program = Command::new(&command.program);
     program
@@ -202,8 +204,8 @@ async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::resu
     })
 }
 
-/// Feeds a program that was started, and reads what it writes until it ends, at the latest at the end of its `time`. What it
-/// started is killed when it ends.
+/// Writes the input of a started program and reads its output until it ends or its `time` is over. Its process group is
+/// killed then.
 async fn talk(
     command: Call,
     mut group: Group,
@@ -218,7 +220,7 @@ async fn talk(
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // A program need not read what it is given.
+                // A program need not read its input.
                 let _ = stdin.write_all(&command.input).await;
             }
         };
@@ -236,7 +238,7 @@ async fn talk(
             }
         };
         if read.is_none() {
-            // What has left the group may hold the pipes for as long as it likes.
+            // A process that has left the group may hold the pipes for any time.
             read = tokio::time::timeout(REST_PATIENCE, &mut pipes).await.ok();
         }
         read.unwrap_or(Ok(())).map_err(failed)?;
@@ -264,7 +266,7 @@ async fn talk(
     })
 }
 
-/// Reads to the end, or one byte more than allowed, which closes the pipe under the writer.
+/// Reads to the end, or to one byte more than allowed. After that the pipe is closed, and further writes fail.
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) -> io::Result<()> {
     if let Some(from) = from {
         from.take(most.saturating_add(1)).read_to_end(into).await?;

@@ -1,5 +1,4 @@
-//! `fields` of wasi:http, and what is made of them, once more: wasmtime-wasi-http copies what it is given before it looks at how much
-//! that is.
+//! Replaces `fields` of wasi:http: wasmtime-wasi-http copies its arguments before it checks their size.
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -17,13 +16,13 @@ use wasmtime_wasi_http::{
 
 use super::{charge::pay, state::State, wasi_http::TYPES};
 
-/// The longest name of a header line, which is that of the crate `http`.
+/// The longest name of a header line, in bytes: the limit of the crate `http`.
 const NAME_MAX: usize = 64 << 10;
 
-/// The most bytes that one `fields` may hold, with what it takes beside them: wasmtime-wasi-http's own limit.
+/// The most bytes of one `fields`, with its overhead: wasmtime-wasi-http's own limit.
 const FIELDS_MAX: usize = 128 << 10;
 
-/// What each line of them counts there at least.
+/// The least that one line counts towards that limit, in bytes.
 const LINE_MIN: usize = 32;
 
 type Fields = Resource<FieldMap>;
@@ -39,7 +38,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         "[constructor]outgoing-response",
         |_: StoreContextMut<'_, State>, _: (Fields,)| -> Result<(Resource<HostOutgoingResponse>,)> {
             Err(format_err!(
-                "a worker is asked by the run and not by HTTP, so it has no response to give"
+                "a worker gets its actions from the run and not by HTTP, so it cannot send a response"
             ))
         },
     )?;
@@ -129,10 +128,10 @@ fn writing(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     )
 }
 
-/// A name; none: it is too long for one.
+/// Copies a name out of the guest. None: it is too long.
 ///
 /// # Errors
-/// It is not text, or there is no fuel for it; traps the guest.
+/// It is not UTF-8, or not enough fuel is left; traps the guest.
 fn text(store: &mut StoreContextMut<'_, State>, text: &WasmStr) -> Result<Option<String>> {
     let text = text.to_str(&*store)?;
     let bytes = text.len();
@@ -144,7 +143,7 @@ fn text(store: &mut StoreContextMut<'_, State>, text: &WasmStr) -> Result<Option
 /// Copies values out of the guest.
 ///
 /// # Errors
-/// They are more than any `fields` may hold, or there is no fuel for them; traps the guest.
+/// They are more than a `fields` may hold, or not enough fuel is left; traps the guest.
 fn copied(store: &mut StoreContextMut<'_, State>, values: &[Bytes]) -> Result<Vec<Vec<u8>>> {
     let bytes = values.iter().map(WasmList::len).sum::<usize>();
     fits(bytes)?;
@@ -152,8 +151,10 @@ fn copied(store: &mut StoreContextMut<'_, State>, values: &[Bytes]) -> Result<Ve
     Ok(values.iter().map(|value| value.as_le_slice(&*store).to_vec()).collect())
 }
 
+/// Checks that a `fields` may hold this many bytes.
+///
 /// # Errors
-/// So many bytes are more than any `fields` may hold; traps the guest, as wasmtime-wasi-http does.
+/// It may not; traps the guest, as wasmtime-wasi-http does.
 fn fits(bytes: usize) -> Result<()> {
     match bytes <= FIELDS_MAX {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! What a guest is shown of the world outside: the clock, randomness, arguments, settings and input.
+//! A guest's environment: clocks, random numbers, arguments, settings, files and input.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::inbox::ActionName;
 
-/// What the planner, the tasks or one worker are shown.
+/// The environment of the planner, of the tasks or of one worker.
 #[derive(Clone, Default)]
 pub(crate) struct GuestEnv {
     pub(crate) args: Arc<[String]>,
@@ -33,25 +33,25 @@ pub(crate) struct GuestEnv {
     pub(crate) stdin: Option<Input>,
     /// Only a program has them.
     pub(crate) pipes: Option<Pipes>,
-    /// Planners, tasks and workers that nobody vouches for have one. Without it: the machine's clock and randomness.
+    /// The clock and random numbers of planners, tasks and untrusted workers. None: those of the machine.
     pub(crate) logical: Option<Logical>,
 }
 
-/// What goes into a program and comes out of it.
+/// A program's input and output.
 #[derive(Clone)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Bytes,
     pub(crate) stdout: Capture,
 }
 
-/// The run's own time and luck, the same on every replay.
+/// Logical time and a random seed, the same on every replay.
 #[derive(Clone, Debug)]
 pub(crate) struct Logical {
     /// When the run began, in ms since 1970.
     pub(crate) began_unix_ms: u64,
     /// The run's time as the guest knows it, in ms.
     pub(crate) now_ms: Arc<AtomicU64>,
-    /// Run and task.
+    /// Depends on the run and the guest.
     pub(crate) seed: u64,
 }
 
@@ -90,21 +90,21 @@ impl GuestEnv {
     }
 }
 
-/// When it is where nobody is to know when it really is, in ms since 1970: 2000-01-01.
+/// The time that guests on a stopped clock see, in ms since 1970: 2000-01-01.
 pub(crate) const NO_TIME_UNIX_MS: u64 = 946_684_800_000;
 
 impl Logical {
-    /// The run's own time and luck for one guest. `who`: its number among all guests that share the seed.
-    pub(crate) fn new(began_unix_ms: u64, seed: u64, who: u64) -> Self {
+    /// The logical time and random seed of one guest. `index`: its number among all guests that share `seed`.
+    pub(crate) fn new(began_unix_ms: u64, seed: u64, index: u64) -> Self {
         Self {
             began_unix_ms,
             now_ms: Arc::default(),
-            // Spreads neighbours over all seeds; the constant is 2^64 divided by the golden ratio.
-            seed: seed ^ who.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            // Spreads neighbouring numbers over all seeds; the constant is 2^64 divided by the golden ratio.
+            seed: seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         }
     }
 
-    /// A clock that stands still, and luck that is the action's and not the worker's.
+    /// A stopped clock, and a random seed that depends on the action and not on the worker.
     pub(crate) fn of_action(seed: u64, action: ActionName) -> Self {
         Self::new(NO_TIME_UNIX_MS, seed, action.number())
     }
@@ -129,7 +129,7 @@ impl HostMonotonicClock for Logical {
         1_000_000
     }
 
-    /// From one ms on: some runtimes (Go's) take a clock that says zero for a broken one.
+    /// Starts at one ms: some runtimes (Go's) take a clock at zero for a broken one.
     fn now(&self) -> u64 {
         let now = Self::now(self) + Duration::from_millis(1);
         u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)

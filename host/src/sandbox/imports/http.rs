@@ -1,4 +1,4 @@
-//! `http` and `http-async`: from the guest's words to those of the room that knows HTTP.
+//! `http` and `http-async`: converts between the guest's requests and those of the module `http`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::http::{Access, Cause, Held, Problem, Request, Response};
 
-/// What a request costs at least, in elements of a list. Enough for a turn of others: of those who drop what they have asked for, the
-/// one that they have dropped is gone before the next.
+/// The least that a request costs, in list elements. Enough to make the guest yield: so a request that it drops is gone
+/// before its next one begins.
 const REQUEST: usize = 64;
 
 type Answer = Result<HttpResponse, HttpProblem>;
@@ -34,7 +34,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 if let Ok(answer) = &answer {
                     charge(&mut store, answer.body.len(), answer.headers.len()).await?;
                 }
-                // What is counted is counted until it is the guest's.
+                // The answer stays charged until the guest has it.
                 let (answer, _held) = split(answer);
                 Ok((answer,))
             })
@@ -47,7 +47,7 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         "fetch",
         |mut store: StoreContextMut<'_, State>, (request,): (HttpRequest,)| {
             Box::new(async move {
-                // A task of its own: it is on its way before the guest first waits for it.
+                // A separate task, so that the request begins before the guest first waits for it.
                 let call = Call::new(&mut store, request)
                     .await?
                     .map(|call| Task(tokio::spawn(call.make())));
@@ -56,7 +56,7 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                         Ok(mut task) => (&mut task.0).await.unwrap_or_else(|error| {
                             Err(Problem::Unreachable(
                                 Cause::Other,
-                                format!("the request was given up: {error}"),
+                                format!("the request was cancelled: {error}"),
                             ))
                         }),
                         Err(problem) => Err(problem),
@@ -71,7 +71,7 @@ pub(super) fn link_async(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     )
 }
 
-/// A request on its way. Dropping it abandons the request.
+/// A request in flight. Dropping it cancels the request.
 struct Task(JoinHandle<Result<Response, Problem>>);
 
 impl Drop for Task {
@@ -80,7 +80,7 @@ impl Drop for Task {
     }
 }
 
-/// A request that may begin, with the time that it has.
+/// A checked request, with its timeout.
 struct Call {
     access: Arc<Access>,
     request: Request,
@@ -89,10 +89,10 @@ struct Call {
 }
 
 impl Call {
-    /// Takes a request out of the guest, and charges it.
+    /// Copies a request out of the guest, and charges for it.
     ///
     /// # Errors
-    /// The guest is no worker, or it is not text; traps it. Within: it sends too much.
+    /// The guest is not a worker, or the request is not UTF-8; traps it. Inner error: the request is too large.
     async fn new(store: &mut StoreContextMut<'_, State>, request: HttpRequest) -> Result<Result<Self, Problem>> {
         Calls::attribute(store)?;
         let worker = store.data_mut().worker()?;
@@ -121,13 +121,13 @@ impl Call {
     }
 }
 
-/// More text than a request may have.
+/// The text of a request is longer than allowed.
 struct TooLong;
 
-/// Copies a request out of the guest, if all that is text in it has no more than so many bytes.
+/// Copies a request out of the guest, if its text has at most `texts_max` bytes.
 ///
 /// # Errors
-/// It is not text; traps the guest. Within: it is too much.
+/// It is not UTF-8; traps the guest. Inner error: it is too long.
 fn read(
     store: &mut StoreContextMut<'_, State>,
     request: &HttpRequest,
@@ -164,7 +164,7 @@ fn read(
     }))
 }
 
-/// An answer as the guest gets it, and what counts until it has it.
+/// An answer as the guest gets it, and the charge that is held until the guest has it.
 fn split(answer: Result<Response, Problem>) -> (Answer, Option<Held>) {
     match answer {
         Ok(response) => {

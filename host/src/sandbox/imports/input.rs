@@ -1,8 +1,8 @@
-//! A run's input, as the planner's stdin.
+//! The input of a run, as the planner's stdin.
 //!
-//! How a pipe cuts its data into pieces is chance, and chance must not reach a planner. So a read gives as many bytes as
-//! were asked for (at most [`READ_MAX`]) or all that is left before the end; it waits for them if need be. And the planner
-//! is asked for a task only when [`Input::ready`] says that a read would not wait.
+//! A pipe delivers its data in arbitrary pieces, and a planner must not depend on them. So a read waits until it can
+//! return the bytes that were asked for (at most [`READ_MAX`]) or all that is left before the end. And the planner is
+//! asked for a task only when [`Input::ready`] returns, after which a read does not wait.
 
 use std::{
     collections::VecDeque,
@@ -26,19 +26,19 @@ use wasmtime_wasi::{
 
 use crate::inbox::panic_message;
 
-/// The most that one read gives, and how much is there before a planner is asked for a task.
+/// The most bytes of one read, and the bytes that must be there before a planner is asked for a task.
 const READ_MAX: usize = 64 << 10;
 
-/// How much is read ahead.
+/// The most bytes that are read ahead.
 const AHEAD_MAX: usize = 1 << 20;
 
-/// Input that is read by a thread of its own, because files and pipes block. Clones share it. Nothing is read before a
-/// guest asks: an operation that has no use for its input must not wait for a pipe that never ends. When the last clone is
-/// gone the thread ends, with the source's next answer if it waits for one.
+/// Input that is read by a separate thread, because files and pipes block. Clones share it. Nothing is read before a
+/// guest reads: an operation that does not use its input must not wait for a pipe that never ends. When the last clone
+/// is dropped the thread ends, after the read that it waits for, if any.
 #[derive(Clone)]
 pub(crate) struct Input(Arc<Wanted>);
 
-/// Those who want the input. The thread that reads it is none of them.
+/// The readers of the input, without the thread that reads the source.
 struct Wanted(Arc<Shared>);
 
 impl Drop for Wanted {
@@ -49,12 +49,12 @@ impl Drop for Wanted {
 }
 
 struct Shared {
-    /// None once the thread has it.
+    /// None once the thread has taken it.
     source: Mutex<Option<Box<dyn Read + Send>>>,
     inner: Mutex<Inner>,
-    /// Told when bytes were taken out, for the reading thread.
+    /// Notified when bytes were taken out, for the reading thread.
     taken: Condvar,
-    /// Told when bytes came in or the input ended.
+    /// Notified when bytes came in or the input ended.
     came: Notify,
 }
 
@@ -62,9 +62,9 @@ struct Shared {
 struct Inner {
     ahead: VecDeque<u8>,
     ended: bool,
-    /// Why the input broke off, if it did.
+    /// The error that ended the input, if any.
     error: Option<String>,
-    /// Nobody wants it any more.
+    /// Whether all readers are dropped.
     abandoned: bool,
 }
 
@@ -112,10 +112,11 @@ impl Input {
             .is_none()
     }
 
-    /// Waits until a read would not wait: enough is there, or the input has ended. At once while no guest has read.
+    /// Waits until a read would not wait: enough bytes are there, or the input has ended. Returns at once if no guest
+    /// has read yet.
     ///
     /// # Errors
-    /// The input broke off; says why. Asked again it says so again.
+    /// The input failed, with this message. Every later call returns the same.
     ///
     /// Cancel safe.
     pub(crate) async fn ready(&self) -> Result<(), String> {
@@ -151,7 +152,7 @@ impl Shared {
     fn fill(&self, mut source: impl Read) {
         let mut piece = vec![0; READ_MAX];
         loop {
-            // It may be a program's own, and whoever waits for it must hear of its end.
+            // The source may be an embedding program's. If it panics, waiting readers must see the end of the input.
             let read = catch_unwind(AssertUnwindSafe(|| source.read(&mut piece))).unwrap_or_else(|panic| {
                 Err(io::Error::other(format!(
                     "its reader panicked: {}",
@@ -184,7 +185,8 @@ impl Inner {
         self.ended || self.ahead.len() >= size.min(READ_MAX)
     }
 
-    /// As many bytes as wanted or all that are left; empty at the end. Only when [`Inner::has`] that many.
+    /// Takes `size` bytes or all that are left; empty at the end. To be called only if [`Inner::has`] returned true for
+    /// `size`.
     fn take(&mut self, size: usize) -> Vec<u8> {
         let count = size.min(READ_MAX).min(self.ahead.len());
         self.ahead.drain(..count).collect()
@@ -199,7 +201,7 @@ impl IsTerminal for Input {
 
 impl StdinStream for Input {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        // Of WASI 0.3: `next` is not async, so that a planner could not wait for what it reads in this way.
+        // For WASI 0.3: `next` is not async, so a planner could not wait for such a stream.
         Box::new(NotAsync)
     }
 
@@ -259,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives one byte at a time.
+    /// Returns one byte at a time.
     struct Drip(io::Cursor<Vec<u8>>);
 
     impl Read for Drip {
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_are_full_however_the_bytes_come() {
+    async fn reads_return_full_pieces_from_a_source_of_single_bytes() {
         let text: Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
         let mut input = Input::new(Drip(io::Cursor::new(text.clone())));
         let mut seen = Vec::new();
@@ -284,8 +286,8 @@ mod tests {
         assert_eq!(input.ready().await, Ok(()));
     }
 
-    /// Has no end, and tells when it is dropped.
-    struct Endless(#[allow(dead_code, reason = "whoever waits at the other end is told by its drop")] mpsc::Sender<()>);
+    /// Has no end; its drop closes the channel.
+    struct Endless(#[allow(dead_code, reason = "its drop is what the receiver waits for")] mpsc::Sender<()>);
 
     impl Read for Endless {
         fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_input_that_nobody_wants_any_more_is_let_go() {
+    async fn source_is_dropped_after_the_last_reader() {
         let (dropped, wait) = mpsc::channel();
         let mut input = Input::new(Endless(dropped));
         let other = input.clone();
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_panics_breaks_the_input_off() {
+    async fn panic_of_the_source_ends_the_input_with_an_error() {
         struct Panics;
         impl Read for Panics {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Memory: what one instance may hold, and what is reserved for it.
+//! Limits and reserves the memory of one instance.
 
 use std::{
     sync::{
@@ -19,48 +19,50 @@ use crate::{
     },
 };
 
-/// How long a task or a planner, which have no timeout, waits for more memory before it fails. The default timeout of an
-/// attempt, so that workers that hold what is spare have ended or were cut.
+/// How long a task or a planner waits for more memory before it fails. They have no timeout. The default timeout of an
+/// attempt, after which workers that hold memory have ended or timed out.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What one table element costs, in bytes.
+/// The charge for one table element, in bytes.
 const TABLE_ELEMENT: u64 = size_of::<usize>() as u64;
 
-/// What one costs of a guest whose objects are collected, in bytes: at the beginning of a collection the engine lists what tables
-/// refer to, in 16 bytes for each element, in a list that has grown by doubling.
+/// The charge for one table element of a guest with garbage-collected objects, in bytes. At the start of a collection
+/// the engine lists what tables refer to: 16 bytes for each element, in a list that grows by doubling.
 const COLLECTED_ELEMENT: u64 = TABLE_ELEMENT + 2 * 16;
 
-/// Counts the bytes of all memories and tables of one instance, and of the heap of objects that are collected (a memory like the
-/// others to wasmtime), because a limit on each of them alone would be none.
+/// Limits the total size of all memories and tables of one instance, and of its heap of garbage-collected objects (to
+/// wasmtime a memory like the others). A limit on each of them alone would not bound the total.
 ///
-/// A growth beyond the limit fails as the guest's language expects (`memory.grow` says -1), so a guest may cope. If it
-/// does not and traps, the trap was about memory. A growth within the limit for which the host has no memory now is not the
-/// guest's fault, which must not see it. An instance of a worker is stopped, and the next one is started only with what it
-/// needs reserved: so no instance waits for memory while it holds some, and no two of them can wait for each other. Tasks and
-/// planners, which cannot always be started anew, wait.
+/// A growth beyond the limit fails as the guest's language expects (`memory.grow` returns -1), so a guest may handle
+/// it. If the guest traps instead, the failure is reported as one of memory. A growth within the limit can fail because
+/// the host has no memory left now. That is not the guest's fault, and the guest must not see it. A worker's instance
+/// is stopped then, and the next one is started only when its memory is reserved. So no worker instance waits for
+/// memory while it holds some, and no deadlock is possible. Tasks and planners wait, because they cannot always be
+/// restarted.
 pub(crate) struct Limiter {
     limit: u64,
-    /// What one table element costs, in bytes.
+    /// The charge for one table element, in bytes.
     element: u64,
     held: u64,
     peak: u64,
-    /// Whether a growth was asked for since the last time this was asked.
+    /// Whether a growth was requested since the last [`Limiter::take_grown`].
     has_grown: bool,
     refused: Option<Refused>,
-    /// What is reserved, from the beginning or as it was taken.
+    /// The reserved memory: at first `reserved`, then as the instance grows.
     memory: Reservation,
-    /// How much of it was reserved at the beginning.
+    /// The bytes that were reserved at the start.
     reserved: u64,
-    /// What the instance that is started in the place of this one has to find reserved.
+    /// The memory that must be reserved for the instance that replaces this one.
     need: Need,
-    /// Whether there was no memory for it to grow.
+    /// Whether a growth failed because the host had no memory left.
     is_short: bool,
-    /// Whether a growth waits.
+    /// Whether a growth is waiting.
     waits: Arc<AtomicBool>,
     budget: Arc<Budget>,
 }
 
-/// How much memory the next instance in a place has to find reserved: what it has at its beginning, until one could not grow.
+/// The memory that must be reserved before the next instance in a place is started, in bytes. At first 0, so that its
+/// initial memory counts; raised when an instance could not grow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Need(Arc<AtomicU64>);
 
@@ -75,16 +77,16 @@ impl Need {
     }
 }
 
-/// A growth that was beyond a limit.
+/// A memory growth beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) wanted: u64,
-    /// The most that one instance can have of the host's memory, if that was the limit.
+    /// The most of the host's memory that one instance can get, if that was the limit; bytes.
     pub(crate) most: Option<u64>,
 }
 
 impl Limiter {
-    /// `memory`: what is reserved for the instance; `collects`: whether it has objects that are collected.
+    /// `memory`: the instance's reservation. `collects`: whether it has garbage-collected objects.
     pub(crate) fn new(limit: u64, collects: bool, memory: Reservation, need: Need, budget: Arc<Budget>) -> Self {
         Self {
             limit,
@@ -102,12 +104,12 @@ impl Limiter {
         }
     }
 
-    /// What the host keeps count of.
+    /// The host's memory budget.
     pub(crate) fn budget(&self) -> Arc<Budget> {
         self.budget.clone()
     }
 
-    /// Whether a growth waits, which is told from outside by this.
+    /// A flag that is set while a growth waits.
     pub(crate) fn waits(&self) -> Arc<AtomicBool> {
         self.waits.clone()
     }
@@ -116,17 +118,17 @@ impl Limiter {
         self.peak
     }
 
-    /// What was wanted when a growth was refused, since the last time this was asked.
+    /// The growth that was beyond a limit since the last call, if any.
     pub(crate) fn take_refused(&mut self) -> Option<Refused> {
         self.refused.take()
     }
 
-    /// Whether a growth was asked for since the last time this was asked, granted or not.
+    /// Whether a growth was requested since the last call, granted or not.
     pub(crate) fn take_grown(&mut self) -> bool {
         std::mem::take(&mut self.has_grown)
     }
 
-    /// How much it wants to hold, if that is within its limits.
+    /// The total after this growth, in bytes, if it is within the limits.
     fn wanted(&mut self, current: u64, desired: u64) -> Option<u64> {
         let wanted = self.held.saturating_add(desired.saturating_sub(current));
         let most = self.memory.account().most();
@@ -138,7 +140,7 @@ impl Limiter {
         Some(wanted)
     }
 
-    /// What is missing for it to hold so much.
+    /// The bytes that must still be reserved for this total.
     fn missing(&self, wanted: u64) -> u64 {
         wanted.saturating_sub(self.memory.amount())
     }
@@ -149,19 +151,20 @@ impl Limiter {
         self.memory.note_used(wanted);
     }
 
-    /// What ends an instance that there is no memory for.
+    /// The error that ends an instance for which the host has no memory left.
     fn short(&mut self, wanted: u64) -> wasmtime::Error {
         self.is_short = true;
-        // Not step by step: what grows on although it had what it seemed to need is given much more the next time.
+        // Four times the last reservation at least, so that an instance that grows beyond it is not restarted many
+        // times.
         self.need
             .set(wanted.max(self.reserved.saturating_mul(4)).min(self.limit));
         HostResource::memory(self.memory.account()).into()
     }
 
-    /// The growth of a worker's instance.
+    /// Grows a worker's instance. False: beyond a limit.
     ///
     /// # Errors
-    /// The host has no memory for it now; ends the instance.
+    /// The host has no memory left now; ends the instance.
     fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
         let Some(wanted) = self.wanted(current, desired) else {
             return Ok(false);
@@ -173,10 +176,10 @@ impl Limiter {
         Ok(true)
     }
 
-    /// The growth of an instance that waits for memory.
+    /// Grows an instance that waits for memory. False: beyond a limit.
     ///
     /// # Errors
-    /// There is no prospect of it; ends the instance.
+    /// The memory did not become free; ends the instance.
     ///
     /// Cancel safe.
     async fn grow_patiently(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
@@ -205,23 +208,23 @@ impl Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        // What was reserved follows what was taken.
+        // The next reservation follows the peak of this instance.
         if !self.is_short && self.reserved > 0 {
             self.need.set(self.peak);
         }
     }
 }
 
-/// What the memory's own type forbids fails anyway and must not be counted.
+/// Whether a growth is beyond the type's own maximum. Such a growth fails anyway and must not be counted.
 fn is_beyond(desired: usize, maximum: Option<usize>) -> bool {
     maximum.is_some_and(|maximum| desired > maximum)
 }
 
-/// What a growth that was granted comes to when it fails all the same: nothing that the guest should see if the machine has no
-/// address space for it, because it would take that for its own limit. Everything else the guest sees.
+/// Decides about a granted growth that failed in the engine. If the machine has no address space left the guest must
+/// not see the failure, because it would take it for its own limit. The guest sees all other failures.
 ///
 /// # Errors
-/// The machine has no address space; ends the instance.
+/// The machine has no address space left; ends the instance.
 fn not_grown(error: wasmtime::Error) -> wasmtime::Result<()> {
     match HostResource::of(&error) {
         Some(resource) => Err(resource.into()),
@@ -229,9 +232,9 @@ fn not_grown(error: wasmtime::Error) -> wasmtime::Result<()> {
     }
 }
 
-/// Of workers.
+/// For workers.
 impl ResourceLimiter for Limiter {
-    // As the pool has them, for where there is no pool.
+    // The same limits as the pool's, for engines without a pool.
     fn instances(&self) -> usize {
         CORE_INSTANCES_PER_COMPONENT as usize
     }
@@ -270,7 +273,7 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// Of tasks and planners.
+/// For tasks and planners.
 #[async_trait]
 impl ResourceLimiterAsync for Limiter {
     fn instances(&self) -> usize {

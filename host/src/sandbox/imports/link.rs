@@ -1,4 +1,4 @@
-//! Links all that guests can call.
+//! Links the host functions.
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// Links everything that a component on an engine of this kind may import. What a role may not call refuses when called,
-/// because generators of some languages import all of a world whether it is used or not.
+/// Links all imports that a component on an engine of this kind may have. Functions that a role may not call fail when
+/// they are called and not at the link, because bindings of some languages import a whole world, used or not.
 pub(crate) fn link(linker: &mut Linker<State>, kind: EngineKind) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     let (interface_name, exit) = EXIT;
@@ -66,7 +66,7 @@ fn log(to: &mut LinkerInstance<'_, State>) -> Result<()> {
             Box::new(async move {
                 Calls::attribute(&mut store)?;
                 let message = message.to_str(&store)?;
-                // Before it is paid for, so that a line that costs all fuel is counted at least.
+                // Before the charge, so that a line that costs all fuel is still counted.
                 store.data().log(level.into(), &message);
                 let bytes = message.len();
                 charge(&mut store, bytes, 0).await

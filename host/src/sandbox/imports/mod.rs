@@ -1,4 +1,4 @@
-//! Host functions that guests call, and the data of a store that they work on.
+//! The host functions that guests call, and the store data that these use.
 
 pub(super) mod abi;
 pub(super) mod answers;

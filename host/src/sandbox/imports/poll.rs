@@ -1,4 +1,4 @@
-//! `poll` of `wasi:io`, once more: it looks at every handle of its list, which burns no fuel.
+//! Replaces `poll` of `wasi:io`: it checks every handle of its list, which by itself burns no fuel.
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::{DynPollable, bindings::io::poll::Host};
 
 use super::{charge::charge, state::State};
 
-/// The version that wasmtime-wasi links, so that this takes its place.
+/// The version that wasmtime-wasi links, so that this replaces it.
 const NAME: &str = "wasi:io/poll@0.2.12";
 
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {

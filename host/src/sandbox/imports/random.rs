@@ -1,5 +1,5 @@
-//! `get-random-bytes` of `wasi:random`, once more: making bytes burns no fuel, so whoever asks for many lets others have a
-//! turn.
+//! Replaces `get-random-bytes` of `wasi:random`: making bytes burns no fuel by itself, so a call for many bytes is
+//! charged and yields.
 
 use wasmtime::{Result, StoreContextMut, component::Linker, format_err};
 use wasmtime_wasi::{WasiView, p2::bindings::random};
@@ -7,7 +7,7 @@ use wasmtime_wasi::{WasiView, p2::bindings::random};
 use super::{charge::charge, state::State};
 use crate::units::Size;
 
-/// The version that wasmtime-wasi links, so that this takes its place.
+/// The version that wasmtime-wasi links, so that this replaces it.
 const SECURE: &str = "wasi:random/random@0.2.12";
 const INSECURE: &str = "wasi:random/insecure@0.2.12";
 
@@ -40,8 +40,10 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
+/// Checks the number of random bytes of one call.
+///
 /// # Errors
-/// More is asked for than may be; traps the guest.
+/// They are more than allowed; traps the guest.
 fn check(state: &State, len: u64) -> Result<()> {
     let most = state.random_max;
     if len <= most {

@@ -1,7 +1,7 @@
-//! `resolve-addresses` of `wasi:sockets`, once more: nothing of the network is ever open, so the name is not even copied.
+//! Replaces `resolve-addresses` of `wasi:sockets`: guests have no network, so it fails before it copies the name.
 //!
-//! The rest of the sockets' interfaces stays linked, because programs that use none of them import their types. Where a socket
-//! would be made, wasmtime-wasi itself says `access-denied`.
+//! The other socket interfaces stay linked, because programs that use no sockets import their types. Calls that would
+//! make a socket return `access-denied` from wasmtime-wasi itself.
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::bindings::sockets::{
 
 use super::state::State;
 
-/// The version that wasmtime-wasi links, so that this takes its place.
+/// The version that wasmtime-wasi links, so that this replaces it.
 const NAME: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 
 type Answer = std::result::Result<Resource<ResolveAddressStream>, ErrorCode>;

@@ -1,4 +1,4 @@
-//! What a store holds beside the guest itself.
+//! The data of a store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,64 +22,64 @@ use crate::{
     logger::{Level, Logger},
 };
 
-/// The data of every store. One type for all roles, so that one linker serves them all; what a role may not do, its host
-/// functions refuse.
+/// The data of a store. One type for all roles, so that one linker serves all of them; host functions fail if the role
+/// may not call them.
 pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) role: Role,
     /// The largest payload, result or output, in bytes.
     pub(crate) result_max: u64,
-    /// The most random bytes in one call.
+    /// The most random bytes of one call.
     pub(crate) random_max: u64,
     pub(crate) logger: Logger,
     pub(crate) stderr: Tail,
-    /// The task's budget, for refilling it with each batch of answers; units.
+    /// The task's budget, which is refilled with each batch of answers; units.
     pub(crate) fuel: u64,
-    /// What was burnt of the budgets before the one that runs now; units.
+    /// The fuel burnt of earlier budgets; units.
     pub(crate) fuel_burnt: u64,
     /// The last batch for which the budget was refilled.
     pub(crate) fuel_delivery: u32,
     pub(crate) env: GuestEnv,
-    /// The kind of the action that a task asked for last.
+    /// The kind of the last action that a task requested.
     pub(crate) last_kind: Arc<str>,
     pub(crate) table: ResourceTable,
     pub(crate) web: Web,
-    /// Made when a guest that has folders first asks for anything of files.
+    /// Made when a guest with folders first calls a file function.
     pub(crate) files: Option<Files>,
-    /// Built when a guest first asks for anything of WASI: most calls never do, and building it costs as much as a call.
+    /// Built when a guest first calls a function of WASI. Most calls never do, and building it costs as much as a call.
     wasi: Option<WasiCtx>,
 }
 
-/// Who the guest is, with what it may reach as such.
+/// The guest's role, with what that role may use.
 pub(crate) enum Role {
     Planner {
         port: PlannerPort,
-        /// Bytes of output that may be on their way out.
+        /// Permits for bytes of output that are in flight.
         room: Arc<Semaphore>,
     },
     Task(TaskPort),
     Worker(WorkerRole),
 }
 
-/// What a worker is doing.
+/// The state of a worker.
 pub(crate) struct WorkerRole {
-    /// The run's name.
+    /// The name of the run.
     pub(crate) run: Arc<str>,
-    /// For people: `pool/worker`.
+    /// The name in messages: `pool/worker`.
     pub(crate) name: Arc<str>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) http: Arc<Access>,
     pub(crate) denials: Arc<Denials>,
     pub(crate) reports: Arc<Reports>,
-    /// The attempt that goes on. Where several go on at once: the one that is calling the host, found out
-    /// by [`attribute`](super::attribution::attribute).
+    /// The running attempt. If several run at once: the one that is calling the host, set by
+    /// [`attribute`](super::attribution::attribute).
     pub(crate) current: Option<Current>,
-    /// What goes on in an instance that takes several attempts at once.
+    /// The attempts in flight, in an instance that runs several at once.
     pub(crate) calls: Option<Box<Calls>>,
 }
 
 impl WorkerRole {
-    /// The time for what a guest wants to be done within so many ms, 0 being any: no more than is left.
+    /// The timeout of a host call, at most the time that is left. `wanted_ms`: the guest's timeout in ms; 0 is none.
     pub(crate) fn time(&self, wanted_ms: u32) -> Duration {
         match wanted_ms {
             0 => self.left(),
@@ -87,7 +87,7 @@ impl WorkerRole {
         }
     }
 
-    /// The time that is left. Outside of an attempt, while the guest is being started, none is kept: there is none.
+    /// The time that is left to the attempt. Zero outside of an attempt, as while the guest is being started.
     pub(crate) fn left(&self) -> Duration {
         self.current.map_or(Duration::ZERO, |current| current.cut.left())
     }
@@ -126,7 +126,7 @@ impl State {
     /// The port of a task.
     ///
     /// # Errors
-    /// The guest is no task; traps it.
+    /// The guest is not a task; traps it.
     pub(crate) fn task(&mut self) -> Result<&mut TaskPort> {
         match &mut self.role {
             Role::Task(port) => Ok(port),
@@ -134,10 +134,10 @@ impl State {
         }
     }
 
-    /// What a worker is doing.
+    /// The state of a worker.
     ///
     /// # Errors
-    /// The guest is no worker; traps it.
+    /// The guest is not a worker; traps it.
     pub(crate) fn worker(&mut self) -> Result<&mut WorkerRole> {
         match &mut self.role {
             Role::Worker(worker) => Ok(worker),
@@ -148,7 +148,7 @@ impl State {
         }
     }
 
-    /// What goes on in an instance that takes several attempts at once.
+    /// The attempts in flight, in an instance that runs several at once.
     pub(crate) fn calls(&mut self) -> Option<&mut Calls> {
         match &mut self.role {
             Role::Worker(worker) => worker.calls.as_deref_mut(),
@@ -156,10 +156,10 @@ impl State {
         }
     }
 
-    /// The port of a planner, and the room for its output.
+    /// The port of a planner, and the permits for its output.
     ///
     /// # Errors
-    /// The guest is no planner; traps it.
+    /// The guest is not a planner; traps it.
     pub(crate) fn planner(&mut self) -> Result<(&PlannerPort, &Arc<Semaphore>)> {
         match &mut self.role {
             Role::Planner { port, room } => Ok((port, room)),
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// Sees to it that a guest that has folders has what goes with them.
+    /// Makes the file state of a guest with folders, if it has none yet.
     pub(crate) fn prepare_files(&mut self) {
         if self.files.is_none() {
             let budget = self.limiter.budget();
@@ -194,12 +194,12 @@ impl State {
 }
 
 fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
-    let who = match role {
+    let role = match role {
         Role::Planner { .. } => "the planner",
         Role::Task(_) => "a task",
         Role::Worker(_) => "a worker",
     };
-    format_err!("{who} called a function that is not for it: {rule}")
+    format_err!("{role} called a function that is not for it: {rule}")
 }
 
 impl WasiView for State {

@@ -1,4 +1,4 @@
-//! What guests write to stdout and stderr. None of it ever reaches the host's stdout.
+//! The stdout and stderr of guests. Their output never reaches the host's stdout.
 
 use std::{
     collections::VecDeque,
@@ -22,63 +22,63 @@ use crate::{
     units::Size,
 };
 
-/// How much of the end is kept for the report of a failed attempt.
+/// The bytes of the end that are kept for the report of a failed attempt.
 const TAIL: usize = 4 << 10;
 
-/// How much a guest is told that it can write at once: copying more would take longer than a turn should.
+/// The most bytes of one write: copying more would take longer than a turn should.
 const CHUNK: usize = 4 << 10;
 
-/// What the shortest line counts: it takes as much in the host as one of this length.
+/// The bytes that a shorter line counts as: it costs the host as much as one of this length.
 const LINE_MIN: u64 = 64;
 
-/// The end of what a guest wrote, and a line at a time to the logger if it is to be heard at once.
+/// Keeps the end of a guest's output, and forwards complete lines to the logger if that is enabled.
 #[derive(Clone)]
 pub(crate) struct Tail(Arc<Mutex<Inner>>);
 
 struct Inner {
     kept: VecDeque<u8>,
-    /// The line that has no end yet.
+    /// The line without an end of line yet.
     line: Vec<u8>,
     forward: Option<(LogSource, Logger)>,
     meter: Meter,
 }
 
-/// Counts what a guest says, on its stderr and with `log` together, and what of it is not passed on.
+/// Counts the bytes that a guest logs, on stderr and with `log` together, and those that are dropped.
 struct Meter {
-    /// Bytes that may be said in a second, and at once.
+    /// Bytes that may be logged in a second, and at once.
     rate: u64,
-    /// Bytes that may be said in one attempt.
+    /// Bytes that may be logged in one attempt.
     most: u64,
-    /// Bytes that may be said now.
+    /// Bytes that may be logged now.
     room: u64,
-    /// When room was made last; none before the first word.
+    /// The last refill; none before the first line.
     at: Option<Instant>,
     said: u64,
     dropped: u64,
 }
 
-/// What a guest said in one attempt.
+/// The log of one attempt.
 pub(crate) struct Talk {
-    /// The end of what it wrote.
+    /// The end of the guest's output.
     pub(crate) stderr_tail: String,
-    /// How much was not passed on, in words, if any was.
+    /// The message about dropped bytes, if any were dropped.
     pub(crate) dropped: Option<String>,
 }
 
 impl Meter {
-    /// Makes room by the time that has passed.
+    /// Adds the bytes for the time since the last refill.
     fn refill(&mut self) {
         let now = Instant::now();
         let since = self.at.map_or(0, |at| now.saturating_duration_since(at).as_millis());
         let more = self.rate.saturating_mul(u64::try_from(since).unwrap_or(u64::MAX)) / 1000;
-        // Moved only when something comes of it, or many short moments would add up to nothing.
+        // `at` moves only if bytes are added. Otherwise many short intervals would add up to nothing.
         if more > 0 || self.at.is_none() {
             self.room = self.room.saturating_add(more).min(self.rate);
             self.at = Some(now);
         }
     }
 
-    /// Whether a line of so many bytes may be said; counts it one way or the other.
+    /// Whether a line of this many bytes may be logged. Counts it as logged or dropped.
     fn admits(&mut self, line: usize) -> bool {
         self.refill();
         let bytes = (line as u64).max(LINE_MIN);
@@ -115,7 +115,7 @@ impl Meter {
 }
 
 impl Tail {
-    /// Of a guest that may say `rate` bytes in a second and `most` in an attempt.
+    /// For a guest that may log `rate` bytes in a second and `most` bytes in an attempt.
     pub(crate) fn new(rate: u64, most: u64) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             kept: VecDeque::new(),
@@ -132,17 +132,17 @@ impl Tail {
         })))
     }
 
-    /// What was kept since the last time this was asked, as text.
+    /// Takes the kept end of the output, as text.
     pub(crate) fn take(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// From now on every line goes to the logger as well.
+    /// Forwards every further line to the logger too.
     pub(crate) fn forward(&self, source: LogSource, logger: Logger) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).forward = Some((source, logger));
     }
 
-    /// Says what has no end of line yet, and what was not said.
+    /// Forwards an unfinished line, and the message about dropped bytes.
     pub(crate) fn end_line(&self) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.end_line();
@@ -153,7 +153,7 @@ impl Tail {
         }
     }
 
-    /// Begins afresh with the next attempt. None: nothing was said, as by most.
+    /// Ends the log of an attempt and returns it. None: nothing was logged, the usual case.
     pub(crate) fn end_attempt(&self) -> Option<Talk> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.kept.is_empty() && inner.meter.said == 0 && inner.meter.dropped == 0 {
@@ -167,15 +167,15 @@ impl Tail {
         })
     }
 
-    /// One attempt of several that share it is over: another may say as much again. Says how much was not passed on, if any
-    /// was.
+    /// Ends one of several attempts that share this log, and resets the bytes per attempt. Returns the message about
+    /// dropped bytes, if any.
     pub(crate) fn end_share(&self) -> Option<String> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.meter.said = 0;
         inner.meter.take_dropped()
     }
 
-    /// Passes a line of the `log` interface on, if so much may be said.
+    /// Forwards a line of the `log` interface, if it may be logged.
     pub(crate) fn log(&self, logger: &Logger, source: &LogSource, level: Level, text: &str) {
         if !logger.is_enabled(level) {
             return;
@@ -198,7 +198,7 @@ impl Tail {
         }
         inner.meter.refill();
         if inner.meter.room < LINE_MIN {
-            // Not even looked at, so that a flood costs little.
+            // Dropped without being parsed, so that a flood costs little.
             let begun = std::mem::take(&mut inner.line);
             inner.meter.drop_bytes(begun.len() + bytes.len());
             return;
@@ -228,19 +228,19 @@ impl Inner {
     }
 }
 
-/// The end of an output as it is kept for the report of a failed attempt.
+/// The end of an output, for the report of a failed attempt.
 pub(crate) fn tail(output: &[u8]) -> String {
     let from = output.len().saturating_sub(TAIL);
     let end = output.get(from..).unwrap_or_default();
     String::from_utf8_lossy(end).trim_end().to_owned()
 }
 
-/// Where a guest's stdout or stderr goes.
+/// The destination of a guest's stdout or stderr.
 pub(crate) trait Sink: Clone + Send + Sync + Unpin + 'static {
     /// Takes what was written.
     ///
     /// # Errors
-    /// There may be no more; traps the guest.
+    /// No more may be written; traps the guest.
     fn put(&self, bytes: &[u8]) -> StreamResult<()>;
 }
 
@@ -251,7 +251,7 @@ impl Sink for Tail {
     }
 }
 
-/// A sink, as WASI has it.
+/// A sink as a stream of WASI.
 #[derive(Clone)]
 pub(crate) struct Out<S>(pub(crate) S);
 
@@ -271,7 +271,7 @@ impl<S: Sink> StdoutStream for Out<S> {
     }
 }
 
-/// As WASI 0.3 has it.
+/// The stream of WASI 0.3.
 impl<S: Sink> AsyncWrite for Out<S> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let part = bytes.get(..CHUNK).unwrap_or(bytes);
@@ -311,14 +311,14 @@ impl<S: Sink> Pollable for Out<S> {
     async fn ready(&mut self) {}
 }
 
-/// What a program writes to stdout, all of it, up to a size.
+/// The whole stdout of a program, up to a size.
 #[derive(Clone)]
 pub(crate) struct Capture(Arc<Mutex<Captured>>);
 
 struct Captured {
     bytes: Vec<u8>,
     most: u64,
-    /// Whether more was written than there may be.
+    /// Whether more was written than allowed.
     is_over: bool,
 }
 
@@ -331,7 +331,7 @@ impl Capture {
         })))
     }
 
-    /// What was written. None: it was more than there may be.
+    /// Takes the written bytes. None: they were more than allowed.
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (!inner.is_over).then(|| std::mem::take(&mut inner.bytes))
@@ -344,7 +344,7 @@ impl Sink for Capture {
         if inner.is_over || (inner.bytes.len() + bytes.len()) as u64 > inner.most {
             inner.is_over = true;
             inner.bytes = Vec::new();
-            return Err(StreamError::trap("wrote more to stdout than a result may have"));
+            return Err(StreamError::trap("wrote more to stdout than the largest result"));
         }
         inner.bytes.extend_from_slice(bytes);
         Ok(())

@@ -1,4 +1,4 @@
-//! `host`: how a task of a blocking world asks.
+//! `host`: the requests of a task of a blocking world.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::inbox;
 
-/// The host's side of `host.pending`: nothing. Its number is the request's.
+/// The host's side of `host.pending`, without data: the resource's number is the request's.
 struct Pending;
 
 pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
@@ -78,7 +78,7 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
     })
 }
 
-/// Asks for an action; waits while the task has as many in flight as it may, or the host holds more than it should.
+/// Submits an action. Waits while the task has its most requests in flight, or the host is over its memory budget.
 async fn submit(
     store: &mut StoreContextMut<'_, State>,
     action: abi::Action,
@@ -132,7 +132,7 @@ async fn perform_all(
 async fn wait_any(mut store: StoreContextMut<'_, State>, pendings: Vec<Resource<Pending>>) -> Result<(Vec<u32>,)> {
     let numbers: Vec<u32> = pendings.iter().map(Resource::rep).collect();
     loop {
-        // Each look: one handle may stand in the list four thousand times.
+        // Charged in every round: one handle may be in the list four thousand times.
         charge(&mut store, 0, numbers.len()).await?;
         let port = store.data_mut().task()?;
         if !numbers.iter().any(|&number| port.is_open(number)) {

@@ -1,7 +1,7 @@
-//! Imports that trap when they are called: those that the host does not know, and those that are not for a role.
+//! Links imports that trap when they are called: unknown ones, and those that a role may not call.
 //!
-//! Wasmtime's own `define_unknown_imports_as_traps` is not used because it also shadows what is linked under a compatible
-//! version.
+//! Wasmtime's own `define_unknown_imports_as_traps` is not used because it also shadows imports that are linked under a
+//! compatible version.
 
 use wasmtime::{
     Engine, Error, Result,
@@ -11,7 +11,7 @@ use wasmtime::{
 
 use super::state::State;
 
-/// Links the import of this name and type, with everything in it.
+/// Links an unknown import of this name and type, with all its functions.
 pub(crate) fn link_unknown(linker: &mut Linker<State>, engine: &Engine, name: &str, ty: &ComponentItem) -> Result<()> {
     let ComponentItem::ComponentInstance(instance) = ty else {
         return link(&mut linker.root(), name, name, ty);
@@ -23,8 +23,8 @@ pub(crate) fn link_unknown(linker: &mut Linker<State>, engine: &Engine, name: &s
     Ok(())
 }
 
-/// Takes the functions of an interface of this type from a component that is not a worker: what they are given is not even
-/// copied. `linked`: its name as the host has it. Its types stay.
+/// Makes the functions of a worker's interface trap, for a component that is not started as a worker. They trap before
+/// their arguments are copied. `linked`: the name under which the host links the interface. Its types stay.
 pub(crate) fn refuse(linker: &mut Linker<State>, engine: &Engine, ty: &ComponentItem, linked: &str) -> Result<()> {
     let ComponentItem::ComponentInstance(instance) = ty else {
         return Ok(());
@@ -52,12 +52,12 @@ fn link(to: &mut LinkerInstance<'_, State>, path: &str, name: &str, item: &Compo
             })
         }
         ComponentItem::Resource(_) => to.resource(name, ResourceType::host::<()>(), |_, _| Ok(())),
-        // Types need nothing. A module or a component is refused when the import is linked.
+        // Types need no link. Imports of modules or components fail later, when the component is linked.
         _ => Ok(()),
     }
 }
 
-/// Links a function that traps with this.
+/// Links a function that traps with this error.
 fn traps(
     to: &mut LinkerInstance<'_, State>,
     name: &str,

@@ -1,6 +1,6 @@
-//! wasi:http, for guests that have it: its types are wasmtime's, what is sent goes the way of our own `http`.
+//! wasi:http: the types are those of wasmtime-wasi-http, and requests are sent as those of the interface `http`.
 //!
-//! Redirects are the guest's business here: it gets the answer as it is, and what it asks for next is looked at as anything is.
+//! Redirects are not followed: the guest gets the response as it is, and its next request is checked like any other.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 const CLIENT: &str = "wasi:http/client@0.3.0";
 
-/// The longest method, scheme and server. Arbitrary; the longest name of a server has 253 bytes.
+/// The longest method, scheme and authority, in bytes. Arbitrary; the longest host name has 253 bytes.
 const WORD_MAX: usize = 1 << 10;
 
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
@@ -55,7 +55,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     linker.instance(HANDLER)?.func_wrap("handle", handle)
 }
 
-/// Links the same of WASI 0.3, on an engine with component-model async.
+/// Links wasi:http of WASI 0.3, on an engine with component-model async.
 pub(super) fn link_3(linker: &mut Linker<State>) -> Result<()> {
     p3::types::add_to_linker::<State, WasiHttp>(linker, State::http)?;
     linker
@@ -75,7 +75,7 @@ async fn send_3(store: &Accessor<State>, request: Resource<Request3>) -> Result<
         state.web.set_sender(sender);
         Ok(())
     })?;
-    // It is handed over at once, before anything else can run.
+    // The request is handed over at once, before another task can run and change the sender.
     let http = store.with_getter::<WasiHttp>(State::http);
     match <WasiHttp as p3::client::HostWithStore<State>>::send(&http, request).await {
         Ok(response) => Ok((Ok(response),)),
@@ -85,7 +85,7 @@ async fn send_3(store: &Accessor<State>, request: Resource<Request3>) -> Result<
 
 type Setter<T> = fn(&mut WasiHttpCtxView<'_>, Resource<HostOutgoingRequest>, T) -> Result<Result<(), ()>>;
 
-/// A setter of a request, of which wasmtime's own would keep whatever it is given.
+/// Links a setter of a request. Wasmtime's own setters keep values of any size.
 fn setter<T: Lift + Lower + Send + Sync + 'static>(
     to: &mut LinkerInstance<'_, State>,
     name: &str,
@@ -102,7 +102,7 @@ fn setter<T: Lift + Lower + Send + Sync + 'static>(
     )
 }
 
-/// A setter of something that is only text, which is not even copied if it has more than so many bytes.
+/// Links a setter of a text. A text of more than `most` bytes is not copied.
 fn words(to: &mut LinkerInstance<'_, State>, name: &str, most: usize, set: Setter<Option<String>>) -> Result<()> {
     to.func_wrap(
         &format!("[method]outgoing-request.{name}"),

@@ -1,4 +1,4 @@
-//! What one instance has of wasi:http, and how its requests are sent.
+//! The wasi:http state of one instance, and how its requests are sent.
 
 use std::{
     any::Any,
@@ -21,45 +21,47 @@ use crate::{
     limits::{Budget, Charge, Deadline},
 };
 
-/// How much the headers and unsent requests of one instance may hold. Resources are counted, but each of these may be large.
+/// The most bytes of headers and unsent requests of one instance. The number of resources is limited too, but each of
+/// these may be large.
 const OPEN_MAX: usize = 8 << 20;
 
-/// After how many calls they are weighed: each call adds little, and weighing takes a look at every resource.
+/// The calls between two measurements: each call adds little, and a measurement visits every resource.
 const WEIGHED_EVERY: u32 = 64;
 
-/// The largest piece of a request's body, of which two wait until somebody reads them.
+/// The largest piece of a request's body, in bytes. At most two pieces wait to be read.
 const PIECE_MAX: usize = 16 << 10;
 
-/// What one instance has of wasi:http.
+/// The wasi:http state of one instance.
 #[derive(Default)]
 pub(crate) struct Web {
     ctx: WasiHttpCtx,
     hooks: Hooks,
     calls: u32,
-    /// What was weighed last.
+    /// The charge for the size that was measured last.
     charge: Option<Charge>,
 }
 
 #[derive(Default)]
 struct Hooks {
-    /// Who sends the request that is being handed over, and the time that it has.
+    /// The access and the timeout for the request that is being handed over.
     sender: Option<(Arc<Access>, Duration)>,
-    /// Whether more is held than may be. Nothing more is taken then.
+    /// Whether more is held than allowed. Then further requests and headers fail.
     is_full: bool,
 }
 
 impl Web {
-    /// Says who sends the request that is handed over next, and the time that it has.
+    /// Sets the access and the timeout for the request that is handed over next.
     pub(super) fn set_sender(&mut self, sender: (Arc<Access>, Duration)) {
         self.hooks.sender = Some(sender);
     }
 
-    /// Whether more is held than may be.
+    /// Whether more is held than allowed.
     pub(super) fn is_full(&self) -> bool {
         self.hooks.is_full
     }
 
-    /// What wasmtime-wasi-http works on. Weighs what `table` holds from time to time, and charges it to the `budget`.
+    /// The view that wasmtime-wasi-http works on. From time to time measures what `table` holds and charges it to
+    /// `budget`.
     pub(super) fn view<'a>(
         &'a mut self,
         table: &'a mut ResourceTable,
@@ -81,7 +83,7 @@ impl Web {
     }
 }
 
-/// How much one resource holds, in bytes, as far as its size is the guest's choice and counted nowhere else.
+/// The bytes that one resource holds, if the guest chooses its size and nothing else counts it.
 fn weight(resource: &(dyn Any + Send)) -> usize {
     let headers = |map: &HeaderMap| -> usize {
         let lines = map.iter().map(|(name, value)| name.as_str().len() + value.len());
@@ -106,7 +108,8 @@ fn weight(resource: &(dyn Any + Send)) -> usize {
     }
 }
 
-/// Whether a guest may neither write nor see a header line of this name. Its length is the guest's to say, and checked.
+/// Whether a guest may neither write nor see a header line of this name. It may write `content-length`, which is
+/// checked.
 fn is_forbidden(name: &HeaderName) -> bool {
     is_hosts_own(name.as_str()) && name != ::http::header::CONTENT_LENGTH
 }
@@ -151,7 +154,7 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// Sends a request whose body may still be coming, and reads the whole answer, so that secrets in it can be hidden.
+/// Sends a request when its body is complete, and reads the whole response, so that secrets in it can be hidden.
 async fn send(
     access: &Access,
     request: ::http::Request<WasiBody>,
@@ -172,7 +175,7 @@ async fn send(
         url: head.uri.to_string(),
         headers,
         as_is: true,
-        // Of the two, the connection comes first.
+        // The first byte comes after the connection, so the two timeouts add up.
         head_wait: options
             .first_byte_timeout
             .map(|wait| wait.saturating_add(options.connect_timeout.unwrap_or_default())),
@@ -184,7 +187,7 @@ async fn send(
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
             Ok(piece) => access.take(Part::Request, &mut body, &mut held, &piece)?,
-            // Trailers, which are the host's to write.
+            // Trailers, which only the host writes.
             Err(_) => return Err(Error::HttpRequestTrailerSectionSize(Some(0))),
         }
     }
@@ -193,7 +196,7 @@ async fn send(
     drop(held);
     let held = answer.held;
     let body = Full::new(Bytes::from(answer.body))
-        // Counted until the guest has read it.
+        // Charged until the guest has read it.
         .map_frame(move |frame| {
             let _ = &held;
             frame
@@ -203,7 +206,7 @@ async fn send(
     let mut response = ::http::Response::new(body);
     *response.status_mut() = ::http::StatusCode::from_u16(answer.status).map_err(|_| Error::HttpProtocolError)?;
     for (name, value) in answer.headers {
-        // What was a header line is one with a secret hidden, too.
+        // A header line stays valid when a secret in it is hidden.
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes())) {
             let has_room = response.headers_mut().try_append(name, value);
             has_room.map_err(|_| Error::HttpResponseHeaderSectionSize(None))?;

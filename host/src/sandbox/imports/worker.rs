@@ -1,4 +1,4 @@
-//! `attempt` and `quota`: what a worker can ask.
+//! `attempt` and `quota`: information for and from a worker.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         };
         let action = action.in_run(&worker.run);
         let info = match is_repeatable {
-            // Nothing that would be different on another worker.
+            // Only values that are the same on every worker.
             true => AttemptInfo {
                 action,
                 number: 1,

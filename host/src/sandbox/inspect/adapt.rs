@@ -1,9 +1,9 @@
-//! From a core module to a component: what the toolchains of many languages stop short of.
+//! Makes components of core modules, because the toolchains of many languages only produce modules.
 //!
-//! A module that exports functions of the contract, as bindings for C name them, is a *reactor*; it gets the world of the
-//! roles whose functions it exports, unless its own toolchain has left its types in it. One that exports `_start` is a
-//! *program*. Whatever either wants of WASI 0.1 (or of what was before it, see `snapshot0.rs`) comes from wasmtime's published adapters, which ask for WASI 0.2 in turn;
-//! only the exit status goes past them, because WASI 0.2 has none.
+//! A module that exports functions of the contract, named as in C bindings, is a *reactor*. It gets the world of the
+//! roles whose functions it exports, unless its toolchain has embedded types in it. A module that exports `_start` is a
+//! *program*. Wasmtime's published adapters implement the WASI 0.1 imports of both (and earlier ones, see
+//! `snapshot0.rs`) on WASI 0.2. Only the exit status bypasses them, because WASI 0.2 has none.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -26,18 +26,18 @@ use super::{
 };
 use crate::text::shown;
 
-/// The contract, and what is added to it here.
+/// The WIT of the contract, and of the worlds that are added to it here.
 const CONTRACT: &str = include_str!("../../../../wit/disperse.wit");
 const ADDED: &str = include_str!("adapt.wit");
 
-/// What a program exports.
+/// The export of a program.
 const START: &str = "_start";
-/// What a library exports, to be called before all else.
+/// The export of a library that is called before all others.
 const INITIALIZE: &str = "_initialize";
-/// How a program of WASI 0.1 ends itself, and what it calls instead of the adapter.
+/// The function with which a program of WASI 0.1 ends itself. It bypasses the adapter.
 const PROC_EXIT: &str = "proc_exit";
 
-/// Why no component was made of a core module.
+/// Errors of making a component of a core module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AdaptError {
     #[error("this core WebAssembly module is not valid: {0}")]
@@ -57,34 +57,34 @@ pub(crate) enum AdaptError {
     Refused(String),
 }
 
-/// Whether this begins as a core module.
+/// Whether these bytes begin like a core module.
 pub(crate) fn is_module(bytes: &[u8]) -> bool {
-    // The version, and what stands for a component or a module.
+    // The magic number, the version, and the layer: 0 is a module.
     bytes.starts_with(b"\0asm\x01\0\0\0")
 }
 
-/// Stands for all that goes into a component beside the module, so that one that was made otherwise is not taken for one
-/// made now.
+/// A hash of everything that goes into a component in addition to the module. It changes when this program makes
+/// components in another way.
 pub(crate) fn version() -> u64 {
     let mut hasher = DefaultHasher::new();
     (CONTRACT, ADDED, FOR_PROGRAMS, FOR_REACTORS, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
     hasher.finish()
 }
 
-/// What a core module has of interest.
+/// The relevant content of a core module.
 #[derive(Default)]
 struct Found {
     exports: Vec<String>,
-    /// Whether a toolchain has left the types of the module in it.
+    /// Whether a toolchain has embedded component types in it.
     typed: bool,
-    /// Whether it can end itself.
+    /// Whether it imports `proc_exit`.
     exits: bool,
 }
 
 /// Makes a component of a core module.
 ///
 /// # Errors
-/// It is not valid, exports nothing of ours, or imports what is neither ours nor of WASI 0.1.
+/// It is invalid, exports no function of the contract, or has imports that are neither of the contract nor of WASI 0.1.
 pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
     let moved = snapshot0::on_snapshot_1(module).map_err(AdaptError::Invalid)?;
     let module = moved.as_deref().unwrap_or(module);
@@ -96,7 +96,7 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
         module.to_vec()
     };
     let refused = |error: anyhow::Error| AdaptError::Refused(format!("{error:#}"));
-    // One that has types of its own gets only what is added.
+    // A module with embedded types only gets the added imports.
     let world = if found.typed { "program" } else { world };
     if found.exits || world != "program" {
         let mut resolve = Resolve::default();
@@ -108,7 +108,7 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
     ComponentEncoder::default()
         .module(&module)
         .and_then(|encoder| encoder.adapter(WASI, adapter))
-        // Whoever loads it looks at all of it anyway.
+        // The component is validated when it is loaded.
         .and_then(|encoder| encoder.validate(false).encode())
         .map_err(refused)
 }
@@ -144,7 +144,7 @@ impl Found {
         self.exports.iter().any(|export| export == name)
     }
 
-    /// What it is, and which adapter it needs.
+    /// The world of the module, and the adapter that it needs.
     fn world(&self) -> Result<(&'static str, &'static [u8]), AdaptError> {
         let names = || OPERATION.iter().map(|(name, _)| *name);
         let worker = WORKER.iter().all(|(name, _)| self.exports(name));
@@ -152,7 +152,7 @@ impl Found {
             .filter(|name| !self.exports(name))
             .map(|name| format!("`{name}`"))
             .collect();
-        // Nothing of it would run before its functions are called, so that they find nothing as they left it.
+        // Without `_initialize`, its functions would be called on uninitialised state.
         let is_program = self.exports(START) && !self.exports(INITIALIZE) && !self.typed;
         match (missing.len(), worker) {
             (0, _) if is_program => Err(AdaptError::Program("an operation")),
@@ -166,13 +166,13 @@ impl Found {
                 (false, false) => Err(AdaptError::NoRole(self.near())),
             },
             _ if self.typed => Ok(("program", FOR_REACTORS)),
-            // Functions of its own that happen to have such names.
+            // Its exports only happen to have names of the contract.
             _ if is_program => Ok(("program", FOR_PROGRAMS)),
             _ => Err(AdaptError::Partial(missing.join(", "))),
         }
     }
 
-    /// What its exports were perhaps meant to be, or what they are.
+    /// A likely misspelling among its exports, or a list of them.
     fn near(&self) -> String {
         let near = misspelt(self.exports.iter()).into_iter().next();
         let near = near.map(|(near, name)| format!("; `{}` is near `{name}`", shown(near)));
@@ -192,7 +192,7 @@ impl Found {
     }
 }
 
-/// The same module, which ends itself with our function.
+/// The same module, which ends itself with the host's function instead of `proc_exit`.
 fn past_adapter(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
     let mut written = Module::new();
     for payload in Parser::new(0).parse_all(module) {

@@ -1,22 +1,22 @@
-//! Bounds on what a file declares, checked before anything is made of it.
+//! Limits on the declarations in a file, checked before any other parser reads it.
 //!
-//! Parsers of types recurse: instance types in instance types, 2,000 deep and 6 KB long, overflow the stack of a thread. This
-//! reads the same bytes with a stack of its own making.
+//! Parsers of types recurse: nested instance types, 2,000 deep and 6 KB long, overflow the stack of a thread. This
+//! reads the same bytes without recursion.
 
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentAlias, ComponentExternName, ComponentImport, ComponentType,
     ComponentTypeRef, CompositeInnerType, CoreType, InstanceTypeDeclaration, Parser, Payload, SubType,
 };
 
-/// How deep types may be nested in types and components in components. Wasmparser 0.254 has the same limit on how deep values
-/// are nested (`MAX_WASM_COMPONENT_TYPE_DEPTH`).
+/// The deepest nesting of types and of components. Wasmparser 0.254 has the same limit on nested values
+/// (`MAX_WASM_COMPONENT_TYPE_DEPTH`).
 pub(crate) const DEPTH_MAX: usize = 100;
 
-/// How many items (types, their fields, functions, imports, exports and so on) one file may declare: twice as many as one core
-/// module may have functions (`MAX_WASM_FUNCTIONS`). Each takes 100 to 300 bytes of memory when it is inspected.
+/// The most items (types, their fields, functions, imports, exports and so on) of one file: twice the most functions of
+/// one core module (`MAX_WASM_FUNCTIONS`). Each takes 100 to 300 bytes of memory during the inspection.
 pub(crate) const ITEMS_MAX: u64 = 2_000_000;
 
-/// Why a file is not looked at.
+/// Why a file is not inspected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BoundsError {
     #[error("its types or components are nested more than {DEPTH_MAX} deep")]
@@ -32,18 +32,18 @@ pub(crate) enum BoundsError {
 /// Checks a component or a core module, and the types that toolchains leave in custom sections of core modules.
 ///
 /// # Errors
-/// It is over a bound, or cannot be read.
+/// It is over a limit, or cannot be read.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), BoundsError> {
     file(bytes, &mut Counts::default(), true)
 }
 
-/// What was counted so far in a file.
+/// The counts of a file so far.
 #[derive(Debug, Default)]
 struct Counts {
     items: u64,
-    /// Items of the largest type, with all that is declared in it.
+    /// Items of the largest type, with all its declarations.
     largest: u64,
-    /// Imports, exports and instances of components: for each, the validator may copy a whole type.
+    /// Imports, exports and instances of components. For each, the validator may copy a whole type.
     copies: u64,
 }
 
@@ -62,7 +62,7 @@ impl Counts {
         Ok(more)
     }
 
-    /// A type came to an end before which so many items were counted.
+    /// Notes the end of a type. `before`: the number of items before it.
     fn end_type(&mut self, before: u64) -> Result<(), BoundsError> {
         self.largest = self.largest.max(self.items.saturating_sub(before));
         self.check_copies()
@@ -76,7 +76,7 @@ impl Counts {
     }
 }
 
-/// Checks a file; `customs`: also what is embedded in its custom sections.
+/// Checks a file. `customs`: also the types in its custom sections.
 fn file(bytes: &[u8], counts: &mut Counts, customs: bool) -> Result<(), BoundsError> {
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -122,7 +122,7 @@ fn file(bytes: &[u8], counts: &mut Counts, customs: bool) -> Result<(), BoundsEr
                 0
             }
             Payload::CustomSection(section) if customs && section.name().starts_with("component-type") => {
-                // One that is not valid is the business of the toolchain's library, which is given it.
+                // An invalid one is reported later, by the library that reads it.
                 match file(section.data(), counts, false) {
                     Err(BoundsError::Invalid(_)) | Ok(()) => 0,
                     Err(error) => return Err(error),
@@ -140,11 +140,11 @@ fn file(bytes: &[u8], counts: &mut Counts, customs: bool) -> Result<(), BoundsEr
 
 /// Checks a section of component types.
 fn types(mut reader: BinaryReader<'_>, counts: &mut Counts) -> Result<(), BoundsError> {
-    // For each type that is open, the outermost first: how many declarations of it are still to come.
+    // For each open type, the outermost first: the number of its declarations that are left.
     let mut open: Vec<u32> = Vec::new();
     let mut left = reader.read_var_u32()?;
     counts.add(left)?;
-    // What was counted before the outermost type that is open.
+    // The number of items before the outermost open type.
     let mut before = counts.items;
     loop {
         if open.is_empty() {
@@ -178,7 +178,7 @@ fn types(mut reader: BinaryReader<'_>, counts: &mut Counts) -> Result<(), Bounds
     }
 }
 
-/// Reads one declaration of a component or instance type, unless it is a type: then only that it is one.
+/// Reads one declaration of a component or instance type. Returns true, without reading on, if it is a type.
 fn declaration(reader: &mut BinaryReader<'_>, counts: &mut Counts) -> Result<bool, BoundsError> {
     let mut whole = reader.clone();
     match reader.read_u8()? {
@@ -193,18 +193,18 @@ fn declaration(reader: &mut BinaryReader<'_>, counts: &mut Counts) -> Result<boo
             reader.read::<ComponentExternName<'_>>()?;
             reader.read::<ComponentTypeRef>()?;
         }
-        // There is none that begins like that, which is said best by what reads them otherwise.
+        // An unknown declaration: the usual parser gives the best error.
         _ => _ = whole.read::<InstanceTypeDeclaration<'_>>()?,
     }
     Ok(false)
 }
 
-/// Whether the type that comes next has declarations: a component type or an instance type.
+/// Whether the next type has declarations: a component type or an instance type.
 fn nested(reader: &BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
     Ok(matches!(reader.clone().read_u8()?, 0x41 | 0x42))
 }
 
-/// How many parts a type of a core module has, itself included.
+/// The number of parts of a core type, itself included.
 fn core_parts(ty: &SubType) -> u32 {
     let parts = match &ty.composite_type.inner {
         CompositeInnerType::Func(func) => func.params().len() + func.results().len(),
@@ -214,7 +214,7 @@ fn core_parts(ty: &SubType) -> u32 {
     u32::try_from(parts).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// How many parts a type has that has no declarations.
+/// The number of parts of a type without declarations.
 fn parts(ty: &ComponentType<'_>) -> u32 {
     use wasmparser::ComponentDefinedType as Defined;
     let parts = match ty {
@@ -244,16 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn nesting_ends_at_its_bound() {
+    fn nesting_is_limited() {
         check(&nested(DEPTH_MAX - 1)).unwrap();
         for deep in [DEPTH_MAX, 1_000_000] {
             assert!(matches!(check(&nested(deep)), Err(BoundsError::Depth)), "{deep}");
         }
     }
 
-    /// What is read here is what the validator's parser reads: all declarations, and what comes behind a nested type.
+    /// All kinds of declarations are read as the validator's parser reads them, and so are those after a nested type.
     #[test]
-    fn a_type_behind_all_kinds_of_declarations_is_found() {
+    fn type_after_all_kinds_of_declarations_is_found() {
         let text = r#"(component
             (type $t (list u8))
             (type (component
@@ -273,16 +273,16 @@ mod tests {
                 _ => None,
             });
         let types = &bytes[section.unwrap().1];
-        // The last one is the empty instance type, within two others' declarations.
+        // The last type is the empty instance type, nested in two others.
         let before = types.strip_suffix(b"\x42\x00").unwrap();
         let deep = |levels: usize| component(&[before, &b"\x42\x01\x01".repeat(levels), b"\x42\x00"].concat());
-        assert!(bytes.starts_with(&deep(0)), "the names are behind it");
+        assert!(bytes.starts_with(&deep(0)), "the names come after it");
         check(&deep(DEPTH_MAX - 2)).unwrap();
         assert!(matches!(check(&deep(DEPTH_MAX - 1)), Err(BoundsError::Depth)));
     }
 
     #[test]
-    fn what_is_declared_is_counted_wherever_it_is() {
+    fn declarations_are_counted_at_all_levels() {
         let counted = |text: &str| {
             let mut counts = Counts::default();
             file(&wat::parse_str(text).unwrap(), &mut counts, true).unwrap();
@@ -297,15 +297,15 @@ mod tests {
             counted("(component (type (instance (type (enum \"a\" \"b\")))))"),
             none + 4
         );
-        // A component, its module, and a type, a function and an export in that.
+        // A component, its module, and in it a type, a function and an export.
         assert_eq!(counted("(component (core module (func (export \"f\"))))"), none + 4);
         let lies = component(b"\xff\xff\xff\xff\x0f");
         assert!(matches!(check(&lies), Err(BoundsError::Items)));
     }
 
-    /// Each import of an instance type with resources is a copy of all that is in it.
+    /// Each import of an instance type with resources copies the whole type.
     #[test]
-    fn a_large_type_is_not_imported_often() {
+    fn imports_of_a_large_type_are_limited() {
         let text = |fields: usize, imports: usize| {
             let fields: String = (0..fields).map(|n| format!("(field \"f{n}\" u8)")).collect();
             let imports: String = (0..imports)
@@ -318,7 +318,7 @@ mod tests {
         let bytes = |fields, imports| wat::parse_str(text(fields, imports)).unwrap();
         check(&bytes(1000, 1000)).unwrap();
         assert!(matches!(check(&bytes(1000, 2000)), Err(BoundsError::Copies)));
-        // Whatever comes first.
+        // In either order.
         let nested = format!("(component {} (type (record (field \"a\" u8))))", text(3000, 1000));
         assert!(matches!(
             check(&wat::parse_str(nested).unwrap()),

@@ -1,5 +1,5 @@
-//! Whether an engine has room for what a component declares, found out before anything is compiled: the pool of instances has a
-//! shape of its own, and refuses what does not fit only when all of the component is compiled.
+//! Checks that a component fits the allocation pool, before it is compiled. The engine itself rejects a component that
+//! does not fit only after it has compiled all of it.
 
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentTypeRef, Instance, Parser, Payload,
@@ -9,7 +9,7 @@ use crate::sandbox::engine::{
     CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLE_ELEMENTS, TABLES_PER_COMPONENT,
 };
 
-/// The most that a memory can have at its beginning, in bytes: what the pool has of address space for each.
+/// The largest initial size of a memory, in bytes: the address space that the pool reserves for each.
 const MEMORY_MAX: u64 = 4 << 30;
 
 /// Why a component cannot be loaded.
@@ -26,8 +26,10 @@ pub(crate) enum CapacityError {
     Invalid(#[from] BinaryReaderError),
 }
 
+/// Checks a count against its limit.
+///
 /// # Errors
-/// There is more than that.
+/// It is over the limit.
 fn at_most(what: &'static str, count: u64, of: &'static str, most: u64) -> Result<(), CapacityError> {
     match count > most {
         true => Err(CapacityError::Count { what, count, of, most }),
@@ -35,7 +37,7 @@ fn at_most(what: &'static str, count: u64, of: &'static str, most: u64) -> Resul
     }
 }
 
-/// What one module or one component takes of the pool.
+/// The pool slots that one module or one component takes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Needs {
     instances: u64,
@@ -56,17 +58,17 @@ impl Needs {
     }
 }
 
-/// Checks a component: each core module in it, and what the outermost component instantiates of its own modules. What is
-/// instantiated in another way is left to the engine.
+/// Checks a component: each core module in it, and the instances that the outermost component makes of its own modules.
+/// The engine checks other instances.
 ///
 /// # Errors
-/// It cannot be loaded, or not be read.
+/// It does not fit, or cannot be read.
 pub(crate) fn check(component: &[u8]) -> Result<(), CapacityError> {
-    // For each module or component that is open, whether it is a module, and what it has.
+    // For each open module or component: whether it is a module, and its needs.
     let mut open: Vec<(bool, Needs)> = Vec::new();
     let mut modules: Vec<Needs> = Vec::new();
     let mut all = Needs::default();
-    // Whether the numbers of modules are those of `modules`.
+    // Whether module indices are indices into `modules`.
     let mut is_numbered = true;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload?;
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told_with_its_limit() {
+    fn component_over_a_limit_is_rejected_with_the_limit() {
         let module = |what: &str| format!("(component (core module {what}))");
         assert_eq!(of(&module("(table 1000000 funcref) (memory 1)")), "");
         assert_eq!(
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(instances("", 64), "");
         assert_eq!(instances("", 65), "it has 65 core instances, over the limit of 64");
         assert_eq!(instances("(memory 1)", 9), "it has 9 memories, over the limit of 8");
-        // An instance within another component is not this one's.
+        // Instances in a nested component do not count here.
         assert_eq!(of("(component (component (core module (memory 1))))"), "");
     }
 }

@@ -1,4 +1,4 @@
-//! Which roles a component can play, read from the component itself without compiling it.
+//! The roles that a component implements, read from its exports without compiling it.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::{sandbox::engine::EngineKind, text::shown, units::nearest};
 
-/// What a component is, as far as it can be told without running it.
+/// The contract that a component implements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contract {
-    /// Whether it exports an operation, and in which form.
+    /// The form of its operation, if it exports one.
     pub(crate) operation: Option<EngineKind>,
-    /// Whether it is a worker, and in which form.
+    /// The form of its worker, if it is one.
     pub(crate) worker: Option<EngineKind>,
-    /// The export that makes a worker of a program that knows nothing of ours, if it is one.
+    /// The export `wasi:cli/run`, if it is a plain program that runs as a worker.
     pub(crate) program: Option<String>,
-    /// Which engine it needs.
+    /// The engine that it needs.
     pub(crate) engine: EngineKind,
-    /// Whether there are components in it that call each other.
+    /// Whether nested components in it call each other.
     pub(crate) composed: bool,
-    /// Whether there are objects in it that are collected: structs, arrays and exceptions.
+    /// Whether it has garbage-collected objects: structs, arrays and exceptions.
     pub(crate) collects: bool,
-    /// Names of what it imports, sorted, each with whether the host knows it.
+    /// Its imports, sorted by name.
     pub(crate) imports: Vec<Import>,
     /// Exports and their types, sorted by name.
     pub(crate) exports: BTreeMap<String, String>,
@@ -35,7 +35,7 @@ impl Contract {
     /// The contract of a component with this shape.
     ///
     /// # Errors
-    /// It is no component of this contract; says what it is instead, or which exports do not fit and how.
+    /// It implements no role. The error lists its exports, or those that do not match.
     pub(crate) fn of_shape(shape: Shape) -> Result<Self, ContractError> {
         let Shape {
             engine,
@@ -61,7 +61,7 @@ impl Contract {
             version.is_some_and(|version| PROGRAM_VERSIONS.iter().any(|known| version.starts_with(known)))
         };
         let program = match (operation, worker) {
-            // Of several versions the newest: what is built for 0.3 can have a `main` of 0.2 that does nothing.
+            // Of several versions the newest: a program for 0.3 can have an empty `main` of 0.2.
             (None, None) => runs.iter().rfind(is_program),
             _ => None,
         };
@@ -80,7 +80,7 @@ impl Contract {
         })
     }
 
-    /// The worlds of wit/disperse.wit that it fits, most often one; `program` for a program of WASI.
+    /// The worlds of wit/disperse.wit that it implements, usually one; `program` for a program of WASI.
     pub(crate) fn worlds(&self) -> Vec<&'static str> {
         if self.program.is_some() {
             return vec!["program"];
@@ -102,7 +102,7 @@ impl Contract {
     }
 }
 
-/// Which form of a role a component has, if any.
+/// The form in which a component implements a role, if it does.
 fn role(
     exports: &BTreeMap<String, String>,
     forms: &BTreeMap<String, EngineKind>,
@@ -142,7 +142,7 @@ fn role(
     }
 }
 
-/// What the exports look like that were perhaps meant to be a role.
+/// Lines that describe exports that may have been meant for a role.
 fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeMap<String, EngineKind>) -> Vec<String> {
     let mut lines: Vec<String> = misspelt(exports.keys())
         .into_iter()
@@ -150,11 +150,11 @@ fn near_misses(exports: &BTreeMap<String, String>, runs: &BTreeMap<String, Engin
         .collect();
     lines.extend(exports.keys().take(8).map(|name| match name.split_once('@') {
         Some(("wasi:cli/run", _)) if !runs.contains_key(name) => {
-            format!("it exports `{name}`: a program, but there is no function `run` in it that takes nothing")
+            format!("it exports `{name}`: a program, but without a function `run` that takes no parameters")
         }
         Some(("wasi:cli/run", _)) => format!("it exports `{name}`: a program, but not of WASI 0.2 or 0.3"),
         Some(("wasi:http/incoming-handler", _)) => {
-            format!("it exports `{name}`: a server, and nothing here sends requests to guests")
+            format!("it exports `{name}`: a server, but this host sends no requests to guests")
         }
         _ => format!("it exports `{}`", shown(name)),
     }));

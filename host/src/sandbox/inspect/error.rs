@@ -1,28 +1,28 @@
-//! Why a file cannot be used, and what to do about it.
+//! Errors about files that cannot be used, with hints.
 
 use std::fmt;
 
 use super::features;
 
-/// What to do about a component that is not valid.
+/// What to do about an invalid component.
 pub(crate) const INVALID_HINT: &str =
     "the file may be cut short, or was not written by a current toolchain; build it again";
 
-/// What to do about a file that takes too much to be inspected.
+/// What to do about a file that is too large to be inspected.
 pub(crate) const EXCESSIVE_HINT: &str = "no toolchain is known whose components come near this limit; is it the file that your \
                                          build wrote?";
 
-/// Why a file cannot be used. Every variant says what to do.
+/// Why a file cannot be used. Every variant has a hint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContractError {
     #[error("this is not WebAssembly: it does not begin with \\0asm")]
     NotWasm,
     #[error("this component is not valid: {0}")]
     Invalid(String),
-    /// It needs a feature of WebAssembly that is off.
+    /// It needs a WebAssembly feature that is off.
     #[error("this component is not valid here: {0}")]
     Feature(String),
-    /// It is over a bound of what is inspected.
+    /// It is over a limit of the inspection.
     #[error("{0}")]
     Excessive(String),
     #[error(

@@ -1,25 +1,25 @@
-//! WebAssembly features that the engines do not have, by name: what a component that needs one is told.
+//! Names the WebAssembly feature that a rejected component needs.
 
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 
 use crate::sandbox::engine::EngineKind;
 
-/// What a message about a missing feature has in it, so that its hint is found again when a compiler in another process has
-/// written it.
+/// A part of every message about a missing feature. By it the hint is found for a message that a child process has
+/// written.
 const NEEDS: &str = "it needs the WebAssembly feature";
 
-/// A feature that is off.
+/// A WebAssembly feature that is off.
 struct Feature {
     flag: WasmFeatures,
-    /// Its proposal's name.
+    /// The name of its proposal.
     name: &'static str,
-    /// What it is, in the words of a toolchain.
+    /// What it is, in terms of toolchains.
     what: &'static str,
 }
 
-/// What toolchains can be told to emit and no engine here runs, the likeliest first. Threads are off because an instance of
-/// several threads has no order of its own: a task could not be replayed, and fuel and turns are counted by store. The
-/// others are proposals that wasmtime has off by default, or (legacy exceptions) does not implement.
+/// Features that toolchains can emit and that are off in both engines, the most likely first. Threads are off because
+/// the order of several threads is not deterministic, so a task could not be replayed, and because fuel is counted for
+/// a whole store. The others are proposals that wasmtime has off by default, or (legacy exceptions) does not implement.
 const OFF: [Feature; 9] = [
     Feature {
         flag: WasmFeatures::THREADS,
@@ -68,7 +68,7 @@ const OFF: [Feature; 9] = [
     },
 ];
 
-/// The same of the component model.
+/// Features of the component model that are off.
 const OFF_IN_COMPONENTS: WasmFeatures = WasmFeatures::CM_VALUES
     .union(WasmFeatures::CM_NESTED_NAMES)
     .union(WasmFeatures::CM_ASYNC_STACKFUL)
@@ -82,7 +82,7 @@ const OFF_IN_COMPONENTS: WasmFeatures = WasmFeatures::CM_VALUES
     .union(WasmFeatures::CM_IMPLEMENTS)
     .union(WasmFeatures::CM_CANON_NAMES);
 
-/// The features of WebAssembly that the engine of this kind has: all of WebAssembly 3.0 but threads, and components.
+/// The features of an engine of this kind: all of WebAssembly 3.0 except threads, and components.
 pub(crate) fn of(kind: EngineKind) -> WasmFeatures {
     let mut features = WasmFeatures::WASM3 | WasmFeatures::GC_TYPES | WasmFeatures::COMPONENT_MODEL;
     features.remove(WasmFeatures::THREADS);
@@ -90,8 +90,8 @@ pub(crate) fn of(kind: EngineKind) -> WasmFeatures {
     features
 }
 
-/// What is missing for this file, which the validator did not take: the message, or none if it is not valid in any case.
-/// Validates the file again, at most once.
+/// The message about the missing feature of a file that the validator rejected. None: it is invalid with all features.
+/// Validates the file again for each feature that may be missing.
 pub(crate) fn missing(bytes: &[u8], error: &BinaryReaderError) -> Option<String> {
     let named = |flag: WasmFeatures| {
         let off = OFF.iter().find(|feature| flag.intersects(feature.flag))?;
@@ -105,7 +105,7 @@ pub(crate) fn missing(bytes: &[u8], error: &BinaryReaderError) -> Option<String>
     if let Some(flag) = error.missing_wasm_feature() {
         return named(flag).or_else(|| of_components(flag));
     }
-    // Not every error says which feature would have helped: a byte can simply be unknown without it.
+    // Not every error names the missing feature: without it, a byte can simply be unknown.
     let helps = |more: WasmFeatures| {
         let mut validator = Validator::new_with_features(of(EngineKind::Async) | more);
         match validator.validate_all(bytes) {
@@ -123,17 +123,17 @@ pub(crate) fn missing(bytes: &[u8], error: &BinaryReaderError) -> Option<String>
     found.and_then(|feature| named(feature.flag))
 }
 
-/// What is missing for a component that no engine takes, as [`missing`].
+/// The message about the missing feature of a component that does not compile; see [`missing`].
 pub(crate) fn missing_in(component: &[u8]) -> Option<String> {
     let mut validator = Validator::new_with_features(of(EngineKind::Async));
     let error = validator.validate_all(component).err()?;
     missing(component, &error)
 }
 
-/// What to do about a file that is not taken for this reason, if a feature is the reason.
+/// The hint for a rejection with this reason, if the reason is a feature.
 pub(crate) fn hint(why: &str) -> Option<&'static str> {
     if why.contains("mismatch in index type used for memories") {
-        // Of the first memory, which a program or component shares with the host.
+        // This is about the first memory, which a program or component shares with the host.
         return Some("the memory that WASI and components share with the host is one of 32 bits; build it for wasm32");
     }
     why.contains(NEEDS).then_some(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_needs_no_feature() {
+    fn invalid_file_is_not_reported_as_missing_a_feature() {
         assert_eq!(of_text("(module (func (result i32)))"), None);
         let bytes = b"\0asm\x01\0\0\0\x01\x05";
         let error = Validator::new().validate_all(bytes).err().unwrap();

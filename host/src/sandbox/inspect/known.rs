@@ -1,11 +1,11 @@
-//! Which imports the host provides, and what has to be granted for them to be of use.
+//! The imports that the host provides, and the grants that they need.
 
 use crate::units::nearest;
 
-/// The package that the host serves, with its version.
+/// The version of the package `disperse:guest` that the host serves.
 pub(crate) const VERSION: &str = "0.1.0";
 
-/// The import that the adapter of WASI 0.1 gets for a program's `proc_exit`, and the function in it.
+/// The interface and function that replace `proc_exit` of WASI 0.1.
 pub(crate) const EXIT: (&str, &str) = ("disperse:adapter/exit@0.1.0", "exit");
 
 /// The interfaces of the contract.
@@ -22,15 +22,15 @@ const OURS: [&str; 11] = [
     "http-async",
     "exec",
 ];
-/// Of these only operations can make use.
+/// Those that only operations may call.
 const OF_OPERATIONS: [&str; 3] = ["output", "host", "host-async"];
-/// Of these only workers can.
+/// Those that only workers may call.
 const OF_WORKERS: [&str; 5] = ["attempt", "quota", "http", "http-async", "exec"];
-/// The version that wasmtime-wasi links. Others of 0.2 are taken for it.
+/// The version that wasmtime-wasi links. It also serves imports of other versions of 0.2.
 pub(crate) const WASI_VERSION: &str = "0.2.12";
-/// The same of 0.3.
+/// The same for 0.3.
 const WASI_3_VERSION: &str = "0.3.0";
-/// What one version of WASI has.
+/// The interfaces of one version of WASI, by package.
 type Wasi = [(&'static str, &'static [&'static str])];
 /// The interfaces of WASI 0.2 that are linked, by package.
 const WASI: &Wasi = &[
@@ -93,7 +93,7 @@ const WASI_3: &Wasi = &[
     ("wasi:sockets", &["ip-name-lookup", "types"]),
 ];
 
-/// The interfaces of a package of WASI, and whether the version is one that is linked; none: the package is none of WASI.
+/// The interfaces of a package of WASI, and whether this version is linked. None: it is not a package of WASI.
 fn of_wasi(package: &str, version: &str) -> Option<(&'static [&'static str], bool)> {
     let of = |wasi: &'static Wasi| {
         let found = wasi.iter().find(|(name, _)| *name == package);
@@ -115,25 +115,25 @@ pub(crate) fn needs_async(name: &str) -> bool {
     package.starts_with("wasi:") && is_wasi_3(version)
 }
 
-/// What calls to an import are good for.
+/// The conditions under which calls to an import work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// They do what they say, for whoever calls them.
+    /// They work in every role.
     Free,
-    /// Only in an operation; elsewhere the call is a failure.
+    /// Only in an operation; elsewhere the call traps.
     OfOperations,
     /// Only in a worker.
     OfWorkers,
-    /// Only in a worker, and only with a grant: this flag, which opens this.
+    /// Only in a worker, and only with a grant: the flag, and what it grants.
     Granted(&'static str, &'static str),
-    /// They are refused, and nothing can open what is behind them.
+    /// They always fail: no grant exists for them.
     Closed,
-    /// Nobody provides them: they trap. What was perhaps meant instead.
+    /// The host does not provide them: they trap. With a suggestion, if there is one.
     Missing(Option<String>),
 }
 
 impl Use {
-    /// Of an import of a component, by its name.
+    /// The conditions for an import of a component, by its name.
     pub(crate) fn of(name: &str) -> Self {
         if !is_known(name) {
             return Self::Missing(instead(name));
@@ -154,7 +154,7 @@ impl Use {
     }
 }
 
-/// The name under which the host has an import that only workers may call; none if others may call it too.
+/// The name under which the host links an import that only workers may call. None: other roles may call it too.
 pub(crate) fn of_workers(name: &str) -> Option<String> {
     match parts(name) {
         ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => {
@@ -172,7 +172,7 @@ pub(crate) fn of_workers(name: &str) -> Option<String> {
     }
 }
 
-/// The parts of `package/interface@version`; those that are not there are empty.
+/// The parts of `package/interface@version`; missing parts are empty.
 fn parts(name: &str) -> (&str, &str, &str) {
     let (package, rest) = name.split_once('/').unwrap_or((name, ""));
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
@@ -182,7 +182,7 @@ fn parts(name: &str) -> (&str, &str, &str) {
 /// Whether the host provides an import of this name.
 pub(crate) fn is_known(name: &str) -> bool {
     if name == EXIT.0 {
-        // Of a core module that was made a component here.
+        // Imported by components that were made of core modules.
         return true;
     }
     match parts(name) {
@@ -196,11 +196,11 @@ pub(crate) fn is_known(name: &str) -> bool {
 
 /// Whether a component could be made of a core module that imports from this module.
 pub(crate) fn is_known_to_modules(module: &str) -> bool {
-    // What has a `$` or a bracket is of the component model itself.
+    // Names with a `$` or a bracket belong to the component model itself.
     matches!(module, "wasi_snapshot_preview1" | "wasi_unstable") || module.starts_with(['$', '[']) || is_known(module)
 }
 
-/// Whether this is an interface of ours of a version that this host does not serve.
+/// Whether this is an interface of the contract in a version that this host does not serve.
 pub(crate) fn is_newer(name: &str) -> bool {
     name.starts_with("disperse:guest/")
         && name
@@ -208,7 +208,7 @@ pub(crate) fn is_newer(name: &str) -> bool {
             .is_some_and(|(_, version)| !version.starts_with("0.1."))
 }
 
-/// What somebody meant who imports what nobody provides.
+/// A suggestion for an unknown import, if there is one.
 fn instead(name: &str) -> Option<String> {
     let (package, interface, version) = parts(name);
     let near = |known: &[&str]| {
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_import_is_named_with_what_it_needs() {
+    fn conditions_of_imports_are_found_by_name() {
         let dir = Use::Granted("--dir", "folders");
         for (name, wanted) in [
             ("wasi:filesystem/types@0.2.6", dir),

@@ -1,4 +1,4 @@
-//! Inspection: what a component is, found out from its bytes. Nothing is compiled, linked or run.
+//! Inspects files: determines what a component is from its bytes. Nothing is compiled, linked or run.
 
 pub(super) mod adapt;
 pub(super) mod bounds;

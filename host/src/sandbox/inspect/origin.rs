@@ -1,7 +1,6 @@
-//! Who made a component: its language and its tools, as it says or as their marks show.
+//! Determines the language and the tools of a component, from `producers` sections and traces of runtimes.
 //!
-//! Every core module within has a say, but for the ones that make WASI 0.2 of WASI 0.1: those are in Rust, whatever they are
-//! put beside.
+//! All core modules in a file count, except the adapters of WASI 0.1, which are always written in Rust.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +9,14 @@ use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload, Producer
 
 use crate::text::shown;
 
-/// How many tools are named, and how many entries of a section are looked at.
+/// The most tools that are listed, and the most entries that are read.
 const TOOLS_MAX: usize = 16;
 const ENTRIES_MAX: usize = 256;
 
-/// Who made it.
+/// The language and the tools of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// The language, with what translated it, where that is known.
+    /// The language with its compiler, if known.
     pub(crate) language: Option<String>,
     /// The tools, as `producers` sections name them.
     pub(crate) producers: Vec<String>,
@@ -31,13 +30,13 @@ struct Entry {
     version: String,
 }
 
-/// What a file says of itself, or a part of it.
+/// The traces of tools in a file or in a part of it.
 #[derive(Debug, Default)]
 struct Marks {
     entries: Vec<Entry>,
-    /// Whether it stands between WASI 0.1 and 0.2.
+    /// Whether it is an adapter from WASI 0.1 to 0.2.
     adapter: bool,
-    /// Whether a Python, QuickJS, or the runtime of AssemblyScript is in it, and the Python's version.
+    /// Whether it has the runtime of Python, QuickJS or AssemblyScript, and Python's version.
     python: bool,
     python_version: Option<String>,
     quickjs: bool,
@@ -46,7 +45,7 @@ struct Marks {
 }
 
 impl Origin {
-    /// Of a file as it is, before anything is made of it. What cannot be read says nothing.
+    /// The origin of a file, before a component is made of it. Parts that cannot be read are ignored.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let marks = Marks::of(bytes);
         let mut producers = Vec::new();
@@ -90,7 +89,7 @@ impl Marks {
                 }
             }
         }
-        // A file that is cut short still says what it said until then.
+        // The parts of a truncated file still count.
         for part in open.into_iter().rev() {
             all.add(part);
         }
@@ -137,7 +136,7 @@ impl Marks {
         }
     }
 
-    /// The runtimes of SDKs are libraries, of which a component for all of them tells by their names.
+    /// Recognises the runtimes of SDKs by the names of their libraries.
     fn runtime(&mut self, name: &str) {
         self.python |= name.starts_with("libcomponentize_py_runtime");
         self.quickjs |= name.starts_with("componentize_qjs_runtime");
@@ -157,7 +156,7 @@ impl Marks {
         }
     }
 
-    /// The name that a module gives itself: the library of Python has its version in it.
+    /// Reads a module's own name: that of the Python library contains its version.
     fn named(&mut self, names: NameSectionReader<'_>) {
         let Some(Ok(Name::Module { name, .. })) = names.into_iter().next() else {
             return;
@@ -171,7 +170,7 @@ impl Marks {
     }
 
     fn language(&self) -> Option<String> {
-        // Languages whose runtime is in another one, and those that call themselves by the one they go through.
+        // Languages whose runtime or compiler reports another language.
         for (tool, language) in [
             ("ComponentizeJS", "JavaScript"),
             ("componentize-qjs", "JavaScript"),
@@ -198,7 +197,7 @@ impl Marks {
             .map(|entry| ordinary(entry.name.trim()))
             .filter(|language| !language.is_empty())
             .collect();
-        // The library of nearly every language is in C.
+        // The runtime library of nearly every language is written in C.
         if named.len() > 1 {
             named.remove("C");
         }
@@ -225,7 +224,7 @@ impl Marks {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
-    /// A language, and what translated it.
+    /// A language with its compiler and version.
     fn translated(&self, language: &str) -> String {
         let compiler = match language {
             "Rust" => "rustc",
@@ -254,12 +253,12 @@ fn with(language: &str, tool: &str) -> String {
     }
 }
 
-/// A version without what is known of how it came to be.
+/// The version number alone, without build details.
 fn first(version: &str) -> &str {
     version.split_whitespace().next().unwrap_or_default()
 }
 
-/// A language as it is called when nobody asks for its edition, as DWARF does.
+/// The usual name of a language, for a DWARF name with an edition.
 fn ordinary(language: &str) -> &str {
     let is_edition = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     match language {

@@ -1,4 +1,4 @@
-//! What a file is, found out without running it, and answered in a bounded size.
+//! Inspects a file without running it. The result has a bounded size.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::{digest::Digest, inbox::panic_message, text::cut};
 
-/// Changed when the same file comes to have another answer, or the answer another form.
+/// The version of the inspection. Incremented when results or their format change.
 pub(crate) const VERSION: u32 = 2;
 
-/// What a file of WebAssembly is. Of a bounded size, whatever is in the file.
+/// The result of inspecting a WebAssembly file. Its size is bounded for every file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inspection {
-    /// Of the component; of the core module if none can be made of it.
+    /// The shape of the component, or of the core module if no component can be made of it.
     pub(crate) shape: Shape,
-    /// Of the component, where one was made of a core module.
+    /// The digest of the component, if it was made of a core module.
     pub(crate) digest: Option<Digest>,
-    /// Default unless [`Depth::Everything`].
+    /// The language and tools. Empty unless [`Depth::Everything`].
     pub(crate) origin: Origin,
-    /// Why it cannot be used, though it is valid. None unless [`Depth::Everything`].
+    /// Why it cannot be used although it is valid. None unless [`Depth::Everything`].
     pub(crate) problem: Option<Problem>,
 }
 
-/// Why a valid file cannot be used. Its contract can be another reason.
+/// Why a valid file cannot be used. A contract error is another possible reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Problem {
     /// No component can be made of the core module.
@@ -61,11 +61,11 @@ impl From<ContractError> for Rejection {
     }
 }
 
-/// Inspects a file: what it is, and the component that was made of it if it is a core module. Whether that can be linked is not
-/// looked at.
+/// Inspects a file. Returns the result, and the component that was made of it if it is a core module. Does not check
+/// whether the component links.
 ///
 /// # Errors
-/// It is not valid, or has more in it than is inspected; at [`Depth::Declarations`] also: no component can be made of it.
+/// It is invalid or over a limit. At [`Depth::Declarations`] also: no component can be made of it.
 pub(crate) fn inspect(bytes: &[u8], depth: Depth) -> Result<(Inspection, Option<Vec<u8>>), Rejection> {
     if !bytes.starts_with(b"\0asm") {
         return Err(Rejection::NotWasm);
@@ -73,7 +73,7 @@ pub(crate) fn inspect(bytes: &[u8], depth: Depth) -> Result<(Inspection, Option<
     bounded(bytes, "file")?;
     let origin = match depth {
         Depth::Declarations => Origin::default(),
-        // Of the file as it is: the component that is made of a module has the marks of adapters.
+        // Of the original file: a component that is made of a module contains the adapters' traces.
         Depth::Everything => Origin::of(bytes),
     };
     let mut made = None;
@@ -114,7 +114,7 @@ fn bounded(bytes: &[u8], what: &str) -> Result<(), Rejection> {
     })
 }
 
-/// Whether an engine has room for it.
+/// Checks that the component fits an engine.
 fn has_room(component: &[u8]) -> Result<(), Rejection> {
     capacity::check(component).map_err(|error| match error {
         CapacityError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
@@ -122,7 +122,7 @@ fn has_room(component: &[u8]) -> Result<(), Rejection> {
     })
 }
 
-/// Makes a component of a core module. A panic is an error: what makes it was not written for input from outside.
+/// Makes a component of a core module. A panic counts as an error: the libraries were not written for untrusted input.
 fn adapted(module: &[u8]) -> Result<Vec<u8>, String> {
     match catch_unwind(AssertUnwindSafe(|| adapt::component(module))) {
         Ok(made) => made.map_err(|error| cut(error.to_string())),

@@ -1,6 +1,6 @@
-//! What a file of WebAssembly has, whatever it is good for: imports and exports, of a component or of a core module.
+//! The imports and exports of a component or of a core module.
 //!
-//! What is kept of a file has a bounded size: names are cut, and of long lists the beginning is kept and the rest counted.
+//! The result has a bounded size: long names are cut, and of long lists the beginning is kept and the rest is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,20 @@ use wasmparser::{
 use super::{error::ContractError, exports::is_of_contract, features, known, wit};
 use crate::sandbox::engine::EngineKind;
 
-/// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it is none that the host knows.
+/// The longest name, in bytes. A longer one is cut and gets an ellipsis, so that it matches no known name.
 const NAME_MAX: usize = 1 << 10;
 
-/// How many bytes of names and types are kept of the imports, and of the exports; each has [`ENTRY`] bytes beside.
+/// The most bytes of names and types that are kept of the imports, and of the exports. Each entry counts [`ENTRY`]
+/// bytes in addition.
 const LIST_MAX: usize = 512 << 10;
 const ENTRY: usize = 32;
 
 /// How much is inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// What a run needs: everything but what functions do, which the compiler validates.
+    /// What a run needs: everything except the bodies of functions, which the compiler validates.
     Declarations,
-    /// Functions too, the producers, and whether it can be linked.
+    /// The bodies of functions too, the producers, and whether it links.
     Everything,
 }
 
@@ -39,26 +40,26 @@ impl Depth {
     }
 }
 
-/// What a component or a core module has.
+/// The imports and exports of a component or a core module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shape {
-    /// Which engine it needs.
+    /// The engine that it needs.
     pub(crate) engine: EngineKind,
-    /// Whether there are components in it that call each other.
+    /// Whether nested components in it call each other.
     pub(crate) composed: bool,
-    /// Whether there are objects in it that are collected: structs, arrays and exceptions.
+    /// Whether it has garbage-collected objects: structs, arrays and exceptions.
     pub(crate) collects: bool,
-    /// Names of what it imports, sorted, each with whether the host knows it.
+    /// Its imports, sorted by name.
     pub(crate) imports: Vec<Import>,
-    /// How many imports there are beside these.
+    /// The number of further imports.
     pub(crate) more_imports: usize,
     /// Exports and their types, sorted by name.
     pub(crate) exports: BTreeMap<String, String>,
-    /// How many exports there are beside these: none that is of the contract.
+    /// The number of further exports. None of them is of the contract.
     pub(crate) more_exports: usize,
-    /// The form of each of these exports that is a function of a component.
+    /// The form of each export that is a function of a component.
     pub(crate) forms: BTreeMap<String, EngineKind>,
-    /// Those of these exports with a function `run` that takes nothing, as programs have it, each with its form.
+    /// The exports that are instances with a function `run` without parameters, as programs have, each with its form.
     pub(crate) runs: BTreeMap<String, EngineKind>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct Import {
     pub(crate) known: bool,
 }
 
-/// Why a file is not valid here.
+/// Converts the error of a validator: a missing feature, or an invalid file.
 fn invalid_in(bytes: &[u8], error: &BinaryReaderError) -> ContractError {
     match features::missing(bytes, error) {
         Some(why) => ContractError::Feature(why),
@@ -82,7 +83,7 @@ fn invalid(error: BinaryReaderError) -> ContractError {
     ContractError::Invalid(error.to_string())
 }
 
-/// Validates a component, and what its functions do only at [`Depth::Everything`].
+/// Validates a component. The bodies of functions only at [`Depth::Everything`].
 fn types(bytes: &[u8], form: EngineKind, depth: Depth) -> Result<Types, BinaryReaderError> {
     let mut validator = Validator::new_with_features(features::of(form));
     if depth == Depth::Everything {
@@ -94,14 +95,14 @@ fn types(bytes: &[u8], form: EngineKind, depth: Depth) -> Result<Types, BinaryRe
             ended = Some(types);
         }
     }
-    // The last end is that of all; without one this is an error.
+    // The last end is that of the whole file. Without one, the validator returns an error.
     ended.map_or_else(|| validator.end(0), Ok)
 }
 
-/// A list that is kept as far as its names and types go into [`LIST_MAX`].
+/// Bounds a list: entries are kept until their names and types reach [`LIST_MAX`].
 struct Listing {
     left: usize,
-    /// How many did not.
+    /// The number of entries that are not kept.
     more: usize,
 }
 
@@ -113,7 +114,7 @@ impl Listing {
         }
     }
 
-    /// Whether one more entry with so many bytes is kept. After one that is not, none is.
+    /// Whether one more entry of `bytes` bytes is kept. After the first one that is not, no other is.
     fn takes(&mut self, bytes: usize) -> bool {
         match self.left.checked_sub(bytes + ENTRY) {
             Some(left) => self.left = left,
@@ -123,7 +124,7 @@ impl Listing {
     }
 }
 
-/// A name as it is kept.
+/// A name, cut to [`NAME_MAX`].
 fn kept(name: &str) -> String {
     if name.len() <= NAME_MAX {
         return name.to_owned();
@@ -146,11 +147,11 @@ impl Shape {
         }
     }
 
-    /// The shape of a component. What its functions do is validated at [`Depth::Everything`] only: its compiler does that too,
-    /// and it takes longer than all else at a start.
+    /// The shape of a component. The bodies of functions are validated only at [`Depth::Everything`]: the compiler
+    /// validates them too, and it takes longer than everything else at a start.
     ///
     /// # Errors
-    /// It is not valid here, or no WebAssembly at all.
+    /// It is invalid here, or not WebAssembly.
     pub(crate) fn of(bytes: &[u8], depth: Depth) -> Result<Self, ContractError> {
         let (types, mut engine) = match types(bytes, EngineKind::Blocking, depth) {
             Ok(types) => (types, EngineKind::Blocking),
@@ -166,7 +167,7 @@ impl Shape {
         let mut shape = Self::empty(engine);
         (shape.composed, shape.collects) = (composed, collects(bytes)?);
         shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
-        // Those of the contract are kept wherever the alphabet has them.
+        // Exports of the contract come first, so that they are always kept.
         let (ours, others): (Vec<_>, Vec<_>) = exports.iter().partition(|name| is_of_contract(name));
         let mut listing = Listing::new();
         for name in ours.into_iter().chain(others) {
@@ -225,7 +226,7 @@ impl Shape {
     /// The shape of a core module.
     ///
     /// # Errors
-    /// It is not valid here.
+    /// It is invalid here.
     pub(crate) fn of_module(bytes: &[u8]) -> Result<Self, ContractError> {
         Validator::new_with_features(features::of(EngineKind::Blocking))
             .validate_all(bytes)
@@ -268,11 +269,11 @@ impl Shape {
     }
 }
 
-/// A component that imports what this one does at its beginning, where all toolchains have their imports, and is nothing
-/// else. It can be linked exactly if this one can, and there is nothing in it to be compiled.
+/// A component with only the imports at the beginning of this one, where all toolchains write them. It links exactly if
+/// this one does, and has no code to compile.
 ///
 /// # Errors
-/// It is not valid.
+/// It is invalid.
 pub(crate) fn imports_alone(bytes: &[u8]) -> Result<Vec<u8>, ContractError> {
     let mut alone = Component::new();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -293,8 +294,8 @@ pub(crate) fn imports_alone(bytes: &[u8]) -> Result<Vec<u8>, ContractError> {
     Ok(alone.finish())
 }
 
-/// Whether a module in this file can make objects that are collected: whether it declares a struct, an array or a tag. Without
-/// one there is nothing that it could make.
+/// Whether a module in this file can make garbage-collected objects: whether it declares a struct, an array or a tag.
+/// Without one of these it cannot.
 fn collects(bytes: &[u8]) -> Result<bool, ContractError> {
     let is_object = |ty: &wasmparser::SubType| {
         matches!(
@@ -325,7 +326,7 @@ fn collects(bytes: &[u8]) -> Result<bool, ContractError> {
     Ok(false)
 }
 
-/// The names of imports and exports of the outermost component, sorted, and whether one within it has functions of its own.
+/// The names of imports and exports of the outermost component, sorted, and whether a nested component has functions.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let (mut depth, mut composed) = (0u32, false);
@@ -337,7 +338,7 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>, bool), ContractError
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
                     let import = import.map_err(invalid)?;
-                    // An imported type is a name for one of ours, nothing to be provided.
+                    // An imported type only names a type, and need not be provided.
                     if !matches!(import.ty, ComponentTypeRef::Type(_)) {
                         imports.push(import.name.name.to_owned());
                     }

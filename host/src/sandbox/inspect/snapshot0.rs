@@ -1,13 +1,14 @@
-//! WASI as it was before 0.1: programs that import from `wasi_unstable` (its snapshot 0, of 2019), and few functions of which
-//! are not those of `wasi_snapshot_preview1`.
+//! Converts programs for WASI before 0.1, which import from `wasi_unstable` (snapshot 0, of 2019). Only a few of its
+//! functions differ from those of `wasi_snapshot_preview1`.
 //!
-//! The import module is renamed. Where a function differs, everything in the module that refers to it is made to refer to one
-//! behind the module's own, which calls the import with what it wants. These are all differences between the two (WASI's
-//! `phases/old/snapshot_0` and `phases/snapshot`):
+//! The import module is renamed. For each function that differs, a wrapper is added after the module's own functions;
+//! it converts the arguments and calls the import. All references to the import are changed to the wrapper. These are
+//! all differences between the two (WASI's `phases/old/snapshot_0` and `phases/snapshot`):
 //!
-//! * `fd_seek` counts the origins from the current position (0), the end (1) and the start (2), and not start, current, end.
-//! * `fd_filestat_get` and `path_filestat_get` have 4 bytes for the number of links and not 8, so 56 bytes in all and not 64.
-//! * `poll_oneoff` has 8 bytes more in a subscription to a clock, so 56 bytes for each and not 48.
+//! * `fd_seek` numbers the origins current (0), end (1), start (2), and not start, current, end.
+//! * `fd_filestat_get` and `path_filestat_get` have 4 bytes for the number of links and not 8, so 56 bytes in total and
+//!   not 64.
+//! * `poll_oneoff` has 8 more bytes in a subscription to a clock, so each subscription has 56 bytes and not 48.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +24,11 @@ use wasmparser::{
 /// The import module of snapshot 0.
 const SNAPSHOT_0: &str = "wasi_unstable";
 
-/// A function that differs.
+/// A function that differs between the snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Differing {
     Seek,
-    /// `buffer`: which parameter points to the result.
+    /// `buffer`: the index of the parameter that points to the result.
     Filestat {
         params: u32,
         buffer: u32,
@@ -46,7 +47,7 @@ impl Differing {
         }
     }
 
-    /// What calls the import of this index in its place.
+    /// The body of the wrapper that calls the import of this index.
     fn body(self, import: u32) -> Function {
         match self {
             Self::Seek => seek(import),
@@ -61,7 +62,7 @@ fn seek(import: u32) -> Function {
     body.instructions()
         .local_get(0)
         .local_get(1)
-        // Those that are none stay so.
+        // Invalid origins stay invalid.
         .local_get(2)
         .i32_const(1)
         .i32_add()
@@ -78,7 +79,7 @@ fn seek(import: u32) -> Function {
     body
 }
 
-/// The larger result is written over what is behind the smaller one, which is kept and put back.
+/// The import writes a larger result, so the bytes after the smaller one are saved and restored.
 fn filestat(import: u32, params: u32, buffer: u32) -> Function {
     let (behind, status) = (params, params + 1);
     let mut body = Function::new([(1, ValType::I64), (1, ValType::I32)]);
@@ -107,7 +108,7 @@ fn filestat(import: u32, params: u32, buffer: u32) -> Function {
     body
 }
 
-/// The subscriptions are moved together in their place: nothing that was met reads them once more.
+/// The subscriptions are compacted in place: no known program reads them again.
 fn poll(import: u32) -> Function {
     let (from, to, left) = (4, 5, 6);
     let mut body = Function::new([(3, ValType::I32)]);
@@ -126,7 +127,7 @@ fn poll(import: u32) -> Function {
     };
     copy(&mut code, 0, 0);
     copy(&mut code, 8, 8);
-    // A subscription to a clock is of the kind 0. The kind was copied to the same place or to one before.
+    // A subscription to a clock has kind 0. The kind was already copied, to the same address or a lower one.
     code.local_get(to).i32_load8_u(at(8)).if_(BlockType::Empty);
     copy(&mut code, 16, 16);
     code.else_();
@@ -150,7 +151,7 @@ fn poll(import: u32) -> Function {
     body
 }
 
-/// A place in the module's memory, of which nothing is known about where it lies.
+/// An offset in the module's memory, without alignment.
 fn at(offset: u64) -> MemArg {
     MemArg {
         offset,
@@ -159,10 +160,10 @@ fn at(offset: u64) -> MemArg {
     }
 }
 
-/// The same module on snapshot 1; none: it imports nothing of snapshot 0.
+/// The module converted to snapshot 1. None: it imports nothing of snapshot 0.
 ///
 /// # Errors
-/// It is not valid.
+/// It is invalid.
 pub(crate) fn on_snapshot_1(module: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let Some(mut moved) = Moved::of(module).map_err(|error| error.to_string())? else {
         return Ok(None);
@@ -175,11 +176,11 @@ pub(crate) fn on_snapshot_1(module: &[u8]) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(written.finish()))
 }
 
-/// How a module is changed.
+/// The changes to a module.
 struct Moved {
-    /// By index of the import: which function there is in its place, and what that is.
+    /// By index of the import: the index of its wrapper, and how the function differs.
     replaced: BTreeMap<u32, (u32, Differing)>,
-    /// By index of the import, its type, which the function in its place has too.
+    /// By index of the import: its type, which the wrapper has too.
     types: BTreeMap<u32, u32>,
 }
 
@@ -207,7 +208,7 @@ impl Moved {
                 _ => {}
             }
         }
-        // A module without a function of its own calls none.
+        // A module without functions of its own calls no import.
         let last = imports.saturating_add(own);
         let replaced = differing.into_iter().filter(|_| own > 0).zip(last..);
         let replaced = replaced.map(|((import, differs), index)| (import, (index, differs)));
@@ -272,7 +273,7 @@ mod tests {
 
     use super::*;
 
-    /// All that differs, called, exported, in a table and as a start function's neighbour.
+    /// A module that uses all functions that differ: called, exported and in a table.
     const TEXT: &str = r#"(module
         (import "wasi_unstable" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
         (import "wasi_unstable" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -288,7 +289,7 @@ mod tests {
           (drop (call $write (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"#;
 
     #[test]
-    fn module_on_snapshot_1_is_valid_and_calls_what_differs_by_detour() {
+    fn converted_module_is_valid_and_calls_wrappers() {
         let moved = on_snapshot_1(&wat::parse_str(TEXT).unwrap()).unwrap().unwrap();
         Validator::new().validate_all(&moved).unwrap();
         let mut detours = 0;
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn other_modules_stay_as_they_are() {
+    fn modules_without_snapshot_0_are_not_changed() {
         let text = TEXT.replace("wasi_unstable", SNAPSHOT_1);
         assert_eq!(on_snapshot_1(&wat::parse_str(text).unwrap()), Ok(None));
         assert!(on_snapshot_1(b"\0asm\x01\0\0\0\x02\x05").is_err());

@@ -1,4 +1,4 @@
-//! Types of a component as text, of a bounded length.
+//! Formats the types of a component as text of bounded length.
 
 use wasmparser::{
     component_types::{
@@ -7,11 +7,11 @@ use wasmparser::{
     types::Types,
 };
 
-/// The longest text of one type, in bytes. A type that has another one twice, which has another one twice, takes a few bytes in
-/// a file and gigabytes as text; and so does a long name that is used a thousand times.
+/// The longest text of one type, in bytes. Nested types that each use the next one twice take a few bytes in a file and
+/// gigabytes as text, and so does a long name that is used a thousand times.
 const TEXT_MAX: usize = 2 << 10;
 
-/// The type the way WIT has it, with everything that has a name written out; cut, with an ellipsis, at 2 KiB.
+/// The type in WIT syntax, with named types written out. Cut at 2 KiB, with an ellipsis.
 pub(crate) fn text(types: &Types, ty: ComponentEntityType) -> String {
     let mut printer = Printer {
         types,
@@ -22,7 +22,7 @@ pub(crate) fn text(types: &Types, ty: ComponentEntityType) -> String {
     printer.text
 }
 
-/// Writes until the text is full, and then nothing more.
+/// Writes until the text is full; ignores everything after that.
 struct Printer<'a> {
     types: &'a Types,
     text: String,
@@ -44,7 +44,7 @@ impl Printer<'_> {
         }
     }
 
-    /// Writes each of them, with commas between. Ends early when the text is full, however many there are.
+    /// Writes a list with commas. Ends early when the text is full.
     fn list<T>(&mut self, all: impl IntoIterator<Item = T>, mut one: impl FnMut(&mut Self, T)) {
         for (at, item) in all.into_iter().enumerate() {
             if self.is_full {
@@ -85,7 +85,7 @@ impl Printer<'_> {
         }
     }
 
-    /// The types within a type, `_` for one that is not there.
+    /// Writes a type with type arguments, `_` for one that is missing.
     fn of(&mut self, name: &str, types: &[Option<ComponentValType>]) {
         self.word(name);
         self.word("<");
@@ -96,7 +96,7 @@ impl Printer<'_> {
         self.word(">");
     }
 
-    /// Recursion is bounded by the validator, which has no types that are nested deeper than 100.
+    /// Writes a value type. Recursion is bounded by the validator, which rejects types nested deeper than 100.
     fn value(&mut self, ty: ComponentValType) {
         if self.is_full {
             return;

@@ -1,8 +1,8 @@
-//! Work on a file from outside, in a child process with limits of its own: the parent's side.
+//! Processes an untrusted file in a child process with its own limits: the parent's side.
 //!
-//! Parsers and compilers take as long and as much memory as their input makes them. So this program starts itself once more
-//! for each file: the child lowers its own limits, reads the file from stdin and writes what it made to stdout. Whatever
-//! happens to the child, the host gets a bounded answer or an error.
+//! Input can make parsers and compilers take arbitrary time and memory. So this program starts itself again for each
+//! file. The child lowers its own limits, reads the file from stdin and writes the output to stdout. Whatever happens
+//! to the child, the host gets a bounded output or an error.
 
 use std::{
     io::{self, Read, Write},
@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// What a child does.
+/// The work of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Compiles a component for the engine of this kind, with memories that have their address space in this way.
+    /// Compiles a component for an engine of this kind whose memories get their address space in this way.
     Compile(EngineKind, Space),
-    /// Finds out what a file is, and makes a component of a core module.
+    /// Inspects a file, and makes a component of a core module.
     Inspect(Depth),
 }
 
@@ -55,45 +55,45 @@ impl Work {
     }
 }
 
-/// What a child may take, as far as this process may, and how much of its output is read.
+/// Limits of a child. Lower limits of this process apply to the child too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChildLimits {
     /// Bytes of memory.
     pub(crate) memory: u64,
-    /// Wall time. The time of all cores together is limited to as much on each.
+    /// Wall time. CPU time is limited to this much for each core.
     pub(crate) timeout: Duration,
-    /// Bytes of output. More counts as a failure of the child.
+    /// Bytes of output. A longer output counts as a failure of the child.
     pub(crate) output: u64,
 }
 
-/// Why a child did not do its work.
+/// Why a child produced no output.
 #[derive(Debug)]
 pub(crate) enum ChildError {
-    /// The work cannot be done with this input; says why.
+    /// The work cannot be done with this input, for this reason.
     Refused(String),
     Timeout,
-    /// It took all the CPU time that this process is limited to, which is less than it was to have.
+    /// The child used up the CPU time that this process is limited to, which is less than the child's own limit.
     Cpu(Duration),
-    /// It ended otherwise; says how. Too little memory or stack is the usual reason.
+    /// The child ended in another way, described here. Too little memory or stack is the usual reason.
     Broken(String),
-    /// It could not be started, or not go on: the machine has not what that takes.
+    /// The child could not be started or continue, because the machine has run out of a resource.
     Start(io::Error),
 }
 
-/// How long a child that was interrupted is not reported. Arbitrary: far more than this process takes to end, which was interrupted
-/// too unless the signal was for the child alone.
+/// How long the report of an interrupted child is delayed. A Ctrl-C interrupts this process too, which then ends before
+/// the report. Arbitrary: far more than this process takes to end.
 const INTERRUPTED: Duration = Duration::from_secs(1);
 
-/// How much of the child's stderr is kept, in bytes.
+/// The most bytes of the child's stderr that are kept.
 const WORDS_MAX: u64 = 64 << 10;
 
-/// What the child writes before its output, so that nothing else is taken for that.
+/// A marker before the child's output, so that other text on stdout is not taken for output.
 pub(super) const MADE: &[u8] = b"disperse: made\n";
 
-/// Does the work in a child process. Blocks until it is done.
+/// Does the work in a child process and returns its output. Blocks.
 ///
 /// # Errors
-/// It cannot be done, or not within the limits.
+/// The work cannot be done, or not within the limits.
 pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
     let began = Instant::now();
     let (memory, seconds) = (limits.memory.to_string(), limits.timeout.as_secs().to_string());
@@ -105,11 +105,11 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         .map_err(ChildError::Start)?;
     let most = limits.output.saturating_add(MADE.len() as u64);
     let done = talk(&mut child, input, most, (began, limits.timeout)).map_err(ChildError::Start);
-    // Ends it if it goes on, and is nothing to it if it has ended.
+    // Has no effect on a child that has ended.
     let _ = child.kill();
     let status = child.wait().map_err(ChildError::Start)?;
     if status.signal() == Some(Signal::INT.as_raw()) {
-        // Ctrl-C reaches this process too, which ends of it.
+        // Ctrl-C reaches this process too, and ends it.
         std::thread::sleep(INTERRUPTED);
     }
     let Some((mut output, words)) = done? else {
@@ -122,7 +122,7 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
             Ok(output)
         }
         (Some(0), _) => Err(ChildError::Start(io::Error::other(
-            "this program, started once more, did something else: it has to offer itself as a compiler first of all",
+            "this program, started as a compiler, did something else: it must handle the arguments of a child first",
         ))),
         (Some(code), _) if code == i32::from(REFUSED) => Err(ChildError::Refused(words.trim_end().to_owned())),
         (Some(code), _) if code == i32::from(MACHINE) => {
@@ -137,11 +137,11 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
     }
 }
 
-/// Hands over the input and reads the output, one byte more than it may have at most, and stderr. None if that took longer than the
-/// time that there was when it began; while this process is stopped, so is the child.
+/// Writes the input and reads output and stderr; of the output at most one byte more than allowed. None if that takes
+/// longer than `time`. While this process is stopped, so is the child, and that time does not count.
 ///
 /// # Errors
-/// There are no threads for it; the child is killed.
+/// No threads can be started; the child is killed.
 fn talk(
     child: &mut Child,
     input: &[u8],
@@ -156,7 +156,7 @@ fn talk(
         let started = (|| {
             Builder::new().spawn_scoped(scope, move || {
                 let mut stdin = stdin;
-                // A child that stops reading says why on stderr.
+                // A child that stops reading reports the reason on stderr.
                 let _ = stdin.write_all(input);
             })?;
             let words = read(scope, stderr, WORDS_MAX)?;
@@ -182,7 +182,7 @@ fn talk(
             }
         });
         if !matches!(done, Ok(Some(_))) {
-            // The threads above end when the child does.
+            // The threads above end with the child.
             let _ = child.kill();
         }
         done
@@ -196,7 +196,7 @@ fn read<'scope>(
 ) -> io::Result<ScopedJoinHandle<'scope, Vec<u8>>> {
     Builder::new().spawn_scoped(scope, move || {
         let mut bytes = Vec::new();
-        // What was read until an error is what there is.
+        // After an error, the bytes read so far are used.
         let _ = from.take(most).read_to_end(&mut bytes);
         bytes
     })
@@ -209,25 +209,25 @@ fn how(status: ExitStatus, words: &str) -> String {
     }
 }
 
-/// The child's exit code for a machine on which the work cannot be done. Also that of this program for everybody else, so that
-/// it is the same where a thread that cannot be had ends it.
+/// The child's exit code if the machine has run out of a resource. The host itself uses the same code, so that it is
+/// also right where a failed thread start ends the process.
 pub(super) const MACHINE: u8 = 4;
 
-/// The child's exit code for an input with which the work cannot be done.
+/// The child's exit code for an input that cannot be processed.
 pub(super) const REFUSED: u8 = 65;
 
-/// How much CPU time a child has that may take so many seconds: as many on all cores together, so that it is the wall clock that
-/// ends it first.
+/// The CPU time limit for a wall time limit, in seconds: that much on each core, plus one. So the wall clock limit
+/// applies first.
 pub(super) fn cpu(seconds: u64) -> u64 {
     seconds.saturating_mul(cores() as u64).saturating_add(1)
 }
 
-/// What this process may have of something itself. None: as much as there is.
+/// This process's own soft limit on a resource. None: unlimited.
 pub(super) fn own(resource: Resource) -> Option<u64> {
     getrlimit(resource).current
 }
 
-/// The memory that a child has which is to have so much, in bytes.
+/// The effective memory limit of a child, in bytes: `asked`, or a lower limit of this process.
 pub(crate) fn memory(asked: u64) -> u64 {
     let own = [Resource::As, Resource::Data].into_iter().filter_map(own);
     own.fold(asked, u64::min)

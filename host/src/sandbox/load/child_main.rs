@@ -1,4 +1,4 @@
-//! Work on a file from outside, in a child process with limits of its own: the child's side.
+//! Processes an untrusted file in a child process with its own limits: the child's side.
 
 use std::io::{self, Read, Write};
 
@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, which is twice 64 MiB while
+/// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, twice 64 MiB while
 /// it is being aligned.
 const RESERVED: u64 = 128 << 20;
 
-/// If this process was started as a child: does the work, and returns the exit code.
+/// Does the work and returns the exit code, if this process was started as a child; else none.
 pub(crate) fn as_child() -> Option<u8> {
     let mut args = std::env::args_os()
         .skip(1)
@@ -43,10 +43,10 @@ pub(crate) fn as_child() -> Option<u8> {
     }
 }
 
-/// The child: does this work on stdin, to stdout, and returns its exit code.
+/// Does this work on stdin, writes the output to stdout, and returns the exit code.
 fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
     let work = Work::ALL.into_iter().find(|known| known.word() == work);
-    let known = work.ok_or_else(|| io::Error::other("there is no such work"));
+    let known = work.ok_or_else(|| io::Error::other("unknown work"));
     let (code, error) = match (known, confine(memory, seconds)) {
         (_, Err(error)) => (MACHINE, error),
         (Err(error), _) => (REFUSED, error),
@@ -56,15 +56,16 @@ fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
             Err(error) => (REFUSED, error),
         },
     };
-    // The parent reads it or is gone.
+    // If this fails, the parent is gone.
     let _ = writeln!(io::stderr(), "{error}");
     code
 }
 
-/// Lowers the limits of this process. None is raised, which only the superuser may.
+/// Lowers the limits of this process. Lower limits stay: only the superuser may raise them.
 fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     lower(Resource::Data, "memory", memory)?;
-    // Not every kernel counts all memory as data. A thread for each core reserves beside that what it never uses.
+    // Not every kernel counts all memory as data. In addition, the thread of each core reserves address space it never
+    // uses.
     let reserved = RESERVED.saturating_mul(cores() as u64);
     lower(Resource::As, "address space", memory.saturating_add(reserved))?;
     lower(Resource::Cpu, "CPU time", cpu(seconds))?;
@@ -74,11 +75,12 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Lowers a limit; one that is lower stays.
+/// Lowers a limit to `most`. A lower limit stays.
 fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
     let before = getrlimit(resource);
     let maximum = before.maximum.map_or(most, |own| own.min(most));
-    // At the hard limit on CPU time a process is killed; at a soft one below it is told, which is what can be seen.
+    // At the hard limit on CPU time a process gets SIGKILL. At the soft limit it gets SIGXCPU, which the parent can
+    // recognise.
     let soft = match resource {
         Resource::Cpu => maximum.saturating_sub(1).max(1),
         _ => maximum,
@@ -102,7 +104,7 @@ fn done(work: Work) -> io::Result<()> {
             .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
         Work::Inspect(depth) => inspection::here(&input, depth)
             .map_err(|error| match error {
-                // What the machine has none left of is read from it.
+                // Kept as it is, because its kind shows which resource has run out.
                 InspectionError::Start(error) => error,
                 error => io::Error::other(error),
             })

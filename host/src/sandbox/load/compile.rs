@@ -1,4 +1,4 @@
-//! Compiling, in a process of its own.
+//! Compiles components in a child process.
 
 use wasmtime::Engine;
 
@@ -16,10 +16,10 @@ use crate::{
     units::Size,
 };
 
-/// The largest compiled code, in bytes. Python's has 60 MiB.
+/// The largest compiled code, in bytes. Python's code is 60 MiB.
 const CODE_MAX: u64 = 1 << 30;
 
-/// Compiles a component in a child process. Blocks until it is done.
+/// Compiles a component in a child process. Blocks.
 ///
 /// # Errors
 /// It does not compile, or not within the limits.
@@ -57,7 +57,7 @@ pub(crate) fn apart(
 /// It does not compile.
 pub(crate) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
     engine.precompile_component(component).map_err(|error| {
-        // What functions do is validated here for the first time.
+        // The bodies of functions are validated here for the first time.
         let why = features::missing_in(component).unwrap_or_else(|| chain(&error));
         CompileError::Refused(format!("it does not compile: {why}"))
     })

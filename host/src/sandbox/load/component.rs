@@ -1,4 +1,4 @@
-//! A component that can be started, and the engine that it is for.
+//! Components that can be started, and the engine that each belongs to.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -20,38 +20,38 @@ use crate::{
     },
 };
 
-/// What the size of a memory is counted in, in bytes.
+/// The size of a wasm page, in bytes.
 const PAGE: u64 = 64 << 10;
 
-/// One engine with everything linked, and room for its instances.
+/// An engine, its linker with all host functions, and the slots for its instances.
 pub(crate) struct EngineContext {
     pub(crate) engine: Engine,
     pub(super) space: Space,
     linker: Linker<State>,
-    /// The pool refuses what it has no slots for, so instances wait for these first.
+    /// Instances wait for these first, because the allocation pool fails at once when it has no slot left.
     pub(crate) slots: Arc<Shares>,
 }
 
-/// A component that is compiled and linked. Cheap to clone.
+/// A compiled and linked component. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LoadedComponent(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) contract: Contract,
     pub(crate) pre: InstancePre<State>,
-    /// The same for planners and tasks, if it has them: what only workers may call traps.
+    /// The same for planners and tasks, if the component has them: functions that only workers may call trap.
     pub(crate) operation: Option<InstancePre<State>>,
     pub(crate) context: Arc<EngineContext>,
     pub(crate) exports: Exports,
-    /// How many slots an instance takes.
+    /// The number of slots that an instance takes.
     pub(crate) weight: u64,
-    /// The memory that an instance has at its beginning, in bytes; of several the largest.
+    /// The initial memory of an instance, in bytes. Of several memories, the largest.
     pub(crate) initial: u64,
-    /// Whether an instance of it was ever started.
+    /// Whether an instance was ever started.
     pub(crate) has_started: AtomicBool,
 }
 
-/// Where the functions of the contract are.
+/// The exports that implement the contract.
 #[derive(Default)]
 pub(crate) struct Exports {
     pub(crate) next: Option<ComponentExportIndex>,
@@ -59,7 +59,7 @@ pub(crate) struct Exports {
     pub(crate) collect: Option<ComponentExportIndex>,
     pub(crate) finish: Option<ComponentExportIndex>,
     pub(crate) handle: Option<ComponentExportIndex>,
-    /// Of a program.
+    /// `run` of `wasi:cli/run`, if the component is a program.
     pub(crate) main: Option<ComponentExportIndex>,
 }
 
@@ -90,7 +90,7 @@ impl LoadedComponent {
                 component.get_export_index(Some(&program), "run")
             }),
         };
-        // None where modules are imported, which no contract has.
+        // None if the component imports modules, which no contract allows.
         let needs = component.resources_required();
         let (memories, tables, pages) = needs.map_or(
             (engine::MEMORIES_PER_COMPONENT, engine::TABLES_PER_COMPONENT, None),
@@ -98,7 +98,7 @@ impl LoadedComponent {
         );
         Ok(Self(Arc::new(Inner {
             initial: pages.unwrap_or_default().saturating_mul(PAGE),
-            // What is collected lies in a memory of its own.
+            // Garbage-collected objects lie in a memory of their own.
             weight: engine::weight(
                 contract.engine,
                 memories + u32::from(contract.collects),
@@ -124,10 +124,10 @@ impl LoadedComponent {
 }
 
 impl EngineContext {
-    /// Makes an engine of a kind, with everything linked.
+    /// Makes an engine of this kind and links all host functions.
     ///
     /// # Errors
-    /// The machine has not what it takes.
+    /// The machine has run out of a resource.
     pub(super) fn new(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::Result<Self> {
         let (engine, space) = engine::engine(kind, stack, memory)?;
         let mut linker = Linker::new(&engine);

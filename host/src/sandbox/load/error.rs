@@ -1,4 +1,4 @@
-//! Why a component was not loaded, and what to do about it.
+//! Errors of loading a component, with hints.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub(crate) enum LoadError {
     Inspection(#[from] InspectionError),
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// No component was made of a core module.
+    /// No component could be made of a core module.
     #[error("{0}")]
     Module(String),
     #[error(transparent)]
@@ -40,12 +40,12 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// Of an error of the engine; `other`: what it is unless the machine has none left of something.
+    /// Converts an error of the engine: `Machine` if a resource has run out, else `other`.
     pub(crate) fn of(error: &wasmtime::Error, other: impl Fn(String) -> Self) -> Self {
         HostResource::of(error).map_or_else(|| other(chain(error)), Self::Machine)
     }
 
-    /// Whether it says nothing of the file: the machine did not do its part.
+    /// Whether the cause is the machine and not the file.
     pub(crate) fn is_of_machine(&self) -> bool {
         match self {
             Self::Machine(_)
@@ -59,7 +59,7 @@ impl LoadError {
         }
     }
 
-    /// What to do about it, where there is something to be said.
+    /// What to do about it, if there is a general answer.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Inspection(InspectionError::Start(_) | InspectionError::Cpu(_)) => None,
@@ -70,17 +70,17 @@ impl LoadError {
                 "a core module exports the functions of a world in wit/disperse.wit, or `_start` as programs do, and imports \
                  only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
             ),
-            // What functions do is looked at by the compiler alone.
+            // Only the compiler validates the bodies of functions.
             Self::Compile(CompileError::Refused(why)) => Some(features::hint(why).unwrap_or(INVALID_HINT)),
             Self::Link(_) => Some(
-                "this host has an import of that name, and not as it is wanted; see wit/disperse.wit, and WASI 0.2 and 0.3",
+                "this host provides an import of that name with another type; see wit/disperse.wit, and WASI 0.2 and 0.3",
             ),
             _ => None,
         }
     }
 }
 
-/// Why a component was not compiled.
+/// Errors of compiling a component.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
     #[error("{0}")]
@@ -103,7 +103,7 @@ pub(crate) enum CompileError {
     Start(io::Error),
 }
 
-/// Why nothing was found out about a file.
+/// Errors of inspecting a file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InspectionError {
     #[error("it was not inspected within {0}")]
@@ -122,7 +122,7 @@ pub(crate) enum InspectionError {
     Cpu(Time),
     #[error("inspecting it failed: {0}")]
     Failed(String),
-    #[error("what inspects it could not be started: {0}")]
+    #[error("the inspecting process could not be started: {0}")]
     Start(io::Error),
 }
 

@@ -1,8 +1,8 @@
-//! Inspecting a file in a child process under limits.
+//! Inspects a file in a child process under limits.
 //!
-//! Everything that parses a file from outside is called from here: its types and names, its producers, the component that is
-//! made of a core module, and whether it can be linked. The host calls [`apart`]; [`here`] is what the child does, and what a
-//! program does that has no child.
+//! All parsing of untrusted files is called from here: types and names, producers, making a component of a core module,
+//! and checking whether the component links. The host calls [`apart`]. The child calls [`here`], as does a program that
+//! cannot start children.
 
 use std::{io, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     units::Size,
 };
 
-/// Memory for inspecting a file, in bytes of address space: so much for any, and so many times its own size beside. A core
+/// Memory for inspecting a file, in bytes of address space: a fixed part and a multiple of the file's size. A core
 /// module is copied several times while a component is made of it.
 const MEMORY: u64 = 640 << 20;
 const MEMORY_TIMES_SIZE: u64 = 8;
@@ -30,30 +30,30 @@ const MEMORY_TIMES_SIZE: u64 = 8;
 /// Time for inspecting a file. Types that fill the memory above take 3 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The stack of the thread that inspects, in bytes. Parsers take 4 KiB for each of at most a hundred levels of types.
+/// The stack of the inspecting thread, in bytes. Parsers take 4 KiB for each of at most a hundred levels of types.
 const STACK: usize = 64 << 20;
 
-/// The largest answer, without the component that was made of a core module, in bytes. The lists in it have 2 MiB
-/// at most before they are written as JSON, where one byte can become six.
+/// The largest answer, in bytes, without a component that was made of a core module. Its lists have at most 2 MiB
+/// before they are written as JSON, where one byte can become six.
 const ANSWER_MAX: u64 = 16 << 20;
 
 /// The largest component that is made of a core module, in bytes beyond the module's own size: adapters and types.
 const ADDED_MAX: u64 = 64 << 20;
 
-/// The name of the thread that inspects.
+/// The name of the inspecting thread.
 const THREAD: &str = "inspection";
 
-/// Whether a panic of this thread is caught and becomes an error about a file: the libraries that inspect were not all written
-/// for input from outside.
+/// Whether a panic of this thread is caught and reported as an error about the file. Not all libraries that inspect
+/// files were written for untrusted input.
 pub(crate) fn panics_are_caught() -> bool {
     std::thread::current().name() == Some(THREAD)
 }
 
 impl Inspection {
-    /// What the file is good for.
+    /// The contract that the file implements.
     ///
     /// # Errors
-    /// It is of no use here; says why.
+    /// It implements none, for the given reason.
     pub(crate) fn contract(&self) -> Result<Contract, LoadError> {
         match &self.problem {
             Some(Problem::Module(why)) => Err(LoadError::Module(why.clone())),
@@ -81,7 +81,7 @@ impl Answer {
         Ok((self.outcome?, self.component))
     }
 
-    /// As the child writes it: the length of the answer in 4 bytes, the answer as JSON, and the component.
+    /// The child's output: the length of the answer in 4 bytes (little-endian), the answer as JSON, and the component.
     pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
         let answer = serde_json::to_vec(&self.outcome)?;
         let length = u32::try_from(answer.len()).map_err(io::Error::other)?;
@@ -106,7 +106,7 @@ impl Answer {
     }
 }
 
-/// Inspects a file in a child process. Blocks; takes 20 s and 640 MiB beside eight times the size of the file at most.
+/// Inspects a file in a child process. Blocks. Takes at most 20 s and 640 MiB plus eight times the size of the file.
 ///
 /// # Errors
 /// It takes more.
@@ -126,7 +126,7 @@ pub(crate) fn apart(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionErro
         }
     };
     match child::run(Work::Inspect(depth), bytes, limits) {
-        Ok(output) => Answer::decode(output).ok_or_else(|| broken("it gave no answer".to_owned())),
+        Ok(output) => Answer::decode(output).ok_or_else(|| broken("it returned no answer".to_owned())),
         Err(ChildError::Timeout) => Err(InspectionError::Timeout(TIMEOUT.into())),
         Err(ChildError::Cpu(limit)) => Err(InspectionError::Cpu(limit.into())),
         Err(ChildError::Refused(why)) => Err(InspectionError::Failed(why)),
@@ -135,25 +135,25 @@ pub(crate) fn apart(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionErro
     }
 }
 
-/// Inspects all of a file in a child process, as [`apart`]. For `inspect`.
+/// Inspects a file completely, in a child process as [`apart`]. For the command `inspect`.
 ///
 /// # Errors
-/// It is not valid, or takes too much to be inspected.
+/// It is invalid, or inspecting it takes more than the limits.
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(apart(bytes, Depth::Everything)?.found()?.0)
 }
 
-/// As [`inspect`], in this process.
+/// The same as [`inspect`], in this process.
 #[cfg(test)]
 pub(crate) fn inspect_here(bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(here(bytes, Depth::Everything)?.found()?.0)
 }
 
-/// Inspects a file in this process: nested not more than a hundred deep, in a thread with a stack for that, and without more
-/// items than are allowed. Time is not limited.
+/// Inspects a file in this process, on a thread with a stack for a hundred levels of nesting. Nesting and the number of
+/// items are limited; time is not.
 ///
 /// # Errors
-/// It breaks what inspects it, or no thread can be had.
+/// The inspection panics, or no thread can be started.
 pub(crate) fn here(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(STACK);
@@ -182,7 +182,7 @@ impl Answer {
     }
 }
 
-/// Adds why a component cannot be linked, if everything is inspected.
+/// Adds the reason why a component cannot be linked, if the depth is `Everything`.
 fn linked(mut inspection: Inspection, component: &[u8], depth: Depth) -> Result<Inspection, Rejection> {
     if depth == Depth::Everything
         && inspection.problem.is_none()

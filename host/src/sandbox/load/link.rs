@@ -1,4 +1,4 @@
-//! Linking: whether the host provides what a component imports.
+//! Links components: checks that the host provides their imports.
 
 use wasmtime::{
     Engine,
@@ -17,10 +17,10 @@ use crate::sandbox::{
     },
 };
 
-/// Whether the host provides all that a component imports in the way in which it wants it. Compiles nothing of the component.
+/// Checks that the host provides all imports of a component with matching types. Compiles no code of the component.
 ///
 /// # Errors
-/// It does not; says what is not there, or how it differs.
+/// An import is missing or has another type.
 pub(crate) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadError> {
     let unavailable = |error: wasmtime::Error| LoadError::of(&error, LoadError::Engine);
     let engine = engine::inspector(contract.engine).map_err(unavailable)?;
@@ -31,7 +31,7 @@ pub(crate) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadErr
     link(linker, &engine, &imports).map(drop)
 }
 
-/// Links a component. What the host does not know traps when it is called.
+/// Links a component. Imports that the host does not know trap when they are called.
 pub(crate) fn link(
     mut linker: Linker<State>,
     engine: &Engine,
@@ -45,10 +45,10 @@ pub(crate) fn link(
     linker.instantiate_pre(component).map_err(failed)
 }
 
-/// Links a component as an operation: what only workers may call refuses before it copies anything.
+/// Links a component as an operation: functions that only workers may call trap before they copy their arguments.
 ///
 /// # Errors
-/// As [`link`].
+/// The same as of [`link`].
 pub(crate) fn link_operation(
     mut linker: Linker<State>,
     engine: &Engine,

@@ -1,4 +1,4 @@
-//! Loading: from the bytes of a file to a component that is inspected, compiled and linked.
+//! Loads components: inspects, compiles and links a file.
 
 pub(super) mod cache;
 pub(super) mod child;

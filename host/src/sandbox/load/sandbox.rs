@@ -1,4 +1,4 @@
-//! The engines and the cache, and the steps from a file to a loaded component.
+//! The sandbox: the engines, the cache, and the steps from a file to a loaded component.
 
 use std::{
     fs::File,
@@ -28,31 +28,31 @@ use crate::{
     },
 };
 
-/// The largest component that is looked at. The largest known guest, Python, has 18 MiB.
+/// The largest component, in bytes. The largest known guest, Python, has 18 MiB.
 pub(crate) const COMPONENT_MAX: u64 = 256 << 20;
 
 /// The two engines, made when first needed, and what all instances share.
 pub(crate) struct Sandbox {
     blocking: OnceLock<Arc<EngineContext>>,
     concurrent: OnceLock<Arc<EngineContext>>,
-    /// Held while an engine is made: each reserves terabytes of address space, so none is made to be thrown away.
+    /// Held while an engine is made. Each reserves terabytes of address space, so two threads must not both make one.
     making: Mutex<()>,
     cache: Option<Cache>,
-    /// None: what is compiled is trusted, and compiled here.
+    /// None: components are trusted and are compiled in this process.
     compile: Option<CompileLimits>,
-    /// How deep guests may recurse, in bytes.
+    /// The wasm stack of a guest, in bytes.
     stack: usize,
     pub(crate) budget: Arc<Budget>,
-    /// Of all workers.
+    /// The HTTP client of all workers.
     http: Arc<Client>,
-    /// Of all workers.
+    /// Limits on files, for all workers together.
     files: FileLimits,
 }
 
-/// A component that was looked at, and what it is.
+/// An inspected component and its contract.
 pub(crate) struct Seen {
     bytes: Vec<u8>,
-    /// Of the file, and of the component: another one if the file is a core module.
+    /// The digests of the file and of the component. They differ if the file is a core module.
     file: Digest,
     digest: Digest,
     contract: Contract,
@@ -73,23 +73,23 @@ impl Seen {
         self.digest
     }
 
-    /// Bytes of the component.
+    /// The size of the component, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 }
 
-/// Compiled code, as it was found or made.
+/// Describes compiled code that was loaded or made.
 #[derive(Debug)]
 pub(crate) struct Code {
     pub(crate) bytes: u64,
-    /// Whether it is there for the next start. None: nothing is kept.
+    /// Whether the code is in the cache for the next start. None: there is no cache.
     pub(crate) kept: Option<std::io::Result<()>>,
 }
 
 impl Sandbox {
-    /// Makes one. Compiled code is kept in `cache` if given; components are compiled apart within the limits `compile`, or
-    /// here if there are none. Guests may recurse as deep as `stack` bytes go.
+    /// Makes a sandbox. `cache`: where compiled code is kept, if anywhere. `compile`: limits of the child processes
+    /// that compile; none to compile in this process. `stack`: the wasm stack of a guest, in bytes.
     pub(crate) fn new(cache: Option<Cache>, compile: Option<CompileLimits>, stack: usize, budget: Arc<Budget>) -> Self {
         Self {
             blocking: OnceLock::new(),
@@ -104,7 +104,7 @@ impl Sandbox {
         }
     }
 
-    /// What one worker may reach by HTTP, counted as `memory`; `slots`: how many attempts it makes at once.
+    /// The HTTP access of one worker. Its bodies are charged to `memory`. `slots`: the attempts that it runs at once.
     pub(crate) fn access(
         &self,
         memory: &Arc<Account>,
@@ -118,12 +118,12 @@ impl Sandbox {
         Access::new(client, grants.clone(), secrets, limits, memory, denials.clone(), slots)
     }
 
-    /// Where compiled code is kept, if it is.
+    /// The folder of the cache, if there is one.
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.as_ref().map(Cache::folder)
     }
 
-    /// What one of `workers` workers with these folders may do with files; none: it has no folders.
+    /// The file access of one of `workers` workers with these folders. None: no folders.
     pub(crate) fn files(&self, folders: &Folders, workers: usize, limits: &Limits) -> Option<Arc<FileAccess>> {
         let access = || FileAccess::new(&self.files, folders.clone(), workers, limits.handles.get() as usize);
         (!folders.is_empty()).then(access)
@@ -133,13 +133,13 @@ impl Sandbox {
         &self.budget
     }
 
-    /// Reads a file, not more than a component can have.
+    /// Reads a file of at most [`COMPONENT_MAX`] bytes.
     ///
     /// # Errors
-    /// It cannot be read, or is too large to be one.
+    /// It cannot be read, or is larger than that.
     pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // Not by its length, which a device or a pipe does not say.
+        // Not checked by the file's length, which a device or a pipe does not report.
         let read = File::open(path)?.take(COMPONENT_MAX + 1).read_to_end(&mut bytes)?;
         if read as u64 > COMPONENT_MAX {
             let message = format!("it is larger than {}", crate::units::Size(COMPONENT_MAX));
@@ -148,10 +148,10 @@ impl Sandbox {
         Ok(bytes)
     }
 
-    /// Inspects a component, or a core module of which one is made; `file` is the digest of what is given. Blocks.
+    /// Inspects a component, or a core module that is made into one. `file`: the digest of `bytes`. Blocks.
     ///
     /// # Errors
-    /// It is no component of this contract, or takes too much to be inspected.
+    /// It implements no contract, or inspecting it takes more than the limits.
     pub(crate) fn look(&self, bytes: Vec<u8>, file: Digest) -> Result<Seen, LoadError> {
         let cached = self.cache.as_ref().and_then(|cache| cache.load_inspection(&file));
         let (inspection, made) = match cached {
@@ -166,7 +166,7 @@ impl Sandbox {
         })
     }
 
-    /// Inspects a file and keeps what was found out: apart, or here if it is trusted.
+    /// Inspects a file and caches the result. In a child process, or in this process if components are trusted.
     fn inspected(&self, bytes: &[u8], file: &Digest) -> Result<(Inspection, Option<Vec<u8>>), LoadError> {
         let answer = match &self.compile {
             Some(_) => inspection::apart(bytes, Depth::Declarations),
@@ -174,13 +174,13 @@ impl Sandbox {
         };
         let (inspection, made) = answer?.found()?;
         if let Some(cache) = &self.cache {
-            // Without it the next start is slower and nothing else.
+            // A failure only makes the next start slower.
             let _ = cache.store_inspection(file, &inspection, made.as_deref());
         }
         Ok((inspection, made))
     }
 
-    /// The program of a component that was compiled before, if it was kept.
+    /// Loads a component's compiled code from the cache, if it is there.
     ///
     /// # Errors
     /// It cannot be linked.
@@ -199,19 +199,19 @@ impl Sandbox {
         Ok(Some((LoadedComponent::new(context, &seen.contract, &component)?, code)))
     }
 
-    /// Whether its code is in the cache now.
+    /// Whether the component's code is in the cache now.
     pub(crate) fn keeps(&self, seen: &Seen) -> bool {
         let context = self.context(seen.contract.engine);
         let (Some(cache), Ok(context)) = (&self.cache, context) else {
             return false;
         };
-        // Of a core module also the component that was made of it.
+        // For a core module, the component that was made of it must be there too.
         let is_whole = seen.file == seen.digest || cache.has_adapted(&seen.file);
         is_whole && cache.has(&context.engine, &seen.digest)
     }
 
-    /// Compiles a component, which takes a tenth of a second to many seconds, and keeps its code for the next start. Blocks;
-    /// several threads may each compile one.
+    /// Compiles a component and caches its code for the next start. Blocks for a tenth of a second to many seconds.
+    /// Several threads may compile at once.
     ///
     /// # Errors
     /// It does not compile, or cannot be linked.
@@ -221,13 +221,13 @@ impl Sandbox {
         let cache = self.cache.as_ref();
         let told = Code {
             bytes: code.len() as u64,
-            // Without it the next start is slower and nothing else, so most do not mind.
+            // A failure only makes the next start slower, so most callers ignore it.
             kept: cache.map(|cache| cache.store(&context.engine, &seen.digest, &code)),
         };
         Ok((LoadedComponent::new(context, &seen.contract, &component)?, told))
     }
 
-    /// A component compiled, and its code.
+    /// Compiles a component. Returns it and its code.
     fn compiled(
         &self,
         context: &EngineContext,
@@ -238,15 +238,15 @@ impl Sandbox {
             Some(limits) => compile::apart(kind, context.space, bytes, limits)?,
             None => compile::here(&context.engine, bytes)?,
         };
-        // SAFETY: a compiler with this engine's configuration, this very program, has just made it.
+        // SAFETY: this program's own compiler has just made the code, with this engine's configuration.
         #[allow(unsafe_code, reason = "the only way to load compiled code")]
         let component = unsafe { Component::deserialize(&context.engine, &code) };
         let component = component.map_err(|error| LoadError::of(&error, LoadError::Code))?;
         Ok((component, code))
     }
 
-    /// How many components of at most `size` bytes may be compiled at once in so much memory: each by a core, and each may
-    /// take all that one may.
+    /// How many components of at most `size` bytes may be compiled at once in `memory` bytes: at most one for each
+    /// core, and each may take its full memory limit. At least 1.
     pub(crate) fn compilers(&self, memory: u64, size: u64) -> usize {
         let one = self.compile.unwrap_or_default().memory(size).max(1);
         let fit = usize::try_from(memory / one).unwrap_or(usize::MAX);
@@ -261,7 +261,7 @@ impl Sandbox {
         if let Some(context) = cell.get() {
             return Ok(context.clone());
         }
-        // Whoever died here left nothing behind.
+        // A thread that panicked while it held the lock changed nothing.
         let _alone = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = cell.get() {
             return Ok(context.clone());
@@ -278,7 +278,7 @@ mod tests {
     use crate::limits::STACK;
 
     #[test]
-    fn no_more_are_compiled_at_once_than_memory_and_cores_allow() {
+    fn concurrent_compilations_are_bounded_by_memory_and_cores() {
         let cores = std::thread::available_parallelism().unwrap().get();
         let limits = CompileLimits {
             memory: Some(4 << 30),
@@ -291,9 +291,9 @@ mod tests {
         }
     }
 
-    /// Here no child can be had: this program does not offer itself as one.
+    /// The test program cannot run as a child, so inspecting a file that is not cached fails.
     #[test]
-    fn a_file_that_was_inspected_before_needs_no_child() {
+    fn cached_inspection_needs_no_child_process() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(&folder.path().join("cache")).unwrap();
         let text = include_str!("../../../../tests/guests/worker.wat");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_come_at_once_get_one_engine() {
+    fn concurrent_threads_share_one_engine() {
         let stack = usize::try_from(STACK).unwrap();
         let sandbox = Sandbox::new(None, None, stack, Budget::new(u64::MAX));
         let contexts: Vec<_> = std::thread::scope(|scope| {

@@ -1,21 +1,21 @@
-//! This program, started once more to do one piece of work.
+//! Starts this program again as a child process for one piece of work.
 
 use std::process::Command;
 
 use crate::limits::cores;
 
-/// The word that makes this program a child; what follows is the work, the memory in bytes and the time in seconds.
+/// The first argument of a child process. Three follow: the work, the memory in bytes and the time in seconds.
 pub(crate) const CHILD: &str = "compile-child";
 
-/// This program once more, as a child that does this work: its word and two numbers.
+/// A command that starts this program as a child. `work`: the name of the work and two numbers (see [`CHILD`]).
 pub(crate) fn again(work: &[&str; 3]) -> Command {
-    // This very program, also when its file has been exchanged for a newer one meanwhile.
+    // The running executable, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
     command
         .arg(CHILD)
         .args(work)
         .env_clear()
-        // Else there may be eight of them a core, and each reserves address space.
+        // glibc's default is eight arenas a core, each of which reserves address space.
         .env("MALLOC_ARENA_MAX", cores().to_string())
         .current_dir("/");
     command

@@ -1,4 +1,4 @@
-//! The environment that this process was started with, as the system keeps showing it.
+//! Removes variables from the environment block that this process was started with.
 
 use std::{
     ffi::{CStr, c_char},
@@ -7,31 +7,31 @@ use std::{
 
 #[allow(
     unsafe_code,
-    reason = "the standard library does not tell where the variables are, and copies of them are of no use here"
+    reason = "the standard library does not expose the address of the variables, and only returns copies"
 )]
 mod system {
     use super::c_char;
 
     unsafe extern "C" {
-        /// Texts of the form `NAME=VALUE`, and then null.
+        /// An array of strings `NAME=VALUE`, terminated by null.
         pub(crate) static environ: *const *mut c_char;
     }
 }
 
-/// Takes variables out of the environment, and out of the memory in which `/proc/PID/environ` shows it for as long as the process
-/// lives: there any program of this user could read them.
+/// Removes variables from the environment and overwrites their values in memory. Otherwise every program of this user
+/// could read them in `/proc/PID/environ` until this process ends.
 ///
-/// To be called while no other thread uses the environment, which is before the runtime starts: the thread that waits for signals reads
-/// nothing of it but whether there are to be colors, by the standard library and its lock.
+/// Must be called while no other thread uses the environment, so before the runtime starts. The thread that waits for
+/// signals reads only the variables for colors, through the standard library and its lock.
 #[allow(
     unsafe_code,
-    reason = "what the process was started with can be overwritten only in its place"
+    reason = "the initial environment block can be overwritten only in place"
 )]
 pub(crate) fn forget_variables<'a>(names: impl IntoIterator<Item = &'a str>) {
     for name in names {
-        // SAFETY: it is null, or an array that ends in null, of texts that end in zero. All of them are memory of this process
-        // that may be written to: the system's own copy of the environment on the first stack, or what `setenv` has allocated.
-        // No other thread reads or moves them meanwhile; see above.
+        // SAFETY: `environ` is null, or an array of NUL-terminated strings that ends in null. All of them are writable
+        // memory of this process: the kernel's copy of the environment on the initial stack, or memory that `setenv`
+        // allocated. No other thread reads or moves them meanwhile; see above.
         unsafe {
             let mut at = system::environ;
             while !at.is_null() && !(*at).is_null() {
@@ -42,7 +42,7 @@ pub(crate) fn forget_variables<'a>(names: impl IntoIterator<Item = &'a str>) {
                     .and_then(|rest| rest.strip_prefix(b"="));
                 if let Some(length) = value.map(<[u8]>::len) {
                     for index in all - length..all {
-                        // Volatile, because nothing here reads it any more.
+                        // Volatile, because the compiler may remove a store that is never read.
                         ptr::write_volatile(text.add(index), 0);
                     }
                 }

@@ -1,12 +1,14 @@
-//! Programs of this machine that were started by this process: none outlives it, however it ends.
+//! Native programs that this process starts. None outlives this process, however it ends.
 //!
-//! Where this process ends by itself, [`kill_all`] kills them. Where it is killed (SIGKILL, out of memory), a small process beside
-//! it does, the *guard*: this program once more, which reads from a pipe what was started and what has ended. When the pipe
-//! closes this process is gone, and the guard kills what is left. It has a process group of its own, so that no Ctrl-C reaches it.
+//! If this process ends by itself, [`kill_all`] kills them. If it is killed (SIGKILL, out of memory), the *guard* does:
+//! a second process of this program, which reads from a pipe which programs were started and which have ended. When
+//! this process is gone the pipe closes, and the guard kills the programs that are left. The guard has its own process
+//! group, so that no Ctrl-C reaches it.
 //!
-//! A parent-death signal would need code between fork and exec, so that the standard library forks: that copies the page tables
-//! of a large host for each program. The signal is also bound to the thread that forked and reaches no grandchild. What the guard
-//! misses is a program whose start is cut by the kill, between its fork and the record of it: some microseconds.
+//! A parent-death signal needs code between fork and exec, so the standard library would have to use fork, which copies
+//! the page tables of a large host for each program. The signal is also bound to the thread that forked and reaches no
+//! grandchild. The guard misses only a program that is started in the last microseconds before the kill, between its
+//! fork and its record.
 
 use std::{
     collections::HashSet,
@@ -23,30 +25,30 @@ use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process, kill_
 use super::again::again;
 use crate::limits::Shortage;
 
-/// The work of a child process that is a guard.
+/// The name of the guard's work, as the child process is asked for it.
 pub(crate) const GUARD: &str = "guard";
 
-/// What was started.
+/// A started program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Started {
     /// The leader of a process group.
     Group(Pid),
-    /// A process in the group of this one, as a build is, which may ask at the terminal: its descendants are found by their
-    /// parents.
+    /// A process in the group of this process, such as a build, which may prompt at the terminal. Its descendants are
+    /// found by their parent process IDs.
     Tree(Pid),
 }
 
 impl Started {
     fn kill(self) {
         match self {
-            // The group may have ended.
+            // Fails if the group has ended already.
             Self::Group(leader) => drop(kill_process_group(leader, Signal::KILL)),
             Self::Tree(root) => kill_tree(root),
         }
     }
 }
 
-/// A record for the guard: what, whether it was started (1) or has ended (0), and the process.
+/// A record for the guard: group (0) or tree (1), started (1) or ended (0), and the process ID (little-endian).
 type Record = [u8; 6];
 
 fn record(started: Started, runs: bool) -> Record {
@@ -68,15 +70,15 @@ fn read_record([kind, runs, a, b, c, d]: Record) -> Option<(Started, bool)> {
     Some((started, runs == 1))
 }
 
-/// Whether this program offers itself as a child; else it would be started a second time unasked.
+/// Whether this program can run as a child. If not, the guard would be a second run of the whole program.
 static CAN_GUARD: AtomicBool = AtomicBool::new(false);
 
-/// From now on programs are guarded: this program does the work of a child that it is asked for.
+/// Enables the guard. To be called by a program that handles the arguments of a child.
 pub(crate) fn can_guard() {
     CAN_GUARD.store(true, Ordering::Relaxed);
 }
 
-/// All that runs; none once nothing more may be started.
+/// The programs that run. None once no more may be started.
 static RUNNING: Mutex<Option<Running>> = Mutex::new(Some(Running {
     started: Vec::new(),
     guard: None,
@@ -108,10 +110,11 @@ impl Guard {
 }
 
 impl Running {
-    /// Sees to it that there is a guard.
+    /// Starts the guard if none runs.
     ///
     /// # Errors
-    /// The machine has none left of what starting one takes. Where there is no guard for another reason, programs run without.
+    /// The machine has run out of a resource that the start needs. If the guard cannot be started for another reason,
+    /// programs run without one.
     fn guarded(&mut self) -> io::Result<()> {
         if self.guard.is_some() || !CAN_GUARD.load(Ordering::Relaxed) {
             return Ok(());
@@ -128,7 +131,7 @@ impl Running {
         Ok(())
     }
 
-    /// Tells the guard. One that is gone is replaced when the next program is started.
+    /// Sends a record to the guard. A guard that has ended is replaced when the next program is started.
     fn tell(&mut self, started: Started, runs: bool) {
         let told = match &mut self.guard {
             Some(guard) => guard.pipe.write_all(&record(started, runs)),
@@ -143,7 +146,7 @@ impl Running {
     }
 }
 
-/// Kills all programs that were started, and lets no more be started: the process is about to end.
+/// Kills all started programs and prevents further starts. To be called when this process is about to end.
 pub(crate) fn kill_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take();
     for started in running.into_iter().flat_map(|running| running.started) {
@@ -154,18 +157,19 @@ pub(crate) fn kill_all() {
     }
 }
 
-/// Whether this process is the parent of what outlives its own parent in a build.
+/// Whether this process adopts orphaned descendants (see [`adopt`]).
 static ADOPTS: AtomicBool = AtomicBool::new(false);
 
-/// Becomes the parent of processes of builds whose own parent ends, so that they are found: Ctrl-C at a terminal ends a shell and not what it
-/// has started in the background.
+/// Makes this process adopt the descendants of builds whose own parent ends, so that they can be found. Ctrl-C at a
+/// terminal ends a shell, but not the processes that it has started in the background.
 fn adopt() {
     ADOPTS.store(true, Ordering::Relaxed);
-    // Where the system refuses it, these outlive an interrupted build.
+    // If this fails, such processes outlive an interrupted build.
     let _ = set_child_subreaper(Some(getpid()));
 }
 
-/// Kills all that this process has started and that is in its process group. A daemon, such as a compiler's server, has left that.
+/// Kills all descendants of this process that are in its process group. A daemon, such as a compiler's server, has left
+/// the group.
 fn kill_adopted() {
     let (own, group) = (getpid(), getpgrp());
     for pid in descendants(own) {
@@ -175,12 +179,12 @@ fn kill_adopted() {
     }
 }
 
-/// A program that was started. Dropping it kills the program and what the program started, once: later the number may be that of
-/// another process.
+/// A started program. Dropping it kills the program and its descendants. It kills once only, because later the process
+/// ID may be another process's.
 pub(crate) struct Guarded(Option<Started>);
 
 impl Guarded {
-    /// Starts the leader of a process group; `spawn` starts it and returns its process ID.
+    /// Starts the leader of a process group. `spawn` starts it and returns the child and its process ID.
     ///
     /// # Errors
     /// It cannot be started.
@@ -205,7 +209,7 @@ impl Guarded {
         kind: impl FnOnce(Pid) -> Started,
         spawn: impl FnOnce() -> io::Result<(C, Option<u32>)>,
     ) -> io::Result<(C, Self)> {
-        // Held while it is started, so that none is missed by [`kill_all`].
+        // Held during the start, so that [`kill_all`] misses no program.
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = &mut *running else {
             return Err(io::Error::other("this process is about to end"));
@@ -220,7 +224,7 @@ impl Guarded {
         Ok((child, Self(started)))
     }
 
-    /// Kills what is left of it.
+    /// Kills the program and its descendants, if that has not been done.
     pub(crate) fn kill(&mut self) {
         if let Some(started) = self.0.take() {
             started.kill();
@@ -228,7 +232,7 @@ impl Guarded {
         }
     }
 
-    /// It has ended, with all that it started.
+    /// Notes that the program and its descendants have ended.
     pub(crate) fn ended(mut self) {
         if let Some(started) = self.0.take() {
             self.forget(started);
@@ -241,7 +245,7 @@ impl Guarded {
             running.started.retain(|other| *other != started);
             let builds = running.started.iter().any(|other| matches!(other, Started::Tree(_)));
             if matches!(started, Started::Tree(_)) && !builds {
-                // What programs of guests leave is for the system, which waits for it.
+                // Orphans of programs that guests run are reaped by the system.
                 let _ = set_child_subreaper(None);
             }
             running.tell(started, false);
@@ -255,7 +259,7 @@ impl Drop for Guarded {
     }
 }
 
-/// The guard: waits for the end of the process that started it, and kills what that leaves. Returns the exit code.
+/// Runs the guard: waits for the end of its parent process and kills the programs that are left. Returns the exit code.
 pub(crate) fn guard() -> u8 {
     let mut running = HashSet::new();
     let mut input = io::stdin().lock();
@@ -271,7 +275,7 @@ pub(crate) fn guard() -> u8 {
     0
 }
 
-/// Kills a process and its descendants. They are stopped first, so that none starts another one unseen.
+/// Kills a process and its descendants. All are stopped first, so that none starts another one unnoticed.
 fn kill_tree(root: Pid) {
     let mut stopped = HashSet::new();
     loop {
@@ -291,7 +295,7 @@ fn kill_tree(root: Pid) {
     }
 }
 
-/// A process and all that descend from it, as `/proc` shows them now.
+/// A process and all its descendants, as `/proc` lists them now.
 fn descendants(root: Pid) -> HashSet<Pid> {
     let parents: Vec<(Pid, Pid)> = std::fs::read_dir("/proc")
         .into_iter()
@@ -312,7 +316,7 @@ fn descendants(root: Pid) -> HashSet<Pid> {
     found
 }
 
-/// The parent of a process by the text of its `/proc/PID/stat`. Its name, in parentheses, may hold anything.
+/// The parent process ID in the text of `/proc/PID/stat`. The process name, in parentheses, is arbitrary text.
 fn parent(stat: &str) -> Option<Pid> {
     let (_, rest) = stat.rsplit_once(')')?;
     Pid::from_raw(rest.split_whitespace().nth(1)?.parse().ok()?)
@@ -334,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn parent_is_read_whatever_a_process_is_called() {
+    fn parent_is_read_from_stat_with_any_process_name() {
         assert_eq!(parent("7 (a) 1 (b) S 42 7 7 0 -1"), Pid::from_raw(42));
         assert_eq!(parent("7 (a"), None);
     }

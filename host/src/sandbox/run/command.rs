@@ -1,8 +1,8 @@
-//! A worker that is a plain program of WASI and knows nothing of us: an attempt is one run of it.
+//! Workers that are plain WASI programs, unaware of this host. An attempt is one run of the program.
 //!
-//! The payload is its stdin, or where its arguments have a place for it an argument or a file. What it writes to stdout is the
-//! result, or a file in its scratch folder. What it wants to say beside that it says with its exit status, or, where a toolchain
-//! has no more than yes and no, with the last line on stderr.
+//! The payload is passed on stdin, or as an argument or a file if the arguments have a placeholder for it. The result
+//! is the program's stdout, or a file in its scratch folder. The exit status tells the class of a failure. If a
+//! toolchain only supports success and failure, the last line on stderr tells it instead.
 
 use std::{
     pin::pin,
@@ -35,16 +35,14 @@ use crate::{
     units::Size,
 };
 
-/// Exit statuses that say more than that it failed.
+/// Exit statuses with a special meaning: `EX_DATAERR`, `EX_TEMPFAIL` and `EX_NOPERM` of sysexits.h.
 const PERMANENT: i32 = 65;
 const BUSY: i32 = 75;
 const UNFIT: i32 = 77;
-/// What a last line on stderr that is meant for us begins with.
+/// The prefix of a last line on stderr that tells the class of a failure.
 const MARK: &str = "disperse: ";
 
-/// Makes one attempt: runs a program that was admitted from its start to its end.
-///
-/// Cancel safe: nothing is left of a run that was given up.
+/// Makes one attempt: runs an admitted program from start to end. Cancel safe: nothing is left of a cancelled run.
 pub(crate) async fn run_program(
     sandbox: &Sandbox,
     spec: &WorkerSpec,
@@ -68,7 +66,7 @@ pub(crate) async fn run_program(
     ended.read(&call, spec)
 }
 
-/// What one attempt gives to a program.
+/// The environment of a program for one attempt.
 struct Call {
     env: GuestEnv,
     scratch: Option<Scratch>,
@@ -76,11 +74,13 @@ struct Call {
 }
 
 impl Call {
+    /// Prepares the arguments, the environment and the scratch folder.
+    ///
     /// # Errors
-    /// The program cannot be given this payload; says why.
+    /// The payload cannot be passed to the program, for this reason.
     fn new(spec: &WorkerSpec, job: &Job, memory: Option<Reservation>) -> Result<Self, String> {
         let invocation = &spec.invocation;
-        // Where it is compared with others, it is shown nothing that would be different on another worker.
+        // If results are compared, the program sees only values that are the same on every worker.
         let is_compared = spec.repeatable.is_some();
         let number = if is_compared { 1 } else { job.attempt.number };
         let attempt = format!("{}.{number}", job.action.in_run(&spec.run));
@@ -98,14 +98,14 @@ impl Call {
                 .unwrap_or(Err(ErrorCode::InsufficientSpace))
                 .map_err(|_| format!("its scratch folder has no room for the name `{name}`"))?;
         }
-        // A program that is called with arguments finds both there: its environment is the one that it is given.
+        // A program with arguments can have both as placeholders. Its environment gets no variables of this host.
         let told = !invocation.has_args();
         let own = [
             ("DISPERSE_KIND", told.then_some(&*job.kind)),
             ("DISPERSE_ATTEMPT", told.then_some(&*attempt)),
             ("TMPDIR", scratch.as_ref().map(|_| SCRATCH_FOLDER)),
         ];
-        // What the worker was given comes before these.
+        // The worker's own settings override these.
         let own = own
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
@@ -130,14 +130,14 @@ impl Call {
     }
 }
 
-/// How a program ended.
+/// How a run of a program ended.
 struct Ran {
-    /// The exit status, or how it failed instead.
+    /// The exit status, or the fault that ended the program.
     status: Result<i32, Fault>,
-    /// Its last words.
+    /// The end of its stderr.
     said: String,
     used: Used,
-    /// A growth of memory that was refused, if the program went on after it.
+    /// A memory growth beyond a limit, if the program continued after it.
     refused: Option<Fault>,
 }
 
@@ -151,7 +151,7 @@ impl Ran {
         }
     }
 
-    /// What that means.
+    /// The outcome of the attempt.
     fn read(self, call: &Call, spec: &WorkerSpec) -> Handled {
         let Self {
             status,
@@ -182,7 +182,7 @@ impl Ran {
             };
         }
         let (end, mut message, rest) = meant(status, &said);
-        // What was meant for us is no symptom.
+        // A marked last line is a cause, and not only a symptom.
         let is_symptom = rest.len() == said.trim_end().len();
         let refused = refused.filter(|_| matches!(end, End::Transient | End::Permanent));
         let stdout = stdout.filter(|stdout| said.is_empty() && !stdout.is_empty());
@@ -198,10 +198,10 @@ impl Ran {
     }
 }
 
-/// What a program that succeeded has for a result. None: more than there may be.
+/// The result of a program that succeeded. None: it is too large.
 ///
 /// # Errors
-/// There is not the file that is the result; says so.
+/// The result file is missing or is a folder.
 fn result(call: &Call, stdout: Option<Vec<u8>>, spec: &WorkerSpec) -> Result<Option<Bytes>, String> {
     let (Some(path), Some(scratch)) = (spec.invocation.result_file(), &call.scratch) else {
         return Ok(stdout.map(without_line_end));
@@ -213,7 +213,7 @@ fn result(call: &Call, stdout: Option<Vec<u8>>, spec: &WorkerSpec) -> Result<Opt
     })
 }
 
-/// Text without the end of its last line. What is not text stays as it is: there the same byte is data.
+/// Removes the last line end of a text. Other bytes are not changed, because there a newline is data.
 fn without_line_end(mut bytes: Vec<u8>) -> Bytes {
     if bytes.last() == Some(&b'\n') && std::str::from_utf8(&bytes).is_ok() {
         bytes.pop();
@@ -257,7 +257,7 @@ async fn run(
         let call = pin!(running.call::<(), (Result<(), ()>,)>(now, main, ()));
         cut.bound(call).await
     };
-    // Read first: what a fault has to do with memory is in the fault.
+    // A fault contains the growth itself, so it is only taken here if there is no fault.
     let (status, refused) = match answer {
         Ok(Ok((answer,))) => (Ok(answer.map_or(1, |()| 0)), running.refused()),
         Ok(Err(error)) => match error.downcast_ref() {
@@ -274,7 +274,7 @@ async fn run(
     }
 }
 
-/// What an exit status other than 0 means, and what is left of the last words if the last line was meant for us.
+/// The failure that an exit status other than 0 means, and stderr without its last line if that was marked.
 fn meant(status: i32, said: &str) -> (End, String, &str) {
     let said = said.trim_end();
     let (rest, last) = said.rsplit_once('\n').unwrap_or(("", said));
@@ -290,7 +290,7 @@ fn meant(status: i32, said: &str) -> (End, String, &str) {
     (end, format!("ended with the exit status {status}"), said)
 }
 
-/// What a line that is meant for us says.
+/// Parses a marked line, without its prefix.
 fn marked(line: &str) -> Option<(End, &str)> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let end = match word {
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_end_of_text_is_no_data() {
+    fn one_line_end_is_removed_from_text() {
         for (written, result) in [("a\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("\n", ""), ("", "")] {
             assert_eq!(without_line_end(written.into()), result, "{written:?}");
         }
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_meant_for_us() {
+    fn marked_lines_are_parsed() {
         let busy = |ms| End::Busy {
             wait: Duration::from_millis(ms),
         };

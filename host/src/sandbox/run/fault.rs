@@ -1,4 +1,4 @@
-//! What went wrong in a guest, in words and in outcome classes.
+//! Failures of guests: their messages and outcome classes.
 
 use std::{fmt, time::Duration};
 
@@ -14,61 +14,62 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
-/// How much one call may make the host allocate on the guest's behalf, beside what the largest result takes.
+/// The least limit on the bytes that one call copies to the host.
 const HOSTCALL_MIN: usize = 16 << 20;
 
-/// How much one call may make the host allocate on the guest's behalf, in bytes.
+/// The most bytes that one call copies to the host: 16 MiB, or twice the largest result.
 pub(crate) fn hostcall_max(limits: &Limits) -> usize {
     let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
     HOSTCALL_MIN.max(result.saturating_mul(2))
 }
 
-/// How a call into a guest failed. The instance is spent.
+/// How a call into a guest failed. The instance cannot be used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It ran out of fuel.
+    /// The guest ran out of fuel.
     Fuel { limit: u64 },
-    /// It wanted more memory than it may have, and trapped.
+    /// The guest requested more memory than its limit, and trapped.
     Memory { limit: u64, wanted: u64 },
-    /// It wanted more memory than the host has for one instance, and trapped.
+    /// The guest requested more memory than the host has for one instance, and trapped.
     HostMemory { most: u64, wanted: u64 },
-    /// The host had none left of something that it needs, which is not its fault. `begun`: whether it ran by then.
+    /// The host had run out of a resource, which is not the guest's fault. `begun`: whether the guest had started to
+    /// run.
     HostFull { resource: HostResource, begun: bool },
-    /// It recursed too deep.
+    /// The guest recursed too deep.
     Stack { limit: u64 },
-    /// It held more handles than it may.
+    /// The guest held more handles than its limit.
     Handles { limit: u32 },
-    /// It had the host keep more things for it than it may.
+    /// The guest held more resources of the host than its limit.
     Resources { limit: u32 },
-    /// It was not done in time.
+    /// The attempt timed out.
     Timeout { limit: Duration },
-    /// It computed for so long at a stretch that the time of another attempt in its instance ran out.
+    /// The guest ran for so long without yielding that another attempt in its instance timed out.
     Hog { held: Duration },
-    /// It trapped.
+    /// The guest trapped.
     Trap {
         message: String,
         backtrace: Vec<String>,
-        /// Of its frames; see `fingerprint.rs`.
+        /// A fingerprint of the frames; see `fingerprint.rs`.
         fingerprint: u64,
     },
-    /// It ended itself, as programs do.
+    /// The guest ended itself with an exit status, as programs do.
     Exit { status: i32 },
-    /// It broke the rules of the contract or of the component model.
+    /// The guest violated the contract or the component model.
     Broken(String),
-    /// It returned more than it may.
+    /// The result is larger than its limit.
     Oversize { limit: u64 },
-    /// It passed more to the host in one call than may be copied.
+    /// The guest passed more bytes to the host in one call than may be copied.
     Copied { limit: u64 },
-    /// It could not be started.
+    /// The instance could not be started.
     Start(String),
-    /// It failed before it was ever started, by what it does itself: no other instance of it will do better.
+    /// The guest itself failed at its first start, so every other start would fail too.
     Stillborn(String),
-    /// It was stopped on purpose.
+    /// The attempt was cancelled.
     Stopped,
 }
 
 impl Fault {
-    /// Reads wasmtime's error. `refused`: the growth of memory that was refused during the call, if one was.
+    /// Classifies wasmtime's error. `refused`: the memory growth beyond a limit during the call, if any.
     pub(crate) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, refused: Option<Refused>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         if let Some(resource) = HostResource::of(error) {
@@ -83,18 +84,18 @@ impl Fault {
             (Some(_), Some(refused)) => Self::refused(limits, refused),
             (Some(trap), None) => Self::Trap {
                 message: match trap {
-                    Trap::NoAsyncResult => "it waits for something that cannot come".to_owned(),
+                    Trap::NoAsyncResult => "it waits for something that cannot happen".to_owned(),
                     trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
                 },
                 backtrace: backtrace.map(frames).unwrap_or_default(),
                 fingerprint: fingerprint::of_frames(*trap, backtrace),
             },
             (None, None) if error.is::<ThrownException>() => Self::Trap {
-                message: "an exception that nothing caught".to_owned(),
+                message: "an uncaught exception".to_owned(),
                 backtrace: backtrace.map(frames).unwrap_or_default(),
                 fingerprint: fingerprint::of_exception(backtrace),
             },
-            // Without a backtrace the guest had returned and its result was being read.
+            // Without a backtrace the guest has returned, and reading its result failed.
             (None, _) if backtrace.is_none() && is_hostcall_limit(error) => Self::Oversize { limit: limits.result },
             (None, _) if is_hostcall_limit(error) => Self::Copied {
                 limit: hostcall_max(limits) as u64,
@@ -105,13 +106,13 @@ impl Fault {
             (None, _) if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Self::Resources {
                 limit: limits.handles.get(),
             },
-            // An instance whose memories are larger to begin with.
+            // The initial memories of the instance are over the limit.
             (None, Some(refused)) => Self::refused(limits, refused),
             (None, None) => Self::Broken(chain(error)),
         }
     }
 
-    /// What the host had none left of before a guest ran.
+    /// The fault for a resource that had run out before the guest ran.
     pub(crate) fn before(resource: HostResource) -> Self {
         Self::HostFull { resource, begun: false }
     }
@@ -126,7 +127,7 @@ impl Fault {
         }
     }
 
-    /// Whether it came of what the guest did, whatever its surroundings.
+    /// Whether the guest's own behaviour caused the fault, on any machine.
     pub(crate) fn is_of_guest(&self) -> bool {
         match self {
             Self::Fuel { .. }
@@ -149,12 +150,12 @@ impl Fault {
         }
     }
 
-    /// Whether it only says how the guest ended and not why.
+    /// Whether the message only describes how the guest ended, and not why.
     pub(crate) fn is_symptom(&self) -> bool {
         matches!(self, Self::Trap { .. } | Self::Exit { .. })
     }
 
-    /// Whether the machine had none left of something.
+    /// Whether the machine had run out of a resource.
     pub(crate) fn is_of_machine(&self) -> bool {
         matches!(
             self,
@@ -165,7 +166,7 @@ impl Fault {
         )
     }
 
-    /// What the scheduler is told. `stderr`: the end of what the guest wrote there before, which tells places apart.
+    /// The outcome for the scheduler. `stderr`: the end of the guest's stderr, which distinguishes places of traps.
     pub(crate) fn end(&self, stderr: &str) -> End {
         match self {
             Self::Fuel { .. } => End::Trap {
@@ -177,7 +178,7 @@ impl Fault {
             Self::Trap { fingerprint, .. } => End::Trap {
                 fingerprint: fingerprint::after_words(*fingerprint, stderr),
             },
-            // What an instance has piled up over many attempts says nothing about the one that it broke at.
+            // An instance can accumulate these over many attempts, so they are no evidence against the last action.
             Self::Memory { .. }
             | Self::HostMemory { .. }
             | Self::Handles { .. }
@@ -196,7 +197,7 @@ impl Fault {
 }
 
 impl fmt::Display for Fault {
-    /// Names the limit, what was used of it and the flag that raises it.
+    /// Names the limit, the amount used and the flag that raises it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fuel { limit } => {
@@ -259,18 +260,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What is at the root of an error, in words.
+/// The message of an error's root cause.
 fn root(error: &wasmtime::Error) -> String {
     bounded(error.root_cause(), "").unwrap_or_default()
 }
 
-/// Whether this is wasmtime's refusal to copy more than the hostcall fuel out of a guest. Its type is not public;
-/// `tests/facts/engine.rs` notices when its words change.
+/// Whether wasmtime failed because a guest passed more than the hostcall fuel. The error's type is not public;
+/// `tests/facts/engine.rs` fails when its text changes.
 fn is_hostcall_limit(error: &wasmtime::Error) -> bool {
     root(error).contains("allocated for hostcalls has been exhausted")
 }
 
-/// Whether this is wasmtime's refusal to give a guest one more handle. Its type is not public.
+/// Whether wasmtime failed because a guest has too many handles. The error's type is not public.
 fn is_handle_limit(error: &wasmtime::Error) -> bool {
     root(error).contains("handle limit exceeded")
 }

@@ -1,34 +1,33 @@
-//! Where a guest trapped, as a number: the same for two traps of one mistake, another one for another mistake. It is the same
-//! in every process and on every machine.
+//! A fingerprint of the place where a guest trapped: equal for two traps with the same cause, different for different
+//! causes. It is the same in every process and on every machine.
 //!
-//! It is made of two things, since neither tells mistakes apart in every language:
+//! It is a hash of two things, because neither distinguishes causes in every language:
 //!
-//! * **The frames of the guest**, all that are kept. The innermost says nothing: in Rust, in C and in what is made with
+//! * **The frames of the guest**, all that are kept. The innermost alone is useless: in Rust, in C and with
 //!   componentize-py it is always `abort`. The place itself is a few frames further out.
-//! * **The last lines that it wrote to stderr.** Frames of an interpreter are those of the interpreter, whatever a script did;
-//!   but its message names the error, the file and the line. Of these lines nothing counts that may differ from one
-//!   attempt to the next at the same place: every word with a digit in it (an index, an address, an id, a time) is one and the
-//!   same sign, but for the numbers of lines and columns.
+//! * **The last lines on stderr.** The frames of an interpreter do not depend on the script, but its message names the
+//!   error, the file and the line. Parts that may differ between attempts at the same place do not count: every word
+//!   with a digit in it (an index, an address, an ID, a time) is replaced by `#`, except line and column numbers.
 //!
-//! Where words differ in other ways the numbers differ though the place is one. That errs on the side of the action, which is
-//! then tried again.
+//! If the text at one place differs in other ways, the fingerprints differ. The error is then on the safe side: the
+//! action is tried again.
 
 use wasmtime::{Trap, WasmBacktrace};
 
-/// How many lines of stderr count, from the last one: a panic in Rust writes three, a traceback in Python as many as it has
-/// frames, of which the innermost are the last.
+/// The number of last lines of stderr that count. A panic in Rust writes three; a traceback in Python has one or two
+/// for each frame, the innermost last.
 const LINES: usize = 8;
 
-/// The numbers that have a meaning of their own: 0 is no place at all, the others are [`FUEL`] and [`STACK`].
+/// Fingerprints below this are reserved: 0 is no place, and the others include [`FUEL`] and [`STACK`].
 const RESERVED: u64 = 4;
 
-/// The place of every guest that used up its fuel. Where that happens is chance, and what it did until then is not.
+/// The fingerprint of every guest that used up its fuel, because the place where that happens is arbitrary.
 pub(crate) const FUEL: u64 = 1;
 
-/// The place of every guest that recursed too deep.
+/// The fingerprint of every guest that recursed too deep.
 pub(crate) const STACK: u64 = 3;
 
-/// A hash that is being made. FNV-1a.
+/// An FNV-1a hash.
 #[derive(Clone, Copy)]
 struct Hash(u64);
 
@@ -48,12 +47,12 @@ impl Hash {
     }
 }
 
-/// The place of a trap, by its frames alone.
+/// The fingerprint of a trap, from its frames alone.
 pub(crate) fn of_frames(trap: Trap, backtrace: Option<&WasmBacktrace>) -> u64 {
     of_kind(trap as u64, backtrace)
 }
 
-/// The place from which an exception was thrown that nothing caught.
+/// The fingerprint of an uncaught exception, from its frames alone.
 pub(crate) fn of_exception(backtrace: Option<&WasmBacktrace>) -> u64 {
     // No kind of trap has this number.
     of_kind(u64::MAX, backtrace)
@@ -69,7 +68,7 @@ fn of_kind(kind: u64, backtrace: Option<&WasmBacktrace>) -> u64 {
     hash.0.max(RESERVED)
 }
 
-/// The place of a trap with these frames, after which this was on the guest's stderr.
+/// The fingerprint of a trap, from the one of its frames and the guest's stderr.
 pub(crate) fn after_words(frames: u64, stderr: &str) -> u64 {
     let mut hash = Hash(frames);
     let lines = stderr.lines().rev().filter(|line| !line.trim().is_empty());
@@ -80,18 +79,18 @@ pub(crate) fn after_words(frames: u64, stderr: &str) -> u64 {
     hash.0.max(RESERVED)
 }
 
-/// Adds a line, with one sign in the place of each word that has a digit in it, unless that is the number of a line or a column.
+/// Adds a line, with `#` for each word that has a digit in it, unless that is a line or column number.
 fn add_line(hash: &mut Hash, line: &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = line;
-    // Whether what stands right before is a name, or a number that counts, and a colon.
+    // Whether the text just before is a name or a number that counts, such a text with a colon, or the word `line`.
     let mut after_name = false;
     let mut after_colon = false;
     let mut after_line = false;
     while let Some(first) = rest.chars().next() {
         if !is_word(first) {
             after_colon = after_name && first == ':';
-            // A file can end in a bracket: `<anonymous>:3:4`.
+            // A file name can end in a bracket: `<anonymous>:3:4`.
             after_name = first == '>';
             after_line = after_line && first == ' ';
             hash.text(first.encode_utf8(&mut [0; 4]));
@@ -127,7 +126,7 @@ mod tests {
         "Error: no answer within 153 ms\n    at network (worker.js:12:9)\n    at <anonymous>:3:4\n";
 
     #[test]
-    fn one_place_has_one_number_whatever_its_values_are() {
+    fn fingerprint_does_not_depend_on_values() {
         let log = "12:34:56.789 request 8f0e-4b1c of 0x7fff3a10\n";
         let later = "13:59:01.002 request 11aa-9c0d of 0x7fff99c0\n";
         for (said, again) in [
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn two_places_have_two_numbers() {
+    fn different_places_have_different_fingerprints() {
         for (said, other) in [
             (RUST, RUST.replace("5:52", "6:52")),
             (RUST, RUST.replace("5:52", "5:9")),
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_has_a_meaning_of_its_own() {
+    fn fingerprints_are_not_reserved_numbers() {
         assert_eq!(after_words(0, ""), RESERVED);
         assert!(of_frames(Trap::UnreachableCodeReached, None) >= RESERVED);
     }

@@ -1,20 +1,20 @@
-//! The frames of a trap, as people read them: names as they are in the source, and without the functions that a panic passes on
-//! its way out, which are the same in every one.
+//! Formats the frames of a trap for people: with names as in the source, and without the functions of panic handling,
+//! which are the same in every trap.
 
 use wasmtime::WasmBacktrace;
 
 use crate::text::{MESSAGE_MAX, shown};
 
-/// How many frames of a trap's backtrace are shown.
+/// The most frames of a backtrace that are shown.
 const FRAMES_MAX: usize = 8;
 
-/// How many of them if none has a name, as where debug information was stripped: numbers say little. Arbitrary.
+/// The same if no frame has a name, as without debug information: numbers are of little use. Arbitrary.
 const NAMELESS_MAX: usize = 2;
 
-/// How many bytes they have together, which leaves room for the rest of a message.
+/// The most bytes of all frames together, so that the rest of the message fits.
 const FRAMES_SIZE_MAX: usize = MESSAGE_MAX - 512;
 
-/// Functions that are on the way from a mistake to its trap, or from the host to the guest's own code.
+/// Prefixes of functions between a mistake and its trap, or between the host and the guest's own code.
 const MACHINERY: [&str; 24] = [
     // Rust.
     "rust_begin_unwind",
@@ -34,7 +34,7 @@ const MACHINERY: [&str; 24] = [
     "std::process::",
     "std::rt::",
     "std::sys::",
-    // Interpreters of Python and JavaScript, whose own words have the frames that count.
+    // Interpreters of Python and JavaScript, whose own messages contain the relevant frames.
     "_Py",
     "Py",
     "_ZN2js",
@@ -45,7 +45,7 @@ const MACHINERY: [&str; 24] = [
     "__main_void",
 ];
 
-/// The same, as whole names: C, and what toolchains put around `main`.
+/// The same as whole names: C, and the functions that toolchains add around `main`.
 const MACHINERY_NAMES: [&str; 9] = [
     "abort",
     "raise",
@@ -58,7 +58,7 @@ const MACHINERY_NAMES: [&str; 9] = [
     "__muloti4",
 ];
 
-/// What is shown of a backtrace, the innermost frame first. Nothing if all of it is machinery.
+/// The frames to show of a backtrace, the innermost first. Empty if all of them are machinery.
 pub(crate) fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let frames: Vec<_> = backtrace
         .frames()
@@ -70,7 +70,7 @@ pub(crate) fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
         })
         .filter(|(_, name)| !is_machinery(name))
         .collect();
-    // Most components have one module with code of theirs, whose name says nothing.
+    // Most components have one module of their own, whose name is no information.
     let first = frames.first().and_then(|(module, _)| *module);
     let are_of_one = frames.iter().all(|(module, _)| *module == first);
     let are_named = backtrace.frames().iter().any(|frame| frame.func_name().is_some());
@@ -88,10 +88,10 @@ pub(crate) fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
         .collect()
 }
 
-/// A name as it is in the source, of Rust without its hash; another name as it is.
+/// A Rust name as in the source, without its hash; other names unchanged.
 fn demangled(name: &str) -> String {
     match rustc_demangle::try_demangle(name) {
-        // A name that is nested a thousandfold is cut where it is shown.
+        // An extremely long name is cut where it is shown.
         Ok(demangled) => format!("{demangled:#}"),
         Err(_) => name.to_owned(),
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_source_and_machinery_is_known() {
+    fn names_are_demangled_and_machinery_is_recognised() {
         for (name, shown, machinery) in [
             ("abort", "abort", true),
             ("_RNvNtCshXfaRvt2tfW_3std7process5abort", "std::process::abort", true),

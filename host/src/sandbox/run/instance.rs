@@ -1,4 +1,4 @@
-//! What all instances have in common: a store under limits, and how a failed call is read.
+//! The common part of all instances: a store under limits, and the classification of failed calls.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
@@ -31,9 +31,9 @@ use crate::{
     },
 };
 
-/// A guest that runs. Dropping it frees everything that it held.
+/// A running guest. Dropping it frees everything that it held.
 pub(crate) struct Running {
-    // Declared before the slots: those of the pool are free before another instance may be admitted.
+    // Declared before the slots, so that the pool's slots are free before another instance is admitted.
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     limits: Limits,
@@ -41,7 +41,7 @@ pub(crate) struct Running {
     _slots: Reservation,
 }
 
-/// A guest that could not be started, and the role that it was to have.
+/// A guest that could not be started, and its role.
 pub(crate) struct NotStarted {
     pub(crate) fault: Fault,
     pub(crate) role: Role,
@@ -53,7 +53,7 @@ impl From<NotStarted> for Fault {
     }
 }
 
-/// What a guest is started with.
+/// The parameters of a start.
 pub(crate) struct Start {
     pub(crate) role: Role,
     pub(crate) env: GuestEnv,
@@ -62,17 +62,15 @@ pub(crate) struct Start {
     pub(crate) stderr: Tail,
     pub(crate) debt: Debt,
     pub(crate) admission: Admission,
-    /// What the next one in its place has to find reserved.
+    /// The memory that must be reserved for the next instance in its place.
     pub(crate) need: Need,
 }
 
 impl Running {
-    /// Starts a guest that was admitted: runs its start functions under the limits of one call.
+    /// Starts an admitted guest: runs its start functions under the limits of one call.
     ///
     /// # Errors
-    /// It could not be started; says why.
-    ///
-    /// Cancel safe: nothing is left of a start that was given up.
+    /// It could not be started, for this reason. Cancel safe: nothing is left of a cancelled start.
     pub(crate) async fn start(sandbox: &Sandbox, program: &Inner, start: Start) -> Result<Self, NotStarted> {
         let Admission { memory, slots, .. } = start.admission;
         let limits = start.limits;
@@ -132,7 +130,7 @@ impl Running {
         }
     }
 
-    /// Ends the instance, and gives back the port if it was a task's.
+    /// Ends the instance, and returns the port if it was a task's.
     pub(crate) fn into_port(self) -> Option<TaskPort> {
         match self.store.into_data().role {
             Role::Task(port) => Some(port),
@@ -140,7 +138,7 @@ impl Running {
         }
     }
 
-    /// Sets the budget for what comes next.
+    /// Sets the fuel budget of the next call.
     pub(crate) fn set_fuel(&mut self, fuel: u64) {
         self.limits.fuel = fuel;
         let state = self.store.data_mut();
@@ -150,7 +148,7 @@ impl Running {
         let _ = self.store.set_fuel(fuel);
     }
 
-    /// What was used since the budget was set.
+    /// The resources used since the budget was set.
     pub(crate) fn used(&self) -> Used {
         let left = self.store.get_fuel().unwrap_or_default();
         let state = self.store.data();
@@ -161,13 +159,13 @@ impl Running {
         }
     }
 
-    /// Reads the error of a failed call.
+    /// Classifies the error of a failed call.
     pub(crate) fn fault(&mut self, error: &wasmtime::Error) -> Fault {
         let limits = self.limits;
         read(&mut self.store, &limits, error)
     }
 
-    /// What a growth of memory that was refused comes to, if one was since the last fault was read.
+    /// The fault for a memory growth beyond a limit, if there was one since the last classified fault.
     pub(crate) fn refused(&mut self) -> Option<Fault> {
         let refused = self.store.data_mut().limiter.take_refused();
         refused.map(|refused| Fault::refused(&self.limits, refused))
@@ -176,7 +174,7 @@ impl Running {
     /// Finds an export and checks its type.
     ///
     /// # Errors
-    /// It is not there or of another type.
+    /// It is missing or has another type.
     pub(crate) fn func<P, R>(&mut self, export: Option<ComponentExportIndex>) -> wasmtime::Result<Func>
     where
         P: ComponentNamedList + Lower,
@@ -191,10 +189,10 @@ impl Running {
         Ok(func)
     }
 
-    /// Calls an export whose type [`Running::func`] has checked. `now` is the time.
+    /// Calls an export whose type [`Running::func`] has checked. `now`: the current time.
     #[allow(
         unsafe_code,
-        reason = "a typed function names the lifetime of its arguments, which differs by call"
+        reason = "a typed function contains the lifetime of its arguments, which differs for each call"
     )]
     pub(crate) async fn call<P, R>(&mut self, now: Instant, func: Func, params: P) -> wasmtime::Result<R>
     where
@@ -210,7 +208,7 @@ impl Running {
     }
 }
 
-/// What a fault means that a guest had before it was started; with its last words.
+/// Converts a fault during a start, and adds the end of the guest's stderr.
 fn not_started(store: &Store<State>, program: &Inner, fault: &Fault) -> Fault {
     let said = store.data().stderr.take();
     let text = if said.is_empty() {

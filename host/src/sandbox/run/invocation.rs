@@ -1,10 +1,10 @@
-//! How a program is called: its arguments, its scratch folder, and which exit statuses are a success.
+//! How a program is called: its arguments, its scratch folder, and the exit statuses that are a success.
 
 use std::collections::BTreeSet;
 
 use crate::{sandbox::imports::scratch::SCRATCH_FOLDER, units::Size};
 
-/// How large a scratch folder is unless that is set, in bytes. Arbitrary: a few files of the size that a payload may have.
+/// The default size of a scratch folder, in bytes. Arbitrary: a few files of the largest size of a payload.
 const SCRATCH: u64 = 16 << 20;
 
 /// The smallest scratch folder, in bytes. Arbitrary: the payload's file under thirty names.
@@ -13,10 +13,10 @@ const SCRATCH_MIN: u64 = 64 << 10;
 /// The name of the payload's file in the scratch folder, without an extension.
 const PAYLOAD: &str = "payload";
 
-/// Exit statuses as a system has them.
+/// The largest exit status, as on Unix.
 const STATUS_MAX: i32 = 255;
 
-/// How a program is to be called, as it is written in a manifest or in flags. What is not given stays as it is.
+/// The settings for a program, from a manifest or from flags. None: not set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InvocationSettings {
     /// Arguments after the program's name, with placeholders.
@@ -30,7 +30,7 @@ pub(crate) struct InvocationSettings {
 }
 
 impl InvocationSettings {
-    /// What of it is given, by the name that it has in a manifest. None: nothing is.
+    /// The first setting that is set, by its name in a manifest. None: none is.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let given = [
             ("args", self.args.is_some()),
@@ -41,7 +41,7 @@ impl InvocationSettings {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// `base` with what is given here in its place.
+    /// These settings, with those of `base` where they are not set.
     pub(crate) fn over(self, base: &Self) -> Self {
         let base = base.clone();
         Self {
@@ -53,7 +53,7 @@ impl InvocationSettings {
     }
 }
 
-/// Why a program cannot be called like that.
+/// Invalid settings for a program.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvocationError {
     #[error("an argument has a zero byte in it")]
@@ -73,7 +73,7 @@ pub(crate) enum InvocationError {
 pub(crate) struct Invocation {
     /// The program's name and its arguments. None: the kind of the action alone.
     args: Option<Vec<Argument>>,
-    /// In bytes. None: it has no scratch folder.
+    /// The size of the scratch folder, in bytes. None: no folder.
     scratch: Option<u64>,
     result_file: Option<String>,
     ok: BTreeSet<i32>,
@@ -91,7 +91,7 @@ impl Default for Invocation {
 }
 
 impl Invocation {
-    /// Of a program of this name.
+    /// The invocation of a program of this name.
     ///
     /// # Errors
     /// A setting is invalid.
@@ -125,17 +125,17 @@ impl Invocation {
         })
     }
 
-    /// Whether it has arguments of its own.
+    /// Whether arguments are set.
     pub(crate) fn has_args(&self) -> bool {
         self.args.is_some()
     }
 
-    /// The size of its scratch folder, in bytes. None: it has none.
+    /// The size of the scratch folder, in bytes. None: no folder.
     pub(crate) fn scratch(&self) -> Option<u64> {
         self.scratch
     }
 
-    /// The path below the scratch folder of the file that is the result. None: what it writes to stdout is.
+    /// The path of the result file below the scratch folder. None: the result is stdout.
     pub(crate) fn result_file(&self) -> Option<&str> {
         self.result_file.as_deref()
     }
@@ -145,7 +145,7 @@ impl Invocation {
         self.ok.contains(&status)
     }
 
-    /// The names in the scratch folder under which the payload is there as a file.
+    /// The names of the payload's files in the scratch folder.
     pub(crate) fn payload_files(&self) -> BTreeSet<&str> {
         let files = pieces(self.args.as_deref()).filter_map(|piece| match piece {
             Piece::File(name) => Some(name.as_str()),
@@ -154,7 +154,7 @@ impl Invocation {
         files.collect()
     }
 
-    /// Whether the payload is in the arguments or in a file, and not on stdin.
+    /// Whether the payload is passed in the arguments or in a file, and not on stdin.
     pub(crate) fn takes_payload(&self) -> bool {
         pieces(self.args.as_deref()).any(|piece| matches!(piece, Piece::Payload | Piece::File(_)))
     }
@@ -162,7 +162,7 @@ impl Invocation {
     /// The program's name and arguments for one attempt.
     ///
     /// # Errors
-    /// The payload cannot be an argument; says why.
+    /// The payload cannot be an argument, for this reason.
     pub(crate) fn args(&self, kind: &str, attempt: &str, payload: &[u8]) -> Result<Vec<String>, &'static str> {
         let Some(args) = &self.args else {
             return Ok(vec![kind.to_owned()]);
@@ -177,7 +177,7 @@ fn pieces(args: Option<&[Argument]>) -> impl Iterator<Item = &Piece> {
     args.into_iter().flatten().flat_map(|argument| &argument.0)
 }
 
-/// A path below the scratch folder, which may be written with that before it.
+/// Checks a path of a file below the scratch folder, and removes that folder's own path if it is a prefix.
 fn file_in_scratch(path: &str) -> Result<String, InvocationError> {
     let within = path
         .strip_prefix(SCRATCH_FOLDER)
@@ -190,9 +190,9 @@ fn file_in_scratch(path: &str) -> Result<String, InvocationError> {
     }
 }
 
-/// An argument with its placeholders: `{}` the payload, `{file}` the path of a file with the payload and `{file.EXT}` of one whose
-/// name ends so, `{kind}` and `{attempt}`. One in double braces, such as `{{}}` or `{{kind}}`, is itself as text with single ones.
-/// All other braces are text.
+/// An argument with placeholders: `{}` is the payload, `{file}` the path of a file with the payload, `{file.EXT}` the
+/// same with an extension, and `{kind}` and `{attempt}` are values of the attempt. A placeholder in double braces, such
+/// as `{{}}` or `{{kind}}`, is text with single braces. All other braces are text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Argument(Vec<Piece>);
 
@@ -254,7 +254,7 @@ impl Argument {
     }
 }
 
-/// The placeholder that a text begins with, as it is written, and what follows it.
+/// The placeholder at the start of a text: its meaning, its own text, and the rest.
 fn placeholder(text: &str) -> Option<(Piece, &str, &str)> {
     let inner = text.strip_prefix('{')?;
     let end = inner.find('}')?;
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn payload_is_on_stdin_unless_an_argument_has_it() {
+    fn payload_is_on_stdin_unless_an_argument_contains_it() {
         assert!(!Invocation::default().takes_payload());
         assert!(!invocation(&["-v", "{kind}", "{{}}"]).takes_payload());
         assert!(invocation(&["{}"]).takes_payload());
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn payload_that_cannot_be_an_argument_is_told() {
+    fn payload_that_cannot_be_an_argument_is_an_error() {
         assert!(
             invocation(&["{}"])
                 .args("k", "a", b"\xff")
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_settings_are_refused() {
+    fn invalid_settings_are_errors() {
         let new = |settings| Invocation::new("tool", settings);
         let base = InvocationSettings::default;
         let file = |path: &str| InvocationSettings {

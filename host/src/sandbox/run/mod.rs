@@ -1,4 +1,4 @@
-//! Instances of loaded components: admission, start, calls, and the faults that end them.
+//! Runs instances of loaded components: admission, start, calls, and the faults that end them.
 
 pub(super) mod command;
 pub(super) mod fault;

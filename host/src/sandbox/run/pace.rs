@@ -1,9 +1,9 @@
-//! How guests share a thread: by time.
+//! Shares threads among guests by time.
 //!
-//! A guest lets others have a turn after a fixed amount of fuel, but what that takes is up to the guest: a unit of one
-//! instruction takes five times as long as one of another, and a load that misses every cache hundreds of times as long. So
-//! each turn is timed, and whoever took longer than a turn is worth sits out turns until that is made up for. Where nobody else
-//! wants the thread, sitting out takes next to nothing.
+//! A guest yields after a fixed amount of fuel, but the time for that depends on the guest: a unit of one instruction
+//! takes five times as long as one of another, and a load that misses every cache takes hundreds of times as long. So
+//! each turn is timed. A guest whose turn took longer than its quantum skips turns until the difference is made up for.
+//! If no other guest needs the thread, skipping costs almost nothing.
 
 use std::{
     pin::pin,
@@ -15,15 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What one turn is worth. Less than [`YIELD_INTERVAL`](crate::sandbox::engine::YIELD_INTERVAL) takes on any machine, so that everybody is in debt after a
-/// turn and pays in proportion; sitting one out takes a tenth of a microsecond, so that costs a hundredth.
+/// The quantum of one turn. Less than [`YIELD_INTERVAL`](crate::sandbox::engine::YIELD_INTERVAL) takes on any machine,
+/// so that every guest has a deficit after a turn and skips turns in proportion. Skipping a turn takes 0.1 µs, so the
+/// overhead is a hundredth.
 const TURN: Duration = Duration::from_micros(10);
 
-/// The most that is held against a guest. A thread that the machine took away looks like a guest that would not stop.
+/// The largest deficit. When the machine suspends a thread, the time is counted as if the guest had run.
 const DEBT_MAX: Duration = Duration::from_millis(500);
 
-/// By how much the turns of a guest were too long. Of a worker and not of an instance: who traps after every long turn would
-/// begin each time without debt.
+/// The time by which the turns of a guest were too long. It is kept for a worker and not for an instance: otherwise a
+/// guest that traps after every long turn would start each time without a deficit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Debt(Arc<Account>);
 
@@ -31,7 +32,7 @@ pub(crate) struct Debt(Arc<Account>);
 #[derive(Debug)]
 struct Account {
     owed: AtomicU64,
-    /// When the turn that goes on began, after `since`. No two turns have the same.
+    /// When the current turn began, after `since`. Unique for each turn.
     turn: AtomicU64,
     since: Instant,
 }
@@ -58,18 +59,18 @@ impl Debt {
         self.0.turn.store(began.max(last.saturating_add(1)), Ordering::Relaxed);
     }
 
-    /// When the turn that goes on began; tells turns apart.
+    /// When the current turn began. Unique for each turn.
     pub(crate) fn turn(&self) -> Duration {
         Duration::from_nanos(self.0.turn.load(Ordering::Relaxed))
     }
 
-    /// The time, as [`Debt::turn`] says it.
+    /// The current time, on the clock of [`Debt::turn`].
     pub(crate) fn now(&self) -> Duration {
         self.0.since.elapsed()
     }
 
-    /// What is owed here becomes that of whoever comes next: who ends after every long turn is followed by one that begins
-    /// with its debt.
+    /// Moves the deficit to a new counter, for the next task. So a task that ends after every long turn does not lose
+    /// its deficit.
     pub(crate) fn hand_on(&self) -> Self {
         Self(Arc::new(Account {
             owed: AtomicU64::new(self.0.owed.swap(0, Ordering::Relaxed)),
@@ -77,14 +78,14 @@ impl Debt {
         }))
     }
 
-    /// Takes over what somebody who has ended still owes.
+    /// Adds the deficit of a task that has ended.
     pub(crate) fn inherit(&self, from: &Self) {
         let left = from.0.owed.swap(0, Ordering::Relaxed);
         let sum = |owed: u64| Some(owed.saturating_add(left).min(nanos(DEBT_MAX)));
         let _ = self.0.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
     }
 
-    /// One instance at a time has it, so nobody writes in between.
+    /// Sets the deficit. Only one instance at a time uses it, so there is no other writer.
     fn set(&self, debt: Duration) {
         self.0.owed.store(nanos(debt), Ordering::Relaxed);
     }
@@ -94,11 +95,11 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The account of one instance.
+/// Runs the calls of one instance and counts its deficit.
 #[derive(Debug)]
 pub(crate) struct Pace {
     debt: Debt,
-    /// When its last turn ended.
+    /// When the last turn ended.
     ended: Instant,
 }
 
@@ -115,8 +116,8 @@ impl Pace {
         self.ended
     }
 
-    /// Polls a call into the guest to its end. `now` is the time: most calls take one turn, and reading the clock costs
-    /// as much as a part of them.
+    /// Polls a call into the guest to its end. `now`: the current time, passed in because most calls take one turn and
+    /// reading the clock is a noticeable part of that.
     pub(crate) async fn run<T>(&mut self, now: Instant, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         let mut now = Some(now);
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_that_was_too_long_is_sat_out() {
+    fn turns_are_skipped_after_a_long_turn() {
         let mut pace = Pace::new(Debt::default());
         pace.spend(TURN * 4);
         let mut call = pin!(pace.run(Instant::now(), std::future::ready(())));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_debt_is_that_of_whoever_comes_next() {
+    fn deficit_of_an_ended_task_passes_to_the_next() {
         let all = Debt::default();
         let one = all.hand_on();
         one.set(TURN * 4);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_are_just_too_long_add_up_and_short_ones_save_nothing() {
+    fn slightly_long_turns_add_up_and_short_turns_earn_no_credit() {
         let mut pace = Pace::new(Debt::default());
         for _ in 0..9 {
             pace.spend(TURN + TURN / 10);

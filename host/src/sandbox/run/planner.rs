@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// A planner that runs.
+/// A running planner.
 pub(crate) struct PlannerInstance {
     running: Running,
     stderr: Tail,
@@ -38,7 +38,7 @@ type CollectParams<'a> = (&'a [u8], Result<&'a [u8], &'a str>);
 type FinishReturn = (Result<(), String>,);
 
 impl PlannerInstance {
-    /// Starts one that was admitted.
+    /// Starts an admitted planner.
     ///
     /// # Errors
     /// It could not be started.
@@ -86,15 +86,15 @@ impl PlannerInstance {
         })
     }
 
-    /// Moves the planner's clock; before each call.
+    /// Sets the planner's clock. To be called before each call.
     pub(crate) fn set_now(&self, now_ms: u64) {
         self.running.store.data().env.set_now(now_ms);
     }
 
-    /// Asks for one more task. None: nothing now.
+    /// Requests one more task. None: there is none now.
     ///
     /// # Errors
-    /// The planner failed and is spent. **Not cancel safe**, as all calls.
+    /// The planner failed and cannot be used again. **Not cancel safe**, like all calls.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         self.running.set_fuel(self.limits.fuel);
         let called = self.running.call::<(), NextReturn>(Instant::now(), self.next, ()).await;
@@ -107,7 +107,7 @@ impl PlannerInstance {
         }
     }
 
-    /// Hands over the end of one task.
+    /// Delivers the outcome of one task.
     ///
     /// # Errors
     /// As [`PlannerInstance::next`].
@@ -120,10 +120,10 @@ impl PlannerInstance {
         self.done(called)
     }
 
-    /// Says that nothing will follow.
+    /// Tells the planner that all tasks have ended.
     ///
     /// # Errors
-    /// As [`PlannerInstance::next`]; the inner one is the planner's own word on the run.
+    /// As [`PlannerInstance::next`]. The inner error is the planner's own verdict on the run.
     pub(crate) async fn finish(&mut self) -> Result<Result<(), String>, Fault> {
         self.running.set_fuel(self.limits.fuel);
         let called = self

@@ -1,10 +1,10 @@
-//! When an async task can do nothing else.
+//! Detects when an async task is blocked.
 //!
-//! A task may see answers only while it is blocked, or the moment at which an answer happens to arrive would change its
-//! path. A blocking guest is blocked exactly while it is in a host function that waits. An async one is blocked when its
-//! store, polled, is pending *and nothing has asked for it to be polled again*: every future in it then waits for the host.
-//! So the call is polled with a waker that notes whether it was used, and a *pump* inside the store, which alone can reach
-//! the port, releases the next batch when told that all is quiet.
+//! A task may see answers only while it is blocked. Otherwise its path would depend on the moment at which an answer
+//! arrives. A blocking guest is blocked exactly while it is in a host function that waits. An async guest is blocked
+//! when polling its store returns pending *and nothing has woken it*: every future in it then waits for the host. So
+//! the call is polled with a waker that records whether it was used. When the task is blocked ("quiet"), a *pump*
+//! inside the store, where the port can be reached, releases the next batch.
 
 use std::{
     pin::pin,
@@ -24,13 +24,13 @@ use wasmtime::{
 
 use crate::sandbox::imports::{answers::refill, state::State};
 
-/// Shared by the call and the pump inside its store.
+/// The state that the call and the pump inside its store share.
 pub(crate) struct Quiet {
-    /// Set by the call when nothing is left to run; cleared by the pump when it has released a batch.
+    /// Set by the call when the task is blocked; cleared by the pump when it has released a batch.
     quiet: AtomicBool,
-    /// Whether anything wants to be polled again.
+    /// Whether the waker was used.
     woken: AtomicBool,
-    /// Whether the guest waits for memory: it has more to do as soon as it has that.
+    /// Whether the guest waits for memory, and so is not blocked on answers.
     grows: Arc<AtomicBool>,
     pump: AtomicWaker,
     call: AtomicWaker,
@@ -60,7 +60,7 @@ impl Wake for Quiet {
     }
 }
 
-/// Polls a call into an async task to its end and has the pump release answers whenever the task is quiet.
+/// Polls a call into an async task to its end, and lets the pump release answers whenever the task is quiet.
 pub(crate) async fn run<T>(quiet: Arc<Quiet>, call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
     let waker = Waker::from(quiet.clone());
@@ -71,7 +71,7 @@ pub(crate) async fn run<T>(quiet: Arc<Quiet>, call: impl Future<Output = T>) -> 
             if let Poll::Ready(value) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Poll::Ready(value);
             }
-            // Asked to be polled again, for instance because a slice of fuel is used up: others first.
+            // Woken, for instance because a slice of fuel is used up: yield to other guests first.
             if quiet.woken.load(Ordering::SeqCst) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -85,7 +85,7 @@ pub(crate) async fn run<T>(quiet: Arc<Quiet>, call: impl Future<Output = T>) -> 
     .await
 }
 
-/// Runs inside the store beside the task.
+/// Runs inside the store, concurrently with the task.
 pub(crate) struct Pump(pub(crate) Arc<Quiet>);
 
 impl AccessorTask<State> for Pump {
@@ -101,7 +101,7 @@ impl AccessorTask<State> for Pump {
                     let port = store.data_mut().task()?;
                     port.cancel_unwanted();
                     if port.is_idle() {
-                        return Poll::Ready(Err(format_err!("the task waits for something that cannot come")));
+                        return Poll::Ready(Err(format_err!("the task waits for something that cannot happen")));
                     }
                     match port.poll_next_delivery(cx) {
                         Poll::Pending => Poll::Pending,

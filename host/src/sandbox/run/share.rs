@@ -1,4 +1,5 @@
-//! Admission: what the instances of one pool, a planner, or the tasks of one operation may take of the engine and of memory.
+//! Admission of instances: limits the engine slots and the memory of one pool, of a planner, or of an operation's
+//! tasks.
 
 use std::{
     sync::{
@@ -23,44 +24,44 @@ use crate::{
     },
 };
 
-/// The accounts of instances that are started from one program for one purpose.
+/// The accounts of instances that are started from one component for one purpose.
 #[derive(Debug)]
 pub(crate) struct Share {
     slots: Arc<Account>,
     pub(crate) memory: Arc<Account>,
-    /// How many slots one instance takes.
+    /// The slots that one instance takes.
     weight: u64,
-    /// How much memory it has at its beginning, in bytes.
+    /// The initial memory of one instance, in bytes.
     initial: u64,
-    /// How much instances took that ended not long ago, in bytes.
+    /// The memory that recently ended instances took, in bytes.
     taken: AtomicU64,
-    /// Notified when an idle instance is in the way.
+    /// Notified when an idle instance holds resources that others wait for.
     idle: Arc<Notify>,
-    /// Whether it was reported that they wait.
+    /// Whether waiting was reported.
     reported: AtomicBool,
 }
 
-/// What an instance has reserved before it is started.
+/// The reservations of an instance before it is started.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) memory: Reservation,
-    /// What is reserved for its scratch folder, if it has one.
+    /// The reservation for its scratch folder, if it has one.
     pub(crate) scratch: Option<Reservation>,
     pub(crate) slots: Reservation,
 }
 
 impl Share {
-    /// Of so many instances at once as there are.
+    /// For any number of instances.
     pub(crate) fn new(sandbox: &Sandbox, program: &LoadedComponent) -> Arc<Self> {
         Self::capped(sandbox, program, u64::MAX)
     }
 
-    /// Of one instance.
+    /// For one instance.
     pub(crate) fn of_one(sandbox: &Sandbox, program: &LoadedComponent) -> Arc<Self> {
         Self::capped(sandbox, program, program.inner().weight)
     }
 
-    /// No more than so many slots are guaranteed to it.
+    /// At most `slots` slots are guaranteed.
     fn capped(sandbox: &Sandbox, program: &LoadedComponent, slots: u64) -> Arc<Self> {
         let idle = Arc::<Notify>::default();
         let program = program.inner();
@@ -80,11 +81,11 @@ impl Share {
         &self.memory
     }
 
-    /// Waits until one more instance of a worker may be started: for its slots, and then for the memory that it needs, with that of
-    /// a scratch folder of so many bytes.
+    /// Waits until one more instance of a worker may be started: first for its slots, then for the memory that it
+    /// needs. `scratch`: the size of its scratch folder, in bytes.
     ///
     /// # Errors
-    /// That was not to be had within `timeout`; says what.
+    /// The slots or the memory were not free within `timeout`; the fault names which.
     ///
     /// Cancel safe.
     pub(crate) async fn admit(&self, need: &Need, scratch: Option<u64>, timeout: Duration) -> Result<Admission, Fault> {
@@ -97,10 +98,10 @@ impl Share {
         Ok(Admission { memory, scratch, slots })
     }
 
-    /// Waits for the memory that an instance needs, and so many bytes more.
+    /// Waits for the memory that an instance needs, and for `more` bytes.
     ///
     /// # Errors
-    /// With these it is more than can be had, or accounts were added while it waited, and this one can have less now.
+    /// The sum is over the limit, which may have been lowered by accounts that were added meanwhile.
     ///
     /// Cancel safe.
     pub(crate) async fn reserve(&self, need: &Need, more: u64) -> Result<Reservation, Fault> {
@@ -109,21 +110,21 @@ impl Share {
         memory.map_err(|_| Fault::before(HostResource::memory(&self.memory)))
     }
 
-    /// What an instance is expected to take, in bytes, by what those took that ended not long ago.
+    /// The expected memory of an instance, in bytes, from recently ended instances.
     pub(crate) fn expected(&self) -> u64 {
         self.initial.max(self.taken.load(Ordering::Relaxed))
     }
 
-    /// Notes how much an instance took. What was noted before fades.
+    /// Notes the memory of an ended instance. Earlier notes decay by an eighth.
     pub(crate) fn note_taken(&self, bytes: u64) {
         let faded = |before: u64| Some(bytes.max(before - before / 8));
         let _ = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, faded);
     }
 
-    /// Waits until an instance may be started that has memory reserved, or waits for it as it grows.
+    /// Waits for the slots of an instance whose memory is reserved or is reserved as it grows.
     ///
     /// # Errors
-    /// It can never be.
+    /// It needs more slots than exist.
     ///
     /// Cancel safe.
     pub(crate) async fn admit_with(&self, memory: Reservation) -> Result<Admission, Fault> {
@@ -139,24 +140,24 @@ impl Share {
         let slots = self.slots.take(self.weight).await;
         slots.map_err(|_| {
             Fault::Start(format!(
-                "an instance takes the place of {}, and there are {} for all",
+                "an instance takes {} slots, and there are {} for all",
                 self.weight,
                 self.slots.limit()
             ))
         })
     }
 
-    /// Whether this is the first time that it is asked.
+    /// Whether this is the first call.
     pub(crate) fn report_once(&self) -> bool {
         !self.reported.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether an idle instance holds what others wait for.
+    /// Whether an idle instance holds resources that others wait for.
     pub(crate) fn is_in_the_way(&self) -> bool {
         self.slots.is_in_the_way() || self.memory.is_in_the_way()
     }
 
-    /// Waits until an idle instance is in the way of others.
+    /// Waits until an idle instance holds resources that others wait for.
     ///
     /// Cancel safe.
     pub(crate) async fn in_the_way(&self) {

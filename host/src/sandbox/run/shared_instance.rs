@@ -1,8 +1,8 @@
-//! A worker's instance that takes several attempts at once: `handle`, beside itself.
+//! A worker's instance that runs several attempts at once: concurrent calls of `handle`.
 //!
-//! All of them are in one store, so they share its memory and, of the time that it has, whatever the others leave: a guest that
-//! computes holds up those beside it. One call cannot be given up alone either; wasmtime ends it only with the whole store. So
-//! what spends an instance ends all that is in flight, and then it matters whose it was: see [`Remains`].
+//! All calls are in one store, so they share its memory and its time: a guest that computes delays the others. A single
+//! call cannot be cancelled either; wasmtime ends it only with the whole store. So a fault ends all attempts in flight,
+//! and then it matters which of them caused it: see [`Remains`].
 
 use std::{
     collections::BTreeMap,
@@ -38,36 +38,36 @@ use crate::{
 
 type Handle = TypedFunc<(OwnedAction,), Return>;
 
-/// A worker component that runs and takes several attempts at once.
+/// A running worker component that runs several attempts at once.
 pub(crate) struct SharedInstance {
     running: Running,
     handle: Handle,
-    /// The largest result in bytes.
+    /// The largest result, in bytes.
     result_max: u64,
-    /// Whether what was interrupted can be told.
+    /// Whether the interrupted attempt can be determined.
     tells: bool,
 }
 
-/// An attempt that has ended while its instance goes on.
+/// An attempt that has ended while its instance continues.
 pub(crate) struct Ended {
     pub(crate) attempt: AttemptId,
     pub(crate) handled: Handled,
 }
 
-/// What is left of an instance that came to its end with attempts in flight.
+/// The final state of an instance that ended with attempts in flight.
 pub(crate) struct Remains {
-    /// Whose guest was at it, if one was and it can be told.
+    /// The attempt whose guest was running, if any and if known.
     pub(crate) interrupted: Option<AttemptId>,
-    /// For how long the instance had been at it without a break.
+    /// How long the instance had run without yielding.
     pub(crate) held: Duration,
-    /// The attempts that had begun, with what each of them used.
+    /// The attempts in flight, with the resources that each used.
     pub(crate) used: BTreeMap<AttemptId, Used>,
-    /// The last of what was written in it.
+    /// The end of its stderr.
     pub(crate) stderr: String,
 }
 
 impl SharedInstance {
-    /// Makes an instance that has not made a call take several at once.
+    /// Converts an instance without calls so far into one for several attempts at once.
     ///
     /// # Errors
     /// Its `handle` cannot be called in this way.
@@ -93,9 +93,8 @@ impl SharedInstance {
         })
     }
 
-    /// Makes the attempts that come, all at once, and tells how each ended. Returns when the instance is spent.
-    ///
-    /// **Not cancel safe**: given up, the instance is spent too.
+    /// Runs incoming attempts concurrently, and sends the outcome of each. Returns when the instance cannot be used any
+    /// more. **Not cancel safe**: if it is cancelled, the instance cannot be used any more.
     pub(crate) async fn run(&mut self, jobs: &mut UnboundedReceiver<Job>, ended: &UnboundedSender<Ended>) -> Fault {
         let Self {
             running: Running { store, pace, .. },
@@ -120,7 +119,7 @@ impl SharedInstance {
         }
     }
 
-    /// What is left, after [`SharedInstance::run`] has returned or was given up.
+    /// The final state, after [`SharedInstance::run`] has returned or was cancelled.
     pub(crate) fn remains(mut self) -> Remains {
         let left = self.running.store.get_fuel().unwrap_or_default();
         let state = self.running.store.data_mut();
@@ -142,7 +141,7 @@ impl SharedInstance {
     }
 }
 
-/// Where attempts are taken in and given out, in the store's own loop.
+/// Starts and ends calls, inside the store's event loop.
 struct ConcurrentCalls<'a> {
     handle: Handle,
     result_max: u64,
@@ -158,7 +157,7 @@ impl ConcurrentCalls<'_> {
                     biased;
                     Some((attempt, task, answer)) = open.next() => {
                         let handled = accessor.with(|mut access| self.end(access.as_context_mut(), task, answer))?;
-                        // A worker that is gone needs no answer.
+                        // Fails if the worker is gone, which needs no answer.
                         let _ = self.ended.send(Ended { attempt, handled });
                     }
                     job = jobs.recv() => match job {

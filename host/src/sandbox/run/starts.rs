@@ -1,4 +1,4 @@
-//! Starts that are tried again while the machine has none left of something.
+//! Retries starts while the machine has run out of a resource.
 
 use std::{
     ops::RangeInclusive,
@@ -11,31 +11,31 @@ use std::{
 
 use super::fault::Fault;
 
-/// How long the start of a task or a planner is tried again for what the machine has none left of, while no other guest gets on:
-/// one that ends gives back what it has. As long as the driver waits where that is so for every attempt.
+/// How long the start of a task or a planner is retried while the machine has run out of a resource and no other guest
+/// makes progress. A guest that ends frees resources. The driver waits as long if every attempt fails in this way.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long it rests before it is tried again, the first time and at most.
+/// The first and the longest pause before a retry.
 const START_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
 
-/// How many starts in this process wait for what the machine has none left of.
+/// The starts in this process that wait for a resource of the machine.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// When a guest last got on while starts waited, in microseconds since [`BEGAN`].
+/// When a guest last made progress while starts waited, in microseconds since [`BEGAN`].
 static GOT_ON: AtomicU64 = AtomicU64::new(0);
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Notes that a guest was started or has returned from a call, `now`.
+/// Notes that a guest was started or returned from a call at the time `now`.
 pub(super) fn got_on(now: Instant) {
-    // Else nobody reads it, and all threads would write to the same line of their caches.
+    // Skipped otherwise: no start reads it, and all threads would write to the same cache line.
     if WAITING.load(Ordering::Relaxed) > 0 {
         let since = now.saturating_duration_since(*BEGAN).as_micros();
         GOT_ON.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
-/// Starts that the machine had not enough for, one after the other.
+/// The retries of one start.
 #[derive(Debug)]
 pub(crate) struct Starts {
     began: Instant,
@@ -43,7 +43,7 @@ pub(crate) struct Starts {
     waiting: Option<Waiting>,
 }
 
-/// As long as it lives, it is noted when guests get on.
+/// While one exists, progress of guests is recorded.
 #[derive(Debug)]
 struct Waiting;
 
@@ -71,7 +71,7 @@ impl Default for Starts {
 }
 
 impl Starts {
-    /// Rests before another start, longer each time. False: this one failed for another reason, or it was tried for long enough.
+    /// Pauses before a retry, longer each time. False: the start failed for another reason, or for too long.
     ///
     /// Cancel safe.
     pub(crate) async fn again(&mut self, fault: &Fault) -> bool {
@@ -88,7 +88,7 @@ impl Starts {
         true
     }
 
-    /// Whether another start may find what this one did not; `got_on`: when another guest last did.
+    /// Whether a retry may succeed. `got_on`: when another guest last made progress.
     fn is_worthwhile(&self, now: Instant, got_on: Instant) -> bool {
         now.saturating_duration_since(self.began.max(got_on)) < START_PATIENCE
     }
@@ -100,7 +100,7 @@ mod tests {
     use crate::{limits::Shortage, sandbox::shortage::HostResource};
 
     #[tokio::test]
-    async fn start_is_tried_again_only_for_what_the_machine_has_none_left_of() {
+    async fn start_is_retried_only_for_exhausted_resources_of_the_machine() {
         let machine = HostResource::Machine {
             shortage: Shortage::Memory,
             error: String::new(),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn start_waits_for_as_long_as_other_guests_get_on() {
+    fn start_is_retried_while_other_guests_make_progress() {
         let starts = Starts::default();
         let (began, second) = (starts.began, Duration::from_secs(1));
         let before = began.checked_sub(second).unwrap_or(began);

@@ -1,4 +1,4 @@
-//! A task's instance: `run`, once.
+//! A task's instance: one call of `run`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,23 +24,21 @@ use crate::{
     text::cut_to,
 };
 
-/// What all tasks of a run have in common.
+/// The common parameters of all tasks of a run.
 #[derive(Clone)]
 pub(crate) struct TaskSpec {
     pub(crate) program: LoadedComponent,
     pub(crate) limits: Limits,
-    /// What their instances may take of the host.
+    /// The share of the host's resources for their instances.
     pub(crate) share: Arc<Share>,
-    /// What those that have ended owe.
+    /// The time deficit of tasks that have ended.
     pub(crate) debt: Debt,
 }
 
 type Params<'a> = (&'a [u8],);
 type Return = (Result<Vec<u8>, String>,);
 
-/// Runs one task that was admitted from its input to its end. Returns that, and what it takes in the host.
-///
-/// Cancel safe: giving it up ends the task.
+/// Runs one admitted task to its end. Returns that, and what it takes in the host. Cancel safe: cancelling it ends the task.
 pub(crate) async fn run_task(
     sandbox: &Sandbox,
     spec: &TaskSpec,
@@ -95,7 +93,7 @@ pub(crate) async fn run_task(
         spec.share.note_taken(used.memory);
         let is_short = matches!(called, Err(Fault::HostFull { .. }));
         if is_short && running.store.data_mut().task().is_ok_and(|port| !port.has_asked()) {
-            // It has done nothing that was seen, so it is started again once what it needs is reserved.
+            // The task has had no visible effect, so it is restarted once its memory is reserved.
             let again = running.into_port();
             match (again, readmit(spec, &need).await) {
                 (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
@@ -105,7 +103,7 @@ pub(crate) async fn run_task(
             continue;
         }
         let outcome = called.unwrap_or_else(|fault| Err(format!("the task {fault}")));
-        // While the instance still counts, so that there is no moment at which neither does.
+        // Charged while the instance is still charged, so that there is no gap.
         let size = outcome.as_ref().map_or_else(String::len, Bytes::len);
         room.result = Charge::of(&sandbox.budget, size);
         break TaskEnd {
@@ -120,20 +118,20 @@ pub(crate) async fn run_task(
     (end, room)
 }
 
-/// Waits until an instance may be started in the place of one that there was no memory for.
+/// Waits until an instance may be started in place of one for which no memory was left.
 async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
     let memory = spec.share.reserve(need, 0).await?;
     spec.share.admit_with(memory).await
 }
 
 impl TaskEnd {
-    /// Of a task that was not begun because of this.
+    /// The end of a task that could not begin because of this fault.
     pub(crate) fn of_fault(fault: &Fault) -> Self {
         failed(fault, format!("the task {fault}"))
     }
 }
 
-/// The end of a task that came to none.
+/// The end of a task without an outcome of its own.
 fn failed(fault: &Fault, error: String) -> TaskEnd {
     TaskEnd {
         is_of_machine: fault.is_of_machine(),
@@ -141,10 +139,10 @@ fn failed(fault: &Fault, error: String) -> TaskEnd {
     }
 }
 
-/// Calls `run`. What it returned, or a text that says why that is none.
+/// Calls `run`. Returns its result, or the error message of the task.
 ///
 /// # Errors
-/// It failed.
+/// The call failed.
 async fn call(running: &mut Running, spec: &TaskSpec, input: &[u8]) -> Result<Result<Bytes, String>, Fault> {
     running.set_fuel(spec.limits.fuel);
     let export = spec.program.inner().exports.run;

@@ -1,11 +1,11 @@
-//! The end of a turn that the host spends on a guest.
+//! Ends turns that are spent in host calls.
 //!
-//! Fuel ends the turns of what a guest computes. What the host does for it burns none: a guest that calls the host ten thousand
-//! times in a turn keeps its thread for as long as those calls take. So the store has a hook, which wasmtime calls at each way
-//! from a guest into the host and back: for functions of the host, for what composed components have transcoded, and for
-//! wasmtime's own helpers. On a way back in a turn that has lasted too long it leaves the guest one unit of fuel before the next
-//! turn, and the guest ends this one at its next check of fuel, which is at the next loop or function. The fuel that it has in
-//! all stays the same, to the unit: only *when* it yields depends on the clock.
+//! Fuel ends turns in which a guest computes. Host calls burn no fuel by themselves: a guest that calls the host ten
+//! thousand times in a turn keeps its thread for the duration of those calls. So the store has a hook, which wasmtime
+//! calls at each transition from a guest into the host and back: for host functions, for strings that composed
+//! components have transcoded, and for wasmtime's own helpers. On a return in a turn that has lasted too long, the hook
+//! leaves the guest one unit of fuel for this turn. The guest then yields at its next check of fuel, at the next loop
+//! or function. Its total fuel is not changed, not by one unit: only *when* it yields depends on the clock.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -24,42 +24,44 @@ use crate::{
     units::Time,
 };
 
-/// How long a turn may last before it is ended at the next call that takes [`LONG`]. A plain turn takes a twentieth of that.
+/// How long a turn may last before the next call that takes [`LONG`] ends it. A turn of plain computation takes a
+/// twentieth of that.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
-/// The shortest call after which a turn is ended. **Not for speed**: compiled code has its fuel in a register and takes it up
-/// again after each call of a function and each check of fuel, but not after `memory.grow`, where what is changed here would be
-/// lost. A growth by something is told by the limiter; one by nothing takes a hundredth of this. A turn of nothing but shorter
-/// calls is ended by the fuel that the calls themselves burn, after a tenth of a second.
+/// The shortest call after which a turn is ended. **Not for speed**: compiled code keeps its fuel in a register and
+/// reloads it after each function call and each check of fuel, but not after `memory.grow`, where a change made here
+/// would be lost. The limiter reports a growth by at least one page; a growth by zero takes a hundredth of this time. A
+/// turn of only shorter calls ends by the fuel that they burn, after 0.1 s.
 const LONG: Duration = Duration::from_micros(5);
 
-/// The clock is read on one way back of so many, until a turn is old: reading it takes as long as a part of the shortest call.
+/// The clock is read on one of this many returns until a turn is old: reading it is a noticeable part of the shortest
+/// call.
 const READ_EVERY: u8 = 4;
 
-/// How many long calls a guest may make after its turn should have ended, and how long they may take together. Code without a
-/// loop or a call of its own never checks its fuel, but no compiler makes so much of it.
+/// The most long calls that a guest may make after its turn should have ended, and the most time that they may take
+/// together. Code without a loop or a call never checks its fuel, but no compiler emits that much of it.
 const LATE_CALLS_MAX: u32 = 16;
 const LATE_MAX: Duration = Duration::from_millis(200);
 
-/// A guest that does not check its fuel.
+/// The error of a guest that does not check its fuel.
 #[derive(Debug, thiserror::Error)]
 #[error("called the host for {0} without a loop or a function of its own in between")]
 struct NeverYields(Time);
 
-/// What the hook of one store knows.
+/// The state of one store's hook.
 pub(crate) struct Turn {
     debt: Debt,
     /// The turn in which the guest last called the host.
     called_in: Duration,
-    /// When that was, if this turn is looked at closely.
+    /// When that was, if calls are timed in this turn.
     called_at: Duration,
-    /// The ways back since the clock was read.
+    /// The returns since the clock was last read.
     unread: u8,
     /// Whether the turn has lasted so long that calls are timed.
     is_old: bool,
-    /// Whether the guest was left no fuel for this turn.
+    /// Whether the guest's fuel for this turn was taken away.
     is_over: bool,
-    /// The long calls since then, and the time that they took.
+    /// The long calls since then, and their total time.
     late_calls: u32,
     late: Duration,
 }
@@ -79,7 +81,7 @@ impl Turn {
         }
     }
 
-    /// Takes note of a way in or out.
+    /// Handles one transition.
     ///
     /// # Errors
     /// The guest makes long calls and never checks its fuel; traps it.
@@ -101,8 +103,8 @@ impl Turn {
         let has_grown = store.data_mut().limiter.take_grown();
         let turn = self.debt.turn();
         if turn != self.called_in {
-            // The call let others have a turn. A growth that waited for memory does so too, and its fuel is left alone; the
-            // next check of fuel passes here again.
+            // The call yielded. After a growth that waited for memory the fuel must not be changed; the next transition
+            // restores the interval.
             self.is_old = false;
             return match !has_grown && std::mem::take(&mut self.is_over) {
                 true => store.fuel_async_yield_interval(Some(YIELD_INTERVAL)),
@@ -139,11 +141,11 @@ impl Turn {
     }
 }
 
-/// The hook of a guest whose objects are collected. Its code does not take up its fuel again after an object was made, so that
-/// what [`Turn`] does to fuel would give it more, each time. So this ends a turn by itself, within the call: slower, as each
-/// event is a future, and without anything that the guest could notice. A collection lets others have a turn after every
-/// 16,384 objects, whatever this does. One object is one piece: an array that fills a worker's 64 MiB takes 60 ms, and one that
-/// fills 1 GiB takes 0.7 s (`tests/hostile/collected.rs`).
+/// The hook of a guest with garbage-collected objects. Its code does not reload its fuel after an object was made, so
+/// each change by [`Turn`] would give it more fuel. So this hook yields itself, within the call: slower, because each
+/// event is a future, and invisible to the guest. A collection itself yields after every 16,384 objects. One object is
+/// not divided: an array that fills a worker's 64 MiB takes 60 ms, and one that fills 1 GiB takes 0.7 s
+/// (`tests/hostile/collected.rs`).
 pub(crate) struct CollectedTurn {
     debt: Debt,
     /// The turn in which the guest last called the host, in nanoseconds.

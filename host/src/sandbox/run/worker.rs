@@ -1,4 +1,4 @@
-//! A worker's instance: `handle`, over and over.
+//! A worker's instance: sequential calls of `handle`.
 
 use std::{
     pin::pin,
@@ -41,44 +41,45 @@ use crate::{
     units::{Fuel, Size},
 };
 
-/// What a worker is started from.
+/// The parameters of a worker.
 #[derive(Clone)]
 pub(crate) struct WorkerSpec {
     pub(crate) program: LoadedComponent,
-    /// The run's name, the first part of the names of its actions.
+    /// The name of the run, the first part of the names of its actions.
     pub(crate) run: Arc<str>,
-    /// For people: `pool/worker`.
+    /// The name in messages: `pool/worker`.
     pub(crate) name: Arc<str>,
     /// Settings, as environment variables.
     pub(crate) env: Arc<[(String, String)]>,
-    /// How it is called, if it is a program.
+    /// How the worker is called, if it is a program.
     pub(crate) invocation: Arc<Invocation>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
-    /// What it sees of the machine's files; none: nothing is granted.
+    /// The file access. None: no folder is granted.
     pub(crate) files: Option<Arc<FileAccess>>,
-    /// What it reaches by HTTP.
+    /// The HTTP access.
     pub(crate) http: Arc<Access>,
-    /// What it says. The worker's and not an instance's, or one that traps after each flood could say as much as it likes.
+    /// The log output. It belongs to the worker and not to an instance. Otherwise a guest that traps after each flood
+    /// would not be limited.
     pub(crate) stderr: Tail,
-    /// What it owes its neighbours.
+    /// The time deficit of the worker.
     pub(crate) debt: Debt,
-    /// Where it is noted what it is denied.
+    /// Where denied operations are noted.
     pub(crate) denials: Arc<Denials>,
-    /// Where it says what is left of its quotas.
+    /// Where its quota reports are noted.
     pub(crate) reports: Arc<Reports>,
-    /// What the instances of its pool may take of the host.
+    /// The share of the host's resources for instances of its pool.
     pub(crate) share: Arc<Share>,
-    /// What its next instance has to find reserved.
+    /// The memory that must be reserved for its next instance.
     pub(crate) need: Need,
-    /// How many attempts one instance takes at once, from 1. More than one only of an async worker.
+    /// The attempts that one instance runs at once, at least 1. More than one only for an async worker.
     pub(crate) slots: u32,
-    /// Of a worker that nobody vouches for, the run's luck: everything that it sees follows from that and the action, so that
-    /// others come to the same result. It needs a new instance for every attempt.
+    /// The random seed of the run, for an untrusted worker. Everything that such a worker sees depends only on the seed
+    /// and the action, so that other workers compute the same result. It needs a new instance for every attempt.
     pub(crate) repeatable: Option<u64>,
 }
 
-/// A worker component that runs.
+/// A running worker component.
 pub(crate) struct WorkerInstance {
     pub(crate) running: Running,
     pub(crate) handle: Func,
@@ -86,24 +87,24 @@ pub(crate) struct WorkerInstance {
     calls: u32,
 }
 
-/// How an attempt went, before it is told to the driver.
+/// The outcome of an attempt, before it is sent to the driver.
 #[derive(Debug)]
 pub(crate) struct Handled {
     pub(crate) end: End,
     pub(crate) result: Bytes,
     pub(crate) words: Option<Box<Words>>,
     pub(crate) used: Used,
-    /// Whether the instance is spent.
+    /// Whether the instance cannot be used again.
     pub(crate) spent: bool,
 }
 
 impl Handled {
-    /// An attempt that did not reach a guest's answer.
+    /// An attempt that ended without an answer of the guest.
     pub(crate) fn fault(fault: &Fault, used: Used) -> Self {
         Self::fault_after(fault, used, String::new())
     }
 
-    /// The same, with the end of what the guest wrote to its stderr before.
+    /// The same, with the end of the guest's stderr.
     pub(crate) fn fault_after(fault: &Fault, used: Used, stderr: String) -> Self {
         let mut message = fault.to_string();
         if matches!(fault, Fault::Timeout { .. }) && used.fuel > 0 {
@@ -120,7 +121,7 @@ impl Handled {
         }
     }
 
-    /// The same with a message that only says how the guest ended.
+    /// Sets whether the message only describes how the guest ended.
     pub(crate) fn symptom(mut self, is_symptom: bool) -> Self {
         if let Some(words) = &mut self.words {
             words.is_symptom = is_symptom;
@@ -128,7 +129,7 @@ impl Handled {
         self
     }
 
-    /// The same with these last words, if it failed.
+    /// Sets the end of the guest's stderr, if the attempt failed.
     pub(crate) fn saying(mut self, stderr: String) -> Self {
         if let Some(words) = &mut self.words {
             words.stderr = stderr;
@@ -136,7 +137,7 @@ impl Handled {
         self
     }
 
-    /// The same failure as one of the machine, which had none left of something that the guest asked for.
+    /// Converts the failure to one of the machine, which had run out of a resource that the guest requested.
     pub(crate) fn for_shortage(self, (shortage, error): (Shortage, String)) -> Self {
         let resource = HostResource::Machine { shortage, error };
         let fault = Fault::HostFull { resource, begun: true };
@@ -151,12 +152,12 @@ impl Handled {
         }
     }
 
-    /// An attempt that was given up on purpose.
+    /// A cancelled attempt.
     pub(crate) fn stopped() -> Self {
         Self::fault(&Fault::Stopped, Used::default())
     }
 
-    /// An attempt that has the guest's answer, of which a result may have so many bytes.
+    /// An attempt with the guest's answer. `result_max`: the largest result, in bytes.
     pub(crate) fn answered((answer,): Return, result_max: u64, used: Used) -> Self {
         match answer {
             Ok(result) if result.len() as u64 <= result_max => Self {
@@ -196,7 +197,7 @@ type Params<'a> = (ActionRef<'a>,);
 pub(crate) type Return = (Result<Vec<u8>, Failure>,);
 
 impl WorkerInstance {
-    /// Starts one that was admitted.
+    /// Starts an admitted worker.
     ///
     /// # Errors
     /// It could not be started.
@@ -225,14 +226,12 @@ impl WorkerInstance {
         })
     }
 
-    /// How many attempts this instance has made.
+    /// The number of attempts that this instance has made.
     pub(crate) fn calls(&self) -> u32 {
         self.calls
     }
 
-    /// Makes one attempt.
-    ///
-    /// **Not cancel safe**: an instance whose call was given up is spent and must be dropped.
+    /// Makes one attempt. **Not cancel safe**: an instance whose call was cancelled must be dropped.
     pub(crate) async fn handle(&mut self, job: Job) -> Handled {
         self.calls += 1;
         let began = Instant::now();
@@ -263,14 +262,14 @@ impl WorkerInstance {
     }
 }
 
-/// Says which attempt is going on.
+/// Sets the running attempt.
 pub(crate) fn set_current(running: &mut Running, current: Option<Current>) {
     if let Role::Worker(worker) = &mut running.store.data_mut().role {
         worker.current = current;
     }
 }
 
-/// The last words of an attempt that is over; says how many were not passed on.
+/// The end of stderr of an attempt that is over. Logs a warning if output was dropped.
 pub(crate) fn stderr_tail(running: &Running) -> String {
     let state = running.store.data();
     let Some(talk) = state.stderr.end_attempt() else {
@@ -282,7 +281,7 @@ pub(crate) fn stderr_tail(running: &Running) -> String {
     talk.stderr_tail
 }
 
-/// Starts the guest of a worker, in an environment to which its grants are added.
+/// Starts the guest of a worker, with its grants added to `env`.
 ///
 /// # Errors
 /// It could not be started.
@@ -297,7 +296,7 @@ pub(crate) async fn started(
     env: GuestEnv,
 ) -> Result<Running, Fault> {
     let stderr = spec.stderr.clone();
-    // Of an attempt that was given up.
+    // Discards the output of a cancelled attempt.
     stderr.end_attempt();
     if logger.forwards_stderr() {
         stderr.forward(LogSource::Worker(spec.name.clone(), None), logger.clone());

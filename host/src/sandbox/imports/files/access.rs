@@ -1,4 +1,4 @@
-//! Folders that are granted, and bounds for what a guest has open, under way and unread.
+//! Granted folders, and limits on a guest's open files, running calls and unread bytes.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::{
     limits::{self, Budget, Charge, FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX},
 };
 
-/// What all workers of a sandbox have together.
+/// Limits on files for all workers of a sandbox together.
 pub(crate) struct FileLimits {
     pub(super) calls: Arc<Semaphore>,
     pub(super) open: Arc<Semaphore>,
-    /// How many files guests may have open together.
+    /// The most files that all guests together have open.
     pub(super) open_all: usize,
 }
 
@@ -34,13 +34,13 @@ impl Default for FileLimits {
     }
 }
 
-/// The granted folders of one pool, each with the one descriptor that all its instances share.
+/// The granted folders of one pool with their names in guests. All instances share one descriptor for each.
 pub(crate) type Folders = Arc<[(Dir, String)]>;
 
-/// Makes ready what workers with these grants see.
+/// Prepares the granted folders of a pool.
 ///
 /// # Errors
-/// There is no descriptor left for one of them.
+/// No file descriptor is left for one of them.
 pub(crate) fn folders(grants: &Grants) -> std::io::Result<Folders> {
     let folder = |dir: &crate::grants::Dir| {
         let (perms, mode) = if dir.writable {
@@ -53,17 +53,17 @@ pub(crate) fn folders(grants: &Grants) -> std::io::Result<Folders> {
     grants.dirs.iter().map(folder).collect()
 }
 
-/// What one worker may do with files, over all its instances.
+/// The file access of one worker, for all its instances.
 pub(crate) struct FileAccess {
     pub(crate) folders: Folders,
     pub(super) calls: Calls,
     pub(super) open: Arc<Semaphore>,
-    /// How many files one instance may have open.
+    /// The most files that one instance has open.
     pub(crate) open_max: usize,
 }
 
 impl FileAccess {
-    /// For one of `workers` workers, whose instances hold at most `handles`.
+    /// For one of `workers` workers, whose instances have at most `handles` handles.
     pub(crate) fn new(all: &FileLimits, folders: Folders, workers: usize, handles: usize) -> Arc<Self> {
         Arc::new(Self {
             folders,
@@ -77,8 +77,8 @@ impl FileAccess {
     }
 }
 
-/// Bounds how many blocking calls of one worker, and of all, are under way. A call that was given up still counts until the
-/// system has let it go.
+/// Limits the blocking calls in flight, of one worker and of all workers. A cancelled call counts until the system call
+/// has returned.
 #[derive(Clone)]
 pub(crate) struct Calls {
     pub(super) own: Arc<Semaphore>,
@@ -86,12 +86,12 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Does this in a thread that may block, as soon as there may be one more.
+    /// Runs `work` on a thread that may block, as soon as the limits allow one more call.
     ///
     /// Cancel safe: work that has begun goes on to its end and its result is dropped.
     ///
     /// # Errors
-    /// The runtime ends.
+    /// The runtime is shutting down.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
@@ -132,7 +132,7 @@ impl Files {
         &self.access.calls
     }
 
-    /// Leave to have one more file open. None: this instance, or all guests together, have as many as they may.
+    /// A permit for one more open file. None: this instance, or all guests together, are at their limit.
     pub(crate) fn one_more(&self) -> Option<Arc<OpenPermit>> {
         let own = self.open.clone().try_acquire_owned().ok()?;
         let all = self.access.open.clone().try_acquire_owned().ok()?;
@@ -140,13 +140,13 @@ impl Files {
     }
 }
 
-/// Leave to have a file open, until the last that uses the file drops it.
+/// A permit for one open file, held until its last user is dropped.
 pub(crate) struct OpenPermit {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
-/// Bytes that are kept for an instance because it has not taken them yet, or because a disk has not.
+/// Limits the bytes that are buffered for an instance: read ahead, or not written to the disk yet.
 #[derive(Clone)]
 pub(crate) struct Unread {
     pub(super) left: Arc<Semaphore>,
@@ -154,7 +154,7 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// Keeps so many. None: more are kept already than may be.
+    /// Counts `bytes` as buffered. None: that is over the limit.
     pub(crate) fn keep(&self, bytes: usize) -> Option<Kept> {
         let permit = self.left.clone();
         let permit = permit.try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
@@ -165,13 +165,14 @@ impl Unread {
     }
 }
 
-/// Bytes that count until this is dropped.
+/// Buffered bytes, which count until this is dropped.
 pub(crate) struct Kept {
     _permit: OwnedSemaphorePermit,
     _charge: Charge,
 }
 
-/// Carries out what wasmtime-wasi says of descriptors that may block their thread: there it never waits.
+/// Polls a file operation of wasmtime-wasi once. On descriptors that may block their thread, such operations never
+/// wait.
 pub(crate) fn at_once<R>(work: impl Future<Output = FsResult<R>>) -> FsResult<R> {
     let done = futures::FutureExt::now_or_never(work);
     done.unwrap_or_else(|| Err(FsError::trap(format_err!("a file operation waited where none may"))))

@@ -1,4 +1,4 @@
-//! What is in a folder, read piece by piece: a folder may have any number of entries.
+//! Lists a folder in pieces, because it may have any number of entries.
 
 use std::{collections::VecDeque, fs::File, io, mem::MaybeUninit, sync::Arc};
 
@@ -10,16 +10,16 @@ use wasmtime_wasi::p2::{
 
 use super::access::{Calls, Kept, OpenPermit, Unread};
 
-/// How many bytes of entries are read at a time: more than the longest name takes.
+/// The bytes of entries that are read at a time: more than the longest name takes.
 const PIECE: usize = 4 << 10;
 
-/// What the entries of a piece take, in bytes: each takes 24 bytes or more of a piece, and as much as four times that once its
-/// name is a text of its own.
+/// The memory for the entries of a piece, in bytes. An entry takes at least 24 bytes of the piece, and up to four times
+/// that as a separate string.
 const PIECE_KEPT: usize = 4 * PIECE;
 
 /// A folder that is being listed.
 pub(crate) struct Entries {
-    /// None when all was read.
+    /// None after the end.
     from: Option<Arc<File>>,
     read: VecDeque<FsResult<DirectoryEntry>>,
     _permit: Arc<OpenPermit>,
@@ -27,7 +27,7 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Of this folder, from the beginning. None: too much is unread already.
+    /// Lists this folder from the beginning. None: too many bytes are unread already.
     pub(crate) fn new(from: File, permit: Arc<OpenPermit>, unread: &Unread) -> Option<Self> {
         Some(Self {
             from: Some(Arc::new(from)),
@@ -37,10 +37,10 @@ impl Entries {
         })
     }
 
-    /// Opens a folder once more, for a position of its own in it. Blocks.
+    /// Opens a folder again, for a separate position in it. Blocks.
     ///
     /// # Errors
-    /// It may not be listed.
+    /// It cannot be opened for listing.
     pub(crate) fn open(folder: &File) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(openat(folder, ".", flags, Mode::empty())?.into())
@@ -49,7 +49,7 @@ impl Entries {
     /// The next entry; none at the end.
     ///
     /// # Errors
-    /// The folder cannot be read on, or the name is not Unicode.
+    /// The folder cannot be read, or the name is not UTF-8.
     pub(crate) async fn next(&mut self, calls: &Calls) -> FsResult<Option<DirectoryEntry>> {
         while self.read.is_empty() {
             let Some(from) = self.from.clone() else {
@@ -69,7 +69,7 @@ impl Entries {
     }
 }
 
-/// The next few entries, possibly none of interest; none at all at the end. Blocks.
+/// The next piece of entries, without `.` and `..`, so possibly empty. None: the end. Blocks.
 fn piece(folder: &File) -> io::Result<Option<VecDeque<FsResult<DirectoryEntry>>>> {
     let mut buffer = [MaybeUninit::<u8>::uninit(); PIECE];
     let mut entries = RawDir::new(folder, &mut buffer);
@@ -82,7 +82,7 @@ fn piece(folder: &File) -> io::Result<Option<VecDeque<FsResult<DirectoryEntry>>>
         if name != c"." && name != c".." {
             let kind = match entry.file_type() {
                 FileType::Unknown => {
-                    // Gone meanwhile: that is no reason to list nothing.
+                    // If the entry is gone meanwhile, it is listed with an unknown type.
                     let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
                     stat.map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
                 }
@@ -96,7 +96,7 @@ fn piece(folder: &File) -> io::Result<Option<VecDeque<FsResult<DirectoryEntry>>>
                 Err(_) => Err(ErrorCode::IllegalByteSequence.into()),
             });
         }
-        // What comes after this would be read anew.
+        // A further entry would need another read.
         if entries.is_buffer_empty() {
             break;
         }

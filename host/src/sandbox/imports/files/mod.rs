@@ -1,7 +1,7 @@
-//! The files of workers: folders that were opened once, and bounds for what a guest has open, under way and unread.
+//! The files of workers: folders that are opened once, and limits on open files, running calls and unread bytes.
 //!
-//! wasmtime-wasi does the work on paths. What is here decides which descriptors that work begins at, what may be opened, in
-//! which thread it is done, and how much of it there may be.
+//! wasmtime-wasi resolves paths. This module decides from which descriptors, what may be opened, on which thread, and
+//! how much of it at a time.
 
 mod access;
 mod entries;
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_was_given_up_counts_until_it_has_ended() {
+    async fn cancelled_call_counts_until_it_has_ended() {
         let files = files(16);
         let mut stuck = Vec::new();
         for _ in 0..2 {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_open_until_the_last_that_uses_them_is_gone() {
+    fn permit_is_held_until_the_last_user_is_dropped() {
         let files = files(16);
         let mut open: Vec<_> = (0..16).map(|_| files.one_more().unwrap()).collect();
         assert!(files.one_more().is_none());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_written_and_read_in_the_background() {
+    async fn file_is_written_and_read_in_the_background() {
         let files = files(16);
         let file = Arc::new(tempfile::tempfile().unwrap());
         let mut writer = Writer::new(&file, None, &files, Some(2));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_ahead_has_a_bound() {
+    async fn bytes_read_ahead_are_limited() {
         let files = files(16);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 1 << 16]).unwrap();
@@ -116,7 +116,7 @@ mod tests {
         }
         let mut one_more = Reader::new(&file, None, &files, 0);
         assert!(matches!(one_more.read(1), Err(StreamError::Trap(error)) if error.to_string().contains("8MiB")));
-        // What is taken at once is not kept.
+        // A blocking read buffers nothing.
         assert_eq!(one_more.blocking_read(5).await.unwrap().len(), 5);
         readers.pop();
         assert!(one_more.read(1).is_ok());

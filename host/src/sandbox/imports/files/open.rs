@@ -1,4 +1,4 @@
-//! Opening: regular files and folders only, and without ever waiting.
+//! Opens regular files and folders only, without waiting for other processes.
 
 use std::{fs::File, io};
 
@@ -9,25 +9,25 @@ use rustix::{
 
 use crate::grants::is_proc;
 
-/// How often a path is resolved again because something was renamed meanwhile. As wasmtime-wasi has it.
+/// How often a path is resolved before a concurrent rename makes it fail. The same number as in wasmtime-wasi.
 const TRIES: usize = 4;
 
 /// How a file is to be opened. At least one of `read` and `write` is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct How {
-    /// Whether a symbolic link at the end is followed; within the folder always.
+    /// Whether a symbolic link at the end is followed. It never leads out of the folder.
     pub(crate) follow: bool,
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) create: bool,
-    /// With `create`: it must not be there yet.
+    /// With `create`: the file must not exist.
     pub(crate) exclusive: bool,
     pub(crate) truncate: bool,
-    /// It must be a folder.
+    /// The file must be a folder.
     pub(crate) folder: bool,
 }
 
-/// What was not opened because of what it is, in words for people.
+/// Files that are not opened because of their kind, with the message for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("it is a pipe, a socket or a device, and only regular files and folders are opened")]
@@ -36,7 +36,7 @@ pub(crate) enum Refused {
     Proc,
 }
 
-/// Why a file was not opened.
+/// Errors of opening a file.
 pub(crate) enum OpenError {
     Refused(Refused),
     System(io::Error),
@@ -44,7 +44,7 @@ pub(crate) enum OpenError {
 
 impl From<Errno> for OpenError {
     fn from(error: Errno) -> Self {
-        // A path that leads out.
+        // The path leads out of the folder.
         let error = if error == Errno::XDEV { Errno::PERM } else { error };
         Self::System(error.into())
     }
@@ -56,15 +56,16 @@ impl From<io::Error> for OpenError {
     }
 }
 
-/// Opens what `path` names below a folder, and says whether it is a folder. Nothing waits here but for the disk: a lease or the
-/// other end of a pipe does not keep the thread.
+/// Opens `path` below a folder, and returns whether it is a folder itself. Waits only for the disk, and not for a lease
+/// or the other end of a pipe.
 ///
 /// # Errors
-/// It is not there, leads out of the folder, or is neither a regular file nor a folder.
+/// It does not exist, leads out of the folder, or is neither a regular file nor a folder.
 pub(crate) fn open(below: &File, path: &str, how: How) -> Result<(File, bool), OpenError> {
     let link = if how.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     let always = OFlags::CLOEXEC | link;
-    // Looked at without opening it: some devices do something as soon as they are opened. What is made here is a regular file.
+    // Checked before it is opened, because opening some devices has effects. A file that is created exclusively is a
+    // regular file.
     if !(how.create && how.exclusive) {
         match resolve(below, path, OFlags::PATH | always) {
             Ok(found) => {
@@ -85,7 +86,7 @@ pub(crate) fn open(below: &File, path: &str, how: How) -> Result<(File, bool), O
     flags.set(OFlags::TRUNC, how.truncate);
     flags.set(OFlags::DIRECTORY, how.folder);
     let file = resolve(below, path, flags)?;
-    // Once more: another instance may have put something else there meanwhile.
+    // Checked again: another instance may have replaced it meanwhile.
     let is_folder = check(&file)?;
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok((file, is_folder))
@@ -109,7 +110,7 @@ fn resolve(below: &File, path: &str, flags: OFlags) -> Result<File, Errno> {
     Err(last)
 }
 
-/// Whether a file that may be opened is a folder.
+/// Checks that a file may be opened, and returns whether it is a folder.
 ///
 /// # Errors
 /// It may not be opened.
@@ -120,7 +121,7 @@ fn check(file: &File) -> Result<bool, OpenError> {
     match FileType::from_raw_mode(fstat(file)?.st_mode) {
         FileType::RegularFile => Ok(false),
         FileType::Directory => Ok(true),
-        // Where links are not followed, one is found as itself.
+        // If links are not followed, this is the link itself.
         FileType::Symlink => Err(Errno::LOOP.into()),
         _ => Err(OpenError::Refused(Refused::Kind)),
     }
@@ -146,14 +147,14 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_pipe_that_takes_a_files_place_between_two_looks_is_not_opened() {
+    fn pipe_that_replaces_a_file_between_two_checks_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let (file, pipe) = (folder.path().join("file"), folder.path().join("pipe"));
         std::fs::write(&file, "regular").unwrap();
         mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let below = File::open(folder.path()).unwrap();
         let (tell, told) = channel();
-        // Not scoped: where an `open` waits the test has to end all the same.
+        // Not scoped, so that the test ends even if an `open` waits.
         std::thread::spawn(move || {
             while !OVER.load(Ordering::Relaxed) {
                 renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).unwrap();
@@ -164,7 +165,7 @@ mod tests {
                 read: true,
                 ..How::default()
             };
-            // Until something was opened and refused often enough for the two to have met.
+            // Until both outcomes are frequent enough for the race to have happened.
             let (mut opened, mut refused) = (0, 0);
             while opened < 5000 || refused < 5000 {
                 match open(&below, "file", how) {
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!(
             done,
             Ok::<(), RecvTimeoutError>(()),
-            "an open waits, or has given a pipe"
+            "an open waits, or has returned a pipe"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Reading and writing a file as a stream.
+//! Reads and writes a file as a stream.
 
 use std::{
     fs::File,
@@ -19,18 +19,18 @@ use wasmtime_wasi::{
 use super::access::{Calls, Files, Kept, OpenPermit, Unread};
 use crate::{limits::UNREAD_MAX, units::Size};
 
-/// The most that is read or written at once.
+/// The most bytes that are read or written at once.
 pub(crate) const PIECE: usize = 64 << 10;
 
-/// How much is read ahead of a guest that only waits until there is something.
+/// The bytes that are read ahead for a guest that only polls for readiness.
 const AHEAD: usize = 4 << 10;
 
-/// What both directions have in common.
+/// The common part of readers and writers.
 struct Access {
     file: Arc<File>,
     calls: Calls,
     unread: Unread,
-    /// The file is open as long as this stream is.
+    /// Keeps the file open as long as this stream.
     _permit: Option<Arc<OpenPermit>>,
 }
 
@@ -44,8 +44,10 @@ impl Access {
         }
     }
 
+    /// Counts `bytes` as buffered.
+    ///
     /// # Errors
-    /// The instance has more unread or unwritten than it may; traps the guest.
+    /// The instance has too many unread or unwritten bytes; traps the guest.
     fn keep(&self, bytes: usize) -> StreamResult<Kept> {
         let over = || {
             format_err!(
@@ -59,15 +61,15 @@ impl Access {
 
 type Task<T> = AbortOnDropJoinHandle<wasmtime::Result<io::Result<T>>>;
 
-/// What came of a task.
+/// The result of a task.
 ///
 /// # Errors
-/// The system's, or that the run is over.
+/// An error of the system, or the run is over.
 fn flat<T>(done: wasmtime::Result<io::Result<T>>) -> Result<T, wasmtime::Error> {
     done.and_then(|done| done.map_err(Into::into))
 }
 
-/// Reads a file from a position on.
+/// Reads a file from a position.
 pub(crate) struct Reader {
     access: Access,
     position: u64,
@@ -95,7 +97,7 @@ impl Reader {
         }
     }
 
-    /// Begins to read ahead.
+    /// Starts to read ahead.
     fn begin(&mut self, size: usize) -> StreamResult<()> {
         let size = size.min(PIECE);
         let kept = self.access.keep(size)?;
@@ -128,7 +130,7 @@ fn read(file: &File, position: u64, size: usize) -> io::Result<Bytes> {
             Err(error) => return Err(error),
             Ok(count) => {
                 bytes.truncate(count);
-                // What is kept is what is counted.
+                // The allocation is what was counted.
                 bytes.shrink_to_fit();
                 return Ok(bytes.into());
             }
@@ -167,7 +169,7 @@ impl InputStream for Reader {
         if !matches!(self.state, Reading::Idle) || size == 0 {
             return self.read(size);
         }
-        // Taken at once, so that nothing is kept.
+        // Returned at once, so nothing is buffered.
         let (file, position, size) = (self.access.file.clone(), self.position, size.min(PIECE));
         let done = flat(self.access.calls.run(move || read(&file, position, size)).await);
         match done {
@@ -199,14 +201,14 @@ impl Pollable for Reader {
     }
 }
 
-/// Where a writer writes.
+/// Where the next write goes.
 #[derive(Clone, Copy)]
 enum At {
     Position(u64),
     End,
 }
 
-/// Writes a file from a position on, or at its end.
+/// Writes a file from a position, or at its end.
 pub(crate) struct Writer {
     access: Access,
     at: At,
@@ -221,7 +223,7 @@ enum Writing {
 }
 
 impl Writer {
-    /// `position`: none for the end of the file, wherever that is at each write.
+    /// `position`: none for the end of the file at the time of each write.
     pub(crate) fn new(file: &Arc<File>, permit: Option<Arc<OpenPermit>>, files: &Files, position: Option<u64>) -> Self {
         Self {
             access: Access::new(file, permit, files),
@@ -248,10 +250,10 @@ impl Writer {
         }
     }
 
-    /// How much may be written now.
+    /// The bytes that may be written now.
     ///
     /// # Errors
-    /// The last write failed, or an earlier one.
+    /// This or an earlier write failed.
     fn may_write(&mut self) -> StreamResult<usize> {
         match &self.state {
             Writing::Idle => Ok(PIECE),
@@ -316,7 +318,7 @@ impl OutputStream for Writer {
         }
     }
 
-    /// What was written is with the system as soon as the write is done.
+    /// Does nothing: a write that is done has reached the system.
     fn flush(&mut self) -> StreamResult<()> {
         self.may_write().map(|_| ())
     }
@@ -325,7 +327,7 @@ impl OutputStream for Writer {
         self.may_write()
     }
 
-    /// What was written and not flushed is written all the same.
+    /// Completes a write that is running.
     async fn cancel(&mut self) {
         self.settle().await;
     }

@@ -1,4 +1,4 @@
-//! What WASI 0.2 has for files, as WASI 0.3 has it.
+//! Converts file types and errors between WASI 0.2 and WASI 0.3.
 
 use wasmtime_wasi::{
     p2::{FsError, bindings::filesystem::types as p2},
@@ -11,7 +11,7 @@ use wasmtime_wasi::{
     },
 };
 
-/// Each flag, as WASI 0.2 and as WASI 0.3 has it.
+/// Each descriptor flag, in WASI 0.2 and in WASI 0.3.
 pub(super) const DESCRIPTOR_FLAGS: [(p2::DescriptorFlags, DescriptorFlags); 6] = [
     (p2::DescriptorFlags::READ, DescriptorFlags::READ),
     (p2::DescriptorFlags::WRITE, DescriptorFlags::WRITE),
@@ -37,8 +37,10 @@ pub(super) fn path_flags(flags: PathFlags) -> p2::PathFlags {
     }
 }
 
+/// Converts a time to set.
+///
 /// # Errors
-/// It is before 1970, which WASI 0.2 does not know.
+/// It is before 1970, which WASI 0.2 cannot represent.
 pub(super) fn time_of(time: NewTimestamp) -> FilesystemResult<p2::NewTimestamp> {
     Ok(match time {
         NewTimestamp::NoChange => p2::NewTimestamp::NoChange,
@@ -87,7 +89,7 @@ pub(super) fn error(error: FsError) -> FilesystemError {
     }
 }
 
-/// The same error of WASI 0.3.
+/// The error of WASI 0.3 with the same meaning.
 pub(super) fn code(old: p2::ErrorCode) -> ErrorCode {
     macro_rules! same {
         ($($name:ident)*) => {

@@ -1,6 +1,6 @@
-//! `wasi:filesystem` of WASI 0.3: the same folders, bounds and refusals as those of WASI 0.2 in `wasi_files/`, which does the
-//! work. Only the shape differs: functions that wait do not keep the store, and what is read or written is a stream of the
-//! component model.
+//! `wasi:filesystem` of WASI 0.3, with the folders, limits and checks of WASI 0.2 in `wasi_files/`, which does the
+//! work. Only the interface differs: functions that wait do not block the store, and content is read and written as a
+//! stream of the component model.
 
 use futures::future::Either;
 use wasmtime::{
@@ -44,7 +44,8 @@ impl HasData for Linked {
     type Data<'a> = View<'a>;
 }
 
-/// Does this with a descriptor, as WASI 0.2 has it: in a thread that may block, or at once if it is of the scratch folder.
+/// Calls a function of WASI 0.2 with a descriptor: on a thread that may block, or at once if it is in the scratch
+/// folder.
 macro_rules! with {
     ($store:ident, $fd:ident, |$view:ident, $inner:ident| $work:expr) => {{
         let done = $store.with(|mut access| {
@@ -59,7 +60,7 @@ macro_rules! with {
     }};
 }
 
-/// The same with two.
+/// The same with two descriptors.
 macro_rules! with_both {
     ($store:ident, $fd:ident, $other:ident, |$view:ident, $inner:ident, $second:ident| $work:expr) => {{
         let done = $store.with(|mut access| {
@@ -321,7 +322,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         let same: FilesystemResult<bool> = with_both!(store, fd, other, |view, fd, other| async {
             view.is_same_object(fd, other).await.map_err(FsError::trap)
         });
-        // What the system does not say is no.
+        // An error of the system counts as "not the same".
         match same {
             Ok(same) => Ok(same),
             Err(error) => error.downcast().map(|_| false),

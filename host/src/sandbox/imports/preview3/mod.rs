@@ -1,9 +1,9 @@
-//! WASI 0.3 but for HTTP: what wasmtime-wasi has, by the same grants as WASI 0.2, and some of it once more, for the
-//! same reasons.
+//! WASI 0.3 without HTTP: the functions of wasmtime-wasi, under the same grants as WASI 0.2. Some functions are
+//! replaced, for the same reasons as there:
 //!
-//! * A guest on logical time must not wait for real time to pass.
-//! * Making randomness burns no fuel.
-//! * Nothing of the network is ever open, so the name of a server is not even copied.
+//! * A guest on logical time must not wait for real time.
+//! * Making random bytes burns no fuel by itself.
+//! * Guests have no network, so looking up a name fails before the name is copied.
 
 mod convert;
 mod files;
@@ -29,13 +29,13 @@ use super::{
     state::State,
 };
 
-/// The version that wasmtime-wasi links, and the only one of 0.3 that there is.
+/// The version that wasmtime-wasi links, and the only version of 0.3.
 const CLOCK: &str = "wasi:clocks/monotonic-clock@0.3.0";
 const SECURE: &str = "wasi:random/random@0.3.0";
 const INSECURE: &str = "wasi:random/insecure@0.3.0";
 const NAMES: &str = "wasi:sockets/ip-name-lookup@0.3.0";
 
-/// Links it, on an engine with component-model async.
+/// Links WASI 0.3 on an engine with component-model async.
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     p3::cli::add_to_linker(linker)?;
     p3::clocks::add_to_linker(linker)?;
@@ -56,7 +56,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         |mut store: StoreContextMut<'_, State>, (most,): (u64,)| {
             Box::new(async move {
                 let random = store.data_mut().ctx().ctx.random();
-                // No more than there may be at once: it may be less than was asked for.
+                // At most the limit of one call: the function may return fewer bytes than were asked for.
                 let bytes = random::random::Host::get_random_bytes(random, most)?;
                 charge(&mut store, bytes.len(), 0).await?;
                 Ok((bytes,))
@@ -84,7 +84,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-/// Waits for so many ns.
+/// Waits for `wait_ns` nanoseconds.
 ///
 /// # Errors
 /// The guest's clock stands still; traps it.

@@ -1,4 +1,4 @@
-//! Files and folders as streams of the component model: one piece at a time, each in a thread that may block.
+//! Files and folders as streams of the component model: one piece at a time, each on a thread that may block.
 
 use std::{
     pin::Pin,
@@ -23,10 +23,10 @@ use wasmtime_wasi::{
 use super::convert::{code, type_of};
 use crate::sandbox::imports::{files::PIECE, wasi_files::Listing};
 
-/// Resolves to how a stream ended.
+/// A future of how a stream ended.
 pub(super) type Told = FutureReader<Result<(), ErrorCode>>;
 
-/// What reads piece by piece.
+/// A source that is read in pieces.
 pub(super) trait Pieces: Send + Sized + Unpin + 'static {
     type Item: Send + Sync + 'static;
     type Buffer: WriteBuffer<Self::Item> + Default;
@@ -49,7 +49,7 @@ impl Pieces for DynInputStream {
     }
 }
 
-/// A folder that is listed, from when it is opened.
+/// A folder that is opened and then listed.
 pub(super) enum Folder {
     Opening(BoxFuture<'static, FsResult<Listing>>),
     Open(Listing),
@@ -83,7 +83,7 @@ impl Pieces for Folder {
     }
 }
 
-/// The end of a stream that the host has, which says at last how it ended.
+/// The host's end of a stream. When it closes, it sends how the stream ended.
 struct HostEnd<S, T> {
     state: At<S, T>,
     told: Option<oneshot::Sender<Result<(), ErrorCode>>>,
@@ -96,8 +96,10 @@ enum At<S, T> {
 }
 
 impl<S, T> HostEnd<S, T> {
+    /// Closes the stream.
+    ///
     /// # Errors
-    /// It is one that traps.
+    /// `how` is an error that traps the guest.
     fn close(&mut self, how: FsResult<()>) -> Result<StreamResult> {
         self.state = At::Closed;
         let how = match how {
@@ -105,7 +107,7 @@ impl<S, T> HostEnd<S, T> {
             Err(error) => Err(code(error.downcast()?)),
         };
         if let Some(told) = self.told.take() {
-            // The guest may have no interest.
+            // Fails if the guest has dropped the future.
             let _ = told.send(how);
         }
         Ok(StreamResult::Dropped)
@@ -153,12 +155,12 @@ impl<D, S: Pieces> StreamProducer<D> for HostEnd<S, Option<S::Buffer>> {
         mut to: Destination<'a, Self::Item, Self::Buffer>,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
-        // A guest that asks whether it could read.
+        // A read of zero items only asks whether reading is possible.
         if to.remaining(&mut store) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let done = match self.poll(|pieces| Box::pin(pieces.next()), cx) {
-            // What is under way is there for the next read.
+            // The running operation continues for the next read.
             Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
             Poll::Pending => return Poll::Pending,
             Poll::Ready(done) => done,
@@ -198,7 +200,7 @@ impl<D: 'static> StreamConsumer<D> for HostEnd<DynOutputStream, usize> {
                 (writer, written.map(|()| count).map_err(failed))
             })
         };
-        // A write that was begun is not taken back: the guest is told what it took when it is done.
+        // A write that has begun is not cancelled: the guest gets its count when it is done.
         let Poll::Ready(done) = self.poll(write, cx) else {
             return Poll::Pending;
         };
@@ -224,7 +226,7 @@ fn failed(error: StreamError) -> FsError {
     }
 }
 
-/// A stream of what a source has, and how that ends.
+/// A stream of the content of a source, and a future of how it ends.
 pub(super) fn read_from<U: 'static, D: HasData, S: Pieces>(
     store: &mut Access<'_, U, D>,
     source: FsResult<S>,
@@ -245,7 +247,7 @@ where
     Ok((stream, FutureReader::new(&mut *store, told)?))
 }
 
-/// Writes what comes from a stream, and tells how that ends.
+/// Writes the content of a stream. Returns a future of how that ends.
 pub(super) fn write_to<U: 'static, D: HasData>(
     store: &mut Access<'_, U, D>,
     mut data: StreamReader<u8>,

@@ -1,4 +1,4 @@
-//! What files hold.
+//! The content of files: reads, writes and sizes.
 
 use bytes::Bytes;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
@@ -6,13 +6,13 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use super::tree::{BLOCK, Id, Result, Tree};
 
 impl Tree {
-    /// At most `most` bytes of a file from a position on; none at its end.
+    /// Reads at most `most` bytes of a file from a position; empty at its end.
     pub(super) fn read(&self, file: Id, position: u64, most: usize) -> Result<Bytes> {
         let content = self.content(file)?;
         let left = content.length.saturating_sub(position).min(most as u64);
         let end = position + left;
         if let Some(given) = &content.given {
-            // It is as long as the file.
+            // `given` is as long as the file.
             let (from, to) = (usize::try_from(position), usize::try_from(end));
             return Ok(match (from, to) {
                 (Ok(from), Ok(to)) if from < to && to <= given.len() => given.slice(from..to),
@@ -37,7 +37,7 @@ impl Tree {
         Ok(bytes.into())
     }
 
-    /// The whole of a file. None: it is longer than `most`.
+    /// The whole content of a file. None: it is longer than `most` bytes.
     pub(super) fn whole(&self, start: Id, path: &str, most: u64) -> Result<Option<Bytes>> {
         let file = self.find(start, path)?;
         let length = self.content(file)?.length;
@@ -47,7 +47,7 @@ impl Tree {
         }
     }
 
-    /// Sees to it that a file's bytes are its own.
+    /// Copies given content into the file's own blocks.
     fn make_own(&mut self, file: Id) -> Result<()> {
         let Some(given) = self.content(file)?.given.clone() else {
             return Ok(());
@@ -61,7 +61,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Writes at a position, or at the end of the file; all or nothing.
+    /// Writes at a position, or at the end of the file. Writes all bytes or none.
     pub(super) fn write(&mut self, file: Id, position: Option<u64>, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -96,7 +96,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Cuts a file, or has zeros follow.
+    /// Truncates a file, or extends it with zeros.
     pub(super) fn set_size(&mut self, file: Id, size: u64) -> Result<()> {
         if size > self.most {
             self.was_full = true;

@@ -1,4 +1,4 @@
-//! The scratch folder of one attempt, and files and folders in it that are open.
+//! The scratch folder of one attempt, and open files and folders in it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,7 +17,7 @@ use super::tree::{FileClock, Id, ROOT, Tree};
 use crate::limits::Reservation;
 use crate::sandbox::imports::files::How;
 
-/// Where a program finds it.
+/// The path of the scratch folder in a program.
 pub(crate) const SCRATCH_FOLDER: &str = "/tmp";
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
@@ -27,7 +27,8 @@ pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 pub(crate) struct Scratch(Arc<Mutex<Tree>>);
 
 impl Scratch {
-    /// An empty one of at most so many bytes, files and folders counted with their names; `memory` is reserved for it.
+    /// An empty scratch folder of at most `most` bytes, which include names, files and folders. `memory`: its
+    /// reservation.
     pub(crate) fn new(most: u64, memory: Reservation, clock: FileClock) -> Self {
         Self(Arc::new(Mutex::new(Tree::new(most, memory, clock))))
     }
@@ -36,28 +37,28 @@ impl Scratch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a file into it, whose bytes count nothing until it is written to.
+    /// Adds a file whose content does not count until the file is written to.
     ///
     /// # Errors
-    /// There is a file of that name, or not even its name fits.
+    /// A file of that name exists, or the name does not fit.
     pub(crate) fn give(&self, name: &str, bytes: Bytes) -> Result<()> {
         self.lock().give(name, bytes)
     }
 
-    /// The whole of a file. None: it is longer than `most`.
+    /// The whole content of a file. None: it is longer than `most` bytes.
     ///
     /// # Errors
-    /// There is no such file.
+    /// The file does not exist.
     pub(crate) fn whole(&self, path: &str, most: u64) -> Result<Option<Bytes>> {
         self.lock().whole(ROOT, path, most)
     }
 
-    /// Whether something did not fit.
+    /// Whether something did not fit into the folder.
     pub(crate) fn was_full(&self) -> bool {
         self.lock().was_full()
     }
 
-    /// The folder itself, opened.
+    /// Opens the folder itself.
     pub(crate) fn root(&self) -> ScratchFile {
         self.handle(&mut self.lock(), ROOT, true, true)
     }
@@ -73,7 +74,7 @@ impl Scratch {
     }
 }
 
-/// A file or folder in it that is open.
+/// An open file or folder in a scratch folder.
 pub(crate) struct ScratchFile {
     scratch: Scratch,
     id: Id,
@@ -92,20 +93,20 @@ impl ScratchFile {
         self.scratch.lock()
     }
 
-    /// Opens something below this folder, or makes a file there.
+    /// Opens a file or folder below this folder, or creates a file there.
     ///
     /// # Errors
-    /// It is not there, is not what is wanted, or there is no room for it.
+    /// It does not exist, is of the wrong kind, or does not fit.
     pub(crate) fn open(&self, path: &str, how: How) -> Result<Self> {
         let mut tree = self.lock();
         let id = tree.open(self.id, path, how)?;
         Ok(self.scratch.handle(&mut tree, id, how.read, how.write))
     }
 
-    /// The same once more, for a stream.
+    /// Opens the same file again, for a stream.
     ///
     /// # Errors
-    /// It is a folder, or was not opened for that.
+    /// It is a folder, or was not opened for reading or writing as needed.
     pub(super) fn again(&self, write: bool) -> Result<Self> {
         let mut tree = self.lock();
         if tree.is_folder(self.id)? {
@@ -117,7 +118,7 @@ impl ScratchFile {
         Ok(self.scratch.handle(&mut tree, self.id, self.read, self.write))
     }
 
-    /// At most `most` bytes from a position on; none at the end.
+    /// Reads at most `most` bytes from a position; empty at the end.
     pub(crate) fn read(&self, position: u64, most: usize) -> Result<Bytes> {
         match self.read {
             true => self.lock().read(self.id, position, most),
@@ -125,7 +126,7 @@ impl ScratchFile {
         }
     }
 
-    /// All of it at a position, or at the end.
+    /// Writes all bytes at a position, or at the end.
     pub(crate) fn write(&self, position: Option<u64>, bytes: &[u8]) -> Result<()> {
         match self.write {
             true => self.lock().write(self.id, position, bytes),
@@ -160,7 +161,7 @@ impl ScratchFile {
         self.id == other.id
     }
 
-    /// What lies at a path, none being this itself.
+    /// The file or folder at a path. `path`: none for this one itself.
     fn at(&self, tree: &Tree, path: Option<&str>) -> Result<Id> {
         path.map_or(Ok(self.id), |path| tree.find(self.id, path))
     }
@@ -184,7 +185,7 @@ impl ScratchFile {
         })
     }
 
-    /// A number for each file and folder.
+    /// A different number for each file and folder.
     pub(crate) fn hash(&self, path: Option<&str>) -> Result<MetadataHashValue> {
         let tree = self.lock();
         Ok(MetadataHashValue {
@@ -193,7 +194,7 @@ impl ScratchFile {
         })
     }
 
-    /// Sets what is given of its times, since 1970; none within: to now.
+    /// Sets the given times, as durations since 1970. An inner none sets the time to now.
     pub(crate) fn set_times(
         &self,
         path: Option<&str>,
@@ -219,7 +220,7 @@ impl ScratchFile {
         Ok(given.fold(DescriptorFlags::empty(), |flags, (_, flag)| flags | flag))
     }
 
-    /// Lists this folder from its beginning.
+    /// Starts to list this folder.
     ///
     /// # Errors
     /// It is a file.
@@ -242,7 +243,7 @@ fn kind(is_folder: bool) -> DescriptorType {
     }
 }
 
-/// A folder that is being listed, by name.
+/// A folder that is being listed, sorted by name.
 pub(crate) struct ScratchList {
     folder: ScratchFile,
     last: Option<Box<str>>,

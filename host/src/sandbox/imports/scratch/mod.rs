@@ -1,11 +1,11 @@
 //! A program's scratch folder: `/tmp` of one attempt.
 //!
-//! It is kept in the host's memory, where all that it may hold is reserved for the attempt, so that its bounds are exact, nothing of it reaches a disk, and nothing is
-//! left of it when the attempt is over or the host is killed. Files begin in it with the host's clock, or with that of an
-//! untrusted worker, which stands still: then all that is seen of it is the same everywhere.
+//! It lies in the host's memory, and its largest size is reserved for the attempt. So its limit is exact, nothing
+//! reaches a disk, and nothing is left when the attempt is over or the host is killed. Files get their times from the
+//! host's clock. For an untrusted worker that clock is stopped, so that the program sees the same folder on every
+//! machine.
 //!
-//! Symbolic links are not supported. Nothing is renamed or linked from it to a folder that is granted, or back: there is no file
-//! that they could have in common.
+//! Symbolic links are not supported. Files cannot be renamed or linked between it and a granted folder.
 
 mod content;
 mod file;

@@ -1,4 +1,4 @@
-//! Names in folders: opened, made, removed, linked and renamed.
+//! Names in folders: opens, creates, removes, links and renames them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::tree::{Content, ENTRY, Id, Kind, Place, ROOT, Result, Tree};
 use crate::sandbox::imports::files::How;
 
 impl Tree {
-    /// Opens something, or makes a file.
+    /// Opens a file or folder, or creates a file.
     pub(super) fn open(&mut self, start: Id, path: &str, how: How) -> Result<Id> {
         let id = match self.find(start, path) {
             Ok(_) if how.create && how.exclusive => return Err(ErrorCode::Exist),
@@ -32,7 +32,7 @@ impl Tree {
         Ok(id)
     }
 
-    /// Makes a file of these bytes, which count nothing as long as nothing is written to it.
+    /// Creates a file with these bytes, which do not count until the file is written to.
     pub(super) fn give(&mut self, name: &str, bytes: Bytes) -> Result<()> {
         let content = Content {
             length: bytes.len() as u64,
@@ -73,7 +73,7 @@ impl Tree {
         self.remove_name(folder, name)
     }
 
-    /// Gives a file one more name.
+    /// Adds another name to a file.
     pub(super) fn link(&mut self, start: Id, path: &str, new_start: Id, new_path: &str) -> Result<()> {
         let id = self.find(start, path)?;
         if self.is_folder(id)? {
@@ -89,7 +89,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Renames a file or folder; a file, or an empty folder, that has the new name is replaced.
+    /// Renames a file or folder. A file or an empty folder of the new name is replaced.
     pub(super) fn rename(&mut self, start: Id, path: &str, new_start: Id, new_path: &str) -> Result<()> {
         let Place::Name { folder, name, .. } = self.place(start, path)? else {
             return Err(ErrorCode::Busy);
@@ -132,7 +132,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether a folder is another one or lies below it.
+    /// Whether `folder` is `other` or lies below it.
     fn is_within(&self, mut folder: Id, other: Id) -> Result<bool> {
         while folder != other {
             if folder == ROOT {

@@ -1,4 +1,4 @@
-//! Reading and writing a file of a scratch folder as a stream. Neither ever waits.
+//! Reads and writes a file of a scratch folder as a stream, without waiting.
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -21,7 +21,7 @@ impl ScratchFile {
     }
 }
 
-/// Reads a file from a position on.
+/// Reads a file from a position.
 pub(crate) struct ScratchReader {
     file: ScratchFile,
     position: u64,
@@ -53,7 +53,7 @@ impl Pollable for ScratchReader {
     async fn ready(&mut self) {}
 }
 
-/// Writes a file from a position on, or at its end.
+/// Writes a file from a position, or at its end.
 pub(crate) struct ScratchWriter {
     file: ScratchFile,
     position: Option<u64>,
@@ -92,7 +92,7 @@ impl Pollable for ScratchWriter {
     async fn ready(&mut self) {}
 }
 
-/// An error as streams have it: one of the system, from which the guest gets its code.
+/// Converts an error for a stream: to a system error, from which the guest can get the code.
 fn failed(error: ErrorCode) -> StreamError {
     let errno = match error {
         ErrorCode::InsufficientSpace => Errno::NOSPC,

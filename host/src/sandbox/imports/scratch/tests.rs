@@ -1,4 +1,4 @@
-//! The rules of a scratch folder, on its tree alone.
+//! Tests of a scratch folder's tree.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,14 +24,14 @@ fn tree(most: u64) -> Tree {
 }
 
 #[test]
-fn bytes_are_read_back_across_blocks_and_holes() {
+fn written_bytes_are_read_back_across_blocks_and_holes() {
     let mut tree = tree(1 << 20);
     let file = tree.open(ROOT, "a", NEW).unwrap();
     let text: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
     tree.write(file, Some(9_000), &text).unwrap();
     assert_eq!(tree.read(file, 9_000, 1 << 16).unwrap(), text);
     assert_eq!(tree.read(file, 0, 9_000).unwrap(), vec![0; 9_000]);
-    // What is cut away does not come back.
+    // Truncated bytes do not come back.
     tree.set_size(file, 9_001).unwrap();
     tree.set_size(file, 9_003).unwrap();
     tree.write(file, None, b"x").unwrap();
@@ -40,7 +40,7 @@ fn bytes_are_read_back_across_blocks_and_holes() {
 }
 
 #[test]
-fn all_that_is_removed_is_given_back() {
+fn removed_files_and_names_no_longer_count() {
     let mut tree = tree(1 << 20);
     tree.make_folder(ROOT, "d").unwrap();
     let file = tree.open(ROOT, "d/a", NEW).unwrap();
@@ -52,7 +52,7 @@ fn all_that_is_removed_is_given_back() {
     tree.remove(ROOT, "b", false).unwrap();
     tree.remove(ROOT, "d/a", false).unwrap();
     assert_eq!(tree.remove(ROOT, "d/", true), Ok(()));
-    // A file that is open counts without a name.
+    // An open file counts even without a name.
     assert_eq!(tree.used, ENTRY + 2 * BLOCK);
     assert_eq!(tree.read(file, 4_999, 2).unwrap(), &[1][..]);
     tree.release(file);
@@ -60,7 +60,7 @@ fn all_that_is_removed_is_given_back() {
 }
 
 #[test]
-fn what_is_given_counts_when_it_is_written_to() {
+fn given_file_counts_when_it_is_written_to() {
     let mut tree = tree(2 * ENTRY + BLOCK);
     tree.give("payload", Bytes::from(vec![7; 5000])).unwrap();
     assert_eq!(tree.used, 2 * ENTRY);
@@ -74,7 +74,7 @@ fn what_is_given_counts_when_it_is_written_to() {
 }
 
 #[test]
-fn nothing_leads_out_and_nothing_is_moved_into_itself() {
+fn paths_do_not_lead_out_and_folders_do_not_move_into_themselves() {
     let mut tree = tree(1 << 20);
     tree.make_folder(ROOT, "a").unwrap();
     tree.make_folder(ROOT, "a/b").unwrap();
@@ -95,7 +95,7 @@ fn nothing_leads_out_and_nothing_is_moved_into_itself() {
 }
 
 #[test]
-fn bound_holds_for_bytes_files_names_and_holes() {
+fn limit_includes_bytes_files_names_and_holes() {
     let most = 64 << 10;
     let mut tree = tree(most);
     let file = tree.open(ROOT, "a", NEW).unwrap();
@@ -116,7 +116,7 @@ fn bound_holds_for_bytes_files_names_and_holes() {
 }
 
 #[test]
-fn folders_are_listed_by_name_also_while_they_change() {
+fn folders_are_listed_by_name_even_while_they_change() {
     let mut tree = tree(1 << 20);
     for name in ["b", "a", "c"] {
         tree.open(ROOT, name, NEW).unwrap();

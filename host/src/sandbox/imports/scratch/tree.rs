@@ -1,4 +1,4 @@
-//! The files of a scratch folder, and what they count.
+//! The tree of files and folders of a scratch folder, and its size.
 
 use std::{
     collections::BTreeMap,
@@ -11,29 +11,29 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use crate::limits::Reservation;
 
-/// The number of a file or folder, which no other one of the same scratch folder ever has.
+/// The number of a file or folder. Never reused in the same scratch folder.
 pub(super) type Id = u64;
 
 pub(super) const ROOT: Id = 0;
 
-/// What is allocated of a file at once, in bytes. A page, as tmpfs has it.
+/// The unit of allocation of a file, in bytes: a page, as in tmpfs.
 pub(super) const BLOCK: u64 = 4 << 10;
 
-/// What a file or folder counts beside its content, in bytes, and again each of its names. As much as tmpfs counts for an inode
-/// (`BOGO_INODE_SIZE`), and more than either takes.
+/// The bytes that a file or folder counts in addition to its content, and that each of its names counts. As much as
+/// tmpfs counts for an inode (`BOGO_INODE_SIZE`), and more than either takes.
 pub(super) const ENTRY: u64 = 1 << 10;
 
-/// The longest path and the longest name, in bytes: as Linux has them.
+/// The longest path and the longest name, in bytes: the limits of Linux.
 pub(super) const PATH_MAX: usize = 4096;
 pub(super) const NAME_MAX: usize = 255;
 
 pub(super) type Result<T> = std::result::Result<T, ErrorCode>;
 
-/// What time it is for the guest.
+/// The clock for the times of files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FileClock {
     System,
-    /// Since 1970.
+    /// Stopped at this time since 1970.
     Stopped(Duration),
 }
 
@@ -46,21 +46,21 @@ impl FileClock {
     }
 }
 
-/// Since 1970.
+/// The times of a file or folder, since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) accessed: Duration,
     pub(super) modified: Duration,
 }
 
-/// All files and folders, in one table: there is nothing that recurses, however deep folders are nested.
+/// All files and folders, in one table. Nothing recurses, however deep folders are nested.
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<Id, Node>,
     pub(super) next: Id,
-    /// Bytes that count, and the most that may.
+    /// The bytes that count, and the limit on them.
     pub(super) used: u64,
     pub(super) most: u64,
-    /// What is reserved for it.
+    /// The reservation for the largest size.
     pub(super) memory: Reservation,
     pub(super) clock: FileClock,
     /// Whether something did not fit.
@@ -69,9 +69,9 @@ pub(super) struct Tree {
 
 pub(super) struct Node {
     pub(super) kind: Kind,
-    /// How many names it has.
+    /// The number of its names.
     pub(super) links: u64,
-    /// How many descriptors and streams use it.
+    /// The number of descriptors and streams that use it.
     pub(super) open: u64,
     pub(super) times: Times,
 }
@@ -84,16 +84,17 @@ pub(super) enum Kind {
     File(Content),
 }
 
-/// Zeros where there is no block.
+/// The content of a file. A missing block is all zeros.
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) length: u64,
     pub(super) blocks: BTreeMap<u64, Box<[u8]>>,
-    /// What the file was made of, until it is first written to. Not counted: the host keeps it anyway.
+    /// The content that the file was created with, until it is first written to. Not counted: the host keeps these
+    /// bytes anyway.
     pub(super) given: Option<Bytes>,
 }
 
-/// What a file or folder is, for `stat`.
+/// The properties of a file or folder, for `stat`.
 pub(super) struct Stat {
     pub(super) is_folder: bool,
     pub(super) links: u64,
@@ -101,21 +102,21 @@ pub(super) struct Stat {
     pub(super) times: Times,
 }
 
-/// Where a path leads.
+/// The target of a path.
 pub(super) enum Place<'a> {
-    /// To a folder that the path passed through.
+    /// A folder that the path passed through.
     Folder(Id),
-    /// To a name in a folder, which may be there or not.
+    /// A name in a folder, which may be missing.
     Name {
         folder: Id,
         name: &'a str,
-        /// Whether the path ends as that of a folder does.
+        /// Whether the path ends like a folder's: in `/` or `/.`.
         is_folder: bool,
     },
 }
 
 impl Tree {
-    /// An empty one of at most so many bytes.
+    /// An empty tree of at most `most` bytes.
     pub(super) fn new(most: u64, memory: Reservation, clock: FileClock) -> Self {
         let now = clock.now();
         let root = Node {
@@ -216,7 +217,7 @@ impl Tree {
         }
     }
 
-    /// Where a path leads from a folder. It does not lead out of that folder.
+    /// Resolves a path from a folder. It must not lead out of that folder.
     pub(super) fn place<'a>(&self, start: Id, path: &'a str) -> Result<Place<'a>> {
         if path.is_empty() {
             return Err(ErrorCode::NoEntry);
@@ -255,7 +256,7 @@ impl Tree {
         })
     }
 
-    /// What a path leads to, which has to be there.
+    /// Resolves a path to an existing file or folder.
     pub(super) fn find(&self, start: Id, path: &str) -> Result<Id> {
         match self.place(start, path)? {
             Place::Folder(id) => Ok(id),
@@ -273,7 +274,7 @@ impl Tree {
         }
     }
 
-    /// A name that may be given to something new: its folder has not been removed and has no such name.
+    /// Resolves a path to a free name: its folder has not been removed and has no such name.
     pub(super) fn vacant<'a>(&self, start: Id, path: &'a str) -> Result<(Id, &'a str, bool)> {
         match self.place(start, path)? {
             Place::Folder(_) => Err(ErrorCode::Exist),
@@ -307,14 +308,14 @@ impl Tree {
         Ok(id)
     }
 
-    /// One more descriptor or stream uses it.
+    /// Notes that one more descriptor or stream uses it.
     pub(super) fn hold(&mut self, id: Id) {
         if let Ok(node) = self.node_mut(id) {
             node.open += 1;
         }
     }
 
-    /// One fewer does.
+    /// Notes that one descriptor or stream fewer uses it.
     pub(super) fn release(&mut self, id: Id) {
         if let Ok(node) = self.node_mut(id) {
             node.open = node.open.saturating_sub(1);
@@ -342,7 +343,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The entry of a folder that follows this name, or the first one: its name, and whether it is a folder.
+    /// The entry of a folder after this name, or the first one: its name, and whether it is a folder.
     pub(super) fn entry_after(&self, folder: Id, name: Option<&str>) -> Result<Option<(Box<str>, bool)>> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = self.entries(folder)?.range::<str, _>((from, Bound::Unbounded));
@@ -364,7 +365,7 @@ impl Tree {
         })
     }
 
-    /// Sets what is given of its times.
+    /// Sets the given times.
     pub(super) fn set_times(&mut self, id: Id, accessed: Option<Duration>, modified: Option<Duration>) -> Result<()> {
         let times = &mut self.node_mut(id)?.times;
         times.accessed = accessed.unwrap_or(times.accessed);

@@ -173,7 +173,7 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn write(&mut self, fd: Resource<Descriptor>, mut bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
-        // It may always be less than was wanted. What a disk keeps waiting is not to be much.
+        // A write may always be partial. This limits the bytes that wait for a slow disk.
         bytes.truncate(PIECE);
         if let Some(file) = self.scratch(&fd)? {
             file.write(Some(offset), &bytes)?;
@@ -286,7 +286,7 @@ impl HostDescriptor for View<'_> {
         let same = self.with_both(&one, &other, |view, one, other| {
             at_once(async { view.is_same_object(one, other).await.map_err(FsError::trap) })
         });
-        // What the system does not say is no.
+        // An error of the system counts as "not the same".
         match same.await {
             Ok(same) => Ok(same),
             Err(error) => error.downcast().map(|_| false),

@@ -1,5 +1,5 @@
-//! `wasi:filesystem`, once more: it begins at descriptors that were opened when the run began, opens nothing that could make a
-//! thread wait, and has bounds; see [`files`](crate::sandbox::files). Paths are resolved by wasmtime-wasi.
+//! Replaces `wasi:filesystem`. This version begins at descriptors that were opened when the run began, opens nothing
+//! that can make a thread wait, and has limits; see [`files`](crate::sandbox::files). wasmtime-wasi resolves the paths.
 
 mod host;
 mod operations;

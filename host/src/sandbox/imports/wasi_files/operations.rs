@@ -1,4 +1,4 @@
-//! What the functions of WASI 0.2 and WASI 0.3 do alike.
+//! File operations that WASI 0.2 and WASI 0.3 share.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ use crate::sandbox::imports::{
 use crate::{limits::UNREAD_MAX, units::Size};
 
 impl View<'_> {
-    /// The granted folders and the scratch folder, each opened once more.
+    /// Opens the granted folders and the scratch folder for the guest.
     pub(crate) fn preopened(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = self.files.map(|files| files.access.folders.clone());
         let mut given = Vec::new();
@@ -37,7 +37,7 @@ impl View<'_> {
             given.push((Resource::new_own(opened.rep()), name.clone()));
         }
         if let Some(scratch) = self.scratch {
-            // It is also where paths begin that say nothing else, unless a granted folder is.
+            // It is also the current folder, unless a granted folder is.
             let is_current = given.iter().all(|(_, name)| !matches!(name.as_str(), "/" | "." | ""));
             for name in [Some(SCRATCH_FOLDER), is_current.then_some(".")].into_iter().flatten() {
                 let opened = self.table.push(Opened::Scratch(scratch.root()))?;
@@ -47,7 +47,7 @@ impl View<'_> {
         Ok(given)
     }
 
-    /// Puts what was opened into the table.
+    /// Adds an opened file or folder to the table.
     pub(crate) fn put(&mut self, opened: Opened) -> FsResult<Resource<Descriptor>> {
         Ok(Resource::new_own(self.table.push(opened)?.rep()))
     }
@@ -57,7 +57,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Opens what there is below a folder.
+    /// Opens a file or folder below a folder.
     pub(crate) fn open_below(
         &self,
         fd: &Resource<Descriptor>,
@@ -98,7 +98,7 @@ impl View<'_> {
         }
     }
 
-    /// What a file is read through, from a position on.
+    /// A stream that reads a file from a position.
     pub(crate) fn reader(&self, fd: &Resource<Descriptor>, offset: Filesize) -> FsResult<DynInputStream> {
         if let Some(file) = self.scratch(fd)? {
             return Ok(Box::new(file.reader(offset)?));
@@ -107,7 +107,7 @@ impl View<'_> {
         Ok(Box::new(Reader::new(&file.file, permit, self.files()?, offset)))
     }
 
-    /// What a file is written through, from a position on; none: at its end.
+    /// A stream that writes a file from a position. `offset`: none for the end of the file.
     pub(crate) fn writer(&self, fd: &Resource<Descriptor>, offset: Option<Filesize>) -> FsResult<DynOutputStream> {
         if let Some(file) = self.scratch(fd)? {
             return Ok(Box::new(file.writer(offset)?));
@@ -116,7 +116,7 @@ impl View<'_> {
         Ok(Box::new(Writer::new(&file.file, permit, self.files()?, offset)))
     }
 
-    /// Sets the times of what there is below a folder.
+    /// Sets the times of a file or folder below a folder.
     pub(crate) fn set_times_below(
         &self,
         fd: &Resource<Descriptor>,
@@ -140,7 +140,7 @@ impl View<'_> {
                 at_once(view.set_times_at(fd, path_flags, path, accessed, modified))
             })
         });
-        // wasmtime-wasi would open it, whatever it is.
+        // wasmtime-wasi would open files of any kind.
         let of_file = follow.then(|| -> FsResult<_> {
             let below = self.folder(fd)?;
             if below.perms == FsPerms::ReadOnly {
@@ -175,7 +175,7 @@ impl View<'_> {
         }
     }
 
-    /// Begins to list a folder.
+    /// Starts to list a folder.
     pub(crate) fn list(&self, fd: &Resource<Descriptor>) -> impl Future<Output = FsResult<Listing>> + Send + use<> {
         let begun = self.scratch(fd).and_then(|folder| {
             if let Some(folder) = folder {
@@ -204,10 +204,10 @@ impl View<'_> {
     }
 }
 
-/// How something is to be opened.
+/// Converts the flags of an open.
 ///
 /// # Errors
-/// Not in a way that is supported.
+/// The combination of flags is not supported.
 pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: DescriptorFlags) -> FsResult<How> {
     let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
         | DescriptorFlags::DATA_INTEGRITY_SYNC
@@ -217,7 +217,7 @@ pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: D
     }
     let how = How {
         follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
-        // What is not opened for writing is opened for reading, or the system would not open it.
+        // Without either flag the file is opened for reading, because the system needs one of them.
         read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),
         write: flags.contains(DescriptorFlags::WRITE) || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE),
         create: open_flags.contains(OpenFlags::CREATE),
@@ -231,10 +231,11 @@ pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: D
     }
 }
 
-/// The same since 1970, for a file of a scratch folder; none within: now, by its clock.
+/// A time to set, as a duration since 1970, for a file of a scratch folder. None: unchanged. An inner none is now, by
+/// the folder's clock.
 ///
 /// # Errors
-/// There is no such time.
+/// The time is out of range.
 pub(super) fn since_of(time: NewTimestamp) -> FsResult<Option<Option<Duration>>> {
     match time {
         NewTimestamp::Now => Ok(Some(None)),
@@ -246,10 +247,10 @@ pub(super) fn since_of(time: NewTimestamp) -> FsResult<Option<Option<Duration>>>
     }
 }
 
-/// When that is; none: it stays as it is.
+/// A time to set. None: unchanged.
 ///
 /// # Errors
-/// There is no such time.
+/// The time is out of range.
 pub(super) fn time_of(time: NewTimestamp) -> FsResult<Option<SystemTime>> {
     match time {
         NewTimestamp::NoChange => Ok(None),

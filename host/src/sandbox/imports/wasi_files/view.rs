@@ -1,4 +1,4 @@
-//! What the functions of `wasi:filesystem` see of a store.
+//! The part of a store that the functions of `wasi:filesystem` use.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::sandbox::imports::{
 };
 use crate::{grants::Denials, limits::Shortage};
 
-/// What these functions see of a store.
+/// The part of a store that the functions of `wasi:filesystem` use.
 pub(crate) struct View<'a> {
     pub(super) table: &'a mut ResourceTable,
-    /// None of a guest without granted folders.
+    /// None: the guest has no granted folders.
     pub(super) files: Option<&'a Files>,
-    /// None of a guest without a scratch folder.
+    /// None: the guest has no scratch folder.
     pub(super) scratch: Option<&'a Scratch>,
-    /// Where the operator is told what was not done, and why.
+    /// Where denied operations are noted for the operator.
     pub(super) denials: Option<&'a Arc<Denials>>,
 }
 
@@ -45,23 +45,23 @@ pub(crate) fn view(state: &mut State) -> View<'_> {
     }
 }
 
-/// What a guest's descriptor stands for in the table of its store.
+/// The table entry of a guest's descriptor.
 pub(crate) enum Opened {
     /// A file or folder of the machine.
     Granted {
         descriptor: Descriptor,
-        /// None of a granted folder, which is open anyway.
+        /// None for a granted folder, which is open anyway.
         permit: Option<Arc<OpenPermit>>,
     },
     Scratch(ScratchFile),
 }
 
-/// A descriptor and leave to have it open, as the table has them.
+/// The table key of a descriptor.
 pub(super) fn key(fd: &Resource<Descriptor>) -> Resource<Opened> {
     Resource::new_borrow(fd.rep())
 }
 
-/// A folder that is being listed, as the table has it.
+/// The table entry of a folder that is being listed.
 pub(crate) enum Listing {
     Granted(Entries, Calls),
     Scratch(ScratchList),
@@ -82,8 +82,10 @@ pub(super) fn stream(of: &Resource<DirectoryEntryStream>) -> Resource<Listing> {
 }
 
 impl<'a> View<'a> {
+    /// The file state of the guest.
+    ///
     /// # Errors
-    /// The guest has no folders, and so no descriptors either; traps it.
+    /// The guest has no folders, and so no descriptors; traps it.
     pub(super) fn files(&self) -> FsResult<&'a Files> {
         let files = self.files;
         files.ok_or_else(|| FsError::trap(format_err!("it has no descriptors")))
@@ -93,10 +95,10 @@ impl<'a> View<'a> {
         Ok(self.table.get(&key(fd))?)
     }
 
-    /// A descriptor of the machine's.
+    /// A descriptor of a file or folder of the machine.
     ///
     /// # Errors
-    /// It is one of the scratch folder, with which the machine's have nothing in common.
+    /// It is in the scratch folder, so the operation is across devices.
     pub(super) fn granted(&self, fd: &Resource<Descriptor>) -> FsResult<(&Descriptor, Option<&Arc<OpenPermit>>)> {
         match self.get(fd)? {
             Opened::Granted { descriptor, permit } => Ok((descriptor, permit.as_ref())),
@@ -104,7 +106,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A descriptor of the scratch folder, if it is one.
+    /// A descriptor in the scratch folder, if it is one.
     pub(super) fn scratch(&self, fd: &Resource<Descriptor>) -> FsResult<Option<&ScratchFile>> {
         match self.get(fd)? {
             Opened::Granted { .. } => Ok(None),
@@ -116,10 +118,10 @@ impl<'a> View<'a> {
         matches!(self.scratch(fd), Ok(Some(_)))
     }
 
-    /// Two descriptors of the scratch folder, if the first is one.
+    /// Two descriptors in the scratch folder, if the first is in it.
     ///
     /// # Errors
-    /// Only the first is.
+    /// Only the first is in it.
     pub(super) fn scratches(
         &self,
         one: &Resource<Descriptor>,
@@ -141,7 +143,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A file that is to be written, if `write`, and leave to have it open.
+    /// A file for reading, or for writing if `write`, and its permit.
     pub(super) fn file(&self, fd: &Resource<Descriptor>, write: bool) -> FsResult<(File, Option<Arc<OpenPermit>>)> {
         let (descriptor, permit) = self.granted(fd)?;
         match descriptor {
@@ -152,7 +154,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Has wasmtime-wasi do something with a descriptor, in a thread that may block.
+    /// Runs an operation of wasmtime-wasi on a descriptor, on a thread that may block.
     pub(crate) fn with<R, W>(
         &self,
         fd: &Resource<Descriptor>,
@@ -178,7 +180,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same with two.
+    /// The same with two descriptors.
     pub(crate) fn with_both<R, W>(
         &self,
         fd: &Resource<Descriptor>,
@@ -203,10 +205,10 @@ impl<'a> View<'a> {
         Ok((descriptor, self.files()?.calls().clone()))
     }
 
-    /// Leave to have one more file open.
+    /// A permit for one more open file.
     ///
     /// # Errors
-    /// There is none; the operator is told.
+    /// The limit is reached; noted for the operator.
     pub(super) fn one_more(&self) -> FsResult<Arc<OpenPermit>> {
         let files = self.files()?;
         files.one_more().ok_or_else(|| {
@@ -218,7 +220,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Opens a file below a folder, in a thread that may block. Says whether it is a folder itself.
+    /// Opens a file below a folder, on a thread that may block. Returns whether it is a folder itself.
     pub(super) fn opened(
         &self,
         below: &Dir,
@@ -246,7 +248,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Tells the operator what was not done, and why.
+/// Notes a denied operation and the reason for the operator.
 pub(super) fn note(denials: Option<&Arc<Denials>>, what: &str) {
     if let Some(denials) = denials {
         denials.note(what);

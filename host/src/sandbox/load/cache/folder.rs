@@ -1,4 +1,4 @@
-//! The folder of the cache, which no other user can change or exchange.
+//! The cache's folder: opened and checked so that no other user can change or replace it.
 
 use std::{
     ffi::OsString,
@@ -17,12 +17,13 @@ use rustix::{
     process::geteuid,
 };
 
-/// What others may do with a folder of mode `rwx`: all of it, writing, and only with what is theirs.
+/// Bits of a folder's mode: all access of other users, their write access, and the sticky bit (each user may only
+/// replace their own entries).
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Why there is no folder for compiled code.
+/// Errors of opening the cache's folder.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {
     #[error("neither XDG_CACHE_HOME nor HOME is an absolute path")]
@@ -36,27 +37,28 @@ pub(crate) enum CacheError {
 }
 
 impl CacheError {
-    /// Whether there is a folder and using it would be dangerous.
+    /// Whether the folder exists but is unsafe to use.
     pub(crate) fn is_danger(&self) -> bool {
         matches!(self, Self::Shared(_) | Self::Exposed { .. })
     }
 }
 
-/// A folder that was checked, by its descriptor: what its path leads to later does not matter.
+/// A checked folder, held by its descriptor: later changes of its path have no effect.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(Arc<OwnedFd>);
 
 impl Folder {
-    /// Opens a folder, made if need be.
+    /// Opens a folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// It cannot be made, others can do anything with it, or others can write to a folder that it lies in.
+    /// It cannot be created, other users have access to it, or other users can write to a folder that it lies in.
     pub(super) fn open(path: &Path) -> Result<Self, CacheError> {
         let make = |error: io::Error| CacheError::Make {
             path: path.display().to_string(),
             error,
         };
-        // Symbolic links are followed here, and none after this: the folders that they lead to are those that are checked.
+        // Symbolic links are resolved here and not followed after this, so the folders that are checked are the ones
+        // that are used.
         let (real, missing) = real(path).map_err(make)?;
         let mut folder = step(CWD, Path::new("/")).map_err(make)?;
         let mut walked = PathBuf::from("/");
@@ -68,7 +70,7 @@ impl Folder {
             check_parent(&folder, &walked, path)?;
             if is_missing {
                 match mkdirat(&folder, &name, Mode::RWXU) {
-                    // Another process may be as far.
+                    // Another process may have created it meanwhile.
                     Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                     Err(error) => return Err(make(error.into())),
                 }
@@ -83,14 +85,14 @@ impl Folder {
         Ok(Self(Arc::new(folder)))
     }
 
-    /// Where the folder is for the functions of `std::fs`: its descriptor.
+    /// A path to the folder for the functions of `std::fs`, through its descriptor.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 
-    /// Opens one of its files to be read. None: it is no file, or not this user's.
+    /// Opens one of its files for reading. None: it is not a regular file, or not owned by this user.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
-        // Opening a pipe would wait for its writer.
+        // Without `NONBLOCK`, opening a pipe waits for a writer.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
         let file = OpenOptions::new()
@@ -103,7 +105,7 @@ impl Folder {
     }
 }
 
-/// The part of a path that is there, without symbolic links, and the names that are missing.
+/// The part of a path that exists, without symbolic links, and the names of the missing rest.
 fn real(path: &Path) -> io::Result<(PathBuf, Vec<OsString>)> {
     let mut there = std::path::absolute(path)?;
     let mut missing = Vec::new();
@@ -134,7 +136,8 @@ fn is_of_user(stat: &Stat) -> bool {
     stat.st_uid == geteuid().as_raw()
 }
 
-/// Write access to a folder is enough to exchange what is in it, unless it is sticky as `/tmp` is.
+/// Checks that other users cannot replace entries of a folder: write access is enough for that, unless the folder is
+/// sticky, as `/tmp` is.
 fn check_parent(folder: &OwnedFd, walked: &Path, path: &Path) -> Result<(), CacheError> {
     let stat = fstat(folder).map_err(|error| CacheError::Make {
         path: path.display().to_string(),

@@ -1,10 +1,10 @@
-//! Compiled code on disk, so that a component is compiled once; components that were made of core modules; what was found
-//! out about files; and what components were built from.
+//! The cache on disk: compiled code, components that were made of core modules, inspections of files, and records of
+//! what components were built from.
 //!
-//! What wasmtime loads from here it trusts, so the folder is ours alone: owned by this user, closed to others, and below folders
-//! that others cannot write to, or it is not used. Files are named by the digest of the component and by what made them, and
-//! appear whole or not at all. Each ends with a checksum: what a disk has damaged would crash the process or compute
-//! something else, at every start. A damaged file is removed and made again.
+//! Wasmtime trusts the code that it loads. So the folder is used only if it is owned by this user, closed to others,
+//! and below folders that others cannot write to. Files are named by the digest of the component and by what made them,
+//! and are written atomically. Each ends with a checksum: code that a disk has damaged would crash the process or
+//! compute wrong results at every start. A damaged file is removed and made again.
 
 mod folder;
 
@@ -35,17 +35,17 @@ use crate::{
 
 pub(crate) use self::folder::CacheError;
 
-/// What the names of files begin with that are not written yet, and after how long nobody writes them any more.
+/// The prefix of files that are being written, and the age after which such a file counts as abandoned.
 const NEW: &str = ".new-";
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// What the names of the files end with.
+/// The extensions of the files.
 const COMPILED: &str = "cwasm";
 const ADAPTED: &str = "wasm";
 const INSPECTED: &str = "json";
 const BUILT: &str = "built";
 
-/// These, with the words for what they are.
+/// The extensions, with the names of their kinds.
 const KINDS: [(&str, &str); 4] = [
     (COMPILED, "compiled"),
     (ADAPTED, "adapted"),
@@ -53,54 +53,54 @@ const KINDS: [(&str, &str); 4] = [
     (BUILT, "built"),
 ];
 
-/// The bytes of the checksum at the end of a file.
+/// The length of the checksum at the end of a file, in bytes.
 const SUM: usize = 8;
 
-/// How many bytes go into the checksum at once.
+/// The bytes that are added to the checksum at a time.
 const BLOCK: usize = 1 << 18;
 
-/// The folder of compiled code.
+/// The cache of compiled code and inspections.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: Folder,
-    /// As it was given.
+    /// The path as it was given.
     path: PathBuf,
 }
 
-/// How much of one kind is in the cache.
+/// The files of one kind in the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheUsage {
     /// `compiled`, `adapted`, `inspected` or `built`.
     pub(crate) kind: &'static str,
     pub(crate) files: u64,
-    /// With their checksums.
+    /// Including checksums.
     pub(crate) bytes: u64,
 }
 
 impl Cache {
-    /// How many bytes are kept. The least recently used files go first.
+    /// The most bytes that are kept. The least recently used files are removed first.
     pub(crate) const SIZE_MAX: u64 = 1 << 30;
 
-    /// The folder, made if need be: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
+    /// Opens the user's folder, and creates it if it is missing: `$XDG_CACHE_HOME/disperse` or `~/.cache/disperse`.
     ///
     /// # Errors
-    /// There is no place that is ours alone.
+    /// The environment names no folder, or the folder cannot be created or is not this user's alone.
     pub(crate) fn user() -> Result<Self, CacheError> {
         Self::at(&Self::user_path()?)
     }
 
-    /// Where the user's folder is, or would be.
+    /// The path of the user's folder, which may be missing.
     ///
     /// # Errors
-    /// The environment does not say where.
+    /// The environment names no folder.
     pub(crate) fn user_path() -> Result<PathBuf, CacheError> {
         files::user_folder("XDG_CACHE_HOME", ".cache").ok_or(CacheError::Nowhere)
     }
 
-    /// A given folder, made if need be.
+    /// Opens a given folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// It cannot be made, or is not ours alone.
+    /// It cannot be created, or is not this user's alone.
     pub(crate) fn at(path: &Path) -> Result<Self, CacheError> {
         Ok(Self {
             folder: Folder::open(path)?,
@@ -108,28 +108,29 @@ impl Cache {
         })
     }
 
-    /// Where the folder was when it was opened.
+    /// The path with which the folder was opened.
     pub(crate) fn folder(&self) -> &Path {
         &self.path
     }
 
-    /// The compiled code of a component and its size, if it is there and fits the engine.
+    /// Loads a component's compiled code and returns it with its size in bytes, if it is there and fits the engine.
     pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<(Component, u64)> {
         let name = compiled(engine, digest);
         let (file, size) = self.whole(&name, |_| {})?;
-        // What was checked, whatever has the name now.
+        // The file that was checked, even if its name leads to another one now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        // SAFETY: the file is in a folder that only this user can write to, where only `store` below puts files, whole and
-        // named after the engine that compiled them; and it is as it was put there. What is behind the code is no part of it.
+        // SAFETY: the file is in a folder that only this user can write to. Only `store` below puts files there,
+        // complete and named after the engine that compiled them, and the checksum shows that this one is unchanged.
+        // Wasmtime ignores the checksum behind the code.
         #[allow(
             unsafe_code,
-            reason = "the only way to load compiled code; the folder is checked to be ours alone"
+            reason = "the only way to load compiled code; the folder is checked to be this user's alone"
         )]
         let component = unsafe { Component::deserialize_file(engine, path) };
         match component {
             Ok(component) => Some((component, size)),
             Err(error) => {
-                // One that the machine has no address space for now is as good as it was.
+                // The file is kept if only the machine has run out of address space.
                 if HostResource::of(&error).is_none() {
                     self.remove(&name);
                 }
@@ -138,22 +139,22 @@ impl Cache {
         }
     }
 
-    /// Whether there is compiled code of a component.
+    /// Whether a component's compiled code is there.
     pub(crate) fn has(&self, engine: &Engine, digest: &Digest) -> bool {
         self.is_there(&compiled(engine, digest))
     }
 
-    /// Keeps compiled code. A failure costs time at the next start and nothing else.
+    /// Stores compiled code. A failure only makes the next start slower.
     pub(crate) fn store(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> io::Result<()> {
         self.keep(&compiled(engine, digest), code)
     }
 
-    /// Whether there is a component that was made of a core module.
+    /// Whether the component that was made of this core module is there.
     pub(crate) fn has_adapted(&self, module: &Digest) -> bool {
         self.is_there(&adapted(module))
     }
 
-    /// What was found out about a file, and the component that was made of it if it is a core module.
+    /// Loads the inspection of a file, with the component that was made of it if it is a core module.
     pub(crate) fn load_inspection(&self, file: &Digest) -> Option<(Inspection, Option<Vec<u8>>)> {
         let name = inspected(file);
         let Ok(inspection) = serde_json::from_slice::<Inspection>(&self.read(&name)?) else {
@@ -167,7 +168,7 @@ impl Cache {
         Some((inspection, component))
     }
 
-    /// Keeps what was found out about a file, as [`Cache::store`] does.
+    /// Stores the inspection of a file, as [`Cache::store`] does.
     pub(crate) fn store_inspection(
         &self,
         file: &Digest,
@@ -180,17 +181,17 @@ impl Cache {
         self.keep(&inspected(file), &serde_json::to_vec(inspection)?)
     }
 
-    /// What a component was built from, by the digest that names it.
+    /// Loads the record of what a component was built from. `key`: the digest that names it.
     pub(crate) fn load_build(&self, key: &Digest) -> Option<Vec<u8>> {
         self.read(&format!("{key}.{BUILT}"))
     }
 
-    /// Keeps what a component was built from, as [`Cache::store`] does.
+    /// Stores the record of what a component was built from, as [`Cache::store`] does.
     pub(crate) fn store_build(&self, key: &Digest, content: &[u8]) -> io::Result<()> {
         self.keep(&format!("{key}.{BUILT}"), content)
     }
 
-    /// How much is in it, of each kind that there is.
+    /// The number and size of the files of each kind that is present.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -210,7 +211,8 @@ impl Cache {
         Ok(usage.filter(|usage| usage.files > 0).collect())
     }
 
-    /// Removes all files but those that are being written. How many, and their bytes. Whoever uses one goes on.
+    /// Removes all files but those that are being written. Returns their number and size in bytes. A process that uses
+    /// a removed file is not affected.
     ///
     /// # Errors
     /// The folder cannot be read, or a file cannot be removed.
@@ -229,7 +231,7 @@ impl Cache {
     }
 
     fn remove(&self, name: &str) {
-        // What cannot be removed cannot be exchanged either, and is found out the next time.
+        // If this fails, the file is found damaged again the next time.
         let _ = std::fs::remove_file(self.folder.path().join(name));
     }
 
@@ -239,7 +241,7 @@ impl Cache {
         Some(content)
     }
 
-    /// A file as it was put there, read to its end, and the size of its content. One that is damaged is removed.
+    /// Reads a file to its end and checks it. Returns it with the size of its content. A damaged file is removed.
     fn whole(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
         let checked = match self.folder.file(name) {
             Ok(Some(mut file)) => match check(&mut file, name, block) {
@@ -250,7 +252,7 @@ impl Cache {
             _ => None,
         };
         match &checked {
-            // Its age tells what can go first.
+            // The time of last use decides which files are removed first.
             Some((file, _)) => drop(file.set_modified(SystemTime::now())),
             None => self.remove(name),
         }
@@ -264,10 +266,10 @@ impl Cache {
         content.chunks(BLOCK).for_each(|block| sum.add(block));
         file.write_all(content)?;
         file.write_all(&sum.bytes())?;
-        // The name must not outlive what it names, whatever happens to the machine.
+        // After a crash of the machine the name must not exist without the content.
         file.as_file().sync_data()?;
         file.persist(folder.join(name))?;
-        // What is kept is kept, though others may be too many for a while.
+        // If this fails, the file is stored all the same, and the cache is too large for a while.
         let _ = self.trim();
         Ok(())
     }
@@ -286,7 +288,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The files that are there. What was begun to be written and is abandoned is removed.
+    /// The complete files. Abandoned partial files are removed.
     fn files(&self) -> io::Result<Vec<Kept>> {
         let mut files = Vec::new();
         let now = SystemTime::now();
@@ -307,7 +309,7 @@ impl Cache {
                     path: entry.path(),
                 });
             } else if now.duration_since(modified).is_ok_and(|age| age > ABANDONED) {
-                // Whoever wrote it was killed.
+                // The process that wrote it was killed.
                 unless_gone(std::fs::remove_file(entry.path()))?;
             }
         }
@@ -322,7 +324,7 @@ struct Kept {
     path: PathBuf,
 }
 
-/// Others, of this host or of one beside it, tidy the same folder.
+/// None if the file is gone: other threads and processes remove files from the same folder too.
 fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
@@ -339,28 +341,28 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|other| other == extension)
 }
 
-/// The name of compiled code.
+/// The file name of compiled code.
 fn compiled(engine: &Engine, digest: &Digest) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{digest}-{:016x}.{COMPILED}", hasher.finish())
 }
 
-/// The name of a component that was made of this core module.
+/// The file name of the component that was made of this core module.
 fn adapted(module: &Digest) -> String {
     format!("{module}-{:016x}.{ADAPTED}", adapt::version())
 }
 
-/// The name of what was found out about this file.
+/// The file name of the inspection of this file.
 fn inspected(file: &Digest) -> String {
     let mut hasher = DefaultHasher::new();
     (adapt::version(), report::VERSION).hash(&mut hasher);
     format!("{file}-{:016x}.{INSPECTED}", hasher.finish())
 }
 
-/// A checksum of a file's name and content. It is there against damage and not against an attacker, to whom the folder is
-/// closed: so it is a fast one of 64 bits. Python's 60 MiB take 13 ms, where SHA-256 took 145 on the same machine, as long as
-/// the whole start does.
+/// A checksum of a file's name and content. It protects against damage and not against attackers, which the folder's
+/// mode keeps out. So it is a fast one of 64 bits: Python's 60 MiB take 13 ms, where SHA-256 took 145 ms on the same
+/// machine, as long as the whole start.
 struct Sum(FxHasher);
 
 impl Sum {
@@ -370,7 +372,7 @@ impl Sum {
         Self(hasher)
     }
 
-    /// The next [`BLOCK`]; the last one is shorter.
+    /// Adds the next [`BLOCK`]; the last one may be shorter.
     fn add(&mut self, block: &[u8]) {
         self.0.write(block);
     }
@@ -380,7 +382,8 @@ impl Sum {
     }
 }
 
-/// Reads a file to its end and gives its content to `block`, piece by piece. The size of the content; none if it is damaged.
+/// Reads a file to its end and passes its content to `block` in pieces. Returns the size of the content; none if the
+/// file is damaged.
 fn check(file: &mut File, name: &str, mut block: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
     let Some(size) = file.metadata()?.len().checked_sub(SUM as u64) else {
         return Ok(None);
