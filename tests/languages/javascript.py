@@ -41,7 +41,7 @@ def test():
         "emoji é😀: 9",
         "forgot: 9",
         r"/half: ERR Error: half of \ufffd \(probe.ts line \d+, in run\)/",
-        "lost: ERR the task trapped: it waits for something that cannot come",
+        "lost: ERR the task trapped: it waits for something that cannot happen",
         "many: 9176640500",
         r"/odd any: ERR permanent: .*: AggregateError \(probe.ts line \d+, in odd\): no 1; no 2/",
         r"/odd half: ERR .*: Error: half of \ufffd \(probe.ts line \d+, in odd\)/",

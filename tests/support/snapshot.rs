@@ -69,7 +69,7 @@ static FIGURES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "N tasks done, $1 failed, ${2}N left undone",
         ),
         (r"\(first: (the batch from )?line \d+\)", "(first: ${1}line N)"),
-        (r"^(\[\S+\]) \S+ of what it said", "$1 SIZE of what it said"),
+        (r"^(\[\S+\]) \S+ of its log output", "$1 SIZE of its log output"),
         (r"(the planner's `collect` for task) \d+", "$1 N"),
         (r"numbered from 1 to \d+", "numbered from 1 to N"),
         (r"but the index is \d+", "but the index is N"),
@@ -230,7 +230,7 @@ fn failure_in(text: &str) -> String {
 
 /// The part of a log line about lines that are not shown.
 pub(crate) fn hidden_in(line: &str) -> Option<&str> {
-    Some(&line[line.find("of what it said is not shown")?..])
+    Some(&line[line.find("of its log output was dropped")?..])
 }
 
 /// The kinds of lines in a text, without figures: each once, at its first place.

@@ -14,9 +14,9 @@ use crate::{
 /// A host resource that had run out when a guest needed it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostResource {
-    #[error("had to wait for memory: other guests hold what there is of {}; raise it with --host-memory", Size(*.limit))]
+    #[error("had to wait for memory: other guests hold all of the {} for guests; raise it with --host-memory", Size(*.limit))]
     Memory { limit: u64 },
-    #[error("had to wait for an instance: others have all that there may be at once")]
+    #[error("had to wait for an instance: other guests use all that may exist at once")]
     Instances,
     /// A part of the allocation pool that was not reserved.
     #[error("had to wait for a part of the engine: {0}")]

@@ -199,7 +199,7 @@ fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
         Role::Task(_) => "a task",
         Role::Worker(_) => "a worker",
     };
-    format_err!("{role} called a function that is not for it: {rule}")
+    format_err!("{role} called a function that its role may not call: {rule}")
 }
 
 impl WasiView for State {

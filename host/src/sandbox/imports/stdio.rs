@@ -99,7 +99,7 @@ impl Meter {
         match std::mem::take(&mut self.dropped) {
             0 => None,
             dropped => Some(format!(
-                "{} of what it said is not shown: it may say {} in a second{}",
+                "{} of its log output was dropped: the limit is {} in a second{}",
                 Size(dropped),
                 Size(self.rate),
                 match self.most {

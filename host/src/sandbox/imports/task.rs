@@ -136,9 +136,7 @@ async fn wait_any(mut store: StoreContextMut<'_, State>, pendings: Vec<Resource<
         charge(&mut store, 0, numbers.len()).await?;
         let port = store.data_mut().task()?;
         if !numbers.iter().any(|&number| port.is_open(number)) {
-            return Err(format_err!(
-                "wait-any without an action whose outcome is to come would wait for ever"
-            ));
+            return Err(format_err!("wait-any without a pending action would wait forever"));
         }
         let ready: Vec<u32> = (0..)
             .zip(&numbers)

@@ -22,7 +22,7 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         let Some(Current { attempt, action, cut }) = worker.current else {
             return Err(match worker.calls {
                 None => format_err!("no attempt is going on while the worker is being started"),
-                Some(_) => format_err!("it asked for its attempt outside of one, or after its result was given"),
+                Some(_) => format_err!("it asked for its attempt outside of one, or after it returned its result"),
             });
         };
         let action = action.in_run(&worker.run);
