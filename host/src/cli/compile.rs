@@ -264,7 +264,7 @@ fn group(sandbox: &Sandbox, wanted: &[Wanted], teller: &Teller<'_>) {
     let made = made.filter_map(|(one, made)| Some((*one, &made.as_ref()?.as_ref().ok()?.code)));
     for (one, _) in had
         .chain(made)
-        .filter(|(one, code)| matches!(code.kept, Some(Ok(()))) && !sandbox.keeps(&one.seen))
+        .filter(|(one, code)| matches!(code.kept, Some(Ok(()))) && !sandbox.has_cached(&one.seen))
     {
         let failure = Failure::machine(
             format!("the code of `{}` is not in the cache", one.path.display()),

@@ -59,10 +59,12 @@ impl Component {
     fn load(host: &Host, name: String, bytes: Vec<u8>) -> Result<Self, ComponentError> {
         let sandbox = host.sandbox.clone();
         let digest = Digest::of(&bytes);
-        let loaded = sandbox.look(bytes, digest).and_then(|seen| match sandbox.kept(&seen)? {
-            Some(kept) => Ok(kept),
-            None => sandbox.compile(&seen),
-        });
+        let loaded = sandbox
+            .inspect(bytes, digest)
+            .and_then(|seen| match sandbox.load_cached(&seen)? {
+                Some(kept) => Ok(kept),
+                None => sandbox.compile(&seen),
+            });
         match loaded {
             Ok((program, _)) => Ok(Self { name, program, sandbox }),
             Err(error) => Err(ComponentError::of(name, error)),

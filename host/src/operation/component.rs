@@ -17,8 +17,8 @@ use crate::{
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
-        Debt, Fault, GuestEnv, Input, LoadedComponent, Logical, PlannerInstance, Sandbox, Share, Starts, TaskSpec,
-        run_task,
+        DeficitCounter, Fault, GuestEnv, Input, LoadedComponent, Logical, PlannerInstance, Sandbox, Share, Starts,
+        TaskSpec, run_task,
     },
 };
 
@@ -114,7 +114,7 @@ impl ComponentOperation {
                 program,
                 limits: settings.task_limits,
                 share,
-                debt: Debt::default(),
+                debt: DeficitCounter::default(),
             },
             args: settings.args,
             began_unix_ms: settings.began_unix_ms,

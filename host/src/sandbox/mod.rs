@@ -43,7 +43,7 @@ pub(crate) use load::inspection::{inspect, panics_are_caught};
 pub(crate) use load::{
     component::LoadedComponent,
     error::LoadError,
-    sandbox::{COMPONENT_MAX, Code, Sandbox, Seen},
+    sandbox::{COMPONENT_MAX, Code, InspectedComponent, Sandbox},
 };
 pub(crate) use process::environment::forget_variables;
 pub(crate) use process::inherited::{stdin_was_open, stdout_was_open};
@@ -51,10 +51,10 @@ pub(crate) use process::processes::{Guarded, kill_all as kill_programs};
 pub(crate) use run::command::run_program;
 pub(crate) use run::fault::Fault;
 pub(crate) use run::invocation::{Invocation, InvocationSettings};
-pub(crate) use run::pace::Debt;
+pub(crate) use run::pace::DeficitCounter;
 pub(crate) use run::planner::PlannerInstance;
 pub(crate) use run::share::{Admission, Share};
-pub(crate) use run::shared_instance::{Ended, Remains, SharedInstance};
+pub(crate) use run::shared_instance::{Ended, FinalState, SharedInstance};
 pub(crate) use run::starts::Starts;
 pub(crate) use run::task::{TaskSpec, run_task};
 pub(crate) use run::worker::{Handled, WorkerInstance, WorkerSpec};

@@ -17,7 +17,7 @@ use super::{CALLS_MAX, Worker};
 use crate::{
     inbox::{Job, Order, Used},
     limits::Deadline,
-    sandbox::{Ended, Fault, Handled, Remains, SharedInstance},
+    sandbox::{Ended, Fault, FinalState, Handled, SharedInstance},
 };
 
 /// An attempt that the instance has received.
@@ -194,13 +194,13 @@ impl Worker {
 
     /// Ends the attempts in flight because one exceeded its timeout. That one is charged with it unless another one
     /// used most of its time.
-    fn settle_late(&self, late: AttemptId, timeout: Duration, flights: Flights, remains: Remains) {
+    fn settle_late(&self, late: AttemptId, timeout: Duration, flights: Flights, remains: FinalState) {
         let held = remains.held;
         let over = Fault::Timeout { limit: timeout };
         match remains.interrupted.filter(|_| held > timeout / 2) {
             Some(longest) => {
                 let is_up = flights.get(&longest).is_some_and(|flight| flight.cut.left().is_zero());
-                let fault = if is_up { over } else { Fault::Hog { held } };
+                let fault = if is_up { over } else { Fault::StarvedOthers { held } };
                 self.settle(flights, remains, &fault, |attempt, _| attempt == longest);
             }
             None => self.settle(flights, remains, &over, |attempt, flight| {
@@ -214,7 +214,7 @@ impl Worker {
     fn settle(
         &self,
         flights: Flights,
-        remains: Remains,
+        remains: FinalState,
         fault: &Fault,
         is_guilty: impl Fn(AttemptId, &Flight) -> bool,
     ) {

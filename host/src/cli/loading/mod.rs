@@ -21,7 +21,7 @@ use super::{
 use crate::{
     digest::Digest,
     limits::default_host_memory,
-    sandbox::{Code, LoadedComponent, Sandbox, Seen},
+    sandbox::{Code, InspectedComponent, LoadedComponent, Sandbox},
     settings::Manifest,
     signer::{SignatureError, Signer},
 };
@@ -80,7 +80,7 @@ pub(super) fn all(manifest: &Manifest, folder: &Path) -> Vec<Wanted> {
 /// A component that was looked at.
 pub(super) struct Looked {
     pub(super) path: PathBuf,
-    pub(super) seen: Seen,
+    pub(super) seen: InspectedComponent,
     /// What there is of it already.
     pub(super) kept: Option<(LoadedComponent, Code)>,
 }
@@ -111,7 +111,7 @@ impl Loader<'_> {
     pub(super) fn look(&self, files: &[File]) -> Vec<Option<Result<Looked, Failure>>> {
         each(files, self.width(u64::MAX), self.all, |file| {
             let seen = look(self.sandbox, file)?;
-            let kept = self.sandbox.kept(&seen);
+            let kept = self.sandbox.load_cached(&seen);
             Ok(Looked {
                 kept: kept.map_err(|error| unusable(&file.path, &error))?,
                 path: file.path.clone(),
@@ -216,7 +216,7 @@ pub(super) fn files(wanted: &[Wanted]) -> Vec<File> {
 }
 
 /// Reads a component and looks at it. Whether it is the one that is wanted is found out before anything is made of it.
-fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
+fn look(sandbox: &Sandbox, file: &File) -> Result<InspectedComponent, Failure> {
     let path = &file.path;
     let bytes = read(path, file.wanted.iter().any(|wanted| wanted.typed))?;
     for signer in file.wanted.iter().filter_map(|wanted| wanted.signer.as_ref()) {
@@ -232,7 +232,7 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<Seen, Failure> {
             );
         }
     }
-    let seen = sandbox.look(bytes, found).map_err(|error| unusable(path, &error))?;
+    let seen = sandbox.inspect(bytes, found).map_err(|error| unusable(path, &error))?;
     let contract = seen.contract();
     for wanted in &file.wanted {
         let (wrong, hint) = match wanted.role {

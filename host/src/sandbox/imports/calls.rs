@@ -23,15 +23,15 @@ pub(crate) struct Current {
     pub(crate) attempt: AttemptId,
     pub(crate) action: ActionName,
     /// When it times out.
-    pub(crate) cut: Deadline,
+    pub(crate) deadline: Deadline,
 }
 
 impl Current {
-    pub(crate) fn of(job: &Job, cut: Deadline) -> Self {
+    pub(crate) fn of(job: &Job, deadline: Deadline) -> Self {
         Self {
             attempt: job.attempt,
             action: job.action,
-            cut,
+            deadline,
         }
     }
 }
@@ -44,7 +44,7 @@ pub(crate) struct Calls {
     /// The fuel that an attempt in flight since the start would have burnt; units.
     pub(super) each: u64,
     /// When the instance last yielded.
-    turned: Instant,
+    yielded_at: Instant,
 }
 
 /// One attempt in flight.
@@ -64,18 +64,18 @@ impl Calls {
             open: BTreeMap::new(),
             left: 0,
             each: 0,
-            turned: Instant::now(),
+            yielded_at: Instant::now(),
         }
     }
 
     /// Notes that the instance yields.
-    pub(crate) fn turn(&mut self) {
-        self.turned = Instant::now();
+    pub(crate) fn note_yield(&mut self) {
+        self.yielded_at = Instant::now();
     }
 
     /// How long the instance has run without yielding.
-    pub(crate) fn held(&self) -> Duration {
-        self.turned.elapsed()
+    pub(crate) fn since_yield(&self) -> Duration {
+        self.yielded_at.elapsed()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -29,7 +29,7 @@ const BYTES_PER_UNIT: usize = 4;
 /// Cancel safe.
 pub(super) async fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize, entries: usize) -> Result<()> {
     if pay(store, bytes, entries)? {
-        let_others().await;
+        yield_once().await;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) fn pay(store: &mut StoreContextMut<'_, State>, bytes: usize, entries:
 /// does not count as quiet.
 ///
 /// Cancel safe.
-pub(crate) async fn let_others() {
+pub(crate) async fn yield_once() {
     let mut has_waited = false;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut has_waited, true) {

@@ -41,15 +41,15 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
 }
 
 fn clock<'a>(store: &'a mut StoreContextMut<'_, State>) -> WasiClocksCtxView<'a> {
-    of(store.data_mut())
+    clocks(store.data_mut())
 }
 
 /// The time on the guest's own clock, in ns.
 pub(super) fn now(state: &mut State) -> Result<u64> {
-    of(state).now()
+    clocks(state).now()
 }
 
-fn of(state: &mut State) -> WasiClocksCtxView<'_> {
+fn clocks(state: &mut State) -> WasiClocksCtxView<'_> {
     let view = state.ctx();
     WasiClocksCtxView {
         ctx: view.ctx.clocks(),

@@ -36,7 +36,7 @@ use crate::{
 /// The most arguments of a program, and the most bytes of its name and arguments together. Arbitrary, and far below the
 /// limits of systems; larger data goes to the program's input.
 const ARGUMENTS_MAX: usize = 4096;
-const WORDS_MAX: usize = 1 << 20;
+const COMMAND_LINE_MAX: usize = 1 << 20;
 
 /// How long the start of a program is retried while the machine has run out of a resource. Arbitrary: enough for short
 /// programs to end, and short for an attempt that holds what others wait for.
@@ -65,7 +65,10 @@ pub(super) fn link(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 let worker = store.data_mut().worker()?;
                 let rules = &worker.grants.exec;
                 if !rules.iter().any(|rule| rule.allows(&call.program, &call.arguments)) {
-                    let why = format!("no grant to run `{}`; the operator's flag is --exec", call.shown());
+                    let why = format!(
+                        "no grant to run `{}`; the operator's flag is --exec",
+                        call.command_line()
+                    );
                     worker.denials.note(&why);
                     return Ok((Err(ExecProblem::Denied(why)),));
                 }
@@ -106,8 +109,8 @@ impl Call {
         for word in std::iter::once(&command.program).chain(&arguments) {
             let word = word.to_str(&*store)?;
             bytes += word.len();
-            if bytes > WORDS_MAX {
-                return too_much(format!("{} of arguments", Size(WORDS_MAX as u64)));
+            if bytes > COMMAND_LINE_MAX {
+                return too_much(format!("{} of arguments", Size(COMMAND_LINE_MAX as u64)));
             }
             words.push(word.into_owned());
         }
@@ -122,7 +125,7 @@ impl Call {
     }
 
     /// The start of the command line, for messages.
-    fn shown(&self) -> String {
+    fn command_line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         let letters = words.flat_map(|word| word.chars().chain([' ']));
         letters.take(200).collect::<String>().trim_end().to_owned()
@@ -199,14 +202,14 @@ async fn run(command: Call, time: Duration, output_max: u64) -> Result<std::resu
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Ok(match start(&mut program, time).await? {
-        Ok(group) => talk(command, group, deadline, time, output_max).await,
+        Ok(group) => communicate(command, group, deadline, time, output_max).await,
         Err(error) => Err(ExecProblem::Failed(format!("{}: {error}", command.program))),
     })
 }
 
 /// Writes the input of a started program and reads its output until it ends or its `time` is over. Its process group is
 /// killed then.
-async fn talk(
+async fn communicate(
     command: Call,
     mut group: Group,
     deadline: Deadline,
@@ -217,7 +220,7 @@ async fn talk(
     let child = &mut group.child;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let talk = async {
+    let exchange = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
                 // A program need not read its input.
@@ -244,7 +247,7 @@ async fn talk(
         read.unwrap_or(Ok(())).map_err(failed)?;
         Ok(status)
     };
-    let status = match deadline.bound(talk).await {
+    let status = match deadline.bound(exchange).await {
         Ok(done) => done?,
         Err(_) => {
             let why = format!("{} was not done within {}", command.program, Time::from(time));

@@ -25,13 +25,13 @@ use crate::inbox::ActionName;
 pub(crate) struct GuestEnv {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
-    /// Only workers have any.
+    /// The file access; only workers have any.
     pub(crate) files: Option<Arc<FileAccess>>,
-    /// Only a program may have one.
+    /// The scratch folder; only programs may have one.
     pub(crate) scratch: Option<Scratch>,
-    /// Only the planner has one.
+    /// The input of the run; only the planner has one.
     pub(crate) stdin: Option<Input>,
-    /// Only a program has them.
+    /// The input and output of an attempt; only programs have them.
     pub(crate) pipes: Option<Pipes>,
     /// The clock and random numbers of planners, tasks and untrusted workers. None: those of the machine.
     pub(crate) logical: Option<Logical>,
@@ -49,7 +49,7 @@ pub(crate) struct Pipes {
 pub(crate) struct Logical {
     /// When the run began, in ms since 1970.
     pub(crate) began_unix_ms: u64,
-    /// The run's time as the guest knows it, in ms.
+    /// The run's time that the guest sees, in ms since it began.
     pub(crate) now_ms: Arc<AtomicU64>,
     /// Depends on the run and the guest.
     pub(crate) seed: u64,
@@ -82,7 +82,7 @@ impl GuestEnv {
         wasi.build()
     }
 
-    /// Moves the guest's clock.
+    /// Sets the guest's clock, in ms since the run began.
     pub(crate) fn set_now(&self, now_ms: u64) {
         if let Some(logical) = &self.logical {
             logical.now_ms.store(now_ms, Ordering::Relaxed);

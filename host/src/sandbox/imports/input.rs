@@ -303,8 +303,8 @@ mod tests {
         input.blocking_read(1).await.unwrap();
         drop(other);
         drop(input);
-        let told = wait.recv_timeout(std::time::Duration::from_secs(60));
-        assert_eq!(told, Err(mpsc::RecvTimeoutError::Disconnected));
+        let received = wait.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(received, Err(mpsc::RecvTimeoutError::Disconnected));
     }
 
     #[tokio::test]

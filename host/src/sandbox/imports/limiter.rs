@@ -47,7 +47,7 @@ pub(crate) struct Limiter {
     peak: u64,
     /// Whether a growth was requested since the last [`Limiter::take_grown`].
     has_grown: bool,
-    refused: Option<Refused>,
+    denied: Option<DeniedGrowth>,
     /// The reserved memory: at first `reserved`, then as the instance grows.
     memory: Reservation,
     /// The bytes that were reserved at the start.
@@ -79,7 +79,7 @@ impl Need {
 
 /// A memory growth beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct DeniedGrowth {
     pub(crate) wanted: u64,
     /// The most of the host's memory that one instance can get, if that was the limit; bytes.
     pub(crate) most: Option<u64>,
@@ -93,7 +93,7 @@ impl Limiter {
             element: if collects { COLLECTED_ELEMENT } else { TABLE_ELEMENT },
             held: 0,
             peak: 0,
-            refused: None,
+            denied: None,
             has_grown: false,
             reserved: memory.amount(),
             memory,
@@ -119,8 +119,8 @@ impl Limiter {
     }
 
     /// The growth that was beyond a limit since the last call, if any.
-    pub(crate) fn take_refused(&mut self) -> Option<Refused> {
-        self.refused.take()
+    pub(crate) fn take_denied(&mut self) -> Option<DeniedGrowth> {
+        self.denied.take()
     }
 
     /// Whether a growth was requested since the last call, granted or not.
@@ -134,7 +134,7 @@ impl Limiter {
         let most = self.memory.account().most();
         if wanted > self.limit.min(most) {
             let most = (wanted <= self.limit).then_some(most);
-            self.refused = Some(Refused { wanted, most });
+            self.denied = Some(DeniedGrowth { wanted, most });
             return None;
         }
         Some(wanted)
@@ -195,7 +195,7 @@ impl Limiter {
                 Ok(()) => {}
                 Err(NoRoom::Never(most)) => {
                     let most = Some(most);
-                    self.refused = Some(Refused { wanted, most });
+                    self.denied = Some(DeniedGrowth { wanted, most });
                     return Ok(false);
                 }
                 Err(NoRoom::Stuck) => return Err(self.short(wanted)),

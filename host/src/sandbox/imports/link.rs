@@ -81,13 +81,13 @@ fn output(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         |mut store: StoreContextMut<'_, State>, (bytes,): (WasmList<u8>,)| {
             Box::new(async move {
                 check_size(store.data(), "an output", bytes.len())?;
-                let (_, room) = store.data_mut().planner()?;
-                let room = room.clone();
+                let (_, permits) = store.data_mut().planner()?;
+                let permits = permits.clone();
                 charge(&mut store, bytes.len(), 0).await?;
                 let size = u32::try_from(bytes.len().saturating_add(PIECE)).unwrap_or(u32::MAX);
-                let room = room.acquire_many_owned(size).await.ok();
+                let permit = permits.acquire_many_owned(size).await.ok();
                 let bytes = bytes.as_le_slice(&store).to_vec();
-                store.data_mut().planner()?.0.output(bytes.into(), room);
+                store.data_mut().planner()?.0.output(bytes.into(), permit);
                 Ok(())
             })
         },

@@ -31,5 +31,5 @@ mod worker;
 
 pub(super) use self::{
     link::link,
-    unknown::{link_unknown, refuse},
+    unknown::{link_denied, link_unknown},
 };

@@ -45,13 +45,13 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
 /// # Errors
 /// They are more than allowed; traps the guest.
 fn check(state: &State, len: u64) -> Result<()> {
-    let most = state.random_max;
-    if len <= most {
+    let max = state.random_max;
+    if len <= max {
         return Ok(());
     }
     Err(format_err!(
         "asked for {} of randomness at once, of {}; raise it with --random-size",
         Size(len),
-        Size(most)
+        Size(max)
     ))
 }

@@ -55,7 +55,7 @@ pub(crate) enum Role {
     Planner {
         port: PlannerPort,
         /// Permits for bytes of output that are in flight.
-        room: Arc<Semaphore>,
+        output_permits: Arc<Semaphore>,
     },
     Task(TaskPort),
     Worker(WorkerRole),
@@ -89,7 +89,7 @@ impl WorkerRole {
 
     /// The time that is left to the attempt. Zero outside of an attempt, as while the guest is being started.
     pub(crate) fn left(&self) -> Duration {
-        self.current.map_or(Duration::ZERO, |current| current.cut.left())
+        self.current.map_or(Duration::ZERO, |current| current.deadline.left())
     }
 }
 
@@ -130,7 +130,7 @@ impl State {
     pub(crate) fn task(&mut self) -> Result<&mut TaskPort> {
         match &mut self.role {
             Role::Task(port) => Ok(port),
-            other => Err(not_for(other, "only `run` may perform, submit or sleep")),
+            other => Err(wrong_role(other, "only `run` may perform, submit or sleep")),
         }
     }
 
@@ -141,7 +141,7 @@ impl State {
     pub(crate) fn worker(&mut self) -> Result<&mut WorkerRole> {
         match &mut self.role {
             Role::Worker(worker) => Ok(worker),
-            other => Err(not_for(
+            other => Err(wrong_role(
                 other,
                 "only `handle` has an attempt, a quota, HTTP and programs",
             )),
@@ -162,8 +162,8 @@ impl State {
     /// The guest is not a planner; traps it.
     pub(crate) fn planner(&mut self) -> Result<(&PlannerPort, &Arc<Semaphore>)> {
         match &mut self.role {
-            Role::Planner { port, room } => Ok((port, room)),
-            other => Err(not_for(
+            Role::Planner { port, output_permits } => Ok((port, output_permits)),
+            other => Err(wrong_role(
                 other,
                 "only `next`, `collect` and `finish` may write output; return it instead",
             )),
@@ -193,7 +193,7 @@ impl State {
     }
 }
 
-fn not_for(role: &Role, rule: &str) -> wasmtime::Error {
+fn wrong_role(role: &Role, rule: &str) -> wasmtime::Error {
     let role = match role {
         Role::Planner { .. } => "the planner",
         Role::Task(_) => "a task",

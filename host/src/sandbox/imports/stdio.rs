@@ -50,15 +50,15 @@ struct Meter {
     /// Bytes that may be logged in one attempt.
     most: u64,
     /// Bytes that may be logged now.
-    room: u64,
+    available: u64,
     /// The last refill; none before the first line.
     at: Option<Instant>,
-    said: u64,
+    logged: u64,
     dropped: u64,
 }
 
 /// The log of one attempt.
-pub(crate) struct Talk {
+pub(crate) struct AttemptLog {
     /// The end of the guest's output.
     pub(crate) stderr_tail: String,
     /// The message about dropped bytes, if any were dropped.
@@ -73,7 +73,7 @@ impl Meter {
         let more = self.rate.saturating_mul(u64::try_from(since).unwrap_or(u64::MAX)) / 1000;
         // `at` moves only if bytes are added. Otherwise many short intervals would add up to nothing.
         if more > 0 || self.at.is_none() {
-            self.room = self.room.saturating_add(more).min(self.rate);
+            self.available = self.available.saturating_add(more).min(self.rate);
             self.at = Some(now);
         }
     }
@@ -82,12 +82,12 @@ impl Meter {
     fn admits(&mut self, line: usize) -> bool {
         self.refill();
         let bytes = (line as u64).max(LINE_MIN);
-        if bytes > self.room || self.said.saturating_add(bytes) > self.most {
+        if bytes > self.available || self.logged.saturating_add(bytes) > self.most {
             self.drop_bytes(line);
             return false;
         }
-        self.room -= bytes;
-        self.said += bytes;
+        self.available -= bytes;
+        self.logged += bytes;
         true
     }
 
@@ -124,9 +124,9 @@ impl Tail {
             meter: Meter {
                 rate,
                 most,
-                room: rate,
+                available: rate,
                 at: None,
-                said: 0,
+                logged: 0,
                 dropped: 0,
             },
         })))
@@ -154,14 +154,14 @@ impl Tail {
     }
 
     /// Ends the log of an attempt and returns it. None: nothing was logged, the usual case.
-    pub(crate) fn end_attempt(&self) -> Option<Talk> {
+    pub(crate) fn end_attempt(&self) -> Option<AttemptLog> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.kept.is_empty() && inner.meter.said == 0 && inner.meter.dropped == 0 {
+        if inner.kept.is_empty() && inner.meter.logged == 0 && inner.meter.dropped == 0 {
             return None;
         }
         inner.end_line();
-        inner.meter.said = 0;
-        Some(Talk {
+        inner.meter.logged = 0;
+        Some(AttemptLog {
             stderr_tail: inner.take(),
             dropped: inner.meter.take_dropped(),
         })
@@ -169,9 +169,9 @@ impl Tail {
 
     /// Ends one of several attempts that share this log, and resets the bytes per attempt. Returns the message about
     /// dropped bytes, if any.
-    pub(crate) fn end_share(&self) -> Option<String> {
+    pub(crate) fn end_shared_attempt(&self) -> Option<String> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.meter.said = 0;
+        inner.meter.logged = 0;
         inner.meter.take_dropped()
     }
 
@@ -197,7 +197,7 @@ impl Tail {
             return;
         }
         inner.meter.refill();
-        if inner.meter.room < LINE_MIN {
+        if inner.meter.available < LINE_MIN {
             // Dropped without being parsed, so that a flood costs little.
             let begun = std::mem::take(&mut inner.line);
             inner.meter.drop_bytes(begun.len() + bytes.len());

@@ -25,7 +25,7 @@ pub(crate) fn link_unknown(linker: &mut Linker<State>, engine: &Engine, name: &s
 
 /// Makes the functions of a worker's interface trap, for a component that is not started as a worker. They trap before
 /// their arguments are copied. `linked`: the name under which the host links the interface. Its types stay.
-pub(crate) fn refuse(linker: &mut Linker<State>, engine: &Engine, ty: &ComponentItem, linked: &str) -> Result<()> {
+pub(crate) fn link_denied(linker: &mut Linker<State>, engine: &Engine, ty: &ComponentItem, linked: &str) -> Result<()> {
     let ComponentItem::ComponentInstance(instance) = ty else {
         return Ok(());
     };
@@ -34,8 +34,8 @@ pub(crate) fn refuse(linker: &mut Linker<State>, engine: &Engine, ty: &Component
     for (export, item) in instance.exports(engine) {
         if let ComponentItem::ComponentFunc(func) = item.ty {
             traps(&mut to, export, func.async_(), |state| {
-                let refused = state.worker().err();
-                refused.unwrap_or_else(|| format_err!("it is started as an operation"))
+                let error = state.worker().err();
+                error.unwrap_or_else(|| format_err!("it is started as an operation"))
             })?;
         }
     }

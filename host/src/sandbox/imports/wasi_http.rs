@@ -42,10 +42,10 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
         Some(Scheme::Other(word)) if word.len() > WORD_MAX => Ok(Err(())),
         _ => view.set_scheme(request, scheme),
     })?;
-    words(&mut to, "set-authority", WORD_MAX, |view, request, name| {
+    text_setter(&mut to, "set-authority", WORD_MAX, |view, request, name| {
         view.set_authority(request, name)
     })?;
-    words(
+    text_setter(
         &mut to,
         "set-path-with-query",
         HEADERS_MAX as usize,
@@ -102,14 +102,14 @@ fn setter<T: Lift + Lower + Send + Sync + 'static>(
     )
 }
 
-/// Links a setter of a text. A text of more than `most` bytes is not copied.
-fn words(to: &mut LinkerInstance<'_, State>, name: &str, most: usize, set: Setter<Option<String>>) -> Result<()> {
+/// Links a setter of a text. A text of more than `max` bytes is not copied.
+fn text_setter(to: &mut LinkerInstance<'_, State>, name: &str, max: usize, set: Setter<Option<String>>) -> Result<()> {
     to.func_wrap(
         &format!("[method]outgoing-request.{name}"),
         move |mut store: StoreContextMut<'_, State>,
               (request, text): (Resource<HostOutgoingRequest>, Option<WasmStr>)| {
             let text = text.as_ref().map(|text| text.to_str(&store)).transpose()?;
-            if store.data().web.is_full() || text.as_ref().is_some_and(|text| text.len() > most) {
+            if store.data().web.is_full() || text.as_ref().is_some_and(|text| text.len() > max) {
                 return Ok((Err(()),));
             }
             let text = text.map(Cow::into_owned);

@@ -19,7 +19,12 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
         Calls::attribute(&mut store)?;
         let is_repeatable = store.data().env.logical.is_some();
         let worker = store.data_mut().worker()?;
-        let Some(Current { attempt, action, cut }) = worker.current else {
+        let Some(Current {
+            attempt,
+            action,
+            deadline,
+        }) = worker.current
+        else {
             return Err(match worker.calls {
                 None => format_err!("no attempt is going on while the worker is being started"),
                 Some(_) => format_err!("it asked for its attempt outside of one, or after it returned its result"),
@@ -35,7 +40,7 @@ pub(super) fn link_attempt(to: &mut LinkerInstance<'_, State>) -> Result<()> {
                 worker: "untrusted".to_owned(),
             },
             false => {
-                let remaining = cut.left().as_millis();
+                let remaining = deadline.left().as_millis();
                 AttemptInfo {
                     action,
                     number: attempt.number,

@@ -54,7 +54,7 @@ pub(crate) enum AdaptError {
     )]
     Program(&'static str),
     #[error("no component can be made of this core WebAssembly module: {0}")]
-    Refused(String),
+    Failed(String),
 }
 
 /// Whether these bytes begin like a core module.
@@ -73,7 +73,7 @@ pub(crate) fn version() -> u64 {
 
 /// The relevant content of a core module.
 #[derive(Default)]
-struct Found {
+struct ModuleContent {
     exports: Vec<String>,
     /// Whether a toolchain has embedded component types in it.
     typed: bool,
@@ -88,32 +88,32 @@ struct Found {
 pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
     let moved = snapshot0::on_snapshot_1(module).map_err(AdaptError::Invalid)?;
     let module = moved.as_deref().unwrap_or(module);
-    let found = Found::of(module)?;
+    let found = ModuleContent::of(module)?;
     let (world, adapter) = found.world()?;
     let mut module = if found.exits {
         past_adapter(module)?
     } else {
         module.to_vec()
     };
-    let refused = |error: anyhow::Error| AdaptError::Refused(format!("{error:#}"));
+    let failed = |error: anyhow::Error| AdaptError::Failed(format!("{error:#}"));
     // A module with embedded types only gets the added imports.
     let world = if found.typed { "program" } else { world };
     if found.exits || world != "program" {
         let mut resolve = Resolve::default();
-        resolve.push_source("disperse.wit", CONTRACT).map_err(refused)?;
-        let package = resolve.push_source("adapt.wit", ADDED).map_err(refused)?;
-        let world = resolve.select_world(&[package], Some(world)).map_err(refused)?;
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(refused)?;
+        resolve.push_source("disperse.wit", CONTRACT).map_err(failed)?;
+        let package = resolve.push_source("adapt.wit", ADDED).map_err(failed)?;
+        let world = resolve.select_world(&[package], Some(world)).map_err(failed)?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(failed)?;
     }
     ComponentEncoder::default()
         .module(&module)
         .and_then(|encoder| encoder.adapter(WASI, adapter))
         // The component is validated when it is loaded.
         .and_then(|encoder| encoder.validate(false).encode())
-        .map_err(refused)
+        .map_err(failed)
 }
 
-impl Found {
+impl ModuleContent {
     fn of(module: &[u8]) -> Result<Self, AdaptError> {
         let mut found = Self::default();
         for payload in Parser::new(0).parse_all(module) {
@@ -203,7 +203,7 @@ fn past_adapter(module: &[u8]) -> Result<Vec<u8>, AdaptError> {
                 let import = import.map_err(invalid)?;
                 let ty = RoundtripReencoder
                     .entity_type(import.ty)
-                    .map_err(|error| AdaptError::Refused(error.to_string()))?;
+                    .map_err(|error| AdaptError::Failed(error.to_string()))?;
                 let (from, name) = match (import.module, import.name) {
                     (WASI, PROC_EXIT) => EXIT,
                     other => other,

@@ -12,7 +12,7 @@ use crate::sandbox::engine::{
 /// The largest initial size of a memory, in bytes: the address space that the pool reserves for each.
 const MEMORY_MAX: u64 = 4 << 30;
 
-/// Why a component cannot be loaded.
+/// Why a component does not fit.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CapacityError {
     #[error("{what} has {count} {of}, over the limit of {most}")]

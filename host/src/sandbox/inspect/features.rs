@@ -13,7 +13,7 @@ struct Feature {
     flag: WasmFeatures,
     /// The name of its proposal.
     name: &'static str,
-    /// What it is, in terms of toolchains.
+    /// A description in terms of toolchains.
     what: &'static str,
 }
 

@@ -155,7 +155,7 @@ impl Use {
 }
 
 /// The name under which the host links an import that only workers may call. None: other roles may call it too.
-pub(crate) fn of_workers(name: &str) -> Option<String> {
+pub(crate) fn worker_interface(name: &str) -> Option<String> {
     match parts(name) {
         ("disperse:guest", interface, _) if OF_WORKERS.contains(&interface) => {
             Some(format!("disperse:guest/{interface}@{}", VERSION))
@@ -194,7 +194,7 @@ pub(crate) fn is_known(name: &str) -> bool {
     }
 }
 
-/// Whether a component could be made of a core module that imports from this module.
+/// Whether the host can provide imports from this module for a core module.
 pub(crate) fn is_known_to_modules(module: &str) -> bool {
     // Names with a `$` or a bracket belong to the component model itself.
     matches!(module, "wasi_snapshot_preview1" | "wasi_unstable") || module.starts_with(['$', '[']) || is_known(module)

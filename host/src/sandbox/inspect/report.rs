@@ -97,7 +97,7 @@ pub(crate) fn inspect(bytes: &[u8], depth: Depth) -> Result<(Inspection, Option<
         },
     };
     let shape = Shape::of(component, depth)?;
-    has_room(component)?;
+    check_capacity(component)?;
     let inspection = Inspection {
         digest: made.as_deref().map(Digest::of),
         shape,
@@ -115,7 +115,7 @@ fn bounded(bytes: &[u8], what: &str) -> Result<(), Rejection> {
 }
 
 /// Checks that the component fits an engine.
-fn has_room(component: &[u8]) -> Result<(), Rejection> {
+fn check_capacity(component: &[u8]) -> Result<(), Rejection> {
     capacity::check(component).map_err(|error| match error {
         CapacityError::Invalid(error) => Rejection::Invalid(cut(error.to_string())),
         error => Rejection::Excessive(format!("this component cannot be loaded: {error}")),

@@ -22,7 +22,7 @@ const NAME_MAX: usize = 1 << 10;
 const LIST_MAX: usize = 512 << 10;
 const ENTRY: usize = 32;
 
-/// How much is inspected.
+/// How deep a file is inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// What a run needs: everything except the bodies of functions, which the compiler validates.
@@ -125,7 +125,7 @@ impl Listing {
 }
 
 /// A name, cut to [`NAME_MAX`].
-fn kept(name: &str) -> String {
+fn shortened(name: &str) -> String {
     if name.len() <= NAME_MAX {
         return name.to_owned();
     }
@@ -166,7 +166,7 @@ impl Shape {
         }
         let mut shape = Self::empty(engine);
         (shape.composed, shape.collects) = (composed, collects(bytes)?);
-        shape.import(imports.iter().map(|name| (kept(name), known::is_known(name))));
+        shape.import(imports.iter().map(|name| (shortened(name), known::is_known(name))));
         // Exports of the contract come first, so that they are always kept.
         let (ours, others): (Vec<_>, Vec<_>) = exports.iter().partition(|name| is_of_contract(name));
         let mut listing = Listing::new();
@@ -178,7 +178,7 @@ impl Shape {
                 listing.more += 1;
                 continue;
             }
-            let (name, ty) = (kept(name), wit::text(&types, item.ty));
+            let (name, ty) = (shortened(name), wit::text(&types, item.ty));
             if listing.takes(name.len() + ty.len()) {
                 shape.export(&types, name, ty, item.ty);
             }
@@ -251,7 +251,7 @@ impl Shape {
                             ExternalKind::Tag => "core tag",
                             _ => "core func",
                         };
-                        let name = kept(export.name);
+                        let name = shortened(export.name);
                         if listing.takes(name.len() + kind.len()) {
                             shape.exports.insert(name, kind.to_owned());
                         }
@@ -263,7 +263,7 @@ impl Shape {
         shape.more_exports = listing.more;
         shape.import(imports.into_iter().map(|(module, name)| {
             let known = known::is_known_to_modules(module);
-            (format!("{} {}", kept(module), kept(name)), known)
+            (format!("{} {}", shortened(module), shortened(name)), known)
         }));
         Ok(shape)
     }

@@ -86,7 +86,7 @@ impl Printer<'_> {
     }
 
     /// Writes a type with type arguments, `_` for one that is missing.
-    fn of(&mut self, name: &str, types: &[Option<ComponentValType>]) {
+    fn generic(&mut self, name: &str, types: &[Option<ComponentValType>]) {
         self.word(name);
         self.word("<");
         self.list(types, |printer, ty| match ty {
@@ -129,12 +129,12 @@ impl Printer<'_> {
                 });
                 self.word(" }");
             }
-            Some(ComponentDefinedType::List { element, .. }) => self.of("list", &[Some(*element)]),
-            Some(ComponentDefinedType::Option { ty, .. }) => self.of("option", &[Some(*ty)]),
+            Some(ComponentDefinedType::List { element, .. }) => self.generic("list", &[Some(*element)]),
+            Some(ComponentDefinedType::Option { ty, .. }) => self.generic("option", &[Some(*ty)]),
             Some(ComponentDefinedType::Result { ok, err, .. }) => match (ok, err) {
                 (None, None) => self.word("result"),
-                (Some(_), None) => self.of("result", &[*ok]),
-                _ => self.of("result", &[*ok, *err]),
+                (Some(_), None) => self.generic("result", &[*ok]),
+                _ => self.generic("result", &[*ok, *err]),
             },
             Some(ComponentDefinedType::Tuple(tuple)) => {
                 self.word("tuple<");
@@ -146,8 +146,8 @@ impl Printer<'_> {
                 self.list(names.iter(), |printer, name| printer.word(name));
                 self.word(" }");
             }
-            Some(ComponentDefinedType::Future { ty, .. }) => self.of("future", &[*ty]),
-            Some(ComponentDefinedType::Stream { ty, .. }) => self.of("stream", &[*ty]),
+            Some(ComponentDefinedType::Future { ty, .. }) => self.generic("future", &[*ty]),
+            Some(ComponentDefinedType::Stream { ty, .. }) => self.generic("stream", &[*ty]),
             Some(ComponentDefinedType::Own(_)) => self.word("own"),
             Some(ComponentDefinedType::Borrow(_)) => self.word("borrow"),
             _ => self.word("another type"),

@@ -20,7 +20,7 @@ use crate::{
     sandbox::{
         engine::{EngineKind, Space},
         inspect::shape::Depth,
-        process::again::again,
+        process::child_command::child_command,
     },
 };
 
@@ -70,7 +70,7 @@ pub(crate) struct ChildLimits {
 #[derive(Debug)]
 pub(crate) enum ChildError {
     /// The work cannot be done with this input, for this reason.
-    Refused(String),
+    Rejected(String),
     Timeout,
     /// The child used up the CPU time that this process is limited to, which is less than the child's own limit.
     Cpu(Duration),
@@ -85,7 +85,7 @@ pub(crate) enum ChildError {
 const INTERRUPTED: Duration = Duration::from_secs(1);
 
 /// The most bytes of the child's stderr that are kept.
-const WORDS_MAX: u64 = 64 << 10;
+const STDERR_MAX: u64 = 64 << 10;
 
 /// A marker before the child's output, so that other text on stdout is not taken for output.
 pub(super) const MADE: &[u8] = b"disperse: made\n";
@@ -97,14 +97,14 @@ pub(super) const MADE: &[u8] = b"disperse: made\n";
 pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
     let began = Instant::now();
     let (memory, seconds) = (limits.memory.to_string(), limits.timeout.as_secs().to_string());
-    let mut child = again(&[work.word(), &memory, &seconds])
+    let mut child = child_command(&[work.word(), &memory, &seconds])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(ChildError::Start)?;
-    let most = limits.output.saturating_add(MADE.len() as u64);
-    let done = talk(&mut child, input, most, (began, limits.timeout)).map_err(ChildError::Start);
+    let max = limits.output.saturating_add(MADE.len() as u64);
+    let done = exchange(&mut child, input, max, (began, limits.timeout)).map_err(ChildError::Start);
     // Has no effect on a child that has ended.
     let _ = child.kill();
     let status = child.wait().map_err(ChildError::Start)?;
@@ -112,11 +112,11 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         // Ctrl-C reaches this process too, and ends it.
         std::thread::sleep(INTERRUPTED);
     }
-    let Some((mut output, words)) = done? else {
+    let Some((mut output, stderr)) = done? else {
         return Err(ChildError::Timeout);
     };
     match (status.code(), status.signal()) {
-        (Some(0), _) if output.len() as u64 > most => Err(ChildError::Broken("its output is too large".to_owned())),
+        (Some(0), _) if output.len() as u64 > max => Err(ChildError::Broken("its output is too large".to_owned())),
         (Some(0), _) if output.starts_with(MADE) => {
             output.drain(..MADE.len());
             Ok(output)
@@ -124,16 +124,16 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
         (Some(0), _) => Err(ChildError::Start(io::Error::other(
             "this program, started as a compiler, did something else: it must handle the arguments of a child first",
         ))),
-        (Some(code), _) if code == i32::from(REFUSED) => Err(ChildError::Refused(words.trim_end().to_owned())),
+        (Some(code), _) if code == i32::from(REJECTED) => Err(ChildError::Rejected(stderr.trim_end().to_owned())),
         (Some(code), _) if code == i32::from(MACHINE) => {
-            Err(ChildError::Start(io::Error::other(words.trim_end().to_owned())))
+            Err(ChildError::Start(io::Error::other(stderr.trim_end().to_owned())))
         }
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {
-            let (asked, own) = (cpu(limits.timeout.as_secs()), own(Resource::Cpu));
+            let (asked, own) = (cpu(limits.timeout.as_secs()), own_limit(Resource::Cpu));
             let lower = own.filter(|own| *own < asked);
             Err(lower.map_or(ChildError::Timeout, |own| ChildError::Cpu(Duration::from_secs(own))))
         }
-        _ => Err(ChildError::Broken(how(status, &words))),
+        _ => Err(ChildError::Broken(exit_message(status, &stderr))),
     }
 }
 
@@ -142,10 +142,10 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
 ///
 /// # Errors
 /// No threads can be started; the child is killed.
-fn talk(
+fn exchange(
     child: &mut Child,
     input: &[u8],
-    most: u64,
+    max: u64,
     (began, time): (Instant, Duration),
 ) -> io::Result<Option<(Vec<u8>, String)>> {
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -159,13 +159,13 @@ fn talk(
                 // A child that stops reading reports the reason on stderr.
                 let _ = stdin.write_all(input);
             })?;
-            let words = read(scope, stderr, WORDS_MAX)?;
-            let output = read(scope, stdout, most.saturating_add(1))?;
+            let stderr = read(scope, stderr, STDERR_MAX)?;
+            let output = read(scope, stdout, max.saturating_add(1))?;
             let (done, wait) = mpsc::channel();
             Builder::new().spawn_scoped(scope, move || {
                 let output = output.join().unwrap_or_default();
-                let words = words.join().unwrap_or_default();
-                let _ = done.send((output, String::from_utf8_lossy(&words).into_owned()));
+                let stderr = stderr.join().unwrap_or_default();
+                let _ = done.send((output, String::from_utf8_lossy(&stderr).into_owned()));
             })?;
             Ok(wait)
         })();
@@ -192,18 +192,18 @@ fn talk(
 fn read<'scope>(
     scope: &'scope Scope<'scope, '_>,
     from: impl Read + Send + 'static,
-    most: u64,
+    max: u64,
 ) -> io::Result<ScopedJoinHandle<'scope, Vec<u8>>> {
     Builder::new().spawn_scoped(scope, move || {
         let mut bytes = Vec::new();
         // After an error, the bytes read so far are used.
-        let _ = from.take(most).read_to_end(&mut bytes);
+        let _ = from.take(max).read_to_end(&mut bytes);
         bytes
     })
 }
 
-fn how(status: ExitStatus, words: &str) -> String {
-    match words.lines().find(|line| !line.is_empty()) {
+fn exit_message(status: ExitStatus, stderr: &str) -> String {
+    match stderr.lines().find(|line| !line.is_empty()) {
         Some(line) => format!("{status}: {line}"),
         None => status.to_string(),
     }
@@ -214,7 +214,7 @@ fn how(status: ExitStatus, words: &str) -> String {
 pub(super) const MACHINE: u8 = 4;
 
 /// The child's exit code for an input that cannot be processed.
-pub(super) const REFUSED: u8 = 65;
+pub(super) const REJECTED: u8 = 65;
 
 /// The CPU time limit for a wall time limit, in seconds: that much on each core, plus one. So the wall clock limit
 /// applies first.
@@ -223,12 +223,12 @@ pub(super) fn cpu(seconds: u64) -> u64 {
 }
 
 /// This process's own soft limit on a resource. None: unlimited.
-pub(super) fn own(resource: Resource) -> Option<u64> {
+pub(super) fn own_limit(resource: Resource) -> Option<u64> {
     getrlimit(resource).current
 }
 
 /// The effective memory limit of a child, in bytes: `asked`, or a lower limit of this process.
 pub(crate) fn memory(asked: u64) -> u64 {
-    let own = [Resource::As, Resource::Data].into_iter().filter_map(own);
+    let own = [Resource::As, Resource::Data].into_iter().filter_map(own_limit);
     own.fold(asked, u64::min)
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 
 use super::{
-    child::{MACHINE, MADE, REFUSED, Work, cpu},
+    child::{MACHINE, MADE, REJECTED, Work, cpu},
     compile,
     error::InspectionError,
     inspection,
@@ -15,7 +15,7 @@ use crate::{
     sandbox::{
         chain::chain,
         engine,
-        process::{again::CHILD, processes},
+        process::{child_command::CHILD, processes},
     },
 };
 
@@ -49,11 +49,11 @@ fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
     let known = work.ok_or_else(|| io::Error::other("unknown work"));
     let (code, error) = match (known, confine(memory, seconds)) {
         (_, Err(error)) => (MACHINE, error),
-        (Err(error), _) => (REFUSED, error),
+        (Err(error), _) => (REJECTED, error),
         (Ok(work), Ok(())) => match done(work) {
             Ok(()) => return 0,
             Err(error) if Shortage::of_start(&error).is_some() => (MACHINE, error),
-            Err(error) => (REFUSED, error),
+            Err(error) => (REJECTED, error),
         },
     };
     // If this fails, the parent is gone.
@@ -75,10 +75,10 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Lowers a limit to `most`. A lower limit stays.
-fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
+/// Lowers a limit to `max`. A lower limit stays.
+fn lower(resource: Resource, name: &str, max: u64) -> io::Result<()> {
     let before = getrlimit(resource);
-    let maximum = before.maximum.map_or(most, |own| own.min(most));
+    let maximum = before.maximum.map_or(max, |own| own.min(max));
     // At the hard limit on CPU time a process gets SIGKILL. At the soft limit it gets SIGXCPU, which the parent can
     // recognise.
     let soft = match resource {
@@ -91,7 +91,7 @@ fn lower(resource: Resource, name: &str, most: u64) -> io::Result<()> {
     };
     setrlimit(resource, limit).map_err(|error| {
         let error = io::Error::from(error);
-        io::Error::other(format!("its limit on {name} cannot be lowered to {most}: {error}"))
+        io::Error::other(format!("its limit on {name} cannot be lowered to {max}: {error}"))
     })
 }
 
@@ -101,8 +101,8 @@ fn done(work: Work) -> io::Result<()> {
     let output = match work {
         Work::Compile(kind, space) => engine::compiler(kind, space)
             .map_err(|error| io::Error::other(chain(&error)))
-            .and_then(|engine| compile::here(&engine, &input).map_err(io::Error::other)),
-        Work::Inspect(depth) => inspection::here(&input, depth)
+            .and_then(|engine| compile::in_process(&engine, &input).map_err(io::Error::other)),
+        Work::Inspect(depth) => inspection::in_process(&input, depth)
             .map_err(|error| match error {
                 // Kept as it is, because its kind shows which resource has run out.
                 InspectionError::Start(error) => error,

@@ -23,7 +23,7 @@ const CODE_MAX: u64 = 1 << 30;
 ///
 /// # Errors
 /// It does not compile, or not within the limits.
-pub(crate) fn apart(
+pub(crate) fn in_child(
     kind: EngineKind,
     space: Space,
     component: &[u8],
@@ -36,7 +36,7 @@ pub(crate) fn apart(
         output: CODE_MAX,
     };
     child::run(Work::Compile(kind, space), component, limits).map_err(|error| match error {
-        ChildError::Refused(why) => CompileError::Refused(why),
+        ChildError::Rejected(why) => CompileError::Rejected(why),
         ChildError::Timeout => CompileError::Timeout(limits.timeout.into()),
         ChildError::Cpu(limit) => CompileError::Cpu(limit.into()),
         ChildError::Broken(how) => {
@@ -55,10 +55,10 @@ pub(crate) fn apart(
 ///
 /// # Errors
 /// It does not compile.
-pub(crate) fn here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+pub(crate) fn in_process(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
     engine.precompile_component(component).map_err(|error| {
         // The bodies of functions are validated here for the first time.
         let why = features::missing_in(component).unwrap_or_else(|| chain(&error));
-        CompileError::Refused(format!("it does not compile: {why}"))
+        CompileError::Rejected(format!("it does not compile: {why}"))
     })
 }

@@ -15,7 +15,7 @@ use crate::{
     units::{Size, Time},
 };
 
-/// Why a component could not be loaded.
+/// Errors of loading a component.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error("cannot read it: {0}")]
@@ -71,7 +71,7 @@ impl LoadError {
                  only what is in that file and WASI 0.1 (wasi_snapshot_preview1)",
             ),
             // Only the compiler validates the bodies of functions.
-            Self::Compile(CompileError::Refused(why)) => Some(features::hint(why).unwrap_or(INVALID_HINT)),
+            Self::Compile(CompileError::Rejected(why)) => Some(features::hint(why).unwrap_or(INVALID_HINT)),
             Self::Link(_) => Some(
                 "this host provides an import of that name with another type; see wit/disperse.wit, and WASI 0.2 and 0.3",
             ),
@@ -84,7 +84,7 @@ impl LoadError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
     #[error("it was not compiled within {0}; raise it with --compile-timeout")]
     Timeout(Time),
     #[error(

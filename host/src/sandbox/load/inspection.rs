@@ -1,8 +1,8 @@
 //! Inspects a file in a child process under limits.
 //!
 //! All parsing of untrusted files is called from here: types and names, producers, making a component of a core module,
-//! and checking whether the component links. The host calls [`apart`]. The child calls [`here`], as does a program that
-//! cannot start children.
+//! and checking whether the component links. The host calls [`in_child`]. The child calls [`in_process`], as does a
+//! program without children.
 
 use std::{io, time::Duration};
 
@@ -76,7 +76,7 @@ impl Answer {
     /// The inspection, and the component that was made of a core module.
     ///
     /// # Errors
-    /// The file is not valid, or no component can be made of it.
+    /// The file is invalid, or no component can be made of it.
     pub(crate) fn found(self) -> Result<(Inspection, Option<Vec<u8>>), LoadError> {
         Ok((self.outcome?, self.component))
     }
@@ -109,8 +109,8 @@ impl Answer {
 /// Inspects a file in a child process. Blocks. Takes at most 20 s and 640 MiB plus eight times the size of the file.
 ///
 /// # Errors
-/// It takes more.
-pub(crate) fn apart(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError> {
+/// It takes more than these limits.
+pub(crate) fn in_child(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError> {
     let size = bytes.len() as u64;
     let limits = ChildLimits {
         memory: MEMORY + MEMORY_TIMES_SIZE * size,
@@ -129,24 +129,24 @@ pub(crate) fn apart(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionErro
         Ok(output) => Answer::decode(output).ok_or_else(|| broken("it returned no answer".to_owned())),
         Err(ChildError::Timeout) => Err(InspectionError::Timeout(TIMEOUT.into())),
         Err(ChildError::Cpu(limit)) => Err(InspectionError::Cpu(limit.into())),
-        Err(ChildError::Refused(why)) => Err(InspectionError::Failed(why)),
+        Err(ChildError::Rejected(why)) => Err(InspectionError::Failed(why)),
         Err(ChildError::Broken(how)) => Err(broken(how)),
         Err(ChildError::Start(error)) => Err(InspectionError::Start(error)),
     }
 }
 
-/// Inspects a file completely, in a child process as [`apart`]. For the command `inspect`.
+/// Inspects a file completely, in a child process as [`in_child`]. For the command `inspect`.
 ///
 /// # Errors
 /// It is invalid, or inspecting it takes more than the limits.
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
-    Ok(apart(bytes, Depth::Everything)?.found()?.0)
+    Ok(in_child(bytes, Depth::Everything)?.found()?.0)
 }
 
 /// The same as [`inspect`], in this process.
 #[cfg(test)]
 pub(crate) fn inspect_here(bytes: &[u8]) -> Result<Inspection, LoadError> {
-    Ok(here(bytes, Depth::Everything)?.found()?.0)
+    Ok(in_process(bytes, Depth::Everything)?.found()?.0)
 }
 
 /// Inspects a file in this process, on a thread with a stack for a hundred levels of nesting. Nesting and the number of
@@ -154,7 +154,7 @@ pub(crate) fn inspect_here(bytes: &[u8]) -> Result<Inspection, LoadError> {
 ///
 /// # Errors
 /// The inspection panics, or no thread can be started.
-pub(crate) fn here(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError> {
+pub(crate) fn in_process(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(STACK);
         let thread = thread.spawn_scoped(scope, || Answer::of(bytes, depth));

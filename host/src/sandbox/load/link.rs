@@ -12,7 +12,7 @@ use crate::sandbox::{
     imports::{self, state::State},
     inspect::{
         contract::Contract,
-        known::{is_known, of_workers},
+        known::{is_known, worker_interface},
         shape::imports_alone,
     },
 };
@@ -27,7 +27,7 @@ pub(crate) fn links(contract: &Contract, component: &[u8]) -> Result<(), LoadErr
     let mut linker = Linker::new(&engine);
     imports::link(&mut linker, contract.engine).map_err(unavailable)?;
     let imports = Component::new(&engine, imports_alone(component)?)
-        .map_err(|error| CompileError::Refused(format!("it does not compile: {}", chain(&error))))?;
+        .map_err(|error| CompileError::Rejected(format!("it does not compile: {}", chain(&error))))?;
     link(linker, &engine, &imports).map(drop)
 }
 
@@ -56,8 +56,8 @@ pub(crate) fn link_operation(
 ) -> Result<InstancePre<State>, LoadError> {
     let imports = component.component_type();
     for (name, import) in imports.imports(engine) {
-        if let Some(linked) = of_workers(name) {
-            imports::refuse(&mut linker, engine, &import.ty, &linked)
+        if let Some(linked) = worker_interface(name) {
+            imports::link_denied(&mut linker, engine, &import.ty, &linked)
                 .map_err(|error| LoadError::Link(chain(&error)))?;
         }
     }

@@ -31,7 +31,7 @@ use crate::{
 /// The largest component, in bytes. The largest known guest, Python, has 18 MiB.
 pub(crate) const COMPONENT_MAX: u64 = 256 << 20;
 
-/// The two engines, made when first needed, and what all instances share.
+/// The two engines, made when first needed, and the limits that all instances share.
 pub(crate) struct Sandbox {
     blocking: OnceLock<Arc<EngineContext>>,
     concurrent: OnceLock<Arc<EngineContext>>,
@@ -50,7 +50,7 @@ pub(crate) struct Sandbox {
 }
 
 /// An inspected component and its contract.
-pub(crate) struct Seen {
+pub(crate) struct InspectedComponent {
     bytes: Vec<u8>,
     /// The digests of the file and of the component. They differ if the file is a core module.
     file: Digest,
@@ -58,7 +58,7 @@ pub(crate) struct Seen {
     contract: Contract,
 }
 
-impl Seen {
+impl InspectedComponent {
     pub(crate) fn contract(&self) -> &Contract {
         &self.contract
     }
@@ -152,13 +152,13 @@ impl Sandbox {
     ///
     /// # Errors
     /// It implements no contract, or inspecting it takes more than the limits.
-    pub(crate) fn look(&self, bytes: Vec<u8>, file: Digest) -> Result<Seen, LoadError> {
+    pub(crate) fn inspect(&self, bytes: Vec<u8>, file: Digest) -> Result<InspectedComponent, LoadError> {
         let cached = self.cache.as_ref().and_then(|cache| cache.load_inspection(&file));
         let (inspection, made) = match cached {
             Some(cached) => cached,
-            None => self.inspected(&bytes, &file)?,
+            None => self.inspect_file(&bytes, &file)?,
         };
-        Ok(Seen {
+        Ok(InspectedComponent {
             contract: inspection.contract()?,
             file,
             digest: inspection.digest.unwrap_or(file),
@@ -167,10 +167,10 @@ impl Sandbox {
     }
 
     /// Inspects a file and caches the result. In a child process, or in this process if components are trusted.
-    fn inspected(&self, bytes: &[u8], file: &Digest) -> Result<(Inspection, Option<Vec<u8>>), LoadError> {
+    fn inspect_file(&self, bytes: &[u8], file: &Digest) -> Result<(Inspection, Option<Vec<u8>>), LoadError> {
         let answer = match &self.compile {
-            Some(_) => inspection::apart(bytes, Depth::Declarations),
-            None => inspection::here(bytes, Depth::Declarations),
+            Some(_) => inspection::in_child(bytes, Depth::Declarations),
+            None => inspection::in_process(bytes, Depth::Declarations),
         };
         let (inspection, made) = answer?.found()?;
         if let Some(cache) = &self.cache {
@@ -184,7 +184,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// It cannot be linked.
-    pub(crate) fn kept(&self, seen: &Seen) -> Result<Option<(LoadedComponent, Code)>, LoadError> {
+    pub(crate) fn load_cached(&self, seen: &InspectedComponent) -> Result<Option<(LoadedComponent, Code)>, LoadError> {
         let Some(cache) = &self.cache else {
             return Ok(None);
         };
@@ -200,7 +200,7 @@ impl Sandbox {
     }
 
     /// Whether the component's code is in the cache now.
-    pub(crate) fn keeps(&self, seen: &Seen) -> bool {
+    pub(crate) fn has_cached(&self, seen: &InspectedComponent) -> bool {
         let context = self.context(seen.contract.engine);
         let (Some(cache), Ok(context)) = (&self.cache, context) else {
             return false;
@@ -215,16 +215,16 @@ impl Sandbox {
     ///
     /// # Errors
     /// It does not compile, or cannot be linked.
-    pub(crate) fn compile(&self, seen: &Seen) -> Result<(LoadedComponent, Code), LoadError> {
+    pub(crate) fn compile(&self, seen: &InspectedComponent) -> Result<(LoadedComponent, Code), LoadError> {
         let context = self.context(seen.contract.engine)?;
         let (component, code) = self.compiled(&context, seen.contract.engine, &seen.bytes)?;
         let cache = self.cache.as_ref();
-        let told = Code {
+        let described = Code {
             bytes: code.len() as u64,
             // A failure only makes the next start slower, so most callers ignore it.
             kept: cache.map(|cache| cache.store(&context.engine, &seen.digest, &code)),
         };
-        Ok((LoadedComponent::new(context, &seen.contract, &component)?, told))
+        Ok((LoadedComponent::new(context, &seen.contract, &component)?, described))
     }
 
     /// Compiles a component. Returns it and its code.
@@ -235,8 +235,8 @@ impl Sandbox {
         bytes: &[u8],
     ) -> Result<(Component, Vec<u8>), LoadError> {
         let code = match &self.compile {
-            Some(limits) => compile::apart(kind, context.space, bytes, limits)?,
-            None => compile::here(&context.engine, bytes)?,
+            Some(limits) => compile::in_child(kind, context.space, bytes, limits)?,
+            None => compile::in_process(&context.engine, bytes)?,
         };
         // SAFETY: this program's own compiler has just made the code, with this engine's configuration.
         #[allow(unsafe_code, reason = "the only way to load compiled code")]
@@ -305,12 +305,12 @@ mod tests {
             let stack = usize::try_from(STACK).unwrap();
             let limits = Some(CompileLimits::default());
             let sandbox = Sandbox::new(Some(cache.clone()), limits, stack, Budget::new(u64::MAX));
-            let error = sandbox.look(bytes.clone(), file).err();
+            let error = sandbox.inspect(bytes.clone(), file).err();
             assert!(matches!(error, Some(LoadError::Inspection(_))), "{error:?}");
-            let found = inspection::here(&bytes, Depth::Declarations).unwrap().found();
+            let found = inspection::in_process(&bytes, Depth::Declarations).unwrap().found();
             let (inspection, made) = found.unwrap();
             cache.store_inspection(&file, &inspection, made.as_deref()).unwrap();
-            let seen = sandbox.look(bytes.clone(), file).unwrap();
+            let seen = sandbox.inspect(bytes.clone(), file).unwrap();
             assert_eq!(seen.digest(), Digest::of(made.as_deref().unwrap_or(&bytes)));
             assert_eq!(seen.contract(), &inspection.contract().unwrap());
         }

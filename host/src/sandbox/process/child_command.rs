@@ -8,7 +8,7 @@ use crate::limits::cores;
 pub(crate) const CHILD: &str = "compile-child";
 
 /// A command that starts this program as a child. `work`: the name of the work and two numbers (see [`CHILD`]).
-pub(crate) fn again(work: &[&str; 3]) -> Command {
+pub(crate) fn child_command(work: &[&str; 3]) -> Command {
     // The running executable, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
     command

@@ -35,15 +35,15 @@ fn is_closed(number: RawFd) -> bool {
 
 /// Records which streams are closed. Makes only two system calls and two stores, because the standard library is not
 /// set up yet.
-extern "C" fn look() {
+extern "C" fn record_closed_streams() {
     STDIN_CLOSED.store(is_closed(0), Ordering::Relaxed);
     STDOUT_CLOSED.store(is_closed(1), Ordering::Relaxed);
 }
 
 // SAFETY: functions in this section are called with the C calling convention before `main`. The arguments that Linux
-// passes may be ignored, and `look` needs nothing that is set up later.
+// passes may be ignored, and `record_closed_streams` needs nothing that is set up later.
 #[allow(unsafe_code, reason = "nothing else runs before the standard library's own start")]
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static RECORD: extern "C" fn() = record_closed_streams;

@@ -1,6 +1,6 @@
 //! This process and the processes that it starts.
 
-pub(super) mod again;
+pub(super) mod child_command;
 pub(super) mod environment;
 pub(super) mod inherited;
 pub(super) mod processes;

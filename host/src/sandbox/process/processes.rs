@@ -22,7 +22,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process, kill_process_group, set_child_subreaper};
 
-use super::again::again;
+use super::child_command::child_command;
 use crate::limits::Shortage;
 
 /// The name of the guard's work, as the child process is asked for it.
@@ -98,7 +98,7 @@ impl Guard {
     fn start() -> io::Result<Self> {
         use std::os::unix::process::CommandExt;
 
-        let mut child = again(&[GUARD, "0", "0"])
+        let mut child = child_command(&[GUARD, "0", "0"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -115,7 +115,7 @@ impl Running {
     /// # Errors
     /// The machine has run out of a resource that the start needs. If the guard cannot be started for another reason,
     /// programs run without one.
-    fn guarded(&mut self) -> io::Result<()> {
+    fn ensure_guard(&mut self) -> io::Result<()> {
         if self.guard.is_some() || !CAN_GUARD.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -127,17 +127,17 @@ impl Running {
         self.started
             .clone()
             .into_iter()
-            .for_each(|started| self.tell(started, true));
+            .for_each(|started| self.send_record(started, true));
         Ok(())
     }
 
     /// Sends a record to the guard. A guard that has ended is replaced when the next program is started.
-    fn tell(&mut self, started: Started, runs: bool) {
-        let told = match &mut self.guard {
+    fn send_record(&mut self, started: Started, runs: bool) {
+        let sent = match &mut self.guard {
             Some(guard) => guard.pipe.write_all(&record(started, runs)),
             None => Ok(()),
         };
-        if told.is_err()
+        if sent.is_err()
             && let Some(mut guard) = self.guard.take()
         {
             let _ = guard.child.kill();
@@ -214,12 +214,12 @@ impl Guarded {
         let Some(running) = &mut *running else {
             return Err(io::Error::other("this process is about to end"));
         };
-        running.guarded()?;
+        running.ensure_guard()?;
         let (child, id) = spawn()?;
         let started = id.and_then(|id| Pid::from_raw(id.try_into().ok()?)).map(kind);
         if let Some(started) = started {
             running.started.push(started);
-            running.tell(started, true);
+            running.send_record(started, true);
         }
         Ok((child, Self(started)))
     }
@@ -248,7 +248,7 @@ impl Guarded {
                 // Orphans of programs that guests run are reaped by the system.
                 let _ = set_child_subreaper(None);
             }
-            running.tell(started, false);
+            running.send_record(started, false);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Workers that are plain WASI programs, unaware of this host. An attempt is one run of the program.
 //!
 //! The payload is passed on stdin, or as an argument or a file if the arguments have a placeholder for it. The result
-//! is the program's stdout, or a file in its scratch folder. The exit status tells the class of a failure. If a
-//! toolchain only supports success and failure, the last line on stderr tells it instead.
+//! is the program's stdout, or a file in its scratch folder. The exit status is the class of a failure. If a toolchain
+//! only supports success and failure, the last line on stderr has the class instead.
 
 use std::{
     pin::pin,
@@ -39,8 +39,8 @@ use crate::{
 const PERMANENT: i32 = 65;
 const BUSY: i32 = 75;
 const UNFIT: i32 = 77;
-/// The prefix of a last line on stderr that tells the class of a failure.
-const MARK: &str = "disperse: ";
+/// The prefix of a last line on stderr that has the class of a failure.
+const MARKER: &str = "disperse: ";
 
 /// Makes one attempt: runs an admitted program from start to end. Cancel safe: nothing is left of a cancelled run.
 pub(crate) async fn run_program(
@@ -99,10 +99,10 @@ impl Call {
                 .map_err(|_| format!("its scratch folder has no room for the name `{name}`"))?;
         }
         // A program with arguments can have both as placeholders. Its environment gets no variables of this host.
-        let told = !invocation.has_args();
+        let is_in_env = !invocation.has_args();
         let own = [
-            ("DISPERSE_KIND", told.then_some(&*job.kind)),
-            ("DISPERSE_ATTEMPT", told.then_some(&*attempt)),
+            ("DISPERSE_KIND", is_in_env.then_some(&*job.kind)),
+            ("DISPERSE_ATTEMPT", is_in_env.then_some(&*attempt)),
             ("TMPDIR", scratch.as_ref().map(|_| SCRATCH_FOLDER)),
         ];
         // The worker's own settings override these.
@@ -131,23 +131,23 @@ impl Call {
 }
 
 /// How a run of a program ended.
-struct Ran {
+struct ProgramEnd {
     /// The exit status, or the fault that ended the program.
     status: Result<i32, Fault>,
     /// The end of its stderr.
-    said: String,
+    stderr: String,
     used: Used,
     /// A memory growth beyond a limit, if the program continued after it.
-    refused: Option<Fault>,
+    denied: Option<Fault>,
 }
 
-impl Ran {
+impl ProgramEnd {
     fn not(fault: Fault) -> Self {
         Self {
             status: Err(fault),
-            said: String::new(),
+            stderr: String::new(),
             used: Used::default(),
-            refused: None,
+            denied: None,
         }
     }
 
@@ -155,9 +155,9 @@ impl Ran {
     fn read(self, call: &Call, spec: &WorkerSpec) -> Handled {
         let Self {
             status,
-            said,
+            stderr,
             used,
-            refused,
+            denied,
         } = self;
         let over = Fault::Oversize {
             limit: spec.limits.result,
@@ -165,8 +165,8 @@ impl Ran {
         let stdout = call.stdout.take();
         let status = match (status, &stdout) {
             (Ok(status), _) => status,
-            (Err(_), None) => return Handled::fault_after(&over, used, said),
-            (Err(fault), Some(_)) => return Handled::fault_after(&fault, used, said),
+            (Err(_), None) => return Handled::fault_after(&over, used, stderr),
+            (Err(fault), Some(_)) => return Handled::fault_after(&fault, used, stderr),
         };
         if spec.invocation.is_ok(status) {
             return match result(call, stdout, spec) {
@@ -177,23 +177,23 @@ impl Ran {
                     used,
                     spent: true,
                 },
-                Ok(None) => Handled::fault_after(&over, used, said),
-                Err(why) => Handled::failed(End::Transient, why, used).saying(said),
+                Ok(None) => Handled::fault_after(&over, used, stderr),
+                Err(why) => Handled::failed(End::Transient, why, used).with_stderr(stderr),
             };
         }
-        let (end, mut message, rest) = meant(status, &said);
+        let (end, mut message, rest) = failure_of(status, &stderr);
         // A marked last line is a cause, and not only a symptom.
-        let is_symptom = rest.len() == said.trim_end().len();
-        let refused = refused.filter(|_| matches!(end, End::Transient | End::Permanent));
-        let stdout = stdout.filter(|stdout| said.is_empty() && !stdout.is_empty());
-        match (&refused, &stdout) {
-            (Some(refused), _) => message = format!("{message}, after it {refused}"),
+        let is_symptom = rest.len() == stderr.trim_end().len();
+        let denied = denied.filter(|_| matches!(end, End::Transient | End::Permanent));
+        let stdout = stdout.filter(|stdout| stderr.is_empty() && !stdout.is_empty());
+        match (&denied, &stdout) {
+            (Some(denied), _) => message = format!("{message}, after it {denied}"),
             (None, Some(_)) => message.push_str(" (--ok-status makes it a success)"),
             (None, None) => {}
         }
         let stderr_tail = stdout.map_or_else(|| rest.to_owned(), |stdout| tail(&stdout));
         Handled::failed(end, message, used)
-            .saying(stderr_tail)
+            .with_stderr(stderr_tail)
             .symptom(is_symptom)
     }
 }
@@ -228,57 +228,57 @@ async fn run(
     logger: &Logger,
     job: &Job,
     call: &Call,
-) -> Ran {
-    let cut = Deadline::after(Instant::now(), job.timeout);
+) -> ProgramEnd {
+    let deadline = Deadline::after(Instant::now(), job.timeout);
     let late = || Fault::Timeout { limit: job.timeout };
     let start = started(sandbox, spec, admission, logger, job.action, call.env.clone());
-    let mut running = match cut.bound(start).await {
+    let mut running = match deadline.bound(start).await {
         Ok(Ok(running)) => running,
-        Ok(Err(fault)) => return Ran::not(fault),
+        Ok(Err(fault)) => return ProgramEnd::not(fault),
         Err(_) => {
-            return Ran {
-                said: spec
+            return ProgramEnd {
+                stderr: spec
                     .stderr
                     .end_attempt()
                     .map(|talk| talk.stderr_tail)
                     .unwrap_or_default(),
-                ..Ran::not(late())
+                ..ProgramEnd::not(late())
             };
         }
     };
     let main = match running.func::<(), (Result<(), ()>,)>(spec.program.inner().exports.main) {
         Ok(main) => main,
-        Err(error) => return Ran::not(Fault::Start(chain(&error))),
+        Err(error) => return ProgramEnd::not(Fault::Start(chain(&error))),
     };
     running.set_fuel(job.fuel);
     let now = Instant::now();
-    set_current(&mut running, Some(Current::of(job, cut)));
+    set_current(&mut running, Some(Current::of(job, deadline)));
     let answer = {
         let call = pin!(running.call::<(), (Result<(), ()>,)>(now, main, ()));
-        cut.bound(call).await
+        deadline.bound(call).await
     };
     // A fault contains the growth itself, so it is only taken here if there is no fault.
-    let (status, refused) = match answer {
-        Ok(Ok((answer,))) => (Ok(answer.map_or(1, |()| 0)), running.refused()),
+    let (status, denied) = match answer {
+        Ok(Ok((answer,))) => (Ok(answer.map_or(1, |()| 0)), running.denied_growth()),
         Ok(Err(error)) => match error.downcast_ref() {
-            Some(I32Exit(status)) => (Ok(*status), running.refused()),
+            Some(I32Exit(status)) => (Ok(*status), running.denied_growth()),
             None => (Err(running.fault(&error)), None),
         },
         Err(_) => (Err(late()), None),
     };
-    Ran {
+    ProgramEnd {
         status,
-        said: stderr_tail(&running),
+        stderr: stderr_tail(&running),
         used: running.used(),
-        refused,
+        denied,
     }
 }
 
 /// The failure that an exit status other than 0 means, and stderr without its last line if that was marked.
-fn meant(status: i32, said: &str) -> (End, String, &str) {
-    let said = said.trim_end();
-    let (rest, last) = said.rsplit_once('\n').unwrap_or(("", said));
-    if let Some((end, message)) = last.strip_prefix(MARK).and_then(marked) {
+fn failure_of(status: i32, stderr: &str) -> (End, String, &str) {
+    let stderr = stderr.trim_end();
+    let (rest, last) = stderr.rsplit_once('\n').unwrap_or(("", stderr));
+    if let Some((end, message)) = last.strip_prefix(MARKER).and_then(parse_marked) {
         return (end, message.to_owned(), rest);
     }
     let end = match status {
@@ -287,11 +287,11 @@ fn meant(status: i32, said: &str) -> (End, String, &str) {
         UNFIT => End::Unfit,
         _ => End::Transient,
     };
-    (end, format!("ended with the exit status {status}"), said)
+    (end, format!("ended with the exit status {status}"), stderr)
 }
 
 /// Parses a marked line, without its prefix.
-fn marked(line: &str) -> Option<(End, &str)> {
+fn parse_marked(line: &str) -> Option<(End, &str)> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let end = match word {
         "busy" => End::Busy {
@@ -321,11 +321,14 @@ mod tests {
         let busy = |ms| End::Busy {
             wait: Duration::from_millis(ms),
         };
-        assert_eq!(marked("busy 1500"), Some((busy(1500), "busy")));
-        assert_eq!(marked("busy"), Some((busy(0), "busy")));
-        assert_eq!(marked("busy soon"), Some((busy(0), "busy")));
-        assert_eq!(marked("permanent no such page"), Some((End::Permanent, "no such page")));
-        assert_eq!(marked("unfit"), Some((End::Unfit, "unfit")));
-        assert_eq!(marked("fine"), None);
+        assert_eq!(parse_marked("busy 1500"), Some((busy(1500), "busy")));
+        assert_eq!(parse_marked("busy"), Some((busy(0), "busy")));
+        assert_eq!(parse_marked("busy soon"), Some((busy(0), "busy")));
+        assert_eq!(
+            parse_marked("permanent no such page"),
+            Some((End::Permanent, "no such page"))
+        );
+        assert_eq!(parse_marked("unfit"), Some((End::Unfit, "unfit")));
+        assert_eq!(parse_marked("fine"), None);
     }
 }

@@ -9,7 +9,7 @@ use wasmtime_wasi::I32Exit;
 use super::{fingerprint, frames::frames};
 use crate::{
     limits::Limits,
-    sandbox::{chain::chain, imports::limiter::Refused, shortage::HostResource},
+    sandbox::{chain::chain, imports::limiter::DeniedGrowth, shortage::HostResource},
     text::bounded,
     units::{Fuel, Size, Time},
 };
@@ -44,7 +44,7 @@ pub(crate) enum Fault {
     /// The attempt timed out.
     Timeout { limit: Duration },
     /// The guest ran for so long without yielding that another attempt in its instance timed out.
-    Hog { held: Duration },
+    StarvedOthers { held: Duration },
     /// The guest trapped.
     Trap {
         message: String,
@@ -63,14 +63,14 @@ pub(crate) enum Fault {
     /// The instance could not be started.
     Start(String),
     /// The guest itself failed at its first start, so every other start would fail too.
-    Stillborn(String),
+    NeverStarts(String),
     /// The attempt was cancelled.
     Stopped,
 }
 
 impl Fault {
-    /// Classifies wasmtime's error. `refused`: the memory growth beyond a limit during the call, if any.
-    pub(crate) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, refused: Option<Refused>) -> Self {
+    /// Classifies wasmtime's error. `denied`: the memory growth beyond a limit during the call, if any.
+    pub(crate) fn of(error: &wasmtime::Error, limits: &Limits, stack: u64, denied: Option<DeniedGrowth>) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         if let Some(resource) = HostResource::of(error) {
             return Self::HostFull { resource, begun: true };
@@ -78,10 +78,10 @@ impl Fault {
         if let Some(I32Exit(status)) = error.downcast_ref() {
             return Self::Exit { status: *status };
         }
-        match (error.downcast_ref::<Trap>(), refused) {
+        match (error.downcast_ref::<Trap>(), denied) {
             (Some(Trap::OutOfFuel), _) => Self::Fuel { limit: limits.fuel },
             (Some(Trap::StackOverflow), _) => Self::Stack { limit: stack },
-            (Some(_), Some(refused)) => Self::refused(limits, refused),
+            (Some(_), Some(denied)) => Self::of_denied(limits, denied),
             (Some(trap), None) => Self::Trap {
                 message: match trap {
                     Trap::NoAsyncResult => "it waits for something that cannot happen".to_owned(),
@@ -107,7 +107,7 @@ impl Fault {
                 limit: limits.handles.get(),
             },
             // The initial memories of the instance are over the limit.
-            (None, Some(refused)) => Self::refused(limits, refused),
+            (None, Some(denied)) => Self::of_denied(limits, denied),
             (None, None) => Self::Broken(chain(error)),
         }
     }
@@ -117,7 +117,7 @@ impl Fault {
         Self::HostFull { resource, begun: false }
     }
 
-    pub(crate) fn refused(limits: &Limits, Refused { wanted, most }: Refused) -> Self {
+    pub(crate) fn of_denied(limits: &Limits, DeniedGrowth { wanted, most }: DeniedGrowth) -> Self {
         match most {
             Some(most) => Self::HostMemory { most, wanted },
             None => Self::Memory {
@@ -139,12 +139,12 @@ impl Fault {
             | Self::Trap { .. }
             | Self::Exit { .. } => true,
             Self::Timeout { .. }
-            | Self::Hog { .. }
+            | Self::StarvedOthers { .. }
             | Self::Broken(_)
             | Self::Oversize { .. }
             | Self::Copied { .. }
             | Self::Start(_)
-            | Self::Stillborn(_)
+            | Self::NeverStarts(_)
             | Self::HostFull { .. }
             | Self::Stopped => false,
         }
@@ -186,10 +186,10 @@ impl Fault {
             | Self::Exit { .. }
             | Self::Copied { .. }
             | Self::Broken(_) => End::Trap { fingerprint: 0 },
-            Self::Timeout { .. } | Self::Hog { .. } => End::Transient,
+            Self::Timeout { .. } | Self::StarvedOthers { .. } => End::Transient,
             Self::Oversize { .. } => End::Oversize,
             Self::Start(_) => End::Faulty,
-            Self::Stillborn(_) => End::Unstartable,
+            Self::NeverStarts(_) => End::Unstartable,
             Self::HostFull { begun, .. } => End::Host { begun: *begun },
             Self::Stopped => End::Stopped,
         }
@@ -234,7 +234,7 @@ impl fmt::Display for Fault {
             Self::Timeout { limit } => {
                 write!(f, "was not done within {}; raise it with --timeout", Time::from(*limit))
             }
-            Self::Hog { held } => write!(
+            Self::StarvedOthers { held } => write!(
                 f,
                 "kept the other attempts of its instance waiting for {} without a break; lower --concurrency for workers that \
                  compute",
@@ -254,7 +254,7 @@ impl fmt::Display for Fault {
                 "passed more than {} to the host in one call; pass less at once, or raise it with --result-size",
                 Size(*limit)
             ),
-            Self::Start(text) | Self::Stillborn(text) => write!(f, "could not be started: {text}"),
+            Self::Start(text) | Self::NeverStarts(text) => write!(f, "could not be started: {text}"),
             Self::Stopped => f.write_str("was stopped"),
         }
     }

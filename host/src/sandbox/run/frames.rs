@@ -74,16 +74,16 @@ pub(crate) fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let first = frames.first().and_then(|(module, _)| *module);
     let are_of_one = frames.iter().all(|(module, _)| *module == first);
     let are_named = backtrace.frames().iter().any(|frame| frame.func_name().is_some());
-    let most = if are_named { FRAMES_MAX } else { NAMELESS_MAX };
-    let mut room = FRAMES_SIZE_MAX;
-    let frames = frames.iter().take(most).map(|(module, name)| match module {
+    let max = if are_named { FRAMES_MAX } else { NAMELESS_MAX };
+    let mut left = FRAMES_SIZE_MAX;
+    let frames = frames.iter().take(max).map(|(module, name)| match module {
         Some(module) if !are_of_one => format!("{}!{}", shown(module), shown(name)),
         _ => shown(name),
     });
     frames
         .take_while(|frame| {
-            room = room.saturating_sub(frame.len());
-            room > 0
+            left = left.saturating_sub(frame.len());
+            left > 0
         })
         .collect()
 }

@@ -10,9 +10,9 @@ use wasmtime::{
 
 use super::{
     fault::{Fault, hostcall_max},
-    pace::{Debt, Pace},
+    pace::{DeficitCounter, Pace},
     share::Admission,
-    starts::got_on,
+    starts::note_progress,
     turn::{CollectedTurn, Turn},
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(crate) struct Start {
     pub(crate) limits: Limits,
     pub(crate) logger: Logger,
     pub(crate) stderr: Tail,
-    pub(crate) debt: Debt,
+    pub(crate) debt: DeficitCounter,
     pub(crate) admission: Admission,
     /// The memory that must be reserved for the next instance in its place.
     pub(crate) need: Need,
@@ -110,7 +110,7 @@ impl Running {
         match pace.run(pace.ended(), started).await {
             Ok(instance) => {
                 program.has_started.store(true, Ordering::Relaxed);
-                got_on(pace.ended());
+                note_progress(pace.ended());
                 Ok(Self {
                     store,
                     instance,
@@ -166,9 +166,9 @@ impl Running {
     }
 
     /// The fault for a memory growth beyond a limit, if there was one since the last classified fault.
-    pub(crate) fn refused(&mut self) -> Option<Fault> {
-        let refused = self.store.data_mut().limiter.take_refused();
-        refused.map(|refused| Fault::refused(&self.limits, refused))
+    pub(crate) fn denied_growth(&mut self) -> Option<Fault> {
+        let denied = self.store.data_mut().limiter.take_denied();
+        denied.map(|denied| Fault::of_denied(&self.limits, denied))
     }
 
     /// Finds an export and checks its type.
@@ -203,21 +203,21 @@ impl Running {
         let typed: TypedFunc<P, R> = unsafe { TypedFunc::new_unchecked(func) };
         let Self { store, pace, .. } = self;
         let returned = pace.run(now, typed.call_async(store.as_context_mut(), params)).await;
-        got_on(pace.ended());
+        note_progress(pace.ended());
         returned
     }
 }
 
 /// Converts a fault during a start, and adds the end of the guest's stderr.
 fn not_started(store: &Store<State>, program: &Inner, fault: &Fault) -> Fault {
-    let said = store.data().stderr.take();
-    let text = if said.is_empty() {
+    let stderr = store.data().stderr.take();
+    let text = if stderr.is_empty() {
         fault.to_string()
     } else {
-        format!("{fault}\n  {said}")
+        format!("{fault}\n  {stderr}")
     };
     if fault.is_of_guest() && !program.has_started.load(Ordering::Relaxed) {
-        Fault::Stillborn(text)
+        Fault::NeverStarts(text)
     } else {
         Fault::Start(text)
     }
@@ -225,6 +225,6 @@ fn not_started(store: &Store<State>, program: &Inner, fault: &Fault) -> Fault {
 
 fn read(store: &mut Store<State>, limits: &Limits, error: &wasmtime::Error) -> Fault {
     let stack = store.engine().get_max_wasm_stack() as u64;
-    let refused = store.data_mut().limiter.take_refused();
-    Fault::of(error, limits, stack, refused)
+    let denied = store.data_mut().limiter.take_denied();
+    Fault::of(error, limits, stack, denied)
 }

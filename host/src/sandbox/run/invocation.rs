@@ -23,7 +23,7 @@ pub(crate) struct InvocationSettings {
     pub(crate) args: Option<Vec<String>>,
     /// The size of the scratch folder, in bytes.
     pub(crate) scratch: Option<u64>,
-    /// The file in it that is the result.
+    /// The result file in the scratch folder.
     pub(crate) result_file: Option<String>,
     /// The exit statuses that are a success.
     pub(crate) ok_status: Option<Vec<i32>>,

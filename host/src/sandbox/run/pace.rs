@@ -26,7 +26,7 @@ const DEBT_MAX: Duration = Duration::from_millis(500);
 /// The time by which the turns of a guest were too long. It is kept for a worker and not for an instance: otherwise a
 /// guest that traps after every long turn would start each time without a deficit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Debt(Arc<Account>);
+pub(crate) struct DeficitCounter(Arc<Account>);
 
 /// Times are in nanoseconds.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Default for Account {
     }
 }
 
-impl Debt {
+impl DeficitCounter {
     fn get(&self) -> Duration {
         Duration::from_nanos(self.0.owed.load(Ordering::Relaxed))
     }
@@ -64,7 +64,7 @@ impl Debt {
         Duration::from_nanos(self.0.turn.load(Ordering::Relaxed))
     }
 
-    /// The current time, on the clock of [`Debt::turn`].
+    /// The current time, on the clock of [`DeficitCounter::turn`].
     pub(crate) fn now(&self) -> Duration {
         self.0.since.elapsed()
     }
@@ -98,13 +98,13 @@ fn nanos(time: Duration) -> u64 {
 /// Runs the calls of one instance and counts its deficit.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    debt: Debt,
+    debt: DeficitCounter,
     /// When the last turn ended.
     ended: Instant,
 }
 
 impl Pace {
-    pub(crate) fn new(debt: Debt) -> Self {
+    pub(crate) fn new(debt: DeficitCounter) -> Self {
         Self {
             debt,
             ended: Instant::now(),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn turns_are_skipped_after_a_long_turn() {
-        let mut pace = Pace::new(Debt::default());
+        let mut pace = Pace::new(DeficitCounter::default());
         pace.spend(TURN * 4);
         let mut call = pin!(pace.run(Instant::now(), std::future::ready(())));
         let mut cx = Context::from_waker(Waker::noop());
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn no_two_turns_begin_at_the_same_time() {
-        let debt = Debt::default();
+        let debt = DeficitCounter::default();
         let now = Instant::now();
         let turns: Vec<Duration> = (0..3)
             .map(|_| {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn deficit_of_an_ended_task_passes_to_the_next() {
-        let all = Debt::default();
+        let all = DeficitCounter::default();
         let one = all.hand_on();
         one.set(TURN * 4);
         all.inherit(&one);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn slightly_long_turns_add_up_and_short_turns_earn_no_credit() {
-        let mut pace = Pace::new(Debt::default());
+        let mut pace = Pace::new(DeficitCounter::default());
         for _ in 0..9 {
             pace.spend(TURN + TURN / 10);
         }

@@ -9,7 +9,7 @@ use wasmtime::component::Func;
 use super::{
     fault::Fault,
     instance::{Running, Start},
-    pace::Debt,
+    pace::DeficitCounter,
     share::Admission,
 };
 use crate::{
@@ -56,26 +56,26 @@ impl PlannerInstance {
         let largest = usize::try_from(limits.result)
             .unwrap_or(usize::MAX)
             .saturating_add(PIECE);
-        let room = Arc::new(Semaphore::new(OUTPUT_ROOM.max(largest).min(Semaphore::MAX_PERMITS)));
-        let role = Role::Planner { port, room };
+        let output_permits = Arc::new(Semaphore::new(OUTPUT_ROOM.max(largest).min(Semaphore::MAX_PERMITS)));
+        let role = Role::Planner { port, output_permits };
         let start = Start {
             role,
             env,
             limits,
             logger: logger.clone(),
             stderr: stderr.clone(),
-            debt: Debt::default(),
+            debt: DeficitCounter::default(),
             admission,
             need: Need::default(),
         };
         let mut running = Running::start(sandbox, program.inner(), start).await?;
         let exports = &program.inner().exports;
-        let not_there = |error: wasmtime::Error| Fault::Start(chain(&error));
-        let next = running.func::<(), NextReturn>(exports.next).map_err(not_there)?;
+        let missing = |error: wasmtime::Error| Fault::Start(chain(&error));
+        let next = running.func::<(), NextReturn>(exports.next).map_err(missing)?;
         let collect = running
             .func::<CollectParams<'static>, ()>(exports.collect)
-            .map_err(not_there)?;
-        let finish = running.func::<(), FinishReturn>(exports.finish).map_err(not_there)?;
+            .map_err(missing)?;
+        let finish = running.func::<(), FinishReturn>(exports.finish).map_err(missing)?;
         Ok(Self {
             running,
             stderr,
@@ -110,7 +110,7 @@ impl PlannerInstance {
     /// Delivers the outcome of one task.
     ///
     /// # Errors
-    /// As [`PlannerInstance::next`].
+    /// The same as of [`PlannerInstance::next`].
     pub(crate) async fn collect(&mut self, input: &[u8], outcome: Result<&[u8], &str>) -> Result<(), Fault> {
         self.running.set_fuel(self.limits.fuel);
         let called = self
@@ -123,7 +123,7 @@ impl PlannerInstance {
     /// Tells the planner that all tasks have ended.
     ///
     /// # Errors
-    /// As [`PlannerInstance::next`]. The inner error is the planner's own verdict on the run.
+    /// The same as of [`PlannerInstance::next`]. The inner error is the planner's own verdict on the run.
     pub(crate) async fn finish(&mut self) -> Result<Result<(), String>, Fault> {
         self.running.set_fuel(self.limits.fuel);
         let called = self

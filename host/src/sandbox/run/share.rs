@@ -76,7 +76,7 @@ impl Share {
         })
     }
 
-    /// The account of memory.
+    /// The memory account.
     pub(crate) fn memory(&self) -> &Arc<Account> {
         &self.memory
     }

@@ -2,7 +2,7 @@
 //!
 //! All calls are in one store, so they share its memory and its time: a guest that computes delays the others. A single
 //! call cannot be cancelled either; wasmtime ends it only with the whole store. So a fault ends all attempts in flight,
-//! and then it matters which of them caused it: see [`Remains`].
+//! and then it matters which of them caused it: see [`FinalState`].
 
 use std::{
     collections::BTreeMap,
@@ -55,7 +55,7 @@ pub(crate) struct Ended {
 }
 
 /// The final state of an instance that ended with attempts in flight.
-pub(crate) struct Remains {
+pub(crate) struct FinalState {
     /// The attempt whose guest was running, if any and if known.
     pub(crate) interrupted: Option<AttemptId>,
     /// How long the instance had run without yielding.
@@ -120,19 +120,19 @@ impl SharedInstance {
     }
 
     /// The final state, after [`SharedInstance::run`] has returned or was cancelled.
-    pub(crate) fn remains(mut self) -> Remains {
+    pub(crate) fn remains(mut self) -> FinalState {
         let left = self.running.store.get_fuel().unwrap_or_default();
         let state = self.running.store.data_mut();
         let (memory, stderr) = (state.limiter.peak(), state.stderr.take());
         state.stderr.end_attempt();
-        let (held, used) = state
-            .calls()
-            .map_or_else(Default::default, |calls| (calls.held(), calls.used(left, memory)));
+        let (held, used) = state.calls().map_or_else(Default::default, |calls| {
+            (calls.since_yield(), calls.used(left, memory))
+        });
         let interrupted = match self.tells {
             true => Calls::interrupted(&mut self.running.store.as_context_mut()),
             false => None,
         };
-        Remains {
+        FinalState {
             interrupted,
             held,
             used,
@@ -177,7 +177,7 @@ impl ConcurrentCalls<'_> {
         std::future::poll_fn(|cx| {
             accessor.with(|mut access| {
                 if let Some(calls) = access.data_mut().calls() {
-                    calls.turn();
+                    calls.note_yield();
                 }
             });
             work.as_mut().poll(cx)
@@ -208,7 +208,7 @@ impl ConcurrentCalls<'_> {
         }
         let dropped = match state.calls().is_some_and(|calls| calls.is_empty()) {
             true => state.stderr.end_attempt().and_then(|talk| talk.dropped),
-            false => state.stderr.end_share(),
+            false => state.stderr.end_shared_attempt(),
         };
         if let (Some(text), Role::Worker(worker)) = (dropped, &state.role) {
             let source = LogSource::Worker(worker.name.clone(), None);

@@ -22,16 +22,16 @@ const START_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Durati
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// When a guest last made progress while starts waited, in microseconds since [`BEGAN`].
-static GOT_ON: AtomicU64 = AtomicU64::new(0);
+static LAST_PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Notes that a guest was started or returned from a call at the time `now`.
-pub(super) fn got_on(now: Instant) {
+pub(super) fn note_progress(now: Instant) {
     // Skipped otherwise: no start reads it, and all threads would write to the same cache line.
     if WAITING.load(Ordering::Relaxed) > 0 {
         let since = now.saturating_duration_since(*BEGAN).as_micros();
-        GOT_ON.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        LAST_PROGRESS.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -79,8 +79,8 @@ impl Starts {
             return false;
         }
         self.waiting.get_or_insert_with(Waiting::new);
-        let got_on = *BEGAN + Duration::from_micros(GOT_ON.load(Ordering::Relaxed));
-        if !self.is_worthwhile(Instant::now(), got_on) {
+        let progress = *BEGAN + Duration::from_micros(LAST_PROGRESS.load(Ordering::Relaxed));
+        if !self.is_worthwhile(Instant::now(), progress) {
             return false;
         }
         tokio::time::sleep(self.rest).await;
@@ -88,9 +88,9 @@ impl Starts {
         true
     }
 
-    /// Whether a retry may succeed. `got_on`: when another guest last made progress.
-    fn is_worthwhile(&self, now: Instant, got_on: Instant) -> bool {
-        now.saturating_duration_since(self.began.max(got_on)) < START_PATIENCE
+    /// Whether a retry may succeed. `progress`: when another guest last made progress.
+    fn is_worthwhile(&self, now: Instant, progress: Instant) -> bool {
+        now.saturating_duration_since(self.began.max(progress)) < START_PATIENCE
     }
 }
 

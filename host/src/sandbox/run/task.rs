@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     fault::Fault,
     instance::{NotStarted, Running, Start},
-    pace::Debt,
+    pace::DeficitCounter,
     quiet::{self, Pump, Quiet},
     share::{Admission, Share},
     starts::Starts,
@@ -32,7 +32,7 @@ pub(crate) struct TaskSpec {
     /// The share of the host's resources for their instances.
     pub(crate) share: Arc<Share>,
     /// The time deficit of tasks that have ended.
-    pub(crate) debt: Debt,
+    pub(crate) debt: DeficitCounter,
 }
 
 type Params<'a> = (&'a [u8],);

@@ -1,4 +1,4 @@
-//! Ends turns that are spent in host calls.
+//! Ends long turns that consist of host calls.
 //!
 //! Fuel ends turns in which a guest computes. Host calls burn no fuel by themselves: a guest that calls the host ten
 //! thousand times in a turn keeps its thread for the duration of those calls. So the store has a hook, which wasmtime
@@ -15,11 +15,11 @@ use std::{
 use wasmtime::{CallHook, CallHookHandler, Result, StoreContextMut};
 use wasmtime_wasi::async_trait;
 
-use super::pace::Debt;
+use super::pace::DeficitCounter;
 use crate::{
     sandbox::{
         engine::YIELD_INTERVAL,
-        imports::{charge::let_others, state::State},
+        imports::{charge::yield_once, state::State},
     },
     units::Time,
 };
@@ -50,7 +50,7 @@ struct NeverYields(Time);
 
 /// The state of one store's hook.
 pub(crate) struct Turn {
-    debt: Debt,
+    debt: DeficitCounter,
     /// The turn in which the guest last called the host.
     called_in: Duration,
     /// When that was, if calls are timed in this turn.
@@ -68,7 +68,7 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// `debt`: where [`Pace`](super::pace::Pace) notes when turns begin.
-    pub(crate) fn new(debt: Debt) -> Self {
+    pub(crate) fn new(debt: DeficitCounter) -> Self {
         Self {
             debt,
             called_in: Duration::ZERO,
@@ -147,13 +147,13 @@ impl Turn {
 /// not divided: an array that fills a worker's 64 MiB takes 60 ms, and one that fills 1 GiB takes 0.7 s
 /// (`tests/hostile/collected.rs`).
 pub(crate) struct CollectedTurn {
-    debt: Debt,
+    debt: DeficitCounter,
     /// The turn in which the guest last called the host, in nanoseconds.
     called_in: AtomicU64,
 }
 
 impl CollectedTurn {
-    pub(crate) fn new(debt: Debt) -> Self {
+    pub(crate) fn new(debt: DeficitCounter) -> Self {
         Self {
             debt,
             called_in: AtomicU64::new(0),
@@ -176,7 +176,7 @@ impl CallHookHandler<State> for CollectedTurn {
         match way {
             CallHook::CallingHost => self.called_in.store(turn, Ordering::Relaxed),
             CallHook::ReturningFromHost if turn == self.called_in.load(Ordering::Relaxed) && self.is_old() => {
-                let_others().await;
+                yield_once().await;
             }
             _ => {}
         }

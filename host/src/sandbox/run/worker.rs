@@ -14,7 +14,7 @@ use super::{
     fault::Fault,
     instance::{Running, Start},
     invocation::Invocation,
-    pace::Debt,
+    pace::DeficitCounter,
     share::{Admission, Share},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub(crate) struct WorkerSpec {
     /// would not be limited.
     pub(crate) stderr: Tail,
     /// The time deficit of the worker.
-    pub(crate) debt: Debt,
+    pub(crate) debt: DeficitCounter,
     /// Where denied operations are noted.
     pub(crate) denials: Arc<Denials>,
     /// Where its quota reports are noted.
@@ -117,7 +117,7 @@ impl Handled {
         let failed = Self::failed(fault.end(&stderr), message, used);
         Self {
             spent: true,
-            ..failed.saying(stderr).symptom(fault.is_symptom())
+            ..failed.with_stderr(stderr).symptom(fault.is_symptom())
         }
     }
 
@@ -130,7 +130,7 @@ impl Handled {
     }
 
     /// Sets the end of the guest's stderr, if the attempt failed.
-    pub(crate) fn saying(mut self, stderr: String) -> Self {
+    pub(crate) fn with_stderr(mut self, stderr: String) -> Self {
         if let Some(words) = &mut self.words {
             words.stderr = stderr;
         }
@@ -235,9 +235,9 @@ impl WorkerInstance {
     pub(crate) async fn handle(&mut self, job: Job) -> Handled {
         self.calls += 1;
         let began = Instant::now();
-        let cut = Deadline::after(began, job.timeout);
+        let deadline = Deadline::after(began, job.timeout);
         self.running.set_fuel(job.fuel);
-        set_current(&mut self.running, Some(Current::of(&job, cut)));
+        set_current(&mut self.running, Some(Current::of(&job, deadline)));
         let action = ActionRef {
             kind: &job.kind,
             payload: &job.payload,
@@ -245,19 +245,19 @@ impl WorkerInstance {
         let answer: Result<wasmtime::Result<Return>, _> = {
             let call = pin!(self.running.call(began, self.handle, (action,)));
             // Most calls end at the first poll, before the timer is armed.
-            cut.bound(call).await
+            deadline.bound(call).await
         };
         let mut used = self.running.used();
         used.wall = match &answer {
             Ok(_) => self.running.pace.ended().saturating_duration_since(began),
             Err(_) => began.elapsed(),
         };
-        let said = stderr_tail(&self.running);
+        let stderr = stderr_tail(&self.running);
         set_current(&mut self.running, None);
         match answer {
-            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used).saying(said),
-            Ok(Err(error)) => Handled::fault_after(&self.running.fault(&error), used, said),
-            Err(_) => Handled::fault_after(&Fault::Timeout { limit: job.timeout }, used, said),
+            Ok(Ok(answer)) => Handled::answered(answer, self.limits.result, used).with_stderr(stderr),
+            Ok(Err(error)) => Handled::fault_after(&self.running.fault(&error), used, stderr),
+            Err(_) => Handled::fault_after(&Fault::Timeout { limit: job.timeout }, used, stderr),
         }
     }
 }

@@ -155,10 +155,10 @@ pub(crate) struct Unread {
 
 impl Unread {
     /// Counts `bytes` as buffered. None: that is over the limit.
-    pub(crate) fn keep(&self, bytes: usize) -> Option<Kept> {
+    pub(crate) fn keep(&self, bytes: usize) -> Option<Buffered> {
         let permit = self.left.clone();
         let permit = permit.try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
-        Some(Kept {
+        Some(Buffered {
             _permit: permit,
             _charge: Charge::new(&self.budget, bytes as u64),
         })
@@ -166,7 +166,7 @@ impl Unread {
 }
 
 /// Buffered bytes, which count until this is dropped.
-pub(crate) struct Kept {
+pub(crate) struct Buffered {
     _permit: OwnedSemaphorePermit,
     _charge: Charge,
 }

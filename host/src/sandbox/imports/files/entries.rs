@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::{
     bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode},
 };
 
-use super::access::{Calls, Kept, OpenPermit, Unread};
+use super::access::{Buffered, Calls, OpenPermit, Unread};
 
 /// The bytes of entries that are read at a time: more than the longest name takes.
 const PIECE: usize = 4 << 10;
@@ -23,7 +23,7 @@ pub(crate) struct Entries {
     from: Option<Arc<File>>,
     read: VecDeque<FsResult<DirectoryEntry>>,
     _permit: Arc<OpenPermit>,
-    _kept: Kept,
+    _kept: Buffered,
 }
 
 impl Entries {

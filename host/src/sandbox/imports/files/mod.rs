@@ -11,7 +11,7 @@ mod streams;
 pub(crate) use self::{
     access::{Calls, FileAccess, FileLimits, Files, Folders, OpenPermit, at_once, folders},
     entries::Entries,
-    open::{How, OpenError, open},
+    open::{OpenError, OpenHow, open},
     streams::{PIECE, Reader, Writer},
 };
 

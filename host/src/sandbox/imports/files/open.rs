@@ -9,12 +9,13 @@ use rustix::{
 
 use crate::grants::is_proc;
 
-/// How often a path is resolved before a concurrent rename makes it fail. The same number as in wasmtime-wasi.
+/// The number of times a path is resolved before a concurrent rename makes it fail. The same number as in
+/// wasmtime-wasi.
 const TRIES: usize = 4;
 
-/// How a file is to be opened. At least one of `read` and `write` is set.
+/// How to open a file. At least one of `read` and `write` is set.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct How {
+pub(crate) struct OpenHow {
     /// Whether a symbolic link at the end is followed. It never leads out of the folder.
     pub(crate) follow: bool,
     pub(crate) read: bool,
@@ -29,7 +30,7 @@ pub(crate) struct How {
 
 /// Files that are not opened because of their kind, with the message for the operator.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum Unsupported {
     #[error("it is a pipe, a socket or a device, and only regular files and folders are opened")]
     Kind,
     #[error("it belongs to a proc file system, which shows the host itself")]
@@ -38,7 +39,7 @@ pub(crate) enum Refused {
 
 /// Errors of opening a file.
 pub(crate) enum OpenError {
-    Refused(Refused),
+    Unsupported(Unsupported),
     System(io::Error),
 }
 
@@ -61,7 +62,7 @@ impl From<io::Error> for OpenError {
 ///
 /// # Errors
 /// It does not exist, leads out of the folder, or is neither a regular file nor a folder.
-pub(crate) fn open(below: &File, path: &str, how: How) -> Result<(File, bool), OpenError> {
+pub(crate) fn open(below: &File, path: &str, how: OpenHow) -> Result<(File, bool), OpenError> {
     let link = if how.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     let always = OFlags::CLOEXEC | link;
     // Checked before it is opened, because opening some devices has effects. A file that is created exclusively is a
@@ -116,14 +117,14 @@ fn resolve(below: &File, path: &str, flags: OFlags) -> Result<File, Errno> {
 /// It may not be opened.
 fn check(file: &File) -> Result<bool, OpenError> {
     if is_proc(file)? {
-        return Err(OpenError::Refused(Refused::Proc));
+        return Err(OpenError::Unsupported(Unsupported::Proc));
     }
     match FileType::from_raw_mode(fstat(file)?.st_mode) {
         FileType::RegularFile => Ok(false),
         FileType::Directory => Ok(true),
         // If links are not followed, this is the link itself.
         FileType::Symlink => Err(Errno::LOOP.into()),
-        _ => Err(OpenError::Refused(Refused::Kind)),
+        _ => Err(OpenError::Unsupported(Unsupported::Kind)),
     }
 }
 
@@ -161,9 +162,9 @@ mod tests {
             }
         });
         std::thread::spawn(move || {
-            let how = How {
+            let how = OpenHow {
                 read: true,
-                ..How::default()
+                ..OpenHow::default()
             };
             // Until both outcomes are frequent enough for the race to have happened.
             let (mut opened, mut refused) = (0, 0);
@@ -173,10 +174,10 @@ mod tests {
                         assert!(file.metadata().unwrap().is_file());
                         opened += 1;
                     }
-                    Err(OpenError::Refused(Refused::Kind)) => refused += 1,
+                    Err(OpenError::Unsupported(Unsupported::Kind)) => refused += 1,
                     // Too many renames at once.
                     Err(OpenError::System(_)) => {}
-                    Err(OpenError::Refused(other)) => panic!("{other}"),
+                    Err(OpenError::Unsupported(other)) => panic!("{other}"),
                 }
             }
             let _ = tell.send(());

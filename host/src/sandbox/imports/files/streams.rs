@@ -16,7 +16,7 @@ use wasmtime_wasi::{
     runtime::{AbortOnDropJoinHandle, spawn},
 };
 
-use super::access::{Calls, Files, Kept, OpenPermit, Unread};
+use super::access::{Buffered, Calls, Files, OpenPermit, Unread};
 use crate::{limits::UNREAD_MAX, units::Size};
 
 /// The most bytes that are read or written at once.
@@ -48,7 +48,7 @@ impl Access {
     ///
     /// # Errors
     /// The instance has too many unread or unwritten bytes; traps the guest.
-    fn keep(&self, bytes: usize) -> StreamResult<Kept> {
+    fn keep(&self, bytes: usize) -> StreamResult<Buffered> {
         let over = || {
             format_err!(
                 "has more than {} of files read ahead or not written yet",
@@ -78,11 +78,11 @@ pub(crate) struct Reader {
 
 enum Reading {
     Idle,
-    Busy(Task<Bytes>, Kept),
+    Busy(Task<Bytes>, Buffered),
     /// Never empty.
     Ahead {
         bytes: Bytes,
-        _kept: Kept,
+        _kept: Buffered,
     },
     Failed(wasmtime::Error),
     Closed,
@@ -217,7 +217,7 @@ pub(crate) struct Writer {
 
 enum Writing {
     Idle,
-    Busy { task: Task<usize>, _kept: Kept },
+    Busy { task: Task<usize>, _kept: Buffered },
     Failed(wasmtime::Error),
     Closed,
 }

@@ -26,7 +26,7 @@ use wasmtime_wasi::{
 };
 
 use super::convert::{DESCRIPTOR_FLAGS, error, path_flags, stat_of, time_of, type_of};
-use super::streams::{Folder, Told, read_from, write_to};
+use super::streams::{EndFuture, Folder, read_from, write_to};
 use crate::sandbox::imports::{
     files::at_once,
     state::State,
@@ -99,7 +99,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         mut store: Access<'_, U, Self>,
         fd: Resource<Descriptor>,
         offset: Filesize,
-    ) -> Result<(StreamReader<u8>, Told)> {
+    ) -> Result<(StreamReader<u8>, EndFuture)> {
         let reader = store.get().reader(&fd, offset);
         read_from(&mut store, reader)
     }
@@ -109,7 +109,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         fd: Resource<Descriptor>,
         data: StreamReader<u8>,
         offset: Filesize,
-    ) -> Result<Told> {
+    ) -> Result<EndFuture> {
         let writer = store.get().writer(&fd, Some(offset));
         write_to(&mut store, data, writer)
     }
@@ -118,7 +118,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         mut store: Access<'_, U, Self>,
         fd: Resource<Descriptor>,
         data: StreamReader<u8>,
-    ) -> Result<Told> {
+    ) -> Result<EndFuture> {
         let writer = store.get().writer(&fd, None);
         write_to(&mut store, data, writer)
     }
@@ -126,7 +126,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
     fn read_directory(
         mut store: Access<'_, U, Self>,
         fd: Resource<Descriptor>,
-    ) -> Result<(StreamReader<DirectoryEntry>, Told)> {
+    ) -> Result<(StreamReader<DirectoryEntry>, EndFuture)> {
         let opening = store.get().list(&fd);
         read_from(&mut store, Ok(Folder::Opening(Box::pin(opening))))
     }
@@ -250,7 +250,7 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
         open_flags: OpenFlags,
         descriptor_flags: DescriptorFlags,
     ) -> FilesystemResult<Resource<Descriptor>> {
-        let mut how = p2::OpenFlags::empty();
+        let mut open = p2::OpenFlags::empty();
         for (new, old) in [
             (OpenFlags::CREATE, p2::OpenFlags::CREATE),
             (OpenFlags::DIRECTORY, p2::OpenFlags::DIRECTORY),
@@ -258,18 +258,18 @@ impl<U: 'static> types::HostDescriptorWithStore<U> for Linked {
             (OpenFlags::TRUNCATE, p2::OpenFlags::TRUNCATE),
         ] {
             if open_flags.contains(new) {
-                how |= old;
+                open |= old;
             }
         }
-        let mut what = p2::DescriptorFlags::empty();
+        let mut descriptor = p2::DescriptorFlags::empty();
         for (old, new) in DESCRIPTOR_FLAGS {
             if descriptor_flags.contains(new) {
-                what |= old;
+                descriptor |= old;
             }
         }
         let opening = store.with(|mut access| {
             let view = access.get();
-            view.open_below(&fd, path_flags(flags), path, how, what)
+            view.open_below(&fd, path_flags(flags), path, open, descriptor)
         });
         let opened = opening.await.map_err(error)?;
         store.with(|mut access| access.get().put(opened)).map_err(error)

@@ -24,7 +24,7 @@ use super::convert::{code, type_of};
 use crate::sandbox::imports::{files::PIECE, wasi_files::Listing};
 
 /// A future of how a stream ended.
-pub(super) type Told = FutureReader<Result<(), ErrorCode>>;
+pub(super) type EndFuture = FutureReader<Result<(), ErrorCode>>;
 
 /// A source that is read in pieces.
 pub(super) trait Pieces: Send + Sized + Unpin + 'static {
@@ -86,7 +86,7 @@ impl Pieces for Folder {
 /// The host's end of a stream. When it closes, it sends how the stream ended.
 struct HostEnd<S, T> {
     state: At<S, T>,
-    told: Option<oneshot::Sender<Result<(), ErrorCode>>>,
+    end_sender: Option<oneshot::Sender<Result<(), ErrorCode>>>,
 }
 
 enum At<S, T> {
@@ -99,16 +99,16 @@ impl<S, T> HostEnd<S, T> {
     /// Closes the stream.
     ///
     /// # Errors
-    /// `how` is an error that traps the guest.
-    fn close(&mut self, how: FsResult<()>) -> Result<StreamResult> {
+    /// `result` is an error that traps the guest.
+    fn close(&mut self, result: FsResult<()>) -> Result<StreamResult> {
         self.state = At::Closed;
-        let how = match how {
+        let result = match result {
             Ok(()) => Ok(()),
             Err(error) => Err(code(error.downcast()?)),
         };
-        if let Some(told) = self.told.take() {
+        if let Some(sender) = self.end_sender.take() {
             // Fails if the guest has dropped the future.
-            let _ = told.send(how);
+            let _ = sender.send(result);
         }
         Ok(StreamResult::Dropped)
     }
@@ -138,8 +138,8 @@ impl<S, T> HostEnd<S, T> {
 
 impl<S, T> Drop for HostEnd<S, T> {
     fn drop(&mut self) {
-        if let Some(told) = self.told.take() {
-            let _ = told.send(Ok(()));
+        if let Some(sender) = self.end_sender.take() {
+            let _ = sender.send(Ok(()));
         }
     }
 }
@@ -230,21 +230,21 @@ fn failed(error: StreamError) -> FsError {
 pub(super) fn read_from<U: 'static, D: HasData, S: Pieces>(
     store: &mut Access<'_, U, D>,
     source: FsResult<S>,
-) -> Result<(StreamReader<S::Item>, Told)>
+) -> Result<(StreamReader<S::Item>, EndFuture)>
 where
     S::Item: Lower + Lift,
 {
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let mut end = HostEnd {
         state: At::Closed,
-        told: Some(tell),
+        end_sender: Some(sender),
     };
     match source {
         Ok(source) => end.state = At::Idle(source),
         Err(error) => _ = end.close(Err(error))?,
     }
     let stream = StreamReader::new(&mut *store, end)?;
-    Ok((stream, FutureReader::new(&mut *store, told)?))
+    Ok((stream, FutureReader::new(&mut *store, receiver)?))
 }
 
 /// Writes the content of a stream. Returns a future of how that ends.
@@ -252,11 +252,11 @@ pub(super) fn write_to<U: 'static, D: HasData>(
     store: &mut Access<'_, U, D>,
     mut data: StreamReader<u8>,
     writer: FsResult<DynOutputStream>,
-) -> Result<Told> {
-    let (tell, told) = oneshot::channel();
+) -> Result<EndFuture> {
+    let (sender, receiver) = oneshot::channel();
     let mut end = HostEnd {
         state: At::Closed,
-        told: Some(tell),
+        end_sender: Some(sender),
     };
     match writer {
         Ok(writer) => {
@@ -268,5 +268,5 @@ pub(super) fn write_to<U: 'static, D: HasData>(
             data.close(&mut *store)?;
         }
     }
-    FutureReader::new(&mut *store, told)
+    FutureReader::new(&mut *store, receiver)
 }

@@ -15,7 +15,7 @@ use wasmtime_wasi::p2::bindings::{
 
 use super::tree::{FileClock, Id, ROOT, Tree};
 use crate::limits::Reservation;
-use crate::sandbox::imports::files::How;
+use crate::sandbox::imports::files::OpenHow;
 
 /// The path of the scratch folder in a program.
 pub(crate) const SCRATCH_FOLDER: &str = "/tmp";
@@ -97,7 +97,7 @@ impl ScratchFile {
     ///
     /// # Errors
     /// It does not exist, is of the wrong kind, or does not fit.
-    pub(crate) fn open(&self, path: &str, how: How) -> Result<Self> {
+    pub(crate) fn open(&self, path: &str, how: OpenHow) -> Result<Self> {
         let mut tree = self.lock();
         let id = tree.open(self.id, path, how)?;
         Ok(self.scratch.handle(&mut tree, id, how.read, how.write))

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::tree::{Content, ENTRY, Id, Kind, Place, ROOT, Result, Tree};
-use crate::sandbox::imports::files::How;
+use crate::sandbox::imports::files::OpenHow;
 
 impl Tree {
     /// Opens a file or folder, or creates a file.
-    pub(super) fn open(&mut self, start: Id, path: &str, how: How) -> Result<Id> {
+    pub(super) fn open(&mut self, start: Id, path: &str, how: OpenHow) -> Result<Id> {
         let id = match self.find(start, path) {
             Ok(_) if how.create && how.exclusive => return Err(ErrorCode::Exist),
             Ok(id) => id,
@@ -48,7 +48,7 @@ impl Tree {
         self.insert(parent, name, Kind::Folder { entries, parent }).map(|_| ())
     }
 
-    /// Removes a file's name, or an empty folder.
+    /// Removes a name of a file, or an empty folder.
     pub(super) fn remove(&mut self, start: Id, path: &str, wants_folder: bool) -> Result<()> {
         let Place::Name {
             folder,

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::tree::{BLOCK, ENTRY, FileClock, NAME_MAX, PATH_MAX, ROOT, Tree};
-use crate::{limits::Budget, sandbox::imports::files::How};
+use crate::{limits::Budget, sandbox::imports::files::OpenHow};
 
-const NEW: How = How {
+const NEW: OpenHow = OpenHow {
     follow: false,
     read: false,
     write: true,

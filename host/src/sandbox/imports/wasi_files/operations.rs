@@ -17,9 +17,9 @@ use wasmtime_wasi::{
     },
 };
 
-use super::view::{Listing, Opened, View, note};
+use super::view::{DescriptorEntry, Listing, View, note};
 use crate::sandbox::imports::{
-    files::{Entries, How, Reader, Writer, at_once},
+    files::{Entries, OpenHow, Reader, Writer, at_once},
     scratch::SCRATCH_FOLDER,
 };
 use crate::{limits::UNREAD_MAX, units::Size};
@@ -30,7 +30,7 @@ impl View<'_> {
         let folders = self.files.map(|files| files.access.folders.clone());
         let mut given = Vec::new();
         for (folder, name) in folders.iter().flat_map(|folders| folders.iter()) {
-            let opened = self.table.push(Opened::Granted {
+            let opened = self.table.push(DescriptorEntry::Granted {
                 descriptor: Descriptor::Dir(folder.clone()),
                 permit: None,
             })?;
@@ -40,7 +40,7 @@ impl View<'_> {
             // It is also the current folder, unless a granted folder is.
             let is_current = given.iter().all(|(_, name)| !matches!(name.as_str(), "/" | "." | ""));
             for name in [Some(SCRATCH_FOLDER), is_current.then_some(".")].into_iter().flatten() {
-                let opened = self.table.push(Opened::Scratch(scratch.root()))?;
+                let opened = self.table.push(DescriptorEntry::Scratch(scratch.root()))?;
                 given.push((Resource::new_own(opened.rep()), name.to_owned()));
             }
         }
@@ -48,12 +48,12 @@ impl View<'_> {
     }
 
     /// Adds an opened file or folder to the table.
-    pub(crate) fn put(&mut self, opened: Opened) -> FsResult<Resource<Descriptor>> {
+    pub(crate) fn put(&mut self, opened: DescriptorEntry) -> FsResult<Resource<Descriptor>> {
         Ok(Resource::new_own(self.table.push(opened)?.rep()))
     }
 
     pub(crate) fn close(&mut self, fd: &Resource<Descriptor>) -> Result<()> {
-        self.table.delete(Resource::<Opened>::new_own(fd.rep()))?;
+        self.table.delete(Resource::<DescriptorEntry>::new_own(fd.rep()))?;
         Ok(())
     }
 
@@ -65,10 +65,10 @@ impl View<'_> {
         path: String,
         open_flags: OpenFlags,
         flags: DescriptorFlags,
-    ) -> impl Future<Output = FsResult<Opened>> + Send + use<> {
+    ) -> impl Future<Output = FsResult<DescriptorEntry>> + Send + use<> {
         let begun = how_to_open(path_flags, open_flags, flags).and_then(|how| {
             if let Some(below) = self.scratch(fd)? {
-                return Ok(Err(Opened::Scratch(below.open(&path, how)?)));
+                return Ok(Err(DescriptorEntry::Scratch(below.open(&path, how)?)));
             }
             let below = self.folder(fd)?;
             if how.write && below.perms.write_not_permitted() {
@@ -91,7 +91,7 @@ impl View<'_> {
             } else {
                 Descriptor::File(File::new(file, below.perms, mode, true))
             };
-            Ok(Opened::Granted {
+            Ok(DescriptorEntry::Granted {
                 descriptor,
                 permit: Some(permit),
             })
@@ -153,10 +153,10 @@ impl View<'_> {
             if let Some(time) = time_of(modified)? {
                 times = times.set_modified(time);
             }
-            let how = How {
+            let how = OpenHow {
                 follow: true,
                 read: true,
-                ..How::default()
+                ..OpenHow::default()
             };
             Ok((self.opened(&below, path, how), times, self.files()?.calls().clone()))
         });
@@ -208,14 +208,14 @@ impl View<'_> {
 ///
 /// # Errors
 /// The combination of flags is not supported.
-pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: DescriptorFlags) -> FsResult<How> {
+pub(super) fn how_to_open(path_flags: PathFlags, open_flags: OpenFlags, flags: DescriptorFlags) -> FsResult<OpenHow> {
     let unsupported = DescriptorFlags::FILE_INTEGRITY_SYNC
         | DescriptorFlags::DATA_INTEGRITY_SYNC
         | DescriptorFlags::REQUESTED_WRITE_SYNC;
     if flags.intersects(unsupported) {
         return Err(ErrorCode::Unsupported.into());
     }
-    let how = How {
+    let how = OpenHow {
         follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
         // Without either flag the file is opened for reading, because the system needs one of them.
         read: flags.contains(DescriptorFlags::READ) || !flags.contains(DescriptorFlags::WRITE),

@@ -15,7 +15,7 @@ use wasmtime_wasi::{
 };
 
 use crate::sandbox::imports::{
-    files::{Calls, Entries, Files, How, OpenError, OpenPermit, open},
+    files::{Calls, Entries, Files, OpenError, OpenHow, OpenPermit, open},
     scratch::{Scratch, ScratchFile, ScratchList},
     state::{Role, State},
 };
@@ -46,7 +46,7 @@ pub(crate) fn view(state: &mut State) -> View<'_> {
 }
 
 /// The table entry of a guest's descriptor.
-pub(crate) enum Opened {
+pub(crate) enum DescriptorEntry {
     /// A file or folder of the machine.
     Granted {
         descriptor: Descriptor,
@@ -57,7 +57,7 @@ pub(crate) enum Opened {
 }
 
 /// The table key of a descriptor.
-pub(super) fn key(fd: &Resource<Descriptor>) -> Resource<Opened> {
+pub(super) fn key(fd: &Resource<Descriptor>) -> Resource<DescriptorEntry> {
     Resource::new_borrow(fd.rep())
 }
 
@@ -91,7 +91,7 @@ impl<'a> View<'a> {
         files.ok_or_else(|| FsError::trap(format_err!("it has no descriptors")))
     }
 
-    pub(super) fn get(&self, fd: &Resource<Descriptor>) -> FsResult<&Opened> {
+    pub(super) fn get(&self, fd: &Resource<Descriptor>) -> FsResult<&DescriptorEntry> {
         Ok(self.table.get(&key(fd))?)
     }
 
@@ -101,16 +101,16 @@ impl<'a> View<'a> {
     /// It is in the scratch folder, so the operation is across devices.
     pub(super) fn granted(&self, fd: &Resource<Descriptor>) -> FsResult<(&Descriptor, Option<&Arc<OpenPermit>>)> {
         match self.get(fd)? {
-            Opened::Granted { descriptor, permit } => Ok((descriptor, permit.as_ref())),
-            Opened::Scratch(_) => Err(ErrorCode::CrossDevice.into()),
+            DescriptorEntry::Granted { descriptor, permit } => Ok((descriptor, permit.as_ref())),
+            DescriptorEntry::Scratch(_) => Err(ErrorCode::CrossDevice.into()),
         }
     }
 
     /// A descriptor in the scratch folder, if it is one.
     pub(super) fn scratch(&self, fd: &Resource<Descriptor>) -> FsResult<Option<&ScratchFile>> {
         match self.get(fd)? {
-            Opened::Granted { .. } => Ok(None),
-            Opened::Scratch(file) => Ok(Some(file)),
+            DescriptorEntry::Granted { .. } => Ok(None),
+            DescriptorEntry::Scratch(file) => Ok(Some(file)),
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> View<'a> {
         &self,
         below: &Dir,
         path: String,
-        how: How,
+        how: OpenHow,
     ) -> impl Future<Output = FsResult<(std::fs::File, bool)>> + Send + use<> {
         let calls = self.files().map(|files| files.calls().clone());
         let (below, denials) = (below.dir.clone(), self.denials.cloned());
@@ -239,7 +239,7 @@ impl<'a> View<'a> {
                     }
                     error.into()
                 }
-                OpenError::Refused(why) => {
+                OpenError::Unsupported(why) => {
                     note(denials.as_ref(), &format!("`{path}` cannot be opened: {why}"));
                     ErrorCode::NotPermitted.into()
                 }

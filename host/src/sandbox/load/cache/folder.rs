@@ -107,20 +107,20 @@ impl Folder {
 
 /// The part of a path that exists, without symbolic links, and the names of the missing rest.
 fn real(path: &Path) -> io::Result<(PathBuf, Vec<OsString>)> {
-    let mut there = std::path::absolute(path)?;
+    let mut existing = std::path::absolute(path)?;
     let mut missing = Vec::new();
     loop {
-        match there.canonicalize() {
+        match existing.canonicalize() {
             Ok(real) => {
                 missing.reverse();
                 return Ok((real, missing));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let Some(name) = there.file_name() else {
+                let Some(name) = existing.file_name() else {
                     return Err(error);
                 };
                 missing.push(name.to_owned());
-                there.pop();
+                existing.pop();
             }
             Err(error) => return Err(error),
         }

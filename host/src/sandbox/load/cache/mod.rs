@@ -116,7 +116,7 @@ impl Cache {
     /// Loads a component's compiled code and returns it with its size in bytes, if it is there and fits the engine.
     pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<(Component, u64)> {
         let name = compiled(engine, digest);
-        let (file, size) = self.whole(&name, |_| {})?;
+        let (file, size) = self.read_checked(&name, |_| {})?;
         // The file that was checked, even if its name leads to another one now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: the file is in a folder that only this user can write to. Only `store` below puts files there,
@@ -146,7 +146,7 @@ impl Cache {
 
     /// Stores compiled code. A failure only makes the next start slower.
     pub(crate) fn store(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> io::Result<()> {
-        self.keep(&compiled(engine, digest), code)
+        self.write(&compiled(engine, digest), code)
     }
 
     /// Whether the component that was made of this core module is there.
@@ -176,9 +176,9 @@ impl Cache {
         component: Option<&[u8]>,
     ) -> io::Result<()> {
         if let Some(component) = component {
-            self.keep(&adapted(file), component)?;
+            self.write(&adapted(file), component)?;
         }
-        self.keep(&inspected(file), &serde_json::to_vec(inspection)?)
+        self.write(&inspected(file), &serde_json::to_vec(inspection)?)
     }
 
     /// Loads the record of what a component was built from. `key`: the digest that names it.
@@ -188,7 +188,7 @@ impl Cache {
 
     /// Stores the record of what a component was built from, as [`Cache::store`] does.
     pub(crate) fn store_build(&self, key: &Digest, content: &[u8]) -> io::Result<()> {
-        self.keep(&format!("{key}.{BUILT}"), content)
+        self.write(&format!("{key}.{BUILT}"), content)
     }
 
     /// The number and size of the files of each kind that is present.
@@ -237,12 +237,12 @@ impl Cache {
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let mut content = Vec::new();
-        self.whole(name, |block| content.extend_from_slice(block))?;
+        self.read_checked(name, |block| content.extend_from_slice(block))?;
         Some(content)
     }
 
     /// Reads a file to its end and checks it. Returns it with the size of its content. A damaged file is removed.
-    fn whole(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
+    fn read_checked(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
         let checked = match self.folder.file(name) {
             Ok(Some(mut file)) => match check(&mut file, name, block) {
                 Ok(Some(size)) => Some((file, size)),
@@ -259,10 +259,10 @@ impl Cache {
         checked
     }
 
-    fn keep(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let folder = self.folder.path();
         let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&folder)?;
-        let mut sum = Sum::of(name);
+        let mut sum = Checksum::of(name);
         content.chunks(BLOCK).for_each(|block| sum.add(block));
         file.write_all(content)?;
         file.write_all(&sum.bytes())?;
@@ -289,13 +289,13 @@ impl Cache {
     }
 
     /// The complete files. Abandoned partial files are removed.
-    fn files(&self) -> io::Result<Vec<Kept>> {
+    fn files(&self) -> io::Result<Vec<CacheFile>> {
         let mut files = Vec::new();
         let now = SystemTime::now();
         for entry in std::fs::read_dir(self.folder.path())? {
             let entry = entry?;
             let is_new = entry.file_name().as_encoded_bytes().starts_with(NEW.as_bytes());
-            if !is_new && !is_ours(&entry.path()) {
+            if !is_new && !is_cache_file(&entry.path()) {
                 continue;
             }
             let Some(meta) = unless_gone(entry.metadata())? else {
@@ -303,7 +303,7 @@ impl Cache {
             };
             let modified = meta.modified()?;
             if !is_new {
-                files.push(Kept {
+                files.push(CacheFile {
                     modified,
                     size: meta.len(),
                     path: entry.path(),
@@ -318,7 +318,7 @@ impl Cache {
 }
 
 /// A file of the cache.
-struct Kept {
+struct CacheFile {
     modified: SystemTime,
     size: u64,
     path: PathBuf,
@@ -333,7 +333,7 @@ fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn is_ours(path: &Path) -> bool {
+fn is_cache_file(path: &Path) -> bool {
     KINDS.iter().any(|(extension, _)| has_extension(path, extension))
 }
 
@@ -363,9 +363,9 @@ fn inspected(file: &Digest) -> String {
 /// A checksum of a file's name and content. It protects against damage and not against attackers, which the folder's
 /// mode keeps out. So it is a fast one of 64 bits: Python's 60 MiB take 13 ms, where SHA-256 took 145 ms on the same
 /// machine, as long as the whole start.
-struct Sum(FxHasher);
+struct Checksum(FxHasher);
 
-impl Sum {
+impl Checksum {
     fn of(name: &str) -> Self {
         let mut hasher = FxHasher::default();
         name.hash(&mut hasher);
@@ -388,7 +388,7 @@ fn check(file: &mut File, name: &str, mut block: impl FnMut(&[u8])) -> io::Resul
     let Some(size) = file.metadata()?.len().checked_sub(SUM as u64) else {
         return Ok(None);
     };
-    let mut sum = Sum::of(name);
+    let mut sum = Checksum::of(name);
     let mut buffer = vec![0; BLOCK];
     let mut left = size;
     while left > 0 {
