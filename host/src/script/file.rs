@@ -288,7 +288,10 @@ mod tests {
                 "[[worker]]\nname = \"a\"\nkinds = [\"fetch\"]\n[[answer]]\nkind = \"x\"\necho = true\n",
                 "there are `fetch`",
             ),
-            ("quota = [{ limit = 2 }]\n", "`limit` is without `per`"),
+            (
+                "quota = [{ limit = 2 }]\n",
+                "invalid quota of all workers: `limit` is without `per`",
+            ),
             (
                 "[[worker]]\nname = \"a\"\nquota = [{ concurent = 2 }]\n",
                 "did you mean `concurrent`?",

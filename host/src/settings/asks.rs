@@ -1,7 +1,7 @@
-//! What a manifest asks for beyond sandboxed computation on files of its own folder.
+//! The requests of a manifest beyond sandboxed computation on files of its own folder.
 //!
 //! The user who runs a folder has often neither written nor read its manifest. So everything in it that reaches out of the
-//! sandbox or out of the folder is only asked for, and given when the folder is trusted: build commands, grants, secrets, and
+//! sandbox or out of the folder is a request, granted only when the folder is trusted: build commands, grants, secrets, and
 //! paths that lead out of the folder. Limits, pools, quotas, health, arguments and settings need no trust.
 
 use std::{
@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use super::manifest::{Manifest, SecretTable};
 use crate::{files::leads_out, grants::Dir, signer::signature_of};
 
-/// One thing that a manifest asks for.
+/// One request of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Ask {
     pub(crate) what: AskKind,
-    /// The command, the grant, the secret's name and origin, or the path and where it leads.
+    /// The command, the grant, the secret's name and source, or the path and its target.
     pub(crate) value: String,
     /// The table of the manifest: `[operation]`, `[worker]` or `[[pool]] NAME`.
     pub(crate) table: String,
@@ -28,14 +28,14 @@ pub(crate) struct Ask {
     pub(crate) dangerous: bool,
 }
 
-/// The table of an operation, as [`Ask::table`] has it.
+/// The value of [`Ask::table`] for an operation.
 pub(crate) const OPERATION: &str = "[operation]";
 
-/// What is asked for.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AskKind {
-    /// A command that is run with the user's rights.
+    /// A build command, which runs with the user's rights.
     Build,
     /// A program that workers may run.
     Exec,
@@ -45,7 +45,7 @@ pub(crate) enum AskKind {
     Http,
     /// A secret that workers' requests may carry.
     Secret,
-    /// A file that is read, out of the folder.
+    /// A file out of the folder that is read.
     Path,
 }
 
@@ -62,7 +62,7 @@ impl AskKind {
     }
 }
 
-/// What the tables of an operation, a worker and a pool have in common.
+/// The keys that the tables of an operation, a worker and a pool share.
 struct Table<'a> {
     name: Cow<'a, str>,
     component: &'a Path,
@@ -75,8 +75,8 @@ struct Table<'a> {
 }
 
 impl Manifest {
-    /// All that the manifest of this folder asks for, in its order. `signed`: whether components must have a signature even if
-    /// the manifest names no key.
+    /// All requests of the manifest of this folder, in the manifest's order. `signed`: whether components must have a signature
+    /// even if the manifest names no key.
     pub(crate) fn asks(&self, folder: &Path, signed: bool) -> Vec<Ask> {
         let signed = signed || self.signed_by.is_some();
         let mut asks = Vec::new();
@@ -94,7 +94,7 @@ impl Manifest {
         asks
     }
 
-    /// The paths of all components, in its order.
+    /// The paths of all components, in the manifest's order.
     pub(crate) fn components(&self) -> Vec<&Path> {
         self.tables().map(|table| table.component).collect()
     }
@@ -173,7 +173,7 @@ impl Table<'_> {
     }
 }
 
-/// What is written, and where its path leads, unless it says so itself.
+/// The text from the manifest, followed by the target of its path if the two differ.
 fn leading(written: &str, path: &Path, target: &Path) -> String {
     if path == target {
         written.to_owned()
@@ -182,7 +182,7 @@ fn leading(written: &str, path: &Path, target: &Path) -> String {
     }
 }
 
-/// Words as a shell would be given them, so that it is seen where one ends.
+/// The words of a command, quoted for a shell, so that their ends are visible.
 fn command(words: &[String]) -> String {
     let word = |word: &String| {
         if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c == '\'') {
@@ -194,7 +194,7 @@ fn command(words: &[String]) -> String {
     words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// A secret as `--secret` has it, and the requests that it is bound to.
+/// A secret in the form of `--secret`, and the requests that it is bound to.
 fn origin(name: &str, secret: &SecretTable) -> String {
     let from = match (&secret.env, &secret.file) {
         (Some(variable), _) => format!("env:{variable}"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn sandboxed_computation_on_files_of_the_folder_is_not_asked_for() {
+    fn sandboxed_computation_on_files_of_the_folder_is_no_request() {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"
             [operation]
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_reaches_out_is_asked_for() {
+    fn everything_that_leads_out_of_sandbox_or_folder_is_a_request() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();

@@ -1,4 +1,4 @@
-//! What a manifest must be as a whole.
+//! Checks of a manifest as a whole.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{limits::WORKERS_MAX, text::is_printable};
 
-/// How many pools a manifest may have. Arbitrary: every pool has a component and at least one worker of its own.
+/// The most pools of a manifest. Arbitrary: every pool has a component and at least one worker of its own.
 const POOLS_MAX: usize = 1000;
 
-/// The longest name, in characters. Arbitrary: it fits a line of a terminal.
+/// The longest name, in characters. Arbitrary: it fits into a line of a terminal.
 const NAME_MAX: usize = 128;
 
-/// Checks what the types of a manifest cannot.
+/// Checks the conditions that the types of a manifest cannot express.
 ///
 /// # Errors
-/// It is invalid; says why.
+/// The first condition that does not hold.
 pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
     manifest.limits.check().map_err(|error| error.to_string())?;
     if manifest.pool.len() > POOLS_MAX {
@@ -60,7 +60,7 @@ fn pool(pool: &Pool) -> Result<(), String> {
     ];
     if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
         return Err(format!(
-            "`{key}` is in the limits of the pool `{}`, and is no limit of workers alone; write it in [limits]",
+            "`{key}` is in the limits of the pool `{}`, but holds for the whole run; write it in [limits]",
             pool.name
         ));
     }
@@ -71,7 +71,7 @@ fn pool(pool: &Pool) -> Result<(), String> {
     check_quotas((&format!("the pool `{}`", pool.name), &pool.quota), spenders, |name| {
         format!("the worker `{}/{name}`", pool.name)
     })?;
-    // Those that are only counted have numbers for names.
+    // The workers of `workers = N` are named by numbers, from 1.
     let counted = |name: &str| name.parse().is_ok_and(|n| (1..=pool.workers.unwrap_or(0)).contains(&n));
     let mut workers = BTreeSet::new();
     let mut listed = pool.worker.iter();
@@ -84,10 +84,10 @@ fn pool(pool: &Pool) -> Result<(), String> {
     }
 }
 
-/// Whether a name can be shown in a line of its own. `what` names the thing that has it.
+/// Checks that a name can be shown in one line. `what` describes its bearer.
 ///
 /// # Errors
-/// It is longer than 128 characters, or has a character that a terminal does not show as itself.
+/// It is longer than 128 characters, or has an unprintable character.
 fn name(what: &str, name: &str) -> Result<(), String> {
     if name.chars().count() > NAME_MAX {
         let shown: String = name.chars().take(NAME_MAX / 4).collect();
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_given_once() {
+    fn pool_names_are_unique_and_pools_have_workers() {
         assert!(Manifest::parse(&format!("{POOL}{POOL}")).is_err());
         assert!(Manifest::parse(&format!("{POOL}workers = 0\n")).is_err());
     }
 
     #[test]
-    fn workers_and_pools_are_bounded_together() {
+    fn workers_of_all_pools_together_and_pools_are_bounded() {
         assert!(Manifest::parse(&format!("{POOL}workers = 50000\n")).is_ok());
         for count in ["50001", "9223372036854775807", "18446744073709551615"] {
             assert!(error(&format!("{POOL}workers = {count}\n")).contains("more than 50000 workers"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_printable_and_short() {
+    fn names_are_printable_and_short() {
         for (key, what) in [
             ("[[pool]]\ncomponent = \"a.wasm\"\nname", "a pool"),
             (&format!("{POOL}[[pool.worker]]\nname"), "a worker of the pool `a`"),

@@ -1,4 +1,4 @@
-//! Limits as they are written, in a manifest or as flags.
+//! Limits in the form of a manifest's table and of flags.
 
 use std::num::NonZeroU32;
 
@@ -11,24 +11,24 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
-/// Limits of one attempt and, but for the time, of planner and tasks. What is not given stays as it is.
+/// Limits of one attempt and, except for the time, of planner and tasks. A missing value leaves the limit as it is.
 #[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[command(next_help_heading = "Limits")]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct LimitsTable {
-    /// Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed, and hours of thrown
-    /// exceptions, which the timeout ends [default: 100G]
+    /// Computation for one attempt, in units of fuel: 100G are 5 to 100 seconds of a core, depending on the code, and hours of
+    /// thrown exceptions, which the timeout ends [default: 100G]
     #[arg(
         long,
         help = "Computation for one attempt [default: 100G]",
-        long_help = "Computation for one attempt in units: 100G are 5 to 100 seconds of a core, by what is computed, and hours of \
-                     thrown exceptions, which the timeout ends [default: 100G]"
+        long_help = "Computation for one attempt, in units of fuel: 100G are 5 to 100 seconds of a core, depending on the code, and \
+                     hours of thrown exceptions, which the timeout ends [default: 100G]"
     )]
     pub(crate) fuel: Option<Fuel>,
     /// Memory of one instance [default: 64MiB; 1GiB for a planner]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<Size>,
-    /// How long one attempt may take [default: 30s]
+    /// Maximum time of one attempt [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Time>,
     /// The largest payload, result or output; at most 2GiB [default: 8MiB]
@@ -39,44 +39,46 @@ pub(crate) struct LimitsTable {
         long_help = "The largest payload, result or output; at most 2GiB [default: 8MiB]"
     )]
     pub(crate) result_size: Option<Size>,
-    /// How deep a guest may recurse, in bytes of stack; the same for the whole run [default: 512KiB]
+    /// Stack of a guest, in bytes, which limits recursion; the same for the whole run [default: 512KiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) stack: Option<Size>,
-    /// Handles that one instance may hold: streams, folders, requests, futures and the like [default: 4096]
+    /// Maximum number of handles of one instance: streams, folders, requests, futures and the like [default: 4096]
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) handles: Option<NonZeroU32>,
-    /// Actions of one task that may be without an answer; the next one waits [default: 1024]
+    /// Maximum number of unanswered actions of one task; the next one waits [default: 1024]
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) actions_in_flight: Option<NonZeroU32>,
-    /// Random bytes that a guest may ask for at once [default: 64KiB]
+    /// Largest number of random bytes per call [default: 64KiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) random_size: Option<Size>,
-    /// The largest URL, and the largest headers of an HTTP request, each with 32 bytes more, or answer; at most 256KiB [default: 64KiB]
+    /// The largest URL, and the largest headers of an HTTP request or response, each counted with 32 bytes more; at most 256KiB [default: 64KiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) header_size: Option<Size>,
-    /// How much of what one guest says is passed on in a second [default: 64KiB]
+    /// Maximum log output of one guest per second; the rest is dropped [default: 64KiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) log_rate: Option<Size>,
-    /// How much of what a worker says is passed on in one attempt [default: 1MiB]
+    /// Maximum log output of a worker per attempt; the rest is dropped [default: 1MiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) log_size: Option<Size>,
 }
 
-/// The largest payload, result or output that can be allowed: a guest has 4 GiB in all, and has it twice.
+/// The largest value of `result-size`: a guest has an address space of 4 GiB, and holds a payload or result twice.
 const RESULT_MAX: u64 = 2 << 30;
 
-/// A limit that cannot be meant.
+/// An invalid limit.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WrongLimit {
-    #[error("`{0}` is 0, with which nothing could run")]
+    #[error("`{0}` is 0, which no guest could run with")]
     Zero(&'static str),
-    #[error("`{name}` is {is}, and the most is {most}")]
+    #[error("`{name}` is {is}, and the maximum is {most}")]
     TooMuch { name: &'static str, is: Size, most: Size },
 }
 
 impl LimitsTable {
+    /// Checks the ranges of the limits.
+    ///
     /// # Errors
-    /// A limit is zero, and is not one that may be, or is more than can be had.
+    /// A limit is zero that must not be, or is above its maximum.
     pub(crate) fn check(&self) -> Result<(), WrongLimit> {
         let zeros = [
             ("fuel", self.fuel.is_some_and(|fuel| fuel.0 == 0)),
@@ -96,7 +98,7 @@ impl LimitsTable {
         }
     }
 
-    /// `base` with what is given here in its place.
+    /// `base`, overridden by the values that are given here.
     pub(crate) fn over(&self, base: Limits) -> Limits {
         Limits {
             fuel: self.fuel.map_or(base.fuel, |fuel| fuel.0),
@@ -113,18 +115,18 @@ impl LimitsTable {
     }
 }
 
-/// What compiling one component may take. What is not given stays as it is.
+/// The limits for compiling one component. A missing value leaves the limit as it is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct CompileTable {
-    /// How long. Default: 15s and 4s for each MB of the component, at most 2m.
+    /// Maximum time. Default: 15s plus 4s per MB of the component, at most 2m.
     pub(crate) timeout: Option<Time>,
-    /// How much. Default: 512MiB and 40 times the size of the component, at most 4GiB.
+    /// Maximum memory. Default: 512MiB plus 40 times the size of the component, at most 4GiB.
     pub(crate) memory: Option<Size>,
 }
 
 impl CompileTable {
-    /// `base` with what is given here in its place.
+    /// `base`, overridden by the values that are given here.
     pub(crate) fn over(&self, base: CompileLimits) -> CompileLimits {
         CompileLimits {
             timeout: self.timeout.map(Time::duration).or(base.timeout),

@@ -26,28 +26,28 @@ pub(crate) use crate::files::MANIFEST as FILE_NAME;
 /// The largest manifest, in bytes. 1 MiB holds some ten thousand workers with settings of their own.
 pub(crate) const MANIFEST_MAX: u64 = 1 << 20;
 
-/// A whole manifest. Paths are relative to its folder. Build commands, grants, secrets and paths that lead out of the folder are
-/// only asked for: they need trust, see `disperse-host trust`.
+/// A whole manifest. Paths are relative to its folder. Build commands, grants, secrets and paths that lead out of the folder need
+/// trust: see `disperse-host trust`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Manifest {
     /// The operation that `run` runs.
     pub(crate) operation: Option<Operation>,
-    /// The worker that `map` maps with.
+    /// The worker that `map` calls.
     pub(crate) worker: Option<Component>,
-    /// A public key of minisign. A component without a signature by it, in a file beside it that has `.minisig` behind the
-    /// component's name, is not run.
+    /// A public key of minisign. Only components signed by it are run. The signature of a component is in a file beside it, with
+    /// `.minisig` appended to the component's name.
     pub(crate) signed_by: Option<Signer>,
-    /// Limits for planner, tasks and workers alike; for workers their pool's own come first.
+    /// Limits for planner, tasks and workers; the limits of a pool override them for its workers.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
-    /// What compiling one component may take.
+    /// Limits for compiling one component.
     #[serde(default)]
     pub(crate) compile: CompileTable,
-    /// When a worker is taken out.
+    /// When a worker is taken out of service, and how failures are retried.
     #[serde(default)]
     pub(crate) health: Health,
-    /// Who performs the actions. Without a pool, a component that brings its own worker uses that.
+    /// The workers that perform actions. Without a pool, an operation's component that is also a worker performs its own actions.
     #[serde(default)]
     pub(crate) pool: Vec<Pool>,
 }
@@ -58,105 +58,105 @@ pub(crate) struct Manifest {
 pub(crate) struct Operation {
     /// The component's file.
     pub(crate) component: PathBuf,
-    /// Its SHA-256 in hexadecimal. Another component is not run.
+    /// Its SHA-256, in hexadecimal. A component with another one is not run.
     pub(crate) sha256: Option<Digest>,
-    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    /// The build command, run with your rights in the manifest's folder before anything else.
     pub(crate) build: Option<String>,
-    /// What the build reads, relative to the manifest: files, folders, patterns with `*` for a part of a name and `**` for any
-    /// folders, and after a `!` what is not read of those before. It is built again only when one of them has another content,
-    /// or the command changes. Default: it is built each time, for commands that look themselves, as cargo does.
+    /// The files that the build reads, relative to the manifest: files, folders, and patterns with `*` for a part of a name and
+    /// `**` for any folders. A leading `!` excludes matches of the entries before it. The build is skipped while their contents
+    /// and the command are the same as at the last build. Default: the command runs each time and decides itself, as cargo does.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
-    /// How many tasks may be in flight. Default: three for each attempt that workers take at once.
+    /// Maximum number of tasks in flight. Default: three for each attempt that the workers run at once.
     pub(crate) max_concurrent_tasks: Option<NonZeroUsize>,
-    /// Arguments, before those of the command line.
+    /// Arguments of the operation; those of the command line follow.
     #[serde(default)]
     pub(crate) args: Vec<String>,
 }
 
-/// A component and how to make it.
+/// A component and how to build it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Component {
     /// The component's file.
     pub(crate) component: PathBuf,
-    /// Its SHA-256 in hexadecimal. Another component is not run.
+    /// Its SHA-256, in hexadecimal. A component with another one is not run.
     pub(crate) sha256: Option<Digest>,
-    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    /// The build command, run with your rights in the manifest's folder before anything else.
     pub(crate) build: Option<String>,
-    /// What the build reads, relative to the manifest; as of an operation. Default: it is built each time.
+    /// The files that the build reads, relative to the manifest; see `operation`. Default: the command runs each time.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
-    /// Arguments of a program: a component or core module that runs once for each action. In them `{}` stands for the payload,
-    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
-    /// the action; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
+    /// Arguments of a program: a component or core module that runs once for each action. `{}` stands for the payload, `{file}`
+    /// for the path of a file with the payload, `{file.EXT}` for one with that extension, `{kind}` and `{attempt}` for the
+    /// action's kind and attempt number; double braces escape a placeholder. Without `{}` and `{file}` the payload is on stdin.
     pub(crate) args: Option<Vec<String>>,
-    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt. Default: 16MiB if `{file}` or
-    /// `result-file` is used, else there is none. It is kept in memory and counts as that of the host.
+    /// Size of a program's scratch folder, `/tmp`, which is empty at the start of each attempt. It is held in memory and counts
+    /// towards the memory of the host. Default: 16MiB if `{file}` or `result-file` is used, else none.
     pub(crate) scratch: Option<Size>,
-    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout.
+    /// The file in a program's scratch folder that holds its result. Default: its stdout is the result.
     pub(crate) result_file: Option<String>,
-    /// The exit statuses of a program that are a success. Default: `[0]`.
+    /// The exit statuses of a program that mean success. Default: `[0]`.
     pub(crate) ok_status: Option<Vec<i32>>,
-    /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
+    /// Number of attempts that one worker runs at once, in one instance. Only for async workers. Default 1.
     pub(crate) concurrency: Option<NonZeroU32>,
     /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
     #[serde(default)]
     pub(crate) dirs: Vec<String>,
-    /// Programs that workers may run, each as its absolute path and patterns for its arguments: `*` in one stands for any
-    /// text, a last `...` for any number of arguments.
+    /// Programs that workers may run, each as its absolute path and patterns for its arguments. In a pattern, `*` matches any
+    /// text; a final `...` matches any number of arguments.
     #[serde(default)]
     pub(crate) exec: Vec<Vec<String>>,
-    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`; a host `*.NAME` stands
-    /// for all names below that one. An address that is not public is granted only as itself, never by a name.
+    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`. A host `*.NAME` matches
+    /// all names below `NAME`. A host name never grants an address that is not public: grant that one by its address.
     #[serde(default)]
     pub(crate) http: Vec<String>,
-    /// Secrets, by the variable in which workers find a placeholder. The host puts the value in its place in headers and
-    /// queries of requests that it is bound to.
+    /// Secrets, by the name of the variable that holds a placeholder for workers. The host replaces the placeholder by the value
+    /// in headers and queries of the requests that the secret is bound to.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
 }
 
-/// When a worker is taken out, and what an action may cost.
+/// When a worker is taken out of service, and how often an action is tried.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Health {
-    /// How many failures in a row, from as many actions and with no verdict yet, make a worker suspect: it is given work slowly
-    /// until there are verdicts. Default 3.
+    /// Number of consecutive failures, of as many actions and without a verdict yet, that make a worker suspect. A suspect worker
+    /// receives fewer actions until verdicts arrive. Default 3.
     pub(crate) suspect_after: Option<u32>,
-    /// From which score on a worker is quarantined for failing what others could do. The score is how much likelier it is a
-    /// bad one than one as flaky as everybody, as a natural logarithm. Default 7.6, which is 2,000 times.
+    /// Score from which a worker is quarantined for failing actions that passed elsewhere. The score is the natural logarithm of
+    /// the likelihood ratio of a bad worker to one of average flakiness. Default 7.6, a ratio of 2,000.
     pub(crate) quarantine_score: Option<f64>,
-    /// How long the first quarantine takes; doubles each time. Default 30s.
+    /// Duration of the first quarantine; each further one is twice as long. Default 30s.
     pub(crate) quarantine: Option<Time>,
-    /// How many successes end a probation. Default 3.
+    /// Number of successes that end a probation. Default 3.
     pub(crate) probation: Option<u32>,
-    /// How many quarantines without passing probation lead to eviction. Default 5.
+    /// Number of quarantines without passing probation after which a worker is evicted. Default 5.
     pub(crate) evict_after: Option<u32>,
-    /// How many attempts of an action may fail before it is given up. Default: 4 to 8, as many as it takes that chance alone
-    /// loses one action in 10,000, by how flaky its kind has been.
+    /// Number of failed attempts after which an action fails. Default: 4 to 8, chosen by the failure rate of its kind so that
+    /// random failures alone lose one action in 10,000.
     pub(crate) attempts: Option<u32>,
-    /// The longest wait after the first time that every worker was tried. Default 1s.
+    /// Longest wait after every worker was tried for the first time. Default 1s.
     pub(crate) backoff: Option<Time>,
-    /// Which part of the attempts of a kind may be second ones beside slow ones, 0 to 1. Only actions that are idempotent get
-    /// any, and only while nothing waits. Default 0.05; 0: none.
+    /// Largest share of the attempts of a kind that are second attempts beside slow ones, from 0 to 1. Only idempotent actions
+    /// get a second attempt, and only while no action waits. Default 0.05; 0: none.
     pub(crate) hedge: Option<f64>,
-    /// Which results of untrusted pools others have to confirm. Default `chance`.
+    /// The results of untrusted pools that other workers have to confirm. Default `chance`.
     pub(crate) confirm: Option<ConfirmTable>,
 }
 
-/// Which results of untrusted pools have to be confirmed.
+/// The results of untrusted pools that have to be confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ConfirmTable {
-    /// All of a worker at first, and after ten in a row that were confirmed ever fewer, down to one in 50.
+    /// At first all results of a worker; after ten consecutive confirmed ones a falling share, down to one in 50.
     Chance,
-    /// Every one.
+    /// Every result.
     All,
 }
 
 impl Health {
-    /// `policy` with what is given here in its place.
+    /// `policy`, overridden by the values that are given here.
     pub(crate) fn over(&self, mut policy: Policy) -> Policy {
         let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
         set(&mut policy.suspect_after, self.suspect_after);
@@ -179,10 +179,10 @@ impl Health {
         policy
     }
 
-    /// A policy that can be meant.
+    /// Checks a policy, and returns it.
     ///
     /// # Errors
-    /// It cannot. Says why, in the words of this table.
+    /// The first invalid value, by the name of its key in this table.
     pub(crate) fn check(policy: Policy) -> Result<Policy, String> {
         let known = |field| match field {
             "quarantine-min" => "quarantine",
@@ -199,62 +199,63 @@ impl Health {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Pool {
-    /// Its name, for reports.
+    /// Its name in reports.
     pub(crate) name: String,
     /// The component's file.
     pub(crate) component: PathBuf,
-    /// Its SHA-256 in hexadecimal. Another component is not run.
+    /// Its SHA-256, in hexadecimal. A component with another one is not run.
     pub(crate) sha256: Option<Digest>,
-    /// A command that makes it, run in the manifest's folder with your rights before anything else.
+    /// The build command, run with your rights in the manifest's folder before anything else.
     pub(crate) build: Option<String>,
-    /// What the build reads, relative to the manifest; as of an operation. Default: it is built each time.
+    /// The files that the build reads, relative to the manifest; see `operation`. Default: the command runs each time.
     #[serde(default)]
     pub(crate) sources: Vec<PathBuf>,
-    /// The kinds of action that it serves. None: every kind that no pool lists.
+    /// The kinds of action that it serves. Default: every kind that no pool lists.
     #[serde(default)]
     pub(crate) kinds: Vec<String>,
-    /// How many workers without settings of their own. Default: one for each core, unless workers are listed.
+    /// Number of workers without settings of their own. Default: one per core, or none if workers are listed.
     pub(crate) workers: Option<usize>,
-    /// Arguments of a program: a component or core module that runs once for each action. In them `{}` stands for the payload,
-    /// `{file}` for the path of a file with it, `{file.EXT}` for one whose name ends so, `{kind}` and `{attempt}` for those of
-    /// the action; a placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
+    /// Arguments of a program: a component or core module that runs once for each action. `{}` stands for the payload, `{file}`
+    /// for the path of a file with the payload, `{file.EXT}` for one with that extension, `{kind}` and `{attempt}` for the
+    /// action's kind and attempt number; double braces escape a placeholder. Without `{}` and `{file}` the payload is on stdin.
     pub(crate) args: Option<Vec<String>>,
-    /// How large a program's scratch folder is, `/tmp`, which is empty at each attempt. Default: 16MiB if `{file}` or
-    /// `result-file` is used, else there is none. It is kept in memory and counts as that of the host.
+    /// Size of a program's scratch folder, `/tmp`, which is empty at the start of each attempt. It is held in memory and counts
+    /// towards the memory of the host. Default: 16MiB if `{file}` or `result-file` is used, else none.
     pub(crate) scratch: Option<Size>,
-    /// The file in a program's scratch folder that is its result. Default: what it writes to stdout.
+    /// The file in a program's scratch folder that holds its result. Default: its stdout is the result.
     pub(crate) result_file: Option<String>,
-    /// The exit statuses of a program that are a success. Default: `[0]`.
+    /// The exit statuses of a program that mean success. Default: `[0]`.
     pub(crate) ok_status: Option<Vec<i32>>,
-    /// How many attempts one worker takes at once, in one instance: for async workers that mostly wait. Default 1.
+    /// Number of attempts that one worker runs at once, in one instance. Only for async workers. Default 1.
     pub(crate) concurrency: Option<NonZeroU32>,
-    /// Whether every attempt gets a new instance.
+    /// Whether every attempt starts a new instance.
     #[serde(default)]
     pub(crate) fresh: bool,
-    /// Whether the workers run on strangers' machines: a result counts when a worker of another owner has the same one, and
-    /// who says something else than others is taken out. They are given nothing: no folders, programs, requests, secrets or
-    /// settings; every attempt gets a new instance, and in it the clock stands still and luck is the action's.
+    /// Whether the workers run on untrusted machines. A result counts once a worker of another owner returns the same one; a
+    /// worker whose results differ from the others' is taken out of service. Such workers have no folders, programs, requests,
+    /// secrets or settings. Every attempt starts a new instance, with a stopped clock and random numbers that depend on the
+    /// action alone.
     #[serde(default)]
     pub(crate) untrusted: bool,
-    /// Limits that differ from the manifest's.
+    /// Limits that override the manifest's.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
     /// Folders that workers see, as `PATH[::GUEST][:rw]`, relative to the manifest. Read-only without `:rw`.
     #[serde(default)]
     pub(crate) dirs: Vec<String>,
-    /// Programs that workers may run, each as its absolute path and patterns for its arguments: `*` in one stands for any
-    /// text, a last `...` for any number of arguments.
+    /// Programs that workers may run, each as its absolute path and patterns for its arguments. In a pattern, `*` matches any
+    /// text; a final `...` matches any number of arguments.
     #[serde(default)]
     pub(crate) exec: Vec<Vec<String>>,
-    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`; a host `*.NAME` stands
-    /// for all names below that one. An address that is not public is granted only as itself, never by a name.
+    /// Requests that workers may send, as `[METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH-PREFIX]`. A host `*.NAME` matches
+    /// all names below `NAME`. A host name never grants an address that is not public: grant that one by its address.
     #[serde(default)]
     pub(crate) http: Vec<String>,
-    /// Secrets, by the variable in which workers find a placeholder. The host puts the value in its place in headers and
-    /// queries of requests that it is bound to.
+    /// Secrets, by the name of the variable that holds a placeholder for workers. The host replaces the placeholder by the value
+    /// in headers and queries of the requests that the secret is bound to.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
-    /// What a service allows each of the workers, or all workers of one account together.
+    /// Quotas of each worker, or of all workers of one account together.
     #[serde(default)]
     pub(crate) quota: Vec<QuotaTable>,
     /// Workers with settings of their own.
@@ -266,21 +267,21 @@ pub(crate) struct Pool {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Worker {
-    /// Its name, for reports.
+    /// Its name in reports.
     pub(crate) name: String,
-    /// Its arguments, if it is a program, instead of its pool's.
+    /// Its arguments, if it is a program, in place of its pool's.
     pub(crate) args: Option<Vec<String>>,
-    /// What it is given as environment variables.
+    /// Its environment variables.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,
-    /// Secrets of its own, which come before its pool's.
+    /// Secrets of its own, which override its pool's.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, SecretTable>,
-    /// What a service allows this one, instead of what it allows its pool's workers.
+    /// Quotas of this worker, in place of its pool's.
     pub(crate) quota: Option<Vec<QuotaTable>>,
-    /// Whose quota it spends: workers of a pool with the same account spend the same one. Default: its own.
+    /// The account whose quotas it uses; workers of a pool with the same account share them. Default: an account of its own.
     pub(crate) account: Option<String>,
-    /// Who runs it, if its pool is untrusted: workers of one owner never confirm each other. Default: somebody of its own.
+    /// The owner of its machine, if its pool is untrusted; workers of one owner never confirm each other. Default: an owner of its own.
     pub(crate) owner: Option<String>,
 }
 
@@ -294,31 +295,31 @@ impl Worker {
     }
 }
 
-/// Where a secret's value comes from, one of `env` and `file`, and where it goes.
+/// The source of a secret, one of `env` and `file`, and the requests that it is bound to.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct SecretTable {
     /// The host's environment variable that holds it.
     pub(crate) env: Option<String>,
-    /// The file that holds it, relative to the manifest. One line break at its end is not part of it.
+    /// The file that holds it, relative to the manifest. One trailing line break is not part of it.
     pub(crate) file: Option<PathBuf>,
-    /// The requests that it may go along with, written as in `http`. Default: those https requests that are granted, or if
-    /// there are none, those that are granted by address.
+    /// The requests that may carry it, written as in `http`. Default: the granted https requests, or if there are none, those
+    /// that are granted by address.
     pub(crate) hosts: Option<Vec<String>>,
-    /// How it is written into a request. Default: as it is.
+    /// Its form in a request. Default: verbatim.
     #[serde(rename = "as")]
     pub(crate) form: Option<SecretForm>,
 }
 
-/// How a secret is written into a request.
+/// The form of a secret in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SecretForm {
-    /// It is `USER:PASSWORD` and goes out in base64, as `Authorization: Basic` wants it.
+    /// `USER:PASSWORD`, encoded in base64, as `Authorization: Basic` requires.
     Basic,
 }
 
-/// Why a manifest cannot be used.
+/// An unusable manifest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
     #[error("{0}")]
@@ -331,7 +332,7 @@ impl Manifest {
     /// Parses the text of a manifest and checks it.
     ///
     /// # Errors
-    /// It is no TOML, has a key or a value that is not known, or is invalid as a whole.
+    /// It is not TOML, has an unknown key or value, or is invalid as a whole.
     pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(explain(&error)))?;
         check(&manifest).map_err(ManifestError::Meaning)?;
@@ -350,7 +351,7 @@ mod tests {
     use crate::limits::Limits;
 
     #[test]
-    fn an_unknown_key_names_the_nearest() {
+    fn error_on_an_unknown_key_names_the_nearest_one() {
         let error = Manifest::parse("[limits]\nmemmory = \"1GiB\"\n")
             .unwrap_err()
             .to_string();
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_stays() {
+    fn missing_values_leave_the_base_unchanged() {
         let manifest = Manifest::parse("[limits]\nfuel = \"1M\"\n[health]\nquarantine = \"1s\"\n").unwrap();
         assert_eq!(
             manifest.limits.over(Limits::WORKER),

@@ -1,4 +1,4 @@
-//! What the operator wants: the manifest, read.
+//! The manifest, `disperse.toml`.
 
 mod asks;
 mod check;

@@ -1,4 +1,4 @@
-//! Quotas, as they are written.
+//! Quotas in the form of a manifest's table and of flags.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,44 +11,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Time;
 
-/// What a service allows one account. Either `limit` and `per`, or `concurrent`.
+/// A quota of one account at a service. Either `limit` and `per`, or `concurrent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct QuotaTable {
-    /// What workers call it when they report what is left. Default: none, which is enough for the only one that is not
+    /// Its name in workers' reports of the remaining units. Default: none, which suffices for the only quota that is not
     /// `concurrent`.
     #[serde(default)]
     pub(crate) name: String,
-    /// How many units.
+    /// Number of units in `per`.
     pub(crate) limit: Option<u32>,
-    /// In which time.
+    /// The period of `limit`.
     pub(crate) per: Option<Time>,
-    /// How the service counts them. Default sliding, which holds for the other one too.
+    /// How the service counts the units. Default `sliding`, which also keeps within a fixed window.
     pub(crate) window: Option<WindowTable>,
-    /// How many units at once after a pause. It makes this a steady rate, with `limit` units earned in each `per`.
+    /// Number of units available at once after a pause. It makes this a steady rate, which earns `limit` units per `per`.
     pub(crate) burst: Option<u32>,
-    /// How many attempts at once.
+    /// Number of attempts at once.
     pub(crate) concurrent: Option<u32>,
-    /// How many units actions of these kinds take. Default 1.
+    /// Cost of an action in units, by kind. Default 1.
     #[serde(default)]
     pub(crate) costs: BTreeMap<String, u32>,
 }
 
-/// How a service counts.
+/// How a service counts units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WindowTable {
-    /// So many in any stretch of this length.
+    /// `limit` units in any period of this length.
     Sliding,
-    /// So many in each window; when it ends is known once a worker reports it.
+    /// `limit` units in each window. The end of a window is known once a worker reports it.
     Fixed,
 }
 
 impl QuotaTable {
-    /// What it means.
+    /// The quota that the table describes.
     ///
     /// # Errors
-    /// It cannot be meant; says why.
+    /// The table is invalid; the text is the reason.
     pub(crate) fn quota(&self) -> Result<Quota, String> {
         let quota = match (self.limit, self.per, self.concurrent, self.burst, self.window) {
             (None, None, Some(limit), None, None) => Quota::Concurrent { limit },
@@ -65,20 +65,22 @@ impl QuotaTable {
                 limit,
                 per: time.duration(),
             },
-            (Some(_), None, ..) => return Err("`limit` is without `per`, the time in which it holds".to_owned()),
+            (Some(_), None, ..) => return Err("`limit` is without `per`, its period".to_owned()),
             (None, Some(_), ..) => return Err("`per` is without `limit`".to_owned()),
-            (None, None, None, ..) => return Err("it has neither `limit` and `per` nor `concurrent`".to_owned()),
+            (None, None, None, ..) => return Err("it has neither `limit` with `per` nor `concurrent`".to_owned()),
             (Some(_), _, Some(_), ..) => {
                 return Err("`limit` and `concurrent` are two quotas; write two tables".to_owned());
             }
             (_, _, _, Some(_), Some(_)) => {
                 return Err("`burst` makes it a steady rate, which has no `window`".to_owned());
             }
-            (None, None, Some(_), ..) => return Err("`concurrent` stands by itself".to_owned()),
+            (None, None, Some(_), ..) => {
+                return Err("`concurrent` cannot be combined with other keys of a quota".to_owned());
+            }
         };
         quota.check().map_err(|error| error.to_string())?;
         match self.costs.iter().find(|(_, cost)| **cost == 0 || **cost > quota.most()) {
-            Some((kind, 0)) => Err(format!("the kind `{kind}` costs nothing; the least is 1")),
+            Some((kind, 0)) => Err(format!("the kind `{kind}` costs 0 units; the minimum is 1")),
             Some((kind, cost)) => Err(format!(
                 "the kind `{kind}` costs {cost} units, more than the {} that can be spent at once",
                 quota.most()
@@ -93,11 +95,8 @@ impl FromStr for QuotaTable {
 
     /// `LIMIT/TIME`, `LIMIT/TIME,fixed`, `LIMIT/TIME,burst=N` or `concurrent=N`, each with `,name=NAME` if it has one.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || {
-            format!(
-                "`{text}` is no quota; one is written as `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`"
-            )
-        };
+        let wanted =
+            || format!("`{text}` is not a quota; write `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`");
         let number = |digits: &str| digits.trim().parse().map_err(|_| wanted());
         let mut table = Self::default();
         for (index, part) in text.split(',').map(str::trim).enumerate() {
@@ -120,21 +119,21 @@ impl FromStr for QuotaTable {
     }
 }
 
-/// Who spends, as it is written.
+/// A worker that uses quotas.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spender<'a> {
     pub(crate) name: &'a str,
-    /// What a service allows it, instead of what it allows all.
+    /// Its own quotas, in place of those of the pool.
     pub(crate) quota: Option<&'a [QuotaTable]>,
-    /// Whose quota it spends. None: its own.
+    /// The account subject quotas it uses. None: its own.
     pub(crate) account: Option<&'a str>,
 }
 
-/// Whether every quota can be meant: what holds for `all`, who are called so, and what each one has of its own. `called` makes
-/// of a name what it is called for people.
+/// Checks the quotas of a pool, `all` with the pool's description, and of each of its workers. `called` describes a worker, by
+/// its name.
 ///
 /// # Errors
-/// The first one that cannot; says whose it is and why.
+/// The first invalid quota, with the worker or pool that it belongs to.
 pub(crate) fn check_quotas<'a>(
     all: (&str, &[QuotaTable]),
     spenders: impl IntoIterator<Item = Spender<'a>>,
@@ -143,42 +142,42 @@ pub(crate) fn check_quotas<'a>(
     check(all.0, all.1)?;
     let mut accounts: BTreeMap<&str, &str> = BTreeMap::new();
     for spender in spenders {
-        let whose = called(spender.name);
-        check(&whose, spender.quota.unwrap_or_default())?;
+        let subject = called(spender.name);
+        check(&subject, spender.quota.unwrap_or_default())?;
         let Some(account) = spender.account else { continue };
         let first = *accounts.entry(account).or_insert(spender.name);
-        // The first one says it for all.
+        // The first worker of an account sets the quotas for all.
         if spender.quota.is_some() && first != spender.name {
             return Err(wrong(
-                &whose,
-                &format!("its account `{account}` is that of `{first}`, which says it for both"),
+                &subject,
+                &format!("`{first}` has the same account, `{account}`, and sets the quotas of both"),
             ));
         }
     }
     Ok(())
 }
 
-fn check(whose: &str, tables: &[QuotaTable]) -> Result<(), String> {
+fn check(subject: &str, tables: &[QuotaTable]) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for table in tables {
-        let quota = table.quota().map_err(|why| wrong(whose, &why))?;
+        let quota = table.quota().map_err(|why| wrong(subject, &why))?;
         if is_reported(&table.name, quota) && !names.insert(&table.name) {
             let twice = match table.name.as_str() {
-                "" => "two have no `name`, by which workers could report of each".to_owned(),
+                "" => "two have no `name`, which workers need to report on each".to_owned(),
                 name => format!("two are named `{name}`"),
             };
-            return Err(wrong(whose, &twice));
+            return Err(wrong(subject, &twice));
         }
     }
     Ok(())
 }
 
-fn wrong(whose: &str, why: &str) -> String {
-    format!("a quota of {whose} cannot be meant: {why}")
+fn wrong(subject: &str, why: &str) -> String {
+    format!("invalid quota of {subject}: {why}")
 }
 
-/// Whether a report can mean it. Of attempts at once nothing is reported, so that they take no name to be told apart by, and a
-/// report without a name means another one.
+/// Whether workers can report on this quota. One that limits attempts at once is never reported on, so that it needs no name,
+/// and a report without a name is about another one.
 pub(crate) fn is_reported(name: &str, quota: Quota) -> bool {
     !(name.is_empty() && matches!(quota, Quota::Concurrent { .. }))
 }
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas_are_typed_as_they_are_said() {
+    fn quotas_are_parsed_from_text() {
         let quota = |text: &str| text.parse::<QuotaTable>().and_then(|table| table.quota());
         let ten = Duration::from_secs(10);
         assert_eq!(quota("100/10s"), Ok(Quota::Sliding { limit: 100, per: ten }));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn only_quotas_of_which_something_can_be_reported_need_names() {
+    fn only_quotas_that_workers_report_on_need_names() {
         let tables = |texts: &[&str]| -> Vec<QuotaTable> { texts.iter().map(|text| text.parse().unwrap()).collect() };
         let check = |texts: &[&str]| check("the pool", &tables(texts));
         assert_eq!(check(&["5000/1h", "concurrent=4"]), Ok(()));
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_cannot_be_meant_say_why() {
+    fn error_on_an_invalid_table_names_the_reason() {
         let table = |text: &str| toml::from_str::<QuotaTable>(text).unwrap().quota();
         assert!(table("limit = 1").unwrap_err().contains("`per`"));
         assert!(
