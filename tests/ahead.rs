@@ -83,12 +83,7 @@ fn code_compiled_ahead_is_not_compiled_at_the_start() {
     let again = with_own_cache(&folder, &["compile", "--trust-manifest", &manifest, &module])
         .run()
         .exits(0);
-    assert_eq!(
-        again.out().matches(": was there already, ").count(),
-        3,
-        "{}",
-        again.out()
-    );
+    assert_eq!(again.out().matches(": already cached, ").count(), 3, "{}", again.out());
     with_own_cache(&folder, &["compile", "--trust-manifest", &manifest, "--quiet"])
         .run()
         .exits(0)
@@ -349,7 +344,7 @@ fn slow_compilation_is_reported_once() {
     assert_eq!(quiet.stderr, "");
     let first = map(&[]);
     if long || first.stderr.contains(said) {
-        has("stderr", &first.stderr, &[said, "s, kept for the next start\n"]);
+        has("stderr", &first.stderr, &[said, "s, cached for the next start\n"]);
     }
     let second = map(&[]);
     assert!(!second.stderr.contains(said), "{}", second.stderr);

@@ -140,7 +140,7 @@ fn import_is_shown_with_the_grant_it_needs() {
         ),
         (
             "disperse:guest/output@0.1.0",
-            "(for operations: refused in a worker)",
+            "(for operations: fails in a worker)",
             None,
         ),
         (

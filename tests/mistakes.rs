@@ -169,7 +169,7 @@ fn told() -> String {
         // The program is in one of two folders of PATH.
         let said = ended.stderr.replace("/usr/bin/sh", "/bin/sh");
         // Names of runs contain the time, and the amounts used before a timeout differ.
-        let marks = ["known here: ", "it has used "];
+        let marks = ["runs of this folder: ", "it has used "];
         let said = said.lines().fold(String::new(), |said, line| {
             let cut = marks.iter().find_map(|mark| Some((line.split_once(mark)?.0, mark)));
             match cut {

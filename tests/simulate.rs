@@ -153,8 +153,8 @@ fn flags_define_a_scenario() {
         ended.out().lines().nth(2),
         Some(
             "6 workers with 2 slots each, 600 actions of 1s to 2s, 50 open at most; 1 black hole, 1 bad worker failing \
-             60%, 1 bad worker failing 30%, the guilty fail after 20ms, 3 poison actions spread that trap, 10% flaky, \
-             failures of workers are traps at one place, an outage from 5s to 6s, an outage from 1min to 1.2min; 50% of the \
+             60%, 1 bad worker failing 30%, these fail after 20ms, 3 poison actions spread that trap, 10% flaky, \
+             workers trap at one place, an outage from 5s to 6s, an outage from 1min to 1.2min; 50% of the \
              workers may be in quarantine"
         )
     );
@@ -270,7 +270,7 @@ fn quotas_are_reported_by_account() {
     let ended = simulate(&[&SATURATED[..], &["--quota", "100/10s,fixed"]].concat()).exits(0);
     let world = ended.out().lines().nth(2).unwrap();
     assert!(
-        world.ends_with(", 100 in each window of 10s for each worker; nothing is wrong"),
+        world.ends_with(", 100 in each window of 10s for each worker; no failures"),
         "{world}"
     );
     for row in [

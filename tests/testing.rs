@@ -397,7 +397,7 @@ fn test_results_are_available_as_json() {
     let problems = test["problems"].as_array().unwrap();
     let problems: Vec<_> = problems.iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(problems, ["exit", "output", "log"]);
-    assert_eq!(test["problems"][0]["message"], "the exit code is 0, and 1 is expected");
+    assert_eq!(test["problems"][0]["message"], "the exit code is 0, expected 1");
     assert_eq!(test["problems"][0]["diff"], serde_json::Value::Null);
     assert_eq!(
         test["problems"][1]["diff"].as_str().unwrap(),

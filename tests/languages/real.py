@@ -72,7 +72,7 @@ def test():
     # All features and imports that the other programs need are supported.
     for name in ("resvg", "usvg", "icepll", "icepack", "yosys"):
         said, _ = run(HOST, "inspect", real / f"{name}.wasm")
-        told(f"{name}: inspected", said, "a program of WASI")
+        told(f"{name}: inspected", said, "a WASI program")
     said, _ = results(real / "usvg.wasm", "-", "-c", input=SVG + "\n")
     told("usvg: from stdin to stdout", said, r'<path fill="#ff0000"')
     (work / "in.svg").write_text(SVG)

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The arguments and flags of each command.
 
 use std::{
     num::NonZeroUsize,
@@ -32,7 +32,7 @@ pub(super) struct Cli {
     /// Print errors only
     #[arg(short, long, global = true, display_order = 900)]
     pub(super) quiet: bool,
-    /// Print failed attempts and guests' words; twice: debug lines
+    /// Print failed attempts and guest logs; twice: debug lines too
     #[arg(short, long, global = true, display_order = 901, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     #[arg(
@@ -51,44 +51,44 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run an operation: its tasks hand actions to workers
+    /// Run an operation: its tasks submit actions to workers
     Run(RunArgs),
-    /// Hand every line of the input to a worker, no operation needed
+    /// Call a worker for each line of the input, without an operation
     Map(MapArgs),
-    /// Test an operation: scripted workers, virtual time, golden logs
+    /// Test an operation with scripted workers, virtual time and golden logs
     #[command(after_long_help = TEST_HELP)]
     Test(TestArgs),
-    /// Make a new project: an operation, a worker or both
+    /// Create a project: an operation, a worker or both
     New(NewArgs),
     /// Compile components into the cache ahead of time
     #[command(after_long_help = COMPILE_HELP)]
     Compile(CompileArgs),
-    /// Print where the cache of compiled code is and how large it is, or empty it
+    /// Show the location and size of the cache of compiled code, or empty it
     #[command(after_long_help = CACHE_HELP)]
     Cache(CacheArgs),
-    /// Show what a component is, what it imports and which limits apply, or why it cannot be used
+    /// Show a component's role, imports and limits, or why it cannot be used
     Inspect(InspectArgs),
-    /// Trust what the disperse.toml of a folder asks for
+    /// Trust the disperse.toml of a folder
     ///
-    /// That is builds, grants, secrets and paths out of the folder.
+    /// Trust covers its build commands, grants, secrets and paths that lead out of the folder.
     #[command(after_long_help = TRUST_HELP)]
     Trust(TrustArgs),
     /// Compare scheduling policies with simulated workers, in virtual time
     Simulate(SimulateArgs),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print names for completions, one a line
+    /// Print the names for completions, one per line
     #[command(name = "__complete", hide = true)]
     Complete {
-        /// Of what
-        what: Completed,
+        /// The kind of names
+        what: NameKind,
     },
     /// Print the manual page, or write the pages of all commands to a folder
     Man {
-        /// Write a page for each command to this folder, which is made if it is not there
+        /// Write one page per command to this folder, created if missing
         #[arg(long, value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },
@@ -97,56 +97,56 @@ pub(super) enum Command {
         #[command(subcommand)]
         what: Option<Explain>,
         #[command(flatten)]
-        ask: AskArgs,
+        ask: QueryArgs,
     },
-    /// Give a worker of a run work again, with a clean record
+    /// Put a worker of a run back into service, with a clean record
     Readmit {
-        /// Its name, `pool/worker`, or what follows the `/`
+        /// The worker's name: `pool/worker`, or the part after the `/`
         worker: String,
         #[command(flatten)]
-        ask: AskArgs,
+        ask: QueryArgs,
     },
     /// Add workers to a run
     Workers {
         #[command(subcommand)]
         what: WorkersCommand,
     },
-    /// Give a worker no more work, or stop a run as the first Ctrl-C does
+    /// Stop assigning work to a worker, or stop a run as the first Ctrl-C does
     Drain {
-        /// Its name, `pool/worker`, or what follows the `/`; without it the whole run is stopped
+        /// The worker's name: `pool/worker`, or the part after the `/` [default: stop the whole run]
         worker: Option<String>,
         #[command(flatten)]
-        ask: AskArgs,
+        ask: QueryArgs,
     },
-    /// Print a JSON schema
+    /// Print the JSON schema of disperse.toml or of a command's JSON output
     ///
-    /// Of the lines of `--format json`, of those of `explain`, `inspect`, `test`, `compile` or `cache`, or of disperse.toml.
+    /// `manifest` describes disperse.toml, `events` the JSON lines of `run` and `map`, each other one those of its command.
     Schema {
-        /// Which one
+        /// The schema to print
         name: SchemaName,
     },
 }
 
-/// What the shell asks for while a command line is typed.
+/// The kinds of names that a shell completes.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Completed {
-    /// Runs that `--run` can name
+pub(super) enum NameKind {
+    /// Names of runs, for `--run`
     Runs,
-    /// Workers of the newest run
+    /// Names of the workers of the newest run
     Workers,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkersCommand {
-    /// Add workers to a pool: as those that the pool has a number of, with nothing of their own
+    /// Add workers to a pool, with the pool's own settings
     Add {
         /// The pool's name
         pool: String,
-        /// How many
+        /// Number of workers to add
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
         count: u32,
         #[command(flatten)]
-        ask: AskArgs,
+        ask: QueryArgs,
     },
 }
 
@@ -163,13 +163,13 @@ pub(super) enum SchemaName {
 
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
-    /// The folder that is made; it may be there already if it is empty
+    /// The folder to create; an existing one must be empty
     #[arg(value_hint = ValueHint::DirPath)]
     pub(super) path: PathBuf,
-    /// In which language
+    /// The programming language
     #[arg(long, value_enum, ignore_case = true, default_value_t = Lang::Rust)]
     pub(super) lang: Lang,
-    /// What it is
+    /// What to create
     #[arg(long, value_enum, default_value_t = Kind::Both)]
     pub(super) kind: Kind,
 }
@@ -189,11 +189,11 @@ pub(super) enum Lang {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
-    /// Says what has to be done
+    /// A component that plans tasks and submits actions
     Operation,
-    /// Does one step of it
+    /// A component that performs actions
     Worker,
-    /// An operation with its workers
+    /// An operation and its worker
     Both,
 }
 
@@ -201,20 +201,20 @@ pub(super) enum Kind {
 pub(super) struct RunArgs {
     /// A .wasm file, a disperse.toml or a folder [default: .]
     ///
-    /// A component, or a project, which is built first if its disperse.toml says how.
+    /// A project is built first if its disperse.toml has a build command.
     #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Perform actions with this component instead
+    /// Use this component as worker instead of the project's
     ///
-    /// `=N` makes N workers of it. Can be given several times.
+    /// `=N` starts N workers. Can be given several times.
     #[arg(long, value_name = "FILE[=N]", value_hint = ValueHint::FilePath)]
     pub(super) worker: Vec<String>,
-    /// Collect tasks in the order in which they were handed out
+    /// Collect tasks in the order in which the operation created them
     #[arg(short = 'k', long)]
     pub(super) ordered: bool,
-    /// How many tasks may be in flight [default: by workers]
+    /// Maximum number of tasks in flight [default: by workers]
     ///
-    /// By default three for each attempt that workers take at once.
+    /// The default is three for each attempt that the workers run at once.
     #[arg(long, value_name = "N")]
     pub(super) tasks: Option<NonZeroUsize>,
     /// Arguments for the operation
@@ -228,130 +228,130 @@ pub(super) struct RunArgs {
 pub(super) struct MapArgs {
     /// A worker: a .wasm file, a disperse.toml or a folder [default: .]
     ///
-    /// A component, or a project, which is built first if its disperse.toml says how.
+    /// A project is built first if its disperse.toml has a build command.
     #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Write results in the order of the lines, which is the default
+    /// Write results in the order of the input lines (default)
     ///
-    /// Results that wait for an earlier one wait in memory, up to 64MiB, and then in a file in TMPDIR.
+    /// Results that wait for an earlier one are kept in memory, up to 64MiB, and beyond that in a file in TMPDIR.
     #[arg(short = 'k', long, overrides_with = "unordered")]
     pub(super) ordered: bool,
-    /// Write results as they come
+    /// Write each result as soon as it is ready
     #[arg(long, overrides_with = "ordered")]
     pub(super) unordered: bool,
-    /// How many lines make one action
+    /// Number of lines per action
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: u32,
-    /// A second attempt of a line does no harm: try slow ones twice
+    /// Declare actions idempotent: slow ones may be tried twice
     ///
-    /// A slow line may then be tried by a second worker beside the first.
+    /// A second worker may then try a slow line while the first one still runs it.
     #[arg(long)]
     pub(super) idempotent: bool,
     /// The kind of the actions
     #[arg(long, default_value = "line", value_parser = kind)]
     pub(super) kind: String,
-    /// End lines and results with a zero byte, as `find -print0`
+    /// Terminate lines and results with a NUL byte, as `find -print0` does
     #[arg(short = '0', long)]
     pub(super) null: bool,
-    /// Take each line for the path of a file with the payload
+    /// Treat each line as the path of a file that holds the payload
     #[arg(long, conflicts_with = "batch")]
     pub(super) files: bool,
     /// Arguments for a program; `{}` is the payload
     ///
-    /// `{file}` is a file with the payload, `{file.EXT}` one whose name ends so; `{kind}` and `{attempt}` are those of the action. A
-    /// placeholder in double braces is text. Without `{}` and `{file}` the payload is on stdin.
+    /// `{file}` is the path of a file with the payload, `{file.EXT}` of one with that extension; `{kind}` and `{attempt}` are the
+    /// action's kind and attempt number. Double braces escape a placeholder. Without `{}` and `{file}` the payload is on stdin.
     #[arg(last = true)]
     pub(super) args: Vec<String>,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
-/// What `run` and `map` share.
+/// The flags that `run` and `map` share.
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// How many workers [default: one for each core]
+    /// Number of workers [default: one per core]
     ///
-    /// Not for pools whose workers the manifest lists one by one.
+    /// Invalid for pools whose workers the manifest lists one by one.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     pub(super) workers: Option<u32>,
-    /// Where the input comes from; `-` is stdin [default: stdin]
+    /// Read the input from this file; `-` is stdin [default: stdin]
     ///
     /// A terminal is read only with `-`.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) input: Option<PathBuf>,
-    /// Where the results go; `-` is stdout [default: stdout]
+    /// Write results to this file; `-` is stdout [default: stdout]
     ///
-    /// The file is made, or cut to nothing, when the first result is there, or at the end of a run without results.
+    /// The file is created or truncated when the first result is ready, or at the end of a run without results.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Write results and events as text or json
+    /// Output format of results and events: text or json
     ///
-    /// As text, results as they are and the rest for people. As json, JSON Lines with one `type` field each.
+    /// `text` writes results verbatim and messages for people; `json` writes JSON Lines, each with a `type` field.
     #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     pub(super) format: Format,
-    /// How many attempts of an action may fail [default: 4 to 8]
+    /// Maximum number of failed attempts per action [default: 4 to 8]
     ///
-    /// By default 4 to 8, by how flaky the actions of its kind are.
+    /// The default depends on how often actions of the same kind fail.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
-    /// Let workers see this environment variable
+    /// Pass this environment variable to workers
     ///
-    /// Without VALUE as it is here. Can be given several times.
+    /// Without VALUE, its value in this process. Can be given several times.
     #[arg(long, value_name = "NAME[=VALUE]", help_heading = "Grants")]
     pub(super) env: Vec<String>,
     /// Let workers read this folder, or with `:rw` write to it
     ///
-    /// With GUEST they see it under that path. Can be given several times.
+    /// GUEST is the path at which workers see it. Can be given several times.
     #[arg(long, value_name = "PATH[::GUEST][:rw]", help_heading = "Grants", value_hint = ValueHint::DirPath)]
     pub(super) dir: Vec<String>,
-    /// Let workers run this program with such arguments
+    /// Let workers run this program with matching arguments
     ///
-    /// `*` stands for any text, a last `...` for any arguments. Can be given several times.
+    /// `*` matches any text, a final `...` any further arguments. Can be given several times.
     #[arg(long, value_name = "PROGRAM [PATTERN ...]", help_heading = "Grants", value_hint = ValueHint::CommandString)]
     pub(super) exec: Vec<String>,
-    /// Let workers send requests, as `GET https://example.com/v1`
+    /// Let workers send such requests: `GET https://example.com/v1`
     ///
-    /// A name never stands for an address that is not public, which is granted as itself. Can be given several times.
+    /// A host name never grants an address that is not public: grant that one by its address. Can be given several times.
     #[arg(long, value_name = "[METHOD,... ]URL", help_heading = "Grants", value_hint = ValueHint::Url)]
     pub(super) http: Vec<String>,
-    /// Put a secret from env:VAR or file:PATH into granted requests
+    /// Add a secret from env:VAR or file:PATH to granted requests
     ///
-    /// Its value replaces, in workers' requests to granted https servers, the placeholder that their variable NAME holds; they
-    /// never see it. Can be given several times.
+    /// The workers' variable NAME holds a placeholder. The host replaces it by the value in requests to granted https servers;
+    /// workers never see the value. Can be given several times.
     #[arg(long, value_name = "NAME=SOURCE", help_heading = "Grants")]
     pub(super) secret: Vec<String>,
     /// Memory for all guests and their data [default: half of the machine's]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(super) host_memory: Option<Size>,
-    /// How many threads run guests [default: one for each core]
+    /// Number of threads that run guests [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), hide_short_help = true)]
     pub(super) threads: Option<u32>,
-    /// How many attempts one worker takes at once [default: 1]
+    /// Number of attempts that one worker runs at once [default: 1]
     ///
-    /// For async workers that mostly wait.
+    /// Only for async workers; useful for those that mostly wait.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY_MAX)))]
     pub(super) concurrency: Option<u32>,
-    /// What a service allows each worker, as `100/10s`
+    /// Rate limit of a service for each worker, e.g. `100/10s`
     ///
-    /// Or `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`. Workers wait for it at no cost. Can be given several times.
+    /// Other forms: `100/10s,fixed`, `10/1s,burst=20`, `concurrent=4`. Waiting for a quota uses no attempt. Can be given several times.
     #[arg(long, value_name = "LIMIT/TIME")]
     pub(super) quota: Vec<QuotaTable>,
-    /// Give every attempt a new instance
+    /// Start a new instance for every attempt
     #[arg(long, hide_short_help = true)]
     pub(super) fresh: bool,
     #[command(flatten)]
     pub(super) program: ProgramFlags,
     #[command(flatten)]
     pub(super) manifest: ManifestFlags,
-    /// Run the component only if its SHA-256 is this, in hexadecimal
+    /// Run the component only if it has this SHA-256, in hexadecimal
     #[arg(long, value_name = "HEX", hide_short_help = true)]
     pub(super) expect_sha256: Option<Digest>,
-    /// Run only components with a signature by this key of minisign, in a file beside each: COMPONENT.minisig
+    /// Run only components signed by this minisign key; the signature is read from COMPONENT.minisig
     #[arg(long, value_name = "KEY", hide_short_help = true)]
     pub(super) signed_by: Option<Signer>,
     #[command(flatten)]
     pub(super) compiling: Compiling,
-    /// Do not keep compiled code for the next start
+    /// Do not use the cache of compiled code
     #[arg(long, hide_short_help = true)]
     pub(super) no_cache: bool,
     /// The random seed of the run [default: 0]
@@ -360,29 +360,29 @@ pub(super) struct Common {
     /// Do not listen for `explain`, `readmit`, `workers` and `drain`
     #[arg(long, hide_short_help = true)]
     pub(super) no_socket: bool,
-    /// Print errors only: see [`Cli`].
+    /// Copied from [`Cli`].
     #[arg(skip)]
     pub(super) quiet: bool,
-    /// As [`Cli`] has it.
+    /// Copied from [`Cli`].
     #[arg(skip)]
     pub(super) verbose: u8,
-    // The last: what follows would be under its heading.
+    // Last: clap would put the flags that follow under its heading.
     #[command(flatten)]
     pub(super) limits: LimitsTable,
 }
 
-/// How workers that are programs are called.
+/// The flags for workers that are programs.
 #[derive(Debug, Args)]
 pub(super) struct ProgramFlags {
-    /// Exit statuses that are a success, as `0,10` [default: 0]
+    /// Exit statuses that mean success, e.g. `0,10` [default: 0]
     #[arg(long, value_name = "N[,N...]", value_delimiter = ',', value_parser = exit_status, help_heading = "Programs")]
     pub(super) ok_status: Option<Vec<u8>>,
     /// Give each attempt an empty `/tmp` of this size
     ///
-    /// It is kept in memory. Default: 16MiB if {file} or --result-file is used, else there is none.
+    /// It is held in memory. Default: 16MiB if {file} or --result-file is used, else none.
     #[arg(long, value_name = "SIZE", help_heading = "Programs")]
     pub(super) scratch: Option<Size>,
-    /// Take this file in `/tmp` as the result [default: stdout]
+    /// Use this file in `/tmp` as the result [default: stdout]
     #[arg(long, value_name = "NAME", help_heading = "Programs", hide_short_help = true)]
     pub(super) result_file: Option<String>,
 }
@@ -393,95 +393,95 @@ fn exit_status(text: &str) -> Result<u8, String> {
 }
 
 impl Common {
-    /// The file that the input comes from. None: none, or stdin.
+    /// The input file. None: stdin, or no input.
     pub(super) fn input(&self) -> Option<&Path> {
         self.input.as_deref().filter(|path| *path != Path::new("-"))
     }
 
-    /// The file that the results go to. None: stdout.
+    /// The file that results are written to. None: stdout.
     pub(super) fn output(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
     }
 }
 
-/// What a script looks like.
+/// The format of a test script.
 const TEST_HELP: &str = "\
 A script:
-  seed = 7                        # what the run's luck is drawn from [default: 0]
+  seed = 7                        # the random seed of the run [default: 0]
   args = [\"--top\", \"3\"]         # after those of disperse.toml
   input = \"a b\\n\"                # or input-file = \"book.txt\", relative to the script
   tasks = 4                       # tasks in flight
   ordered = true                  # as --ordered
   golden = false                  # compare no log [default: true]
   quota = [{ limit = 2, per = \"10s\" }]
-                                  # of each worker, or account; as in disperse.toml [default: none]
+                                  # per worker, or account; as in disperse.toml [default: none]
 
   [expect]
   output = \"2\\n\"                  # or output-file
   exit = 0                        # the exit code that `run` would have [default: 0]
 
-  [[worker]]                      # none: one that serves every kind
+  [[worker]]                      # without any: one worker that serves every kind
   name = \"ann\"
-  kinds = [\"count\"]              # none: every kind that no worker lists
+  kinds = [\"count\"]              # [default: every kind that no worker lists]
   slots = 1                       # attempts at once
-  account = \"alice\"               # whose quota it spends [default: its own]
-  quota = []                      # instead of that of each
+  account = \"alice\"               # workers of one account share its quota [default: its own]
+  quota = []                      # replaces the quota of the script
 
-  [[answer]]                      # the first one that fits answers an attempt
-  kind = \"count\"                  # fits if all that is given holds: kind, worker, attempt = N,
+  [[answer]]                      # the first one that matches answers an attempt
+  kind = \"count\"                  # matches if all given keys do: kind, worker, attempt = N,
   payload-contains = \"a\"          # payload, payload-json, payload-starts, payload-contains
-  times = 2                       # how often it answers [default: always]
+  times = 2                       # number of answers [default: unlimited]
   after = \"150ms\"                 # in virtual time [default: 0ms]
   result = \"2\"                    # or one of: json = VALUE, base64 = TEXT, file = PATH, echo = true,
                                   # fail = TEXT, permanent = TEXT, trap = TEXT, unfit = TEXT,
                                   # busy = TIME, lost = true
   report = [{ remaining = 1, resets = \"2s\" }]
-                                  # what it says of the quota; with `name` if it has several";
+                                  # what it reports of its quota; with `name` if it has several";
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
-    /// A component (.wasm), a disperse.toml, or a folder with one, whose operation is built first [default: .]
+    /// A component (.wasm), a disperse.toml or a folder with one; its operation is built first [default: .]
     #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// Run this script [default: all of tests/*.toml beside disperse.toml]
+    /// Run this script [default: tests/*.toml beside disperse.toml]
     ///
     /// Can be given several times.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) script: Vec<PathBuf>,
-    /// Keep the logs as they are now: write NAME.golden beside each NAME.toml
+    /// Update the golden logs: write NAME.golden beside each NAME.toml
     #[arg(long)]
     pub(super) update: bool,
-    /// How long one test may take in real time [default: 60s]
+    /// Maximum real time of one test [default: 60s]
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<Time>,
-    /// How many threads run guests; it changes no result [default: one for each core]
+    /// Number of threads that run guests; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) threads: Option<u32>,
     #[command(flatten)]
     pub(super) manifest: ManifestFlags,
     #[command(flatten)]
     pub(super) compiling: Compiling,
-    /// Do not keep compiled code for the next start
+    /// Do not use the cache of compiled code
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// How it is written: as text, or as JSON Lines with one for each test and a last one for all
+    /// Output format; JSON Lines have one line per test and a final summary
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// Print nothing of tests that pass: see [`Cli`].
+    /// Omit tests that pass: copied from [`Cli`].
     #[arg(skip)]
     pub(super) quiet: bool,
-    /// Print the log of every test and what its guests write; twice: debug lines too.
+    /// Print the log of every test and its guests' log lines; twice: debug lines too. Copied from [`Cli`].
     #[arg(skip)]
     pub(super) verbose: u8,
 }
 
-/// The longest kind of an action, in bytes, as the contract says.
+/// The longest kind of an action, in bytes. Source: the contract.
 const KIND_MAX: usize = 256;
 
-/// A kind, which reports name.
+/// Checks a kind, which reports show.
 ///
 /// # Errors
-/// It is too long, or cannot be shown in a line.
+/// It is too long, or has an unprintable character.
 fn kind(text: &str) -> Result<String, String> {
     if text.len() > KIND_MAX {
         return Err(format!("it has more than {KIND_MAX} bytes"));
@@ -492,30 +492,30 @@ fn kind(text: &str) -> Result<String, String> {
     }
 }
 
-/// What can be explained.
+/// The subjects of `explain`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Explain {
-    /// How the run is going; the same as without a word
+    /// Show the status of the run (default)
     Run,
-    /// What became of an action
+    /// Show the state of an action and its failed attempts
     Action {
-        /// Its number, as in `17` or `#17.2`
+        /// The action's number: `17`, or `#17.2` as reports show it
         id: String,
     },
-    /// What is thought of a worker, and the evidence
+    /// Show the health of a worker, and the evidence for it
     Worker {
-        /// Its name, `pool/worker`, or what follows the `/`
+        /// The worker's name: `pool/worker`, or the part after the `/`
         name: String,
     },
 }
 
-/// Whom to ask, and how to say the answer.
+/// The run to ask, and the format of the answer.
 #[derive(Debug, Args)]
-pub(super) struct AskArgs {
-    /// Which run: its name, or the beginning or the end of it [default: the newest in this folder]
+pub(super) struct QueryArgs {
+    /// The run's name, or the beginning or end of it [default: the newest run in this folder]
     #[arg(long, value_name = "RUN", global = true)]
     pub(super) run: Option<String>,
-    /// How the answer is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub(super) format: Format,
 }
@@ -525,7 +525,7 @@ pub(super) struct InspectArgs {
     /// A component or core module (.wasm), a disperse.toml, or a folder with one; nothing is built [default: .]
     #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
     pub(super) path: PathBuf,
-    /// How it is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }

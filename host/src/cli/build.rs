@@ -1,4 +1,4 @@
-//! Building a project before it is run, with the user's rights.
+//! Builds a project before it is run, with the user's rights.
 
 use std::{
     cell::LazyCell,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    error::{Failure, say},
+    error::{Failure, print_stderr},
     signals, sources, tools,
 };
 use crate::{
@@ -16,34 +16,34 @@ use crate::{
     text::plain,
 };
 
-/// What shells say with their exit code of a program that is not there.
+/// The exit code of a shell for a missing program.
 const NOT_FOUND: i32 = 127;
 
-/// How many bytes of what a failed build wrote are shown, the last ones: far more than a screen.
+/// How many bytes of a failed build's output are shown, from its end. Arbitrary: far more than a screen.
 const WORDS_MAX: usize = 64 << 10;
 
-/// How a component is made.
+/// The build of a component.
 pub(super) struct Build<'a> {
     pub(super) line: &'a str,
     pub(super) component: &'a Path,
-    /// What it is built from, relative to the manifest: files, folders, patterns, and after a `!` what is none of it. Empty: that is
-    /// not known, and it is built each time.
+    /// Its sources, relative to the manifest: files, folders, patterns, and exclusions after a `!`. Empty: unknown, and it is built
+    /// each time.
     pub(super) sources: &'a [PathBuf],
 }
 
-/// Runs each build command once, in the manifest's folder, unless its component was built from what its sources are. Says the
-/// command first; its stderr is shown as it comes, its stdout if it fails. Programs are looked for in the project's own `.venv/bin` and `node_modules/.bin`
-/// first.
+/// Runs each build command once, in the manifest's folder, unless its component is up to date with its sources. Prints the command
+/// first; shows its stderr at once, and its stdout if it fails. Looks up programs in the project's own `.venv/bin` and
+/// `node_modules/.bin` first.
 ///
 /// # Errors
-/// One did not succeed; says which tool is not there and how to get it, if that is why.
+/// A command failed. If a tool is missing, the failure names it, with a hint at how to get it.
 pub(super) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, quiet: bool) -> Result<(), Failure> {
     let folder = if folder == Path::new("") {
         Path::new(".")
     } else {
         folder
     };
-    // Without one nothing is known of earlier builds.
+    // Without a cache, earlier builds are unknown.
     let cache = LazyCell::new(|| Cache::user().ok());
     let mut done = BTreeSet::new();
     for build in builds {
@@ -66,11 +66,13 @@ pub(super) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, 
 fn run(folder: &Path, line: &str, quiet: bool) -> Result<(), Failure> {
     let failed = |what: String| Failure::usage(what).because(format!("`{line}` in {}", folder.display()));
     if let Some(tool) = tools::missing(folder, line) {
-        return Err(failed(format!("the build needs `{}`, which is not there", tool.name))
-            .hint(format!("get it: {}", tool.how_in(folder))));
+        return Err(
+            failed(format!("the build needs `{}`, which is not installed", tool.name))
+                .hint(format!("get it: {}", tool.how_in(folder))),
+        );
     }
     if !quiet {
-        say(&format!("building: {line}"));
+        print_stderr(&format!("building: {line}"));
     }
     let mut command = Command::new("sh");
     command
@@ -92,19 +94,19 @@ fn run(folder: &Path, line: &str, quiet: bool) -> Result<(), Failure> {
         return Ok(());
     }
     signals::await_late();
-    // Some tools, such as tsc, write their errors to stdout. Also --quiet shows them.
+    // Some tools, such as tsc, write their errors to stdout. --quiet shows them too.
     for words in [&ended.stdout, &ended.stderr] {
         let words = String::from_utf8_lossy(words.get(words.len().saturating_sub(WORDS_MAX)..).unwrap_or_default());
         if !words.trim().is_empty() {
-            say(&plain(words.trim_end()));
+            print_stderr(&plain(words.trim_end()));
         }
     }
     let failure = failed(format!("the build failed: {}", ended.status));
     Err(match tools::missing_target(folder, line) {
         Some(target) => failure.hint(format!("get the target with: rustup target add {target}")),
         None if ended.status.code() == Some(NOT_FOUND) => {
-            failure.hint("a program that it needs is not there; --no-build skips the build")
+            failure.hint("a program that it needs is missing; --no-build skips the build")
         }
-        None => failure.hint("the manifest's `build` has to succeed; --no-build skips it"),
+        None => failure.hint("fix the manifest's `build` command, or skip it with --no-build"),
     })
 }

@@ -1,4 +1,4 @@
-//! `cache`: where compiled code is kept, how much that is, and emptying it.
+//! `cache`: the path and size of the cache, and emptying it.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -14,18 +14,18 @@ use crate::{
     units::Size,
 };
 
-/// Where it is, and how it ends.
+/// The path of the cache, and the exit codes.
 pub(super) const HELP: &str = "\
-The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. Runs beside `clean` go on: what they have loaded stays loaded, and what
-they miss is made again.
+The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. `clean` does not disturb runs: loaded code stays loaded, and missing
+code is compiled again.
 
-Exit codes: 0 done, 4 the cache cannot be used";
+Exit codes: 0 success, 4 the cache cannot be used";
 
 #[derive(Debug, Args)]
 pub(super) struct CacheArgs {
     #[command(subcommand)]
     what: Option<CacheCommand>,
-    /// How it is written: as text, or as a line of JSON
+    /// Output format; JSON is one line
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     format: Format,
 }
@@ -34,9 +34,9 @@ pub(super) struct CacheArgs {
 enum CacheCommand {
     /// Print the path of the cache
     Dir,
-    /// Print how much is in the cache; the same as without a subcommand
+    /// Print the size of the cache (default)
     Size,
-    /// Remove everything from the cache: components are compiled, and projects built, at their next start
+    /// Empty the cache: the next start compiles components and builds projects again
     Clean,
 }
 
@@ -44,26 +44,26 @@ enum CacheCommand {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Line {
-    /// Where the cache is.
+    /// The path of the cache.
     Dir { path: String },
-    /// How much is in it.
+    /// The size of the cache.
     Size {
         path: String,
         files: u64,
         bytes: u64,
-        /// How much is kept: over it, the least recently used goes.
+        /// The largest size; beyond it the least recently used entries are removed.
         max_bytes: u64,
-        /// By what it is.
+        /// The size by kind of entry.
         contents: Vec<Content>,
     },
-    /// What was removed.
+    /// The removed files.
     Cleaned { path: String, files: u64, bytes: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Content {
-    /// `compiled`: machine code; `adapted`: components that were made of core modules; `inspected`: what is known of files;
-    /// `built`: which sources components were built from.
+    /// `compiled`: machine code; `adapted`: components made from core modules; `inspected`: results of inspecting files;
+    /// `built`: the sources that components were built from.
     kind: String,
     files: u64,
     bytes: u64,
@@ -77,7 +77,7 @@ pub(super) fn schema() -> schemars::Schema {
 pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
     let path = Cache::user_path().map_err(|error| unusable(&error))?;
     let shown = path.display().to_string();
-    // A folder that is not there is not made only to be looked at.
+    // A missing folder is not created just to report its size.
     let usage = |cache: Option<Cache>| match cache {
         Some(cache) => cache.usage(),
         None => Ok(Vec::new()),
@@ -85,7 +85,8 @@ pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
     let line = match args.what {
         Some(CacheCommand::Dir) => Line::Dir { path: shown },
         None | Some(CacheCommand::Size) => {
-            let contents = usage(opened(&path)?).map_err(|error| Failure::machine("cannot read the cache", &error))?;
+            let contents =
+                usage(open_existing(&path)?).map_err(|error| Failure::machine("cannot read the cache", &error))?;
             let contents: Vec<_> = contents.iter().map(content).collect();
             Line::Size {
                 path: shown,
@@ -96,7 +97,7 @@ pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
             }
         }
         Some(CacheCommand::Clean) => {
-            let removed = opened(&path)?.map_or_else(|| Ok((0, 0)), |cache| cache.clear());
+            let removed = open_existing(&path)?.map_or_else(|| Ok((0, 0)), |cache| cache.clear());
             let (files, bytes) = removed.map_err(|error| Failure::machine("cannot empty the cache", &error))?;
             Line::Cleaned {
                 path: shown,
@@ -112,7 +113,7 @@ pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn opened(path: &Path) -> Result<Option<Cache>, Failure> {
+fn open_existing(path: &Path) -> Result<Option<Cache>, Failure> {
     if path.exists() {
         Cache::at(path).map(Some).map_err(|error| unusable(&error))
     } else {
@@ -122,7 +123,7 @@ fn opened(path: &Path) -> Result<Option<Cache>, Failure> {
 
 fn unusable(error: &CacheError) -> Failure {
     Failure::machine("the cache cannot be used", error)
-        .hint("XDG_CACHE_HOME says where it is: the absolute path of a folder of yours")
+        .hint("set XDG_CACHE_HOME to the absolute path of a folder that you own")
 }
 
 fn content(usage: &CacheUsage) -> Content {

@@ -1,4 +1,4 @@
-//! `compile`: ahead of time, into the cache that `run`, `map` and `test` look into.
+//! `compile`: compiles components ahead of time, into the cache that `run`, `map` and `test` use.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use super::{
     error::Failure,
     exit,
     inspect::json_line,
-    loading::{self, Loader, Looked, Progress, Role, Wanted, files, seconds, to_compile},
+    loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
     output::print,
     plan::{self, build_all},
     project::{Source, source},
@@ -32,23 +32,23 @@ use crate::{
     units::{Size, Time},
 };
 
-/// What is said of compiling.
+/// The flags of commands that compile components.
 #[derive(Debug, Args)]
 pub(super) struct Compiling {
-    /// How long one component may take to compile [default: 15s and 4s for each MB of it, at most 2m]
+    /// Maximum time to compile one component [default: 15s plus 4s per MB, at most 2m]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     compile_timeout: Option<Time>,
-    /// Memory for compiling one component; several are compiled at once as far as half of the machine's memory goes
-    /// [default: 512MiB and 40 times its size, at most 4GiB]
+    /// Maximum memory to compile one component; components compile in parallel within half of the machine's memory
+    /// [default: 512MiB plus 40 times its size, at most 4GiB]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     compile_memory: Option<Size>,
-    /// Inspect and compile within the host and not in processes apart, without limits: for components that you trust
+    /// Inspect and compile in the host process, without limits: only for components that you trust
     #[arg(long, hide_short_help = true)]
     trust: bool,
 }
 
 impl Compiling {
-    /// The limits for the components of a manifest. None: they are trusted.
+    /// The limits for compiling the components of a manifest. None: `--trust`.
     pub(super) fn limits(&self, manifest: &Manifest) -> Option<CompileLimits> {
         let typed = CompileTable {
             timeout: self.compile_timeout,
@@ -59,23 +59,23 @@ impl Compiling {
     }
 }
 
-/// Where it goes, and how it ends.
+/// The path and size of the cache.
 pub(super) const HELP: &str = "\
-The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. It keeps 1 GiB; what was not used for longest goes first.";
+The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. It holds up to 1 GiB; the least recently used code is removed first.";
 
 #[derive(Debug, Args)]
 pub(super) struct CompileArgs {
-    /// Components (.wasm), core modules, disperse.toml files or folders with one, which are built first [default: .]
+    /// Components (.wasm), core modules, or disperse.toml files or folders, which are built first [default: .]
     #[arg(value_name = "PATH", default_value = ".", hide_default_value = true, value_hint = clap::ValueHint::AnyPath)]
     pub(super) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) manifest: ManifestFlags,
     #[command(flatten)]
     pub(super) compiling: Compiling,
-    /// How it is written: as text, or as JSON Lines with one for each file
+    /// Output format; JSON Lines have one line per file
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
-    /// Print errors only; see the flags of the program.
+    /// Print errors only; copied from the program's flags.
     #[arg(skip)]
     pub(super) quiet: bool,
 }
@@ -89,18 +89,18 @@ enum Line {
         path: String,
         /// The file's SHA-256.
         sha256: String,
-        /// Whether the code was there already.
+        /// Whether the code was in the cache already.
         cached: bool,
-        /// How long compiling took. Absent: it was there already.
+        /// The time that compiling took. Absent: the code was in the cache.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         took_ms: Option<f64>,
         /// The size of the code.
         code_bytes: u64,
     },
-    /// A path that cannot be compiled, or whose code cannot be kept.
+    /// A path that cannot be compiled, or whose code cannot be cached.
     Failed {
         path: String,
-        /// What stderr says too.
+        /// The error, as stderr shows it.
         message: String,
     },
 }
@@ -110,17 +110,17 @@ pub(super) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 
-/// How it has gone so far, and what is said of it.
-struct Teller<'a> {
+/// Reports the outcome for each file, and collects the exit code.
+struct Reporter<'a> {
     args: &'a CompileArgs,
-    /// The exit code. The machine's failures count more than those of components, as in [`exit`].
+    /// The highest exit code so far: failures of the machine come before those of components, as in [`exit`].
     code: AtomicU8,
-    /// Why stdout cannot be written to.
+    /// The failure to write to stdout, if any.
     unwritten: Mutex<Option<Failure>>,
 }
 
-impl Teller<'_> {
-    fn fails(&self, path: &Path, failure: &Failure) {
+impl Reporter<'_> {
+    fn failed(&self, path: &Path, failure: &Failure) {
         failure.print();
         self.code.fetch_max(failure.code, Ordering::Relaxed);
         if self.args.format == Format::Json {
@@ -131,11 +131,11 @@ impl Teller<'_> {
         }
     }
 
-    /// A file with its code in the cache; `took`: how long it was compiled just now.
-    fn is_there(&self, one: &Looked, code: &Code, took: Option<Duration>) {
+    /// Reports a file whose code is in the cache. `took`: the time it took to compile now; None: it was cached.
+    fn compiled(&self, one: &FoundComponent, code: &Code, took: Option<Duration>) {
         if let Some(Err(error)) = &code.kept {
-            let failure = Failure::machine(format!("the code of `{}` cannot be kept", one.path.display()), error);
-            return self.fails(&one.path, &failure);
+            let failure = Failure::machine(format!("cannot cache the code of `{}`", one.path.display()), error);
+            return self.failed(&one.path, &failure);
         }
         let digest = one.seen.file();
         match self.args.format {
@@ -149,7 +149,7 @@ impl Teller<'_> {
             }),
             Format::Text => {
                 let how = took.map_or_else(
-                    || "was there already".to_owned(),
+                    || "already cached".to_owned(),
                     |took| format!("compiled in {}", seconds(took)),
                 );
                 let path = one.path.display().to_string();
@@ -171,38 +171,38 @@ impl Teller<'_> {
 }
 
 pub(super) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
-    // Before anything is built.
+    // Fails before any build.
     let cache = Cache::user().map_err(|error| {
-        Failure::machine("compiled code cannot be kept", &error)
-            .hint("XDG_CACHE_HOME says where: the absolute path of a folder of yours")
+        Failure::machine("cannot cache compiled code", &error)
+            .hint("set XDG_CACHE_HOME to the absolute path of a folder that you own")
     })?;
-    let teller = Teller {
+    let reporter = Reporter {
         args,
         code: AtomicU8::new(exit::DONE),
         unwritten: Mutex::new(None),
     };
-    for (limits, wanted) in groups(&teller) {
-        // Nothing is run, so that no memory is counted.
+    for (limits, wanted) in groups(&reporter) {
+        // No guest runs, so that no memory needs to be counted.
         let budget = Budget::new(u64::MAX);
         let sandbox = Sandbox::new(Some(cache.clone()), limits, plan::stack(None)?, budget);
-        group(&sandbox, &wanted, &teller);
+        group(&sandbox, &wanted, &reporter);
     }
-    match teller.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match reporter.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(failure) => Err(failure),
-        None => Ok(teller.code.into_inner()),
+        None => Ok(reporter.code.into_inner()),
     }
 }
 
-/// What is wanted, by the limits that it is compiled within: one group, unless manifests say different ones.
-fn groups(teller: &Teller<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
+/// Groups the wanted components by their compile limits: one group, unless manifests differ in them.
+fn groups(reporter: &Reporter<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
     let mut groups: Vec<(Option<CompileLimits>, Vec<Wanted>)> = Vec::new();
-    for path in &teller.args.paths {
-        match wanted(path, teller.args) {
+    for path in &reporter.args.paths {
+        match wanted(path, reporter.args) {
             Ok((limits, wanted)) => match groups.iter_mut().find(|(same, _)| *same == limits) {
                 Some((_, group)) => group.extend(wanted),
                 None => groups.push((limits, wanted)),
             },
-            Err(failure) => teller.fails(path, &failure),
+            Err(failure) => reporter.failed(path, &failure),
         }
     }
     groups
@@ -221,7 +221,7 @@ fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec
         return Err(Failure::usage(format!("`{}` names no component", path.display()))
             .hint("add an [operation] or a [worker] table, or a [[pool]]"));
     }
-    // Nothing is run, so that no grant is taken.
+    // No guest runs, so that grants are not needed.
     trust::require(&mut project, args.manifest, false, |ask| {
         matches!(ask.what, AskKind::Build | AskKind::Path)
     })?;
@@ -231,30 +231,30 @@ fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec
     Ok((args.compiling.limits(&project.manifest), wanted))
 }
 
-/// Compiles what can be. Says of each file what became of it, as soon as that is known.
-fn group(sandbox: &Sandbox, wanted: &[Wanted], teller: &Teller<'_>) {
+/// Compiles a group of components, and reports the outcome of each as soon as it is known.
+fn group(sandbox: &Sandbox, wanted: &[Wanted], reporter: &Reporter<'_>) {
     let loader = Loader { sandbox, all: true };
-    let mut looked: Vec<Looked> = Vec::new();
+    let mut looked: Vec<FoundComponent> = Vec::new();
     let files = files(wanted);
     for (file, one) in files.iter().zip(loader.look(&files)) {
         match one {
             Some(Ok(one)) => {
                 if let Some((_, code)) = &one.kept {
-                    teller.is_there(&one, code, None);
+                    reporter.compiled(&one, code, None);
                 }
                 looked.push(one);
             }
-            Some(Err(failure)) => teller.fails(&file.path, &failure),
+            Some(Err(failure)) => reporter.failed(&file.path, &failure),
             None => {}
         }
     }
     let missing = to_compile(&looked);
-    let progress = Progress::new(missing.len(), teller.args.quiet);
+    let progress = Progress::new(missing.len(), reporter.args.quiet);
     let made = loader.compile(&missing, &progress, |one, made| {
         for same in looked.iter().filter(|other| other.seen.digest() == one.seen.digest()) {
             match made {
-                Ok(made) => teller.is_there(same, &made.code, Some(made.took)),
-                Err(failure) => teller.fails(&same.path, failure),
+                Ok(made) => reporter.compiled(same, &made.code, Some(made.took)),
+                Err(failure) => reporter.failed(&same.path, failure),
             }
         }
     });
@@ -268,8 +268,10 @@ fn group(sandbox: &Sandbox, wanted: &[Wanted], teller: &Teller<'_>) {
     {
         let failure = Failure::machine(
             format!("the code of `{}` is not in the cache", one.path.display()),
-            &std::io::Error::other("it could not be written whole, or all of it together is more than is kept"),
+            &std::io::Error::other(
+                "it could not be written in full, or all code together exceeds the size of the cache",
+            ),
         );
-        teller.fails(&one.path, &failure);
+        reporter.failed(&one.path, &failure);
     }
 }

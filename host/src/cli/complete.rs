@@ -1,14 +1,14 @@
-//! Names that only this machine knows, for completions: of runs and of workers.
+//! Completions of the names of runs and workers.
 
 use clap_complete::Shell;
 
-use super::args::Completed;
+use super::args::NameKind;
 use crate::{
     control::{AskError, Folder, Query, State, Status, ask},
     text::plain_line,
 };
 
-/// What completes the names of runs and workers, after what clap has made for a shell. Not for every shell.
+/// The script that completes names of runs and workers, to be appended to clap's script for a shell. Empty for shells without one.
 pub(super) fn script(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => BASH,
@@ -18,10 +18,10 @@ pub(super) fn script(shell: Shell) -> &'static str {
     }
 }
 
-/// clap's script for zsh calls its function at its end, or registers it. Here both are to be done with [`ZSH`], which comes after it.
+/// clap's script without its end. For zsh, the end calls or registers clap's function; the appended [`ZSH`] does this with its own.
 pub(super) fn without_end(shell: Shell, script: &str) -> String {
     match (shell, script.rsplit_once("\nif [ \"$funcstack[1]\" =")) {
-        // The file is itself a function of this name where zsh loads it.
+        // zsh loads the file as a function of this name.
         (Shell::Zsh, Some((functions, _))) => {
             functions.replacen("\n_disperse-host() {", "\n_disperse_host() {", 1) + "\n"
         }
@@ -58,8 +58,8 @@ else
 fi
 "#;
 
-/// The word before the one that is completed says what it is; clap's own function does the rest. A name is whatever a manifest calls
-/// a worker: `compgen -W` would expand it, commands in it included, and the line that is typed is one of the shell.
+/// The word before the completed one selects the kind of names; clap's own function completes everything else. Names of workers come
+/// from a manifest and are untrusted: `compgen -W` would expand them, including commands in them.
 const BASH: &str = r#"
 _disperse_host_names() {
     local last=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} what= name
@@ -85,15 +85,15 @@ complete -c disperse-host -n "__fish_seen_subcommand_from explain readmit worker
 complete -c disperse-host -n "__fish_seen_subcommand_from readmit drain worker" -f -a "(disperse-host __complete workers 2>/dev/null)"
 "#;
 
-/// The names, one a line. What cannot be found out has none: an error has no place in a line that is typed.
-pub(super) fn names(what: Completed) -> String {
+/// The names, one a line. Empty on any error: a shell cannot show one while it completes a line.
+pub(super) fn names(what: NameKind) -> String {
     let mut names = Vec::new();
     if let Ok(Some(folder)) = Folder::find()
         && let Ok(runs) = folder.runs()
     {
         match what {
-            Completed::Runs => names.extend(runs.iter().map(|run| run.id.to_string())),
-            Completed::Workers => {
+            NameKind::Runs => names.extend(runs.iter().map(|run| run.id.to_string())),
+            NameKind::Workers => {
                 let asked = runs.iter().find(|run| run.state == State::Up).or(runs.first());
                 let response: Option<Result<_, AskError>> = asked.map(|run| ask(&folder, &run.id, &Query::Run));
                 if let Some(Ok(response)) = response

@@ -1,4 +1,4 @@
-//! Errors as people read them: what, where, why, one cause a line, and what to do.
+//! Error messages: what failed, its causes, one per line, and a hint at what to do.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::{
     text::{painted, plain},
 };
 
-/// Why a command failed.
+/// The failure of a command.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) code: u8,
@@ -18,7 +18,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Wrong usage, manifest or component.
+    /// Invalid usage, manifest or component.
     pub(super) fn usage(what: impl Into<String>) -> Self {
         Self {
             code: exit::USAGE,
@@ -28,7 +28,7 @@ impl Failure {
         }
     }
 
-    /// The machine did not do its part.
+    /// A failure of the machine, such as a full disk.
     pub(super) fn machine(what: impl Into<String>, error: &dyn std::error::Error) -> Self {
         Self {
             code: exit::MACHINE,
@@ -37,7 +37,7 @@ impl Failure {
         .because(error)
     }
 
-    /// A file cannot be read: wrong usage, unless the machine has none left of what that takes.
+    /// A file that cannot be read: invalid usage, unless the machine is short of memory, files or threads.
     pub(super) fn unread(what: impl Into<String>, error: &io::Error) -> Self {
         match Shortage::of(error) {
             Some(shortage) => Self::machine(what, error).hint(shortage.hint()),
@@ -51,18 +51,18 @@ impl Failure {
         self
     }
 
-    /// Says what to do.
+    /// Adds a hint at what to do.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     pub(super) fn print(&self) {
-        // Names in it can be a stranger's.
-        say(&plain(&format!("error: {}", self.text())));
+        // Names in it may be untrusted.
+        print_stderr(&plain(&format!("error: {}", self.text())));
     }
 
-    /// What is printed, all of it.
+    /// The whole message, without `error: `.
     pub(super) fn text(&self) -> String {
         let mut text = self.what.clone();
         for cause in &self.causes {
@@ -77,7 +77,7 @@ impl Failure {
     }
 }
 
-/// A line on stderr. A stderr that is gone is nobody's loss.
-pub(super) fn say(text: &str) {
+/// Writes a line to stderr. A closed stderr is not an error.
+pub(super) fn print_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "{}", painted(text));
 }

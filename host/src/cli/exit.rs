@@ -1,21 +1,21 @@
-//! Exit codes. Where several hold, the first in this order counts: 70, one of a signal, 4, 3, 1.
+//! Exit codes. If several apply, the first one in this order is used: 70, that of a signal, 4, 3, 1.
 
 use std::collections::BTreeSet;
 
 use crate::inbox::{HealthState, RunSummary, WorkerSummary};
 
-/// Every task is done.
+/// Success.
 pub(super) const DONE: u8 = 0;
-/// Some task ended in an error, or the operation itself failed.
+/// A task, the operation itself or a test failed.
 pub(super) const FAILED: u8 = 1;
-/// Wrong usage, manifest or component; nothing ran.
+/// Invalid usage, manifest or component; nothing ran.
 pub(super) const USAGE: u8 = 2;
-/// The workers or what they depend on failed: actions were left for which no worker was, or tasks failed while everything
-/// failed in a pool or none of its workers was in use in the end.
+/// The workers, or a service they depend on, failed: actions had no worker left, or tasks failed while a whole pool failed or
+/// had no worker in service at the end.
 pub(super) const SYSTEMIC: u8 = 3;
-/// The machine stopped it: the output cannot be written, or there is no memory, open file or thread left that it needs.
+/// The machine failed: the output cannot be written, or the machine is short of memory, open files or threads.
 pub(super) const MACHINE: u8 = 4;
-/// A bug of ours.
+/// A bug of the host.
 pub(super) const BUG: u8 = 70;
 /// Stopped by SIGHUP, as when its terminal is closed.
 pub(super) const HUNG_UP: u8 = 129;
@@ -24,10 +24,10 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM.
 pub(super) const TERMINATED: u8 = 143;
 
-/// For a run that came to an end. `signal`: what stopped it, or 0.
+/// The exit code of a run that has ended. `signal`: the exit code of the signal that stopped it, or 0.
 pub(super) fn code(summary: &RunSummary, signal: u8) -> u8 {
     if summary.interrupted {
-        // Without a signal somebody asked for it through the socket.
+        // Without a signal, `drain` stopped the run through its socket.
         if signal == 0 { INTERRUPTED } else { signal }
     } else if summary.unroutable > 0 || (summary.tasks.failed > 0 && is_any_pool_out(summary)) {
         SYSTEMIC
@@ -38,7 +38,7 @@ pub(super) fn code(summary: &RunSummary, signal: u8) -> u8 {
     }
 }
 
-/// Whether everything fails in some pool, or all of its workers are taken out.
+/// Whether some pool fails as a whole, or has no worker in service.
 fn is_any_pool_out(summary: &RunSummary) -> bool {
     let is_out = |worker: &WorkerSummary| {
         matches!(
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn pool_without_a_worker_in_use_is_seen_in_the_code_if_tasks_failed() {
+    fn code_is_systemic_if_tasks_failed_and_a_pool_has_no_worker_in_service() {
         let all = [
             ("a", QUARANTINED),
             ("a", HealthState::EvictedUnfit),
@@ -90,10 +90,10 @@ mod tests {
             code(&summary(&[("a", QUARANTINED), ("a", HealthState::Suspect)]), 0),
             FAILED
         );
-        let mut coped = summary(&all);
-        coped.tasks.failed = 0;
-        assert_eq!(code(&coped, 0), DONE);
-        coped.unroutable = 1;
-        assert_eq!(code(&coped, 0), SYSTEMIC);
+        let mut handled = summary(&all);
+        handled.tasks.failed = 0;
+        assert_eq!(code(&handled, 0), DONE);
+        handled.unroutable = 1;
+        assert_eq!(code(&handled, 0), SYSTEMIC);
     }
 }

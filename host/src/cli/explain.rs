@@ -1,15 +1,14 @@
-//! `explain`, `readmit`, `workers` and `drain`: talking to a run that goes on, or to what is kept of one.
+//! `explain`, `readmit`, `workers` and `drain`: queries to a running run, or to the record of an ended one.
 
 use std::{fmt::Write as _, path::PathBuf};
 
 use super::{
-    args::{AskArgs, Explain},
-    error::{Failure, say},
-    exit,
+    args::{Explain, QueryArgs},
+    error::{Failure, print_stderr},
+    exit, explain_text,
     explained::Explanation,
     inspect::json_line,
     output::print,
-    words,
 };
 use crate::{
     control::{AskError, Folder, Known, Query, State, ask},
@@ -17,27 +16,27 @@ use crate::{
     text::{plain, plain_line},
 };
 
-/// How many runs an error lists. Arbitrary.
+/// The most runs that an error lists. Arbitrary.
 const LISTED_MAX: usize = 5;
 
 /// Explains a run, an action or a worker.
-pub(super) fn explain(what: Option<&Explain>, args: &AskArgs) -> Result<u8, Failure> {
+pub(super) fn explain(what: Option<&Explain>, args: &QueryArgs) -> Result<u8, Failure> {
     let query = match what {
         None | Some(Explain::Run) => Query::Run,
         Some(Explain::Action { id }) => Query::Action { id: action(id)? },
         Some(Explain::Worker { name }) => Query::Worker { name: name.clone() },
     };
-    put(&query, args)
+    query_run(&query, args)
 }
 
-/// Asks, and prints what is said. For a change: only a run that goes on can be changed.
-pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
+/// Sends a query to a run, and prints the response. Queries that change a run need one that has not ended.
+pub(super) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> {
     let changes = matches!(
         query,
         Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. }
     );
-    let unusable = |error: std::io::Error| Failure::machine("cannot look into the folder of run records", &error);
-    let folder = Folder::find().map_err(unusable)?.ok_or_else(nothing)?;
+    let unusable = |error: std::io::Error| Failure::machine("cannot read the folder of run records", &error);
+    let folder = Folder::find().map_err(unusable)?.ok_or_else(no_runs)?;
     let (runs, foreign) = folder.look().map_err(unusable)?;
     skipped(&foreign);
     let run = match &args.run {
@@ -45,92 +44,92 @@ pub(super) fn put(query: &Query, args: &AskArgs) -> Result<u8, Failure> {
         None => newest(&runs, changes)?,
     };
     if changes && run.state == State::Ended {
-        return Err(Failure::usage(format!("the run {} has ended", run.id)).hint(known(&runs)));
+        return Err(Failure::usage(format!("the run {} has ended", run.id)).hint(list_runs(&runs)));
     }
     let response = ask(&folder, &run.id, query).map_err(|error| match error {
         AskError::Problem(problem) => {
-            // Names in it can be forged, and neither part of it has more than one line.
+            // Names in it may be forged; each part is one line.
             let failure = Failure::usage(plain_line(&problem.what));
             match problem.hint {
                 Some(hint) => failure.hint(plain_line(&hint)),
                 None => failure,
             }
         }
-        AskError::Killed => Failure::usage(format!("the run {} was killed, and nothing is kept of it", run.id))
-            .because("its socket is there and nobody listens; what a run knows is kept when it comes to its end")
-            .hint("the socket is removed now; `--run` names an earlier run"),
-        error => Failure::machine(format!("the run {} cannot be asked", run.id), &error),
+        AskError::Killed => Failure::usage(format!("the run {} was killed, and left no record", run.id))
+            .because("its socket exists but no process listens; a run writes its record when it ends")
+            .hint("the socket has been removed; select an earlier run with `--run`"),
+        error => Failure::machine(format!("the run {} cannot be queried", run.id), &error),
     })?;
     let explanation = Explanation::of(response);
     let text = match args.format {
         Format::Json => json_line(&explanation),
-        Format::Text => words::explanation(&explanation),
+        Format::Text => explain_text::explanation(&explanation),
     };
     print(&text)?;
     Ok(exit::DONE)
 }
 
-/// Warns of files that have a name of a run and are none of its files.
+/// Warns about files that are named like run records but are neither files nor sockets.
 fn skipped(foreign: &[PathBuf]) {
     let Some(first) = foreign.first() else { return };
     let more = match foreign.len() {
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    say(&plain(&format!(
-        "warning: `{}`{more} skipped: a link, or neither a file nor a socket",
+    print_stderr(&plain(&format!(
+        "warning: skipped `{}`{more}: a link, or neither a file nor a socket",
         first.display()
     )));
 }
 
-/// An action, as it is written somewhere: `17`, `#17`, `a17`, or an attempt at it, `#17.2`.
+/// The number of an action, written as `17`, `#17` or `a17`, or as an attempt at it, `#17.2`.
 fn action(text: &str) -> Result<u64, Failure> {
     let number = text.rsplit_once('#').map_or(text, |(_, number)| number);
     let number = number.strip_prefix('a').unwrap_or(number);
     let number = number.split_once('.').map_or(number, |(action, _)| action);
     number.parse().map_err(|_| {
-        Failure::usage(format!("`{text}` is no action"))
-            .hint("actions have numbers, which -v and `--format json` say with each failure, as in `#17.2`: attempt 2 of action 17")
+        Failure::usage(format!("`{text}` is not an action")).hint(
+            "give its number, which -v and `--format json` show with each failure: `#17.2` is attempt 2 of action 17",
+        )
     })
 }
 
-/// The run that is meant by its name, its beginning or its end.
+/// The run with this name, or with a name that begins or ends like this.
 fn named<'a>(text: &str, runs: &'a [Known]) -> Result<&'a Known, Failure> {
     let mut meant = runs.iter().filter(|run| run.id.is_meant_by(text));
     match (meant.next(), meant.next()) {
         (Some(run), None) => Ok(run),
-        (Some(_), Some(_)) => Err(Failure::usage(format!("`{text}` could be several runs")).hint(known(runs))),
-        (None, _) => Err(Failure::usage(format!("there is no run `{text}` in this folder")).hint(known(runs))),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("`{text}` matches several runs")).hint(list_runs(runs))),
+        (None, _) => Err(Failure::usage(format!("there is no run `{text}` in this folder")).hint(list_runs(runs))),
     }
 }
 
-/// The run that is meant by saying nothing: the newest that goes on. What changes nothing may also mean the newest that does
-/// not.
+/// The default run: the newest one that is running. A query that changes nothing may also go to the newest one that is not.
 fn newest(runs: &[Known], changes: bool) -> Result<&Known, Failure> {
     let mut up = runs.iter().filter(|run| run.state == State::Up);
     match (up.next(), up.next()) {
-        (Some(_), Some(_)) if changes => Err(Failure::usage("several runs are going on in this folder")
-            .hint(format!("say which with --run; {}", known(runs)))),
+        (Some(_), Some(_)) if changes => Err(Failure::usage("several runs are active in this folder")
+            .hint(format!("select one with --run; {}", list_runs(runs)))),
         (Some(run), _) => Ok(run),
-        (None, _) if changes => Err(Failure::usage("no run is going on in this folder").hint(known(runs))),
-        (None, _) => runs.first().ok_or_else(nothing),
+        (None, _) if changes => Err(Failure::usage("no run is active in this folder").hint(list_runs(runs))),
+        (None, _) => runs.first().ok_or_else(no_runs),
     }
 }
 
-fn nothing() -> Failure {
-    Failure::usage("no run is going on in this folder, and none is kept")
-        .hint("a run is asked in the folder where it was started; with --no-socket it cannot be asked at all")
+fn no_runs() -> Failure {
+    Failure::usage("no run is active in this folder, and no record of one is left")
+        .hint("query a run in the folder where it was started; a run with --no-socket cannot be queried")
 }
 
-/// The runs that there are, in a few words.
-fn known(runs: &[Known]) -> String {
+/// The runs of this folder with their states, for a hint.
+fn list_runs(runs: &[Known]) -> String {
     if runs.is_empty() {
-        return "none is known here: a run is asked in the folder where it was started".to_owned();
+        return "this folder has no runs: query a run in the folder where it was started".to_owned();
     }
-    let mut text = "known here: ".to_owned();
+    let mut text = "runs of this folder: ".to_owned();
     for (index, run) in runs.iter().take(LISTED_MAX).enumerate() {
         let state = match run.state {
-            State::Up => "going on",
+            State::Up => "active",
             State::Ended => "ended",
             State::Killed => "killed",
         };
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_found_however_it_is_written() {
+    fn actions_and_attempts_are_parsed_in_all_notations() {
         for text in ["17", "a17", "#17", "#17.2", "pool/a#17.2", "17.2"] {
             assert_eq!(action(text).unwrap(), 17, "{text}");
         }
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn saying_nothing_means_the_newest_run_unless_that_could_do_harm() {
+    fn default_run_is_the_newest_unless_a_change_would_be_ambiguous() {
         let (new, old) = (
             run("20260102-000000-bbbbb", State::Up),
             run("20260101-000000-aaaaa", State::Up),

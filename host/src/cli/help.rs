@@ -6,37 +6,31 @@ use clap::Command;
 
 use super::exit;
 
-/// What is said of a command beside its flags.
+/// The examples and exit codes of a command.
 pub(super) struct Page {
     /// The command.
     name: &'static str,
-    /// What each example does, and the example.
+    /// Pairs of a description and a command line.
     pub(super) examples: &'static [(&'static str, &'static str)],
-    /// The codes that it ends with.
+    /// The possible exit codes.
     codes: &'static [u8],
 }
 
-/// What ends how, in words.
+/// The meaning of each exit code.
 const CODES: [(u8, &str); 9] = [
-    (
-        exit::DONE,
-        "All tasks are done, or the command did what it was asked for.",
-    ),
-    (
-        exit::FAILED,
-        "Some tasks ended in an error, or the operation itself or a test failed.",
-    ),
+    (exit::DONE, "Success: all tasks are done, or the command is."),
+    (exit::FAILED, "Some tasks failed, or the operation or a test did."),
     (
         exit::USAGE,
-        "The usage, a manifest, a component or a script is wrong, or a manifest is not trusted; nothing ran.",
+        "Invalid usage, manifest, component or script, or an untrusted manifest; nothing ran.",
     ),
     (
         exit::SYSTEMIC,
-        "The workers, or what they depend on, failed: there were actions and nobody to perform them.",
+        "The workers, or a service they depend on, failed: actions had no worker left.",
     ),
     (
         exit::MACHINE,
-        "The machine did not do its part: the output cannot be written, for instance.",
+        "The machine failed: the output cannot be written, for instance.",
     ),
     (exit::BUG, "A bug of disperse-host."),
     (exit::HUNG_UP, "The run was stopped by SIGHUP."),
@@ -44,7 +38,7 @@ const CODES: [(u8, &str); 9] = [
     (exit::TERMINATED, "The run was stopped by SIGTERM."),
 ];
 
-/// Of commands that run something.
+/// The exit codes of commands that run guests.
 const RUNNING: &[u8] = &[
     exit::DONE,
     exit::FAILED,
@@ -57,20 +51,20 @@ const RUNNING: &[u8] = &[
     exit::TERMINATED,
 ];
 
-/// Of the others.
+/// The exit codes of the other commands.
 const SHORT: &[u8] = &[exit::DONE, exit::USAGE, exit::MACHINE, exit::BUG];
 
 const PAGES: [Page; 14] = [
     Page {
         name: "run",
         examples: &[
-            ("Run the operation of this folder, built first", "disperse-host run"),
+            ("Build and run the operation of this folder", "disperse-host run"),
             (
-                "Arguments for the operation follow `--`",
+                "Pass arguments to the operation after `--`",
                 "disperse-host run primes.wasm -- 1 1000000",
             ),
             (
-                "Other workers than its own: four of one component",
+                "Replace its workers by four of another component",
                 "disperse-host run operation.wasm --worker worker.wasm=4 -i in.txt -o out.txt",
             ),
         ],
@@ -80,19 +74,19 @@ const PAGES: [Page; 14] = [
         name: "map",
         examples: &[
             (
-                "Each line to a worker, results in order",
+                "Process each line, with results in order",
                 "disperse-host map worker.wasm < in.txt > out.txt",
             ),
             (
-                "As they come, with eight workers",
+                "Write results as soon as they are ready, with eight workers",
                 "disperse-host map worker.wasm -j8 --unordered -i in.txt -o out.txt",
             ),
             (
-                "At most 100 requests in 10 s for each worker, with a token",
+                "Send at most 100 requests in 10 s per worker, with a token",
                 "disperse-host map fetch.wasm --http 'GET https://api.example.com/' --secret TOKEN=env:TOKEN --quota 100/10s",
             ),
             (
-                "More of everything",
+                "Raise the limits",
                 "disperse-host map heavy.wasm --memory 1GiB --timeout 5min --fuel 1T",
             ),
         ],
@@ -101,8 +95,8 @@ const PAGES: [Page; 14] = [
     Page {
         name: "test",
         examples: &[
-            ("All tests of this folder", "disperse-host test"),
-            ("Keep the logs as they are now", "disperse-host test --update"),
+            ("Run all tests of this folder", "disperse-host test"),
+            ("Update the golden logs", "disperse-host test --update"),
         ],
         codes: &[exit::DONE, exit::FAILED, exit::USAGE, exit::MACHINE, exit::BUG],
     },
@@ -110,17 +104,20 @@ const PAGES: [Page; 14] = [
         name: "new",
         examples: &[
             (
-                "A worker for `map`, in Python",
+                "Create a worker for `map`, in Python",
                 "disperse-host new words --lang python --kind worker",
             ),
-            ("An operation with its worker, in Rust", "disperse-host new primes"),
+            (
+                "Create an operation with its worker, in Rust",
+                "disperse-host new primes",
+            ),
         ],
         codes: SHORT,
     },
     Page {
         name: "compile",
         examples: &[(
-            "What the next run needs",
+            "Compile the components of the next run",
             "disperse-host compile worker.wasm operation.wasm",
         )],
         codes: SHORT,
@@ -128,8 +125,11 @@ const PAGES: [Page; 14] = [
     Page {
         name: "inspect",
         examples: &[
-            ("Which grants a component needs", "disperse-host inspect worker.wasm"),
-            ("As data", "disperse-host inspect worker.wasm --format json"),
+            (
+                "Show the grants that a component can use",
+                "disperse-host inspect worker.wasm",
+            ),
+            ("Print JSON", "disperse-host inspect worker.wasm --format json"),
         ],
         codes: SHORT,
     },
@@ -137,35 +137,44 @@ const PAGES: [Page; 14] = [
         name: "trust",
         examples: &[
             (
-                "See what a folder asks for, then trust it",
+                "Show what a folder asks for, then trust it",
                 "disperse-host trust --show . && disperse-host trust .",
             ),
-            ("Take it back", "disperse-host trust --revoke ."),
+            ("Revoke trust", "disperse-host trust --revoke ."),
         ],
         codes: SHORT,
     },
     Page {
         name: "simulate",
-        examples: &[("Workers of which some are bad", "disperse-host simulate --preset all")],
+        examples: &[(
+            "Compare policies in all scenarios",
+            "disperse-host simulate --preset all",
+        )],
         codes: SHORT,
     },
     Page {
         name: "explain",
         examples: &[
-            ("The newest run", "disperse-host explain"),
-            ("What became of an action", "disperse-host explain action 17"),
-            ("Why a worker is quarantined", "disperse-host explain worker pool/a"),
+            ("Show the newest run", "disperse-host explain"),
+            (
+                "Show an action and its failed attempts",
+                "disperse-host explain action 17",
+            ),
+            (
+                "Show why a worker is quarantined",
+                "disperse-host explain worker pool/a",
+            ),
         ],
         codes: SHORT,
     },
     Page {
         name: "readmit",
-        examples: &[("A worker that was taken out", "disperse-host readmit pool/a")],
+        examples: &[("Readmit an evicted worker", "disperse-host readmit pool/a")],
         codes: SHORT,
     },
     Page {
         name: "workers",
-        examples: &[("Four more", "disperse-host workers add pool --count 4")],
+        examples: &[("Add four workers", "disperse-host workers add pool --count 4")],
         codes: SHORT,
     },
     Page {
@@ -179,30 +188,30 @@ const PAGES: [Page; 14] = [
     Page {
         name: "completions",
         examples: &[(
-            "For bash, at each login",
+            "Install completions for bash",
             "disperse-host completions bash >> ~/.bash_completion",
         )],
         codes: SHORT,
     },
     Page {
         name: "man",
-        examples: &[("All pages", "disperse-host man --dir ~/.local/share/man/man1")],
+        examples: &[("Install all pages", "disperse-host man --dir ~/.local/share/man/man1")],
         codes: SHORT,
     },
 ];
 
-/// What is said of a command, by its name. Commands of commands have that of the command above.
+/// The page of a command, by its name. A subcommand of a command has the page of its parent.
 pub(super) fn page(name: &str) -> Option<&'static Page> {
     PAGES.iter().find(|page| page.name == name)
 }
 
-/// The codes of a command, or all of them.
+/// The exit codes of a command and their meanings; all of them without a page.
 pub(super) fn codes(page: Option<&Page>) -> impl Iterator<Item = (u8, &'static str)> {
     let known = page.map_or(RUNNING, |page| page.codes);
     CODES.into_iter().filter(move |(code, _)| known.contains(code))
 }
 
-/// The command line with its examples and exit codes, which `--help` shows and `-h` does not.
+/// Adds examples and exit codes to the command line. `--help` shows them, `-h` does not.
 pub(super) fn documented(command: Command) -> Command {
     let command = command.after_long_help(ending(None, None));
     PAGES.iter().fold(command, |command, page| {
@@ -213,7 +222,7 @@ pub(super) fn documented(command: Command) -> Command {
     })
 }
 
-/// What follows the flags.
+/// The text after the flags.
 fn ending(notes: Option<&str>, page: Option<&Page>) -> String {
     let mut text = String::new();
     if let Some(notes) = notes {

@@ -1,4 +1,4 @@
-//! `inspect`: what a component is, and if it is of no use here, why.
+//! `inspect`: describes components, and why one is unusable.
 
 use std::{
     fmt::Write as _,
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{
     args::InspectArgs,
+    component_report::ComponentReport,
     error::Failure,
     exit,
-    facts::Facts,
-    inspected::Line,
+    inspect_json::Line,
     output::print,
     plan,
     project::{Source, source},
@@ -26,19 +26,19 @@ use crate::{
     units::{Fuel, Size, Time},
 };
 
-/// How many imports and how many exports are listed for people.
+/// The most imports, and the most exports, that the text lists.
 const LISTED_MAX: usize = 256;
 
-/// A component that is inspected.
+/// A component to inspect.
 struct InspectedFile {
     path: PathBuf,
-    /// Whether it was typed itself.
+    /// Whether it was given on the command line.
     typed: bool,
-    /// Where it leads, if that is out of its folder, which is not trusted.
+    /// Its target, if that is out of its folder and the folder is not trusted.
     out: Option<PathBuf>,
 }
 
-/// The components that are inspected. Of a manifest, prints what it asks for.
+/// The components to inspect. Prints the requests of a manifest.
 fn found(args: &InspectArgs) -> Result<Vec<InspectedFile>, Failure> {
     let project = match source(&args.path, false)? {
         Source::Project(project) => project,
@@ -76,26 +76,26 @@ fn found(args: &InspectArgs) -> Result<Vec<InspectedFile>, Failure> {
     Ok(found.collect())
 }
 
-fn facts(found: &InspectedFile) -> Result<Facts, Failure> {
+fn inspect_file(found: &InspectedFile) -> Result<ComponentReport, Failure> {
     let path = &found.path;
     if let Some(target) = &found.out {
         return Err(Failure::usage(format!("`{}` is not inspected", path.display()))
             .because(format!(
-                "it leads to `{}`, out of its folder, which is not trusted",
+                "it leads to `{}`, out of its folder, and the folder is not trusted",
                 target.display()
             ))
             .hint("inspect that file itself, or see `disperse-host trust`"));
     }
-    plan::read(path, found.typed).and_then(|bytes| Facts::of(path, &bytes))
+    plan::read(path, found.typed).and_then(|bytes| ComponentReport::of(path, &bytes))
 }
 
-/// Explains each of them, and those that are of no use too. Of those that cannot even be read, it says so.
+/// Describes each component, usable or not, and reports those that cannot be read.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     let mut code = exit::DONE;
     for found in found(args)? {
         let path = &found.path;
-        let facts = match facts(&found) {
-            Ok(facts) => facts,
+        let report = match inspect_file(&found) {
+            Ok(report) => report,
             Err(failure) => {
                 failure.print();
                 code = code.max(failure.code);
@@ -106,10 +106,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
             }
         };
         match args.format {
-            Format::Json => print_line(&Line::of(path, &facts, limits())),
-            Format::Text => print(&text(path, &facts)),
+            Format::Json => print_line(&Line::of(path, &report, limits())),
+            Format::Text => print(&text(path, &report)),
         }?;
-        if let Err(error) = &facts.contract {
+        if let Err(error) = &report.contract {
             let failure = plan::unusable(path, error);
             failure.print();
             code = code.max(failure.code);
@@ -118,7 +118,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// One of the lines of `--format json`.
+/// A line of `--format json`.
 pub(super) fn json_line(line: &impl Serialize) -> String {
     format!("{}\n", plain_json(&serde_json::to_string(line).unwrap_or_default()))
 }
@@ -127,9 +127,9 @@ fn print_line(line: &Line) -> Result<(), Failure> {
     print(&json_line(line))
 }
 
-/// All of it, for people.
-fn text(path: &Path, facts: &Facts) -> String {
-    let (path, digest, size) = (path.display(), &facts.digest, Size(facts.size as u64));
+/// The description as text.
+fn text(path: &Path, report: &ComponentReport) -> String {
+    let (path, digest, size) = (path.display(), &report.digest, Size(report.size as u64));
     let mut text = format!("{path}\n  sha256   {digest}\n  size     {size}\n");
     let mut row = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -138,53 +138,53 @@ fn text(path: &Path, facts: &Facts) -> String {
     };
     row(
         "kind",
-        match (facts.module, &facts.contract) {
-            (true, Ok(_)) => "core module, of which a component is made when it is loaded",
+        match (report.module, &report.contract) {
+            (true, Ok(_)) => "core module, made into a component when it is loaded",
             (true, Err(_)) => "core module",
             (false, _) => "component",
         },
     );
-    row("language", facts.origin.language.as_deref().unwrap_or_default());
-    if facts.is_program() {
-        row("role", "worker: a program of WASI, run once for each action");
+    row("language", report.origin.language.as_deref().unwrap_or_default());
+    if report.is_program() {
+        row("role", "worker: a WASI program, run once for each action");
     } else {
-        for (role, form) in facts.roles() {
+        for (role, form) in report.roles() {
             row("role", &format!("{role}, {}", form.word()));
         }
     }
-    row("world", &facts.worlds().join(", "));
-    row("made by", &facts.origin.producers.join(", "));
-    let misspelt = facts.misspelt();
+    row("world", &report.worlds().join(", "));
+    row("made by", &report.origin.producers.join(", "));
+    let misspelt = report.misspelt();
     list(
         &mut text,
         "exports",
-        &facts.shape.exports,
-        facts.shape.more_exports,
+        &report.shape.exports,
+        report.shape.more_exports,
         |(name, ty)| {
             let meant = misspelt.iter().find(|(misspelt, _)| misspelt == name);
-            let note = meant.map(|(_, meant)| format!("  (near `{meant}`, which is missing)"));
+            let note = meant.map(|(_, meant)| format!("  (like `{meant}`, which is missing)"));
             format!("{}: {ty}{}", shown(name), note.unwrap_or_default())
         },
     );
     list(
         &mut text,
         "imports",
-        &facts.shape.imports,
-        facts.shape.more_imports,
+        &report.shape.imports,
+        report.shape.more_imports,
         |import| {
-            let note = facts.note(import).map(|note| format!("  ({})", note.text));
+            let note = report.note(import).map(|note| format!("  ({})", note.text));
             format!("{}{}", shown(&import.name), note.unwrap_or_default())
         },
     );
-    if facts.contract.is_err() {
+    if report.contract.is_err() {
         return plain(&text).into_owned();
     }
-    text.push_str("  limits   unless set otherwise\n");
+    text.push_str("  limits   by default\n");
     for (flag, what) in limits() {
         let _ = writeln!(text, "    {flag:<19} {what}");
     }
-    text.push_str("  grants   none unless given");
-    let grants = facts.grants();
+    text.push_str("  grants   none by default");
+    let grants = report.grants();
     if !grants.is_empty() {
         text.push_str("; its imports could use");
     }
@@ -195,7 +195,7 @@ fn text(path: &Path, facts: &Facts) -> String {
     plain(&text).into_owned()
 }
 
-/// Adds a line for each, not more than a person reads. `unlisted`: how many there are beside `all`.
+/// Adds a line for each item of `all`, up to [`LISTED_MAX`]. `unlisted`: the number of items beside `all`.
 fn list<T>(
     text: &mut String,
     name: &str,
@@ -217,14 +217,14 @@ fn list<T>(
     }
 }
 
-/// The flags that set limits, and what holds without them.
+/// The flags of limits, and their defaults.
 fn limits() -> impl Iterator<Item = (&'static str, String)> {
     let (worker, planner) = (Limits::WORKER, Limits::PLANNER);
     [
         ("--fuel", Fuel(worker.fuel).to_string()),
         (
             "--memory",
-            format!("{}, of a planner {}", Size(worker.memory), Size(planner.memory)),
+            format!("{}, {} for a planner", Size(worker.memory), Size(planner.memory)),
         ),
         ("--timeout", Time::from(worker.timeout).to_string()),
         ("--result-size", Size(worker.result).to_string()),
@@ -233,12 +233,12 @@ fn limits() -> impl Iterator<Item = (&'static str, String)> {
         ("--actions-in-flight", worker.in_flight.to_string()),
         ("--random-size", Size(worker.random).to_string()),
         ("--header-size", Size(worker.headers).to_string()),
-        ("--log-rate", format!("{} a second", Size(worker.log_rate))),
-        ("--log-size", format!("{} an attempt", Size(worker.log_size))),
-        ("--compile-timeout", "15s and 4s for each MB, at most 2m".to_owned()),
+        ("--log-rate", format!("{} per second", Size(worker.log_rate))),
+        ("--log-size", format!("{} per attempt", Size(worker.log_size))),
+        ("--compile-timeout", "15s plus 4s per MB, at most 2m".to_owned()),
         (
             "--compile-memory",
-            "512MiB and 40 times the size, at most 4GiB".to_owned(),
+            "512MiB plus 40 times the size, at most 4GiB".to_owned(),
         ),
         (
             "--host-memory",

@@ -1,4 +1,4 @@
-//! Manual pages, from the same words as `--help`.
+//! Manual pages, from the same text as `--help`.
 
 use std::path::Path;
 
@@ -13,46 +13,46 @@ use super::{
     help::{Page, codes, page as page_of},
 };
 
-/// Of which day the pages are: that of the last release, or of the beginning. Not that of the build, which would make two
-/// builds of the same thing differ.
+/// The date of the pages: that of the last release, or of the start of the project. The date of the build would make builds of the
+/// same source differ.
 const WRITTEN: &str = "2026-11-25";
 
-/// The files and variables that are known without being typed.
+/// The files and folders that the host uses without being told.
 const FILES: [(&str, &str); 5] = [
     (
         "disperse.toml",
-        "What a project consists of; `disperse-host schema manifest` describes it.",
+        "The manifest of a project; `disperse-host schema manifest` prints its schema.",
     ),
     (
         ".disperse",
-        "In a folder with a disperse.toml: where runs that are started there can be asked, and what is kept of them for `explain`.",
+        "In a folder with a disperse.toml: the sockets of runs that were started there, and their records for `explain`.",
     ),
     (
         "$XDG_STATE_HOME/disperse/runs, $HOME/.local/state/disperse/runs",
-        "The same for runs that are started in other folders: one folder for each. Where it cannot be used, .disperse is.",
+        "The same for runs that were started in other folders, with one folder for each of these. If it cannot be used, .disperse is.",
     ),
     (
         "$XDG_CACHE_HOME/disperse, $HOME/.cache/disperse",
-        "Compiled code, for the next start; `disperse-host cache clean` empties it, at any time.",
+        "The cache of compiled code; `disperse-host cache clean` empties it, at any time.",
     ),
     (
         "$XDG_STATE_HOME/disperse/trust, $HOME/.local/state/disperse/trust",
-        "Which manifests are trusted. Without it none is.",
+        "The list of trusted manifests. Without it none is trusted.",
     ),
 ];
 
 /// The page of the program.
 ///
 /// # Errors
-/// None that a machine with memory has.
+/// The page cannot be rendered, which needs only memory.
 pub(super) fn page(command: Command) -> Result<String, Failure> {
     one(built(command), true, None)
 }
 
-/// Writes a page for the program and one for each of its commands, but hidden ones, to a folder.
+/// Writes a page for the program and one for each of its visible commands to a folder.
 ///
 /// # Errors
-/// It cannot be written.
+/// The folder or a page cannot be written.
 pub(super) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
     let cannot =
         |path: &Path, error: &std::io::Error| Failure::machine(format!("cannot write `{}`", path.display()), error);
@@ -67,14 +67,14 @@ pub(super) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
     Ok(())
 }
 
-/// With the names by which the commands of commands are called. `help` would be a page about pages.
+/// The command with the full names of its subcommands, without `help`.
 fn built(command: Command) -> Command {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     command
 }
 
-/// One page; with what holds for all of them if it is that of the program.
+/// One page. `whole`: it is that of the program, with the sections that hold for all commands.
 fn one(command: Command, whole: bool, page: Option<&Page>) -> Result<String, Failure> {
     let help = command
         .get_after_long_help()
@@ -82,7 +82,7 @@ fn one(command: Command, whole: bool, page: Option<&Page>) -> Result<String, Fai
         .map(ToString::to_string);
     let has_options = command.get_arguments().any(|argument| !argument.is_hide_set());
     let has_commands = command.get_subcommands().any(|below| !below.is_hide_set());
-    // As `--help` says it, and not as the options of a command that has none.
+    // The usage line of `--help`: clap_mangen lists `[OPTIONS]` even for a command without any.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim().to_owned();
     let about = page;
@@ -112,15 +112,15 @@ fn one(command: Command, whole: bool, page: Option<&Page>) -> Result<String, Fai
         }
         Ok(())
     })();
-    rendered.map_err(|error: std::io::Error| Failure::machine("cannot make the page", &error))?;
+    rendered.map_err(|error: std::io::Error| Failure::machine("cannot render the page", &error))?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// What follows the commands.
+/// The sections after the commands.
 fn rest(help: Option<&str>, whole: bool, page: Option<&Page>) -> Roff {
     let mut roff = Roff::new();
     if let Some(help) = help {
-        // As it is, line by line: it shows what a file looks like.
+        // Verbatim, line by line: it shows the format of a file.
         roff.control("SH", ["NOTES"]).control("nf", []);
         for line in help.lines() {
             roff.text([roman(line)]);

@@ -1,22 +1,22 @@
-//! The command line: words in, exit code out.
+//! The command line: parses the arguments, runs a command and returns the exit code.
 
 mod args;
 mod build;
 mod cache;
 mod compile;
 mod complete;
+mod component_report;
 mod error;
 mod exit;
 mod explain;
+mod explain_text;
 mod explained;
-mod facts;
 mod help;
 mod inspect;
-mod inspected;
+mod inspect_json;
 mod loading;
 mod man;
 mod new;
-mod opened;
 mod output;
 mod plan;
 mod pools;
@@ -28,7 +28,7 @@ mod tampering;
 mod test;
 mod tools;
 mod trust;
-mod words;
+mod worker_grants;
 
 use std::{ffi::OsString, panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
 
@@ -50,50 +50,50 @@ use crate::{
     text::Color,
 };
 
-/// How many threads a run has beside those that guests run on: for signals, input, results, words, the control socket, and one that may
-/// block. Without one of them it cannot go on.
+/// The threads of a run beside those that run guests: for signals, input, results, logs, the control socket, and blocking calls. A
+/// run needs all of them.
 const THREADS_BESIDE: usize = 6;
 
-/// For how long a thread that may block is kept when it has nothing to do: as good as for ever, so that there always is one.
+/// How long an idle thread for blocking calls is kept: practically for ever, so that one always exists.
 const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How much stack the program has, in bytes. As much as a main thread has by default on Linux, which `ulimit -s` may lower to less
-/// than reading the command line takes.
+/// Stack of the program's main thread, in bytes: Linux's default, as `ulimit -s` may lower that of the process to less than parsing
+/// the command line takes.
 const STACK: usize = 8 << 20;
 
-/// Runs the program: reads the command line of this process, does what it says, and says how that went.
+/// Runs the program with the command line of this process, and returns its exit code.
 pub fn main() -> ExitCode {
     // A panic there ends the process.
     let thread = std::thread::Builder::new().name("main".into()).stack_size(STACK);
     match thread.spawn(program) {
         Ok(thread) => thread.join().unwrap_or(ExitCode::from(exit::BUG)),
-        // What else it lacks is found out there.
+        // Other shortages are reported there.
         Err(_) => program(),
     }
 }
 
 fn program() -> ExitCode {
-    // A panic anywhere, also in a thread or a tokio task, is a bug of ours; going on would hang or lie.
-    let told = std::panic::take_hook();
+    // A panic in any thread or tokio task is a bug of the host. Without it the run could hang or report wrong results.
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if panics_are_caught() {
             return;
         }
         if let Some((shortage, why)) = shortage(info) {
-            Failure::machine("cannot go on", &std::io::Error::other(why))
+            Failure::machine("cannot continue", &std::io::Error::other(why))
                 .hint(shortage.hint())
                 .print();
             std::process::exit(exit::MACHINE.into());
         }
-        told(info);
-        error::say("error: this is a bug of disperse-host; please report it with the lines above");
+        default_hook(info);
+        error::print_stderr("error: this is a bug of disperse-host; please report it with the lines above");
         std::process::exit(exit::BUG.into());
     }));
     if let Some(code) = as_compile_child() {
         return ExitCode::from(code);
     }
     limits::raise_open_files();
-    // Before the command line is read, as errors in it have colors too.
+    // Before the command line is parsed, as its errors have colors too.
     let color = color_typed(std::env::args_os().skip(1));
     color.set();
     let choice = match color {
@@ -102,9 +102,9 @@ fn program() -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let read = || {
-        let mut known = help::documented(Cli::command()).color(choice);
-        let typed = known.try_get_matches_from_mut(std::env::args_os())?;
-        Cli::from_arg_matches(&typed).map_err(|error| error.format(&mut known))
+        let mut documented = help::documented(Cli::command()).color(choice);
+        let matches = documented.try_get_matches_from_mut(std::env::args_os())?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut documented))
     };
     ended(match read() {
         Ok(cli) => command(cli),
@@ -112,7 +112,7 @@ fn program() -> ExitCode {
     })
 }
 
-/// What was typed with `--color`, as far as it can be meant.
+/// The value of `--color`; the default if it is missing or invalid.
 fn color_typed(args: impl Iterator<Item = OsString>) -> Color {
     let mut args = args.map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = args.next() {
@@ -129,7 +129,7 @@ fn color_typed(args: impl Iterator<Item = OsString>) -> Color {
     Color::default()
 }
 
-/// The exit code; says first why the command failed, if it did.
+/// The exit code of a command. Prints its failure, if any.
 fn ended(done: Result<u8, Failure>) -> ExitCode {
     ExitCode::from(done.unwrap_or_else(|failure| {
         failure.print();
@@ -137,12 +137,12 @@ fn ended(done: Result<u8, Failure>) -> ExitCode {
     }))
 }
 
-/// Says what clap has to say instead of reading the command line: help and the version on stdout, errors on stderr.
+/// Prints what clap returns in place of a command: help and version to stdout, errors to stderr.
 fn unread(error: &clap::Error) -> Result<u8, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => to_stdout(|| error.print()).map(|()| exit::DONE),
         _ => {
-            // A stderr that is gone is nobody's loss.
+            // A closed stderr is not an error.
             let _ = error.print();
             Ok(exit::USAGE)
         }
@@ -164,7 +164,7 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         Command::Compile(args) => args.quiet = quiet,
         _ => {}
     }
-    // Also what comes before a run, such as a build, is ended by signals, and in one line.
+    // Signals end the preparations of a run too, such as a build, with one line.
     let stopped = match &command {
         Command::Run(_) | Command::Map(_) => signals::listen(quiet, "stopped before the run began"),
         Command::Test(_) | Command::Compile(_) => signals::listen(quiet, "stopped before the end"),
@@ -183,21 +183,21 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         Command::Test(args) => test::test(&args),
         Command::Compile(args) => compile::compile(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
-        Command::Readmit { worker, ask } => explain::put(&Query::Readmit { worker }, &ask),
+        Command::Readmit { worker, ask } => explain::query_run(&Query::Readmit { worker }, &ask),
         Command::Workers {
             what: WorkersCommand::Add { pool, count, ask },
-        } => explain::put(&Query::Workers { pool, add: count }, &ask),
-        Command::Drain { worker, ask } => explain::put(&Query::Drain { worker }, &ask),
+        } => explain::query_run(&Query::Workers { pool, add: count }, &ask),
+        Command::Drain { worker, ask } => explain::query_run(&Query::Drain { worker }, &ask),
         Command::New(args) => new::new(&args),
         Command::Trust(args) => trust::trust(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
-            // Into memory first: clap panics where it cannot write.
+            // Into memory first: clap panics if a write fails.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "disperse-host", &mut script);
-            // clap_complete 4.6 names a state in one way and looks for it in another where a program's name has a hyphen.
+            // clap_complete 4.6 spells a state in two ways if the program's name has a hyphen.
             let script = String::from_utf8_lossy(&script).replace("disperse__subcmd__host", "disperse__host");
             print(&(complete::without_end(shell, &script) + complete::script(shell)))?;
             Ok(exit::DONE)
@@ -220,7 +220,7 @@ fn command(cli: Cli) -> Result<u8, Failure> {
                 SchemaName::Explain => explained::schema(),
                 SchemaName::Test => test::schema(),
                 SchemaName::Compile => compile::schema(),
-                SchemaName::Inspect => inspected::schema(),
+                SchemaName::Inspect => inspect_json::schema(),
                 SchemaName::Cache => cache::schema(),
             };
             print(&format!(
@@ -236,14 +236,14 @@ fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>, stopped: &signals
     let runtime = runtime(threads)?;
     let (stopper, wires) = run::wires();
     signals::stop_from_now_on(stopper);
-    // The driver is a task like the guests: what it says to one, and one to it, often needs no other thread.
+    // The driver is a tokio task like the guests, so that their messages often need no switch of threads.
     let run = runtime.spawn(run::run_with(Arc::new(sandbox), plan, wires));
     let ended = runtime.block_on(run);
-    // A thread that reads a terminal or a pipe ends only with the process, and so may a guest that holds one.
+    // A thread that reads a terminal or a pipe ends only with the process, and so may a guest that blocks a thread.
     runtime.shutdown_background();
     sandbox::kill_programs();
     let ended = ended
-        .map_err(|error| Failure::machine("the run broke off", &error))?
+        .map_err(|error| Failure::machine("the run ended early", &error))?
         .map_err(|error| {
             let failure = Failure::machine("the run was stopped by the machine", &error);
             match &error {
@@ -261,7 +261,7 @@ fn cannot_start(error: &std::io::Error) -> Failure {
     with_hint(Failure::machine("cannot start", error), error)
 }
 
-/// A failure with what to do about what the machine has none left of.
+/// A failure, with a hint if the machine is short of a resource.
 fn with_hint(failure: Failure, error: &std::io::Error) -> Failure {
     match Shortage::of_start(error) {
         Some(shortage) => failure.hint(shortage.hint()),
@@ -269,8 +269,8 @@ fn with_hint(failure: Failure, error: &std::io::Error) -> Failure {
     }
 }
 
-/// What a panic says that a library makes of a thread or a pipe that could not be had, if it is one: tokio, the standard library and
-/// rayon have no other way to say it.
+/// The shortage behind a panic, and its message. Tokio, the standard library and rayon panic if they cannot start a thread or open a
+/// pipe.
 fn shortage(info: &PanicHookInfo<'_>) -> Option<(Shortage, String)> {
     let text = panic_message(info.payload());
     let threads = [
@@ -286,13 +286,14 @@ fn shortage(info: &PanicHookInfo<'_>) -> Option<(Shortage, String)> {
     Some((shortage, text.to_owned()))
 }
 
-/// A runtime of so many threads, by default of as many as there are cores, or of as many as can be had. It has one that may block.
+/// A runtime with `threads` threads for guests, by default one per core; fewer if the machine allows fewer. It also has one thread for
+/// blocking calls.
 ///
 /// # Errors
-/// Not even one can be had beside those that a run has anyway.
+/// The machine does not allow the threads that a run needs beside those for guests.
 fn runtime(threads: Option<u32>) -> Result<Runtime, Failure> {
     let wanted = threads.map_or_else(limits::cores, |threads| threads as usize);
-    // With one, guests run on the main thread.
+    // With a single thread, guests run on the main thread.
     let (all, refused) = limits::startable_threads(wanted + THREADS_BESIDE);
     let had = match (all.checked_sub(THREADS_BESIDE), refused) {
         (Some(had), _) => had,
@@ -309,7 +310,7 @@ fn runtime(threads: Option<u32>) -> Result<Runtime, Failure> {
     };
     let runtime = builder.enable_all().thread_keep_alive(BLOCKING_KEPT).build();
     let runtime = runtime.map_err(|error| cannot_start(&error))?;
-    // It cannot fail: a pool of threads has no result to give.
+    // Starts the thread for blocking calls. The empty closure cannot fail.
     let _ = runtime.block_on(runtime.spawn_blocking(|| ()));
     Ok(runtime)
 }
@@ -321,12 +322,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         help::documented(Cli::command()).debug_assert();
     }
 
     #[test]
-    fn color_is_read_before_the_command_line_is() {
+    fn color_is_found_without_parsing_the_command_line() {
         let typed = |words: &str| color_typed(words.split(' ').map(OsString::from));
         assert_eq!(typed("map x --color always"), Color::Always);
         assert_eq!(typed("--color=never map x"), Color::Never);
@@ -334,8 +335,8 @@ mod tests {
         assert_eq!(typed("run x -- --color always"), Color::Auto);
     }
 
-    /// The published schemas are those of this code. When this fails after a wanted change:
-    /// `disperse-host schema events > docs/schema/events.json`, and likewise for the others.
+    /// If this fails after an intended change, run
+    /// `disperse-host schema events > docs/schema/events.json`, and the same for the other schemas.
     #[test]
     fn published_schemas_are_current() {
         for (name, schema) in [
@@ -344,7 +345,7 @@ mod tests {
             ("explain", explained::schema()),
             ("test", test::schema()),
             ("compile", compile::schema()),
-            ("inspect", inspected::schema()),
+            ("inspect", inspect_json::schema()),
             ("cache", cache::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Stdout of every command, and whether an output can be written. What `run` and `map` write during a run is `report`'s.
+//! Writes to stdout, and checks that an output can be written. `report` writes the output of a run.
 
 use std::{
     fs::OpenOptions,
@@ -14,21 +14,21 @@ use rustix::{
 use super::error::Failure;
 use crate::sandbox::stdout_was_open;
 
-/// Writes to stdout. A reader that has gone is no error.
+/// Writes to stdout. A closed pipe is not an error.
 ///
 /// # Errors
-/// It cannot be written, or the process was started without a stdout.
+/// The write fails, or the process was started without a stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     to_stdout(|| io::stdout().write_all(text.as_bytes()))
 }
 
-/// The same for what is written by a function.
+/// Calls `write`, which writes to stdout, and flushes stdout.
 ///
 /// # Errors
 /// As of [`print`].
 pub(super) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let written = match stdout_was_open() {
-        // What is left in the buffer when the process exits is lost without an error.
+        // Data left in the buffer at the exit of the process would be lost without an error.
         true => write().and_then(|()| io::stdout().flush()),
         false => Err(Errno::BADF.into()),
     };
@@ -38,16 +38,15 @@ pub(super) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Fa
     }
 }
 
-/// Sees to it that results can be written to this file, before anything else is done, and without changing what is there: it is
-/// opened when there is something to write.
+/// Checks that results can be written to this file, without changing it. The run opens it at the first result.
 ///
 /// # Errors
-/// It is a folder, cannot be written, or cannot be made where it is to be.
+/// It is a folder, is not writable, or cannot be created.
 pub(super) fn writable(path: &Path) -> Result<(), Failure> {
     let cannot = || Failure::usage(format!("cannot write the output `{}`", path.display()));
     match path.metadata() {
         Ok(found) if found.is_dir() => Err(cannot().because("it is a folder").hint("name a file in it")),
-        // A pipe would wait for a reader.
+        // Opening a pipe would wait for its reader.
         Ok(found) if found.is_file() => match OpenOptions::new().write(true).open(path) {
             Ok(_) => Ok(()),
             Err(error) => Err(cannot().because(error)),
@@ -61,10 +60,10 @@ pub(super) fn writable(path: &Path) -> Result<(), Failure> {
                 let missing = missing.display();
                 return Err(cannot()
                     .because(format!("there is no folder `{missing}`"))
-                    .hint(format!("make it first: mkdir -p '{missing}'")));
+                    .hint(format!("create it first: mkdir -p '{missing}'")));
             }
             access(folder, Access::WRITE_OK | Access::EXEC_OK)
-                .map_err(|error| cannot().because(format!("no file can be made in `{}`: {error}", folder.display())))
+                .map_err(|error| cannot().because(format!("cannot create a file in `{}`: {error}", folder.display())))
         }
         Err(error) => Err(cannot().because(error)),
     }

@@ -1,4 +1,4 @@
-//! From what was typed to what it means.
+//! Converts the flags and the manifest of `run` and `map` into the plan of a run.
 
 use std::{
     fs::File,
@@ -12,13 +12,12 @@ use disperse_scheduler::Policy;
 use super::{
     args::{Common, MapArgs, RunArgs},
     build::{self, Build},
-    error::{Failure, say},
-    loading::{Programs, Role, Wanted},
-    opened,
+    error::{Failure, print_stderr},
+    loading::{LoadedComponents, Role, Wanted},
     output::writable,
     pools::{self, PoolMaker, name_of},
     project::{Project, project},
-    tampering, trust,
+    tampering, trust, worker_grants,
 };
 use crate::{
     files,
@@ -32,7 +31,7 @@ use crate::{
     units::Size,
 };
 
-/// Reads a component's file. `typed`: it is on the command line and may be a pipe; else it has to be a regular file.
+/// Reads a component's file. `typed`: it was given on the command line and may be a pipe; otherwise it must be a regular file.
 pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
     let read = if typed {
         Sandbox::read(path)
@@ -42,13 +41,13 @@ pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| {
         let failure = Failure::unread(format!("cannot read `{}`", path.display()), &error);
         match error.kind() {
-            ErrorKind::NotFound => failure.hint("is the path right, and has it been built?"),
+            ErrorKind::NotFound => failure.hint("check the path; has the component been built?"),
             _ => failure,
         }
     })
 }
 
-/// Why a file is of no use here.
+/// The failure for a component that cannot be used.
 pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
     let what = format!("cannot use `{}`", path.display());
     if error.is_of_machine() {
@@ -65,7 +64,7 @@ pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
     }
 }
 
-/// `run`, ready to go.
+/// The sandbox and the plan of `run`.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     args.common.output().map_or(Ok(()), writable)?;
     let mut project = project(&args.path, args.common.manifest, operation_alone)?;
@@ -92,7 +91,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker).typed(true);
         wanted.extend(typed.iter().map(worker));
     }
-    let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
+    let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
     let program = programs.of(&component)?;
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
@@ -101,7 +100,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let mut pools = Vec::new();
     for &(path, count) in &typed {
         let mut pool = maker.component(path, count)?;
-        // Two files of one name are two pools.
+        // Files with the same name are separate pools.
         let like = |one: &PoolPlan| one.name == pool.name || one.name.starts_with(&format!("{}#", pool.name));
         match pools.iter().filter(|one| like(one)).count() {
             0 => {}
@@ -115,15 +114,15 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     if pools.is_empty() {
         if program.contract().worker.is_none() {
             return Err(
-                Failure::usage(format!("nobody performs the actions of `{}`", component.display()))
-                    .hint("give workers with --worker FILE, or with [[pool]] in disperse.toml"),
+                Failure::usage(format!("no worker performs the actions of `{}`", component.display()))
+                    .hint("add workers with --worker FILE, or with a [[pool]] in disperse.toml"),
             );
         }
         pools.push(maker.own(&component, program.clone())?);
     }
     let workers = typed.iter().map(|(path, _)| *path);
     tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), workers)?;
-    opened::hide(&args.common, manifest);
+    worker_grants::hide(&args.common, manifest);
     let what = OperationSource::Component {
         program,
         args: operation_args,
@@ -136,7 +135,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     Ok((sandbox, plan))
 }
 
-/// `map`, ready to go.
+/// The sandbox and the plan of `map`.
 pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     if args.common.input.is_none() && std::io::stdin().is_terminal() {
         return Err(Failure::usage("there is no input: stdin is a terminal")
@@ -159,14 +158,14 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let mut wanted = pools::wanted(manifest, folder, signer);
     let alone = pools::alone(manifest, folder, &args.common, signer);
     wanted.extend(alone.map(|one| one.typed(project.is_alone())));
-    let programs = Programs::load(&sandbox, &wanted, args.common.quiet)?;
+    let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
     let pools = PoolMaker::new(&programs, &args.common, limits, &args.args)?.manifest(manifest, folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
     }
     tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), [])?;
-    opened::hide(&args.common, manifest);
+    worker_grants::hide(&args.common, manifest);
     let policy = manifest.health.over(Policy::default());
     let payload = pools
         .iter()
@@ -188,18 +187,18 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     Ok((sandbox, plan))
 }
 
-/// The file and the number of `--worker FILE=N`.
+/// The file and the count of `--worker FILE=N`.
 fn typed_worker(spec: &str) -> Result<(&Path, Option<u32>), Failure> {
     let Some((path, count)) = spec.rsplit_once('=') else {
         return Ok((Path::new(spec), None));
     };
     let count = count.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
-    let range = format!("N is a number from 1 to {WORKERS_MAX}");
+    let range = format!("N must be a number from 1 to {WORKERS_MAX}");
     let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint(range);
     Ok((Path::new(path), Some(count.ok_or_else(wrong)?)))
 }
 
-/// A project that says nothing else.
+/// The manifest of an operation's component that has none.
 pub(super) fn operation_alone(component: PathBuf) -> Manifest {
     Manifest {
         operation: Some(Operation {
@@ -210,15 +209,15 @@ pub(super) fn operation_alone(component: PathBuf) -> Manifest {
     }
 }
 
-/// A policy that can be meant.
+/// Checks the health settings, and returns them.
 ///
 /// # Errors
-/// It cannot.
+/// A value is invalid.
 pub(super) fn checked(policy: Policy) -> Result<Policy, Failure> {
-    Health::check(policy).map_err(|why| Failure::usage("the health settings cannot be meant").because(why))
+    Health::check(policy).map_err(|why| Failure::usage("invalid `[health]` settings").because(why))
 }
 
-/// Sees to it that a project is trusted as far as need be, and builds it.
+/// Requires trust in a project as far as it is needed, and builds it.
 fn prepare(project: &mut Project, common: &Common) -> Result<(), Failure> {
     trust::require(project, common.manifest, common.signed_by.is_some(), |_| true)?;
     if !common.manifest.no_build {
@@ -231,7 +230,7 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
     common
         .limits
         .check()
-        .map_err(|error| Failure::usage("the limits cannot be meant").because(error))?;
+        .map_err(|error| Failure::usage("invalid limits").because(error))?;
     let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
     let memory = host_memory(common)?;
     Ok(Sandbox::new(
@@ -242,60 +241,59 @@ fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
     ))
 }
 
-/// How much memory guests may have together, in bytes.
+/// Memory of all guests together, in bytes.
 ///
 /// # Errors
-/// It is less than one of them needs.
+/// It is less than one guest needs.
 pub(super) fn host_memory(common: &Common) -> Result<u64, Failure> {
     let memory = common.host_memory.map_or_else(default_host_memory, |size| size.0);
     match memory < HOST_MEMORY_MIN {
         false => Ok(memory),
         true => Err(
             Failure::usage(format!("--host-memory {} is less than a guest needs", Size(memory)))
-                .hint(format!("it is at least {}", Size(HOST_MEMORY_MIN))),
+                .hint(format!("the minimum is {}", Size(HOST_MEMORY_MIN))),
         ),
     }
 }
 
-/// Where compiled code is kept for the next start, if it is to be and can be. Without it each start is slower and nothing else;
-/// that its folder is open to others is reported, unless `quiet`.
+/// The cache of compiled code, if it is wanted and usable. Without it each start is slower, with the same results. Warns, unless
+/// `quiet`, if other users can write to its folder.
 pub(super) fn cache(wanted: bool, quiet: bool) -> Option<Cache> {
     match wanted.then(Cache::user)? {
         Ok(cache) => Some(cache),
         Err(error) => {
             if error.is_danger() && !quiet {
-                say(&plain(&format!("warning: compiled code is not kept: {error}")));
+                print_stderr(&plain(&format!("warning: compiled code is not cached: {error}")));
             }
             None
         }
     }
 }
 
-/// How deep guests may recurse, if something is said of it.
+/// The stack of guests, in bytes, within its range.
 pub(super) fn stack(wanted: Option<Size>) -> Result<usize, Failure> {
     let stack = wanted.map_or(STACK, |size| size.0);
     limits::stack(stack).ok_or_else(|| {
         let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
-        Failure::usage(format!("a stack of {} cannot be had", Size(stack)))
-            .hint(format!("it is from {least} to {most}"))
+        Failure::usage(format!("invalid stack size {}", Size(stack))).hint(format!("it must be from {least} to {most}"))
     })
 }
 
-/// A number says how many workers there are that differ in nothing; it cannot say which of those that are listed.
+/// Checks that `--workers` is not given for a pool that lists its workers: they differ, and a count does not select among them.
 fn workers_can_be_counted(manifest: &Manifest, common: &Common) -> Result<(), Failure> {
     let listing = manifest.pool.iter().find(|pool| !pool.worker.is_empty());
     match (common.workers, listing) {
         (Some(count), Some(pool)) => Err(Failure::usage(format!(
-            "`--workers {count}` cannot be meant for the pool `{}`",
+            "`--workers {count}` does not apply to the pool `{}`",
             pool.name
         ))
         .because("the manifest lists its workers one by one")
-        .hint("leave --workers out; who works there is said by its [[pool.worker]] tables and its `workers`")),
+        .hint("remove --workers; the [[pool.worker]] tables and `workers` of the pool define its workers")),
         _ => Ok(()),
     }
 }
 
-/// Builds all that a manifest names.
+/// Builds all components of a manifest that have a build command.
 pub(super) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
     let worker = manifest.worker.iter();
     let worker = worker.filter_map(|worker| build_of(worker.build.as_deref(), &worker.component, &worker.sources));
@@ -305,7 +303,7 @@ pub(super) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Resu
     build::build(folder, operation.chain(worker).chain(pools), quiet)
 }
 
-/// How an operation is built, if it is.
+/// The build of an operation, if it has a command.
 pub(super) fn operation_build(operation: &Operation) -> Option<Build<'_>> {
     build_of(operation.build.as_deref(), &operation.component, &operation.sources)
 }
@@ -347,7 +345,7 @@ fn plan(common: &Common, what: OperationSource, pools: Vec<PoolPlan>, mut policy
 
 fn input(common: &Common) -> Result<InputSource, Failure> {
     let Some(path) = common.input() else {
-        // A terminal is read only if it was asked for.
+        // A terminal is read only with `--input -`.
         let nothing = common.input.is_none() && std::io::stdin().is_terminal();
         return Ok(if nothing {
             InputSource::Nothing
@@ -359,16 +357,16 @@ fn input(common: &Common) -> Result<InputSource, Failure> {
     let unusable = |error: std::io::Error| {
         let failure = Failure::unread(what.clone(), &error);
         match error.kind() {
-            ErrorKind::NotFound => failure.hint("is the path right? `--input -` reads stdin"),
-            ErrorKind::PermissionDenied => failure.hint("this user may not read it: `ls -l` shows its permissions"),
+            ErrorKind::NotFound => failure.hint("check the path; `--input -` reads stdin"),
+            ErrorKind::PermissionDenied => failure.hint("this user has no read permission: see `ls -l`"),
             _ => failure,
         }
     };
     let file = File::open(path).map_err(unusable)?;
     if file.metadata().map_err(unusable)?.is_dir() {
-        return Err(Failure::usage(what)
-            .because("it is a folder")
-            .hint("give a file; the files of a folder are `find FOLDER -type f | disperse-host map WORKER --files`"));
+        return Err(Failure::usage(what).because("it is a folder").hint(
+            "give a file, or map the files of a folder: find FOLDER -type f | disperse-host map WORKER --files",
+        ));
     }
     Ok(InputSource::File(file))
 }

@@ -1,13 +1,13 @@
-//! From components and grants to pools of workers.
+//! Makes pools of workers from components and grants.
 
 use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     args::Common,
     error::Failure,
-    loading::{Programs, Role, Wanted},
-    opened::{self, Opened},
+    loading::{LoadedComponents, Role, Wanted},
     plan::host_memory,
+    worker_grants::{self, WorkerGrants},
 };
 use crate::{
     grants::Secret,
@@ -20,14 +20,14 @@ use crate::{
     units::Size,
 };
 
-/// What the pools of a manifest are made of.
+/// The components of the pools of a manifest.
 pub(super) fn wanted(manifest: &Manifest, folder: &Path, signer: Option<&Signer>) -> Vec<Wanted> {
     let pools = manifest.pool.iter();
     let wanted = |pool: &Pool| Wanted::new(folder.join(&pool.component), pool.sha256, signer, Role::Worker);
     pools.map(wanted).collect()
 }
 
-/// What the one pool of `map` is made of if a manifest has none; see [`PoolMaker::manifest`].
+/// The component of the single pool of `map`, if a manifest has no pools; see [`PoolMaker::manifest`].
 pub(super) fn alone(manifest: &Manifest, folder: &Path, common: &Common, signer: Option<&Signer>) -> Option<Wanted> {
     if !manifest.pool.is_empty() {
         return None;
@@ -43,24 +43,24 @@ pub(super) fn alone(manifest: &Manifest, folder: &Path, common: &Common, signer:
     Some(Wanted::new(folder.join(component), pin, signer, Role::Worker))
 }
 
-/// Makes pools from what was typed for all of them.
+/// Makes pools, with the flags that hold for all of them.
 pub(super) struct PoolMaker<'a> {
-    programs: &'a Programs,
+    programs: &'a LoadedComponents,
     common: &'a Common,
-    /// Of pools that say nothing else.
+    /// The limits of pools without limits of their own.
     limits: Limits,
-    opened: Opened,
+    worker_grants: WorkerGrants,
     env: Vec<(String, String)>,
     invocation: InvocationSettings,
 }
 
 impl<'a> PoolMaker<'a> {
-    /// Reads the grants that were typed. `args`: the arguments of programs; none if none were typed.
+    /// Parses the grants of the flags. `args`: the arguments of programs; empty if none were given.
     ///
     /// # Errors
-    /// One cannot be meant.
+    /// A grant is invalid.
     pub(super) fn new(
-        programs: &'a Programs,
+        programs: &'a LoadedComponents,
         common: &'a Common,
         limits: Limits,
         args: &[String],
@@ -79,39 +79,39 @@ impl<'a> PoolMaker<'a> {
             programs,
             common,
             limits,
-            opened: Opened::typed(common)?,
+            worker_grants: WorkerGrants::typed(common)?,
             env: common
                 .env
                 .iter()
-                .map(|text| opened::variable(text))
+                .map(|text| worker_grants::variable(text))
                 .collect::<Result<_, _>>()?,
         })
     }
 
-    /// Workers of an operation's own component.
+    /// A pool of workers from an operation's own component.
     ///
     /// # Errors
-    /// A secret and a variable have one name.
+    /// A secret and a variable have the same name.
     pub(super) fn own(&self, path: &Path, program: LoadedComponent) -> Result<PoolPlan, Failure> {
         let count = self.common.workers;
         let settings = InvocationSettings::default();
-        self.pool(name_of(path), program, count, None, &Opened::default(), settings)
+        self.pool(name_of(path), program, count, None, &WorkerGrants::default(), settings)
     }
 
-    /// Workers of a component.
+    /// A pool of workers from a component.
     ///
     /// # Errors
-    /// A secret and a variable have one name.
+    /// A secret and a variable have the same name.
     pub(super) fn component(&self, path: &Path, count: Option<u32>) -> Result<PoolPlan, Failure> {
         let program = self.programs.of(path)?;
         let (count, settings) = (count.or(self.common.workers), InvocationSettings::default());
-        self.pool(name_of(path), program, count, None, &Opened::default(), settings)
+        self.pool(name_of(path), program, count, None, &WorkerGrants::default(), settings)
     }
 
-    /// The pools of a manifest; of none, for `map`, its worker, else its operation's own.
+    /// The pools of a manifest. Without any, for `map`, a pool of its worker, or else of its operation's component.
     ///
     /// # Errors
-    /// A grant cannot be meant.
+    /// A grant is invalid.
     pub(super) fn manifest(&self, manifest: &Manifest, folder: &Path, map: bool) -> Result<Vec<PoolPlan>, Failure> {
         if !manifest.pool.is_empty() || !map {
             return manifest.pool.iter().map(|pool| self.table(pool, folder)).collect();
@@ -119,14 +119,15 @@ impl<'a> PoolMaker<'a> {
         match (&manifest.worker, &manifest.operation) {
             (Some(worker), _) => {
                 let path = folder.join(&worker.component);
-                let opened = Opened::written(&worker.dirs, &worker.exec, &worker.http, &worker.secrets, folder)?;
+                let worker_grants =
+                    WorkerGrants::written(&worker.dirs, &worker.exec, &worker.http, &worker.secrets, folder)?;
                 let program = self.programs.of(&path)?;
                 Ok(vec![self.pool(
                     name_of(&path),
                     program,
                     self.common.workers,
                     worker.concurrency,
-                    &opened,
+                    &worker_grants,
                     InvocationSettings {
                         args: worker.args.clone(),
                         scratch: worker.scratch.map(|size| size.0),
@@ -146,12 +147,12 @@ impl<'a> PoolMaker<'a> {
         program: LoadedComponent,
         count: Option<u32>,
         concurrency: Option<NonZeroU32>,
-        more: &Opened,
+        more: &WorkerGrants,
         settings: InvocationSettings,
     ) -> Result<PoolPlan, Failure> {
-        let opened = self.opened.clone().and(more);
+        let worker_grants = self.worker_grants.clone().and(more);
         let (count, fresh) = (workers(count), self.common.fresh);
-        let invocation = self.invocation(&name, &name, &program, settings, &opened)?;
+        let invocation = self.invocation(&name, &name, &program, settings, &worker_grants)?;
         Ok(PoolPlan {
             concurrency: self.concurrency(&name, &program, concurrency, fresh, count)?,
             quotas: self.common.quota.clone(),
@@ -162,16 +163,24 @@ impl<'a> PoolMaker<'a> {
             fresh,
             untrusted: false,
             workers: (1..=count)
-                .map(|n| worker(n.to_string(), self.env.clone(), &invocation, &opened.secrets, &opened))
+                .map(|n| {
+                    worker(
+                        n.to_string(),
+                        self.env.clone(),
+                        &invocation,
+                        &worker_grants.secrets,
+                        &worker_grants,
+                    )
+                })
                 .collect::<Result<_, _>>()?,
-            grants: Arc::new(opened.grants),
+            grants: Arc::new(worker_grants.grants),
         })
     }
 
     fn table(&self, table: &Pool, folder: &Path) -> Result<PoolPlan, Failure> {
         let program = self.programs.of(&folder.join(&table.component))?;
-        let written = Opened::written(&table.dirs, &table.exec, &table.http, &table.secrets, folder)?;
-        let opened = self.opened.clone().and(&written);
+        let written = WorkerGrants::written(&table.dirs, &table.exec, &table.http, &table.secrets, folder)?;
+        let worker_grants = self.worker_grants.clone().and(&written);
         let called = name_of(&table.component);
         let settings = InvocationSettings {
             args: table.args.clone(),
@@ -179,16 +188,16 @@ impl<'a> PoolMaker<'a> {
             result_file: table.result_file.clone(),
             ok_status: table.ok_status.clone(),
         };
-        let invocation = self.invocation(&table.name, &called, &program, settings.clone(), &opened)?;
+        let invocation = self.invocation(&table.name, &called, &program, settings.clone(), &worker_grants)?;
         let mut listed = Vec::new();
         for listing in &table.worker {
             let mut env: Vec<_> = listing.settings.clone().into_iter().collect();
-            // What was typed comes before what is written, and a worker's own before its pool's.
+            // Flags override the manifest, and a worker's own values override its pool's.
             env.retain(|(name, _)| self.env.iter().all(|(typed, _)| typed != name));
             env.extend(self.env.iter().cloned());
-            let own = opened::secrets(&listing.secrets, folder)?;
-            let typed = self.opened.secrets.clone();
-            let secrets = opened::over(opened::over(typed, &own), &opened.secrets);
+            let own = worker_grants::secrets(&listing.secrets, folder)?;
+            let typed = self.worker_grants.secrets.clone();
+            let secrets = worker_grants::over(worker_grants::over(typed, &own), &worker_grants.secrets);
             let invocation = match &listing.args {
                 Some(_) => {
                     let args = listing.args.clone();
@@ -196,7 +205,7 @@ impl<'a> PoolMaker<'a> {
                         args,
                         ..settings.clone()
                     };
-                    self.invocation(&table.name, &called, &program, settings, &opened)?
+                    self.invocation(&table.name, &called, &program, settings, &worker_grants)?
                 }
                 None => invocation.clone(),
             };
@@ -204,7 +213,7 @@ impl<'a> PoolMaker<'a> {
                 quotas: listing.quota.clone().filter(|_| self.common.quota.is_empty()),
                 account: listing.account.clone(),
                 owner: listing.owner.clone(),
-                ..worker(listing.name.clone(), env, &invocation, &secrets, &opened)?
+                ..worker(listing.name.clone(), env, &invocation, &secrets, &worker_grants)?
             });
         }
         let more = match (table.workers, listed.is_empty()) {
@@ -214,10 +223,16 @@ impl<'a> PoolMaker<'a> {
         };
         for n in 1..=more {
             let env = self.env.clone();
-            listed.push(worker(n.to_string(), env, &invocation, &opened.secrets, &opened)?);
+            listed.push(worker(
+                n.to_string(),
+                env,
+                &invocation,
+                &worker_grants.secrets,
+                &worker_grants,
+            )?);
         }
         if table.untrusted {
-            self.given_nothing(table, &opened)?;
+            self.given_nothing(table, &worker_grants)?;
         }
         let fresh = table.fresh || self.common.fresh || table.untrusted;
         Ok(PoolPlan {
@@ -229,42 +244,44 @@ impl<'a> PoolMaker<'a> {
             name: table.name.clone(),
             worker_kind: WorkerKind::Component(program),
             kinds: table.kinds.clone(),
-            // As above, and a pool's own before the manifest's.
+            // Flags override the pool's limits, which override the manifest's.
             limits: self.common.limits.over(table.limits.over(self.limits)),
             fresh,
             untrusted: table.untrusted,
             workers: listed,
-            grants: Arc::new(opened.grants),
+            grants: Arc::new(worker_grants.grants),
         })
     }
 
-    /// How the workers of a pool are called, if they are programs: what was typed comes before what is written. `called`: the
-    /// program's name.
+    /// The invocation of the workers of a pool, if they are programs. Flags override the manifest. `called`: the program's name.
     ///
     /// # Errors
-    /// They are none and are to be called in some way, or cannot be called like that.
+    /// The workers are not programs but have settings of an invocation, or the settings are invalid.
     fn invocation(
         &self,
         pool: &str,
         called: &str,
         program: &LoadedComponent,
         settings: InvocationSettings,
-        opened: &Opened,
+        worker_grants: &WorkerGrants,
     ) -> Result<Arc<Invocation>, Failure> {
         let settings = self.invocation.clone().over(&settings);
         let is_program = program.contract().program.is_some();
         if let (false, Some(given)) = (is_program, settings.given()) {
             let what = match given {
-                "args" => "be given arguments".to_owned(),
+                "args" => "take arguments".to_owned(),
                 other => format!("have `{other}`"),
             };
             return Err(Failure::usage(format!("the workers of `{pool}` cannot {what}"))
-                .because("they export `handle`, which is called with the payload; only a program is started anew for each action")
-                .hint("give it to a component that exports wasi:cli/run, or to a core module with `_start`"));
+                .because(
+                    "they export `handle`, which is called with the payload; only a program is started for each action",
+                )
+                .hint("use a component that exports wasi:cli/run, or a core module with `_start`"));
         }
-        let invalid = |why| Failure::usage(format!("the workers of `{pool}` cannot be called like that")).because(why);
+        let invalid =
+            |why| Failure::usage(format!("invalid program settings for the workers of `{pool}`")).because(why);
         let invocation = Invocation::new(called, settings).map_err(invalid)?;
-        let taken = opened.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
+        let taken = worker_grants.grants.dirs.iter().find(|dir| dir.guest == SCRATCH_FOLDER);
         let host = host_memory(self.common)?;
         match (invocation.scratch(), taken) {
             (Some(size), _) if size > host => Err(Failure::usage(format!(
@@ -272,25 +289,27 @@ impl<'a> PoolMaker<'a> {
                 Size(size)
             ))
             .because(format!(
-                "it is kept in memory, and all guests together have {}",
+                "it is held in memory, and all guests together have {}",
                 Size(host)
             ))
             .hint("lower --scratch, or raise --host-memory")),
             (Some(_), Some(dir)) => Err(Failure::usage(format!(
                 "the workers of `{pool}` see two folders as `{SCRATCH_FOLDER}`"
             ))
-            .because(format!("`{dir}` is granted, and their scratch folder is there too"))
-            .hint("grant the folder by another name, as in PATH::/data")),
+            .because(format!(
+                "`{dir}` is granted, and their scratch folder has the same path"
+            ))
+            .hint("grant the folder under another path: PATH::/data")),
             _ => Ok(Arc::new(invocation)),
         }
     }
 
-    /// Whether the workers of an untrusted pool are given nothing that the results could depend on.
+    /// Checks that the workers of an untrusted pool have no grants or settings that their results could depend on.
     ///
     /// # Errors
-    /// They are; says what.
-    fn given_nothing(&self, table: &Pool, opened: &Opened) -> Result<(), Failure> {
-        let grants = &opened.grants;
+    /// They have; the first kind of these.
+    fn given_nothing(&self, table: &Pool, worker_grants: &WorkerGrants) -> Result<(), Failure> {
+        let grants = &worker_grants.grants;
         let settings = table
             .worker
             .iter()
@@ -299,30 +318,28 @@ impl<'a> PoolMaker<'a> {
             ("folders", !grants.dirs.is_empty()),
             ("programs", !grants.exec.is_empty()),
             ("requests", !grants.http.is_empty()),
-            ("secrets", !opened.secrets.is_empty()),
+            ("secrets", !worker_grants.secrets.is_empty()),
             ("variables", settings || !self.env.is_empty()),
             (
-                "arguments for one worker alone",
+                "arguments for a single worker",
                 table.worker.iter().any(|worker| worker.args.is_some()),
             ),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((what, _)) => Err(Failure::usage(format!(
-                "the pool `{}` is untrusted and cannot be given {what}",
+                "the pool `{}` is untrusted and cannot have {what}",
                 table.name
             ))
-            .because(
-                "its workers run for strangers, and their results are compared, so that they must all see the same",
-            )
-            .hint("leave that out, or put it into another pool without `untrusted`")),
+            .because("its workers run on untrusted machines, and their results are compared: all must see the same")
+            .hint("remove that, or move it to a pool without `untrusted`")),
         }
     }
 
-    /// How many attempts each of so many workers takes at once.
+    /// The number of attempts that each of `workers` workers runs at once.
     ///
     /// # Errors
-    /// It is more than one, and this worker or this pool cannot do that.
+    /// It is more than one, which this worker or pool does not support.
     fn concurrency(
         &self,
         pool: &str,
@@ -335,21 +352,23 @@ impl<'a> PoolMaker<'a> {
         if wanted == 1 {
             return Ok(1);
         }
-        let cannot = || Failure::usage(format!("the workers of `{pool}` cannot take {wanted} attempts at once"));
+        let cannot = || Failure::usage(format!("the workers of `{pool}` cannot run {wanted} attempts at once"));
         if program.contract().worker != Some(EngineKind::Async) {
             return Err(cannot()
-                .because("they are blocking: one that waits holds up its whole instance")
-                .hint("give more of them with --workers, or export an async `handle`; see the world `worker-async`"));
+                .because("they are blocking: an attempt that waits blocks the whole instance")
+                .hint("raise --workers, or export an async `handle`; see the world `worker-async`"));
         }
         if fresh {
             return Err(cannot()
-                .because("every attempt is to have a new instance, and several at once share one")
-                .hint("leave out either `fresh` or `concurrency`"));
+                .because("every attempt has a new instance, but attempts at once share one")
+                .hint("remove either `fresh` or `concurrency`"));
         }
         if workers.saturating_mul(wanted as usize) > CONCURRENCY_MAX as usize {
             return Err(cannot()
-                .because(format!("with {workers} workers that makes more than {CONCURRENCY_MAX}"))
-                .hint("give fewer workers with --workers: one of them can wait for many things"));
+                .because(format!(
+                    "{workers} workers together would run more than {CONCURRENCY_MAX}"
+                ))
+                .hint("lower --workers: one worker can wait for many things at once"));
         }
         Ok(wanted)
     }
@@ -358,13 +377,13 @@ impl<'a> PoolMaker<'a> {
 /// One worker, with a placeholder of its own for each secret.
 ///
 /// # Errors
-/// A secret and a variable have one name.
+/// A secret and a variable have the same name.
 fn worker(
     name: String,
     mut env: Vec<(String, String)>,
     invocation: &Arc<Invocation>,
     secrets: &[Secret],
-    opened: &Opened,
+    worker_grants: &WorkerGrants,
 ) -> Result<WorkerPlan, Failure> {
     let mut placed = Vec::with_capacity(secrets.len());
     for secret in secrets {
@@ -374,7 +393,7 @@ fn worker(
                     .hint("give one of them another name"),
             );
         }
-        let secret = secret.bound(&opened.grants.http);
+        let secret = secret.bound(&worker_grants.grants.http);
         let secret = Placed::new(secret).map_err(|error| Failure::machine("cannot make a placeholder", &error))?;
         env.push((secret.secret.name.clone(), secret.placeholder.clone()));
         placed.push(secret);
@@ -390,11 +409,12 @@ fn worker(
     })
 }
 
-/// One worker for each core, unless a number was given.
+/// The number of workers; by default one per core.
 fn workers(count: Option<u32>) -> usize {
     count.map_or_else(cores, |count| count as usize)
 }
 
+/// The name of a pool or program, from its component's path.
 pub(super) fn name_of(path: &Path) -> String {
     path.file_stem()
         .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! What a path on the command line names: a component, or a manifest with its folder.
+//! Resolves a path on the command line to a component, or to a manifest with its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     settings::{Ask, FILE_NAME, MANIFEST_MAX, Manifest},
 };
 
-/// A path as it was typed: a component, or a manifest with its folder.
+/// The target of a path on the command line: a component, or a manifest with its folder.
 pub(super) enum Source {
     Component(PathBuf),
     Project(Box<Project>),
@@ -20,28 +20,28 @@ pub(super) enum Source {
 /// A manifest and its folder.
 pub(super) struct Project {
     pub(super) manifest: Manifest,
-    /// What its paths are relative to. Empty for a component alone, which has no manifest.
+    /// The folder that its paths are relative to. Empty for a component without a manifest.
     pub(super) folder: PathBuf,
-    /// The manifest's path as it was typed.
+    /// The manifest's path as given on the command line.
     pub(super) shown: PathBuf,
     pub(super) source: ManifestSource,
-    /// Whether it is trusted: for longer, or for this run.
+    /// Whether it is trusted, by a record or for this run.
     pub(super) trusted: bool,
 }
 
 impl Project {
-    /// What the manifest asks for; see [`Manifest::asks`].
+    /// The requests of the manifest; see [`Manifest::asks`].
     pub(super) fn asks(&self, signed: bool) -> Vec<Ask> {
         self.manifest.asks(&self.folder, signed)
     }
 
-    /// Whether it is a component that was typed, without a manifest.
+    /// Whether it is a component without a manifest.
     pub(super) fn is_alone(&self) -> bool {
         self.folder.as_os_str().is_empty()
     }
 }
 
-/// The manifest's file, if a path is one or a folder.
+/// The path of the manifest, if `path` is a manifest or a folder.
 fn manifest_of(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
         Some(path.join(FILE_NAME))
@@ -56,7 +56,7 @@ fn folder_of(manifest: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// The path that the manifest of a folder, or in a file, is known by. It need not be there any more.
+/// The canonical path of a manifest, given by its folder or its file. The file need not exist.
 pub(super) fn manifest_path(path: &Path) -> PathBuf {
     let manifest = manifest_of(path).unwrap_or_else(|| path.join(FILE_NAME));
     let folder = folder_of(&manifest);
@@ -67,20 +67,17 @@ pub(super) fn manifest_path(path: &Path) -> PathBuf {
     )
 }
 
-/// What a path names. `trusted`: whether its manifest is, for this run.
+/// Resolves a path. `trusted`: whether its manifest is trusted for this run.
 ///
 /// # Errors
-/// There is no manifest, it cannot be read or is invalid, or it leads out of its folder and is not trusted.
+/// The manifest is missing, unreadable or invalid, or is a link out of its folder and not trusted.
 pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
     let Some(shown) = manifest_of(path) else {
         return Ok(Source::Component(path.to_owned()));
     };
     if !shown.exists() {
-        return Err(
-            Failure::usage(format!("`{}` is not there", shown.display())).hint(format!(
-                "a folder is run when it has a {FILE_NAME}; else give the .wasm file"
-            )),
-        );
+        return Err(Failure::usage(format!("`{}` does not exist", shown.display()))
+            .hint(format!("give a folder with a {FILE_NAME}, or a .wasm file")));
     }
     let unusable = || Failure::usage(format!("cannot use `{}`", shown.display()));
     let bytes =
@@ -97,20 +94,20 @@ pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
         trusted,
     };
     project.trusted |= trust::is_trusted(&project);
-    // Before anything of it is shown: an error has a line of it.
+    // Before it is parsed: a syntax error shows one of its lines.
     if let Some(target) = files::leads_out(&project.folder, Path::new(shown.file_name().unwrap_or_default()))
         && !project.trusted
     {
         return Err(unusable()
             .because(format!("it leads to `{}`, out of its folder", target.display()))
-            .hint("if it is to be trusted all the same, give --trust-manifest, or see `disperse-host trust`"));
+            .hint("to trust it anyway, give --trust-manifest, or see `disperse-host trust`"));
     }
     let text = std::str::from_utf8(&project.source.bytes).map_err(|error| unusable().because(error))?;
     project.manifest = Manifest::parse(text).map_err(|error| unusable().because(error))?;
     Ok(Source::Project(Box::new(project)))
 }
 
-/// What a path names. A component alone is a project that says nothing else.
+/// Resolves a path to a project. `alone` makes the manifest of a component that has none.
 ///
 /// # Errors
 /// As [`source`].

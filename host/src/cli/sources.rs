@@ -1,8 +1,8 @@
-//! Whether a component was built from the sources that are there now, by their content: an editor that saves without a change, a
-//! checkout and an output beside the sources cost no build.
+//! Whether a component is up to date with its sources, by their content: an editor that saves without a change, a checkout, or an
+//! output beside the sources causes no build.
 //!
-//! What a component was built from is kept in the cache. A file whose size and time of change are as they were then is not read
-//! again, unless it changed so shortly before that the time might not tell.
+//! The cache records the sources of a build. A file with the same size and time of change as recorded is not read again, unless it
+//! changed so shortly before the record that the clock may have missed a change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,20 +19,20 @@ use serde::{Deserialize, Serialize};
 use super::{build::Build, error::Failure};
 use crate::{digest::Digest, sandbox::Cache};
 
-/// What the names of folders and files begin with that tools make, and which tools make them.
+/// Prefixes and names of files and folders that tools create, which are no sources.
 const MADE_PREFIXES: [&str; 2] = [".", "__"];
 const MADE: [&str; 3] = ["target", "node_modules", "package-lock.json"];
 const MADE_SUFFIX: &str = ".wasm";
 
-/// Within how many ns before the files were looked at a time of change does not say that nothing changed after: the clock of some
-/// file systems ticks in steps of up to two seconds.
+/// A time of change within this many ns before the record does not prove that the file is unchanged: the clock of some file systems
+/// advances in steps of up to two seconds.
 const UNSURE_NS: i64 = 2_000_000_000;
 
-/// What a file looks like without reading it.
+/// Metadata by which a change of a file is detected without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
-    /// In ns since 1970: of a source the time of its last change of any kind, of a component that of its content.
+    /// In ns since 1970: of a source its ctime, of a component its mtime.
     time: i64,
 }
 
@@ -42,22 +42,22 @@ struct Source {
     digest: Digest,
 }
 
-/// What a component was built from.
+/// The recorded sources of a component.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sources {
-    /// By their paths, relative to the manifest's folder; see [`name`].
+    /// The sources by their paths, relative to the manifest's folder; see [`name`].
     files: BTreeMap<String, Source>,
-    /// When they were looked at, in ns since 1970.
+    /// The time of the record, in ns since 1970.
     looked: i64,
-    /// The component that came of them.
+    /// The component that was built from them.
     component: Option<Stamp>,
-    /// Whether a file was read, as what was kept did not tell its content.
+    /// Whether a file was read, because the earlier record did not prove its content.
     #[serde(skip)]
     read: bool,
 }
 
 impl Sources {
-    /// Whether the component is there and was built from what these are, whatever its times.
+    /// Whether the component exists and was built from sources with the same content.
     fn made(&self, before: &Self, component: &Path) -> bool {
         let same =
             |(one, other): ((&String, &Source), (&String, &Source))| one.0 == other.0 && one.1.digest == other.1.digest;
@@ -68,10 +68,10 @@ impl Sources {
     }
 }
 
-/// Looks at what a component is built from: nothing if it is up to date, else what to keep once it is built.
+/// The sources to record once a component is built; None if it is up to date.
 ///
 /// # Errors
-/// A source is not there, or cannot be read.
+/// A source is missing or cannot be read.
 pub(super) fn changed(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -> Result<Option<Sources>, Failure> {
     let kept = cache.and_then(|cache| cache.load_build(&key(folder, build)));
     let before: Option<Sources> = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
@@ -85,7 +85,7 @@ pub(super) fn changed(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -
     Ok(None)
 }
 
-/// Keeps what a component was built from. What cannot be kept costs a build the next time.
+/// Records the sources of a component. A record that cannot be stored costs a build the next time.
 pub(super) fn keep(cache: &Cache, folder: &Path, build: &Build<'_>, mut sources: Sources) {
     sources.component = stamp_of(&folder.join(build.component));
     if let Ok(text) = serde_json::to_vec(&sources) {
@@ -93,7 +93,7 @@ pub(super) fn keep(cache: &Cache, folder: &Path, build: &Build<'_>, mut sources:
     }
 }
 
-/// Names a component and how it is built, wherever the manifest's folder is.
+/// The key of a component's record: a digest of its path, its build command and its `sources`.
 fn key(folder: &Path, build: &Build<'_>) -> Digest {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mut text = Vec::new();
@@ -129,7 +129,7 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
         match text.strip_prefix('!') {
             Some(pattern) => {
                 let mut out = BTreeMap::new();
-                // What is not there need not be left out.
+                // A missing file needs no exclusion.
                 let _ = add(folder, Path::new(pattern), &mut out);
                 found.retain(|path, _| !out.contains_key(path));
             }
@@ -162,13 +162,13 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
     })
 }
 
-/// A path as text that no other path has. One that is not UTF-8 is named by its digest.
+/// A unique text for a path: a path that is not UTF-8 is named by its digest.
 fn name(path: &Path) -> String {
     let digest = || format!("\0{}", Digest::of(path.as_os_str().as_bytes()));
     path.to_str().map_or_else(digest, str::to_owned)
 }
 
-/// The digest of a file's content, or of the path in a link that leads to no file.
+/// The digest of a file's content, or of the target path of a link that does not lead to a file.
 fn content(path: &Path) -> io::Result<Digest> {
     if fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
         return Digest::read(&mut File::open(path)?);
@@ -177,12 +177,9 @@ fn content(path: &Path) -> io::Result<Digest> {
 }
 
 fn unreadable(source: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!(
-        "cannot read `{}`, from which a component is built",
-        source.display()
-    ))
-    .because(error)
-    .hint("`sources` in the manifest names it")
+    Failure::usage(format!("cannot read `{}`, a source of a component", source.display()))
+        .because(error)
+        .hint("check `sources` in the manifest")
 }
 
 type Found = BTreeMap<PathBuf, Metadata>;
@@ -196,7 +193,7 @@ fn add(folder: &Path, source: &Path, found: &mut Found) -> Result<(), Failure> {
             .split('/')
             .filter(|part| !part.is_empty() && *part != ".")
             .collect();
-        // Any number of folders twice is any number of folders.
+        // Consecutive `**` are equivalent to one.
         parts.dedup_by(|one, other| *one == "**" && *other == "**");
         let mut pattern = Pattern {
             folder,
@@ -213,7 +210,7 @@ fn add(folder: &Path, source: &Path, found: &mut Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds a file, or every file below a folder but those that tools make. What is neither cannot be a source.
+/// Adds a file, or every file below a folder except for those that tools create. Other kinds of files are no sources.
 fn everything(folder: &Path, path: PathBuf, meta: Metadata, found: &mut Found) {
     if meta.is_dir() {
         for (name, meta) in entries(folder, &path) {
@@ -224,16 +221,16 @@ fn everything(folder: &Path, path: PathBuf, meta: Metadata, found: &mut Found) {
     }
 }
 
-/// A pattern that is looked for.
+/// The search for the matches of a pattern.
 struct Pattern<'a> {
     folder: &'a Path,
-    /// Where so many parts of it were looked for already: with several `**` there are many ways to a folder.
+    /// Folders and numbers of remaining parts that were searched already: several `**` reach a folder in many ways.
     seen: BTreeSet<(PathBuf, usize)>,
     found: &'a mut Found,
 }
 
 impl Pattern<'_> {
-    /// Adds what these parts match below `base`: `*` stands for any part of a name, `**` for any number of folders.
+    /// Adds the matches of `parts` below `base`: `*` stands for any part of a name, `**` for any number of folders.
     fn matching(&mut self, base: &Path, parts: &[&str]) {
         if !self.seen.insert((base.to_owned(), parts.len())) {
             return;
@@ -263,7 +260,8 @@ impl Pattern<'_> {
     }
 }
 
-/// What is in a folder but for what tools make. A link to a file is that file; one to a folder is a link, or there might be no end.
+/// The entries of a folder except for those that tools create. A link to a file counts as the file; one to a folder stays a link,
+/// so that a cycle ends.
 fn entries(folder: &Path, path: &Path) -> Vec<(OsString, Metadata)> {
     let there = folder.join(path);
     let there = if there.as_os_str().is_empty() {
@@ -288,14 +286,14 @@ fn entries(folder: &Path, path: &Path) -> Vec<(OsString, Metadata)> {
     entries.collect()
 }
 
-/// Whether a name fits a pattern, in which `*` stands for any part of it, also an empty one.
+/// Whether a name matches a pattern, in which `*` stands for any part of it, including an empty one.
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
     let first = parts.next().unwrap_or_default();
     let Some(mut left) = name.strip_prefix(first) else {
         return false;
     };
-    // The last part is at the end of the name; each other one as early as possible, which leaves the most for the rest.
+    // The last part must end the name; every other one is matched as early as possible, which leaves the most for the rest.
     let Some(last) = parts.next_back() else {
         return left.is_empty();
     };
@@ -328,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_with_many_stars_take_no_longer_for_it() {
+    fn patterns_with_many_stars_are_matched_fast() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("d/".repeat(40));
         fs::create_dir_all(&deep).unwrap();
@@ -338,7 +336,7 @@ mod tests {
             add(folder.path(), Path::new(pattern), &mut found).unwrap();
             found.len()
         };
-        // Each `**` could stop at any of forty folders, and each `*` at any letter.
+        // Each `**` could end at any of forty folders, and each `*` at any letter.
         assert_eq!(found(&"**/d/".repeat(12)), 1);
         assert_eq!(found(&format!("{}a-file", "**/".repeat(12))), 1);
         assert!(!fits("*a".repeat(40).as_bytes(), "a".repeat(39).as_bytes()));
@@ -346,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_text_are_told_apart() {
+    fn names_that_are_not_text_are_distinct() {
         let folder = tempfile::tempdir().unwrap();
         let path = |byte: u8| folder.path().join(OsStr::from_bytes(&[b'n', byte]));
         for byte in [0xfe, 0xff] {

@@ -1,4 +1,4 @@
-//! What guests must not be able to exchange: whatever the run, or the next one, takes for its own.
+//! Protects files of the host from guests: whatever this run or the next one reads, runs or overwrites by its path.
 
 use std::{
     fs::{File, Metadata},
@@ -9,8 +9,8 @@ use std::{
 use super::{
     args::Common,
     error::Failure,
-    opened::{self, Source},
     trust::Store,
+    worker_grants::{self, Source},
 };
 use crate::{
     control,
@@ -21,13 +21,13 @@ use crate::{
     signer,
 };
 
-/// Sees to it that no worker may write where something lies that is read, run or written by its path: if it was exchanged for
-/// something else, or for a link, guests would decide what this host or the next one reads, runs or overwrites.
+/// Checks that no worker can write to the folder of a file that is read, run or written by its path: a guest that replaced the file,
+/// also by a link, would decide what this host or the next one reads, runs or overwrites.
 ///
-/// `path` is what was typed as the project or component, `workers` are components that were typed.
+/// `path` is the project or component on the command line, `workers` are the components of `--worker`.
 ///
 /// # Errors
-/// One may; says which folder and what lies there.
+/// A worker can; the file and the granted folder.
 pub(super) fn check<'a>(
     sandbox: &Sandbox,
     pools: &[PoolPlan],
@@ -39,11 +39,11 @@ pub(super) fn check<'a>(
     let tampering = Tampering::with(pools.iter().map(|pool| &*pool.grants));
     let file = |what: &str, path: &Path, hint: Option<&str>| match tampering.exchange(path) {
         None => Ok(()),
-        Some(dir) => Err(refused(what, path, &dir.to_string(), hint)),
+        Some(dir) => Err(exposed(what, path, &dir.to_string(), hint)),
     };
     let in_folder = |what: &str, path: &Path, hint: &str| match tampering.exchange_in(path) {
         None => Ok(()),
-        Some(dir) => Err(refused(what, path, &dir.to_string(), Some(hint))),
+        Some(dir) => Err(exposed(what, path, &dir.to_string(), Some(hint))),
     };
     let read = files_read(pools, common, path, (manifest, folder), workers);
     for (what, path) in &read {
@@ -54,15 +54,15 @@ pub(super) fn check<'a>(
         is_apart(output, &read)?;
     }
     if !common.no_socket {
-        let hint = "run it in another folder, or without what is kept there: --no-socket";
+        let hint = "run it in another folder, or without a run record: --no-socket";
         in_folder("run's own folder", &control::folder_of_new_runs(), hint)?;
     }
     if let Some(cache) = sandbox.cache() {
-        let hint = "grant a folder that holds only data, or keep no compiled code: --no-cache";
+        let hint = "grant a folder that holds only data, or do not cache compiled code: --no-cache";
         in_folder("compiled code", cache, hint)?;
     }
     if let Ok(store) = Store::user() {
-        let hint = "grant a folder that holds only data; in this one a worker could have any manifest trusted";
+        let hint = "grant a folder that holds only data; in this one a worker could make any manifest trusted";
         in_folder("list of trusted manifests", store.folder(), hint)?;
     }
     if let Ok(program) = std::env::current_exe() {
@@ -71,7 +71,7 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
-/// What a run reads by its path, and what that is.
+/// The files that a run reads by their paths, each with its kind.
 fn files_read<'a>(
     pools: &[PoolPlan],
     common: &Common,
@@ -83,11 +83,13 @@ fn files_read<'a>(
     for rule in pools.iter().flat_map(|pool| &pool.grants.exec) {
         read.push(("program", rule.program().to_owned()));
     }
-    read.extend(opened::sources(common, manifest).filter_map(|source| match source {
-        Source::Variable(_) => None,
-        Source::Typed(path) => Some(("secret", path.to_owned())),
-        Source::Written(path) => Some(("secret", folder.join(path))),
-    }));
+    read.extend(
+        worker_grants::sources(common, manifest).filter_map(|source| match source {
+            Source::Variable(_) => None,
+            Source::Typed(path) => Some(("secret", path.to_owned())),
+            Source::Written(path) => Some(("secret", folder.join(path))),
+        }),
+    );
     if path.is_dir() {
         read.push(("manifest", path.join(FILE_NAME)));
     } else if path.extension().is_some_and(|extension| extension == "toml") {
@@ -104,7 +106,7 @@ fn files_read<'a>(
     read
 }
 
-/// Sees to it that the output, which is cut to nothing first, is none of the files that are read, nor stdin.
+/// Checks that the output, which is truncated first, is none of the files that are read, nor stdin.
 fn is_apart(output: &Path, read: &[(&str, PathBuf)]) -> Result<(), Failure> {
     let Some(found) = std::fs::metadata(output).ok().filter(Metadata::is_file) else {
         return Ok(());
@@ -123,16 +125,16 @@ fn is_apart(output: &Path, read: &[(&str, PathBuf)]) -> Result<(), Failure> {
         None => Ok(()),
         Some(what) => Err(
             Failure::usage(format!("cannot write the output `{}`", output.display()))
-                .because(format!("{what} is the same file, and would be cut to nothing first"))
+                .because(format!("{what} is the same file, and would be truncated first"))
                 .hint("give --output another name"),
         ),
     }
 }
 
-fn refused(what: &str, path: &Path, dir: &str, hint: Option<&str>) -> Failure {
-    Failure::usage(format!("workers could exchange the {what} `{}`", path.display()))
+fn exposed(what: &str, path: &Path, dir: &str, hint: Option<&str>) -> Failure {
+    Failure::usage(format!("workers could replace the {what} `{}`", path.display()))
         .because(format!(
-            "it, or a link on its way, lies in a folder that they may write to: `{dir}`"
+            "it, or a link on its path, is in a folder that they may write to: `{dir}`"
         ))
-        .hint(hint.unwrap_or("grant a folder for writing that holds only data"))
+        .hint(hint.unwrap_or("grant write access only to folders that hold only data"))
 }

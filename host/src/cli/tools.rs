@@ -1,4 +1,4 @@
-//! The tools with which projects are built, and how to get one that is not there.
+//! The tools that build projects, and how to get a missing one.
 
 use std::{
     ffi::OsString,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A program that builds.
+/// A build tool.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tool {
     pub(super) name: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Tool {
     how: &'static str,
 }
 
-/// The ones that are known. Of others it is only said that they are not there.
+/// The known tools. Other missing programs are reported without a hint.
 const TOOLS: [Tool; 7] = [
     Tool {
         name: "cargo",
@@ -46,7 +46,7 @@ const TOOLS: [Tool; 7] = [
     },
 ];
 
-/// What the script of the SDK for C looks for.
+/// The compiler that the build script of the SDK for C looks for.
 const C_COMPILER: &str = "zig cc";
 const C_SCRIPT: &str = "build.sh";
 
@@ -58,7 +58,7 @@ impl Tool {
     }
 }
 
-/// Where programs are looked for when a project is built: first among those that the project has for itself.
+/// The `PATH` of a build: the project's own tools come first.
 pub(super) fn path(folder: &Path) -> Option<OsString> {
     let folder = std::path::absolute(folder).ok()?;
     let own = [folder.join(".venv/bin"), folder.join("node_modules/.bin")];
@@ -66,7 +66,7 @@ pub(super) fn path(folder: &Path) -> Option<OsString> {
     std::env::join_paths(own.into_iter().chain(std::env::split_paths(&all))).ok()
 }
 
-/// The first tool that a command line needs and that is not there.
+/// The first tool that a command line needs and that is missing.
 pub(super) fn missing(folder: &Path, line: &str) -> Option<&'static Tool> {
     let path = path(folder)?;
     needed(line).find(|tool| match tool.name {
@@ -75,14 +75,14 @@ pub(super) fn missing(folder: &Path, line: &str) -> Option<&'static Tool> {
     })
 }
 
-/// The tools that a command line needs, of those that are known.
+/// The known tools that a command line needs.
 pub(super) fn needed(line: &str) -> impl Iterator<Item = &'static Tool> {
     let script = line.split_whitespace().find(|word| word.ends_with(C_SCRIPT));
     let names = programs(line).chain(script.map(|_| C_COMPILER));
     names.filter_map(|program| TOOLS.iter().find(|tool| tool.name == program))
 }
 
-/// Whether there is a compiler of those that the script of the SDK for C knows. Whether it is a whole one, the script says.
+/// Whether one of the compilers that the build script of the SDK for C knows is installed. The script checks whether it is complete.
 fn compiles_c(path: &OsString) -> bool {
     let imports = || {
         let mut python = std::process::Command::new("python3");
@@ -92,7 +92,7 @@ fn compiles_c(path: &OsString) -> bool {
     is_there(path, "zig") || is_there(path, "clang") || imports()
 }
 
-/// The first word of each command of a line that is no variable. Quotes are not read: what is in them is no tool's name.
+/// The first word of each command of a line that is not a variable. Quotes are ignored: no tool's name is in quotes.
 fn programs(line: &str) -> impl Iterator<Item = &str> {
     line.split(['&', '|', ';', '('])
         .filter_map(|command| command.split_whitespace().find(|word| !word.contains('=')))
@@ -105,7 +105,7 @@ fn is_there(path: &OsString, program: &str) -> bool {
     std::env::split_paths(path).any(|folder| runs(folder.join(program)))
 }
 
-/// Whether cargo was asked to build for a target that is not installed; the target.
+/// The target that cargo builds for, if it is not installed.
 pub(super) fn missing_target(folder: &Path, line: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| *word != "--target").skip(1);
     let target = words
@@ -121,7 +121,7 @@ pub(super) fn missing_target(folder: &Path, line: &str) -> Option<String> {
     (found.status.success() && !libraries.exists()).then(|| target.to_owned())
 }
 
-/// A word as a shell takes it for one.
+/// A word, quoted for a shell where needed.
 pub(super) fn shell_word(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_programs_of_a_line() {
+    fn programs_and_tools_of_a_line_are_found() {
         let all = |line| programs(line).collect::<Vec<_>>();
         assert_eq!(all("npm install --silent && npm run build"), ["npm", "npm"]);
         assert_eq!(all("GOOS=wasip1 GOARCH=wasm go build -o a.wasm ."), ["go"]);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_has_tools_of_its_own() {
+    fn tools_of_the_project_itself_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let line = "componentize-py --version";
         assert_eq!(missing(folder.path(), "no-such-tool"), None);

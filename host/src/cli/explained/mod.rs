@@ -1,7 +1,7 @@
-//! The public form of what `explain`, `readmit`, `workers` and `drain` print: facts with the sentences about them. It is the line
-//! of `--format json`, whose schema is published in `docs/schema/explain.json`, and what `words.rs` makes text of.
+//! The public form of the output of `explain`, `readmit`, `workers` and `drain`: facts with sentences about them. It is the line of
+//! `--format json`, whose schema is published in `docs/schema/explain.json`; `explain_text.rs` renders it as text.
 
-mod facts;
+mod convert;
 mod sentences;
 
 use std::collections::BTreeMap;
@@ -9,168 +9,168 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a run said of itself, or would have said in the end. The line of `--format json`.
+/// A run's response to a query, live or from its record. The line of `--format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Said")]
 pub(in crate::cli) struct Explanation {
     /// The run's name.
     pub(in crate::cli) run: String,
-    /// Whether it has ended: then this is how things stood in the end.
+    /// Whether the run has ended. Then this is its final state.
     pub(in crate::cli) ended: bool,
-    /// The run's time when this was said.
+    /// The run's time of the response.
     pub(in crate::cli) at_ms: u64,
     #[serde(flatten)]
     pub(in crate::cli) explained: Explained,
 }
 
-/// What was asked for.
+/// The response by kind of query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(in crate::cli) enum Explained {
     Run(Box<RunExplained>),
     Action(Box<ActionExplained>),
     Worker(Box<WorkerExplained>),
-    /// What `readmit`, `workers` and `drain` did.
+    /// The change that `readmit`, `workers` or `drain` made.
     Done {
         message: String,
     },
 }
 
-/// How a run is going.
+/// The status of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct RunExplained {
     /// Its name.
     pub(in crate::cli) id: String,
-    /// Whether it is being stopped: no more attempts are started.
+    /// Whether it is being stopped: no further attempts are started.
     pub(in crate::cli) stopping: bool,
     /// Tasks with a result.
     pub(in crate::cli) tasks_done: u64,
-    /// Tasks that ended in an error.
+    /// Tasks that failed.
     pub(in crate::cli) tasks_failed: u64,
-    /// Tasks that were handed out and not collected.
+    /// Tasks that were created and not collected yet.
     pub(in crate::cli) tasks_in_flight: u64,
-    /// How many there will be in all, where that is known.
+    /// The final number of tasks. Absent: unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(in crate::cli) tasks_total: Option<u64>,
-    /// How long the rest takes, where that can be told.
+    /// The estimated time left. Absent: unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(in crate::cli) left_ms: Option<u64>,
     /// Actions with a result.
     pub(in crate::cli) actions_done: u64,
-    /// Actions that ended without one.
+    /// Actions that failed.
     pub(in crate::cli) actions_refused: u64,
-    /// Actions that a worker has.
+    /// Actions that are running on a worker.
     pub(in crate::cli) actions_running: u64,
-    /// What the open actions that nobody has wait for.
+    /// What the open actions that are not running wait for.
     pub(in crate::cli) waiting: Waiting,
-    /// How many times an action was or will be tried again.
+    /// Number of retries, made or scheduled.
     pub(in crate::cli) retries: u64,
-    /// How many workers are of which health.
+    /// Number of workers, by health.
     pub(in crate::cli) workers: BTreeMap<String, u64>,
-    /// Workers of which more is to be said than that they are healthy; the first of them.
+    /// Workers that are not healthy; the first of them.
     pub(in crate::cli) notable: Vec<WorkerBrief>,
-    /// How many more of those there are.
+    /// Number of further workers that are not healthy.
     pub(in crate::cli) notable_more: u64,
     /// The names of the workers, the first thousand of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) names: Vec<String>,
-    /// What is to be said of limits of servers and the like: a line each.
+    /// Quotas: a line each.
     pub(in crate::cli) quotas: Vec<String>,
-    /// What is wrong with the run as a whole: a line each.
+    /// Problems of the run as a whole: a line each.
     pub(in crate::cli) remarks: Vec<String>,
 }
 
-/// What open actions wait for.
+/// Open actions, by what they wait for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct Waiting {
-    /// All that wait for a worker.
+    /// Actions that wait for a worker.
     pub(in crate::cli) all: u64,
-    /// How many of them were looked at for what follows; not all where there are very many.
+    /// How many of them the counts below cover: fewer than all if there are very many.
     pub(in crate::cli) looked_at: u64,
-    /// All their workers are at work.
+    /// All workers that serve them are at work.
     pub(in crate::cli) for_a_free_worker: u64,
-    /// All their workers that are given work at all have said that they are at a limit.
+    /// All workers that serve them and are in service have reported that they are at a limit.
     pub(in crate::cli) for_a_limit: u64,
-    /// They avoid workers that failed them, and wait for another one.
+    /// They wait for a worker that has not failed them.
     pub(in crate::cli) for_another_worker: u64,
-    /// None of their workers is given work now: all are in quarantine, or taken out.
+    /// No worker that serves them is in service: all are quarantined, draining or evicted.
     pub(in crate::cli) for_any_worker: u64,
-    /// Every worker failed them, and they rest before they are tried again.
+    /// Every worker failed them, and they wait until they are tried again.
     pub(in crate::cli) resting: u64,
 }
 
-/// A worker and its health, in few words.
+/// A worker and its health, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct WorkerBrief {
     pub(in crate::cli) id: String,
     pub(in crate::cli) words: String,
 }
 
-/// What is thought of a worker and why.
+/// The health of a worker and the evidence for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct WorkerExplained {
     /// Its name, as `pool/worker`.
     pub(in crate::cli) id: String,
     /// healthy, suspect, quarantined, probation, busy, draining, evicted or gone.
     pub(in crate::cli) health: String,
-    /// The same with its reason and times.
+    /// The same as a sentence, with reason and times.
     pub(in crate::cli) words: String,
-    /// Since when, in the run's time.
+    /// The run's time of the last change of its health.
     pub(in crate::cli) since_ms: u64,
     /// Its attempts with a result.
     pub(in crate::cli) ok: u64,
-    /// Its attempts that failed, for whatever reason.
+    /// Its failed attempts.
     pub(in crate::cli) failed: u64,
-    /// Its attempts that got lost.
+    /// Its lost attempts.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) lost: u64,
-    /// Times that it said it was busy.
+    /// Number of times that it reported to be busy.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) busy: u64,
-    /// Attempts that failed because of the worker itself.
+    /// Failed attempts with a verdict against the worker.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) faults: u64,
-    /// Times that it was quarantined.
+    /// Number of its quarantines.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) quarantines: u32,
-    /// How much likelier it is a bad one than one as flaky as everybody, as a natural logarithm, by the verdicts so far.
+    /// The natural logarithm of the likelihood ratio of a bad worker to one of average flakiness, by the verdicts so far.
     #[serde(default)]
     pub(in crate::cli) score: f64,
-    /// From which score on it is quarantined.
+    /// The score from which it is quarantined.
     #[serde(default)]
     pub(in crate::cli) score_max: f64,
-    /// Results of it that others contradicted, if it is untrusted.
+    /// Its results that other workers contradicted, if it is untrusted.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) outvoted: u64,
-    /// How many attempts it makes at once.
+    /// The most attempts that it runs at once.
     pub(in crate::cli) slots: u32,
-    /// How many of these it is given now: fewer after it was busy again and again though it had something to spend.
+    /// The most attempts that it receives at once now: fewer than `slots` after repeated busy reports despite a free quota.
     #[serde(default)]
     pub(in crate::cli) width: u32,
-    /// What it has now: a line for each attempt, the first of them.
+    /// Its running attempts: a line each, the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) has: Vec<String>,
-    /// How many attempts it has in all.
+    /// Number of its running attempts.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) holds: u32,
-    /// The kinds of actions that it is not given: a line each.
+    /// The kinds of actions that it does not receive: a line each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) barred: Vec<String>,
-    /// What is to be said of limits of servers and the like: a line each.
+    /// Quotas: a line each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) quotas: Vec<String>,
-    /// What failed here, oldest first, as far as it is kept.
+    /// Its failures, oldest first, as far as they are recorded.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) failures: Vec<FailureExplained>,
-    /// How many failed here that are not kept any more.
+    /// Number of its failures that are no longer recorded.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(in crate::cli) failures_forgotten: u64,
-    /// How its health changed, oldest first, as far as it is kept.
+    /// Changes of its health, oldest first, as far as they are recorded.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) history: Vec<HealthTurn>,
 }
 
-/// An attempt that failed on a worker, and what became of its action elsewhere.
+/// An attempt that failed on a worker, and the outcome of its action elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct FailureExplained {
     pub(in crate::cli) action: u64,
@@ -180,12 +180,12 @@ pub(in crate::cli) struct FailureExplained {
     pub(in crate::cli) class: String,
     pub(in crate::cli) message: String,
     pub(in crate::cli) at_ms: u64,
-    /// Whether the action has a result by now. None: it is not settled, or that is not known any more.
+    /// Whether the action has a result by now. Absent: it is not settled, or no longer recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(in crate::cli) passed: Option<bool>,
-    /// What became of the action.
+    /// The outcome of the action.
     pub(in crate::cli) fate: String,
-    /// What it means for the worker.
+    /// The verdict on the worker.
     pub(in crate::cli) verdict: String,
 }
 
@@ -197,40 +197,40 @@ pub(in crate::cli) struct HealthTurn {
     pub(in crate::cli) words: String,
 }
 
-/// What happens to an action, or happened.
+/// The state of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::cli) enum ActionState {
     /// It waits for a worker.
     Waiting,
-    /// A worker has it.
+    /// It runs on a worker.
     Running,
-    /// Every worker failed it, and it rests before it is tried again.
+    /// Every worker failed it, and it waits until it is tried again.
     Resting,
     /// It has a result.
     Done,
-    /// It ended without one.
+    /// It failed.
     Refused,
-    /// It is settled, and nothing else is kept of it.
+    /// It is settled, and its outcome is no longer recorded.
     Forgotten,
 }
 
-/// What became of an action.
+/// The state of an action and its failed attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct ActionExplained {
     pub(in crate::cli) id: u64,
-    /// Zero where it is not known any more.
+    /// Zero if it is no longer recorded.
     pub(in crate::cli) task: u64,
     pub(in crate::cli) kind: String,
     pub(in crate::cli) state: ActionState,
-    /// The same with its reason and times.
+    /// The same as a sentence, with reason and times.
     pub(in crate::cli) words: String,
-    /// The attempts that failed, oldest first, as far as they are kept. Those in between ended otherwise.
+    /// The failed attempts, oldest first, as far as they are recorded. Missing numbers ended in another way.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(in crate::cli) attempts: Vec<AttemptExplained>,
 }
 
-/// One attempt that failed.
+/// One failed attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(in crate::cli) struct AttemptExplained {
     pub(in crate::cli) attempt: u32,
@@ -240,7 +240,7 @@ pub(in crate::cli) struct AttemptExplained {
     pub(in crate::cli) message: String,
     pub(in crate::cli) at_ms: u64,
     pub(in crate::cli) run_ms: f64,
-    /// What it means for the worker and for the action.
+    /// The verdict on the worker and on the action.
     pub(in crate::cli) verdict: String,
 }
 

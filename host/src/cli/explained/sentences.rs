@@ -1,4 +1,4 @@
-//! The sentences about facts of a response.
+//! The sentences about the facts of a response.
 
 use crate::{
     control::{ActionState as State, AttemptStatus, FailureCause, Fate, HeldAttempt, ServingWorkers, WaitCause},
@@ -23,23 +23,23 @@ pub(super) fn state_words(state: &State, now_ms: u64) -> String {
             second: None,
             attempt,
             since_ms,
-        } => format!("{worker} has it for {}, as attempt {attempt}", since(*since_ms)),
+        } => format!("running on {worker} for {}, as attempt {attempt}", since(*since_ms)),
         State::Running {
             worker,
             second: Some(second),
             attempt,
             since_ms,
         } => format!(
-            "{worker} has it and is slow, so {second} tries it too, for {}, as attempt {attempt}",
+            "running on {worker}, which is slow, and on {second}, for {}, as attempt {attempt}",
             since(*since_ms)
         ),
         State::Resting { until_ms, busy } => {
             let why = if *busy {
-                "workers were busy with it"
+                "workers were busy"
             } else {
                 "every worker failed it"
             };
-            format!("{why}; it rests for another {}", until(*until_ms))
+            format!("{why}; it is tried again in {}", until(*until_ms))
         }
         State::Waiting {
             cause,
@@ -48,7 +48,7 @@ pub(super) fn state_words(state: &State, now_ms: u64) -> String {
         } => {
             let cause = match cause {
                 WaitCause::Stopping => "it waits: the run is being stopped and starts no more attempts".to_owned(),
-                WaitCause::FreeWorker => "it waits for a worker to be free".to_owned(),
+                WaitCause::FreeWorker => "it waits for a free worker".to_owned(),
                 WaitCause::Limit => "it waits for workers that are at a limit".to_owned(),
                 WaitCause::Quota {
                     quota,
@@ -61,22 +61,21 @@ pub(super) fn state_words(state: &State, now_ms: u64) -> String {
                     "it waits for the quota {quota}, which is spent; more in {}",
                     until(*refills_ms)
                 ),
-                WaitCause::AnyWorker => "it waits for workers that are given no work now".to_owned(),
+                WaitCause::AnyWorker => "it waits for workers that are out of service".to_owned(),
                 WaitCause::AnotherWorker { until_ms } => format!(
                     "it waits for a worker that has not failed it, for another {} at most",
                     until(*until_ms)
                 ),
             };
             format!(
-                "{cause} ({}); asked for {} ago",
+                "{cause} ({}); requested {} ago",
                 serving_words(serving),
                 since(*asked_ms)
             )
         }
         State::Settled(fate) => fate_words(fate),
         State::Forgotten => {
-            "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
-                .to_owned()
+            "it is settled; no record is left: it succeeded at once, or its failures are long ago".to_owned()
         }
     }
 }
@@ -88,7 +87,7 @@ fn serving_words(serving: &ServingWorkers) -> String {
         (serving.spent, "with a spent quota"),
         (serving.busy, "busy"),
         (serving.quarantined, "quarantined"),
-        (serving.out, "out"),
+        (serving.out, "out of service"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
@@ -97,21 +96,21 @@ fn serving_words(serving: &ServingWorkers) -> String {
 
 pub(super) fn fate_words(fate: &Fate) -> String {
     match fate {
-        Fate::Forgotten => "not known any more".to_owned(),
+        Fate::Forgotten => "no longer recorded".to_owned(),
         Fate::Open => "it is not settled yet".to_owned(),
         Fate::Passed(Some((worker, number))) => format!("it passed on {worker} at attempt {number}"),
         Fate::Passed(None) => "it passed elsewhere".to_owned(),
-        Fate::Failed(reason) => format!("it was given up: {}", reason_words(*reason)),
+        Fate::Failed(reason) => format!("it failed: {}", reason_words(*reason)),
     }
 }
 
 fn reason_words(reason: FailureReason) -> &'static str {
     match reason {
-        FailureReason::Permanent => "a worker says that it can never work",
+        FailureReason::Permanent => "a worker reported that it can never succeed",
         FailureReason::Exhausted => "all of its attempts failed",
         FailureReason::Poison => "it broke distinct workers in the same way",
-        FailureReason::Unroutable => "no worker that could do it was left",
-        FailureReason::Cancelled => "nobody wanted it any more",
+        FailureReason::Unroutable => "no worker that could perform it was left",
+        FailureReason::Cancelled => "it was no longer needed",
         FailureReason::Deadline => "its deadline passed",
         FailureReason::Oversize => "its result is too large",
     }
@@ -124,13 +123,17 @@ pub(super) fn verdict(attempt: &AttemptStatus) -> String {
         (_, Some(FaultVerdict::Guilty { shares })) => return format!("the worker was at fault, as one of {shares}"),
         (_, Some(FaultVerdict::Cleared)) => "the worker was not at fault",
         (_, Some(FaultVerdict::Unproved)) => {
-            "too few workers tried it to tell whose fault it was; it counts a little against the worker"
+            "too few workers tried it to tell whether the worker was at fault; it counts a little against the worker"
         }
-        (_, Some(FaultVerdict::Annulled)) => "the worker was taken out, so it does not count against the action",
-        (FailureClass::Transient | FailureClass::Trap, None) => "nobody knows yet whose fault it was",
-        (FailureClass::Permanent, None) => "it is held against the action alone",
-        (FailureClass::WorkerFault, None) => "it is held against the worker, unless others say the same of the action",
-        (FailureClass::Lost | FailureClass::Outvoted, None) => "it is held against nobody",
+        (_, Some(FaultVerdict::Annulled)) => {
+            "the worker was taken out of service, so it does not count against the action"
+        }
+        (FailureClass::Transient | FailureClass::Trap, None) => "it is not known yet whether the worker was at fault",
+        (FailureClass::Permanent, None) => "it counts against the action only",
+        (FailureClass::WorkerFault, None) => {
+            "it counts against the worker, unless other workers report the same of the action"
+        }
+        (FailureClass::Lost | FailureClass::Outvoted, None) => "it counts against neither the worker nor the action",
     };
     fixed.to_owned()
 }
@@ -142,7 +145,7 @@ pub(super) fn held_line(held: &HeldAttempt, now_ms: u64) -> String {
             let lasts = Time(now_ms.saturating_sub(*since_ms));
             format!("action {id} ({kind}), attempt {number}, for {lasts}")
         }
-        None => format!("action {id}, attempt {number}, which nobody needs any more"),
+        None => format!("action {id}, attempt {number}, which is no longer needed"),
     }
 }
 
@@ -151,11 +154,11 @@ pub(super) fn quota_line(quota: &QuotaSummary, now_ms: u64) -> String {
     let allows = quota_words(quota.terms);
     let mut line = format!("quota {}: {allows}, {} spent", quota.quota, quota.used);
     if quota.capacity > 0 {
-        line += &format!(" of {} that were offered", quota.capacity);
+        line += &format!(" of {} offered", quota.capacity);
     }
     if quota.resets > 0 {
         line += &format!(
-            ", {} left over at the last reset and {} in all",
+            ", {} unused at the last reset and {} in all",
             quota.wasted_last, quota.wasted
         );
     }
@@ -163,7 +166,7 @@ pub(super) fn quota_line(quota: &QuotaSummary, now_ms: u64) -> String {
         line += &format!(", resets in {}", until(resets_at_ms));
     }
     if let Some(refills_at_ms) = quota.refills_at_ms {
-        line += &format!("; nothing is left, more in {}", until(refills_at_ms));
+        line += &format!("; no units left, more in {}", until(refills_at_ms));
     }
     line
 }
@@ -207,44 +210,67 @@ mod tests {
             since_ms: 8_000,
         };
         let resting = |busy| State::Resting { until_ms: 11_000, busy };
-        let given_up = |why: &str| format!("it was given up: {why}");
+        let failure = |why: &str| format!("it failed: {why}");
         let failed = |reason| State::Settled(Fate::Failed(reason));
         let rows = [
-            (waiting(WaitCause::Stopping), waits("it waits: the run is being stopped and starts no more attempts")),
-            (waiting(WaitCause::FreeWorker), waits("it waits for a worker to be free")),
-            (waiting(WaitCause::Limit), waits("it waits for workers that are at a limit")),
+            (
+                waiting(WaitCause::Stopping),
+                waits("it waits: the run is being stopped and starts no more attempts"),
+            ),
+            (waiting(WaitCause::FreeWorker), waits("it waits for a free worker")),
+            (
+                waiting(WaitCause::Limit),
+                waits("it waits for workers that are at a limit"),
+            ),
             (quota(None), waits("it waits for the quota w/1, which is spent")),
-            (quota(Some(12_000)), waits("it waits for the quota w/1, which is spent; more in 2s")),
-            (waiting(WaitCause::AnyWorker), waits("it waits for workers that are given no work now")),
+            (
+                quota(Some(12_000)),
+                waits("it waits for the quota w/1, which is spent; more in 2s"),
+            ),
+            (
+                waiting(WaitCause::AnyWorker),
+                waits("it waits for workers that are out of service"),
+            ),
             (
                 waiting(WaitCause::AnotherWorker { until_ms: 13_000 }),
                 waits("it waits for a worker that has not failed it, for another 3s at most"),
             ),
-            (running(None), "w/1 has it for 2s, as attempt 3".to_owned()),
+            (running(None), "running on w/1 for 2s, as attempt 3".to_owned()),
             (
                 running(Some("w/2")),
-                "w/1 has it and is slow, so w/2 tries it too, for 2s, as attempt 3".to_owned(),
+                "running on w/1, which is slow, and on w/2, for 2s, as attempt 3".to_owned(),
             ),
-            (resting(true), "workers were busy with it; it rests for another 1s".to_owned()),
-            (resting(false), "every worker failed it; it rests for another 1s".to_owned()),
+            (resting(true), "workers were busy; it is tried again in 1s".to_owned()),
+            (
+                resting(false),
+                "every worker failed it; it is tried again in 1s".to_owned(),
+            ),
             (
                 State::Settled(Fate::Passed(Some((worker(), 2)))),
                 "it passed on w/1 at attempt 2".to_owned(),
             ),
             (State::Settled(Fate::Passed(None)), "it passed elsewhere".to_owned()),
             (State::Settled(Fate::Open), "it is not settled yet".to_owned()),
-            (State::Settled(Fate::Forgotten), "not known any more".to_owned()),
-            (failed(FailureReason::Permanent), given_up("a worker says that it can never work")),
-            (failed(FailureReason::Exhausted), given_up("all of its attempts failed")),
-            (failed(FailureReason::Poison), given_up("it broke distinct workers in the same way")),
-            (failed(FailureReason::Unroutable), given_up("no worker that could do it was left")),
-            (failed(FailureReason::Cancelled), given_up("nobody wanted it any more")),
-            (failed(FailureReason::Deadline), given_up("its deadline passed")),
-            (failed(FailureReason::Oversize), given_up("its result is too large")),
+            (State::Settled(Fate::Forgotten), "no longer recorded".to_owned()),
+            (
+                failed(FailureReason::Permanent),
+                failure("a worker reported that it can never succeed"),
+            ),
+            (failed(FailureReason::Exhausted), failure("all of its attempts failed")),
+            (
+                failed(FailureReason::Poison),
+                failure("it broke distinct workers in the same way"),
+            ),
+            (
+                failed(FailureReason::Unroutable),
+                failure("no worker that could perform it was left"),
+            ),
+            (failed(FailureReason::Cancelled), failure("it was no longer needed")),
+            (failed(FailureReason::Deadline), failure("its deadline passed")),
+            (failed(FailureReason::Oversize), failure("its result is too large")),
             (
                 State::Forgotten,
-                "it is settled; nothing is kept of actions that went well at once, nor of those whose failures are long ago"
-                    .to_owned(),
+                "it is settled; no record is left: it succeeded at once, or its failures are long ago".to_owned(),
             ),
         ];
         for (state, words) in rows {
@@ -271,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn verdict_on_an_attempt_depends_on_its_class_until_there_is_one() {
-        let said = |class, verdict| {
+    fn verdict_words_depend_on_the_class_until_there_is_a_verdict() {
+        let found = |class, verdict| {
             super::verdict(&AttemptStatus {
                 attempt: AttemptNumber { action: 1, number: 1 },
                 worker: "w/1".into(),
@@ -284,9 +310,17 @@ mod tests {
             })
         };
         for (class, verdict, words) in [
-            (FailureClass::Trap, None, "nobody knows yet whose fault it was"),
-            (FailureClass::Permanent, None, "it is held against the action alone"),
-            (FailureClass::Lost, None, "it is held against nobody"),
+            (
+                FailureClass::Trap,
+                None,
+                "it is not known yet whether the worker was at fault",
+            ),
+            (FailureClass::Permanent, None, "it counts against the action only"),
+            (
+                FailureClass::Lost,
+                None,
+                "it counts against neither the worker nor the action",
+            ),
             (
                 FailureClass::Outvoted,
                 Some(FaultVerdict::Guilty { shares: 1 }),
@@ -303,7 +337,7 @@ mod tests {
                 "the worker was not at fault",
             ),
         ] {
-            assert_eq!(said(class, verdict), words);
+            assert_eq!(found(class, verdict), words);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Several things at once.
+//! Runs a function on several items in parallel.
 
 use std::{
     sync::{
@@ -8,9 +8,9 @@ use std::{
     thread,
 };
 
-/// Does this to each of them, `width` at a time, begun in their order. Unless `all` of them are wanted whatever happens, none
-/// is begun after one has failed: None stands for it. So all before the first that failed are done, and which one that is
-/// does not depend on who was faster.
+/// Calls `one` for each item, `width` at a time, started in the order of the items. Unless `all` is set, no item is started
+/// after a failure; its result is None. So every item before the first failed one has a result, and which failure is the first
+/// does not depend on timing.
 pub(super) fn each<I: Sync, T: Send, E: Send>(
     items: &[I],
     width: usize,
@@ -32,7 +32,7 @@ pub(super) fn each<I: Sync, T: Send, E: Send>(
     };
     thread::scope(|scope| {
         for _ in 1..width.min(items.len()) {
-            // Without a thread for it there is this one.
+            // If the thread cannot be started, the other threads do its work.
             let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
@@ -46,7 +46,7 @@ pub(super) fn each<I: Sync, T: Send, E: Send>(
     results
 }
 
-/// What was done, or the first failure in the order of the items.
+/// All results, or the first failure in the order of the items.
 pub(super) fn or_first_failure<T, E>(results: Vec<Option<Result<T, E>>>) -> Result<Vec<T>, E> {
     results.into_iter().flatten().collect()
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_done_once_and_answers_keep_their_places() {
+    fn each_item_is_processed_once_and_results_keep_their_order() {
         for width in [0, 1, 3, 100] {
             let items: Vec<_> = (0..20).collect();
             let done = Mutex::new(Vec::new());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_at_work_than_there_may_be() {
+    fn at_most_width_items_run_at_once() {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         each(&[(); 12], 3, false, |()| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_counts_and_not_the_fastest() {
+    fn first_failure_in_order_is_returned_and_not_the_fastest() {
         let results = each(&[30, 0, 10], 3, false, |wait| {
             thread::sleep(Duration::from_millis(*wait));
             Err::<(), _>(*wait)
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_none_is_begun_unless_all_are_wanted() {
+    fn no_item_is_started_after_a_failure_unless_all_are_wanted() {
         let items = [0, 1, 2, 3];
         let fail = |item: &i32| if *item == 1 { Err(*item) } else { Ok(*item) };
         let begun = |results: Vec<Option<Result<i32, i32>>>| -> BTreeSet<_> {

@@ -1,7 +1,7 @@
-//! Loading all components of a run: each is looked at and compiled once, several at a time.
+//! Loads all components of a run: inspects and compiles each once, several in parallel.
 //!
-//! What can be told without compiling is told first, and of several failures always the same one: that of the first
-//! component in the order in which they are wanted, which is the manifest's.
+//! Failures that need no compiling are reported first. Of several failures, the reported one is deterministic: that of the first
+//! component in the order of the manifest.
 
 mod each;
 mod progress;
@@ -26,16 +26,16 @@ use crate::{
     signer::{SignatureError, Signer},
 };
 
-/// A component that is to be loaded.
+/// A component to load.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     path: PathBuf,
-    /// What its file has to be, if that is given.
+    /// The required digest of its file, if any.
     pin: Option<Digest>,
-    /// Who must have signed it.
+    /// The key that must have signed it, if any.
     signer: Option<Signer>,
     role: Role,
-    /// Whether it is on the command line: then it may be a pipe.
+    /// Whether it was given on the command line. Then it may be a pipe.
     typed: bool,
 }
 
@@ -50,13 +50,13 @@ impl Wanted {
         }
     }
 
-    /// The same, `typed` or not on the command line.
+    /// Sets whether it was given on the command line.
     pub(super) fn typed(self, typed: bool) -> Self {
         Self { typed, ..self }
     }
 }
 
-/// What a component has to be good for.
+/// The role that a component must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Operation,
@@ -64,7 +64,7 @@ pub(super) enum Role {
     Any,
 }
 
-/// All that a manifest names, in its order.
+/// All components of a manifest, in its order.
 pub(super) fn all(manifest: &Manifest, folder: &Path) -> Vec<Wanted> {
     let signer = manifest.signed_by.as_ref();
     let wanted = |component: &Path, pin, role| Wanted::new(folder.join(component), pin, signer, role);
@@ -77,15 +77,15 @@ pub(super) fn all(manifest: &Manifest, folder: &Path) -> Vec<Wanted> {
     operation.chain(worker).chain(pools).collect()
 }
 
-/// A component that was looked at.
-pub(super) struct Looked {
+/// An inspected component.
+pub(super) struct FoundComponent {
     pub(super) path: PathBuf,
     pub(super) seen: InspectedComponent,
-    /// What there is of it already.
+    /// Its code, if that was in the cache.
     pub(super) kept: Option<(LoadedComponent, Code)>,
 }
 
-/// What came of compiling one.
+/// A component that was compiled now.
 pub(super) struct Compiled {
     pub(super) program: LoadedComponent,
     pub(super) code: Code,
@@ -96,23 +96,23 @@ pub(super) struct Compiled {
 #[derive(Clone, Copy)]
 pub(super) struct Loader<'a> {
     pub(super) sandbox: &'a Sandbox,
-    /// Whether to go on after one that fails.
+    /// Whether to continue after a failure.
     pub(super) all: bool,
 }
 
 impl Loader<'_> {
-    /// How many of at most this size are worked at: as many as there are cores, and as fit into half of the machine's memory
-    /// if each takes what it may, at least one. The other half is for what else the machine does, as with `--host-memory`.
+    /// How many components of at most `largest` bytes to process in parallel: one per core, as far as half of the machine's memory
+    /// holds them if each uses its limit, and at least one. The other half is left to the machine, as with `--host-memory`.
     fn width(&self, largest: u64) -> usize {
         self.sandbox.compilers(default_host_memory(), largest)
     }
 
-    /// Looks at components, and for their code.
-    pub(super) fn look(&self, files: &[File]) -> Vec<Option<Result<Looked, Failure>>> {
+    /// Inspects components, and looks up their code in the cache.
+    pub(super) fn look(&self, files: &[File]) -> Vec<Option<Result<FoundComponent, Failure>>> {
         each(files, self.width(u64::MAX), self.all, |file| {
             let seen = look(self.sandbox, file)?;
             let kept = self.sandbox.load_cached(&seen);
-            Ok(Looked {
+            Ok(FoundComponent {
                 kept: kept.map_err(|error| unusable(&file.path, &error))?,
                 path: file.path.clone(),
                 seen,
@@ -120,12 +120,12 @@ impl Loader<'_> {
         })
     }
 
-    /// Compiles components; `told` is called for each as soon as it is there, from any thread.
+    /// Compiles components. Calls `on_compiled` for each as soon as it is compiled, from any thread.
     pub(super) fn compile(
         &self,
-        components: &[&Looked],
+        components: &[&FoundComponent],
         progress: &Progress,
-        told: impl Fn(&Looked, &Result<Compiled, Failure>) + Sync,
+        on_compiled: impl Fn(&FoundComponent, &Result<Compiled, Failure>) + Sync,
     ) -> Vec<Option<Result<Compiled, Failure>>> {
         let largest = components.iter().map(|one| one.seen.size()).max().unwrap_or_default();
         each(components, self.width(largest), self.all, |one| {
@@ -140,27 +140,27 @@ impl Loader<'_> {
                     took: begun.elapsed(),
                 })
                 .map_err(|error| unusable(&one.path, &error));
-            progress.aside(|| told(one, &compiled));
+            progress.aside(|| on_compiled(one, &compiled));
             compiled
         })
     }
 }
 
-/// Those whose code is not there, one of each component.
-pub(super) fn to_compile(looked: &[Looked]) -> Vec<&Looked> {
-    let mut met = BTreeSet::new();
+/// The components whose code is not in the cache, without duplicates.
+pub(super) fn to_compile(looked: &[FoundComponent]) -> Vec<&FoundComponent> {
+    let mut found = BTreeSet::new();
     let missing = looked.iter().filter(|one| one.kept.is_none());
-    missing.filter(|one| met.insert(one.seen.digest())).collect()
+    missing.filter(|one| found.insert(one.seen.digest())).collect()
 }
 
-/// The programs of a run.
-pub(super) struct Programs(BTreeMap<PathBuf, LoadedComponent>);
+/// The loaded components of a run.
+pub(super) struct LoadedComponents(BTreeMap<PathBuf, LoadedComponent>);
 
-impl Programs {
-    /// Loads all that is wanted. Compiling is said, unless `quiet`.
+impl LoadedComponents {
+    /// Loads all wanted components. Reports the progress of compiling, unless `quiet`.
     ///
     /// # Errors
-    /// One cannot be read, is not the one that is wanted, or cannot be loaded.
+    /// A component cannot be read, has another digest or signer, or cannot be loaded.
     pub(super) fn load(sandbox: &Sandbox, wanted: &[Wanted], quiet: bool) -> Result<Self, Failure> {
         let loader = Loader { sandbox, all: false };
         let looked = or_first_failure(loader.look(&files(wanted)))?;
@@ -184,23 +184,23 @@ impl Programs {
         Ok(Self(programs))
     }
 
-    /// The program of a component that was wanted.
+    /// The loaded component of a path.
     ///
     /// # Errors
-    /// It was not wanted.
+    /// It was not among the wanted ones.
     pub(super) fn of(&self, path: &Path) -> Result<LoadedComponent, Failure> {
         let program = self.0.get(path).cloned();
         program.ok_or_else(|| Failure::usage(format!("`{}` was not loaded", path.display())))
     }
 }
 
-/// All that is wanted of one file, so that it is read once: what was checked is what is run.
+/// All requirements of one file. The file is read once, so that the checked bytes are the ones that run.
 pub(super) struct File {
     pub(super) path: PathBuf,
     wanted: Vec<Wanted>,
 }
 
-/// The files, each where it is wanted first.
+/// The files of the wanted components, in the order of their first use.
 pub(super) fn files(wanted: &[Wanted]) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();
     for one in wanted {
@@ -215,7 +215,7 @@ pub(super) fn files(wanted: &[Wanted]) -> Vec<File> {
     files
 }
 
-/// Reads a component and looks at it. Whether it is the one that is wanted is found out before anything is made of it.
+/// Reads a component, checks its digest and signature, and then inspects it.
 fn look(sandbox: &Sandbox, file: &File) -> Result<InspectedComponent, Failure> {
     let path = &file.path;
     let bytes = read(path, file.wanted.iter().any(|wanted| wanted.typed))?;
@@ -226,9 +226,9 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<InspectedComponent, Failure> {
     for pin in file.wanted.iter().filter_map(|wanted| wanted.pin) {
         if found != pin {
             return Err(
-                Failure::usage(format!("`{}` is not the component that is expected", path.display()))
-                    .because(format!("its SHA-256 is {found}, and {pin} is wanted"))
-                    .hint("has it been built again or exchanged? `inspect` shows what it is"),
+                Failure::usage(format!("`{}` is not the expected component", path.display()))
+                    .because(format!("its SHA-256 is {found}, and {pin} is expected"))
+                    .hint("has it been rebuilt or replaced? `inspect` shows what it is"),
             );
         }
     }
@@ -238,7 +238,7 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<InspectedComponent, Failure> {
         let (wrong, hint) = match wanted.role {
             Role::Operation if contract.operation.is_none() => (
                 "is a worker, not an operation",
-                "`map` runs a worker over the lines of an input",
+                "`map` calls a worker for each line of its input",
             ),
             Role::Worker if contract.worker.is_none() => (
                 "is an operation, not a worker",
@@ -251,10 +251,11 @@ fn look(sandbox: &Sandbox, file: &File) -> Result<InspectedComponent, Failure> {
     Ok(seen)
 }
 
-/// Checks the signature that lies beside a component.
+/// Checks the signature in the file beside a component.
 fn check(path: &Path, component: &[u8], signer: &Signer) -> Result<(), Failure> {
     signer.check(path, component).map_err(|error| {
-        let untrusted = Failure::usage(format!("`{}` is not known to be by {signer}", path.display())).because(&error);
+        let untrusted =
+            Failure::usage(format!("`{}` has no valid signature by {signer}", path.display())).because(&error);
         match error {
             SignatureError::Unread(..) => untrusted.hint("the component's author signs it with `minisign -Sm`"),
             _ => untrusted,

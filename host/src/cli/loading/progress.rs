@@ -1,4 +1,4 @@
-//! What is said while components are compiled, which can take half a minute.
+//! Progress of compiling components, which can take half a minute.
 
 use std::{
     io::IsTerminal,
@@ -9,13 +9,13 @@ use std::{
 
 use indicatif::ProgressBar;
 
-use super::super::error::say;
+use super::super::error::print_stderr;
 use crate::{report::bar, sandbox::Code, text::plain};
 
-/// From when on it is said how long a component took: what takes less is not noticed.
-const NOTICED: Duration = Duration::from_secs(2);
+/// A component that takes longer to compile is reported with its time. Arbitrary: less is hardly noticed.
+const REPORTED_MIN: Duration = Duration::from_secs(2);
 
-/// A line on a terminal, and elsewhere a line for each component that took long.
+/// A progress line on a terminal; elsewhere a line for each component that took long.
 pub(in crate::cli) struct Progress {
     bar: ProgressBar,
     lines: bool,
@@ -26,12 +26,12 @@ pub(in crate::cli) struct Progress {
 #[derive(Default)]
 struct State {
     begun: usize,
-    /// The names of those that are compiled now.
+    /// The names of the components that are being compiled.
     now: Vec<String>,
 }
 
 impl Progress {
-    /// For so many components.
+    /// Progress of `total` components.
     pub(in crate::cli) fn new(total: usize, quiet: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         Self {
@@ -58,15 +58,15 @@ impl Progress {
         });
     }
 
-    /// Says of one that was compiled how long that took, if somebody may have wondered.
+    /// Reports the time that compiling a component took, if it was long and there is no progress line.
     pub(super) fn compiled(&self, path: &Path, code: &Code, took: Duration) {
-        if self.lines && took > NOTICED {
+        if self.lines && took > REPORTED_MIN {
             let kept = matches!(code.kept, Some(Ok(())));
-            say(&slow(path, took, kept));
+            print_stderr(&slow(path, took, kept));
         }
     }
 
-    /// Writes something while the line is not there.
+    /// Calls `write` while the progress line is hidden.
     pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
@@ -91,7 +91,7 @@ fn line(state: &State, total: usize) -> String {
 }
 
 fn slow(path: &Path, took: Duration, kept: bool) -> String {
-    let kept = if kept { ", kept for the next start" } else { "" };
+    let kept = if kept { ", cached for the next start" } else { "" };
     format!("compiled {} in {}{kept}", name(path), seconds(took))
 }
 
@@ -100,7 +100,7 @@ fn name(path: &Path) -> String {
     plain(&name.to_string_lossy()).into_owned()
 }
 
-/// So that `8.2s` is read and not `8.234s`.
+/// A duration with one decimal: `8.2s`.
 pub(in crate::cli) fn seconds(took: Duration) -> String {
     format!("{:.1}s", took.as_secs_f64())
 }
@@ -110,27 +110,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_counts_what_was_begun_and_names_what_goes_on() {
+    fn line_counts_started_components_and_names_those_in_progress() {
         let progress = Progress::new(3, true);
-        let said = || line(&progress.state.lock().unwrap(), progress.total);
+        let shown = || line(&progress.state.lock().unwrap(), progress.total);
         progress.begin(Path::new("a/operation.wasm"));
-        assert_eq!(said(), "compiling 1 of 3: operation.wasm");
+        assert_eq!(shown(), "compiling 1 of 3: operation.wasm");
         progress.begin(Path::new("b/wor\x1bker.wasm"));
-        assert!(said().starts_with("compiling 2 of 3: operation.wasm, wor"));
-        assert!(!said().contains('\x1b'));
+        assert!(shown().starts_with("compiling 2 of 3: operation.wasm, wor"));
+        assert!(!shown().contains('\x1b'));
         progress.end(Path::new("a/operation.wasm"));
         progress.end(Path::new("b/wor\x1bker.wasm"));
         progress.begin(Path::new("last.wasm"));
-        assert_eq!(said(), "compiling 3 of 3: last.wasm");
+        assert_eq!(shown(), "compiling 3 of 3: last.wasm");
     }
 
     #[test]
-    fn what_took_long_is_said_with_whether_it_will_again() {
+    fn slow_compilation_is_reported_with_whether_it_was_cached() {
         let took = Duration::from_millis(8234);
         let path = Path::new("x/worker.wasm");
         assert_eq!(
             slow(path, took, true),
-            "compiled worker.wasm in 8.2s, kept for the next start"
+            "compiled worker.wasm in 8.2s, cached for the next start"
         );
         assert_eq!(slow(path, took, false), "compiled worker.wasm in 8.2s");
     }

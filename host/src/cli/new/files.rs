@@ -1,8 +1,8 @@
-//! The files that `new` writes, as they are in this project: SDKs, the contract, and templates.
+//! The files that `new` writes, taken from this repository: SDKs, the contract, and templates.
 
 use super::languages::Files;
 
-/// Files below a folder, each under its own name.
+/// Files below a folder, each with its path there and its text.
 macro_rules! files {
     ($folder:literal: $($path:literal),+ $(,)?) => {
         &[$(($path, include_str!(concat!("../../../../", $folder, "/", $path)))),+]
@@ -36,7 +36,7 @@ pub(super) const RUST_LINES_WORKER: Files = &[
         include_str!("../../../../guest-sdk/templates/rust/words/src/lib.rs"),
     ),
 ];
-/// The SDK's own manifest inherits from the workspace, so that a project gets another one.
+/// The SDK's own manifest inherits from the workspace, so that a project needs another one.
 pub(super) const RUST_SDK_MANIFEST: Files = &[(
     "Cargo.toml",
     include_str!("../../../../guest-sdk/templates/rust/sdk.toml"),
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// Every file below a folder that ends so.
+    /// Every file below a folder with one of these endings.
     fn there(folder: &str, ends: &[&str]) -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
         let mut found = BTreeSet::new();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_gets_all_of_its_sdk() {
+    fn project_has_all_files_of_its_sdk() {
         let rust = there("guest-sdk/src", &[".rs"])
             .into_iter()
             .map(|name| format!("src/{name}"))
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_of_a_rust_project_has_the_dependencies_of_the_sdk() {
+    fn sdk_manifest_of_a_rust_project_has_the_dependencies_of_the_sdk() {
         let table = |text: &str| -> toml::Table { text.parse().unwrap() };
         let root =
             |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap();

@@ -1,26 +1,25 @@
-//! What `new` knows of each language.
+//! The templates and build commands of each language.
 
 use super::files;
 use crate::cli::args::Lang;
 
-/// Files with their texts.
+/// Paths of files, with their texts.
 pub(super) type Files = &'static [(&'static str, &'static str)];
 
 pub(super) struct Language {
-    /// For people.
+    /// The name that is shown.
     pub(super) name: &'static str,
-    /// What building takes, for people.
+    /// The requirements of a build, as text.
     pub(super) needs: &'static str,
-    /// How the operation is built, and the worker.
+    /// The build commands of the operation and of the worker.
     pub(super) builds: [&'static str; 2],
-    /// Where the components then are.
+    /// The paths of the components.
     pub(super) components: [&'static str; 2],
-    /// What the operation makes a task of the line `1 2 3`, as logs show it.
+    /// The task that the operation creates for the line `1 2 3`, as logs show it.
     pub(super) task: &'static str,
-    /// What the builds of both roles read, as `sources` has it. Empty: the build itself looks, and is quick where there is
-    /// nothing to do.
+    /// The `sources` of both builds. Empty: the build command checks them itself, and is fast if they have not changed.
     pub(super) sources: &'static [&'static str],
-    /// What of it only the operation and only the worker reads.
+    /// The source that only the operation's build reads, and the one that only the worker's does.
     pub(super) own_sources: [&'static str; 2],
     pub(super) common: Files,
     pub(super) operation: Files,
@@ -28,11 +27,11 @@ pub(super) struct Language {
     pub(super) worker: Files,
     /// A worker without an operation: it counts the words of lines.
     pub(super) lines_worker: Files,
-    /// What it needs of ours, by folder.
+    /// The files of the SDK and the contract, by folder.
     pub(super) sdk: &'static [(&'static str, Files)],
 }
 
-/// Where most languages leave what they build.
+/// The paths of the components in most languages.
 const BESIDE: [&str; 2] = ["operation.wasm", "worker.wasm"];
 
 impl Language {

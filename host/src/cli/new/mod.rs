@@ -1,4 +1,4 @@
-//! `new`: a project that builds and runs at once, away from any checkout: what it needs of ours is in it.
+//! `new`: creates a project that builds and runs without a checkout of this repository: the SDK is part of it.
 
 mod files;
 mod languages;
@@ -8,7 +8,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use self::languages::Language;
 use super::{
     args::{Kind, NewArgs},
-    error::{Failure, say},
+    error::{Failure, print_stderr},
     exit, tools, trust,
 };
 use crate::settings::FILE_NAME;
@@ -16,16 +16,16 @@ use crate::settings::FILE_NAME;
 pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
     let language = Language::of(args.lang);
     let folder = &args.path;
-    // Of a folder that cannot be read, writing tells why.
+    // If the folder cannot be read, the write below reports why.
     let taken = fs::read_dir(folder).map_or_else(
         |_| folder.exists(),
-        // A repository that was just made is empty all the same.
+        // A new git repository counts as empty.
         |entries| entries.flatten().any(|entry| entry.file_name() != ".git"),
     );
     if taken {
         return Err(
-            Failure::usage(format!("`{}` is there already and not empty", folder.display()))
-                .hint("give another name; nothing was written"),
+            Failure::usage(format!("`{}` exists and is not empty", folder.display()))
+                .hint("choose another name; nothing was written"),
         );
     }
     for (path, text) in files(language, args.kind, &name_of(folder)) {
@@ -34,7 +34,7 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
     }
     trust::record_new(folder);
     let shown = tools::shell_word(&folder.display().to_string());
-    let mut said = format!(
+    let mut report = format!(
         "created `{}`: {} in {}\n",
         folder.display(),
         what(args.kind),
@@ -42,14 +42,14 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
     );
     for line in builds(language, args.kind) {
         if let Some(tool) = tools::missing(folder, line) {
-            let _ = writeln!(said, "  needs    {}: {}", tool.name, tool.how_in(folder));
+            let _ = writeln!(report, "  needs    {}: {}", tool.name, tool.how_in(folder));
             break;
         }
     }
     for (command, does) in next(args.kind) {
-        let _ = writeln!(said, "  {does:<8} {}", command.replace("{}", &shown));
+        let _ = writeln!(report, "  {does:<8} {}", command.replace("{}", &shown));
     }
-    say(said.trim_end());
+    print_stderr(report.trim_end());
     Ok(exit::DONE)
 }
 
@@ -57,11 +57,11 @@ fn what(kind: Kind) -> &'static str {
     match kind {
         Kind::Operation => "an operation",
         Kind::Worker => "a worker",
-        Kind::Both => "an operation with its workers",
+        Kind::Both => "an operation with its worker",
     }
 }
 
-/// What can be done with a project.
+/// The commands to run in a new project, each with its purpose.
 fn next(kind: Kind) -> &'static [(&'static str, &'static str)] {
     const TEST: (&str, &str) = ("disperse-host test {}", "test it");
     match kind {
@@ -77,7 +77,7 @@ fn next(kind: Kind) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Every file of a project with its text.
+/// The files of a project, with their texts.
 fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
     let (operation, worker) = (kind != Kind::Worker, kind != Kind::Operation);
     let mut files = vec![
@@ -104,7 +104,7 @@ fn files(language: &Language, kind: Kind, name: &str) -> Vec<(String, String)> {
         let text = text
             .replace("{{members}}", &members.join(", "))
             .replace("{{task}}", language.task);
-        // Where the SDK lies from an example of its own, and from a project.
+        // The path of the SDK from an example of its own becomes that from a project.
         files.push(((*path).to_owned(), text.replace("../..", "./sdk")));
     }
     for (folder, group) in language.sdk {
@@ -125,7 +125,7 @@ fn builds(language: &Language, kind: Kind) -> impl Iterator<Item = &'static str>
 fn manifest(language: &Language, kind: Kind) -> String {
     let ([operation, worker], [operation_at, worker_at]) = (language.builds, language.components);
     let [operation_source, worker_source] = language.own_sources;
-    // What only the other role reads is no reason to build.
+    // A source that only the other role's build reads is excluded.
     let sources = |other: &str| {
         let mut sources: Vec<_> = language.sources.iter().map(|source| format!("\"{source}\"")).collect();
         if sources.is_empty() {
@@ -135,7 +135,7 @@ fn manifest(language: &Language, kind: Kind) -> String {
             sources.push(format!("\"!{other}\""));
         }
         format!(
-            "# Built again when one of these has changed: add what else it reads.\nsources = [{}]\n",
+            "# Built again when one of these changes: add other files that the build reads.\nsources = [{}]\n",
             sources.join(", ")
         )
     };
@@ -166,22 +166,17 @@ fn readme(language: &Language, kind: Kind, name: &str) -> String {
     }
     let _ = write!(
         text,
-        "```\n\n`disperse.toml` says how it is built and who works; `disperse-host run` and `map` build it first. That takes \
+        "```\n\n`disperse.toml` defines the build and the workers; `disperse-host run` and `map` build it first. A build needs \
          {}.\n",
         language.needs
     );
     if let Some(tool) = builds(language, kind).flat_map(tools::needed).next() {
-        let _ = writeln!(
-            text,
-            "If `{}` is not there: `{}`.",
-            tool.name,
-            tool.how_in(Path::new(""))
-        );
+        let _ = writeln!(text, "If `{}` is missing: `{}`.", tool.name, tool.how_in(Path::new("")));
     }
     let _ = write!(
         text,
-        "\n`sdk` is Disperse for {}, as `disperse-host new` wrote it; its README says what there is. What that links to and is \
-         not there is in the repository of Disperse.\n",
+        "\n`sdk` is the Disperse SDK for {}, as `disperse-host new` wrote it; its README describes it. Files that it links to and that \
+         are missing here are in the repository of Disperse.\n",
         language.name
     );
     text
@@ -194,7 +189,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     fs::write(path, text)
 }
 
-/// The last part of a path, which `.` has only once it is looked up.
+/// The last part of a path; `.` is resolved first.
 fn name_of(folder: &Path) -> String {
     let looked_up = || {
         fs::canonicalize(folder)

@@ -1,4 +1,4 @@
-//! What can be typed, and the worlds and policies that are meant by it.
+//! The flags of `simulate`, and the scenarios and policies that they select.
 
 use clap::{
     Args,
@@ -16,27 +16,27 @@ use crate::{
     units::Time,
 };
 
-/// The preset that stands for all of them.
+/// Selects every preset.
 const ALL: &str = "all";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SimulateArgs {
-    /// A world to begin with; flags change it. `all` shows of each what it is looked at for [default: nothing is wrong]
+    /// The scenario to start from; other flags change it. `all` shows the main figures of each [default: no failures]
     #[arg(long, value_name = "NAME", value_parser = preset_names())]
     pub(super) preset: Option<String>,
-    /// A policy to compare. Can be given several times [default: all of them]
+    /// A policy to compare. Can be given several times [default: all]
     #[arg(long, value_name = "NAME", value_parser = policy_names())]
     pub(super) policy: Vec<String>,
-    /// Which part of the workers may be in quarantine for failing, from 0 to 1 [default: a third]
+    /// Largest share of workers in quarantine for failing, from 0 to 1 [default: a third]
     #[arg(long, value_name = "PART", value_parser = part)]
     pub(super) quarantine_share: Option<f64>,
-    /// What all luck is drawn from
+    /// The first random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
-    /// How many worlds of the kind, with this seed, the next one and so on
+    /// Number of simulations, each with the next seed
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(super) seeds: u64,
-    /// How it is written; as JSON, one line for each policy
+    /// Output format; JSON has one line per policy
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
     #[command(flatten)]
@@ -44,65 +44,64 @@ pub(in crate::cli) struct SimulateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "World")]
+#[command(next_help_heading = "Scenario")]
 struct WorldArgs {
-    /// How many workers [default: 20]
+    /// Number of workers [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     workers: Option<u32>,
-    /// How many attempts one worker makes at once [default: 1]
+    /// Number of attempts that one worker runs at once [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY_MAX)))]
     slots: Option<u32>,
-    /// How many actions [default: 6000]
+    /// Number of actions [default: 6000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     actions: Option<u64>,
-    /// How many actions are open at once; the next is asked for when one is settled [default: all]
+    /// Number of open actions; a settled one is replaced by the next [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     open: Option<u64>,
-    /// How long an action takes; each length between is as likely [default: 50ms..150ms]
+    /// Duration of an action, uniformly distributed [default: 50ms..150ms]
     #[arg(long, value_name = "TIME[..TIME]", value_parser = span)]
     duration: Option<Span>,
-    /// How often an attempt fails by chance, from 0 to 1 [default: 0]
+    /// Probability that an attempt fails at random, from 0 to 1 [default: 0]
     #[arg(long, value_name = "RATE", value_parser = part)]
     flake: Option<f64>,
-    /// So many workers fail at this rate, from 0 to 1, as in `3@0.6`. Can be given several times
+    /// N workers fail at this rate, from 0 to 1, e.g. `3@0.6`. Can be given several times
     #[arg(long, value_name = "N@RATE", value_parser = bad)]
     bad: Vec<Bad>,
-    /// How many workers fail always [default: 0]
+    /// Number of workers that always fail [default: 0]
     #[arg(long, value_name = "N")]
     black_holes: Option<u32>,
-    /// How long it takes bad workers and black holes to fail [default: 0ms..1ms]
+    /// Time until bad workers and black holes fail [default: 0ms..1ms]
     #[arg(long, value_name = "TIME[..TIME]", value_parser = span)]
     failing: Option<Span>,
-    /// How many actions fail wherever they are tried; the first ones [default: 0]
+    /// Number of actions that fail on every worker; the first ones [default: 0]
     #[arg(long, value_name = "N")]
     poison: Option<u64>,
-    /// Spread the poison evenly over all actions
+    /// Spread the poison actions evenly over all actions
     #[arg(long)]
     poison_spread: bool,
-    /// Let poison trap, at the same place each time, instead of failing like anything
+    /// Poison actions trap, at the same place each time, instead of failing
     #[arg(long)]
     poison_traps: bool,
-    /// Let workers trap where they fail, by chance or because they are bad, all at the same place
+    /// Workers trap instead of failing, all at the same place
     #[arg(long)]
     traps: bool,
-    /// Everything fails that ends between these moments. Can be given several times
+    /// All attempts fail that end in this period. Can be given several times
     #[arg(long, value_name = "TIME..TIME", value_parser = range)]
     outage: Vec<Span>,
-    /// What a service allows each worker, as in `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`; every attempt
-    /// takes one unit. Can be given several times [default: anything]
+    /// Rate limit of a service for each worker: `100/10s`, `100/10s,fixed`, `10/1s,burst=20` or `concurrent=4`; every attempt
+    /// takes one unit. Can be given several times [default: none]
     #[arg(long, value_name = "LIMIT/TIME", value_parser = quota)]
     quota: Vec<Quota>,
-    /// So many accounts for all workers, which have them in turn; those with the same account share its quota [default: one
-    /// for each worker]
+    /// Number of accounts, assigned to workers in turn; workers of one account share its quota [default: one per worker]
     #[arg(long, value_name = "N", requires = "quota", value_parser = clap::value_parser!(u32).range(1..))]
     accounts: Option<u32>,
-    /// Let no worker report what is left of its quota, so that nobody learns when a fixed window ends
+    /// Workers do not report their remaining quota, so that the end of a fixed window is unknown
     #[arg(long, requires = "quota")]
     no_reports: bool,
 }
 
 impl SimulateArgs {
-    /// The worlds that are meant. Their names are empty where no preset was asked for.
+    /// The selected scenarios. Their names are empty without a preset.
     pub(super) fn worlds(&self) -> Vec<Preset> {
         let mut worlds = match self.preset.as_deref() {
             None => vec![Preset::default()],
@@ -117,12 +116,12 @@ impl SimulateArgs {
         worlds
     }
 
-    /// Whether there are so many worlds that each is told only by what it is looked at for.
+    /// Whether all presets are shown, each with its main figures only.
     pub(super) fn is_overview(&self) -> bool {
         self.preset.as_deref() == Some(ALL)
     }
 
-    /// The policies that are meant, in the order in which they are always shown.
+    /// The selected policies, in a fixed order.
     pub(super) fn policies(&self) -> Vec<(&'static str, Policy)> {
         let mut all = contenders();
         all.retain(|(name, _)| self.policy.is_empty() || self.policy.contains(&id(name)));
@@ -131,7 +130,7 @@ impl SimulateArgs {
 }
 
 impl WorldArgs {
-    /// Changes what was typed and leaves the rest.
+    /// Overwrites the fields whose flags are given.
     fn change(&self, world: &mut Scenario) {
         fn set<T: Clone>(to: &mut T, typed: Option<&T>) {
             if let Some(typed) = typed {
@@ -158,7 +157,7 @@ impl WorldArgs {
     }
 }
 
-/// A policy's name as it is typed.
+/// The name of a policy on the command line.
 pub(super) fn id(name: &str) -> String {
     name.replace(' ', "-")
 }
@@ -178,11 +177,11 @@ fn policy_names() -> PossibleValuesParser {
 
 fn part(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
-    number.ok_or_else(|| "it has to be a number from 0 to 1, such as 0.2".to_owned())
+    number.ok_or_else(|| "it must be a number from 0 to 1, such as 0.2".to_owned())
 }
 
 fn bad(text: &str) -> Result<Bad, String> {
-    let wanted = || "it has to be a number of workers and a rate from 0 to 1, such as 3@0.6".to_owned();
+    let wanted = || "it must be a number of workers and a rate from 0 to 1, such as 3@0.6".to_owned();
     let (count, rate) = text.split_once('@').ok_or_else(wanted)?;
     Ok(Bad {
         count: count.trim().parse().map_err(|_| wanted())?,
@@ -193,11 +192,11 @@ fn bad(text: &str) -> Result<Bad, String> {
 fn range(text: &str) -> Result<Span, String> {
     let (from, to) = text
         .split_once("..")
-        .ok_or_else(|| "it has to be a range of times, such as 10s..20s".to_owned())?;
+        .ok_or_else(|| "it must be a range of times, such as 10s..20s".to_owned())?;
     let time = |text: &str| text.parse::<Time>().map_err(|error| error.to_string());
     let (from, to) = (time(from)?, time(to)?);
     if from > to {
-        return Err(format!("the range has to go up: {to}..{from}"));
+        return Err(format!("the range must ascend: {to}..{from}"));
     }
     Ok(Span {
         from: from.duration(),
@@ -221,24 +220,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_ranges_of_times() {
+    fn spans_are_times_or_ranges_of_times() {
         assert_eq!(span("100ms"), Ok(Span::of_millis(100, 100)));
         assert_eq!(span("50ms..150ms"), Ok(Span::of_millis(50, 150)));
         assert_eq!(range("0..1min"), Ok(Span::of_millis(0, 60_000)));
-        for (text, says) in [
+        for (text, expected) in [
             ("100", "such as 30s"),
             ("1s..2", "such as 30s"),
             ("..", "such as 30s"),
             ("2s..1s", "1s..2s"),
         ] {
             let error = span(text).unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
-        assert!(range("10s").is_err(), "an outage has two ends");
+        assert!(range("10s").is_err(), "an outage is a range");
     }
 
     #[test]
-    fn bad_workers_have_a_number_and_a_rate() {
+    fn bad_workers_are_a_count_and_a_rate() {
         assert_eq!(bad("3@0.6"), Ok(Bad { count: 3, rate: 0.6 }));
         for text in ["3", "@", "0.6@3", "3@60", "-1@0.5", "3@NaN"] {
             assert!(bad(text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! `simulate`: the real scheduler in virtual time, beside policies that others have.
+//! `simulate`: compares the policy of the real scheduler with others, in virtual time.
 
 mod args;
 mod table;
@@ -12,7 +12,7 @@ pub(super) use self::args::SimulateArgs;
 use super::{error::Failure, exit, output::print};
 use crate::report::{Format, quota_words};
 
-/// A world and what came of it under each policy.
+/// A scenario and its results under each policy.
 struct Compared {
     preset: Preset,
     seeds: u64,
@@ -21,12 +21,12 @@ struct Compared {
 
 pub(super) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
     let worlds = args.worlds();
-    // All are looked at before the first is played, so that nothing is printed where one cannot be.
+    // All scenarios are checked before the first one runs, so that an error prints no results.
     for preset in &worlds {
         preset.world.check().map_err(|error| {
             let what = match preset.name {
-                "" => "there can be no such world".to_owned(),
-                name => format!("`{name}` cannot be changed like this"),
+                "" => "invalid scenario".to_owned(),
+                name => format!("invalid change of the scenario `{name}`"),
             };
             Failure::usage(what).because(error)
         })?;
@@ -43,7 +43,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
 fn compare(preset: Preset, args: &SimulateArgs) -> Result<Compared, Failure> {
     let series = args.policies().into_iter().map(|(name, policy)| {
         let series = play_seeds(&preset.world, &preset.under(policy), args.seeds);
-        let unusable = || Failure::usage(format!("the policy `{name}` cannot be"));
+        let unusable = || Failure::usage(format!("invalid policy `{name}`"));
         Ok((name, series.map_err(|error| unusable().because(error))?))
     });
     let series = series.collect::<Result<_, _>>()?;
@@ -54,7 +54,7 @@ fn compare(preset: Preset, args: &SimulateArgs) -> Result<Compared, Failure> {
     })
 }
 
-/// One line for each policy.
+/// One line per policy.
 fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
     compared.series.iter().map(|(name, series)| {
         let mut line = serde_json::json!({
@@ -76,7 +76,7 @@ fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
     })
 }
 
-/// What became of one quota of one account, with each seed.
+/// The use of one quota by one account, over all seeds.
 fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
     let first = of.first()?;
     let mean =
@@ -93,7 +93,7 @@ fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
     };
     let has_reset = of.iter().filter(|one| one.resets > 0);
     Some(serde_json::json!({
-        // From 1, as in the text.
+        // Counted from 1, as in the text.
         "account": first.account + 1,
         "workers": workers.map(|worker| worker + 1).collect::<Vec<_>>(),
         "allows": quota_words(first.quota.into()),
@@ -106,7 +106,7 @@ fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
     }))
 }
 
-/// A number with several seeds.
+/// A figure over several seeds.
 struct Spread {
     mean: f64,
     worst: f64,
@@ -121,13 +121,13 @@ impl Spread {
         Some(Self { mean, worst })
     }
 
-    /// Which part of a quota was spent.
+    /// The share of a quota that was spent.
     fn used(of: &[&Spending]) -> Option<Self> {
         Self::of(of.iter().filter_map(|one| one.used()), f64::min)
     }
 }
 
-/// As in all our JSON, times are in ms and say so.
+/// The JSON key of a figure. Times are in ms, with the suffix `_ms`, as in all JSON output.
 fn key(figure: Figure) -> String {
     let name = figure.name().replace(' ', "_");
     match figure.is_time() {
@@ -140,7 +140,7 @@ fn factor(figure: Figure) -> f64 {
     if figure.is_time() { 1e3 } else { 1.0 }
 }
 
-/// Without the last digits, which are only what floating point is like.
+/// Rounds to six decimals, which removes noise of floating point.
 fn tidy(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
@@ -170,7 +170,7 @@ fn world(compared: &Compared) -> serde_json::Value {
         "seed": world.seed,
         "seeds": compared.seeds,
     });
-    // What few worlds have.
+    // Keys of few scenarios, absent at their defaults.
     let usual = Scenario::default();
     let hiccups: Vec<_> = world.hiccups.iter().map(span).collect();
     let more = [
@@ -190,7 +190,7 @@ fn world(compared: &Compared) -> serde_json::Value {
     json
 }
 
-/// With the keys that it has in a manifest, times in ms.
+/// A quota with the keys of a manifest's table, and times in ms.
 fn quota(quota: Quota) -> serde_json::Value {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     match quota {

@@ -1,4 +1,4 @@
-//! The comparison as people read it.
+//! The comparison as a text table.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -7,13 +7,13 @@ use disperse_scheduler::sim::{Figure, Preset, Scenario, Series, Span, Spending};
 use super::{Compared, Spread};
 use crate::{report::quota_words, units::Time};
 
-/// In an overview these are shown wherever there are quotas.
+/// Figures that an overview also shows for scenarios with quotas.
 const OF_QUOTAS: [Figure; 2] = [Figure::QuotaUsed, Figure::Overrun];
 
-/// With more rows about accounts than these they are not listed.
+/// The most rows of accounts. With more, none are listed. Arbitrary: about a screen.
 const ACCOUNTS_MAX: usize = 40;
 
-/// Policies side by side. In an overview each world has only the figures that it is looked at for.
+/// The table of all scenarios, with one column per policy. An overview has the main figures of each scenario only.
 pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
     let mut rows = Vec::new();
     for one in compared {
@@ -41,7 +41,7 @@ pub(super) fn text(compared: &[Compared], is_overview: bool) -> String {
 }
 
 enum Row {
-    /// What follows is about this one.
+    /// The heading of a scenario, followed by its figures.
     Scenario(String),
     /// The figure's name, and its value under each policy.
     Figure(String, Vec<String>),
@@ -88,7 +88,7 @@ fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
     text
 }
 
-/// What was spent of each account.
+/// The rows of the quotas of each account.
 fn accounts(one: &Compared) -> Vec<Row> {
     let world = &one.preset.world;
     let mut rows: BTreeMap<usize, (String, Vec<String>)> = BTreeMap::new();
@@ -108,7 +108,7 @@ fn accounts(one: &Compared) -> Vec<Row> {
     }
 }
 
-/// Whose quota, and which if there are several.
+/// The worker or account of a quota, and its terms if there are several quotas.
 fn label(spending: &Spending, world: &Scenario) -> String {
     let mut text = match world.accounts {
         None => format!("quota used, worker {}", spending.account + 1),
@@ -120,7 +120,7 @@ fn label(spending: &Spending, world: &Scenario) -> String {
     text
 }
 
-/// As a figure has it, and what was left when windows ended.
+/// The used share of a quota, and the units left when windows ended.
 fn used(of: &[&Spending]) -> String {
     let Some(used) = Spread::used(of) else {
         return "-".to_owned();
@@ -136,7 +136,7 @@ fn used(of: &[&Spending]) -> String {
     text
 }
 
-/// The mean, then `of`, then the worst where it is another.
+/// The mean and `of`, followed by the worst if it differs.
 fn with_worst(mean: &str, worst: &str, of: &str) -> String {
     match mean == worst {
         true => format!("{mean}{of}"),
@@ -144,7 +144,7 @@ fn with_worst(mean: &str, worst: &str, of: &str) -> String {
     }
 }
 
-/// What the numbers are.
+/// The head of the table: the seeds that the figures are from.
 fn head(one: &Compared) -> String {
     let seed = one.preset.world.seed;
     match one.seeds {
@@ -153,12 +153,12 @@ fn head(one: &Compared) -> String {
     }
 }
 
-/// Whether a figure says anything about this world.
+/// Whether a figure is meaningful for this scenario.
 fn matters(figure: Figure, one: &Compared) -> bool {
     match figure {
         Figure::PoisonSettled => one.preset.world.poison > 0,
         Figure::Found | Figure::FirstFound => one.preset.world.guilty() > 0,
-        // None without a quota, or with one that does not offer a number, or never resets.
+        // No mean without a quota, or if it has no fixed number of units or never resets.
         Figure::QuotaUsed | Figure::LeastQuotaUsed | Figure::Left | Figure::Overrun => {
             one.series.iter().any(|(_, series)| series.mean(figure).is_some())
         }
@@ -167,7 +167,7 @@ fn matters(figure: Figure, one: &Compared) -> bool {
     }
 }
 
-/// The mean, and the worst where it is another.
+/// The mean, followed by the worst if it differs.
 fn cell(figure: Figure, series: &Series, world: &Scenario) -> String {
     let Some((mean, worst)) = series.mean(figure).zip(series.worst(figure)) else {
         return "-".to_owned();
@@ -191,7 +191,7 @@ fn cell(figure: Figure, series: &Series, world: &Scenario) -> String {
     with_worst(&mean, &worst, &of)
 }
 
-/// With one digit after the point unless it is zero.
+/// A number with at most one decimal.
 fn number(value: f64) -> String {
     ((value * 10.0).round() / 10.0).to_string()
 }
@@ -200,7 +200,7 @@ fn percent(value: f64) -> String {
     format!("{}%", number(value * 100.0))
 }
 
-/// What the world was, in one line.
+/// The scenario in one line.
 fn sentence(preset: &Preset) -> String {
     let world = &preset.world;
     let mut text = String::new();
@@ -223,7 +223,7 @@ fn sentence(preset: &Preset) -> String {
         text,
         "; {}",
         match wrong.is_empty() {
-            true => "nothing is wrong".to_owned(),
+            true => "no failures".to_owned(),
             false => wrong.join(", "),
         }
     );
@@ -233,7 +233,7 @@ fn sentence(preset: &Preset) -> String {
     text
 }
 
-/// What may be spent, and by whom.
+/// The quotas, and the workers or accounts that have them.
 fn quotas(world: &Scenario) -> String {
     let words: Vec<String> = world.quotas.iter().map(|quota| quota_words((*quota).into())).collect();
     let whose = match world.accounts {
@@ -262,7 +262,7 @@ fn wrong(world: &Scenario) -> Vec<String> {
         wrong.push(count(u64::from(world.attempts), "attempt"));
     }
     if world.guilty() > 0 {
-        wrong.push(format!("the guilty fail after {}", span(world.failing)));
+        wrong.push(format!("these fail after {}", span(world.failing)));
     }
     if world.poison > 0 {
         let how = if world.poison_spread { "spread" } else { "in a row" };
@@ -277,7 +277,7 @@ fn wrong(world: &Scenario) -> Vec<String> {
         wrong.push(format!("{} flaky", percent(world.flake)));
     }
     if world.traps {
-        wrong.push("failures of workers are traps at one place".to_owned());
+        wrong.push("workers trap at one place".to_owned());
     }
     let hiccups = world.hiccups.iter();
     wrong.extend(hiccups.map(|hiccup| {

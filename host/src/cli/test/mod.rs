@@ -1,6 +1,6 @@
-//! `test`: an operation, rehearsed with scripted workers in virtual time.
+//! `test`: runs an operation with scripted workers in virtual time.
 
-mod told;
+mod report;
 mod verdict;
 
 use std::{
@@ -16,9 +16,9 @@ use self::verdict::Verdict;
 use super::{
     args::TestArgs,
     build,
-    error::{Failure, say},
+    error::{Failure, print_stderr},
     exit,
-    loading::{Programs, Role, Wanted},
+    loading::{LoadedComponents, Role, Wanted},
     output::print,
     plan,
     pools::name_of,
@@ -36,27 +36,27 @@ use crate::{
     units::Time,
 };
 
-pub(super) use self::told::schema;
+pub(super) use self::report::schema;
 
-/// How long a test may take, in real time, unless said otherwise. Far more than one takes that does not hang.
+/// The default limit of a test, in real time. Arbitrary: far more than a test takes that does not hang.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the scripts of a project are.
+/// The folder of a project's scripts.
 const FOLDER: &str = "tests";
 
-/// How many scripts one folder may have, and how large they and the files that they name may be together, in bytes. All of them
-/// are in memory before the first is run.
+/// The most scripts of a folder, and the largest size of all scripts and the files that they name, in bytes. All of them are in
+/// memory before the first one runs.
 const SCRIPTS_MAX: usize = 1000;
 const FILES_MAX: u64 = 512 << 20;
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
     let mut project = project(&args.path, args.manifest, plan::operation_alone)?;
-    // Workers are scripted: nothing of theirs is taken.
+    // Workers are scripted and need no grants.
     trust::require(&mut project, args.manifest, false, |ask| {
         ask.table == OPERATION && matches!(ask.what, AskKind::Build | AskKind::Path)
     })?;
     let paths = scripts(args, &project.folder)?;
-    // All of them before any is run: a mistake in the last one is not found out after minutes.
+    // All scripts are read before the first one runs: an error in the last one is reported at once.
     let left = Cell::new(FILES_MAX);
     let read = |path: PathBuf| {
         let script = read(&path, &FolderReader::new(within(args, &project, &path), &left))?;
@@ -76,17 +76,17 @@ pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
             failed += 1;
         }
         if let (Some(written), false) = (verdict.written(), args.quiet) {
-            say(&format!("wrote {}", written.display()));
+            print_stderr(&format!("wrote {}", written.display()));
         }
-        print(&told::test(&path, &verdict, args))?;
+        print(&report::test(&path, &verdict, args))?;
     }
-    // A guest that would not end ends with the process.
+    // A guest that does not end is ended with the process.
     threads.shutdown_background();
-    print(&told::all(passed, failed, args))?;
+    print(&report::all(passed, failed, args))?;
     Ok(if failed > 0 { exit::FAILED } else { exit::DONE })
 }
 
-/// The scripts that are meant: those that were typed, or all of the project.
+/// The scripts of `--script`, or all scripts of the project.
 fn scripts(args: &TestArgs, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !args.script.is_empty() {
         return Ok(args.script.clone());
@@ -97,7 +97,7 @@ fn scripts(args: &TestArgs, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
             "write one as {FOLDER}/NAME.toml beside its {FILE_NAME}, or name one with --script"
         ))
     };
-    // A component alone has no folder of its own.
+    // A component without a manifest has no folder.
     if folder.as_os_str().is_empty() || !tests.is_dir() {
         return Err(none());
     }
@@ -119,8 +119,8 @@ fn scripts(args: &TestArgs, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
-/// The folder that files of a script may not lead out of: that of the project, or its own if it was typed and lies elsewhere.
-/// None: the project is trusted.
+/// The folder that files of a script may not lead out of: that of the project, or that of a script given with `--script` that is
+/// elsewhere. None: the project is trusted.
 fn within(args: &TestArgs, project: &Project, script: &Path) -> Option<PathBuf> {
     if project.trusted {
         return None;
@@ -143,7 +143,7 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
     let (manifest, folder) = (&project.manifest, &project.folder);
     let Some(operation) = &manifest.operation else {
         return Err(Failure::usage(format!("`{}` names no operation", args.path.display()))
-            .hint("add an [operation] table; a worker alone has no logic that a script could test"));
+            .hint("add an [operation] table; scripts test operations, not workers"));
     };
     let policy = plan::checked(manifest.health.over(Policy::default()))?;
     let sandbox = Sandbox::new(
@@ -153,13 +153,13 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
         Budget::new(u64::MAX),
     );
     if !args.manifest.no_build {
-        // Workers are scripted: only the operation has to be there.
+        // Workers are scripted: only the operation is built.
         build::build(folder, plan::operation_build(operation).into_iter(), args.quiet)?;
     }
     let component = folder.join(&operation.component);
     let signer = manifest.signed_by.as_ref();
     let wanted = Wanted::new(component.clone(), operation.sha256, signer, Role::Operation).typed(project.is_alone());
-    let program = Programs::load(&sandbox, &[wanted], args.quiet)?.of(&component)?;
+    let program = LoadedComponents::load(&sandbox, &[wanted], args.quiet)?.of(&component)?;
     let mut operation_args = operation.args.clone();
     operation_args.insert(0, name_of(&component));
     Ok(Stage {

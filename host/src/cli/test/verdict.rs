@@ -1,4 +1,4 @@
-//! What came of a test, and how that compares with what was expected.
+//! The result of a test, and its comparison with the expectations.
 
 use std::path::{Path, PathBuf};
 
@@ -15,47 +15,47 @@ use crate::{
     units::Time,
 };
 
-/// The mode of a golden that is written, as far as the umask lets it.
+/// The mode of a golden log that is written, before the umask.
 const GOLDEN_MODE: u32 = 0o666;
 
-/// How one test went.
+/// The result of one test.
 pub(super) struct Verdict {
-    /// Empty: nothing is wrong.
+    /// The differences from the expectations. Empty: the test passed.
     pub(super) problems: Vec<Problem>,
-    /// What it is compared with, and whether that was written. None: nothing is.
+    /// The golden log, and whether it was written. None: the script has `golden = false`.
     pub(super) golden: Option<(PathBuf, bool)>,
-    /// Whether it came to its end.
+    /// Whether the test finished.
     pub(super) ended: bool,
     pub(super) summary: RunSummary,
     pub(super) log: String,
     pub(super) events: usize,
     pub(super) took: Time,
-    /// What guests said.
-    pub(super) said: Vec<String>,
+    /// Log lines of guests.
+    pub(super) guest_logs: Vec<String>,
 }
 
-/// In what a test differs from what was expected.
+/// A difference from an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Problem {
     pub(super) what: What,
-    /// For people.
+    /// The difference as a sentence.
     pub(super) message: String,
-    /// The lines that differ, and a few around them: `-` is expected, `+` is found.
+    /// The lines that differ, with a few around them: `-` is expected, `+` is found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) diff: Option<String>,
 }
 
-/// What differs.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum What {
-    /// It did not come to its end. Then nothing else is compared.
+    /// The test did not finish. Nothing else is compared then.
     End,
     /// The exit code.
     Exit,
     /// The output.
     Output,
-    /// The log, from the golden one.
+    /// The log differs from the golden log.
     Log,
 }
 
@@ -75,10 +75,10 @@ impl Problem {
 }
 
 impl Verdict {
-    /// Runs a test. `reader`: what the golden is read through. `update`: a golden that differs is written and no problem.
+    /// Runs a test. `reader` reads the golden log. `update`: a golden log that differs is rewritten, which is no problem.
     ///
     /// # Errors
-    /// The machine does not let it run, or a golden cannot be read or written.
+    /// The machine failed, or a golden log cannot be read or written.
     pub(super) async fn of(
         stage: &Stage,
         path: &Path,
@@ -107,9 +107,9 @@ impl Verdict {
             log,
             events,
             took: took.into(),
-            said: said.iter().map(ToString::to_string).collect(),
+            guest_logs: said.iter().map(ToString::to_string).collect(),
         };
-        // What broke off differs from everything that was expected.
+        // A test that did not finish is not compared.
         if let Some(trouble) = trouble {
             verdict.problems.push(Problem::new(What::End, trouble));
             return Ok(verdict);
@@ -118,7 +118,7 @@ impl Verdict {
         if found != exit {
             let failure = verdict.summary.failure.as_ref();
             let why = failure.map_or_else(String::new, |failure| format!(": {failure}"));
-            let message = format!("the exit code is {found}, and {exit} is expected{why}");
+            let message = format!("the exit code is {found}, expected {exit}{why}");
             verdict.problems.push(Problem::new(What::Exit, message));
         }
         verdict
@@ -132,12 +132,12 @@ impl Verdict {
         self.problems.is_empty()
     }
 
-    /// The exit code that a run would have had. None: it did not come to its end.
+    /// The exit code that `run` would have had. None: the test did not finish.
     pub(super) fn exit(&self) -> Option<u8> {
         self.ended.then(|| exit::code(&self.summary, 0))
     }
 
-    /// The golden that was written, if one was.
+    /// The golden log, if it was written.
     pub(super) fn written(&self) -> Option<&Path> {
         self.golden
             .as_ref()
@@ -145,7 +145,7 @@ impl Verdict {
             .map(|(path, _)| path.as_path())
     }
 
-    /// Compares the log with the golden one, or writes that.
+    /// Compares the log with the golden log, or writes the latter.
     fn compare(&mut self, reader: &FolderReader<'_>, update: bool) -> Result<(), Failure> {
         let Some((golden, written)) = &mut self.golden else {
             return Ok(());
@@ -170,14 +170,14 @@ impl Verdict {
             None => Problem::new(
                 What::Log,
                 format!(
-                    "`{}` is not there; look at the log with -v, and keep it with --update",
+                    "`{}` is missing; show the log with -v, and write it with --update",
                     golden.display()
                 ),
             ),
             Some(known) => Problem::new(
                 What::Log,
                 format!(
-                    "the log differs from `{}`; if that is right, --update keeps it",
+                    "the log differs from `{}`; if the change is intended, write it with --update",
                     golden.display()
                 ),
             )
@@ -187,7 +187,7 @@ impl Verdict {
     }
 }
 
-/// In what the output is not as expected.
+/// The difference of the output from the expected one, if any.
 fn differs(expected: &[u8], found: &[u8]) -> Option<Problem> {
     if expected == found {
         return None;
@@ -196,5 +196,5 @@ fn differs(expected: &[u8], found: &[u8]) -> Option<Problem> {
         (Ok(expected), Ok(found)) => diff(expected, found),
         _ => format!("-{}\n+{}\n", shown(expected), shown(found)),
     };
-    Some(Problem::new(What::Output, "the output is not as expected").diff(lines))
+    Some(Problem::new(What::Output, "the output differs from the expected one").diff(lines))
 }

@@ -1,6 +1,6 @@
-//! `trust`: what a folder asks for is not taken before the user has seen it.
+//! `trust`: a folder's manifest is granted nothing before the user has agreed to it.
 //!
-//! A single component on the command line, and grants that are given by flags, are the operator's own and need no trust.
+//! A single component on the command line, and grants by flags, come from the user and need no trust.
 
 mod store;
 
@@ -15,7 +15,7 @@ use clap::Args;
 
 pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
-    error::{Failure, say},
+    error::{Failure, print_stderr},
     exit,
     output::print,
     project::{self, Project, Source},
@@ -26,57 +26,57 @@ use crate::{
     text::{plain, plain_line},
 };
 
-/// How many lines an error lists, and how long one may be, in characters. Arbitrary: they fit a screen.
+/// The most lines that an error lists, and the longest line, in characters. Arbitrary: they fit a screen.
 const LISTED_MAX: usize = 20;
 const SHOWN_MAX: usize = 160;
 
-/// How trust is kept.
+/// Where trust is stored.
 pub(super) const HELP: &str = "\
 A disperse.toml may ask for more than sandboxed computation on files of its own folder: build commands, programs, folders, \
-requests, secrets, and paths that lead out of the folder. `run`, `map`, `test` and `compile` take that only if the folder is \
-trusted, or with --trust-manifest. `inspect` lists it too.
+requests, secrets, and paths that lead out of the folder. `run`, `map`, `test` and `compile` grant this only if the folder is \
+trusted, or with --trust-manifest. `inspect` lists the requests too.
 
-Trust is kept in $XDG_STATE_HOME/disperse/trust, else ~/.local/state/disperse/trust, for the path and the content of \
-disperse.toml: when either changes, it has to be given again. What a build command runs is not looked at. `new` trusts the \
-folder that it makes. On a terminal, a folder that was trusted before, or that is yours and in a git work tree of yours, is \
-asked about at once.";
+Trust is stored in $XDG_STATE_HOME/disperse/trust, else ~/.local/state/disperse/trust. It holds for the path and the content of \
+disperse.toml: when either changes, trust must be given again. The scripts that a build command runs are not checked. `new` \
+trusts the folder that it creates. On a terminal, the host asks at once about a folder that was trusted before, or that you \
+own and that is in a git work tree of yours.";
 
 #[derive(Debug, Args)]
 pub(super) struct TrustArgs {
     /// A folder with a disperse.toml, or that file
     #[arg(required_unless_present = "list", value_hint = clap::ValueHint::AnyPath)]
     path: Option<std::path::PathBuf>,
-    /// Only list what it asks for
+    /// List what it asks for, without trusting it
     #[arg(long, conflicts_with_all = ["revoke", "list"])]
     show: bool,
-    /// Trust it no more
+    /// Revoke the trust
     #[arg(long, conflicts_with = "list")]
     revoke: bool,
-    /// List the manifests that are trusted in some state
+    /// List the trusted manifests, changed ones included
     #[arg(long, conflicts_with = "path")]
     list: bool,
 }
 
-/// What is done with a project, beside computing.
+/// The flags of commands that build and trust a project.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct ManifestFlags {
-    /// Do not build
+    /// Skip the build
     ///
-    /// It does not imply trust: what else the manifest asks for still needs it.
+    /// It does not imply trust: everything else that the manifest asks for still needs it.
     #[arg(long)]
     pub(super) no_build: bool,
     /// Trust the manifest for this run
     ///
-    /// Its builds, grants, secrets and paths out of its folder. `disperse-host trust` trusts it for longer.
+    /// Trust covers its build commands, grants, secrets and paths that lead out of its folder. `disperse-host trust` stores trust.
     #[arg(long)]
     pub(super) trust_manifest: bool,
 }
 
 /// Runs `trust`.
 pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
-    let store = Store::user().map_err(unkept)?;
+    let store = Store::user().map_err(store_failure)?;
     let Some(path) = args.path.as_deref().filter(|_| !args.list) else {
-        let all = store.all().map_err(unkept)?;
+        let all = store.all().map_err(store_failure)?;
         let lines: String = all
             .iter()
             .map(|path| format!("{}\n", plain_line(&path.display().to_string())))
@@ -86,10 +86,10 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
     };
     if args.revoke {
         let manifest = project::manifest_path(path);
-        let was = store.revoke(&manifest).map_err(unkept)?;
+        let was = store.revoke(&manifest).map_err(store_failure)?;
         let shown = manifest.display();
         print(&plain(&if was {
-            format!("`{shown}` is trusted no more\n")
+            format!("`{shown}` is no longer trusted\n")
         } else {
             format!("`{shown}` was not trusted\n")
         }))?;
@@ -98,7 +98,7 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
     let Source::Project(project) = project::source(path, !args.show)? else {
         return Err(
             Failure::usage(format!("`{}` is a component and asks for nothing", path.display()))
-                .hint("trust is of a folder with a disperse.toml"),
+                .hint("only a folder with a disperse.toml can be trusted"),
         );
     };
     let asks = project.asks(false);
@@ -109,34 +109,34 @@ pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
         print(&format!("`{shown}` asks for\n{}", lines(&asks, usize::MAX, usize::MAX)))?;
     }
     if args.show {
-        let trusted = store.has(&project.source).map_err(unkept)?;
+        let trusted = store.has(&project.source).map_err(store_failure)?;
         print(if trusted {
             "it is trusted\n"
         } else {
             "it is not trusted\n"
         })?;
     } else {
-        store.record(&project.source).map_err(unkept)?;
+        store.record(&project.source).map_err(store_failure)?;
         print("it is trusted now, until it changes\n")?;
     }
     Ok(exit::DONE)
 }
 
-fn unkept(error: StoreError) -> Failure {
-    Failure::machine("cannot use what is kept of trust", &error)
-        .hint("XDG_STATE_HOME says where: the absolute path of a folder of yours")
+fn store_failure(error: StoreError) -> Failure {
+    Failure::machine("cannot use the list of trusted manifests", &error)
+        .hint("set XDG_STATE_HOME to the absolute path of a folder that you own")
 }
 
-/// Whether a project is trusted for longer than this run.
+/// Whether trust in a project is stored.
 pub(super) fn is_trusted(project: &Project) -> bool {
     Store::user().is_ok_and(|store| store.has(&project.source).is_ok_and(|has| has))
 }
 
-/// Lets a project go on only if it is trusted, or asks for nothing that is needed. `signed`: see [`Manifest::asks`]. `needs`:
-/// whether something that it asks for is about to be taken.
+/// Requires trust in a project that asks for something this command needs. `signed`: see [`Manifest::asks`]. `needs`:
+/// whether this command needs the given request.
 ///
 /// # Errors
-/// It is not trusted; lists all that it asks for.
+/// It is not trusted; the failure lists all requests.
 ///
 /// [`Manifest::asks`]: crate::settings::Manifest::asks
 pub(super) fn require(
@@ -148,7 +148,7 @@ pub(super) fn require(
     if project.trusted || project.is_alone() {
         return Ok(());
     }
-    // All of it is listed, because all of it is trusted.
+    // All requests are listed, because trust covers all of them.
     let all = project.asks(signed);
     let is_taken = |ask: &&Ask| !(flags.no_build && ask.what == AskKind::Build);
     if all.iter().filter(is_taken).any(needs) {
@@ -164,18 +164,21 @@ fn untrusted(project: &Project, all: &[Ask]) -> Failure {
     let is_usual = project.shown.file_name().is_some_and(|name| name == FILE_NAME);
     let named = if is_usual { &project.folder } else { &project.shown };
     let listed = lines(all, LISTED_MAX, SHOWN_MAX);
-    Failure::usage(format!("`{}` asks for what needs your trust", project.shown.display()))
-        .because(format!("it asks for\n{listed}"))
-        .hint(format!(
-            "read it; then `disperse-host trust {}` trusts it until it changes, and --trust-manifest for this run",
-            shell_word(&named.display().to_string())
-        ))
+    Failure::usage(format!(
+        "`{}` asks for things that need your trust",
+        project.shown.display()
+    ))
+    .because(format!("it asks for\n{listed}"))
+    .hint(format!(
+        "review them; `disperse-host trust {}` trusts the manifest until it changes, --trust-manifest for this run",
+        shell_word(&named.display().to_string())
+    ))
 }
 
-/// Asks the user, if that is possible and the folder looks like one of the user's own. Then trust is recorded.
+/// Asks the user, if there is a terminal and the folder is likely the user's own. Records trust on a yes.
 fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
     let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    // What does not fit a screen could hide what matters: that is for `trust --show`.
+    // A list longer than a screen could hide the dangerous part: `trust --show` prints it all.
     let is_short = all.len() <= LISTED_MAX && all.iter().all(|ask| ask.value.len() <= SHOWN_MAX);
     let Some(store) = Store::user().ok().filter(|_| is_terminal && is_short) else {
         return Ok(false);
@@ -186,7 +189,7 @@ fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
         return Ok(false);
     }
     let shown = project.source.path.display();
-    say(&plain(&format!(
+    print_stderr(&plain(&format!(
         "`{shown}` asks for{}\n{}",
         if was_trusted { ", now that it has changed" } else { "" },
         lines(all, usize::MAX, usize::MAX).trim_end()
@@ -194,16 +197,16 @@ fn is_confirmed(project: &Project, all: &[Ask]) -> Result<bool, Failure> {
     let mut stderr = std::io::stderr();
     let asked = write!(stderr, "trust it until it changes? [y/N] ").and_then(|()| stderr.flush());
     let mut answer = String::new();
-    // A terminal gives one line at a time.
+    // A terminal returns one line per read.
     let read = asked.and_then(|()| std::io::stdin().lock().take(64).read_line(&mut answer));
     let is_yes = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
     if is_yes {
-        store.record(&project.source).map_err(unkept)?;
+        store.record(&project.source).map_err(store_failure)?;
     }
     Ok(is_yes)
 }
 
-/// Whether a folder is this user's and in a git work tree whose `.git` is this user's too.
+/// Whether this user owns a folder and the `.git` of the work tree that it is in.
 fn is_own_work_tree(folder: &Path) -> bool {
     let us = rustix::process::geteuid().as_raw();
     let is_ours = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == us);
@@ -214,7 +217,7 @@ fn is_own_work_tree(folder: &Path) -> bool {
     is_ours(folder) && git.is_some_and(|git| is_ours(&git))
 }
 
-/// A line for each, and not more lines or longer ones than these.
+/// One line per request; at most `count_max` lines, with values of at most `length_max` characters.
 pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String {
     let mut text = String::new();
     for ask in asks.iter().take(count_max) {
@@ -238,15 +241,18 @@ pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String
     text
 }
 
-/// Trusts a folder that this program has just made itself.
+/// Trusts a folder that this program has just created.
 pub(super) fn record_new(folder: &Path) {
     let recorded = project::source(folder, true).and_then(|source| match source {
         Source::Project(project) => Store::user()
             .and_then(|store| store.record(&project.source))
-            .map_err(unkept),
+            .map_err(store_failure),
         Source::Component(_) => Ok(()),
     });
     if let Err(failure) = recorded {
-        say(&plain(&format!("warning: it is not trusted yet: {}", failure.text())));
+        print_stderr(&plain(&format!(
+            "warning: the project is not trusted yet: {}",
+            failure.text()
+        )));
     }
 }

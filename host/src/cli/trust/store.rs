@@ -1,7 +1,7 @@
-//! Which manifests are trusted: one small file for each, named by the digest of its path and its bytes.
+//! The trusted manifests: one small file for each, named by the digest of its path and its bytes.
 //!
-//! The folder is this user's alone, or nothing is trusted. A manifest that changes or moves is another one. Files beside the
-//! manifest are not part of the digest, as with direnv: a build command that is trusted runs whatever its script says then.
+//! Only this user may have access to the folder, or nothing is trusted. A manifest that changes or moves loses trust. Files beside the
+//! manifest are not part of the digest, as with direnv: a trusted build command runs its script even after that has changed.
 
 use std::{
     ffi::OsString,
@@ -12,24 +12,24 @@ use std::{
 
 use crate::{digest::Digest, files};
 
-/// What an entry begins with; the manifest's path follows, and nothing else.
+/// The first line of an entry; the rest is the manifest's path.
 const HEADER: &[u8] = b"disperse trust 1\n";
 
 /// The largest entry, in bytes. Paths are at most 4 KiB long.
 const ENTRY_MAX: u64 = 8 << 10;
 
-/// Why nothing can be trusted, or nothing is.
+/// The store of trusted manifests cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum StoreError {
     #[error("neither XDG_STATE_HOME nor HOME is an absolute path")]
     Nowhere,
-    #[error("`{0}` is not this user's alone: another user could have anything trusted")]
+    #[error("other users have access to `{0}` and could make any manifest trusted")]
     Shared(String),
     #[error("`{0}`: {1}")]
     Io(String, io::Error),
 }
 
-/// A manifest as it was read: its canonical path and its bytes.
+/// A manifest that was read: its canonical path and its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli) struct ManifestSource {
     pub(in crate::cli) path: PathBuf,
@@ -41,10 +41,10 @@ pub(in crate::cli) struct ManifestSource {
 pub(in crate::cli) struct Store(PathBuf);
 
 impl Store {
-    /// The user's. It need not be there.
+    /// The store of this user. Its folder need not exist.
     ///
     /// # Errors
-    /// No variable says where it is.
+    /// Neither XDG_STATE_HOME nor HOME is an absolute path.
     pub(in crate::cli) fn user() -> Result<Self, StoreError> {
         let base = files::user_folder("XDG_STATE_HOME", ".local/state").ok_or(StoreError::Nowhere)?;
         Ok(Self(base.join("trust")))
@@ -58,10 +58,10 @@ impl Store {
         StoreError::Io(self.0.display().to_string(), error)
     }
 
-    /// Whether there is a folder of entries.
+    /// Whether the folder of entries exists.
     ///
     /// # Errors
-    /// There is one that others can write to.
+    /// Other users have access to it.
     fn is_there(&self) -> Result<bool, StoreError> {
         match files::is_private(&self.0) {
             Ok(true) => Ok(true),
@@ -71,18 +71,18 @@ impl Store {
         }
     }
 
-    /// Whether a manifest is trusted as it is now.
+    /// Whether a manifest is trusted in this state.
     ///
     /// # Errors
-    /// The folder of entries is not this user's alone.
+    /// Other users have access to the folder of entries.
     pub(in crate::cli) fn has(&self, manifest: &ManifestSource) -> Result<bool, StoreError> {
         Ok(self.is_there()? && entry(&self.0.join(name(manifest))).as_deref() == Some(&manifest.path))
     }
 
-    /// Trusts a manifest as it is now.
+    /// Trusts a manifest in this state.
     ///
     /// # Errors
-    /// The entry cannot be written, or the folder of entries is not this user's alone.
+    /// The entry cannot be written, or other users have access to the folder of entries.
     pub(in crate::cli) fn record(&self, manifest: &ManifestSource) -> Result<(), StoreError> {
         if !files::make_private(&self.0).map_err(|error| self.io(error))? {
             return Err(StoreError::Shared(self.0.display().to_string()));
@@ -91,10 +91,10 @@ impl Store {
         files::replace(&self.0.join(name(manifest)), &text, 0o600).map_err(|error| self.io(error))
     }
 
-    /// Every entry and the path of its manifest, in the order of paths. A path may be there several times: in several states.
+    /// The path of each manifest with its entry, sorted. A manifest that is trusted in several states appears several times.
     ///
     /// # Errors
-    /// The folder of entries cannot be read, or is not this user's alone.
+    /// The folder of entries cannot be read, or other users have access to it.
     fn entries(&self) -> Result<Vec<(PathBuf, PathBuf)>, StoreError> {
         if !self.is_there()? {
             return Ok(Vec::new());
@@ -118,7 +118,7 @@ impl Store {
         Ok(paths)
     }
 
-    /// Trusts no state of a manifest any more. Says whether any was trusted.
+    /// Revokes trust in all states of a manifest. Returns whether any was trusted.
     ///
     /// # Errors
     /// An entry cannot be removed, or as [`Store::all`].
@@ -133,7 +133,7 @@ impl Store {
 }
 
 fn name(manifest: &ManifestSource) -> String {
-    // No path has a zero byte in it: what follows one is the manifest.
+    // Paths contain no zero byte: it separates the path from the manifest.
     Digest::of(&[manifest.path.as_os_str().as_bytes(), &[0], &manifest.bytes].concat()).to_string()
 }
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_is_of_a_path_and_of_the_bytes_there() {
+    fn trust_holds_for_a_path_and_its_bytes() {
         let (_temp, store) = store();
         let manifest = read("/a/disperse.toml", "text");
         assert!(!store.has(&manifest).unwrap() && store.all().unwrap().is_empty());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_closed_to_others_and_so_is_their_folder() {
+    fn entries_and_their_folder_are_private() {
         let (_temp, store) = store();
         let manifest = read("/a/disperse.toml", "text");
         store.record(&manifest).unwrap();
@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_a_link_holds_nothing() {
+    fn store_that_is_a_link_is_rejected() {
         let (temp, store) = store();
         let manifest = read("/a/disperse.toml", "text");
         store.record(&manifest).unwrap();
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&store.0, &link).unwrap();
         assert!(matches!(Store(link).has(&manifest), Err(StoreError::Shared(_))));
-        // Nor does an entry that is one, or that is of another path.
+        // An entry that is a link or names another path is rejected too.
         let file = store.0.join(name(&manifest));
         let elsewhere = temp.path().join("entry");
         fs::rename(&file, &elsewhere).unwrap();

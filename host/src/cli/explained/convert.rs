@@ -1,4 +1,4 @@
-//! From the facts of a response to their public form.
+//! Converts the facts of a response to their public form.
 
 use super::{
     ActionExplained, ActionState, AttemptExplained, Explained, Explanation, FailureExplained, HealthTurn, RunExplained,
@@ -93,7 +93,7 @@ impl WorkerExplained {
     fn of(worker: WorkerStatus, now_ms: u64) -> Self {
         let barred = |(kind, until_ms): &(String, u64)| {
             let rest = Time(until_ms.saturating_sub(now_ms));
-            format!("no actions of kind {kind} for another {rest}: it fails them and does others")
+            format!("no actions of kind {kind} for another {rest}: it fails them and performs others")
         };
         let change = |(at_ms, health): &(u64, HealthState)| HealthTurn {
             at_ms: *at_ms,

@@ -1,4 +1,4 @@
-//! Explanations as text.
+//! Renders explanations as text.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,8 +10,8 @@ use crate::{
     units::Time,
 };
 
-/// All of it. Much of it comes from guests, and a kept file or a socket may be forged: a terminal is given no commands, and no
-/// text of others looks like a line of this program.
+/// The whole explanation. Much of its text comes from guests, and a record or a socket may be forged: control characters for
+/// terminals are removed, and no untrusted text looks like a line of this program.
 pub(super) fn explanation(explanation: &Explanation) -> String {
     let explanation = &one_line_each(explanation);
     let mut text = match &explanation.explained {
@@ -23,7 +23,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     if explanation.ended && !matches!(explanation.explained, Explained::Run(_)) {
         let _ = write!(
             text,
-            "\nthe run {} has ended; this is how things stood then",
+            "\nthe run {} has ended; this was its final state",
             explanation.run
         );
     }
@@ -31,7 +31,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     plain(&text).into_owned()
 }
 
-/// The same with every text in one line, but messages of attempts, which are shown indented.
+/// The same with every text in one line, except for messages of attempts, which are shown indented.
 fn one_line_each(explanation: &Explanation) -> Explanation {
     fn escape(value: &mut Value, key: &str) {
         match value {
@@ -62,10 +62,10 @@ fn within(text: &str) -> String {
 
 fn explained_run(run: &RunExplained, explanation: &Explanation) -> String {
     let state = match (explanation.ended, run.stopping) {
-        (true, false) => "it has ended, after",
-        (true, true) => "it was stopped, after",
-        (false, true) => "it is being stopped, after",
-        (false, false) => "it goes on, for",
+        (true, false) => "ended after",
+        (true, true) => "stopped after",
+        (false, true) => "stopping after",
+        (false, false) => "running for",
     };
     let mut text = format!("run {}: {state} {}", run.id, time(explanation.at_ms));
     let _ = write!(
@@ -82,20 +82,20 @@ fn explained_run(run: &RunExplained, explanation: &Explanation) -> String {
     let waiting = &run.waiting;
     let _ = write!(
         text,
-        "\n  actions   {} done, {} dead, {} running, {} waiting, {} resting; {} retries",
+        "\n  actions   {} done, {} failed, {} running, {} waiting, {} resting; {} retries",
         run.actions_done, run.actions_refused, run.actions_running, waiting.all, waiting.resting, run.retries
     );
     let reasons = [
-        (waiting.for_a_free_worker, "for a worker to be free"),
+        (waiting.for_a_free_worker, "for a free worker"),
         (waiting.for_a_limit, "for workers that are at a limit"),
         (waiting.for_another_worker, "for a worker that has not failed it"),
-        (waiting.for_any_worker, "for workers that are given no work now"),
+        (waiting.for_any_worker, "for workers that are out of service"),
     ];
     for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, "\n  waiting   {count} {what}");
     }
     if waiting.looked_at > 0 && waiting.looked_at < waiting.all {
-        let _ = write!(text, "\n  waiting   the others were not looked at: they are too many");
+        let _ = write!(text, "\n  waiting   the others were not examined: too many");
     }
     let healths: Vec<String> = run
         .workers
@@ -153,7 +153,7 @@ fn explained_worker(worker: &WorkerExplained, explanation: &Explanation) -> Stri
     for (count, what) in [
         (worker.faults, "by its own fault"),
         (worker.lost, "lost"),
-        (worker.busy, "answered by being busy"),
+        (worker.busy, "answered busy"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
@@ -168,25 +168,25 @@ fn explained_worker(worker: &WorkerExplained, explanation: &Explanation) -> Stri
     if worker.score >= 0.05 {
         let _ = write!(
             text,
-            "\n  guilt     {:.1} of the {:.1} that take it out: a bad worker is e^{:.1} times likelier than one as flaky as the others",
+            "\n  score     {:.1}, quarantined from {:.1}: a bad worker is e^{:.1} times likelier than one of average flakiness",
             worker.score, worker.score_max, worker.score
         );
     }
     if (1..worker.slots).contains(&worker.width) {
         let _ = write!(
             text,
-            "\n  given     {} of {} attempts at once: it was busy again and again though it had something to spend",
+            "\n  slots     {} of {}: it reported to be busy repeatedly though its quota was not spent",
             worker.width, worker.slots
         );
     }
     for line in &worker.has {
-        let _ = write!(text, "\n  has       {line}");
+        let _ = write!(text, "\n  running   {line}");
     }
     let more = (worker.holds as usize).saturating_sub(worker.has.len());
     match (worker.holds, more) {
-        (0, _) => text.push_str("\n  has       nothing to do"),
+        (0, _) => text.push_str("\n  running   nothing"),
         (_, 0) => {}
-        (_, more) => drop(write!(text, "\n  has       and {more} more")),
+        (_, more) => drop(write!(text, "\n  running   and {more} more")),
     }
     for line in &worker.barred {
         let _ = write!(text, "\n  barred    {line}");
@@ -197,12 +197,12 @@ fn explained_worker(worker: &WorkerExplained, explanation: &Explanation) -> Stri
     if worker.failures_forgotten > 0 {
         let _ = write!(
             text,
-            "\n  … {} earlier failures are not kept any more",
+            "\n  … {} earlier failures are no longer recorded",
             worker.failures_forgotten
         );
     }
-    // What was seen and what was made of it, in the order in which it came. A failure is told before what it led to.
-    let mut story: Vec<(u64, bool, String)> = Vec::new();
+    // Failures and changes of health in the order of time. A failure comes before the change that it led to.
+    let mut timeline: Vec<(u64, bool, String)> = Vec::new();
     for one in &worker.failures {
         let line = format!(
             "action {}, attempt {} failed here, {}: {}\n          {}",
@@ -212,21 +212,21 @@ fn explained_worker(worker: &WorkerExplained, explanation: &Explanation) -> Stri
             within(&one.message),
             one.fate
         );
-        story.push((one.at_ms, false, line));
+        timeline.push((one.at_ms, false, line));
     }
     for turn in &worker.history {
-        story.push((turn.at_ms, true, turn.words.clone()));
+        timeline.push((turn.at_ms, true, turn.words.clone()));
     }
-    story.sort_by_key(|(at_ms, is_turn, _)| (*at_ms, *is_turn));
-    for (at_ms, _, line) in story {
+    timeline.sort_by_key(|(at_ms, is_turn, _)| (*at_ms, *is_turn));
+    for (at_ms, _, line) in timeline {
         let _ = write!(text, "\n  {:>7} {line}", time(at_ms).to_string());
     }
     let passed = worker.failures.iter().filter(|one| one.passed == Some(true)).count();
-    let refused = worker.failures.iter().filter(|one| one.passed == Some(false)).count();
-    if passed + refused > 0 {
+    let failed = worker.failures.iter().filter(|one| one.passed == Some(false)).count();
+    if passed + failed > 0 {
         let _ = write!(
             text,
-            "\n  of these failures, {passed} were of actions that passed elsewhere, {refused} of actions that were given up"
+            "\n  of these failures, {passed} were of actions that passed elsewhere, {failed} of actions that failed"
         );
     }
     text

@@ -1,4 +1,4 @@
-//! What is said of tests: as text, or as JSON Lines, whose schema is published in `docs/schema/test.json`.
+//! The output of `test`: text, or JSON Lines with the schema `docs/schema/test.json`.
 
 use std::path::Path;
 
@@ -18,51 +18,51 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Line {
-    /// How one test went.
+    /// The result of one test.
     Test(Box<Test>),
-    /// The last line: how all of them went.
+    /// The last line: the result of all tests.
     Report {
-        /// Tests that passed.
+        /// Number of passed tests.
         passed: u64,
-        /// Tests that did not.
+        /// Number of failed tests.
         failed: u64,
     },
 }
 
-/// How one test went.
+/// The result of one test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Test {
     /// The script's path.
     id: String,
-    /// The script's name alone, without `.toml`.
+    /// The script's file name, without `.toml`.
     name: String,
     passed: bool,
-    /// What differs from what was expected. Empty if it passed.
+    /// The differences from the expectations. Empty if the test passed.
     problems: Vec<Problem>,
-    /// The path of the log that it is compared with. Absent: the script wants none.
+    /// The path of the golden log. Absent: the script has `golden = false`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     golden: Option<String>,
-    /// Whether that was written.
+    /// Whether the golden log was written.
     golden_written: bool,
-    /// The exit code that a run would have had. Absent: the test did not come to its end.
+    /// The exit code that `run` would have had. Absent: the test did not finish.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     exit: Option<u8>,
-    /// Why the operation itself failed.
+    /// Why the operation itself failed. Absent: it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     failure: Option<String>,
-    /// Virtual time.
+    /// The virtual time of the test.
     took_ms: f64,
-    /// How many lines its log has.
+    /// Number of lines of its log.
     events: u64,
     tasks: TaskCounts,
     /// In the order of first use.
     kinds: Vec<KindSummary>,
     /// In the order of the script.
     quotas: Vec<QuotaSummary>,
-    /// With `-v` all that happened.
+    /// The log. Present with `-v`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     log: Option<String>,
-    /// With `-v`, and of a test that failed: what guests said, a thousand lines at most.
+    /// Log lines of guests, at most a thousand. Present with `-v` or if the test failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     said: Option<Vec<String>>,
 }
@@ -72,7 +72,7 @@ pub(in crate::cli) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 
-/// What is said of one test. Nothing, if it passed and `--quiet` is given.
+/// The output for one test. Empty if it passed and `--quiet` is given.
 pub(super) fn test(path: &Path, verdict: &Verdict, args: &TestArgs) -> String {
     if verdict.has_passed() && args.quiet {
         return String::new();
@@ -83,7 +83,7 @@ pub(super) fn test(path: &Path, verdict: &Verdict, args: &TestArgs) -> String {
     }
 }
 
-/// What is said of all of them.
+/// The output for all tests.
 pub(super) fn all(passed: u64, failed: u64, args: &TestArgs) -> String {
     match args.format {
         Format::Text if args.quiet => String::new(),
@@ -115,11 +115,11 @@ fn tested(path: &Path, verdict: &Verdict, args: &TestArgs) -> Test {
         kinds: summary.kinds.iter().map(KindSummary::of).collect(),
         quotas: summary.quotas.iter().map(QuotaSummary::of).collect(),
         log: (args.verbose > 0).then(|| verdict.log.clone()),
-        said: is_said_shown(verdict, args).then(|| verdict.said.clone()),
+        said: shows_guest_logs(verdict, args).then(|| verdict.guest_logs.clone()),
     }
 }
 
-fn is_said_shown(verdict: &Verdict, args: &TestArgs) -> bool {
+fn shows_guest_logs(verdict: &Verdict, args: &TestArgs) -> bool {
     args.verbose > 0 || !verdict.has_passed()
 }
 
@@ -141,12 +141,12 @@ fn text(path: &Path, verdict: &Verdict, args: &TestArgs) -> String {
         }
     }
     if args.verbose > 0 {
-        add("its log:");
+        add("log:");
         add(&verdict.log);
     }
-    if !verdict.said.is_empty() && is_said_shown(verdict, args) {
-        add("what guests said:");
-        verdict.said.iter().for_each(|line| add(line));
+    if !verdict.guest_logs.is_empty() && shows_guest_logs(verdict, args) {
+        add("guest logs:");
+        verdict.guest_logs.iter().for_each(|line| add(line));
     }
     plain(&text).into_owned()
 }

@@ -1,11 +1,11 @@
-//! What `inspect --format json` says of a file.
+//! The JSON output of `inspect`.
 
 use std::{collections::BTreeMap, path::Path};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{error::Failure, facts::Facts};
+use super::{component_report::ComponentReport, error::Failure};
 use crate::{
     sandbox::{EngineKind, LoadError},
     settings::Ask,
@@ -15,25 +15,25 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(super) enum Line {
-    /// A file of WebAssembly, of use here or not.
+    /// A WebAssembly file, usable or not.
     Component(Box<Inspected>),
     /// A manifest, before its components.
     Manifest {
         path: String,
-        /// Whether it is trusted as it is now: see `disperse-host trust`.
+        /// Whether it is trusted in this state: see `disperse-host trust`.
         trusted: bool,
-        /// What it asks for, and is given only if it is trusted.
+        /// Its requests, which are granted only if it is trusted.
         asks: Vec<Ask>,
     },
-    /// A file that cannot be read, or is no valid WebAssembly.
+    /// A file that cannot be read, or is not valid WebAssembly.
     Failed {
         path: String,
-        /// What stderr says too.
+        /// The error, as stderr shows it.
         message: String,
     },
 }
 
-/// What a file of WebAssembly is.
+/// The description of a WebAssembly file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Inspected {
     path: String,
@@ -41,41 +41,40 @@ pub(super) struct Inspected {
     sha256: String,
     /// The file's size.
     bytes: usize,
-    /// Whether it is a core module, of which a component is made when it is loaded.
+    /// Whether it is a core module, which is made into a component when it is loaded.
     core_module: bool,
-    /// In which language it is written, if that is recorded.
+    /// The language of its source, if that is recorded.
     language: Option<String>,
-    /// What made it, as far as that is recorded.
+    /// The tools that made it, as far as they are recorded.
     producers: Vec<String>,
-    /// How it is called as an operation; null: it is none.
+    /// How its functions as an operation are called; null: it is not an operation.
     operation: Option<Called>,
-    /// How it is called as a worker; null: it is none.
+    /// How its functions as a worker are called; null: it is not a worker.
     worker: Option<Called>,
-    /// Whether it is a program of WASI, run once for each action.
+    /// Whether it is a WASI program, which is run once for each action.
     program: bool,
-    /// The worlds of the contract that it has.
+    /// The worlds of the contract that it implements.
     worlds: Vec<String>,
-    /// What it imports; of the core module if no component can be made of it. At most 512 KiB of names, of which one that is
-    /// longer than 1 KiB is cut.
+    /// Its imports; those of the core module if no component can be made from it. At most 512 KiB of names; names over 1 KiB are
+    /// cut.
     imports: Vec<Imported>,
-    /// How many more it imports.
+    /// Number of further imports.
     #[serde(default)]
     more_imports: usize,
-    /// What it exports, each with its type. At most 512 KiB of names and types, of which a name that is longer than 1 KiB and a
-    /// type that is longer than 2 KiB is cut.
+    /// Its exports, each with its type. At most 512 KiB of names and types; names over 1 KiB and types over 2 KiB are cut.
     exports: BTreeMap<String, String>,
-    /// How many more it exports.
+    /// Number of further exports.
     #[serde(default)]
     more_exports: usize,
-    /// Exports that were perhaps meant to be one of the contract.
+    /// Exports that resemble one of the contract.
     misspelt: Vec<Misspelt>,
-    /// By flag, what holds unless set otherwise.
+    /// The default limits, by flag.
     limits: BTreeMap<String, String>,
-    /// The flags that open something behind what it imports.
+    /// The flags that grant what its imports need.
     grants: Vec<String>,
-    /// Why it is of no use here; null: it is.
+    /// Why it is unusable; null: it is usable.
     error: Option<String>,
-    /// What can be done about that.
+    /// A hint at what to do about the error.
     hint: Option<String>,
 }
 
@@ -102,13 +101,13 @@ struct Imported {
     name: String,
     /// Whether the host provides it.
     known: bool,
-    /// The flag that opens what is behind it.
+    /// The flag that grants what it needs.
     grant: Option<String>,
-    /// What calling it comes to, unless it simply does what it says.
+    /// The effect of calling it, unless it is the documented one.
     note: Option<String>,
 }
 
-/// An export that is near one of the contract.
+/// An export that resembles one of the contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct Misspelt {
     export: String,
@@ -128,9 +127,13 @@ impl Line {
         }
     }
 
-    pub(super) fn of(path: &Path, facts: &Facts, limits: impl Iterator<Item = (&'static str, String)>) -> Self {
-        let imported = facts.shape.imports.iter().map(|import| {
-            let note = facts.note(import);
+    pub(super) fn of(
+        path: &Path,
+        report: &ComponentReport,
+        limits: impl Iterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let imported = report.shape.imports.iter().map(|import| {
+            let note = report.note(import);
             Imported {
                 name: import.name.clone(),
                 known: import.known,
@@ -138,31 +141,31 @@ impl Line {
                 note: note.map(|note| note.text),
             }
         });
-        let misspelt = facts.misspelt();
+        let misspelt = report.misspelt();
         let misspelt = misspelt.iter().map(|(export, meant)| Misspelt {
             export: (*export).to_owned(),
             meant: (*meant).to_owned(),
         });
-        let error = facts.contract.as_ref().err();
-        let contract = facts.contract.as_ref().ok();
+        let error = report.contract.as_ref().err();
+        let contract = report.contract.as_ref().ok();
         Self::Component(Box::new(Inspected {
             path: path.display().to_string(),
-            sha256: facts.digest.to_string(),
-            bytes: facts.size,
-            core_module: facts.module,
-            language: facts.origin.language.clone(),
-            producers: facts.origin.producers.clone(),
+            sha256: report.digest.to_string(),
+            bytes: report.size,
+            core_module: report.module,
+            language: report.origin.language.clone(),
+            producers: report.origin.producers.clone(),
             operation: contract.and_then(|contract| contract.operation).map(EngineKind::into),
             worker: contract.and_then(|contract| contract.worker).map(EngineKind::into),
-            program: facts.is_program(),
-            worlds: facts.worlds().into_iter().map(str::to_owned).collect(),
+            program: report.is_program(),
+            worlds: report.worlds().into_iter().map(str::to_owned).collect(),
             imports: imported.collect(),
-            more_imports: facts.shape.more_imports,
-            exports: facts.shape.exports.clone(),
-            more_exports: facts.shape.more_exports,
+            more_imports: report.shape.more_imports,
+            exports: report.shape.exports.clone(),
+            more_exports: report.shape.more_exports,
             misspelt: misspelt.collect(),
             limits: limits.map(|(flag, what)| (flag.to_owned(), what)).collect(),
-            grants: facts.grants().into_iter().map(|(flag, _)| flag.to_owned()).collect(),
+            grants: report.grants().into_iter().map(|(flag, _)| flag.to_owned()).collect(),
             error: error.map(ToString::to_string),
             hint: error.and_then(LoadError::hint).map(str::to_owned),
         }))

@@ -1,4 +1,4 @@
-//! What is opened to workers: from what was typed and written to grants, variables and secrets.
+//! The grants, variables and secrets of workers, from flags and manifest tables.
 
 use std::{
     collections::BTreeMap,
@@ -15,21 +15,21 @@ use crate::{
     settings::{Manifest, SecretForm, SecretTable},
 };
 
-/// The largest file of a secret. A header cannot hold more anyway.
+/// The largest file of a secret, in bytes. A header cannot hold more anyway.
 const SECRET_MAX: u64 = 16 << 10;
 
-/// Grants, and the secrets that go with them, not bound yet.
+/// Grants and secrets. The secrets are not bound to requests yet.
 #[derive(Clone, Default)]
-pub(super) struct Opened {
+pub(super) struct WorkerGrants {
     pub(super) grants: Grants,
     pub(super) secrets: Vec<Secret>,
 }
 
-impl Opened {
-    /// What was typed.
+impl WorkerGrants {
+    /// The grants and secrets of the flags.
     ///
     /// # Errors
-    /// Something cannot be meant, or a secret is not there.
+    /// A value is invalid, or the source of a secret is missing.
     pub(super) fn typed(common: &Common) -> Result<Self, Failure> {
         let exec: Vec<Vec<&str>> = common
             .exec
@@ -47,10 +47,10 @@ impl Opened {
         })
     }
 
-    /// What a table says, of a pool or of the one worker.
+    /// The grants and secrets of a manifest's table, `[[pool]]` or `[worker]`.
     ///
     /// # Errors
-    /// As [`Opened::typed`].
+    /// As [`WorkerGrants::typed`].
     pub(super) fn written(
         dirs: &[String],
         exec: &[Vec<String>],
@@ -64,7 +64,7 @@ impl Opened {
         })
     }
 
-    /// These and those. Of two secrets with one name it is the one here.
+    /// The union with `more`. Of two secrets with the same name it has the one of `self`.
     pub(super) fn and(mut self, more: &Self) -> Self {
         self.grants = self.grants.and(&more.grants);
         self.secrets = over(self.secrets, &more.secrets);
@@ -72,7 +72,7 @@ impl Opened {
     }
 }
 
-/// Secrets, and of those others that have another name.
+/// `secrets`, and those of `others` that have other names.
 pub(super) fn over(mut secrets: Vec<Secret>, others: &[Secret]) -> Vec<Secret> {
     for other in others {
         if secrets.iter().all(|secret| secret.name != other.name) {
@@ -131,21 +131,21 @@ fn http_rules(texts: &[String]) -> Result<Vec<HttpRule>, Failure> {
     texts.iter().map(rule).collect()
 }
 
-/// `NAME=VALUE`, or `NAME` for what it is here.
+/// The variable of `NAME=VALUE`, or of `NAME` with its value in this process.
 pub(super) fn variable(text: &str) -> Result<(String, String), Failure> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, value.to_owned()),
         None => {
             let here = std::env::var(text);
-            let unset = || Failure::usage(format!("cannot pass `--env {text}` on"));
+            let unset = || Failure::usage(format!("cannot pass `--env {text}`"));
             (
                 text,
-                here.map_err(|error| unset().because(error).hint("give it as --env NAME=VALUE"))?,
+                here.map_err(|error| unset().because(error).hint("set it, or write --env NAME=VALUE"))?,
             )
         }
     };
     if name.is_empty() {
-        return Err(Failure::usage(format!("`--env {text}` has no name")).hint("it is written NAME[=VALUE]"));
+        return Err(Failure::usage(format!("`--env {text}` has no name")).hint("write NAME[=VALUE]"));
     }
     Ok((name.to_owned(), value))
 }
@@ -153,12 +153,12 @@ pub(super) fn variable(text: &str) -> Result<(String, String), Failure> {
 /// The secrets of a table.
 ///
 /// # Errors
-/// One is not there or cannot be meant.
+/// A secret is missing or invalid.
 pub(super) fn secrets(tables: &BTreeMap<String, SecretTable>, folder: &Path) -> Result<Vec<Secret>, Failure> {
     tables.iter().map(|(name, table)| secret(name, table, folder)).collect()
 }
 
-/// What every secret that was typed or written is read from.
+/// The sources of all secrets of flags and manifest.
 pub(super) fn sources<'a>(common: &'a Common, manifest: &'a Manifest) -> impl Iterator<Item = Source<'a>> {
     let typed = common.secret.iter().filter_map(|text| {
         let (_, from) = text.split_once('=')?;
@@ -181,7 +181,7 @@ pub(super) fn sources<'a>(common: &'a Common, manifest: &'a Manifest) -> impl It
     typed.chain(tables.flat_map(move |table| table.values().filter_map(source)))
 }
 
-/// Where a secret comes from.
+/// The source of a secret.
 pub(super) enum Source<'a> {
     Variable(&'a str),
     /// A file, relative to the current folder.
@@ -190,9 +190,9 @@ pub(super) enum Source<'a> {
     Written(&'a Path),
 }
 
-/// Sees to it that no other process can read the secrets that were read, by `/proc` or as a debugger would: not from this
-/// process's first environment, and, of processes without privileges, not from its memory. To be called once all are read and
-/// before the runtime starts.
+/// Hides the secrets from other processes, which could read them by `/proc` or as a debugger: removes them from this process's
+/// initial environment, and bars processes without privileges from its memory. To be called after all secrets are read and before
+/// the runtime starts.
 pub(super) fn hide(common: &Common, manifest: &Manifest) {
     let mut any = false;
     let variables = sources(common, manifest).inspect(|_| any = true);
@@ -201,7 +201,7 @@ pub(super) fn hide(common: &Common, manifest: &Manifest) {
         Source::Typed(_) | Source::Written(_) => None,
     }));
     if any {
-        // Linux has it; where it is refused, the system's own rules remain.
+        // If Linux denies it, the system's own rules remain.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
@@ -217,12 +217,10 @@ fn typed_secret(text: &str, base: &Path) -> Result<Secret, Failure> {
         }
     });
     let Some((name, env, file)) = parts else {
-        // What was typed is not said again: it may be the value itself.
+        // The text is not shown: it may be the value itself.
         let name = text.split('=').next().unwrap_or_default();
-        return Err(
-            Failure::usage(format!("the secret `{name}` is not written as it should be"))
-                .hint("it is written NAME=env:VAR or NAME=file:PATH; the value itself would be seen by everybody here"),
-        );
+        return Err(Failure::usage(format!("the secret `{name}` has no valid source"))
+            .hint("write NAME=env:VAR or NAME=file:PATH; every user of this machine could see the value itself here"));
     };
     let table = SecretTable {
         env,
@@ -240,7 +238,7 @@ fn secret(name: &str, table: &SecretTable, folder: &Path) -> Result<Secret, Fail
     }
     let value = match (&table.env, &table.file) {
         (Some(variable), None) => std::env::var(variable).map(Zeroizing::new).map_err(|error| {
-            // Not the error's own words, which show what is no text.
+            // Not the message of the error, which contains the value if that is not text.
             let why = match error {
                 std::env::VarError::NotPresent => "is not set",
                 std::env::VarError::NotUnicode(_) => "is not text",
@@ -251,19 +249,19 @@ fn secret(name: &str, table: &SecretTable, folder: &Path) -> Result<Secret, Fail
             let path = folder.join(file);
             read(&path).map_err(|error| failure().because(format!("cannot read `{}`: {error}", path.display())))
         }
-        _ => Err(failure().because("it comes from one of `env` and `file`")),
+        _ => Err(failure().because("it needs either `env` or `file`")),
     }?;
     let hosts = table.hosts.as_deref().map(http_rules).transpose()?;
     let basic = table.form == Some(SecretForm::Basic);
     Secret::new(name.to_owned(), value, hosts, basic).map_err(|error| failure().because(error))
 }
 
-/// A file's text without the line break at its end.
+/// The text of a file without its trailing line break.
 fn read(path: &Path) -> std::io::Result<Zeroizing<String>> {
     use std::io::{Error, ErrorKind, Read};
 
     let file = std::fs::File::open(path)?;
-    // Never moved while it grows.
+    // Allocated in full, so that no copy is left behind by growing.
     let mut text = Zeroizing::new(String::with_capacity(SECRET_MAX as usize + 1));
     file.take(SECRET_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > SECRET_MAX {

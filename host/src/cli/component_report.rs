@@ -1,4 +1,4 @@
-//! What can be said of a file of WebAssembly without running it, whether or not it can be used.
+//! Describes a WebAssembly file without running it, whether or not it is usable.
 
 use std::path::Path;
 
@@ -8,26 +8,26 @@ use crate::{
     sandbox::{Contract, EngineKind, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
 };
 
-/// What is known of a file.
-pub(super) struct Facts {
+/// The results of inspecting a file.
+pub(super) struct ComponentReport {
     pub(super) digest: Digest,
     pub(super) size: usize,
-    /// Whether it is a core module, of which a component is made when it is loaded.
+    /// Whether it is a core module, which is made into a component when it is loaded.
     pub(super) module: bool,
     pub(super) origin: Origin,
-    /// Of the component; of the core module if none can be made of it.
+    /// Imports and exports of the component; of the core module if no component can be made from it.
     pub(super) shape: Shape,
-    /// What it is good for, or why it is not.
+    /// The roles that it has, or why it is unusable.
     pub(super) contract: Result<Contract, LoadError>,
 }
 
-/// A line about an import.
+/// A note on an import.
 pub(super) struct Note {
     pub(super) text: String,
     pub(super) grant: Option<&'static str>,
 }
 
-impl Facts {
+impl ComponentReport {
     /// Inspects a file.
     ///
     /// # Errors
@@ -44,12 +44,12 @@ impl Facts {
         })
     }
 
-    /// Whether what is known is of the core module itself, because there is no component.
+    /// Whether the results are those of the core module itself, because no component can be made from it.
     fn is_bare(&self) -> bool {
         matches!(self.contract, Err(LoadError::Module(_)))
     }
 
-    /// What it can be, and the form of its functions as that.
+    /// Its roles, and the kind of its functions in each.
     pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, EngineKind)> {
         let contract = self.contract.as_ref().ok();
         let operation = contract.and_then(|contract| contract.operation);
@@ -67,33 +67,33 @@ impl Facts {
         self.contract.as_ref().map(Contract::worlds).unwrap_or_default()
     }
 
-    /// Exports that were perhaps meant to be one of the contract, each with that one.
+    /// Exports that resemble one of the contract, each with that one.
     pub(super) fn misspelt(&self) -> Vec<(&str, &'static str)> {
         misspelt(self.shape.exports.keys())
     }
 
-    /// What calling an import comes to, unless it simply does what it says.
+    /// The effect of calling an import, unless it is the documented one.
     pub(super) fn note(&self, import: &Import) -> Option<Note> {
         let contract = self.contract.as_ref().ok();
         let operates = contract.is_none_or(|contract| contract.operation.is_some());
-        // Nothing is ever open to an operation's planner and tasks.
+        // An operation's planner and tasks have no grants.
         let works = contract.is_none_or(|contract| contract.worker.is_some());
         let (text, grant) = match Use::of(&import.name) {
             _ if self.is_bare() && import.known => return None,
-            _ if self.is_bare() => ("not there: no component can be made with it".to_owned(), None),
+            _ if self.is_bare() => ("unknown: no component can be made with it".to_owned(), None),
             Use::Missing(Some(instead)) => (format!("not provided: traps when called; {instead}"), None),
             Use::Missing(None) => ("not provided: traps when called".to_owned(), None),
             Use::Granted(flag, what) if works => (format!("{what}, with {flag}"), Some(flag)),
-            Use::Granted(..) => ("nothing is open to an operation".to_owned(), None),
-            Use::OfWorkers if !works => ("for workers: refused in an operation".to_owned(), None),
-            Use::OfOperations if !operates => ("for operations: refused in a worker".to_owned(), None),
+            Use::Granted(..) => ("operations have no grants".to_owned(), None),
+            Use::OfWorkers if !works => ("for workers: fails in an operation".to_owned(), None),
+            Use::OfOperations if !operates => ("for operations: fails in a worker".to_owned(), None),
             Use::Closed => ("not available: no grant opens sockets".to_owned(), None),
             Use::Free | Use::OfWorkers | Use::OfOperations => return None,
         };
         Some(Note { text, grant })
     }
 
-    /// The flags that open something behind what a worker imports. Importing is not using: some languages import all of WASI.
+    /// The flags that grant what a worker's imports need. An import need not be used: some languages import all of WASI.
     pub(super) fn grants(&self) -> Vec<(&'static str, &'static str)> {
         const ORDER: [&str; 4] = ["--dir", "--env", "--http", "--exec"];
         let worker = self.contract.as_ref().is_ok_and(|contract| contract.worker.is_some());
