@@ -32,7 +32,7 @@ fn ask(folder: &Path, args: &[&str]) -> Ended {
 }
 
 /// The JSON answer of a run in this folder to a command.
-pub(crate) fn told(folder: &Path, args: &[&str]) -> Value {
+pub(crate) fn json_answer(folder: &Path, args: &[&str]) -> Value {
     answer(folder, args).unwrap_or_else(|ended| panic!("{args:?}: {}", ended.stderr))
 }
 
@@ -109,10 +109,10 @@ fn a_worker_is_explained_and_readmitted() {
     let root = folder.root();
     let mut live = endless(root, &["map", &manifest, "-v"]);
     until("the eviction", || {
-        told(root, &["explain", "worker", "mallory"])["health"] == "evicted"
+        json_answer(root, &["explain", "worker", "mallory"])["health"] == "evicted"
     });
 
-    let worker = told(root, &["explain", "worker", "mallory"]);
+    let worker = json_answer(root, &["explain", "worker", "mallory"]);
     assert_eq!(
         (&worker["type"], &worker["id"], &worker["health"]),
         (&"worker".into(), &"other/mallory".into(), &"evicted".into())
@@ -143,10 +143,10 @@ fn a_worker_is_explained_and_readmitted() {
     for failure in worker["failures"].as_array().unwrap() {
         let failed = failure["action"].as_u64().unwrap().to_string();
         until("the action's end", || {
-            told(root, &["explain", "action", &failed])["state"] == "done"
+            json_answer(root, &["explain", "action", &failed])["state"] == "done"
         });
     }
-    let explained = told(root, &["explain", "action", &action]);
+    let explained = json_answer(root, &["explain", "action", &action]);
     assert_eq!(
         (&explained["attempts"][0]["worker"], &explained["kind"]),
         (&"other/mallory".into(), &"line".into())
@@ -159,7 +159,7 @@ fn a_worker_is_explained_and_readmitted() {
         .exits(0)
         .stdout_kinds_to(&texts);
 
-    let run = told(root, &["explain"]);
+    let run = json_answer(root, &["explain"]);
     assert_eq!(
         (&run["workers"]["evicted"], &run["workers"]["healthy"]),
         (&1.into(), &2.into()),
@@ -179,7 +179,7 @@ fn a_worker_is_explained_and_readmitted() {
         stderr.contains("worker other/mallory: healthy")
     });
     until("another eviction", || {
-        let worker = told(root, &["explain", "worker", "mallory"]);
+        let worker = json_answer(root, &["explain", "worker", "mallory"]);
         worker["failed"].as_u64() > Some(failed) && worker["health"] == "evicted"
     });
 
@@ -187,9 +187,12 @@ fn a_worker_is_explained_and_readmitted() {
     live.end().exits(0);
     // `explain` still answers.
     assert!(files(root, "sock").is_empty());
-    let worker = told(root, &["explain", "worker", "mallory"]);
+    let worker = json_answer(root, &["explain", "worker", "mallory"]);
     assert_eq!((&worker["ended"], &worker["health"]), (&true.into(), &"evicted".into()));
-    assert_eq!(told(root, &["explain", "action", &action])["words"], explained["words"]);
+    assert_eq!(
+        json_answer(root, &["explain", "action", &action])["words"],
+        explained["words"]
+    );
     let well = worker["failures"]
         .as_array()
         .unwrap()
@@ -204,7 +207,7 @@ fn a_worker_is_explained_and_readmitted() {
     ask(root, &["explain"]).exits(0).stdout_kinds_to(&texts);
     ask(root, &["explain", "worker", "unknown"]).exits(2).stderr_to(&texts);
     ask(root, &["readmit", "mallory"]).exits(2).stderr_to(&texts);
-    let name = told(root, &["explain"])["id"].as_str().unwrap().to_owned();
+    let name = json_answer(root, &["explain"])["id"].as_str().unwrap().to_owned();
     ask(root, &["drain", "--run", &name]).exits(2).stderr_to(&texts);
     texts.match_snapshot();
 }
@@ -223,7 +226,7 @@ fn action_without_an_available_worker_is_explained() {
         said.code == 0 && said.events()[0]["state"] == "running"
     });
     ask(root, &["explain", "action", "a2"]).exits(0).stdout_kinds_to(&texts);
-    let run = told(root, &["explain", "run"]);
+    let run = json_answer(root, &["explain", "run"]);
     assert_eq!(
         (&run["waiting"]["for_a_free_worker"], &run["actions_running"]),
         (&1.into(), &1.into()),
@@ -273,13 +276,15 @@ fn a_worker_is_drained_and_then_the_run() {
     let drained = |ended: Ended| texts.add("drain", ended.exits(0).out().split(';').next().unwrap());
     drained(ask(root, &["drain", "mallory"]));
     until("its last attempt", || {
-        told(root, &["explain", "worker", "mallory"])["holds"].is_null()
+        json_answer(root, &["explain", "worker", "mallory"])["holds"].is_null()
     });
-    let before = told(root, &["explain", "worker", "mallory"]);
+    let before = json_answer(root, &["explain", "worker", "mallory"]);
     let done = |run: Value| run["actions_done"].as_u64().unwrap();
-    let so_far = done(told(root, &["explain"]));
-    until("more of the others", || done(told(root, &["explain"])) > so_far + 10);
-    assert_eq!(told(root, &["explain", "worker", "mallory"])["ok"], before["ok"]);
+    let so_far = done(json_answer(root, &["explain"]));
+    until("more of the others", || {
+        done(json_answer(root, &["explain"])) > so_far + 10
+    });
+    assert_eq!(json_answer(root, &["explain", "worker", "mallory"])["ok"], before["ok"]);
 
     drained(ask(root, &["drain"]));
     // The input stays open: the run does not wait for it.
@@ -307,7 +312,7 @@ fn two_runs_in_one_folder_are_addressed_by_name() {
     assert_eq!(both.len(), 2);
     let second = both.iter().map(|file| id(file)).find(|id| *id != first).unwrap();
     for run in [&first, &second] {
-        assert_eq!(told(root, &["explain", "--run", run])["run"], **run);
+        assert_eq!(json_answer(root, &["explain", "--run", run])["run"], **run);
     }
     let ended = ask(root, &["drain"])
         .exits(2)
@@ -316,8 +321,8 @@ fn two_runs_in_one_folder_are_addressed_by_name() {
     ask(root, &["drain", "--run", &first]).exits(0);
     one.end().exits(130);
     // One run is left, which need not be named.
-    assert_eq!(told(root, &["explain"])["run"], *second);
-    assert_eq!(told(root, &["explain", "run", "--run", &first])["ended"], true);
+    assert_eq!(json_answer(root, &["explain"])["run"], *second);
+    assert_eq!(json_answer(root, &["explain", "run", "--run", &first])["ended"], true);
     // The end of the run's name is enough.
     ask(root, &["drain", "--run", &second[16..]]).exits(0);
     other.end().exits(130);
@@ -350,7 +355,7 @@ fn invalid_requests_get_errors_and_idle_clients_block_no_others() {
     let before = live.fed();
     until("more fed lines", || live.fed() > before + 50);
     // They are closed after a timeout, and then others are served.
-    assert!(told(root, &["explain"])["actions_done"].as_u64() > Some(0));
+    assert!(json_answer(root, &["explain"])["actions_done"].as_u64() > Some(0));
     drop(silent);
     let texts = Texts::new("invalid_requests_get_errors_and_idle_clients_block_no_others");
     for bytes in [
@@ -400,10 +405,10 @@ fn run_outside_a_project_leaves_no_files() {
     // The same folder by another path.
     let link = Folder::new();
     std::os::unix::fs::symlink(folder.root(), link.root().join("link")).unwrap();
-    assert_eq!(told(&link.root().join("link"), &["explain"])["ended"], false);
+    assert_eq!(json_answer(&link.root().join("link"), &["explain"])["ended"], false);
     ask(folder.root(), &["drain"]).exits(0);
     live.end().exits(130);
-    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+    assert_eq!(json_answer(folder.root(), &["explain"])["ended"], true);
     assert_eq!(names(folder.root()), ["echo.wasm"]);
     // Another folder has its own runs.
     ask(link.root(), &["explain"]).exits(2);
@@ -417,7 +422,7 @@ fn project_stores_its_runs_in_a_folder_that_git_ignores() {
     run();
     // A run from before the folder was a project is still found.
     folder.file("disperse.toml", "");
-    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+    assert_eq!(json_answer(folder.root(), &["explain"])["ended"], true);
     run();
     assert_eq!(names(folder.root()), [".disperse", "disperse.toml", "echo.wasm"]);
     assert_eq!(
@@ -425,7 +430,7 @@ fn project_stores_its_runs_in_a_folder_that_git_ignores() {
         "*\n"
     );
     assert_eq!(files(folder.root(), "ended").len(), 1);
-    assert_eq!(told(folder.root(), &["explain"])["ended"], true);
+    assert_eq!(json_answer(folder.root(), &["explain"])["ended"], true);
 }
 
 #[test]
@@ -491,7 +496,7 @@ fn control_works_in_a_folder_with_a_long_path() {
     let deep = folder.root().join("a".repeat(100)).join("b".repeat(100));
     std::fs::create_dir_all(&deep).unwrap();
     let live = endless(&deep, &["map", &echo]);
-    assert!(told(&deep, &["explain"])["actions_done"].as_u64() > Some(0));
+    assert!(json_answer(&deep, &["explain"])["actions_done"].as_u64() > Some(0));
     live.close();
     live.end().exits(0);
 }
@@ -513,7 +518,10 @@ fn last_ten_ended_runs_are_kept_and_the_first_event_names_the_run() {
         last = events[0]["id"].as_str().unwrap().to_owned();
     }
     assert_eq!(files(folder.root(), "ended").len(), 10);
-    assert_eq!(told(folder.root(), &["explain", "--run", &last])["actions_done"], 1);
+    assert_eq!(
+        json_answer(folder.root(), &["explain", "--run", &last])["actions_done"],
+        1
+    );
 }
 
 #[test]
@@ -530,7 +538,7 @@ fn workers_that_join_a_run_are_given_work() {
         .exits(0)
         .stdout_to(&texts);
     until("their work", || {
-        let ok = |name| told(root, &["explain", "worker", name])["ok"].as_u64();
+        let ok = |name| json_answer(root, &["explain", "worker", name])["ok"].as_u64();
         ok("many/2") > Some(0) && ok("many/3") > Some(0)
     });
     ask(root, &["workers", "add", "many"]).exits(0).stdout_to(&texts);

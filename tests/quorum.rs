@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{Ended, Folder, Texts, body, host, of_type, probe};
 
 /// A manifest of untrusted pools, each with a name, a component and a number of workers with different owners.
-fn strangers(pools: &[(&str, &str, u32)]) -> String {
+fn untrusted_pools(pools: &[(&str, &str, u32)]) -> String {
     let pool = |(name, component, workers): &(&str, &str, u32)| {
         format!(
             r#"
@@ -37,7 +37,7 @@ fn untrusted_results_are_compared_and_the_dissenting_worker_is_evicted() {
     folder.worker("liar.wasm", &body::large(10));
     let manifest = folder.file(
         "disperse.toml",
-        strangers(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
+        untrusted_pools(&[("honest", "honest.wasm", 3), ("liar", "liar.wasm", 1)]),
     );
     // Long, so that few of them wait in the pipe. Fed until the dissenting worker is detected, however seldom it had work, and many
     // more than are open at once, all of which are compared before any score is known.
@@ -95,7 +95,7 @@ fn explain_shows_the_dissent_of_a_worker() {
     folder.worker("liar.wasm", &body::large(10));
     let manifest = folder.file(
         "disperse.toml",
-        strangers(&[("honest", "honest.wasm", 2), ("liar", "liar.wasm", 1)]),
+        untrusted_pools(&[("honest", "honest.wasm", 2), ("liar", "liar.wasm", 1)]),
     );
     host(["map", &manifest])
         .folder(folder.root())
@@ -166,7 +166,7 @@ fn result_that_differs_between_workers_fails_the_action() {
         })
         .collect();
     let pools: Vec<(&str, &str, u32)> = pools.iter().map(|(name, file)| (&**name, &**file, 1)).collect();
-    let manifest = folder.file("disperse.toml", strangers(&pools));
+    let manifest = folder.file("disperse.toml", untrusted_pools(&pools));
     host(["map", &manifest])
         .input("line\n")
         .run()
@@ -196,7 +196,7 @@ fn untrusted_workers_get_no_grants() {
     let refused = |more: &str, flags: &[&str]| {
         let manifest = folder.file(
             "disperse.toml",
-            format!("{}{more}", strangers(&[("p", "honest.wasm", 2)])),
+            format!("{}{more}", untrusted_pools(&[("p", "honest.wasm", 2)])),
         );
         let args = ["map", &manifest, "--trust-manifest"];
         let args: Vec<&str> = args.into_iter().chain(flags.iter().copied()).collect();
@@ -210,7 +210,7 @@ fn untrusted_workers_get_no_grants() {
     refused("[[pool.worker]]\nname = \"w\"\nsettings = { A = \"B\" }", &[]);
     let concurrent = folder.file(
         "disperse.toml",
-        format!("{}concurrency = 2", strangers(&[("p", "honest.wasm", 2)])),
+        format!("{}concurrency = 2", untrusted_pools(&[("p", "honest.wasm", 2)])),
     );
     host(["map", &concurrent]).input("line\n").run().exits(2);
     texts.match_snapshot();

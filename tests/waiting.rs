@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    control::told,
+    control::json_answer,
     support::{Folder, Live, alone, becomes_true, body, host, player, probe},
 };
 
@@ -60,7 +60,7 @@ fn waiting_for_quotas_uses_nearly_no_cpu() {
     let memory = [ACTIONS / 100, ACTIONS].map(|waiting| {
         let mut live = start(&folder, &args, "x", WORKERS + waiting);
         live.wait_until("its name", |_, stderr| stderr.contains("run "));
-        let is_quiet = || is_waiting(&told(folder.root(), &["explain"]), WORKERS, waiting);
+        let is_quiet = || is_waiting(&json_answer(folder.root(), &["explain"]), WORKERS, waiting);
         assert!(becomes_true(DEADLINE, is_quiet), "{waiting} actions never waited");
         if waiting == ACTIONS {
             is_at_rest(&live);
@@ -128,7 +128,7 @@ fn action_is_dispatched_when_its_quota_window_opens() {
         late.read(stdout);
         late.measured.len() >= MEASURED
     });
-    let run = told(folder.root(), &["explain"]);
+    let run = json_answer(folder.root(), &["explain"]);
     let waiting = run["waiting"]["all"].as_u64().unwrap();
     assert!(waiting >= ACTIONS as u64, "only {waiting} actions wait");
     late.measured.sort_unstable();
