@@ -360,7 +360,7 @@ fn concurrency_needs_async_workers() {
 }
 
 #[test]
-fn short_help_fits_a_screen_and_long_help_says_more() {
+fn short_help_fits_a_screen_and_long_help_shows_more() {
     for command in [
         "run", "map", "test", "new", "inspect", "compile", "trust", "explain", "drain", "simulate",
     ] {

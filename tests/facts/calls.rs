@@ -87,7 +87,7 @@ async fn engine_without_async_runs_blocking_guests_and_rejects_the_rest() {
 }
 
 #[test]
-fn the_type_of_an_export_says_whether_it_is_async() {
+fn type_of_an_export_shows_whether_it_is_async() {
     let engine = Engine::new(&config(true)).unwrap();
     let component = component(&engine, ASYNC).unwrap();
     let is_async = |name| match component.get_export(None, name) {
