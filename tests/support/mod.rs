@@ -48,8 +48,7 @@ pub(crate) fn records(folder: &Path) -> PathBuf {
         return folder.join(".disperse");
     }
     let digest = <sha2::Sha256 as sha2::Digest>::digest(folder.canonicalize().unwrap().as_os_str().as_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    state().join("disperse/runs").join(name)
+    state().join("disperse/runs").join(hex::encode(&digest[..8]))
 }
 
 /// A command with the environment of tests: their own cache and trust store, and no variables of the `cargo` that runs them.

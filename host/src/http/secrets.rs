@@ -1,6 +1,6 @@
 //! Replaces placeholders by secrets, and secrets by placeholders.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use url::Url;
@@ -24,11 +24,7 @@ impl Placed {
     pub(crate) fn new(secret: Secret) -> std::io::Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-        let mut placeholder = "disperse-secret-".to_owned();
-        for byte in bytes {
-            // Writing to a string cannot fail.
-            let _ = write!(placeholder, "{byte:02x}");
-        }
+        let placeholder = format!("disperse-secret-{}", hex::encode(bytes));
         Ok(Self { placeholder, secret })
     }
 }

@@ -34,8 +34,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
             }
             None => {
                 let cut = bytes.len().min(SHOWN_MAX / 4);
-                let digits = bytes.iter().take(cut).map(|byte| format!("{byte:02x}"));
-                (format!("0x{}", digits.collect::<String>()), cut)
+                (format!("0x{}", hex::encode(bytes.get(..cut).unwrap_or_default())), cut)
             }
         };
     if cut < bytes.len() {
