@@ -1,8 +1,8 @@
 //! The tools that build projects, and how to get a missing one.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -99,10 +99,7 @@ fn programs(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_there(path: &OsString, program: &str) -> bool {
-    let runs = |file: PathBuf| {
-        std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(path).any(|folder| runs(folder.join(program)))
+    which::which_in_global(program, Some(path)).is_ok_and(|mut found| found.next().is_some())
 }
 
 /// The target that cargo builds for, if it is not installed.
@@ -121,18 +118,15 @@ pub(super) fn missing_target(folder: &Path, line: &str) -> Option<String> {
     (found.status.success() && !libraries.exists()).then(|| target.to_owned())
 }
 
-/// A word, quoted for a shell where needed.
+/// A word, quoted for a shell where needed. One with a NUL, which no path has, stays as it is.
 pub(super) fn shell_word(word: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

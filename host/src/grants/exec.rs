@@ -47,11 +47,8 @@ impl ExecRuleError {
                 absolute.map(|path| format!("name it as `{}`", path.display()))
             }
             Self::Relative(name) => {
-                let folders = path.map(std::env::split_paths).into_iter().flatten();
-                let found = folders
-                    .map(|folder| folder.join(name))
-                    .find(|path| path.is_absolute() && path.is_file());
-                Some(match found {
+                let mut found = which::which_in_global(name, path).into_iter().flatten();
+                Some(match found.find(|path| path.is_absolute()) {
                     Some(found) => format!("name it as `{}`, where PATH has it", found.display()),
                     None => "PATH has no such program either; install it, and name it by its absolute path".to_owned(),
                 })
