@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::words::{self, health_word};
 use crate::{
     inbox::{HealthKind, Progress, RunSummary, TaskCounts, Undone, WorkerSummary},
+    text::columns,
     units::{Fuel, Size, Time},
 };
 
@@ -201,32 +202,8 @@ fn state(worker: &WorkerSummary) -> String {
 }
 
 fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; N]>) {
-    let widths: Vec<usize> = head
-        .iter()
-        .enumerate()
-        .map(|(column, title)| {
-            let cells = rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count());
-            cells.max().unwrap_or_default().max(title.len())
-        })
-        .collect();
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut out = String::from(" ");
-        for ((column, cell), width) in cells.enumerate().zip(&widths) {
-            let _ = if column == 0 {
-                write!(out, " {cell:<width$}")
-            } else {
-                write!(out, "  {cell:>width$}")
-            };
-        }
-        text.push_str(out.trim_end());
-        text.push('\n');
-    };
-    line(&mut head.into_iter());
-    for row in &rows {
-        line(&mut row.iter().map(String::as_str));
+    for line in columns(std::iter::once(head.map(str::to_owned)).chain(rows)) {
+        let _ = writeln!(text, "  {line}");
     }
 }
 

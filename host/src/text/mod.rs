@@ -1,12 +1,14 @@
 //! Text of guests, files and servers, made safe to keep and show: of a limited length, and without characters that a
 //! terminal or an editor interprets.
 
+mod columns;
 mod escape;
 mod paint;
 
 use std::fmt::{self, Display, Write};
 
 pub(crate) use self::{
+    columns::columns,
     escape::{is_printable, plain, plain_json, plain_line},
     paint::{Color, painted},
 };

@@ -1,11 +1,11 @@
 //! The comparison as a text table.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, iter, time::Duration};
 
 use disperse_scheduler::sim::{Figure, Preset, Scenario, Series, Span, Spending};
 
 use super::{Compared, Spread};
-use crate::{report::quota_words, units::Time};
+use crate::{report::quota_words, text::columns, units::Time};
 
 /// Figures that an overview also shows for scenarios with quotas.
 const OF_QUOTAS: [Figure; 2] = [Figure::QuotaUsed, Figure::Overrun];
@@ -48,41 +48,17 @@ enum Row {
 }
 
 fn lay_out(head: &str, names: Vec<String>, rows: &[Row]) -> String {
-    let figures = || {
-        rows.iter().filter_map(|row| match row {
-            Row::Scenario(_) => None,
-            Row::Figure(name, cells) => Some((name, cells)),
-        })
-    };
-    let first = figures()
-        .map(|(name, _)| name.len() + 2)
-        .chain([head.len()])
-        .max()
-        .unwrap_or(0);
-    let width = |index: usize, name: &String| {
-        let cells = figures().filter_map(|(_, cells)| cells.get(index));
-        cells.chain([name]).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = names
-        .iter()
-        .enumerate()
-        .map(|(index, name)| width(index, name))
-        .collect();
-    let line = |text: &mut String, label: &str, cells: &[String]| {
-        let _ = write!(text, "{label:<first$}");
-        for (cell, width) in cells.iter().zip(&widths) {
-            let _ = write!(text, "  {cell:>width$}");
-        }
-        text.push('\n');
-    };
-    let mut text = String::new();
-    line(&mut text, head, &names);
+    let cells = |first: String, rest: &[String]| [&[first], rest].concat();
+    let figures = rows.iter().filter_map(|row| match row {
+        Row::Scenario(_) => None,
+        Row::Figure(name, values) => Some(cells(format!("  {name}"), values)),
+    });
+    let mut lines = columns(iter::once(cells(head.to_owned(), &names)).chain(figures)).into_iter();
+    let mut text = lines.next().unwrap_or_default() + "\n";
     for row in rows {
         match row {
-            Row::Scenario(world) => {
-                let _ = write!(text, "\n{world}\n");
-            }
-            Row::Figure(name, cells) => line(&mut text, &format!("  {name}"), cells),
+            Row::Scenario(world) => text.extend(["\n", world, "\n"]),
+            Row::Figure(..) => text.extend([&lines.next().unwrap_or_default(), "\n"]),
         }
     }
     text
