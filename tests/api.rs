@@ -1,4 +1,6 @@
 //! The public API equals the list in `docs/api.txt`, so that no change goes unseen.
+//!
+//! Not cargo-public-api: it reads what only a nightly rustdoc writes.
 
 use std::collections::BTreeSet;
 

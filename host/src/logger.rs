@@ -1,4 +1,6 @@
 //! Log lines of guests and of the host, on their way to the report.
+//!
+//! Not tracing: these lines are data of a run, with budgets, of untrusted guests; they are no diagnostics of this program.
 
 use std::{
     fmt,

@@ -287,6 +287,8 @@ fn entries(folder: &Path, path: &Path) -> Vec<(OsString, Metadata)> {
 }
 
 /// Whether a name matches a pattern, in which `*` stands for any part of it, including an empty one.
+///
+/// Not globset: names need not be text, and `?` and `[` are letters like others.
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
     let first = parts.next().unwrap_or_default();

@@ -10,6 +10,8 @@ use std::{
 const LETTERS: usize = 5;
 
 /// The name of a run: its start time (UTC) and a few letters, as in `20261124-162024-kqztb`. Sorts by time.
+///
+/// Not a ULID or UUID v7: people type these names, or their ends, and read the time in them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunId(String);
 

@@ -183,6 +183,8 @@ fn leading(written: &str, path: &Path, target: &Path) -> String {
 }
 
 /// The words of a command, quoted for a shell, so that their ends are visible.
+///
+/// Not shlex: it also quotes the `*` and `=` of patterns. This is read, and never run.
 fn command(words: &[String]) -> String {
     let word = |word: &String| {
         if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c == '\'') {

@@ -52,7 +52,8 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The longest common part marked with two blanks, the rest with the side that it is on.
+/// The longest common part marked with two blanks, the rest with the side that it is on. Not similar: this crate has no
+/// dependencies, not even for its tests.
 fn differ(wanted: &[&str], got: &[String]) -> String {
     let mut common = vec![vec![0_usize; got.len() + 1]; wanted.len() + 1];
     for w in (0..wanted.len()).rev() {

@@ -1,4 +1,6 @@
 //! The files that `new` writes, taken from this repository: SDKs, the contract, and templates.
+//!
+//! Not include_dir: it takes everything in a folder, also tests and what tools leave there, and cargo does not notice a new file.
 
 use super::languages::Files;
 

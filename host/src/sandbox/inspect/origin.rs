@@ -142,6 +142,7 @@ impl Marks {
         self.quickjs |= name.starts_with("componentize_qjs_runtime");
     }
 
+    /// Not wasm-metadata: it keeps nothing of a section that ends early, and has no bound.
     fn producers(&mut self, fields: ProducersSectionReader<'_>) {
         for field in fields.into_iter().flatten() {
             for value in field.values.into_iter().flatten() {

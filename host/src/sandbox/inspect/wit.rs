@@ -1,4 +1,6 @@
 //! Formats the types of a component as text of bounded length.
+//!
+//! Not wit-component: it prints whole packages that it decodes first, without a bound, and not the type of one export.
 
 use wasmparser::{
     component_types::{
