@@ -33,7 +33,7 @@ def test():
         "forgot: 9",
         "kinds: 16",
         "large: 25884924",
-        "log: ERR no luck",
+        "log: ERR no result",
         "no text: the program or an argument is not UTF-8",
         "numbers: 9223372036854775807",
         "often: within 2 MiB: 1",

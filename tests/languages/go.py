@@ -24,6 +24,7 @@ def test():
     run("go", "build", "-buildmode=c-shared", "-o", made, ".", cwd=sdk / "tests" / "probe", path=tools, env=OFFLINE | target)
     said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
     same("Go: an operation with its own worker", said, [
+        r"/about: me 1 true probe/\d / denied: no grant for HTTP.*--http / denied: no grant to run .*--exec/",
         "all: 9176640500",
         "any: 204 cancelled: the result of `square` was taken already",
         "args: [a b]",
@@ -42,7 +43,6 @@ def test():
         "refused: ERR permanent: it can never work",
         "sleep: 2.5s",
         r"/stall: ERR the task broke the contract: it waited for the clock, .*/",
-        r"/who: me 1 true probe/\d / denied: no grant for HTTP.*--http / denied: no grant to run .*--exec/",
         "wide: 9223372030926249001",
         "é😀: 6",
     ])

@@ -35,6 +35,7 @@ def test():
     said, errors = run(HOST, "run", made, "--", "a", "b", code=1)
     same("JavaScript: an operation with its own worker", said, [
         r"/abandon: ERR exhausted: its one attempt failed \| .*: no fourteen/",
+        r'/about: \["about",1,"probe/\d",\["denied","denied: no grant to run .*--exec"\]\]/',
         "all: 2500",
         'args: ["a","b"]',
         'bigint: "permanent"',
@@ -58,7 +59,6 @@ def test():
         'text: "144"',
         r'/throw: ERR thrown: {"odd":1}.*/',
         'timeout: "right"',
-        r'/who: \["who",1,"probe/\d",\["denied","denied: no grant to run .*--exec"\]\]/',
     ])
     random = [line for line in said.splitlines() if line.startswith("random")]
     if len(set(random)) != 2:

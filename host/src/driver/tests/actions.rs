@@ -173,7 +173,8 @@ fn late_result_of_a_stopped_attempt_changes_nothing() {
     let mut run = Run::with_task(&[workers(&[1])]);
     run.turn([asks(1, 1)]);
     run.turn([cancels(1, 1)]);
-    (run.tasks(), run.orders());
+    run.tasks();
+    run.orders();
     run.turn([done(attempt(1, 1), 0, "late")]);
     assert_eq!(run.tasks(), NONE);
     run.turn([asks(1, 2)]);

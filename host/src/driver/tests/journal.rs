@@ -13,7 +13,8 @@ fn run_with_journal(pools: &[Pool]) -> Run {
     run.turn([handed("in")]);
     run.keep();
     run.turn([]);
-    (run.tasks(), run.fake.recorded().records.clear());
+    run.tasks();
+    run.fake.recorded().records.clear();
     run
 }
 
