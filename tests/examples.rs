@@ -82,7 +82,7 @@ fn fetch_and_its_server_do_what_the_readme_shows() {
     )
     .run()
     .exits(0)
-    .prints(&format!("401      13 http://127.0.0.1:{port}/private\n"));
+    .prints(&format!("401      15 http://127.0.0.1:{port}/private\n"));
     let line = line.replace("/private", "/away").replace(named, "TOKEN=other");
     let ended = shell(&line).run().exits(1).prints("");
     // The output of cargo is there as well.

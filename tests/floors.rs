@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// The exceptions: a module, and another one of its layer that it imports.
-const NEIGHBOURS: [(&str, &str); 3] = [("driver", "operation"), ("transport", "worker"), ("script", "settings")];
+const NEIGHBOURS: [(&str, &str); 2] = [("driver", "operation"), ("script", "settings")];
 
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
