@@ -299,7 +299,7 @@ mod tests {
             (
                 "quota = [{ concurrent = 1 }]\n[[worker]]\nname = \"a\"\naccount = \"x\"\n\
                  [[worker]]\nname = \"b\"\naccount = \"x\"\nquota = []\n",
-                "its account `x` is that of `a`",
+                "`a` has the same account, `x`",
             ),
             (
                 "[[worker]]\nname = \"a\"\naccount = \"x\"\n[[worker]]\nname = \"b\"\nkinds = [\"k\"]\naccount = \"x\"\n",

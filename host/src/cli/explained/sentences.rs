@@ -197,7 +197,7 @@ mod tests {
             asked_ms: 1_000,
         };
         let waits = |what: &str| {
-            format!("{what} (of 5 that serve its kind: 2 at work, 1 free or slowed down, 2 busy); asked for 9s ago")
+            format!("{what} (of 5 that serve its kind: 2 at work, 1 free or slowed down, 2 busy); requested 9s ago")
         };
         let quota = |refills_ms| {
             let quota = "w/1".to_owned();
