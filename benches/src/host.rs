@@ -1,6 +1,7 @@
 //! The host as a user runs it: the program with arguments.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -59,7 +60,16 @@ impl Host {
             .ancestors()
             .nth(2)
             .context("the benchmark is not in a target folder")?;
+        // What `cargo run` tells this program of its own package is input of some build scripts: ring and all that is above it, up to
+        // the host, would be built once more here, and again by the next cargo outside.
+        let is_own = |name: &OsStr| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
+        };
         let run = |command: &mut Command| -> Result<()> {
+            for (name, _) in std::env::vars_os().filter(|(name, _)| is_own(name)) {
+                command.env_remove(name);
+            }
             let status = command.current_dir(root).env("CARGO_TARGET_DIR", target).status()?;
             ensure!(status.success(), "{command:?} failed");
             Ok(())
