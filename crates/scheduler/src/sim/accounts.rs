@@ -148,7 +148,7 @@ impl Till {
     fn new(world: &Scenario, account: u32, index: usize, quota: Quota) -> Self {
         let span = length(quota);
         // It is unknown when a service began to count.
-        let first = || 1 + world.window_luck(account, index).next_u64() % span;
+        let first = || 1 + world.window_rng(account, index).next_u64() % span;
         let ends = matches!(quota, Quota::Fixed { .. }).then(first);
         Self {
             service: Service::new(quota, Clock::slower(quota, ends, world.clocks_slow)),

@@ -292,7 +292,7 @@ impl Scenario {
     }
 
     /// When the windows of an account's service begin.
-    pub(super) fn window_luck(&self, account: u32, quota: usize) -> Rng {
+    pub(super) fn window_rng(&self, account: u32, quota: usize) -> Rng {
         self.dice([u64::from(account), quota as u64, WINDOWS])
     }
 
