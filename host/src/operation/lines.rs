@@ -5,7 +5,6 @@
 use std::{
     ffi::OsStr,
     io::{self, BufRead, ErrorKind},
-    num::NonZeroU32,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -32,12 +31,15 @@ use super::{Operation, in_order::InOrder, output_room, take};
 use crate::{
     files,
     inbox::{
-        Action, Deliveries, Held, Notice, Options, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort,
-        TaskRoom, Used, deliveries, panic_message, reap,
+        Action, Ask, Deliveries, Held, Notice, Options, Parcel, PlannerCall, PlannerNotice, PlannerPort, Request,
+        RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
-    limits::OUTPUT_ROOM,
+    limits::{Charge, OUTPUT_ROOM},
     units::Size,
 };
+
+/// The number of the only request of a task.
+const REQUEST: RequestNumber = 1;
 
 /// How many lines, or batches of lines, are read ahead.
 const AHEAD: usize = 1024;
@@ -191,47 +193,41 @@ impl Operation for Lines {
         let _ = self.planner.send((call, room));
     }
 
-    fn start(&mut self, task: TaskId, input: Bytes, now_ms: u64) -> Deliveries {
-        reap(&mut self.running);
-        let (deliveries, from_driver) = deliveries();
-        let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-        let rejected = rejected.remove(&task.0);
-        if let Some(message) = rejected {
-            let (end, room) = (TaskEnd::failed(message), TaskRoom::default());
-            // Fails if the driver is gone.
-            let _ = self.to_driver.send(Notice::TaskEnded { task, end, room });
-            return deliveries;
-        }
-        let mut port = TaskPort::new(task, now_ms, NonZeroU32::MIN, self.to_driver.clone(), from_driver);
-        let (kind, to_driver) = (self.options.kind.clone(), self.to_driver.clone());
-        // Sent here and not in the tokio task: those run in any order, and lines are sent in theirs.
-        let asked = Options {
-            idempotent: self.options.idempotent,
-            ..Options::default()
+    fn start(&mut self, task: TaskId, input: Bytes, _: u64) -> Deliveries {
+        let rejected = self
+            .shared
+            .rejected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&task.0);
+        let notice = match rejected {
+            Some(message) => ended(task, Err(message), None),
+            None => Notice::Request(Request {
+                task,
+                number: REQUEST,
+                ask: Ask::Action(
+                    Action {
+                        kind: self.options.kind.clone(),
+                        payload: input,
+                    },
+                    Options {
+                        idempotent: self.options.idempotent,
+                        ..Options::default()
+                    },
+                ),
+            }),
         };
-        let number = port.submit(Action { kind, payload: input }, asked, false);
-        self.running.spawn(async move {
-            let (answer, charge) = loop {
-                if let Some(answer) = port.take_charged(number) {
-                    break answer;
-                }
-                if !port.next_delivery().await {
-                    return;
-                }
-            };
-            let outcome = answer.value.map_err(|refusal| refusal.message);
-            let room = TaskRoom {
-                result: charge,
-                ..TaskRoom::default()
-            };
-            let end = TaskEnd {
-                outcome,
-                is_of_machine: false,
-                used: Used::default(),
-            };
-            let _ = to_driver.send(Notice::TaskEnded { task, end, room });
-        });
-        deliveries
+        // Fails if the driver is gone, as below.
+        let _ = self.to_driver.send(notice);
+        // The only delivery has the only answer, which ends the task.
+        let to_driver = self.to_driver.clone();
+        Deliveries::Handed(Box::new(move |Parcel { delivery, mut charges }| {
+            let charge = charges.pop().map(|(_, charge)| charge);
+            if let Some(answer) = delivery.answers.into_iter().next() {
+                let outcome = answer.value.map_err(|refusal| refusal.message);
+                let _ = to_driver.send(ended(task, outcome, charge));
+            }
+        }))
     }
 
     fn stop(&mut self) -> bool {
@@ -255,6 +251,22 @@ impl Operation for Lines {
 
     fn look(&mut self) {
         reap(&mut self.running);
+    }
+}
+
+/// The end of a task. `charge`: of its result.
+fn ended(task: TaskId, outcome: Result<Bytes, String>, charge: Option<Charge>) -> Notice {
+    Notice::TaskEnded {
+        task,
+        end: TaskEnd {
+            outcome,
+            is_of_machine: false,
+            used: Used::default(),
+        },
+        room: TaskRoom {
+            result: charge,
+            ..TaskRoom::default()
+        },
     }
 }
 
