@@ -1,4 +1,4 @@
-//! What a turn does to the rest of the run and to the world: collected while the turn decides, released at its end.
+//! What a notice does to the rest of the run and to the world: collected while the driver decides, released at its end.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::inbox::{Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
 
-/// One thing that a turn does.
+/// One thing that a notice does.
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Starts a task that was handed out.
@@ -53,7 +53,7 @@ impl Effect {
     }
 }
 
-/// The effects of the turn that goes on, and those of earlier ones that wait for the journal.
+/// The effects of the notice that is taken, and those of earlier ones that wait for the journal.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// How many turns have ended.
@@ -95,17 +95,23 @@ impl Effects {
 
     /// Keeps an effect that has to wait; returns one that need not. `durable`: the last turn that is.
     fn hold(&mut self, effect: Effect, durable: TurnNumber) -> Option<Effect> {
+        // What it follows from: the last record, which may be one of this turn.
+        let cause = if self.records.is_empty() {
+            self.recorded
+        } else {
+            self.turns + 1
+        };
         // Orders reach a worker in their order, and output and events their reader.
         let is_behind = match effect {
             Effect::Order { .. } => self.orders_waiting > 0,
             Effect::Output(_) | Effect::Event(_) => self.waiting.len() > self.orders_waiting,
             Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) => false,
         };
-        if (durable >= self.recorded || !effect.leaves()) && !is_behind {
+        if (durable >= cause || !effect.leaves()) && !is_behind {
             return Some(effect);
         }
         self.orders_waiting += usize::from(effect.is_order());
-        self.waiting.push_back((self.recorded, effect));
+        self.waiting.push_back((cause, effect));
         None
     }
 
@@ -125,26 +131,25 @@ impl Driver<'_> {
         }
     }
 
-    /// Reports something at the end of the turn.
+    /// Reports something at the end of the notice.
     pub(super) fn emit(&mut self, event: RunEvent) {
         self.effects.push(Effect::Event(event));
     }
 
-    /// Ends a turn: hands its records to the journal and releases its effects, as far as they need not wait.
-    pub(super) fn end_turn(&mut self) {
+    /// Releases the effects of a notice at once, so that others work while the rest of the turn is decided; what leaves the run
+    /// waits for the records that it follows from.
+    pub(super) fn release_effects(&mut self) {
         let mut effects = std::mem::take(&mut self.effects.now);
         if self.journal.is_on() {
-            for effect in &effects {
-                self.record_effect(effect);
+            let durable = self.journal.durable();
+            for effect in effects.drain(..) {
+                self.record_effect(&effect);
+                if let Some(effect) = self.effects.hold(effect, durable) {
+                    self.release(effect);
+                }
             }
-        }
-        if let Some((turn, records)) = self.effects.end_turn() {
-            self.journal.append(turn, records);
-        }
-        self.release_durable();
-        let durable = self.journal.durable();
-        for effect in effects.drain(..) {
-            if let Some(effect) = self.effects.hold(effect, durable) {
+        } else {
+            for effect in effects.drain(..) {
                 self.release(effect);
             }
         }
@@ -152,6 +157,15 @@ impl Driver<'_> {
         if self.effects.now.is_empty() {
             self.effects.now = effects;
         }
+    }
+
+    /// Ends a turn: releases the effects that are left and hands its records to the journal.
+    pub(super) fn end_turn(&mut self) {
+        self.release_effects();
+        if let Some((turn, records)) = self.effects.end_turn() {
+            self.journal.append(turn, records);
+        }
+        self.release_durable();
     }
 
     /// Releases the effects of earlier turns that have become durable.

@@ -312,6 +312,7 @@ impl<'a> Driver<'a> {
             && let Some(notice) = self.late.pop_front()
         {
             self.take(notice);
+            self.release_effects();
         }
         for notice in batch.drain(..) {
             let is_late = !self.late.is_empty() || self.report.is_full();
@@ -320,6 +321,7 @@ impl<'a> Driver<'a> {
                 notice if is_late => self.late.push_back(notice),
                 notice => self.take(notice),
             }
+            self.release_effects();
         }
     }
 
@@ -341,7 +343,8 @@ impl<'a> Driver<'a> {
                 biased;
                 _ = self.inbox.recv_many(batch, TURN_MAX) => return,
                 () = sleep_until(until) => return,
-                () = self.journal.advanced(), if awaits_journal => return,
+                // Called only where it is awaited: it takes memory.
+                () = async { self.journal.advanced().await }, if awaits_journal => return,
                 () = self.report.caught_up(), if self.unread || is_full => return,
                 // What cannot be shown as fast as it is said stays where a flood is dropped.
                 Some(line) = self.lines.recv(), if !self.report.is_behind() => self.report.event(self.now, (&line).into()),

@@ -1,11 +1,12 @@
 //! Deliveries: the answers to the requests of one task, in the batches in which the task sees them.
 //!
 //! Which answers a task sees together decides its path, so the driver forms the batches: one [`Delivery`] for each task and
-//! turn. A task takes a delivery whole, and only when it can do nothing else. The same deliveries therefore lead it down the
+//! notice. A task takes a delivery whole, and only when it can do nothing else. The same deliveries therefore lead it down the
 //! same path, in a run, in a rehearsal, and when it is run again.
 
 use std::task::{Context, Poll};
 
+use smallvec::SmallVec;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Answer, RequestNumber};
@@ -18,8 +19,8 @@ pub(crate) struct Delivery {
     pub(crate) number: u32,
     /// The run's time when it was formed, in ms. Never less than that of the delivery before.
     pub(crate) now_ms: u64,
-    /// By number of the request. Not empty.
-    pub(crate) answers: Vec<Answer>,
+    /// By number of the request. Not empty; nearly always one.
+    pub(crate) answers: SmallVec<[Answer; 1]>,
 }
 
 /// A delivery on its way within this process, and what large results in it take in the host until they are taken.

@@ -21,12 +21,12 @@ fn result_is_delivered_in_the_turn_in_which_it_came() {
 }
 
 #[test]
-fn answers_of_one_turn_are_one_delivery_in_the_order_of_requests() {
+fn answers_of_one_turn_are_delivered_in_the_order_in_which_they_came() {
     let mut run = Run::with_task(&[workers(&[3])]);
     run.turn([asks(1, 1), asks(1, 2), asks(1, 3)]);
     run.turn([done(attempt(3, 1), 0, "c"), done(attempt(1, 1), 0, "a")]);
     run.turn([done(attempt(2, 1), 0, "b")]);
-    assert_eq!(run.tasks(), ["t1 #1 at 0: 1 a, 3 c", "t1 #2 at 0: 2 b"]);
+    assert_eq!(run.tasks(), ["t1 #1 at 0: 3 c", "t1 #2 at 0: 1 a", "t1 #3 at 0: 2 b"]);
 }
 
 #[test]
