@@ -80,17 +80,12 @@
 
 mod cli;
 mod control;
-mod digest;
 mod driver;
 mod embed;
-mod files;
 #[cfg(test)]
 mod fuzz;
 mod grants;
 mod http;
-mod inbox;
-mod limits;
-mod logger;
 mod operation;
 mod report;
 mod run;
@@ -100,8 +95,9 @@ mod settings;
 mod signer;
 mod text;
 mod transport;
-mod units;
 mod worker;
+
+use disperse_protocol::{digest, files, inbox, limits, logger, units};
 
 /// The type of payloads and results, of the crate `bytes`.
 pub use bytes::Bytes;

@@ -6,11 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    folder::{Folder, connect},
-    id::RunId,
-    protocol::{Answer, ControlResponse, Problem, Query, Reply, Request, VERSION},
-};
+use disperse_protocol::control::{Answer, ControlResponse, Problem, Query, Reply, Request, RunId, VERSION};
+
+use super::folder::{Folder, connect};
 
 /// How long a run may take to answer, from connecting to the end of the answer. Arbitrary: requests are answered in
 /// turn, and the run may be busy.

@@ -14,14 +14,10 @@ use std::{
     time::Duration,
 };
 
+use disperse_protocol::control::{Archive, RunId, VERSION, Version};
 use rustix::fs::{Mode, OFlags};
 
-use super::{
-    archive::Archive,
-    id::RunId,
-    place,
-    protocol::{VERSION, Version},
-};
+use super::place;
 use crate::files;
 
 /// The longest path in the address of a socket, in bytes: `sun_path` of Linux, without the zero byte.

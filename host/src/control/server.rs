@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use disperse_protocol::control::{Answer, Archive, Problem, Reply, Request, RunId, VERSION, Version};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -20,12 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    archive::Archive,
-    folder::{Folder, State, at_address},
-    id::RunId,
-    protocol::{Answer, Problem, Reply, Request, VERSION, Version},
-};
+use super::folder::{Folder, State, at_address};
 use crate::inbox::{Control, Notice};
 
 /// The most clients served at once; more wait in the backlog. Arbitrary: one is usual.

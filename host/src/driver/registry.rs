@@ -6,8 +6,7 @@ use disperse_scheduler::{BucketId, Class, PoolId, WorkerId, WorkerView};
 
 use super::Recruiter;
 use crate::{
-    grants::Denied,
-    inbox::{Used, WorkerSummary},
+    inbox::{Denied, Used, WorkerSummary},
     limits::Limits,
 };
 

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{limits::Shortage, text::one_line};
+use crate::{inbox::Denied, limits::Shortage, text::one_line};
 
 /// How many distinct denials are kept as text between two reads, and how long each may be. The rest is counted.
 const WORDS_MAX: usize = 5;
@@ -22,14 +22,6 @@ pub(crate) struct Denials {
     shortage: Mutex<Option<(Shortage, String)>>,
     /// Whether there is one. Read after each attempt.
     is_short: AtomicBool,
-}
-
-/// The denials since the last read.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Denied {
-    pub(crate) count: u64,
-    /// Some of them as text, without duplicates.
-    pub(crate) what: Vec<String>,
 }
 
 impl Denials {

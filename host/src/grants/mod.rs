@@ -7,7 +7,7 @@ mod http;
 mod secret;
 mod tampering;
 
-pub(crate) use denials::{Denials, Denied};
+pub(crate) use denials::Denials;
 pub(crate) use dir::{Dir, is_proc};
 pub(crate) use exec::ExecRule;
 pub(crate) use http::{HttpRule, HttpRuleError};

@@ -11,14 +11,12 @@ use tokio::{
 
 use super::Operation;
 use crate::{
-    inbox::{
-        Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskEnd, TaskPort, TaskRoom, deliveries, reap,
-    },
+    inbox::{Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, TaskRoom, deliveries, reap},
     limits::{Budget, Charge, Limits},
     logger::Logger,
     sandbox::{
         DeficitCounter, Fault, GuestEnv, Input, LoadedComponent, Logical, PlannerInstance, Sandbox, Share, Starts,
-        TaskSpec, run_task,
+        TaskSpec, not_begun, run_task,
     },
 };
 
@@ -166,7 +164,7 @@ impl Operation for ComponentOperation {
             let memory = begun.reservation().unwrap_or_else(|| spec.share.memory().empty());
             let (mut end, mut room) = match spec.share.admit_with(memory).await {
                 Ok(admission) => run_task(&sandbox, &spec, admission, port, input, env, &logger).await,
-                Err(fault) => (TaskEnd::of_fault(&fault), TaskRoom::default()),
+                Err(fault) => (not_begun(&fault), TaskRoom::default()),
             };
             room.begun = Some(begun.ended());
             // A rehearsal ends in another way.

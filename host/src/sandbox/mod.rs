@@ -56,5 +56,5 @@ pub(crate) use run::planner::PlannerInstance;
 pub(crate) use run::share::{Admission, Share};
 pub(crate) use run::shared_instance::{Ended, FinalState, SharedInstance};
 pub(crate) use run::starts::Starts;
-pub(crate) use run::task::{TaskSpec, run_task};
+pub(crate) use run::task::{TaskSpec, not_begun, run_task};
 pub(crate) use run::worker::{Handled, WorkerInstance, WorkerSpec};

@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     files::FolderReader,
-    settings::{QuotaTable, Spender, check_quotas},
-    units::explain,
+    settings::{QuotaTable, Spender, check_quotas, explain},
 };
 
 /// The most workers, and tasks at once, of a test. Each task in flight takes an instance, of which there are a

@@ -14,11 +14,12 @@ use super::{
     check::check,
     limits::{CompileTable, LimitsTable},
     quota::{QuotaTable, Spender},
+    toml_error::explain,
 };
 use crate::{
     digest::Digest,
     signer::Signer,
-    units::{Size, Time, explain},
+    units::{Size, Time},
 };
 
 pub(crate) use crate::files::MANIFEST as FILE_NAME;

@@ -5,6 +5,7 @@ mod check;
 mod limits;
 mod manifest;
 mod quota;
+mod toml_error;
 
 pub(crate) use asks::{Ask, AskKind, OPERATION};
 pub(crate) use limits::{CompileTable, LimitsTable};
@@ -12,3 +13,4 @@ pub(crate) use manifest::{
     Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
 };
 pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported};
+pub(crate) use toml_error::explain;

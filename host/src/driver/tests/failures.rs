@@ -153,7 +153,7 @@ fn denials_are_told_once_for_each_thing() {
         let mut notice = ended(attempt(1, number), first, End::Ok);
         if let Notice::AttemptEnded(ended) = &mut notice {
             let what = vec!["HTTP to example.org".to_owned()];
-            ended.denied = Some(Box::new(crate::grants::Denied { count: 3, what }));
+            ended.denied = Some(Box::new(crate::inbox::Denied { count: 3, what }));
         }
         notice
     };

@@ -83,7 +83,7 @@ pub(crate) async fn run_task(
                 }
                 match readmit(spec, &need).await {
                     Ok(admitted) => (port, admission) = (again, admitted),
-                    Err(fault) => break TaskEnd::of_fault(&fault),
+                    Err(fault) => break not_begun(&fault),
                 }
                 continue;
             }
@@ -97,7 +97,7 @@ pub(crate) async fn run_task(
             let again = running.into_port();
             match (again, readmit(spec, &need).await) {
                 (Some(again), Ok(admitted)) => (port, admission) = (again, admitted),
-                (_, Err(fault)) => break TaskEnd::of_fault(&fault),
+                (_, Err(fault)) => break not_begun(&fault),
                 (None, Ok(_)) => break TaskEnd::failed("the task lost its port".to_owned()),
             }
             continue;
@@ -124,11 +124,9 @@ async fn readmit(spec: &TaskSpec, need: &Need) -> Result<Admission, Fault> {
     spec.share.admit_with(memory).await
 }
 
-impl TaskEnd {
-    /// The end of a task that could not begin because of this fault.
-    pub(crate) fn of_fault(fault: &Fault) -> Self {
-        failed(fault, format!("the task {fault}"))
-    }
+/// The end of a task that could not begin because of this fault.
+pub(crate) fn not_begun(fault: &Fault) -> TaskEnd {
+    failed(fault, format!("the task {fault}"))
 }
 
 /// The end of a task without an outcome of its own.

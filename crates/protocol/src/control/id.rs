@@ -13,11 +13,11 @@ const LETTERS: usize = 5;
 ///
 /// Not a ULID or UUID v7: people type these names, or their ends, and read the time in them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RunId(String);
+pub struct RunId(String);
 
 impl RunId {
     /// A new name, for a run that starts now.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut random = [0; 3];
         // Without random letters, two runs that start in the same moment have one name, and the second has no socket.
@@ -30,7 +30,7 @@ impl RunId {
     }
 
     /// Parses a name. None: the text does not have the form of one.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut is_next = |length: usize, fits: fn(&u8) -> bool| {
             parts
@@ -43,12 +43,12 @@ impl RunId {
         (fits && parts.next().is_none()).then(|| Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether a text that was typed selects this run: the whole name, its beginning or its end.
-    pub(crate) fn is_meant_by(&self, text: &str) -> bool {
+    pub fn is_meant_by(&self, text: &str) -> bool {
         !text.is_empty() && (self.0.starts_with(text) || self.0.ends_with(text))
     }
 }

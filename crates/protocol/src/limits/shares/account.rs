@@ -14,7 +14,7 @@ use super::{NoRoom, Request, Shares, Signals};
 
 /// One account: a pool, a planner, or the tasks of an operation.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub struct Account {
     pub(super) shares: Arc<Shares>,
     pub(super) id: u64,
     pub(super) signals: Arc<Signals>,
@@ -36,28 +36,28 @@ impl Drop for Account {
 }
 
 impl Account {
-    pub(crate) fn limit(&self) -> u64 {
+    pub fn limit(&self) -> u64 {
         self.shares.limit
     }
 
     /// The most that this account can ever hold.
-    pub(crate) fn most(&self) -> u64 {
+    pub fn most(&self) -> u64 {
         let share = self.signals.share.load(Ordering::Relaxed);
         share.saturating_add(self.shares.spare.load(Ordering::Relaxed))
     }
 
     /// Whether idle instances of this account hold what others wait for.
-    pub(crate) fn is_in_the_way(&self) -> bool {
+    pub fn is_in_the_way(&self) -> bool {
         self.signals.wanted.load(Ordering::SeqCst)
     }
 
     /// Acknowledges the notification of an idle instance, which then calls [`Account::is_in_the_way`].
-    pub(crate) fn answer(&self) {
+    pub fn answer(&self) {
         self.signals.called.store(false, Ordering::SeqCst);
     }
 
     /// A reservation of nothing.
-    pub(crate) fn empty(self: &Arc<Self>) -> Reservation {
+    pub fn empty(self: &Arc<Self>) -> Reservation {
         self.holders.fetch_add(1, Ordering::SeqCst);
         Reservation {
             account: self.clone(),
@@ -75,7 +75,7 @@ impl Account {
     }
 
     /// Reserves an amount if it is available at once.
-    pub(crate) fn try_take(self: &Arc<Self>, amount: u64) -> Option<Reservation> {
+    pub fn try_take(self: &Arc<Self>, amount: u64) -> Option<Reservation> {
         (amount == 0 || self.add(amount, false)).then(|| self.reservation(amount))
     }
 
@@ -85,7 +85,7 @@ impl Account {
     /// It is more than one account can ever hold.
     ///
     /// Cancel safe: a dropped wait holds nothing.
-    pub(crate) async fn take(self: &Arc<Self>, amount: u64) -> Result<Reservation, NoRoom> {
+    pub async fn take(self: &Arc<Self>, amount: u64) -> Result<Reservation, NoRoom> {
         if amount > 0 && !self.add(amount, true) {
             let ticket = self.request(amount, false)?;
             ticket.granted().await.map_err(|()| NoRoom::Never(self.most()))?;
@@ -220,7 +220,7 @@ impl Drop for Ticket<'_> {
 
 /// An amount held of an account until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     account: Arc<Account>,
     amount: u64,
     /// How much of it is not in use.
@@ -228,16 +228,16 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    pub(crate) fn account(&self) -> &Arc<Account> {
+    pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    pub(crate) fn amount(&self) -> u64 {
+    pub fn amount(&self) -> u64 {
         self.amount
     }
 
     /// Records how much of it is in use now.
-    pub(crate) fn note_used(&mut self, used: u64) {
+    pub fn note_used(&mut self, used: u64) {
         let unused = self.amount.saturating_sub(used);
         let shares = &self.account.shares;
         // Wraps around for a decrease, which gives the right sum.
@@ -249,7 +249,7 @@ impl Reservation {
     }
 
     /// Splits an amount off it, or as much as there is, as a reservation of its own.
-    pub(crate) fn split(&mut self, amount: u64) -> Self {
+    pub fn split(&mut self, amount: u64) -> Self {
         let (amount, mut part) = (amount.min(self.amount), self.account.empty());
         self.amount -= amount;
         part.amount = amount;
@@ -260,7 +260,7 @@ impl Reservation {
 
     /// Reserves more, for use now, if it is available at once. It goes before older requests of the same account:
     /// started work must end before other work can start.
-    pub(crate) fn try_grow(&mut self, more: u64) -> bool {
+    pub fn try_grow(&mut self, more: u64) -> bool {
         let grown = more == 0 || self.account.add(more, false);
         if grown {
             self.amount += more;
@@ -276,7 +276,7 @@ impl Reservation {
     /// its share; or the wait took too long.
     ///
     /// Cancel safe.
-    pub(crate) async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), NoRoom> {
+    pub async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), NoRoom> {
         if self.try_grow(more) {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::limits::Charge;
 
 /// What a planner is asked to do. One at a time, in order.
 #[derive(Debug)]
-pub(crate) enum PlannerCall {
+pub enum PlannerCall {
     /// Hand out up to this many tasks.
     Next(u32),
     /// Take the end of a task.
@@ -33,7 +33,7 @@ pub(crate) enum PlannerCall {
 
 /// What a planner did.
 #[derive(Debug)]
-pub(crate) enum PlannerNotice {
+pub enum PlannerNotice {
     /// It handed out a task.
     Handed(Bytes),
     /// It has handed out as many as it was asked for, or said that there is nothing now.
@@ -59,41 +59,41 @@ pub(crate) enum PlannerNotice {
 
 /// Results of lines that wait for an earlier one before they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
+pub struct Held {
     /// How many.
-    pub(crate) results: u64,
+    pub results: u64,
     /// The line that they wait for, or the first line of the batch.
-    pub(crate) line: u64,
+    pub line: u64,
 }
 
 impl Held {
     /// The same if they are more than the tasks in flight, which overtake each other all the time.
-    pub(crate) fn beside(self, in_flight: u64) -> Option<Self> {
+    pub fn beside(self, in_flight: u64) -> Option<Self> {
         (self.results > in_flight).then_some(self)
     }
 }
 
 /// Bytes of the run's output on their way out, and the room that they take in the host.
 #[derive(Debug)]
-pub(crate) struct OutputPiece {
-    pub(crate) bytes: Bytes,
+pub struct OutputPiece {
+    pub bytes: Bytes,
     /// Whose end the planner was taking when it wrote them.
-    pub(crate) task: Option<TaskId>,
+    pub task: Option<TaskId>,
     /// Given back once the bytes are written.
     #[allow(dead_code, reason = "held for what its drop does")]
-    pub(crate) room: Guard,
+    pub room: Guard,
 }
 
 /// A planner's side of the conversation with the driver.
 #[derive(Clone, Debug)]
-pub(crate) struct PlannerPort {
+pub struct PlannerPort {
     to_driver: UnboundedSender<Notice>,
     /// The task that is being collected; 0: none is.
     collecting: Arc<AtomicU64>,
 }
 
 impl PlannerPort {
-    pub(crate) fn new(to_driver: UnboundedSender<Notice>) -> Self {
+    pub fn new(to_driver: UnboundedSender<Notice>) -> Self {
         Self {
             to_driver,
             collecting: Arc::default(),
@@ -101,18 +101,18 @@ impl PlannerPort {
     }
 
     /// From now on it takes the end of this task, or of none.
-    pub(crate) fn collects(&self, task: Option<TaskId>) {
+    pub fn collects(&self, task: Option<TaskId>) {
         self.collecting.store(task.map_or(0, |task| task.0), Ordering::Relaxed);
     }
 
     /// Writes to the run's output.
-    pub(crate) fn output(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+    pub fn output(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
         let task = Some(self.collecting.load(Ordering::Relaxed)).filter(|task| *task > 0);
         self.output_of(task.map(TaskId), bytes, room);
     }
 
     /// Writes to the run's output something of this task.
-    pub(crate) fn output_of(&self, task: Option<TaskId>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+    pub fn output_of(&self, task: Option<TaskId>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
         self.send(
             PlannerNotice::Output { task, bytes },
             room.map_or(Guard::None, Guard::Permit),
@@ -120,12 +120,12 @@ impl PlannerPort {
     }
 
     /// Hands out a task, which takes so much in the host.
-    pub(crate) fn hand_out(&self, input: Bytes, charge: Option<Charge>) {
+    pub fn hand_out(&self, input: Bytes, charge: Option<Charge>) {
         self.send(PlannerNotice::Handed(input), charge.map_or(Guard::None, Guard::Charge));
     }
 
     /// Reports something that takes nothing in the host.
-    pub(crate) fn say(&self, notice: PlannerNotice) {
+    pub fn say(&self, notice: PlannerNotice) {
         self.send(notice, Guard::None);
     }
 

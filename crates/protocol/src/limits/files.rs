@@ -9,15 +9,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The most blocking file system calls of one worker in progress. Most guests can have one; some read several streams
 /// at once.
-pub(crate) const FILE_CALLS: usize = 4;
+pub const FILE_CALLS: usize = 4;
 
 /// The same for all workers of a host: half of tokio's blocking threads, of which there are 512 by default, so that a
 /// disk that does not answer leaves the host its own.
-pub(crate) const FILE_CALLS_ALL: usize = 256;
+pub const FILE_CALLS_ALL: usize = 256;
 
 /// The most bytes of files and folders buffered for one instance, read or to be written. As large as one result by
 /// default.
-pub(crate) const UNREAD_MAX: usize = 8 << 20;
+pub const UNREAD_MAX: usize = 8 << 20;
 
 /// The fewest open files of an instance.
 const OPEN_MIN: usize = 16;
@@ -27,7 +27,7 @@ const OPEN_MIN: usize = 16;
 const RAISED: u64 = 65_536;
 
 /// Raises the process's limit on open files as far as allowed. Programs inherit it.
-pub(crate) fn raise_open_files() {
+pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX).min(RAISED);
     if limit.current.is_some_and(|current| current < most) {
@@ -43,13 +43,13 @@ pub(crate) fn raise_open_files() {
 }
 
 /// The most open files of all guests together.
-pub(crate) fn open_files() -> usize {
+pub fn open_files() -> usize {
     let all = getrlimit(Resource::Nofile).current.unwrap_or(RAISED);
     usize::try_from(all.min(RAISED) / 2).unwrap_or(OPEN_MIN)
 }
 
 /// The most open files of one instance, of `all` for this many workers, with this limit of handles.
-pub(crate) fn open_files_of_each(all: usize, workers: usize, handles: usize) -> usize {
+pub fn open_files_of_each(all: usize, workers: usize, handles: usize) -> usize {
     (all / workers.max(1)).max(OPEN_MIN).min(handles)
 }
 

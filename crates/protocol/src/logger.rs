@@ -23,14 +23,15 @@ const WAITING_MAX: usize = 1024;
 const LINE_MAX: usize = 8 << 10;
 
 /// Cuts a text to the length of a line.
-pub(crate) fn cut(text: &str) -> &str {
+pub fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LINE_MAX)).unwrap_or_default()
 }
 
 /// The severity of a line. Ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Level {
+pub enum Level {
     /// For debugging.
     Debug,
     /// Information.
@@ -54,11 +55,11 @@ impl fmt::Display for Level {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// None: the host itself.
-    pub(crate) source: Option<LogSource>,
-    pub(crate) level: Level,
-    pub(crate) text: String,
+    pub source: Option<LogSource>,
+    pub level: Level,
+    pub text: String,
 }
 
 impl fmt::Display for Line {
@@ -72,7 +73,7 @@ impl fmt::Display for Line {
 
 /// Takes log lines. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct Logger {
+pub struct Logger {
     to_report: mpsc::Sender<Line>,
     dropped: Arc<AtomicU64>,
     level: Level,
@@ -81,7 +82,7 @@ pub(crate) struct Logger {
 
 impl Logger {
     /// Makes a logger that passes on lines from `level` up, and the stderr of workers if `forwards_stderr`.
-    pub(crate) fn new(level: Level, forwards_stderr: bool) -> (Self, mpsc::Receiver<Line>) {
+    pub fn new(level: Level, forwards_stderr: bool) -> (Self, mpsc::Receiver<Line>) {
         let (to_report, lines) = mpsc::channel(WAITING_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         (
@@ -96,17 +97,17 @@ impl Logger {
     }
 
     /// Whether the stderr of workers is shown as it arrives.
-    pub(crate) fn forwards_stderr(&self) -> bool {
+    pub fn forwards_stderr(&self) -> bool {
         self.forwards_stderr
     }
 
     /// Whether lines of this level are passed on.
-    pub(crate) fn is_enabled(&self, level: Level) -> bool {
+    pub fn is_enabled(&self, level: Level) -> bool {
         level >= self.level
     }
 
     /// A line of a guest.
-    pub(crate) fn guest(&self, source: &LogSource, level: Level, text: &str) {
+    pub fn guest(&self, source: &LogSource, level: Level, text: &str) {
         if self.is_enabled(level) {
             self.line(source.clone(), level, text);
         }
@@ -125,7 +126,7 @@ impl Logger {
     }
 
     /// How many lines were dropped since the last call.
-    pub(crate) fn take_dropped(&self) -> u64 {
+    pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
     }
 }

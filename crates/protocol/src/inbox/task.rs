@@ -24,7 +24,7 @@ const BACKLOG_MAX: usize = 64 << 20;
     "more than 64MiB of payloads wait beside {0} actions in flight; take some outcomes before asking for more, or raise it with \
      --actions-in-flight"
 )]
-pub(crate) struct TooMuch(NonZeroU32);
+pub struct TooMuch(NonZeroU32);
 
 /// Where a task asks, and where answers wait until it may see them.
 ///
@@ -32,7 +32,7 @@ pub(crate) struct TooMuch(NonZeroU32);
 /// deliveries always lead the task down the same path, which is what lets a run be resumed. A blocking guest can do nothing else while it
 /// is in a host function that waits; for an async one the caller has to find out.
 #[derive(Debug)]
-pub(crate) struct TaskPort {
+pub struct TaskPort {
     task: TaskId,
     to_driver: UnboundedSender<Notice>,
     from_driver: Arrivals,
@@ -62,10 +62,10 @@ type IsReported = bool;
 
 /// Numbers of requests whose answers are not wanted any more.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unwanted(Arc<Mutex<Vec<RequestNumber>>>);
+pub struct Unwanted(Arc<Mutex<Vec<RequestNumber>>>);
 
 impl Unwanted {
-    pub(crate) fn push(&self, number: RequestNumber) {
+    pub fn push(&self, number: RequestNumber) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(number);
     }
 
@@ -84,7 +84,7 @@ enum Entry {
 
 impl TaskPort {
     /// `in_flight`: how many requests may be unanswered at once, so that one task cannot fill the host.
-    pub(crate) fn new(
+    pub fn new(
         task: TaskId,
         now_ms: u64,
         in_flight: NonZeroU32,
@@ -110,37 +110,37 @@ impl TaskPort {
     }
 
     /// Has it report when the task rests: see [`Notice::Resting`].
-    pub(crate) fn reporting_rest(mut self) -> Self {
+    pub fn reporting_rest(mut self) -> Self {
         self.rest = Some(false);
         self
     }
 
-    pub(crate) fn task(&self) -> TaskId {
+    pub fn task(&self) -> TaskId {
         self.task
     }
 
     /// Whether it has asked for anything.
-    pub(crate) fn has_asked(&self) -> bool {
+    pub fn has_asked(&self) -> bool {
         self.last_number > 0
     }
 
     /// The run's time as this task knows it: when the last delivery that it took was formed.
-    pub(crate) fn now_ms(&self) -> u64 {
+    pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
     /// How many deliveries were taken; moves exactly when the task's fuel is to be refilled.
-    pub(crate) fn deliveries(&self) -> u32 {
+    pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
 
     /// Whether one more request has to wait for an answer first.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.unanswered >= self.in_flight.get() as usize
     }
 
     /// Whether nothing is on its way to this task.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.unanswered == 0
     }
 
@@ -148,7 +148,7 @@ impl TaskPort {
     ///
     /// # Errors
     /// There is none; traps the guest, which cannot be made to wait.
-    pub(crate) fn make_room(&mut self, payload: usize) -> Result<(), TooMuch> {
+    pub fn make_room(&mut self, payload: usize) -> Result<(), TooMuch> {
         self.cancel_unwanted();
         if self.backlog.is_empty() || self.kept + payload <= BACKLOG_MAX {
             Ok(())
@@ -159,17 +159,17 @@ impl TaskPort {
 
     /// Asks for an action. Over what may be in flight, and if the host is short of memory (`hold`) while other requests are
     /// unanswered, it is kept here and goes out when one of them is answered.
-    pub(crate) fn submit(&mut self, action: Action, options: Options, hold: bool) -> RequestNumber {
+    pub fn submit(&mut self, action: Action, options: Options, hold: bool) -> RequestNumber {
         self.ask(Ask::Action(action, options), hold)
     }
 
     /// Asks for an action that is too large: it is answered with that. Counts as a request like any other.
-    pub(crate) fn oversize(&mut self, kind: Arc<str>, message: String) -> RequestNumber {
+    pub fn oversize(&mut self, kind: Arc<str>, message: String) -> RequestNumber {
         self.ask(Ask::Oversize { kind, message }, false)
     }
 
     /// Asks to be woken. Counts as a request like any other.
-    pub(crate) fn sleep(&mut self, duration: Duration) -> RequestNumber {
+    pub fn sleep(&mut self, duration: Duration) -> RequestNumber {
         self.ask(Ask::Sleep(duration), false)
     }
 
@@ -198,19 +198,19 @@ impl TaskPort {
     }
 
     /// Where to put the numbers of requests that are not wanted any more, for those who have no access to the port.
-    pub(crate) fn unwanted(&self) -> Unwanted {
+    pub fn unwanted(&self) -> Unwanted {
         self.unwanted.clone()
     }
 
     /// Drops the requests that were put there.
-    pub(crate) fn cancel_unwanted(&mut self) {
+    pub fn cancel_unwanted(&mut self) {
         for number in self.unwanted.take() {
             self.cancel(number);
         }
     }
 
     /// Drops a request, whether answered or not. Never waits.
-    pub(crate) fn cancel(&mut self, number: RequestNumber) {
+    pub fn cancel(&mut self, number: RequestNumber) {
         match self.open.get_mut(&number) {
             Some(Entry::Answered(_)) => drop((self.open.remove(&number), self.charges.remove(&number))),
             Some(entry @ Entry::Waiting(_)) => {
@@ -233,22 +233,22 @@ impl TaskPort {
     }
 
     /// Whether a request's answer is visible and not taken.
-    pub(crate) fn is_answered(&self, number: RequestNumber) -> bool {
+    pub fn is_answered(&self, number: RequestNumber) -> bool {
         matches!(self.open.get(&number), Some(Entry::Answered(_)))
     }
 
     /// Whether a request was made and its answer not taken yet.
-    pub(crate) fn is_open(&self, number: RequestNumber) -> bool {
+    pub fn is_open(&self, number: RequestNumber) -> bool {
         matches!(self.open.get(&number), Some(Entry::Answered(_) | Entry::Waiting(_)))
     }
 
     /// Takes an answer that is visible.
-    pub(crate) fn take(&mut self, number: RequestNumber) -> Option<Answer> {
+    pub fn take(&mut self, number: RequestNumber) -> Option<Answer> {
         self.take_charged(number).map(|(answer, _)| answer)
     }
 
     /// Takes an answer that is visible, and what it takes in the host.
-    pub(crate) fn take_charged(&mut self, number: RequestNumber) -> Option<(Answer, Option<Charge>)> {
+    pub fn take_charged(&mut self, number: RequestNumber) -> Option<(Answer, Option<Charge>)> {
         if !self.is_answered(number) {
             return None;
         }
@@ -259,7 +259,7 @@ impl TaskPort {
     }
 
     /// Takes an answer, or has the caller woken when a batch makes it visible.
-    pub(crate) fn poll_take(&mut self, number: RequestNumber, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+    pub fn poll_take(&mut self, number: RequestNumber, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
         match self.open.get_mut(&number) {
             Some(Entry::Waiting(waker)) => {
                 *waker = Some(cx.waker().clone());
@@ -273,12 +273,12 @@ impl TaskPort {
     /// none will ever come.
     ///
     /// Cancel safe: a delivery is taken whole or not at all.
-    pub(crate) async fn next_delivery(&mut self) -> bool {
+    pub async fn next_delivery(&mut self) -> bool {
         std::future::poll_fn(|cx| self.poll_next_delivery(cx)).await
     }
 
     /// See [`TaskPort::next_delivery`].
-    pub(crate) fn poll_next_delivery(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    pub fn poll_next_delivery(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match self.from_driver.poll(cx) {
             Poll::Ready(None) => Poll::Ready(false),
             Poll::Ready(Some(parcel)) => {

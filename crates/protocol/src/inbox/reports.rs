@@ -13,22 +13,22 @@ const BUCKETS_MAX: usize = 16;
 
 /// The reports of one worker on its quotas, by attempt, until the attempt is over. The last report on each bucket counts.
 #[derive(Debug, Default)]
-pub(crate) struct Reports(Mutex<FxHashMap<AttemptId, Vec<(Reported, Instant)>>>);
+pub struct Reports(Mutex<FxHashMap<AttemptId, Vec<(Reported, Instant)>>>);
 
 /// What a service reported about a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reported {
+pub struct Reported {
     /// The bucket's name; empty: the worker's only one.
-    pub(crate) bucket: Arc<str>,
+    pub bucket: Arc<str>,
     /// Units.
-    pub(crate) remaining: u32,
+    pub remaining: u32,
     /// In how long it starts afresh, counted from the end of the attempt. Zero: unknown.
-    pub(crate) resets: Duration,
+    pub resets: Duration,
 }
 
 impl Reports {
     /// Keeps a report of an attempt, whose `resets` counts from now.
-    pub(crate) fn note(&self, attempt: AttemptId, reported: Reported) {
+    pub fn note(&self, attempt: AttemptId, reported: Reported) {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.entry(attempt).or_default();
@@ -39,7 +39,7 @@ impl Reports {
     }
 
     /// The reports of an attempt that ends now; none if it has none. Only guests of the same worker hold the lock as well.
-    pub(crate) fn take(&self, attempt: AttemptId) -> Option<Box<[Reported]>> {
+    pub fn take(&self, attempt: AttemptId) -> Option<Box<[Reported]>> {
         let own = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.remove(&attempt)?

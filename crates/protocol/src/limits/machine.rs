@@ -10,13 +10,13 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 
 /// The number of cores of this process, from 1.
-pub(crate) fn cores() -> usize {
+pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// How many threads can be started now, of this many, and why not more. Starts and ends them: there is no other way to
 /// know, and a runtime that cannot start one panics. 0.02 ms each.
-pub(crate) fn startable_threads(wanted: usize) -> (usize, Option<io::Error>) {
+pub fn startable_threads(wanted: usize) -> (usize, Option<io::Error>) {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ pub(crate) fn startable_threads(wanted: usize) -> (usize, Option<io::Error>) {
 
 /// Half of this process's memory: of the machine's, or of what its control groups or its limit on address space
 /// (`ulimit -v`) allow if that is less. 4 GiB if that cannot be determined.
-pub(crate) fn default_host_memory() -> u64 {
+pub fn default_host_memory() -> u64 {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

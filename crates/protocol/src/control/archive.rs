@@ -12,7 +12,7 @@ const LISTED_MAX: usize = 12;
 
 /// All that `explain` can query of a run once it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Archive {
+pub struct Archive {
     v: u32,
     at_ms: u64,
     /// The number of the newest action: no later one exists.
@@ -25,7 +25,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    pub(crate) fn new(
+    pub fn new(
         at_ms: u64,
         last_action: u64,
         run: RunStatus,
@@ -46,7 +46,7 @@ impl Archive {
     ///
     /// # Errors
     /// It is not in the record, or the run would have to be running.
-    pub(crate) fn answer(&self, query: &Query) -> Result<ControlResponse, Problem> {
+    pub fn answer(&self, query: &Query) -> Result<ControlResponse, Problem> {
         let status = match query {
             Query::Run => Status::Run(Box::new(self.run.clone())),
             Query::Action { id } => match self.actions.iter().find(|action| action.id == *id) {
@@ -74,7 +74,7 @@ impl Archive {
 ///
 /// # Errors
 /// There was no such action.
-pub(crate) fn forgotten(id: u64, last: u64) -> Result<ActionStatus, Problem> {
+pub fn forgotten(id: u64, last: u64) -> Result<ActionStatus, Problem> {
     if id == 0 || id > last {
         let known = match last {
             0 => "there are none yet".to_owned(),
@@ -111,7 +111,7 @@ fn place_of<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Op
 ///
 /// # Errors
 /// No worker has it, or more than one.
-pub(crate) fn find_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<usize, Problem> {
+pub fn find_worker<'a>(asked: &str, names: impl Iterator<Item = &'a str> + Clone) -> Result<usize, Problem> {
     place_of(asked, names.clone()).ok_or_else(|| unknown_worker(asked, names))
 }
 

@@ -25,7 +25,7 @@ const GUARANTEED_PART: u64 = 2;
 /// An instance reserves its memory in an [`Account`] before it gets it. Data held for guests is charged afterwards, and
 /// bounded by slowing down: over its share `submit` waits and `next` is not called.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     memory: Arc<Shares>,
     /// The open actions of all runs. At zero no data can be released, so nothing waits for it.
     open: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(limit: u64) -> Arc<Self> {
+    pub fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
             memory: Shares::new(limit, GUARANTEED_PART, true),
             open: AtomicU64::new(0),
@@ -43,36 +43,36 @@ impl Budget {
     }
 
     /// The shares in which each pool, planner, and operation's tasks have an account.
-    pub(crate) fn memory(&self) -> &Arc<Shares> {
+    pub fn memory(&self) -> &Arc<Shares> {
         &self.memory
     }
 
     /// Bytes.
-    pub(crate) fn limit(&self) -> u64 {
+    pub fn limit(&self) -> u64 {
         self.memory.limit()
     }
 
     /// Bytes.
-    pub(crate) fn peak(&self) -> u64 {
+    pub fn peak(&self) -> u64 {
         self.memory.peak()
     }
 
     /// Whether more data is held for guests than its share.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.memory.is_over()
     }
 
-    pub(crate) fn charge(&self, bytes: u64) {
+    pub fn charge(&self, bytes: u64) {
         self.memory.force(bytes);
     }
 
     /// Releases a charge.
-    pub(crate) fn release(&self, bytes: u64) {
+    pub fn release(&self, bytes: u64) {
         self.memory.unforce(bytes);
     }
 
     /// Changes a charge from `charged` to `used`, the true amount.
-    pub(crate) fn follow(&self, charged: &mut u64, used: u64) {
+    pub fn follow(&self, charged: &mut u64, used: u64) {
         match used.checked_sub(*charged) {
             Some(0) => {}
             Some(more) => self.charge(more),
@@ -84,7 +84,7 @@ impl Budget {
     /// Waits until the charges are below the share, or until nothing runs that could lower them.
     ///
     /// Cancel safe.
-    pub(crate) async fn room(&self) {
+    pub async fn room(&self) {
         let is_idle = || self.open.load(Ordering::Relaxed) == 0;
         self.memory.until(None, || !self.is_over() || is_idle()).await;
     }
@@ -93,7 +93,7 @@ impl Budget {
     /// collected, which frees memory. Without such others the task begins with nothing reserved.
     ///
     /// Cancel safe.
-    pub(crate) async fn begin(self: &Arc<Self>, account: &Arc<Account>, expected: u64) -> Begun {
+    pub async fn begin(self: &Arc<Self>, account: &Arc<Account>, expected: u64) -> Begun {
         let expected = expected.max(EXPECTED).min(account.most());
         let mut reservation = None;
         let is_ready = || {
@@ -113,19 +113,19 @@ impl Budget {
 
 /// A task that has begun, until it is collected, which drops this.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub struct Begun {
     budget: Arc<Budget>,
     reservation: Option<Reservation>,
 }
 
 impl Begun {
     /// The reservation for its instance. None: it was taken before.
-    pub(crate) fn reservation(&mut self) -> Option<Reservation> {
+    pub fn reservation(&mut self) -> Option<Reservation> {
         self.reservation.take()
     }
 
     /// The task has ended: its memory is known from now on.
-    pub(crate) fn ended(mut self) -> Self {
+    pub fn ended(mut self) -> Self {
         self.reservation = None;
         self
     }
@@ -141,14 +141,14 @@ impl Drop for Begun {
 
 /// The open actions of one run. None once this is dropped.
 #[derive(Debug)]
-pub(crate) struct OpenActions {
+pub struct OpenActions {
     budget: Arc<Budget>,
     count: u64,
 }
 
 impl OpenActions {
     /// With no action.
-    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+    pub fn new(budget: &Arc<Budget>) -> Self {
         Self {
             budget: budget.clone(),
             count: 0,
@@ -156,7 +156,7 @@ impl OpenActions {
     }
 
     /// Sets the current number.
-    pub(crate) fn set(&mut self, count: u64) {
+    pub fn set(&mut self, count: u64) {
         if count == self.count {
             return;
         }
@@ -182,19 +182,19 @@ impl Drop for OpenActions {
 
 /// Charged bytes, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub struct Charge {
     budget: Arc<Budget>,
     bytes: u64,
 }
 
 impl Charge {
     /// The charge of a message of this size. None: it is small, and the number of small ones is bounded.
-    pub(crate) fn of(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
+    pub fn of(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
         let bytes = bytes as u64;
         (bytes >= COUNTED_MIN).then(|| Self::new(budget, bytes))
     }
 
-    pub(crate) fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
+    pub fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
         budget.charge(bytes);
         Self {
             budget: budget.clone(),
@@ -203,7 +203,7 @@ impl Charge {
     }
 
     /// Changes the charge to this amount.
-    pub(crate) fn follow(&mut self, bytes: u64) {
+    pub fn follow(&mut self, bytes: u64) {
         self.budget.follow(&mut self.bytes, bytes);
     }
 }

@@ -21,18 +21,18 @@ use crate::{
 
 /// An event and its place among all events of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Numbered {
+pub struct Numbered {
     /// From 1, without gaps.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// The run's time, in ms. Never falls.
-    pub(crate) at_ms: u64,
-    pub(crate) event: RunEvent,
+    pub at_ms: u64,
+    pub event: RunEvent,
 }
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum RunEvent {
+pub enum RunEvent {
     /// The first event.
     Started {
         /// The run's name.
@@ -117,10 +117,10 @@ pub(crate) enum RunEvent {
 
 /// An attempt, by the number of its action and its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AttemptNumber {
-    pub(crate) action: u64,
+pub struct AttemptNumber {
+    pub action: u64,
     /// From 1.
-    pub(crate) number: u32,
+    pub number: u32,
 }
 
 impl From<AttemptId> for AttemptNumber {
@@ -134,36 +134,36 @@ impl From<AttemptId> for AttemptNumber {
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct AttemptFailed {
-    pub(crate) attempt: AttemptNumber,
-    pub(crate) worker: String,
-    pub(crate) kind: String,
-    pub(crate) class: FailureClass,
-    pub(crate) message: String,
+pub struct AttemptFailed {
+    pub attempt: AttemptNumber,
+    pub worker: String,
+    pub kind: String,
+    pub class: FailureClass,
+    pub message: String,
     /// The last that the guest wrote to stderr, at most 4 KiB.
-    pub(crate) stderr: String,
+    pub stderr: String,
     /// Whether the message only says how the guest ended, as after a panic.
-    pub(crate) is_symptom: bool,
+    pub is_symptom: bool,
     /// Units.
-    pub(crate) fuel: u64,
-    pub(crate) wall: Duration,
+    pub fuel: u64,
+    pub wall: Duration,
 }
 
 /// An action that ended without a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActionFailed {
-    pub(crate) action: u64,
-    pub(crate) task: u64,
-    pub(crate) kind: String,
-    pub(crate) reason: FailureReason,
+pub struct ActionFailed {
+    pub action: u64,
+    pub task: u64,
+    pub kind: String,
+    pub reason: FailureReason,
     /// As the task is told; where attempts failed, one line for each.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// What a failed attempt was. The scheduler's classes that are failures, and one for results that were not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum FailureClass {
+pub enum FailureClass {
     Transient,
     Trap,
     Permanent,
@@ -175,7 +175,7 @@ pub(crate) enum FailureClass {
 
 impl FailureClass {
     /// None: an attempt of this class is no failure. A result ([`Class::Ok`]) fails only by being outvoted.
-    pub(crate) fn of(class: Class) -> Option<Self> {
+    pub fn of(class: Class) -> Option<Self> {
         match class {
             Class::Ok => Some(Self::Outvoted),
             Class::Permanent => Some(Self::Permanent),
@@ -191,7 +191,7 @@ impl FailureClass {
 /// Why an action ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum FailureReason {
+pub enum FailureReason {
     Permanent,
     Exhausted,
     Poison,
@@ -218,7 +218,7 @@ impl From<Reason> for FailureReason {
 /// The health of a worker, with its reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum HealthState {
+pub enum HealthState {
     #[default]
     Healthy,
     Suspect,
@@ -267,7 +267,7 @@ impl From<Health> for HealthState {
 /// The health of a worker, without its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum HealthKind {
+pub enum HealthKind {
     Healthy,
     Suspect,
     Quarantined,
@@ -279,7 +279,7 @@ pub(crate) enum HealthKind {
 }
 
 impl HealthState {
-    pub(crate) fn kind(self) -> HealthKind {
+    pub fn kind(self) -> HealthKind {
         match self {
             Self::Healthy => HealthKind::Healthy,
             Self::Suspect => HealthKind::Suspect,
@@ -296,7 +296,7 @@ impl HealthState {
 /// The fault in a failed attempt, once that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum FaultVerdict {
+pub enum FaultVerdict {
     /// The worker, as one of so many.
     Guilty {
         shares: u32,
@@ -320,7 +320,7 @@ impl From<Verdict> for FaultVerdict {
 /// How an outvoted result differed from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Dissent {
+pub enum Dissent {
     /// The same result for another amount of fuel, in units.
     Fuel { own: u64, others: u64 },
     /// Another result. Their lengths, in bytes.
@@ -330,7 +330,7 @@ pub(crate) enum Dissent {
 /// Something that the host says by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum HostNotice {
+pub enum HostNotice {
     /// No result of these pools can be confirmed, because all of their workers belong to one owner.
     Unconfirmed { pools: Vec<String> },
     /// The control socket could not be opened.
@@ -345,7 +345,7 @@ pub(crate) enum HostNotice {
 
 impl RunEvent {
     /// Of a piece of output.
-    pub(crate) fn output(piece: &OutputPiece) -> Self {
+    pub fn output(piece: &OutputPiece) -> Self {
         Self::Output {
             task: piece.task.map(|task| task.0),
             bytes: piece.bytes.len() as u64,
@@ -353,7 +353,7 @@ impl RunEvent {
     }
 
     /// Of the end of a task. An error may be as long as a result, of which an event has the beginning.
-    pub(crate) fn task_ended(task: TaskId, end: &TaskEnd) -> Self {
+    pub fn task_ended(task: TaskId, end: &TaskEnd) -> Self {
         Self::TaskEnded {
             task: task.0,
             error: end.outcome.as_ref().err().and_then(|error| bounded(error, "")),
@@ -363,7 +363,7 @@ impl RunEvent {
     }
 
     /// Of a change of a worker's health.
-    pub(crate) fn health(worker: &str, health: Health) -> Self {
+    pub fn health(worker: &str, health: Health) -> Self {
         Self::HealthChanged {
             worker: worker.to_owned(),
             health: health.into(),
@@ -371,7 +371,7 @@ impl RunEvent {
     }
 
     /// Of a kind that a worker is not given until then, or is given again.
-    pub(crate) fn barred(worker: &str, kind: &str, until: Option<Moment>) -> Self {
+    pub fn barred(worker: &str, kind: &str, until: Option<Moment>) -> Self {
         Self::Barred {
             worker: worker.to_owned(),
             kind: kind.to_owned(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Whether a terminal shows a character as itself: not a control character, and none that reorders, hides or joins its
 /// neighbours. Ends of lines and tabs are control characters.
-pub(crate) fn is_printable(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     // ASCII first: most text is.
     matches!(c, ' '..='~')
         || !(c.is_control()
@@ -23,18 +23,18 @@ pub(crate) fn is_printable(c: char) -> bool {
 }
 
 /// A text of several lines with everything unprintable but ends of lines and tabs escaped, as in `\u{1b}`.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_printable(c) || matches!(c, '\n' | '\t'))
 }
 
 /// The same in one line: ends of lines and tabs are escaped too.
-pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
+pub fn plain_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_printable)
 }
 
 /// JSON with everything unprintable in strings escaped as `\u001b`. The value stays the same: serializers leave only
 /// non-ASCII characters unescaped, and those occur nowhere but in strings.
-pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
+pub fn plain_json(json: &str) -> Cow<'_, str> {
     // Bytes first: most JSON is ASCII, and each line of a run passes here.
     let is_plain = json.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
     if is_plain || json.chars().all(|c| is_printable(c) || c == '\n') {

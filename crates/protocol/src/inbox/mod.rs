@@ -27,28 +27,24 @@ use tokio::{
 
 use crate::{
     control::{ControlResponse, Problem, Query},
-    grants::Denied,
     limits::{Begun, Charge},
 };
 
-pub(crate) use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
-pub(crate) use event::{
+pub use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
+pub use event::{
     ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HealthKind,
     HealthState, HostNotice, Numbered, RunEvent,
 };
-pub(crate) use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
-pub(crate) use reports::{Reported, Reports};
-#[cfg(test)]
-pub(crate) use summary::ActionCounts;
-pub(crate) use summary::{
-    KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary,
-};
-pub(crate) use task::{TaskPort, Unwanted};
-pub(crate) use words::{Words, told};
+pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
+pub use reports::{Reported, Reports};
+pub use summary::ActionCounts;
+pub use summary::{KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary};
+pub use task::{TaskPort, Unwanted};
+pub use words::{Words, told};
 
 /// What reaches the driver.
 #[derive(Debug)]
-pub(crate) enum Notice {
+pub enum Notice {
     /// A task wants something.
     Request(Request),
     /// A task is over.
@@ -84,7 +80,7 @@ pub(crate) enum Notice {
 
 /// What the operator wants.
 #[derive(Debug)]
-pub(crate) enum Control {
+pub enum Control {
     /// Start no more attempts, let those that run end, then stop.
     Drain,
     /// Stop now, whatever runs.
@@ -94,20 +90,20 @@ pub(crate) enum Control {
 }
 
 /// Where the answer to a question goes.
-pub(crate) type Replier = oneshot::Sender<Box<Result<ControlResponse, Problem>>>;
+pub type Replier = oneshot::Sender<Box<Result<ControlResponse, Problem>>>;
 
 /// Names a request within its task: 1, 2, 3 and so on, in the order of asking. The same on every replay.
-pub(crate) type RequestNumber = u32;
+pub type RequestNumber = u32;
 
 /// Something that a task asks for.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub struct Request {
     /// The task that asks.
-    pub(crate) task: TaskId,
+    pub task: TaskId,
     /// The request's name, or for [`Ask::Cancel`] that of the one that is meant.
-    pub(crate) number: RequestNumber,
+    pub number: RequestNumber,
     /// What is wanted.
-    pub(crate) ask: Ask,
+    pub ask: Ask,
 }
 
 impl Request {
@@ -122,7 +118,7 @@ impl Request {
 
 /// What can be asked for.
 #[derive(Debug)]
-pub(crate) enum Ask {
+pub enum Ask {
     /// An action.
     Action(Action, Options),
     /// An action whose payload is larger than allowed, and was not taken: what is wrong with it, for people.
@@ -135,40 +131,40 @@ pub(crate) enum Ask {
 
 /// One piece of work, as its asker put it.
 #[derive(Debug)]
-pub(crate) struct Action {
+pub struct Action {
     /// Which sort. Any text.
-    pub(crate) kind: Arc<str>,
+    pub kind: Arc<str>,
     /// What the worker is given. Any bytes.
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
 }
 
 /// How an action is to be treated; see the WIT record of this name. The default is all defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) priority: i32,
+pub struct Options {
+    pub priority: i32,
     /// Zero: the pool's.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// Zero: none.
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
     /// Units; zero: the pool's.
-    pub(crate) fuel: u64,
+    pub fuel: u64,
     /// Zero: the policy's.
-    pub(crate) attempts: u32,
-    pub(crate) idempotent: bool,
+    pub attempts: u32,
+    pub idempotent: bool,
 }
 
 /// What a task gets back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Which request this answers.
-    pub(crate) number: RequestNumber,
+    pub number: RequestNumber,
     /// The result, or for a sleep nothing.
-    pub(crate) value: Result<Bytes, Refusal>,
+    pub value: Result<Bytes, Refusal>,
 }
 
 impl Answer {
     /// Bytes of result, or of words.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         match &self.value {
             Ok(result) => result.len(),
             Err(refusal) => refusal.message.len(),
@@ -178,73 +174,81 @@ impl Answer {
 
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) reason: Reason,
+pub struct Refusal {
+    pub reason: Reason,
     /// For people.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// Which request of which task an action is. A task makes the same requests in the same order whenever it is run with the same
 /// answers, so this names the same action in every run with the same seed, whatever order actions come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ActionName {
-    pub(crate) task: TaskId,
-    pub(crate) request: RequestNumber,
+pub struct ActionName {
+    pub task: TaskId,
+    pub request: RequestNumber,
 }
 
 impl ActionName {
     /// The name as guests are told it, unique between runs: `RUN-TASK-REQUEST`, as in `20261124-162024-kqztb-3-1`.
-    pub(crate) fn in_run(self, run: &str) -> String {
+    pub fn in_run(self, run: &str) -> String {
         format!("{run}-{}-{}", self.task.0, self.request)
     }
 
     /// A number that follows from the name alone and is another one for each action of a run with fewer than 2^32 tasks.
-    pub(crate) fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         self.task.0 ^ u64::from(self.request) << 32
     }
 }
 
 /// One attempt for one worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) attempt: AttemptId,
-    pub(crate) action: ActionName,
-    pub(crate) kind: Arc<str>,
+pub struct Job {
+    pub attempt: AttemptId,
+    pub action: ActionName,
+    pub kind: Arc<str>,
     /// What the guest is given; shared with the driver, never copied on the way.
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
     /// Units.
-    pub(crate) fuel: u64,
-    pub(crate) timeout: Duration,
+    pub fuel: u64,
+    pub timeout: Duration,
 }
 
 /// What a worker is told.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub enum Order {
     /// Make this attempt.
     Run(Job),
     /// Stop this attempt, if it is still going on.
     Stop(AttemptId),
 }
 
+/// What a worker was denied since it was last asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Denied {
+    pub count: u64,
+    /// Some of them as text, without duplicates.
+    pub what: Vec<String>,
+}
+
 /// How one attempt went.
 #[derive(Debug)]
-pub(crate) struct AttemptEnded {
-    pub(crate) attempt: AttemptId,
-    pub(crate) worker: WorkerId,
-    pub(crate) end: End,
+pub struct AttemptEnded {
+    pub attempt: AttemptId,
+    pub worker: WorkerId,
+    pub end: End,
     /// The result if `end` is [`End::Ok`], else empty.
-    pub(crate) result: Bytes,
+    pub result: Bytes,
     /// What went wrong, if anything did.
-    pub(crate) words: Option<Box<Words>>,
-    pub(crate) used: Used,
+    pub words: Option<Box<Words>>,
+    pub used: Used,
     /// What the worker was denied since its last attempt ended.
-    pub(crate) denied: Option<Box<Denied>>,
+    pub denied: Option<Box<Denied>>,
     /// What the service said about the worker's quotas.
-    pub(crate) reports: Option<Box<[Reported]>>,
+    pub reports: Option<Box<[Reported]>>,
 }
 
 /// What a panic said, for people.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("it did not say why")
@@ -254,7 +258,7 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 ///
 /// # Panics
 /// One of them has panicked, which is a bug of the host: what waits for its message would wait for ever.
-pub(crate) fn reap(running: &mut JoinSet<()>) {
+pub fn reap(running: &mut JoinSet<()>) {
     while let Some(ended) = running.try_join_next() {
         if let Err(error) = ended
             && let Ok(panic) = error.try_into_panic()
@@ -266,28 +270,28 @@ pub(crate) fn reap(running: &mut JoinSet<()>) {
 
 /// What an attempt or a task cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Used {
+pub struct Used {
     /// Units of fuel.
-    pub(crate) fuel: u64,
+    pub fuel: u64,
     /// From the first instruction to the last, waits in the host included.
-    pub(crate) wall: Duration,
+    pub wall: Duration,
     /// The most that the instance held while it was at it, in bytes.
-    pub(crate) memory: u64,
+    pub memory: u64,
 }
 
 /// How a task ended.
 #[derive(Debug)]
-pub(crate) struct TaskEnd {
+pub struct TaskEnd {
     /// The result, or the error in words.
-    pub(crate) outcome: Result<Bytes, String>,
+    pub outcome: Result<Bytes, String>,
     /// The machine has none left of something that the task needs, for as long as was waited.
-    pub(crate) is_of_machine: bool,
-    pub(crate) used: Used,
+    pub is_of_machine: bool,
+    pub used: Used,
 }
 
 impl TaskEnd {
     /// Of a task that came to none, in words.
-    pub(crate) fn failed(error: String) -> Self {
+    pub fn failed(error: String) -> Self {
         Self {
             outcome: Err(error),
             is_of_machine: false,
@@ -298,7 +302,7 @@ impl TaskEnd {
 
 /// What a message takes in the host. Messages are plain data; their guards go beside them, and give back when they are dropped.
 #[derive(Debug, Default)]
-pub(crate) enum Guard {
+pub enum Guard {
     #[default]
     None,
     /// Memory.
@@ -309,7 +313,7 @@ pub(crate) enum Guard {
 
 impl Guard {
     /// The charge, if it is one.
-    pub(crate) fn charge(self) -> Option<Charge> {
+    pub fn charge(self) -> Option<Charge> {
         match self {
             Self::Charge(charge) => Some(charge),
             Self::None | Self::Permit(_) => None,
@@ -319,20 +323,20 @@ impl Guard {
 
 /// What a task takes in the host until it is collected, held for what its drop does.
 #[derive(Debug, Default)]
-pub(crate) struct TaskRoom {
+pub struct TaskRoom {
     /// Of what it was handed.
     #[allow(dead_code, reason = "as above")]
-    pub(crate) input: Option<Charge>,
+    pub input: Option<Charge>,
     /// Of what it ended with.
     #[allow(dead_code, reason = "as above")]
-    pub(crate) result: Option<Charge>,
+    pub result: Option<Charge>,
     #[allow(dead_code, reason = "as above")]
-    pub(crate) begun: Option<Begun>,
+    pub begun: Option<Begun>,
 }
 
 /// The source of a log line: a planner, a task or a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LogSource {
+pub enum LogSource {
     Planner,
     Task(TaskId),
     /// A worker, as `pool/worker`, in the middle of an attempt or, without one, being started.

@@ -3,12 +3,12 @@
 /// What went wrong. Apart from the rest of an attempt's end, because most attempts have none and every message is copied on its
 /// way.
 #[derive(Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) message: String,
+pub struct Words {
+    pub message: String,
     /// The last of what the guest wrote to stderr.
-    pub(crate) stderr: String,
+    pub stderr: String,
     /// Whether the message only says how the guest ended, as after a panic: then its own words say more.
-    pub(crate) is_symptom: bool,
+    pub is_symptom: bool,
 }
 
 /// How many lines of what a guest wrote are told with its failure, beside the one that says what is wrong. Arbitrary: a failed
@@ -24,14 +24,14 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 
 impl Words {
     /// Both as people read them: see [`told`].
-    pub(crate) fn told(&self) -> String {
+    pub fn told(&self) -> String {
         told(&self.message, &self.stderr, self.is_symptom)
     }
 }
 
 /// The message and the last of what the guest wrote that is not in it. If the message is a symptom, the guest's own words come
 /// first.
-pub(crate) fn told(message: &str, stderr: &str, is_symptom: bool) -> String {
+pub fn told(message: &str, stderr: &str, is_symptom: bool) -> String {
     let lines = stderr.lines().map(str::trim_end);
     let lines: Vec<&str> = lines
         .filter(|line| !line.is_empty() && !line.starts_with(NOISE) && !message.contains(line))

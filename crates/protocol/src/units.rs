@@ -10,7 +10,7 @@ use serde::{
 /// Why a text is not an amount. Its message has an example of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not {wanted}{}", missing(*.bare))]
-pub(crate) struct UnitError {
+pub struct UnitError {
     given: String,
     wanted: &'static str,
     /// Whether it is a number without a unit.
@@ -71,7 +71,7 @@ macro_rules! amount {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[serde(into = "String")]
-        pub(crate) struct $name(pub(crate) u64);
+        pub struct $name(pub u64);
 
         impl FromStr for $name {
             type Err = UnitError;
@@ -101,6 +101,7 @@ macro_rules! amount {
             }
         }
 
+        #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -180,7 +181,7 @@ amount! {
 
 impl Time {
     /// As a duration.
-    pub(crate) const fn duration(self) -> Duration {
+    pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0)
     }
 }
@@ -205,36 +206,8 @@ fn print_scaled(value: u64, units: &[(u64, &str)], f: &mut fmt::Formatter<'_>) -
     }
 }
 
-/// The longest line of a text that an error shows, in bytes. Arbitrary: a few lines of a terminal.
-const LINE_MAX: usize = 400;
-
-/// The parser's message, with the most similar known key for an unknown one. A line of the text that is too long is
-/// left out.
-pub(crate) fn explain(error: &toml::de::Error) -> String {
-    let mut text = error.to_string().trim_end().to_owned();
-    let message = error.message();
-    if text.lines().any(|line| line.len() > LINE_MAX) {
-        let place = text
-            .lines()
-            .next()
-            .filter(|line| line.len() <= LINE_MAX)
-            .unwrap_or_default();
-        let message = message.get(..message.floor_char_boundary(LINE_MAX)).unwrap_or_default();
-        text = format!("{place}\n{message}").trim_start().to_owned();
-    }
-    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else {
-        return text;
-    };
-    let known: Vec<String> = quoted.collect();
-    match nearest(&unknown, &known) {
-        Some(near) => format!("{text}\nhint: did you mean `{near}`?"),
-        None => text,
-    }
-}
-
 /// The most similar candidate, if any is similar.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::levenshtein(word, candidate), candidate.as_str()))
@@ -261,23 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn error_leaves_out_long_lines() {
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Nothing {}
-        let long = "y".repeat(LINE_MAX);
-        for text in [
-            format!("x = [\"{long}\""),
-            format!("{long} = 1"),
-            format!("a = 1\n\n{long}"),
-        ] {
-            let error = explain(&toml::from_str::<Nothing>(&text).unwrap_err());
-            assert!(error.len() < 2 * LINE_MAX, "{error}");
-            assert!(error.starts_with("TOML parse error at line "), "{error}");
-        }
-    }
-
-    #[test]
     fn invalid_amount_is_an_error_with_an_example() {
         for text in ["", "fast", "-1G", "1.2.3G", "10 Q", "1e400", "99999999999999999999"] {
             let error = text.parse::<Fuel>().unwrap_err().to_string();
@@ -297,22 +253,5 @@ mod tests {
         assert_eq!("0".parse(), Ok(Time(0)));
         assert_eq!("0".parse(), Ok(Size(0)));
         assert_eq!("64".parse(), Ok(Fuel(64)));
-    }
-
-    #[test]
-    fn number_in_a_manifest_is_an_error_with_an_example() {
-        #[derive(Debug, Deserialize)]
-        struct Table {
-            _memory: Size,
-        }
-        for (value, why) in [
-            ("64", "expected a size, such as 64MiB, 1GiB or 512KiB, in quotes"),
-            ("\"64\"", "it has no unit"),
-        ] {
-            let error = toml::from_str::<Table>(&format!("_memory = {value}"))
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(why), "{error}");
-        }
     }
 }

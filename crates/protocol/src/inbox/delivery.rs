@@ -14,30 +14,30 @@ use crate::limits::Charge;
 
 /// The answers that one task sees together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// 1, 2, 3 and so on within the task, in the order of taking.
-    pub(crate) number: u32,
+    pub number: u32,
     /// The run's time when it was formed, in ms. Never less than that of the delivery before.
-    pub(crate) now_ms: u64,
+    pub now_ms: u64,
     /// By number of the request. Not empty; nearly always one.
-    pub(crate) answers: SmallVec<[Answer; 1]>,
+    pub answers: SmallVec<[Answer; 1]>,
 }
 
 /// A delivery on its way within this process, and what large results in it take in the host until they are taken.
 #[derive(Debug, Default)]
-pub(crate) struct Parcel {
-    pub(crate) delivery: Delivery,
-    pub(crate) charges: Vec<(RequestNumber, Charge)>,
+pub struct Parcel {
+    pub delivery: Delivery,
+    pub charges: Vec<(RequestNumber, Charge)>,
 }
 
 /// The way for the deliveries of one task.
-pub(crate) fn deliveries() -> (Deliveries, Arrivals) {
+pub fn deliveries() -> (Deliveries, Arrivals) {
     let (to_task, from_driver) = unbounded_channel();
     (Deliveries::ToTask(to_task), Arrivals(from_driver))
 }
 
 /// The driver's end. A task that still waits when it is dropped gets no more answers.
-pub(crate) enum Deliveries {
+pub enum Deliveries {
     /// To a task that takes one when it can do nothing else.
     ToTask(UnboundedSender<Parcel>),
     /// To a function that hands the answers out at once. It is called by the driver and must not wait.
@@ -46,7 +46,7 @@ pub(crate) enum Deliveries {
 
 impl Deliveries {
     /// Sends one. A task that is just ending has dropped its end.
-    pub(crate) fn send(&mut self, parcel: Parcel) {
+    pub fn send(&mut self, parcel: Parcel) {
         match self {
             Self::ToTask(to_task) => drop(to_task.send(parcel)),
             Self::Handed(hand) => hand(parcel),
@@ -56,7 +56,7 @@ impl Deliveries {
 
 /// The task's end.
 #[derive(Debug)]
-pub(crate) struct Arrivals(UnboundedReceiver<Parcel>);
+pub struct Arrivals(UnboundedReceiver<Parcel>);
 
 impl Arrivals {
     /// Takes the next delivery. None: there will be none.

@@ -9,33 +9,33 @@ use super::{Held, event::HealthState};
 
 /// How many tasks are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TaskCounts {
+pub struct TaskCounts {
     /// Ended with a result.
-    pub(crate) done: u64,
+    pub done: u64,
     /// Ended with an error.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Handed out and not collected.
-    pub(crate) in_flight: u64,
+    pub in_flight: u64,
 }
 
 /// How many tasks a run that was stopped has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Undone {
+pub struct Undone {
     /// Tasks without an end, those included that were not handed out.
-    pub(crate) tasks: u64,
+    pub tasks: u64,
     /// Whether there may be more, because the input was not read to its end.
-    pub(crate) at_least: bool,
+    pub at_least: bool,
 }
 
 /// How many actions are in which state, and the workers for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ActionCounts {
-    pub(crate) done: u64,
+pub struct ActionCounts {
+    pub done: u64,
     /// Waiting for a worker.
-    pub(crate) waiting: u64,
-    pub(crate) running: u64,
-    pub(crate) workers: u64,
-    pub(crate) quarantined: u64,
+    pub waiting: u64,
+    pub running: u64,
+    pub workers: u64,
+    pub quarantined: u64,
 }
 
 impl From<Counts> for ActionCounts {
@@ -52,100 +52,100 @@ impl From<Counts> for ActionCounts {
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Progress {
-    pub(crate) tasks: TaskCounts,
+pub struct Progress {
+    pub tasks: TaskCounts,
     /// How many tasks there will be in all, where that is known.
-    pub(crate) total: Option<u64>,
-    pub(crate) actions: ActionCounts,
+    pub total: Option<u64>,
+    pub actions: ActionCounts,
     /// How many times an action was or will be tried again.
-    pub(crate) retries: u64,
+    pub retries: u64,
     /// How many workers wait for their quota, and how long all that is open will take, as far as that is known.
-    pub(crate) quota: Option<(u64, Option<Duration>)>,
+    pub quota: Option<(u64, Option<Duration>)>,
     /// The results that wait for an earlier one.
-    pub(crate) held: Option<Held>,
-    pub(crate) elapsed: Duration,
+    pub held: Option<Held>,
+    pub elapsed: Duration,
 }
 
 /// How a run went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunSummary {
+pub struct RunSummary {
     /// Whether it was stopped before its end.
-    pub(crate) interrupted: bool,
+    pub interrupted: bool,
     /// The tasks that are left.
-    pub(crate) undone: Undone,
+    pub undone: Undone,
     /// What the machine had none left of, if that ended the run.
-    pub(crate) shortage: Option<String>,
-    pub(crate) wall: Duration,
-    pub(crate) tasks: TaskCounts,
+    pub shortage: Option<String>,
+    pub wall: Duration,
+    pub tasks: TaskCounts,
     /// Why the operation itself failed, if it did.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
     /// Bytes.
-    pub(crate) peak_host_memory: u64,
+    pub peak_host_memory: u64,
     /// In the order of first use.
-    pub(crate) kinds: Vec<KindSummary>,
+    pub kinds: Vec<KindSummary>,
     /// In the order of the manifest.
-    pub(crate) workers: Vec<WorkerSummary>,
+    pub workers: Vec<WorkerSummary>,
     /// Actions for which no worker was left.
-    pub(crate) unroutable: u64,
+    pub unroutable: u64,
     /// Pools in which everything failed in the end.
-    pub(crate) systemic: Vec<String>,
+    pub systemic: Vec<String>,
     /// In the order of the manifest.
-    pub(crate) quotas: Vec<QuotaSummary>,
+    pub quotas: Vec<QuotaSummary>,
 }
 
 /// The actions of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct KindSummary {
-    pub(crate) kind: String,
+pub struct KindSummary {
+    pub kind: String,
     /// Actions that were asked for.
-    pub(crate) asked: u64,
+    pub asked: u64,
     /// Actions with a result.
-    pub(crate) done: u64,
+    pub done: u64,
     /// Actions that ended without one.
-    pub(crate) refused: u64,
-    pub(crate) attempts: u64,
+    pub refused: u64,
+    pub attempts: u64,
     /// Attempts that failed.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Attempts that were second ones, beside slow ones.
-    pub(crate) hedges: u64,
+    pub hedges: u64,
     /// Those of them that had the result first.
-    pub(crate) hedges_won: u64,
+    pub hedges_won: u64,
     /// Units of all attempts.
-    pub(crate) fuel: u64,
+    pub fuel: u64,
     /// Time in workers of all attempts.
-    pub(crate) busy: Duration,
+    pub busy: Duration,
 }
 
 /// One worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WorkerSummary {
+pub struct WorkerSummary {
     /// Its name, as `pool/worker`.
-    pub(crate) worker: String,
-    pub(crate) pool: String,
+    pub worker: String,
+    pub pool: String,
     /// In the end.
-    pub(crate) health: HealthState,
-    pub(crate) attempts: u64,
+    pub health: HealthState,
+    pub attempts: u64,
     /// Attempts with a result.
-    pub(crate) ok: u64,
-    pub(crate) failed: u64,
+    pub ok: u64,
+    pub failed: u64,
     /// Requests for something that is not granted.
-    pub(crate) denied: u64,
+    pub denied: u64,
     /// Times it was quarantined.
-    pub(crate) quarantines: u32,
+    pub quarantines: u32,
     /// Results of it that others contradicted, if it is untrusted.
-    pub(crate) outvoted: u64,
+    pub outvoted: u64,
     /// Units.
-    pub(crate) fuel: u64,
+    pub fuel: u64,
     /// Time in attempts.
-    pub(crate) busy: Duration,
+    pub busy: Duration,
     /// The most memory that one of its instances held, in bytes.
-    pub(crate) peak_memory: u64,
+    pub peak_memory: u64,
 }
 
 /// What a quota allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum QuotaTerms {
+pub enum QuotaTerms {
     Sliding { limit: u32, per: Duration },
     Fixed { limit: u32, per: Duration },
     Rate { limit: u32, per: Duration, burst: u32 },
@@ -176,24 +176,24 @@ impl From<QuotaTerms> for Quota {
 
 /// One quota.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct QuotaSummary {
+pub struct QuotaSummary {
     /// Whose it is, as `pool/worker` or `pool/account`, and after a colon its name if it has one.
-    pub(crate) quota: String,
+    pub quota: String,
     /// The workers that spend it.
-    pub(crate) workers: Vec<String>,
-    pub(crate) terms: QuotaTerms,
+    pub workers: Vec<String>,
+    pub terms: QuotaTerms,
     /// Units that were spent.
-    pub(crate) used: u64,
+    pub used: u64,
     /// Units that the windows which began so far have offered.
-    pub(crate) capacity: u64,
+    pub capacity: u64,
     /// Units that were left over when windows ended of which the end was known.
-    pub(crate) wasted: u64,
+    pub wasted: u64,
     /// The same for the last of them.
-    pub(crate) wasted_last: u64,
+    pub wasted_last: u64,
     /// How many such ends there were.
-    pub(crate) resets: u64,
+    pub resets: u64,
     /// When the next one is, by the run's time.
-    pub(crate) resets_at_ms: Option<u64>,
+    pub resets_at_ms: Option<u64>,
     /// When an exhausted quota has units again, by the run's time. None: it is not exhausted, or that is not known.
-    pub(crate) refills_at_ms: Option<u64>,
+    pub refills_at_ms: Option<u64>,
 }

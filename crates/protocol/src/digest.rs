@@ -15,10 +15,10 @@ const BLOCK: usize = 1 << 16;
 /// SHA-256 of a component or of another file. Written in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Digest([u8; 32]);
+pub struct Digest([u8; 32]);
 
 impl Digest {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
@@ -26,7 +26,7 @@ impl Digest {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn read(from: &mut impl Read) -> io::Result<Self> {
+    pub fn read(from: &mut impl Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut block = vec![0; BLOCK];
         loop {
@@ -43,7 +43,7 @@ impl Digest {
 /// A text that is not a digest.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a SHA-256: 64 hexadecimal digits")]
-pub(crate) struct DigestError(String);
+pub struct DigestError(String);
 
 impl FromStr for Digest {
     type Err = DigestError;
@@ -81,6 +81,7 @@ impl fmt::Debug for Digest {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Digest {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Digest".into()

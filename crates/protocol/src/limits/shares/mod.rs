@@ -17,11 +17,11 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use self::account::{Account, Reservation};
+pub use self::account::{Account, Reservation};
 
 /// The amount and its accounts.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub struct Shares {
     limit: u64,
     /// The guaranteed part of the limit, as a divisor.
     part: u64,
@@ -106,7 +106,7 @@ struct Signals {
 
 /// Why no more is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoRoom {
+pub enum NoRoom {
     /// Larger than the most that an account can have, which is this.
     Never(u64),
     /// Every holder in the account waits for more, or the wait took too long.
@@ -116,7 +116,7 @@ pub(crate) enum NoRoom {
 impl Shares {
     /// One `part`th of the limit is guaranteed to accounts. `has_forced`: whether [`Shares::force`] is used, which then
     /// has a share of its own.
-    pub(crate) fn new(limit: u64, part: u64, has_forced: bool) -> Arc<Self> {
+    pub fn new(limit: u64, part: u64, has_forced: bool) -> Arc<Self> {
         let shares = Self {
             limit,
             part: part.max(1),
@@ -139,7 +139,7 @@ impl Shares {
 
     /// Adds an account, until it is dropped, with a share of at most `cap`. `idle` is notified when its idle instances
     /// are in the way of others.
-    pub(crate) fn account(self: &Arc<Self>, cap: u64, idle: Arc<Notify>) -> Arc<Account> {
+    pub fn account(self: &Arc<Self>, cap: u64, idle: Arc<Notify>) -> Arc<Account> {
         let signals = Arc::new(Signals {
             share: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
@@ -169,23 +169,23 @@ impl Shares {
         })
     }
 
-    pub(crate) fn limit(&self) -> u64 {
+    pub fn limit(&self) -> u64 {
         self.limit
     }
 
     /// The most that was in use at once, forced amounts included.
-    pub(crate) fn peak(&self) -> u64 {
+    pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
     /// Takes an amount without asking, available or not. Neither waits nor locks.
-    pub(crate) fn force(&self, amount: u64) {
+    pub fn force(&self, amount: u64) {
         self.forced.fetch_add(amount, Ordering::SeqCst);
         self.note_peak();
     }
 
     /// Gives a forced amount back.
-    pub(crate) fn unforce(&self, amount: u64) {
+    pub fn unforce(&self, amount: u64) {
         self.forced.fetch_sub(amount, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.settle(&mut self.ledger());
@@ -194,7 +194,7 @@ impl Shares {
     }
 
     /// Whether more is forced than its share.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         let beyond = self.beyond(self.forced.load(Ordering::Relaxed));
         beyond > 0 && beyond.saturating_add(self.taken.load(Ordering::Relaxed)) > self.spare.load(Ordering::Relaxed)
     }
@@ -203,7 +203,7 @@ impl Shares {
     /// amounts, and of amounts of `account`.
     ///
     /// Cancel safe.
-    pub(crate) async fn until(&self, account: Option<&Account>, mut is_ready: impl FnMut() -> bool) {
+    pub async fn until(&self, account: Option<&Account>, mut is_ready: impl FnMut() -> bool) {
         if is_ready() {
             return;
         }
@@ -222,7 +222,7 @@ impl Shares {
     }
 
     /// Makes all waits in [`Shares::until`] check again.
-    pub(crate) fn tell_watchers(&self) {
+    pub fn tell_watchers(&self) {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             self.released.notify_waiters();
         }

@@ -17,15 +17,15 @@ use crate::inbox::{
 
 /// The version of requests, responses and the records of runs that have ended. Version 1 had sentences instead of
 /// facts.
-pub(super) const VERSION: u32 = 2;
+pub const VERSION: u32 = 2;
 
 /// The most bytes of an attempt's message. Arbitrary: enough for the cause, and for the first functions of a trap.
-pub(crate) const MESSAGE_MAX: usize = 240;
+pub const MESSAGE_MAX: usize = 240;
 
 /// A request to a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
-pub(crate) enum Query {
+pub enum Query {
     /// Its status.
     Run,
     /// The status of an action.
@@ -42,50 +42,50 @@ pub(crate) enum Query {
 
 /// A line to a run.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    pub(super) v: u32,
+pub struct Request {
+    pub v: u32,
     #[serde(flatten)]
-    pub(super) query: Query,
+    pub query: Query,
 }
 
 /// The version alone, so that a line of another version is told apart from garbage.
 #[derive(Deserialize)]
-pub(super) struct Version {
-    pub(super) v: u32,
+pub struct Version {
+    pub v: u32,
 }
 
 /// A line from a run.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) v: u32,
+pub struct Answer {
+    pub v: u32,
     #[serde(flatten)]
-    pub(super) reply: Reply,
+    pub reply: Reply,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Reply {
+pub enum Reply {
     Response(ControlResponse),
     Problem(Problem),
 }
 
 /// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    pub(crate) what: String,
+pub struct Problem {
+    pub what: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Problem {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             hint: None,
         }
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -93,20 +93,20 @@ impl Problem {
 
 /// The response of a run, or of the record of an ended one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ControlResponse {
+pub struct ControlResponse {
     /// The run's name.
-    pub(crate) run: String,
+    pub run: String,
     /// Whether it has ended: then this is its last state.
-    pub(crate) ended: bool,
+    pub ended: bool,
     /// The run's time of the response.
-    pub(crate) at_ms: u64,
-    pub(crate) status: Status,
+    pub at_ms: u64,
+    pub status: Status,
 }
 
 /// The subject of a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Status {
+pub enum Status {
     Run(Box<RunStatus>),
     Action(Box<ActionStatus>),
     Worker(Box<WorkerStatus>),
@@ -117,7 +117,7 @@ pub(crate) enum Status {
 /// The effect of a request that changes the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Change {
+pub enum Change {
     /// A worker has a clean record.
     Readmitted {
         worker: String,
@@ -149,42 +149,42 @@ pub(crate) enum Change {
 
 /// The status of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunStatus {
+pub struct RunStatus {
     /// Its name.
-    pub(crate) id: String,
+    pub id: String,
     /// Whether it is stopping: no more attempts start.
-    pub(crate) stopping: bool,
-    pub(crate) tasks: TaskCounts,
+    pub stopping: bool,
+    pub tasks: TaskCounts,
     /// The number of all tasks, if it is known.
-    pub(crate) tasks_total: Option<u64>,
+    pub tasks_total: Option<u64>,
     /// The estimated time to the end, if it is known.
-    pub(crate) left_ms: Option<u64>,
+    pub left_ms: Option<u64>,
     /// Actions with a result.
-    pub(crate) actions_done: u64,
+    pub actions_done: u64,
     /// Actions that ended without one.
-    pub(crate) actions_failed: u64,
+    pub actions_failed: u64,
     /// Actions that a worker performs.
-    pub(crate) actions_running: u64,
-    pub(crate) waiting: Waiting,
+    pub actions_running: u64,
+    pub waiting: Waiting,
     /// Retries of actions, made or due.
-    pub(crate) retries: u64,
+    pub retries: u64,
     /// The number of workers in each health state.
-    pub(crate) workers: BTreeMap<HealthKind, u64>,
+    pub workers: BTreeMap<HealthKind, u64>,
     /// The first workers that are not healthy.
-    pub(crate) notable: Vec<(String, HealthState)>,
+    pub notable: Vec<(String, HealthState)>,
     /// The number of the others.
-    pub(crate) notable_more: u64,
+    pub notable_more: u64,
     /// The names of the first thousand workers.
-    pub(crate) names: Vec<String>,
+    pub names: Vec<String>,
     /// The first of them.
-    pub(crate) quotas: Vec<QuotaSummary>,
-    pub(crate) remarks: Vec<RunRemark>,
+    pub quotas: Vec<QuotaSummary>,
+    pub remarks: Vec<RunRemark>,
 }
 
 /// A problem of the run as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum RunRemark {
+pub enum RunRemark {
     /// Every attempt in a pool fails.
     PoolFailing { pool: String },
     /// This many results wait for that of a line.
@@ -197,104 +197,104 @@ pub(crate) enum RunRemark {
 
 /// The number of waiting actions by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     /// All that wait for a worker.
-    pub(crate) all: u64,
+    pub all: u64,
     /// How many of them were examined for the numbers below; not all if there are very many.
-    pub(crate) looked_at: u64,
+    pub looked_at: u64,
     /// All their workers are at work.
-    pub(crate) for_a_free_worker: u64,
+    pub for_a_free_worker: u64,
     /// All their workers that get work are at a limit.
-    pub(crate) for_a_limit: u64,
+    pub for_a_limit: u64,
     /// They avoid workers on which they failed.
-    pub(crate) for_another_worker: u64,
+    pub for_another_worker: u64,
     /// None of their workers gets work now: all are quarantined or taken out.
-    pub(crate) for_any_worker: u64,
+    pub for_any_worker: u64,
     /// Every worker failed them, and they wait for the next attempt.
-    pub(crate) resting: u64,
+    pub resting: u64,
 }
 
 /// The status of a worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WorkerStatus {
+pub struct WorkerStatus {
     /// Its name, as `pool/worker`.
-    pub(crate) id: String,
-    pub(crate) health: HealthState,
+    pub id: String,
+    pub health: HealthState,
     /// Since when, in the run's time.
-    pub(crate) since_ms: u64,
+    pub since_ms: u64,
     /// Its attempts with a result.
-    pub(crate) ok: u64,
+    pub ok: u64,
     /// Its attempts that failed, by any cause.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Its attempts that were lost.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Times that it reported to be busy.
-    pub(crate) busy: u64,
+    pub busy: u64,
     /// Attempts that failed by the worker's own fault.
-    pub(crate) faults: u64,
+    pub faults: u64,
     /// Times that it was quarantined.
-    pub(crate) quarantines: u32,
+    pub quarantines: u32,
     /// The natural logarithm of how much likelier the worker is faulty than of average reliability, by the verdicts so
     /// far.
-    pub(crate) score: f64,
+    pub score: f64,
     /// The score from which it is quarantined.
-    pub(crate) score_max: f64,
+    pub score_max: f64,
     /// Its results that others contradicted, if it is untrusted.
-    pub(crate) outvoted: u64,
+    pub outvoted: u64,
     /// How many attempts it makes at once.
-    pub(crate) slots: u32,
+    pub slots: u32,
     /// How many of these it gets now.
-    pub(crate) width: u32,
+    pub width: u32,
     /// The first of its running attempts.
-    pub(crate) has: Vec<HeldAttempt>,
+    pub has: Vec<HeldAttempt>,
     /// The number of all of them.
-    pub(crate) holds: u32,
+    pub holds: u32,
     /// The kinds of actions that it does not get, and until when.
-    pub(crate) barred: Vec<(String, u64)>,
-    pub(crate) quotas: Vec<QuotaSummary>,
+    pub barred: Vec<(String, u64)>,
+    pub quotas: Vec<QuotaSummary>,
     /// Its failed attempts that are kept, oldest first.
-    pub(crate) failures: Vec<FailureStatus>,
+    pub failures: Vec<FailureStatus>,
     /// The number of failed attempts that are not kept any more.
-    pub(crate) failures_forgotten: u64,
+    pub failures_forgotten: u64,
     /// The changes of its health that are kept, oldest first: when, and to which state.
-    pub(crate) history: Vec<(u64, HealthState)>,
+    pub history: Vec<(u64, HealthState)>,
 }
 
 /// A running attempt of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HeldAttempt {
-    pub(crate) attempt: AttemptNumber,
+pub struct HeldAttempt {
+    pub attempt: AttemptNumber,
     /// The action's kind, and since when the worker has it. None: the action is settled, and the attempt is
     /// superfluous.
-    pub(crate) action: Option<(String, u64)>,
+    pub action: Option<(String, u64)>,
 }
 
 /// A failed attempt of a worker, and its action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FailureStatus {
-    pub(crate) attempt: AttemptStatus,
+pub struct FailureStatus {
+    pub attempt: AttemptStatus,
     /// Empty if it is not known any more.
-    pub(crate) kind: String,
-    pub(crate) fate: Fate,
+    pub kind: String,
+    pub fate: Fate,
 }
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct AttemptStatus {
-    pub(crate) attempt: AttemptNumber,
-    pub(crate) worker: String,
-    pub(crate) class: FailureClass,
-    pub(crate) cause: FailureCause,
-    pub(crate) at_ms: u64,
-    pub(crate) took: Duration,
+pub struct AttemptStatus {
+    pub attempt: AttemptNumber,
+    pub worker: String,
+    pub class: FailureClass,
+    pub cause: FailureCause,
+    pub at_ms: u64,
+    pub took: Duration,
     /// Once it is known.
-    pub(crate) verdict: Option<FaultVerdict>,
+    pub verdict: Option<FaultVerdict>,
 }
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum FailureCause {
+pub enum FailureCause {
     /// The text of the guest and of the sandbox, at most 240 bytes.
     Message(String),
     /// Its result was outvoted.
@@ -304,7 +304,7 @@ pub(crate) enum FailureCause {
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Fate {
+pub enum Fate {
     /// Not known any more.
     Forgotten,
     Open,
@@ -315,20 +315,20 @@ pub(crate) enum Fate {
 
 /// The status of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActionStatus {
-    pub(crate) id: u64,
+pub struct ActionStatus {
+    pub id: u64,
     /// Zero if it is not known any more.
-    pub(crate) task: u64,
-    pub(crate) kind: String,
-    pub(crate) state: ActionState,
+    pub task: u64,
+    pub kind: String,
+    pub state: ActionState,
     /// The failed attempts that are kept, oldest first.
-    pub(crate) attempts: Vec<AttemptStatus>,
+    pub attempts: Vec<AttemptStatus>,
 }
 
 /// The state of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum ActionState {
+pub enum ActionState {
     Waiting {
         cause: WaitCause,
         /// The workers that serve its kind.
@@ -357,7 +357,7 @@ pub(crate) enum ActionState {
 /// Why an action waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum WaitCause {
+pub enum WaitCause {
     /// The run is stopping.
     Stopping,
     /// All workers are at work.
@@ -378,16 +378,16 @@ pub(crate) enum WaitCause {
 
 /// The number of workers in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ServingWorkers {
-    pub(crate) all: u64,
-    pub(crate) at_work: u64,
+pub struct ServingWorkers {
+    pub all: u64,
+    pub at_work: u64,
     /// Free, or slowed down.
-    pub(crate) free: u64,
+    pub free: u64,
     /// With an exhausted quota.
-    pub(crate) spent: u64,
-    pub(crate) busy: u64,
-    pub(crate) quarantined: u64,
-    pub(crate) out: u64,
+    pub spent: u64,
+    pub busy: u64,
+    pub quarantined: u64,
+    pub out: u64,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::{
 use tokio::time::{error::Elapsed, sleep_until, timeout_at};
 
 /// How often [`tick`] is to be called.
-pub(crate) const TICK: Duration = Duration::from_millis(250);
+pub const TICK: Duration = Duration::from_millis(250);
 
 /// The shortest gap between two ticks that counts as a stop of the process: four ticks, which a busy machine seldom
 /// delays.
@@ -75,28 +75,28 @@ impl Watch {
 }
 
 /// Shows that the process runs. One thread with no other work is to call it each [`TICK`].
-pub(crate) fn tick() {
+pub fn tick() {
     WATCH.tick(Instant::now());
 }
 
 /// How much of the time between two calls, meant to be a [`TICK`] apart, the process was not stopped.
-pub(crate) fn awake(gap: Duration) -> Duration {
+pub fn awake(gap: Duration) -> Duration {
     if gap < GAP { gap } else { TICK }
 }
 
 /// How long the process was stopped until `now`.
-pub(crate) fn stopped(now: Instant) -> Duration {
+pub fn stopped(now: Instant) -> Duration {
     WATCH.stopped(now)
 }
 
 /// The part of it that is known without reading the clock.
-pub(crate) fn stopped_so_far() -> Duration {
+pub fn stopped_so_far() -> Duration {
     Duration::from_micros(WATCH.stopped.load(Ordering::SeqCst))
 }
 
 /// A deadline, extended by the time in which the process is stopped before it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     cut: Instant,
     /// How long the process had been stopped when it was set.
     before: Duration,
@@ -104,7 +104,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// A deadline `limit` after `began`, which is now or not long ago.
-    pub(crate) fn after(began: Instant, limit: Duration) -> Self {
+    pub fn after(began: Instant, limit: Duration) -> Self {
         Self {
             cut: began + limit,
             before: stopped_so_far(),
@@ -112,7 +112,7 @@ impl Deadline {
     }
 
     /// The deadline's time, as known now.
-    pub(crate) fn moment(&self) -> Instant {
+    pub fn moment(&self) -> Instant {
         self.moment_at(Instant::now())
     }
 
@@ -121,12 +121,12 @@ impl Deadline {
     }
 
     /// A key by which deadlines sort.
-    pub(crate) fn rank(&self) -> Instant {
+    pub fn rank(&self) -> Instant {
         self.cut.checked_sub(self.before).unwrap_or(self.cut)
     }
 
     /// How much time is left.
-    pub(crate) fn left(&self) -> Duration {
+    pub fn left(&self) -> Duration {
         let now = Instant::now();
         self.moment_at(now).saturating_duration_since(now)
     }
@@ -134,7 +134,7 @@ impl Deadline {
     /// Waits for it.
     ///
     /// Cancel safe.
-    pub(crate) async fn over(self) {
+    pub async fn over(self) {
         while !self.left().is_zero() {
             sleep_until(self.moment().into()).await;
         }
@@ -144,7 +144,7 @@ impl Deadline {
     ///
     /// # Errors
     /// The deadline passed.
-    pub(crate) async fn bound<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
+    pub async fn bound<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
         let mut what = std::pin::pin!(what);
         let mut cut = self.cut;
         loop {

@@ -14,13 +14,13 @@ use rustix::fs::OFlags;
 use crate::units::Size;
 
 /// The name of a project's manifest in its folder.
-pub(crate) const MANIFEST: &str = "disperse.toml";
+pub const MANIFEST: &str = "disperse.toml";
 
 /// Reads a regular file of at most `max` bytes. Links are followed.
 ///
 /// # Errors
 /// It is not a regular file, is larger, or cannot be read. Never waits for a pipe or a device.
-pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     regular(&std::fs::metadata(path)?)?;
     read_opened(path, max, OFlags::empty())
 }
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`], and for a link.
-pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     regular(&std::fs::symlink_metadata(path)?)?;
     read_opened(path, max, OFlags::NOFOLLOW)
 }
@@ -38,7 +38,7 @@ pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`], and if it is not UTF-8.
-pub(crate) fn read_text(path: &Path, max: u64) -> io::Result<String> {
+pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
     text(read(path, max)?)
 }
 
@@ -85,7 +85,7 @@ fn regular(meta: &Metadata) -> io::Result<()> {
 
 /// The target of a path that leaves a folder: by `..`, as an absolute path or through a link. A relative path is
 /// relative to the folder. None: it stays inside, also if it does not exist yet.
-pub(crate) fn leads_out(folder: &Path, path: &Path) -> Option<PathBuf> {
+pub fn leads_out(folder: &Path, path: &Path) -> Option<PathBuf> {
     let whole = folder.join(path);
     let Ok(folder) = folder.canonicalize() else {
         return Some(whole);
@@ -119,7 +119,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 /// Reads the files that scripts name: inside a folder, unless that is trusted, and of a limited total size.
-pub(crate) struct FolderReader<'a> {
+pub struct FolderReader<'a> {
     /// The folder that all must be in. None: they may be anywhere.
     within: Option<PathBuf>,
     /// How many more bytes may be read, shared with other readers.
@@ -129,7 +129,7 @@ pub(crate) struct FolderReader<'a> {
 impl<'a> FolderReader<'a> {
     /// `within`: the folder that all files must be in; none: they may be anywhere. `left`: how many bytes may be read
     /// in all, which reading decreases.
-    pub(crate) fn new(within: Option<PathBuf>, left: &'a Cell<u64>) -> Self {
+    pub fn new(within: Option<PathBuf>, left: &'a Cell<u64>) -> Self {
         Self { within, left }
     }
 
@@ -137,7 +137,7 @@ impl<'a> FolderReader<'a> {
     ///
     /// # Errors
     /// As [`read`]; if it is outside of the folder, or all of them together are too large.
-    pub(crate) fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    pub fn read(&self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
         let absolute = std::path::absolute(path)?;
         if let Some(folder) = &self.within
             && let Some(target) = leads_out(folder, &absolute)
@@ -164,14 +164,14 @@ impl<'a> FolderReader<'a> {
     ///
     /// # Errors
     /// As [`FolderReader::read`], and if it is not UTF-8.
-    pub(crate) fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
+    pub fn read_text(&self, path: &Path, max: u64) -> io::Result<String> {
         text(self.read(path, max)?)
     }
 }
 
 /// A folder in the user's home for files of this program: under a variable of the XDG base directories, else under this
 /// folder. None: neither is an absolute path.
-pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     let absolute = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -186,7 +186,7 @@ pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// It cannot be made.
-pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
+pub fn make_private(path: &Path) -> io::Result<bool> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     is_private(path)
 }
@@ -195,7 +195,7 @@ pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// It does not exist.
-pub(crate) fn is_private(path: &Path) -> io::Result<bool> {
+pub fn is_private(path: &Path) -> io::Result<bool> {
     let meta = std::fs::symlink_metadata(path)?;
     Ok(meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0)
 }
@@ -204,7 +204,7 @@ pub(crate) fn is_private(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     use std::{io::Write, os::unix::fs::PermissionsExt};
 
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

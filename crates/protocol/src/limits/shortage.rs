@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 /// A resource that the machine lacks. Neither a guest nor a worker is at fault, and it may be temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shortage {
+pub enum Shortage {
     /// Address space or memory.
     Memory,
     /// Open files, of this process or of the machine.
@@ -19,7 +19,7 @@ pub(crate) enum Shortage {
 
 impl Shortage {
     /// The resource that an error is about, from any call.
-    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+    pub fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
             Errno::MFILE | Errno::NFILE => Some(Self::Files),
@@ -28,7 +28,7 @@ impl Shortage {
     }
 
     /// The same for an error from starting a thread or a process.
-    pub(crate) fn of_start(error: &io::Error) -> Option<Self> {
+    pub fn of_start(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::AGAIN => Some(Self::Threads),
             _ => Self::of(error),
@@ -36,7 +36,7 @@ impl Shortage {
     }
 
     /// The same for an error from opening a connection.
-    pub(crate) fn of_connection(error: &io::Error) -> Option<Self> {
+    pub fn of_connection(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::ADDRNOTAVAIL => Some(Self::Ports),
             Errno::AGAIN => Some(Self::Memory),
@@ -46,14 +46,14 @@ impl Shortage {
 
     /// The same for an error of which only the text is left, such as that of a child process: it contains the system's
     /// number.
-    pub(crate) fn of_text(text: &str) -> Option<Self> {
+    pub fn of_text(text: &str) -> Option<Self> {
         let (_, number) = text.rsplit_once("(os error ")?;
         let (number, _) = number.split_once(')')?;
         Self::of_start(&io::Error::from_raw_os_error(number.parse().ok()?))
     }
 
     /// How to fix it.
-    pub(crate) fn hint(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::Memory => "raise the limit on address space (`ulimit -v`) or on memory, or use fewer workers",
             Self::Files => "raise the limit on open files (`ulimit -n`), or use fewer workers",

@@ -1,0 +1,22 @@
+//! What the parts of Disperse say to each other, and the amounts in which they count.
+//!
+//! | module | |
+//! |---|---|
+//! | `inbox` | messages between driver, tasks, planner and workers; the events of a run |
+//! | `control` | requests to a run from outside, and the record of one that has ended |
+//! | `logger` | log lines of guests |
+//! | `limits` | the limits of guests, and the accounts of memory, time and files behind them |
+//! | `units`, `digest`, `text`, `files` | amounts, digests, and text and files of unknown origin, bounded |
+//!
+//! It waits for nothing and sends nothing: whoever uses a message says how it travels.
+
+#![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
+
+pub mod control;
+pub mod digest;
+pub mod files;
+pub mod inbox;
+pub mod limits;
+pub mod logger;
+pub mod text;
+pub mod units;
