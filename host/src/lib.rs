@@ -84,8 +84,6 @@ mod driver;
 mod embed;
 #[cfg(test)]
 mod fuzz;
-mod grants;
-mod http;
 mod operation;
 mod report;
 mod run;
@@ -97,6 +95,7 @@ mod text;
 mod transport;
 mod worker;
 
+use disperse_egress::{grants, http};
 use disperse_protocol::{digest, files, inbox, limits, logger, units};
 
 /// The type of payloads and results, of the crate `bytes`.

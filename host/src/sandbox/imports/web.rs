@@ -182,17 +182,17 @@ async fn send(
         piece_wait: options.between_bytes_timeout,
         ..Request::default()
     };
-    let mut held = access.hold(&request)?;
+    let mut held = access.hold(&request).map_err(code)?;
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
-            Ok(piece) => access.take(Part::Request, &mut body, &mut held, &piece)?,
+            Ok(piece) => access.take(Part::Request, &mut body, &mut held, &piece).map_err(code)?,
             // Trailers, which only the host writes.
             Err(_) => return Err(Error::HttpRequestTrailerSectionSize(Some(0))),
         }
     }
     request.body = body.into();
-    let answer = access.fetch(request, time).await?;
+    let answer = access.fetch(request, time).await.map_err(code)?;
     drop(held);
     let held = answer.held;
     let body = Full::new(Bytes::from(answer.body))
@@ -215,22 +215,21 @@ async fn send(
     Ok(response)
 }
 
-impl From<Problem> for Error {
-    fn from(problem: Problem) -> Self {
-        match problem {
-            Problem::Denied(_) => Self::HttpRequestDenied,
-            Problem::Invalid(why) => Self::InternalError(Some(why)),
-            Problem::Timeout(_) => Self::HttpResponseTimeout,
-            Problem::Unreachable(Cause::Name, why) => Self::DnsError {
-                rcode: Some(why),
-                info_code: None,
-            },
-            Problem::Unreachable(Cause::Refused, _) => Self::ConnectionRefused,
-            Problem::Unreachable(Cause::Certificate, _) => Self::TlsCertificateError,
-            Problem::Unreachable(Cause::Other, why) => Self::InternalError(Some(why)),
-            Problem::Oversize(Part::Request, _) => Self::HttpRequestBodySize(None),
-            Problem::Oversize(Part::Headers, _) => Self::HttpResponseHeaderSectionSize(None),
-            Problem::Oversize(Part::Answer, _) => Self::HttpResponseBodySize(None),
-        }
+/// A problem in the words of wasi:http.
+fn code(problem: Problem) -> Error {
+    match problem {
+        Problem::Denied(_) => Error::HttpRequestDenied,
+        Problem::Invalid(why) => Error::InternalError(Some(why)),
+        Problem::Timeout(_) => Error::HttpResponseTimeout,
+        Problem::Unreachable(Cause::Name, why) => Error::DnsError {
+            rcode: Some(why),
+            info_code: None,
+        },
+        Problem::Unreachable(Cause::Refused, _) => Error::ConnectionRefused,
+        Problem::Unreachable(Cause::Certificate, _) => Error::TlsCertificateError,
+        Problem::Unreachable(Cause::Other, why) => Error::InternalError(Some(why)),
+        Problem::Oversize(Part::Request, _) => Error::HttpRequestBodySize(None),
+        Problem::Oversize(Part::Headers, _) => Error::HttpResponseHeaderSectionSize(None),
+        Problem::Oversize(Part::Answer, _) => Error::HttpResponseBodySize(None),
     }
 }

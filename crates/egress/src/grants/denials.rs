@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{inbox::Denied, limits::Shortage, text::one_line};
+use disperse_protocol::{inbox::Denied, limits::Shortage, text::one_line};
 
 /// How many distinct denials are kept as text between two reads, and how long each may be. The rest is counted.
 const WORDS_MAX: usize = 5;
@@ -16,7 +16,7 @@ const LENGTH_MAX: usize = 400;
 
 /// Records what one worker is denied, from all its imports. **Its texts contain no secret.**
 #[derive(Debug, Default)]
-pub(crate) struct Denials {
+pub struct Denials {
     denied: Mutex<Denied>,
     /// The last resource that the machine lacked, and the error.
     shortage: Mutex<Option<(Shortage, String)>>,
@@ -25,7 +25,7 @@ pub(crate) struct Denials {
 }
 
 impl Denials {
-    pub(crate) fn note(&self, what: &str) {
+    pub fn note(&self, what: &str) {
         let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         denied.count += 1;
         if denied.what.len() < WORDS_MAX {
@@ -39,14 +39,14 @@ impl Denials {
 
     /// Records that the machine lacked a resource. A guest may handle that; if its attempt fails, it is not charged
     /// with it.
-    pub(crate) fn note_shortage(&self, shortage: Shortage, error: &io::Error) {
+    pub fn note_shortage(&self, shortage: Shortage, error: &io::Error) {
         let mut noted = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
         *noted = Some((shortage, error.to_string()));
         self.is_short.store(true, Ordering::Release);
     }
 
     /// The resource that the machine lacked since the last read.
-    pub(crate) fn take_shortage(&self) -> Option<(Shortage, String)> {
+    pub fn take_shortage(&self) -> Option<(Shortage, String)> {
         if !self.is_short.load(Ordering::Acquire) {
             return None;
         }
@@ -56,7 +56,7 @@ impl Denials {
     }
 
     /// The denials since the last read; none if there were none.
-    pub(crate) fn take(&self) -> Option<Box<Denied>> {
+    pub fn take(&self) -> Option<Box<Denied>> {
         let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
         (denied.count > 0).then(|| Box::new(std::mem::take(&mut *denied)))
     }

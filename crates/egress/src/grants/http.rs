@@ -9,7 +9,7 @@ use url::{Host, Url};
 /// Without methods all are granted; without a port the scheme's own. A host `*.NAME` stands for all names below it. The
 /// path prefix is of whole segments: `/v1` is not a prefix of `/v10`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HttpRule {
+pub struct HttpRule {
     /// All if empty.
     methods: Vec<String>,
     https: bool,
@@ -30,7 +30,7 @@ enum HostRule {
 
 /// Why a rule is invalid.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpRuleError {
+pub enum HttpRuleError {
     #[error("write it as [METHOD[,METHOD...] ]SCHEME://HOST[:PORT][/PATH]")]
     Shape,
     #[error("`{0}` is not a method in capital letters")]
@@ -102,7 +102,7 @@ impl FromStr for HttpRule {
 
 impl HttpRule {
     /// Whether it grants this request.
-    pub(crate) fn allows(&self, method: &str, url: &Url) -> bool {
+    pub fn allows(&self, method: &str, url: &Url) -> bool {
         let host = match (&self.host, url.host()) {
             (HostRule::Name(name), Some(Host::Domain(asked))) => name == asked,
             // The part before the dot must not be empty.
@@ -133,12 +133,12 @@ impl HttpRule {
     }
 
     /// Whether its requests are encrypted.
-    pub(crate) fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.https
     }
 
     /// Whether its host is an address and not a name.
-    pub(crate) fn is_by_address(&self) -> bool {
+    pub fn is_by_address(&self) -> bool {
         matches!(self.host, HostRule::Address(_))
     }
 }

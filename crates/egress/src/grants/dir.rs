@@ -19,20 +19,20 @@ use rustix::{
 /// It is opened once, when the text is parsed, and every instance of the run gets this descriptor: later changes of the
 /// path have no effect.
 #[derive(Clone, Debug)]
-pub(crate) struct Dir {
+pub struct Dir {
     /// The open folder.
-    pub(crate) folder: Arc<File>,
+    pub folder: Arc<File>,
     /// The guests' name for it; as written for the host unless given.
-    pub(crate) guest: String,
+    pub guest: String,
     /// Whether guests may write to it.
-    pub(crate) writable: bool,
+    pub writable: bool,
     /// Its path when it was opened, for messages and for [`Tampering`](super::Tampering).
     pub(super) host: PathBuf,
 }
 
 /// Why a folder cannot be granted.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DirError {
+pub enum DirError {
     #[error("`{0}` does not name a folder; write it as HOST[::GUEST][:rw]")]
     Empty(String),
     #[error("cannot open the folder `{path}`: {error}")]
@@ -49,12 +49,12 @@ pub(crate) enum DirError {
 
 impl DirError {
     /// Whether the machine is at fault and not the grant.
-    pub(crate) fn is_of_machine(&self) -> bool {
+    pub fn is_of_machine(&self) -> bool {
         matches!(self, Self::Kernel(_))
     }
 
     /// What to do.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing { error, .. } if error.kind() == ErrorKind::NotFound => {
                 Some("is the path right? A folder has to be there before the run: make it with `mkdir -p`")
@@ -70,7 +70,7 @@ impl DirError {
 
 impl Dir {
     /// The folder of `PATH[::GUEST][:rw]`, the guests' name for it, and whether it is writable.
-    pub(crate) fn parts(text: &str) -> (&str, &str, bool) {
+    pub fn parts(text: &str) -> (&str, &str, bool) {
         let (rest, writable) = match text.strip_suffix(":rw") {
             Some(rest) => (rest, true),
             None => (text, false),
@@ -83,7 +83,7 @@ impl Dir {
     ///
     /// # Errors
     /// It is not well-formed, there is no such folder, or it is in a proc file system.
-    pub(crate) fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
+    pub fn parse(text: &str, base: &Path) -> Result<Self, DirError> {
         let (host, guest, writable) = Self::parts(text);
         if host.is_empty() || guest.is_empty() {
             return Err(DirError::Empty(text.to_owned()));
@@ -123,7 +123,7 @@ impl fmt::Display for Dir {
 ///
 /// # Errors
 /// The system returns an error.
-pub(crate) fn is_proc(file: impl AsFd) -> std::io::Result<bool> {
+pub fn is_proc(file: impl AsFd) -> std::io::Result<bool> {
     Ok(fstatfs(file)?.f_type == PROC_SUPER_MAGIC)
 }
 

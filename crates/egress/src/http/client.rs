@@ -29,7 +29,7 @@ use super::{
     address::{NotPublic, is_public},
     paced::Paced,
 };
-use crate::limits::{Deadline, HEADERS_MAX};
+use disperse_protocol::limits::{Deadline, HEADERS_MAX};
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 /// Sends requests; made for the first request, since it reads the machine's certificates. All workers share its
 /// connections: a request is checked before it gets here, and a connection depends on nothing but the server's address.
 /// It follows no redirects, takes no proxy from the environment and decompresses nothing.
-pub(crate) struct Client {
+pub struct Client {
     resolver: Arc<dyn Resolver>,
     made: OnceLock<Result<Connections, String>>,
 }

@@ -18,7 +18,7 @@ const LINKS_MAX: usize = 40;
 
 /// The folders of a run that guests may write to.
 #[derive(Debug)]
-pub(crate) struct Tampering<'a> {
+pub struct Tampering<'a> {
     writable: Vec<Writable<'a>>,
     mounts: Vec<Mount>,
 }
@@ -50,7 +50,7 @@ struct Mount {
 
 impl<'a> Tampering<'a> {
     /// For guests with any of these grants.
-    pub(crate) fn with(grants: impl IntoIterator<Item = &'a Grants>) -> Self {
+    pub fn with(grants: impl IntoIterator<Item = &'a Grants>) -> Self {
         let writable: Vec<&Dir> = grants
             .into_iter()
             .flat_map(|grants| &grants.dirs)
@@ -78,7 +78,7 @@ impl<'a> Tampering<'a> {
 
     /// The folder in which guests could replace the file of this path, or a folder or a link on its way. It need not
     /// exist.
-    pub(crate) fn exchange(&self, path: &Path) -> Option<&'a Dir> {
+    pub fn exchange(&self, path: &Path) -> Option<&'a Dir> {
         if self.writable.is_empty() {
             return None;
         }
@@ -114,7 +114,7 @@ impl<'a> Tampering<'a> {
     }
 
     /// The same for files in this folder, which need not exist.
-    pub(crate) fn exchange_in(&self, folder: &Path) -> Option<&'a Dir> {
+    pub fn exchange_in(&self, folder: &Path) -> Option<&'a Dir> {
         self.exchange(&folder.join("file"))
     }
 

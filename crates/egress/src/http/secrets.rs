@@ -10,10 +10,10 @@ use crate::grants::Secret;
 
 /// A secret with the placeholder of one worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Placed {
+pub struct Placed {
     /// The value of the worker's variable.
-    pub(crate) placeholder: String,
-    pub(crate) secret: Secret,
+    pub placeholder: String,
+    pub secret: Secret,
 }
 
 impl Placed {
@@ -21,7 +21,7 @@ impl Placed {
     ///
     /// # Errors
     /// The system returns no random bytes.
-    pub(crate) fn new(secret: Secret) -> std::io::Result<Self> {
+    pub fn new(secret: Secret) -> std::io::Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
         let placeholder = format!("disperse-secret-{}", hex::encode(bytes));

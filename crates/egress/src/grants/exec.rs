@@ -13,7 +13,7 @@ use std::{
 /// pattern `...` at the end stands for any number of any arguments. An argument that begins with `-` is matched only by
 /// a pattern that begins with `-`, so that a pattern for a name cannot match an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ExecRule {
+pub struct ExecRule {
     program: PathBuf,
     patterns: Vec<String>,
     /// Whether any arguments may follow.
@@ -22,7 +22,7 @@ pub(crate) struct ExecRule {
 
 /// Why a rule is invalid.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExecRuleError {
+pub enum ExecRuleError {
     #[error("it names no program")]
     Empty,
     #[error("`{0}` is not an absolute path; programs are named exactly, not looked for")]
@@ -39,7 +39,7 @@ pub(crate) enum ExecRuleError {
 
 impl ExecRuleError {
     /// How to fix it. `path`: the folders in which a shell looks for programs.
-    pub(crate) fn hint(&self, path: Option<&OsStr>) -> Option<String> {
+    pub fn hint(&self, path: Option<&OsStr>) -> Option<String> {
         match self {
             Self::Empty => Some("name a program by its absolute path, as in `/usr/bin/git status`".to_owned()),
             Self::Relative(name) if name.contains('/') => {
@@ -66,7 +66,7 @@ impl ExecRule {
     ///
     /// # Errors
     /// It names no existing program, or `...` is not the last word.
-    pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, ExecRuleError> {
+    pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, ExecRuleError> {
         let mut words = words.into_iter();
         let program = Path::new(
             words
@@ -99,12 +99,12 @@ impl ExecRule {
     }
 
     /// The program's path.
-    pub(crate) fn program(&self) -> &Path {
+    pub fn program(&self) -> &Path {
         &self.program
     }
 
     /// Whether it allows this invocation.
-    pub(crate) fn allows(&self, program: &str, arguments: &[String]) -> bool {
+    pub fn allows(&self, program: &str, arguments: &[String]) -> bool {
         let enough = if self.open {
             arguments.len() >= self.patterns.len()
         } else {

@@ -10,9 +10,9 @@ use super::HttpRule;
 
 /// A value that the host inserts into requests and that no guest sees.
 #[derive(Clone, Debug)]
-pub(crate) struct Secret {
+pub struct Secret {
     /// The name of the guest's environment variable.
-    pub(crate) name: String,
+    pub name: String,
     value: Arc<Value>,
     /// Where it may go; the bound grants, once it is bound.
     hosts: Option<Vec<HttpRule>>,
@@ -34,7 +34,7 @@ impl fmt::Debug for Value {
 
 /// Why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     #[error("it is empty")]
     Empty,
     #[error("it has a line break or another control character, which is invalid in a header")]
@@ -45,7 +45,7 @@ pub(crate) enum SecretError {
 
 impl Secret {
     /// Why no secret can have this name, if it cannot.
-    pub(crate) fn wrong_name(name: &str) -> Option<&'static str> {
+    pub fn wrong_name(name: &str) -> Option<&'static str> {
         let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let is_name = !name.is_empty() && name.chars().all(fits);
         (!is_name).then_some("its name is that of an environment variable: letters, digits and `_`")
@@ -56,7 +56,7 @@ impl Secret {
     ///
     /// # Errors
     /// It cannot be sent in a header.
-    pub(crate) fn new(
+    pub fn new(
         name: String,
         value: Zeroizing<String>,
         hosts: Option<Vec<HttpRule>>,
@@ -101,7 +101,7 @@ impl Secret {
 
     /// Binds it to its own hosts, else to the encrypted grants; if there are none, to those by address, which cannot be
     /// taken over by a change of a name.
-    pub(crate) fn bound(&self, granted: &[HttpRule]) -> Self {
+    pub fn bound(&self, granted: &[HttpRule]) -> Self {
         let hosts = self.hosts.clone().unwrap_or_else(|| {
             let encrypted: Vec<_> = granted.iter().filter(|rule| rule.is_https()).cloned().collect();
             if encrypted.is_empty() {
@@ -117,22 +117,22 @@ impl Secret {
     }
 
     /// Whether it may be sent with this request.
-    pub(crate) fn may_go(&self, method: &str, url: &Url) -> bool {
+    pub fn may_go(&self, method: &str, url: &Url) -> bool {
         self.hosts.iter().flatten().any(|rule| rule.allows(method, url))
     }
 
     /// The form for a header. **Never shown.**
-    pub(crate) fn header(&self) -> &str {
+    pub fn header(&self) -> &str {
         &self.value.header
     }
 
     /// The form for a query. **Never shown.**
-    pub(crate) fn query(&self) -> &str {
+    pub fn query(&self) -> &str {
         &self.value.query
     }
 
     /// The forms to hide, the longest first.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = &str> {
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
         self.value.forms.iter().map(|form| form.as_str())
     }
 }

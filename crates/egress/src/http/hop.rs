@@ -9,7 +9,8 @@ use http_body_util::Full;
 use url::Url;
 
 use super::{Cause, HEADER, Problem, Request, address::Origin, secrets::Secrets};
-use crate::{grants::Secret, units::Size};
+use crate::grants::Secret;
+use disperse_protocol::units::Size;
 
 /// Headers for framing and routing, which only the host writes.
 const HOSTS_OWN: [&str; 12] = [
@@ -28,7 +29,7 @@ const HOSTS_OWN: [&str; 12] = [
 ];
 
 /// Whether only the host writes a header of this name. Lowercase.
-pub(crate) fn is_hosts_own(name: &str) -> bool {
+pub fn is_hosts_own(name: &str) -> bool {
     HOSTS_OWN.contains(&name)
 }
 

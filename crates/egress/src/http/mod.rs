@@ -22,10 +22,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
 
-pub(crate) use client::Client;
-pub(crate) use hop::is_hosts_own;
-pub(crate) use problem::{Cause, Part, Problem};
-pub(crate) use secrets::Placed;
+pub use client::Client;
+pub use hop::is_hosts_own;
+pub use problem::{Cause, Part, Problem};
+pub use secrets::Placed;
 
 use self::{
     address::Origin,
@@ -33,8 +33,8 @@ use self::{
     problem::{failed, shortage},
     secrets::Secrets,
 };
-use crate::{
-    grants::{Denials, Grants},
+use crate::grants::{Denials, Grants};
+use disperse_protocol::{
     limits::{Account, Deadline, Limits, Reservation},
     units::{Size, Time},
 };
@@ -65,21 +65,21 @@ const WORDS_MAX: usize = 64 << 10;
 
 /// `http-types.request`, with the additions of wasi:http.
 #[derive(Default)]
-pub(crate) struct Request {
-    pub(crate) verb: String,
-    pub(crate) url: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Bytes,
+pub struct Request {
+    pub verb: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
     /// Whether the guest follows redirects itself.
-    pub(crate) as_is: bool,
+    pub as_is: bool,
     /// The longest wait for the head of the answer, and for each piece of its body.
-    pub(crate) head_wait: Option<Duration>,
-    pub(crate) piece_wait: Option<Duration>,
+    pub head_wait: Option<Duration>,
+    pub piece_wait: Option<Duration>,
 }
 
 impl Request {
     /// The bytes that all but the body takes in the host.
-    pub(crate) fn head(&self) -> usize {
+    pub fn head(&self) -> usize {
         let headers = self.headers.iter();
         let texts: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
         self.verb.len() + self.url.len() + texts + self.headers.len() * size_of::<(String, String)>()
@@ -87,16 +87,16 @@ impl Request {
 }
 
 /// `http-types.response`, with its charge.
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
     /// Counts the body until the guest has it.
-    pub(crate) held: Held,
+    pub held: Held,
 }
 
 /// What one worker may reach.
-pub(crate) struct Access {
+pub struct Access {
     client: Arc<Client>,
     grants: Arc<Grants>,
     secrets: Secrets,
@@ -115,7 +115,7 @@ pub(crate) struct Access {
 }
 
 /// The charge of a request or an answer, in bytes, until this is dropped.
-pub(crate) struct Held {
+pub struct Held {
     open: Arc<AtomicU64>,
     bytes: u64,
     memory: Reservation,
@@ -129,7 +129,7 @@ impl Drop for Held {
 
 impl Access {
     /// For an instance that makes this many attempts at once.
-    pub(crate) fn new(
+    pub fn new(
         client: Arc<Client>,
         grants: Arc<Grants>,
         secrets: Arc<[Placed]>,
@@ -156,7 +156,7 @@ impl Access {
     ///
     /// # Errors
     /// `Invalid` or `Oversize`: a limit is exceeded.
-    pub(crate) fn check(&self, headers: usize, body: usize) -> Result<(), Problem> {
+    pub fn check(&self, headers: usize, body: usize) -> Result<(), Problem> {
         if (headers as u64).saturating_mul(HEADER) > self.headers_max {
             return Err(self.too_long());
         }
@@ -167,12 +167,12 @@ impl Access {
     }
 
     /// The most bytes of a request's texts: URL, headers and method, each within its own limit.
-    pub(crate) fn texts_max(&self) -> usize {
+    pub fn texts_max(&self) -> usize {
         usize::try_from(self.headers_max.saturating_mul(3)).unwrap_or(usize::MAX)
     }
 
     /// The problem of a request with more text, or more header lines.
-    pub(crate) fn too_long(&self) -> Problem {
+    pub fn too_long(&self) -> Problem {
         Problem::Invalid(format!(
             "the URL or the headers, each with {HEADER} bytes more, are more than {}; raise it with --header-size",
             Size(self.headers_max)
@@ -183,7 +183,7 @@ impl Access {
     ///
     /// # Errors
     /// `Oversize`: its body, or the sum of all open ones, is over the limit.
-    pub(crate) fn hold(&self, request: &Request) -> Result<Held, Problem> {
+    pub fn hold(&self, request: &Request) -> Result<Held, Problem> {
         let body = request.body.len() as u64;
         if body > self.body_max {
             return Err(self.too_large(Part::Request));
@@ -194,7 +194,7 @@ impl Access {
     }
 
     /// An empty charge for a body that arrives in pieces.
-    pub(crate) fn hold_nothing(&self) -> Held {
+    pub fn hold_nothing(&self) -> Held {
         Held {
             open: self.open.clone(),
             bytes: 0,
@@ -206,7 +206,7 @@ impl Access {
     ///
     /// # Errors
     /// `Oversize`: the body, or the sum of all open ones, is over the limit.
-    pub(crate) fn take(&self, part: Part, body: &mut Vec<u8>, held: &mut Held, piece: &[u8]) -> Result<(), Problem> {
+    pub fn take(&self, part: Part, body: &mut Vec<u8>, held: &mut Held, piece: &[u8]) -> Result<(), Problem> {
         if (body.len() + piece.len()) as u64 > self.body_max {
             return Err(self.too_large(part));
         }
@@ -241,7 +241,7 @@ impl Access {
     /// The request failed, or its answer may not be passed to the guest.
     ///
     /// Cancel safe: dropped, the request is abandoned.
-    pub(crate) async fn fetch(&self, request: Request, time: Duration) -> Result<Response, Problem> {
+    pub async fn fetch(&self, request: Request, time: Duration) -> Result<Response, Problem> {
         let answer = async {
             // Never closed.
             let _permit = self.room.acquire().await;

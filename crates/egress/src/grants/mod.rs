@@ -7,27 +7,27 @@ mod http;
 mod secret;
 mod tampering;
 
-pub(crate) use denials::Denials;
-pub(crate) use dir::{Dir, is_proc};
-pub(crate) use exec::ExecRule;
-pub(crate) use http::{HttpRule, HttpRuleError};
-pub(crate) use secret::Secret;
-pub(crate) use tampering::Tampering;
+pub use denials::Denials;
+pub use dir::{Dir, is_proc};
+pub use exec::ExecRule;
+pub use http::{HttpRule, HttpRuleError};
+pub use secret::Secret;
+pub use tampering::Tampering;
 
 /// What the workers of one pool may access. Empty by default.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Grants {
+pub struct Grants {
     /// Folders.
-    pub(crate) dirs: Vec<Dir>,
+    pub dirs: Vec<Dir>,
     /// Programs that they may run.
-    pub(crate) exec: Vec<ExecRule>,
+    pub exec: Vec<ExecRule>,
     /// Requests that they may send.
-    pub(crate) http: Vec<HttpRule>,
+    pub http: Vec<HttpRule>,
 }
 
 impl Grants {
     /// Both grants together.
-    pub(crate) fn and(mut self, more: &Self) -> Self {
+    pub fn and(mut self, more: &Self) -> Self {
         self.dirs.extend(more.dirs.iter().cloned());
         self.exec.extend(more.exec.iter().cloned());
         self.http.extend(more.http.iter().cloned());

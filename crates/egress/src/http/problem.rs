@@ -7,11 +7,11 @@ use super::{
     client::{Slow, Unknown},
     hop::Hop,
 };
-use crate::limits::Shortage;
+use disperse_protocol::limits::Shortage;
 
 /// `http-types.problem`, with the further cases of wasi:http. Each has a text for people.
 #[derive(Debug)]
-pub(crate) enum Problem {
+pub enum Problem {
     Denied(String),
     Invalid(String),
     Timeout(String),
@@ -21,7 +21,7 @@ pub(crate) enum Problem {
 
 /// Why a server cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// Its name resolves to no address.
     Name,
     /// It accepts no connections.
@@ -34,7 +34,7 @@ pub(crate) enum Cause {
 
 /// The part that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// The request's body.
     Request,
     /// The answer's header lines.

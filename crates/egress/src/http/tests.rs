@@ -5,7 +5,7 @@ use std::{io, net::IpAddr};
 use futures::future::BoxFuture;
 
 use super::{client::Resolver, *};
-use crate::limits::HEADERS_MAX;
+use disperse_protocol::limits::HEADERS_MAX;
 
 /// Resolves every name to these.
 struct Fixed(Vec<IpAddr>);
@@ -31,7 +31,7 @@ fn access(rules: &[&str], addresses: &[&str]) -> Access {
             result: 1000,
             ..Limits::WORKER
         },
-        crate::limits::Shares::new(1 << 20, 2, false).account(u64::MAX, Arc::default()),
+        disperse_protocol::limits::Shares::new(1 << 20, 2, false).account(u64::MAX, Arc::default()),
         Arc::default(),
         1,
     )

@@ -1,0 +1,8 @@
+//! What guests may reach outside of the sandbox, and how: the grants of an operator, and HTTP.
+//!
+//! Nothing is granted by default. The texts that guests and reports see contain no secret.
+
+#![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
+
+pub mod grants;
+pub mod http;
