@@ -87,7 +87,6 @@ mod fuzz;
 mod operation;
 mod report;
 mod run;
-mod sandbox;
 mod script;
 mod settings;
 mod signer;
@@ -97,6 +96,7 @@ mod worker;
 
 use disperse_egress::{grants, http};
 use disperse_protocol::{digest, files, inbox, limits, logger, units};
+use disperse_sandbox as sandbox;
 
 /// The type of payloads and results, of the crate `bytes`.
 pub use bytes::Bytes;
