@@ -80,7 +80,6 @@
 
 mod cli;
 mod control;
-mod driver;
 mod embed;
 #[cfg(test)]
 mod fuzz;
@@ -91,10 +90,10 @@ mod script;
 mod settings;
 mod signer;
 mod text;
-mod transport;
 mod worker;
 
 use disperse_egress::{grants, http};
+use disperse_engine::{driver, transport};
 use disperse_protocol::{digest, files, inbox, limits, logger, units};
 use disperse_sandbox as sandbox;
 

@@ -29,7 +29,7 @@ use crate::{
     },
     report::{
         EventSink, Finished, Format, JsonSink, LibrarySink, LiveCounts, Reporter, Target, TextSettings, TextSink,
-        Writer,
+        Writer, unreported,
     },
     sandbox::{Input, LoadedComponent, Sandbox, stdin_was_open, stdout_was_open},
     transport::InProcess,
@@ -283,7 +283,7 @@ impl Stopper {
 
     /// The progress of the run as text. None: its report has it already.
     pub(crate) fn unreported(&self) -> Option<String> {
-        self.counts.unreported()
+        unreported(&self.counts)
     }
 
     /// Sends the run a request. None: it is over.

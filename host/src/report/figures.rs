@@ -2,9 +2,11 @@
 
 use std::{fmt::Write, time::Duration};
 
+use disperse_engine::sink::{LiveCounts, time_left};
+
 use super::words::{self, health_word};
 use crate::{
-    inbox::{HealthKind, Progress, RunSummary, TaskCounts, Undone, WorkerSummary},
+    inbox::{HealthKind, Progress, RunSummary, Undone, WorkerSummary},
     text::columns,
     units::{Fuel, Size, Time},
 };
@@ -32,7 +34,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         let _ = write!(text, ", {} failed", tasks.failed);
     }
     let _ = write!(text, " · {}", rate(actions.done, *elapsed));
-    if let Some(left) = left(tasks, *total, *elapsed) {
+    if let Some(left) = time_left(tasks, *total, *elapsed) {
         let _ = write!(text, ", about {left} left");
     }
     if *retries > 0 {
@@ -75,13 +77,15 @@ fn rate(done: u64, elapsed: Duration) -> String {
     }
 }
 
-/// How long the rest takes at the pace so far. None: there is no rest, or it is not known yet.
-pub(crate) fn left(tasks: &TaskCounts, total: Option<u64>, elapsed: Duration) -> Option<Time> {
-    let ended = tasks.done + tasks.failed;
-    let rest = total?.checked_sub(ended).filter(|rest| *rest > 0 && ended > 0)?;
-    let seconds = elapsed.as_secs_f64() / ended as f64 * rest as f64;
-    let whole = Duration::try_from_secs_f64(seconds.ceil()).ok()?;
-    Some(Time::from(whole))
+/// The counts of a run that has not reported them. None: it has.
+pub(crate) fn unreported(counts: &LiveCounts) -> Option<String> {
+    let (tasks, left) = counts.unreported()?;
+    Some(format!(
+        "{} tasks done, {} failed, {}",
+        tasks.done,
+        tasks.failed,
+        undone(left)
+    ))
 }
 
 /// What is left of the tasks, in words.
@@ -210,7 +214,7 @@ fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbox::ActionCounts;
+    use crate::inbox::{ActionCounts, TaskCounts};
 
     const PROGRESS: Progress = Progress {
         tasks: TaskCounts {
@@ -256,17 +260,6 @@ mod tests {
             "30/100 tasks done, 6 in flight, 10 failed · 50 actions/s, about 30s left · 12 retries · \
              1 of 5 workers quarantined · 1000 actions done, 4 running, 2 waiting"
         );
-    }
-
-    #[test]
-    fn how_long_it_takes_is_known_once_there_are_a_pace_and_a_total() {
-        let none = TaskCounts::default();
-        let minute = Duration::from_secs(60);
-        assert_eq!(left(&none, Some(3), minute), None);
-        assert_eq!(left(&none, Some(0), minute), None);
-        assert_eq!(left(&PROGRESS.tasks, None, minute), None);
-        assert_eq!(left(&PROGRESS.tasks, Some(30), minute), None);
-        assert_eq!(left(&PROGRESS.tasks, Some(60), minute), Some(Time::from(minute)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tokio::sync::Notify;
 
 use super::{
-    Backlog,
+    Backlog, Finished,
     lane::{Lane, Pending},
 };
 use crate::{
@@ -64,15 +64,6 @@ pub(crate) struct Writer {
     is_terminal: bool,
     /// How many lines were not written because too many wait for stderr.
     unshown: u64,
-}
-
-/// How the writing ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finished {
-    /// Everything is written.
-    Whole,
-    /// The reader of the results has gone. That is no error: `| head` does it.
-    BrokenPipe,
 }
 
 /// What follows all results.

@@ -5,10 +5,9 @@ use std::{num::NonZeroU32, path::PathBuf};
 use disperse_scheduler::End;
 use serde::Deserialize;
 
-use super::{
-    file::{ReadFile, ScriptedWorker},
-    rules::{Ending, Payload, Rule, When},
-};
+use disperse_engine::script::{Ending, Payload, Rule, When};
+
+use super::file::{ReadFile, ScriptedWorker};
 use crate::{
     inbox::Reported,
     units::{Time, nearest},

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
+    Rules,
     answer::{AnswerTable, rule},
-    rules::Rules,
 };
 use crate::{
     files::FolderReader,

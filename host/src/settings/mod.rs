@@ -12,5 +12,5 @@ pub(crate) use limits::{CompileTable, LimitsTable};
 pub(crate) use manifest::{
     Component, FILE_NAME, Health, MANIFEST_MAX, Manifest, Operation, Pool, SecretForm, SecretTable, schema,
 };
-pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas, is_reported};
+pub(crate) use quota::{QuotaTable, Spender, WindowTable, check_quotas};
 pub(crate) use toml_error::explain;

@@ -9,6 +9,8 @@ use disperse_scheduler::Quota;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use disperse_protocol::inbox::is_reported;
+
 use crate::units::Time;
 
 /// A quota of one account at a service. Either `limit` and `per`, or `concurrent`.
@@ -174,12 +176,6 @@ fn check(subject: &str, tables: &[QuotaTable]) -> Result<(), String> {
 
 fn wrong(subject: &str, why: &str) -> String {
     format!("invalid quota of {subject}: {why}")
-}
-
-/// Whether workers can report on this quota. One that limits attempts at once is never reported on, so that it needs no name,
-/// and a report without a name is about another one.
-pub(crate) fn is_reported(name: &str, quota: Quota) -> bool {
-    !(name.is_empty() && matches!(quota, Quota::Concurrent { .. }))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! make several attempts at once are in `concurrent.rs`, native ones in `native.rs`.
 
 mod concurrent;
-mod native;
 
 use std::{
     collections::VecDeque,
@@ -25,7 +24,7 @@ use crate::{
     sandbox::{Admission, Fault, Handled, Sandbox, WorkerInstance, WorkerSpec, run_program},
 };
 
-pub(crate) use native::{NativeAttempt, NativeCall, NativeWorker};
+pub(crate) use disperse_engine::worker::{NativeAttempt, NativeCall, NativeWorker};
 
 /// After how many calls an instance is replaced, which bounds leaks of guests.
 const CALLS_MAX: u32 = 10_000;

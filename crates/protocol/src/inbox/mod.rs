@@ -36,7 +36,7 @@ pub use event::{
     HealthState, HostNotice, Numbered, RunEvent,
 };
 pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
-pub use reports::{Reported, Reports};
+pub use reports::{Reported, Reports, is_reported};
 pub use summary::ActionCounts;
 pub use summary::{KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary};
 pub use task::{TaskPort, Unwanted};

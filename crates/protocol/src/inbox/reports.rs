@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use disperse_scheduler::AttemptId;
+use disperse_scheduler::{AttemptId, Quota};
 use rustc_hash::FxHashMap;
 
 /// How many buckets one attempt may report on. Reports on more are dropped.
@@ -57,6 +57,12 @@ impl Reports {
         };
         Some(own.into_iter().map(ended).collect())
     }
+}
+
+/// Whether workers can report on this quota. One that limits attempts at once is never reported on, so that it needs no name,
+/// and a report without a name is about another one.
+pub fn is_reported(name: &str, quota: Quota) -> bool {
+    !(name.is_empty() && matches!(quota, Quota::Concurrent { .. }))
 }
 
 #[cfg(test)]

@@ -1,0 +1,52 @@
+//! The time of a run: microseconds since its beginning, anchored in the clocks of the machine.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use disperse_scheduler::Moment;
+
+use disperse_protocol::limits::{stopped, stopped_so_far};
+
+/// Where a run has its time from. It stands still while the process is stopped, so that nothing runs out meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    began: Instant,
+    began_unix_ms: u64,
+    /// How long the process had been stopped by then.
+    stopped_before: Duration,
+}
+
+impl Clock {
+    /// Starts now.
+    pub fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            began: Instant::now(),
+            began_unix_ms: since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            stopped_before: stopped_so_far(),
+        }
+    }
+
+    /// When the run began, in milliseconds since 1970.
+    pub fn began_unix_ms(&self) -> u64 {
+        self.began_unix_ms
+    }
+
+    /// The run's time.
+    pub fn now(&self) -> Moment {
+        let now = Instant::now();
+        let stopped = stopped(now).saturating_sub(self.stopped_before);
+        let elapsed = now.saturating_duration_since(self.began).saturating_sub(stopped);
+        Moment::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// When a moment of the run comes, unless the process is stopped before.
+    pub fn instant(&self, moment: Moment) -> Instant {
+        let stopped = stopped_so_far().saturating_sub(self.stopped_before);
+        self.began + stopped + Duration::from_micros(moment.as_micros())
+    }
+
+    /// How long the run has taken so far, in real time.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}

@@ -1,0 +1,439 @@
+//! What one notice does, and what one command does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use disperse_scheduler::{
+    ActionId, AttemptId, Command, End, Event, Moment, Outcome, Reason, Spec, TaskId, Verdict, WorkerId,
+};
+
+use super::{
+    Driver,
+    actions::{Failures, Parked},
+    effects::Effect,
+    evidence::FailedAttempt,
+    journal::Record,
+    votes::{Voter, Votes},
+};
+use disperse_protocol::{
+    control::FailureCause,
+    inbox::{
+        Action, ActionFailed, ActionName, Answer, Ask, AttemptEnded, AttemptFailed, FailureClass, Job, Notice, Options,
+        Order, OutputPiece, PlannerNotice, Refusal, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Words,
+    },
+    limits::{Charge, Limits},
+};
+
+impl Driver<'_> {
+    /// Takes one notice.
+    pub(super) fn take(&mut self, notice: Notice) {
+        self.log_notice(&notice);
+        match notice {
+            Notice::Request(request) => self.request(request),
+            Notice::TaskEnded { task, end, room } => self.task_ended(task, end, room),
+            Notice::Planner(PlannerNotice::Handed(input), guard) => {
+                self.tasks.hand_out(&mut self.effects, input, guard.charge());
+            }
+            Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
+                self.effects.push(Effect::Output(OutputPiece { bytes, task, room }));
+            }
+            Notice::Planner(notice, _) => self.tasks.planner(&notice),
+            Notice::AttemptEnded(ended) => self.attempt_ended(ended),
+            Notice::Control(control) => self.control(control),
+            Notice::Shortage(message) => self.end_for_shortage(message),
+            Notice::WorkerLeft { worker } => self.worker_left(worker),
+            // Only a rehearsal is told, and it takes note before.
+            Notice::Resting { .. } => {}
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let Request { task, number, ask } = request;
+        match ask {
+            Ask::Action(action, options) => {
+                if self.tasks.asked(task, number) {
+                    self.submit(task, number, action, options);
+                }
+            }
+            Ask::Oversize { kind, message } => {
+                if self.tasks.asked(task, number) {
+                    self.oversize(task, number, &kind, message);
+                }
+            }
+            Ask::Sleep(duration) => {
+                if self.tasks.asked(task, number) {
+                    self.tasks.sleep(self.now + duration, task, number);
+                }
+            }
+            Ask::Cancel => {
+                if let Some(action) = self.actions.of_request(task, number) {
+                    self.tell(Event::Cancelled { action });
+                } else {
+                    self.tasks.cancel_sleep(&mut self.effects, task, number);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, task: TaskId, number: RequestNumber, action: Action, options: Options) {
+        let (kind, name) = self.kind(&action.kind);
+        self.tally.asked(kind);
+        let deadline = if options.deadline.is_zero() {
+            Moment::NEVER
+        } else {
+            self.now + options.deadline
+        };
+        let spec = Spec {
+            task,
+            kind,
+            priority: options.priority,
+            attempts: options.attempts,
+            deadline,
+            idempotent: options.idempotent,
+        };
+        let parked = Parked {
+            task,
+            number,
+            kind,
+            name,
+            payload: action.payload,
+            fuel: options.fuel,
+            timeout: options.timeout,
+            idempotent: options.idempotent,
+            asked: self.now,
+            given: self.now,
+            votes: None,
+            failures: Failures::default(),
+            result: Bytes::new(),
+        };
+        let action = self.actions.park(parked);
+        self.tell(Event::Submitted { action, spec });
+    }
+
+    /// An action whose payload is larger than allowed is over before it begins: the scheduler need not know of it.
+    fn oversize(&mut self, task: TaskId, number: RequestNumber, kind: &str, message: String) {
+        let (kind, name) = self.kind(kind);
+        self.tally.asked(kind);
+        let action = self.actions.park(Parked {
+            task,
+            number,
+            kind,
+            name,
+            payload: Bytes::new(),
+            fuel: 0,
+            timeout: Duration::ZERO,
+            idempotent: false,
+            asked: self.now,
+            given: self.now,
+            votes: None,
+            failures: Failures::beforehand(message),
+            result: Bytes::new(),
+        });
+        self.settle(action, Outcome::Failed(Reason::Oversize));
+    }
+
+    fn task_ended(&mut self, task: TaskId, end: TaskEnd, room: TaskRoom) {
+        if end.is_of_machine
+            && let Err(error) = &end.outcome
+        {
+            self.end_for_shortage(error.clone());
+        }
+        self.emit(RunEvent::task_ended(task, &end));
+        self.record(|| Record::TaskEnded {
+            task,
+            outcome: end.outcome.clone(),
+        });
+        let last_number = self.tasks.end(&mut self.effects, task, end, room);
+        // Nothing waits any more for what it asked for and did not wait for.
+        for action in self.actions.of_task(task, last_number) {
+            self.tell(Event::Cancelled { action });
+        }
+    }
+
+    fn attempt_ended(&mut self, ended: AttemptEnded) {
+        let AttemptEnded {
+            attempt,
+            worker,
+            mut end,
+            result,
+            words,
+            used,
+            denied,
+            reports,
+        } = ended;
+        // The attempts of a worker that is gone are lost, and their results do not count any more.
+        let Some(entry) = self.registry.present(worker) else {
+            return;
+        };
+        let voter = Voter {
+            worker,
+            pool: entry.pool,
+            is_untrusted: entry.is_untrusted,
+        };
+        for reported in reports.into_iter().flatten() {
+            let drawn = (worker, self.registry.buckets(worker));
+            if let Some(event) = self.quotas.event(drawn, attempt, &reported) {
+                self.tell(event);
+            }
+        }
+        if let Some(denied) = denied {
+            let name = self.registry.name(worker);
+            for what in self.registry.count_denials(worker, *denied) {
+                let worker = name.to_string();
+                self.emit(RunEvent::Denied { worker, message: what });
+            }
+        }
+        self.watch_shortage(end.class(), words.as_deref());
+        self.registry.count_attempt(worker, end.class(), &used);
+        let id = attempt.action;
+        if let Some(parked) = self.actions.get_mut(id) {
+            self.tally.kind_attempt(parked.kind, end.class(), &used);
+            if end == End::Ok {
+                end = self.actions.keep(attempt, voter, result, used.fuel);
+                self.evidence.passed(attempt, worker);
+            } else if let Some(class) = FailureClass::of(end.class()) {
+                let name = self.registry.name(worker);
+                let words = *words.unwrap_or_default();
+                let told = words.told();
+                let one = FailedAttempt {
+                    attempt,
+                    worker,
+                    at: self.now,
+                    took: used.wall,
+                    class,
+                    cause: FailureCause::Message(told.clone()),
+                    verdict: None,
+                };
+                self.evidence.failed(parked.task, &parked.name, one);
+                let kind = parked.name.to_string();
+                self.actions
+                    .fail(id, &format!("attempt {} on {name}", attempt.number), &told);
+                let Words {
+                    message,
+                    stderr,
+                    is_symptom,
+                } = words;
+                let failed = AttemptFailed {
+                    attempt: attempt.into(),
+                    worker: name.to_string(),
+                    kind,
+                    class,
+                    message,
+                    stderr,
+                    is_symptom,
+                    fuel: used.fuel,
+                    wall: used.wall,
+                };
+                self.emit(RunEvent::AttemptFailed(Box::new(failed)));
+            }
+        }
+        self.tell(Event::AttemptEnded {
+            attempt,
+            worker,
+            end,
+            took: used.wall,
+        });
+    }
+
+    /// Carries out one command.
+    pub(super) fn carry_out(&mut self, command: Command) {
+        self.log_command(&command);
+        match command {
+            Command::Assign { attempt, worker } => self.assign(attempt, worker),
+            Command::Hedge { attempt } => {
+                if let Some(parked) = self.actions.get(attempt.action) {
+                    let kind = parked.name.to_string();
+                    let attempt = attempt.into();
+                    self.emit(RunEvent::Hedged { attempt, kind });
+                }
+            }
+            Command::Stop { attempt, worker } => {
+                self.order(worker, Order::Stop(attempt), true);
+            }
+            Command::Settle { action, outcome } => self.settle(action, outcome),
+            // The failed attempt was told when it ended; the next one will be.
+            Command::Retry { .. } => self.tally.retried(),
+            Command::Judged {
+                attempt,
+                worker,
+                verdict,
+            } => self.judged(attempt, worker, verdict),
+            Command::Systemic { pool, on } => {
+                if let Some(pool) = self.registry.pool_mut(pool) {
+                    pool.is_systemic = on;
+                    let pool = pool.name.to_string();
+                    self.emit(RunEvent::Systemic { pool, on });
+                }
+            }
+            Command::Barred { worker, kind, until } => {
+                let (name, kind) = (self.registry.name(worker), self.tally.kind_name(kind));
+                self.emit(RunEvent::barred(&name, &kind, until));
+            }
+            Command::HealthChanged { worker, health } => {
+                let name = self.registry.name(worker);
+                self.evidence.health_changed(worker, health, self.now);
+                self.emit(RunEvent::health(&name, health));
+            }
+        }
+    }
+
+    /// It is known whose fault a failure was, or that a result was not true.
+    fn judged(&mut self, attempt: AttemptId, worker: WorkerId, verdict: Verdict) {
+        if matches!(verdict, Verdict::Guilty { .. })
+            && let Some(outvoted) = self.quorum.outvoted(attempt, worker)
+        {
+            let event = RunEvent::Outvoted {
+                attempt: attempt.into(),
+                worker: self.registry.name(worker).to_string(),
+                dissent: outvoted.dissent,
+            };
+            self.emit(event);
+            let one = FailedAttempt {
+                attempt,
+                worker,
+                at: self.now,
+                took: Duration::ZERO,
+                class: FailureClass::Outvoted,
+                cause: FailureCause::Dissent(outvoted.dissent),
+                verdict: None,
+            };
+            self.evidence.failed(outvoted.task, &outvoted.kind, one);
+            self.evidence.settled(attempt.action, outvoted.outcome);
+        }
+        self.evidence.judged(attempt, worker, verdict);
+    }
+
+    fn assign(&mut self, attempt: AttemptId, worker: WorkerId) {
+        let Some(parked) = self.actions.get_mut(attempt.action) else {
+            return;
+        };
+        parked.given = self.now;
+        let idempotent = parked.idempotent;
+        let limits = self
+            .registry
+            .present(worker)
+            .map_or(Limits::WORKER, |entry| entry.limits);
+        let lower = |asked: u64, limit: u64| if asked == 0 { limit } else { asked.min(limit) };
+        let job = Job {
+            attempt,
+            action: ActionName {
+                task: parked.task,
+                request: parked.number,
+            },
+            kind: parked.name.clone(),
+            payload: parked.payload.clone(),
+            fuel: lower(parked.fuel, limits.fuel),
+            timeout: if parked.timeout.is_zero() {
+                limits.timeout
+            } else {
+                parked.timeout.min(limits.timeout)
+            },
+        };
+        self.order(worker, Order::Run(job), idempotent);
+    }
+
+    fn order(&mut self, worker: WorkerId, order: Order, idempotent: bool) {
+        self.effects.push(Effect::Order {
+            worker,
+            order,
+            idempotent,
+        });
+    }
+
+    /// A worker is gone for good. What it was at is lost, and goes elsewhere.
+    fn worker_left(&mut self, worker: WorkerId) {
+        if !self.registry.leave(worker) {
+            return;
+        }
+        self.transport.leave(worker);
+        let name = self.registry.name(worker).to_string();
+        self.emit(RunEvent::WorkerLeft { worker: name });
+        self.tell(Event::WorkerLeft { worker });
+    }
+
+    fn settle(&mut self, id: ActionId, outcome: Outcome) {
+        let Some(parked) = self.actions.remove(id) else { return };
+        if parked.failures.count() > 0 {
+            self.evidence.settled(id, outcome);
+        }
+        let Parked {
+            task,
+            number,
+            kind,
+            name,
+            result,
+            votes,
+            failures,
+            ..
+        } = parked;
+        let different = votes.as_deref().map_or(0, Votes::different);
+        if let Some(votes) = votes {
+            self.quorum.settled(*votes, task, name.clone(), outcome);
+        }
+        let value = match outcome {
+            Outcome::Done { .. } => Ok(result),
+            Outcome::Failed(reason) => {
+                let message = self.explain(reason, kind, &name, &failures, different);
+                if reason != Reason::Cancelled {
+                    let failed = ActionFailed {
+                        action: id.0,
+                        task: task.0,
+                        kind: name.to_string(),
+                        reason: reason.into(),
+                        message: message.clone(),
+                    };
+                    self.emit(RunEvent::ActionFailed(Box::new(failed)));
+                }
+                Err(Refusal { reason, message })
+            }
+        };
+        self.tally.settled(kind, outcome);
+        self.record(|| Record::Settled {
+            action: ActionName { task, request: number },
+            kind: name,
+            outcome,
+            result: value.clone().map_err(|refusal| refusal.message),
+        });
+        let answer = Answer { number, value };
+        let charge = Charge::of(&self.budget, answer.size());
+        self.tasks.answer(&mut self.effects, task, answer, charge);
+    }
+
+    /// What a refusal tells its asker.
+    fn explain(
+        &self,
+        reason: Reason,
+        kind: disperse_scheduler::KindId,
+        name: &str,
+        failures: &Failures,
+        different: usize,
+    ) -> String {
+        let what = match reason {
+            Reason::Permanent => "it can never work".to_owned(),
+            Reason::Exhausted if different > 1 => {
+                format!("{different} workers gave {different} different results, so none of them counts")
+            }
+            Reason::Unroutable if different > 0 => {
+                "no untrusted worker of another owner is left to confirm its result".to_owned()
+            }
+            Reason::Exhausted if failures.count() == 0 => "its workers were busy too many times in a row".to_owned(),
+            Reason::Exhausted if failures.count() == 1 => "its one attempt failed".to_owned(),
+            Reason::Exhausted => format!("{} attempts failed", failures.count()),
+            Reason::Poison => "it broke distinct workers in the same way".to_owned(),
+            Reason::Unroutable if self.routes.is_served(kind) => {
+                format!("no worker that could do `{name}` is left")
+            }
+            Reason::Unroutable => {
+                format!(
+                    "no pool serves the kind `{name}`; kinds that are served: {}",
+                    self.routes.served()
+                )
+            }
+            Reason::Cancelled => "it was cancelled".to_owned(),
+            Reason::Deadline => "its deadline passed".to_owned(),
+            Reason::Oversize if failures.is_beforehand() => String::new(),
+            Reason::Oversize => "its result is too large".to_owned(),
+        };
+        format!("{what}{failures}")
+    }
+}

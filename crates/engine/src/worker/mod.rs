@@ -1,0 +1,5 @@
+//! Workers without a sandbox.
+
+mod native;
+
+pub use self::native::{NativeAttempt, NativeCall, NativeWorker};
