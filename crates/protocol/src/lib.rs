@@ -6,6 +6,7 @@
 //! | `control` | requests to a run from outside, and the record of one that has ended |
 //! | `logger` | log lines of guests |
 //! | `limits` | the limits of guests, and the accounts of memory, time and files behind them |
+//! | `samples` | an event of each kind, for tests of sinks |
 //! | `units`, `digest`, `text`, `files` | amounts, digests, and text and files of unknown origin, bounded |
 //!
 //! It waits for nothing and sends nothing: whoever uses a message says how it travels.
@@ -18,5 +19,6 @@ pub mod files;
 pub mod inbox;
 pub mod limits;
 pub mod logger;
+pub mod samples;
 pub mod text;
 pub mod units;

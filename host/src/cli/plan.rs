@@ -339,7 +339,6 @@ fn plan(common: &Common, what: OperationSource, pools: Vec<PoolPlan>, mut policy
             (false, _) => Level::Debug,
         },
         seed: common.seed,
-        library: None,
     })
 }
 

@@ -27,6 +27,7 @@ use tokio::{
 use super::{error::print_stderr, exit as code};
 use crate::{
     limits::{TICK, tick},
+    report::unreported,
     run::Stopper,
     sandbox,
 };
@@ -121,7 +122,8 @@ pub(super) fn listen(quiet: bool, early: &'static str) -> io::Result<Stopped> {
         stopper.cancel();
         // If the run ends meanwhile, the main thread ends the process.
         thread::sleep(LAST_COUNTS);
-        if let Some(counts) = stopper.unreported().filter(|_| !quiet) {
+        if let Some((tasks, left)) = stopper.unreported().filter(|_| !quiet) {
+            let counts = unreported(tasks, left);
             print_in_time(format!("{counts}: ended before all results were written"));
         }
         exit_at_once(seen.code());

@@ -2,11 +2,11 @@
 
 use std::{fmt::Write, time::Duration};
 
-use disperse_engine::sink::{LiveCounts, time_left};
+use disperse_engine::sink::time_left;
 
 use super::words::{self, health_word};
 use crate::{
-    inbox::{HealthKind, Progress, RunSummary, Undone, WorkerSummary},
+    inbox::{HealthKind, Progress, RunSummary, TaskCounts, Undone, WorkerSummary},
     text::columns,
     units::{Fuel, Size, Time},
 };
@@ -77,15 +77,9 @@ fn rate(done: u64, elapsed: Duration) -> String {
     }
 }
 
-/// The counts of a run that has not reported them. None: it has.
-pub(crate) fn unreported(counts: &LiveCounts) -> Option<String> {
-    let (tasks, left) = counts.unreported()?;
-    Some(format!(
-        "{} tasks done, {} failed, {}",
-        tasks.done,
-        tasks.failed,
-        undone(left)
-    ))
+/// The counts of a run that ends before it could report them.
+pub(crate) fn unreported(tasks: TaskCounts, left: Undone) -> String {
+    format!("{} tasks done, {} failed, {}", tasks.done, tasks.failed, undone(left))
 }
 
 /// What is left of the tasks, in words.
@@ -214,7 +208,7 @@ fn table<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbox::{ActionCounts, TaskCounts};
+    use crate::inbox::ActionCounts;
 
     const PROGRESS: Progress = Progress {
         tasks: TaskCounts {

@@ -90,7 +90,7 @@ fn json(line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples::{output, samples};
+    use disperse_protocol::samples::{output, samples};
 
     #[test]
     fn every_event_has_its_line() {

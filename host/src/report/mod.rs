@@ -1,4 +1,4 @@
-//! Formats run events for the selected sink: text for people, JSON Lines, or values for the program that embeds the host.
+//! Formats run events for the selected sink: text for people, or JSON Lines.
 //!
 //! The driver numbers what happens ([`Reporter`]) and a sink does the rest ([`EventSink`]). Results go to stdout or to a file,
 //! everything else to stderr. Each is written by a thread of its own (`writer.rs`), because a pipe or a disk may be slow and the
@@ -7,30 +7,26 @@
 mod figures;
 mod json;
 mod lane;
-mod library;
 mod lines;
 mod reasons;
-#[cfg(test)]
-pub(crate) mod samples;
 mod text;
 mod text_format;
 mod totals;
-mod words;
 mod writer;
 
+use disperse::words;
 use disperse_engine::sink::BEHIND_MAX;
-pub(crate) use disperse_engine::sink::{Backlog, EventSink, Finished, LiveCounts, NoSink, Reporter};
+pub(crate) use disperse_engine::sink::{Backlog, EventSink, Finished, NoSink, Reporter};
 
+pub(crate) use disperse::words::{
+    change as change_words, class as class_word, dissent as dissent_words, health as health_with_reason, health_word,
+    quota as quota_words, remark as remark_words,
+};
 pub(crate) use figures::unreported;
 pub(crate) use json::JsonSink;
-pub(crate) use library::{Heard, LibrarySink, Reader, library};
 pub(crate) use lines::schema;
 pub(crate) use text::{TextSettings, TextSink};
 pub(crate) use totals::{KindSummary, QuotaSummary, TaskCounts};
-pub(crate) use words::{
-    change as change_words, class as class_word, dissent as dissent_words, health as health_with_reason, health_word,
-    notice as notice_words, quota as quota_words, remark as remark_words,
-};
 pub(crate) use writer::{Target, Writer, bar};
 
 use crate::inbox::RunSummary;
@@ -47,4 +43,39 @@ pub(crate) enum Format {
 /// Whether the results of a run are all there: one that did not come to its end leaves an output alone to which it wrote nothing.
 fn is_whole(summary: &RunSummary) -> bool {
     !summary.interrupted && summary.failure.is_none() && summary.shortage.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use disperse::library::{Treatment, treatment};
+    use disperse_protocol::{inbox::RunEvent, samples::samples};
+
+    use super::{
+        lines::Line,
+        text::TextSettings,
+        text_format::{Shown, TextFormat},
+    };
+
+    #[test]
+    fn all_sinks_have_the_same_events_of_a_run() {
+        let mut text = TextFormat::new(TextSettings {
+            verbose: true,
+            ..TextSettings::default()
+        });
+        for numbered in samples() {
+            let event = &numbered.event;
+            // Results are written as they are.
+            let in_text = text.shown(&numbered) != Shown::Nothing || matches!(event, RunEvent::Output { .. });
+            let in_json = Line::of(&numbered, None).is_some();
+            let in_library = treatment(event) != Treatment::Elsewhere;
+            let expected = match event {
+                // Programs ask for it, and readers of lines count ends of tasks.
+                RunEvent::Progress(_) => (true, false, false),
+                // Programs get it from `finish`.
+                RunEvent::Finished(_) => (true, true, false),
+                _ => (true, true, true),
+            };
+            assert_eq!((in_text, in_json, in_library), expected, "{numbered:?}");
+        }
+    }
 }

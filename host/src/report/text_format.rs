@@ -279,7 +279,7 @@ impl TextFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples::samples;
+    use disperse_protocol::samples::samples;
 
     fn format(settings: TextSettings) -> TextFormat {
         TextFormat::new(settings)

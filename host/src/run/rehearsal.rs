@@ -5,13 +5,17 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use disperse_scheduler::Policy;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{RunError, pools::draw};
+use disperse::{
+    assembly::draw,
+    operation::{ComponentOperation, OperationSettings},
+};
+
+use super::RunError;
 use crate::{
     control::RunId,
     driver::{BucketSetup, Clock, Driver, NoJournal, PoolSetup, PoolWorker, Rehearsed, Setup},
     limits::Limits,
     logger::{Level, Logger},
-    operation::{ComponentOperation, OperationSettings},
     report::{NoSink, Reporter},
     sandbox::{Input, LoadedComponent, NO_TIME_UNIX_MS, Sandbox},
     script::{Script, ScriptedWorker},

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
+    check_quotas,
     manifest::{Manifest, Pool, Worker},
-    quota::check_quotas,
 };
 use crate::{limits::WORKERS_MAX, text::is_printable};
 

@@ -222,4 +222,45 @@ mod tests {
         assert_eq!(time_left(&tasks, Some(30), minute), None);
         assert_eq!(time_left(&tasks, Some(60), minute), Some(Time::from(minute)));
     }
+
+    #[test]
+    fn events_are_numbered_from_one_and_their_time_never_falls() {
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Recorder(Arc<Mutex<Vec<Numbered>>>);
+
+        impl EventSink for Recorder {
+            fn event(&mut self, event: &Numbered, _: Option<OutputPiece>) {
+                self.0.lock().unwrap().push(event.clone());
+            }
+
+            fn finish(self: Box<Self>, _: &dyn Fn() -> bool) -> io::Result<Finished> {
+                Ok(Finished::Whole)
+            }
+        }
+
+        let recorder = Recorder::default();
+        let mut reporter = Reporter::new(Box::new(recorder.clone()));
+        reporter.aside(RunEvent::Started { run: "r".into() });
+        for ms in [5, 3, 9] {
+            reporter.event(
+                Moment::from_millis(ms),
+                RunEvent::Systemic {
+                    pool: "p".into(),
+                    on: true,
+                },
+            );
+        }
+        let summary = RunSummary {
+            unroutable: 4,
+            ..RunSummary::default()
+        };
+        let (summary, finished) = reporter.finish(summary, || false);
+        assert_eq!((summary.unroutable, finished.unwrap()), (4, Finished::Whole));
+        let events = recorder.0.lock().unwrap();
+        let places: Vec<_> = events.iter().map(|event| (event.seq, event.at_ms)).collect();
+        assert_eq!(places, [(1, 0), (2, 5), (3, 5), (4, 9), (5, 9)]);
+        assert!(matches!(events[4].event, RunEvent::Finished(_)));
+    }
 }
