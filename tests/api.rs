@@ -8,7 +8,7 @@ use syn::{Attribute, Fields, FnArg, ImplItem, Item, Type, UseTree, Visibility};
 
 use crate::support::root;
 
-/// Whether an item is visible from outside: in `host/src/embed/`, whether it is `pub`.
+/// Whether an item is visible from outside: in `crates/disperse/src/embed/`, whether it is `pub`.
 fn is_pub(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
@@ -107,13 +107,17 @@ fn exported(path: &str) -> BTreeSet<String> {
 
 #[test]
 fn public_api_matches_the_published_list() {
-    let room = exported("host/src/embed/mod.rs");
-    let mut outside = exported("host/src/lib.rs");
-    assert!(outside.remove("main"), "the entry point of the program");
+    let room = exported("crates/disperse/src/embed/mod.rs");
+    let mut outside = exported("crates/disperse/src/lib.rs");
+    assert_eq!(outside, {
+        let mut program = exported("host/src/lib.rs");
+        assert!(program.remove("main"), "the entry point of the program");
+        program
+    });
     assert!(outside.remove("Bytes"), "a type of another crate");
     assert_eq!(outside, room, "lib.rs exports what `embed` does, and nothing else");
     let mut paths = Vec::new();
-    let mut folders = vec![root().join("host/src/embed")];
+    let mut folders = vec![root().join("crates/disperse/src/embed")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -132,8 +136,9 @@ fn public_api_matches_the_published_list() {
         attrs: Vec::new(),
         items,
     });
-    let api =
-        format!("// The public API of disperse-host, without words and bodies. `tests/api.rs` checks it.\n\n{api}");
+    let api = format!(
+        "// The public API of the crate disperse, without words and bodies. `tests/api.rs` checks it.\n\n{api}"
+    );
     let path = root().join("docs/api.txt");
     if std::fs::read_to_string(&path).unwrap_or_default() == api {
         return;

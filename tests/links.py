@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that the links of README.md, the other documents and the book lead to existing files and headings: tests/links.py.
+"""Checks that the links of README.md, the other documents and the book lead to existing files and headings, and that the
+source files they name are there: tests/links.py.
 
 In the book a link must lead to a page of it, because a built book contains nothing else; and its summary has each page once.
 """
@@ -11,6 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BOOK = ROOT / "docs/book/src"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SOURCE = re.compile(r"`((?:crates|guest-sdk|host)/[a-z0-9_./-]+|tests/[a-z0-9_/]+\.rs)`")
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -32,6 +34,9 @@ def wrong_links(page):
             yield f"{page.relative_to(ROOT)}: {link} is not in the book"
         elif anchor and anchor not in anchors(target):
             yield f"{page.relative_to(ROOT)}: {link} has no such heading"
+    for source in SOURCE.findall(page.read_text()):
+        if not (ROOT / source).exists():
+            yield f"{page.relative_to(ROOT)}: {source} is not there"
 
 
 def main():

@@ -9,9 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use disperse_host::{
-    Action, Attempt, ControlError, Event, Failure, Health, Operation, Pool, RunBuilder, RunError, Task,
-};
+use disperse::{Action, Attempt, ControlError, Event, Failure, Health, Operation, Pool, RunBuilder, RunError, Task};
 use tokio::sync::Notify;
 
 use super::{Alive, FinishedRun, go, host, square, until, worker};

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use disperse_host::{Action, Component, Operation, Pool, StartError, Task};
+use disperse::{Action, Component, Operation, Pool, StartError, Task};
 
 use super::{FinishedRun, go, host};
 use crate::support::{Folder, probe, snapshot};
@@ -80,7 +80,7 @@ fn guests_cannot_write_to_programs_or_compiled_code() {
     start(&folder.path("open/tool"), &folder.path("open::/w")).unwrap();
 
     let kept = folder.path("open/kept");
-    let keeper = disperse_host::Host::builder().cache_in(&kept).build().unwrap();
+    let keeper = disperse::Host::builder().cache_in(&kept).build().unwrap();
     let pool = Pool::component("writer", &Component::open(&keeper, probe()).unwrap()).dir(&grant);
     let refused = go(async { keeper.run(Operation::lines("line")).pool(pool).start().map(drop) }).unwrap_err();
     assert!(refused.to_string().contains(&kept), "{refused}");

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use disperse_host::{Component, Event, Host, Limits, Operation, Policy, Pool, Run, RunBuilder, Summary};
+use disperse::{Component, Event, Host, Limits, Operation, Policy, Pool, Run, RunBuilder, Summary};
 
 use crate::support::{Folder, beside, body, snapshot, wasm};
 
@@ -214,7 +214,7 @@ fn two_runs_share_a_host() {
         let both = Arc::new(tokio::sync::Barrier::new(2));
         let run = |name: &'static str| {
             let both = both.clone();
-            let native = Pool::native("native", move |attempt: disperse_host::Attempt| {
+            let native = Pool::native("native", move |attempt: disperse::Attempt| {
                 let both = both.clone();
                 async move {
                     both.wait().await;
@@ -222,8 +222,8 @@ fn two_runs_share_a_host() {
                 }
             });
             host()
-                .run(Operation::native(["2"], |task: disperse_host::Task| async move {
-                    let ask = |kind: &str| task.perform(disperse_host::Action::new(kind, task.input().clone()));
+                .run(Operation::native(["2"], |task: disperse::Task| async move {
+                    let ask = |kind: &str| task.perform(disperse::Action::new(kind, task.input().clone()));
                     let (met, squared) = futures::future::join(ask("meet"), ask("square")).await;
                     Ok([met?, squared?].concat())
                 }))
@@ -261,10 +261,7 @@ fn limits_of_a_pool_hold_for_its_guests() {
     let [(worker, class, message)] = &failed[..] else {
         panic!("{failed:?}");
     };
-    assert_eq!(
-        (worker.as_str(), *class),
-        ("greedy/1", disperse_host::FailureClass::Trap)
-    );
+    assert_eq!((worker.as_str(), *class), ("greedy/1", disperse::FailureClass::Trap));
     snapshot("a_worker_that_ran_out_of_memory", message);
     assert_eq!(finished.summary.tasks_failed, 1);
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use disperse_host::{
+use disperse::{
     Action, Attempt, Event, Failure, FailureClass, Health, Limits, Operation, Policy, Pool, Quota, Reason, Refusal,
     Task,
 };
@@ -28,7 +28,7 @@ fn echo() -> Pool {
 /// An operation of one task.
 fn once<T, R>(run: impl Fn(Task) -> T + Send + Sync + 'static) -> Operation
 where
-    T: Future<Output = Result<R, disperse_host::TaskError>> + Send + 'static,
+    T: Future<Output = Result<R, disperse::TaskError>> + Send + 'static,
     R: Into<Bytes>,
 {
     Operation::native([Bytes::new()], run)
@@ -346,7 +346,7 @@ fn worker_that_fails_what_others_complete_is_evicted_by_policy() {
 fn untrusted_result_needs_two_owners_that_agree() {
     let finished = FinishedRun::by(|| {
         let pool = Pool::component("strangers", &square()).untrusted(true);
-        let owned = |name: &str, owner: &str| disperse_host::Worker::new(name).owner(owner);
+        let owned = |name: &str, owner: &str| disperse::Worker::new(name).owner(owner);
         let pool = pool
             .worker(owned("a", "ann"))
             .worker(owned("b", "ann"))
@@ -486,7 +486,7 @@ fn attempt_has_its_context() {
         });
         host()
             .run(operation)
-            .pool(pool.kind("k").worker(disperse_host::Worker::new("w")))
+            .pool(pool.kind("k").worker(disperse::Worker::new("w")))
     });
     assert_eq!(finished.outputs(), ["p/w 1.2 k"]);
 }

@@ -1,6 +1,6 @@
 //! WASI programs as workers of an embedding program.
 
-use disperse_host::{Component, Operation, Pool, StartError, Worker};
+use disperse::{Component, Operation, Pool, StartError, Worker};
 
 use super::{FinishedRun, go, host, worker};
 use crate::support::{Folder, body, snapshot, tool_module};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use disperse_host::{
+use disperse::{
     Action, Attempt, Component, ComponentError, Control, ControlError, Event, Failure, Host, HostError, Limits,
     Operation, Policy, Pool, Quota, Refusal, Run, RunBuilder, RunError, StartError, Summary, Task, Worker,
 };

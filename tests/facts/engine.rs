@@ -31,7 +31,7 @@ async fn error_for_oversize_guest_data_has_this_text() {
         let words = error.root_cause().to_string();
         assert!(
             words.contains(WORDS),
-            "wasmtime now says `{words}`: `is_hostcall_limit` in host/src/sandbox/run/fault.rs has to look for that"
+            "wasmtime now says `{words}`: `is_hostcall_limit` in crates/sandbox/src/run/fault.rs has to look for that"
         );
         // Oversize arguments to a host function fail inside the guest, which distinguishes the two.
         assert!(error.downcast_ref::<WasmBacktrace>().is_none());
@@ -301,7 +301,7 @@ fn linked_wasi_version_is_the_expected_one() {
         let error = clock.func_wrap(name, |_, (): ()| Ok(())).unwrap_err();
         assert!(
             error.to_string().contains("defined twice"),
-            "wasmtime-wasi has another version of `{name}`: change NAME in host/src/sandbox/imports/clock.rs"
+            "wasmtime-wasi has another version of `{name}`: change NAME in crates/sandbox/src/imports/clock.rs"
         );
     }
 }

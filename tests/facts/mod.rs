@@ -2,7 +2,7 @@
 //!
 //! None of this tests the host's code. Each fact was measured once on wasmtime itself, and the host relies on it; so an
 //! upgrade that changes one fails here, and not as a guest that behaves oddly. Where a test fails, read the file that
-//! it names in `host/src/sandbox/` before you change the test.
+//! it names in `crates/sandbox/src/` before you change the test.
 
 mod calls;
 mod engine;

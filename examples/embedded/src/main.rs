@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use disperse_host::{Action, Attempt, Compiler, Component, Event, Failure, Host, Operation, Pool, Task};
+use disperse::{Action, Attempt, Compiler, Component, Event, Failure, Host, Operation, Pool, Task};
 
 /// The path of the built example `square`, relative to the project's folder.
 const SQUARE: &str = "examples/target/wasm32-wasip2/release/square.wasm";

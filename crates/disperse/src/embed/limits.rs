@@ -13,7 +13,7 @@ use disperse_protocol::{
 /// ```
 /// use std::time::Duration;
 ///
-/// let limits = disperse_host::Limits::default().memory(16 << 20).timeout(Duration::from_secs(2));
+/// let limits = disperse::Limits::default().memory(16 << 20).timeout(Duration::from_secs(2));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits(LimitSettings);

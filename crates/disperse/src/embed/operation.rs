@@ -96,7 +96,7 @@ impl Operation {
     /// over with its program.
     ///
     /// ```
-    /// use disperse_host::{Action, Operation, Task};
+    /// use disperse::{Action, Operation, Task};
     ///
     /// let operation = Operation::native(["3", "4"], |task: Task| async move {
     ///     let square = task.perform(Action::new("square", task.input().clone())).await?;

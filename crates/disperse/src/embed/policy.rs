@@ -18,7 +18,7 @@ use disperse_protocol::units::Time;
 /// ```
 /// use std::time::Duration;
 ///
-/// let strict = disperse_host::Policy::default().quarantine(Duration::from_secs(2)).evict_after(1);
+/// let strict = disperse::Policy::default().quarantine(Duration::from_secs(2)).evict_after(1);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policy(Health);

@@ -161,7 +161,7 @@ impl Pool {
     /// a second after its timeout, and the worker counts as busy until the function returns.
     ///
     /// ```
-    /// use disperse_host::{Attempt, Failure, Pool};
+    /// use disperse::{Attempt, Failure, Pool};
     ///
     /// let pool = Pool::native("lengths", |attempt: Attempt| async move {
     ///     let text = std::str::from_utf8(attempt.payload()).map_err(Failure::permanent)?;

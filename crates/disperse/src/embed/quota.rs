@@ -11,7 +11,7 @@ use disperse_protocol::units::Time;
 /// ```
 /// use std::time::Duration;
 ///
-/// use disperse_host::Quota;
+/// use disperse::Quota;
 ///
 /// let hourly = Quota::window(5000, Duration::from_secs(3600)).cost("search", 5);
 /// let at_once = Quota::concurrent(4);
