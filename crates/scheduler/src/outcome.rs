@@ -9,6 +9,7 @@ use crate::moment::Moment;
 
 /// How one attempt ended, as the host saw it. A guest only hints; the host decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum End {
     /// It has a result.
     Ok,
@@ -113,6 +114,7 @@ impl fmt::Display for Class {
 
 /// Why an action ended without a result. Guests get it as the WIT enum `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reason {
     /// A worker reported that it can never work.
     Permanent,
@@ -146,6 +148,7 @@ impl fmt::Display for Reason {
 
 /// How an action ended, once and for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Outcome {
     /// The attempt of this number has the result.
     Done {

@@ -6,6 +6,7 @@
 
 use std::task::{Context, Poll};
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -13,7 +14,7 @@ use super::{Answer, RequestNumber};
 use crate::limits::Charge;
 
 /// The answers that one task sees together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// 1, 2, 3 and so on within the task, in the order of taking.
     pub number: u32,

@@ -11,8 +11,11 @@ mod delivery;
 mod event;
 mod planner;
 mod reports;
+mod shared_text;
 mod summary;
 mod task;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -20,6 +23,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinSet,
@@ -96,7 +100,7 @@ pub type Replier = oneshot::Sender<Box<Result<ControlResponse, Problem>>>;
 pub type RequestNumber = u32;
 
 /// Something that a task asks for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The task that asks.
     pub task: TaskId,
@@ -117,12 +121,16 @@ impl Request {
 }
 
 /// What can be asked for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum Ask {
     /// An action.
     Action(Action, Options),
     /// An action whose payload is larger than allowed, and was not taken: what is wrong with it, for people.
-    Oversize { kind: Arc<str>, message: String },
+    Oversize {
+        #[serde(with = "shared_text")]
+        kind: Arc<str>,
+        message: String,
+    },
     /// To be woken after this long.
     Sleep(Duration),
     /// That an earlier request be dropped. It is answered all the same.
@@ -130,16 +138,17 @@ pub enum Ask {
 }
 
 /// One piece of work, as its asker put it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// Which sort. Any text.
+    #[serde(with = "shared_text")]
     pub kind: Arc<str>,
     /// What the worker is given. Any bytes.
     pub payload: Bytes,
 }
 
 /// How an action is to be treated; see the WIT record of this name. The default is all defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     pub priority: i32,
     /// Zero: the pool's.
@@ -154,7 +163,7 @@ pub struct Options {
 }
 
 /// What a task gets back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Which request this answers.
     pub number: RequestNumber,
@@ -173,7 +182,7 @@ impl Answer {
 }
 
 /// Why there is no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub reason: Reason,
     /// For people.
@@ -182,7 +191,7 @@ pub struct Refusal {
 
 /// Which request of which task an action is. A task makes the same requests in the same order whenever it is run with the same
 /// answers, so this names the same action in every run with the same seed, whatever order actions come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionName {
     pub task: TaskId,
     pub request: RequestNumber,
@@ -201,10 +210,11 @@ impl ActionName {
 }
 
 /// One attempt for one worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub attempt: AttemptId,
     pub action: ActionName,
+    #[serde(with = "shared_text")]
     pub kind: Arc<str>,
     /// What the guest is given; shared with the driver, never copied on the way.
     pub payload: Bytes,
@@ -214,7 +224,7 @@ pub struct Job {
 }
 
 /// What a worker is told.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Make this attempt.
     Run(Job),
@@ -223,7 +233,7 @@ pub enum Order {
 }
 
 /// What a worker was denied since it was last asked.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
     pub count: u64,
     /// Some of them as text, without duplicates.
@@ -231,7 +241,7 @@ pub struct Denied {
 }
 
 /// How one attempt went.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptEnded {
     pub attempt: AttemptId,
     pub worker: WorkerId,
@@ -269,7 +279,7 @@ pub fn reap(running: &mut JoinSet<()>) {
 }
 
 /// What an attempt or a task cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     /// Units of fuel.
     pub fuel: u64,
@@ -280,7 +290,7 @@ pub struct Used {
 }
 
 /// How a task ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskEnd {
     /// The result, or the error in words.
     pub outcome: Result<Bytes, String>,

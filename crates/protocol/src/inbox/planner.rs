@@ -14,7 +14,7 @@ use super::{Guard, Notice};
 use crate::limits::Charge;
 
 /// What a planner is asked to do. One at a time, in order.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum PlannerCall {
     /// Hand out up to this many tasks.
     Next(u32),
@@ -32,7 +32,7 @@ pub enum PlannerCall {
 }
 
 /// What a planner did.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum PlannerNotice {
     /// It handed out a task.
     Handed(Bytes),

@@ -7,6 +7,7 @@ use std::{
 
 use disperse_scheduler::{AttemptId, Quota};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// How many buckets one attempt may report on. Reports on more are dropped.
 const BUCKETS_MAX: usize = 16;
@@ -16,9 +17,10 @@ const BUCKETS_MAX: usize = 16;
 pub struct Reports(Mutex<FxHashMap<AttemptId, Vec<(Reported, Instant)>>>);
 
 /// What a service reported about a window.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
     /// The bucket's name; empty: the worker's only one.
+    #[serde(with = "super::shared_text")]
     pub bucket: Arc<str>,
     /// Units.
     pub remaining: u32,

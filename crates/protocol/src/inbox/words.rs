@@ -1,8 +1,9 @@
 //! What went wrong in an attempt, for people: the words of the host and those of the guest, in the order that helps.
 
+use serde::{Deserialize, Serialize};
 /// What went wrong. Apart from the rest of an attempt's end, because most attempts have none and every message is copied on its
 /// way.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Words {
     pub message: String,
     /// The last of what the guest wrote to stderr.
