@@ -18,6 +18,19 @@ fn squares() -> Pool {
     Pool::component("squares", &square())
 }
 
+/// An error with its sources, as anyhow prints it. None says what its source says.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    assert!(next.is_some(), "{text}");
+    while let Some(source) = next {
+        assert!(!text.contains(&source.to_string()), "{source} is said twice");
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
 /// The error of starting a run.
 fn refused(run: RunBuilder) -> String {
     go(async { run.start().expect_err("it cannot start").to_string() })
@@ -28,12 +41,12 @@ fn unusable_component_is_an_error_with_the_reason() {
     let error = Component::new(host(), "words", b"hello").unwrap_err();
     assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
     let texts = Texts::new("components_that_cannot_be_used");
-    texts.add("words", &error.to_string());
+    texts.add("words", &chain(&error));
     let error = Component::open(host(), "no/such.wasm").unwrap_err();
     assert!(matches!(error, ComponentError::Read { .. }), "{error:?}");
-    texts.add("a file that is not there", &error.to_string());
+    texts.add("a file that is not there", &chain(&error));
     let error = Component::new(host(), "cut", b"\0asm\x0d\0\x01\0\xff").unwrap_err();
-    texts.add("a file that is cut short", &error.to_string());
+    texts.add("a file that is cut short", &chain(&error));
     texts.match_snapshot();
 }
 
@@ -123,6 +136,11 @@ fn a_run_needs_a_runtime_and_a_host_a_stack() {
         .build()
         .unwrap_err();
     assert!(matches!(error, HostError::Cache(_)), "{error:?}");
+    assert!(
+        chain(&error).starts_with("cannot cache compiled code: `"),
+        "{}",
+        chain(&error)
+    );
 }
 
 #[test]
@@ -139,7 +157,7 @@ fn deeply_nested_file_is_an_error_without_a_compiler_process() {
     let file = [b"\0asm\x0d\0\x01\0\x07", &length[..], &types].concat();
     let error = Component::new(&host, "deep", &file).unwrap_err();
     assert!(matches!(error, ComponentError::Contract { .. }), "{error:?}");
-    snapshot("deeply_nested_types", &error.to_string());
+    snapshot("deeply_nested_types", &chain(&error));
 }
 
 #[test]

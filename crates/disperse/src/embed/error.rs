@@ -1,6 +1,7 @@
-//! The errors of the library, one type for each step. Their texts are complete: none has a source.
+//! The errors of the library, one type for each step. A text says what failed, and the error's source why: print both,
+//! as anyhow does. Texts of invalid settings are complete and have no source.
 
-use std::path::PathBuf;
+use std::{error::Error, io, path::PathBuf};
 
 use crate::assembly;
 use disperse_sandbox::LoadError;
@@ -9,9 +10,9 @@ use disperse_sandbox::LoadError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// Compiled code cannot be cached as requested. Holds the reason, and how to fix it.
-    #[error("cannot cache compiled code: {0}")]
-    Cache(String),
+    /// Compiled code cannot be cached as requested. The source is the reason.
+    #[error("cannot cache compiled code")]
+    Cache(#[source] Box<dyn Error + Send + Sync>),
     /// The stack size of guests is out of range.
     #[error("invalid stack of {bytes} bytes: it may be {least} to {most}")]
     Stack {
@@ -29,52 +30,58 @@ pub enum HostError {
 #[non_exhaustive]
 pub enum ComponentError {
     /// The file cannot be read, or is too large for a component.
-    #[error("cannot read `{}`: {error}", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The reason.
-        error: std::io::Error,
+        #[source]
+        error: io::Error,
     },
     /// It is not a component, or not one of the contract.
-    #[error("cannot use `{name}`: {why}; {hint}")]
+    #[error("cannot use `{name}`")]
     Contract {
         /// The component's name.
         name: String,
-        /// The reason.
-        why: String,
-        /// How to fix it.
-        hint: String,
+        /// The reason, and how to fix it.
+        #[source]
+        why: Box<dyn Error + Send + Sync>,
     },
     /// It does not compile, or not within the limits on compiling.
-    #[error("cannot use `{name}`: {why}")]
+    #[error("cannot use `{name}`")]
     Compile {
         /// The component's name.
         name: String,
         /// The reason.
-        why: String,
+        #[source]
+        why: Box<dyn Error + Send + Sync>,
     },
     /// It is well-formed and cannot be loaded: the machine does not allow it, or the host lacks an import.
-    #[error("cannot use `{name}`: {why}")]
+    #[error("cannot use `{name}`")]
     Load {
         /// The component's name.
         name: String,
         /// The reason.
-        why: String,
+        #[source]
+        why: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl ComponentError {
     pub(super) fn of(name: String, error: LoadError) -> Self {
-        let why = error.to_string();
         match (error.hint(), error) {
-            (Some(hint), _) => Self::Contract {
+            (Some(hint), error) => {
+                let why = format!("{error}; {hint}").into();
+                Self::Contract { name, why }
+            }
+            (None, error @ LoadError::Compile(_)) => Self::Compile {
                 name,
-                why,
-                hint: hint.into(),
+                why: Box::new(error),
             },
-            (None, LoadError::Compile(_)) => Self::Compile { name, why },
-            (None, _) => Self::Load { name, why },
+            (None, error) => Self::Load {
+                name,
+                why: Box::new(error),
+            },
         }
     }
 }
@@ -160,8 +167,8 @@ pub enum ControlError {
 #[non_exhaustive]
 pub enum RunError {
     /// The machine lacks something that every attempt needs, such as a thread.
-    #[error("the machine stopped the run: {0}")]
-    Machine(std::io::Error),
+    #[error("the machine stopped the run")]
+    Machine(#[source] io::Error),
     /// The tokio runtime was shut down.
     #[error("the tokio runtime of the run was shut down")]
     Runtime,
@@ -174,7 +181,7 @@ impl RunError {
     pub(super) fn of(error: assembly::RunError) -> Self {
         match error {
             assembly::RunError::Output(error) | assembly::RunError::Start(error) => Self::Machine(error),
-            assembly::RunError::Shortage(why) => Self::Machine(std::io::Error::other(why)),
+            assembly::RunError::Shortage(why) => Self::Machine(io::Error::other(why)),
             // Checked before.
             assembly::RunError::Policy(error) => Self::Bug(error.to_string()),
         }

@@ -110,7 +110,7 @@ impl HostBuilder {
             Folder::User => Cache::user(),
             Folder::Given(path) => Cache::at(&path),
         });
-        let cache = cache.transpose().map_err(|error| HostError::Cache(error.to_string()))?;
+        let cache = cache.transpose().map_err(|error| HostError::Cache(error.into()))?;
         let memory = self.memory.unwrap_or_else(default_host_memory).max(HOST_MEMORY_MIN);
         let compile = self.compiler.map(|compiler| compiler.limits);
         Ok(Host {
