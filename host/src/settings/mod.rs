@@ -4,6 +4,7 @@ mod asks;
 mod check;
 mod limits;
 mod manifest;
+mod parse;
 mod toml_error;
 
 pub(crate) use disperse::settings::{Health, QuotaTable, Spender, check_quotas};
