@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    error::{Failure, print_stderr},
+    console::{Failure, print_stderr},
     signals, sources, tools,
 };
 use crate::{

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{error::Failure, exit, inspect::json_line, output::print};
+use super::console::{Failure, exit, json_line, print};
 use crate::{
     report::Format,
     sandbox::{Cache, CacheError, CacheUsage},

@@ -14,11 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    error::Failure,
-    exit,
-    inspect::json_line,
+    console::{Failure, exit, json_line, print},
     loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
-    output::print,
     plan::{self, build_all},
     project::{Source, source},
     trust::{self, ManifestFlags},

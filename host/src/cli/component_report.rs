@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{error::Failure, plan};
+use super::{console::Failure, plan};
 use crate::{
     digest::Digest,
     sandbox::{Contract, EngineKind, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},

@@ -4,11 +4,9 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use super::{
     args::{Explain, QueryArgs},
-    error::{Failure, print_stderr},
-    exit, explain_text,
+    console::{Failure, exit, json_line, print, print_stderr},
+    explain_text,
     explained::Explanation,
-    inspect::json_line,
-    output::print,
 };
 use crate::{
     control::{AskError, Folder, Known, Query, State, ask},

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
-use super::exit;
+use super::console::exit;
 
 /// The examples and exit codes of a command.
 pub(super) struct Page {

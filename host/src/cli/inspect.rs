@@ -5,15 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
-
 use super::{
     args::InspectArgs,
     component_report::ComponentReport,
-    error::Failure,
-    exit,
+    console::{Failure, exit, json_line, print},
     inspect_json::Line,
-    output::print,
     plan,
     project::{Source, source},
     trust,
@@ -22,7 +18,7 @@ use crate::{
     files::leads_out,
     limits::{Limits, STACK, default_host_memory},
     report::Format,
-    text::{plain, plain_json, plain_line, shown},
+    text::{plain, plain_line, shown},
     units::{Fuel, Size, Time},
 };
 
@@ -116,11 +112,6 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
         }
     }
     Ok(code)
-}
-
-/// A line of `--format json`.
-pub(super) fn json_line(line: &impl Serialize) -> String {
-    format!("{}\n", plain_json(&serde_json::to_string(line).unwrap_or_default()))
 }
 
 fn print_line(line: &Line) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{component_report::ComponentReport, error::Failure};
+use super::{component_report::ComponentReport, console::Failure};
 use crate::{
     sandbox::{EngineKind, LoadError},
     settings::Ask,

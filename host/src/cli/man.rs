@@ -9,7 +9,7 @@ use clap_mangen::{
 };
 
 use super::{
-    error::Failure,
+    console::Failure,
     help::{Page, codes, page as page_of},
 };
 

@@ -6,8 +6,7 @@ mod cache;
 mod compile;
 mod complete;
 mod component_report;
-mod error;
-mod exit;
+mod console;
 mod explain;
 mod explain_text;
 mod explained;
@@ -17,7 +16,6 @@ mod inspect_json;
 mod loading;
 mod man;
 mod new;
-mod output;
 mod plan;
 mod pools;
 mod project;
@@ -37,8 +35,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::{
     args::{Cli, Command, MapArgs, RunArgs, SchemaName, WorkersCommand},
-    error::Failure,
-    output::{print, to_stdout},
+    console::{Failure, exit, print, to_stdout},
 };
 use crate::{
     control::Query,
@@ -86,7 +83,7 @@ fn program() -> ExitCode {
             std::process::exit(exit::MACHINE.into());
         }
         default_hook(info);
-        error::print_stderr("error: this is a bug of disperse-host; please report it with the lines above");
+        console::print_stderr("error: this is a bug of disperse-host; please report it with the lines above");
         std::process::exit(exit::BUG.into());
     }));
     if let Some(code) = as_compile_child() {

@@ -12,9 +12,8 @@ use disperse_scheduler::Policy;
 use super::{
     args::{Common, MapArgs, RunArgs},
     build::{self, Build},
-    error::{Failure, print_stderr},
+    console::{Failure, print_stderr, writable},
     loading::{LoadedComponents, Role, Wanted},
-    output::writable,
     pools::{self, PoolMaker, name_of},
     project::{Project, project},
     tampering, trust, worker_grants,

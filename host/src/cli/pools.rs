@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     args::Common,
-    error::Failure,
+    console::Failure,
     loading::{LoadedComponents, Role, Wanted},
     plan::host_memory,
     worker_grants::{self, WorkerGrants},

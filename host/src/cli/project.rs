@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    error::Failure,
+    console::Failure,
     trust::{self, ManifestFlags, ManifestSource},
 };
 use crate::{

@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{error::print_stderr, exit as code};
+use super::console::{exit as code, print_stderr};
 use crate::{
     limits::{TICK, tick},
     report::unreported,

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{build::Build, error::Failure};
+use super::{build::Build, console::Failure};
 use crate::{digest::Digest, sandbox::Cache};
 
 /// Prefixes and names of files and folders that tools create, which are no sources.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     args::Common,
-    error::Failure,
+    console::Failure,
     trust::Store,
     worker_grants::{self, Source},
 };

@@ -8,7 +8,7 @@ use std::{
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroize::Zeroizing;
 
-use super::{args::Common, error::Failure};
+use super::{args::Common, console::Failure};
 use crate::{
     grants::{Dir, ExecRule, Grants, HttpRule, Secret},
     sandbox::forget_variables,

@@ -15,7 +15,7 @@ use std::{
 use self::each::{each, or_first_failure};
 pub(super) use self::progress::{Progress, seconds};
 use super::{
-    error::Failure,
+    console::Failure,
     plan::{read, unusable},
 };
 use crate::{

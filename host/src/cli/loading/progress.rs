@@ -9,8 +9,7 @@ use std::{
 
 use indicatif::ProgressBar;
 
-use super::super::error::print_stderr;
-use crate::{report::bar, sandbox::Code, text::plain};
+use crate::{cli::console::print_stderr, report::bar, sandbox::Code, text::plain};
 
 /// A component that takes longer to compile is reported with its time. Arbitrary: less is hardly noticed.
 const REPORTED_MIN: Duration = Duration::from_secs(2);

@@ -8,8 +8,8 @@ use std::{fmt::Write as _, fs, path::Path};
 use self::languages::Language;
 use super::{
     args::{Kind, NewArgs},
-    error::{Failure, print_stderr},
-    exit, tools, trust,
+    console::{Failure, exit, print_stderr},
+    tools, trust,
 };
 use crate::settings::FILE_NAME;
 

@@ -9,7 +9,7 @@ use disperse_scheduler::{
 };
 
 pub(super) use self::args::SimulateArgs;
-use super::{error::Failure, exit, output::print};
+use super::console::{Failure, exit, print};
 use crate::report::{Format, quota_words};
 
 /// A scenario and its results under each policy.

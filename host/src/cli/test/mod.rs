@@ -16,10 +16,8 @@ use self::verdict::Verdict;
 use super::{
     args::TestArgs,
     build,
-    error::{Failure, print_stderr},
-    exit,
+    console::{Failure, exit, print, print_stderr},
     loading::{LoadedComponents, Role, Wanted},
-    output::print,
     plan,
     pools::name_of,
     project::{Project, project},

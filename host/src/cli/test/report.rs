@@ -5,11 +5,9 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    super::{args::TestArgs, inspect::json_line},
-    verdict::{Problem, Verdict},
-};
+use super::verdict::{Problem, Verdict};
 use crate::{
+    cli::{args::TestArgs, console::json_line},
     report::{Format, KindSummary, QuotaSummary, TaskCounts},
     text::plain,
 };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{error::Failure, exit};
 use crate::{
+    cli::console::{Failure, exit},
     driver::Rehearsed,
     files::{self, FolderReader},
     inbox::RunSummary,

@@ -15,9 +15,7 @@ use clap::Args;
 
 pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
-    error::{Failure, print_stderr},
-    exit,
-    output::print,
+    console::{Failure, exit, print, print_stderr},
     project::{self, Project, Source},
     tools::shell_word,
 };

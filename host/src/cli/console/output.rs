@@ -10,15 +10,16 @@ use rustix::{
     fs::{Access, access},
     io::Errno,
 };
+use serde::Serialize;
 
-use super::error::Failure;
-use crate::sandbox::stdout_was_open;
+use super::failure::Failure;
+use crate::{sandbox::stdout_was_open, text::plain_json};
 
 /// Writes to stdout. A closed pipe is not an error.
 ///
 /// # Errors
 /// The write fails, or the process was started without a stdout.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     to_stdout(|| io::stdout().write_all(text.as_bytes()))
 }
 
@@ -26,7 +27,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As of [`print`].
-pub(super) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
+pub(crate) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let written = match stdout_was_open() {
         // Data left in the buffer at the exit of the process would be lost without an error.
         true => write().and_then(|()| io::stdout().flush()),
@@ -38,11 +39,16 @@ pub(super) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Fa
     }
 }
 
+/// A line of `--format json`.
+pub(crate) fn json_line(line: &impl Serialize) -> String {
+    format!("{}\n", plain_json(&serde_json::to_string(line).unwrap_or_default()))
+}
+
 /// Checks that results can be written to this file, without changing it. The run opens it at the first result.
 ///
 /// # Errors
 /// It is a folder, is not writable, or cannot be created.
-pub(super) fn writable(path: &Path) -> Result<(), Failure> {
+pub(crate) fn writable(path: &Path) -> Result<(), Failure> {
     let cannot = || Failure::usage(format!("cannot write the output `{}`", path.display()));
     match path.metadata() {
         Ok(found) if found.is_dir() => Err(cannot().because("it is a folder").hint("name a file in it")),

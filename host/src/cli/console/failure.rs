@@ -10,8 +10,8 @@ use crate::{
 
 /// The failure of a command.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) code: u8,
+pub(crate) struct Failure {
+    pub(crate) code: u8,
     what: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Invalid usage, manifest or component.
-    pub(super) fn usage(what: impl Into<String>) -> Self {
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self {
             code: exit::USAGE,
             what: what.into(),
@@ -29,7 +29,7 @@ impl Failure {
     }
 
     /// A failure of the machine, such as a full disk.
-    pub(super) fn machine(what: impl Into<String>, error: &dyn std::error::Error) -> Self {
+    pub(crate) fn machine(what: impl Into<String>, error: &dyn std::error::Error) -> Self {
         Self {
             code: exit::MACHINE,
             ..Self::usage(what)
@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// A file that cannot be read: invalid usage, unless the machine is short of memory, files or threads.
-    pub(super) fn unread(what: impl Into<String>, error: &io::Error) -> Self {
+    pub(crate) fn unread(what: impl Into<String>, error: &io::Error) -> Self {
         match Shortage::of(error) {
             Some(shortage) => Self::machine(what, error).hint(shortage.hint()),
             None => Self::usage(what).because(error),
@@ -46,24 +46,24 @@ impl Failure {
     }
 
     /// Adds a cause.
-    pub(super) fn because(mut self, cause: impl ToString) -> Self {
+    pub(crate) fn because(mut self, cause: impl ToString) -> Self {
         self.causes.push(cause.to_string());
         self
     }
 
     /// Adds a hint at what to do.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn print(&self) {
+    pub(crate) fn print(&self) {
         // Names in it may be untrusted.
         print_stderr(&plain(&format!("error: {}", self.text())));
     }
 
     /// The whole message, without `error: `.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = self.what.clone();
         for cause in &self.causes {
             text.push_str("\n  because ");
@@ -78,6 +78,6 @@ impl Failure {
 }
 
 /// Writes a line to stderr. A closed stderr is not an error.
-pub(super) fn print_stderr(text: &str) {
+pub(crate) fn print_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "{}", painted(text));
 }

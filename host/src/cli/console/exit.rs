@@ -5,27 +5,27 @@ use std::collections::BTreeSet;
 use crate::inbox::{HealthState, RunSummary, WorkerSummary};
 
 /// Success.
-pub(super) const DONE: u8 = 0;
+pub(crate) const DONE: u8 = 0;
 /// A task, the operation itself or a test failed.
-pub(super) const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// Invalid usage, manifest or component; nothing ran.
-pub(super) const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// The workers, or a service they depend on, failed: actions had no worker left, or tasks failed while a whole pool failed or
 /// had no worker in service at the end.
-pub(super) const SYSTEMIC: u8 = 3;
+pub(crate) const SYSTEMIC: u8 = 3;
 /// The machine failed: the output cannot be written, or the machine is short of memory, open files or threads.
-pub(super) const MACHINE: u8 = 4;
+pub(crate) const MACHINE: u8 = 4;
 /// A bug of the host.
-pub(super) const BUG: u8 = 70;
+pub(crate) const BUG: u8 = 70;
 /// Stopped by SIGHUP, as when its terminal is closed.
-pub(super) const HUNG_UP: u8 = 129;
+pub(crate) const HUNG_UP: u8 = 129;
 /// Stopped by SIGINT, that is Ctrl-C, or by `drain`.
-pub(super) const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM.
-pub(super) const TERMINATED: u8 = 143;
+pub(crate) const TERMINATED: u8 = 143;
 
 /// The exit code of a run that has ended. `signal`: the exit code of the signal that stopped it, or 0.
-pub(super) fn code(summary: &RunSummary, signal: u8) -> u8 {
+pub(crate) fn code(summary: &RunSummary, signal: u8) -> u8 {
     if summary.interrupted {
         // Without a signal, `drain` stopped the run through its socket.
         if signal == 0 { INTERRUPTED } else { signal }
