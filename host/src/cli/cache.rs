@@ -2,43 +2,19 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::console::{Failure, exit, json_line, print};
+use super::{
+    args::{CacheArgs, CacheCommand},
+    console::{Failure, exit, json_line, print},
+};
 use crate::{
     report::Format,
     sandbox::{Cache, CacheError, CacheUsage},
     text::plain,
     units::Size,
 };
-
-/// The path of the cache, and the exit codes.
-pub(super) const HELP: &str = "\
-The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. `clean` does not disturb runs: loaded code stays loaded, and missing
-code is compiled again.
-
-Exit codes: 0 success, 4 the cache cannot be used";
-
-#[derive(Debug, Args)]
-pub(super) struct CacheArgs {
-    #[command(subcommand)]
-    what: Option<CacheCommand>,
-    /// Output format; JSON is one line
-    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
-    format: Format,
-}
-
-#[derive(Debug, Subcommand)]
-enum CacheCommand {
-    /// Print the path of the cache
-    Dir,
-    /// Print the size of the cache (default)
-    Size,
-    /// Empty the cache: the next start compiles components and builds projects again
-    Clean,
-}
 
 /// The line of `cache --format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! `compile`: compiles components ahead of time, into the cache that `run`, `map` and `test` use.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -9,73 +9,25 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    args::CompileArgs,
     console::{Failure, exit, json_line, print},
     loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
     plan::{self, build_all},
     project::{Source, source},
-    trust::{self, ManifestFlags},
+    trust,
 };
 use crate::{
     limits::{Budget, CompileLimits},
     report::Format,
     sandbox::{Cache, Code, Sandbox},
-    settings::{AskKind, CompileTable, Manifest},
+    settings::{AskKind, Manifest},
     text::plain,
-    units::{Size, Time},
+    units::Size,
 };
-
-/// The flags of commands that compile components.
-#[derive(Debug, Args)]
-pub(super) struct Compiling {
-    /// Maximum time to compile one component [default: 15s plus 4s per MB, at most 2m]
-    #[arg(long, value_name = "TIME", hide_short_help = true)]
-    compile_timeout: Option<Time>,
-    /// Maximum memory to compile one component; components compile in parallel within half of the machine's memory
-    /// [default: 512MiB plus 40 times its size, at most 4GiB]
-    #[arg(long, value_name = "SIZE", hide_short_help = true)]
-    compile_memory: Option<Size>,
-    /// Inspect and compile in the host process, without limits: only for components that you trust
-    #[arg(long, hide_short_help = true)]
-    trust: bool,
-}
-
-impl Compiling {
-    /// The limits for compiling the components of a manifest. None: `--trust`.
-    pub(super) fn limits(&self, manifest: &Manifest) -> Option<CompileLimits> {
-        let typed = CompileTable {
-            timeout: self.compile_timeout,
-            memory: self.compile_memory,
-        };
-        let limits = typed.over(manifest.compile.over(CompileLimits::default()));
-        (!self.trust).then_some(limits)
-    }
-}
-
-/// The path and size of the cache.
-pub(super) const HELP: &str = "\
-The cache is $XDG_CACHE_HOME/disperse, else ~/.cache/disperse. It holds up to 1 GiB; the least recently used code is removed first.";
-
-#[derive(Debug, Args)]
-pub(super) struct CompileArgs {
-    /// Components (.wasm), core modules, or disperse.toml files or folders, which are built first [default: .]
-    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true, value_hint = clap::ValueHint::AnyPath)]
-    pub(super) paths: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) manifest: ManifestFlags,
-    #[command(flatten)]
-    pub(super) compiling: Compiling,
-    /// Output format; JSON Lines have one line per file
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
-    /// Print errors only; copied from the program's flags.
-    #[arg(skip)]
-    pub(super) quiet: bool,
-}
 
 /// One line of `compile --format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

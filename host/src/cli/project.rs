@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    args::ManifestFlags,
     console::Failure,
-    trust::{self, ManifestFlags, ManifestSource},
+    trust::{self, ManifestSource},
 };
 use crate::{
     files,

@@ -1,6 +1,5 @@
 //! `simulate`: compares the policy of the real scheduler with others, in virtual time.
 
-mod args;
 mod table;
 
 use disperse_scheduler::{
@@ -8,8 +7,10 @@ use disperse_scheduler::{
     sim::{Figure, Preset, Scenario, Series, Spending, play_seeds},
 };
 
-pub(super) use self::args::SimulateArgs;
-use super::console::{Failure, exit, print};
+use super::{
+    args::{SimulateArgs, policy_id},
+    console::{Failure, exit, print},
+};
 use crate::report::{Format, quota_words};
 
 /// A scenario and its results under each policy.
@@ -60,7 +61,7 @@ fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
         let mut line = serde_json::json!({
             "type": "simulation",
             "preset": Some(compared.preset.name).filter(|name| !name.is_empty()),
-            "policy": args::id(name),
+            "policy": policy_id(name),
             "world": world(compared),
             "utilisation_by_worker": series.utilisation().into_iter().map(tidy).collect::<Vec<_>>(),
             "quota_by_account": series.spendings().filter_map(|of| spent(&of, &compared.preset.world)).collect::<Vec<_>>(),

@@ -11,10 +11,9 @@ use std::{
     path::Path,
 };
 
-use clap::Args;
-
 pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
+    args::{ManifestFlags, TrustArgs},
     console::{Failure, exit, print, print_stderr},
     project::{self, Project, Source},
     tools::shell_word,
@@ -27,48 +26,6 @@ use crate::{
 /// The most lines that an error lists, and the longest line, in characters. Arbitrary: they fit a screen.
 const LISTED_MAX: usize = 20;
 const SHOWN_MAX: usize = 160;
-
-/// Where trust is stored.
-pub(super) const HELP: &str = "\
-A disperse.toml may ask for more than sandboxed computation on files of its own folder: build commands, programs, folders, \
-requests, secrets, and paths that lead out of the folder. `run`, `map`, `test` and `compile` grant this only if the folder is \
-trusted, or with --trust-manifest. `inspect` lists the requests too.
-
-Trust is stored in $XDG_STATE_HOME/disperse/trust, else ~/.local/state/disperse/trust. It holds for the path and the content of \
-disperse.toml: when either changes, trust must be given again. The scripts that a build command runs are not checked. `new` \
-trusts the folder that it creates. On a terminal, the host asks at once about a folder that was trusted before, or that you \
-own and that is in a git work tree of yours.";
-
-#[derive(Debug, Args)]
-pub(super) struct TrustArgs {
-    /// A folder with a disperse.toml, or that file
-    #[arg(required_unless_present = "list", value_hint = clap::ValueHint::AnyPath)]
-    path: Option<std::path::PathBuf>,
-    /// List what it asks for, without trusting it
-    #[arg(long, conflicts_with_all = ["revoke", "list"])]
-    show: bool,
-    /// Revoke the trust
-    #[arg(long, conflicts_with = "list")]
-    revoke: bool,
-    /// List the trusted manifests, changed ones included
-    #[arg(long, conflicts_with = "path")]
-    list: bool,
-}
-
-/// The flags of commands that build and trust a project.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct ManifestFlags {
-    /// Skip the build
-    ///
-    /// It does not imply trust: everything else that the manifest asks for still needs it.
-    #[arg(long)]
-    pub(super) no_build: bool,
-    /// Trust the manifest for this run
-    ///
-    /// Trust covers its build commands, grants, secrets and paths that lead out of its folder. `disperse-host trust` stores trust.
-    #[arg(long)]
-    pub(super) trust_manifest: bool,
-}
 
 /// Runs `trust`.
 pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {

@@ -20,25 +20,25 @@ use crate::{
 const ALL: &str = "all";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct SimulateArgs {
+pub(crate) struct SimulateArgs {
     /// The scenario to start from; other flags change it. `all` shows the main figures of each [default: no failures]
     #[arg(long, value_name = "NAME", value_parser = preset_names())]
-    pub(super) preset: Option<String>,
+    pub(crate) preset: Option<String>,
     /// A policy to compare. Can be given several times [default: all]
     #[arg(long, value_name = "NAME", value_parser = policy_names())]
-    pub(super) policy: Vec<String>,
+    pub(crate) policy: Vec<String>,
     /// Largest share of workers in quarantine for failing, from 0 to 1 [default: a third]
     #[arg(long, value_name = "PART", value_parser = part)]
-    pub(super) quarantine_share: Option<f64>,
+    pub(crate) quarantine_share: Option<f64>,
     /// The first random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Number of simulations, each with the next seed
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(super) seeds: u64,
+    pub(crate) seeds: u64,
     /// Output format; JSON has one line per policy
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
+    pub(crate) format: Format,
     #[command(flatten)]
     world: WorldArgs,
 }
@@ -102,7 +102,7 @@ struct WorldArgs {
 
 impl SimulateArgs {
     /// The selected scenarios. Their names are empty without a preset.
-    pub(super) fn worlds(&self) -> Vec<Preset> {
+    pub(crate) fn worlds(&self) -> Vec<Preset> {
         let mut worlds = match self.preset.as_deref() {
             None => vec![Preset::default()],
             Some(ALL) => presets(),
@@ -117,14 +117,14 @@ impl SimulateArgs {
     }
 
     /// Whether all presets are shown, each with its main figures only.
-    pub(super) fn is_overview(&self) -> bool {
+    pub(crate) fn is_overview(&self) -> bool {
         self.preset.as_deref() == Some(ALL)
     }
 
     /// The selected policies, in a fixed order.
-    pub(super) fn policies(&self) -> Vec<(&'static str, Policy)> {
+    pub(crate) fn policies(&self) -> Vec<(&'static str, Policy)> {
         let mut all = contenders();
-        all.retain(|(name, _)| self.policy.is_empty() || self.policy.contains(&id(name)));
+        all.retain(|(name, _)| self.policy.is_empty() || self.policy.contains(&policy_id(name)));
         all
     }
 }
@@ -158,7 +158,7 @@ impl WorldArgs {
 }
 
 /// The name of a policy on the command line.
-pub(super) fn id(name: &str) -> String {
+pub(crate) fn policy_id(name: &str) -> String {
     name.replace(' ', "-")
 }
 
@@ -171,7 +171,9 @@ fn preset_names() -> PossibleValuesParser {
 }
 
 fn policy_names() -> PossibleValuesParser {
-    let names = contenders().into_iter().map(|(name, _)| PossibleValue::new(id(name)));
+    let names = contenders()
+        .into_iter()
+        .map(|(name, _)| PossibleValue::new(policy_id(name)));
     names.collect::<Vec<_>>().into()
 }
 

@@ -1,0 +1,94 @@
+//! The arguments of `run` and `map`.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, ValueHint};
+
+use super::common::Common;
+use crate::text::is_printable;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A .wasm file, a disperse.toml or a folder [default: .]
+    ///
+    /// A project is built first if its disperse.toml has a build command.
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Use this component as worker instead of the project's
+    ///
+    /// `=N` starts N workers. Can be given several times.
+    #[arg(long, value_name = "FILE[=N]", value_hint = ValueHint::FilePath)]
+    pub(crate) worker: Vec<String>,
+    /// Collect tasks in the order in which the operation created them
+    #[arg(short = 'k', long)]
+    pub(crate) ordered: bool,
+    /// Maximum number of tasks in flight [default: by workers]
+    ///
+    /// The default is three for each attempt that the workers run at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) tasks: Option<NonZeroUsize>,
+    /// Arguments for the operation
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MapArgs {
+    /// A worker: a .wasm file, a disperse.toml or a folder [default: .]
+    ///
+    /// A project is built first if its disperse.toml has a build command.
+    #[arg(default_value = ".", hide_default_value = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Write results in the order of the input lines (default)
+    ///
+    /// Results that wait for an earlier one are kept in memory, up to 64MiB, and beyond that in a file in TMPDIR.
+    #[arg(short = 'k', long, overrides_with = "unordered")]
+    pub(crate) ordered: bool,
+    /// Write each result as soon as it is ready
+    #[arg(long, overrides_with = "ordered")]
+    pub(crate) unordered: bool,
+    /// Number of lines per action
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: u32,
+    /// Declare actions idempotent: slow ones may be tried twice
+    ///
+    /// A second worker may then try a slow line while the first one still runs it.
+    #[arg(long)]
+    pub(crate) idempotent: bool,
+    /// The kind of the actions
+    #[arg(long, default_value = "line", value_parser = kind)]
+    pub(crate) kind: String,
+    /// Terminate lines and results with a NUL byte, as `find -print0` does
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+    /// Treat each line as the path of a file that holds the payload
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) files: bool,
+    /// Arguments for a program; `{}` is the payload
+    ///
+    /// `{file}` is the path of a file with the payload, `{file.EXT}` of one with that extension; `{kind}` and `{attempt}` are the
+    /// action's kind and attempt number. Double braces escape a placeholder. Without `{}` and `{file}` the payload is on stdin.
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// The longest kind of an action, in bytes. Source: the contract.
+const KIND_MAX: usize = 256;
+
+/// Checks a kind, which reports show.
+///
+/// # Errors
+/// It is too long, or has an unprintable character.
+fn kind(text: &str) -> Result<String, String> {
+    if text.len() > KIND_MAX {
+        return Err(format!("it has more than {KIND_MAX} bytes"));
+    }
+    match text.chars().find(|c| !is_printable(*c)) {
+        None => Ok(text.to_owned()),
+        Some(c) => Err(format!("it has an unprintable character, {}", c.escape_default())),
+    }
+}
