@@ -17,8 +17,7 @@ use super::{
     console::{Failure, exit, json_line, print},
     loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
     plan::{self, build_all},
-    project::{Source, source},
-    trust,
+    project::{Source, source, trust},
 };
 use crate::{
     limits::{Budget, CompileLimits},

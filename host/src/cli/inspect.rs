@@ -11,8 +11,7 @@ use super::{
     console::{Failure, exit, json_line, print},
     inspect_json::Line,
     plan,
-    project::{Source, source},
-    trust,
+    project::{Source, source, trust},
 };
 use crate::{
     files::leads_out,

@@ -15,8 +15,8 @@ use super::{
     console::{Failure, print_stderr, writable},
     loading::{LoadedComponents, Role, Wanted},
     pools::{self, PoolMaker, name_of},
-    project::{Project, project},
-    tampering, trust, worker_grants,
+    project::{Project, operation_alone, project, trust},
+    tampering, worker_grants,
 };
 use crate::{
     files,
@@ -195,17 +195,6 @@ fn typed_worker(spec: &str) -> Result<(&Path, Option<u32>), Failure> {
     let range = format!("N must be a number from 1 to {WORKERS_MAX}");
     let wrong = || Failure::usage(format!("`{spec}` is not FILE=N")).hint(range);
     Ok((Path::new(path), Some(count.ok_or_else(wrong)?)))
-}
-
-/// The manifest of an operation's component that has none.
-pub(super) fn operation_alone(component: PathBuf) -> Manifest {
-    Manifest {
-        operation: Some(Operation {
-            component,
-            ..Operation::default()
-        }),
-        ..Manifest::default()
-    }
 }
 
 /// Checks the health settings, and returns them.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     args::Common,
     console::Failure,
-    trust::Store,
+    project::Store,
     worker_grants::{self, Source},
 };
 use crate::{

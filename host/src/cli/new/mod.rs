@@ -9,7 +9,8 @@ use self::languages::Language;
 use super::{
     args::{Kind, NewArgs},
     console::{Failure, exit, print_stderr},
-    tools, trust,
+    project::trust,
+    tools,
 };
 use crate::settings::FILE_NAME;
 

@@ -20,8 +20,8 @@ use super::{
     loading::{LoadedComponents, Role, Wanted},
     plan,
     pools::name_of,
-    project::{Project, project},
-    runtime, trust,
+    project::{Project, operation_alone, project, trust},
+    runtime,
 };
 use crate::{
     files::{FolderReader, leads_out},
@@ -48,7 +48,7 @@ const SCRIPTS_MAX: usize = 1000;
 const FILES_MAX: u64 = 512 << 20;
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
-    let mut project = project(&args.path, args.manifest, plan::operation_alone)?;
+    let mut project = project(&args.path, args.manifest, operation_alone)?;
     // Workers are scripted and need no grants.
     trust::require(&mut project, args.manifest, false, |ask| {
         ask.table == OPERATION && matches!(ask.what, AskKind::Build | AskKind::Path)

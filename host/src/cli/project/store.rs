@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{digest::Digest, files};
+use crate::{cli::console::Failure, digest::Digest, files};
 
 /// The first line of an entry; the rest is the manifest's path.
 const HEADER: &[u8] = b"disperse trust 1\n";
@@ -20,7 +20,7 @@ const ENTRY_MAX: u64 = 8 << 10;
 
 /// The store of trusted manifests cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::cli) enum StoreError {
+pub(crate) enum StoreError {
     #[error("neither XDG_STATE_HOME nor HOME is an absolute path")]
     Nowhere,
     #[error("other users have access to `{0}` and could make any manifest trusted")]
@@ -31,26 +31,26 @@ pub(in crate::cli) enum StoreError {
 
 /// A manifest that was read: its canonical path and its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::cli) struct ManifestSource {
-    pub(in crate::cli) path: PathBuf,
-    pub(in crate::cli) bytes: Vec<u8>,
+pub(crate) struct ManifestSource {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The folder of entries, `$XDG_STATE_HOME/disperse/trust` or `~/.local/state/disperse/trust`.
 #[derive(Debug)]
-pub(in crate::cli) struct Store(PathBuf);
+pub(crate) struct Store(PathBuf);
 
 impl Store {
     /// The store of this user. Its folder need not exist.
     ///
     /// # Errors
     /// Neither XDG_STATE_HOME nor HOME is an absolute path.
-    pub(in crate::cli) fn user() -> Result<Self, StoreError> {
+    pub(crate) fn user() -> Result<Self, StoreError> {
         let base = files::user_folder("XDG_STATE_HOME", ".local/state").ok_or(StoreError::Nowhere)?;
         Ok(Self(base.join("trust")))
     }
 
-    pub(in crate::cli) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.0
     }
 
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// Other users have access to the folder of entries.
-    pub(in crate::cli) fn has(&self, manifest: &ManifestSource) -> Result<bool, StoreError> {
+    pub(crate) fn has(&self, manifest: &ManifestSource) -> Result<bool, StoreError> {
         Ok(self.is_there()? && entry(&self.0.join(name(manifest))).as_deref() == Some(&manifest.path))
     }
 
@@ -83,7 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// The entry cannot be written, or other users have access to the folder of entries.
-    pub(in crate::cli) fn record(&self, manifest: &ManifestSource) -> Result<(), StoreError> {
+    pub(crate) fn record(&self, manifest: &ManifestSource) -> Result<(), StoreError> {
         if !files::make_private(&self.0).map_err(|error| self.io(error))? {
             return Err(StoreError::Shared(self.0.display().to_string()));
         }
@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::has`], or the folder of entries cannot be read.
-    pub(in crate::cli) fn all(&self) -> Result<Vec<PathBuf>, StoreError> {
+    pub(crate) fn all(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut paths: Vec<_> = self.entries()?.into_iter().map(|(manifest, _)| manifest).collect();
         paths.dedup();
         Ok(paths)
@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// An entry cannot be removed, or as [`Store::all`].
-    pub(in crate::cli) fn revoke(&self, manifest: &Path) -> Result<bool, StoreError> {
+    pub(crate) fn revoke(&self, manifest: &Path) -> Result<bool, StoreError> {
         let mut found = false;
         for (_, file) in self.entries()?.into_iter().filter(|(path, _)| path == manifest) {
             std::fs::remove_file(file).map_err(|error| self.io(error))?;
@@ -130,6 +130,16 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// Whether trust in a manifest is stored.
+pub(super) fn is_trusted(manifest: &ManifestSource) -> bool {
+    Store::user().is_ok_and(|store| store.has(manifest).is_ok_and(|has| has))
+}
+
+pub(crate) fn store_failure(error: StoreError) -> Failure {
+    Failure::machine("cannot use the list of trusted manifests", &error)
+        .hint("set XDG_STATE_HOME to the absolute path of a folder that you own")
 }
 
 fn name(manifest: &ManifestSource) -> String {

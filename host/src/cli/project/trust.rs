@@ -1,8 +1,6 @@
-//! `trust`: a folder's manifest is granted nothing before the user has agreed to it.
+//! A folder's manifest is granted nothing before the user has agreed to it.
 //!
 //! A single component on the command line, and grants by flags, come from the user and need no trust.
-
-mod store;
 
 use std::{
     fmt::Write as _,
@@ -11,14 +9,16 @@ use std::{
     path::Path,
 };
 
-pub(super) use self::store::{ManifestSource, Store, StoreError};
 use super::{
-    args::{ManifestFlags, TrustArgs},
-    console::{Failure, exit, print, print_stderr},
-    project::{self, Project, Source},
-    tools::shell_word,
+    source::{Project, Source, source},
+    store::{Store, store_failure},
 };
 use crate::{
+    cli::{
+        args::ManifestFlags,
+        console::{Failure, print_stderr},
+        tools::shell_word,
+    },
     settings::{Ask, AskKind, FILE_NAME},
     text::{plain, plain_line},
 };
@@ -27,66 +27,6 @@ use crate::{
 const LISTED_MAX: usize = 20;
 const SHOWN_MAX: usize = 160;
 
-/// Runs `trust`.
-pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
-    let store = Store::user().map_err(store_failure)?;
-    let Some(path) = args.path.as_deref().filter(|_| !args.list) else {
-        let all = store.all().map_err(store_failure)?;
-        let lines: String = all
-            .iter()
-            .map(|path| format!("{}\n", plain_line(&path.display().to_string())))
-            .collect();
-        print(&lines)?;
-        return Ok(exit::DONE);
-    };
-    if args.revoke {
-        let manifest = project::manifest_path(path);
-        let was = store.revoke(&manifest).map_err(store_failure)?;
-        let shown = manifest.display();
-        print(&plain(&if was {
-            format!("`{shown}` is no longer trusted\n")
-        } else {
-            format!("`{shown}` was not trusted\n")
-        }))?;
-        return Ok(exit::DONE);
-    }
-    let Source::Project(project) = project::source(path, !args.show)? else {
-        return Err(
-            Failure::usage(format!("`{}` is a component and asks for nothing", path.display()))
-                .hint("only a folder with a disperse.toml can be trusted"),
-        );
-    };
-    let asks = project.asks(false);
-    let shown = plain_line(&project.source.path.display().to_string()).into_owned();
-    if asks.is_empty() {
-        print(&format!("`{shown}` asks for nothing that needs trust\n"))?;
-    } else {
-        print(&format!("`{shown}` asks for\n{}", lines(&asks, usize::MAX, usize::MAX)))?;
-    }
-    if args.show {
-        let trusted = store.has(&project.source).map_err(store_failure)?;
-        print(if trusted {
-            "it is trusted\n"
-        } else {
-            "it is not trusted\n"
-        })?;
-    } else {
-        store.record(&project.source).map_err(store_failure)?;
-        print("it is trusted now, until it changes\n")?;
-    }
-    Ok(exit::DONE)
-}
-
-fn store_failure(error: StoreError) -> Failure {
-    Failure::machine("cannot use the list of trusted manifests", &error)
-        .hint("set XDG_STATE_HOME to the absolute path of a folder that you own")
-}
-
-/// Whether trust in a project is stored.
-pub(super) fn is_trusted(project: &Project) -> bool {
-    Store::user().is_ok_and(|store| store.has(&project.source).is_ok_and(|has| has))
-}
-
 /// Requires trust in a project that asks for something this command needs. `signed`: see [`Manifest::asks`]. `needs`:
 /// whether this command needs the given request.
 ///
@@ -94,7 +34,7 @@ pub(super) fn is_trusted(project: &Project) -> bool {
 /// It is not trusted; the failure lists all requests.
 ///
 /// [`Manifest::asks`]: crate::settings::Manifest::asks
-pub(super) fn require(
+pub(crate) fn require(
     project: &mut Project,
     flags: ManifestFlags,
     signed: bool,
@@ -173,7 +113,7 @@ fn is_own_work_tree(folder: &Path) -> bool {
 }
 
 /// One line per request; at most `count_max` lines, with values of at most `length_max` characters.
-pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String {
+pub(crate) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String {
     let mut text = String::new();
     for ask in asks.iter().take(count_max) {
         let value = plain_line(&ask.value);
@@ -197,8 +137,8 @@ pub(super) fn lines(asks: &[Ask], count_max: usize, length_max: usize) -> String
 }
 
 /// Trusts a folder that this program has just created.
-pub(super) fn record_new(folder: &Path) {
-    let recorded = project::source(folder, true).and_then(|source| match source {
+pub(crate) fn record_new(folder: &Path) {
+    let recorded = source(folder, true).and_then(|source| match source {
         Source::Project(project) => Store::user()
             .and_then(|store| store.record(&project.source))
             .map_err(store_failure),

@@ -2,42 +2,39 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    args::ManifestFlags,
-    console::Failure,
-    trust::{self, ManifestSource},
-};
+use super::store::{ManifestSource, is_trusted};
 use crate::{
+    cli::{args::ManifestFlags, console::Failure},
     files,
-    settings::{Ask, FILE_NAME, MANIFEST_MAX, Manifest},
+    settings::{Ask, FILE_NAME, MANIFEST_MAX, Manifest, Operation},
 };
 
 /// The target of a path on the command line: a component, or a manifest with its folder.
-pub(super) enum Source {
+pub(crate) enum Source {
     Component(PathBuf),
     Project(Box<Project>),
 }
 
 /// A manifest and its folder.
-pub(super) struct Project {
-    pub(super) manifest: Manifest,
+pub(crate) struct Project {
+    pub(crate) manifest: Manifest,
     /// The folder that its paths are relative to. Empty for a component without a manifest.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The manifest's path as given on the command line.
-    pub(super) shown: PathBuf,
-    pub(super) source: ManifestSource,
+    pub(crate) shown: PathBuf,
+    pub(crate) source: ManifestSource,
     /// Whether it is trusted, by a record or for this run.
-    pub(super) trusted: bool,
+    pub(crate) trusted: bool,
 }
 
 impl Project {
     /// The requests of the manifest; see [`Manifest::asks`].
-    pub(super) fn asks(&self, signed: bool) -> Vec<Ask> {
+    pub(crate) fn asks(&self, signed: bool) -> Vec<Ask> {
         self.manifest.asks(&self.folder, signed)
     }
 
     /// Whether it is a component without a manifest.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.folder.as_os_str().is_empty()
     }
 }
@@ -58,7 +55,7 @@ fn folder_of(manifest: &Path) -> &Path {
 }
 
 /// The canonical path of a manifest, given by its folder or its file. The file need not exist.
-pub(super) fn manifest_path(path: &Path) -> PathBuf {
+pub(crate) fn manifest_path(path: &Path) -> PathBuf {
     let manifest = manifest_of(path).unwrap_or_else(|| path.join(FILE_NAME));
     let folder = folder_of(&manifest);
     let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder));
@@ -72,7 +69,7 @@ pub(super) fn manifest_path(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The manifest is missing, unreadable or invalid, or is a link out of its folder and not trusted.
-pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
+pub(crate) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
     let Some(shown) = manifest_of(path) else {
         return Ok(Source::Component(path.to_owned()));
     };
@@ -94,7 +91,7 @@ pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
         shown: shown.clone(),
         trusted,
     };
-    project.trusted |= trust::is_trusted(&project);
+    project.trusted |= is_trusted(&project.source);
     // Before it is parsed: a syntax error shows one of its lines.
     if let Some(target) = files::leads_out(&project.folder, Path::new(shown.file_name().unwrap_or_default()))
         && !project.trusted
@@ -112,7 +109,7 @@ pub(super) fn source(path: &Path, trusted: bool) -> Result<Source, Failure> {
 ///
 /// # Errors
 /// As [`source`].
-pub(super) fn project(
+pub(crate) fn project(
     path: &Path,
     flags: ManifestFlags,
     alone: impl FnOnce(PathBuf) -> Manifest,
@@ -127,4 +124,15 @@ pub(super) fn project(
         },
         Source::Project(project) => *project,
     })
+}
+
+/// The manifest of an operation's component that has none.
+pub(crate) fn operation_alone(component: PathBuf) -> Manifest {
+    Manifest {
+        operation: Some(Operation {
+            component,
+            ..Operation::default()
+        }),
+        ..Manifest::default()
+    }
 }
