@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::CompileArgs,
+    build::build_all,
     console::{Failure, exit, json_line, print},
     loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
-    plan::{self, build_all},
+    plan,
     project::{Source, source, trust},
 };
 use crate::{

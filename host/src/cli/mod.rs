@@ -21,7 +21,6 @@ mod pools;
 mod project;
 mod signals;
 mod simulate;
-mod sources;
 mod tampering;
 mod test;
 mod tools;

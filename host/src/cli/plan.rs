@@ -4,14 +4,14 @@ use std::{
     fs::File,
     io::{ErrorKind, IsTerminal},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use disperse_scheduler::Policy;
 
 use super::{
     args::{Common, MapArgs, RunArgs},
-    build::{self, Build},
+    build::build_all,
     console::{Failure, print_stderr, writable},
     loading::{LoadedComponents, Role, Wanted},
     pools::{self, PoolMaker, name_of},
@@ -25,7 +25,7 @@ use crate::{
     operation::Files,
     run::{InputSource, OperationSource, Plan, PoolPlan},
     sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
-    settings::{Component, Health, Manifest, Operation},
+    settings::{Component, Health, Manifest},
     text::plain,
     units::Size,
 };
@@ -279,29 +279,6 @@ fn workers_can_be_counted(manifest: &Manifest, common: &Common) -> Result<(), Fa
         .hint("remove --workers; the [[pool.worker]] tables and `workers` of the pool define its workers")),
         _ => Ok(()),
     }
-}
-
-/// Builds all components of a manifest that have a build command.
-pub(super) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
-    let worker = manifest.worker.iter();
-    let worker = worker.filter_map(|worker| build_of(worker.build.as_deref(), &worker.component, &worker.sources));
-    let pools = manifest.pool.iter();
-    let pools = pools.filter_map(|pool| build_of(pool.build.as_deref(), &pool.component, &pool.sources));
-    let operation = manifest.operation.iter().filter_map(operation_build);
-    build::build(folder, operation.chain(worker).chain(pools), quiet)
-}
-
-/// The build of an operation, if it has a command.
-pub(super) fn operation_build(operation: &Operation) -> Option<Build<'_>> {
-    build_of(operation.build.as_deref(), &operation.component, &operation.sources)
-}
-
-fn build_of<'a>(line: Option<&'a str>, component: &'a Path, sources: &'a [PathBuf]) -> Option<Build<'a>> {
-    Some(Build {
-        line: line?,
-        component,
-        sources,
-    })
 }
 
 fn plan(common: &Common, what: OperationSource, pools: Vec<PoolPlan>, mut policy: Policy) -> Result<Plan, Failure> {

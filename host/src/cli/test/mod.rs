@@ -152,7 +152,7 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
     );
     if !args.manifest.no_build {
         // Workers are scripted: only the operation is built.
-        build::build(folder, plan::operation_build(operation).into_iter(), args.quiet)?;
+        build::build(folder, build::operation_build(operation).into_iter(), args.quiet)?;
     }
     let component = folder.join(&operation.component);
     let signer = manifest.signed_by.as_ref();

@@ -3,16 +3,21 @@
 use std::{
     cell::LazyCell,
     collections::BTreeSet,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use super::{
-    console::{Failure, print_stderr},
-    signals, sources, tools,
+    manifest::{Build, builds},
+    sources,
 };
 use crate::{
+    cli::{
+        console::{Failure, print_stderr},
+        signals, tools,
+    },
     sandbox::{Cache, Guarded},
+    settings::Manifest,
     text::plain,
 };
 
@@ -22,13 +27,9 @@ const NOT_FOUND: i32 = 127;
 /// How many bytes of a failed build's output are shown, from its end. Arbitrary: far more than a screen.
 const WORDS_MAX: usize = 64 << 10;
 
-/// The build of a component.
-pub(super) struct Build<'a> {
-    pub(super) line: &'a str,
-    pub(super) component: &'a Path,
-    /// Its sources, relative to the manifest: files, folders, patterns, and exclusions after a `!`. Empty: unknown, and it is built
-    /// each time.
-    pub(super) sources: &'a [PathBuf],
+/// Builds all components of a manifest that have a build command.
+pub(crate) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
+    build(folder, builds(manifest), quiet)
 }
 
 /// Runs each build command once, in the manifest's folder, unless its component is up to date with its sources. Prints the command
@@ -37,7 +38,7 @@ pub(super) struct Build<'a> {
 ///
 /// # Errors
 /// A command failed. If a tool is missing, the failure names it, with a hint at how to get it.
-pub(super) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, quiet: bool) -> Result<(), Failure> {
+pub(crate) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, quiet: bool) -> Result<(), Failure> {
     let folder = if folder == Path::new("") {
         Path::new(".")
     } else {
