@@ -16,8 +16,7 @@ use super::{
     args::CompileArgs,
     build::build_all,
     console::{Failure, exit, json_line, print},
-    loading::{self, FoundComponent, Loader, Progress, Role, Wanted, files, seconds, to_compile},
-    plan,
+    loading::{FoundComponent, Loader, Progress, Role, Wanted, files, seconds, stack, to_compile, wanted_by_manifest},
     project::{Source, source, trust},
 };
 use crate::{
@@ -133,7 +132,7 @@ pub(super) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
     for (limits, wanted) in groups(&reporter) {
         // No guest runs, so that no memory needs to be counted.
         let budget = Budget::new(u64::MAX);
-        let sandbox = Sandbox::new(Some(cache.clone()), limits, plan::stack(None)?, budget);
+        let sandbox = Sandbox::new(Some(cache.clone()), limits, stack(None)?, budget);
         group(&sandbox, &wanted, &reporter);
     }
     match reporter.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -165,7 +164,7 @@ fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec
             return Ok((limits, vec![Wanted::new(path, None, None, Role::Any).typed(true)]));
         }
     };
-    let wanted = loading::all(&project.manifest, &project.folder);
+    let wanted = wanted_by_manifest(&project.manifest, &project.folder);
     if wanted.is_empty() {
         return Err(Failure::usage(format!("`{}` names no component", path.display()))
             .hint("add an [operation] or a [worker] table, or a [[pool]]"));

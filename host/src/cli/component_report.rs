@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{console::Failure, plan};
+use super::{console::Failure, loading::unusable};
 use crate::{
     digest::Digest,
     sandbox::{Contract, EngineKind, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
@@ -33,7 +33,7 @@ impl ComponentReport {
     /// # Errors
     /// It is not WebAssembly, not valid, or takes too much to be inspected.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let inspection = inspect(bytes).map_err(|error| plan::unusable(path, &error))?;
+        let inspection = inspect(bytes).map_err(|error| unusable(path, &error))?;
         Ok(Self {
             digest: Digest::of(bytes),
             size: bytes.len(),

@@ -10,7 +10,7 @@ use super::{
     component_report::ComponentReport,
     console::{Failure, exit, json_line, print},
     inspect_json::Line,
-    plan,
+    loading::{read, unusable},
     project::{Source, source, trust},
 };
 use crate::{
@@ -81,7 +81,7 @@ fn inspect_file(found: &InspectedFile) -> Result<ComponentReport, Failure> {
             ))
             .hint("inspect that file itself, or see `disperse-host trust`"));
     }
-    plan::read(path, found.typed).and_then(|bytes| ComponentReport::of(path, &bytes))
+    read(path, found.typed).and_then(|bytes| ComponentReport::of(path, &bytes))
 }
 
 /// Describes each component, usable or not, and reports those that cannot be read.
@@ -105,7 +105,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Failure> {
             Format::Text => print(&text(path, &report)),
         }?;
         if let Err(error) = &report.contract {
-            let failure = plan::unusable(path, error);
+            let failure = unusable(path, error);
             failure.print();
             code = code.max(failure.code);
         }

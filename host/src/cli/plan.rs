@@ -12,56 +12,20 @@ use disperse_scheduler::Policy;
 use super::{
     args::{Common, MapArgs, RunArgs},
     build::build_all,
-    console::{Failure, print_stderr, writable},
-    loading::{LoadedComponents, Role, Wanted},
-    pools::{self, PoolMaker, name_of},
+    console::{Failure, writable},
+    loading::{LoadedComponents, Role, Wanted, name_of, sandbox, wanted_by_map, wanted_by_pools},
+    pools::PoolMaker,
     project::{Project, operation_alone, project, trust},
     tampering, worker_grants,
 };
 use crate::{
-    files,
-    limits::{self, Budget, HOST_MEMORY_MIN, Limits, STACK, STACK_RANGE, Shortage, WORKERS_MAX, default_host_memory},
+    limits::{Limits, WORKERS_MAX},
     logger::Level,
     operation::Files,
     run::{InputSource, OperationSource, Plan, PoolPlan},
-    sandbox::{COMPONENT_MAX, Cache, LoadError, Sandbox},
+    sandbox::Sandbox,
     settings::{Component, Health, Manifest},
-    text::plain,
-    units::Size,
 };
-
-/// Reads a component's file. `typed`: it was given on the command line and may be a pipe; otherwise it must be a regular file.
-pub(super) fn read(path: &Path, typed: bool) -> Result<Vec<u8>, Failure> {
-    let read = if typed {
-        Sandbox::read(path)
-    } else {
-        files::read(path, COMPONENT_MAX)
-    };
-    read.map_err(|error| {
-        let failure = Failure::unread(format!("cannot read `{}`", path.display()), &error);
-        match error.kind() {
-            ErrorKind::NotFound => failure.hint("check the path; has the component been built?"),
-            _ => failure,
-        }
-    })
-}
-
-/// The failure for a component that cannot be used.
-pub(super) fn unusable(path: &Path, error: &LoadError) -> Failure {
-    let what = format!("cannot use `{}`", path.display());
-    if error.is_of_machine() {
-        let failure = Failure::machine(what, error);
-        return match Shortage::of_text(&error.to_string()) {
-            Some(shortage) => failure.hint(shortage.hint()),
-            None => failure,
-        };
-    }
-    let failure = Failure::usage(what).because(error);
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
 
 /// The sandbox and the plan of `run`.
 pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
@@ -85,7 +49,7 @@ pub(super) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let pin = args.common.expect_sha256.or(operation.sha256);
     let mut wanted = vec![Wanted::new(component.clone(), pin, signer, Role::Operation).typed(project.is_alone())];
     if typed.is_empty() {
-        wanted.extend(pools::wanted(manifest, folder, signer));
+        wanted.extend(wanted_by_pools(manifest, folder, signer));
     } else {
         let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker).typed(true);
         wanted.extend(typed.iter().map(worker));
@@ -154,8 +118,8 @@ pub(super) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     let (manifest, folder) = (&project.manifest, &project.folder);
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
-    let mut wanted = pools::wanted(manifest, folder, signer);
-    let alone = pools::alone(manifest, folder, &args.common, signer);
+    let mut wanted = wanted_by_pools(manifest, folder, signer);
+    let alone = wanted_by_map(manifest, folder, &args.common, signer);
     wanted.extend(alone.map(|one| one.typed(project.is_alone())));
     let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
     let pools = PoolMaker::new(&programs, &args.common, limits, &args.args)?.manifest(manifest, folder, true)?;
@@ -212,59 +176,6 @@ fn prepare(project: &mut Project, common: &Common) -> Result<(), Failure> {
         build_all(&project.manifest, &project.folder, common.quiet)?;
     }
     Ok(())
-}
-
-fn sandbox(common: &Common, manifest: &Manifest) -> Result<Sandbox, Failure> {
-    common
-        .limits
-        .check()
-        .map_err(|error| Failure::usage("invalid limits").because(error))?;
-    let stack = stack(common.limits.stack.or(manifest.limits.stack))?;
-    let memory = host_memory(common)?;
-    Ok(Sandbox::new(
-        cache(!common.no_cache, common.quiet),
-        common.compiling.limits(manifest),
-        stack,
-        Budget::new(memory),
-    ))
-}
-
-/// Memory of all guests together, in bytes.
-///
-/// # Errors
-/// It is less than one guest needs.
-pub(super) fn host_memory(common: &Common) -> Result<u64, Failure> {
-    let memory = common.host_memory.map_or_else(default_host_memory, |size| size.0);
-    match memory < HOST_MEMORY_MIN {
-        false => Ok(memory),
-        true => Err(
-            Failure::usage(format!("--host-memory {} is less than a guest needs", Size(memory)))
-                .hint(format!("the minimum is {}", Size(HOST_MEMORY_MIN))),
-        ),
-    }
-}
-
-/// The cache of compiled code, if it is wanted and usable. Without it each start is slower, with the same results. Warns, unless
-/// `quiet`, if other users can write to its folder.
-pub(super) fn cache(wanted: bool, quiet: bool) -> Option<Cache> {
-    match wanted.then(Cache::user)? {
-        Ok(cache) => Some(cache),
-        Err(error) => {
-            if error.is_danger() && !quiet {
-                print_stderr(&plain(&format!("warning: compiled code is not cached: {error}")));
-            }
-            None
-        }
-    }
-}
-
-/// The stack of guests, in bytes, within its range.
-pub(super) fn stack(wanted: Option<Size>) -> Result<usize, Failure> {
-    let stack = wanted.map_or(STACK, |size| size.0);
-    limits::stack(stack).ok_or_else(|| {
-        let (least, most) = (Size(*STACK_RANGE.start()), Size(*STACK_RANGE.end()));
-        Failure::usage(format!("invalid stack size {}", Size(stack))).hint(format!("it must be from {least} to {most}"))
-    })
 }
 
 /// Checks that `--workers` is not given for a pool that lists its workers: they differ, and a count does not select among them.

@@ -5,8 +5,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc};
 use super::{
     args::Common,
     console::Failure,
-    loading::{LoadedComponents, Role, Wanted},
-    plan::host_memory,
+    loading::{LoadedComponents, host_memory, name_of},
     worker_grants::{self, WorkerGrants},
 };
 use crate::{
@@ -16,32 +15,8 @@ use crate::{
     run::{PoolPlan, WorkerKind, WorkerPlan},
     sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
-    signer::Signer,
     units::Size,
 };
-
-/// The components of the pools of a manifest.
-pub(super) fn wanted(manifest: &Manifest, folder: &Path, signer: Option<&Signer>) -> Vec<Wanted> {
-    let pools = manifest.pool.iter();
-    let wanted = |pool: &Pool| Wanted::new(folder.join(&pool.component), pool.sha256, signer, Role::Worker);
-    pools.map(wanted).collect()
-}
-
-/// The component of the single pool of `map`, if a manifest has no pools; see [`PoolMaker::manifest`].
-pub(super) fn alone(manifest: &Manifest, folder: &Path, common: &Common, signer: Option<&Signer>) -> Option<Wanted> {
-    if !manifest.pool.is_empty() {
-        return None;
-    }
-    let worker = manifest
-        .worker
-        .as_ref()
-        .map(|worker| (&worker.component, worker.sha256));
-    let operation = manifest.operation.as_ref();
-    let operation = operation.map(|operation| (&operation.component, operation.sha256));
-    let (component, pin) = worker.or(operation)?;
-    let pin = common.expect_sha256.or(pin);
-    Some(Wanted::new(folder.join(component), pin, signer, Role::Worker))
-}
 
 /// Makes pools, with the flags that hold for all of them.
 pub(super) struct PoolMaker<'a> {
@@ -412,10 +387,4 @@ fn worker(
 /// The number of workers; by default one per core.
 fn workers(count: Option<u32>) -> usize {
     count.map_or_else(cores, |count| count as usize)
-}
-
-/// The name of a pool or program, from its component's path.
-pub(super) fn name_of(path: &Path) -> String {
-    path.file_stem()
-        .map_or_else(|| "component".into(), |name| name.to_string_lossy().into_owned())
 }

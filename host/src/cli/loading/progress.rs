@@ -15,7 +15,7 @@ use crate::{cli::console::print_stderr, report::bar, sandbox::Code, text::plain}
 const REPORTED_MIN: Duration = Duration::from_secs(2);
 
 /// A progress line on a terminal; elsewhere a line for each component that took long.
-pub(in crate::cli) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     lines: bool,
     total: usize,
@@ -31,7 +31,7 @@ struct State {
 
 impl Progress {
     /// Progress of `total` components.
-    pub(in crate::cli) fn new(total: usize, quiet: bool) -> Self {
+    pub(crate) fn new(total: usize, quiet: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         Self {
             bar: bar(is_terminal && !quiet),
@@ -100,7 +100,7 @@ fn name(path: &Path) -> String {
 }
 
 /// A duration with one decimal: `8.2s`.
-pub(in crate::cli) fn seconds(took: Duration) -> String {
+pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.1}s", took.as_secs_f64())
 }
 

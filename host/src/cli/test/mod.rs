@@ -17,9 +17,8 @@ use super::{
     args::TestArgs,
     build,
     console::{Failure, exit, print, print_stderr},
-    loading::{LoadedComponents, Role, Wanted},
+    loading::{LoadedComponents, Role, Wanted, cache, name_of, stack},
     plan,
-    pools::name_of,
     project::{Project, operation_alone, project, trust},
     runtime,
 };
@@ -145,9 +144,9 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
     };
     let policy = plan::checked(manifest.health.over(Policy::default()))?;
     let sandbox = Sandbox::new(
-        plan::cache(!args.no_cache, args.quiet),
+        cache(!args.no_cache, args.quiet),
         args.compiling.limits(manifest),
-        plan::stack(manifest.limits.stack)?,
+        stack(manifest.limits.stack)?,
         Budget::new(u64::MAX),
     );
     if !args.manifest.no_build {
