@@ -17,15 +17,12 @@ mod loading;
 mod man;
 mod new;
 mod plan;
-mod pools;
 mod project;
 mod signals;
 mod simulate;
-mod tampering;
 mod test;
 mod tools;
 mod trust;
-mod worker_grants;
 
 use std::{ffi::OsString, panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
 

@@ -6,5 +6,5 @@ mod output;
 
 pub(crate) use self::{
     failure::{Failure, print_stderr},
-    output::{json_line, print, to_stdout, writable},
+    output::{json_line, print, to_stdout},
 };

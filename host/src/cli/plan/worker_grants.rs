@@ -8,8 +8,8 @@ use std::{
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroize::Zeroizing;
 
-use super::{args::Common, console::Failure};
 use crate::{
+    cli::{args::Common, console::Failure},
     grants::{Dir, ExecRule, Grants, HttpRule, Secret},
     sandbox::forget_variables,
     settings::{Manifest, SecretForm, SecretTable},

@@ -6,13 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    args::Common,
-    console::Failure,
-    project::Store,
-    worker_grants::{self, Source},
-};
+use super::worker_grants::{self, Source};
 use crate::{
+    cli::{args::Common, console::Failure, project::Store},
     control,
     grants::Tampering,
     run::PoolPlan,

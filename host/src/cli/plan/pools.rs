@@ -3,17 +3,20 @@
 use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
-    args::Common,
-    console::Failure,
-    loading::{LoadedComponents, host_memory, name_of},
+    pool_checks,
     worker_grants::{self, WorkerGrants},
 };
 use crate::{
+    cli::{
+        args::Common,
+        console::Failure,
+        loading::{LoadedComponents, host_memory, name_of},
+    },
     grants::Secret,
     http::Placed,
-    limits::{CONCURRENCY_MAX, Limits, cores},
+    limits::{Limits, cores},
     run::{PoolPlan, WorkerKind, WorkerPlan},
-    sandbox::{EngineKind, Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
+    sandbox::{Invocation, InvocationSettings, LoadedComponent, SCRATCH_FOLDER},
     settings::{Manifest, Pool},
     units::Size,
 };
@@ -129,7 +132,7 @@ impl<'a> PoolMaker<'a> {
         let (count, fresh) = (workers(count), self.common.fresh);
         let invocation = self.invocation(&name, &name, &program, settings, &worker_grants)?;
         Ok(PoolPlan {
-            concurrency: self.concurrency(&name, &program, concurrency, fresh, count)?,
+            concurrency: pool_checks::concurrency(self.common.concurrency, &name, &program, concurrency, fresh, count)?,
             quotas: self.common.quota.clone(),
             name,
             worker_kind: WorkerKind::Component(program),
@@ -207,11 +210,18 @@ impl<'a> PoolMaker<'a> {
             )?);
         }
         if table.untrusted {
-            self.given_nothing(table, &worker_grants)?;
+            pool_checks::given_nothing(table, &worker_grants, &self.env)?;
         }
         let fresh = table.fresh || self.common.fresh || table.untrusted;
         Ok(PoolPlan {
-            concurrency: self.concurrency(&table.name, &program, table.concurrency, fresh, listed.len())?,
+            concurrency: pool_checks::concurrency(
+                self.common.concurrency,
+                &table.name,
+                &program,
+                table.concurrency,
+                fresh,
+                listed.len(),
+            )?,
             quotas: match self.common.quota.as_slice() {
                 [] => table.quota.clone(),
                 typed => typed.to_vec(),
@@ -277,75 +287,6 @@ impl<'a> PoolMaker<'a> {
             .hint("grant the folder under another path: PATH::/data")),
             _ => Ok(Arc::new(invocation)),
         }
-    }
-
-    /// Checks that the workers of an untrusted pool have no grants or settings that their results could depend on.
-    ///
-    /// # Errors
-    /// They have; the first kind of these.
-    fn given_nothing(&self, table: &Pool, worker_grants: &WorkerGrants) -> Result<(), Failure> {
-        let grants = &worker_grants.grants;
-        let settings = table
-            .worker
-            .iter()
-            .any(|worker| !worker.settings.is_empty() || !worker.secrets.is_empty());
-        let given = [
-            ("folders", !grants.dirs.is_empty()),
-            ("programs", !grants.exec.is_empty()),
-            ("requests", !grants.http.is_empty()),
-            ("secrets", !worker_grants.secrets.is_empty()),
-            ("variables", settings || !self.env.is_empty()),
-            (
-                "arguments for a single worker",
-                table.worker.iter().any(|worker| worker.args.is_some()),
-            ),
-        ];
-        match given.into_iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((what, _)) => Err(Failure::usage(format!(
-                "the pool `{}` is untrusted and cannot have {what}",
-                table.name
-            ))
-            .because("its workers run on untrusted machines, and their results are compared: all must see the same")
-            .hint("remove that, or move it to a pool without `untrusted`")),
-        }
-    }
-
-    /// The number of attempts that each of `workers` workers runs at once.
-    ///
-    /// # Errors
-    /// It is more than one, which this worker or pool does not support.
-    fn concurrency(
-        &self,
-        pool: &str,
-        program: &LoadedComponent,
-        written: Option<NonZeroU32>,
-        fresh: bool,
-        workers: usize,
-    ) -> Result<u32, Failure> {
-        let wanted = self.common.concurrency.or(written.map(NonZeroU32::get)).unwrap_or(1);
-        if wanted == 1 {
-            return Ok(1);
-        }
-        let cannot = || Failure::usage(format!("the workers of `{pool}` cannot run {wanted} attempts at once"));
-        if program.contract().worker != Some(EngineKind::Async) {
-            return Err(cannot()
-                .because("they are blocking: an attempt that waits blocks the whole instance")
-                .hint("raise --workers, or export an async `handle`; see the world `worker-async`"));
-        }
-        if fresh {
-            return Err(cannot()
-                .because("every attempt has a new instance, but attempts at once share one")
-                .hint("remove either `fresh` or `concurrency`"));
-        }
-        if workers.saturating_mul(wanted as usize) > CONCURRENCY_MAX as usize {
-            return Err(cannot()
-                .because(format!(
-                    "{workers} workers together would run more than {CONCURRENCY_MAX}"
-                ))
-                .hint("lower --workers: one worker can wait for many things at once"));
-        }
-        Ok(wanted)
     }
 }
 

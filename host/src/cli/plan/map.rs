@@ -1,0 +1,77 @@
+//! Converts the flags and the manifest of `map` into the plan of a run.
+
+use std::{io::IsTerminal, path::Path};
+
+use disperse_scheduler::Policy;
+
+use super::{
+    common::{plan, prepare, workers_can_be_counted},
+    pools::PoolMaker,
+    streams::writable,
+    tampering, worker_grants,
+};
+use crate::{
+    cli::{
+        args::MapArgs,
+        console::Failure,
+        loading::{LoadedComponents, sandbox, wanted_by_map, wanted_by_pools},
+        project::project,
+    },
+    limits::Limits,
+    operation::Files,
+    run::{OperationSource, Plan},
+    sandbox::Sandbox,
+    settings::{Component, Manifest},
+};
+
+/// The sandbox and the plan of `map`.
+pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
+    if args.common.input.is_none() && std::io::stdin().is_terminal() {
+        return Err(Failure::usage("there is no input: stdin is a terminal")
+            .hint("name a file with --input FILE, pipe lines in, or type them with --input -"));
+    }
+    args.common.output().map_or(Ok(()), writable)?;
+    let mut project = project(&args.path, args.common.manifest, |component| Manifest {
+        worker: Some(Component {
+            component,
+            ..Component::default()
+        }),
+        ..Manifest::default()
+    })?;
+    let sandbox = sandbox(&args.common, &project.manifest)?;
+    workers_can_be_counted(&project.manifest, &args.common)?;
+    prepare(&mut project, &args.common)?;
+    let (manifest, folder) = (&project.manifest, &project.folder);
+    let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
+    let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
+    let mut wanted = wanted_by_pools(manifest, folder, signer);
+    let alone = wanted_by_map(manifest, folder, &args.common, signer);
+    wanted.extend(alone.map(|one| one.typed(project.is_alone())));
+    let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
+    let pools = PoolMaker::new(&programs, &args.common, limits, &args.args)?.manifest(manifest, folder, true)?;
+    if pools.is_empty() {
+        return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
+            .hint("add a [worker] table or a [[pool]]"));
+    }
+    tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), [])?;
+    worker_grants::hide(&args.common, manifest);
+    let policy = manifest.health.over(Policy::default());
+    let payload = pools
+        .iter()
+        .map(|pool| pool.limits.result)
+        .min()
+        .unwrap_or(Limits::WORKER.result);
+    let what = OperationSource::Lines {
+        kind: args.kind.clone(),
+        batch: args.batch as usize,
+        end: if args.null { 0 } else { b'\n' },
+        files: args.files.then(|| Files {
+            output: args.common.output().map(Path::to_owned),
+        }),
+        idempotent: args.idempotent,
+        payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
+    };
+    let mut plan = plan(&args.common, what, pools, policy)?;
+    plan.ordered = !args.unordered;
+    Ok((sandbox, plan))
+}
