@@ -17,38 +17,30 @@ mod loading;
 mod man;
 mod new;
 mod plan;
+mod process;
 mod project;
-mod signals;
 mod simulate;
 mod test;
 mod tools;
 mod trust;
 
-use std::{ffi::OsString, panic::PanicHookInfo, process::ExitCode, sync::Arc, time::Duration};
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum, error::ErrorKind};
-use tokio::runtime::{Builder, Runtime};
 
 use self::{
     args::{Cli, Command, MapArgs, RunArgs, SchemaName, WorkersCommand},
     console::{Failure, exit, print, to_stdout},
+    process::{cannot_start, panics, runtime, signals, with_hint},
 };
 use crate::{
     control::Query,
-    inbox::panic_message,
-    limits::{self, Shortage},
+    limits,
     report::Finished,
     run::{self, Plan, RunError},
-    sandbox::{self, Sandbox, as_compile_child, panics_are_caught},
+    sandbox::{self, Sandbox, as_compile_child},
     text::Color,
 };
-
-/// The threads of a run beside those that run guests: for signals, input, results, logs, the control socket, and blocking calls. A
-/// run needs all of them.
-const THREADS_BESIDE: usize = 6;
-
-/// How long an idle thread for blocking calls is kept: practically for ever, so that one always exists.
-const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Stack of the program's main thread, in bytes: Linux's default, as `ulimit -s` may lower that of the process to less than parsing
 /// the command line takes.
@@ -66,22 +58,7 @@ pub fn main() -> ExitCode {
 }
 
 fn program() -> ExitCode {
-    // A panic in any thread or tokio task is a bug of the host. Without it the run could hang or report wrong results.
-    let default_hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if panics_are_caught() {
-            return;
-        }
-        if let Some((shortage, why)) = shortage(info) {
-            Failure::machine("cannot continue", &std::io::Error::other(why))
-                .hint(shortage.hint())
-                .print();
-            std::process::exit(exit::MACHINE.into());
-        }
-        default_hook(info);
-        console::print_stderr("error: this is a bug of disperse-host; please report it with the lines above");
-        std::process::exit(exit::BUG.into());
-    }));
+    panics::install_hook();
     if let Some(code) = as_compile_child() {
         return ExitCode::from(code);
     }
@@ -248,64 +225,6 @@ fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>, stopped: &signals
         return Ok(exit::DONE);
     }
     Ok(exit::code(&ended.summary, stopped.code()))
-}
-
-fn cannot_start(error: &std::io::Error) -> Failure {
-    with_hint(Failure::machine("cannot start", error), error)
-}
-
-/// A failure, with a hint if the machine is short of a resource.
-fn with_hint(failure: Failure, error: &std::io::Error) -> Failure {
-    match Shortage::of_start(error) {
-        Some(shortage) => failure.hint(shortage.hint()),
-        None => failure,
-    }
-}
-
-/// The shortage behind a panic, and its message. Tokio, the standard library and rayon panic if they cannot start a thread or open a
-/// pipe.
-fn shortage(info: &PanicHookInfo<'_>) -> Option<(Shortage, String)> {
-    let text = panic_message(info.payload());
-    let threads = [
-        "OS can't spawn worker thread",
-        "failed to spawn thread",
-        "The global thread pool has not been initialized",
-    ];
-    let shortage = match text {
-        _ if threads.iter().any(|known| text.starts_with(known)) && text.contains("unavailable") => Shortage::Threads,
-        _ if text.starts_with("failed to create UnixStream") && text.contains("open files") => Shortage::Files,
-        _ => return None,
-    };
-    Some((shortage, text.to_owned()))
-}
-
-/// A runtime with `threads` threads for guests, by default one per core; fewer if the machine allows fewer. It also has one thread for
-/// blocking calls.
-///
-/// # Errors
-/// The machine does not allow the threads that a run needs beside those for guests.
-fn runtime(threads: Option<u32>) -> Result<Runtime, Failure> {
-    let wanted = threads.map_or_else(limits::cores, |threads| threads as usize);
-    // With a single thread, guests run on the main thread.
-    let (all, refused) = limits::startable_threads(wanted + THREADS_BESIDE);
-    let had = match (all.checked_sub(THREADS_BESIDE), refused) {
-        (Some(had), _) => had,
-        (None, Some(refused)) => return Err(cannot_start(&refused)),
-        (None, None) => 0,
-    };
-    let mut builder = match (threads, had) {
-        (Some(1), _) | (_, 0 | 1) => Builder::new_current_thread(),
-        (_, had) => {
-            let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(had);
-            builder
-        }
-    };
-    let runtime = builder.enable_all().thread_keep_alive(BLOCKING_KEPT).build();
-    let runtime = runtime.map_err(|error| cannot_start(&error))?;
-    // Starts the thread for blocking calls. The empty closure cannot fail.
-    let _ = runtime.block_on(runtime.spawn_blocking(|| ()));
-    Ok(runtime)
 }
 
 #[cfg(test)]

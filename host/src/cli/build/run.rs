@@ -14,7 +14,8 @@ use super::{
 use crate::{
     cli::{
         console::{Failure, print_stderr},
-        signals, tools,
+        process::signals,
+        tools,
     },
     sandbox::{Cache, Guarded},
     settings::Manifest,

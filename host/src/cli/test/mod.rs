@@ -19,8 +19,8 @@ use super::{
     console::{Failure, exit, print, print_stderr},
     loading::{LoadedComponents, Role, Wanted, cache, name_of, stack},
     plan,
+    process::runtime,
     project::{Project, operation_alone, project, trust},
-    runtime,
 };
 use crate::{
     files::{FolderReader, leads_out},

@@ -24,8 +24,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::console::{exit as code, print_stderr};
 use crate::{
+    cli::console::{exit as code, print_stderr},
     limits::{TICK, tick},
     report::unreported,
     run::Stopper,
@@ -49,24 +49,24 @@ const LATE: Duration = Duration::from_millis(200);
 static RUN: Mutex<Option<Stopper>> = Mutex::new(None);
 
 /// Makes signals stop this run from now on. Does not return if a signal is ending the process.
-pub(super) fn stop_from_now_on(stopper: Stopper) {
+pub(crate) fn stop_from_now_on(stopper: Stopper) {
     *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopper);
 }
 
 /// Waits for a signal that may have ended a child of this process. Returns if there was none; otherwise the signal ends this process
 /// too.
-pub(super) fn await_late() {
+pub(crate) fn await_late() {
     thread::sleep(LATE);
     drop(RUN.lock());
 }
 
 /// The signal that stopped a run, if any.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stopped(Arc<AtomicU8>);
+pub(crate) struct Stopped(Arc<AtomicU8>);
 
 impl Stopped {
     /// The exit code of the last signal, or 0.
-    pub(super) fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -77,7 +77,7 @@ impl Stopped {
 ///
 /// # Errors
 /// The thread cannot be started, or a signal handler cannot be installed.
-pub(super) fn listen(quiet: bool, early: &'static str) -> io::Result<Stopped> {
+pub(crate) fn listen(quiet: bool, early: &'static str) -> io::Result<Stopped> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let mut signals = {
         let _within = runtime.enter();
