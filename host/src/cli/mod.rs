@@ -2,45 +2,26 @@
 
 mod args;
 mod build;
-mod cache;
-mod compile;
-mod complete;
-mod component_report;
+mod commands;
 mod console;
-mod explain;
-mod explain_text;
-mod explained;
 mod help;
-mod inspect;
-mod inspect_json;
 mod loading;
-mod man;
-mod new;
 mod plan;
 mod process;
 mod project;
-mod simulate;
-mod test;
 mod tools;
-mod trust;
 
-use std::{ffi::OsString, process::ExitCode, sync::Arc};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum, error::ErrorKind};
 
 use self::{
     args::{Cli, Command, MapArgs, RunArgs, SchemaName, WorkersCommand},
+    commands::{cache, compile, complete, explain, inspect, man, new, run, simulate, test, trust},
     console::{Failure, exit, print, to_stdout},
-    process::{cannot_start, panics, runtime, signals, with_hint},
+    process::{cannot_start, panics, signals},
 };
-use crate::{
-    control::Query,
-    limits,
-    report::Finished,
-    run::{self, Plan, RunError},
-    sandbox::{self, Sandbox, as_compile_child},
-    text::Color,
-};
+use crate::{control::Query, limits, sandbox::as_compile_child, text::Color};
 
 /// Stack of the program's main thread, in bytes: Linux's default, as `ulimit -s` may lower that of the process to less than parsing
 /// the command line takes.
@@ -142,14 +123,8 @@ fn command(cli: Cli) -> Result<u8, Failure> {
     };
     let stopped = stopped.map_err(|error| cannot_start(&error))?;
     match command {
-        Command::Run(args) => {
-            let (sandbox, plan) = plan::for_run(&args)?;
-            execute(sandbox, plan, args.common.threads, &stopped)
-        }
-        Command::Map(args) => {
-            let (sandbox, plan) = plan::for_map(&args)?;
-            execute(sandbox, plan, args.common.threads, &stopped)
-        }
+        Command::Run(args) => run::run(&args, &stopped),
+        Command::Map(args) => run::map(&args, &stopped),
         Command::Test(args) => test::test(&args),
         Command::Compile(args) => compile::compile(&args),
         Command::Explain { what, ask } => explain::explain(what.as_ref(), &ask),
@@ -187,10 +162,10 @@ fn command(cli: Cli) -> Result<u8, Failure> {
             let schema = match name {
                 SchemaName::Events => crate::report::schema(),
                 SchemaName::Manifest => crate::settings::schema(),
-                SchemaName::Explain => explained::schema(),
+                SchemaName::Explain => explain::schema(),
                 SchemaName::Test => test::schema(),
                 SchemaName::Compile => compile::schema(),
-                SchemaName::Inspect => inspect_json::schema(),
+                SchemaName::Inspect => inspect::schema(),
                 SchemaName::Cache => cache::schema(),
             };
             print(&format!(
@@ -200,31 +175,6 @@ fn command(cli: Cli) -> Result<u8, Failure> {
             Ok(exit::DONE)
         }
     }
-}
-
-fn execute(sandbox: Sandbox, plan: Plan, threads: Option<u32>, stopped: &signals::Stopped) -> Result<u8, Failure> {
-    let runtime = runtime(threads)?;
-    let (stopper, wires) = run::wires();
-    signals::stop_from_now_on(stopper);
-    // The driver is a tokio task like the guests, so that their messages often need no switch of threads.
-    let run = runtime.spawn(run::run_with(Arc::new(sandbox), plan, wires));
-    let ended = runtime.block_on(run);
-    // A thread that reads a terminal or a pipe ends only with the process, and so may a guest that blocks a thread.
-    runtime.shutdown_background();
-    sandbox::kill_programs();
-    let ended = ended
-        .map_err(|error| Failure::machine("the run ended early", &error))?
-        .map_err(|error| {
-            let failure = Failure::machine("the run was stopped by the machine", &error);
-            match &error {
-                RunError::Start(error) => with_hint(failure, error),
-                _ => failure,
-            }
-        })?;
-    if ended.finished == Finished::BrokenPipe {
-        return Ok(exit::DONE);
-    }
-    Ok(exit::code(&ended.summary, stopped.code()))
 }
 
 #[cfg(test)]
@@ -254,10 +204,10 @@ mod tests {
         for (name, schema) in [
             ("events", crate::report::schema()),
             ("manifest", crate::settings::schema()),
-            ("explain", explained::schema()),
+            ("explain", explain::schema()),
             ("test", test::schema()),
             ("compile", compile::schema()),
-            ("inspect", inspect_json::schema()),
+            ("inspect", inspect::schema()),
             ("cache", cache::schema()),
         ] {
             let path = format!("{}/../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));

@@ -66,7 +66,7 @@ struct Test {
 }
 
 /// The schema of one line.
-pub(in crate::cli) fn schema() -> schemars::Schema {
+pub(crate) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 

@@ -13,16 +13,16 @@ use std::{
 use disperse_scheduler::Policy;
 
 use self::verdict::Verdict;
-use super::{
-    args::TestArgs,
-    build,
-    console::{Failure, exit, print, print_stderr},
-    loading::{LoadedComponents, Role, Wanted, cache, name_of, stack},
-    plan,
-    process::runtime,
-    project::{Project, operation_alone, project, trust},
-};
 use crate::{
+    cli::{
+        args::TestArgs,
+        build,
+        console::{Failure, exit, print, print_stderr},
+        loading::{LoadedComponents, Role, Wanted, cache, name_of, stack},
+        plan,
+        process::runtime,
+        project::{Project, operation_alone, project, trust},
+    },
     files::{FolderReader, leads_out},
     limits::{Budget, Limits},
     logger::Level,
@@ -33,7 +33,7 @@ use crate::{
     units::Time,
 };
 
-pub(super) use self::report::schema;
+pub(crate) use self::report::schema;
 
 /// The default limit of a test, in real time. Arbitrary: far more than a test takes that does not hang.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ const FOLDER: &str = "tests";
 const SCRIPTS_MAX: usize = 1000;
 const FILES_MAX: u64 = 512 << 20;
 
-pub(super) fn test(args: &TestArgs) -> Result<u8, Failure> {
+pub(crate) fn test(args: &TestArgs) -> Result<u8, Failure> {
     let mut project = project(&args.path, args.manifest, operation_alone)?;
     // Workers are scripted and need no grants.
     trust::require(&mut project, args.manifest, false, |ask| {

@@ -12,14 +12,16 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    args::CompileArgs,
-    build::build_all,
-    console::{Failure, exit, json_line, print},
-    loading::{FoundComponent, Loader, Progress, Role, Wanted, files, seconds, stack, to_compile, wanted_by_manifest},
-    project::{Source, source, trust},
-};
 use crate::{
+    cli::{
+        args::CompileArgs,
+        build::build_all,
+        console::{Failure, exit, json_line, print},
+        loading::{
+            FoundComponent, Loader, Progress, Role, Wanted, files, seconds, stack, to_compile, wanted_by_manifest,
+        },
+        project::{Source, source, trust},
+    },
     limits::{Budget, CompileLimits},
     report::Format,
     sandbox::{Cache, Code, Sandbox},
@@ -54,7 +56,7 @@ enum Line {
 }
 
 /// The schema of one line.
-pub(super) fn schema() -> schemars::Schema {
+pub(crate) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 
@@ -118,7 +120,7 @@ impl Reporter<'_> {
     }
 }
 
-pub(super) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
+pub(crate) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
     // Fails before any build.
     let cache = Cache::user().map_err(|error| {
         Failure::machine("cannot cache compiled code", &error)

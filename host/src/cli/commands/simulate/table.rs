@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, iter, time::Duration};
 
 use disperse_scheduler::sim::{Figure, Preset, Scenario, Series, Span, Spending};
 
-use super::{Compared, Spread};
+use super::compared::{Compared, Spread};
 use crate::{report::quota_words, text::columns, units::Time};
 
 /// Figures that an overview also shows for scenarios with quotas.

@@ -1,10 +1,7 @@
 //! The templates and build commands of each language.
 
-use super::files;
+use super::files::{self, Files};
 use crate::cli::args::Lang;
-
-/// Paths of files, with their texts.
-pub(super) type Files = &'static [(&'static str, &'static str)];
 
 pub(super) struct Language {
     /// The name that is shown.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{console::Failure, loading::unusable};
 use crate::{
+    cli::{console::Failure, loading::unusable},
     digest::Digest,
     sandbox::{Contract, EngineKind, Import, LoadError, Origin, Shape, Use, inspect, is_module, misspelt},
 };

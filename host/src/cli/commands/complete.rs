@@ -2,14 +2,14 @@
 
 use clap_complete::Shell;
 
-use super::args::NameKind;
 use crate::{
+    cli::args::NameKind,
     control::{AskError, Folder, Query, State, Status, ask},
     text::plain_line,
 };
 
 /// The script that completes names of runs and workers, to be appended to clap's script for a shell. Empty for shells without one.
-pub(super) fn script(shell: Shell) -> &'static str {
+pub(crate) fn script(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => BASH,
         Shell::Fish => FISH,
@@ -19,7 +19,7 @@ pub(super) fn script(shell: Shell) -> &'static str {
 }
 
 /// clap's script without its end. For zsh, the end calls or registers clap's function; the appended [`ZSH`] does this with its own.
-pub(super) fn without_end(shell: Shell, script: &str) -> String {
+pub(crate) fn without_end(shell: Shell, script: &str) -> String {
     match (shell, script.rsplit_once("\nif [ \"$funcstack[1]\" =")) {
         // zsh loads the file as a function of this name.
         (Shell::Zsh, Some((functions, _))) => {
@@ -86,7 +86,7 @@ complete -c disperse-host -n "__fish_seen_subcommand_from readmit drain worker" 
 "#;
 
 /// The names, one a line. Empty on any error: a shell cannot show one while it completes a line.
-pub(super) fn names(what: NameKind) -> String {
+pub(crate) fn names(what: NameKind) -> String {
     let mut names = Vec::new();
     if let Ok(Some(folder)) = Folder::find()
         && let Ok(runs) = folder.runs()

@@ -1,14 +1,16 @@
 //! `trust`: grants and revokes trust in manifests, and lists what they ask for.
 
-use super::{
-    args::TrustArgs,
-    console::{Failure, exit, print},
-    project::{Source, Store, manifest_path, source, store_failure, trust::lines},
+use crate::{
+    cli::{
+        args::TrustArgs,
+        console::{Failure, exit, print},
+        project::{Source, Store, manifest_path, source, store_failure, trust::lines},
+    },
+    text::{plain, plain_line},
 };
-use crate::text::{plain, plain_line};
 
 /// Runs `trust`.
-pub(super) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
+pub(crate) fn trust(args: &TrustArgs) -> Result<u8, Failure> {
     let store = Store::user().map_err(store_failure)?;
     let Some(path) = args.path.as_deref().filter(|_| !args.list) else {
         let all = store.all().map_err(store_failure)?;

@@ -2,24 +2,25 @@
 //!
 //! Not include_dir: it takes everything in a folder, also tests and what tools leave there, and cargo does not notice a new file.
 
-use super::languages::Files;
+/// Paths of files, with their texts.
+pub(super) type Files = &'static [(&'static str, &'static str)];
 
 /// Files below a folder, each with its path there and its text.
 macro_rules! files {
     ($folder:literal: $($path:literal),+ $(,)?) => {
-        &[$(($path, include_str!(concat!("../../../../", $folder, "/", $path)))),+]
+        &[$(($path, include_str!(concat!("../../../../../", $folder, "/", $path)))),+]
     };
 }
 
-pub(super) const GITIGNORE: &str = include_str!("../../../../guest-sdk/templates/common/gitignore");
+pub(super) const GITIGNORE: &str = include_str!("../../../../../guest-sdk/templates/common/gitignore");
 pub(super) const TESTS: Files = &[
     (
         "tests/squares.toml",
-        include_str!("../../../../guest-sdk/templates/common/squares.toml"),
+        include_str!("../../../../../guest-sdk/templates/common/squares.toml"),
     ),
     (
         "tests/squares.golden",
-        include_str!("../../../../guest-sdk/templates/common/squares.golden"),
+        include_str!("../../../../../guest-sdk/templates/common/squares.golden"),
     ),
 ];
 pub(super) const WIT: Files = files!("wit": "disperse.wit");
@@ -31,17 +32,17 @@ pub(super) const RUST_WORKER: Files = files!("guest-sdk/templates/rust": "worker
 pub(super) const RUST_LINES_WORKER: Files = &[
     (
         "worker/Cargo.toml",
-        include_str!("../../../../guest-sdk/templates/rust/worker/Cargo.toml"),
+        include_str!("../../../../../guest-sdk/templates/rust/worker/Cargo.toml"),
     ),
     (
         "worker/src/lib.rs",
-        include_str!("../../../../guest-sdk/templates/rust/words/src/lib.rs"),
+        include_str!("../../../../../guest-sdk/templates/rust/words/src/lib.rs"),
     ),
 ];
 /// The SDK's own manifest inherits from the workspace, so that a project needs another one.
 pub(super) const RUST_SDK_MANIFEST: Files = &[(
     "Cargo.toml",
-    include_str!("../../../../guest-sdk/templates/rust/sdk.toml"),
+    include_str!("../../../../../guest-sdk/templates/rust/sdk.toml"),
 )];
 pub(super) const RUST_SDK: Files = files!("guest-sdk":
     "README.md",
@@ -90,11 +91,11 @@ pub(super) const PYTHON_SDK: Files = files!("guest-sdk/python":
 pub(super) const TYPESCRIPT: Files = &[
     (
         "package.json",
-        include_str!("../../../../guest-sdk/javascript/examples/squares/package.json"),
+        include_str!("../../../../../guest-sdk/javascript/examples/squares/package.json"),
     ),
     (
         "tsconfig.json",
-        include_str!("../../../../guest-sdk/javascript/examples/squares/tsconfig.json"),
+        include_str!("../../../../../guest-sdk/javascript/examples/squares/tsconfig.json"),
     ),
 ];
 pub(super) const TYPESCRIPT_OPERATION: Files = files!("guest-sdk/javascript/examples/squares": "operation.ts");

@@ -1,8 +1,10 @@
 //! Converts the facts of a response to their public form.
 
 use super::{
-    ActionExplained, ActionState, AttemptExplained, Explained, Explanation, FailureExplained, HealthTurn, RunExplained,
-    Waiting, WorkerBrief, WorkerExplained,
+    model::{
+        ActionExplained, ActionState, AttemptExplained, Explained, Explanation, FailureExplained, HealthTurn,
+        RunExplained, Waiting, WorkerBrief, WorkerExplained,
+    },
     sentences::{cause, fate_words, held_line, quota_line, state_words, verdict},
 };
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
 };
 
 impl Explanation {
-    pub(in crate::cli) fn of(response: ControlResponse) -> Self {
+    pub(super) fn of(response: ControlResponse) -> Self {
         let now_ms = response.at_ms;
         Self {
             run: response.run,

@@ -5,11 +5,11 @@ use std::{fmt::Write as _, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    args::{CacheArgs, CacheCommand},
-    console::{Failure, exit, json_line, print},
-};
 use crate::{
+    cli::{
+        args::{CacheArgs, CacheCommand},
+        console::{Failure, exit, json_line, print},
+    },
     report::Format,
     sandbox::{Cache, CacheError, CacheUsage},
     text::plain,
@@ -46,11 +46,11 @@ struct Content {
 }
 
 /// The schema of the line.
-pub(super) fn schema() -> schemars::Schema {
+pub(crate) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 
-pub(super) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
+pub(crate) fn cache(args: &CacheArgs) -> Result<u8, Failure> {
     let path = Cache::user_path().map_err(|error| unusable(&error))?;
     let shown = path.display().to_string();
     // A missing folder is not created just to report its size.

@@ -1,62 +1,15 @@
-//! `simulate`: compares the policy of the real scheduler with others, in virtual time.
-
-mod table;
+//! The comparison as JSON Lines.
 
 use disperse_scheduler::{
     Quota,
-    sim::{Figure, Preset, Scenario, Series, Spending, play_seeds},
+    sim::{Figure, Scenario, Spending},
 };
 
-use super::{
-    args::{SimulateArgs, policy_id},
-    console::{Failure, exit, print},
-};
-use crate::report::{Format, quota_words};
-
-/// A scenario and its results under each policy.
-struct Compared {
-    preset: Preset,
-    seeds: u64,
-    series: Vec<(&'static str, Series)>,
-}
-
-pub(super) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
-    let worlds = args.worlds();
-    // All scenarios are checked before the first one runs, so that an error prints no results.
-    for preset in &worlds {
-        preset.world.check().map_err(|error| {
-            let what = match preset.name {
-                "" => "invalid scenario".to_owned(),
-                name => format!("invalid change of the scenario `{name}`"),
-            };
-            Failure::usage(what).because(error)
-        })?;
-    }
-    let compared = worlds.into_iter().map(|preset| compare(preset, args));
-    let compared = compared.collect::<Result<Vec<_>, _>>()?;
-    print(&match args.format {
-        Format::Text => table::text(&compared, args.is_overview()),
-        Format::Json => compared.iter().flat_map(json_lines).collect(),
-    })?;
-    Ok(exit::DONE)
-}
-
-fn compare(preset: Preset, args: &SimulateArgs) -> Result<Compared, Failure> {
-    let series = args.policies().into_iter().map(|(name, policy)| {
-        let series = play_seeds(&preset.world, &preset.under(policy), args.seeds);
-        let unusable = || Failure::usage(format!("invalid policy `{name}`"));
-        Ok((name, series.map_err(|error| unusable().because(error))?))
-    });
-    let series = series.collect::<Result<_, _>>()?;
-    Ok(Compared {
-        preset,
-        seeds: args.seeds,
-        series,
-    })
-}
+use super::compared::{Compared, Spread};
+use crate::{cli::args::policy_id, report::quota_words};
 
 /// One line per policy.
-fn json_lines(compared: &Compared) -> impl Iterator<Item = String> {
+pub(super) fn lines(compared: &Compared) -> impl Iterator<Item = String> {
     compared.series.iter().map(|(name, series)| {
         let mut line = serde_json::json!({
             "type": "simulation",
@@ -105,27 +58,6 @@ fn spent(of: &[&Spending], world: &Scenario) -> Option<serde_json::Value> {
         "left_at_resets": (0..resets).map(left_at).collect::<Vec<_>>(),
         "refused": spread(Spread::of(of.iter().map(|one| one.refused as f64), f64::max)),
     }))
-}
-
-/// A figure over several seeds.
-struct Spread {
-    mean: f64,
-    worst: f64,
-}
-
-impl Spread {
-    /// None without any value.
-    fn of(values: impl Iterator<Item = f64>, worse: fn(f64, f64) -> f64) -> Option<Self> {
-        let all: Vec<f64> = values.collect();
-        let worst = all.iter().copied().reduce(worse)?;
-        let mean = all.iter().sum::<f64>() / all.len() as f64;
-        Some(Self { mean, worst })
-    }
-
-    /// The share of a quota that was spent.
-    fn used(of: &[&Spending]) -> Option<Self> {
-        Self::of(of.iter().filter_map(|one| one.used()), f64::min)
-    }
 }
 
 /// The JSON key of a figure. Times are in ms, with the suffix `_ms`, as in all JSON output.

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
 
-use super::explained::{ActionExplained, Explained, Explanation, RunExplained, WorkerExplained};
+use super::model::{ActionExplained, Explained, Explanation, RunExplained, WorkerExplained};
 use crate::{
     text::{plain, plain_line},
     units::Time,

@@ -8,7 +8,7 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use super::{
+use crate::cli::{
     console::Failure,
     help::{Page, codes, page as page_of},
 };
@@ -45,7 +45,7 @@ const FILES: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// The page cannot be rendered, which needs only memory.
-pub(super) fn page(command: Command) -> Result<String, Failure> {
+pub(crate) fn page(command: Command) -> Result<String, Failure> {
     one(built(command), true, None)
 }
 
@@ -53,7 +53,7 @@ pub(super) fn page(command: Command) -> Result<String, Failure> {
 ///
 /// # Errors
 /// The folder or a page cannot be written.
-pub(super) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
+pub(crate) fn write(folder: &Path, command: Command) -> Result<(), Failure> {
     let cannot =
         |path: &Path, error: &std::io::Error| Failure::machine(format!("cannot write `{}`", path.display()), error);
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{component_report::ComponentReport, console::Failure};
+use super::report::ComponentReport;
 use crate::{
+    cli::console::Failure,
     sandbox::{EngineKind, LoadError},
     settings::Ask,
 };
@@ -115,7 +116,7 @@ struct Misspelt {
 }
 
 /// The schema of one line.
-pub(super) fn schema() -> schemars::Schema {
+pub(crate) fn schema() -> schemars::Schema {
     schemars::schema_for!(Line)
 }
 

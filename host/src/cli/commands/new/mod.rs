@@ -6,15 +6,17 @@ mod languages;
 use std::{fmt::Write as _, fs, path::Path};
 
 use self::languages::Language;
-use super::{
-    args::{Kind, NewArgs},
-    console::{Failure, exit, print_stderr},
-    project::trust,
-    tools,
+use crate::{
+    cli::{
+        args::{Kind, NewArgs},
+        console::{Failure, exit, print_stderr},
+        project::trust,
+        tools,
+    },
+    settings::FILE_NAME,
 };
-use crate::settings::FILE_NAME;
 
-pub(super) fn new(args: &NewArgs) -> Result<u8, Failure> {
+pub(crate) fn new(args: &NewArgs) -> Result<u8, Failure> {
     let language = Language::of(args.lang);
     let folder = &args.path;
     // If the folder cannot be read, the write below reports why.

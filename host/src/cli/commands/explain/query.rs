@@ -2,13 +2,12 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::{
-    args::{Explain, QueryArgs},
-    console::{Failure, exit, json_line, print, print_stderr},
-    explain_text,
-    explained::Explanation,
-};
+use super::{model::Explanation, text};
 use crate::{
+    cli::{
+        args::{Explain, QueryArgs},
+        console::{Failure, exit, json_line, print, print_stderr},
+    },
     control::{AskError, Folder, Known, Query, State, ask},
     report::Format,
     text::{plain, plain_line},
@@ -18,7 +17,7 @@ use crate::{
 const LISTED_MAX: usize = 5;
 
 /// Explains a run, an action or a worker.
-pub(super) fn explain(what: Option<&Explain>, args: &QueryArgs) -> Result<u8, Failure> {
+pub(crate) fn explain(what: Option<&Explain>, args: &QueryArgs) -> Result<u8, Failure> {
     let query = match what {
         None | Some(Explain::Run) => Query::Run,
         Some(Explain::Action { id }) => Query::Action { id: action(id)? },
@@ -28,7 +27,7 @@ pub(super) fn explain(what: Option<&Explain>, args: &QueryArgs) -> Result<u8, Fa
 }
 
 /// Sends a query to a run, and prints the response. Queries that change a run need one that has not ended.
-pub(super) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> {
+pub(crate) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> {
     let changes = matches!(
         query,
         Query::Readmit { .. } | Query::Workers { .. } | Query::Drain { .. }
@@ -61,7 +60,7 @@ pub(super) fn query_run(query: &Query, args: &QueryArgs) -> Result<u8, Failure> 
     let explanation = Explanation::of(response);
     let text = match args.format {
         Format::Json => json_line(&explanation),
-        Format::Text => explain_text::explanation(&explanation),
+        Format::Text => text::explanation(&explanation),
     };
     print(&text)?;
     Ok(exit::DONE)

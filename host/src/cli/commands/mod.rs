@@ -1,0 +1,13 @@
+//! The commands, each from its arguments to its exit code.
+
+pub(crate) mod cache;
+pub(crate) mod compile;
+pub(crate) mod complete;
+pub(crate) mod explain;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod new;
+pub(crate) mod run;
+pub(crate) mod simulate;
+pub(crate) mod test;
+pub(crate) mod trust;
