@@ -1,6 +1,7 @@
 //! Runs the program under a deadline.
 
 mod guests;
+pub(crate) mod imports;
 mod machine;
 mod snapshot;
 
