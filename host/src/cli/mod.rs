@@ -1,4 +1,14 @@
 //! The command line: parses the arguments, runs a command and returns the exit code.
+//!
+//! The folders and files here, from the top; each imports only from lines below its own:
+//!
+//! * this file: the start of the program, and which command runs
+//! * `commands`: each command, from its arguments to its exit code
+//! * `plan`: the plan of a run, from flags and manifest
+//! * `project`, `build`, `loading`: a manifest and the trust in it; build commands; the sandbox and its components
+//! * `process`, `tools`, `help`: runtime, signals and panics; tools of builds; examples and exit codes in `--help`
+//! * `args`: arguments and flags
+//! * `console`: what a command prints, and the exit codes
 
 mod args;
 mod build;
