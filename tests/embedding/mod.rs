@@ -186,7 +186,7 @@ fn lines_operation_uses_a_component_worker() {
     let finished = FinishedRun::by(|| {
         host()
             .run(Operation::lines("square").batch(1))
-            .pool(Pool::component("squares", &square()).kind("square").workers(2))
+            .pool(Pool::component("squares", &square()).kind("square").workers(1))
             .input(Cursor::new("1\n2\nx\n3"))
             .ordered(true)
     });

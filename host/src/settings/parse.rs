@@ -1,7 +1,7 @@
 //! Parses a manifest and checks it.
 
 use super::{check::check, manifest::Manifest};
-use crate::units::explain;
+use super::toml_error::explain;
 
 /// An unusable manifest.
 #[derive(Debug, thiserror::Error)]
