@@ -1,7 +1,7 @@
 //! Parses a manifest and checks it.
 
-use super::{check::check, manifest::Manifest};
 use super::toml_error::explain;
+use super::{check::check, manifest::Manifest};
 
 /// An unusable manifest.
 #[derive(Debug, thiserror::Error)]

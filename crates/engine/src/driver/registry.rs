@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::{BucketId, Class, PoolId, WorkerId, WorkerView};
 
-use super::Recruiter;
+use super::{setup::Recruiter, tally::is_failure};
 use disperse_protocol::{
     inbox::{Denied, Used, WorkerSummary},
     limits::Limits,
@@ -180,9 +180,4 @@ impl Registry {
         };
         self.workers.iter().zip(views).map(summary).collect()
     }
-}
-
-/// Whether an attempt of this class counts as failed.
-pub(super) fn is_failure(class: Class) -> bool {
-    !matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host)
 }

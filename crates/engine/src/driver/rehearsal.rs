@@ -18,14 +18,11 @@
 //! The state after a turn thus follows from the state before it. What in a run depends on the machine is left out: the host's
 //! memory has no limit here, and no turn waits for a slow output. A guest that never rests is ended by real time.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use disperse_scheduler::{BucketId, Command, Moment, Quota, QuotaView, TaskId};
+use disperse_scheduler::{Command, Moment, Quota, QuotaView, TaskId};
 
-use super::{Driver, sleep_until};
+use super::{event_loop::sleep_until, stage::Stage, state::Driver};
 use crate::script::Log;
 use disperse_protocol::{
     inbox::{Ask, Guard, Notice, PlannerNotice, RunSummary},
@@ -37,9 +34,6 @@ use disperse_protocol::{
 /// rehearsal, because what is over it depends on chance; a test that holds this much is at fault.
 const HELD_MAX: u64 = 1 << 30;
 
-/// How many lines of guests are kept. Arbitrary.
-const SAID_MAX: usize = 1000;
-
 /// How a rehearsal went.
 pub struct Rehearsed {
     pub summary: RunSummary,
@@ -50,17 +44,6 @@ pub struct Rehearsed {
     pub said: Vec<Line>,
     /// How much virtual time has passed.
     pub took: Duration,
-}
-
-/// What a rehearsal keeps beside the run.
-#[derive(Default)]
-pub(super) struct Stage {
-    log: Log,
-    /// Tasks that have something to do, and how many deliveries each will have taken when it rests.
-    awake: BTreeMap<TaskId, u32>,
-    said: Vec<Line>,
-    /// Units of each quota that were left at the last look, and that had been spent.
-    quotas: BTreeMap<BucketId, (u32, u64)>,
 }
 
 impl Driver<'_> {
@@ -229,21 +212,6 @@ impl Driver<'_> {
     pub(super) fn awakened(&mut self, task: TaskId, deliveries: u32) {
         if let Some(stage) = &mut self.stage {
             stage.awake.insert(task, deliveries);
-        }
-    }
-}
-
-impl Stage {
-    fn new(workers: Vec<String>) -> Self {
-        Self {
-            log: Log::new(workers),
-            ..Self::default()
-        }
-    }
-
-    fn hear(&mut self, line: Line) {
-        if self.said.len() < SAID_MAX {
-            self.said.push(line);
         }
     }
 }

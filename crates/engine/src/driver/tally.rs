@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use disperse_scheduler::{Class, HedgeView, KindId, Outcome, Reason};
 
-use super::registry::is_failure;
 use disperse_protocol::inbox::{KindSummary, Used};
 
 /// All counters of a run.
@@ -84,4 +83,9 @@ impl Tally {
         };
         asked.map(summary).collect()
     }
+}
+
+/// Whether an attempt of this class counts as failed.
+pub(super) fn is_failure(class: Class) -> bool {
+    !matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host)
 }

@@ -1,0 +1,105 @@
+//! Records what a notice does, and releases it.
+
+use disperse_protocol::inbox::RunEvent;
+
+use super::{effects::Effect, journal::Record, state::Driver};
+
+impl Driver<'_> {
+    /// Takes a record of what happens, if the journal wants any.
+    pub(super) fn record(&mut self, record: impl FnOnce() -> Record) {
+        if self.journal.is_on() {
+            self.effects.records.push(record());
+        }
+    }
+
+    /// Reports something at the end of the notice.
+    pub(super) fn emit(&mut self, event: RunEvent) {
+        self.effects.push(Effect::Event(event));
+    }
+
+    /// Releases the effects of a notice at once, so that others work while the rest of the turn is decided; what leaves the run
+    /// waits for the records that it follows from.
+    pub(super) fn release_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects.now);
+        if self.journal.is_on() {
+            let durable = self.journal.durable();
+            for effect in effects.drain(..) {
+                self.record_effect(&effect);
+                if let Some(effect) = self.effects.hold(effect, durable) {
+                    self.release(effect);
+                }
+            }
+        } else {
+            for effect in effects.drain(..) {
+                self.release(effect);
+            }
+        }
+        // Keeps the room that it has.
+        if self.effects.now.is_empty() {
+            self.effects.now = effects;
+        }
+    }
+
+    /// Ends a turn: releases the effects that are left and hands its records to the journal.
+    pub(super) fn end_turn(&mut self) {
+        self.release_effects();
+        if let Some((turn, records)) = self.effects.end_turn() {
+            self.journal.append(turn, records);
+        }
+        self.release_durable();
+    }
+
+    /// Releases the effects of earlier turns that have become durable.
+    pub(super) fn release_durable(&mut self) {
+        if !self.effects.are_waiting() {
+            return;
+        }
+        let durable = self.journal.durable();
+        while let Some(effect) = self.effects.next_due(durable) {
+            self.release(effect);
+        }
+    }
+
+    fn record_effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Start { task, input } => {
+                let (task, input) = (*task, input.clone());
+                self.record(|| Record::TaskStarted { task, input });
+            }
+            Effect::Deliver { task } => {
+                if let Some(record) = self.tasks.next_delivery(*task, self.now.as_millis()) {
+                    self.record(|| record);
+                }
+            }
+            Effect::Output(piece) => {
+                let (task, bytes) = (piece.task, piece.bytes.len() as u64);
+                self.record(|| Record::Output { task, bytes });
+            }
+            Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}
+        }
+    }
+
+    fn release(&mut self, effect: Effect) {
+        let now_ms = self.now.as_millis();
+        match effect {
+            Effect::Start { task, input } => {
+                let deliveries = self.operation.start(task, input, now_ms);
+                self.tasks.started(task, deliveries);
+                self.awakened(task, 0);
+            }
+            Effect::Deliver { task } => {
+                if let Some(number) = self.tasks.deliver(task, now_ms) {
+                    self.awakened(task, number);
+                }
+            }
+            Effect::Call(call, room) => self.operation.call(call, room, now_ms),
+            Effect::Order { worker, order, .. } => {
+                if self.transport.send(self.now, worker, order).is_err() {
+                    self.vanished.push(worker);
+                }
+            }
+            Effect::Output(piece) => self.report.output(self.now, piece),
+            Effect::Event(event) => self.report.event(self.now, event),
+        }
+    }
+}
