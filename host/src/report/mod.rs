@@ -25,7 +25,8 @@ pub(crate) use disperse::words::{
 pub(crate) use figures::unreported;
 pub(crate) use json::JsonSink;
 pub(crate) use lines::schema;
-pub(crate) use text::{TextSettings, TextSink};
+pub(crate) use text::TextSink;
+pub(crate) use text_format::TextSettings;
 pub(crate) use totals::{KindSummary, QuotaSummary, TaskCounts};
 pub(crate) use writer::{Target, Writer, bar};
 
@@ -52,8 +53,7 @@ mod tests {
 
     use super::{
         lines::Line,
-        text::TextSettings,
-        text_format::{Shown, TextFormat},
+        text_format::{Shown, TextFormat, TextSettings},
     };
 
     #[test]

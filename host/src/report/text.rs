@@ -6,24 +6,13 @@ use tokio::sync::Notify;
 
 use super::{
     Backlog, EventSink, Finished, Writer,
-    text_format::{Shown, TextFormat},
+    text_format::{Shown, TextFormat, TextSettings},
     writer::Last,
 };
 use crate::inbox::{Numbered, OutputPiece};
 
 /// How often progress is written where there is no terminal.
 const PROGRESS_LINES: Duration = Duration::from_secs(10);
-
-/// Which events are shown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TextSettings {
-    /// Errors only.
-    pub(crate) quiet: bool,
-    /// Every failed attempt, and not only failed actions and the first fault of a worker.
-    pub(crate) verbose: bool,
-    /// For `map`, where errors name lines of the input and not tasks: how many of them make one task.
-    pub(crate) lines_a_task: Option<u64>,
-}
 
 /// Writes results, and lines for people.
 pub(crate) struct TextSink {

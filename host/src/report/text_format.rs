@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{figures, is_whole, reasons::Reasons, text::TextSettings, words};
+use super::{figures, is_whole, reasons::Reasons, words};
 use crate::{
     inbox::{
         ActionFailed, AttemptFailed, AttemptNumber, FailureClass, HealthState, HostNotice, Numbered, RunEvent,
@@ -15,6 +15,17 @@ use crate::{
     logger::Level,
     units::Time,
 };
+
+/// Which events are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextSettings {
+    /// Errors only.
+    pub(crate) quiet: bool,
+    /// Every failed attempt, and not only failed actions and the first fault of a worker.
+    pub(crate) verbose: bool,
+    /// For `map`, where errors name lines of the input and not tasks: how many of them make one task.
+    pub(crate) lines_a_task: Option<u64>,
+}
 
 /// How many lines of one level are written about one subject, as the health of workers; the rest is counted. Arbitrary: a few
 /// screens.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use disperse_engine::script::{Ending, Payload, Rule, When};
 
-use super::file::{ReadFile, ScriptedWorker};
+use super::worker::{ReadFile, ScriptedWorker};
 use crate::{
     inbox::Reported,
     units::{Time, nearest},

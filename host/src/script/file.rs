@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::{
     Rules,
     answer::{AnswerTable, rule},
+    worker::{ReadFile, ScriptedWorker},
 };
 use crate::{
     files::FolderReader,
@@ -25,9 +26,6 @@ const MANY_MAX: usize = 500;
 /// The largest script, and the largest file that it names or is compared with, in bytes.
 const SCRIPT_MAX: u64 = 16 << 20;
 pub(crate) const FILE_MAX: u64 = 64 << 20;
-
-/// Reads a file that a script names.
-pub(super) type ReadFile<'a> = dyn Fn(&Path) -> Result<Bytes, String> + 'a;
 
 /// A parsed script.
 #[derive(Debug)]
@@ -50,20 +48,6 @@ pub(crate) struct Script {
     /// None: any output is right.
     pub(crate) output: Option<Bytes>,
     pub(crate) exit: u8,
-}
-
-/// A worker that a script simulates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScriptedWorker {
-    pub(crate) name: String,
-    /// None: the kinds that no other worker lists. Sorted. Workers with the same kinds are one pool.
-    pub(crate) kinds: Vec<String>,
-    /// How many attempts it makes at once.
-    pub(crate) slots: u32,
-    /// The quotas that a service allows it, or its account. Valid.
-    pub(crate) quotas: Vec<QuotaTable>,
-    /// The account whose quotas it spends: workers of an account share them, and have the same kinds. None: its own.
-    pub(crate) account: Option<String>,
 }
 
 #[derive(Deserialize)]

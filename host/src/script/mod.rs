@@ -4,10 +4,12 @@
 mod answer;
 mod diff;
 mod file;
+mod worker;
 
 pub(crate) use disperse_engine::script::{Rules, shown};
 
 pub(crate) use self::{
     diff::diff,
-    file::{FILE_MAX, Script, ScriptedWorker},
+    file::{FILE_MAX, Script},
+    worker::ScriptedWorker,
 };

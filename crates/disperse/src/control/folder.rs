@@ -17,7 +17,6 @@ use std::{
 use disperse_protocol::control::{Archive, RunId, VERSION, Version};
 use rustix::fs::{Mode, OFlags};
 
-use super::place;
 use disperse_protocol::files;
 
 /// The longest path in the address of a socket, in bytes: `sun_path` of Linux, without the zero byte.
@@ -34,6 +33,9 @@ const FILE_MAX: u64 = 64 << 20;
 
 /// How long a run may take to accept a probing connection. One that takes longer counts as running.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// The folder in a project. A relative path, so that messages show it as the user sees it.
+pub(super) const HERE: &str = ".disperse";
 
 /// The folder, which is private to this user.
 #[derive(Clone, Debug)]
@@ -58,18 +60,10 @@ pub enum State {
 }
 
 impl Folder {
-    /// The folder for runs that start here, made if it does not exist; see [`place`].
-    ///
-    /// # Errors
-    /// It cannot be made, or belongs to another user.
-    pub fn make() -> io::Result<Self> {
-        Self::at(&place::of_new_runs())
-    }
-
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         match std::fs::DirBuilder::new().mode(0o700).create(path) {
             // Keeps the folder out of version control. The folder works without it.
-            Ok(()) if path == Path::new(place::HERE) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
+            Ok(()) if path == Path::new(HERE) => drop(std::fs::write(path.join(".gitignore"), "*\n")),
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -81,26 +75,18 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The folder of runs that were started here, if there is one. Of several candidates, the first that has any
-    /// records: they may lie in a fallback folder, or date from before this folder became a project.
+    /// A folder that may not exist, or not be this user's.
+    pub(super) fn unchecked(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The runs in it, if it is this user's.
     ///
     /// # Errors
-    /// It belongs to another user, or its owner cannot be determined.
-    pub fn find() -> io::Result<Option<Self>> {
-        let (mut empty, mut unusable) = (None, None);
-        for path in place::all() {
-            let folder = Self(path);
-            match Self::ours(&folder.0).and_then(|_| folder.runs()) {
-                Ok(runs) if runs.is_empty() => _ = empty.get_or_insert(folder),
-                Ok(_) => return Ok(Some(folder)),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => _ = unusable.get_or_insert(error),
-            }
-        }
-        match (empty, unusable) {
-            (None, Some(error)) => Err(error),
-            (empty, _) => Ok(empty),
-        }
+    /// It does not exist, or belongs to another user.
+    pub(super) fn checked_runs(&self) -> io::Result<Vec<Known>> {
+        Self::ours(&self.0)?;
+        self.runs()
     }
 
     /// Checks that the folder is this user's. Does not follow a link, whose target its creator controls.

@@ -7,19 +7,17 @@
 //! in the same one.
 
 use std::{
+    io::{self, ErrorKind},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use super::folder::{Folder, State};
+use super::folder::{Folder, HERE, State};
 use disperse_protocol::{
     digest::Digest,
     files::{self, MANIFEST},
 };
-
-/// The folder in a project. A relative path, so that messages show it as the user sees it.
-pub(super) const HERE: &str = ".disperse";
 
 /// The number of hex digits in a folder's name: 64 bits, and short for the address of a socket.
 const LETTERS: usize = 16;
@@ -27,8 +25,40 @@ const LETTERS: usize = 16;
 /// The most working folders in the state folder. Arbitrary: more than one user works in, and few files.
 const FOLDERS_MAX: usize = 100;
 
+impl Folder {
+    /// The folder for runs that start here, made if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be made, or belongs to another user.
+    pub fn make() -> io::Result<Self> {
+        Self::at(&of_new_runs())
+    }
+
+    /// The folder of runs that were started here, if there is one. Of several candidates, the first that has any
+    /// records: they may lie in a fallback folder, or date from before this folder became a project.
+    ///
+    /// # Errors
+    /// It belongs to another user, or its owner cannot be determined.
+    pub fn find() -> io::Result<Option<Self>> {
+        let (mut empty, mut unusable) = (None, None);
+        for path in all() {
+            let folder = Self::unchecked(path);
+            match folder.checked_runs() {
+                Ok(runs) if runs.is_empty() => _ = empty.get_or_insert(folder),
+                Ok(_) => return Ok(Some(folder)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => _ = unusable.get_or_insert(error),
+            }
+        }
+        match (empty, unusable) {
+            (None, Some(error)) => Err(error),
+            (empty, _) => Ok(empty),
+        }
+    }
+}
+
 /// All places that may have records of runs started here, the place of new records first.
-pub(super) fn all() -> Vec<PathBuf> {
+fn all() -> Vec<PathBuf> {
     let (here, state) = (PathBuf::from(HERE), in_state());
     match is_project() {
         true => std::iter::once(here).chain(state).collect(),

@@ -32,6 +32,13 @@ impl fmt::Debug for RunBuilder {
     }
 }
 
+impl Host {
+    /// Describes a run of this operation. Nothing happens before [`RunBuilder::start`].
+    pub fn run(&self, operation: Operation) -> RunBuilder {
+        RunBuilder::new(self.clone(), operation)
+    }
+}
+
 impl RunBuilder {
     pub(super) fn new(host: Host, operation: Operation) -> Self {
         Self {

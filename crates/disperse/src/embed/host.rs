@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{HostError, Operation, RunBuilder};
+use super::HostError;
 use disperse_protocol::limits::{
     self, Budget, CompileLimits, HOST_MEMORY_MIN, STACK, STACK_RANGE, default_host_memory,
 };
@@ -30,11 +30,6 @@ impl Host {
     /// Makes a builder with default settings.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
-    }
-
-    /// Describes a run of this operation. Nothing happens before [`RunBuilder::start`].
-    pub fn run(&self, operation: Operation) -> RunBuilder {
-        RunBuilder::new(self.clone(), operation)
     }
 }
 

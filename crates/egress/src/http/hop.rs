@@ -8,7 +8,12 @@ use http::{
 use http_body_util::Full;
 use url::Url;
 
-use super::{Cause, HEADER, Problem, Request, address::Origin, secrets::Secrets};
+use super::{
+    address::Origin,
+    message::{HEADER, Request},
+    problem::{Cause, Problem},
+    secrets::Secrets,
+};
 use crate::grants::Secret;
 use disperse_protocol::units::Size;
 

@@ -4,6 +4,7 @@
 mod address;
 mod client;
 mod hop;
+mod message;
 mod paced;
 mod problem;
 mod secrets;
@@ -16,7 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -24,12 +24,14 @@ use tokio::sync::Semaphore;
 
 pub use client::Client;
 pub use hop::is_hosts_own;
+pub use message::Request;
 pub use problem::{Cause, Part, Problem};
 pub use secrets::Placed;
 
 use self::{
     address::Origin,
     hop::Hop,
+    message::HEADER,
     problem::{failed, shortage},
     secrets::Secrets,
 };
@@ -57,34 +59,8 @@ const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 /// in it if that is more: bodies being sent, and unread ones.
 const OPEN_MAX: u64 = 8;
 
-/// What a header line counts beside its text, in bytes, as in HTTP/2. It also bounds their number: their map cannot
-/// hold 24,577.
-const HEADER: u64 = 32;
 /// The longest text of a problem with secrets hidden, in bytes.
 const WORDS_MAX: usize = 64 << 10;
-
-/// `http-types.request`, with the additions of wasi:http.
-#[derive(Default)]
-pub struct Request {
-    pub verb: String,
-    pub url: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
-    /// Whether the guest follows redirects itself.
-    pub as_is: bool,
-    /// The longest wait for the head of the answer, and for each piece of its body.
-    pub head_wait: Option<Duration>,
-    pub piece_wait: Option<Duration>,
-}
-
-impl Request {
-    /// The bytes that all but the body takes in the host.
-    pub fn head(&self) -> usize {
-        let headers = self.headers.iter();
-        let texts: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
-        self.verb.len() + self.url.len() + texts + self.headers.len() * size_of::<(String, String)>()
-    }
-}
 
 /// `http-types.response`, with its charge.
 pub struct Response {
@@ -281,7 +257,7 @@ impl Access {
                 // Nothing was sent.
                 sent = within(head_wait, &hop, client.request(hop.filled(&self.secrets)?)).await?;
             }
-            let response = sent.map_err(|error| failed(&hop, &error))?;
+            let response = sent.map_err(|error| failed(&hop.url, &error))?;
             match self.location(&response).filter(|_| !as_is) {
                 Some(location) => hop = hop.next(response.status(), &location, &self.secrets, self.headers_max)?,
                 None => return self.read(&hop, response, piece_wait).await,
@@ -359,7 +335,7 @@ impl Access {
         let mut held = self.hold_nothing();
         self.grow(&mut held, size as u64, Part::Headers)?;
         while let Some(frame) = within(piece_wait, hop, response.frame()).await? {
-            let frame = frame.map_err(|error| failed(hop, &error))?;
+            let frame = frame.map_err(|error| failed(&hop.url, &error))?;
             // Guests get no trailers.
             if let Ok(piece) = frame.into_data() {
                 self.take(Part::Answer, &mut body, &mut held, &piece)?;

@@ -2,10 +2,11 @@
 
 use std::{error::Error, io};
 
+use url::Url;
+
 use super::{
     address::{NotPublic, Origin},
     client::{Slow, Unknown},
-    hop::Hop,
 };
 use disperse_protocol::limits::Shortage;
 
@@ -57,9 +58,9 @@ impl Problem {
 }
 
 /// Why a request failed. The text names the server and no more of the URL, which may contain a secret.
-pub(super) fn failed(hop: &Hop, error: &(dyn Error + 'static)) -> Problem {
+pub(super) fn failed(url: &Url, error: &(dyn Error + 'static)) -> Problem {
     let mut is_timeout = false;
-    let mut text = Origin(&hop.url).to_string();
+    let mut text = Origin(url).to_string();
     let mut why = Cause::Other;
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -9,7 +9,10 @@
 
 mod delivery;
 mod event;
+mod guard;
+mod health;
 mod planner;
+mod planner_port;
 mod reports;
 mod shared_text;
 mod summary;
@@ -24,10 +27,7 @@ use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
 
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    task::JoinSet,
-};
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     control::{ControlResponse, Problem, Query},
@@ -36,10 +36,13 @@ use crate::{
 
 pub use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
 pub use event::{
-    ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HealthKind,
-    HealthState, HostNotice, Numbered, RunEvent,
+    ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HostNotice,
+    Numbered, RunEvent,
 };
-pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerPort};
+pub use guard::Guard;
+pub use health::{HealthKind, HealthState};
+pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice};
+pub use planner_port::PlannerPort;
 pub use reports::{Reported, Reports, is_reported};
 pub use summary::ActionCounts;
 pub use summary::{KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary};
@@ -306,27 +309,6 @@ impl TaskEnd {
             outcome: Err(error),
             is_of_machine: false,
             used: Used::default(),
-        }
-    }
-}
-
-/// What a message takes in the host. Messages are plain data; their guards go beside them, and give back when they are dropped.
-#[derive(Debug, Default)]
-pub enum Guard {
-    #[default]
-    None,
-    /// Memory.
-    Charge(Charge),
-    /// A part of something that is counted.
-    Permit(#[allow(dead_code, reason = "held for what its drop does")] OwnedSemaphorePermit),
-}
-
-impl Guard {
-    /// The charge, if it is one.
-    pub fn charge(self) -> Option<Charge> {
-        match self {
-            Self::Charge(charge) => Some(charge),
-            Self::None | Self::Permit(_) => None,
         }
     }
 }

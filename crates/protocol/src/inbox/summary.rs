@@ -5,7 +5,7 @@ use std::time::Duration;
 use disperse_scheduler::{Counts, Quota};
 use serde::{Deserialize, Serialize};
 
-use super::{Held, event::HealthState};
+use super::{Held, health::HealthState};
 
 /// How many tasks are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -102,7 +102,7 @@ impl Budget {
             }
             reservation.is_some() || self.begun.load(Ordering::SeqCst) == 0
         };
-        self.memory.until(Some(account), is_ready).await;
+        self.memory.until(Some(account.watchers()), is_ready).await;
         self.begun.fetch_add(1, Ordering::SeqCst);
         Begun {
             budget: self.clone(),

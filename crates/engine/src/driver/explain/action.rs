@@ -3,7 +3,7 @@
 use disperse_scheduler::{ActionId, ActionState as Now, ActionView, Moment, Outcome};
 
 use super::{
-    Survey,
+    counts::Survey,
     counts::{WaitsFor, waits_for},
 };
 use crate::driver::{

@@ -2,11 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use disperse_scheduler::{BucketId, Health, KindId, Moment, Quota, QuotaView, WorkerId, WorkerView};
+use disperse_scheduler::{BucketId, Health, KindId, Moment, PoolId, Quota, QuotaView, WorkerId, WorkerView};
 
-use super::Survey;
-use crate::driver::Driver;
 use disperse_protocol::control::ServingWorkers;
+
+use crate::driver::Driver;
+
+/// What all statuses of one response share.
+pub(super) struct Survey {
+    /// The workers of each pool.
+    pub(super) pools: BTreeMap<PoolId, WorkerCounts>,
+    /// By bucket.
+    pub(super) quotas: Vec<QuotaView>,
+}
 
 /// The workers of some pools, counted by what they could do for an action that waits.
 #[derive(Clone, Copy, Default)]

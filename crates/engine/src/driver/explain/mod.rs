@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use disperse_scheduler::{ActionId, Health, PoolId, QuotaView, WorkerId, WorkerView};
 
-use self::counts::{WorkerCounts, spent};
+use self::counts::{Survey, WorkerCounts, spent};
 use super::Driver;
 use disperse_protocol::{
     control::{Archive, ControlResponse, Problem, Query, Status, find_worker},
@@ -22,14 +22,6 @@ const LISTED_MAX: usize = 20;
 
 /// How many workers and open actions are kept of a run that has ended, beside those of which there is more to say.
 const KEPT_MAX: usize = 5000;
-
-/// What all statuses of one response share.
-struct Survey {
-    /// The workers of each pool.
-    pools: BTreeMap<PoolId, WorkerCounts>,
-    /// By bucket.
-    quotas: Vec<QuotaView>,
-}
 
 impl Driver<'_> {
     /// Carries out a request from outside.

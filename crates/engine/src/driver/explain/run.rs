@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use disperse_scheduler::{ActionState as Now, ActionView, Health, Moment};
 
 use super::{
-    LISTED_MAX, Survey,
+    LISTED_MAX,
+    counts::Survey,
     counts::{WaitsFor, WorkerCounts, waits_for},
 };
 use crate::{driver::Driver, sink::time_left};

@@ -1,16 +1,17 @@
 //! One account: its holdings and its waiting requests.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use super::{NoRoom, Request, Shares, Signals};
+use super::{Entry, NoRoom, Request, Shares, Signals};
 
 /// One account: a pool, a planner, or the tasks of an operation.
 #[derive(Debug)]
@@ -22,6 +23,40 @@ pub struct Account {
     pub(super) holders: AtomicU64,
     /// How many wait for any release of this account.
     pub(super) watchers: AtomicU64,
+}
+
+impl Shares {
+    /// Adds an account, until it is dropped, with a share of at most `cap`. `idle` is notified when its idle instances
+    /// are in the way of others.
+    pub fn account(self: &Arc<Self>, cap: u64, idle: Arc<Notify>) -> Arc<Account> {
+        let signals = Arc::new(Signals {
+            share: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            idle,
+        });
+        let mut ledger = self.ledger();
+        let id = ledger.next_account;
+        ledger.next_account += 1;
+        ledger.accounts.insert(
+            id,
+            Entry {
+                held: 0,
+                queue: BTreeMap::new(),
+                cap,
+                signals: signals.clone(),
+            },
+        );
+        self.divide(&mut ledger);
+        drop(ledger);
+        Arc::new(Account {
+            shares: self.clone(),
+            id,
+            signals,
+            holders: AtomicU64::new(0),
+            watchers: AtomicU64::new(0),
+        })
+    }
 }
 
 impl Drop for Account {
@@ -38,6 +73,11 @@ impl Drop for Account {
 impl Account {
     pub fn limit(&self) -> u64 {
         self.shares.limit
+    }
+
+    /// The count of those who wait for any release of it, for [`Shares::until`].
+    pub(crate) fn watchers(&self) -> &AtomicU64 {
+        &self.watchers
     }
 
     /// The most that this account can ever hold.

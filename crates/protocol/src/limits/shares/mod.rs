@@ -137,38 +137,6 @@ impl Shares {
         Arc::new(shares)
     }
 
-    /// Adds an account, until it is dropped, with a share of at most `cap`. `idle` is notified when its idle instances
-    /// are in the way of others.
-    pub fn account(self: &Arc<Self>, cap: u64, idle: Arc<Notify>) -> Arc<Account> {
-        let signals = Arc::new(Signals {
-            share: AtomicU64::new(0),
-            wanted: AtomicBool::new(false),
-            called: AtomicBool::new(false),
-            idle,
-        });
-        let mut ledger = self.ledger();
-        let id = ledger.next_account;
-        ledger.next_account += 1;
-        ledger.accounts.insert(
-            id,
-            Entry {
-                held: 0,
-                queue: BTreeMap::new(),
-                cap,
-                signals: signals.clone(),
-            },
-        );
-        self.divide(&mut ledger);
-        drop(ledger);
-        Arc::new(Account {
-            shares: self.clone(),
-            id,
-            signals,
-            holders: AtomicU64::new(0),
-            watchers: AtomicU64::new(0),
-        })
-    }
-
     pub fn limit(&self) -> u64 {
         self.limit
     }
@@ -200,15 +168,15 @@ impl Shares {
     }
 
     /// Waits until `is_ready` returns true, which is called after each release of a part of the spare, of forced
-    /// amounts, and of amounts of `account`.
+    /// amounts, and of amounts of an account, whose watchers are given.
     ///
     /// Cancel safe.
-    pub async fn until(&self, account: Option<&Account>, mut is_ready: impl FnMut() -> bool) {
+    pub async fn until(&self, account: Option<&AtomicU64>, mut is_ready: impl FnMut() -> bool) {
         if is_ready() {
             return;
         }
         let _watching = Watching::new(&self.watchers);
-        let _own = account.map(|account| Watching::new(&account.watchers));
+        let _own = account.map(Watching::new);
         loop {
             let released = self.released.notified();
             tokio::pin!(released);
