@@ -1,4 +1,4 @@
-//! Who depends on whom, as `ARCHITECTURE.md` lists it: cargo keeps the rest of it.
+//! Which crates use which, as `ARCHITECTURE.md` lists it. Cargo checks the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 

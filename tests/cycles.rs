@@ -1,25 +1,12 @@
 //! The imports of a crate's modules have no cycle: no module reaches itself through its imports, and no module imports what one
 //! above it defines if that one uses it.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf};
 
 use crate::support::{
     imports::{cycles, imports, imports_of, shown, within},
     root,
 };
-
-/// The folders that still have cycles, each with the number of modules in them, which may only fall.
-const KNOWN: [(&str, usize); 9] = [
-    ("host/src/control", 3),
-    ("host/src/driver", 9),
-    ("host/src/embed", 5),
-    ("host/src/http", 4),
-    ("host/src/inbox", 4),
-    ("host/src/limits", 2),
-    ("host/src/logger", 1),
-    ("host/src/report", 5),
-    ("host/src/script", 2),
-];
 
 /// The sources of the host, and of each crate in `crates/`.
 fn sources() -> Vec<PathBuf> {
@@ -33,48 +20,18 @@ fn sources() -> Vec<PathBuf> {
 
 #[test]
 fn modules_import_one_way() {
-    let mut found: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut wrong = String::new();
     for source in sources() {
         let name = source.strip_prefix(root()).unwrap().display().to_string();
         let imports = imports(&source);
         assert!(imports.values().any(|of_one| !of_one.is_empty()), "{name} has imports");
         for group in cycles(&imports) {
-            let mut of_group: BTreeMap<String, usize> = BTreeMap::new();
-            for module in &group {
-                let folder = module
-                    .first()
-                    .map_or_else(|| name.clone(), |first| format!("{name}/{first}"));
-                *of_group.entry(folder).or_default() += 1;
-            }
-            for (folder, count) in of_group {
-                let (all, lines) = found.entry(folder).or_default();
-                *all += count;
-                let _ = write!(
-                    lines,
-                    "  {} modules import each other:\n{}",
-                    group.len(),
-                    within(&group, &imports)
-                );
-            }
-        }
-    }
-    let mut wrong = String::new();
-    for (folder, known) in KNOWN {
-        let count = found.get(folder).map_or(0, |(count, _)| *count);
-        if count < known {
+            let count = group.len();
             let _ = writeln!(
                 wrong,
-                "{folder}: {count} modules in cycles; the list has {known}: lower it there"
+                "{name}: {count} modules import each other:\n{}",
+                within(&group, &imports)
             );
-        }
-    }
-    for (folder, (count, lines)) in found {
-        let known = KNOWN
-            .into_iter()
-            .find(|(known, _)| *known == folder)
-            .map_or(0, |(_, known)| known);
-        if count > known {
-            let _ = writeln!(wrong, "{folder}: {count} modules in cycles, {known} are known\n{lines}");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

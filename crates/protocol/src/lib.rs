@@ -9,7 +9,7 @@
 //! | `samples` | an event of each kind, for tests of sinks |
 //! | `units`, `digest`, `text`, `files` | amounts, digests, and text and files of unknown origin, bounded |
 //!
-//! It waits for nothing and sends nothing: whoever uses a message says how it travels.
+//! It waits for nothing and sends nothing: how a message travels is for its users to decide.
 
 #![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
 

@@ -10,10 +10,9 @@ use std::{
     },
 };
 
+use disperse_scheduler::{AttemptId, TaskId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-
-use crate::inbox::LogSource;
 
 /// The most lines that wait to be shown. More are counted and dropped: a flood of lines must not slow the work or fill
 /// the host.
@@ -50,6 +49,26 @@ impl fmt::Display for Level {
             Self::Warning => "warning",
             Self::Error => "error",
         })
+    }
+}
+
+/// The source of a log line: a planner, a task or a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogSource {
+    Planner,
+    Task(TaskId),
+    /// A worker, as `pool/worker`, in the middle of an attempt or, without one, being started.
+    Worker(Arc<str>, Option<AttemptId>),
+}
+
+impl fmt::Display for LogSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planner => f.write_str("planner"),
+            Self::Task(task) => write!(f, "task {}", task.0),
+            Self::Worker(worker, None) => f.write_str(worker),
+            Self::Worker(worker, Some(attempt)) => write!(f, "{worker}#{}.{}", attempt.action.0, attempt.number),
+        }
     }
 }
 

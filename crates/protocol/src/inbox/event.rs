@@ -11,9 +11,10 @@ use disperse_scheduler::{AttemptId, Class, Health, Moment, Reason, TaskId, Verdi
 use serde::{Deserialize, Serialize};
 
 use super::{
-    OutputPiece, TaskEnd,
+    OutputPiece,
     health::HealthState,
     summary::{Progress, RunSummary},
+    task_end::TaskEnd,
 };
 use crate::{
     logger::{Level, Line},

@@ -17,11 +17,12 @@ mod reports;
 mod shared_text;
 mod summary;
 mod task;
+mod task_end;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use disperse_scheduler::{AttemptId, End, Reason, TaskId, WorkerId};
@@ -47,6 +48,9 @@ pub use reports::{Reported, Reports, is_reported};
 pub use summary::ActionCounts;
 pub use summary::{KindSummary, Progress, QuotaSummary, QuotaTerms, RunSummary, TaskCounts, Undone, WorkerSummary};
 pub use task::{TaskPort, Unwanted};
+pub use task_end::{TaskEnd, Used};
+
+pub use crate::logger::LogSource;
 pub use words::{Words, told};
 
 /// What reaches the driver.
@@ -281,38 +285,6 @@ pub fn reap(running: &mut JoinSet<()>) {
     }
 }
 
-/// What an attempt or a task cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
-    /// Units of fuel.
-    pub fuel: u64,
-    /// From the first instruction to the last, waits in the host included.
-    pub wall: Duration,
-    /// The most that the instance held while it was at it, in bytes.
-    pub memory: u64,
-}
-
-/// How a task ended.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskEnd {
-    /// The result, or the error in words.
-    pub outcome: Result<Bytes, String>,
-    /// The machine has none left of something that the task needs, for as long as was waited.
-    pub is_of_machine: bool,
-    pub used: Used,
-}
-
-impl TaskEnd {
-    /// Of a task that came to none, in words.
-    pub fn failed(error: String) -> Self {
-        Self {
-            outcome: Err(error),
-            is_of_machine: false,
-            used: Used::default(),
-        }
-    }
-}
-
 /// What a task takes in the host until it is collected, held for what its drop does.
 #[derive(Debug, Default)]
 pub struct TaskRoom {
@@ -324,24 +296,4 @@ pub struct TaskRoom {
     pub result: Option<Charge>,
     #[allow(dead_code, reason = "as above")]
     pub begun: Option<Begun>,
-}
-
-/// The source of a log line: a planner, a task or a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogSource {
-    Planner,
-    Task(TaskId),
-    /// A worker, as `pool/worker`, in the middle of an attempt or, without one, being started.
-    Worker(Arc<str>, Option<AttemptId>),
-}
-
-impl fmt::Display for LogSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Planner => f.write_str("planner"),
-            Self::Task(task) => write!(f, "task {}", task.0),
-            Self::Worker(worker, None) => f.write_str(worker),
-            Self::Worker(worker, Some(attempt)) => write!(f, "{worker}#{}.{}", attempt.action.0, attempt.number),
-        }
-    }
 }
