@@ -4,7 +4,7 @@ use std::{borrow::Cow, io};
 
 use tokio::sync::Notify;
 
-use super::{Backlog, EventSink, Finished, Writer, is_whole, lines::Line, writer::Last};
+use super::{Backlog, EventSink, Finished, Writer, is_whole, json_lines::Line, writer::Last};
 use crate::{
     inbox::{Guard, Numbered, OutputPiece, RunEvent},
     text::plain_json,

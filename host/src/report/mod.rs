@@ -1,13 +1,13 @@
 //! Formats run events for the selected sink: text for people, or JSON Lines.
 //!
-//! The driver numbers what happens ([`Reporter`]) and a sink does the rest ([`EventSink`]). Results go to stdout or to a file,
-//! everything else to stderr. Each is written by a thread of its own (`writer.rs`), because a pipe or a disk may be slow and the
-//! driver must not be. Slow results slow the run; text that is not read is dropped and counted.
+//! The driver numbers what happens ([`Reporter`]) and a sink does the rest ([`EventSink`]). Results and JSON events go to stdout
+//! or to a file, text for people to stderr. Each is written by a thread of its own (`writer.rs`), because a pipe or a disk may be
+//! slow and the driver must not be. Slow results slow the run; text that is not read is dropped and counted.
 
 mod figures;
 mod json;
+mod json_lines;
 mod lane;
-mod lines;
 mod reasons;
 mod text;
 mod text_format;
@@ -24,7 +24,7 @@ pub(crate) use disperse::words::{
 };
 pub(crate) use figures::unreported;
 pub(crate) use json::JsonSink;
-pub(crate) use lines::schema;
+pub(crate) use json_lines::schema;
 pub(crate) use text::TextSink;
 pub(crate) use text_format::TextSettings;
 pub(crate) use totals::{KindSummary, QuotaSummary, TaskCounts};
@@ -52,7 +52,7 @@ mod tests {
     use disperse_protocol::{inbox::RunEvent, samples::samples};
 
     use super::{
-        lines::Line,
+        json_lines::Line,
         text_format::{Shown, TextFormat, TextSettings},
     };
 

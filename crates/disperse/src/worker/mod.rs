@@ -3,7 +3,7 @@
 //! An instance is started for the first attempt, kept from one attempt to the next, and dropped when a failure has
 //! spent it, when it has made [`CALLS_MAX`] calls, when the host is short of memory, or after every attempt if fresh
 //! instances are configured. The worker stays: its name, its settings and its record in the scheduler. Workers that
-//! make several attempts at once are in `concurrent.rs`, native ones in `native.rs`.
+//! make several attempts at once are in `concurrent.rs`, functions in `crates/engine/src/worker/native.rs`.
 
 mod concurrent;
 

@@ -1,7 +1,7 @@
 //! The loop: one writer, which owns everything that changes.
 //!
 //! Others send it notices. It drains its inbox in batches, tells the scheduler what happened, carries out what the
-//! scheduler says, and reports. It never waits for anything but the next notice or the next moment that matters.
+//! scheduler says, and reports. All waiting is in `event_loop.rs`.
 
 mod actions;
 mod clock;
@@ -10,22 +10,22 @@ mod event_loop;
 mod evidence;
 mod explain;
 mod journal;
+mod notices;
 mod quotas;
 mod registry;
 mod rehearsal;
+mod rehearsal_state;
 mod release;
 mod routes;
 mod setup;
 mod shortage;
-mod stage;
+mod shortage_watch;
 mod state;
 mod tally;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod turn;
 mod votes;
-mod watch;
 
 pub use self::{
     clock::Clock,

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use disperse_scheduler::{Command, Moment, Quota, QuotaView, TaskId};
 
-use super::{event_loop::sleep_until, stage::Stage, state::Driver};
+use super::{event_loop::sleep_until, rehearsal_state::Stage, state::Driver};
 use crate::script::Log;
 use disperse_protocol::{
     inbox::{Ask, Guard, Notice, PlannerNotice, RunSummary},

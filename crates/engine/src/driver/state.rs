@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::{
     actions::Actions, clock::Clock, effects::Effects, evidence::Evidence, journal::Journal, quotas::Quotas,
-    registry::Registry, routes::Routes, setup::Setup, shortage::Shortages, stage::Stage, tally::Tally, tasks::Tasks,
-    votes::QuorumVotes,
+    registry::Registry, rehearsal_state::Stage, routes::Routes, setup::Setup, shortage::Shortages, tally::Tally,
+    tasks::Tasks, votes::QuorumVotes,
 };
 use crate::{
     operation::Operation,
