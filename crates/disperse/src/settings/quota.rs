@@ -128,7 +128,7 @@ pub struct Spender<'a> {
     pub name: &'a str,
     /// Its own quotas, in place of those of the pool.
     pub quota: Option<&'a [QuotaTable]>,
-    /// The account subject quotas it uses. None: its own.
+    /// The account whose quotas it uses. None: its own.
     pub account: Option<&'a str>,
 }
 

@@ -180,17 +180,19 @@ async fn send(
         piece_wait: options.between_bytes_timeout,
         ..Request::default()
     };
-    let mut held = access.hold(&request).map_err(code)?;
+    let mut held = access.hold(&request).map_err(error_code)?;
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
-            Ok(piece) => access.take(Part::Request, &mut body, &mut held, &piece).map_err(code)?,
+            Ok(piece) => access
+                .take(Part::Request, &mut body, &mut held, &piece)
+                .map_err(error_code)?,
             // Trailers, which only the host writes.
             Err(_) => return Err(Error::HttpRequestTrailerSectionSize(Some(0))),
         }
     }
     request.body = body.into();
-    let answer = access.fetch(request, time).await.map_err(code)?;
+    let answer = access.fetch(request, time).await.map_err(error_code)?;
     drop(held);
     let held = answer.held;
     let body = Full::new(Bytes::from(answer.body))
@@ -213,8 +215,8 @@ async fn send(
     Ok(response)
 }
 
-/// A problem in the words of wasi:http.
-fn code(problem: Problem) -> Error {
+/// The error code of wasi:http for a problem.
+fn error_code(problem: Problem) -> Error {
     match problem {
         Problem::Denied(_) => Error::HttpRequestDenied,
         Problem::Invalid(why) => Error::InternalError(Some(why)),
