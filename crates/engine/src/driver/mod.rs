@@ -17,6 +17,7 @@ mod rehearsal;
 mod rehearsal_state;
 mod release;
 mod routes;
+mod settle;
 mod setup;
 mod shortage;
 mod shortage_watch;
