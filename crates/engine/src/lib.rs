@@ -12,7 +12,10 @@
 //! It knows neither wasmtime nor files of settings, and has a clock only because it is given one.
 
 #![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
-#![allow(rustdoc::private_intra_doc_links, reason = "its readers have the private items before them")]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "its readers have the private items before them"
+)]
 
 pub mod driver;
 pub mod operation;

@@ -12,7 +12,10 @@
 //! It waits for nothing and sends nothing: how a message travels is for its users to decide.
 
 #![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
-#![allow(rustdoc::private_intra_doc_links, reason = "its readers have the private items before them")]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "its readers have the private items before them"
+)]
 
 pub mod control;
 pub mod digest;

@@ -15,7 +15,10 @@
 //! started: wasmtime does not enter a faulted instance again.
 
 #![allow(missing_docs, reason = "an inner crate: names and types say the rest")]
-#![allow(rustdoc::private_intra_doc_links, reason = "its readers have the private items before them")]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "its readers have the private items before them"
+)]
 
 mod chain;
 mod engine;
