@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use disperse::assembly;
 use disperse_scheduler::Policy;
 
 use super::streams::input;
@@ -62,16 +63,13 @@ pub(super) fn plan(
         policy.attempts = attempts;
     }
     let policy = checked(policy)?;
-    Ok(Plan {
+    let run = assembly::Plan {
         what,
         input: input(common)?,
-        output: common.output().map(Path::to_owned),
         pools,
         policy,
         tasks_max: None,
         ordered: false,
-        format: common.format,
-        quiet: common.quiet,
         verbose: common.verbose > 0,
         socket: !common.no_socket,
         log_level: match (common.quiet, common.verbose) {
@@ -80,5 +78,12 @@ pub(super) fn plan(
             (false, _) => Level::Debug,
         },
         seed: common.seed,
+        is_embedded: false,
+    };
+    Ok(Plan {
+        run,
+        output: common.output().map(Path::to_owned),
+        format: common.format,
+        quiet: common.quiet,
     })
 }

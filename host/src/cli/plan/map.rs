@@ -72,6 +72,6 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };
     let mut plan = plan(&args.common, what, pools, policy)?;
-    plan.ordered = !args.unordered;
+    plan.run.ordered = !args.unordered;
     Ok((sandbox, plan))
 }

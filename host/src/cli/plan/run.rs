@@ -88,8 +88,8 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         planner_limits: args.common.limits.over(manifest.limits.over(Limits::PLANNER)),
     };
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
-    plan.tasks_max = args.tasks.or(operation.max_concurrent_tasks).map(NonZeroUsize::get);
-    plan.ordered = args.ordered;
+    plan.run.tasks_max = args.tasks.or(operation.max_concurrent_tasks).map(NonZeroUsize::get);
+    plan.run.ordered = args.ordered;
     Ok((sandbox, plan))
 }
 
