@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::{BucketId, Class, PoolId, WorkerId, WorkerView};
 
-use super::{setup::Recruiter, tally::is_failure};
+use super::setup::Recruiter;
 use disperse_protocol::{
-    inbox::{Denied, Used, WorkerSummary},
+    inbox::{Denied, FailureClass, Used, WorkerSummary},
     limits::Limits,
 };
 
@@ -149,7 +149,7 @@ impl Registry {
         };
         totals.attempts += 1;
         totals.ok += u64::from(class == Class::Ok);
-        totals.failed += u64::from(is_failure(class));
+        totals.failed += u64::from(FailureClass::is_failure(class));
         totals.fuel += used.fuel;
         totals.busy += used.wall;
         totals.peak_memory = totals.peak_memory.max(used.memory);

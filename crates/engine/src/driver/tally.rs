@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use disperse_scheduler::{Class, HedgeView, KindId, Outcome, Reason};
 
-use disperse_protocol::inbox::{KindSummary, Used};
+use disperse_protocol::inbox::{FailureClass, KindSummary, Used};
 
 /// All counters of a run.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Tally {
             return;
         };
         kind.attempts += 1;
-        kind.failed += u64::from(is_failure(class));
+        kind.failed += u64::from(FailureClass::is_failure(class));
         kind.fuel += used.fuel;
         kind.busy += used.wall;
     }
@@ -83,9 +83,4 @@ impl Tally {
         };
         asked.map(summary).collect()
     }
-}
-
-/// Whether an attempt of this class counts as failed.
-pub(super) fn is_failure(class: Class) -> bool {
-    !matches!(class, Class::Ok | Class::Neutral | Class::Busy | Class::Host)
 }

@@ -176,6 +176,11 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Whether an attempt of this class counts as failed by itself: one with a result only fails by being outvoted.
+    pub fn is_failure(class: Class) -> bool {
+        class != Class::Ok && Self::of(class).is_some()
+    }
+
     /// None: an attempt of this class is no failure. A result ([`Class::Ok`]) fails only by being outvoted.
     pub fn of(class: Class) -> Option<Self> {
         match class {
