@@ -36,7 +36,7 @@ impl Effect {
         Self::Call(call, TaskRoom::default())
     }
 
-    /// Whether it is visible outside, so that it must not happen before its turn is durable.
+    /// Whether it is visible outside, so that it must not happen before the records that it follows from are durable.
     fn leaves(&self) -> bool {
         match self {
             Self::Start { .. } | Self::Deliver { .. } | Self::Call(..) => false,
@@ -54,14 +54,14 @@ impl Effect {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// How many turns have ended.
-    pub(super) turns: TurnNumber,
+    turns: TurnNumber,
     /// The last of them that has records. Effects wait until it is durable.
-    pub(super) recorded: TurnNumber,
+    recorded: TurnNumber,
     pub(super) now: Vec<Effect>,
     pub(super) records: Vec<Record>,
-    pub(super) waiting: VecDeque<(TurnNumber, Effect)>,
+    waiting: VecDeque<(TurnNumber, Effect)>,
     /// How many of those are orders: they reach a worker in their order.
-    pub(super) orders_waiting: usize,
+    orders_waiting: usize,
 }
 
 impl Effects {

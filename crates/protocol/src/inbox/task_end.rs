@@ -29,8 +29,13 @@ pub struct TaskEnd {
 impl TaskEnd {
     /// Of a task that came to none, in words.
     pub fn failed(error: String) -> Self {
+        Self::free(Err(error))
+    }
+
+    /// Of a task that cost nothing.
+    pub fn free(outcome: Result<Bytes, String>) -> Self {
         Self {
-            outcome: Err(error),
+            outcome,
             is_of_machine: false,
             used: Used::default(),
         }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use disperse_protocol::{
     inbox::{
         Action, Ask, Deliveries, Held, Notice, Options, Parcel, PlannerCall, PlannerNotice, PlannerPort, Request,
-        RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
+        RequestNumber, TaskEnd, TaskRoom, panic_message, reap,
     },
     limits::{Charge, OUTPUT_ROOM},
 };
@@ -202,11 +202,7 @@ impl Operation for Lines {
 fn ended(task: TaskId, outcome: Result<Bytes, String>, charge: Option<Charge>) -> Notice {
     Notice::TaskEnded {
         task,
-        end: TaskEnd {
-            outcome,
-            is_of_machine: false,
-            used: Used::default(),
-        },
+        end: TaskEnd::free(outcome),
         room: TaskRoom {
             result: charge,
             ..TaskRoom::default()
