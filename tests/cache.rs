@@ -20,14 +20,14 @@ fn was_cached(folder: &Folder, path: &str) -> bool {
 }
 
 /// The paths of all files in the cache.
-fn files(folder: &Folder) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Folder) -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(&folder.path("cache")).join("disperse")).unwrap();
     let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
 
-fn changed(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn changed(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
     fs::write(path, bytes).unwrap();

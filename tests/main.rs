@@ -23,6 +23,7 @@ mod examples;
 mod facts;
 mod features;
 mod flat;
+mod functions;
 mod grants;
 mod health;
 mod hostile;

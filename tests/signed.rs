@@ -7,24 +7,24 @@ use crate::support::{Folder, Texts, body, host};
 
 /// A minisign key. A crate that signs has so many dependencies that wasmtime would be built twice, for the tests and for the
 /// program, and the format is four lines.
-struct Signer {
+pub(crate) struct Signer {
     key: Ed25519KeyPair,
     id: [u8; 8],
 }
 
 impl Signer {
-    fn new(id: u8) -> Self {
+    pub(crate) fn new(id: u8) -> Self {
         Self {
             key: Ed25519KeyPair::from_seed_unchecked(&[id; 32]).unwrap(),
             id: [id; 8],
         }
     }
 
-    fn public(&self) -> String {
+    pub(crate) fn public(&self) -> String {
         BASE64_STANDARD.encode([b"Ed", &self.id[..], self.key.public_key().as_ref()].concat())
     }
 
-    fn sign(&self, bytes: &[u8]) -> String {
+    pub(crate) fn sign(&self, bytes: &[u8]) -> String {
         let signature = self.key.sign(blake2b_simd::blake2b(bytes).as_bytes());
         let comment = "made by a test";
         let all = self.key.sign(&[signature.as_ref(), comment.as_bytes()].concat());

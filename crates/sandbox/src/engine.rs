@@ -3,8 +3,12 @@
 //! There are two engines. A call on an engine without component-model async costs a third of a call on one with it. So
 //! components that use component-model async run on the *async* engine, and all others on the *blocking* one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm};
+use wasmtime::{
+    CacheStore, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm,
+};
 
 use disperse_protocol::limits::{cores, startable_threads};
 
@@ -123,11 +127,19 @@ pub(super) fn inspector(kind: EngineKind) -> wasmtime::Result<Engine> {
 }
 
 /// Makes an engine that compiles for the engines that run guests. It runs nothing. It uses all cores, or one if threads
-/// cannot be started.
-pub(super) fn compiler(kind: EngineKind, space: Space) -> wasmtime::Result<Engine> {
+/// cannot be started. `functions`: where it looks up functions that are compiled already, and puts the others.
+pub(super) fn compiler(
+    kind: EngineKind,
+    space: Space,
+    functions: Option<Arc<dyn CacheStore>>,
+) -> wasmtime::Result<Engine> {
     let cores = cores();
     let threads = startable_threads(cores).0;
-    Engine::new(config(kind, space).parallel_compilation(threads == cores))
+    let mut config = config(kind, space);
+    if let Some(functions) = functions {
+        config.enable_incremental_compilation(functions)?;
+    }
+    Engine::new(config.parallel_compilation(threads == cores))
 }
 
 fn config(kind: EngineKind, space: Space) -> Config {
@@ -201,18 +213,18 @@ mod tests {
         };
         let made = |kind, stack, memory| {
             let (engine, space) = engine(kind, stack, memory).unwrap();
-            (hash(Ok(engine)), hash(compiler(kind, space)))
+            (hash(Ok(engine)), hash(compiler(kind, space, None)))
         };
         for kind in [EngineKind::Blocking, EngineKind::Async] {
             for (engine, compiler) in [made(kind, 512 << 10, u64::MAX), made(kind, 64 << 10, 1 << 20)] {
                 assert_eq!(engine, compiler);
             }
             assert_ne!(
-                hash(compiler(kind, Space::Reserved)),
-                hash(compiler(kind, Space::Grown))
+                hash(compiler(kind, Space::Reserved, None)),
+                hash(compiler(kind, Space::Grown, None))
             );
         }
-        let of = |kind| hash(compiler(kind, Space::Reserved));
+        let of = |kind| hash(compiler(kind, Space::Reserved, None));
         assert_ne!(of(EngineKind::Blocking), of(EngineKind::Async));
     }
 

@@ -5,7 +5,8 @@
 //! * this file: the start of the program, and which command runs
 //! * `commands`: each command, from its arguments to its exit code
 //! * `plan`: the plan of a run, from flags and manifest
-//! * `project`, `build`, `loading`: a manifest and the trust in it; build commands; the sandbox and its components
+//! * `project`, `loading`: a manifest and the trust in it; the sandbox and its components
+//! * `build`: build commands, and the components that they have made
 //! * `process`, `tools`, `help`: runtime, signals and panics; tools of builds; examples and exit codes in `--help`
 //! * `args`: arguments and flags
 //! * `console`: what a command prints, and the exit codes

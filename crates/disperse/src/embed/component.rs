@@ -61,7 +61,8 @@ impl Component {
             .inspect(bytes, digest)
             .and_then(|seen| match sandbox.load_cached(&seen)? {
                 Some(kept) => Ok(kept),
-                None => sandbox.compile(&seen),
+                // A program that embeds this library runs no builds.
+                None => sandbox.compile(&seen, false),
             });
         match loaded {
             Ok((program, _)) => Ok(Self { name, program, sandbox }),

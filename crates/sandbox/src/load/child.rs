@@ -88,11 +88,11 @@ const STDERR_MAX: u64 = 64 << 10;
 /// A marker before the child's output, so that other text on stdout is not taken for output.
 pub(super) const MADE: &[u8] = b"disperse: made\n";
 
-/// Does the work in a child process and returns its output. Blocks.
+/// Does the work in a child process, on an input in several parts, and returns its output. Blocks.
 ///
 /// # Errors
 /// The work cannot be done, or not within the limits.
-pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
+pub(crate) fn run(work: Work, input: &[&[u8]], limits: ChildLimits) -> Result<Vec<u8>, ChildError> {
     let began = Instant::now();
     let (memory, seconds) = (limits.memory.to_string(), limits.timeout.as_secs().to_string());
     let mut child = child_command(&[work.word(), &memory, &seconds])
@@ -142,7 +142,7 @@ pub(crate) fn run(work: Work, input: &[u8], limits: ChildLimits) -> Result<Vec<u
 /// No threads can be started; the child is killed.
 fn exchange(
     child: &mut Child,
-    input: &[u8],
+    input: &[&[u8]],
     max: u64,
     (began, time): (Instant, Duration),
 ) -> io::Result<Option<(Vec<u8>, String)>> {
@@ -155,7 +155,7 @@ fn exchange(
             Builder::new().spawn_scoped(scope, move || {
                 let mut stdin = stdin;
                 // A child that stops reading reports the reason on stderr.
-                let _ = stdin.write_all(input);
+                let _ = input.iter().try_for_each(|part| stdin.write_all(part));
             })?;
             let stderr = read(scope, stderr, STDERR_MAX)?;
             let output = read(scope, stdout, max.saturating_add(1))?;

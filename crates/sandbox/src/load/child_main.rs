@@ -10,11 +10,7 @@ use super::{
     error::InspectionError,
     inspection,
 };
-use crate::{
-    chain::chain,
-    engine,
-    process::{child_command::CHILD, processes},
-};
+use crate::process::{child_command::CHILD, processes};
 use disperse_protocol::limits::{Shortage, cores};
 
 /// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, twice 64 MiB while
@@ -94,20 +90,19 @@ fn lower(resource: Resource, name: &str, max: u64) -> io::Result<()> {
 }
 
 fn done(work: Work) -> io::Result<()> {
-    let mut input = Vec::new();
-    io::stdin().read_to_end(&mut input)?;
     let output = match work {
-        Work::Compile(kind, space) => engine::compiler(kind, space)
-            .map_err(|error| io::Error::other(chain(&error)))
-            .and_then(|engine| compile::in_process(&engine, &input).map_err(io::Error::other)),
-        Work::Inspect(depth) => inspection::in_process(&input, depth)
-            .map_err(|error| match error {
+        Work::Compile(kind, space) => compile::child((kind, space), &mut io::stdin())?,
+        Work::Inspect(depth) => {
+            let mut input = Vec::new();
+            io::stdin().read_to_end(&mut input)?;
+            let answer = inspection::in_process(&input, depth).map_err(|error| match error {
                 // Kept as it is, because its kind shows which resource has run out.
                 InspectionError::Start(error) => error,
                 error => io::Error::other(error),
-            })
-            .and_then(|answer| answer.encode()),
-    }?;
+            })?;
+            vec![answer.encode()?]
+        }
+    };
     io::stdout().write_all(MADE)?;
-    io::stdout().write_all(&output)
+    output.iter().try_for_each(|part| io::stdout().write_all(part))
 }

@@ -121,7 +121,7 @@ pub(crate) fn in_child(bytes: &[u8], depth: Depth) -> Result<Answer, InspectionE
             how,
         }
     };
-    match child::run(Work::Inspect(depth), bytes, limits) {
+    match child::run(Work::Inspect(depth), &[bytes], limits) {
         Ok(output) => Answer::decode(output).ok_or_else(|| broken("it returned no answer".to_owned())),
         Err(ChildError::Timeout) => Err(InspectionError::Timeout(TIMEOUT.into())),
         Err(ChildError::Cpu(limit)) => Err(InspectionError::Cpu(limit.into())),

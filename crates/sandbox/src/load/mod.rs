@@ -6,6 +6,7 @@ pub(super) mod child_main;
 mod compile;
 pub(super) mod component;
 pub(super) mod error;
+mod functions;
 pub(super) mod inspection;
 mod link;
 pub(super) mod sandbox;

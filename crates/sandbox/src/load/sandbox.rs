@@ -11,9 +11,10 @@ use wasmtime::component::Component;
 
 use super::{
     cache::Cache,
-    compile,
+    compile::{self, Shared},
     component::{EngineContext, LoadedComponent},
-    error::LoadError,
+    error::{CompileError, LoadError},
+    functions::{self, COMPONENT_MIN},
     inspection,
 };
 use crate::{
@@ -213,13 +214,14 @@ impl Sandbox {
     }
 
     /// Compiles a component and caches its code for the next start. Blocks for a tenth of a second to many seconds.
-    /// Several threads may compile at once.
+    /// Several threads may compile at once. `is_own`: the user's project has built it, so that its functions may be used for
+    /// other components.
     ///
     /// # Errors
     /// It does not compile, or cannot be linked.
-    pub fn compile(&self, seen: &InspectedComponent) -> Result<(LoadedComponent, Code), LoadError> {
+    pub fn compile(&self, seen: &InspectedComponent, is_own: bool) -> Result<(LoadedComponent, Code), LoadError> {
         let context = self.context(seen.contract.engine)?;
-        let (component, code) = self.compiled(&context, seen.contract.engine, &seen.bytes)?;
+        let (component, code) = self.compiled(&context, seen, is_own)?;
         let cache = self.cache.as_ref();
         let described = Code {
             bytes: code.len() as u64,
@@ -233,18 +235,47 @@ impl Sandbox {
     fn compiled(
         &self,
         context: &EngineContext,
-        kind: EngineKind,
-        bytes: &[u8],
+        seen: &InspectedComponent,
+        is_own: bool,
     ) -> Result<(Component, Vec<u8>), LoadError> {
         let code = match &self.compile {
-            Some(limits) => compile::in_child(kind, context.space, bytes, limits)?,
-            None => compile::in_process(&context.engine, bytes)?,
+            Some(limits) => self.compiled_in_child(context, seen, is_own, limits)?,
+            None => compile::in_process(&context.engine, &seen.bytes)?,
         };
         // SAFETY: this program's own compiler has just made the code, with this engine's configuration.
         #[allow(unsafe_code, reason = "the only way to load compiled code")]
         let component = unsafe { Component::deserialize(&context.engine, &code) };
         let component = component.map_err(|error| LoadError::of(&error, LoadError::Code))?;
         Ok((component, code))
+    }
+
+    /// Compiles a component in a child process that is given the known functions.
+    fn compiled_in_child(
+        &self,
+        context: &EngineContext,
+        seen: &InspectedComponent,
+        is_own: bool,
+        limits: &CompileLimits,
+    ) -> Result<Vec<u8>, CompileError> {
+        let cache = self.cache.as_ref().filter(|_| seen.size() >= COMPONENT_MIN);
+        let max = functions::max(limits.memory(seen.size()));
+        let known = cache
+            .map(|cache| cache.load_functions(&context.engine, max))
+            .unwrap_or_default();
+        let shared = Shared {
+            known: known.records(),
+            // The functions of a component are as trustworthy as the component, and others would use them.
+            added_max: if is_own && cache.is_some() { max } else { 0 },
+        };
+        let made = compile::in_child((seen.contract.engine, context.space), &seen.bytes, shared, limits)?;
+        if let Some(cache) = cache {
+            cache.used_functions(&known, functions::positions(&made.used));
+            if !made.added.is_empty() {
+                // A failure only makes compiling the next component slower.
+                let _ = cache.store_functions(&context.engine, &seen.digest, &made.added);
+            }
+        }
+        Ok(made.code)
     }
 
     /// How many components of at most `size` bytes may be compiled at once in `memory` bytes: at most one for each

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    built::{Before, Built},
     manifest::{Build, builds},
-    sources,
+    sources::{self, Sources},
 };
 use crate::{
     cli::{
@@ -28,18 +29,18 @@ const NOT_FOUND: i32 = 127;
 /// How many bytes of a failed build's output are shown, from its end. Arbitrary: far more than a screen.
 const WORDS_MAX: usize = 64 << 10;
 
-/// Builds all components of a manifest that have a build command.
-pub(crate) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<(), Failure> {
+/// Builds all components of a manifest that have a build command. Returns the components that were made.
+pub(crate) fn build_all(manifest: &Manifest, folder: &Path, quiet: bool) -> Result<Built, Failure> {
     build(folder, builds(manifest), quiet)
 }
 
 /// Runs each build command once, in the manifest's folder, unless its component is up to date with its sources. Prints the command
 /// first; shows its stderr at once, and its stdout if it fails. Looks up programs in the project's own `.venv/bin` and
-/// `node_modules/.bin` first.
+/// `node_modules/.bin` first. Returns the components that were made, now or by an earlier build that is up to date.
 ///
 /// # Errors
 /// A command failed. If a tool is missing, the failure names it, with a hint at how to get it.
-pub(crate) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, quiet: bool) -> Result<(), Failure> {
+pub(crate) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, quiet: bool) -> Result<Built, Failure> {
     let folder = if folder == Path::new("") {
         Path::new(".")
     } else {
@@ -47,22 +48,33 @@ pub(crate) fn build<'a>(folder: &Path, builds: impl Iterator<Item = Build<'a>>, 
     };
     // Without a cache, earlier builds are unknown.
     let cache = LazyCell::new(|| Cache::user().ok());
-    let mut done = BTreeSet::new();
-    for build in builds {
-        if build.sources.is_empty() {
-            if done.insert(build.line) {
-                run(folder, build.line, quiet)?;
+    // Looked at before all builds: one command may make several components.
+    let builds: Vec<_> = builds
+        .map(|build| (Before::of(folder.join(build.component)), build))
+        .collect();
+    let (mut done, mut built) = (BTreeSet::new(), Built::default());
+    for (before, build) in builds {
+        let sources = if build.sources.is_empty() {
+            None
+        } else {
+            match sources::look((*cache).as_ref(), folder, &build)? {
+                Sources::UpToDate(made) => {
+                    built.add(made);
+                    continue;
+                }
+                Sources::Changed(sources) => Some(sources),
             }
-        } else if let Some(sources) = sources::changed((*cache).as_ref(), folder, &build)? {
-            if done.insert(build.line) {
-                run(folder, build.line, quiet)?;
-            }
-            if let Some(cache) = &*cache {
-                sources::keep(cache, folder, &build, sources);
-            }
+        };
+        if done.insert(build.line) {
+            run(folder, build.line, quiet)?;
+        }
+        let made = before.made();
+        built.add(made);
+        if let (Some(sources), Some(cache)) = (sources, &*cache) {
+            sources::keep(cache, folder, &build, sources, made);
         }
     }
-    Ok(())
+    Ok(built)
 }
 
 fn run(folder: &Path, line: &str, quiet: bool) -> Result<(), Failure> {

@@ -39,23 +39,34 @@ struct Source {
     digest: Digest,
 }
 
+/// Whether a component is up to date with its sources.
+pub(super) enum Sources {
+    /// It is. The digest of the component, if the build that made it was run by this program.
+    UpToDate(Option<Digest>),
+    /// It is not. The sources to record once it is built.
+    Changed(Record),
+}
+
 /// The recorded sources of a component.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Sources {
+pub(super) struct Record {
     /// The sources by their paths, relative to the manifest's folder; see [`name`].
     files: BTreeMap<String, Source>,
     /// The time of the record, in ns since 1970.
     looked: i64,
     /// The component that was built from them.
     component: Option<Stamp>,
+    /// The digest of that component, if the build has written it. Records of earlier versions have none.
+    #[serde(default)]
+    made: Option<Digest>,
     /// Whether a file was read, because the earlier record did not prove its content.
     #[serde(skip)]
     read: bool,
 }
 
-impl Sources {
+impl Record {
     /// Whether the component exists and was built from sources with the same content.
-    fn made(&self, before: &Self, component: &Path) -> bool {
+    fn fits(&self, before: &Self, component: &Path) -> bool {
         let same =
             |(one, other): ((&String, &Source), (&String, &Source))| one.0 == other.0 && one.1.digest == other.1.digest;
         self.files.len() == before.files.len()
@@ -65,27 +76,29 @@ impl Sources {
     }
 }
 
-/// The sources to record once a component is built; None if it is up to date.
+/// Compares the sources of a component with the record of its last build.
 ///
 /// # Errors
 /// A source is missing or cannot be read.
-pub(super) fn changed(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -> Result<Option<Sources>, Failure> {
+pub(super) fn look(cache: Option<&Cache>, folder: &Path, build: &Build<'_>) -> Result<Sources, Failure> {
     let kept = cache.and_then(|cache| cache.load_build(&key(folder, build)));
-    let before: Option<Sources> = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-    let now = look(folder, build, before.as_ref())?;
-    if !before.is_some_and(|before| now.made(&before, &folder.join(build.component))) {
-        return Ok(Some(now));
-    }
+    let before: Option<Record> = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+    let now = find(folder, build, before.as_ref())?;
+    let Some(before) = before.filter(|before| now.fits(before, &folder.join(build.component))) else {
+        return Ok(Sources::Changed(now));
+    };
     if let (true, Some(cache)) = (now.read, cache) {
-        keep(cache, folder, build, now);
+        keep(cache, folder, build, now, before.made);
     }
-    Ok(None)
+    Ok(Sources::UpToDate(before.made))
 }
 
-/// Records the sources of a component. A record that cannot be stored costs a build the next time.
-pub(super) fn keep(cache: &Cache, folder: &Path, build: &Build<'_>, mut sources: Sources) {
-    sources.component = stamp_of(&folder.join(build.component));
-    if let Ok(text) = serde_json::to_vec(&sources) {
+/// Records the sources of a component, and its digest if the build has written it. A record that cannot be stored costs a build
+/// the next time.
+pub(super) fn keep(cache: &Cache, folder: &Path, build: &Build<'_>, mut record: Record, made: Option<Digest>) {
+    record.component = stamp_of(&folder.join(build.component));
+    record.made = made;
+    if let Ok(text) = serde_json::to_vec(&record) {
         let _ = cache.store_build(&key(folder, build), &text);
     }
 }
@@ -117,7 +130,7 @@ fn nanoseconds(seconds: i64, rest: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
-fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<Sources, Failure> {
+fn find(folder: &Path, build: &Build<'_>, before: Option<&Record>) -> Result<Record, Failure> {
     let looked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let looked = i64::try_from(looked.as_nanos()).unwrap_or_default();
     let mut found = BTreeMap::new();
@@ -151,10 +164,11 @@ fn look(folder: &Path, build: &Build<'_>, before: Option<&Sources>) -> Result<So
         };
         files.insert(name, Source { stamp, digest });
     }
-    Ok(Sources {
+    Ok(Record {
         files,
         looked,
         component: None,
+        made: None,
         read,
     })
 }
@@ -192,7 +206,7 @@ mod tests {
             component: Path::new("out.wasm"),
             sources: &sources,
         };
-        assert_eq!(look(folder.path(), &build, None).unwrap().files.len(), 2);
+        assert_eq!(find(folder.path(), &build, None).unwrap().files.len(), 2);
     }
 
     #[test]
@@ -222,7 +236,7 @@ mod tests {
                 component: Path::new("out.wasm"),
                 sources: &sources,
             };
-            let looked = look(folder.path(), &build, None).unwrap();
+            let looked = find(folder.path(), &build, None).unwrap();
             looked.files.into_keys().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(found(&["a.py"]), "a.py");

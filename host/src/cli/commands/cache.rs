@@ -39,7 +39,7 @@ enum Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Content {
     /// `compiled`: machine code; `adapted`: components made from core modules; `inspected`: results of inspecting files;
-    /// `built`: the sources that components were built from.
+    /// `built`: the sources that components were built from; `functions`: compiled functions that components share.
     kind: String,
     files: u64,
     bytes: u64,

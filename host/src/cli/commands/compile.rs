@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cli::{
         args::CompileArgs,
-        build::build_all,
+        build::{Built, build_all},
         console::{Failure, exit, json_line, print},
         loading::{
             FoundComponent, Loader, Progress, Role, Wanted, files, seconds, stack, to_compile, wanted_by_manifest,
@@ -131,11 +131,12 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
         code: AtomicU8::new(exit::DONE),
         unwritten: Mutex::new(None),
     };
-    for (limits, wanted) in groups(&reporter) {
+    let mut built = Built::default();
+    for (limits, wanted) in groups(&reporter, &mut built) {
         // No guest runs, so that no memory needs to be counted.
         let budget = Budget::new(u64::MAX);
         let sandbox = Sandbox::new(Some(cache.clone()), limits, stack(None)?, budget);
-        group(&sandbox, &wanted, &reporter);
+        group(&sandbox, &wanted, &built, &reporter);
     }
     match reporter.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(failure) => Err(failure),
@@ -143,11 +144,12 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<u8, Failure> {
     }
 }
 
-/// Groups the wanted components by their compile limits: one group, unless manifests differ in them.
-fn groups(reporter: &Reporter<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
+/// Groups the wanted components by their compile limits: one group, unless manifests differ in them. Adds the components that
+/// were built to `built`.
+fn groups(reporter: &Reporter<'_>, built: &mut Built) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> {
     let mut groups: Vec<(Option<CompileLimits>, Vec<Wanted>)> = Vec::new();
     for path in &reporter.args.paths {
-        match wanted(path, reporter.args) {
+        match wanted(path, reporter.args, built) {
             Ok((limits, wanted)) => match groups.iter_mut().find(|(same, _)| *same == limits) {
                 Some((_, group)) => group.extend(wanted),
                 None => groups.push((limits, wanted)),
@@ -158,7 +160,7 @@ fn groups(reporter: &Reporter<'_>) -> Vec<(Option<CompileLimits>, Vec<Wanted>)> 
     groups
 }
 
-fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec<Wanted>), Failure> {
+fn wanted(path: &Path, args: &CompileArgs, built: &mut Built) -> Result<(Option<CompileLimits>, Vec<Wanted>), Failure> {
     let mut project = match source(path, args.manifest.trust_manifest)? {
         Source::Project(project) => project,
         Source::Component(path) => {
@@ -176,14 +178,18 @@ fn wanted(path: &Path, args: &CompileArgs) -> Result<(Option<CompileLimits>, Vec
         matches!(ask.what, AskKind::Build | AskKind::Path)
     })?;
     if !args.manifest.no_build {
-        build_all(&project.manifest, &project.folder, args.quiet)?;
+        built.extend(build_all(&project.manifest, &project.folder, args.quiet)?);
     }
     Ok((args.compiling.limits(&project.manifest), wanted))
 }
 
 /// Compiles a group of components, and reports the outcome of each as soon as it is known.
-fn group(sandbox: &Sandbox, wanted: &[Wanted], reporter: &Reporter<'_>) {
-    let loader = Loader { sandbox, all: true };
+fn group(sandbox: &Sandbox, wanted: &[Wanted], built: &Built, reporter: &Reporter<'_>) {
+    let loader = Loader {
+        sandbox,
+        built,
+        all: true,
+    };
     let mut looked: Vec<FoundComponent> = Vec::new();
     let files = files(wanted);
     for (file, one) in files.iter().zip(loader.look(&files)) {

@@ -14,7 +14,7 @@ use super::{
     wanted::{File, Wanted, files},
 };
 use crate::{
-    cli::console::Failure,
+    cli::{build::Built, console::Failure},
     digest::Digest,
     limits::default_host_memory,
     sandbox::{Code, InspectedComponent, LoadedComponent, Sandbox},
@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct FoundComponent {
     pub(crate) path: PathBuf,
     pub(crate) seen: InspectedComponent,
+    /// Whether a build of the user's project has made it, and it is not pinned or signed, as those from elsewhere are.
+    is_own: bool,
     /// Its code, if that was in the cache.
     pub(crate) kept: Option<(LoadedComponent, Code)>,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Compiled {
 #[derive(Clone, Copy)]
 pub(crate) struct Loader<'a> {
     pub(crate) sandbox: &'a Sandbox,
+    pub(crate) built: &'a Built,
     /// Whether to continue after a failure.
     pub(crate) all: bool,
 }
@@ -58,6 +61,7 @@ impl Loader<'_> {
             Ok(FoundComponent {
                 kept: kept.map_err(|error| unusable(&file.path, &error))?,
                 path: file.path.clone(),
+                is_own: self.built.contains(&seen) && !file.is_checked(),
                 seen,
             })
         })
@@ -74,7 +78,7 @@ impl Loader<'_> {
         each(components, self.width(largest), self.all, |one| {
             progress.begin(&one.path);
             let begun = Instant::now();
-            let compiled = self.sandbox.compile(&one.seen);
+            let compiled = self.sandbox.compile(&one.seen, one.is_own);
             progress.end(&one.path);
             let compiled = compiled
                 .map(|(program, code)| Compiled {
@@ -104,8 +108,12 @@ impl LoadedComponents {
     ///
     /// # Errors
     /// A component cannot be read, has another digest or signer, or cannot be loaded.
-    pub(crate) fn load(sandbox: &Sandbox, wanted: &[Wanted], quiet: bool) -> Result<Self, Failure> {
-        let loader = Loader { sandbox, all: false };
+    pub(crate) fn load(sandbox: &Sandbox, wanted: &[Wanted], built: &Built, quiet: bool) -> Result<Self, Failure> {
+        let loader = Loader {
+            sandbox,
+            built,
+            all: false,
+        };
         let looked = or_first_failure(loader.look(&files(wanted)))?;
         let missing = to_compile(&looked);
         let progress = Progress::new(missing.len(), quiet);

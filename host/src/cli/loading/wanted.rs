@@ -94,6 +94,15 @@ pub(crate) struct File {
     pub(super) wanted: Vec<Wanted>,
 }
 
+impl File {
+    /// Whether it must have a given digest or signature.
+    pub(super) fn is_checked(&self) -> bool {
+        self.wanted
+            .iter()
+            .any(|wanted| wanted.pin.is_some() || wanted.signer.is_some())
+    }
+}
+
 /// The files of the wanted components, in the order of their first use.
 pub(crate) fn files(wanted: &[Wanted]) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();

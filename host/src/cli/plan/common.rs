@@ -9,7 +9,7 @@ use super::streams::input;
 use crate::{
     cli::{
         args::Common,
-        build::build_all,
+        build::{Built, build_all},
         console::Failure,
         project::{Project, trust},
     },
@@ -26,13 +26,13 @@ pub(crate) fn checked(policy: Policy) -> Result<Policy, Failure> {
     Health::check(policy).map_err(|why| Failure::usage("invalid `[health]` settings").because(why))
 }
 
-/// Requires trust in a project as far as it is needed, and builds it.
-pub(super) fn prepare(project: &mut Project, common: &Common) -> Result<(), Failure> {
+/// Requires trust in a project as far as it is needed, and builds it. Returns the components that were made.
+pub(super) fn prepare(project: &mut Project, common: &Common) -> Result<Built, Failure> {
     trust::require(project, common.manifest, common.signed_by.is_some(), |_| true)?;
-    if !common.manifest.no_build {
-        build_all(&project.manifest, &project.folder, common.quiet)?;
+    if common.manifest.no_build {
+        return Ok(Built::default());
     }
-    Ok(())
+    build_all(&project.manifest, &project.folder, common.quiet)
 }
 
 /// Checks that `--workers` is not given for a pool that lists its workers: they differ, and a count does not select among them.

@@ -40,14 +40,14 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
     })?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
     workers_can_be_counted(&project.manifest, &args.common)?;
-    prepare(&mut project, &args.common)?;
+    let built = prepare(&mut project, &args.common)?;
     let (manifest, folder) = (&project.manifest, &project.folder);
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let mut wanted = wanted_by_pools(manifest, folder, signer);
     let alone = wanted_by_map(manifest, folder, &args.common, signer);
     wanted.extend(alone.map(|one| one.typed(project.is_alone())));
-    let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
+    let programs = LoadedComponents::load(&sandbox, &wanted, &built, args.common.quiet)?;
     let pools = PoolMaker::new(&programs, &args.common, limits, &args.args)?.manifest(manifest, folder, true)?;
     if pools.is_empty() {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))

@@ -38,7 +38,7 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     if typed.is_empty() {
         workers_can_be_counted(&project.manifest, &args.common)?;
     }
-    prepare(&mut project, &args.common)?;
+    let built = prepare(&mut project, &args.common)?;
     let (manifest, folder) = (&project.manifest, &project.folder);
     let signer = args.common.signed_by.as_ref().or(manifest.signed_by.as_ref());
     let pin = args.common.expect_sha256.or(operation.sha256);
@@ -49,7 +49,7 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
         let worker = |(path, _): &(&Path, _)| Wanted::new(path.into(), None, signer, Role::Worker).typed(true);
         wanted.extend(typed.iter().map(worker));
     }
-    let programs = LoadedComponents::load(&sandbox, &wanted, args.common.quiet)?;
+    let programs = LoadedComponents::load(&sandbox, &wanted, &built, args.common.quiet)?;
     let program = programs.of(&component)?;
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));

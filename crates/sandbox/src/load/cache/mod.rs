@@ -1,5 +1,5 @@
-//! The cache on disk: compiled code, components that were made of core modules, inspections of files, and records of
-//! what components were built from.
+//! The cache on disk: compiled code, compiled functions that components share, components that were made of core
+//! modules, inspections of files, and records of what components were built from.
 //!
 //! Wasmtime trusts the code that it loads. So the folder is used only if it is owned by this user, closed to others,
 //! and below folders that others cannot write to. Files are named by the digest of the component and by what made them,
@@ -7,6 +7,7 @@
 //! compute wrong results at every start. A damaged file is removed and made again.
 
 mod folder;
+mod functions;
 
 use std::{
     fs::File,
@@ -41,13 +42,15 @@ const COMPILED: &str = "cwasm";
 const ADAPTED: &str = "wasm";
 const INSPECTED: &str = "json";
 const BUILT: &str = "built";
+const FUNCTIONS: &str = "functions";
 
 /// The extensions, with the names of their kinds.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     (COMPILED, "compiled"),
     (ADAPTED, "adapted"),
     (INSPECTED, "inspected"),
     (BUILT, "built"),
+    (FUNCTIONS, "functions"),
 ];
 
 /// The length of the checksum at the end of a file, in bytes.
@@ -67,7 +70,7 @@ pub struct Cache {
 /// The files of one kind in the cache.
 #[derive(Clone, Debug)]
 pub struct CacheUsage {
-    /// `compiled`, `adapted`, `inspected` or `built`.
+    /// `compiled`, `adapted`, `inspected`, `built` or `functions`.
     pub kind: &'static str,
     pub files: u64,
     /// Including checksums.
@@ -234,7 +237,7 @@ impl Cache {
     }
 
     /// Reads a file to its end and checks it. Returns it with the size of its content. A damaged file is removed.
-    fn read_checked(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
+    fn read_unused(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
         let checked = match self.folder.file(name) {
             Ok(Some(mut file)) => match check(&mut file, name, block) {
                 Ok(Some(size)) => Some((file, size)),
@@ -243,10 +246,17 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             _ => None,
         };
-        match &checked {
-            // The time of last use decides which files are removed first.
-            Some((file, _)) => drop(file.set_modified(SystemTime::now())),
-            None => self.remove(name),
+        if checked.is_none() {
+            self.remove(name);
+        }
+        checked
+    }
+
+    /// Reads a file as [`Cache::read_unused`] does, and sets its time of last use.
+    fn read_checked(&self, name: &str, block: impl FnMut(&[u8])) -> Option<(File, u64)> {
+        let checked = self.read_unused(name, block);
+        if let Some((file, _)) = &checked {
+            set_used(file);
         }
         checked
     }
@@ -316,6 +326,18 @@ struct CacheFile {
     path: PathBuf,
 }
 
+impl CacheFile {
+    fn name(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+}
+
+/// Sets the time of last use, which decides which files are removed first.
+fn set_used(file: &File) {
+    // If this fails, the file is removed earlier.
+    let _ = file.set_modified(SystemTime::now());
+}
+
 /// None if the file is gone: other threads and processes remove files from the same folder too.
 fn unless_gone<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
@@ -333,11 +355,16 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|other| other == extension)
 }
 
-/// The file name of compiled code.
-fn compiled(engine: &Engine, digest: &Digest) -> String {
+/// Names all that decides which compiled code fits an engine: wasmtime's version, the machine, and the compiler's settings.
+fn identity(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{digest}-{:016x}.{COMPILED}", hasher.finish())
+    format!("{:016x}", hasher.finish())
+}
+
+/// The file name of compiled code.
+fn compiled(engine: &Engine, digest: &Digest) -> String {
+    format!("{digest}-{}.{COMPILED}", identity(engine))
 }
 
 /// The file name of the component that was made of this core module.

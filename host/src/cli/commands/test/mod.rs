@@ -16,7 +16,7 @@ use self::verdict::Verdict;
 use crate::{
     cli::{
         args::TestArgs,
-        build,
+        build::{self, Built},
         console::{Failure, exit, print, print_stderr},
         loading::{LoadedComponents, Role, Wanted, cache, name_of, stack},
         plan,
@@ -149,14 +149,16 @@ fn stage(args: &TestArgs, project: &Project) -> Result<Stage, Failure> {
         stack(manifest.limits.stack)?,
         Budget::new(u64::MAX),
     );
-    if !args.manifest.no_build {
+    let built = if args.manifest.no_build {
+        Built::default()
+    } else {
         // Workers are scripted: only the operation is built.
-        build::build(folder, build::operation_build(operation).into_iter(), args.quiet)?;
-    }
+        build::build(folder, build::operation_build(operation).into_iter(), args.quiet)?
+    };
     let component = folder.join(&operation.component);
     let signer = manifest.signed_by.as_ref();
     let wanted = Wanted::new(component.clone(), operation.sha256, signer, Role::Operation).typed(project.is_alone());
-    let program = LoadedComponents::load(&sandbox, &[wanted], args.quiet)?.of(&component)?;
+    let program = LoadedComponents::load(&sandbox, &[wanted], &built, args.quiet)?.of(&component)?;
     let mut operation_args = operation.args.clone();
     operation_args.insert(0, name_of(&component));
     Ok(Stage {
