@@ -16,7 +16,7 @@ use crate::inspect::{
     report::{self, Inspection, Problem, Rejection},
     shape::Depth,
 };
-use disperse_protocol::{inbox::panic_message, text::cut, units::Size};
+use disperse_protocol::{digest::Digest, inbox::panic_message, text::cut, units::Size};
 
 /// Memory for inspecting a file, in bytes of address space: a fixed part and a multiple of the file's size. A core
 /// module is copied several times while a component is made of it.
@@ -93,12 +93,12 @@ impl Answer {
         if u64::from(length) > ANSWER_MAX {
             return None;
         }
-        let outcome = serde_json::from_slice(rest.get(..length as usize)?).ok()?;
+        let outcome: Result<Inspection, Rejection> = serde_json::from_slice(rest.get(..length as usize)?).ok()?;
         bytes.drain(..4 + length as usize);
-        Some(Self {
-            outcome,
-            component: (!bytes.is_empty()).then_some(bytes),
-        })
+        let component = (!bytes.is_empty()).then_some(bytes);
+        // Code is cached under this digest. A child that a component has taken over could name another component.
+        let digest = outcome.as_ref().ok().and_then(|inspection| inspection.digest);
+        (digest == component.as_deref().map(Digest::of)).then_some(Self { outcome, component })
     }
 }
 
@@ -194,4 +194,29 @@ fn linked(mut inspection: Inspection, component: &[u8], depth: Depth) -> Result<
         };
     }
     Ok(inspection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_that_names_another_component_is_rejected() {
+        let module = wat::parse_str(include_str!("../../../../tests/guests/program.wat")).unwrap();
+        let mut answer = in_process(&module, Depth::Declarations).unwrap();
+        let made = answer.component.clone().unwrap();
+        let decoded = Answer::decode(answer.encode().unwrap()).unwrap();
+        assert_eq!(decoded.component.as_deref(), Some(&*made));
+        let other = Digest::of(b"another component");
+        for (digest, component) in [
+            (Some(other), Some(made.clone())),
+            (Some(other), None),
+            (Some(Digest::of(&made)), None),
+            (None, Some(made.clone())),
+        ] {
+            answer.outcome = answer.outcome.map(|inspection| Inspection { digest, ..inspection });
+            answer.component = component;
+            assert!(Answer::decode(answer.encode().unwrap()).is_none());
+        }
+    }
 }
