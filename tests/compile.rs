@@ -177,6 +177,6 @@ fn compiler_process_is_confined_and_ends_with_the_host() {
         limits,
         ["0".to_owned(), (3u64 << 30).to_string(), (50 * cores + 1).to_string()]
     );
-    let arenas = format!("MALLOC_ARENA_MAX={cores}\0");
-    assert_eq!(environment, arenas.as_bytes(), "the environment of the compiler");
+    let numbers = format!("MALLOC_ARENA_MAX={cores}\0RAYON_NUM_THREADS={cores}\0");
+    assert_eq!(environment, numbers.as_bytes(), "the environment of the compiler");
 }

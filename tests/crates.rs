@@ -22,11 +22,13 @@ const USES: [(&str, &[&str]); 7] = [
 ];
 
 /// Packages that only these crates may use.
-const ONLY: [(&str, &[&str]); 8] = [
+const ONLY: [(&str, &[&str]); 10] = [
     ("clap", &["host"]),
     ("hyper", &["crates/egress"]),
     ("indicatif", &["host"]),
+    ("libc", &["crates/sandbox"]),
     ("rustls", &["crates/egress"]),
+    ("seccompiler", &["crates/sandbox"]),
     ("toml", &["host"]),
     ("wasmparser", &["crates/sandbox"]),
     ("wasmtime", &["crates/sandbox"]),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     ahead::{cached_code, with_own_cache},
     cache::{changed, files},
-    compile::worker_with,
+    compile::{compilers, large_function, worker_with},
     signed::Signer,
     support::{Folder, has},
 };
@@ -245,4 +245,43 @@ fn functions_that_cannot_be_stored_change_nothing_else() {
     assert_eq!(cached_code(&folder).len(), 1);
     let unfinished = |path: &PathBuf| path.to_string_lossy().contains(".new-");
     assert!(!files(&folder).iter().any(unfinished));
+}
+
+#[test]
+fn compiling_child_is_isolated_and_has_only_pipes_open() {
+    let folder = Folder::new();
+    // Functions are shared with components of this size.
+    let worker = worker_with(&folder, &large_function());
+    let mut live = with_own_cache(
+        &folder,
+        &[
+            "compile",
+            &worker,
+            "--compile-memory",
+            "3GiB",
+            "--compile-timeout",
+            "5m",
+        ],
+    )
+    .start();
+    let host = live.id();
+    let mut open = Vec::new();
+    live.wait_until("a compiler", |_, _| {
+        let isolated = |child: &i32| {
+            let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+            ["NoNewPrivs:\t1", "Seccomp:\t2"]
+                .iter()
+                .all(|line| status.contains(line))
+        };
+        let child = compilers(host, 3 << 30).find(isolated);
+        let files = child.and_then(|child| fs::read_dir(format!("/proc/{child}/fd")).ok());
+        let files = files.into_iter().flatten();
+        open = files
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .collect();
+        !open.is_empty()
+    });
+    let is_pipe = |target: &PathBuf| target.to_string_lossy().starts_with("pipe:") || target == Path::new("/dev/null");
+    assert!(open.iter().all(is_pipe), "{open:?}");
+    live.end().exits(0);
 }

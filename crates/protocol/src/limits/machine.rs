@@ -3,15 +3,16 @@
 use std::{
     io,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     thread,
 };
 
 use rustix::process::{Resource, getrlimit};
 
-/// The number of cores of this process, from 1.
+/// The number of cores of this process at the first call, from 1. A child that compiles cannot read it later.
 pub fn cores() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// How many threads can be started now, of this many, and why not more. Starts and ends them: there is no other way to

@@ -10,7 +10,7 @@ use super::{
     error::InspectionError,
     inspection,
 };
-use crate::process::{child_command::CHILD, processes};
+use crate::process::{child_command::CHILD, isolation::isolate, processes};
 use disperse_protocol::limits::{Shortage, cores};
 
 /// Address space that a thread reserves without using it, in bytes: an arena of glibc's allocator, twice 64 MiB while
@@ -55,7 +55,7 @@ fn child_of(work: &str, memory: u64, seconds: u64) -> u8 {
     code
 }
 
-/// Lowers the limits of this process. Lower limits stay: only the superuser may raise them.
+/// Lowers the limits of this process, and isolates it. Lower limits stay: only the superuser may raise them.
 fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     lower(Resource::Data, "memory", memory)?;
     // Not every kernel counts all memory as data. In addition, the thread of each core reserves address space it never
@@ -66,6 +66,7 @@ fn confine(memory: u64, seconds: u64) -> io::Result<()> {
     lower(Resource::Core, "core files", 0)?;
     lower(Resource::Fsize, "file sizes", 0)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    isolate();
     Ok(())
 }
 

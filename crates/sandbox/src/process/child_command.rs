@@ -17,6 +17,8 @@ pub(crate) fn child_command(work: &[&str; 3]) -> Command {
         .env_clear()
         // glibc's default is eight arenas a core, each of which reserves address space.
         .env("MALLOC_ARENA_MAX", cores().to_string())
+        // The child cannot read the files that hold this number; see `isolation`.
+        .env("RAYON_NUM_THREADS", cores().to_string())
         .current_dir("/");
     command
 }

@@ -3,4 +3,5 @@
 pub(super) mod child_command;
 pub(super) mod environment;
 pub(super) mod inherited;
+pub(super) mod isolation;
 pub(super) mod processes;
