@@ -99,7 +99,7 @@ fn is(argument: u8, test: SeccompCmpOp, value: u64) -> Result<SeccompCondition, 
 mod tests {
     use std::{
         fs::{self, File},
-        net::{TcpListener, TcpStream},
+        net::{SocketAddr, TcpListener, TcpStream},
         os::unix::net::{UnixListener, UnixStream},
         path::Path,
         process::Command,
@@ -114,8 +114,7 @@ mod tests {
     const ACTIONS: usize = 9;
 
     /// What a thread can do: the names of the actions that succeed.
-    fn possible(folder: &Path, listener: &TcpListener) -> Vec<&'static str> {
-        let address = listener.local_addr().unwrap();
+    fn possible(folder: &Path, address: SocketAddr) -> Vec<&'static str> {
         let socket = folder.join("socket");
         let actions: [(&str, &dyn Fn() -> bool); ACTIONS] = [
             ("read", &|| File::open("/proc/self/exe").is_ok()),
@@ -159,8 +158,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), "").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
         let _socket = UnixListener::bind(folder.path().join("socket")).unwrap();
-        let possible = || possible(folder.path(), &listener);
+        let possible = || possible(folder.path(), address);
         let nothing_yet = || assert_eq!(possible().len(), ACTIONS, "nothing is restricted yet");
         if let Some(possible) = isolated(nothing_yet, possible) {
             assert_eq!(possible, ["start a thread"]);
