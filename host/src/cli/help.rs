@@ -26,7 +26,7 @@ const CODES: [(u8, &str); 9] = [
     ),
     (
         exit::SYSTEMIC,
-        "The workers, or a service they depend on, failed: actions had no worker left.",
+        "Actions had no worker left, or tasks failed while all workers of a pool were out of service.",
     ),
     (
         exit::MACHINE,

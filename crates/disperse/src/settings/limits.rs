@@ -28,7 +28,7 @@ const RESULT_MAX: u64 = 2 << 30;
 /// An invalid limit.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongLimit {
-    #[error("`{0}` is 0, which no guest could run with")]
+    #[error("`{0}` is 0, and a guest needs some; leave it out for the default")]
     Zero(&'static str),
     #[error("`{name}` is {is}, and the maximum is {most}")]
     TooMuch { name: &'static str, is: Size, most: Size },

@@ -64,8 +64,8 @@ pub(crate) struct Common {
     pub(crate) http: Vec<String>,
     /// Add a secret from env:VAR or file:PATH to granted requests
     ///
-    /// The workers' variable NAME holds a placeholder. The host replaces it by the value in requests to granted https servers;
-    /// workers never see the value. Can be given several times.
+    /// The workers' variable NAME holds a placeholder. The host replaces it by the value in requests to granted https
+    /// servers or, if there are none, to those granted by address; workers never see the value. Can be given several times.
     #[arg(long, value_name = "NAME=SOURCE", help_heading = "Grants")]
     pub(crate) secret: Vec<String>,
     /// Memory for all guests and their data [default: half of the machine's]

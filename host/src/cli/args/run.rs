@@ -50,6 +50,8 @@ pub(crate) struct MapArgs {
     #[arg(long, overrides_with = "ordered")]
     pub(crate) unordered: bool,
     /// Number of lines per action
+    ///
+    /// The worker gets them joined by line ends, and divides them itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: u32,
     /// Declare actions idempotent: slow ones may be tried twice
