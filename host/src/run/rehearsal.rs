@@ -60,6 +60,8 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         buckets,
         transport: Box::new(Scripted::new(script.rules, stage.task_limits.result)),
         journal: Box::new(NoJournal),
+        history: None,
+        written: 0,
         clock: Clock::start(),
         counts: Arc::default(),
     };
@@ -71,6 +73,7 @@ pub(crate) async fn rehearse(stage: &Stage, script: Script) -> Result<Rehearsed,
         began_unix_ms: NO_TIME_UNIX_MS,
         seed: script.seed,
         is_rehearsal: true,
+        is_recorded: false,
     };
     let operation = ComponentOperation::start(
         stage.sandbox.clone(),

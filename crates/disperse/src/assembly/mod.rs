@@ -23,7 +23,7 @@ use crate::{
     },
 };
 use disperse_engine::{
-    driver::{Clock, Driver, NoJournal, Setup},
+    driver::{Clock, Driver, History, Journal, NoJournal, Setup},
     sink::{EventSink, Finished, LiveCounts, Reporter},
     transport::InProcess,
 };
@@ -84,8 +84,34 @@ pub struct Plan {
     pub socket: bool,
     pub log_level: Level,
     pub seed: u64,
+    /// The record by which the run can be resumed. None: there is none.
+    pub recording: Option<Recording>,
     /// Whether a program embeds it, which may have all its blocking threads busy.
     pub is_embedded: bool,
+}
+
+/// The record of a run that outlives its process.
+pub struct Recording {
+    pub id: RunId,
+    pub clock: Clock,
+    pub journal: Box<dyn Journal>,
+    /// What the run did before. None: it begins.
+    pub history: Option<Box<dyn History>>,
+    /// How many bytes of its output are at their target already.
+    pub written: u64,
+}
+
+impl Recording {
+    /// Of a run without a record.
+    fn none() -> Self {
+        Self {
+            id: RunId::new(),
+            clock: Clock::start(),
+            journal: Box::new(NoJournal),
+            history: None,
+            written: 0,
+        }
+    }
 }
 
 /// Why a run broke off.
@@ -148,8 +174,14 @@ pub async fn run_with(
     } = wires;
     let mut report = Reporter::new(sink);
     let (logger, lines) = Logger::new(plan.log_level, plan.verbose);
-    let id = RunId::new();
-    let clock = Clock::start();
+    let is_recorded = plan.recording.is_some();
+    let Recording {
+        id,
+        clock,
+        journal,
+        history,
+        written,
+    } = plan.recording.unwrap_or_else(Recording::none);
     let listens = plan.socket.then(|| Server::start(&id, to_driver.clone()));
     let (server, deaf) = match listens.transpose() {
         Ok(server) => (server, None),
@@ -188,7 +220,9 @@ pub async fn run_with(
         pools,
         buckets,
         transport: Box::new(InProcess::default()),
-        journal: Box::new(NoJournal),
+        journal,
+        history,
+        written,
         clock,
         counts: counts.clone(),
     };
@@ -198,7 +232,7 @@ pub async fn run_with(
         plan.what,
         (source, is_file),
         plan.ordered,
-        (plan.seed, clock.began_unix_ms()),
+        (plan.seed, clock.began_unix_ms(), is_recorded),
         &sandbox,
         &logger,
         &to_driver,
@@ -307,7 +341,7 @@ fn operation(
     what: OperationSource,
     (source, is_file): (Option<Box<dyn Read + Send>>, bool),
     ordered: bool,
-    (seed, began_unix_ms): (u64, u64),
+    (seed, began_unix_ms, is_recorded): (u64, u64, bool),
     sandbox: &Arc<Sandbox>,
     logger: &Logger,
     to_driver: &UnboundedSender<Notice>,
@@ -327,6 +361,7 @@ fn operation(
                 began_unix_ms,
                 seed,
                 is_rehearsal: false,
+                is_recorded,
             };
             Ok(Box::new(ComponentOperation::start(
                 sandbox.clone(),

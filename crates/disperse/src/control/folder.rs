@@ -106,7 +106,12 @@ impl Folder {
         self.file(id, SOCKET)
     }
 
-    fn file(&self, id: &RunId, what: &str) -> PathBuf {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file of a run, with this ending.
+    pub fn file(&self, id: &RunId, what: &str) -> PathBuf {
         self.0.join(format!("{id}.{what}"))
     }
 

@@ -128,6 +128,7 @@ impl RunBuilder {
             socket: false,
             log_level: Level::Info,
             seed: self.seed,
+            recording: None,
             is_embedded: true,
         };
         Ok(Run::start(&runtime, self.host.sandbox, plan, library()))

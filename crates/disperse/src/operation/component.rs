@@ -11,7 +11,9 @@ use tokio::{
 
 use super::Operation;
 use disperse_protocol::{
-    inbox::{Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, TaskPort, TaskRoom, deliveries, reap},
+    inbox::{
+        Deliveries, Notice, PlannerCall, PlannerNotice, PlannerPort, PlannerStep, TaskPort, TaskRoom, deliveries, reap,
+    },
     limits::{Budget, Charge, Limits},
     logger::Logger,
 };
@@ -45,6 +47,8 @@ pub struct OperationSettings {
     pub seed: u64,
     /// Whether it is rehearsed: then tasks report when they rest, and time and memory of the machine do not end them.
     pub is_rehearsal: bool,
+    /// Whether the run is recorded: then the planner reports each call before it begins.
+    pub is_recorded: bool,
 }
 
 impl ComponentOperation {
@@ -58,7 +62,10 @@ impl ComponentOperation {
     ) -> Self {
         let (planner, calls) = unbounded_channel();
         let mut running = JoinSet::new();
-        let port = PlannerPort::new(to_driver.clone());
+        let mut port = PlannerPort::new(to_driver.clone());
+        if settings.is_recorded {
+            port = port.reporting_calls();
+        }
         let env = GuestEnv {
             args: settings.args.clone(),
             stdin: settings.input.clone(),
@@ -94,6 +101,7 @@ impl ComponentOperation {
                             instance,
                             port,
                             input: settings.input,
+                            now_ms: 0,
                         }
                         .live(calls)
                         .await
@@ -185,6 +193,8 @@ struct Planner {
     instance: PlannerInstance,
     port: PlannerPort,
     input: Option<Input>,
+    /// The run's time at the last call of the driver.
+    now_ms: u64,
 }
 
 impl Planner {
@@ -199,6 +209,7 @@ impl Planner {
                     None => return,
                     Some((call, room, now_ms)) => {
                         self.instance.set_now(now_ms);
+                        self.now_ms = now_ms;
                         self.call(call, room, &mut wanted).await
                     }
                 },
@@ -219,9 +230,9 @@ impl Planner {
             PlannerCall::Next(count) => *wanted = count,
             PlannerCall::Collect { task, input, outcome } => {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
-                self.port.collects(Some(task));
+                self.begins(PlannerStep::Collect(task));
                 let collected = self.instance.collect(&input, outcome).await;
-                self.port.collects(None);
+                self.port.ended();
                 collected.map_err(|fault| failed("collect", Some(task), &fault))?;
                 drop(room);
                 self.port.say(PlannerNotice::Collected);
@@ -229,6 +240,7 @@ impl Planner {
             // Nothing waits here.
             PlannerCall::Release => self.port.say(PlannerNotice::Collected),
             PlannerCall::Finish => {
+                self.begins(PlannerStep::Finish);
                 let end = self
                     .instance
                     .finish()
@@ -240,7 +252,13 @@ impl Planner {
         Ok(())
     }
 
+    /// It calls a function of the guest.
+    fn begins(&self, step: PlannerStep) {
+        self.port.begins(step, self.now_ms);
+    }
+
     async fn next(&mut self, wanted: &mut u32) -> Result<(), String> {
+        self.begins(PlannerStep::Next);
         match self
             .instance
             .next()

@@ -13,6 +13,8 @@ pub struct Clock {
     began_unix_ms: u64,
     /// How long the process had been stopped by then.
     stopped_before: Duration,
+    /// The run's time then.
+    passed: Duration,
 }
 
 impl Clock {
@@ -23,6 +25,16 @@ impl Clock {
             began: Instant::now(),
             began_unix_ms: since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
             stopped_before: stopped_so_far(),
+            passed: Duration::ZERO,
+        }
+    }
+
+    /// Goes on with the time of a run that began at this time of the wall clock, in ms since 1970, and has this time now.
+    pub fn resume(began_unix_ms: u64, passed: Duration) -> Self {
+        Self {
+            began_unix_ms,
+            passed,
+            ..Self::start()
         }
     }
 
@@ -36,13 +48,13 @@ impl Clock {
         let now = Instant::now();
         let stopped = stopped(now).saturating_sub(self.stopped_before);
         let elapsed = now.saturating_duration_since(self.began).saturating_sub(stopped);
-        Moment::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+        Moment::START + self.passed + elapsed
     }
 
     /// When a moment of the run comes, unless the process is stopped before.
     pub fn instant(&self, moment: Moment) -> Instant {
         let stopped = stopped_so_far().saturating_sub(self.stopped_before);
-        self.began + stopped + Duration::from_micros(moment.as_micros())
+        self.began + stopped + Duration::from_micros(moment.as_micros()).saturating_sub(self.passed)
     }
 
     /// How long the run has taken so far, in real time.

@@ -63,16 +63,18 @@ impl Driver<'_> {
 
     /// Runs to the end. Returns how it went, and if it is to be kept what can be asked of it from now on.
     pub async fn run(mut self, keep: bool) -> (RunSummary, Option<Archive>) {
+        self.resume().await;
         let mut batch = Vec::with_capacity(TURN_MAX);
         let mut progress = tokio::time::interval(PROGRESS);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         while !self.turn(self.clock.now(), &mut batch) {
             self.wait(&mut batch, &mut progress).await;
         }
-        while self.effects.are_waiting() {
+        while self.effects.are_waiting() && self.journal.failure().is_none() {
             self.journal.advanced().await;
             self.release_durable();
         }
+        self.end_with_journal();
         let kept = keep.then(|| self.kept());
         (self.summary(), kept)
     }
@@ -86,6 +88,7 @@ impl Driver<'_> {
             self.wake();
         }
         self.steer();
+        self.end_with_journal();
         let is_over = self.is_over();
         self.end_turn();
         while let Some(worker) = self.vanished.pop() {
@@ -130,7 +133,7 @@ impl Driver<'_> {
         let moments = moments.into_iter().flatten().filter(|_| !is_full);
         let counted_by = self.counted_by.filter(|by| *by > self.now);
         let next = moments.chain(self.settled_by).chain(counted_by).min();
-        let awaits_journal = self.effects.are_waiting();
+        let awaits_journal = self.effects.are_waiting() || self.journal.is_behind();
         loop {
             if self.inbox.is_empty() {
                 self.report.flush();
@@ -218,7 +221,7 @@ impl Driver<'_> {
         self.open.set(self.scheduler.open() as u64);
         let short = self.budget.is_over() || self.scheduler.is_full();
         self.unread = self.report.is_behind();
-        let hold = self.draining || self.unread || (short && self.tasks.in_flight() > 0);
+        let hold = self.draining || self.unread || self.journal.is_behind() || (short && self.tasks.in_flight() > 0);
         self.tasks.steer(&mut self.effects, hold);
         let undone = self.tasks.undone(self.operation.tasks_read());
         self.counts.set(self.tasks.counts(), undone);
@@ -243,6 +246,14 @@ impl Driver<'_> {
     pub(super) fn failing_pools(&self) -> Vec<String> {
         let failing = self.registry.pools().filter(|pool| pool.is_systemic);
         failing.map(|pool| pool.name.to_string()).collect()
+    }
+
+    /// Ends the run at once if nothing more can be recorded: nothing more may leave it.
+    fn end_with_journal(&mut self) {
+        if let Some(why) = self.journal.failure() {
+            self.end_for_shortage(format!("the journal cannot be written: {why}"));
+            self.cancelled = true;
+        }
     }
 
     /// Starts no more attempts; those that run go on to their end.

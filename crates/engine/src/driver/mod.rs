@@ -16,6 +16,9 @@ mod registry;
 mod rehearsal;
 mod rehearsal_state;
 mod release;
+mod replay;
+mod replay_planner;
+mod replay_state;
 mod routes;
 mod settle;
 mod setup;
@@ -30,7 +33,10 @@ mod votes;
 
 pub use self::{
     clock::Clock,
-    journal::{Journal, NoJournal, Record, TurnNumber},
+    journal::{
+        BEGINNING, Delivered, History, Journal, NoJournal, PlannerCalled, Record, Settled, SettledBefore,
+        StartedBefore, TaskHistory, TurnNumber,
+    },
     quotas::BucketSetup,
     rehearsal::Rehearsed,
     setup::{Joining, PoolSetup, PoolWorker, Recruiter, Setup},

@@ -10,7 +10,7 @@ use super::{
     actions::{Failures, Parked},
     effects::Effect,
     evidence::FailedAttempt,
-    journal::Record,
+    journal::{PlannerCalled, Record},
     votes::Voter,
 };
 use disperse_protocol::{
@@ -32,8 +32,11 @@ impl Driver<'_> {
             Notice::Planner(PlannerNotice::Handed(input), guard) => {
                 self.tasks.hand_out(&mut self.effects, input, guard.charge());
             }
+            Notice::Planner(PlannerNotice::Begun { step, now_ms }, _) => {
+                self.record(|| Record::PlannerCalled(PlannerCalled { step, now_ms }));
+            }
             Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
-                self.effects.push(Effect::Output(OutputPiece { bytes, task, room }));
+                self.output(OutputPiece { bytes, task, room });
             }
             Notice::Planner(notice, _) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
@@ -46,6 +49,9 @@ impl Driver<'_> {
     }
 
     fn request(&mut self, request: Request) {
+        let Some(request) = self.replayed(request) else {
+            return;
+        };
         let Request { task, number, ask } = request;
         match ask {
             Ask::Action(action, options) => {
@@ -60,7 +66,7 @@ impl Driver<'_> {
             }
             Ask::Sleep(duration) => {
                 if self.tasks.asked(task, number) {
-                    self.tasks.sleep(self.now + duration, task, number);
+                    self.tasks.sleep(self.asked_at(task) + duration, task, number);
                 }
             }
             Ask::Cancel => {
@@ -79,7 +85,7 @@ impl Driver<'_> {
         let deadline = if options.deadline.is_zero() {
             Moment::NEVER
         } else {
-            self.now + options.deadline
+            self.asked_at(task) + options.deadline
         };
         let spec = Spec {
             task,
@@ -130,16 +136,19 @@ impl Driver<'_> {
         self.settle(action, Outcome::Failed(Reason::Oversize));
     }
 
-    fn task_ended(&mut self, task: TaskId, end: TaskEnd, room: TaskRoom) {
+    fn task_ended(&mut self, task: TaskId, mut end: TaskEnd, room: TaskRoom) {
+        self.end_replay(task, &mut end);
         if end.is_of_machine
             && let Err(error) = &end.outcome
         {
             self.end_for_shortage(error.clone());
         }
         self.emit(RunEvent::task_ended(task, &end));
+        let now_ms = self.now.as_millis();
         self.record(|| Record::TaskEnded {
             task,
             outcome: end.outcome.clone(),
+            now_ms,
         });
         let last_number = self.tasks.end(&mut self.effects, task, end, room);
         // Nothing waits any more for what it asked for and did not wait for.

@@ -24,6 +24,9 @@ impl Driver<'_> {
         if self.journal.is_on() {
             let durable = self.journal.durable();
             for effect in effects.drain(..) {
+                if matches!(effect, Effect::Deliver { task } if self.is_replaying(task)) {
+                    continue;
+                }
                 self.record_effect(&effect);
                 if let Some(effect) = self.effects.hold(effect, durable) {
                     self.release(effect);
@@ -43,10 +46,23 @@ impl Driver<'_> {
     /// Ends a turn: releases the effects that are left and hands its records to the journal.
     pub(super) fn end_turn(&mut self) {
         self.release_effects();
+        self.record_written();
         if let Some((turn, records)) = self.effects.end_turn() {
             self.journal.append(turn, records);
         }
         self.release_durable();
+    }
+
+    /// Records how much of the output has been written, if that is more than before.
+    fn record_written(&mut self) {
+        if !self.journal.is_on() {
+            return;
+        }
+        let bytes = self.written_before + self.report.written();
+        if bytes > self.written {
+            self.written = bytes;
+            self.effects.records.push(Record::Written { bytes });
+        }
     }
 
     /// Releases the effects of earlier turns that have become durable.
@@ -64,18 +80,15 @@ impl Driver<'_> {
         match effect {
             Effect::Start { task, input } => {
                 let (task, input) = (*task, input.clone());
-                self.record(|| Record::TaskStarted { task, input });
+                let now_ms = self.now.as_millis();
+                self.record(|| Record::TaskStarted { task, input, now_ms });
             }
             Effect::Deliver { task } => {
                 if let Some(record) = self.tasks.next_delivery(*task, self.now.as_millis()) {
                     self.record(|| record);
                 }
             }
-            Effect::Output(piece) => {
-                let (task, bytes) = (piece.task, piece.bytes.len() as u64);
-                self.record(|| Record::Output { task, bytes });
-            }
-            Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}
+            Effect::Output(_) | Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}
         }
     }
 
@@ -88,6 +101,7 @@ impl Driver<'_> {
                 self.awakened(task, 0);
             }
             Effect::Deliver { task } => {
+                self.delivers_anew(task);
                 if let Some(number) = self.tasks.deliver(task, now_ms) {
                     self.awakened(task, number);
                 }

@@ -8,7 +8,7 @@ use disperse_scheduler::{ActionId, KindId, Outcome, Reason};
 
 use super::{
     actions::{Failures, Parked},
-    journal::Record,
+    journal::{Record, Settled},
     state::Driver,
     votes::Votes,
 };
@@ -27,6 +27,7 @@ impl Driver<'_> {
             result,
             votes,
             failures,
+            payload,
             ..
         } = parked;
         let different = votes.as_deref().map_or(0, Votes::different);
@@ -51,11 +52,19 @@ impl Driver<'_> {
             }
         };
         self.tally.settled(kind, outcome);
-        self.record(|| Record::Settled {
-            action: ActionName { task, request: number },
-            kind: name,
-            outcome,
-            result: value.clone().map_err(|refusal| refusal.message),
+        let now_ms = self.now.as_millis();
+        self.record(|| {
+            Record::Settled(Settled {
+                action: ActionName { task, request: number },
+                kind: name,
+                payload,
+                value: value.clone(),
+                attempts: match outcome {
+                    Outcome::Done { number } => number,
+                    Outcome::Failed(_) => u32::try_from(failures.count()).unwrap_or(u32::MAX),
+                },
+                now_ms,
+            })
         });
         let answer = Answer { number, value };
         let charge = Charge::of(&self.budget, answer.size());

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use disperse_protocol::{control::RunId, limits::Limits};
 use disperse_scheduler::{BucketId, Policy, WorkerId};
 
-use super::{clock::Clock, journal::Journal, quotas::BucketSetup};
+use super::{
+    clock::Clock,
+    journal::{History, Journal},
+    quotas::BucketSetup,
+};
 use crate::{
     sink::LiveCounts,
     transport::{NewWorker, Transport},
@@ -53,6 +57,10 @@ pub struct Setup {
     pub transport: Box<dyn Transport>,
     /// What keeps the records of the run.
     pub journal: Box<dyn Journal>,
+    /// What the run did before, if it is resumed.
+    pub history: Option<Box<dyn History>>,
+    /// How many bytes of the output are at their target before it starts.
+    pub written: u64,
     /// Its beginning is that of the run.
     pub clock: Clock,
     /// How many tasks may be in flight, from 1.

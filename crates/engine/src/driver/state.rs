@@ -11,9 +11,21 @@ use disperse_scheduler::{Command, Moment, PolicyError, Scheduler, WorkerId};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::{
-    actions::Actions, clock::Clock, effects::Effects, evidence::Evidence, journal::Journal, quotas::Quotas,
-    registry::Registry, rehearsal_state::Stage, routes::Routes, setup::Setup, shortage::Shortages, tally::Tally,
-    tasks::Tasks, votes::QuorumVotes,
+    actions::Actions,
+    clock::Clock,
+    effects::Effects,
+    evidence::Evidence,
+    journal::{History, Journal},
+    quotas::Quotas,
+    registry::Registry,
+    rehearsal_state::Stage,
+    replay_state::Replays,
+    routes::Routes,
+    setup::Setup,
+    shortage::Shortages,
+    tally::Tally,
+    tasks::Tasks,
+    votes::QuorumVotes,
 };
 use crate::{
     operation::Operation,
@@ -35,6 +47,16 @@ pub struct Driver<'a> {
     pub(super) operation: Box<dyn Operation>,
     pub(super) transport: Box<dyn Transport>,
     pub(super) journal: Box<dyn Journal>,
+    /// What the run did before, until that is replayed.
+    pub(super) history: Option<Box<dyn History>>,
+    /// How many bytes of the output that is made again are at their target.
+    pub(super) unwritten: u64,
+    /// How many bytes of the output were at their target before the run was started or resumed.
+    pub(super) written_before: u64,
+    /// How many are recorded to be.
+    pub(super) written: u64,
+    /// The tasks that are being replayed.
+    pub(super) replays: Replays,
     pub(super) effects: Effects,
     /// Workers that orders did not reach.
     pub(super) vanished: Vec<WorkerId>,
@@ -92,6 +114,11 @@ impl<'a> Driver<'a> {
             operation,
             transport: setup.transport,
             journal: setup.journal,
+            history: setup.history,
+            unwritten: setup.written,
+            written_before: setup.written,
+            written: setup.written,
+            replays: Replays::default(),
             effects: Effects::default(),
             vanished: Vec::new(),
             routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     effects::{Effect, Effects},
-    journal::Record,
+    journal::{Delivered, Record},
 };
 use crate::operation::Operation;
 use disperse_protocol::{
@@ -35,6 +35,20 @@ struct Entry {
     last_number: RequestNumber,
     /// How many of its requests are not answered.
     open: usize,
+}
+
+impl Entry {
+    fn new(input: Bytes, room: Option<Charge>) -> Self {
+        Self {
+            input,
+            room,
+            deliveries: None,
+            delivered: 0,
+            pending: Parcel::default(),
+            last_number: 0,
+            open: 0,
+        }
+    }
 }
 
 /// What the planner is doing, as far as the driver has to know.
@@ -182,18 +196,7 @@ impl Tasks {
             task,
             input: input.clone(),
         });
-        self.entries.insert(
-            task,
-            Entry {
-                input,
-                room,
-                deliveries: None,
-                delivered: 0,
-                pending: Parcel::default(),
-                last_number: 0,
-                open: 0,
-            },
-        );
+        self.entries.insert(task, Entry::new(input, room));
         self.under_way += 1;
     }
 
@@ -201,6 +204,100 @@ impl Tasks {
     pub(super) fn started(&mut self, task: TaskId, deliveries: Deliveries) {
         if let Some(entry) = self.entries.get_mut(&task) {
             entry.deliveries = Some(deliveries);
+        }
+    }
+
+    /// Takes note of a task that was handed out before the run was resumed. It is started when the planner is where it was.
+    pub(super) fn hand_out_again(&mut self, input: Bytes, room: Option<Charge>) {
+        self.last += 1;
+        self.entries.insert(TaskId(self.last), Entry::new(input, room));
+        self.under_way += 1;
+    }
+
+    /// The number of the task that is handed out next.
+    pub(super) fn next_task(&self) -> TaskId {
+        TaskId(self.last + 1)
+    }
+
+    /// The tasks that are in flight and not started, in their order.
+    pub(super) fn handed_again(&self) -> Vec<TaskId> {
+        let unstarted = self.entries.iter().filter(|(_, entry)| entry.deliveries.is_none());
+        let mut tasks: Vec<_> = unstarted.map(|(task, _)| *task).collect();
+        tasks.sort_unstable();
+        tasks
+    }
+
+    pub(super) fn input(&self, task: TaskId) -> Option<Bytes> {
+        self.entries.get(&task).map(|entry| entry.input.clone())
+    }
+
+    /// The planner is asked for tasks, as it was before the run was resumed.
+    pub(super) fn asked_again(&mut self) {
+        self.planner = Planner::Asked;
+    }
+
+    /// The planner is told that nothing will follow, as it was before the run was resumed.
+    pub(super) fn finish_again(&mut self) {
+        self.planner = Planner::Finishing;
+    }
+
+    /// The call with which a task is collected that had been collected before the run was resumed. None: there is no such task.
+    pub(super) fn collect_again(
+        &mut self,
+        task: TaskId,
+        outcome: Result<Bytes, String>,
+    ) -> Option<(PlannerCall, TaskRoom)> {
+        let entry = self.entries.remove(&task)?;
+        self.under_way -= 1;
+        self.count_end(&outcome);
+        self.collecting += 1;
+        self.next_to_collect = TaskId(task.0 + 1).max(self.next_to_collect);
+        let room = TaskRoom {
+            input: entry.room,
+            ..TaskRoom::default()
+        };
+        let call = PlannerCall::Collect {
+            task,
+            input: entry.input,
+            outcome,
+        };
+        Some((call, room))
+    }
+
+    fn count_end(&mut self, outcome: &Result<Bytes, String>) {
+        match outcome {
+            Ok(_) => self.done += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    /// Sends a task a delivery that it was sent before the run was resumed.
+    pub(super) fn deliver_again(
+        &mut self,
+        delivered: &Delivered,
+        answers: Vec<Answer>,
+        charges: Vec<(RequestNumber, Charge)>,
+    ) {
+        let Some(entry) = self.entries.get_mut(&delivered.task) else {
+            return;
+        };
+        entry.open = entry.open.saturating_sub(answers.len());
+        self.under_way += usize::from(entry.open == 0);
+        entry.delivered = delivered.number;
+        let delivery = Delivery {
+            number: delivered.number,
+            now_ms: delivered.now_ms,
+            answers: answers.into(),
+        };
+        if let Some(deliveries) = &mut entry.deliveries {
+            deliveries.send(Parcel { delivery, charges });
+        }
+    }
+
+    /// Sends a task no more answers, so that it ends when it waits for one.
+    pub(super) fn abandon(&mut self, task: TaskId) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            entry.deliveries = None;
         }
     }
 
@@ -229,7 +326,7 @@ impl Tasks {
                 self.planner = Planner::Done;
                 self.failure = Some(cut(text.clone()));
             }
-            PlannerNotice::Handed(_) | PlannerNotice::Output { .. } => {}
+            PlannerNotice::Begun { .. } | PlannerNotice::Handed(_) | PlannerNotice::Output { .. } => {}
         }
     }
 
@@ -245,10 +342,7 @@ impl Tasks {
             return 0;
         };
         self.under_way -= usize::from(entry.open == 0);
-        match &end.outcome {
-            Ok(_) => self.done += 1,
-            Err(_) => self.failed += 1,
-        }
+        self.count_end(&end.outcome);
         room.input = entry.room;
         let collect = PlannerCall::Collect {
             task,
@@ -298,17 +392,23 @@ impl Tasks {
         delivery.answers.push(answer);
     }
 
+    /// Whether a task has answers that it was not sent.
+    pub(super) fn is_answered(&self, task: TaskId) -> bool {
+        let entry = self.entries.get(&task);
+        entry.is_some_and(|entry| !entry.pending.delivery.answers.is_empty())
+    }
+
     /// What is recorded of the next delivery of a task. None: there is none.
     pub(super) fn next_delivery(&self, task: TaskId, now_ms: u64) -> Option<Record> {
         let entry = self.entries.get(&task)?;
         let mut requests: Vec<RequestNumber> = entry.pending.delivery.answers.iter().map(|one| one.number).collect();
         requests.sort_unstable();
-        Some(Record::Delivered {
+        Some(Record::Delivered(Delivered {
             task,
             number: entry.delivered + 1,
             now_ms,
             requests,
-        })
+        }))
     }
 
     /// Sends a task all answers that it was not sent. Returns which delivery of the task that is; none if it has ended.

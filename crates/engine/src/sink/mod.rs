@@ -63,6 +63,11 @@ pub trait EventSink: Send + Sync {
         0
     }
 
+    /// How many bytes of the output have reached their target and stay there: of a file those on disk.
+    fn written(&self) -> u64 {
+        0
+    }
+
     /// Whether results cannot be written any more, as when their reader has gone: the run has no use then.
     fn is_lost(&self) -> bool {
         false
@@ -135,6 +140,11 @@ impl Reporter {
         };
         self.sink.event(&numbered, output);
         numbered
+    }
+
+    /// How many bytes of the output have reached their target.
+    pub fn written(&self) -> u64 {
+        self.sink.written()
     }
 
     /// Whether the results cannot be written any more: the run has no use then.

@@ -42,7 +42,7 @@ pub use event::{
 };
 pub use guard::Guard;
 pub use health::{HealthKind, HealthState};
-pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice};
+pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerStep};
 pub use planner_port::PlannerPort;
 pub use reports::{Reported, Reports, is_reported};
 pub use summary::ActionCounts;

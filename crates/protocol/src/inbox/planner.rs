@@ -23,9 +23,26 @@ pub enum PlannerCall {
     Finish,
 }
 
+/// A call of a planner's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlannerStep {
+    /// It is asked for a task.
+    Next,
+    /// It takes the end of a task.
+    Collect(TaskId),
+    /// It is told that nothing will follow.
+    Finish,
+}
+
 /// What a planner did.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum PlannerNotice {
+    /// It begins a call: what it does from now on follows from that. Only told if the run is recorded.
+    Begun {
+        step: PlannerStep,
+        /// The run's time that it sees.
+        now_ms: u64,
+    },
     /// It handed out a task.
     Handed(Bytes),
     /// It has handed out as many as it was asked for, or said that there is nothing now.

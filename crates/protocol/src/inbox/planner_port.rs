@@ -9,7 +9,7 @@ use bytes::Bytes;
 use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
 
-use super::{Guard, Notice, PlannerNotice};
+use super::{Guard, Notice, PlannerNotice, PlannerStep};
 use crate::limits::Charge;
 
 /// A planner's side of the conversation with the driver.
@@ -18,6 +18,8 @@ pub struct PlannerPort {
     to_driver: UnboundedSender<Notice>,
     /// The task that is being collected; 0: none is.
     collecting: Arc<AtomicU64>,
+    /// Whether it reports each call before it begins.
+    reports_calls: bool,
 }
 
 impl PlannerPort {
@@ -25,12 +27,34 @@ impl PlannerPort {
         Self {
             to_driver,
             collecting: Arc::default(),
+            reports_calls: false,
         }
     }
 
-    /// From now on it takes the end of this task, or of none.
-    pub fn collects(&self, task: Option<TaskId>) {
-        self.collecting.store(task.map_or(0, |task| task.0), Ordering::Relaxed);
+    /// The same for a run that is recorded: each call is reported before it begins.
+    #[must_use]
+    pub fn reporting_calls(self) -> Self {
+        Self {
+            reports_calls: true,
+            ..self
+        }
+    }
+
+    /// It begins a call at this moment of the run, in ms.
+    pub fn begins(&self, step: PlannerStep, now_ms: u64) {
+        let task = match step {
+            PlannerStep::Collect(task) => task.0,
+            PlannerStep::Next | PlannerStep::Finish => 0,
+        };
+        self.collecting.store(task, Ordering::Relaxed);
+        if self.reports_calls {
+            self.say(PlannerNotice::Begun { step, now_ms });
+        }
+    }
+
+    /// The call of before has ended.
+    pub fn ended(&self) {
+        self.collecting.store(0, Ordering::Relaxed);
     }
 
     /// Writes to the run's output.

@@ -228,8 +228,16 @@ impl Draw<'_> {
         }
     }
 
+    fn step(&mut self) -> PlannerStep {
+        match self.byte() % 3 {
+            0 => PlannerStep::Next,
+            1 => PlannerStep::Collect(self.task()),
+            _ => PlannerStep::Finish,
+        }
+    }
+
     fn planner_notice(&mut self) -> PlannerNotice {
-        match self.byte() % 7 {
+        match self.byte() % 8 {
             0 => PlannerNotice::Handed(self.bytes()),
             1 => PlannerNotice::Paused { none: self.flag() },
             2 => PlannerNotice::Total(self.number()),
@@ -238,6 +246,10 @@ impl Draw<'_> {
             5 => PlannerNotice::Output {
                 task: self.option(Self::task),
                 bytes: self.bytes(),
+            },
+            6 => PlannerNotice::Begun {
+                step: self.step(),
+                now_ms: self.number(),
             },
             _ => PlannerNotice::Failed(self.text()),
         }

@@ -78,6 +78,7 @@ pub(super) fn plan(
             (false, _) => Level::Debug,
         },
         seed: common.seed,
+        recording: None,
         is_embedded: false,
     };
     Ok(Plan {

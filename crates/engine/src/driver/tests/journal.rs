@@ -1,6 +1,8 @@
 //! What is recorded of a turn, and what waits until it is durable.
 
 use super::*;
+use crate::driver::{Delivered, PlannerCalled, Settled};
+use disperse_protocol::inbox::PlannerStep;
 
 const NONE: [&str; 0] = [];
 
@@ -48,13 +50,13 @@ fn settled_action_is_recorded_before_its_delivery() {
     run.turn([done(attempt(2, 1), 0, "two"), ended(attempt(1, 1), 0, End::Permanent)]);
     let records = records(&run);
     let settled_and_delivered = |one: &Record| match one {
-        Record::Settled { action, .. } => (action.task, "settled", action.request),
-        Record::Delivered {
+        Record::Settled(Settled { action, now_ms: 5, .. }) => (action.task, "settled", action.request),
+        Record::Delivered(Delivered {
             task,
             number,
             now_ms: 5,
             requests,
-        } => (*task, if *number == 1 { "first" } else { "second" }, requests[0]),
+        }) => (*task, if *number == 1 { "first" } else { "second" }, requests[0]),
         other => panic!("{other:?}"),
     };
     let seen: Vec<_> = records.iter().map(settled_and_delivered).collect();
@@ -63,29 +65,42 @@ fn settled_action_is_recorded_before_its_delivery() {
 }
 
 #[test]
-fn start_and_end_of_a_task_and_output_are_recorded() {
+fn calls_of_the_planner_and_start_and_end_of_a_task_are_recorded() {
     let mut run = run_with_journal(&[workers(&[1])]);
-    run.turn([handed("next"), task_ended(1, "r"), output("12345")]);
-    let (task, bytes) = (None, 5);
+    run.now = Moment::from_millis(7);
+    let called = PlannerCalled {
+        step: PlannerStep::Next,
+        now_ms: 6,
+    };
+    let PlannerCalled { step, now_ms } = called;
+    run.turn([
+        planner(PlannerNotice::Begun { step, now_ms }),
+        handed("next"),
+        task_ended(1, "r"),
+    ]);
     let expected = [
+        Record::PlannerCalled(called),
         Record::TaskStarted {
             task: TaskId(2),
             input: "next".into(),
+            now_ms: 7,
         },
         Record::TaskEnded {
             task: TaskId(1),
             outcome: Ok("r".into()),
+            now_ms: 7,
         },
-        Record::Output { task, bytes },
     ];
     assert_eq!(records(&run), expected);
 }
 
 #[test]
-fn output_waits_until_its_turn_is_durable() {
+fn output_waits_until_the_call_that_writes_it_is_durable() {
     let mut run = run_with_journal(&[workers(&[1])]);
-    run.turn([output("a")]);
-    run.turn([output("b")]);
+    let (step, now_ms) = (PlannerStep::Next, 0);
+    let begun = || planner(PlannerNotice::Begun { step, now_ms });
+    run.turn([begun(), output("a")]);
+    run.turn([begun(), output("b")]);
     assert_eq!(run.reported(), NONE);
     let both = run.driver.effects.recorded();
     run.fake.recorded().durable = Some(both - 1);
@@ -133,4 +148,30 @@ fn orders_never_overtake_each_other() {
     run.keep();
     run.turn([]);
     assert_eq!(run.orders(), ["w0 run a1#1", "w0 stop a1#1"]);
+}
+
+#[test]
+fn journal_that_fails_ends_the_run_and_nothing_more_leaves_it() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([task_ended(1, "r"), output("a"), handed("b"), asks(2, 1)]);
+    run.reported();
+    run.fake.recorded().journal_failure = Some("the disk is full".to_owned());
+    assert!(run.turn([]), "it is over");
+    assert_eq!((run.orders().len(), run.reported()), (0, Vec::new()));
+    let shortage = run.driver.summary().shortage;
+    assert_eq!(
+        shortage.as_deref(),
+        Some("the journal cannot be written: the disk is full")
+    );
+}
+
+#[test]
+fn no_tasks_begin_while_the_journal_is_behind() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.fake.recorded().journal_is_behind = true;
+    run.turn([planner(PlannerNotice::Paused { none: false })]);
+    assert_eq!(run.tasks(), NONE);
+    run.fake.recorded().journal_is_behind = false;
+    run.turn([]);
+    assert_eq!(run.tasks(), ["next 9"]);
 }

@@ -6,6 +6,7 @@
 mod actions;
 mod failures;
 mod journal;
+mod resume;
 mod tasks;
 mod workers;
 
@@ -22,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     BucketSetup, Clock, Driver, Joining, PoolSetup, PoolWorker, Recruiter, Setup,
-    journal::{Journal, Record, TurnNumber},
+    journal::{History, Journal, Record, TurnNumber},
 };
 use crate::{
     operation::Operation,
@@ -49,6 +50,10 @@ struct Recorded {
     unreachable: BTreeSet<WorkerId>,
     left: Vec<WorkerId>,
     records: Vec<(TurnNumber, Vec<Record>)>,
+    /// Why nothing more can be recorded.
+    journal_failure: Option<String>,
+    /// Whether too much waits to be recorded.
+    journal_is_behind: bool,
     /// The last turn that is durable. None: there is no journal.
     durable: Option<TurnNumber>,
     events: Vec<String>,
@@ -133,6 +138,14 @@ impl Journal for Fake {
 
     fn advanced(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn is_behind(&self) -> bool {
+        self.recorded().journal_is_behind
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.recorded().journal_failure.clone()
     }
 }
 
@@ -227,6 +240,8 @@ struct Set {
     ordered: bool,
     buckets: Vec<BucketSetup>,
     has_journal: bool,
+    history: Option<Box<dyn History>>,
+    written: u64,
 }
 
 impl Set {
@@ -242,10 +257,18 @@ impl Set {
             ordered: false,
             buckets: Vec::new(),
             has_journal: false,
+            history: None,
+            written: 0,
         }
     }
 
     fn run(self) -> Run {
+        let mut run = self.run_without_turn();
+        run.turn([]);
+        run
+    }
+
+    fn run_without_turn(self) -> Run {
         let fake = Fake::default();
         fake.recorded().durable = self.has_journal.then_some(0);
         let mut number = 0;
@@ -277,6 +300,8 @@ impl Set {
             buckets: self.buckets,
             transport: Box::new(fake.clone()),
             journal: Box::new(fake.clone()),
+            history: self.history,
+            written: self.written,
             clock: Clock::start(),
             tasks_max: self.tasks_max,
             tasks_each: (0, 0),
@@ -288,14 +313,12 @@ impl Set {
         let (_, lines) = Logger::new(Level::Error, false);
         let operation = Box::new(fake.clone());
         let driver = Driver::new(setup, operation, inbox, lines, report, &Budget::new(1 << 40)).unwrap();
-        let mut run = Run {
+        Run {
             driver,
             fake,
             now: Moment::START,
             to_driver,
-        };
-        run.turn([]);
-        run
+        }
     }
 }
 
@@ -351,6 +374,9 @@ impl Run {
     }
 }
 
+/// The payload of all actions.
+const PAYLOAD: Bytes = Bytes::from_static(b"payload");
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -398,7 +424,7 @@ fn asks_with(task: u64, number: RequestNumber, options: Options) -> Notice {
 fn asks_for(kind: &str, task: u64, number: RequestNumber, options: Options) -> Notice {
     let action = Action {
         kind: kind.into(),
-        payload: Bytes::from_static(b"payload"),
+        payload: PAYLOAD,
     };
     request(task, number, Ask::Action(action, options))
 }

@@ -1,0 +1,111 @@
+//! Replays the tasks of a run that is resumed, up to where they were.
+//!
+//! A task makes the same requests again when it is given the same deliveries. So its recorded deliveries are sent in their
+//! order, each as soon as the task has made all requests that it answers. An action that was settled is not performed again.
+//! What the task asks for beyond that is a request as any other, and from then on the task is one as any other.
+
+use bytes::Bytes;
+use disperse_scheduler::{Moment, TaskId};
+
+use super::{effects::Effect, replay_state::Replay, state::Driver};
+use disperse_protocol::{
+    inbox::{Action, Answer, Ask, Request, TaskEnd},
+    limits::Charge,
+};
+
+impl Driver<'_> {
+    /// Takes a request that is answered by what is recorded. Returns any other one.
+    pub(super) fn replayed(&mut self, request: Request) -> Option<Request> {
+        if self.replays.is_empty() {
+            return Some(request);
+        }
+        let (task, number) = (request.task, request.number);
+        let Some(replay) = self.replays.get_mut(&task) else {
+            return Some(request);
+        };
+        let found = match &request.ask {
+            Ask::Action(Action { kind, payload }, _) => replay.settled(number, kind, payload),
+            Ask::Oversize { kind, .. } => replay.settled(number, kind, &[]),
+            Ask::Sleep(_) if replay.delivered.contains(&number) => {
+                let value = Ok(Bytes::new());
+                Some(Ok(Answer { number, value }))
+            }
+            Ask::Sleep(_) | Ask::Cancel => None,
+        };
+        let Some(found) = found else { return Some(request) };
+        match found {
+            Ok(answer) => {
+                if self.tasks.asked(task, number) {
+                    self.answer_again(task, answer);
+                }
+            }
+            Err(difference) => {
+                replay.difference.get_or_insert(difference);
+                // It gets no more answers, and so ends.
+                self.tasks.abandon(task);
+            }
+        }
+        None
+    }
+
+    /// Answers a request of a task that is being replayed: with the delivery that did before, or if there was none, a new one.
+    fn answer_again(&mut self, task: TaskId, answer: Answer) {
+        let Some(replay) = self.replays.get_mut(&task) else {
+            return;
+        };
+        if replay.delivered.contains(&answer.number) {
+            replay.ready.insert(answer.number, answer);
+            while let Some((delivered, answers)) = replay.next() {
+                let charge =
+                    |answer: &Answer| Charge::of(&self.budget, answer.size()).map(|charge| (answer.number, charge));
+                let charges = answers.iter().filter_map(charge).collect();
+                self.tasks.deliver_again(&delivered, answers, charges);
+            }
+            if replay.deliveries.is_empty() && self.tasks.is_answered(task) {
+                self.effects.push(Effect::Deliver { task });
+            }
+        } else {
+            let charge = Charge::of(&self.budget, answer.size());
+            self.tasks.answer(&mut self.effects, task, answer, charge);
+        }
+    }
+
+    /// The moment from which the times of a request count: of a task that is being replayed, the one at which it made it before.
+    pub(super) fn asked_at(&self, task: TaskId) -> Moment {
+        let replay = self.replays.get(&task);
+        replay.map_or(self.now, |replay| Moment::from_millis(replay.now_ms))
+    }
+
+    /// Whether new answers of a task wait for the deliveries that it got before.
+    pub(super) fn is_replaying(&self, task: TaskId) -> bool {
+        !self.replays.is_empty()
+            && self
+                .replays
+                .get(&task)
+                .is_some_and(|replay| !replay.deliveries.is_empty())
+    }
+
+    /// A task gets a delivery that it did not get before.
+    pub(super) fn delivers_anew(&mut self, task: TaskId) {
+        if !self.replays.is_empty() && self.replays.get(&task).is_some_and(Replay::is_over) {
+            self.replays.remove(&task);
+        }
+    }
+
+    /// A task has ended, maybe while it was being replayed.
+    pub(super) fn end_replay(&mut self, task: TaskId, end: &mut TaskEnd) {
+        if self.replays.is_empty() {
+            return;
+        }
+        let Some(replay) = self.replays.remove(&task) else {
+            return;
+        };
+        let next = replay.deliveries.front();
+        let early = || next.map(|next| format!("it ended before its answer {} of before", next.number));
+        if let Some(difference) = replay.difference.or_else(early) {
+            end.outcome = Err(format!(
+                "the task does not repeat what it did before the run was resumed: {difference}"
+            ));
+        }
+    }
+}
