@@ -5,15 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::root;
 
 /// The crates from the top, each with those of the workspace that it may use.
-const USES: [(&str, &[&str]); 7] = [
+const USES: [(&str, &[&str]); 8] = [
     (
         "host",
-        &["disperse", "egress", "engine", "protocol", "sandbox", "scheduler"],
+        &[
+            "disperse",
+            "egress",
+            "engine",
+            "journal",
+            "protocol",
+            "sandbox",
+            "scheduler",
+        ],
     ),
     (
         "crates/disperse",
         &["egress", "engine", "protocol", "sandbox", "scheduler"],
     ),
+    ("crates/journal", &["engine", "protocol", "scheduler"]),
     ("crates/engine", &["protocol", "scheduler"]),
     ("crates/sandbox", &["egress", "protocol", "scheduler"]),
     ("crates/egress", &["protocol"]),
@@ -22,11 +31,12 @@ const USES: [(&str, &[&str]); 7] = [
 ];
 
 /// Packages that only these crates may use.
-const ONLY: [(&str, &[&str]); 10] = [
+const ONLY: [(&str, &[&str]); 11] = [
     ("clap", &["host"]),
     ("hyper", &["crates/egress"]),
     ("indicatif", &["host"]),
     ("libc", &["crates/sandbox"]),
+    ("rusqlite", &["crates/journal"]),
     ("rustls", &["crates/egress"]),
     ("seccompiler", &["crates/sandbox"]),
     ("toml", &["host"]),

@@ -1,0 +1,184 @@
+//! What a journal should hold, and random turns for it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use bytes::Bytes;
+use disperse_engine::driver::{Delivered, History, PlannerCalled, Record, StartedBefore, TaskHistory};
+use disperse_engine::driver::{Settled, SettledBefore};
+use disperse_protocol::{digest::Digest, inbox::PlannerStep};
+use disperse_scheduler::{Reason, TaskId};
+
+use super::support::{called, delivered, ended, settled, started};
+
+/// The content of a journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Model {
+    calls: Vec<PlannerCalled>,
+    starts: BTreeMap<u64, StartedBefore>,
+    ends: BTreeMap<u64, Result<Bytes, String>>,
+    tasks: BTreeMap<u64, TaskHistory>,
+    written: u64,
+}
+
+impl Model {
+    pub(super) fn apply(&mut self, records: &[Record]) {
+        for record in records {
+            match record.clone() {
+                Record::PlannerCalled(call) => self.calls.push(call),
+                Record::TaskStarted { task, input, now_ms } => {
+                    let input = Digest::of(&input);
+                    self.starts.insert(task.0, StartedBefore { input, now_ms });
+                }
+                Record::Delivered(delivered) => self.delivered(delivered),
+                Record::Settled(settled) => self.settled(&settled),
+                Record::TaskEnded { task, outcome, .. } => {
+                    self.ends.insert(task.0, outcome);
+                }
+                Record::Written { bytes } => self.written = bytes,
+            }
+        }
+    }
+
+    fn delivered(&mut self, delivered: Delivered) {
+        let task = self.tasks.entry(delivered.task.0).or_default();
+        task.deliveries.push(delivered);
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        let task = self.tasks.entry(settled.action.task.0).or_default();
+        let before = SettledBefore {
+            kind: settled.kind.to_string(),
+            digest: Digest::of(&settled.payload),
+            beginning: settled.payload.slice(..settled.payload.len().min(64)),
+            value: settled.value.clone(),
+        };
+        task.settled.insert(settled.action.request, before);
+    }
+
+    /// Reads a journal. `tasks`: the highest number of a task; `written`: what it says of the output.
+    pub(super) fn read(history: &mut dyn History, tasks: u64, written: u64) -> std::io::Result<Self> {
+        let mut model = Self {
+            written,
+            ..Self::default()
+        };
+        while let Some(call) = history.next_call()? {
+            model.calls.push(call);
+        }
+        for number in 0..=tasks {
+            let task = TaskId(number);
+            if let Some(start) = history.started(task)? {
+                model.starts.insert(number, start);
+            }
+            if let Some(outcome) = history.outcome(task)? {
+                model.ends.insert(number, outcome);
+            }
+            let found = history.task(task)?;
+            if found != TaskHistory::default() {
+                model.tasks.insert(number, found);
+            }
+        }
+        Ok(model)
+    }
+
+    /// Opens a journal. Returns it and its turns.
+    pub(super) fn open(path: &Path, tasks: u64) -> Result<(u64, Self), String> {
+        let open = crate::open(path).map_err(|error| error.to_string())?;
+        let (turns, written) = (open.progress().turns, open.progress().written_bytes);
+        let mut history = open.into_history().map_err(|error| error.to_string())?;
+        let model = Self::read(&mut history, tasks, written).map_err(|error| error.to_string())?;
+        Ok((turns, model))
+    }
+}
+
+/// Random numbers by xorshift (Marsaglia, "Xorshift RNGs", 2003).
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = match self.below(20) {
+            0 => 5_000 + self.below(10_000),
+            1 => 0,
+            _ => self.below(200),
+        };
+        let fill = self.below(256) as u8;
+        vec![fill; length as usize]
+    }
+}
+
+/// Makes turns as a run would have them.
+pub(super) struct Turns {
+    pub(super) random: Random,
+    /// How many requests and deliveries each task has had, and whether it has ended.
+    tasks: Vec<(u32, u32, bool)>,
+    now_ms: u64,
+    written: u64,
+}
+
+impl Turns {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            tasks: Vec::new(),
+            now_ms: 0,
+            written: 0,
+        }
+    }
+
+    pub(super) fn tasks(&self) -> u64 {
+        self.tasks.len() as u64
+    }
+
+    pub(super) fn next(&mut self) -> Vec<Record> {
+        let count = 1 + self.random.below(6);
+        (0..count).map(|_| self.record()).collect()
+    }
+
+    fn record(&mut self) -> Record {
+        self.now_ms += self.random.below(3);
+        let now_ms = self.now_ms;
+        let bytes = self.random.bytes();
+        let at = self.random.below(self.tasks().max(1));
+        let task = self.tasks.get_mut(at as usize);
+        match (self.random.below(12), task) {
+            (0, _) => called(PlannerStep::Next, now_ms),
+            (1, _) => called(PlannerStep::Collect(TaskId(at)), now_ms),
+            (2, _) => {
+                self.written += bytes.len() as u64;
+                Record::Written { bytes: self.written }
+            }
+            (3, Some(task)) if !task.2 => {
+                task.2 = true;
+                let outcome = if at.is_multiple_of(3) { Err("trap") } else { Ok(&*bytes) };
+                ended(at, outcome, now_ms)
+            }
+            (4 | 5, Some(task)) => {
+                task.1 += 1;
+                delivered(at, task.1, &[task.0, task.0 + 3, u32::MAX], now_ms)
+            }
+            (6..=10, Some(task)) => {
+                task.0 += 1;
+                let value = if bytes.len() == 7 {
+                    Err((Reason::Deadline, "late"))
+                } else {
+                    Ok(&*bytes)
+                };
+                settled(at, task.0, &bytes, value)
+            }
+            _ => {
+                self.tasks.push((0, 0, false));
+                started(self.tasks() - 1, &bytes, now_ms)
+            }
+        }
+    }
+}
