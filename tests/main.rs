@@ -45,6 +45,7 @@ mod programs;
 mod projects;
 mod quorum;
 mod reports;
+mod resume;
 mod scratch;
 mod server;
 mod shortage;

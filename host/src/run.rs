@@ -11,7 +11,7 @@ pub(crate) use disperse::assembly::{
 
 pub(crate) use self::rehearsal::{Stage, rehearse};
 use crate::{
-    report::{EventSink, Format, JsonSink, Target, TextSettings, TextSink, Writer},
+    report::{EventSink, Format, JsonSink, Target, TextSettings, TextSink, Writer, Written},
     sandbox::{Sandbox, stdout_was_open},
 };
 
@@ -20,27 +20,36 @@ pub(crate) struct Plan {
     pub(crate) run: assembly::Plan,
     /// None: stdout.
     pub(crate) output: Option<PathBuf>,
+    /// If the run is recorded: how many bytes of the output file are kept.
+    pub(crate) kept: Option<u64>,
     pub(crate) format: Format,
     pub(crate) quiet: bool,
 }
 
-/// Runs a plan to its end.
-///
-/// # Errors
-/// The output cannot be written, or no thread can be started.
-pub(crate) async fn run_with(sandbox: Arc<Sandbox>, plan: Plan, wires: Wires) -> Result<Ended, RunError> {
-    let sink = sink(&plan)?;
-    assembly::run_with(sandbox, plan.run, sink, wires).await
+/// Runs a plan to its end. Returns also how many bytes of its output have reached their target.
+pub(crate) async fn run_with(sandbox: Arc<Sandbox>, plan: Plan, wires: Wires) -> (Result<Ended, RunError>, u64) {
+    let before = plan.run.recording.as_ref().map_or(0, |recording| recording.written);
+    match sink(&plan) {
+        Ok((sink, written)) => {
+            let ended = assembly::run_with(sandbox, plan.run, sink, wires).await;
+            (ended, before + written.bytes())
+        }
+        Err(error) => (Err(error), before),
+    }
 }
 
 /// The sink of a run's events.
 ///
 /// # Errors
 /// No thread can be started.
-fn sink(plan: &Plan) -> Result<Box<dyn EventSink>, RunError> {
-    let target = plan.output.clone().map_or(Target::Stdout, Target::File);
+fn sink(plan: &Plan) -> Result<(Box<dyn EventSink>, Written), RunError> {
+    let target = plan
+        .output
+        .clone()
+        .map_or(Target::Stdout, |path| Target::File(path, plan.kept));
     let progress = !plan.quiet && plan.format == Format::Text;
     let writer = Writer::new(target, stdout_was_open(), progress).map_err(RunError::Start)?;
+    let written = writer.written();
     let settings = TextSettings {
         quiet: plan.quiet,
         verbose: plan.run.verbose,
@@ -49,8 +58,9 @@ fn sink(plan: &Plan) -> Result<Box<dyn EventSink>, RunError> {
             OperationSource::Lines { batch, .. } => Some(batch as u64),
         },
     };
-    Ok(match plan.format {
+    let sink: Box<dyn EventSink> = match plan.format {
         Format::Text => Box::new(TextSink::new(settings, writer)),
         Format::Json => Box::new(JsonSink::new(plan.output.is_some(), writer)),
-    })
+    };
+    Ok((sink, written))
 }

@@ -5,6 +5,7 @@
 //! * this file: the start of the program, and which command runs
 //! * `commands`: each command, from its arguments to its exit code
 //! * `plan`: the plan of a run, from flags and manifest
+//! * `recording`: the journal of a run
 //! * `project`, `loading`: a manifest and the trust in it; the sandbox and its components
 //! * `build`: build commands, and the components that they have made
 //! * `process`, `tools`, `help`: runtime, signals and panics; tools of builds; examples and exit codes in `--help`
@@ -20,6 +21,7 @@ mod loading;
 mod plan;
 mod process;
 mod project;
+mod recording;
 mod tools;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -128,13 +130,16 @@ fn command(cli: Cli) -> Result<u8, Failure> {
     }
     // Signals end the preparations of a run too, such as a build, with one line.
     let stopped = match &command {
-        Command::Run(_) | Command::Map(_) => signals::listen(quiet, "stopped before the run began"),
+        Command::Run(_) | Command::Map(_) | Command::Resume(_) => {
+            signals::listen(quiet, "stopped before the run began")
+        }
         Command::Test(_) | Command::Compile(_) => signals::listen(quiet, "stopped before the end"),
         _ => Ok(signals::Stopped::default()),
     };
     let stopped = stopped.map_err(|error| cannot_start(&error))?;
     match command {
-        Command::Run(args) => run::run(&args, &stopped),
+        Command::Run(args) => run::run(&args, None, &stopped),
+        Command::Resume(args) => run::resume(&args, quiet, verbose, &stopped),
         Command::Map(args) => run::map(&args, &stopped),
         Command::Test(args) => test::test(&args),
         Command::Compile(args) => compile::compile(&args),

@@ -39,15 +39,15 @@ impl EventSink for JsonSink {
         let line = json(&line);
         match (output, &event.event) {
             (Some(piece), _) if self.output_is_file => {
-                self.writer.event(line, Guard::None);
+                self.writer.event(line, Guard::None, 0);
                 self.writer.data(piece);
             }
-            (Some(piece), _) => self.writer.event(line, piece.room),
+            (Some(piece), _) => self.writer.event(line, piece.room, piece.bytes.len()),
             (None, RunEvent::Finished(summary)) => {
                 self.last = Last::Event(line);
                 self.is_whole = is_whole(summary);
             }
-            (None, _) => self.writer.event(line, Guard::None),
+            (None, _) => self.writer.event(line, Guard::None, 0),
         }
     }
 
@@ -61,6 +61,10 @@ impl EventSink for JsonSink {
 
     fn waiting(&self) -> u64 {
         self.writer.waiting()
+    }
+
+    fn written(&self) -> u64 {
+        self.writer.written().bytes()
     }
 
     fn is_lost(&self) -> bool {

@@ -39,10 +39,22 @@ pub(super) struct Lane<P, T> {
 pub(super) struct Pending {
     /// Set when what this lane writes to is gone or cannot be written.
     pub(super) lost: AtomicBool,
+    /// Bytes of the output that have reached their target, in all.
+    pub(super) written: AtomicU64,
     /// Bytes that wait to be written.
     waiting: AtomicU64,
     /// Told when they are no longer too many.
     caught_up: Notify,
+}
+
+/// Tells how many bytes of a run's output have reached their target.
+#[derive(Clone)]
+pub(crate) struct Written(Arc<Pending>);
+
+impl Written {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
 }
 
 impl Pending {
@@ -96,6 +108,11 @@ impl<P: Send + 'static, T: Send + 'static> Lane<P, T> {
     /// Notified when [`Lane::is_behind`] is over.
     pub(super) fn caught_up(&self) -> &Notify {
         &self.pending.caught_up
+    }
+
+    /// Tells how many bytes of the output have reached their target.
+    pub(super) fn written(&self) -> Written {
+        Written(self.pending.clone())
     }
 
     pub(super) fn is_lost(&self) -> bool {

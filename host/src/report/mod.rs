@@ -25,6 +25,7 @@ pub(crate) use disperse::words::{
 pub(crate) use figures::unreported;
 pub(crate) use json::JsonSink;
 pub(crate) use json_lines::schema;
+pub(crate) use lane::Written;
 pub(crate) use text::TextSink;
 pub(crate) use text_format::TextSettings;
 pub(crate) use totals::{KindSummary, QuotaSummary, TaskCounts};

@@ -71,6 +71,10 @@ impl EventSink for TextSink {
         self.writer.waiting()
     }
 
+    fn written(&self) -> u64 {
+        self.writer.written().bytes()
+    }
+
     fn is_lost(&self) -> bool {
         self.writer.is_lost()
     }

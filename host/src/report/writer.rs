@@ -3,11 +3,11 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write},
     os::fd::AsFd,
     path::PathBuf,
     sync::{atomic::Ordering, mpsc::Receiver},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{
     Backlog, Finished,
-    lane::{Lane, Pending},
+    lane::{Lane, Pending, Written},
 };
 use crate::{
     inbox::{Guard, OutputPiece},
@@ -27,8 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Target {
     Stdout,
-    /// Created, or cut to nothing, at the first byte or else at the end of a run that came to its end.
-    File(PathBuf),
+    /// Created, or cut to this many bytes if the run is recorded, at the first byte or else at the end of a run that came to its end.
+    File(PathBuf, Option<u64>),
 }
 
 /// How long a stderr that takes nothing is waited for when all results are written. Arbitrary: longer than a pager takes to
@@ -41,8 +41,8 @@ const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
 
 enum Piece {
     Data(OutputPiece),
-    /// With the room of the output that it is.
-    Event(String, Guard),
+    /// With the room of the output that it is, and how many bytes of output that is.
+    Event(String, Guard, usize),
     /// The last event, which follows all results, also where those go to a file.
     Report(String),
     /// There are results, though they may be empty.
@@ -81,10 +81,10 @@ impl Writer {
     pub(crate) fn new(target: Target, stdout_open: bool, progress: bool) -> io::Result<Self> {
         let (is_terminal, stdout) = (progress && io::stderr().is_terminal(), || stdout(stdout_open));
         // Events go to stdout, also when the results go to a file; with results on stdout there are either or.
-        let is_file = matches!(target, Target::File(_));
-        let (results, events): (Box<dyn Write + Send>, Box<dyn Write + Send>) = match target {
-            Target::Stdout => (stdout()?, stdout()?),
-            Target::File(path) => (Box::new(Late { path, file: None }), Box::new(Aside(stdout()?))),
+        let is_file = matches!(target, Target::File(..));
+        let (results, events): (Results, Box<dyn Write + Send>) = match target {
+            Target::Stdout => (Results::Stdout(stdout()?), stdout()?),
+            Target::File(path, kept) => (Results::File(Late::new(path, kept)), Box::new(Aside(stdout()?))),
         };
         let bar = bar(is_terminal);
         // Where both are drawn on a terminal, the line must not be in the way.
@@ -128,14 +128,19 @@ impl Writer {
         self.results.caught_up()
     }
 
+    /// Tells how many bytes of the output have reached their target, also when this is gone.
+    pub(crate) fn written(&self) -> Written {
+        self.results.written()
+    }
+
     /// Bytes of the run's output.
     pub(crate) fn data(&mut self, piece: OutputPiece) {
         self.results.send(piece.bytes.len(), Piece::Data(piece));
     }
 
-    /// A line for stdout.
-    pub(crate) fn event(&mut self, line: String, room: Guard) {
-        self.results.send(line.len(), Piece::Event(line, room));
+    /// A line for stdout, which has so many bytes of the run's output in it.
+    pub(crate) fn event(&mut self, line: String, room: Guard, output: usize) {
+        self.results.send(line.len(), Piece::Event(line, room, output));
     }
 
     /// A line for stderr. Where too many wait for that it is counted and dropped, so that a stderr that is not read neither
@@ -216,17 +221,96 @@ fn stdout(is_open: bool) -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(File::from(stdout)))
 }
 
+/// How long written bytes of a file may be unsynced. Arbitrary: what is lost after a power cut is made again.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// What results are written to.
+enum Results {
+    Stdout(Box<dyn Write + Send>),
+    File(Late),
+}
+
+impl Results {
+    /// Whether what was written by now stays: of a file, whether it is on disk. `is_last`: whether it must be.
+    fn keeps(&mut self, is_last: bool) -> io::Result<bool> {
+        match self {
+            Self::Stdout(_) => Ok(true),
+            Self::File(late) => late.sync(is_last),
+        }
+    }
+}
+
+impl Write for Results {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::File(late) => late.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::File(late) => late.flush(),
+        }
+    }
+}
+
 /// A file that is opened when something is written to it, if only nothing: a run that fails before leaves what was there.
 struct Late {
     path: PathBuf,
+    /// If the run is recorded: how many bytes that are there already are kept.
+    kept: Option<u64>,
     file: Option<File>,
+    synced: Instant,
+}
+
+impl Late {
+    fn new(path: PathBuf, kept: Option<u64>) -> Self {
+        Self {
+            path,
+            kept,
+            file: None,
+            synced: Instant::now(),
+        }
+    }
+
+    /// Opens the file, cut to what is kept of it.
+    fn open(&self) -> io::Result<File> {
+        let Some(kept) = self.kept.filter(|kept| *kept > 0) else {
+            return File::create(&self.path);
+        };
+        let mut file = File::options().write(true).open(&self.path)?;
+        file.set_len(kept)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
+    /// Whether what was written is on disk: has it written there if it is time.
+    fn sync(&mut self, is_last: bool) -> io::Result<bool> {
+        if self.kept.is_none() {
+            return Ok(true);
+        }
+        let is_due = is_last || self.synced.elapsed() >= SYNC_EVERY;
+        if let (true, Some(file)) = (is_due, &self.file) {
+            // A pipe or a device has nothing to sync.
+            match file.sync_data() {
+                Err(error) if error.kind() != io::ErrorKind::InvalidInput => return Err(error),
+                _ => self.synced = Instant::now(),
+            }
+        }
+        Ok(is_due)
+    }
 }
 
 impl Write for Late {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(File::create(&self.path)?),
+            None => {
+                let file = self.open()?;
+                self.file.insert(file)
+            }
         };
         file.write(bytes)
     }
@@ -270,7 +354,7 @@ impl Write for Aside {
 
 /// The thread of results and events. `bar`: the line that is in the way of what is written.
 fn write(
-    results: Box<dyn Write + Send>,
+    results: Results,
     events: Box<dyn Write + Send>,
     inbox: &Receiver<Vec<Piece>>,
     pending: &Pending,
@@ -279,14 +363,19 @@ fn write(
     let mut results = BufWriter::with_capacity(64 << 10, results);
     let mut events = BufWriter::with_capacity(64 << 10, events);
     let mut outcome = Ok(Finished::Whole);
+    // Bytes of the output that have been written, and may not have reached their target.
+    let mut unkept = 0;
     let mut next = inbox.recv().ok();
     while let Some(batch) = next {
         let work = || {
-            let written = write_batch(batch, &mut results, &mut events, pending);
+            let written = write_batch(batch, &mut results, &mut events, pending, &mut unkept);
             let next = inbox.try_recv().ok();
             let flushed = match next {
-                Some(_) => Ok(()),
-                None => results.flush().and(events.flush()),
+                Some(_) if unkept < UNKEPT_MAX => Ok(()),
+                _ => results
+                    .flush()
+                    .and(events.flush())
+                    .and_then(|()| keep(&mut results, pending, &mut unkept, false)),
             };
             (next, written.and(flushed))
         };
@@ -306,21 +395,43 @@ fn write(
             next = inbox.recv().ok();
         }
     }
-    outcome
+    match (&outcome, keep(&mut results, pending, &mut unkept, true)) {
+        (Ok(Finished::Whole), Err(error)) => Err(error),
+        _ => outcome,
+    }
+}
+
+/// After how many bytes of output they are flushed, even if there is more to write.
+const UNKEPT_MAX: usize = 1 << 20;
+
+/// Counts what has reached its target.
+fn keep(results: &mut BufWriter<Results>, pending: &Pending, unkept: &mut usize, is_last: bool) -> io::Result<()> {
+    if *unkept > 0 && results.get_mut().keeps(is_last)? {
+        let bytes = std::mem::take(unkept) as u64;
+        pending.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Writes all of a batch, whatever fails. The first error.
 fn write_batch(
     batch: Vec<Piece>,
-    results: &mut BufWriter<Box<dyn Write + Send>>,
+    results: &mut BufWriter<Results>,
     events: &mut impl Write,
     pending: &Pending,
+    unkept: &mut usize,
 ) -> io::Result<()> {
     let mut written = Ok(());
     for piece in batch {
         let (size, done) = match piece {
-            Piece::Data(piece) => (piece.bytes.len(), results.write_all(&piece.bytes)),
-            Piece::Event(line, _room) => (line.len(), events.write_all(line.as_bytes())),
+            Piece::Data(piece) => {
+                *unkept += piece.bytes.len();
+                (piece.bytes.len(), results.write_all(&piece.bytes))
+            }
+            Piece::Event(line, _room, output) => {
+                *unkept += output;
+                (line.len(), events.write_all(line.as_bytes()))
+            }
             Piece::Begun => {
                 let done = results.flush();
                 (0, done.and_then(|()| results.get_mut().write(&[]).map(drop)))

@@ -10,7 +10,7 @@ use super::{
     explain::{Explain, QueryArgs},
     inspect::InspectArgs,
     new::NewArgs,
-    run::{MapArgs, RunArgs},
+    run::{MapArgs, ResumeArgs, RunArgs},
     simulate::SimulateArgs,
     test::{HELP as TEST_HELP, TestArgs},
     trust::{HELP as TRUST_HELP, TrustArgs},
@@ -47,6 +47,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run an operation: its tasks submit actions to workers
     Run(RunArgs),
+    /// Go on with a run that was killed or stopped, from its journal
+    Resume(ResumeArgs),
     /// Call a worker for each line of the input, without an operation
     Map(MapArgs),
     /// Test an operation with scripted workers, virtual time and golden logs

@@ -22,7 +22,7 @@ pub(crate) use self::{
     inspect::InspectArgs,
     new::{Kind, Lang, NewArgs},
     project::ManifestFlags,
-    run::{MapArgs, RunArgs},
+    run::{MapArgs, ResumeArgs, RunArgs},
     simulate::{SimulateArgs, policy_id},
     test::TestArgs,
     trust::TrustArgs,

@@ -27,11 +27,23 @@ pub(crate) struct RunArgs {
     /// The default is three for each attempt that the workers run at once.
     #[arg(long, value_name = "N")]
     pub(crate) tasks: Option<NonZeroUsize>,
+    /// Keep a journal of the run, so that it can be resumed after a crash
+    ///
+    /// Without FILE in the folder of runs: `.disperse` in a project.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
+    pub(crate) journal: Option<Option<PathBuf>>,
     /// Arguments for the operation
     #[arg(last = true)]
     pub(crate) args: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run: its name, the beginning or end of it, or the file of its journal [default: the newest run]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) run: Option<String>,
 }
 
 #[derive(Debug, Args)]

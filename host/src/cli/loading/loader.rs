@@ -101,7 +101,7 @@ pub(crate) fn to_compile(looked: &[FoundComponent]) -> Vec<&FoundComponent> {
 }
 
 /// The loaded components of a run.
-pub(crate) struct LoadedComponents(BTreeMap<PathBuf, LoadedComponent>);
+pub(crate) struct LoadedComponents(BTreeMap<PathBuf, (LoadedComponent, Digest)>);
 
 impl LoadedComponents {
     /// Loads all wanted components. Reports the progress of compiling, unless `quiet`.
@@ -129,7 +129,7 @@ impl LoadedComponents {
         for one in looked {
             let made = || made.get(&one.seen.digest()).cloned();
             if let Some(program) = one.kept.map(|(program, _)| program).or_else(made) {
-                programs.insert(one.path, program);
+                programs.insert(one.path, (program, one.seen.digest()));
             }
         }
         Ok(Self(programs))
@@ -140,7 +140,12 @@ impl LoadedComponents {
     /// # Errors
     /// It was not among the wanted ones.
     pub(crate) fn of(&self, path: &Path) -> Result<LoadedComponent, Failure> {
-        let program = self.0.get(path).cloned();
+        let program = self.0.get(path).map(|(program, _)| program.clone());
         program.ok_or_else(|| Failure::usage(format!("`{}` was not loaded", path.display())))
+    }
+
+    /// The digest of the component of a path.
+    pub(crate) fn digest(&self, path: &Path) -> Option<Digest> {
+        self.0.get(path).map(|(_, digest)| *digest)
     }
 }

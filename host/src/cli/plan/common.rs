@@ -84,6 +84,7 @@ pub(super) fn plan(
     Ok(Plan {
         run,
         output: common.output().map(Path::to_owned),
+        kept: None,
         format: common.format,
         quiet: common.quiet,
     })

@@ -16,6 +16,7 @@ use crate::{
         console::Failure,
         loading::{LoadedComponents, Role, Wanted, name_of, sandbox, wanted_by_pools},
         project::{operation_alone, project},
+        recording::RecordedOperation,
     },
     limits::{Limits, WORKERS_MAX},
     run::{OperationSource, Plan, PoolPlan},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// The sandbox and the plan of `run`.
-pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
+pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan, RecordedOperation), Failure> {
     args.common.output().map_or(Ok(()), writable)?;
     let mut project = project(&args.path, args.common.manifest, operation_alone)?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
@@ -53,6 +54,13 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let program = programs.of(&component)?;
     operation_args.extend(args.args.iter().cloned());
     operation_args.insert(0, name_of(&component));
+    let recorded = RecordedOperation {
+        path: component.clone(),
+        digest: programs
+            .digest(&component)
+            .ok_or_else(|| Failure::usage(format!("`{}` was not loaded", component.display())))?,
+        arguments: operation_args.clone(),
+    };
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));
     let maker = PoolMaker::new(&programs, &args.common, limits, &[])?;
     let mut pools = Vec::new();
@@ -90,7 +98,7 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan), Failure> {
     let mut plan = plan(&args.common, what, pools, manifest.health.over(Policy::default()))?;
     plan.run.tasks_max = args.tasks.or(operation.max_concurrent_tasks).map(NonZeroUsize::get);
     plan.run.ordered = args.ordered;
-    Ok((sandbox, plan))
+    Ok((sandbox, plan, recorded))
 }
 
 /// The file and the count of `--worker FILE=N`.

@@ -1,0 +1,136 @@
+//! The input of a run that is recorded: it has to be the same when the run is resumed.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{cli::console::Failure, digest::Digest, run::InputSource};
+
+/// What a journal says of the input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub(super) enum Recorded {
+    Nothing,
+    File {
+        path: PathBuf,
+        sha256: Digest,
+    },
+    /// It was stdin. What was read of it is in a file beside the journal.
+    Copied,
+}
+
+impl Recorded {
+    /// Records the input of a run that begins. `path`: that of a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the copy of stdin cannot be created.
+    pub(super) fn of(input: &mut InputSource, path: Option<&Path>, journal: &Path) -> Result<Self, Failure> {
+        match (std::mem::replace(input, InputSource::Nothing), path) {
+            (InputSource::File(mut file), Some(path)) => {
+                let unreadable = |error| Failure::unread(format!("cannot read the input `{}`", path.display()), &error);
+                let sha256 = Digest::read(&mut file).map_err(unreadable)?;
+                file.rewind().map_err(unreadable)?;
+                *input = InputSource::File(file);
+                let path = path.to_owned();
+                Ok(Self::File { path, sha256 })
+            }
+            (InputSource::Stdin, _) => {
+                let cannot = |error| Failure::machine("cannot create a copy of the input", &error);
+                if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    std::fs::create_dir_all(folder).map_err(cannot)?;
+                }
+                let copy = File::create(beside(journal, UNFINISHED)).map_err(cannot)?;
+                *input = InputSource::Reader(Box::new(Copying {
+                    copy,
+                    journal: journal.to_owned(),
+                    is_over: false,
+                }));
+                Ok(Self::Copied)
+            }
+            (other, _) => {
+                *input = other;
+                Ok(Self::Nothing)
+            }
+        }
+    }
+
+    /// Opens the input again.
+    ///
+    /// # Errors
+    /// It is not the same, or cannot be read.
+    pub(super) fn reopen(&self, input: &mut InputSource, journal: &Path) -> Result<(), Failure> {
+        *input = match self {
+            Self::Nothing => InputSource::Nothing,
+            Self::File { path, sha256 } => {
+                let what = || format!("cannot read the input `{}`", path.display());
+                let unreadable = |error| Failure::unread(what(), &error);
+                let mut file = File::open(path).map_err(unreadable)?;
+                if Digest::read(&mut file).map_err(unreadable)? != *sha256 {
+                    return Err(Failure::usage(format!(
+                        "the input `{}` has changed since the run began",
+                        path.display()
+                    ))
+                    .hint("restore it, or start a new run"));
+                }
+                file.rewind().map_err(unreadable)?;
+                InputSource::File(file)
+            }
+            Self::Copied => {
+                let unreadable = |error| Failure::unread("cannot read the copy of the input", &error);
+                match File::open(beside(journal, FINISHED)) {
+                    Ok(whole) => InputSource::File(whole),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let part = File::open(beside(journal, UNFINISHED)).map_err(unreadable)?;
+                        InputSource::Reader(Box::new(part.chain(BrokenOff)))
+                    }
+                    Err(error) => return Err(unreadable(error)),
+                }
+            }
+        };
+        Ok(())
+    }
+}
+
+/// The ending of the copy of a whole input.
+const FINISHED: &str = "input";
+/// The ending of the copy of an input whose end was not read.
+const UNFINISHED: &str = "input-part";
+
+fn beside(journal: &Path, ending: &str) -> PathBuf {
+    journal.with_extension(ending)
+}
+
+/// What follows the copy of an input whose end was not read: an operation that needs no more of it can be resumed.
+struct BrokenOff;
+
+impl Read for BrokenOff {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other(
+            "it came from a pipe that was not read to its end when the run was stopped; start a new run with --input FILE",
+        ))
+    }
+}
+
+/// Copies stdin to a file as it is read.
+struct Copying {
+    copy: File,
+    journal: PathBuf,
+    is_over: bool,
+}
+
+impl Read for Copying {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = io::stdin().read(buffer)?;
+        self.copy.write_all(buffer.get(..read).unwrap_or_default())?;
+        if read == 0 && !buffer.is_empty() && !self.is_over {
+            self.copy.sync_all()?;
+            std::fs::rename(beside(&self.journal, UNFINISHED), beside(&self.journal, FINISHED))?;
+            self.is_over = true;
+        }
+        Ok(read)
+    }
+}

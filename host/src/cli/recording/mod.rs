@@ -1,0 +1,270 @@
+//! The journal of a run: where it is, how the run was started, and how it is resumed.
+
+mod find;
+mod input;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use disperse::assembly::Recording;
+use disperse_engine::driver::Clock;
+use disperse_journal::{JournalError, JournalHandle, OpenJournal, RunInfo, Status};
+use serde::{Deserialize, Serialize};
+
+use self::find::JOURNAL;
+pub(crate) use self::find::find;
+use crate::{
+    cli::console::{Failure, print_stderr},
+    control::{Folder, RunId},
+    digest::Digest,
+    inbox::RunSummary,
+    run::{Plan, RunError},
+};
+
+/// How a run was started, as its journal has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Started {
+    /// The working folder.
+    folder: PathBuf,
+    /// The command line, without the program.
+    arguments: Vec<String>,
+    input: input::Recorded,
+}
+
+/// The operation of a run that is recorded.
+pub(crate) struct RecordedOperation {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// A run that was begun before, whose journal is open.
+pub(crate) struct Resumed {
+    journal: OpenJournal,
+    path: PathBuf,
+    id: RunId,
+    started: Started,
+}
+
+/// The journal of a run that goes on.
+pub(crate) struct Recorder {
+    handle: JournalHandle,
+    id: RunId,
+    path: PathBuf,
+}
+
+impl Resumed {
+    /// Opens the journal of a run that has not ended. None: it has, of which it prints a line.
+    ///
+    /// # Errors
+    /// There is none, another process has it, or it cannot be used.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
+        let journal = disperse_journal::open(path).map_err(unusable)?;
+        let info = journal.info();
+        if info.status == Status::Finished {
+            print_stderr(&format!("the run {} has finished: there is nothing to resume", info.id));
+            return Ok(None);
+        }
+        let started = serde_json::from_value(info.command.clone());
+        let (Some(id), Ok(started)) = (RunId::parse(&info.id), started) else {
+            return Err(Failure::usage(format!(
+                "the journal `{}` does not say how its run was started",
+                path.display()
+            ))
+            .hint("another version of this program wrote it: resume the run with that"));
+        };
+        let path = path.to_owned();
+        Ok(Some(Self {
+            journal,
+            path,
+            id,
+            started,
+        }))
+    }
+
+    /// The command line of the run, without the program.
+    pub(crate) fn arguments(&self) -> &[String] {
+        &self.started.arguments
+    }
+
+    /// Goes to the folder in which the run was started.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) fn enter_folder(&mut self) -> Result<(), Failure> {
+        let cannot = |error: std::io::Error| {
+            let folder = self.started.folder.display();
+            Failure::usage(format!("cannot enter `{folder}`, in which the run was started")).because(error)
+        };
+        let path = std::path::absolute(&self.path).map_err(cannot)?;
+        std::env::set_current_dir(&self.started.folder).map_err(cannot)?;
+        self.path = path;
+        Ok(())
+    }
+
+    /// Has a plan go on with the run.
+    ///
+    /// # Errors
+    /// The operation or the input is another one, or the journal cannot be read.
+    pub(crate) fn resume(self, plan: &mut Plan, operation: &RecordedOperation) -> Result<Recorder, Failure> {
+        let Self {
+            journal,
+            path,
+            id,
+            started,
+        } = self;
+        let info = journal.info();
+        let digest = operation.digest.to_string();
+        if info.operation_sha256 != digest {
+            return Err(
+                Failure::usage(format!("the operation `{}` has changed", operation.path.display()))
+                    .because(format!(
+                        "its SHA-256 was {} when the run {id} began, and is {digest}",
+                        info.operation_sha256
+                    ))
+                    .hint("restore the component that the run began with, or start a new run"),
+            );
+        }
+        started.input.reopen(&mut plan.run.input, &path)?;
+        let (seed, began) = (info.seed, info.began_unix_ms);
+        let progress = *journal.progress();
+        let (writer, history, anchor) = journal.resume().map_err(unusable)?;
+        let passed = Duration::from_millis(anchor.run_ms_at(unix_ms()));
+        let written = match &plan.output {
+            // What is missing is made again.
+            Some(file) => file.metadata().map_or(0, |file| file.len()).min(progress.written_bytes),
+            None => progress.written_bytes,
+        };
+        let handle = writer.handle();
+        plan.kept = Some(written);
+        plan.run.seed = seed;
+        plan.run.recording = Some(Recording {
+            id: id.clone(),
+            clock: Clock::resume(began, passed),
+            journal: Box::new(writer),
+            history: Some(Box::new(history)),
+            written,
+        });
+        print_stderr(&format!(
+            "resuming the run {id}: {} of {} tasks have ended, {} actions are settled",
+            progress.task_ends, progress.task_starts, progress.settled
+        ));
+        Ok(Recorder { handle, id, path })
+    }
+}
+
+/// Begins the journal of a run. `place`: the file; None: in the folder of runs.
+///
+/// # Errors
+/// It cannot be created, or the input cannot be read.
+pub(crate) fn begin(
+    plan: &mut Plan,
+    place: Option<&Path>,
+    operation: &RecordedOperation,
+    input: Option<&Path>,
+) -> Result<Recorder, Failure> {
+    let id = RunId::new();
+    let path = match place {
+        Some(path) => path.to_owned(),
+        None => {
+            let cannot = |error| Failure::machine("cannot create the folder of runs", &error);
+            Folder::make().map_err(cannot)?.file(&id, JOURNAL)
+        }
+    };
+    let folder =
+        std::env::current_dir().map_err(|error| Failure::machine("cannot find out the working folder", &error))?;
+    let arguments = std::env::args_os().skip(1).map(|argument| {
+        argument.into_string().map_err(|argument| {
+            Failure::usage(format!("the argument `{}` is not UTF-8", argument.display()))
+                .hint("a run with such an argument has no journal: add --no-journal")
+        })
+    });
+    let started = Started {
+        folder,
+        arguments: arguments.collect::<Result<_, _>>()?,
+        input: input::Recorded::of(&mut plan.run.input, input, &path)?,
+    };
+    let clock = Clock::start();
+    let command = serde_json::to_value(&started)
+        .map_err(|error| Failure::machine("cannot record how the run was started", &error))?;
+    let info = RunInfo {
+        id: id.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        created_unix_ms: clock.began_unix_ms(),
+        seed: plan.run.seed,
+        began_unix_ms: clock.began_unix_ms(),
+        operation: operation.path.display().to_string(),
+        operation_sha256: operation.digest.to_string(),
+        arguments: operation.arguments.clone(),
+        command,
+        status: Status::Running,
+        reason: None,
+        ended_unix_ms: None,
+    };
+    let writer = disperse_journal::create(&path, &info).map_err(unusable)?;
+    let handle = writer.handle();
+    plan.kept = Some(0);
+    plan.run.recording = Some(Recording {
+        id: id.clone(),
+        clock,
+        journal: Box::new(writer),
+        history: None,
+        written: 0,
+    });
+    Ok(Recorder { handle, id, path })
+}
+
+impl Recorder {
+    /// Ends the journal of a run that ended like this. `written`: how many bytes of its output are at their target.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn end(self, ended: Result<&RunSummary, &RunError>, written: u64, quiet: bool) -> Result<(), Failure> {
+        let (status, reason) = match ended {
+            Ok(summary) if summary.interrupted => (Status::Stopped, None),
+            Ok(summary) => match &summary.failure {
+                Some(failure) => (Status::Failed, Some(failure.clone())),
+                None => (Status::Finished, None),
+            },
+            Err(error) => (Status::Stopped, Some(error.to_string())),
+        };
+        let resumable = status == Status::Stopped;
+        let place = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let is_found = Folder::find()
+            .ok()
+            .flatten()
+            .is_some_and(|folder| Some(folder.path()) == place);
+        self.handle.wrote(written);
+        self.handle.end(status, reason).map_err(|error| {
+            Failure::machine("the end of the run cannot be recorded", &error)
+                .hint("what was recorded before can be resumed")
+        })?;
+        if resumable && !quiet {
+            let name = if is_found {
+                self.id.to_string()
+            } else {
+                format!("'{}'", self.path.display())
+            };
+            print_stderr(&format!("go on with: disperse-host resume {name}"));
+        }
+        Ok(())
+    }
+}
+
+/// A journal that cannot be used.
+fn unusable(error: JournalError) -> Failure {
+    match &error {
+        JournalError::DiskFull { .. } | JournalError::Io { .. } | JournalError::Twice { .. } => {
+            Failure::machine("the journal cannot be used", &error)
+        }
+        _ => Failure::usage(error.to_string()),
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
