@@ -7,7 +7,7 @@ use clap::Parser;
 use crate::{
     cli::{
         args::{Cli, Command, MapArgs, ResumeArgs, RunArgs},
-        console::{Failure, exit},
+        console::{Failure, exit, print_stderr},
         plan::{for_map, for_run},
         process::{runtime, signals, with_hint},
         recording::{self, Recorder, Resumed},
@@ -15,6 +15,7 @@ use crate::{
     report::Finished,
     run::{self, Plan, RunError},
     sandbox::{self, Sandbox},
+    text::plain,
 };
 
 /// `resumed`: the run that it goes on with. None: it begins one.
@@ -37,6 +38,10 @@ pub(crate) fn resume(args: &ResumeArgs, quiet: bool, verbose: u8, stopped: &sign
     let Some(mut resumed) = Resumed::open(&path)? else {
         return Ok(exit::DONE);
     };
+    if !quiet {
+        // It may be a foreign one: what it runs is seen first.
+        print_stderr(&plain(&format!("resuming: {}", resumed.command_line())));
+    }
     resumed.enter_folder()?;
     let line = ["disperse-host"]
         .into_iter()

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use self::find::JOURNAL;
 pub(crate) use self::find::find;
 use crate::{
-    cli::console::{Failure, print_stderr},
+    cli::{
+        console::{Failure, print_stderr},
+        tools::shell_word,
+    },
     control::{Folder, RunId},
     digest::Digest,
     inbox::RunSummary,
@@ -88,6 +91,14 @@ impl Resumed {
     /// The command line of the run, without the program.
     pub(crate) fn arguments(&self) -> &[String] {
         &self.started.arguments
+    }
+
+    /// The command line, as a shell takes it.
+    pub(crate) fn command_line(&self) -> String {
+        let words = self.arguments().iter().map(|word| shell_word(word));
+        let words: Vec<String> = words.collect();
+        let folder = shell_word(&self.started.folder.display().to_string());
+        format!("cd {folder} && disperse-host {}", words.join(" "))
     }
 
     /// Goes to the folder in which the run was started.
