@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::support::{Ended, Folder, becomes_true, body, host, player, probe};
+use crate::support::{Ended, Folder, becomes_true, body, host, player, probe, wasm};
 
 /// Tasks of an operation, each with six actions and a sleep.
 fn tasks(count: usize) -> Vec<String> {
@@ -202,6 +202,29 @@ fn interrupted_run_prints_how_to_go_on_and_does() {
     live.end().exits(130);
     run.resume().exits(0);
     assert_eq!(without_times(&run.written()), expected);
+}
+
+/// The rest of a pipe is gone with the run that read it.
+#[test]
+fn run_that_needs_more_of_a_lost_pipe_says_so() {
+    let folder = Folder::new();
+    let journal = folder.path("run.journal");
+    let text = "one two three two\n".repeat(20_000);
+    let flag = format!("--journal={journal}");
+    let mut live = host(["run", &wasm("word_count"), &flag]).once(text).start();
+    let copied = || fs::metadata(folder.path("run.input-part")).map_or(0, |copy| copy.len());
+    assert!(becomes_true(Duration::from_secs(60), || copied() >= 100_000));
+    assert!(live.is_running());
+    live.send(Signal::KILL);
+    live.end();
+    let ended = host(["resume", &journal]).run().exits(1);
+    assert!(
+        ended
+            .stderr
+            .contains("it came from a pipe that was not read to its end"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl Recorded {
     /// Records the input of a run that begins. `path`: that of a file.
     ///
     /// # Errors
-    /// The file cannot be read, or the copy of stdin cannot be created.
+    /// The file cannot be read.
     pub(super) fn of(input: &mut InputSource, path: Option<&Path>, journal: &Path) -> Result<Self, Failure> {
         match (std::mem::replace(input, InputSource::Nothing), path) {
             (InputSource::File(mut file), Some(path)) => {
@@ -39,13 +39,8 @@ impl Recorded {
                 Ok(Self::File { path, sha256 })
             }
             (InputSource::Stdin, _) => {
-                let cannot = |error| Failure::machine("cannot create a copy of the input", &error);
-                if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                    std::fs::create_dir_all(folder).map_err(cannot)?;
-                }
-                let copy = File::create(beside(journal, UNFINISHED)).map_err(cannot)?;
                 *input = InputSource::Reader(Box::new(Copying {
-                    copy,
+                    copy: None,
                     journal: journal.to_owned(),
                     is_over: false,
                 }));
@@ -84,8 +79,14 @@ impl Recorded {
                 match File::open(beside(journal, FINISHED)) {
                     Ok(whole) => InputSource::File(whole),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        let part = File::open(beside(journal, UNFINISHED)).map_err(unreadable)?;
-                        InputSource::Reader(Box::new(part.chain(BrokenOff)))
+                        match File::open(beside(journal, UNFINISHED)) {
+                            Ok(part) => InputSource::Reader(Box::new(part.chain(BrokenOff))),
+                            // Nothing was read.
+                            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                                InputSource::Reader(Box::new(BrokenOff))
+                            }
+                            Err(error) => return Err(unreadable(error)),
+                        }
                     }
                     Err(error) => return Err(unreadable(error)),
                 }
@@ -117,7 +118,8 @@ impl Read for BrokenOff {
 
 /// Copies stdin to a file as it is read.
 struct Copying {
-    copy: File,
+    /// Created by the first read.
+    copy: Option<File>,
     journal: PathBuf,
     is_over: bool,
 }
@@ -125,9 +127,13 @@ struct Copying {
 impl Read for Copying {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = io::stdin().read(buffer)?;
-        self.copy.write_all(buffer.get(..read).unwrap_or_default())?;
+        let copy = match &mut self.copy {
+            Some(copy) => copy,
+            None => self.copy.insert(File::create(beside(&self.journal, UNFINISHED))?),
+        };
+        copy.write_all(buffer.get(..read).unwrap_or_default())?;
         if read == 0 && !buffer.is_empty() && !self.is_over {
-            self.copy.sync_all()?;
+            copy.sync_all()?;
             std::fs::rename(beside(&self.journal, UNFINISHED), beside(&self.journal, FINISHED))?;
             self.is_over = true;
         }
