@@ -39,7 +39,7 @@ def test():
         "often: within 2 MiB: 1",
         "refused: its one attempt failed",
         r"/attempt 1 on probe/\d: not today/",
-        r"/sleep: 25\d\d/",
+        r"/sleep: 2[5-9]\d\d/",
         "window: 10000 within 2 MiB: 1",
         "é😀: 6",
     ])

