@@ -22,8 +22,8 @@ PARTS = {
     "c": c.test,
     "programs": programs.test,
     "polyglot": polyglot.test,
-    **{f"projects-{language}": partial(projects.test, language) for language in projects.LANGUAGES},
     "real": real.test,
+    **{f"projects-{language}": partial(projects.test, language) for language in projects.LANGUAGES},
     "mixed": mixed.test,
     "starts": starts.test,
 }

@@ -18,11 +18,14 @@ HOST = Path(sys.argv[1]).resolve()
 # The deadline of one command, in seconds: only a hang reaches it.
 TIMEOUT = 600
 
+# npm does not look up advisories and sponsors, nor packages that it has downloaded before.
+NPM = {"npm_config_audit": "false", "npm_config_fund": "false", "npm_config_prefer_offline": "true"}
+
 
 def run(*command, input="", cwd=ROOT, code=0, path=None, env=()):
     """The standard output and error of a command that must end with this exit code."""
     # The trust that `new` gives to its projects is stored beside the builds.
-    env = {**os.environ, "XDG_STATE_HOME": str(BUILT / "state"), **dict(env)}
+    env = {**os.environ, **NPM, "XDG_STATE_HOME": str(BUILT / "state"), **dict(env)}
     if path:
         env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
     command = [str(word) for word in command]

@@ -55,7 +55,7 @@ def test():
     everybody = [word for language in LANGUAGES for word in ("--worker", component(language, "worker"))]
     for language in LANGUAGES + ("cpp", "zig"):
         if language != "rust":
-            # The manifest beside it builds it, with its own worker.
-            run(HOST, "run", EXAMPLE / language, "--trust-manifest", "--worker", component(language, "worker"), input="1 3\n", path=path)
+            # `map` has built it, with its own worker, from the manifest beside it.
+            run(HOST, "run", EXAMPLE / language, "--trust-manifest", "--no-build", "--worker", component(language, "worker"), input="1 3\n")
         said, _ = run(HOST, "run", component(language, "operation"), *everybody, input=RANGES)
         same(f"{language}: the operation with everybody", said, LONGEST)
