@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,7 +52,7 @@ class Job:
 
     def show(self):
         self.output.seek(0)
-        print(self.output.read().decode(errors="replace"), end="")
+        shutil.copyfileobj(self.output, sys.stdout.buffer)
         how = f"ended with {self.code} after" if self.code else "ok in"
         print(f"  {self.name}: {how} {self.seconds:.0f} s", flush=True)
 
