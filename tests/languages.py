@@ -40,8 +40,9 @@ AFTER = {
 
 
 def main(host, *names):
-    chosen = [part for part in PARTS if not names or any(part == name or part.startswith(f"{name}-") for name in names)]
-    unknown = [name for name in names if not any(part == name or part.startswith(f"{name}-") for part in PARTS)]
+    named = {name: [part for part in PARTS if part == name or part.startswith(f"{name}-")] for name in names}
+    unknown = [name for name, parts in named.items() if not parts]
+    chosen = [part for part in PARTS if not names or any(part in parts for parts in named.values())]
     if unknown:
         sys.exit(f"no part {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     if len(chosen) > 1:
