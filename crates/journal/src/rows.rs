@@ -1,9 +1,8 @@
 //! Writes records as rows.
 
 use disperse_engine::driver::{BEGINNING, Delivered, PlannerCalled, Record, Settled, TurnNumber};
-use disperse_protocol::inbox::PlannerStep;
+use disperse_protocol::{digest::Digest, inbox::PlannerStep};
 use rusqlite::{Connection, Statement, params};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     codec::{self, Bytes},
@@ -11,9 +10,6 @@ use crate::{
     schema::LARGE,
     sums,
 };
-
-/// SHA-256 of a value.
-pub(crate) type Sha = [u8; 32];
 
 /// The statements that write, prepared once.
 pub(crate) struct Rows<'c> {
@@ -30,12 +26,12 @@ pub(crate) struct Rows<'c> {
 /// A value as its row has it: itself, or the digest of one in `payloads`.
 struct Stored<'a> {
     value: Option<Bytes<'a>>,
-    digest: Option<Sha>,
+    digest: Option<Digest>,
 }
 
 impl Stored<'_> {
     fn digest(&self) -> Option<&[u8]> {
-        self.digest.as_ref().map(<[u8; 32]>::as_slice)
+        self.digest.as_ref().map(Digest::as_bytes)
     }
 }
 
@@ -111,19 +107,19 @@ impl<'c> Rows<'c> {
         progress: &mut Progress,
     ) -> rusqlite::Result<Option<u64>> {
         progress.task_starts += 1;
-        let digest: Sha = Sha256::digest(input).into();
+        let digest = Digest::of(input);
         let value = if input.len() > LARGE {
             self.write_payload(&digest, input, progress)?;
             None
         } else {
             Some(input)
         };
-        let crc = sums::start(task, turn, value, &digest, now_ms);
+        let crc = sums::start(task, turn, value, digest.as_bytes(), now_ms);
         self.start.execute(params![
             task.cast_signed(),
             turn.cast_signed(),
             value.map(Bytes),
-            &digest[..],
+            digest.as_bytes(),
             now_ms.cast_signed(),
             crc
         ])?;
@@ -195,7 +191,7 @@ impl<'c> Rows<'c> {
         progress: &mut Progress,
     ) -> rusqlite::Result<Option<u64>> {
         progress.settled += 1;
-        let digest: Sha = Sha256::digest(&settled.payload).into();
+        let digest = Digest::of(&settled.payload);
         let (reason, value) = match &settled.value {
             Ok(result) => (None, &**result),
             Err(refusal) => (Some(sums::reason_name(refusal.reason)), refusal.message.as_bytes()),
@@ -207,7 +203,7 @@ impl<'c> Rows<'c> {
             request: settled.action.request,
             turn,
             kind: &settled.kind,
-            payload_digest: &digest,
+            payload_digest: digest.as_bytes(),
             beginning: settled.payload.get(..BEGINNING).unwrap_or(&settled.payload),
             reason,
             value: stored.value.as_ref().map(|value| value.0),
@@ -240,7 +236,7 @@ impl<'c> Rows<'c> {
                 digest: None,
             });
         }
-        let digest: Sha = Sha256::digest(value).into();
+        let digest = Digest::of(value);
         self.write_payload(&digest, value, progress)?;
         Ok(Stored {
             value: None,
@@ -249,8 +245,8 @@ impl<'c> Rows<'c> {
     }
 
     /// Stores a large value, unless an equal one is.
-    fn write_payload(&mut self, digest: &Sha, value: &[u8], progress: &mut Progress) -> rusqlite::Result<()> {
-        let inserted = self.payload.execute(params![&digest[..], Bytes(value)])?;
+    fn write_payload(&mut self, digest: &Digest, value: &[u8], progress: &mut Progress) -> rusqlite::Result<()> {
+        let inserted = self.payload.execute(params![digest.as_bytes(), Bytes(value)])?;
         progress.payloads += inserted as u64;
         Ok(())
     }

@@ -5,7 +5,6 @@ use disperse_engine::driver::{Delivered, PlannerCalled, StartedBefore};
 use disperse_protocol::{digest::Digest, inbox::PlannerStep};
 use disperse_scheduler::TaskId;
 use rusqlite::{Connection, OptionalExtension as _, Row, types::ValueRef};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     codec,
@@ -42,11 +41,8 @@ pub(crate) fn damaged(what: String) -> Fault {
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Result<Digest, Fault> {
-    let wrong = || damaged("a digest".to_owned());
-    let mut text = [0; 64];
-    hex::encode_to_slice(bytes, &mut text).map_err(|_| wrong())?;
-    let text = std::str::from_utf8(&text).map_err(|_| wrong())?;
-    text.parse().map_err(|_| wrong())
+    let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| damaged("a digest".to_owned()))?;
+    Ok(bytes.into())
 }
 
 /// Compares a row's checksum. `what`: the row, for people.
@@ -90,19 +86,19 @@ impl Value<'_> {
     pub(crate) fn read(&self, connection: &Connection) -> Result<Bytes, Fault> {
         match (self.inline, self.digest) {
             (Some(inline), _) => Ok(Bytes::copy_from_slice(inline)),
-            (None, Some(digest)) => payload(connection, digest),
+            (None, Some(digest)) => payload(connection, self::digest(digest)?),
             (None, None) => Err(damaged("a row without its value".to_owned())),
         }
     }
 }
 
 /// Reads a value that is stored apart and compares it with its digest.
-fn payload(connection: &Connection, digest: &[u8]) -> Result<Bytes, Fault> {
+fn payload(connection: &Connection, digest: Digest) -> Result<Bytes, Fault> {
     let mut statement = connection.prepare_cached("SELECT bytes FROM payloads WHERE digest = ?")?;
     let read = |row: &Row<'_>| Ok(Bytes::copy_from_slice(bytes(row, 0)?.unwrap_or_default()));
-    let found = statement.query_row([digest], read).optional()?;
-    let is_it = |bytes: &Bytes| Sha256::digest(bytes)[..] == *digest;
-    let what = || damaged(format!("the value with the digest {}", hex::encode(digest)));
+    let found = statement.query_row([digest.as_bytes()], read).optional()?;
+    let is_it = |bytes: &Bytes| Digest::of(bytes) == digest;
+    let what = || damaged(format!("the value with the digest {digest}"));
     found.filter(is_it).ok_or_else(what)
 }
 
