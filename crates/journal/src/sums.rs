@@ -64,17 +64,6 @@ impl SettledRow<'_> {
     }
 }
 
-/// All reasons.
-const REASONS: [Reason; 7] = [
-    Reason::Permanent,
-    Reason::Exhausted,
-    Reason::Poison,
-    Reason::Unroutable,
-    Reason::Cancelled,
-    Reason::Deadline,
-    Reason::Oversize,
-];
-
 /// The name of a reason in the file, which stays what it is whatever the program calls it.
 pub(crate) fn reason_name(reason: Reason) -> &'static str {
     match reason {
@@ -90,5 +79,5 @@ pub(crate) fn reason_name(reason: Reason) -> &'static str {
 
 /// The reason of a name. None: no reason has it.
 pub(crate) fn reason_of(name: &str) -> Option<Reason> {
-    REASONS.into_iter().find(|reason| reason_name(*reason) == name)
+    Reason::ALL.into_iter().find(|reason| reason_name(*reason) == name)
 }

@@ -132,6 +132,19 @@ pub enum Reason {
     Oversize,
 }
 
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Permanent,
+        Self::Exhausted,
+        Self::Poison,
+        Self::Unroutable,
+        Self::Cancelled,
+        Self::Deadline,
+        Self::Oversize,
+    ];
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

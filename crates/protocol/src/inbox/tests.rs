@@ -90,16 +90,7 @@ impl Draw<'_> {
     }
 
     fn reason(&mut self) -> Reason {
-        let reasons = [
-            Reason::Permanent,
-            Reason::Exhausted,
-            Reason::Poison,
-            Reason::Unroutable,
-            Reason::Cancelled,
-            Reason::Deadline,
-            Reason::Oversize,
-        ];
-        reasons[usize::from(self.byte()) % reasons.len()]
+        Reason::ALL[usize::from(self.byte()) % Reason::ALL.len()]
     }
 
     fn used(&mut self) -> Used {
