@@ -15,11 +15,12 @@ use std::{
 };
 
 use disperse_engine::driver::TurnNumber;
+use disperse_protocol::wall_clock::unix_ms;
 use rusqlite::{Connection, Statement};
 
 use crate::{
     error::{Fault, JournalError},
-    info::{self, RunInfo},
+    info::RunInfo,
     lock::{Lock, Spare},
     log::Log,
     message::{End, Message, Pace, Turn},
@@ -365,7 +366,7 @@ impl Writer<'_> {
         if let Some(End { status, reason, .. }) = &self.end {
             self.info.status = *status;
             self.info.reason.clone_from(reason);
-            self.info.ended_unix_ms = Some(info::unix_ms());
+            self.info.ended_unix_ms = Some(unix_ms());
             let stored = self.info.store(self.connection);
             stored.map_err(|fault: Fault| fault.at(&self.path))?;
         }

@@ -1,7 +1,5 @@
 //! The description of a run: what it is, how it is resumed, and how it ended.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
@@ -89,10 +87,4 @@ impl Anchor {
     pub fn run_ms_at(self, unix_ms: u64) -> u64 {
         self.run_ms.saturating_add(unix_ms.saturating_sub(self.unix_ms))
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use disperse_protocol::wall_clock::{Utc, since_1970};
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::{
@@ -107,10 +107,9 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn write_holder(file: &mut File) -> io::Result<()> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    // SQLite knows the calendar.
-    let now = Connection::open_in_memory()
-        .and_then(|memory| memory.query_row("SELECT datetime() || ' UTC'", (), |row| row.get::<_, String>(0)));
-    let now = now.unwrap_or_default();
+    let Utc { date, time } = Utc::of(since_1970().as_secs());
+    let ([year, month, day], [hours, minutes, seconds]) = (date, time);
+    let now = format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02} UTC");
     let text = format!("pid {}\nhost {}\nsince {now}\n", std::process::id(), host.trim());
     file.set_len(0)?;
     file.write_all(text.as_bytes())

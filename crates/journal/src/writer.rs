@@ -12,11 +12,12 @@ use std::{
 };
 
 use disperse_engine::driver::{Journal, Record, TurnNumber};
+use disperse_protocol::wall_clock::unix_ms;
 use futures::future::BoxFuture;
 
 use crate::{
     error::JournalError,
-    info::{self, Status},
+    info::Status,
     message::{End, Message, Turn},
     shared::Shared,
 };
@@ -145,7 +146,7 @@ impl Journal for JournalWriter {
         let turn = Turn {
             number: turn,
             records,
-            unix_ms: info::unix_ms(),
+            unix_ms: unix_ms(),
             bytes,
         };
         let shared = &self.handle.shared;

@@ -8,6 +8,7 @@
 //! | `limits` | the limits of guests, and the accounts of memory, time and files behind them |
 //! | `samples` | an event of each kind, for tests of sinks |
 //! | `units`, `digest`, `text`, `files` | amounts, digests, and text and files of unknown origin, bounded |
+//! | `wall_clock` | the time since 1970, and dates |
 //!
 //! It waits for nothing and sends nothing: how a message travels is for its users to decide.
 
@@ -26,3 +27,4 @@ pub mod logger;
 pub mod samples;
 pub mod text;
 pub mod units;
+pub mod wall_clock;

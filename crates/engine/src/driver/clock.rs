@@ -1,10 +1,13 @@
 //! The time of a run: microseconds since its beginning, anchored in the clocks of the machine.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use disperse_scheduler::Moment;
 
-use disperse_protocol::limits::{stopped, stopped_so_far};
+use disperse_protocol::{
+    limits::{stopped, stopped_so_far},
+    wall_clock::unix_ms,
+};
 
 /// Where a run has its time from. It stands still while the process is stopped, so that nothing runs out meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +23,9 @@ pub struct Clock {
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             began: Instant::now(),
-            began_unix_ms: since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            began_unix_ms: unix_ms(),
             stopped_before: stopped_so_far(),
             passed: Duration::ZERO,
         }

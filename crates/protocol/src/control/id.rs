@@ -1,9 +1,8 @@
 //! The names of runs.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
+
+use crate::wall_clock::{Utc, since_1970};
 
 /// The number of letters at the end of a name. The first two encode the fraction of the second, in steps of 1.5 ms, so
 /// that runs started one after another by a script sort too; the others are random.
@@ -19,7 +18,7 @@ impl RunId {
     /// A new name, for a run that starts now.
     #[expect(clippy::new_without_default, reason = "no two are equal")]
     pub fn new() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = since_1970();
         let mut random = [0; 3];
         // Without random letters, two runs that start in the same moment have one name, and the second has no socket.
         let _ = getrandom::fill(&mut random);
@@ -62,27 +61,9 @@ impl fmt::Display for RunId {
 
 /// Seconds since 1970 as `YYYYMMDD-HHMMSS`, UTC.
 fn stamp(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hours, minutes) = (second / 3600, second / 60 % 60);
-    format!("{year:04}{month:02}{day:02}-{hours:02}{minutes:02}{:02}", second % 60)
-}
-
-/// The date that is this many days after 1970-01-01. Years are counted from March, so that the leap day comes last
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (year + era * 400 + u64::from(month <= 2), month, day)
+    let Utc { date, time } = Utc::of(seconds);
+    let ([year, month, day], [hours, minutes, seconds]) = (date, time);
+    format!("{year:04}{month:02}{day:02}-{hours:02}{minutes:02}{seconds:02}")
 }
 
 #[cfg(test)]
