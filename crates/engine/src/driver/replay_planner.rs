@@ -68,9 +68,7 @@ impl Driver<'_> {
             match step {
                 PlannerStep::Next => {
                     self.operation.call(PlannerCall::Next(1), TaskRoom::default(), now_ms);
-                    let called = self
-                        .planner_called(|called| !matches!(called, Called::Collected))
-                        .await?;
+                    let called = self.planner_called().await?;
                     self.handed_again(history, called)?;
                 }
                 PlannerStep::Collect(task) => {
@@ -81,8 +79,7 @@ impl Driver<'_> {
                         return Err(Broken::Journal(missing("the start of task", task)));
                     };
                     self.operation.call(call, room, now_ms);
-                    self.planner_called(|called| matches!(called, Called::Collected))
-                        .await?;
+                    self.planner_called().await?;
                     self.tasks.planner(&PlannerNotice::Collected);
                 }
                 PlannerStep::Finish => {
@@ -119,52 +116,39 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Waits until the planner has answered a call that ends like this.
-    async fn planner_called(&mut self, is_end: fn(&Called) -> bool) -> Result<Called, Broken> {
+    /// Waits until the planner has answered its one open call.
+    async fn planner_called(&mut self) -> Result<Called, Broken> {
         let mut handed = None;
         loop {
             let Some(notice) = self.inbox.recv().await else {
                 return Err(Broken::Stopped);
             };
-            let called = match notice {
+            match notice {
                 Notice::Planner(PlannerNotice::Handed(input), guard) => {
                     handed = Some((input, guard));
-                    continue;
                 }
-                Notice::Planner(PlannerNotice::Paused { .. }, _) => match handed.take() {
-                    Some((input, guard)) => Called::Handed(input, guard),
-                    None => Called::Nothing,
-                },
-                Notice::Planner(PlannerNotice::Collected, _) => Called::Collected,
+                Notice::Planner(PlannerNotice::Paused { .. }, _) => {
+                    return Ok(handed.map_or(Called::Nothing, |(input, guard)| Called::Handed(input, guard)));
+                }
+                Notice::Planner(PlannerNotice::Collected, _) => return Ok(Called::Collected),
                 Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
                     self.output(OutputPiece { bytes, task, room });
                     self.release_effects();
-                    continue;
                 }
                 Notice::Planner(PlannerNotice::Failed(message), _) => return Err(Broken::Planner(message)),
-                Notice::Planner(PlannerNotice::Begun { .. }, _) => continue,
-                Notice::Planner(notice, _) => {
-                    self.tasks.planner(&notice);
-                    continue;
-                }
+                Notice::Planner(PlannerNotice::Begun { .. }, _) => {}
+                Notice::Planner(notice, _) => self.tasks.planner(&notice),
                 Notice::Control(control) => {
                     self.control(control);
                     if self.cancelled || self.draining {
                         return Err(Broken::Stopped);
                     }
-                    continue;
                 }
                 Notice::Shortage(message) => {
                     self.end_for_shortage(message);
                     return Err(Broken::Stopped);
                 }
-                notice => {
-                    self.late.push_back(notice);
-                    continue;
-                }
-            };
-            if is_end(&called) {
-                return Ok(called);
+                notice => self.late.push_back(notice),
             }
         }
     }

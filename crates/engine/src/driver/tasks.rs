@@ -190,14 +190,11 @@ impl Tasks {
 
     /// Starts a task that the planner has handed out.
     pub(super) fn hand_out(&mut self, effects: &mut Effects, input: Bytes, room: Option<Charge>) {
-        self.last += 1;
-        let task = TaskId(self.last);
         effects.push(Effect::Start {
-            task,
+            task: self.next_task(),
             input: input.clone(),
         });
-        self.entries.insert(task, Entry::new(input, room));
-        self.under_way += 1;
+        self.hand_out_again(input, room);
     }
 
     /// A task was started; its answers go there.
