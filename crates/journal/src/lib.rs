@@ -54,6 +54,7 @@ pub use self::{
     info::{Anchor, RunInfo, Status},
     lock::holder,
     open::{OpenJournal, create, open},
+    place::companion,
     progress::Progress,
     reader::{JournalReader, Value, View, ViewRows},
     writer::{JournalHandle, JournalWriter},

@@ -37,7 +37,7 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// A file of ours beside a journal: `RUN.lock` of `RUN.journal`, and `x.db.lock` of `x.db`.
-pub(crate) fn companion(path: &Path, ending: &str) -> PathBuf {
+pub fn companion(path: &Path, ending: &str) -> PathBuf {
     if path.extension().is_some_and(|found| found == ENDING) {
         path.with_extension(ending)
     } else {

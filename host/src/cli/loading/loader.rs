@@ -140,12 +140,19 @@ impl LoadedComponents {
     /// # Errors
     /// It was not among the wanted ones.
     pub(crate) fn of(&self, path: &Path) -> Result<LoadedComponent, Failure> {
-        let program = self.0.get(path).map(|(program, _)| program.clone());
-        program.ok_or_else(|| Failure::usage(format!("`{}` was not loaded", path.display())))
+        self.find(path).map(|(program, _)| program.clone())
     }
 
     /// The digest of the component of a path.
-    pub(crate) fn digest(&self, path: &Path) -> Option<Digest> {
-        self.0.get(path).map(|(_, digest)| *digest)
+    ///
+    /// # Errors
+    /// It was not among the wanted ones.
+    pub(crate) fn digest(&self, path: &Path) -> Result<Digest, Failure> {
+        self.find(path).map(|(_, digest)| *digest)
+    }
+
+    fn find(&self, path: &Path) -> Result<&(LoadedComponent, Digest), Failure> {
+        let missing = || Failure::usage(format!("`{}` was not loaded", path.display()));
+        self.0.get(path).ok_or_else(missing)
     }
 }

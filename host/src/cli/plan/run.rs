@@ -56,9 +56,7 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan, RecordedOperatio
     operation_args.insert(0, name_of(&component));
     let recorded = RecordedOperation {
         path: component.clone(),
-        digest: programs
-            .digest(&component)
-            .ok_or_else(|| Failure::usage(format!("`{}` was not loaded", component.display())))?,
+        digest: programs.digest(&component)?,
         arguments: operation_args.clone(),
     };
     let limits = args.common.limits.over(manifest.limits.over(Limits::WORKER));

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use disperse_journal::companion;
 use serde::{Deserialize, Serialize};
 
 use crate::{cli::console::Failure, digest::Digest, run::InputSource};
@@ -76,10 +77,10 @@ impl Recorded {
             }
             Self::Copied => {
                 let unreadable = |error| Failure::unread("cannot read the copy of the input", &error);
-                match File::open(beside(journal, FINISHED)) {
+                match File::open(companion(journal, FINISHED)) {
                     Ok(whole) => InputSource::File(whole),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        match File::open(beside(journal, UNFINISHED)) {
+                        match File::open(companion(journal, UNFINISHED)) {
                             Ok(part) => InputSource::Reader(Box::new(part.chain(BrokenOff))),
                             // Nothing was read.
                             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -100,10 +101,6 @@ impl Recorded {
 const FINISHED: &str = "input";
 /// The ending of the copy of an input whose end was not read.
 const UNFINISHED: &str = "input-part";
-
-fn beside(journal: &Path, ending: &str) -> PathBuf {
-    journal.with_extension(ending)
-}
 
 /// What follows the copy of an input whose end was not read: an operation that needs no more of it can be resumed.
 struct BrokenOff;
@@ -129,12 +126,12 @@ impl Read for Copying {
         let read = io::stdin().read(buffer)?;
         let copy = match &mut self.copy {
             Some(copy) => copy,
-            None => self.copy.insert(File::create(beside(&self.journal, UNFINISHED))?),
+            None => self.copy.insert(File::create(companion(&self.journal, UNFINISHED))?),
         };
         copy.write_all(buffer.get(..read).unwrap_or_default())?;
         if read == 0 && !buffer.is_empty() && !self.is_over {
             copy.sync_all()?;
-            std::fs::rename(beside(&self.journal, UNFINISHED), beside(&self.journal, FINISHED))?;
+            std::fs::rename(companion(&self.journal, UNFINISHED), companion(&self.journal, FINISHED))?;
             self.is_over = true;
         }
         Ok(read)

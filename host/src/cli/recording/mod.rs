@@ -5,12 +5,13 @@ mod input;
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use disperse::assembly::Recording;
 use disperse_engine::driver::Clock;
 use disperse_journal::{JournalError, JournalHandle, OpenJournal, RunInfo, Status};
+use disperse_protocol::wall_clock::unix_ms;
 use serde::{Deserialize, Serialize};
 
 use self::find::JOURNAL;
@@ -159,10 +160,12 @@ impl Resumed {
             history: Some(Box::new(history)),
             written,
         });
-        print_stderr(&format!(
-            "resuming the run {id}: {} of {} tasks have ended, {} actions are settled",
-            progress.task_ends, progress.task_starts, progress.settled
-        ));
+        if !plan.quiet {
+            print_stderr(&format!(
+                "resuming the run {id}: {} of {} tasks have ended, {} actions are settled",
+                progress.task_ends, progress.task_starts, progress.settled
+            ));
+        }
         Ok(Recorder { handle, id, path })
     }
 }
@@ -242,18 +245,18 @@ impl Recorder {
             },
             Err(error) => (Status::Stopped, Some(error.to_string())),
         };
-        let resumable = status == Status::Stopped;
-        let place = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let is_found = Folder::find()
-            .ok()
-            .flatten()
-            .is_some_and(|folder| Some(folder.path()) == place);
+        let is_resumable = status == Status::Stopped;
         self.handle.wrote(written);
         self.handle.end(status, reason).map_err(|error| {
             Failure::machine("the end of the run cannot be recorded", &error)
                 .hint("what was recorded before can be resumed")
         })?;
-        if resumable && !quiet {
+        if is_resumable && !quiet {
+            let place = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let is_found = Folder::find()
+                .ok()
+                .flatten()
+                .is_some_and(|folder| Some(folder.path()) == place);
             let name = if is_found {
                 self.id.to_string()
             } else {
@@ -273,9 +276,4 @@ fn unusable(error: JournalError) -> Failure {
         }
         _ => Failure::usage(error.to_string()),
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
