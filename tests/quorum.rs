@@ -99,8 +99,8 @@ fn explain_shows_the_dissent_of_a_worker() {
     );
     host(["map", &manifest])
         .folder(folder.root())
-        // So few that it is not evicted for its dissent, which would clear its score.
-        .input("one\ntwo\nthree\n")
+        // So few that it is neither suspect nor evicted for its dissent, of which the latter would clear its score.
+        .input("one\ntwo\n")
         .run()
         .exits(0)
         .stderr_kinds_to(&texts);
