@@ -1,9 +1,10 @@
 //! What a notice does to the rest of the run and to the world: collected while the driver decides, released at its end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use disperse_scheduler::{TaskId, WorkerId};
+use rustc_hash::FxHashMap;
 
 use super::journal::{Record, TurnNumber};
 use disperse_protocol::inbox::{Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
@@ -17,12 +18,12 @@ pub(super) enum Effect {
     Deliver { task: TaskId },
     /// Calls the planner; beside the call what it takes in the host.
     Call(PlannerCall, TaskRoom),
-    /// Sends a worker an order.
+    /// Sends a worker an order, after those that it was sent before.
     Order {
         worker: WorkerId,
         order: Order,
-        /// Whether making the attempt twice does no harm.
-        idempotent: bool,
+        /// The turn that must be durable before. 0: none.
+        after: TurnNumber,
     },
     /// Writes to the run's output.
     Output(OutputPiece),
@@ -35,19 +36,6 @@ impl Effect {
     pub(super) fn call(call: PlannerCall) -> Self {
         Self::Call(call, TaskRoom::default())
     }
-
-    /// Whether it is visible outside, so that it must not happen before the records that it follows from are durable.
-    fn leaves(&self) -> bool {
-        match self {
-            Self::Start { .. } | Self::Deliver { .. } | Self::Call(..) => false,
-            Self::Order { idempotent, .. } => !idempotent,
-            Self::Output(_) | Self::Event(_) => true,
-        }
-    }
-
-    fn is_order(&self) -> bool {
-        matches!(self, Self::Order { .. })
-    }
 }
 
 /// The effects of the notice that is taken, and those of earlier ones that wait for the journal.
@@ -55,18 +43,26 @@ impl Effect {
 pub(super) struct Effects {
     /// How many turns have ended.
     turns: TurnNumber,
-    /// The last of them that has records. Effects wait until it is durable.
+    /// The last of them that has records. Output and events wait until it is durable.
     recorded: TurnNumber,
     pub(super) now: Vec<Effect>,
     pub(super) records: Vec<Record>,
-    waiting: VecDeque<(TurnNumber, Effect)>,
-    /// How many of those are orders: they reach a worker in their order.
-    orders_waiting: usize,
+    /// Output and events that wait for a turn, in their order.
+    reports: VecDeque<(TurnNumber, Effect)>,
+    /// Orders that wait, by the turn that they wait for.
+    orders: BTreeMap<TurnNumber, Vec<Effect>>,
+    /// The turn for which the last order of a worker waits that had to wait: later ones must not overtake it.
+    ordered: FxHashMap<WorkerId, TurnNumber>,
 }
 
 impl Effects {
     pub(super) fn push(&mut self, effect: Effect) {
         self.now.push(effect);
+    }
+
+    /// The turn that is under way.
+    pub(super) fn turn(&self) -> TurnNumber {
+        self.turns + 1
     }
 
     /// The last turn that has records.
@@ -77,7 +73,7 @@ impl Effects {
 
     /// Whether effects wait for the journal.
     pub(super) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.reports.is_empty() || !self.orders.is_empty()
     }
 
     /// Ends a turn. Returns its number and its records, if it has any.
@@ -90,32 +86,48 @@ impl Effects {
         })
     }
 
-    /// Keeps an effect that has to wait; returns one that need not. `durable`: the last turn that is.
+    /// Keeps an effect that has to wait, because it is visible outside and follows from records that are not durable; returns one
+    /// that need not. `durable`: the last turn that is.
     pub(super) fn hold(&mut self, effect: Effect, durable: TurnNumber) -> Option<Effect> {
-        // What it follows from: the last record, which may be one of this turn.
-        let cause = if self.records.is_empty() {
-            self.recorded
-        } else {
-            self.turns + 1
-        };
-        // Orders reach a worker in their order, and output and events their reader.
-        let is_behind = match effect {
-            Effect::Order { .. } => self.orders_waiting > 0,
-            Effect::Output(_) | Effect::Event(_) => self.waiting.len() > self.orders_waiting,
-            Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) => false,
-        };
-        if (durable >= cause || !effect.leaves()) && !is_behind {
-            return Some(effect);
+        match &effect {
+            Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) => Some(effect),
+            Effect::Order { worker, after, .. } => {
+                let before = self.ordered.get(worker).copied().unwrap_or_default();
+                let after = before.max(*after);
+                if durable >= after {
+                    return Some(effect);
+                }
+                self.ordered.insert(*worker, after);
+                self.orders.entry(after).or_default().push(effect);
+                None
+            }
+            Effect::Output(_) | Effect::Event(_) => {
+                // The last record, which may be one of this turn.
+                let cause = if self.records.is_empty() {
+                    self.recorded
+                } else {
+                    self.turn()
+                };
+                if durable >= cause && self.reports.is_empty() {
+                    return Some(effect);
+                }
+                self.reports.push_back((cause, effect));
+                None
+            }
         }
-        self.orders_waiting += usize::from(effect.is_order());
-        self.waiting.push_back((cause, effect));
-        None
     }
 
-    /// The next effect that waited and need not any more.
-    pub(super) fn next_due(&mut self, durable: TurnNumber) -> Option<Effect> {
-        let (_, effect) = self.waiting.pop_front_if(|(turn, _)| *turn <= durable)?;
-        self.orders_waiting -= usize::from(effect.is_order());
-        Some(effect)
+    /// The effects that waited and need not any more: orders to a worker in their order, and output and events in theirs.
+    pub(super) fn take_due(&mut self, durable: TurnNumber) -> Vec<Effect> {
+        let mut due = Vec::new();
+        while let Some(orders) = self.orders.first_entry()
+            && *orders.key() <= durable
+        {
+            due.extend(orders.remove());
+        }
+        while let Some((_, effect)) = self.reports.pop_front_if(|(turn, _)| *turn <= durable) {
+            due.push(effect);
+        }
+        due
     }
 }

@@ -10,7 +10,7 @@ use super::{
     actions::{Failures, Parked},
     effects::Effect,
     evidence::FailedAttempt,
-    journal::{PlannerCalled, Record},
+    journal::{PlannerCalled, Record, TurnNumber},
     votes::Voter,
 };
 use disperse_protocol::{
@@ -255,7 +255,7 @@ impl Driver<'_> {
                 }
             }
             Command::Stop { attempt, worker } => {
-                self.order(worker, Order::Stop(attempt), true);
+                self.order(worker, Order::Stop(attempt), 0);
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
@@ -315,7 +315,11 @@ impl Driver<'_> {
             return;
         };
         parked.given = self.now;
-        let idempotent = parked.idempotent;
+        let after = if parked.idempotent || !self.journal.is_on() {
+            0
+        } else {
+            self.tasks.seen(parked.task)
+        };
         let limits = self
             .registry
             .present(worker)
@@ -336,15 +340,11 @@ impl Driver<'_> {
                 parked.timeout.min(limits.timeout)
             },
         };
-        self.order(worker, Order::Run(job), idempotent);
+        self.order(worker, Order::Run(job), after);
     }
 
-    fn order(&mut self, worker: WorkerId, order: Order, idempotent: bool) {
-        self.effects.push(Effect::Order {
-            worker,
-            order,
-            idempotent,
-        });
+    fn order(&mut self, worker: WorkerId, order: Order, after: TurnNumber) {
+        self.effects.push(Effect::Order { worker, order, after });
     }
 
     /// A worker is gone for good. What it was at is lost, and goes elsewhere.

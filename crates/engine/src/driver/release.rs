@@ -70,8 +70,7 @@ impl Driver<'_> {
         if !self.effects.are_waiting() {
             return;
         }
-        let durable = self.journal.durable();
-        while let Some(effect) = self.effects.next_due(durable) {
+        for effect in self.effects.take_due(self.journal.durable()) {
             self.release(effect);
         }
     }
@@ -82,10 +81,12 @@ impl Driver<'_> {
                 let (task, input) = (*task, input.clone());
                 let now_ms = self.now.as_millis();
                 self.record(|| Record::TaskStarted { task, input, now_ms });
+                self.tasks.depends(task, self.effects.turn());
             }
             Effect::Deliver { task } => {
                 if let Some(record) = self.tasks.next_delivery(*task, self.now.as_millis()) {
                     self.record(|| record);
+                    self.tasks.depends(*task, self.effects.turn());
                 }
             }
             Effect::Output(_) | Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}

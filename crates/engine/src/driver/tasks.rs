@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     effects::{Effect, Effects},
-    journal::{Delivered, Record},
+    journal::{Delivered, Record, TurnNumber},
 };
 use crate::operation::Operation;
 use disperse_protocol::{
@@ -35,6 +35,8 @@ struct Entry {
     last_number: RequestNumber,
     /// How many of its requests are not answered.
     open: usize,
+    /// The turn that recorded what it has seen last.
+    seen: TurnNumber,
 }
 
 impl Entry {
@@ -47,6 +49,7 @@ impl Entry {
             pending: Parcel::default(),
             last_number: 0,
             open: 0,
+            seen: 0,
         }
     }
 }
@@ -393,6 +396,18 @@ impl Tasks {
     pub(super) fn is_answered(&self, task: TaskId) -> bool {
         let entry = self.entries.get(&task);
         entry.is_some_and(|entry| !entry.pending.delivery.answers.is_empty())
+    }
+
+    /// What a task does from now on follows from what this turn records.
+    pub(super) fn depends(&mut self, task: TaskId, turn: TurnNumber) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            entry.seen = turn;
+        }
+    }
+
+    /// The turn from whose records it follows what a task does. 0: none of this process.
+    pub(super) fn seen(&self, task: TaskId) -> TurnNumber {
+        self.entries.get(&task).map_or(0, |entry| entry.seen)
     }
 
     /// What is recorded of the next delivery of a task. None: there is none.

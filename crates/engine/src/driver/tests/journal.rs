@@ -120,15 +120,21 @@ fn deliveries_and_calls_do_not_wait() {
 }
 
 #[test]
-fn only_attempts_that_must_not_be_made_twice_wait() {
-    let mut run = run_with_journal(&[workers(&[1, 1])]);
-    run.turn([handed("b"), asks_with(1, 1, idempotent())]);
-    assert_eq!(run.orders().len(), 1);
-    run.turn([asks(1, 2)]);
-    assert_eq!(run.orders(), NONE, "the task that was handed out is not durable");
+fn attempt_that_must_not_be_made_twice_waits_for_what_its_task_has_seen() {
+    let mut run = run_with_journal(&[workers(&[1, 1, 1, 1])]);
+    run.turn([handed("b"), asks_with(2, 1, idempotent()), asks(1, 1)]);
+    assert_eq!(run.orders(), ["w0 run a1#1", "w1 run a2#1"]);
+    run.turn([asks(2, 2)]);
+    assert_eq!(run.orders(), NONE, "the start of its task is not durable");
     run.keep();
     run.turn([]);
-    assert_eq!(run.orders().len(), 1);
+    assert_eq!(run.orders(), ["w2 run a3#1"]);
+    run.turn([done(attempt(1, 1), 0, "r")]);
+    run.turn([asks(1, 2), asks(2, 3)]);
+    assert_eq!(run.orders(), ["w3 run a4#1"], "only task 2 has been answered");
+    run.keep();
+    run.turn([]);
+    assert_eq!(run.orders(), ["w0 run a5#1"]);
 }
 
 #[test]
@@ -140,10 +146,10 @@ fn turn_without_records_waits_only_for_those_before_it() {
 }
 
 #[test]
-fn orders_never_overtake_each_other() {
+fn orders_to_a_worker_never_overtake_each_other() {
     let mut run = run_with_journal(&[workers(&[1])]);
-    run.turn([handed("b"), asks(1, 1)]);
-    run.turn([cancels(1, 1)]);
+    run.turn([handed("b"), asks(2, 1)]);
+    run.turn([cancels(2, 1)]);
     assert_eq!(run.orders(), NONE, "the worker would not know what to stop");
     run.keep();
     run.turn([]);
