@@ -10,7 +10,7 @@ use wasmtime::{
     CacheStore, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm,
 };
 
-use disperse_protocol::limits::{cores, startable_threads};
+use disperse_protocol::limits::{cores, spare_address_space, startable_threads};
 
 /// The fuel after which a guest yields, in units: 0.05 ms of plain computation, at most a few milliseconds of the
 /// slowest instructions. So no guest blocks a thread, and a timeout stops a guest within that time. `pace.rs` measures
@@ -86,6 +86,10 @@ pub(super) enum Space {
 /// this much. Half of a worker's default memory limit, so that most memories are copied once.
 const GROWTH: u64 = 32 << 20;
 
+/// The address space that a pool leaves to the rest of the process, in bytes: the stacks of its threads, their allocators (64 MiB
+/// each where there is room) and code. A thread that has none ends the process.
+const REST: u64 = 256 << 20;
+
 /// The guard region behind such a memory, in bytes: two pages of the largest page size in use (64 KiB).
 const GUARD: u64 = 128 << 10;
 
@@ -107,8 +111,8 @@ pub(super) fn weight(kind: EngineKind, memories: u32, tables: u32, composed: boo
 }
 
 /// Makes an engine that runs guests. `stack`: the wasm stack of a guest, in bytes. `memory`: the host's memory for all
-/// guests, in bytes. If the address space for a pool is not available (`ulimit -v`), instances are allocated on demand
-/// and their memories take address space as they grow.
+/// guests, in bytes. If the address space for a pool and the rest of the process is not available (`ulimit -v`), instances are
+/// allocated on demand and their memories take address space as they grow.
 pub(super) fn engine(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::Result<(Engine, Space)> {
     let make = |space, strategy| {
         let mut config = config(kind, space);
@@ -117,7 +121,11 @@ pub(super) fn engine(kind: EngineKind, stack: usize, memory: u64) -> wasmtime::R
         Engine::new(&config).map(|engine| (engine, space))
     };
     let pooling = InstanceAllocationStrategy::Pooling(pool(kind, memory));
-    make(Space::Reserved, pooling).or_else(|_| make(Space::Grown, InstanceAllocationStrategy::OnDemand))
+    let is_enough = || spare_address_space().is_none_or(|spare| spare >= REST);
+    match make(Space::Reserved, pooling) {
+        Ok(made) if is_enough() => Ok(made),
+        _ => make(Space::Grown, InstanceAllocationStrategy::OnDemand),
+    }
 }
 
 /// Makes an engine that only checks whether imports link. It runs nothing. It compiles with one thread, so that its

@@ -86,6 +86,34 @@ async fn speed_of_a_lone_record() {
     eprintln!("two pages and fdatasync alone: {:?} (median)", all[250]);
 }
 
+/// Tasks that all wait for each action: a commit takes one of each.
+#[tokio::test]
+async fn speed_of_rounds() {
+    for tasks in [1, 16, 32, 64] {
+        let place = Place::on_disk();
+        let mut writer = crate::create(&place.path, &info()).unwrap();
+        let mut all = Vec::new();
+        for round in 1..=4_000_u32 {
+            let records = (0..tasks).flat_map(|task| {
+                [
+                    settled(task, round, &[1; 75], Ok(&[2; 75])),
+                    delivered(task, round, &[round], 5),
+                ]
+            });
+            let records = records.collect();
+            let begun = Instant::now();
+            writer.append(round.into(), records);
+            durable(&mut writer, round.into()).await;
+            all.push(begun.elapsed());
+        }
+        all.sort();
+        eprintln!(
+            "{tasks} actions with their deliveries are durable after {:?} (median), {:?} (99 %)",
+            all[2_000], all[3_960]
+        );
+    }
+}
+
 #[tokio::test]
 async fn speed_of_opening_and_reading() {
     let place = Place::on_disk();

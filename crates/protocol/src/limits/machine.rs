@@ -51,6 +51,15 @@ pub fn default_host_memory() -> u64 {
         .map_or(4 << 30, |bytes| bytes / 2)
 }
 
+/// The address space that this process may still take (`ulimit -v`), in bytes. None: it has no limit, or that cannot be determined.
+pub fn spare_address_space() -> Option<u64> {
+    let most = getrlimit(Resource::As).current?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(most.saturating_sub(kib << 10))
+}
+
 /// The least limit of a process's control group and of those above it; none: there is no limit. `groups`: its
 /// `/proc/PID/cgroup`. `root`: the folder of the groups, with a folder for each controller if they are of version 1.
 fn group_memory(groups: &str, root: &Path) -> Option<u64> {

@@ -13,7 +13,7 @@ pub use self::{
     awake::{Deadline, TICK, awake, stopped, stopped_so_far, tick},
     budget::{Begun, Budget, Charge, OpenActions},
     files::{FILE_CALLS, FILE_CALLS_ALL, UNREAD_MAX, open_files, open_files_of_each, raise_open_files},
-    machine::{cores, default_host_memory, startable_threads},
+    machine::{cores, default_host_memory, spare_address_space, startable_threads},
     shares::{Account, NoRoom, Reservation, Shares},
     shortage::Shortage,
 };

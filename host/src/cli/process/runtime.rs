@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -13,6 +14,10 @@ use crate::{
 /// run needs all of them.
 const THREADS_BESIDE: usize = 6;
 
+/// The address space that the threads of a run take, in bytes: their stacks and allocators, with a reserve. A thread that has no room
+/// for these as it starts ends the process.
+const ADDRESS_SPACE: u64 = 64 << 20;
+
 /// How long an idle thread for blocking calls is kept: practically for ever, so that one always exists.
 const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -20,9 +25,12 @@ const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// blocking calls.
 ///
 /// # Errors
-/// The machine does not allow the threads that a run needs beside those for guests.
+/// The machine does not allow the threads that a run needs beside those for guests, or has no room for them.
 pub(crate) fn runtime(threads: Option<u32>) -> Result<Runtime, Failure> {
     let wanted = threads.map_or_else(limits::cores, |threads| threads as usize);
+    if limits::spare_address_space().is_some_and(|spare| spare < ADDRESS_SPACE) {
+        return Err(cannot_start(&Errno::NOMEM.into()));
+    }
     // With a single thread, guests run on the main thread.
     let (all, refused) = limits::startable_threads(wanted + THREADS_BESIDE);
     let had = match (all.checked_sub(THREADS_BESIDE), refused) {
