@@ -1,6 +1,9 @@
 //! What the thread that commits tells of itself.
 
-use std::sync::{Mutex, OnceLock, PoisonError, atomic::AtomicU64};
+use std::sync::{
+    Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use tokio::sync::Notify;
 
@@ -15,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) log: AtomicU64,
     /// Commits that were made.
     pub(crate) commits: AtomicU64,
+    /// Whether there is trouble, so that asking costs no lock.
+    pub(crate) is_troubled: AtomicBool,
     trouble: Mutex<Option<String>>,
     failure: OnceLock<String>,
     pub(crate) changed: Notify,
@@ -22,6 +27,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.is_troubled.store(trouble.is_some(), Ordering::Relaxed);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         self.changed.notify_one();
     }

@@ -165,7 +165,7 @@ impl Journal for JournalWriter {
     }
 
     fn is_behind(&self) -> bool {
-        self.handle.backlog() > BEHIND || self.handle.trouble().is_some()
+        self.handle.backlog() > BEHIND || self.handle.shared.is_troubled.load(Ordering::Relaxed)
     }
 
     fn failure(&self) -> Option<String> {

@@ -19,8 +19,8 @@ pub(super) struct Parked {
     /// Zero: the pool's.
     pub(super) fuel: u64,
     pub(super) timeout: Duration,
-    /// Whether making an attempt twice does no harm.
-    pub(super) idempotent: bool,
+    /// Whether the scheduler does not know it yet, because what its task has seen is not durable.
+    pub(super) is_held: bool,
     /// When it was asked for.
     pub(super) asked: Moment,
     /// When a worker was last given it; the same before that.

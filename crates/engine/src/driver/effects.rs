@@ -1,10 +1,9 @@
 //! What a notice does to the rest of the run and to the world: collected while the driver decides, released at its end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use disperse_scheduler::{TaskId, WorkerId};
-use rustc_hash::FxHashMap;
+use disperse_scheduler::{ActionId, Spec, TaskId, WorkerId};
 
 use super::journal::{Record, TurnNumber};
 use disperse_protocol::inbox::{Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
@@ -18,13 +17,8 @@ pub(super) enum Effect {
     Deliver { task: TaskId },
     /// Calls the planner; beside the call what it takes in the host.
     Call(PlannerCall, TaskRoom),
-    /// Sends a worker an order, after those that it was sent before.
-    Order {
-        worker: WorkerId,
-        order: Order,
-        /// The turn that must be durable before. 0: none.
-        after: TurnNumber,
-    },
+    /// Sends a worker an order.
+    Order { worker: WorkerId, order: Order },
     /// Writes to the run's output.
     Output(OutputPiece),
     /// Reports something.
@@ -48,11 +42,9 @@ pub(super) struct Effects {
     pub(super) now: Vec<Effect>,
     pub(super) records: Vec<Record>,
     /// Output and events that wait for a turn, in their order.
-    reports: VecDeque<(TurnNumber, Effect)>,
-    /// Orders that wait, by the turn that they wait for.
-    orders: BTreeMap<TurnNumber, Vec<Effect>>,
-    /// The turn for which the last order of a worker waits that had to wait: later ones must not overtake it.
-    ordered: FxHashMap<WorkerId, TurnNumber>,
+    waiting: VecDeque<(TurnNumber, Effect)>,
+    /// Actions that are submitted to the scheduler when a turn is durable, in their order.
+    held: VecDeque<(TurnNumber, ActionId, Spec)>,
 }
 
 impl Effects {
@@ -73,7 +65,7 @@ impl Effects {
 
     /// Whether effects wait for the journal.
     pub(super) fn are_waiting(&self) -> bool {
-        !self.reports.is_empty() || !self.orders.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// Ends a turn. Returns its number and its records, if it has any.
@@ -89,18 +81,9 @@ impl Effects {
     /// Keeps an effect that has to wait, because it is visible outside and follows from records that are not durable; returns one
     /// that need not. `durable`: the last turn that is.
     pub(super) fn hold(&mut self, effect: Effect, durable: TurnNumber) -> Option<Effect> {
-        match &effect {
-            Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) => Some(effect),
-            Effect::Order { worker, after, .. } => {
-                let before = self.ordered.get(worker).copied().unwrap_or_default();
-                let after = before.max(*after);
-                if durable >= after {
-                    return Some(effect);
-                }
-                self.ordered.insert(*worker, after);
-                self.orders.entry(after).or_default().push(effect);
-                None
-            }
+        match effect {
+            // An order is one of an action that may leave: others are held.
+            Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) | Effect::Order { .. } => Some(effect),
             Effect::Output(_) | Effect::Event(_) => {
                 // The last record, which may be one of this turn.
                 let cause = if self.records.is_empty() {
@@ -108,26 +91,34 @@ impl Effects {
                 } else {
                     self.turn()
                 };
-                if durable >= cause && self.reports.is_empty() {
+                if durable >= cause && self.waiting.is_empty() {
                     return Some(effect);
                 }
-                self.reports.push_back((cause, effect));
+                self.waiting.push_back((cause, effect));
                 None
             }
         }
     }
 
-    /// The effects that waited and need not any more: orders to a worker in their order, and output and events in theirs.
-    pub(super) fn take_due(&mut self, durable: TurnNumber) -> Vec<Effect> {
-        let mut due = Vec::new();
-        while let Some(orders) = self.orders.first_entry()
-            && *orders.key() <= durable
-        {
-            due.extend(orders.remove());
-        }
-        while let Some((_, effect)) = self.reports.pop_front_if(|(turn, _)| *turn <= durable) {
-            due.push(effect);
-        }
-        due
+    /// The next effect that waited and need not any more.
+    pub(super) fn next_due(&mut self, durable: TurnNumber) -> Option<Effect> {
+        let (_, effect) = self.waiting.pop_front_if(|(turn, _)| *turn <= durable)?;
+        Some(effect)
+    }
+
+    /// Keeps an action that must not leave the run before a turn is durable.
+    pub(super) fn hold_action(&mut self, after: TurnNumber, action: ActionId, spec: Spec) {
+        self.held.push_back((after, action, spec));
+    }
+
+    /// The next action that was kept and need not be any more.
+    pub(super) fn next_action(&mut self, durable: TurnNumber) -> Option<(ActionId, Spec)> {
+        let (_, action, spec) = self.held.pop_front_if(|(turn, ..)| *turn <= durable)?;
+        Some((action, spec))
+    }
+
+    /// How many actions are kept, those included that were cancelled meanwhile.
+    pub(super) fn actions_held(&self) -> usize {
+        self.held.len()
     }
 }

@@ -83,6 +83,7 @@ impl Driver<'_> {
     /// run is over.
     pub(super) fn turn(&mut self, now: Moment, batch: &mut Vec<Notice>) -> bool {
         self.now = self.now.max(now);
+        self.submit_durable();
         self.take_all(batch);
         if self.late.is_empty() {
             self.wake();
@@ -133,7 +134,7 @@ impl Driver<'_> {
         let moments = moments.into_iter().flatten().filter(|_| !is_full);
         let counted_by = self.counted_by.filter(|by| *by > self.now);
         let next = moments.chain(self.settled_by).chain(counted_by).min();
-        let awaits_journal = self.effects.are_waiting() || self.journal.is_behind();
+        let awaits_journal = self.effects.are_waiting() || self.effects.actions_held() > 0 || self.journal.is_behind();
         loop {
             if self.inbox.is_empty() {
                 self.report.flush();
@@ -218,7 +219,8 @@ impl Driver<'_> {
     /// Asks the planner for more, or for the end.
     fn steer(&mut self) {
         self.charged.follow(self.actions.size() + self.report.waiting());
-        self.open.set(self.scheduler.open() as u64);
+        self.open
+            .set((self.scheduler.open() + self.effects.actions_held()) as u64);
         let short = self.budget.is_over() || self.scheduler.is_full();
         self.unread = self.report.is_behind();
         let hold = self.draining || self.unread || self.journal.is_behind() || (short && self.tasks.in_flight() > 0);

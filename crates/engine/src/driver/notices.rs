@@ -10,7 +10,7 @@ use super::{
     actions::{Failures, Parked},
     effects::Effect,
     evidence::FailedAttempt,
-    journal::{PlannerCalled, Record, TurnNumber},
+    journal::{PlannerCalled, Record},
     votes::Voter,
 };
 use disperse_protocol::{
@@ -71,7 +71,7 @@ impl Driver<'_> {
             }
             Ask::Cancel => {
                 if let Some(action) = self.actions.of_request(task, number) {
-                    self.tell(Event::Cancelled { action });
+                    self.cancel(action);
                 } else {
                     self.tasks.cancel_sleep(&mut self.effects, task, number);
                 }
@@ -103,7 +103,7 @@ impl Driver<'_> {
             payload: action.payload,
             fuel: options.fuel,
             timeout: options.timeout,
-            idempotent: options.idempotent,
+            is_held: false,
             asked: self.now,
             given: self.now,
             votes: None,
@@ -111,7 +111,7 @@ impl Driver<'_> {
             result: Bytes::new(),
         };
         let action = self.actions.park(parked);
-        self.tell(Event::Submitted { action, spec });
+        self.submit_when_durable(action, spec);
     }
 
     /// An action whose payload is larger than allowed is over before it begins: the scheduler need not know of it.
@@ -126,7 +126,7 @@ impl Driver<'_> {
             payload: Bytes::new(),
             fuel: 0,
             timeout: Duration::ZERO,
-            idempotent: false,
+            is_held: false,
             asked: self.now,
             given: self.now,
             votes: None,
@@ -153,7 +153,7 @@ impl Driver<'_> {
         let last_number = self.tasks.end(&mut self.effects, task, end, room);
         // Nothing waits any more for what it asked for and did not wait for.
         for action in self.actions.of_task(task, last_number) {
-            self.tell(Event::Cancelled { action });
+            self.cancel(action);
         }
     }
 
@@ -255,7 +255,7 @@ impl Driver<'_> {
                 }
             }
             Command::Stop { attempt, worker } => {
-                self.order(worker, Order::Stop(attempt), 0);
+                self.order(worker, Order::Stop(attempt));
             }
             Command::Settle { action, outcome } => self.settle(action, outcome),
             // The failed attempt was told when it ended; the next one will be.
@@ -315,11 +315,6 @@ impl Driver<'_> {
             return;
         };
         parked.given = self.now;
-        let after = if parked.idempotent || !self.journal.is_on() {
-            0
-        } else {
-            self.tasks.seen(parked.task)
-        };
         let limits = self
             .registry
             .present(worker)
@@ -340,11 +335,11 @@ impl Driver<'_> {
                 parked.timeout.min(limits.timeout)
             },
         };
-        self.order(worker, Order::Run(job), after);
+        self.order(worker, Order::Run(job));
     }
 
-    fn order(&mut self, worker: WorkerId, order: Order, after: TurnNumber) {
-        self.effects.push(Effect::Order { worker, order, after });
+    fn order(&mut self, worker: WorkerId, order: Order) {
+        self.effects.push(Effect::Order { worker, order });
     }
 
     /// A worker is gone for good. What it was at is lost, and goes elsewhere.

@@ -1,6 +1,7 @@
 //! Records what a notice does, and releases it.
 
 use disperse_protocol::inbox::RunEvent;
+use disperse_scheduler::{ActionId, Event, Outcome, Reason, Spec};
 
 use super::{effects::Effect, journal::Record, state::Driver};
 
@@ -65,12 +66,55 @@ impl Driver<'_> {
         }
     }
 
+    /// Submits an action to the scheduler, or keeps it until what its task has seen is durable. So no worker is kept from other work by
+    /// an action that cannot leave yet.
+    pub(super) fn submit_when_durable(&mut self, action: ActionId, spec: Spec) {
+        if self.journal.is_on() && !spec.idempotent {
+            let after = self.tasks.seen(spec.task);
+            if after > self.journal.durable() {
+                if let Some(parked) = self.actions.get_mut(action) {
+                    parked.is_held = true;
+                }
+                self.effects.hold_action(after, action, spec);
+                return;
+            }
+        }
+        self.tell(Event::Submitted { action, spec });
+    }
+
+    /// Submits the actions that were kept and need not be any more.
+    pub(super) fn submit_durable(&mut self) {
+        if self.effects.actions_held() == 0 {
+            return;
+        }
+        let durable = self.journal.durable();
+        while let Some((action, spec)) = self.effects.next_action(durable) {
+            // One that was cancelled is settled.
+            if let Some(parked) = self.actions.get_mut(action) {
+                parked.is_held = false;
+                self.tell(Event::Submitted { action, spec });
+                self.release_effects();
+            }
+        }
+    }
+
+    /// Cancels an action.
+    pub(super) fn cancel(&mut self, action: ActionId) {
+        if self.actions.get(action).is_some_and(|parked| parked.is_held) {
+            // The scheduler does not know it.
+            self.settle(action, Outcome::Failed(Reason::Cancelled));
+        } else {
+            self.tell(Event::Cancelled { action });
+        }
+    }
+
     /// Releases the effects of earlier turns that have become durable.
     pub(super) fn release_durable(&mut self) {
         if !self.effects.are_waiting() {
             return;
         }
-        for effect in self.effects.take_due(self.journal.durable()) {
+        let durable = self.journal.durable();
+        while let Some(effect) = self.effects.next_due(durable) {
             self.release(effect);
         }
     }
@@ -108,7 +152,7 @@ impl Driver<'_> {
                 }
             }
             Effect::Call(call, room) => self.operation.call(call, room, now_ms),
-            Effect::Order { worker, order, .. } => {
+            Effect::Order { worker, order } => {
                 if self.transport.send(self.now, worker, order).is_err() {
                     self.vanished.push(worker);
                 }

@@ -146,14 +146,24 @@ fn turn_without_records_waits_only_for_those_before_it() {
 }
 
 #[test]
-fn orders_to_a_worker_never_overtake_each_other() {
+fn action_that_waits_for_the_journal_keeps_no_worker_from_others() {
+    let mut run = run_with_journal(&[workers(&[1])]);
+    run.turn([handed("b"), asks(2, 1), asks(1, 1)]);
+    assert_eq!(run.orders(), ["w0 run a2#1"]);
+    run.keep();
+    run.turn([done(attempt(2, 1), 0, "r")]);
+    assert_eq!(run.orders(), ["w0 run a1#1"]);
+}
+
+#[test]
+fn action_that_is_cancelled_before_it_may_leave_never_does() {
     let mut run = run_with_journal(&[workers(&[1])]);
     run.turn([handed("b"), asks(2, 1)]);
     run.turn([cancels(2, 1)]);
-    assert_eq!(run.orders(), NONE, "the worker would not know what to stop");
+    assert_eq!(run.tasks(), ["start t2: b", "t2 #1 at 0: 1 cancelled"]);
     run.keep();
     run.turn([]);
-    assert_eq!(run.orders(), ["w0 run a1#1", "w0 stop a1#1"]);
+    assert_eq!(run.orders(), NONE);
 }
 
 #[test]
