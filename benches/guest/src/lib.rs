@@ -71,7 +71,12 @@ impl Operation for Bench {
         }
         let mut last = Vec::new();
         for _ in 0..actions {
-            last = perform::<Raw>(kind, Raw(payload(number)))?.0;
+            let input = Raw(payload(number));
+            last = if kind == "again" {
+                Action::new(kind, input).idempotent().perform::<Raw>()?.0
+            } else {
+                perform::<Raw>(kind, input)?.0
+            };
         }
         Ok(Raw(format!("{}", last.len()).into_bytes()))
     }
@@ -112,7 +117,7 @@ impl Worker for Answers {
         let Action { kind, input, .. } = action;
         let number = input.0.first_chunk().map_or(0, |number| u32::from_le_bytes(*number));
         match kind.as_str() {
-            "echo" => Ok(input),
+            "echo" | "again" => Ok(input),
             "pile" => Err(Failure::busy(Duration::from_secs(900))),
             "fib" => Ok(Raw(fib(number).to_le_bytes().to_vec())),
             "sort" => Ok(Raw(sort(number).to_le_bytes().to_vec())),
