@@ -286,10 +286,7 @@ impl Writer<'_> {
         let (mut count, mut bytes) = (0, 0);
         for turn in &self.queue {
             let number = self.base + turn.number;
-            let mut now_ms = None;
-            for record in &turn.records {
-                now_ms = now_ms.max(rows.write(record, number, &mut progress)?);
-            }
+            let now_ms = rows.write_all(&turn.records, number, &mut progress)?;
             progress.turns = number;
             if let Some(now_ms) = now_ms
                 && now_ms >= progress.anchor.run_ms

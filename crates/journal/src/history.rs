@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use disperse_engine::driver::{History, PlannerCalled, SettledBefore, StartedBefore, TaskHistory};
+use disperse_engine::driver::{Delivered, History, PlannerCalled, SettledBefore, StartedBefore, TaskHistory};
 use disperse_protocol::inbox::Refusal;
 use disperse_scheduler::TaskId;
 use rusqlite::{Connection, Row, Statement, params};
@@ -176,15 +176,18 @@ impl JournalHistory {
         }
         let mut statement = self.connection.prepare_cached(&self.sql.settled)?;
         for id in self.rows_of("settled", &self.settled, task, self.progress.settled)? {
-            let (request, before) = one(&mut statement, id, |row| self.settled_before(row))?;
+            let (request, delivery, before) = one(&mut statement, id, |row| self.settled_before(task, row))?;
+            history.deliveries.extend(delivery);
             if history.settled.insert(request, before).is_some() {
                 return Err(damaged(format!("action {}-{request} was recorded twice", task.0)));
             }
         }
+        history.deliveries.sort_unstable_by_key(|delivery| delivery.number);
         Ok(history)
     }
 
-    fn settled_before(&self, row: &Row<'_>) -> Result<(u32, SettledBefore), Fault> {
+    /// An action that was settled: its request, the delivery that had its answer alone, and the rest.
+    fn settled_before(&self, task: TaskId, row: &Row<'_>) -> Result<(u32, Option<Delivered>, SettledBefore), Fault> {
         let stored = stored::settled(row)?;
         let value = Value {
             inline: stored.value,
@@ -204,7 +207,13 @@ impl JournalHistory {
             beginning: Bytes::copy_from_slice(stored.beginning),
             value,
         };
-        Ok((stored.request, before))
+        let delivery = stored.delivery.map(|number| Delivered {
+            task,
+            number,
+            now_ms: stored.settled_ms,
+            requests: vec![stored.request],
+        });
+        Ok((stored.request, delivery, before))
     }
 }
 

@@ -29,6 +29,16 @@ struct Stored<'a> {
     digest: Option<Digest>,
 }
 
+/// The number of a delivery that has the answer of an action alone, at the moment at which it was settled. None: the record is another
+/// one.
+fn delivery_of(settled: &Settled, next: &Record) -> Option<u32> {
+    let Record::Delivered(delivered) = next else {
+        return None;
+    };
+    let is_its = delivered.task == settled.action.task && delivered.requests == [settled.action.request];
+    (is_its && delivered.now_ms == settled.now_ms).then_some(delivered.number)
+}
+
 impl Stored<'_> {
     fn digest(&self) -> Option<&[u8]> {
         self.digest.as_ref().map(Digest::as_bytes)
@@ -42,24 +52,44 @@ impl<'c> Rows<'c> {
             start: connection.prepare("INSERT INTO task_starts VALUES (?, ?, ?, ?, ?, ?)")?,
             end: connection.prepare("INSERT INTO task_ends VALUES (?, ?, ?, ?, ?, ?, ?)")?,
             delivery: connection.prepare("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)")?,
-            settled: connection.prepare("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?,
+            settled: connection.prepare("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?,
             payload: connection.prepare("INSERT OR IGNORE INTO payloads VALUES (?, ?)")?,
             numbers: Vec::new(),
         })
     }
 
-    /// Writes a record of a turn and counts it. Returns the run's time of it, if it has one.
-    pub(crate) fn write(
+    /// Writes the records of a turn and counts them. Returns the last of the run's times that they have.
+    pub(crate) fn write_all(
         &mut self,
-        record: &Record,
+        records: &[Record],
         turn: TurnNumber,
         progress: &mut Progress,
     ) -> rusqlite::Result<Option<u64>> {
+        let mut last = None;
+        let mut records = records.iter().peekable();
+        while let Some(record) = records.next() {
+            let now_ms = match record {
+                Record::Settled(settled) => {
+                    let delivery = records.peek().and_then(|next| delivery_of(settled, next));
+                    if delivery.is_some() {
+                        records.next();
+                    }
+                    self.write_settled(settled, delivery, turn, progress)?
+                }
+                record => self.write(record, turn, progress)?,
+            };
+            last = last.max(now_ms);
+        }
+        Ok(last)
+    }
+
+    /// Writes a record of a turn and counts it. Returns the run's time of it, if it has one.
+    fn write(&mut self, record: &Record, turn: TurnNumber, progress: &mut Progress) -> rusqlite::Result<Option<u64>> {
         match record {
             Record::PlannerCalled(call) => self.write_call(*call, turn, progress),
             Record::TaskStarted { task, input, now_ms } => self.write_start(task.0, input, (turn, *now_ms), progress),
             Record::Delivered(delivered) => self.write_delivery(delivered, turn, progress),
-            Record::Settled(settled) => self.write_settled(settled, turn, progress),
+            Record::Settled(settled) => self.write_settled(settled, None, turn, progress),
             Record::TaskEnded { task, outcome, now_ms } => {
                 let (ok, value) = match outcome {
                     Ok(result) => (true, &**result),
@@ -187,6 +217,7 @@ impl<'c> Rows<'c> {
     fn write_settled(
         &mut self,
         settled: &Settled,
+        delivery: Option<u32>,
         turn: TurnNumber,
         progress: &mut Progress,
     ) -> rusqlite::Result<Option<u64>> {
@@ -210,6 +241,7 @@ impl<'c> Rows<'c> {
             value_digest: stored.digest(),
             attempts: settled.attempts,
             settled_ms: settled.now_ms,
+            delivery,
         };
         self.settled.execute(params![
             row.id.cast_signed(),
@@ -224,6 +256,7 @@ impl<'c> Rows<'c> {
             row.value_digest,
             row.attempts,
             row.settled_ms.cast_signed(),
+            row.delivery,
             row.checksum()
         ])?;
         Ok(Some(settled.now_ms))

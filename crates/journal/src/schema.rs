@@ -20,7 +20,8 @@ pub(crate) const LARGE: usize = 4096;
 /// see [`crate::codec::Checksum`]. Values of the type ANY are text where they are text. Numbers beyond 2^63 are stored as negative
 /// ones. Rows of `planner_calls`, `deliveries` and `settled` are numbered 1, 2, 3 and so on in the order in which they came, and
 /// have no index: what is appended is written once, and tasks in flight, which alone are looked up when a run is resumed, are
-/// found by reading all. With a key of task and number, writing took almost twice as much time of a core. `progress` holds how
+/// found by reading all. With a key of task and number, writing took almost twice as much time of a core. A delivery of one answer
+/// at the moment at which its action was settled, as most are, has no row of its own: `settled.delivery` is its number. `progress` holds how
 /// many rows the tables have, so that rows that are lost are noticed.
 const TABLES: &str = "
 CREATE TABLE description (
@@ -89,6 +90,7 @@ CREATE TABLE settled (
     value_digest BLOB,
     attempts INTEGER NOT NULL,
     settled_ms INTEGER NOT NULL,
+    delivery INTEGER,
     crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE payloads (

@@ -17,7 +17,7 @@ pub(crate) const STARTS: &str = "SELECT task, turn, input, input_digest, started
 pub(crate) const ENDS: &str = "SELECT task, turn, ok, value, value_digest, ended_ms, crc FROM task_ends";
 pub(crate) const DELIVERIES: &str = "SELECT id, task, number, turn, requests, now_ms, crc FROM deliveries";
 pub(crate) const SETTLED: &str = "SELECT id, task, request, turn, kind, payload_digest, payload_beginning, reason, value, \
-                                  value_digest, attempts, settled_ms, crc FROM settled";
+                                  value_digest, attempts, settled_ms, delivery, crc FROM settled";
 
 /// Reads a number, stored as a negative one from 2^63.
 pub(crate) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
@@ -142,9 +142,10 @@ pub(crate) fn settled<'r>(row: &'r Row<'_>) -> Result<SettledRow<'r>, Fault> {
         value_digest: bytes(row, 9)?,
         attempts: row.get(10)?,
         settled_ms: number(row, 11)?,
+        delivery: row.get(12)?,
     };
     let what = || format!("action {}-{}", stored.task, stored.request);
-    check(stored.checksum(), row.get(12)?, what)?;
+    check(stored.checksum(), row.get(13)?, what)?;
     Ok(stored)
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct SettledRow<'a> {
     pub(crate) value_digest: Option<&'a [u8]>,
     pub(crate) attempts: u32,
     pub(crate) settled_ms: u64,
+    /// The number of the delivery that has this answer alone and at the same time, if there is one.
+    pub(crate) delivery: Option<u32>,
 }
 
 impl SettledRow<'_> {
@@ -60,6 +62,7 @@ impl SettledRow<'_> {
             .maybe(self.value_digest)
             .number(self.attempts.into())
             .number(self.settled_ms)
+            .number(self.delivery.unwrap_or_default().into())
             .finish()
     }
 }

@@ -140,8 +140,32 @@ impl Turns {
     }
 
     pub(super) fn next(&mut self) -> Vec<Record> {
-        let count = 1 + self.random.below(6);
-        (0..count).map(|_| self.record()).collect()
+        let mut records = Vec::new();
+        for _ in 0..1 + self.random.below(6) {
+            let record = self.record();
+            let delivery = self.delivery(&record);
+            records.push(record);
+            records.extend(delivery);
+        }
+        records
+    }
+
+    /// The delivery of the answer of an action alone: at once, later, or not yet.
+    fn delivery(&mut self, record: &Record) -> Option<Record> {
+        let Record::Settled(settled) = record else { return None };
+        let later = self.random.below(3);
+        let task = self.tasks.get_mut(settled.action.task.0 as usize)?;
+        if later == 2 {
+            return None;
+        }
+        task.1 += 1;
+        let requests = [settled.action.request];
+        Some(delivered(
+            settled.action.task.0,
+            task.1,
+            &requests,
+            settled.now_ms + later,
+        ))
     }
 
     fn record(&mut self) -> Record {

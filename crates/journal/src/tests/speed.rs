@@ -25,7 +25,7 @@ async fn fill(writer: &mut JournalWriter, actions: u64, each: u64, has_deliverie
         let (task, request) = (number % TASKS, (number / TASKS) as u32 + 1);
         batch.push(settled(task, request, &payload, Ok(&payload)));
         if has_deliveries {
-            batch.push(delivered(task, request, &[request], number));
+            batch.push(delivered(task, request, &[request], 7));
         }
         if batch.len() as u64 >= each {
             turn += 1;
@@ -97,7 +97,7 @@ async fn speed_of_rounds() {
             let records = (0..tasks).flat_map(|task| {
                 [
                     settled(task, round, &[1; 75], Ok(&[2; 75])),
-                    delivered(task, round, &[round], 5),
+                    delivered(task, round, &[round], 7),
                 ]
             });
             let records = records.collect();
