@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::support::{Ended, Folder, becomes_true, body, host, player, probe, wasm};
+use crate::support::{Ended, Folder, becomes_true, body, host, player, probe, records, shell, wasm};
 
 /// Tasks of an operation, each with six actions and a sleep.
 fn tasks(count: usize) -> Vec<String> {
@@ -235,4 +235,94 @@ fn two_hosts_cannot_have_one_journal() {
     let second = run.resume().exits(2);
     assert!(second.stderr.contains("is in use by process"), "{}", second.stderr);
     live.end().exits(0);
+}
+
+/// A folder with a worker, and the command line of a run with these flags in it that the shell starts, so that tests add no flags.
+fn in_folder(flags: &str) -> (Folder, String) {
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let line = format!(
+        "cd {} && disperse-host run {} --worker {worker} {flags} -- 'ask k a'",
+        folder.root().display(),
+        player()
+    );
+    (folder, line)
+}
+
+fn journals(folder: &Folder) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(records(folder.root())).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "journal"))
+        .collect()
+}
+
+#[test]
+fn run_has_a_journal_unless_it_says_otherwise() {
+    let (folder, line) = in_folder("");
+    shell(&line).run().exits(0);
+    assert_eq!(journals(&folder).len(), 1);
+    let (folder, line) = in_folder("--no-journal");
+    shell(&line).run().exits(0);
+    assert_eq!(journals(&folder), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn run_that_can_have_no_journal_says_so_and_goes_on() {
+    // A folder that is a file.
+    let unusable = "XDG_STATE_HOME=/dev/null HOME=/dev/null";
+    let (folder, line) = in_folder("");
+    fs::write(folder.path(".disperse"), "").unwrap();
+    let run = |line: &str| shell(&line.replace("disperse-host", &format!("{unusable} disperse-host"))).run();
+    let ended = run(&line).exits(0);
+    assert!(
+        ended
+            .stderr
+            .contains("warning: the run is not recorded, so it cannot be resumed"),
+        "{}",
+        ended.stderr
+    );
+    let asked = run(&line.replace(" -- ", " --journal -- ")).exits(4);
+    assert!(
+        asked.stderr.contains("cannot create the folder of runs"),
+        "{}",
+        asked.stderr
+    );
+}
+
+#[test]
+fn new_run_tells_of_an_earlier_one_that_was_stopped() {
+    let folder = Folder::new();
+    let worker = folder.worker("worker.wasm", body::ECHO);
+    let run = |last: &str| {
+        let operation = player();
+        let run = [
+            "run",
+            &operation,
+            "--worker",
+            &worker,
+            "--journal",
+            "--",
+            "ask k a",
+            last,
+        ];
+        host(run).folder(folder.root()).start()
+    };
+    let killed = |mut run: crate::support::Live, by_then: &str| {
+        run.wait_until(by_then, |out, err| {
+            err.contains(by_then) || String::from_utf8_lossy(out).contains(by_then)
+        });
+        run.send(Signal::KILL);
+        run.end().stderr
+    };
+    let told = "this run begins anew";
+    let first = killed(run("sleep 600000"), "1 a");
+    assert!(!first.contains(told), "{first}");
+    let again = killed(run("sleep 600000"), told);
+    assert!(
+        again.contains("after 1 tasks and 1 actions: go on with it by disperse-host resume"),
+        "{again}"
+    );
+    let other = run("sleep 1").end().exits(0);
+    assert!(!other.stderr.contains(told), "it has other arguments: {}", other.stderr);
 }

@@ -82,10 +82,21 @@ pub(crate) fn host<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Host {
         let flag = ["--host-memory".into(), format!("{memory}MiB").into()];
         args.splice(1..1, flag);
     }
+    without_journal(&mut args);
     command.args(args).current_dir(root());
     Host {
         command,
         input: Input::Bytes(Vec::new()),
+    }
+}
+
+/// A run has a journal only in tests that say so: each commit waits for the disk.
+const NO_JOURNAL: &str = "--no-journal";
+
+fn without_journal(args: &mut Vec<OsString>) {
+    let is_said = args.iter().any(|arg| arg.to_string_lossy().starts_with("--journal"));
+    if args.first().is_some_and(|arg| arg == "run") && !is_said {
+        args.insert(1, NO_JOURNAL.into());
     }
 }
 
@@ -105,10 +116,11 @@ pub(crate) fn shell(line: &str) -> Host {
     }
 }
 
-/// The words of a command line as a user types it.
+/// The words of a command line as a user types it, without what tests add.
 fn words_of(command: &Command) -> Vec<String> {
     let program = Path::new(command.get_program()).file_name().unwrap();
     let words = std::iter::once(program).chain(command.get_args());
+    let words = words.filter(|word| *word != NO_JOURNAL);
     words.map(|word| word.to_string_lossy().into_owned()).collect()
 }
 

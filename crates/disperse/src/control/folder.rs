@@ -25,6 +25,9 @@ const ADDRESS_MAX: usize = 107;
 const SOCKET: &str = "sock";
 const ENDED: &str = "ended";
 
+/// The ending of the name of a run's journal.
+pub const JOURNAL: &str = "journal";
+
 /// How many ended runs are kept. Arbitrary: enough to compare a few.
 const ENDED_MAX: usize = 10;
 

@@ -14,7 +14,7 @@ pub use disperse_protocol::control::*;
 
 pub use self::{
     client::{AskError, ask},
-    folder::{Folder, Known, State},
+    folder::{Folder, JOURNAL, Known, State},
     place::of_new_runs as folder_of_new_runs,
     server::Server,
 };

@@ -13,7 +13,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::folder::{Folder, HERE, State};
+use super::folder::{Folder, HERE, JOURNAL, State};
 use disperse_protocol::{
     digest::Digest,
     files::{self, MANIFEST},
@@ -102,7 +102,7 @@ fn made() -> Option<PathBuf> {
 }
 
 /// Removes the folders of the least recently used working folders, so that at most [`FOLDERS_MAX`] are left with a new
-/// one. Those of running runs stay.
+/// one. Those of running runs stay, and those with journals: their runs can be resumed.
 fn forget_oldest(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let mut folders: Vec<(SystemTime, PathBuf)> = entries
@@ -112,11 +112,17 @@ fn forget_oldest(root: &Path) {
     let surplus = (folders.len() + 1).saturating_sub(FOLDERS_MAX);
     for (_, path) in folders.into_iter().take(surplus) {
         let runs = Folder::at(&path).and_then(|folder| folder.runs());
-        if runs.is_ok_and(|runs| runs.iter().all(|run| run.state != State::Up)) {
+        if runs.is_ok_and(|runs| runs.iter().all(|run| run.state != State::Up)) && !has_journals(&path) {
             // A folder that cannot be removed stays.
             let _ = std::fs::remove_dir_all(path);
         }
     }
+}
+
+/// Whether a folder has a journal, or may have one.
+fn has_journals(folder: &Path) -> bool {
+    let is_journal = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == JOURNAL);
+    std::fs::read_dir(folder).map_or(true, |entries| entries.flatten().any(is_journal))
 }
 
 #[cfg(test)]
@@ -138,10 +144,12 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(busy.socket(&id)).unwrap();
         let time = SystemTime::UNIX_EPOCH;
         std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        std::fs::write(temp.path().join("001/a.journal"), "").unwrap();
         forget_oldest(temp.path());
         let left = |number: usize| temp.path().join(format!("{number:03}")).exists();
         assert!(left(0), "a run goes on there");
-        assert!((1..=5).all(|number| !left(number)));
+        assert!(left(1), "it has a journal");
+        assert!((2..=5).all(|number| !left(number)));
         assert!((6..FOLDERS_MAX + 5).all(left));
         drop(listener);
     }

@@ -27,11 +27,15 @@ pub(crate) struct RunArgs {
     /// The default is three for each attempt that the workers run at once.
     #[arg(long, value_name = "N")]
     pub(crate) tasks: Option<NonZeroUsize>,
-    /// Keep a journal of the run, so that it can be resumed after a crash
+    /// File of the journal, from which the run is resumed if it is killed or stopped
     ///
-    /// Without FILE in the folder of runs: `.disperse` in a project.
+    /// Without FILE, or without this flag, it is in the folder of runs: `.disperse` in a project. With the flag, a run that
+    /// cannot have a journal is an error and not only a warning.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
     pub(crate) journal: Option<Option<PathBuf>>,
+    /// Keep no journal: faster, and the run cannot be resumed
+    #[arg(long, conflicts_with = "journal")]
+    pub(crate) no_journal: bool,
     /// Arguments for the operation
     #[arg(last = true)]
     pub(crate) args: Vec<String>,

@@ -10,7 +10,7 @@ use crate::{
         console::{Failure, exit, print_stderr},
         plan::{for_map, for_run},
         process::{runtime, signals, with_hint},
-        recording::{self, Recorder, Resumed},
+        recording::{self, Recorder, Resumed, Wanted},
     },
     report::Finished,
     run::{self, Plan, RunError},
@@ -21,15 +21,22 @@ use crate::{
 /// `resumed`: the run that it goes on with. None: it begins one.
 pub(crate) fn run(args: &RunArgs, resumed: Option<Resumed>, stopped: &signals::Stopped) -> Result<u8, Failure> {
     let (sandbox, mut plan, operation) = for_run(args)?;
-    let recorder = match (resumed, &args.journal) {
+    let recorder = match (resumed, wanted(args)) {
         (Some(resumed), _) => Some(resumed.resume(&mut plan, &operation)?),
-        (None, Some(place)) => {
-            let (place, input) = (place.as_deref(), args.common.input());
-            Some(recording::begin(&mut plan, place, &operation, input)?)
-        }
+        (None, Some(wanted)) => recording::begin(&mut plan, wanted, &operation, args.common.input())?,
         (None, None) => None,
     };
     execute(sandbox, plan, recorder, args.common.threads, stopped)
+}
+
+/// Which journal a run is to have. None: none.
+fn wanted(args: &RunArgs) -> Option<Wanted<'_>> {
+    match &args.journal {
+        _ if args.no_journal => None,
+        None => Some(Wanted::ByDefault),
+        Some(None) => Some(Wanted::InFolder),
+        Some(Some(path)) => Some(Wanted::At(path)),
+    }
 }
 
 /// Goes on with a run that has a journal: by its own command line.

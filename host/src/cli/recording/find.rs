@@ -7,11 +7,8 @@ use std::{
 
 use crate::{
     cli::console::Failure,
-    control::{Folder, RunId},
+    control::{Folder, JOURNAL, RunId},
 };
-
-/// The ending of a journal's file name.
-pub(super) const JOURNAL: &str = "journal";
 
 /// The journal of the run with this name, or the file of this path; None: of the newest run that was started here.
 ///
@@ -50,7 +47,7 @@ pub(crate) fn find(name: Option<&str>) -> Result<PathBuf, Failure> {
 }
 
 /// The journals in a folder, the newest first.
-fn journals(folder: &Path) -> io::Result<Vec<(RunId, PathBuf)>> {
+pub(super) fn journals(folder: &Path) -> io::Result<Vec<(RunId, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

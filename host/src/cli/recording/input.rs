@@ -25,32 +25,41 @@ pub(super) enum Recorded {
 }
 
 impl Recorded {
-    /// Records the input of a run that begins. `path`: that of a file.
+    /// What is recorded of an input. `path`: that of a file.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn of(input: &mut InputSource, path: Option<&Path>, journal: &Path) -> Result<Self, Failure> {
-        match (std::mem::replace(input, InputSource::Nothing), path) {
-            (InputSource::File(mut file), Some(path)) => {
+    pub(super) fn of(input: &mut InputSource, path: Option<&Path>) -> Result<Self, Failure> {
+        match (input, path) {
+            (InputSource::File(file), Some(path)) => {
                 let unreadable = |error| Failure::unread(format!("cannot read the input `{}`", path.display()), &error);
-                let sha256 = Digest::read(&mut file).map_err(unreadable)?;
+                let sha256 = Digest::read(&mut *file).map_err(unreadable)?;
                 file.rewind().map_err(unreadable)?;
-                *input = InputSource::File(file);
                 let path = path.to_owned();
                 Ok(Self::File { path, sha256 })
             }
-            (InputSource::Stdin, _) => {
-                *input = InputSource::Reader(Box::new(Copying {
-                    copy: None,
-                    journal: journal.to_owned(),
-                    is_over: false,
-                }));
-                Ok(Self::Copied)
-            }
-            (other, _) => {
-                *input = other;
-                Ok(Self::Nothing)
-            }
+            (InputSource::Stdin, _) => Ok(Self::Copied),
+            _ => Ok(Self::Nothing),
+        }
+    }
+
+    /// Has the input copied as it is read, if it cannot be read a second time.
+    pub(super) fn keep(&self, input: &mut InputSource, journal: &Path) {
+        if matches!(self, Self::Copied) {
+            *input = InputSource::Reader(Box::new(Copying {
+                copy: None,
+                journal: journal.to_owned(),
+                is_over: false,
+            }));
+        }
+    }
+
+    /// Whether two inputs are known to have the same content.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) => true,
+            (Self::File { sha256, .. }, Self::File { sha256: others, .. }) => sha256 == others,
+            _ => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The journal of a run: where it is, how the run was started, and how it is resumed.
 
+mod begin;
+mod earlier;
 mod find;
 mod input;
 
@@ -14,8 +16,10 @@ use disperse_journal::{JournalError, JournalHandle, OpenJournal, RunInfo, Status
 use disperse_protocol::wall_clock::unix_ms;
 use serde::{Deserialize, Serialize};
 
-use self::find::JOURNAL;
-pub(crate) use self::find::find;
+pub(crate) use self::{
+    begin::{Wanted, begin},
+    find::find,
+};
 use crate::{
     cli::{
         console::{Failure, print_stderr},
@@ -168,67 +172,6 @@ impl Resumed {
         }
         Ok(Recorder { handle, id, path })
     }
-}
-
-/// Begins the journal of a run. `place`: the file; None: in the folder of runs.
-///
-/// # Errors
-/// It cannot be created, or the input cannot be read.
-pub(crate) fn begin(
-    plan: &mut Plan,
-    place: Option<&Path>,
-    operation: &RecordedOperation,
-    input: Option<&Path>,
-) -> Result<Recorder, Failure> {
-    let id = RunId::new();
-    let path = match place {
-        Some(path) => path.to_owned(),
-        None => {
-            let cannot = |error| Failure::machine("cannot create the folder of runs", &error);
-            Folder::make().map_err(cannot)?.file(&id, JOURNAL)
-        }
-    };
-    let folder =
-        std::env::current_dir().map_err(|error| Failure::machine("cannot find out the working folder", &error))?;
-    let arguments = std::env::args_os().skip(1).map(|argument| {
-        argument.into_string().map_err(|argument| {
-            Failure::usage(format!("the argument `{}` is not UTF-8", argument.display()))
-                .hint("a run with such an argument has no journal: add --no-journal")
-        })
-    });
-    let started = Started {
-        folder,
-        arguments: arguments.collect::<Result<_, _>>()?,
-        input: input::Recorded::of(&mut plan.run.input, input, &path)?,
-    };
-    let clock = Clock::start();
-    let command = serde_json::to_value(&started)
-        .map_err(|error| Failure::machine("cannot record how the run was started", &error))?;
-    let info = RunInfo {
-        id: id.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        created_unix_ms: clock.began_unix_ms(),
-        seed: plan.run.seed,
-        began_unix_ms: clock.began_unix_ms(),
-        operation: operation.path.display().to_string(),
-        operation_sha256: operation.digest.to_string(),
-        arguments: operation.arguments.clone(),
-        command,
-        status: Status::Running,
-        reason: None,
-        ended_unix_ms: None,
-    };
-    let writer = disperse_journal::create(&path, &info).map_err(unusable)?;
-    let handle = writer.handle();
-    plan.kept = Some(0);
-    plan.run.recording = Some(Recording {
-        id: id.clone(),
-        clock,
-        journal: Box::new(writer),
-        history: None,
-        written: 0,
-    });
-    Ok(Recorder { handle, id, path })
 }
 
 impl Recorder {
