@@ -1,9 +1,6 @@
 //! Begins the journal of a run.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use disperse::assembly::Recording;
 use disperse_engine::driver::Clock;

@@ -12,7 +12,7 @@ use std::{
 
 use disperse::assembly::Recording;
 use disperse_engine::driver::Clock;
-use disperse_journal::{JournalError, JournalHandle, OpenJournal, RunInfo, Status};
+use disperse_journal::{JournalError, JournalHandle, OpenJournal, Status};
 use disperse_protocol::wall_clock::unix_ms;
 use serde::{Deserialize, Serialize};
 
