@@ -11,6 +11,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+/// Most rows are those of a run without a journal.
+const NO_JOURNAL: &str = "--no-journal";
+
 /// The program and the guest, built.
 pub(crate) struct Host {
     program: PathBuf,
@@ -46,6 +49,8 @@ pub(crate) struct Load<'a> {
     pub(crate) actions: u32,
     pub(crate) kind: &'a str,
     pub(crate) number: u32,
+    /// Whether the run has a journal.
+    pub(crate) is_recorded: bool,
 }
 
 impl Host {
@@ -99,11 +104,18 @@ impl Host {
             actions,
             kind,
             number,
+            is_recorded,
         } = load;
+        // On the disk of the program: in memory nothing is synced.
+        let folder = tempfile::tempdir_in(self.program.parent().unwrap_or(Path::new(".")))?;
+        let journal = match is_recorded {
+            true => format!("--journal={}", folder.path().join("run.journal").display()),
+            false => NO_JOURNAL.to_owned(),
+        };
         let output = Command::new(&self.program)
             .arg("run")
             .arg(&self.guest)
-            .args(["--format", "json"])
+            .args(["--format", "json", &journal])
             .args(flags)
             .arg("--")
             .args([
@@ -135,7 +147,7 @@ impl Host {
         let mut child = Command::new(&self.program)
             .arg("run")
             .arg(&self.guest)
-            .args(["--", "1", "1", "echo", "0"])
+            .args([NO_JOURNAL, "--", "1", "1", "echo", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -153,7 +165,7 @@ impl Host {
         let mut child = Command::new(&self.program)
             .arg("run")
             .arg(&self.guest)
-            .args(["--workers", "1", "--tasks", &tasks.to_string(), "--"])
+            .args([NO_JOURNAL, "--workers", "1", "--tasks", &tasks.to_string(), "--"])
             .args([&tasks.to_string(), &actions.to_string(), "pile", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,7 +1,8 @@
 //! The machine and the versions of a measurement.
 
-use std::time::Instant;
+use std::{io::Write, path::Path, time::Instant};
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
 /// Machine and versions.
@@ -48,4 +49,20 @@ pub(crate) fn two_wake_ups(rounds: u32) -> f64 {
         })
     };
     (0..3).map(|_| round()).fold(f64::INFINITY, f64::min)
+}
+
+/// Measures microseconds for writing two pages to the end of a file in `target/` and syncing them, the median: what a commit takes at
+/// least.
+pub(crate) fn sync(rounds: u32) -> Result<f64> {
+    let program = std::env::current_exe()?;
+    let mut file = tempfile::tempfile_in(program.parent().unwrap_or(Path::new(".")))?;
+    let mut all = Vec::new();
+    for _ in 0..rounds.max(1) {
+        let began = Instant::now();
+        file.write_all(&[1; 8192])?;
+        file.sync_data()?;
+        all.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    all.sort_by(f64::total_cmp);
+    Ok(all.get(all.len() / 2).copied().unwrap_or_default())
 }

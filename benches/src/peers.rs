@@ -37,6 +37,7 @@ pub(crate) fn disperse_js(host: &Host, setting: &Setting, table: &mut Table) -> 
             actions,
             kind: "echo",
             number: 0,
+            is_recorded: false,
         };
         let [peer, us] = best(
             setting.rounds(),

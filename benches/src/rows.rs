@@ -52,6 +52,7 @@ const MANY: Load<'static> = Load {
     actions: 0,
     kind: "echo",
     number: 0,
+    is_recorded: false,
 };
 
 /// Measures all selected rows.
@@ -62,9 +63,10 @@ pub(crate) fn measure(host: &Host, setting: &Setting, table: &mut Table) -> Resu
         setting,
     };
     type Measure<'a> = fn(&Bench<'a>, &mut Table) -> Result<()>;
-    let rows: [(&str, Measure<'_>); 8] = [
+    let rows: [(&str, Measure<'_>); 9] = [
         ("warm action", Bench::warm),
         ("one task after another", Bench::lone),
+        ("journal", Bench::journal),
         ("10,000 tasks of 10 actions", Bench::short_tasks),
         ("fresh instance", Bench::fresh),
         ("CPU-bound", Bench::computing),
@@ -159,6 +161,58 @@ impl Bench<'_> {
             format!("{lone:.2} us"),
             format!("2.5 x raw {raw:.2} us + two wake-ups {wake_ups:.2} us"),
             lone / (2.5 * raw + wake_ups),
+            Target::AtMost(1.0),
+        );
+        Ok(())
+    }
+
+    fn journal(&self, table: &mut Table) -> Result<()> {
+        let flags = ["--workers", "8", "--tasks", "64", "--threads", "2"];
+        let load = Load {
+            actions: self.setting.amount(20_000),
+            ..MANY
+        };
+        let recorded = |kind| Load {
+            kind,
+            is_recorded: true,
+            ..load
+        };
+        let alone = Load {
+            tasks: 1,
+            actions: self.setting.amount(10_000),
+            ..recorded("echo")
+        };
+        let [off, repeatable, waiting, sync, lone] = best(
+            self.setting.rounds(),
+            [
+                &mut || self.us(&flags, load),
+                &mut || self.us(&flags, recorded("again")),
+                &mut || self.us(&flags, recorded("echo")),
+                &mut || machine::sync(self.setting.amount(2_000)),
+                &mut || self.us(&["--workers", "1"], alone),
+            ],
+        )?;
+        let without = format!("without a journal {:.0} /s", 1e6 / off);
+        table.add(
+            "journal, idempotent actions",
+            format!("{:.0} /s", 1e6 / repeatable),
+            without.clone(),
+            off / repeatable,
+            Target::AtLeast(0.5),
+        );
+        // As many as wait for two syncs: told, because the disk decides.
+        table.add(
+            "journal, actions that wait for it",
+            format!("{:.0} /s", 1e6 / waiting),
+            without,
+            off / waiting,
+            Target::Told,
+        );
+        table.add(
+            "journal, one task after another",
+            format!("{lone:.0} us"),
+            format!("two syncs of {sync:.0} us each and 50 us"),
+            lone / (2.0 * sync + 50.0),
             Target::AtMost(1.0),
         );
         Ok(())

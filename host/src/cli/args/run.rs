@@ -31,7 +31,7 @@ pub(crate) struct RunArgs {
     ///
     /// Without FILE, or without this flag, it is in the folder of runs: `.disperse` in a project. With the flag, a run that
     /// cannot have a journal is an error and not only a warning.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath, hide_short_help = true)]
     pub(crate) journal: Option<Option<PathBuf>>,
     /// Keep no journal: faster, and the run cannot be resumed
     #[arg(long, conflicts_with = "journal")]

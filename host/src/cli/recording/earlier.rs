@@ -16,7 +16,7 @@ pub(super) fn tell(folder: &Path, operation: &RecordedOperation, input: &input::
     let mut infos = journals.iter().take(EXAMINED).filter_map(|(_, path)| {
         let journal = JournalReader::open(path).ok()?;
         let info = journal.info().ok()?;
-        is_the_same(&info, operation, input).then_some((info, journal, path))
+        is_the_same(&info, path, operation, input).then_some((info, journal, path))
     });
     let Some((info, journal, path)) = infos.next() else {
         return;
@@ -32,7 +32,8 @@ pub(super) fn tell(folder: &Path, operation: &RecordedOperation, input: &input::
     ));
 }
 
-fn is_the_same(info: &RunInfo, operation: &RecordedOperation, input: &input::Recorded) -> bool {
+fn is_the_same(info: &RunInfo, journal: &Path, operation: &RecordedOperation, input: &input::Recorded) -> bool {
     let same = info.operation_sha256 == operation.digest.to_string() && info.arguments == operation.arguments;
-    same && serde_json::from_value(info.command.clone()).is_ok_and(|started: Started| input.is_as(&started.input))
+    same && serde_json::from_value(info.command.clone())
+        .is_ok_and(|started: Started| input.is_as(&started.input, journal))
 }

@@ -54,10 +54,14 @@ impl Recorded {
         }
     }
 
-    /// Whether two inputs are known to have the same content.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
-        match (self, other) {
+    /// Whether an earlier run, with this journal, is known to have had the same input.
+    pub(super) fn is_as(&self, earlier: &Self, journal: &Path) -> bool {
+        match (self, earlier) {
             (Self::Nothing, Self::Nothing) => true,
+            // It read none.
+            (Self::Copied, Self::Copied) => ![FINISHED, UNFINISHED]
+                .iter()
+                .any(|copy| companion(journal, copy).exists()),
             (Self::File { sha256, .. }, Self::File { sha256: others, .. }) => sha256 == others,
             _ => false,
         }
