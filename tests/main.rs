@@ -34,6 +34,7 @@ mod limits;
 mod man;
 mod map;
 mod map_input;
+mod map_outputs;
 mod mining;
 mod mistakes;
 mod operations;

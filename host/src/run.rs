@@ -50,17 +50,18 @@ fn sink(plan: &Plan) -> Result<(Box<dyn EventSink>, Written), RunError> {
     let progress = !plan.quiet && plan.format == Format::Text;
     let writer = Writer::new(target, stdout_was_open(), progress).map_err(RunError::Start)?;
     let written = writer.written();
+    let lines_a_task = match plan.run.what {
+        OperationSource::Component { .. } | OperationSource::Native(_) => None,
+        OperationSource::Lines { batch, .. } => Some(batch as u64),
+    };
     let settings = TextSettings {
         quiet: plan.quiet,
         verbose: plan.run.verbose,
-        lines_a_task: match plan.run.what {
-            OperationSource::Component { .. } | OperationSource::Native(_) => None,
-            OperationSource::Lines { batch, .. } => Some(batch as u64),
-        },
+        lines_a_task,
     };
     let sink: Box<dyn EventSink> = match plan.format {
         Format::Text => Box::new(TextSink::new(settings, writer)),
-        Format::Json => Box::new(JsonSink::new(plan.output.is_some(), writer)),
+        Format::Json => Box::new(JsonSink::new(plan.output.is_some(), lines_a_task, writer)),
     };
     Ok((sink, written))
 }

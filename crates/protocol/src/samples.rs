@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{
     inbox::{
-        ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, Guard, HealthState,
-        HostNotice, Numbered, OutputPiece, Progress, RunEvent,
+        ActionDone, ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, Guard,
+        HealthState, HostNotice, Numbered, OutputPiece, Progress, RunEvent,
     },
     logger::Level,
 };
@@ -46,6 +46,12 @@ pub fn samples() -> Vec<Numbered> {
         RunEvent::Started { run: "r".into() },
         RunEvent::Output {
             task: Some(3),
+            action: Some(ActionDone {
+                action: 7,
+                worker: "w/1".into(),
+                attempts: 2,
+                wall: Duration::from_micros(2500),
+            }),
             bytes: 5,
         },
         RunEvent::TaskEnded {
@@ -124,7 +130,7 @@ pub fn samples() -> Vec<Numbered> {
 pub fn output(event: &RunEvent) -> Option<OutputPiece> {
     matches!(event, RunEvent::Output { .. }).then(|| OutputPiece {
         bytes: "five\n".into(),
-        task: None,
+        origin: None,
         room: Guard::None,
     })
 }

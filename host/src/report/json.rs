@@ -15,15 +15,18 @@ pub(crate) struct JsonSink {
     writer: Writer,
     /// Whether results go to a file while events go to stdout.
     output_is_file: bool,
+    /// For `map`: how many lines of the input make one task.
+    lines_a_task: Option<u64>,
     last: Last,
     is_whole: bool,
 }
 
 impl JsonSink {
-    pub(crate) fn new(output_is_file: bool, writer: Writer) -> Self {
+    pub(crate) fn new(output_is_file: bool, lines_a_task: Option<u64>, writer: Writer) -> Self {
         Self {
             writer,
             output_is_file,
+            lines_a_task,
             last: Last::Nothing,
             is_whole: false,
         }
@@ -33,7 +36,7 @@ impl JsonSink {
 impl EventSink for JsonSink {
     fn event(&mut self, event: &Numbered, output: Option<OutputPiece>) {
         let shown = output.as_ref().filter(|_| !self.output_is_file);
-        let Some(line) = Line::of(event, shown.map(|piece| &piece.bytes)) else {
+        let Some(line) = Line::of(event, shown.map(|piece| &piece.bytes), self.lines_a_task) else {
             return;
         };
         let line = json(&line);
@@ -100,12 +103,12 @@ mod tests {
     fn every_event_has_its_line() {
         let lines: Vec<String> = samples()
             .iter()
-            .filter_map(|event| Line::of(event, output(&event.event).as_ref().map(|piece| &piece.bytes)))
+            .filter_map(|event| Line::of(event, output(&event.event).as_ref().map(|piece| &piece.bytes), None))
             .map(|line| json(&line))
             .collect();
         let expected = [
             r#"{"type":"run","id":"r","seq":1,"at_ms":1000}"#,
-            r#"{"type":"output","bytes":5,"text":"five\n","seq":2,"at_ms":1001}"#,
+            r#"{"type":"output","bytes":5,"text":"five\n","id":7,"task":3,"worker":"w/1","attempts":2,"ms":2.5,"seq":2,"at_ms":1001}"#,
             r#"{"type":"task-ended","id":3,"error":"it broke","fuel":9,"run_ms":1.5,"seq":3,"at_ms":1002}"#,
             r#"{"type":"attempt-failed","id":7,"attempt":2,"worker":"w/1","kind":"k","class":"worker-fault","message":"it cannot","stderr":"because\n","fuel":9,"run_ms":2.0,"seq":4,"at_ms":1003}"#,
             r#"{"type":"hedged","id":7,"attempt":2,"kind":"k","seq":5,"at_ms":1004}"#,
@@ -128,14 +131,13 @@ mod tests {
     #[test]
     fn output_that_is_not_text_or_goes_elsewhere_is_not_in_its_line() {
         let event = &samples()[1];
-        let line = |bytes: Option<&'static [u8]>| json(&Line::of(event, bytes.map(Into::into).as_ref()).unwrap());
+        let line =
+            |bytes: Option<&'static [u8]>| json(&Line::of(event, bytes.map(Into::into).as_ref(), Some(10)).unwrap());
+        let rest = r#""id":7,"line":21,"worker":"w/1","attempts":2,"ms":2.5,"seq":2,"at_ms":1001}"#;
         assert_eq!(
             line(Some(b"\xff")),
-            "{\"type\":\"output\",\"bytes\":5,\"base64\":\"/w==\",\"seq\":2,\"at_ms\":1001}\n"
+            format!("{{\"type\":\"output\",\"bytes\":5,\"base64\":\"/w==\",{rest}\n")
         );
-        assert_eq!(
-            line(None),
-            "{\"type\":\"output\",\"bytes\":5,\"seq\":2,\"at_ms\":1001}\n"
-        );
+        assert_eq!(line(None), format!("{{\"type\":\"output\",\"bytes\":5,{rest}\n"));
     }
 }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    first_line,
     totals::{KindSummary, QuotaSummary, TaskCounts, Undone, WorkerSummary, ms},
     words,
 };
@@ -42,6 +43,24 @@ enum LineEvent {
         text: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         base64: Option<String>,
+        /// The action of the line or task, if it had a single one, with a result.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<u64>,
+        /// For `map`: the line of the input, from 1, or the first one of the batch.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        line: Option<u64>,
+        /// For `run`: the task that was being collected. Missing: none was.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        task: Option<u64>,
+        /// The worker whose result the action has.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        worker: Option<String>,
+        /// How many attempts of the action were made.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        attempts: Option<u32>,
+        /// From when the action was first given to a worker until its result was there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        ms: Option<f64>,
     },
     /// A task ended; without `error` it has a result.
     TaskEnded {
@@ -159,10 +178,11 @@ enum LineEvent {
 }
 
 impl Line {
-    /// The line of an event. None: it has none. `output`: the bytes of an output that the line is to hold.
-    pub(super) fn of(numbered: &Numbered, output: Option<&Bytes>) -> Option<Self> {
+    /// The line of an event. None: it has none. `output`: the bytes of an output that the line is to hold. `lines_a_task`: for
+    /// `map`, how many lines of the input make a task.
+    pub(super) fn of(numbered: &Numbered, output: Option<&Bytes>, lines_a_task: Option<u64>) -> Option<Self> {
         Some(Self {
-            event: LineEvent::of(&numbered.event, output)?,
+            event: LineEvent::of(&numbered.event, output, lines_a_task)?,
             seq: numbered.seq,
             at_ms: numbered.at_ms,
         })
@@ -170,15 +190,23 @@ impl Line {
 }
 
 impl LineEvent {
-    fn of(event: &RunEvent, output: Option<&Bytes>) -> Option<Self> {
+    fn of(event: &RunEvent, output: Option<&Bytes>, lines_a_task: Option<u64>) -> Option<Self> {
         let line = match event {
             RunEvent::Started { run } => Self::Run { id: run.clone() },
-            RunEvent::Output { bytes, .. } => {
+            RunEvent::Output { task, action, bytes } => {
                 let (text, base64) = output.map_or((None, None), text_or_base64);
+                let line = task.zip(lines_a_task).map(|(task, batch)| first_line(task, batch));
+                let action = action.as_ref();
                 Self::Output {
                     bytes: *bytes,
                     text,
                     base64,
+                    id: action.map(|action| action.action),
+                    line,
+                    task: task.filter(|_| line.is_none()),
+                    worker: action.map(|action| action.worker.to_string()),
+                    attempts: action.map(|action| action.attempts),
+                    ms: action.map(|action| ms(action.wall)),
                 }
             }
             RunEvent::TaskEnded {

@@ -42,6 +42,11 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The first line of a task of `map`, from 1, if so many lines make a task.
+fn first_line(task: u64, lines_a_task: u64) -> u64 {
+    task.saturating_sub(1) * lines_a_task + 1
+}
+
 /// Whether the results of a run are all there: one that did not come to its end leaves an output alone to which it wrote nothing.
 fn is_whole(summary: &RunSummary) -> bool {
     !summary.interrupted && summary.failure.is_none() && summary.shortage.is_none()
@@ -67,7 +72,7 @@ mod tests {
             let event = &numbered.event;
             // Results are written as they are.
             let in_text = text.shown(&numbered) != Shown::Nothing || matches!(event, RunEvent::Output { .. });
-            let in_json = Line::of(&numbered, None).is_some();
+            let in_json = Line::of(&numbered, None, None).is_some();
             let in_library = treatment(event) != Treatment::Elsewhere;
             let expected = match event {
                 // Programs ask for it, and readers of lines count ends of tasks.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{figures, is_whole, reasons::Reasons, words};
+use super::{figures, first_line, is_whole, reasons::Reasons, words};
 use crate::{
     inbox::{
         ActionFailed, AttemptFailed, AttemptNumber, FailureClass, HealthState, HostNotice, Numbered, RunEvent,
@@ -182,7 +182,7 @@ impl TextFormat {
         match self.settings.lines_a_task {
             None => format!("task {task}"),
             Some(1) => format!("line {task}"),
-            Some(batch) => format!("the batch from line {}", (task - 1) * batch + 1),
+            Some(batch) => format!("the batch from line {}", first_line(task, batch)),
         }
     }
 

@@ -228,9 +228,14 @@ impl Planner {
     async fn call(&mut self, call: PlannerCall, room: TaskRoom, wanted: &mut u32) -> Result<(), String> {
         match call {
             PlannerCall::Next(count) => *wanted = count,
-            PlannerCall::Collect { task, input, outcome } => {
+            PlannerCall::Collect {
+                task,
+                input,
+                outcome,
+                performed,
+            } => {
                 let outcome = outcome.as_ref().map(|bytes| &**bytes).map_err(String::as_str);
-                self.begins(PlannerStep::Collect(task));
+                self.port.begins(PlannerStep::Collect(task), performed, self.now_ms);
                 let collected = self.instance.collect(&input, outcome).await;
                 self.port.ended();
                 collected.map_err(|fault| failed("collect", Some(task), &fault))?;
@@ -252,9 +257,9 @@ impl Planner {
         Ok(())
     }
 
-    /// It calls a function of the guest.
+    /// It calls a function of the guest that collects nothing.
     fn begins(&self, step: PlannerStep) {
-        self.port.begins(step, self.now_ms);
+        self.port.begins(step, None, self.now_ms);
     }
 
     async fn next(&mut self, wanted: &mut u32) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId};
+use disperse_scheduler::{ActionId, AttemptId, End, KindId, Moment, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 
 use super::votes::{self, Voter, Votes};
@@ -23,6 +23,8 @@ pub(super) struct Parked {
     pub(super) is_held: bool,
     /// When it was asked for.
     pub(super) asked: Moment,
+    /// When a worker was first given it; the same before that.
+    pub(super) begun: Moment,
     /// When a worker was last given it; the same before that.
     pub(super) given: Moment,
     /// The results of untrusted workers.
@@ -30,6 +32,8 @@ pub(super) struct Parked {
     pub(super) failures: Failures,
     /// The result, between the end of the attempt that has it and the settling.
     pub(super) result: Bytes,
+    /// The worker whose result that is.
+    pub(super) worker: Option<WorkerId>,
 }
 
 impl Parked {
@@ -155,6 +159,7 @@ impl Actions {
         self.size -= parked.size();
         let end = votes::end(&mut parked.votes, attempt, voter, &result, fuel);
         parked.result = result;
+        parked.worker = Some(voter.worker);
         self.size += parked.size();
         end
     }

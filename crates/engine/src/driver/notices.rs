@@ -35,8 +35,8 @@ impl Driver<'_> {
             Notice::Planner(PlannerNotice::Begun { step, now_ms }, _) => {
                 self.record(|| Record::PlannerCalled(PlannerCalled { step, now_ms }));
             }
-            Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
-                self.output(OutputPiece { bytes, task, room });
+            Notice::Planner(PlannerNotice::Output { origin, bytes }, room) => {
+                self.output(OutputPiece { bytes, origin, room });
             }
             Notice::Planner(notice, _) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
@@ -105,10 +105,12 @@ impl Driver<'_> {
             timeout: options.timeout,
             is_held: false,
             asked: self.now,
+            begun: self.now,
             given: self.now,
             votes: None,
             failures: Failures::default(),
             result: Bytes::new(),
+            worker: None,
         };
         let action = self.actions.park(parked);
         self.submit_when_durable(action, spec);
@@ -128,10 +130,12 @@ impl Driver<'_> {
             timeout: Duration::ZERO,
             is_held: false,
             asked: self.now,
+            begun: self.now,
             given: self.now,
             votes: None,
             failures: Failures::beforehand(message),
             result: Bytes::new(),
+            worker: None,
         });
         self.settle(action, Outcome::Failed(Reason::Oversize));
     }
@@ -314,6 +318,9 @@ impl Driver<'_> {
         let Some(parked) = self.actions.get_mut(attempt.action) else {
             return;
         };
+        if attempt.number == 1 {
+            parked.begun = self.now;
+        }
         parked.given = self.now;
         let limits = self
             .registry

@@ -1,6 +1,6 @@
 //! Records what a notice does, and releases it.
 
-use disperse_protocol::inbox::RunEvent;
+use disperse_protocol::inbox::{ActionDone, OutputPiece, RunEvent};
 use disperse_scheduler::{ActionId, Event, Outcome, Reason, Spec};
 
 use super::{effects::Effect, journal::Record, state::Driver};
@@ -157,8 +157,19 @@ impl Driver<'_> {
                     self.vanished.push(worker);
                 }
             }
-            Effect::Output(piece) => self.report.output(self.now, piece),
+            Effect::Output(piece) => self.release_output(piece),
             Effect::Event(event) => self.report.event(self.now, event),
         }
+    }
+
+    fn release_output(&mut self, piece: OutputPiece) {
+        let performed = piece.origin.and_then(|origin| origin.performed);
+        let action = performed.map(|performed| ActionDone {
+            action: performed.action.0,
+            worker: self.registry.name(performed.worker),
+            attempts: performed.attempts,
+            wall: performed.wall,
+        });
+        self.report.output(self.now, piece, action);
     }
 }

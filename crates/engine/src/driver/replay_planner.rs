@@ -131,8 +131,8 @@ impl Driver<'_> {
                     return Ok(handed.map_or(Called::Nothing, |(input, guard)| Called::Handed(input, guard)));
                 }
                 Notice::Planner(PlannerNotice::Collected, _) => return Ok(Called::Collected),
-                Notice::Planner(PlannerNotice::Output { task, bytes }, room) => {
-                    self.output(OutputPiece { bytes, task, room });
+                Notice::Planner(PlannerNotice::Output { origin, bytes }, room) => {
+                    self.output(OutputPiece { bytes, origin, room });
                     self.release_effects();
                 }
                 Notice::Planner(PlannerNotice::Failed(message), _) => return Err(Broken::Planner(message)),

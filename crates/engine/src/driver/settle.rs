@@ -1,7 +1,7 @@
 //! The end of an action: its answer, and the words of a refusal.
 
 use disperse_protocol::{
-    inbox::{ActionFailed, ActionName, Answer, Refusal, RunEvent},
+    inbox::{ActionFailed, ActionName, Answer, Performed, Refusal, RunEvent},
     limits::Charge,
 };
 use disperse_scheduler::{ActionId, KindId, Outcome, Reason};
@@ -28,6 +28,8 @@ impl Driver<'_> {
             votes,
             failures,
             payload,
+            begun,
+            worker,
             ..
         } = parked;
         let different = votes.as_deref().map_or(0, Votes::different);
@@ -66,6 +68,16 @@ impl Driver<'_> {
                 now_ms,
             })
         });
+        let performed = match (outcome, worker) {
+            (Outcome::Done { number }, Some(worker)) => Some(Performed {
+                action: id,
+                worker,
+                attempts: number,
+                wall: self.now.since(begun),
+            }),
+            _ => None,
+        };
+        self.tasks.settled(task, performed);
         let answer = Answer { number, value };
         let charge = Charge::of(&self.budget, answer.size());
         self.tasks.answer(&mut self.effects, task, answer, charge);

@@ -13,8 +13,8 @@ use super::{
 use crate::operation::Operation;
 use disperse_protocol::{
     inbox::{
-        Answer, Deliveries, Delivery, Parcel, PlannerCall, PlannerNotice, RequestNumber, TaskCounts, TaskEnd, TaskRoom,
-        Undone,
+        Answer, Deliveries, Delivery, Parcel, Performed, PlannerCall, PlannerNotice, RequestNumber, TaskCounts,
+        TaskEnd, TaskRoom, Undone,
     },
     limits::Charge,
     text::cut,
@@ -37,6 +37,10 @@ struct Entry {
     open: usize,
     /// The turn that recorded what it has seen last.
     seen: TurnNumber,
+    /// How many of its actions are settled.
+    settled: u64,
+    /// How the last of them was performed.
+    performed: Option<Performed>,
 }
 
 impl Entry {
@@ -50,7 +54,14 @@ impl Entry {
             last_number: 0,
             open: 0,
             seen: 0,
+            settled: 0,
+            performed: None,
         }
+    }
+
+    /// How its action was performed, if it had a single one.
+    fn performed(&self) -> Option<Performed> {
+        self.performed.filter(|_| self.settled == 1)
     }
 }
 
@@ -260,6 +271,7 @@ impl Tasks {
             task,
             input: entry.input,
             outcome,
+            performed: None,
         };
         Some((call, room))
     }
@@ -343,9 +355,11 @@ impl Tasks {
         };
         self.under_way -= usize::from(entry.open == 0);
         self.count_end(&end.outcome);
+        let performed = entry.performed();
         room.input = entry.room;
         let collect = PlannerCall::Collect {
             task,
+            performed,
             input: entry.input,
             outcome: end.outcome,
         };
@@ -373,6 +387,14 @@ impl Tasks {
                 true
             }
             None => false,
+        }
+    }
+
+    /// An action of a task is settled.
+    pub(super) fn settled(&mut self, task: TaskId, performed: Option<Performed>) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            entry.settled += 1;
+            entry.performed = performed;
         }
     }
 

@@ -5,11 +5,14 @@
 //! in memory or in one of the runs, so that neither the results nor their positions have to be in memory, however many
 //! wait.
 
-use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, time::Duration};
 
-use bytes::Bytes;
-
-use disperse_protocol::{inbox::TaskRoom, limits::PIECE};
+use bytes::{Buf, BufMut, Bytes, TryGetError};
+use disperse_protocol::{
+    inbox::{Performed, TaskRoom},
+    limits::PIECE,
+};
+use disperse_scheduler::{ActionId, WorkerId};
 
 /// The most bytes of results that wait in memory, each counted with [`PIECE`] more, unless the host has less.
 /// Arbitrary: a few seconds of short results, which should not go to a file because of one slow line.
@@ -20,11 +23,84 @@ const READ_ALL: usize = 16 << 20;
 const READ_MIN: usize = 4 << 10;
 const READ_MAX: usize = 256 << 10;
 
-/// The header of a result: the task, the length, and whether there is a result.
-const HEAD: usize = 8 + 8 + 1;
+/// The length of a header in the file, in bytes.
+const HEAD: usize = 8 + 8 + 1 + 8 + 4 + 4 + 8;
 
-/// How a task ended: with a result, or without one.
-type End = Option<Bytes>;
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum End {
+    /// With a result.
+    Done(Bytes, Option<Performed>),
+    Failed,
+}
+
+impl End {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Done(bytes, _) => bytes,
+            Self::Failed => &[],
+        }
+    }
+
+    /// The size in memory, in bytes.
+    fn size(&self) -> usize {
+        PIECE + self.bytes().len()
+    }
+}
+
+/// What is before the bytes of an end in the file.
+struct Head {
+    task: u64,
+    length: usize,
+    is_done: bool,
+    performed: Option<Performed>,
+}
+
+impl Head {
+    fn of(task: u64, end: &End) -> Self {
+        let performed = match end {
+            End::Done(_, performed) => *performed,
+            End::Failed => None,
+        };
+        Self {
+            task,
+            length: end.bytes().len(),
+            is_done: matches!(end, End::Done(..)),
+            performed,
+        }
+    }
+
+    /// Adds its [`HEAD`] bytes. An attempt of number zero, of which there is none, stands for no `performed`.
+    fn write(&self, to: &mut Vec<u8>) {
+        let (action, worker, attempts, wall) = self.performed.map_or((0, 0, 0, 0), |performed| {
+            let micros = u64::try_from(performed.wall.as_micros()).unwrap_or(u64::MAX);
+            (performed.action.0, performed.worker.0, performed.attempts, micros)
+        });
+        to.put_u64_le(self.task);
+        to.put_u64_le(self.length as u64);
+        to.put_u8(self.is_done.into());
+        to.put_u64_le(action);
+        to.put_u32_le(worker);
+        to.put_u32_le(attempts);
+        to.put_u64_le(wall);
+    }
+
+    fn read(mut from: &[u8]) -> Result<Self, TryGetError> {
+        let (task, length, is_done) = (from.try_get_u64_le()?, from.try_get_u64_le()?, from.try_get_u8()? == 1);
+        let performed = Performed {
+            action: ActionId(from.try_get_u64_le()?),
+            worker: WorkerId(from.try_get_u32_le()?),
+            attempts: from.try_get_u32_le()?,
+            wall: Duration::from_micros(from.try_get_u64_le()?),
+        };
+        Ok(Self {
+            task,
+            length: usize::try_from(length).unwrap_or(usize::MAX),
+            is_done,
+            performed: (performed.attempts > 0).then_some(performed),
+        })
+    }
+}
 
 /// The ends of tasks that wait for those of earlier ones.
 #[derive(Default)]
@@ -85,7 +161,7 @@ impl InOrder {
 
     /// Adds the end of a task, which waits for its turn.
     pub(super) fn put(&mut self, task: u64, end: End, room: TaskRoom) {
-        self.size += size(&end);
+        self.size += end.size() as u64;
         self.waiting += 1;
         self.memory.insert(task, (end, room));
     }
@@ -99,7 +175,7 @@ impl InOrder {
     pub(super) fn take(&mut self) -> Option<(u64, End, TaskRoom)> {
         let (end, room) = self.memory.remove(&self.due)?;
         let task = self.due;
-        self.took(task, size(&end));
+        self.took(task, end.size() as u64);
         Some((task, end, room))
     }
 
@@ -121,7 +197,7 @@ impl InOrder {
         {
             let task = self.due;
             let end = self.read_first(run)?;
-            size += PIECE + end.as_ref().map_or(0, Bytes::len);
+            size += end.size();
             self.took(task, 0);
             ends.push((task, end));
         }
@@ -160,11 +236,8 @@ impl InOrder {
         let mut at = begin;
         let mut piece = Vec::with_capacity(READ_MAX);
         for (task, (end, _)) in &self.memory {
-            let bytes = end.as_deref().unwrap_or_default();
-            piece.extend_from_slice(&task.to_le_bytes());
-            piece.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            piece.push(u8::from(end.is_some()));
-            piece.extend_from_slice(bytes);
+            Head::of(*task, end).write(&mut piece);
+            piece.extend_from_slice(end.bytes());
             if piece.len() >= READ_MAX {
                 file.write_all_at(&piece, at)?;
                 at += piece.len() as u64;
@@ -194,14 +267,17 @@ impl InOrder {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         let at_once = (READ_ALL / (self.runs.len() + 1)).clamp(READ_MIN, READ_MAX);
-        let (_, length, is_there) = run.head(file, at_once)?;
+        let head = run.head(file, at_once)?;
         run.used += HEAD;
-        let bytes = run.bytes(file, at_once, length)?;
-        let end = is_there.then(|| Bytes::copy_from_slice(bytes));
-        run.used += length;
+        let bytes = run.bytes(file, at_once, head.length)?;
+        let end = match head.is_done {
+            true => End::Done(Bytes::copy_from_slice(bytes), head.performed),
+            false => End::Failed,
+        };
+        run.used += head.length;
         if run.at < run.end || run.used < run.read.len() {
-            let (next, ..) = run.head(file, at_once)?;
-            self.runs.insert(next, run);
+            let next = run.head(file, at_once)?;
+            self.runs.insert(next.task, run);
         }
         if self.runs.is_empty() {
             // Frees the disk space of what was read. If that fails, closing the file frees it.
@@ -213,14 +289,10 @@ impl InOrder {
 }
 
 impl Run {
-    /// Of the first end: the task, the length and whether it is a result.
-    fn head(&mut self, file: &File, at_once: usize) -> io::Result<(u64, usize, bool)> {
-        let corrupt = || io::Error::from(io::ErrorKind::InvalidData);
+    /// The head of the first end.
+    fn head(&mut self, file: &File, at_once: usize) -> io::Result<Head> {
         let head = self.bytes(file, at_once, HEAD)?;
-        let (task, rest) = head.split_first_chunk().ok_or_else(corrupt)?;
-        let (length, rest) = rest.split_first_chunk().ok_or_else(corrupt)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| corrupt())?;
-        Ok((u64::from_le_bytes(*task), length, rest == [1]))
+        Head::read(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// The next `count` bytes.
@@ -242,22 +314,24 @@ impl Run {
     }
 }
 
-/// The size of an end in memory, in bytes.
-fn size(end: &End) -> u64 {
-    (PIECE + end.as_ref().map_or(0, Bytes::len)) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn result(task: u64) -> End {
         // Some without a result, some empty, some longer than one read.
+        let performed = Performed {
+            action: ActionId(task + 1),
+            worker: WorkerId(task as u32 % 7),
+            attempts: 2,
+            wall: Duration::from_micros(task),
+        };
+        let performed = (!task.is_multiple_of(3)).then_some(performed);
         match task % 50 {
-            0 => None,
-            1 => Some(Bytes::new()),
-            2 => Some(Bytes::from(vec![task as u8; 3 * READ_MAX])),
-            _ => Some(Bytes::from(task.to_string())),
+            0 => End::Failed,
+            1 => End::Done(Bytes::new(), performed),
+            2 => End::Done(Bytes::from(vec![task as u8; 3 * READ_MAX]), performed),
+            _ => End::Done(Bytes::from(task.to_string()), performed),
         }
     }
 
@@ -309,8 +383,8 @@ mod tests {
         // And from the beginning of the file again.
         order.put(TASKS + 2, result(3), TaskRoom::default());
         order.spill().unwrap();
-        order.put(TASKS + 1, None, TaskRoom::default());
-        assert_eq!(due(&mut order), [(TASKS + 1, None), (TASKS + 2, result(3))]);
+        order.put(TASKS + 1, End::Failed, TaskRoom::default());
+        assert_eq!(due(&mut order), [(TASKS + 1, End::Failed), (TASKS + 2, result(3))]);
     }
 
     #[test]

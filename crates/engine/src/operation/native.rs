@@ -26,8 +26,8 @@ use tokio::{
 use super::{Operation, output_room};
 use disperse_protocol::{
     inbox::{
-        Action, Answer, Ask, Deliveries, Notice, Options, Parcel, PlannerCall, PlannerNotice, PlannerPort, Refusal,
-        Request, RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
+        Action, Answer, Ask, Deliveries, Notice, Options, Origin, Parcel, PlannerCall, PlannerNotice, PlannerPort,
+        Refusal, Request, RequestNumber, TaskEnd, TaskRoom, Used, panic_message, reap,
     },
     limits::{Account, Budget, Charge, OUTPUT_ROOM},
 };
@@ -245,7 +245,11 @@ impl NativePort {
     ///
     /// Cancel safe: the bytes are written whole or not at all.
     pub async fn output(&self, bytes: Bytes) {
-        self.0.output.write(Some(self.0.task), bytes).await;
+        let origin = Origin {
+            task: self.0.task,
+            performed: None,
+        };
+        self.0.output.write(origin, bytes).await;
     }
 
     fn ask(&self, number: RequestNumber, ask: Ask) {
@@ -282,9 +286,9 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&self, task: Option<TaskId>, bytes: Bytes) {
+    async fn write(&self, origin: Origin, bytes: Bytes) {
         let room = output_room(&self.room, bytes.len()).await;
-        self.port.output_of(task, bytes, room);
+        self.port.output_of(Some(origin), bytes, room);
     }
 }
 
@@ -303,9 +307,9 @@ async fn plan(
             call = calls.recv() => match call {
                 None => return,
                 Some((PlannerCall::Next(count), _)) => wanted = count,
-                Some((PlannerCall::Collect { task, outcome, .. }, room)) => {
+                Some((PlannerCall::Collect { task, outcome, performed, .. }, room)) => {
                     if let Some(result) = outcome.ok().filter(|result| !result.is_empty()) {
-                        output.write(Some(task), result).await;
+                        output.write(Origin { task, performed }, result).await;
                     }
                     drop(room);
                     output.port.say(PlannerNotice::Collected);

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 pub use self::live::LiveCounts;
 use disperse_protocol::{
-    inbox::{Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
+    inbox::{ActionDone, Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
     units::Time,
 };
 
@@ -125,10 +125,10 @@ impl Reporter {
         self.next(event, None);
     }
 
-    /// Passes on a piece of the run's output, of this moment.
-    pub fn output(&mut self, now: Moment, piece: OutputPiece) {
+    /// Passes on a piece of the run's output, of this moment, and the action that it was made of.
+    pub fn output(&mut self, now: Moment, piece: OutputPiece, action: Option<ActionDone>) {
         self.at_ms = self.at_ms.max(now.as_millis());
-        self.next(RunEvent::output(&piece), Some(piece));
+        self.next(RunEvent::output(&piece, action), Some(piece));
     }
 
     fn next(&mut self, event: RunEvent, output: Option<OutputPiece>) -> Numbered {

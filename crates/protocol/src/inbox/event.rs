@@ -5,7 +5,7 @@
 //! (`report/`). Payloads do not travel in an event: an [`OutputPiece`](super::OutputPiece) goes beside its
 //! [`RunEvent::Output`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use disperse_scheduler::{AttemptId, Class, Health, Moment, Reason, TaskId, Verdict};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     OutputPiece,
     health::HealthState,
+    shared_text,
     summary::{Progress, RunSummary},
     task_end::TaskEnd,
 };
@@ -44,6 +45,8 @@ pub enum RunEvent {
     Output {
         /// The task whose end was being taken, if there was one.
         task: Option<u64>,
+        /// The action of that task, if it had a single one, with a result.
+        action: Option<ActionDone>,
         /// How many bytes.
         bytes: u64,
     },
@@ -148,6 +151,19 @@ pub struct AttemptFailed {
     pub is_symptom: bool,
     /// Units.
     pub fuel: u64,
+    pub wall: Duration,
+}
+
+/// An action that ended with a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionDone {
+    pub action: u64,
+    /// The worker whose result it is.
+    #[serde(with = "shared_text")]
+    pub worker: Arc<str>,
+    /// The number of the attempt with the result, from 1.
+    pub attempts: u32,
+    /// From when it was first given to a worker until it was settled.
     pub wall: Duration,
 }
 
@@ -273,10 +289,11 @@ pub enum HostNotice {
 }
 
 impl RunEvent {
-    /// Of a piece of output.
-    pub fn output(piece: &OutputPiece) -> Self {
+    /// Of a piece of output, and the action that it was made of.
+    pub fn output(piece: &OutputPiece, action: Option<ActionDone>) -> Self {
         Self::Output {
-            task: piece.task.map(|task| task.0),
+            task: piece.origin.map(|origin| origin.task.0),
+            action,
             bytes: piece.bytes.len() as u64,
         }
     }

@@ -37,12 +37,12 @@ use crate::{
 
 pub use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
 pub use event::{
-    ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict, HostNotice,
-    Numbered, RunEvent,
+    ActionDone, ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict,
+    HostNotice, Numbered, RunEvent,
 };
 pub use guard::Guard;
 pub use health::{HealthKind, HealthState};
-pub use planner::{Held, OutputPiece, PlannerCall, PlannerNotice, PlannerStep};
+pub use planner::{Held, Origin, OutputPiece, Performed, PlannerCall, PlannerNotice, PlannerStep};
 pub use planner_port::PlannerPort;
 pub use reports::{Reported, Reports, is_reported};
 pub use summary::ActionCounts;

@@ -1,8 +1,10 @@
 //! What the driver and a planner say to each other.
 
+use std::time::Duration;
+
 use super::guard::Guard;
 use bytes::Bytes;
-use disperse_scheduler::TaskId;
+use disperse_scheduler::{ActionId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// What a planner is asked to do. One at a time, in order.
@@ -16,6 +18,7 @@ pub enum PlannerCall {
         /// The bytes that `next` handed out.
         input: Bytes,
         outcome: Result<Bytes, String>,
+        performed: Option<Performed>,
     },
     /// Write the results that wait for an earlier one: the run is being stopped, and that one may never come.
     Release,
@@ -57,11 +60,7 @@ pub enum PlannerNotice {
     /// It was told that nothing will follow, and what it said.
     Finished(Result<(), String>),
     /// It wrote to the run's output.
-    Output {
-        /// The task whose end it was taking.
-        task: Option<TaskId>,
-        bytes: Bytes,
-    },
+    Output { origin: Option<Origin>, bytes: Bytes },
     /// It cannot go on. The run is over.
     Failed(String),
 }
@@ -82,12 +81,31 @@ impl Held {
     }
 }
 
+/// What a piece of output was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The task whose end the planner was taking.
+    pub task: TaskId,
+    pub performed: Option<Performed>,
+}
+
+/// How the action of a task was performed: known if the task had a single one, with a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Performed {
+    pub action: ActionId,
+    /// The worker whose result it is.
+    pub worker: WorkerId,
+    /// The number of the attempt with the result, from 1.
+    pub attempts: u32,
+    /// From when it was first given to a worker until it was settled.
+    pub wall: Duration,
+}
+
 /// Bytes of the run's output on their way out, and the room that they take in the host.
 #[derive(Debug)]
 pub struct OutputPiece {
     pub bytes: Bytes,
-    /// Whose end the planner was taking when it wrote them.
-    pub task: Option<TaskId>,
+    pub origin: Option<Origin>,
     /// Given back once the bytes are written.
     #[allow(dead_code, reason = "held for what its drop does")]
     pub room: Guard,

@@ -1,23 +1,19 @@
 //! A planner's side of the conversation with the driver.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use disperse_scheduler::TaskId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedSender};
 
-use super::{Guard, Notice, PlannerNotice, PlannerStep};
+use super::{Guard, Notice, Origin, Performed, PlannerNotice, PlannerStep};
 use crate::limits::Charge;
 
 /// A planner's side of the conversation with the driver.
 #[derive(Clone, Debug)]
 pub struct PlannerPort {
     to_driver: UnboundedSender<Notice>,
-    /// The task that is being collected; 0: none is.
-    collecting: Arc<AtomicU64>,
+    /// The task that is being collected.
+    collecting: Arc<Mutex<Option<Origin>>>,
     /// Whether it reports each call before it begins.
     reports_calls: bool,
 }
@@ -40,13 +36,12 @@ impl PlannerPort {
         }
     }
 
-    /// It begins a call at this moment of the run, in ms.
-    pub fn begins(&self, step: PlannerStep, now_ms: u64) {
-        let task = match step {
-            PlannerStep::Collect(task) => task.0,
-            PlannerStep::Next | PlannerStep::Finish => 0,
-        };
-        self.collecting.store(task, Ordering::Relaxed);
+    /// It begins a call at this moment of the run, in ms. `performed`: of the task that it collects.
+    pub fn begins(&self, step: PlannerStep, performed: Option<Performed>, now_ms: u64) {
+        self.collects(match step {
+            PlannerStep::Collect(task) => Some(Origin { task, performed }),
+            PlannerStep::Next | PlannerStep::Finish => None,
+        });
         if self.reports_calls {
             self.say(PlannerNotice::Begun { step, now_ms });
         }
@@ -54,19 +49,23 @@ impl PlannerPort {
 
     /// The call of before has ended.
     pub fn ended(&self) {
-        self.collecting.store(0, Ordering::Relaxed);
+        self.collects(None);
+    }
+
+    fn collects(&self, origin: Option<Origin>) {
+        *self.collecting.lock().unwrap_or_else(PoisonError::into_inner) = origin;
     }
 
     /// Writes to the run's output.
     pub fn output(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
-        let task = Some(self.collecting.load(Ordering::Relaxed)).filter(|task| *task > 0);
-        self.output_of(task.map(TaskId), bytes, room);
+        let origin = *self.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.output_of(origin, bytes, room);
     }
 
-    /// Writes to the run's output something of this task.
-    pub fn output_of(&self, task: Option<TaskId>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+    /// Writes to the run's output something of this origin.
+    pub fn output_of(&self, origin: Option<Origin>, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
         self.send(
-            PlannerNotice::Output { task, bytes },
+            PlannerNotice::Output { origin, bytes },
             room.map_or(Guard::None, Guard::Permit),
         );
     }

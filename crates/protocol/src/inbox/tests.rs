@@ -206,6 +206,15 @@ impl Draw<'_> {
         }
     }
 
+    fn performed(&mut self) -> Performed {
+        Performed {
+            action: ActionId(self.number()),
+            worker: WorkerId(self.small()),
+            attempts: self.small(),
+            wall: self.duration(),
+        }
+    }
+
     fn call(&mut self) -> PlannerCall {
         match self.byte() % 4 {
             0 => PlannerCall::Next(self.small()),
@@ -213,6 +222,7 @@ impl Draw<'_> {
                 task: self.task(),
                 input: self.bytes(),
                 outcome: self.outcome(),
+                performed: self.option(Self::performed),
             },
             2 => PlannerCall::Release,
             _ => PlannerCall::Finish,
@@ -235,7 +245,10 @@ impl Draw<'_> {
             3 => PlannerNotice::Collected,
             4 => PlannerNotice::Finished(self.outcome().map(drop)),
             5 => PlannerNotice::Output {
-                task: self.option(Self::task),
+                origin: self.option(|draw| Origin {
+                    task: draw.task(),
+                    performed: draw.option(Self::performed),
+                }),
                 bytes: self.bytes(),
             },
             6 => PlannerNotice::Begun {

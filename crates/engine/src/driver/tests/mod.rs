@@ -399,7 +399,7 @@ fn planner(notice: PlannerNotice) -> Notice {
 
 fn output(bytes: &'static str) -> Notice {
     planner(PlannerNotice::Output {
-        task: None,
+        origin: None,
         bytes: bytes.into(),
     })
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use disperse_protocol::inbox::{Notice, PlannerCall, PlannerNotice, PlannerPort, TaskRoom};
+use disperse_protocol::inbox::{Notice, Origin, PlannerCall, PlannerNotice, PlannerPort, TaskRoom};
 use disperse_scheduler::TaskId;
 use rustc_hash::FxHashMap;
 use tokio::sync::{
@@ -18,7 +18,10 @@ use tokio::sync::{
 };
 
 use super::{
-    super::{in_order::InOrder, output_room},
+    super::{
+        in_order::{End, InOrder},
+        output_room,
+    },
     options::AHEAD_BYTES,
     read::Piece,
 };
@@ -81,8 +84,9 @@ impl Planned {
                 call = calls.recv() => match call {
                     None => return,
                     Some((PlannerCall::Next(count), _)) => (wanted, handed) = (count, 0),
-                    Some((PlannerCall::Collect { task, outcome, .. }, room)) => {
-                        self.collect(task, outcome.ok(), room).await;
+                    Some((PlannerCall::Collect { task, outcome, performed, .. }, room)) => {
+                        let end = outcome.map_or(End::Failed, |result| End::Done(result, performed));
+                        self.collect(task, end, room).await;
                         self.port.say(PlannerNotice::Collected);
                     }
                     Some((PlannerCall::Release, _)) => {
@@ -134,7 +138,7 @@ impl Planned {
     }
 
     /// Takes the end of a task: writes it now, or once all earlier ones are written.
-    async fn collect(&mut self, task: TaskId, end: Option<Bytes>, room: TaskRoom) {
+    async fn collect(&mut self, task: TaskId, end: End, room: TaskRoom) {
         let Some(order) = &mut self.order else {
             return self.write(task.0, end).await;
         };
@@ -233,12 +237,16 @@ impl Planned {
     }
 
     /// Writes a result, if the end is one.
-    async fn write(&self, task: u64, end: Option<Bytes>) {
-        let Some(result) = end else { return };
+    async fn write(&self, task: u64, end: End) {
+        let End::Done(result, performed) = end else { return };
         let mut record = BytesMut::with_capacity(result.len() + 1);
         record.extend_from_slice(&result);
         record.put_u8(self.end);
         let room = output_room(&self.room, record.len()).await;
-        self.port.output_of(Some(TaskId(task)), record.freeze(), room);
+        let origin = Origin {
+            task: TaskId(task),
+            performed,
+        };
+        self.port.output_of(Some(origin), record.freeze(), room);
     }
 }
