@@ -97,6 +97,11 @@ pub fn notice(notice: &HostNotice) -> (Level, String) {
             let text = "stopping, as `drain` asks: attempts that run are let end";
             (Level::Info, text.to_owned())
         }
+        HostNotice::Halted { failed, ended } => {
+            let text =
+                format!("stopping, as --halt asks: {failed} of {ended} tasks failed; attempts that run are let end");
+            (Level::Warning, text)
+        }
         HostNotice::LinesDropped { lines } => (Level::Warning, format!("{lines} log lines came too fast to be shown")),
         HostNotice::ResultsUnwritten { results, line } => {
             let text = format!("{results} results are not written: they waited for that of line {line}");

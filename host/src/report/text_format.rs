@@ -237,9 +237,10 @@ impl TextFormat {
         let is_hidden = match notice {
             HostNotice::Stopping | HostNotice::LinesDropped { .. } => self.settings.quiet,
             // What the user should know before it goes wrong, or has asked for.
-            HostNotice::Unconfirmed { .. } | HostNotice::Unreachable { .. } | HostNotice::ResultsUnwritten { .. } => {
-                false
-            }
+            HostNotice::Unconfirmed { .. }
+            | HostNotice::Unreachable { .. }
+            | HostNotice::Halted { .. }
+            | HostNotice::ResultsUnwritten { .. } => false,
         };
         let (level, text) = words::notice(notice);
         (!is_hidden).then(|| words::host(level, &text))

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 use disperse_engine::{
-    driver::{Clock, Driver, History, Journal, NoJournal, Setup},
+    driver::{Clock, Driver, Halt, History, Journal, NoJournal, Setup},
     sink::{EventSink, Finished, LiveCounts, Reporter},
     transport::InProcess,
 };
@@ -78,6 +78,8 @@ pub struct Plan {
     /// None: three for each attempt that the workers make at once.
     pub tasks_max: Option<usize>,
     pub ordered: bool,
+    /// How many tasks may fail until the run is stopped. None: all.
+    pub halt: Option<Halt>,
     /// Whether it tells more.
     pub verbose: bool,
     /// Whether it listens on a socket in the folder of run records, and leaves a record there when it ends.
@@ -217,6 +219,7 @@ pub async fn run_with(
         },
         // Lines are put in order where they are written.
         ordered: plan.ordered && !matches!(plan.what, OperationSource::Lines { .. }),
+        halt: plan.halt,
         pools,
         buckets,
         transport: Box::new(InProcess::default()),

@@ -124,6 +124,7 @@ impl RunBuilder {
             policy,
             tasks_max: self.tasks,
             ordered: self.ordered,
+            halt: None,
             verbose: false,
             socket: false,
             log_level: Level::Info,

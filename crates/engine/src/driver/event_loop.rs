@@ -267,6 +267,15 @@ impl Driver<'_> {
         }
     }
 
+    /// Stops the run if too many tasks have failed, now that one more has ended.
+    pub(super) fn halt_if_due(&mut self, has_failed: bool) {
+        if !self.draining && self.halt.task_ended(has_failed) {
+            let (failed, ended) = (self.halt.failed, self.halt.ended);
+            self.emit(RunEvent::Notice(HostNotice::Halted { failed, ended }));
+            self.drain();
+        }
+    }
+
     /// Whether the run is over and, if it was stopped, the rest of its input is counted.
     fn is_over(&mut self) -> bool {
         let is_counting = self.counted_by.is_some_and(|by| self.now < by) && self.tasks.total().is_none();
@@ -305,6 +314,7 @@ impl Driver<'_> {
         let quotas: Vec<_> = self.scheduler.quotas().collect();
         RunSummary {
             interrupted: self.draining && !self.tasks.is_over(),
+            halted: self.halt.is_due,
             undone: self.tasks.undone(self.operation.tasks_read()),
             shortage: self.shortages.take_fatal(),
             wall: self.clock.elapsed(),

@@ -9,6 +9,7 @@ mod effects;
 mod event_loop;
 mod evidence;
 mod explain;
+mod halt;
 mod journal;
 mod notices;
 mod quotas;
@@ -33,6 +34,7 @@ mod votes;
 
 pub use self::{
     clock::Clock,
+    halt::{ENDED_MIN, Halt},
     journal::{
         BEGINNING, Delivered, History, Journal, NoJournal, PlannerCalled, Record, Settled, SettledBefore,
         StartedBefore, TaskHistory, TurnNumber,

@@ -148,6 +148,7 @@ impl Driver<'_> {
             self.end_for_shortage(error.clone());
         }
         self.emit(RunEvent::task_ended(task, &end));
+        let has_failed = end.outcome.is_err();
         let now_ms = self.now.as_millis();
         self.record(|| Record::TaskEnded {
             task,
@@ -159,6 +160,7 @@ impl Driver<'_> {
         for action in self.actions.of_task(task, last_number) {
             self.cancel(action);
         }
+        self.halt_if_due(has_failed);
     }
 
     fn attempt_ended(&mut self, ended: AttemptEnded) {

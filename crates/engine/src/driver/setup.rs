@@ -7,6 +7,7 @@ use disperse_scheduler::{BucketId, Policy, WorkerId};
 
 use super::{
     clock::Clock,
+    halt::Halt,
     journal::{History, Journal},
     quotas::BucketSetup,
 };
@@ -69,6 +70,8 @@ pub struct Setup {
     pub tasks_each: (usize, usize),
     /// Whether the ends of tasks are collected in the order in which the tasks were handed out.
     pub ordered: bool,
+    /// How many tasks may fail until the run is stopped. None: all.
+    pub halt: Option<Halt>,
     /// Where it is kept how far the run is.
     pub counts: Arc<LiveCounts>,
 }

@@ -15,6 +15,7 @@ use super::{
     clock::Clock,
     effects::Effects,
     evidence::Evidence,
+    halt::HaltWatch,
     journal::{History, Journal},
     quotas::Quotas,
     registry::Registry,
@@ -72,6 +73,7 @@ pub struct Driver<'a> {
     pub(super) tasks_each: (usize, usize),
     pub(super) report: &'a mut Reporter,
     pub(super) budget: Arc<Budget>,
+    pub(super) halt: HaltWatch,
     pub(super) draining: bool,
     /// Once draining has left no attempt running: when the run ends whatever tasks and planner are at.
     pub(super) settled_by: Option<Moment>,
@@ -133,6 +135,10 @@ impl<'a> Driver<'a> {
             tasks_each: setup.tasks_each,
             report,
             budget: budget.clone(),
+            halt: HaltWatch {
+                limit: setup.halt,
+                ..HaltWatch::default()
+            },
             draining: false,
             settled_by: None,
             counted_by: None,

@@ -284,6 +284,8 @@ pub enum HostNotice {
     Stopping,
     /// So many log lines came too fast to be shown.
     LinesDropped { lines: u64 },
+    /// The run is being stopped because so many tasks have failed, of those that have ended.
+    Halted { failed: u64, ended: u64 },
     /// Results that are not written, because the one of an earlier line is missing.
     ResultsUnwritten { results: u64, line: u64 },
 }

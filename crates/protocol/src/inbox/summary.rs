@@ -71,6 +71,8 @@ pub struct Progress {
 pub struct RunSummary {
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// Whether that was because too many tasks failed.
+    pub halted: bool,
     /// The tasks that are left.
     pub undone: Undone,
     /// What the machine had none left of, if that ended the run.

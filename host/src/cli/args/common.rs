@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
+use disperse_engine::driver::Halt;
+
 use super::project::{Compiling, ManifestFlags};
 use crate::{
     digest::Digest,
@@ -37,6 +39,12 @@ pub(crate) struct Common {
     /// `text` writes results verbatim and messages for people; `json` writes JSON Lines, each with a `type` field.
     #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     pub(crate) format: Format,
+    /// Stop when so many tasks have failed, or percent of those that ended
+    ///
+    /// For `map` a task is a line or batch. A percentage, as `10%`, counts once 20 have ended: of fewer, one failure is much.
+    /// Running attempts end, and the exit code is 1.
+    #[arg(long, value_name = "N|N%")]
+    pub(crate) halt: Option<Halt>,
     /// Maximum number of failed attempts per action [default: 4 to 8]
     ///
     /// The default depends on how often actions of the same kind fail.

@@ -26,7 +26,8 @@ pub(crate) const TERMINATED: u8 = 143;
 
 /// The exit code of a run that has ended. `signal`: the exit code of the signal that stopped it, or 0.
 pub(crate) fn code(summary: &RunSummary, signal: u8) -> u8 {
-    if summary.interrupted {
+    // A run that stops by itself has failed.
+    if summary.interrupted && !(summary.halted && signal == 0) {
         // Without a signal, `drain` stopped the run through its socket.
         if signal == 0 { INTERRUPTED } else { signal }
     } else if summary.unroutable > 0 || (summary.tasks.failed > 0 && is_any_pool_out(summary)) {

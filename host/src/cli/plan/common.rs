@@ -70,6 +70,7 @@ pub(super) fn plan(
         policy,
         tasks_max: None,
         ordered: false,
+        halt: common.halt,
         verbose: common.verbose > 0,
         socket: !common.no_socket,
         log_level: match (common.quiet, common.verbose) {

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     BucketSetup, Clock, Driver, Joining, PoolSetup, PoolWorker, Recruiter, Setup,
+    halt::Halt,
     journal::{History, Journal, Record, TurnNumber},
 };
 use crate::{
@@ -238,6 +239,7 @@ struct Set {
     policy: Policy,
     tasks_max: usize,
     ordered: bool,
+    halt: Option<Halt>,
     buckets: Vec<BucketSetup>,
     has_journal: bool,
     history: Option<Box<dyn History>>,
@@ -254,6 +256,7 @@ impl Set {
                 ..Policy::default()
             },
             tasks_max: 10,
+            halt: None,
             ordered: false,
             buckets: Vec::new(),
             has_journal: false,
@@ -306,6 +309,7 @@ impl Set {
             tasks_max: self.tasks_max,
             tasks_each: (0, 0),
             ordered: self.ordered,
+            halt: self.halt,
             counts: Arc::default(),
         };
         let report = Box::leak(Box::new(Reporter::new(Box::new(fake.clone()))));

@@ -178,3 +178,27 @@ fn run_ends_when_the_reader_of_its_results_has_gone() {
     assert!(run.turn([output("a")]));
     assert!(run.driver.summary().interrupted);
 }
+
+#[test]
+fn run_halts_when_so_many_tasks_have_failed() {
+    let mut run = Set {
+        halt: Some("2".parse().unwrap()),
+        ..Set::pools(&[workers(&[1])])
+    }
+    .run();
+    run.turn([handed("a"), handed("b"), handed("c"), handed("d")]);
+    let failed = |task| Notice::TaskEnded {
+        task: TaskId(task),
+        end: TaskEnd::failed("no".to_owned()),
+        room: TaskRoom::default(),
+    };
+    run.turn([failed(1), task_ended(2, "r")]);
+    assert!(!run.driver.draining);
+    run.reported();
+    run.turn([failed(3), failed(4)]);
+    let reported = run.reported();
+    assert_eq!(reported[1], "Notice(Halted { failed: 2, ended: 3 })", "{reported:?}");
+    assert_eq!(reported.len(), 3, "it halts once: {reported:?}");
+    let summary = run.driver.summary();
+    assert!(summary.interrupted && summary.halted);
+}
