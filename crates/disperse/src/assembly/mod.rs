@@ -18,7 +18,7 @@ use tokio::sync::{
 use crate::{
     control::{ControlResponse, Problem, Query, RunId, Server},
     operation::{
-        ComponentOperation, Files, IN_MEMORY_MAX, Lines, LinesOptions, Native, NativeTasks, Operation,
+        ComponentOperation, Files, IN_MEMORY_MAX, LineWriting, Lines, LinesOptions, Native, NativeTasks, Operation,
         OperationSettings,
     },
 };
@@ -63,6 +63,7 @@ pub enum OperationSource {
         files: Option<Files>,
         /// Whether performing a line twice does no harm.
         idempotent: bool,
+        writing: LineWriting,
         /// The longest line or batch in bytes.
         payload_max: usize,
     },
@@ -380,6 +381,7 @@ fn operation(
             end,
             files,
             idempotent,
+            writing,
             payload_max,
         } => {
             let source = source.unwrap_or_else(|| Box::new(std::io::empty()));
@@ -389,6 +391,7 @@ fn operation(
                 end,
                 files,
                 idempotent,
+                writing,
                 payload_max,
                 is_file,
                 // An eighth is little beside the memory of guests, and lets the rest of the run go on.

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use super::{Component, Host, Limits, StartError, Task, TaskError};
 use crate::{
     assembly::OperationSource,
-    operation::{NativeTask, NativeTasks},
+    operation::{LineWriting, NativeTask, NativeTasks},
 };
 use disperse_protocol::{limits, text::cut};
 
@@ -203,6 +203,7 @@ impl Operation {
                 end: b'\n',
                 files: None,
                 idempotent,
+                writing: LineWriting::default(),
                 payload_max: usize::try_from(task_limits.result).unwrap_or(usize::MAX),
             }),
             Source::Native { inputs, run } => Ok(OperationSource::Native(NativeTasks {

@@ -38,6 +38,9 @@ impl Driver<'_> {
             Notice::Planner(PlannerNotice::Output { origin, bytes }, room) => {
                 self.output(OutputPiece { bytes, origin, room });
             }
+            Notice::Planner(PlannerNotice::FailedLines(bytes), room) => {
+                self.effects.push(Effect::FailedLines(bytes, room));
+            }
             Notice::Planner(notice, _) => self.tasks.planner(&notice),
             Notice::AttemptEnded(ended) => self.attempt_ended(ended),
             Notice::Control(control) => self.control(control),

@@ -133,7 +133,11 @@ impl Driver<'_> {
                     self.tasks.depends(*task, self.effects.turn());
                 }
             }
-            Effect::Output(_) | Effect::Call(..) | Effect::Order { .. } | Effect::Event(_) => {}
+            Effect::Output(_)
+            | Effect::Call(..)
+            | Effect::Order { .. }
+            | Effect::Event(_)
+            | Effect::FailedLines(..) => {}
         }
     }
 
@@ -159,6 +163,7 @@ impl Driver<'_> {
             }
             Effect::Output(piece) => self.release_output(piece),
             Effect::Event(event) => self.report.event(self.now, event),
+            Effect::FailedLines(bytes, room) => self.report.failed_lines(bytes, room),
         }
     }
 

@@ -338,7 +338,10 @@ impl Tasks {
                 self.planner = Planner::Done;
                 self.failure = Some(cut(text.clone()));
             }
-            PlannerNotice::Begun { .. } | PlannerNotice::Handed(_) | PlannerNotice::Output { .. } => {}
+            PlannerNotice::Begun { .. }
+            | PlannerNotice::Handed(_)
+            | PlannerNotice::Output { .. }
+            | PlannerNotice::FailedLines(_) => {}
         }
     }
 

@@ -5,16 +5,13 @@
 //! in memory or in one of the runs, so that neither the results nor their positions have to be in memory, however many
 //! wait.
 
-use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, time::Duration};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
-use bytes::{Buf, BufMut, Bytes, TryGetError};
-use disperse_protocol::{
-    inbox::{Performed, TaskRoom},
-    limits::PIECE,
-};
-use disperse_scheduler::{ActionId, WorkerId};
+use disperse_protocol::inbox::TaskRoom;
 
-/// The most bytes of results that wait in memory, each counted with [`PIECE`] more, unless the host has less.
+use super::ends::{End, Head};
+
+/// The most bytes of results that wait in memory, each counted with [`PIECE`](disperse_protocol::limits::PIECE) more, unless the host has less.
 /// Arbitrary: a few seconds of short results, which should not go to a file because of one slow line.
 pub const IN_MEMORY_MAX: u64 = 64 << 20;
 
@@ -22,85 +19,6 @@ pub const IN_MEMORY_MAX: u64 = 64 << 20;
 const READ_ALL: usize = 16 << 20;
 const READ_MIN: usize = 4 << 10;
 const READ_MAX: usize = 256 << 10;
-
-/// The length of a header in the file, in bytes.
-const HEAD: usize = 8 + 8 + 1 + 8 + 4 + 4 + 8;
-
-/// How a task ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum End {
-    /// With a result.
-    Done(Bytes, Option<Performed>),
-    Failed,
-}
-
-impl End {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Done(bytes, _) => bytes,
-            Self::Failed => &[],
-        }
-    }
-
-    /// The size in memory, in bytes.
-    fn size(&self) -> usize {
-        PIECE + self.bytes().len()
-    }
-}
-
-/// What is before the bytes of an end in the file.
-struct Head {
-    task: u64,
-    length: usize,
-    is_done: bool,
-    performed: Option<Performed>,
-}
-
-impl Head {
-    fn of(task: u64, end: &End) -> Self {
-        let performed = match end {
-            End::Done(_, performed) => *performed,
-            End::Failed => None,
-        };
-        Self {
-            task,
-            length: end.bytes().len(),
-            is_done: matches!(end, End::Done(..)),
-            performed,
-        }
-    }
-
-    /// Adds its [`HEAD`] bytes. An attempt of number zero, of which there is none, stands for no `performed`.
-    fn write(&self, to: &mut Vec<u8>) {
-        let (action, worker, attempts, wall) = self.performed.map_or((0, 0, 0, 0), |performed| {
-            let micros = u64::try_from(performed.wall.as_micros()).unwrap_or(u64::MAX);
-            (performed.action.0, performed.worker.0, performed.attempts, micros)
-        });
-        to.put_u64_le(self.task);
-        to.put_u64_le(self.length as u64);
-        to.put_u8(self.is_done.into());
-        to.put_u64_le(action);
-        to.put_u32_le(worker);
-        to.put_u32_le(attempts);
-        to.put_u64_le(wall);
-    }
-
-    fn read(mut from: &[u8]) -> Result<Self, TryGetError> {
-        let (task, length, is_done) = (from.try_get_u64_le()?, from.try_get_u64_le()?, from.try_get_u8()? == 1);
-        let performed = Performed {
-            action: ActionId(from.try_get_u64_le()?),
-            worker: WorkerId(from.try_get_u32_le()?),
-            attempts: from.try_get_u32_le()?,
-            wall: Duration::from_micros(from.try_get_u64_le()?),
-        };
-        Ok(Self {
-            task,
-            length: usize::try_from(length).unwrap_or(usize::MAX),
-            is_done,
-            performed: (performed.attempts > 0).then_some(performed),
-        })
-    }
-}
 
 /// The ends of tasks that wait for those of earlier ones.
 #[derive(Default)]
@@ -236,8 +154,7 @@ impl InOrder {
         let mut at = begin;
         let mut piece = Vec::with_capacity(READ_MAX);
         for (task, (end, _)) in &self.memory {
-            Head::of(*task, end).write(&mut piece);
-            piece.extend_from_slice(end.bytes());
+            end.write(*task, &mut piece);
             if piece.len() >= READ_MAX {
                 file.write_all_at(&piece, at)?;
                 at += piece.len() as u64;
@@ -268,13 +185,10 @@ impl InOrder {
         };
         let at_once = (READ_ALL / (self.runs.len() + 1)).clamp(READ_MIN, READ_MAX);
         let head = run.head(file, at_once)?;
-        run.used += HEAD;
-        let bytes = run.bytes(file, at_once, head.length)?;
-        let end = match head.is_done {
-            true => End::Done(Bytes::copy_from_slice(bytes), head.performed),
-            false => End::Failed,
-        };
-        run.used += head.length;
+        run.used += Head::LENGTH;
+        let length = usize::try_from(head.rest()).map_err(io::Error::other)?;
+        let end = head.end(run.bytes(file, at_once, length)?);
+        run.used += length;
         if run.at < run.end || run.used < run.read.len() {
             let next = run.head(file, at_once)?;
             self.runs.insert(next.task, run);
@@ -291,7 +205,7 @@ impl InOrder {
 impl Run {
     /// The head of the first end.
     fn head(&mut self, file: &File, at_once: usize) -> io::Result<Head> {
-        let head = self.bytes(file, at_once, HEAD)?;
+        let head = self.bytes(file, at_once, Head::LENGTH)?;
         Head::read(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -316,22 +230,38 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn result(task: u64) -> End {
-        // Some without a result, some empty, some longer than one read.
+    use bytes::Bytes;
+    use disperse_protocol::inbox::Performed;
+    use disperse_scheduler::{ActionId, WorkerId};
+
+    use super::*;
+    use crate::operation::line_text::LineText;
+
+    fn end(task: u64) -> End {
         let performed = Performed {
             action: ActionId(task + 1),
             worker: WorkerId(task as u32 % 7),
             attempts: 2,
             wall: Duration::from_micros(task),
         };
-        let performed = (!task.is_multiple_of(3)).then_some(performed);
-        match task % 50 {
-            0 => End::Failed,
-            1 => End::Done(Bytes::new(), performed),
-            2 => End::Done(Bytes::from(vec![task as u8; 3 * READ_MAX]), performed),
-            _ => End::Done(Bytes::from(task.to_string()), performed),
+        // Some without a result, some empty, some longer than one read.
+        let result = match task % 50 {
+            0 => None,
+            1 => Some(Bytes::new()),
+            2 => Some(Bytes::from(vec![task as u8; 3 * READ_MAX])),
+            _ => Some(Bytes::from(task.to_string())),
+        };
+        End {
+            performed: (!task.is_multiple_of(3)).then_some(performed),
+            text: match (task % 5, &result) {
+                (0, None) => LineText::File(task..2 * task),
+                (1 | 2, _) => LineText::Memory(format!("line {task}").into()),
+                _ => LineText::NONE,
+            },
+            lines: task as u32 % 3,
+            result,
         }
     }
 
@@ -364,7 +294,7 @@ mod tests {
             }
         }
         for task in tasks {
-            order.put(task, result(task), TaskRoom::default());
+            order.put(task, end(task), TaskRoom::default());
             if order.is_full() {
                 order.spill().unwrap();
                 spilled += 1;
@@ -376,25 +306,25 @@ mod tests {
         order.pass();
         out.extend(due(&mut order));
         assert_eq!(out.len() as u64, TASKS - 1);
-        for (task, (found, end)) in (2..).zip(out) {
-            assert_eq!((found, end == result(task)), (task, true));
+        for (task, (found, found_end)) in (2..).zip(out) {
+            assert_eq!((found, found_end == end(task)), (task, true));
         }
         assert_eq!((order.waiting(), order.size, order.file_size), (0, 0, 0));
         // And from the beginning of the file again.
-        order.put(TASKS + 2, result(3), TaskRoom::default());
+        order.put(TASKS + 2, end(3), TaskRoom::default());
         order.spill().unwrap();
-        order.put(TASKS + 1, End::Failed, TaskRoom::default());
-        assert_eq!(due(&mut order), [(TASKS + 1, End::Failed), (TASKS + 2, result(3))]);
+        order.put(TASKS + 1, end(50), TaskRoom::default());
+        assert_eq!(due(&mut order), [(TASKS + 1, end(50)), (TASKS + 2, end(3))]);
     }
 
     #[test]
     fn ends_behind_a_gap_can_be_taken() {
         let mut order = InOrder::new(0);
         for task in [9, 4, 5] {
-            order.put(task, result(task), TaskRoom::default());
+            order.put(task, end(task), TaskRoom::default());
             order.spill().unwrap();
         }
-        order.put(7, result(7), TaskRoom::default());
+        order.put(7, end(7), TaskRoom::default());
         let mut out = Vec::new();
         while order.skip() {
             out.extend(due(&mut order).into_iter().map(|(task, _)| task));

@@ -3,7 +3,9 @@
 //! The driver uses both through [`Operation`] and does not know whether they are a component, for `map` the lines of
 //! the input, or functions of a program that embeds this host.
 
+mod ends;
 mod in_order;
+mod line_text;
 mod lines;
 mod native;
 
@@ -19,7 +21,7 @@ use disperse_protocol::{
 };
 
 pub use in_order::IN_MEMORY_MAX;
-pub use lines::{COUNTING, Files, Lines, LinesOptions};
+pub use lines::{COUNTING, Files, LineWriting, Lines, LinesOptions};
 pub use native::{Native, NativePort, NativeTask, NativeTasks};
 
 /// The calls of the driver. Each is answered by a notice.

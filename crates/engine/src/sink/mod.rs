@@ -7,12 +7,13 @@ mod live;
 
 use std::{future::pending, io, time::Duration};
 
+use bytes::Bytes;
 use disperse_scheduler::Moment;
 use tokio::sync::Notify;
 
 pub use self::live::LiveCounts;
 use disperse_protocol::{
-    inbox::{ActionDone, Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
+    inbox::{ActionDone, Guard, Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
     units::Time,
 };
 
@@ -47,6 +48,10 @@ pub trait EventSink: Send + Sync {
     /// event. They are shared and not copied, and with them goes their charge on the host's memory, which is given back when the
     /// sink has written them and drops the piece.
     fn event(&mut self, event: &Numbered, output: Option<OutputPiece>);
+
+    /// Takes the next bytes of the lines of the input that failed, each with its end. Only of a `map` that is to pass them on:
+    /// see [`LineWriting`](crate::operation::LineWriting). `room`: what they take in the host. Must not wait.
+    fn failed_lines(&mut self, _bytes: Bytes, _room: Guard) {}
 
     /// How far it is behind.
     fn backlog(&self) -> Backlog {
@@ -112,6 +117,11 @@ pub struct Reporter {
 impl Reporter {
     pub fn new(sink: Box<dyn EventSink>) -> Self {
         Self { sink, seq: 0, at_ms: 0 }
+    }
+
+    /// Passes on bytes of the lines that failed.
+    pub fn failed_lines(&mut self, bytes: Bytes, room: Guard) {
+        self.sink.failed_lines(bytes, room);
     }
 
     /// Passes on an event of this moment.

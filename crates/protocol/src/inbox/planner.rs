@@ -61,6 +61,8 @@ pub enum PlannerNotice {
     Finished(Result<(), String>),
     /// It wrote to the run's output.
     Output { origin: Option<Origin>, bytes: Bytes },
+    /// The next bytes of the lines of the input that failed, each with its end.
+    FailedLines(Bytes),
     /// It cannot go on. The run is over.
     Failed(String),
 }

@@ -70,6 +70,14 @@ impl PlannerPort {
         );
     }
 
+    /// Passes on bytes of the lines that failed.
+    pub fn failed_lines(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
+        self.send(
+            PlannerNotice::FailedLines(bytes),
+            room.map_or(Guard::None, Guard::Permit),
+        );
+    }
+
     /// Hands out a task, which takes so much in the host.
     pub fn hand_out(&self, input: Bytes, charge: Option<Charge>) {
         self.send(PlannerNotice::Handed(input), charge.map_or(Guard::None, Guard::Charge));

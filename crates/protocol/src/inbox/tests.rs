@@ -238,7 +238,7 @@ impl Draw<'_> {
     }
 
     fn planner_notice(&mut self) -> PlannerNotice {
-        match self.byte() % 8 {
+        match self.byte() % 9 {
             0 => PlannerNotice::Handed(self.bytes()),
             1 => PlannerNotice::Paused { none: self.flag() },
             2 => PlannerNotice::Total(self.number()),
@@ -255,6 +255,7 @@ impl Draw<'_> {
                 step: self.step(),
                 now_ms: self.number(),
             },
+            7 => PlannerNotice::FailedLines(self.bytes()),
             _ => PlannerNotice::Failed(self.text()),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) use self::{
     inspect::InspectArgs,
     new::{Kind, Lang, NewArgs},
     project::ManifestFlags,
-    run::{MapArgs, ResumeArgs, RunArgs},
+    run::{MapArgs, OnError, ResumeArgs, RunArgs},
     simulate::{SimulateArgs, policy_id},
     test::TestArgs,
     trust::TrustArgs,

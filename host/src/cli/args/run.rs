@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::common::Common;
 use crate::text::is_printable;
@@ -84,6 +84,16 @@ pub(crate) struct MapArgs {
     /// Treat each line as the path of a file that holds the payload
     #[arg(long, conflicts_with = "batch")]
     pub(crate) files: bool,
+    /// Begin each line of the output with its line of the input and a tab
+    ///
+    /// Of a result with several lines each one. With --files the line is the path.
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) tag: bool,
+    /// Output of a line that failed: skip, empty or stop
+    ///
+    /// `skip`: none. `empty`: an empty line. `stop`: none, and the run stops, as with --halt 1.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_possible_values = true)]
+    pub(crate) on_error: OnError,
     /// Arguments for a program; `{}` is the payload
     ///
     /// `{file}` is the path of a file with the payload, `{file.EXT}` of one with that extension; `{kind}` and `{attempt}` are the
@@ -92,6 +102,18 @@ pub(crate) struct MapArgs {
     pub(crate) args: Vec<String>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// What stands in the output for a line that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Nothing.
+    #[default]
+    Skip,
+    /// An empty line.
+    Empty,
+    /// Nothing, and the run stops.
+    Stop,
 }
 
 /// The longest kind of an action, in bytes. Source: the contract.

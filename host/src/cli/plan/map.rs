@@ -1,7 +1,8 @@
 //! Converts the flags and the manifest of `map` into the plan of a run.
 
-use std::{io::IsTerminal, path::Path};
+use std::{io::IsTerminal, num::NonZeroU64, path::Path};
 
+use disperse_engine::driver::Halt;
 use disperse_scheduler::Policy;
 
 use super::{
@@ -12,13 +13,13 @@ use super::{
 };
 use crate::{
     cli::{
-        args::MapArgs,
+        args::{MapArgs, OnError},
         console::Failure,
         loading::{LoadedComponents, sandbox, wanted_by_map, wanted_by_pools},
         project::project,
     },
     limits::Limits,
-    operation::Files,
+    operation::{Files, LineWriting},
     run::{OperationSource, Plan},
     sandbox::Sandbox,
     settings::{Component, Manifest},
@@ -69,9 +70,26 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
             output: args.common.output().map(Path::to_owned),
         }),
         idempotent: args.idempotent,
+        writing: LineWriting {
+            tags: args.tag,
+            gaps: args.on_error == OnError::Empty,
+            failed: false,
+        },
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };
     let mut plan = plan(&args.common, what, pools, policy)?;
     plan.run.ordered = !args.unordered;
+    plan.run.halt = halt(args)?;
     Ok((sandbox, plan))
+}
+
+/// How many lines may fail. `--on-error stop` is `--halt 1`.
+fn halt(args: &MapArgs) -> Result<Option<Halt>, Failure> {
+    match (args.on_error, args.common.halt) {
+        (OnError::Stop, None) => Ok(Some(Halt::Count(NonZeroU64::MIN))),
+        (OnError::Stop, Some(_)) => {
+            Err(Failure::usage("`--on-error stop` is `--halt 1`, and another --halt is given").hint("give one of them"))
+        }
+        (_, halt) => Ok(halt),
+    }
 }

@@ -5,6 +5,7 @@
 mod options;
 mod planned;
 mod read;
+mod write;
 
 use std::{
     io::{self, BufRead},
@@ -22,6 +23,7 @@ use disperse_protocol::{
     limits::{Charge, OUTPUT_ROOM},
 };
 use disperse_scheduler::TaskId;
+use rustc_hash::FxHashMap;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -31,7 +33,7 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use self::options::{Files, LinesOptions};
+pub use self::options::{Files, LineWriting, LinesOptions};
 use self::{
     options::AHEAD_BYTES,
     planned::{Planned, Shared},
@@ -79,14 +81,10 @@ impl Lines {
             let (options, port, shared) = (options.clone(), port.clone(), shared.clone());
             move || {
                 let read = AssertUnwindSafe(|| {
-                    let ended = read_lines(&mut input, &options, |piece| {
+                    let ended = read_lines(&mut input, &options, &shared.long_lines, |piece| {
                         let is_task = !matches!(piece, Piece::Broken(_));
                         shared.read.fetch_add(is_task.into(), Ordering::Relaxed);
-                        let size = if let Piece::Whole(bytes) = &piece {
-                            bytes.len()
-                        } else {
-                            0
-                        };
+                        let size = piece.size();
                         let wait = || runtime.block_on(take(&room, size, AHEAD_BYTES));
                         let room = (size >= COUNTED_MIN).then(wait).flatten();
                         lines.blocking_send((piece, room)).is_ok()
@@ -119,7 +117,10 @@ impl Lines {
             order: options.ordered.map(InOrder::new),
             shared: shared.clone(),
             handed: 0,
+            texts: FxHashMap::default(),
+            batch: options.batch,
             end: options.end,
+            writing: options.writing,
         };
         running.spawn(planned.plan(calls, read));
         Ok(Self {

@@ -12,6 +12,24 @@ pub struct Files {
     pub output: Option<PathBuf>,
 }
 
+/// What is written of the lines of the input, beside their results.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineWriting {
+    /// Whether each line of the output begins with the line of the input that it comes from, and a tab.
+    pub tags: bool,
+    /// Whether each line without a result is an empty line of the output.
+    pub gaps: bool,
+    /// Whether the lines without a result go to the sink.
+    pub failed: bool,
+}
+
+impl LineWriting {
+    /// Whether the text of lines is written.
+    pub(super) fn needs_text(self) -> bool {
+        self.tags || self.failed
+    }
+}
+
 /// The settings of `map`.
 #[derive(Clone, Debug)]
 pub struct LinesOptions {
@@ -25,6 +43,7 @@ pub struct LinesOptions {
     pub files: Option<Files>,
     /// Whether performing one twice does no harm.
     pub idempotent: bool,
+    pub writing: LineWriting,
     /// The longest line or batch in bytes.
     pub payload_max: usize,
     /// Whether the input is a regular file. Only a regular file is read on to count the tasks that a stopped run leaves

@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
-use disperse_protocol::inbox::{Notice, Origin, PlannerCall, PlannerNotice, PlannerPort, TaskRoom};
+use bytes::Bytes;
+use disperse_protocol::inbox::{Notice, Performed, PlannerCall, PlannerNotice, PlannerPort, TaskRoom};
 use disperse_scheduler::TaskId;
 use rustc_hash::FxHashMap;
 use tokio::sync::{
@@ -19,10 +19,11 @@ use tokio::sync::{
 
 use super::{
     super::{
-        in_order::{End, InOrder},
-        output_room,
+        ends::End,
+        in_order::InOrder,
+        line_text::{LineText, LongLines},
     },
-    options::AHEAD_BYTES,
+    options::{AHEAD_BYTES, LineWriting},
     read::Piece,
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) due: AtomicU64,
     /// How many tasks were read.
     pub(super) read: AtomicU64,
+    /// The texts that are too long for a payload and are needed.
+    pub(super) long_lines: LongLines,
     /// Whether the run is stopping, and the signal of it.
     pub(super) is_stopped: AtomicBool,
     pub(super) stop: Notify,
@@ -65,8 +68,14 @@ pub(super) struct Planned {
     pub(super) shared: Arc<Shared>,
     /// How many tasks were handed out; the driver numbers them alike.
     pub(super) handed: u64,
-    /// The byte that ends results.
+    /// The text of the lines of tasks that were handed out where that is needed and not the input of the task, and how many lines
+    /// these are.
+    pub(super) texts: FxHashMap<u64, (LineText, u32)>,
+    /// How many lines make a task, from 1.
+    pub(super) batch: usize,
+    /// The byte that ends lines and results.
     pub(super) end: u8,
+    pub(super) writing: LineWriting,
 }
 
 impl Planned {
@@ -84,8 +93,8 @@ impl Planned {
                 call = calls.recv() => match call {
                     None => return,
                     Some((PlannerCall::Next(count), _)) => (wanted, handed) = (count, 0),
-                    Some((PlannerCall::Collect { task, outcome, performed, .. }, room)) => {
-                        let end = outcome.map_or(End::Failed, |result| End::Done(result, performed));
+                    Some((PlannerCall::Collect { task, input, outcome, performed }, room)) => {
+                        let end = self.end_of(task, input, outcome.ok(), performed);
                         self.collect(task, end, room).await;
                         self.port.say(PlannerNotice::Collected);
                     }
@@ -128,27 +137,65 @@ impl Planned {
     fn hand(&mut self, piece: Piece) -> Bytes {
         self.handed += 1;
         match piece {
-            Piece::Whole(bytes) => bytes,
-            Piece::Rejected(message) | Piece::Broken(message) => {
-                let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-                rejected.insert(self.handed, message);
-                Bytes::new()
+            Piece::Whole { payload, line } => {
+                if let Some(line) = line {
+                    self.texts.insert(self.handed, (LineText::Memory(line), 1));
+                }
+                payload
             }
+            Piece::Rejected { why, text, lines } => {
+                self.texts.insert(self.handed, (text, lines));
+                self.reject(why)
+            }
+            Piece::Broken(why) => self.reject(why),
+        }
+    }
+
+    fn reject(&self, why: String) -> Bytes {
+        let mut rejected = self.shared.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        rejected.insert(self.handed, why);
+        Bytes::new()
+    }
+
+    /// The end of a task, with the text of its lines if that is written.
+    fn end_of(&mut self, task: TaskId, input: Bytes, result: Option<Bytes>, performed: Option<Performed>) -> End {
+        let kept = if self.texts.is_empty() {
+            None
+        } else {
+            self.texts.remove(&task.0)
+        };
+        let LineWriting { tags, gaps, failed } = self.writing;
+        let is_written = match result {
+            Some(_) => tags,
+            None => failed || (gaps && tags),
+        };
+        let (text, lines) = kept.unwrap_or_else(|| {
+            let is_counted = self.batch > 1 && gaps && result.is_none();
+            let lines = 1 + is_counted
+                .then(|| memchr::memchr_iter(self.end, &input).count())
+                .unwrap_or_default();
+            (LineText::Memory(input), u32::try_from(lines).unwrap_or(u32::MAX))
+        });
+        End {
+            result,
+            performed,
+            text: if is_written { text } else { LineText::NONE },
+            lines,
         }
     }
 
     /// Takes the end of a task: writes it now, or once all earlier ones are written.
     async fn collect(&mut self, task: TaskId, end: End, room: TaskRoom) {
         let Some(order) = &mut self.order else {
-            return self.write(task.0, end).await;
+            return self.write(task.0, &end).await;
         };
         if order.due() == task.0 {
             order.pass();
-            self.write(task.0, end).await;
+            self.write(task.0, &end).await;
             drop(room);
             self.write_due().await;
         } else {
-            // The memory of its input is free now.
+            // Its input is not needed any more, or counts as the text.
             let room = TaskRoom {
                 result: room.result,
                 ..TaskRoom::default()
@@ -167,7 +214,7 @@ impl Planned {
     async fn write_due(&mut self) {
         loop {
             while let Some((task, end, room)) = self.order.as_mut().and_then(InOrder::take) {
-                self.write(task, end).await;
+                self.write(task, &end).await;
                 drop(room);
             }
             if !self.order.as_ref().is_some_and(InOrder::is_due_in_file) {
@@ -177,7 +224,7 @@ impl Planned {
             match read {
                 Ok(ends) => {
                     for (task, end) in ends {
-                        self.write(task, end).await;
+                        self.write(task, &end).await;
                     }
                 }
                 Err(error) => {
@@ -232,21 +279,12 @@ impl Planned {
              as they come with --unordered (the first one that is missing is number {line})",
             folder.display()
         );
-        // Fails if the driver is gone.
-        let _ = self.to_driver.send(Notice::Shortage(message));
+        self.end_run(message);
     }
 
-    /// Writes a result, if the end is one.
-    async fn write(&self, task: u64, end: End) {
-        let End::Done(result, performed) = end else { return };
-        let mut record = BytesMut::with_capacity(result.len() + 1);
-        record.extend_from_slice(&result);
-        record.put_u8(self.end);
-        let room = output_room(&self.room, record.len()).await;
-        let origin = Origin {
-            task: TaskId(task),
-            performed,
-        };
-        self.port.output_of(Some(origin), record.freeze(), room);
+    /// Ends the run for something that the machine lacks.
+    pub(super) fn end_run(&self, message: String) {
+        // Fails if the driver is gone.
+        let _ = self.to_driver.send(Notice::Shortage(message));
     }
 }

@@ -9,48 +9,61 @@ use std::{
     time::Instant,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use disperse_protocol::{files, units::Size};
 
-use super::options::LinesOptions;
+use super::{
+    super::line_text::{LineText, LongLines, TextReader},
+    options::LinesOptions,
+};
 
 /// The part of the input that makes one task.
 pub(super) enum Piece {
-    Whole(Bytes),
-    /// The task fails alone, for this reason.
-    Rejected(String),
+    Whole {
+        payload: Bytes,
+        /// The line, if that is needed and not the payload.
+        line: Option<Bytes>,
+    },
+    /// The task fails alone.
+    Rejected {
+        why: String,
+        /// Empty if it is not needed.
+        text: LineText,
+        lines: u32,
+    },
     /// There is no task, and the input ends here, for this reason.
     Broken(String),
 }
 
+impl Piece {
+    /// The bytes that it takes in memory until its task is handed out.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Whole { payload, .. } => payload.len(),
+            Self::Rejected { .. } | Self::Broken(_) => 0,
+        }
+    }
+}
+
 /// Reads lines until the end, an error, or until `hand` returns that no more are needed. Returns whether the end was
-/// reached.
-pub(super) fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut hand: impl FnMut(Piece) -> bool) -> bool {
+/// reached. `long`: where texts go that are longer than a payload may be and are needed.
+pub(super) fn read_lines(
+    mut input: impl BufRead,
+    options: &LinesOptions,
+    long: &LongLines,
+    mut hand: impl FnMut(Piece) -> bool,
+) -> bool {
     let mut number = 0u64;
+    let is_needed = options.writing.needs_text();
+    let mut text = TextReader::new(options.payload_max, is_needed.then_some(long));
     loop {
-        let mut piece = BytesMut::new();
         let mut count = 0;
-        let mut is_too_long = false;
         while count < options.batch {
-            if count > 0 {
-                piece.put_u8(options.end);
-            }
-            let room = options.payload_max.saturating_sub(piece.len());
-            match read_line(&mut input, options.end, &mut piece, room) {
-                Ok(None) => {
-                    if count > 0 {
-                        piece.truncate(piece.len() - 1);
-                    }
-                    break;
-                }
-                Ok(Some(is_whole)) => {
+            match read_line(&mut input, options.end, count > 0, &mut text) {
+                Ok(false) => break,
+                Ok(true) => {
                     number += 1;
                     count += 1;
-                    if !is_whole || piece.len() > options.payload_max {
-                        is_too_long = true;
-                        // The rest of it is not needed.
-                        piece.truncate(options.payload_max);
-                    }
                 }
                 Err(error) => {
                     hand(Piece::Broken(format!(
@@ -63,12 +76,25 @@ pub(super) fn read_lines(mut input: impl BufRead, options: &LinesOptions, mut ha
         if count == 0 {
             return true;
         }
-        let piece = match is_too_long {
-            true => Piece::Rejected(too_long(number, count, options.payload_max)),
-            false => match &options.files {
-                Some(files) => read_file(&piece, files.output.as_deref(), options.payload_max),
-                None => Piece::Whole(piece.freeze()),
+        let piece = match (text.take(), &options.files) {
+            (Err(text), _) => Piece::Rejected {
+                why: too_long(number, count, options.payload_max),
+                text,
+                lines: u32::try_from(count).unwrap_or(u32::MAX),
             },
+            (Ok(payload), None) => Piece::Whole { payload, line: None },
+            (Ok(path), Some(files)) => {
+                let read = read_file(&path, files.output.as_deref(), options.payload_max);
+                let path = Some(path).filter(|_| is_needed);
+                match read {
+                    Ok(payload) => Piece::Whole { payload, line: path },
+                    Err(why) => Piece::Rejected {
+                        why,
+                        text: path.map_or(LineText::NONE, LineText::Memory),
+                        lines: 1,
+                    },
+                }
+            }
         };
         if !hand(piece) {
             return false;
@@ -99,26 +125,23 @@ pub(super) fn count_rest(mut input: impl BufRead, options: &LinesOptions, tasks:
     }
 }
 
-/// Reads the file whose path is a line, unless it is the output.
-fn read_file(path: &[u8], output: Option<&Path>, most: usize) -> Piece {
+/// Reads the file whose path is a line, unless it is the output. An error is why it is not read.
+fn read_file(path: &[u8], output: Option<&Path>, most: usize) -> Result<Bytes, String> {
     let name = Path::new(OsStr::from_bytes(path));
     let place = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     if let Some(output) = output
         && let Some(own) = place(name)
         && place(output) == Some(own)
     {
-        return Piece::Rejected(format!("`{}` is also the output and is not read", name.display()));
+        return Err(format!("`{}` is also the output and is not read", name.display()));
     }
-    match files::read(name, most as u64) {
-        Ok(bytes) => Piece::Whole(bytes.into()),
-        Err(error) => {
-            let hint = match error.kind() {
-                ErrorKind::FileTooLarge => "; raise it with --result-size",
-                _ => "",
-            };
-            Piece::Rejected(format!("cannot read `{}`: {error}{hint}", name.display()))
-        }
-    }
+    files::read(name, most as u64).map(Bytes::from).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::FileTooLarge => "; raise it with --result-size",
+            _ => "",
+        };
+        format!("cannot read `{}`: {error}{hint}", name.display())
+    })
 }
 
 /// Why the last `count` lines, up to this one, cannot be one payload.
@@ -135,10 +158,9 @@ fn too_long(number: u64, count: usize, most: usize) -> String {
     }
 }
 
-/// Reads a line without its end and keeps its first `room` bytes. None: the input has ended. Returns whether all of it
-/// was kept.
-fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut room: usize) -> io::Result<Option<bool>> {
-    let (mut is_any, mut is_whole) = (false, true);
+/// Adds a line without its end to a text, after the end of the line before if there is one. False: the input has ended.
+fn read_line(input: &mut impl BufRead, end_byte: u8, is_next: bool, text: &mut TextReader) -> io::Result<bool> {
+    let mut is_any = false;
     loop {
         let read = match input.fill_buf() {
             Ok(read) => read,
@@ -146,19 +168,19 @@ fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut ro
             Err(error) => return Err(error),
         };
         if read.is_empty() {
-            return Ok(is_any.then_some(is_whole));
+            return Ok(is_any);
+        }
+        if is_next && !is_any {
+            text.push(&[end_byte])?;
         }
         is_any = true;
         let end = memchr::memchr(end_byte, read);
         let line = read.get(..end.unwrap_or(read.len())).unwrap_or_default();
-        let kept = line.get(..room).unwrap_or(line);
-        into.extend_from_slice(kept);
-        room -= kept.len();
-        is_whole &= kept.len() == line.len();
+        text.push(line)?;
         let used = line.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
-            return Ok(Some(is_whole));
+            return Ok(true);
         }
     }
 }
@@ -167,26 +189,43 @@ fn read_line(input: &mut impl BufRead, end_byte: u8, into: &mut BytesMut, mut ro
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::options::LineWriting, *};
 
-    fn read(text: &str, batch: usize, payload_max: usize) -> Vec<Result<String, String>> {
-        let options = LinesOptions {
+    fn options(batch: usize, payload_max: usize) -> LinesOptions {
+        LinesOptions {
             kind: "line".into(),
             batch,
             end: b'\n',
             files: None,
             idempotent: false,
+            writing: LineWriting {
+                failed: true,
+                ..LineWriting::default()
+            },
             payload_max,
             is_file: true,
             ordered: None,
-        };
-        let mut pieces = Vec::new();
+        }
+    }
+
+    /// The texts of the pieces, and why each is rejected.
+    fn read(text: &str, batch: usize, payload_max: usize) -> Vec<Result<String, (String, String)>> {
+        let options = options(batch, payload_max);
+        let (mut pieces, long) = (Vec::new(), LongLines::default());
         // A small buffer, so that lines are read in several pieces.
         let input = io::BufReader::with_capacity(3, text.as_bytes());
-        let is_all = read_lines(input, &options, |piece| {
+        let is_all = read_lines(input, &options, &long, |piece| {
+            let string = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             pieces.push(match piece {
-                Piece::Whole(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
-                Piece::Rejected(why) | Piece::Broken(why) => Err(why),
+                Piece::Whole { payload, .. } => Ok(string(&payload)),
+                Piece::Rejected { why, text, .. } => Err((
+                    match text {
+                        LineText::Memory(bytes) => string(&bytes),
+                        LineText::File(place) => string(&long.read(place).unwrap()),
+                    },
+                    why,
+                )),
+                Piece::Broken(why) => Err((String::new(), why)),
             });
             true
         });
@@ -206,16 +245,7 @@ mod tests {
 
     #[test]
     fn counting_the_rest_of_an_input_ends_in_time() {
-        let options = LinesOptions {
-            kind: "line".into(),
-            batch: 10,
-            end: b'\n',
-            files: None,
-            idempotent: false,
-            payload_max: 9,
-            is_file: true,
-            ordered: None,
-        };
+        let options = options(10, 9);
         let (endless, tasks) = (io::BufReader::new(io::repeat(b'\n')), AtomicU64::new(7));
         assert!(!count_rest(endless, &options, &tasks, Instant::now()));
         assert!(tasks.into_inner() > 7 + 100);
@@ -232,11 +262,14 @@ mod tests {
         assert_eq!(read("1\n2\n3\n", 2, 9), [ok("1\n2"), ok("3")]);
         let pieces = read("a\nlonger lines\nb\n", 1, 9);
         assert_eq!((&pieces[0], &pieces[2]), (&ok("a"), &ok("b")));
-        assert!(pieces[1].as_ref().unwrap_err().contains("longer than 9B"), "{pieces:?}");
+        let (text, why) = pieces[1].as_ref().unwrap_err();
+        assert_eq!(text, "longer lines");
+        assert!(why.contains("longer than 9B"), "{why}");
         // The newlines in between count.
         assert_eq!(read("1234\n1234\n1\n", 2, 9), [ok("1234\n1234"), ok("1")]);
         let pieces = read("12345\n1234\nx\n12\n3\n", 2, 9);
-        let why = pieces[0].as_ref().unwrap_err();
+        let (text, why) = pieces[0].as_ref().unwrap_err();
+        assert_eq!(text, "12345\n1234");
         assert!(why.starts_with("lines 1 to 2 together are longer than 9B"), "{why}");
         assert_eq!(pieces[1..], [ok("x\n12"), ok("3")]);
     }
