@@ -11,7 +11,7 @@ pub(crate) use disperse::assembly::{
 
 pub(crate) use self::rehearsal::{Stage, rehearse};
 use crate::{
-    report::{EventSink, Format, JsonSink, Target, TextSettings, TextSink, Writer, Written},
+    report::{EventSink, FilesSink, Format, JsonSink, SideFiles, Target, TextSettings, TextSink, Writer, Written},
     sandbox::{Sandbox, stdout_was_open},
 };
 
@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) output: Option<PathBuf>,
     /// If the run is recorded: how many bytes of the output file are kept.
     pub(crate) kept: Option<u64>,
+    /// The files beside the output.
+    pub(crate) files: SideFiles,
     pub(crate) format: Format,
     pub(crate) quiet: bool,
 }
@@ -63,5 +65,14 @@ fn sink(plan: &Plan) -> Result<(Box<dyn EventSink>, Written), RunError> {
         Format::Text => Box::new(TextSink::new(settings, writer)),
         Format::Json => Box::new(JsonSink::new(plan.output.is_some(), lines_a_task, writer)),
     };
+    let files = SideFiles {
+        is_resumed: plan
+            .run
+            .recording
+            .as_ref()
+            .is_some_and(|recording| recording.history.is_some()),
+        ..plan.files.clone()
+    };
+    let sink = FilesSink::before(sink, &files, lines_a_task).map_err(RunError::Start)?;
     Ok((sink, written))
 }

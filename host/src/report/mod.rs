@@ -5,6 +5,7 @@
 //! slow and the driver must not be. Slow results slow the run; text that is not read is dropped and counted.
 
 mod figures;
+mod files;
 mod json;
 mod json_lines;
 mod lane;
@@ -23,6 +24,7 @@ pub(crate) use disperse::words::{
     quota as quota_words, remark as remark_words,
 };
 pub(crate) use figures::unreported;
+pub(crate) use files::{FilesSink, SideFiles};
 pub(crate) use json::JsonSink;
 pub(crate) use json_lines::schema;
 pub(crate) use lane::Written;

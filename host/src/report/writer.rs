@@ -37,7 +37,7 @@ const STDERR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the writer waits for a reader of the results once the run was told to stop, as where the output is a pipe that is not read.
 /// Arbitrary: longer than a reader that is only slow stands still.
-const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
 
 enum Piece {
     Data(OutputPiece),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use disperse_scheduler::{ActionId, Spec, TaskId, WorkerId};
 
 use super::journal::{Record, TurnNumber};
-use disperse_protocol::inbox::{Guard, Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
+use disperse_protocol::inbox::{AttemptReport, Guard, Order, OutputPiece, PlannerCall, RunEvent, TaskRoom};
 
 /// One thing that a notice does.
 #[derive(Debug)]
@@ -23,6 +23,13 @@ pub(super) enum Effect {
     Output(OutputPiece),
     /// Reports something.
     Event(RunEvent),
+    /// Reports an attempt.
+    Attempt(Box<AttemptReport>),
+    /// Reports how a task ended.
+    Result {
+        task: TaskId,
+        outcome: Result<Bytes, String>,
+    },
     /// Passes on bytes of the lines that failed, and what they take in the host.
     FailedLines(Bytes, Guard),
 }
@@ -86,7 +93,11 @@ impl Effects {
         match effect {
             // An order is one of an action that may leave: others are held.
             Effect::Start { .. } | Effect::Deliver { .. } | Effect::Call(..) | Effect::Order { .. } => Some(effect),
-            Effect::Output(_) | Effect::Event(_) | Effect::FailedLines(..) => {
+            Effect::Output(_)
+            | Effect::Event(_)
+            | Effect::Attempt(_)
+            | Effect::Result { .. }
+            | Effect::FailedLines(..) => {
                 // The last record, which may be one of this turn.
                 let cause = if self.records.is_empty() {
                     self.recorded

@@ -4,6 +4,8 @@
 //! scheduler says, and reports. All waiting is in `event_loop.rs`.
 
 mod actions;
+mod attempt_reports;
+mod attempts;
 mod clock;
 mod effects;
 mod event_loop;

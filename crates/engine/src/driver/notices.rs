@@ -151,6 +151,10 @@ impl Driver<'_> {
             self.end_for_shortage(error.clone());
         }
         self.emit(RunEvent::task_ended(task, &end));
+        if self.report.wants().results {
+            let outcome = end.outcome.clone();
+            self.effects.push(Effect::Result { task, outcome });
+        }
         let has_failed = end.outcome.is_err();
         let now_ms = self.now.as_millis();
         self.record(|| Record::TaskEnded {
@@ -167,6 +171,7 @@ impl Driver<'_> {
     }
 
     fn attempt_ended(&mut self, ended: AttemptEnded) {
+        self.report_attempt(&ended);
         let AttemptEnded {
             attempt,
             worker,
@@ -327,6 +332,9 @@ impl Driver<'_> {
             parked.begun = self.now;
         }
         parked.given = self.now;
+        if self.report.wants().attempts {
+            self.attempts.given(attempt, worker, parked);
+        }
         let limits = self
             .registry
             .present(worker)
@@ -360,6 +368,7 @@ impl Driver<'_> {
             return;
         }
         self.transport.leave(worker);
+        self.report_lost(worker);
         let name = self.registry.name(worker).to_string();
         self.emit(RunEvent::WorkerLeft { worker: name });
         self.tell(Event::WorkerLeft { worker });

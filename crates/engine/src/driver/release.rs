@@ -137,6 +137,8 @@ impl Driver<'_> {
             | Effect::Call(..)
             | Effect::Order { .. }
             | Effect::Event(_)
+            | Effect::Attempt(_)
+            | Effect::Result { .. }
             | Effect::FailedLines(..) => {}
         }
     }
@@ -163,6 +165,8 @@ impl Driver<'_> {
             }
             Effect::Output(piece) => self.release_output(piece),
             Effect::Event(event) => self.report.event(self.now, event),
+            Effect::Attempt(attempt) => self.report.attempt(&attempt),
+            Effect::Result { task, outcome } => self.report.result(task.0, &outcome),
             Effect::FailedLines(bytes, room) => self.report.failed_lines(bytes, room),
         }
     }

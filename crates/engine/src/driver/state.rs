@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::{
     actions::Actions,
+    attempts::OpenAttempts,
     clock::Clock,
     effects::Effects,
     evidence::Evidence,
@@ -63,6 +64,7 @@ pub struct Driver<'a> {
     pub(super) vanished: Vec<WorkerId>,
     pub(super) routes: Routes,
     pub(super) actions: Actions,
+    pub(super) attempts: OpenAttempts,
     pub(super) tasks: Tasks,
     pub(super) registry: Registry,
     pub(super) tally: Tally,
@@ -125,6 +127,7 @@ impl<'a> Driver<'a> {
             vanished: Vec::new(),
             routes: Routes::new(setup.pools.iter().map(|pool| pool.kinds.as_slice())),
             actions: Actions::default(),
+            attempts: OpenAttempts::default(),
             tasks: Tasks::new(setup.tasks_max, setup.ordered),
             registry: Registry::default(),
             tally: Tally::default(),

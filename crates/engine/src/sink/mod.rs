@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 pub use self::live::LiveCounts;
 use disperse_protocol::{
-    inbox::{ActionDone, Guard, Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
+    inbox::{ActionDone, AttemptReport, Guard, Numbered, OutputPiece, RunEvent, RunSummary, TaskCounts},
     units::Time,
 };
 
@@ -42,12 +42,32 @@ pub enum Backlog {
     Full,
 }
 
+/// What a sink takes beside events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    /// Every attempt: see [`EventSink::attempt`].
+    pub attempts: bool,
+    /// The result of every task: see [`EventSink::result`].
+    pub results: bool,
+}
+
 /// Takes the events of a run.
 pub trait EventSink: Send + Sync {
     /// Takes one event; they come in order. Must not wait. `output`: the bytes of a [`RunEvent::Output`], and none with any other
     /// event. They are shared and not copied, and with them goes their charge on the host's memory, which is given back when the
     /// sink has written them and drops the piece.
     fn event(&mut self, event: &Numbered, output: Option<OutputPiece>);
+
+    /// What it takes beside events. Always the same.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// Takes an attempt that has ended. Must not wait.
+    fn attempt(&mut self, _: &AttemptReport) {}
+
+    /// Takes the result of a task, or why there is none. They come as tasks end. Must not wait.
+    fn result(&mut self, _task: u64, _outcome: &Result<Bytes, String>) {}
 
     /// Takes the next bytes of the lines of the input that failed, each with its end. Only of a `map` that is to pass them on:
     /// see [`LineWriting`](crate::operation::LineWriting). `room`: what they take in the host. Must not wait.
@@ -108,6 +128,7 @@ impl EventSink for NoSink {
 /// Numbers the events of a run and passes them to its sink.
 pub struct Reporter {
     sink: Box<dyn EventSink>,
+    wants: Wants,
     /// The number of the last event.
     seq: u64,
     /// When that was, by the run's time.
@@ -116,7 +137,27 @@ pub struct Reporter {
 
 impl Reporter {
     pub fn new(sink: Box<dyn EventSink>) -> Self {
-        Self { sink, seq: 0, at_ms: 0 }
+        Self {
+            wants: sink.wants(),
+            sink,
+            seq: 0,
+            at_ms: 0,
+        }
+    }
+
+    /// What the sink takes beside events.
+    pub fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// Passes on an attempt that has ended.
+    pub fn attempt(&mut self, attempt: &AttemptReport) {
+        self.sink.attempt(attempt);
+    }
+
+    /// Passes on how a task ended.
+    pub fn result(&mut self, task: u64, outcome: &Result<Bytes, String>) {
+        self.sink.result(task, outcome);
     }
 
     /// Passes on bytes of the lines that failed.

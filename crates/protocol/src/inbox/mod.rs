@@ -7,6 +7,7 @@
 //! a task has at most 1,024 requests unanswered, a worker at most its slots and prefetch in hand, a planner
 //! as many calls as the driver made.
 
+mod attempt_report;
 mod delivery;
 mod event;
 mod guard;
@@ -35,6 +36,7 @@ use crate::{
     limits::{Begun, Charge},
 };
 
+pub use attempt_report::AttemptReport;
 pub use delivery::{Arrivals, Deliveries, Delivery, Parcel, deliveries};
 pub use event::{
     ActionDone, ActionFailed, AttemptFailed, AttemptNumber, Dissent, FailureClass, FailureReason, FaultVerdict,

@@ -39,6 +39,12 @@ pub(crate) struct Common {
     /// `text` writes results verbatim and messages for people; `json` writes JSON Lines, each with a `type` field.
     #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     pub(crate) format: Format,
+    /// Write a row for each attempt to this file, as GNU parallel does
+    ///
+    /// Separated by tabs, with a header. `Seq` is the line or task, `Host` the worker, `Command` the kind. With a journal, `resume`
+    /// adds rows.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) joblog: Option<PathBuf>,
     /// Stop when so many tasks have failed, or percent of those that ended
     ///
     /// For `map` a task is a line or batch. A percentage, as `10%`, counts once 20 have ended: of fewer, one failure is much.

@@ -94,6 +94,18 @@ pub(crate) struct MapArgs {
     /// `skip`: none. `empty`: an empty line. `stop`: none, and the run stops, as with --halt 1.
     #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_possible_values = true)]
     pub(crate) on_error: OnError,
+    /// Write the lines that failed to this file, to run them again
+    ///
+    /// As they came, in the order of the input, with --unordered as they fail. With --batch all lines of the batch. Lines that were not run
+    /// are not in it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) failed: Option<PathBuf>,
+    /// Write each result also to a file of its own in this folder
+    ///
+    /// It is named by the number of the line, as 000000001; one that failed has 000000001.err with the reason. The folder must be
+    /// empty, or is created.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, hide_short_help = true)]
+    pub(crate) results: Option<PathBuf>,
     /// Arguments for a program; `{}` is the payload
     ///
     /// `{file}` is the path of a file with the payload, `{file.EXT}` of one with that extension; `{kind}` and `{attempt}` are the

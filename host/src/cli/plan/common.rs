@@ -14,6 +14,7 @@ use crate::{
         project::{Project, trust},
     },
     logger::Level,
+    report::SideFiles,
     run::{OperationSource, Plan, PoolPlan},
     settings::{Health, Manifest},
 };
@@ -86,6 +87,10 @@ pub(super) fn plan(
         run,
         output: common.output().map(Path::to_owned),
         kept: None,
+        files: SideFiles {
+            job_log: common.joblog.clone(),
+            ..SideFiles::default()
+        },
         format: common.format,
         quiet: common.quiet,
     })

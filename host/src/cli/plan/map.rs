@@ -8,7 +8,7 @@ use disperse_scheduler::Policy;
 use super::{
     common::{plan, prepare, workers_can_be_counted},
     pools::PoolMaker,
-    streams::writable,
+    streams::{Written, empty_folder},
     tampering, worker_grants,
 };
 use crate::{
@@ -31,7 +31,11 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         return Err(Failure::usage("there is no input: stdin is a terminal")
             .hint("name a file with --input FILE, pipe lines in, or type them with --input -"));
     }
-    args.common.output().map_or(Ok(()), writable)?;
+    let halt = halt(args)?;
+    let mut written = Written::of(&args.common);
+    written.extend(args.failed.as_deref().map(Written::failed_lines));
+    written.iter().try_for_each(Written::check)?;
+    args.results.as_deref().map_or(Ok(()), empty_folder)?;
     let mut project = project(&args.path, args.common.manifest, |component| Manifest {
         worker: Some(Component {
             component,
@@ -54,7 +58,16 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         return Err(Failure::usage(format!("`{}` names no worker", args.path.display()))
             .hint("add a [worker] table or a [[pool]]"));
     }
-    tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), [])?;
+    let writes = (written.as_slice(), args.results.as_deref());
+    tampering::check(
+        &sandbox,
+        &pools,
+        &args.common,
+        &args.path,
+        (manifest, folder),
+        [],
+        writes,
+    )?;
     worker_grants::hide(&args.common, manifest);
     let policy = manifest.health.over(Policy::default());
     let payload = pools
@@ -73,13 +86,15 @@ pub(crate) fn for_map(args: &MapArgs) -> Result<(Sandbox, Plan), Failure> {
         writing: LineWriting {
             tags: args.tag,
             gaps: args.on_error == OnError::Empty,
-            failed: false,
+            failed: args.failed.is_some(),
         },
         payload_max: usize::try_from(payload).unwrap_or(usize::MAX),
     };
     let mut plan = plan(&args.common, what, pools, policy)?;
     plan.run.ordered = !args.unordered;
-    plan.run.halt = halt(args)?;
+    plan.run.halt = halt;
+    plan.files.failed.clone_from(&args.failed);
+    plan.files.results.clone_from(&args.results);
     Ok((sandbox, plan))
 }
 

@@ -7,7 +7,7 @@ use disperse_scheduler::Policy;
 use super::{
     common::{plan, prepare, workers_can_be_counted},
     pools::PoolMaker,
-    streams::writable,
+    streams::Written,
     tampering, worker_grants,
 };
 use crate::{
@@ -25,7 +25,8 @@ use crate::{
 
 /// The sandbox and the plan of `run`.
 pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan, RecordedOperation), Failure> {
-    args.common.output().map_or(Ok(()), writable)?;
+    let written = Written::of(&args.common);
+    written.iter().try_for_each(Written::check)?;
     let mut project = project(&args.path, args.common.manifest, operation_alone)?;
     let sandbox = sandbox(&args.common, &project.manifest)?;
     let operation = project.manifest.operation.clone().ok_or_else(|| {
@@ -85,7 +86,16 @@ pub(crate) fn for_run(args: &RunArgs) -> Result<(Sandbox, Plan, RecordedOperatio
         pools.push(maker.own(&component, program.clone())?);
     }
     let workers = typed.iter().map(|(path, _)| *path);
-    tampering::check(&sandbox, &pools, &args.common, &args.path, (manifest, folder), workers)?;
+    let writes = (written.as_slice(), None);
+    tampering::check(
+        &sandbox,
+        &pools,
+        &args.common,
+        &args.path,
+        (manifest, folder),
+        workers,
+        writes,
+    )?;
     worker_grants::hide(&args.common, manifest);
     let what = OperationSource::Component {
         program,

@@ -1,12 +1,16 @@
 //! Protects files of the host from guests: whatever this run or the next one reads, runs or overwrites by its path.
 
 use std::{
+    ffi::OsStr,
     fs::{File, Metadata},
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
-use super::worker_grants::{self, Source};
+use super::{
+    streams::Written,
+    worker_grants::{self, Source},
+};
 use crate::{
     cli::{args::Common, console::Failure, project::Store},
     control,
@@ -20,7 +24,8 @@ use crate::{
 /// Checks that no worker can write to the folder of a file that is read, run or written by its path: a guest that replaced the file,
 /// also by a link, would decide what this host or the next one reads, runs or overwrites.
 ///
-/// `path` is the project or component on the command line, `workers` are the components of `--worker`.
+/// `path` is the project or component on the command line, `workers` are the components of `--worker`; `writes` are the files that are
+/// written, and the folder of results.
 ///
 /// # Errors
 /// A worker can; the file and the granted folder.
@@ -31,6 +36,7 @@ pub(super) fn check<'a>(
     path: &Path,
     (manifest, folder): (&Manifest, &Path),
     workers: impl IntoIterator<Item = &'a Path>,
+    (written, results): (&[Written], Option<&Path>),
 ) -> Result<(), Failure> {
     let tampering = Tampering::with(pools.iter().map(|pool| &*pool.grants));
     let file = |what: &str, path: &Path, hint: Option<&str>| match tampering.exchange(path) {
@@ -45,9 +51,12 @@ pub(super) fn check<'a>(
     for (what, path) in &read {
         file(what, path, None)?;
     }
-    if let Some(output) = common.output() {
-        file("output", output, None)?;
-        is_apart(output, &read)?;
+    for (at, one) in written.iter().enumerate() {
+        file(one.what, one.path, None)?;
+        is_apart(one, &read, written.get(..at).unwrap_or_default())?;
+    }
+    if let Some(results) = results {
+        in_folder("folder of results", results, "grant a folder that holds only data")?;
     }
     if !common.no_socket {
         let hint = "run it in another folder, or without a run record: --no-socket";
@@ -102,29 +111,53 @@ fn files_read<'a>(
     read
 }
 
-/// Checks that the output, which is truncated first, is none of the files that are read, nor stdin.
-fn is_apart(output: &Path, read: &[(&str, PathBuf)]) -> Result<(), Failure> {
-    let Some(found) = std::fs::metadata(output).ok().filter(Metadata::is_file) else {
+/// Checks that a file that is written, and truncated first, is none of the files that are read, nor stdin, nor another one that is
+/// written.
+fn is_apart(one: &Written, read: &[(&str, PathBuf)], others: &[Written]) -> Result<(), Failure> {
+    let found = std::fs::metadata(one.path).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
         return Ok(());
+    }
+    let is_same = |other: Metadata| {
+        found
+            .as_ref()
+            .is_some_and(|found| (other.dev(), other.ino()) == (found.dev(), found.ino()))
     };
-    let is_same = |other: Metadata| (other.dev(), other.ino()) == (found.dev(), found.ino());
+    let is_same_path = |path: &Path| match std::fs::metadata(path) {
+        Ok(other) => is_same(other),
+        Err(_) => found.is_none() && place(path).is_some_and(|other| Some(other) == place(one.path)),
+    };
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(File::from);
     let stdin = stdin.and_then(|stdin| stdin.metadata()).is_ok_and(is_same);
     let what = match stdin {
-        true => Some("stdin".to_owned()),
-        false => read
-            .iter()
-            .find(|(_, path)| std::fs::metadata(path).is_ok_and(is_same))
-            .map(|(what, _)| format!("the {what}")),
+        true => Some("stdin"),
+        false => {
+            let read = read.iter().map(|(what, path)| (*what, path.as_path()));
+            let others = others.iter().map(|other| (other.what, other.path));
+            read.chain(others)
+                .find(|(_, path)| is_same_path(path))
+                .map(|(what, _)| what)
+        }
     };
     match what {
         None => Ok(()),
-        Some(what) => Err(
-            Failure::usage(format!("cannot write the output `{}`", output.display()))
-                .because(format!("{what} is the same file, and would be truncated first"))
-                .hint("give --output another name"),
-        ),
+        Some(what) => {
+            let article = if what == "stdin" { "" } else { "the " };
+            Err(one
+                .unwritable()
+                .because(format!(
+                    "{article}{what} is the same file, and would be truncated first"
+                ))
+                .hint(format!("give {} another name", one.flag)))
+        }
     }
+}
+
+/// The place of a file that does not exist: its folder and its name.
+fn place(path: &Path) -> Option<(PathBuf, &OsStr)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    Some((folder, path.file_name()?))
 }
 
 fn exposed(what: &str, path: &Path, dir: &str, hint: Option<&str>) -> Failure {

@@ -4,6 +4,7 @@
 //! order of joining; actions `a1`, `a2`, tasks `t1`, `t2` in the order of asking and of handing out.
 
 mod actions;
+mod attempts;
 mod failures;
 mod journal;
 mod resume;
@@ -28,14 +29,15 @@ use super::{
 };
 use crate::{
     operation::Operation,
-    sink::{Backlog, EventSink, Finished, Reporter},
+    sink::{Backlog, EventSink, Finished, Reporter, Wants},
     transport::{NewWorker, Transport, Vanished},
 };
 use disperse_protocol::{
     control::RunId,
     inbox::{
-        Action, Ask, AttemptEnded, AttemptNumber, Control, Deliveries, Guard, Notice, Numbered, Options, Order,
-        OutputPiece, PlannerCall, PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Used, Words,
+        Action, Ask, AttemptEnded, AttemptNumber, AttemptReport, Control, Deliveries, Guard, Notice, Numbered, Options,
+        Order, OutputPiece, PlannerCall, PlannerNotice, Request, RequestNumber, RunEvent, TaskEnd, TaskRoom, Used,
+        Words,
     },
     limits::{Budget, Limits},
     logger::{Level, Logger},
@@ -58,6 +60,8 @@ struct Recorded {
     /// The last turn that is durable. None: there is no journal.
     durable: Option<TurnNumber>,
     events: Vec<String>,
+    /// The attempts that were reported.
+    attempts: Vec<String>,
     /// Whether the sink takes nothing more.
     is_full: bool,
     /// Whether its reader has gone.
@@ -170,6 +174,27 @@ impl EventSink for Fake {
             (other, _) => format!("{other:?}"),
         };
         self.recorded().events.push(text);
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            attempts: true,
+            results: false,
+        }
+    }
+
+    fn attempt(&mut self, report: &AttemptReport) {
+        let AttemptReport {
+            attempt: AttemptNumber { action, number },
+            task,
+            worker,
+            class,
+            sent,
+            received,
+            ..
+        } = report;
+        let text = format!("a{action}#{number} of t{task} on {worker}: {class}, {sent} sent, {received} received");
+        self.recorded().attempts.push(text);
     }
 
     fn backlog(&self) -> Backlog {
@@ -369,6 +394,11 @@ impl Run {
     /// What was reported since it was last asked for.
     fn reported(&self) -> Vec<String> {
         std::mem::take(&mut self.fake.recorded().events)
+    }
+
+    /// The attempts that were reported since they were last asked for.
+    fn attempts(&self) -> Vec<String> {
+        std::mem::take(&mut self.fake.recorded().attempts)
     }
 
     /// Has the journal keep all turns so far.
