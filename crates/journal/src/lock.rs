@@ -107,10 +107,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn write_holder(file: &mut File) -> io::Result<()> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let Utc { date, time } = Utc::of(since_1970().as_secs());
-    let ([year, month, day], [hours, minutes, seconds]) = (date, time);
-    let now = format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02} UTC");
-    let text = format!("pid {}\nhost {}\nsince {now}\n", std::process::id(), host.trim());
+    let now = Utc::of(since_1970().as_secs());
+    let text = format!("pid {}\nhost {}\nsince {now} UTC\n", std::process::id(), host.trim());
     file.set_len(0)?;
     file.write_all(text.as_bytes())
 }

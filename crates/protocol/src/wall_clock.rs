@@ -1,6 +1,9 @@
 //! The wall clock: the time since 1970, and dates.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// The time since 1970 (UTC) by the clock of the machine; zero before that.
 pub fn since_1970() -> Duration {
@@ -12,7 +15,7 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A date and a time of day.
+/// A date and a time of day, shown as `2026-11-24 16:20:24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utc {
     /// Year, month and day, from 1.
@@ -30,6 +33,13 @@ impl Utc {
             date: [year, month, day],
             time: [second / 3600, second / 60 % 60, second % 60],
         }
+    }
+}
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([year, month, day], [hours, minutes, seconds]) = (self.date, self.time);
+        write!(f, "{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}")
     }
 }
 
