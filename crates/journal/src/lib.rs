@@ -6,7 +6,7 @@
 //! | `open`, `check` | creates and opens journals, and checks them |
 //! | `writer`, `message`, `shared`, `commit` | the driver's side of the writer, and the thread that commits |
 //! | `history` | reads what a run did before it is resumed |
-//! | `reader` | reads it for people, also while the run goes on |
+//! | `reader`, `entries`, `pages` | reads it for people, also while the run goes on |
 //! | `schema`, `progress`, `info` | the tables, and those of one row |
 //! | `rows`, `stored`, `sums`, `codec` | writes rows and reads them, with their checksums |
 //! | `log`, `log_check` | the write-ahead log: when it is copied to the file, and whether it is damaged |
@@ -25,6 +25,7 @@ mod check;
 mod codec;
 mod commit;
 mod connect;
+mod entries;
 mod error;
 mod files;
 mod history;
@@ -35,6 +36,7 @@ mod log_check;
 mod message;
 mod network;
 mod open;
+mod pages;
 mod place;
 mod progress;
 mod reader;
@@ -48,14 +50,16 @@ mod tests;
 mod writer;
 
 pub use self::{
+    entries::{EndedTask, FailedAction, SettledAction},
     error::JournalError,
     files::{remove, size},
     history::JournalHistory,
     info::{Anchor, RunInfo, Status},
     lock::holder,
     open::{OpenJournal, create, open},
+    pages::Entries,
     place::companion,
     progress::Progress,
-    reader::{JournalReader, Value, View, ViewRows},
+    reader::{Failures, JournalReader},
     writer::{JournalHandle, JournalWriter},
 };

@@ -1,16 +1,20 @@
 //! Reads a journal for people: also while its run goes on, and without its lock.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, types::ValueRef};
+use rusqlite::Connection;
 
-use crate::{RunInfo, error::Fault, error::JournalError, open, progress::Progress};
-
-/// How many rows are read in one transaction. Between them the write-ahead log can begin anew.
-const ROWS: usize = 500;
+use crate::{
+    RunInfo,
+    entries::{ACTIONS, DEAD, EndedTask, RESULTS, SettledAction},
+    error::{Fault, JournalError},
+    open,
+    pages::{Entries, Reading, Table},
+    progress::Progress,
+};
 
 /// A journal that is read.
 pub struct JournalReader {
@@ -18,54 +22,12 @@ pub struct JournalReader {
     connection: Connection,
 }
 
-/// A view of the file; `schema.rs` has their columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// The tasks that have ended, by their numbers.
-    Results,
-    /// The actions that are settled, in the order in which they were.
-    Actions,
-    /// Those of them that failed.
-    Dead,
-}
-
-impl View {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Results => "results",
-            Self::Actions => "actions",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// The first column, which rises from row to row.
-    fn key(self) -> &'static str {
-        match self {
-            Self::Results => "task",
-            Self::Actions | Self::Dead => "id",
-        }
-    }
-}
-
-/// A value in a row of a view.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Missing,
-    Number(i64),
-    /// Bytes that are text are always this.
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Value {
-    fn of(value: ValueRef<'_>) -> rusqlite::Result<Self> {
-        Ok(match value {
-            ValueRef::Null | ValueRef::Real(_) => Self::Missing,
-            ValueRef::Integer(number) => Self::Number(number),
-            ValueRef::Text(_) => Self::Text(value.as_str()?.to_owned()),
-            ValueRef::Blob(bytes) => Self::Bytes(bytes.to_owned()),
-        })
-    }
+/// How many tasks and actions of a run failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub tasks: u64,
+    /// By reason; see [`crate::FailedAction`].
+    pub actions: BTreeMap<String, u64>,
 }
 
 impl JournalReader {
@@ -98,69 +60,55 @@ impl JournalReader {
         self.at(Progress::load(&self.connection))
     }
 
-    /// The names of a view's columns.
+    /// The tasks that have ended, by their numbers.
+    pub fn results(&self) -> Entries<'_, EndedTask> {
+        self.entries(RESULTS)
+    }
+
+    /// The actions that are settled, in the order in which they were.
+    pub fn actions(&self) -> Entries<'_, SettledAction> {
+        self.entries(ACTIONS)
+    }
+
+    /// Those of them that failed.
+    pub fn dead(&self) -> Entries<'_, SettledAction> {
+        self.entries(DEAD)
+    }
+
+    fn entries<T>(&self, reading: Reading<T>) -> Entries<'_, T> {
+        Entries::new(&self.path, &self.connection, reading)
+    }
+
+    /// How many tasks and actions failed.
     ///
     /// # Errors
     /// It cannot be read or is damaged.
-    pub fn columns(&self, view: View) -> Result<Vec<String>, JournalError> {
-        let sql = format!("SELECT * FROM {}", view.name());
-        let names = |connection: &Connection| -> Result<Vec<String>, Fault> {
-            let statement = connection.prepare(&sql)?;
-            Ok(statement.column_names().map(str::to_owned).collect())
-        };
-        self.at(names(&self.connection))
+    pub fn failures(&self) -> Result<Failures, JournalError> {
+        self.at(self.count_failures())
     }
 
-    /// The rows of a view that are there when each of them is read.
-    pub fn rows(&self, view: View) -> ViewRows<'_> {
-        let (name, key) = (view.name(), view.key());
-        ViewRows {
-            reader: self,
-            sql: format!("SELECT * FROM {name} WHERE {key} > ? ORDER BY {key} LIMIT {ROWS}"),
-            after: -1,
-            rows: VecDeque::new(),
-            is_over: false,
+    fn count_failures(&self) -> Result<Failures, Fault> {
+        let mut failures = Failures::default();
+        let sql = "SELECT count(*) FROM task_ends WHERE task > ? AND task <= ? AND NOT ok";
+        let mut count = self.connection.prepare(sql)?;
+        let mut after = -1;
+        while let Some(end) = Table::TaskEnds.end_of_page(&self.connection, after)? {
+            failures.tasks += count
+                .query_row([after, end], |row| row.get::<_, u32>(0))
+                .map(u64::from)?;
+            after = end;
         }
-    }
-}
-
-/// The rows of a view.
-pub struct ViewRows<'r> {
-    reader: &'r JournalReader,
-    sql: String,
-    /// The key of the last row.
-    after: i64,
-    rows: VecDeque<Vec<Value>>,
-    is_over: bool,
-}
-
-impl ViewRows<'_> {
-    /// Reads more rows.
-    fn read(&mut self) -> Result<(), Fault> {
-        let mut statement = self.reader.connection.prepare_cached(&self.sql)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([self.after])?;
-        while let Some(row) = rows.next()? {
-            let values = (0..columns).map(|at| Value::of(row.get_ref(at)?));
-            self.rows.push_back(values.collect::<rusqlite::Result<_>>()?);
-            self.after = row.get(0)?;
-        }
-        self.is_over = self.rows.len() < ROWS;
-        Ok(())
-    }
-}
-
-impl Iterator for ViewRows<'_> {
-    type Item = Result<Vec<Value>, JournalError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows.is_empty() && !self.is_over {
-            let read = self.read();
-            if let Err(error) = self.reader.at(read) {
-                self.is_over = true;
-                return Some(Err(error));
+        let sql =
+            "SELECT reason, count(*) FROM settled WHERE id > ? AND id <= ? AND reason IS NOT NULL GROUP BY reason";
+        let mut count = self.connection.prepare(sql)?;
+        let mut after = -1;
+        while let Some(end) = Table::Settled.end_of_page(&self.connection, after)? {
+            let mut rows = count.query([after, end])?;
+            while let Some(row) = rows.next()? {
+                *failures.actions.entry(row.get(0)?).or_default() += u64::from(row.get::<_, u32>(1)?);
             }
+            after = end;
         }
-        self.rows.pop_front().map(Ok)
+        Ok(failures)
     }
 }

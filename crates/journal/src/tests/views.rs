@@ -3,13 +3,13 @@
 use std::{fs, path::Path};
 
 use disperse_engine::driver::Journal as _;
-use disperse_scheduler::Reason;
+use disperse_scheduler::{Reason, TaskId};
 
 use super::{
     model::Turns,
     support::{Place, ended, info, settled, started},
 };
-use crate::{JournalError, JournalReader, Status, Value, View, connect};
+use crate::{EndedTask, JournalError, JournalReader, Status, connect};
 
 #[test]
 fn journal_is_read_while_it_is_written() {
@@ -105,13 +105,13 @@ fn views_show_text_as_text() {
     assert_eq!(text("SELECT created FROM run"), "2026-11-24 16:20:24");
 }
 
+/// More than a page of rows, and rows that are more than a page by their size.
 #[test]
-fn rows_of_a_view_are_read_in_parts() {
+fn entries_are_read_in_pages() {
     let place = Place::new();
     let mut writer = crate::create(&place.path, &info()).unwrap();
-    let fails = |number: u32| number.is_multiple_of(3);
-    let value = |number| -> Result<&[u8], _> {
-        if fails(number) {
+    let value = |number: u32| -> Result<&[u8], _> {
+        if number.is_multiple_of(3) {
             Err((Reason::Deadline, "late"))
         } else {
             Ok(b"\xff")
@@ -123,47 +123,43 @@ fn rows_of_a_view_are_read_in_parts() {
             .map(|number| settled(0, number, b"x", value(number)))
             .collect(),
     );
+    let large = vec![b'y'; 300_000];
+    let result = |task: u64| -> Result<&[u8], &str> {
+        match task {
+            0..10 => Ok(&large),
+            999 => Err("gone"),
+            _ => Ok(b"out"),
+        }
+    };
     writer.append(
         2,
         (0..1_000)
-            .flat_map(|task| [started(task, b"in", 1), ended(task, Ok(b"out"), 2)])
+            .flat_map(|task| [started(task, b"in", 1), ended(task, result(task), 2)])
             .collect(),
     );
     while writer.durable() < 2 {
         std::thread::yield_now();
     }
     let reader = JournalReader::open(&place.path).unwrap();
-    let all = |view| -> Vec<Vec<Value>> { reader.rows(view).collect::<Result<_, _>>().unwrap() };
-    let text = |text: &str| Value::Text(text.to_owned());
-    assert_eq!(
-        reader.columns(View::Results).unwrap(),
-        ["task", "input", "ok", "result", "error", "ms"]
-    );
-    let results = all(View::Results);
+    let results: Vec<_> = reader.results().map(Result::unwrap).collect();
     assert_eq!(results.len(), 1_000);
-    let last = [
-        Value::Number(999),
-        text("in"),
-        Value::Number(1),
-        text("out"),
-        Value::Missing,
-        Value::Number(1),
-    ];
+    assert!(results.iter().zip(0..).all(|(found, task)| found.task.0 == task));
+    assert_eq!(results[9].outcome.as_ref().map(Vec::len), Ok(large.len()));
+    let last = EndedTask {
+        task: TaskId(999),
+        input: b"in".to_vec(),
+        outcome: Err("gone".to_owned()),
+        ms: 1,
+    };
     assert_eq!(results[999], last);
-    let actions = all(View::Actions);
+    let actions: Vec<_> = reader.actions().map(Result::unwrap).collect();
     assert_eq!(actions.len(), 1_300);
-    let result = reader
-        .columns(View::Actions)
-        .unwrap()
-        .iter()
-        .position(|name| name == "result")
-        .unwrap();
-    assert_eq!(
-        (&actions[1][result], &actions[3][result]),
-        (&Value::Bytes(vec![0xff]), &Value::Missing)
-    );
-    let dead = all(View::Dead);
-    assert_eq!((dead.len(), &dead[433][2]), (434, &Value::Number(1_299)));
+    assert_eq!(actions[1].outcome, Ok(vec![0xff]));
+    let dead: Vec<_> = reader.dead().map(Result::unwrap).collect();
+    assert_eq!((dead.len(), &dead[433]), (434, &actions[1_299]));
+    let failures = reader.failures().unwrap();
+    assert_eq!(failures.tasks, 1);
+    assert_eq!(failures.actions, [("deadline".to_owned(), 434)].into());
     drop(reader);
     writer.handle().end(Status::Finished, None).unwrap();
 }
